@@ -1,0 +1,131 @@
+"""
+Every exception that buildbot_lite raises on purpose.
+
+One root, so that whoever stands at an edge (the command, the wire, a tap) can print ``str(error)`` to a person and
+log everything else.  The docstring of each class is the sentence that its victim reads when no better one is given.
+"""
+
+import inspect
+
+
+class BuildbotLiteError(Exception):
+    """
+    Something went wrong that buildbot_lite knows about.
+    """
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(sentence or " ".join(inspect.cleandoc(self.__doc__ or "").split()))
+
+
+class ConfigError(BuildbotLiteError):
+    """
+    The configuration cannot be used.  See the lines above.
+    """
+
+
+class FurlError(BuildbotLiteError):
+    """
+    That is not a FURL.  Copy the whole string, from ``pb://`` to its last character, out of buildslave.furls.
+    """
+
+
+class RefusedError(BuildbotLiteError):
+    """
+    The other side refused.  Its own sentence follows.
+    """
+
+
+class RevokedError(RefusedError):
+    """
+    This string is no longer valid.  Ask the farm's admin for a new one.
+    """
+
+
+class WrongVerbError(RefusedError):
+    """
+    This string is for something else.  Slaves take theirs from buildslave.furls, submitters from submit.furls.
+    """
+
+
+class PinnedError(RefusedError):
+    """
+    Another slave has already used this string.  If that one is gone, unpin it on the master and start this one again.
+    """
+
+
+class DirectoryBusyError(BuildbotLiteError):
+    """
+    Another process already works in this directory.  Stop it first.
+    """
+
+
+class MessageError(BuildbotLiteError):
+    """
+    The other side sent something that the contract does not allow.
+    """
+
+
+class UnsafePathError(BuildbotLiteError):
+    """
+    A path may not be absolute, nor lead out of its directory.
+    """
+
+
+class NameNotAllowedError(BuildbotLiteError):
+    """
+    A name is 1 to 80 letters, digits and ``. _ + -``, and does not begin with a dot or a dash.
+    """
+
+
+class StorageError(BuildbotLiteError):
+    """
+    The farm's records cannot be read or written.
+    """
+
+
+class NewerDatabaseError(StorageError):
+    """
+    This database was written by a newer buildbot_lite.  Install that version, or restore the backup made before it.
+    """
+
+
+class DiskFullError(StorageError):
+    """
+    The disk is full.  Make room; what is waiting goes on by itself.
+    """
+
+
+class LinkLostError(BuildbotLiteError):
+    """
+    The connection was lost.  It is made again by itself.
+    """
+
+
+class KeeperLostError(BuildbotLiteError):
+    """
+    The keeper, the process that runs this machine's commands, ended.  What it ran is lost.
+    """
+
+
+class NotFoundError(BuildbotLiteError):
+    """
+    There is no such thing in this farm.
+    """
+
+
+class NotRunningError(BuildbotLiteError):
+    """
+    The master is not running.  Start it with: twistd -y master.tac
+    """
+
+
+class ReplayError(BuildbotLiteError):
+    """
+    The build cannot be continued from its journal, because its program now does something else.
+    """
+
+
+class InputError(BuildbotLiteError):
+    """
+    What was submitted cannot be used.
+    """

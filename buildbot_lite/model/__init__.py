@@ -1,0 +1,12 @@
+"""
+Values and pure functions: no Twisted, no input or output.  Also the JSON that travels over the wire.
+
+``results``     how a step, a build, a request ended, and which end is worst
+``names``       which names and relative paths are allowed
+``spec``        what a step asks of a slave
+``outcome``     what became of it
+``greeting``    what both sides tell each other on attaching
+``shape``       reading JSON that a stranger wrote
+``properties``  the values that a build carries, and how arguments are rendered with them
+``reasons``     why a request is waiting
+"""

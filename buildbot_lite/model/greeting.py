@@ -1,0 +1,132 @@
+"""
+What both sides tell each other when a slave attaches.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from attrs import asdict, field, frozen
+
+from ..errors import MessageError
+from .shape import Shape, encode
+
+PROTOCOL = 1
+LARGEST_GREETING = 4 << 20
+MOST_HELD = 1000
+
+
+class Life(Enum):
+    """
+    How far a command is that a slave still holds.
+    """
+
+    RUNNING = "running"
+    ENDED = "ended"
+    UNKNOWN = "unknown"  # claimed by a keeper that is gone: perhaps it ran
+    LOST = "lost"  # was running under a keeper that is gone
+
+
+@frozen
+class Held:
+    """
+    A command that the slave holds: *lengths* are the bytes of each stream that it has so far.
+    """
+
+    id: str
+    fingerprint: str
+    life: Life
+    lengths: Mapping[str, int] = field(factory=dict)
+
+
+@frozen
+class Hello:
+    """
+    What a slave says of itself.
+
+    *home*: random, made once for its directory.  *incarnation*: random, one process.  *keeper*: the same of its keeper.
+    *boot*: one run of the machine (boot id with the pid namespace).  *space*: free bytes for builds.
+    """
+
+    home: str
+    incarnation: str
+    keeper: str
+    boot: str
+    version: str
+    protocol: int = PROTOCOL
+    space: int = 0
+    platform: Mapping[str, str] = field(factory=dict)
+    held: tuple[Held, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """
+        As it travels.
+        """
+        document: dict[str, Any] = asdict(self)
+        for held, at in zip(document["held"], self.held, strict=True):
+            held["life"] = at.life.value
+        return encode(document)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Hello":
+        """
+        The greeting that travelled as *data*; `MessageError` when it is none.
+        """
+        shape = Shape.decode(data, "hello", LARGEST_GREETING)
+        facts = Shape(shape.mapping("platform", {}, most=100), "hello, platform")
+        return cls(
+            home=shape.text("home", limit=64),
+            incarnation=shape.text("incarnation", limit=64),
+            keeper=shape.text("keeper", limit=64),
+            boot=shape.text("boot", limit=200),
+            version=shape.text("version", limit=40),
+            protocol=shape.integer("protocol"),
+            space=shape.integer("space", 0),
+            platform={name: facts.text(name, limit=200) for name in shape.mapping("platform", {}, most=100)},
+            held=tuple(shape.shapes("held", _held, most=MOST_HELD)),
+        )
+
+
+@frozen
+class Welcome:
+    """
+    What the master answers: the slave's *name* here, and the *hints* at which to find the master from now on.
+    """
+
+    name: str
+    version: str
+    protocol: int = PROTOCOL
+    hints: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """
+        As it travels.
+        """
+        return encode(asdict(self))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Welcome":
+        """
+        The answer that travelled as *data*; `MessageError` when it is none.
+        """
+        shape = Shape.decode(data, "welcome", LARGEST_GREETING)
+        return cls(
+            name=shape.text("name", limit=80),
+            version=shape.text("version", limit=40),
+            protocol=shape.integer("protocol"),
+            hints=tuple(shape.texts("hints", [], most=20)),
+        )
+
+
+def _held(shape: Shape) -> Held:
+    try:
+        life = Life(shape.text("life", limit=20))
+    except ValueError as error:
+        raise MessageError(f"hello: {error}.") from None
+    lengths = Shape(shape.mapping("lengths", {}, most=100), "hello, lengths")
+    return Held(
+        id=shape.text("id", limit=100),
+        fingerprint=shape.text("fingerprint", limit=64),
+        life=life,
+        lengths={name: lengths.integer(name) for name in shape.mapping("lengths", {}, most=100)},
+    )

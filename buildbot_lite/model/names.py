@@ -1,0 +1,47 @@
+"""
+Which names and which paths are allowed.
+
+Names become directories, lines of ``buildslave.furls`` and words on a command line, so they are kept plain.
+"""
+
+import re
+from posixpath import normpath
+
+from ..errors import NameNotAllowedError, UnsafePathError
+
+_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,79}\Z")
+LONGEST_PATH = 1024
+
+
+def checked_name(name: str, what: str = "name") -> str:
+    """
+    *name* itself, if it may name a *what*; otherwise `NameNotAllowedError`.
+    """
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise NameNotAllowedError(
+            f"{name!r:.100} cannot be the name of a {what}: use 1 to 80 letters, digits and . _ + -, "
+            "not beginning with a dot or a dash."
+        )
+    return name
+
+
+def directory_name(name: str) -> str:
+    """
+    The directory that belongs to whatever is called *name*: everything unusual becomes an underscore.
+    """
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".-")[:80] or "_"
+
+
+def relative_path(path: str) -> str:
+    """
+    *path* in its shortest form, if it stays inside the directory that it is relative to.
+
+    Refused with `UnsafePathError`: absolute paths, paths that climb out with ``..``, NUL, more than 1024 characters.
+    What symbolic links do is for whoever opens the file to check.
+    """
+    if not isinstance(path, str) or len(path) > LONGEST_PATH or "\0" in path:
+        raise UnsafePathError(f"{path!r:.100} is not a usable path.")
+    short = normpath(path or ".")
+    if short.startswith("/") or short == ".." or short.startswith("../"):
+        raise UnsafePathError(f"{path!r:.100} leads out of its directory.  Give a path inside it, without '..'.")
+    return short

@@ -1,0 +1,60 @@
+"""
+How things end.
+
+The numbers are Buildbot's (``buildbot.process.results``), because they are written in users' configuration files,
+mail filters and scripts.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class Result(IntEnum):
+    """
+    How a step, a build or a request ended.
+    """
+
+    SUCCESS = 0
+    WARNINGS = 1
+    FAILURE = 2
+    SKIPPED = 3
+    EXCEPTION = 4
+    RETRY = 5
+    CANCELLED = 6
+
+    @property
+    def exit_code(self) -> int:
+        """
+        What a submitting client exits with: 0 good, 1 failure, 2 exception, 4 cancelled or retries used up.
+        """
+        return _EXIT_CODES[self]
+
+
+_EXIT_CODES = {
+    Result.SUCCESS: 0,
+    Result.WARNINGS: 0,
+    Result.SKIPPED: 0,
+    Result.FAILURE: 1,
+    Result.EXCEPTION: 2,
+    Result.RETRY: 4,
+    Result.CANCELLED: 4,
+}
+
+# From good to bad: what is further right wins when several are put together.
+_SEVERITY = (
+    Result.SKIPPED,
+    Result.SUCCESS,
+    Result.WARNINGS,
+    Result.FAILURE,
+    Result.EXCEPTION,
+    Result.RETRY,
+    Result.CANCELLED,
+)
+
+
+def worst(results: Iterable[Result]) -> Result:
+    """
+    The most severe of *results*; SUCCESS when there are none, or when all were skipped.
+    """
+    severest = max(results, key=_SEVERITY.index, default=Result.SUCCESS)
+    return Result.SUCCESS if severest is Result.SKIPPED else severest

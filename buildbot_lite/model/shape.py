@@ -1,0 +1,140 @@
+"""
+Reading JSON that a stranger wrote.
+
+`Shape` takes typed, bounded values out of one JSON object.  Fields that are not asked for are ignored, so that a newer
+peer may send more; a field of the wrong type or size is a `MessageError` that names it.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..errors import MessageError
+
+T = TypeVar("T")
+
+LONGEST_TEXT = 1 << 20
+MOST_ITEMS = 10_000
+
+
+def encode(document: object) -> bytes:
+    """
+    The canonical JSON of *document*: sorted keys, no spaces, UTF-8 with lone surrogates kept as escapes.
+    """
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+class Shape:
+    """
+    One JSON object, from which fields are taken by name and type.
+    """
+
+    def __init__(self, document: object, what: str) -> None:
+        if not isinstance(document, dict):
+            raise MessageError(f"{what} is not a JSON object.")
+        self._document = document
+        self._what = what
+
+    @classmethod
+    def decode(cls, data: bytes, what: str, limit: int) -> "Shape":
+        """
+        The object in *data*, which may have *limit* bytes at most.
+        """
+        if len(data) > limit:
+            raise MessageError(f"{what} has {len(data)} bytes; at most {limit} are allowed.")
+        try:
+            return cls(json.loads(data), what)
+        except (ValueError, RecursionError):
+            raise MessageError(f"{what} is not JSON.") from None
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """
+        The whole object, unchecked.
+        """
+        return self._document
+
+    def has(self, name: str) -> bool:
+        """
+        Whether the field is there and not null.
+        """
+        return self._document.get(name) is not None
+
+    def text(self, name: str, default: str | None = None, *, limit: int = LONGEST_TEXT) -> str:
+        """
+        A string of at most *limit* characters.
+        """
+        value = self._get(name, str, default)
+        if len(value) > limit:
+            raise self._wrong(name, f"has more than {limit} characters")
+        return value
+
+    def integer(self, name: str, default: int | None = None, *, least: int = 0, most: int = 1 << 62) -> int:
+        """
+        A whole number between *least* and *most*.
+        """
+        value = self._get(name, int, default)
+        if isinstance(value, bool) or not least <= value <= most:
+            raise self._wrong(name, f"is not a whole number from {least} to {most}")
+        return value
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """
+        A finite number.
+        """
+        value = self._get(name, (int, float), default)
+        if isinstance(value, bool) or not abs(value) < 1e18:  # noqa: PLR2004 - also refuses NaN
+            raise self._wrong(name, "is not a number")
+        return float(value)
+
+    def flag(self, name: str, default: bool | None = None) -> bool:
+        """
+        True or false.
+        """
+        return self._get(name, bool, default)
+
+    def texts(self, name: str, default: list[str] | None = None, *, most: int = MOST_ITEMS) -> list[str]:
+        """
+        A list of strings.
+        """
+        value = self._get(name, list, default)
+        if len(value) > most or not all(isinstance(item, str) for item in value):
+            raise self._wrong(name, f"is not a list of at most {most} strings")
+        return list(value)
+
+    def mapping(self, name: str, default: dict[str, Any] | None = None, *, most: int = MOST_ITEMS) -> dict[str, Any]:
+        """
+        An object whose values are still to be checked.
+        """
+        value = self._get(name, dict, default)
+        if len(value) > most:
+            raise self._wrong(name, f"has more than {most} entries")
+        return dict(value)
+
+    def shapes(self, name: str, read: Callable[["Shape"], T], *, most: int = MOST_ITEMS) -> list[T]:
+        """
+        A list of objects, each read with *read*; an absent field is an empty list.
+        """
+        value = self._get(name, list, [])
+        if len(value) > most:
+            raise self._wrong(name, f"has more than {most} entries")
+        return [read(Shape(item, f"{self._what}, {name}")) for item in value]
+
+    def optional(self, name: str, take: Callable[[str], T]) -> T | None:
+        """
+        ``take(name)``, or None when the field is absent or null.
+        """
+        return take(name) if self.has(name) else None
+
+    def _get(self, name: str, kind: type | tuple[type, ...], default: Any) -> Any:  # noqa: ANN401
+        value = self._document.get(name)
+        if value is None:
+            value = default
+        if value is None:
+            raise self._wrong(name, "is missing")
+        if not isinstance(value, kind):
+            raise self._wrong(name, "has the wrong type")
+        return value
+
+    def _wrong(self, name: str, why: str) -> MessageError:
+        return MessageError(f"{self._what}: {name} {why}.")

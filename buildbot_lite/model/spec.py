@@ -1,0 +1,242 @@
+"""
+What a step asks of a slave.
+
+A spec is a value; it is recorded in the build's journal before anything happens, and travels to the slave as JSON.  A
+secret is in it by name only: wherever ``"\\0NAME\\0"`` stands in an argument, an environment value or a private file, the
+keeper puts the value, which travels beside the spec and is written nowhere.  (NUL, because neither an argument nor
+an environment may contain one otherwise.)
+
+Paths are relative to the slave's ``work`` directory and stay inside it.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeAlias
+
+from attrs import asdict, field, frozen
+
+from ..errors import MessageError
+from .names import relative_path
+from .shape import Shape, encode
+
+LARGEST_SPEC = 4 << 20
+SECRET_REFERENCE = re.compile("\0([^\0]{1,80})\0")
+
+# Buildbot's default for ``timeout``: seconds without output.
+DEFAULT_TIMEOUT = 1200.0
+# Seconds between the polite signal and SIGKILL.
+DEFAULT_SIGTERM_TIME = 10.0
+
+
+def secret_reference(name: str) -> str:
+    """
+    What stands for the secret called *name* in a spec.
+    """
+    return f"\0{name}\0"
+
+
+@frozen
+class Run:
+    """
+    Run a process.
+
+    *argv*: the program and its arguments; or one string in *script*, for ``/bin/sh -c``.
+    *env*: what to add to the slave's environment; None removes a variable.
+    *stdin*: text to feed, or None; *stdin_input*: the name of a build input to feed instead.
+    *timeout*: seconds without output, *max_time*: seconds in all, until it is killed; None: never.
+    *logfiles*: log name → path of a file to follow, relative to *workdir*.
+    *cap*: bytes of output after which it is killed; None: no cap.
+    *files*: environment variable → contents of a private file, 0600, whose path the variable holds.
+    *grace*: seconds without word from the master after which the keeper kills it; None: never.
+    *leave_running*: do not kill what the process left behind when it ended.
+    """
+
+    kind: ClassVar[str] = "run"
+    argv: tuple[str, ...] = ()
+    script: str | None = None
+    workdir: str = "."
+    env: Mapping[str, str | None] = field(factory=dict)
+    stdin: str | None = None
+    stdin_input: str | None = None
+    timeout: float | None = DEFAULT_TIMEOUT
+    max_time: float | None = None
+    interrupt_signal: str = "TERM"
+    sigterm_time: float = DEFAULT_SIGTERM_TIME
+    logfiles: Mapping[str, str] = field(factory=dict)
+    cap: int | None = None
+    pty: bool = False
+    separate_stderr: bool = False
+    files: Mapping[str, str] = field(factory=dict)
+    grace: float | None = 1800.0
+    leave_running: bool = False
+
+    @classmethod
+    def read(cls, shape: Shape) -> "Run":
+        return cls(
+            argv=tuple(shape.texts("argv", [])),
+            script=shape.optional("script", shape.text),
+            workdir=relative_path(shape.text("workdir", ".")),
+            env=_texts_or_none(shape, "env"),
+            stdin=shape.optional("stdin", shape.text),
+            stdin_input=shape.optional("stdin_input", shape.text),
+            timeout=shape.optional("timeout", shape.number),
+            max_time=shape.optional("max_time", shape.number),
+            interrupt_signal=shape.text("interrupt_signal", "TERM", limit=20),
+            sigterm_time=shape.number("sigterm_time", DEFAULT_SIGTERM_TIME),
+            logfiles=_texts(shape, "logfiles"),
+            cap=shape.optional("cap", shape.integer),
+            pty=shape.flag("pty", default=False),
+            separate_stderr=shape.flag("separate_stderr", default=False),
+            files=_texts(shape, "files"),
+            grace=shape.optional("grace", shape.number),
+            leave_running=shape.flag("leave_running", default=False),
+        )
+
+
+@frozen
+class Upload:
+    """
+    Send the file *path* to the master, as the stream "artifact".  *largest*: bytes allowed, or None.
+    """
+
+    kind: ClassVar[str] = "upload"
+    path: str
+    largest: int | None = None
+
+    @classmethod
+    def read(cls, shape: Shape) -> "Upload":
+        return cls(relative_path(shape.text("path")), shape.optional("largest", shape.integer))
+
+
+@frozen
+class UploadDirectory:
+    """
+    Send the directory *path* to the master as an uncompressed tar archive, as the stream "artifact".
+    """
+
+    kind: ClassVar[str] = "upload-directory"
+    path: str
+    largest: int | None = None
+
+    @classmethod
+    def read(cls, shape: Shape) -> "UploadDirectory":
+        return cls(relative_path(shape.text("path")), shape.optional("largest", shape.integer))
+
+
+@frozen
+class Download:
+    """
+    Fetch the *size* bytes called *name* from the master, into the file *path*; it appears whole or not at all.
+
+    *mode*: permission bits.  *sha256*: what the contents must be.  *unpack*: it is a tar archive (also compressed)
+    to be unpacked into the directory *path* instead.
+    """
+
+    kind: ClassVar[str] = "download"
+    path: str
+    name: str
+    size: int
+    sha256: str
+    mode: int = 0o644
+    unpack: bool = False
+
+    @classmethod
+    def read(cls, shape: Shape) -> "Download":
+        return cls(
+            relative_path(shape.text("path")),
+            shape.text("name", limit=200),
+            shape.integer("size"),
+            shape.text("sha256", limit=64),
+            shape.integer("mode", 0o644, most=0o777),
+            shape.flag("unpack", default=False),
+        )
+
+
+@frozen
+class MakeDirectory:
+    """
+    Make the directory *path* and those above it.
+    """
+
+    kind: ClassVar[str] = "mkdir"
+    path: str
+
+    @classmethod
+    def read(cls, shape: Shape) -> "MakeDirectory":
+        return cls(relative_path(shape.text("path")))
+
+
+@frozen
+class RemoveDirectory:
+    """
+    Remove the directory *path* with everything in it; one that does not exist is removed already.
+    """
+
+    kind: ClassVar[str] = "rmdir"
+    path: str
+
+    @classmethod
+    def read(cls, shape: Shape) -> "RemoveDirectory":
+        return cls(relative_path(shape.text("path")))
+
+
+Spec: TypeAlias = Run | Upload | UploadDirectory | Download | MakeDirectory | RemoveDirectory
+
+_KINDS: dict[str, type[Spec]] = {
+    cls.kind: cls for cls in (Run, Upload, UploadDirectory, Download, MakeDirectory, RemoveDirectory)
+}
+
+
+def to_document(spec: Spec) -> dict[str, Any]:
+    """
+    *spec* as a JSON object.
+    """
+    return {"kind": spec.kind, **asdict(spec, recurse=False)}
+
+
+def to_bytes(spec: Spec, secrets: Mapping[str, str]) -> bytes:
+    """
+    What travels: the spec and, beside it, the values of the secrets that it names.
+    """
+    return encode({"spec": to_document(spec), "secrets": dict(secrets)})
+
+
+def from_document(document: object) -> Spec:
+    """
+    The spec in a JSON object; `MessageError` or `UnsafePathError` when it is none.
+    """
+    shape = Shape(document, "spec")
+    kind = shape.text("kind", limit=40)
+    if kind not in _KINDS:
+        raise MessageError(f"This slave does not know how to {kind!r}.  Its buildbot_lite is older than the master's.")
+    return _KINDS[kind].read(shape)
+
+
+def from_bytes(data: bytes) -> tuple[Spec, dict[str, str]]:
+    """
+    The spec and its secrets, out of what travelled.
+    """
+    shape = Shape.decode(data, "start", LARGEST_SPEC)
+    return from_document(shape.mapping("spec")), _texts(shape, "secrets")
+
+
+def fingerprint(spec: Spec) -> str:
+    """
+    64 hexadecimal digits that tell two specs apart.  Secrets' values have no part in it.
+    """
+    return hashlib.sha256(encode(to_document(spec))).hexdigest()
+
+
+def _texts(shape: Shape, name: str) -> dict[str, str]:
+    found = _texts_or_none(shape, name)
+    if None in found.values():
+        raise MessageError(f"{name} has an empty value.")
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _texts_or_none(shape: Shape, name: str) -> dict[str, str | None]:
+    found = shape.mapping(name, {})
+    if not all(value is None or isinstance(value, str) for value in found.values()):
+        raise MessageError(f"{name} has a value that is not text.")
+    return found

@@ -1,0 +1,193 @@
+"""
+The tables.
+
+What a person would call the farm's memory: who may do what (``grants``), what was asked for (``requests``), what was
+tried (``builds``, ``steps``), what those tries asked of the world (``journal``), which bytes belong to them
+(``streams``), and the order in which all of it became true (``feed``).  No log byte is ever in here.
+
+Times are seconds since 1970 as floats; documents are JSON text; results are the numbers of `Result`.
+"""
+
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(80), nullable=False),  # the slave's, the submission's, or a label
+    Column("verb", String(20), nullable=False),  # slave, submit, watch, control, admin
+    Column("object", String(200), nullable=False),  # what it is a right to: a slave, a scheduler, a request id
+    Column("swissnum", String(80), nullable=False, unique=True),
+    Column("created", Float, nullable=False),
+    Column("expires", Float),
+    Column("used", Float),
+    Column("uses", Integer, nullable=False, server_default="0"),
+    Column("uses_allowed", Integer),
+    Column("revoked", Float),
+    Column("pin", String(80)),  # Tub id of the first that used it
+)
+Index("grants_by_object", grants.c.verb, grants.c.object)
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("applied", Float, nullable=False),
+    Column("files", Text, nullable=False),  # {"master.cfg": text, "module.py": text}
+)
+
+slaves = Table(
+    "slaves",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("home", String(64)),
+    Column("boot", String(200)),
+    Column("incarnation", String(64)),
+    Column("version", String(40)),
+    Column("platform", Text, nullable=False, server_default="{}"),
+    Column("attached", Float),  # last time
+    Column("lost", Float),
+    Column("paused", Float),
+)
+
+inputs = Table(
+    "inputs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(200), nullable=False),  # as its submitter called it
+    Column("kind", String(20), nullable=False),  # patch, tar, file
+    Column("length", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("stored", Float, nullable=False),
+)
+
+buildsets = Table(
+    "buildsets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scheduler", String(80), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("submitted", Float, nullable=False),
+    Column("source", Text, nullable=False),  # {"branch":…, "revision":…, "repository":…, "project":…}
+    Column("properties", Text, nullable=False),  # {"name": [value, source]}
+    Column("input", Integer, ForeignKey("inputs.id")),
+    Column("parent", String(120)),  # the journal entry of the Trigger that asked for it
+    Column("finished", Float),
+    Column("result", Integer),
+)
+Index("buildsets_by_parent", buildsets.c.parent)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("buildset", Integer, ForeignKey("buildsets.id"), nullable=False),
+    Column("builder", String(80), nullable=False),
+    Column("submitted", Float, nullable=False),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("retries", Integer, nullable=False, server_default="0"),
+    Column("not_before", Float, nullable=False, server_default="0"),
+    Column("finished", Float),
+    Column("result", Integer),
+    Column("reason", Text, nullable=False, server_default=""),  # why it ended so, for people
+)
+Index("requests_unfinished", requests.c.finished, requests.c.id)
+Index("requests_by_buildset", requests.c.buildset)
+
+builds = Table(
+    "builds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("request", Integer, ForeignKey("requests.id"), nullable=False),
+    Column("builder", String(80), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("slave", String(80), nullable=False),
+    Column("nonce", String(32), nullable=False),  # 128 random bits, of which its command ids are made
+    Column("generation", String(64), ForeignKey("generations.hash"), nullable=False),
+    Column("started", Float, nullable=False),
+    Column("finished", Float),
+    Column("result", Integer),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("properties", Text, nullable=False, server_default="{}"),
+    UniqueConstraint("builder", "number"),
+)
+Index("builds_unfinished", builds.c.finished, builds.c.id)
+Index("builds_by_request", builds.c.request)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("build", Integer, ForeignKey("builds.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("started", Float, nullable=False),
+    Column("finished", Float),
+    Column("result", Integer),
+    Column("summary", Text, nullable=False, server_default=""),
+    Column("hidden", Integer, nullable=False, server_default="0"),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("build", Integer, ForeignKey("builds.id"), primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("intent", Text, nullable=False),
+    Column("begun", Float, nullable=False),
+    Column("outcome", Text),
+    Column("ended", Float),
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("build", Integer, ForeignKey("builds.id"), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("ordinal", Integer, nullable=False),  # the journal entry that wrote it
+    Column("name", String(200), nullable=False),  # of the log or artifact that it is a part of
+    Column("kind", String(20), nullable=False),  # log, artifact
+    Column("path", String(400), nullable=False),  # below the farm's streams/ or artifacts/
+    Column("length", Integer),  # known once sealed
+    Column("sha256", String(64)),
+    UniqueConstraint("build", "step", "ordinal", "name"),
+)
+
+remarks = Table(
+    "remarks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("build", Integer, ForeignKey("builds.id"), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("log", String(200), nullable=False),
+    Column("offset", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("text", Text, nullable=False),
+)
+Index("remarks_by_build", remarks.c.build, remarks.c.step)
+
+feed = Table(
+    "feed",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("kind", String(40), nullable=False),  # e.g. build.started
+    Column("request", Integer),
+    Column("build", Integer),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("feed_by_request", feed.c.request, feed.c.seq)
+Index("feed_by_build", feed.c.build, feed.c.seq)
