@@ -1,0 +1,153 @@
+"""
+The recorded effects of one build.
+
+A build is a coroutine, and everything that it asks of the world outside its own variables goes through here::
+
+    step code            journal                     world
+       |-- effect ------->|-- intent, committed       |
+       |                  |-- perform --------------->|
+       |                  |<------------- outcome ----|
+       |                  |-- outcome, committed      |
+       |<------ outcome --|-- after(): may be forgotten ->|
+
+After a crash the same coroutine runs again from its beginning.  An effect whose outcome is recorded answers at once;
+one whose intent alone is recorded is performed with ``resumed=True``, which for a command on a slave means finding it
+again instead of starting it.  There is no other recovery: starting *is* recovering.
+
+Effects are told apart by step and ordinal, the how-manieth effect of the step it is.  A program that asks for something
+else at the same place than it did before has changed, and cannot be continued: `ReplayError` names the entry.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred
+
+from ..errors import ReplayError
+from ..model.outcome import Remark, Seal
+from ..model.shape import encode
+
+
+@frozen
+class Entry:
+    """
+    One effect: *ordinal* counts within the step from 0; *intent* and *outcome* are JSON values; *outcome* is None until
+    it is known.
+    """
+
+    step: int
+    ordinal: int
+    kind: str
+    fingerprint: str
+    intent: Any
+    outcome: Any | None = None
+
+
+@frozen
+class Done:
+    """
+    What performing an effect gave.
+
+    *outcome*: a JSON value, never None.  *seals*: by name, the streams that are complete now.  *remarks*: to keep
+    beside the logs.  *after*: called once the outcome is committed.
+    """
+
+    outcome: Any
+    seals: Mapping[str, Seal] = field(factory=dict)
+    remarks: Sequence[Remark] = ()
+    after: Callable[[], None] = lambda: None
+
+
+class JournalStore(Protocol):
+    """
+    Where a journal is kept.  Both methods answer when it is committed.
+    """
+
+    def begin(self, build: int, entry: Entry) -> Deferred[None]:
+        """
+        Keep the intent.
+        """
+
+    def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
+        """
+        Keep the outcome and what belongs to it, in one transaction.
+        """
+
+
+def fingerprint(intent: object) -> str:
+    """
+    64 hexadecimal digits that tell two intents apart.
+    """
+    return hashlib.sha256(encode(intent)).hexdigest()
+
+
+class Journal:
+    """
+    The effects of one build, in the order in which its program asks for them.
+
+    *recorded* is what an earlier run of the same build left; *went_live* is called once, when the program first asks
+    for something whose outcome is not recorded: from there on it is no replay.
+    """
+
+    def __init__(
+        self, build: int, store: JournalStore, *, recorded: Sequence[Entry] = (), went_live: Callable[[], None]
+    ) -> None:
+        self._build = build
+        self._store = store
+        self._recorded = {(entry.step, entry.ordinal): entry for entry in recorded}
+        self._next: dict[int, int] = {}
+        self._went_live = went_live
+
+    @property
+    def replaying(self) -> bool:
+        """
+        Whether outcomes are left that the program has not asked for yet.
+        """
+        return any(entry.outcome is not None for entry in self._recorded.values())
+
+    def allocate(self, step: int) -> int:
+        """
+        The next ordinal of *step*.  For text that the step writes itself, which needs a place but no entry.
+        """
+        ordinal = self._next.get(step, 0)
+        self._next[step] = ordinal + 1
+        return ordinal
+
+    async def effect(
+        self,
+        step: int,
+        kind: str,
+        intent: object,
+        perform: Callable[[Entry, bool], Awaitable[Done]],
+        *,
+        properties: Callable[[], Mapping[str, Any]] = dict,
+    ) -> Any:  # noqa: ANN401
+        """
+        The outcome of an effect: recorded, resumed or performed now.
+
+        ``perform(entry, resumed)`` does it.  *properties*: what the build's properties are when it is done; kept with
+        the entry for people to see (a replay sets them again by itself).
+        """
+        entry = Entry(step, self.allocate(step), kind, fingerprint(intent), intent)
+        recorded = self._recorded.pop((entry.step, entry.ordinal), None)
+        if recorded is None:
+            await self._store.begin(self._build, entry)
+        elif (recorded.kind, recorded.fingerprint) != (entry.kind, entry.fingerprint):
+            raise ReplayError(
+                f"entry {step}.{entry.ordinal} of its journal is a {recorded.kind}, and the build's program now asks "
+                f"for {'another ' if recorded.kind == kind else 'a '}{kind} there.  It starts again from the beginning."
+            )
+        elif recorded.outcome is not None:
+            return recorded.outcome
+        performing = Deferred.fromCoroutine(_awaited(perform(entry, recorded is not None)))
+        self._went_live()
+        done = await performing
+        await self._store.end(self._build, entry, done, properties())
+        done.after()
+        return done.outcome
+
+
+async def _awaited(awaitable: Awaitable[Done]) -> Done:
+    return await awaitable

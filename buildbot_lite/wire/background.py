@@ -1,0 +1,31 @@
+"""
+Fire and forget, in the one spelling that the project has.
+"""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..errors import BuildbotLiteError, LinkLostError
+
+
+def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Logger, what: str) -> None:
+    """
+    Let *work* go on by itself; when it fails, *log* says that *what* did.
+
+    A lost link is no event.  Our own errors are one line; anything else is a defect and gets its traceback.
+    """
+    running = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
+
+    def failed(failure: Failure) -> None:
+        if failure.check(LinkLostError):
+            return
+        if failure.check(BuildbotLiteError):
+            log.warn("{what}: {why}", what=what, why=str(failure.value))
+        else:
+            log.failure("{what} failed", failure=failure, what=what)
+
+    running.addErrback(failed)  # type: ignore[unused-awaitable]  # this is the place where nobody awaits
