@@ -111,6 +111,7 @@ builds = Table(
     Column("builder", String(80), nullable=False),
     Column("number", Integer, nullable=False),
     Column("slave", String(80), nullable=False),
+    Column("home", String(64), nullable=False, server_default=""),  # the directory that the slave had then
     Column("nonce", String(32), nullable=False),  # 128 random bits, of which its command ids are made
     Column("generation", String(64), ForeignKey("generations.hash"), nullable=False),
     Column("started", Float, nullable=False),
