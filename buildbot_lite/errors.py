@@ -129,3 +129,9 @@ class InputError(BuildbotLiteError):
     """
     What was submitted cannot be used.
     """
+
+
+class PropertyError(BuildbotLiteError):
+    """
+    A property cannot have this value, or an argument cannot be rendered from the build's properties.
+    """

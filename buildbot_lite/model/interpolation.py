@@ -1,0 +1,279 @@
+"""
+Text with values of a build in it: ``Interpolate("%(prop:branch:-main)s of %(src::repository)s")``.
+
+What may stand in it, as in Buildbot::
+
+    %(prop:NAME)s           a property              %(src:CODEBASE:NAME)s   of the source: branch, revision, repository…
+    %(kw:NAME)s             a keyword argument      %(slave:NAME)s          of the slave: its name
+    %(secret:NAME)s         a secret                %s                      the next positional argument
+    %%                      a percent sign
+
+Each but the secret may be followed by what to do about a value that is absent, or false::
+
+    :-TEXT          TEXT if there is no value               :+TEXT              TEXT if there is one, else nothing
+    :~TEXT          TEXT if there is none, or a false one   :?|TEXT|OTHER       TEXT if there is one, else OTHER
+                                                            :#?|TEXT|OTHER      TEXT if it is true, else OTHER
+
+where ``|`` is any one character, and TEXT may contain such things again.  None counts as no value.  Without any of
+these an absent value is nothing.  Other formats than ``s`` are Python's: ``%(prop:buildnumber)05d``.
+
+The text is parsed once, when the configuration is read, so that a mistake in it is a mistake in a line of master.cfg.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from attrs import frozen
+
+from ..errors import ConfigError, PropertyError
+from .rendering import View, checked_secret_name, render
+from .spec import secret_reference
+
+_FORMAT = re.compile(r"[#0\- +]*\d{0,4}(?:\.\d{1,4})?[diouxXeEfFgGcrsa]")
+_DEEPEST = 10
+
+
+@frozen
+class Arguments:
+    """
+    What an `Interpolate` was given beside its text, rendered.
+    """
+
+    view: View
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+
+class Piece(Protocol):
+    """
+    A part of the text.
+    """
+
+    def text(self, arguments: Arguments) -> str:
+        """
+        The part, for one build.
+        """
+
+
+Pieces: TypeAlias = tuple[Piece, ...]
+
+
+@frozen
+class Literal:
+    """
+    Words that stay as they are.
+    """
+
+    words: str
+
+    def text(self, arguments: Arguments) -> str:
+        """
+        Those words.
+        """
+        return self.words
+
+
+@frozen
+class Positional:
+    """
+    The positional argument number *index*.
+    """
+
+    index: int
+    format: str
+
+    def text(self, arguments: Arguments) -> str:
+        """
+        The argument, formatted.
+        """
+        return _formatted(self.format, arguments.args[self.index], f"argument {self.index + 1}")
+
+
+@frozen
+class SecretPiece:
+    """
+    The reference to a secret.
+    """
+
+    name: str
+
+    def text(self, arguments: Arguments) -> str:
+        """
+        What stands for the secret.
+        """
+        return secret_reference(self.name)
+
+
+@frozen
+class Lookup:
+    """
+    A value that is found by its *kind* and *name*, or what stands for it.
+
+    *present*: for a value that counts, None for the value itself; *absent*: otherwise.  *by_truth*: false ones do
+    not count.
+    """
+
+    kind: str
+    name: str
+    format: str
+    codebase: str = ""
+    present: Pieces | None = None
+    absent: Pieces = ()
+    by_truth: bool = False
+
+    def text(self, arguments: Arguments) -> str:
+        """
+        The value, formatted, or its replacement.
+        """
+        value = self._value(arguments)
+        counts = bool(value) if self.by_truth else value is not None
+        if counts and self.present is None:
+            return _formatted(self.format, value, f"{self.kind}:{self.name}")
+        return "".join([piece.text(arguments) for piece in ((self.present or ()) if counts else self.absent)])
+
+    def _value(self, arguments: Arguments) -> Any:
+        view = arguments.view
+        if self.kind == "prop":
+            return view.getProperty(self.name)
+        if self.kind == "kw":
+            return arguments.kwargs.get(self.name)
+        found = view.slave if self.kind == "slave" else view.sources.get(self.codebase, {})
+        return found.get(self.name)
+
+
+class Interpolate:
+    """
+    Text with values of the build in it; the module says what may stand in it.
+
+    Positional arguments fill ``%s``; keyword arguments are found as ``%(kw:name)s``; one of the two.
+    """
+
+    def __init__(self, fmtstring: str, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(fmtstring, str):
+            raise ConfigError(f"Interpolate wants text, not {fmtstring!r:.60}.")
+        if args and kwargs:
+            raise ConfigError("Interpolate takes either positional or keyword arguments, not both.")
+        self._fmtstring, self._args, self._kwargs = fmtstring, list(args), kwargs
+        self._pieces = _Parser(fmtstring, kwargs).parsed(len(args))
+
+    async def getRenderingFor(self, props: View) -> str:
+        """
+        The text.
+        """
+        arguments = Arguments(props, await render(self._args, props), await render(self._kwargs, props))
+        return "".join([piece.text(arguments) for piece in self._pieces])
+
+    def __repr__(self) -> str:
+        return f"Interpolate({self._fmtstring!r:.100})"
+
+
+class _Parser:
+    def __init__(self, text: str, keywords: Collection[str]) -> None:
+        self._text = text
+        self._keywords = keywords
+        self._positional = 0
+
+    def parsed(self, arguments: int) -> Pieces:
+        pieces = self._pieces(self._text, 0)
+        if self._positional != arguments:
+            raise ConfigError(
+                f"{self._text!r:.100} has {self._positional} positional places, and {arguments} arguments were given."
+            )
+        return pieces
+
+    def _pieces(self, text: str, depth: int) -> Pieces:
+        if depth > _DEEPEST:
+            raise self._wrong("is nested more than 10 deep")
+        pieces: list[Piece] = []
+        at = 0
+        while (percent := text.find("%", at)) >= 0:
+            pieces.append(Literal(text[at:percent]))
+            at = percent + 1
+            if text.startswith("%", at):
+                pieces.append(Literal("%"))
+                at += 1
+                continue
+            key = None
+            if text.startswith("(", at):
+                end = self._closing(text, at)
+                key = text[at + 1 : end]
+                at = end + 1
+            match = _FORMAT.match(text, at)
+            if match is None:
+                raise self._wrong(
+                    f"has a % that is not followed by a format like s; write %% for a percent sign{_after(key)}"
+                )
+            at = match.end()
+            pieces.append(self._piece(key, "%" + match.group(), depth))
+        pieces.append(Literal(text[at:]))
+        return tuple(piece for piece in pieces if piece != Literal(""))
+
+    def _closing(self, text: str, at: int) -> int:
+        level = 0
+        for end in range(at, len(text)):
+            level += {"(": 1, ")": -1}.get(text[end], 0)
+            if level == 0:
+                return end
+        raise self._wrong("has a parenthesis that is never closed")
+
+    def _piece(self, key: str | None, format: str, depth: int) -> Piece:  # noqa: A002 - its name in Python
+        if key is None:
+            self._positional += 1
+            return Positional(self._positional - 1, format)
+        kind, colon, rest = key.partition(":")
+        if not colon or kind not in ("prop", "src", "kw", "slave", "secret"):
+            worker = "  (A worker is called slave here.)" if kind == "worker" else ""
+            raise self._wrong(f"has %({key:.60}), which is none of prop:, src:, kw:, slave: and secret:{worker}")
+        if kind == "secret":
+            if format != "%s":
+                raise self._wrong("has a secret in another format than s")
+            return SecretPiece(checked_secret_name(rest))
+        codebase = ""
+        if kind == "src":
+            codebase, colon, rest = rest.partition(":")
+            if not colon:
+                raise self._wrong(f"has %({key:.60}), which lacks the codebase: write %(src::{codebase:.40})s")
+        name, replaced, replacement = rest.partition(":")
+        if not name:
+            raise self._wrong(f"has %({key:.60}), which names nothing")
+        if kind == "kw" and name not in self._keywords and not replaced:
+            raise self._wrong(f"has %(kw:{name:.60}), and no such keyword argument was given")
+        lookup = Lookup(kind, name, format, codebase)
+        return self._replaced(lookup, replacement, depth) if replaced else lookup
+
+    def _replaced(self, lookup: Lookup, replacement: str, depth: int) -> Lookup:
+        def pieces(text: str) -> Pieces:
+            return self._pieces(text, depth + 1)
+
+        how = (lookup.kind, lookup.name, lookup.format, lookup.codebase)
+        if replacement.startswith("-"):
+            return Lookup(*how, absent=pieces(replacement[1:]))
+        if replacement.startswith("~"):
+            return Lookup(*how, absent=pieces(replacement[1:]), by_truth=True)
+        if replacement.startswith("+"):
+            return Lookup(*how, present=pieces(replacement[1:]))
+        by_truth = replacement.startswith("#")
+        ternary = replacement[by_truth:]
+        if ternary.startswith("?"):
+            parts = ternary[2:].split(ternary[1:2]) if len(ternary) > 1 else []
+            if len(parts) != 2:
+                raise self._wrong(f"has :{replacement:.40}, where :?|one|other needs two texts after its | ")
+            return Lookup(*how, present=pieces(parts[0]), absent=pieces(parts[1]), by_truth=by_truth)
+        raise self._wrong(f"has :{replacement:.40}, which begins with none of - ~ + ? #?")
+
+    def _wrong(self, why: str) -> ConfigError:
+        return ConfigError(f"Interpolate: {self._text!r:.100} {why.strip()}.")
+
+
+def _after(key: str | None) -> str:
+    return "" if key is None else f" (after %({key:.40}))"
+
+
+def _formatted(format: str, value: Any, what: str) -> str:  # noqa: A002
+    if format == "%s":
+        return "" if value is None else str(value)
+    try:
+        return str(format % (value,))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PropertyError(f"Interpolate: {what} is {value!r:.60}, which {format!r} cannot show: {error}.") from None

@@ -1,0 +1,169 @@
+"""
+The values that a build carries.
+
+A value is JSON, so that it can be recorded, shown and replayed; it is checked when it is set, not when the database
+sees it.  No text in it may contain a NUL: the references to secrets (see ``spec``) are made of NULs, and properties are
+what submitters choose, who could otherwise name any of the farm's secrets.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+from ..errors import PropertyError
+
+LARGEST_VALUE = 1 << 20
+LONGEST_NAME = 256
+MOST_PROPERTIES = 1000
+
+Json: TypeAlias = Any
+"""None, a bool, int, float or str, or a list or dictionary (with str keys) of them."""
+
+
+class Properties:
+    """
+    Names with their values, and where each came from ("Builder", "Submit", the name of a step).
+    """
+
+    def __init__(self, values: Mapping[str, Json] | None = None, source: str = "") -> None:
+        self._values: dict[str, tuple[Json, str]] = {}
+        self.update(values or {}, source)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Properties":
+        """
+        Out of ``{"name": [value, source]}``.
+        """
+        properties = cls()
+        for name, pair in document.items():
+            if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+                raise PropertyError(f"The property {name!r:.100} is not recorded as a value and its source.")
+            properties.set(name, pair[0], str(pair[1]))
+        return properties
+
+    def to_document(self) -> dict[str, list[Any]]:
+        """
+        As ``{"name": [value, source]}``.
+        """
+        return {name: [value, source] for name, (value, source) in self._values.items()}
+
+    def set(self, name: str, value: Json, source: str = "") -> None:
+        """
+        Give the property *name* a *value*, which must be JSON of at most 1 MiB; `PropertyError` otherwise.
+        """
+        checked_property_name(name)
+        if name not in self._values and len(self._values) >= MOST_PROPERTIES:
+            raise PropertyError(f"There are {MOST_PROPERTIES} properties already; {name!r} would be one too many.")
+        self._values[name] = (checked_value(name, value), source)
+
+    def update(self, values: Mapping[str, Json], source: str = "") -> None:
+        """
+        Set all of *values*.
+        """
+        for name, value in values.items():
+            self.set(name, value, source)
+
+    def update_from(self, other: "Properties") -> None:
+        """
+        Set all of *other*, with their own sources.
+        """
+        for name, (value, source) in other._values.items():  # noqa: SLF001 - one of us
+            self.set(name, value, source)
+
+    def get(self, name: str, default: Json = None) -> Json:
+        """
+        The value of the property *name*, or *default*.
+        """
+        return self._values[name][0] if name in self._values else default
+
+    def source(self, name: str) -> str | None:
+        """
+        Where the property came from; None if there is none of that *name*.
+        """
+        return self._values[name][1] if name in self._values else None
+
+    def values(self) -> dict[str, Json]:
+        """
+        All of them, without their sources.
+        """
+        return {name: value for name, (value, _) in self._values.items()}
+
+    def copy(self) -> "Properties":
+        """
+        Others that start with the same values.
+        """
+        return Properties.from_document(self.to_document())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __getitem__(self, name: str) -> Json:
+        return self._values[name][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Properties) and other._values == self._values
+
+    __hash__ = None  # type: ignore[assignment]  # they change
+
+    def __repr__(self) -> str:
+        return f"Properties({self.values()!r})"
+
+    # What users' renderers and steps call them, as in Buildbot.
+    getProperty = get
+    getPropertySource = source
+    setProperty = set  # noqa: A003 - Properties.set, not the type
+    asDict = to_document
+
+    def hasProperty(self, name: str) -> bool:
+        """
+        Whether there is a property of that *name*.
+        """
+        return name in self._values
+
+    has = hasProperty
+
+
+def checked_property_name(name: object) -> str:
+    """
+    *name* itself if a property may be called so: 1 to 256 printable characters; otherwise `PropertyError`.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise PropertyError(f"{name!r:.100} cannot be the name of a property: use 1 to 256 printable characters.")
+    return name
+
+
+def checked_value(name: str, value: Json) -> Json:
+    """
+    A copy of *value*, if the property *name* may have it; otherwise `PropertyError`.
+    """
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise PropertyError(
+            f"The property {name!r} cannot be {value!r:.100}: a value is text, a number, true, false, None, or "
+            "a list or dictionary of them."
+        ) from None
+    if len(text) > LARGEST_VALUE:
+        raise PropertyError(f"The property {name!r} has {len(text)} bytes; at most {LARGEST_VALUE} are allowed.")
+    if "\\u0000" in text and _has_nul(value):
+        raise PropertyError(
+            f"The property {name!r} has a NUL character in it, which no value may have.  "
+            "(A secret cannot be kept in a property; use it where it is needed.)"
+        )
+    return value if isinstance(value, str) else json.loads(text)
+
+
+def _has_nul(value: Json) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, Mapping):
+        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+    return isinstance(value, (list, tuple)) and any(map(_has_nul, value))

@@ -1,0 +1,241 @@
+"""
+How arguments are rendered with the values of a build.
+
+An argument in a master.cfg may be written before its value is known: ``Property("branch")``,
+``Interpolate("%(prop:a)s")``, a function marked ``@renderer``, a ``Secret``, or a list, tuple or dictionary with such
+things somewhere inside.  `render` turns it into its value for one build, which it sees through a `View`.
+
+`render` is a coroutine, because a renderer may be one; nothing else in here waits.  `render_now` is for callers that
+cannot wait: it refuses a renderer that does.  A `Secret` renders to a reference (see ``spec``), never to its value.
+
+One difference from Buildbot, on purpose: ``Property("n")`` whose value is 0 or "" and which has no default renders to
+that value, not to None.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from attrs import frozen
+
+from ..errors import BuildbotLiteError, ConfigError, NameNotAllowedError, PropertyError
+from .names import checked_name
+from .properties import Json, Properties, checked_property_name, checked_value
+from .spec import secret_reference
+
+_DEEPEST = 50
+_UNSET: Any = object()
+
+
+class View:
+    """
+    What a renderer sees of a build.
+
+    *sources*: codebase → its source stamp ("branch", "revision", "repository", "project"…); the only one of a farm
+    without codebases is called "".  *slave*: facts of the slave that the build runs on; always its "name".
+    """
+
+    def __init__(
+        self,
+        properties: Properties,
+        *,
+        sources: Mapping[str, Mapping[str, Json]] | None = None,
+        slave: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.properties = properties
+        self.sources = {
+            codebase: {name: checked_value(name, value) for name, value in stamp.items()}
+            for codebase, stamp in (sources or {}).items()
+        }
+        self.slave = dict(slave or {})
+
+    def getProperty(self, name: str, default: Json = None) -> Json:
+        """
+        The value of the property *name*, or *default*.
+        """
+        return self.properties.get(name, default)
+
+    def hasProperty(self, name: str) -> bool:
+        """
+        Whether there is a property of that *name*.
+        """
+        return name in self.properties
+
+    has_key = hasProperty
+
+    def getProperties(self) -> Properties:
+        """
+        All of them.
+        """
+        return self.properties
+
+    async def render(self, value: Any) -> Any:
+        """
+        *value*, rendered for this build.
+        """
+        return await render(value, self)
+
+    def __getitem__(self, name: str) -> Json:
+        return self.properties[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.properties
+
+
+@runtime_checkable
+class Renderable(Protocol):
+    """
+    Something whose value depends on the build.
+    """
+
+    def getRenderingFor(self, props: View) -> Any:
+        """
+        The value, or an awaitable of it; it is rendered in its turn.
+        """
+
+
+def is_renderable(value: object) -> bool:
+    """
+    Whether *value* is, or holds in lists, tuples or dictionaries, something to be rendered.
+    """
+    if isinstance(value, (list, tuple)):
+        return any(map(is_renderable, value))
+    if isinstance(value, Mapping):
+        return any(is_renderable(key) or is_renderable(item) for key, item in value.items())
+    return isinstance(value, Renderable) and not isinstance(value, type)
+
+
+async def render(value: Any, view: View, _depth: int = 0) -> Any:
+    """
+    *value* for the build behind *view*; `PropertyError`, a sentence, when that cannot be found.
+
+    Lists, tuples and dictionaries are copied with everything in them rendered; other values are themselves.
+    """
+    if isinstance(value, (str, int, float, bytes)) or value is None:
+        return value
+    if _depth > _DEEPEST:
+        raise PropertyError("An argument holds itself, or is nested more than 50 deep: it cannot be rendered.")
+    if isinstance(value, list):
+        return [await render(item, view, _depth + 1) for item in value]
+    if isinstance(value, tuple):
+        return tuple([await render(item, view, _depth + 1) for item in value])
+    if isinstance(value, Mapping):
+        return {
+            await render(key, view, _depth + 1): await render(item, view, _depth + 1) for key, item in value.items()
+        }
+    if isinstance(value, Renderable) and not isinstance(value, type):
+        found = value.getRenderingFor(view)
+        if inspect.isawaitable(found):
+            found = await found
+        return await render(found, view, _depth + 1)
+    return value
+
+
+def render_now(value: Any, view: View) -> Any:
+    """
+    The same without waiting; a renderer that waits for something is refused with `PropertyError`.
+    """
+    coroutine = render(value, view)
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    raise PropertyError("A renderer waits for something here, where nothing can be waited for.")
+
+
+@frozen
+class Property:
+    """
+    The value of the property *key*.
+
+    *default* is for when there is none, and, unless *defaultWhenFalse* is False, for when it is empty, zero or False.
+    """
+
+    key: str
+    default: Any = _UNSET
+    defaultWhenFalse: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        try:
+            checked_property_name(self.key)
+        except PropertyError as error:
+            raise ConfigError(str(error)) from None
+
+    def getRenderingFor(self, props: View) -> Any:
+        """
+        The value, or the default, which is rendered too.
+        """
+        value = props.getProperty(self.key)
+        missing = self.key not in props or (self.defaultWhenFalse and not value)
+        return self.default if missing and self.default is not _UNSET else value
+
+
+@frozen
+class Secret:
+    """
+    The secret called *name*.  Its value reaches the slave's keeper with the command that needs it, and nothing else.
+    """
+
+    name: str
+
+    def __attrs_post_init__(self) -> None:
+        checked_secret_name(self.name)
+
+    def getRenderingFor(self, props: View) -> str:
+        """
+        What stands for the secret wherever it is recorded.
+        """
+        return secret_reference(self.name)
+
+
+def checked_secret_name(name: str) -> str:
+    """
+    *name* itself, if a secret may be called so; otherwise `ConfigError`.
+    """
+    try:
+        return checked_name(name, "secret")
+    except NameNotAllowedError as error:
+        raise ConfigError(str(error)) from None
+
+
+class renderer:  # noqa: N801 - a decorator
+    """
+    Make a function of the build's properties an argument: ``@renderer def f(props): return props.getProperty("x")``.
+
+    The function may be ``async``.  What it returns is rendered in its turn.
+    """
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        if not callable(function):
+            raise ConfigError(f"@renderer goes before a function, and {function!r:.60} is none.")
+        self._function = function
+        self._args = args
+        self._kwargs = kwargs
+        self.__doc__ = getattr(function, "__doc__", None)
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+
+    def withArgs(self, *args: Any, **kwargs: Any) -> "renderer":
+        """
+        The same function with more arguments, which are rendered before it is called.
+        """
+        return renderer(self._function, *self._args, *args, **{**self._kwargs, **kwargs})
+
+    async def getRenderingFor(self, props: View) -> Any:
+        """
+        What the function returns; if it raises, a sentence that names it.
+        """
+        args = await render(list(self._args), props)
+        kwargs = await render(self._kwargs, props)
+        try:
+            found = self._function(props, *args, **kwargs)
+            return await found if inspect.isawaitable(found) else found
+        except BuildbotLiteError:
+            raise
+        except Exception as error:
+            raise PropertyError(
+                f"The renderer {self.__name__} failed: {type(error).__name__}: {error!s:.500}"
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"renderer({self.__name__})"
