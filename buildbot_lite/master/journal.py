@@ -22,7 +22,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred
 
 from ..errors import ReplayError
@@ -123,7 +123,7 @@ class Journal:
         perform: Callable[[Entry, bool], Awaitable[Done]],
         *,
         properties: Callable[[], Mapping[str, Any]] = dict,
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """
         The outcome of an effect: recorded, resumed or performed now.
 
@@ -140,13 +140,13 @@ class Journal:
                 f"for {'another ' if recorded.kind == kind else 'a '}{kind} there.  It starts again from the beginning."
             )
         elif recorded.outcome is not None:
-            return recorded.outcome
+            return recorded
         performing = Deferred.fromCoroutine(_awaited(perform(entry, recorded is not None)))
         self._went_live()
         done = await performing
         await self._store.end(self._build, entry, done, properties())
         done.after()
-        return done.outcome
+        return evolve(entry, outcome=done.outcome)
 
 
 async def _awaited(awaitable: Awaitable[Done]) -> Done:

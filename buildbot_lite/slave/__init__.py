@@ -1,3 +1,21 @@
 """
-.
+What runs on a build machine: a slave.
+
+::
+
+    master                    slave (twistd)                        keeper (a process of its own)
+    Desk    <-- attach ----   session --- hello, lease ---.
+    Slave   --- start ---->   agent   --- start, forget --+--> attendant ==socket==> claim, spawn, reap
+    Command <-- append ----   courier <-- grew, ended ----'                              |
+                                 '------------ reads ------------------------- spool <---'
+
+``home``        the slave's directory: who we are, where things are, what the machine is
+``tree``        paths under ``work``, walked so that no symbolic link leads out
+``attendant``   the client of the keeper's socket
+``pace``        how much may be on its way at once
+``courier``     mirrors the streams of one command to the master, then tells its outcome
+``transfers``   uploads, downloads and directories: what a slave does itself, without a keeper
+``agent``       what the master asks: start, resume, interrupt, disown
+``session``     attaching, greeting, keeping the lease alive; the slave's end of each link
+``local``       the same agent inside a master's own process, linked in memory
 """

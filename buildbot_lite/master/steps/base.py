@@ -7,9 +7,9 @@ A step stands in master.cfg as an object, made once; each build makes its own fr
         build 1:  recipe.cook() ─► Compile           # a fresh one, bound to a bench, arguments rendered
         build 2:  recipe.cook() ─► Compile
 
-The step's ``run`` is a coroutine that may use Python as it likes, and must ask its `Bench` for everything that comes from
-outside: commands, time, randomness, other builds.  The bench records what came back, so that the same ``run`` can be run
-again after a crash and decide the same.
+The step's ``run`` is a coroutine that may use Python as it likes, and must ask its `Bench` for everything that comes
+from outside: commands, time, randomness, other builds.  The bench records what came back, so that the same ``run`` can
+be run again after a crash and decide the same.
 """
 
 import inspect
