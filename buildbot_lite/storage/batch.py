@@ -1,0 +1,120 @@
+"""
+Many changes, one transaction.
+
+::
+
+    BEGIN    SAVEPOINT  change 1  RELEASE    SAVEPOINT  change 2 !  ROLLBACK TO    …    COMMIT
+
+A change that raises takes back what it did, and nothing else; its exception is its result.  Only when the disk is
+full, or the database itself fails, does the whole batch fail, and then none of it has happened.
+
+This is the part of writing that has no thread in it; `buildbot_lite.storage.writer` and
+`buildbot_lite.storage.inline` both use it.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from twisted.python.failure import Failure
+
+from ..errors import BuildbotLiteError, DiskFullError, StorageError
+from .records import feed
+from .records.feed import Event
+
+Change = Callable[[Connection], Any]
+
+# Between two attempts at a database that another process has locked, in seconds.
+_BREATH: Final = 0.05
+
+
+@frozen
+class Batch:
+    """
+    What became of a batch: for each change its value or its `Failure`; and the events that are committed now.
+    """
+
+    results: tuple[object, ...]
+    events: tuple[Event, ...] = ()
+
+
+def commit(connection: Connection, changes: Sequence[Change], *, patience: float) -> Batch:
+    """
+    Make all of *changes* in one transaction.
+
+    *patience*: seconds to go on trying while another process has the database locked.  Does not raise.
+    """
+    try:
+        _patiently(connection.begin, patience)
+        results = tuple(_one(connection, change) for change in changes)
+        events = feed.collected(connection)
+        _patiently(connection.commit, patience)
+    except Exception as error:  # noqa: BLE001 - it is the result of every change
+        feed.collected(connection)
+        _give_up(connection)
+        return Batch((Failure(explained(error)),) * len(changes))
+    return Batch(results, events)
+
+
+def explained(error: Exception) -> Exception:
+    """
+    *error* as our own, where it comes from the database.
+    """
+    if isinstance(error, BuildbotLiteError):
+        return error
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, sqlite3.Error):
+        if _code(cause) == sqlite3.SQLITE_FULL:
+            return DiskFullError()
+        return StorageError(f"The farm's database cannot be used: {cause}.")
+    return error
+
+
+def _one(connection: Connection, change: Change) -> object:
+    raw = connection.connection.cursor()
+    raw.execute("SAVEPOINT change")
+    before = feed.mark(connection)
+    try:
+        value = change(connection)
+    except Exception as error:
+        if isinstance(explained(error), DiskFullError):
+            # SQLite may have rolled everything back by itself; nothing in this batch can be trusted.
+            raise
+        raw.execute("ROLLBACK TO SAVEPOINT change")
+        feed.drop_after(connection, before)
+        value = Failure(explained(error)) if isinstance(error, sqlite3.Error | DBAPIError) else Failure()
+    raw.execute("RELEASE SAVEPOINT change")
+    return value
+
+
+def _patiently(attempt: Callable[[], object], patience: float) -> None:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            attempt()
+        except DBAPIError as error:
+            if _code(error.orig) != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            # In the writer's own thread: there is nothing else that it could do.
+            time.sleep(_BREATH)
+        else:
+            return
+
+
+def _give_up(connection: Connection) -> None:
+    try:
+        connection.rollback()
+    except Exception:  # noqa: BLE001 - the database is worse off than we thought; the next batch opens it again
+        connection.invalidate()
+
+
+def _code(error: BaseException | None) -> int | None:
+    """
+    The primary result code of SQLite.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

@@ -1,0 +1,119 @@
+"""
+Opening the farm's database.
+
+SQLite in WAL mode with synchronous=FULL: what a transaction said is on the disk when `commit` returns, and those who
+read never wait for the one who writes.  The file is readable by its owner alone from its first moment, because
+grants are in it.
+"""
+
+import os
+import sqlite3
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import NullPool, StaticPool
+
+from ..errors import StorageError
+from . import schema
+
+# For other processes that look into the file (a backup); our own writer is alone.
+_BUSY_MILLISECONDS = 5000
+_OPTIONS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}",
+    # 4 MiB of page cache per connection, and no write-ahead log that stays large after one burst.
+    "PRAGMA cache_size=-4096",
+    "PRAGMA journal_size_limit=16777216",
+)
+
+READING = {"buildbot_lite_reading": True}
+"""
+The execution options of a connection that only reads.
+"""
+
+
+def open_database(path_or_url: str) -> Engine:
+    """
+    The farm's database, brought to this version's schema.
+
+    *path_or_url*: the path of an SQLite file, which is made if need be, or an SQLAlchemy URL.  `NewerDatabaseError`
+    when a newer version wrote it; `StorageError` when it cannot be opened.
+    """
+    from .upgrading import upgrade  # it needs alembic, which takes its time
+
+    engine = _engine(path_or_url)
+    try:
+        with engine.connect() as connection:
+            upgrade(connection)
+    except (DBAPIError, sqlite3.Error) as error:
+        engine.dispose()
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise StorageError(f"The farm's database {_shown(engine)} cannot be opened: {cause}.") from None
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def database_in_memory() -> Engine:
+    """
+    A database for tests: of this version, empty, in memory, with one connection that all share.
+    """
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    _prepare(engine)
+    schema.metadata.create_all(engine)
+    return engine
+
+
+def _engine(path_or_url: str) -> Engine:
+    if "://" not in path_or_url:
+        path_or_url = f"sqlite:///{os.path.abspath(path_or_url)}"
+    try:
+        url = make_url(path_or_url)
+        if url.get_backend_name() == "sqlite" and url.database:
+            _make_private(url.database)
+        # Each thread of ours opens its connection once and keeps it; there is nothing to pool.
+        engine = create_engine(url, poolclass=NullPool)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise StorageError(f"c['db'] is not a database that can be used here: {error}.") from None
+    if engine.dialect.name == "sqlite":
+        _prepare(engine)
+    return engine
+
+
+def _make_private(path: str) -> None:
+    # SQLite gives its -wal and -shm files the mode of the file itself.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StorageError(f"The farm's database {path} cannot be opened: {error.strerror}.") from None
+
+
+def _prepare(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def set_options(connection: sqlite3.Connection, record: object) -> None:
+        # The driver is not to begin transactions of its own; it would begin them too late, and not for all statements.
+        connection.isolation_level = None
+        for option in _OPTIONS:
+            connection.execute(option)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A writer that begins as a reader cannot wait for its turn later.
+        reading = connection.get_execution_options().get("buildbot_lite_reading")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def only_read(connection: Connection) -> None:
+    """
+    From now on a statement that would change something fails on *connection*.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.connection.cursor().execute("PRAGMA query_only=ON")
+
+
+def _shown(engine: Engine) -> str:
+    return engine.url.database or engine.url.render_as_string(hide_password=True)

@@ -1,0 +1,68 @@
+"""
+`Records` without threads: every Deferred has fired when it is returned.
+
+For tests that have no reactor, and for the command when no master runs.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from sqlalchemy import Connection, Engine
+from twisted.internet.defer import Deferred, execute, fail, succeed
+from twisted.python.failure import Failure
+
+from . import batch
+from .database import database_in_memory
+from .writer import OnCommit, Subscribers, closed
+
+T = TypeVar("T")
+
+
+class InlineWriter:
+    """
+    Does everything at once, in the calling thread, each change in a transaction of its own.
+    """
+
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._engine = database_in_memory() if engine is None else engine
+        self._connection = self._engine.connect()
+        self._subscribers = Subscribers()
+        self._closed = False
+
+    def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        See `Records`.
+        """
+        if self._closed:
+            return fail(closed())
+        done = batch.commit(self._connection, [change], patience=0.0)
+        self._subscribers.tell(done.events)
+        (result,) = done.results
+        return fail(result) if isinstance(result, Failure) else succeed(cast(T, result))
+
+    def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        See `Records`.
+        """
+        if self._closed:
+            return fail(closed())
+        try:
+            return execute(query, self._connection)
+        finally:
+            self._connection.rollback()
+
+    def on_commit(self, callback: OnCommit) -> Callable[[], None]:
+        """
+        See `Records`.
+        """
+        return self._subscribers.add(callback)
+
+    def close(self) -> Deferred[None]:
+        """
+        See `Records`.
+        """
+        if not self._closed:
+            self._closed = True
+            self._connection.close()
+            self._engine.dispose()
+        return succeed(None)

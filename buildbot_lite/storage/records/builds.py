@@ -1,0 +1,178 @@
+"""
+Attempts at a request.  Each builder counts its own from 1.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from ...model.results import Result
+from .. import schema
+from ..statements import Query, Statement, inserting, selecting, to_json
+
+_builds = schema.builds
+
+
+@frozen
+class Build:
+    """
+    One attempt.
+
+    *home*: the directory that the slave had then.  *nonce*: 128 random bits in hexadecimal, of which its command ids
+    are made.  *generation*: the hash of the configuration that it runs with.  *properties*: name → [value, source].
+    *reason*: why it ended so, for people.
+    """
+
+    id: int
+    request: int
+    builder: str
+    number: int
+    slave: str
+    home: str
+    nonce: str
+    generation: str
+    started: float
+    finished: float | None
+    result: Result | None
+    reason: str
+    properties: Mapping[str, Any]
+
+
+def _build(*row: Any) -> Build:
+    id, request, builder, number, slave, home, nonce, generation, started, finished, result, reason, properties = row
+    ended = None if result is None else Result(result)
+    values = json.loads(properties)
+    return Build(id, request, builder, number, slave, home, nonce, generation, started, finished, ended, reason, values)
+
+
+_NEXT = Statement(
+    select(func.coalesce(func.max(_builds.c.number), 0) + 1).where(_builds.c.builder == bindparam("builder"))
+)
+_ADD = Statement(
+    inserting(
+        _builds, "request", "builder", "number", "slave", "home", "nonce", "generation", "started", "properties"
+    ).returning(_builds.c.id)
+)
+_GET = Query(selecting(_builds, Build).where(_builds.c.id == bindparam("id")), _build)
+_BY_NUMBER = Query(
+    selecting(_builds, Build).where(_builds.c.builder == bindparam("builder"), _builds.c.number == bindparam("number")),
+    _build,
+)
+_OF_REQUEST = Query(
+    selecting(_builds, Build).where(_builds.c.request == bindparam("request")).order_by(_builds.c.id), _build
+)
+_UNFINISHED = Query(selecting(_builds, Build).where(_builds.c.finished.is_(None)).order_by(_builds.c.id), _build)
+_OF_BUILDER = Query(
+    selecting(_builds, Build)
+    .where(_builds.c.builder == bindparam("builder"), _builds.c.number < bindparam("before"))
+    .order_by(_builds.c.number.desc())
+    .limit(bindparam("most")),
+    _build,
+)
+_NEWEST = Query(
+    selecting(_builds, Build)
+    .where(_builds.c.id < bindparam("before"))
+    .order_by(_builds.c.id.desc())
+    .limit(bindparam("most")),
+    _build,
+)
+_PROPERTIES = Statement(
+    update(_builds).where(_builds.c.id == bindparam("which")).values(properties=bindparam("all_of_them"))
+)
+_FINISH = Statement(
+    update(_builds)
+    .where(_builds.c.id == bindparam("which"), _builds.c.finished.is_(None))
+    .values(finished=bindparam("now"), result=bindparam("with_result"), reason=bindparam("because"))
+)
+
+_NO_BOUND = 1 << 62
+
+
+def start(
+    connection: Connection,
+    *,
+    request: int,
+    builder: str,
+    slave: str,
+    nonce: str,
+    generation: str,
+    now: float,
+    home: str = "",
+    properties: Mapping[str, Any] | None = None,
+) -> Build:
+    """
+    A new attempt at *request*, with the builder's next number.
+    """
+    properties = dict(properties or {})
+    number = _NEXT.number(connection, builder=builder)
+    id = _ADD.number(
+        connection,
+        request=request,
+        builder=builder,
+        number=number,
+        slave=slave,
+        home=home,
+        nonce=nonce,
+        generation=generation,
+        started=now,
+        properties=to_json(properties),
+    )
+    return Build(id, request, builder, number, slave, home, nonce, generation, now, None, None, "", properties)
+
+
+def get(connection: Connection, id: int) -> Build | None:
+    """
+    The build with that *id*.
+    """
+    return _GET.first(connection, id=id)
+
+
+def by_number(connection: Connection, builder: str, number: int) -> Build | None:
+    """
+    The build that *builder* counts as *number*.
+    """
+    return _BY_NUMBER.first(connection, builder=builder, number=number)
+
+
+def of_request(connection: Connection, request: int) -> list[Build]:
+    """
+    All attempts at *request*, oldest first.
+    """
+    return _OF_REQUEST.all(connection, request=request)
+
+
+def unfinished(connection: Connection) -> list[Build]:
+    """
+    Those that are to be continued, oldest first.
+    """
+    return _UNFINISHED.all(connection)
+
+
+def newest(
+    connection: Connection, builder: str | None = None, *, most: int = 50, before: int | None = None
+) -> list[Build]:
+    """
+    At most *most* builds, newest first: those of *builder* with a number less than *before*; or, without *builder*,
+    those of all with an id less than *before*.
+    """
+    bound = _NO_BOUND if before is None else before
+    if builder is None:
+        return _NEWEST.all(connection, most=most, before=bound)
+    return _OF_BUILDER.all(connection, builder=builder, most=most, before=bound)
+
+
+def save_properties(connection: Connection, id: int, properties: Mapping[str, Any]) -> None:
+    """
+    These are its properties now, all of them.
+    """
+    _PROPERTIES.run(connection, which=id, all_of_them=to_json(dict(properties)))
+
+
+def finish(connection: Connection, id: int, result: Result, now: float, reason: str = "") -> bool:
+    """
+    It ended.  False, and nothing changes, when it had ended before.
+    """
+    return bool(_FINISH.changed(connection, which=id, now=now, with_result=int(result), because=reason))

@@ -1,0 +1,106 @@
+"""
+The ordered table of what became true, written in the transaction in which it became true.
+
+`publish` also notes the event beside the connection, so that whoever commits can tell those who follow; what is
+rolled back is never told.  A follower reads `since` the last event that it knows, then listens, and misses nothing:
+``seq`` only ever grows, and one thread writes it.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+from sqlalchemy import Connection, bindparam, func, select
+
+from .. import schema
+from ..statements import Query, Statement, inserting, selecting, to_json
+
+_feed = schema.feed
+_COLLECTED = "buildbot_lite events"
+
+
+@frozen
+class Event:
+    """
+    Something that is so: *kind* says what (``build.started``), *body* what else there is to know.
+    """
+
+    seq: int
+    at: float
+    kind: str
+    request: int | None = None
+    build: int | None = None
+    body: Mapping[str, Any] = field(factory=dict)
+
+
+def _event(seq: int, at: float, kind: str, request: int | None, build: int | None, body: str) -> Event:
+    return Event(seq, at, kind, request, build, json.loads(body))
+
+
+_ADD = Statement(inserting(_feed, "at", "kind", "request", "build", "body").returning(_feed.c.seq))
+_AFTER = selecting(_feed, Event).where(_feed.c.seq > bindparam("seq")).order_by(_feed.c.seq).limit(bindparam("most"))
+_SINCE = Query(_AFTER, _event)
+_OF_REQUEST = Query(_AFTER.where(_feed.c.request == bindparam("request")), _event)
+_OF_BUILD = Query(_AFTER.where(_feed.c.build == bindparam("build")), _event)
+_LAST = Statement(select(func.coalesce(func.max(_feed.c.seq), 0)))
+
+
+def publish(
+    connection: Connection,
+    kind: str,
+    *,
+    now: float,
+    request: int | None = None,
+    build: int | None = None,
+    body: Mapping[str, Any] | None = None,
+) -> Event:
+    """
+    It is so from the moment this transaction commits.
+    """
+    body = {} if body is None else dict(body)
+    seq = _ADD.number(connection, at=now, kind=kind, request=request, build=build, body=to_json(body))
+    event = Event(seq, now, kind, request, build, body)
+    connection.info.setdefault(_COLLECTED, []).append(event)
+    return event
+
+
+def since(
+    connection: Connection, seq: int, *, request: int | None = None, build: int | None = None, most: int = 1000
+) -> list[Event]:
+    """
+    At most *most* events after *seq*, in order; only those of *request* or of *build*, when given.
+    """
+    if request is not None:
+        return _OF_REQUEST.all(connection, seq=seq, most=most, request=request)
+    if build is not None:
+        return _OF_BUILD.all(connection, seq=seq, most=most, build=build)
+    return _SINCE.all(connection, seq=seq, most=most)
+
+
+def last(connection: Connection) -> int:
+    """
+    The ``seq`` of the newest event; 0 when there is none.
+    """
+    return _LAST.number(connection)
+
+
+def mark(connection: Connection) -> int:
+    """
+    How many events this transaction has published so far.
+    """
+    return len(connection.info.get(_COLLECTED, ()))
+
+
+def drop_after(connection: Connection, mark: int) -> None:
+    """
+    Those published after *mark* were rolled back.
+    """
+    del connection.info.get(_COLLECTED, [])[mark:]
+
+
+def collected(connection: Connection) -> tuple[Event, ...]:
+    """
+    Everything that this transaction published; from here on it has published nothing.
+    """
+    return tuple(connection.info.pop(_COLLECTED, ()))

@@ -1,0 +1,178 @@
+"""
+Every FURL that was handed out: who may do what, until when, how often.
+
+A swissnum is the secret part of a FURL; it is left out of ``repr``, so that it does not reach a log.
+"""
+
+from typing import Any
+
+from attrs import field, frozen
+from sqlalchemy import Connection, Select, bindparam, delete, or_, update
+
+from .. import schema
+from ..statements import Query, Statement, inserting, selecting
+
+_grants = schema.grants
+
+
+@frozen
+class Grant:
+    """
+    A right: to do *verb* to *object*.
+
+    *uses_allowed*: how often, None without limit.  *expires*, *revoked*, *used* (last): seconds since 1970, or None.
+    *pin*: the Tub id of the first that used it, from then on the only one that may.
+    """
+
+    id: int
+    name: str
+    verb: str
+    object: str
+    swissnum: str = field(repr=False)
+    created: float
+    expires: float | None = None
+    used: float | None = None
+    uses: int = 0
+    uses_allowed: int | None = None
+    revoked: float | None = None
+    pin: str | None = None
+
+    def live(self, now: float) -> bool:
+        """
+        Whether it still gives a right to anything.
+        """
+        return (
+            self.revoked is None
+            and (self.expires is None or now < self.expires)
+            and (self.uses_allowed is None or self.uses < self.uses_allowed)
+        )
+
+
+def _select() -> Select[tuple[Any, ...]]:
+    return selecting(_grants, Grant).order_by(_grants.c.id)
+
+
+_ADD = Statement(
+    inserting(_grants, "name", "verb", "object", "swissnum", "created", "expires", "uses_allowed").returning(
+        _grants.c.id
+    )
+)
+_GET = Query(_select().where(_grants.c.id == bindparam("id")), Grant)
+_BY_SWISSNUM = Query(_select().where(_grants.c.swissnum == bindparam("swissnum")), Grant)
+_BY_OBJECT = Query(
+    _select().where(
+        _grants.c.verb == bindparam("verb"), _grants.c.object == bindparam("object"), _grants.c.revoked.is_(None)
+    ),
+    Grant,
+)
+_LIVE = Query(
+    _select().where(
+        _grants.c.revoked.is_(None),
+        or_(_grants.c.expires.is_(None), _grants.c.expires > bindparam("now")),
+        or_(_grants.c.uses_allowed.is_(None), _grants.c.uses < _grants.c.uses_allowed),
+    ),
+    Grant,
+)
+_REVOKE = Statement(
+    update(_grants)
+    .where(_grants.c.id == bindparam("which"), _grants.c.revoked.is_(None))
+    .values(revoked=bindparam("now"))
+)
+_PIN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(pin=bindparam("key")))
+_USED = Statement(
+    update(_grants).where(_grants.c.id == bindparam("which")).values(used=bindparam("now"), uses=_grants.c.uses + 1)
+)
+_EXPIRE = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(expires=bindparam("at")))
+_PRUNE = Statement(
+    delete(_grants).where(or_(_grants.c.revoked < bindparam("before"), _grants.c.expires < bindparam("before")))
+)
+
+
+def add(
+    connection: Connection,
+    *,
+    name: str,
+    verb: str,
+    object: str,  # noqa: A002 - the word of the design
+    swissnum: str,
+    now: float,
+    expires: float | None = None,
+    uses_allowed: int | None = None,
+) -> Grant:
+    """
+    A new grant.
+    """
+    id = _ADD.number(
+        connection,
+        name=name,
+        verb=verb,
+        object=object,
+        swissnum=swissnum,
+        created=now,
+        expires=expires,
+        uses_allowed=uses_allowed,
+    )
+    return Grant(id, name, verb, object, swissnum, now, expires, uses_allowed=uses_allowed)
+
+
+def get(connection: Connection, id: int) -> Grant | None:
+    """
+    The grant with that *id*, revoked or not.
+    """
+    return _GET.first(connection, id=id)
+
+
+def by_swissnum(connection: Connection, swissnum: str) -> Grant | None:
+    """
+    The grant whose FURL ends with *swissnum*, revoked or not.
+    """
+    return _BY_SWISSNUM.first(connection, swissnum=swissnum)
+
+
+def by_object(connection: Connection, verb: str, object: str) -> list[Grant]:  # noqa: A002
+    """
+    The grants to do *verb* to *object* that were not revoked, oldest first.
+    """
+    return _BY_OBJECT.all(connection, verb=verb, object=object)
+
+
+def live(connection: Connection, now: float) -> list[Grant]:
+    """
+    Every grant that still gives a right to something.
+    """
+    return _LIVE.all(connection, now=now)
+
+
+def revoke(connection: Connection, id: int, now: float) -> bool:
+    """
+    It gives no right any more.  False when it was revoked before, or never was.
+    """
+    return bool(_REVOKE.changed(connection, which=id, now=now))
+
+
+def pin(connection: Connection, id: int, key: str | None) -> None:
+    """
+    From now on only the Tub *key* may use it; None: the next that does is pinned.
+    """
+    _PIN.run(connection, which=id, key=key)
+
+
+def used(connection: Connection, id: int, now: float) -> None:
+    """
+    It was used once more.
+    """
+    _USED.run(connection, which=id, now=now)
+
+
+def expire(connection: Connection, id: int, at: float | None) -> None:
+    """
+    It ends at *at*, or never.
+    """
+    _EXPIRE.run(connection, which=id, at=at)
+
+
+def prune(connection: Connection, before: float) -> int:
+    """
+    Forget those that were revoked, or ran out, before *before*; how many.
+    """
+    return _PRUNE.changed(connection, before=before)

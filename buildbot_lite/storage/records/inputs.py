@@ -1,0 +1,44 @@
+"""
+What was submitted for builds to use; the bytes are in files, see `buildbot_lite.storage.inputs`.
+"""
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam
+
+from .. import schema
+from ..statements import Query, Statement, inserting, selecting
+
+_inputs = schema.inputs
+
+
+@frozen
+class Input:
+    """
+    One submitted file: *name* as its submitter called it, *kind* one of patch, tar, file.
+    """
+
+    id: int
+    name: str
+    kind: str
+    length: int
+    sha256: str
+    stored: float
+
+
+_ADD = Statement(inserting(_inputs, "name", "kind", "length", "sha256", "stored").returning(_inputs.c.id))
+_GET = Query(selecting(_inputs, Input).where(_inputs.c.id == bindparam("id")), Input)
+
+
+def add(connection: Connection, *, name: str, kind: str, length: int, sha256: str, now: float) -> Input:
+    """
+    It is stored.
+    """
+    id = _ADD.number(connection, name=name, kind=kind, length=length, sha256=sha256, stored=now)
+    return Input(id, name, kind, length, sha256, now)
+
+
+def get(connection: Connection, id: int) -> Input | None:
+    """
+    The input with that *id*.
+    """
+    return _GET.first(connection, id=id)

@@ -1,0 +1,101 @@
+"""
+What a build asked of the world, and what came of it: what its replay decides by (invariant I5).
+
+An entry is written once, before its effect, and ended once, after it.  Neither is ever changed.
+"""
+
+import json
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, update
+
+from .. import schema
+from ..statements import Query, Statement, inserting, selecting, to_json
+
+_journal = schema.journal
+
+
+@frozen
+class Entry:
+    """
+    One effect: the *ordinal*-th of *step*.  *intent* and *outcome* are JSON; it has no outcome while *ended* is None.
+    """
+
+    build: int
+    step: int
+    ordinal: int
+    kind: str
+    fingerprint: str
+    intent: Any
+    begun: float
+    outcome: Any = None
+    ended: float | None = None
+
+
+def _entry(*row: Any) -> Entry:
+    build, step, ordinal, kind, fingerprint, intent, begun, outcome, ended = row
+    came_of_it = None if outcome is None else json.loads(outcome)
+    return Entry(build, step, ordinal, kind, fingerprint, json.loads(intent), begun, came_of_it, ended)
+
+
+_BEGIN = Statement(inserting(_journal, "build", "step", "ordinal", "kind", "fingerprint", "intent", "begun"))
+_END = Statement(
+    update(_journal)
+    .where(
+        _journal.c.build == bindparam("of_build"),
+        _journal.c.step == bindparam("of_step"),
+        _journal.c.ordinal == bindparam("which"),
+        _journal.c.ended.is_(None),
+    )
+    .values(outcome=bindparam("came_of_it"), ended=bindparam("now"))
+)
+_OF_BUILD = Query(
+    selecting(_journal, Entry)
+    .where(_journal.c.build == bindparam("build"))
+    .order_by(_journal.c.step, _journal.c.ordinal),
+    _entry,
+)
+
+
+def begin(
+    connection: Connection,
+    build: int,
+    step: int,
+    ordinal: int,
+    *,
+    kind: str,
+    fingerprint: str,
+    intent: object,
+    now: float,
+) -> Entry:
+    """
+    It is about to be done.  `StorageError` when that place in the journal is taken.
+    """
+    _BEGIN.run(
+        connection,
+        build=build,
+        step=step,
+        ordinal=ordinal,
+        kind=kind,
+        fingerprint=fingerprint,
+        intent=to_json(intent),
+        begun=now,
+    )
+    return Entry(build, step, ordinal, kind, fingerprint, intent, now)
+
+
+def end(connection: Connection, build: int, step: int, ordinal: int, *, outcome: object, now: float) -> bool:
+    """
+    It was done, and this came of it.  False, and nothing changes, when it had ended before or never begun.
+    """
+    return bool(
+        _END.changed(connection, of_build=build, of_step=step, which=ordinal, came_of_it=to_json(outcome), now=now)
+    )
+
+
+def of_build(connection: Connection, build: int) -> list[Entry]:
+    """
+    The journal of *build*, in the order of its steps and of what each of them did.
+    """
+    return _OF_BUILD.all(connection, build=build)

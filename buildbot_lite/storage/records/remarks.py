@@ -1,0 +1,59 @@
+"""
+Lines of ours beside a log, never in it.
+"""
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam
+
+from .. import schema
+from ..statements import Query, Statement, inserting, selecting
+
+_remarks = schema.remarks
+
+
+@frozen
+class Remark:
+    """
+    A line beside *log* of *step*, at *offset* of it.
+    """
+
+    id: int
+    build: int
+    step: int
+    log: str
+    offset: int
+    at: float
+    text: str
+
+
+_ADD = Statement(inserting(_remarks, "build", "step", "log", "offset", "at", "text").returning(_remarks.c.id))
+_ORDER = (_remarks.c.step, _remarks.c.id)
+_OF_BUILD = Query(selecting(_remarks, Remark).where(_remarks.c.build == bindparam("build")).order_by(*_ORDER), Remark)
+_OF_STEP = Query(
+    selecting(_remarks, Remark)
+    .where(_remarks.c.build == bindparam("build"), _remarks.c.step == bindparam("step"))
+    .order_by(*_ORDER),
+    Remark,
+)
+
+
+def add(connection: Connection, build: int, step: int, *, log: str, offset: int, text: str, now: float) -> Remark:
+    """
+    One more line.
+    """
+    id = _ADD.number(connection, build=build, step=step, log=log, offset=offset, at=now, text=text)
+    return Remark(id, build, step, log, offset, now, text)
+
+
+def of_build(connection: Connection, build: int) -> list[Remark]:
+    """
+    The remarks of *build*, step by step, in the order in which they were made.
+    """
+    return _OF_BUILD.all(connection, build=build)
+
+
+def of_step(connection: Connection, build: int, step: int) -> list[Remark]:
+    """
+    The remarks of one step, in the order in which they were made.
+    """
+    return _OF_STEP.all(connection, build=build, step=step)

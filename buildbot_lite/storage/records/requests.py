@@ -1,0 +1,265 @@
+"""
+What was asked for: a buildset, and one request for each of its builders.
+
+A buildset is finished when its last request is; its result is the worst of theirs.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, select, update
+
+from ...model.results import Result, worst
+from .. import schema
+from ..statements import Query, Statement, inserting, selecting, to_json
+
+_buildsets = schema.buildsets
+_requests = schema.requests
+
+
+@frozen
+class Buildset:
+    """
+    What one submission asked for.
+
+    *source*: branch, revision, repository, project.  *properties*: name → [value, source].  *input*: the id of the
+    submitted file.  *parent*: the journal entry of the Trigger that asked.
+    """
+
+    id: int
+    scheduler: str
+    reason: str
+    submitted: float
+    source: Mapping[str, Any]
+    properties: Mapping[str, Any]
+    input: int | None = None
+    parent: str | None = None
+    finished: float | None = None
+    result: Result | None = None
+
+
+@frozen
+class Request:
+    """
+    That *builder* build it.  *retries* so far; it does not start again before *not_before*.  *reason*: why it ended so.
+    """
+
+    id: int
+    buildset: int
+    builder: str
+    submitted: float
+    priority: int = 0
+    retries: int = 0
+    not_before: float = 0.0
+    finished: float | None = None
+    result: Result | None = None
+    reason: str = ""
+
+
+@frozen
+class Submitted:
+    """
+    A buildset and its requests, in the order of the builders that were named.
+    """
+
+    buildset: Buildset
+    requests: tuple[Request, ...]
+
+
+def _buildset(*row: Any) -> Buildset:
+    id, scheduler, reason, submitted, source, properties, input, parent, finished, result = row  # noqa: A001
+    values = json.loads(properties)
+    ended = None if result is None else Result(result)
+    return Buildset(id, scheduler, reason, submitted, json.loads(source), values, input, parent, finished, ended)
+
+
+def _request(*row: Any) -> Request:
+    id, buildset, builder, submitted, priority, retries, not_before, finished, result, reason = row
+    ended = None if result is None else Result(result)
+    return Request(id, buildset, builder, submitted, priority, retries, not_before, finished, ended, reason)
+
+
+_ADD_BUILDSET = Statement(
+    inserting(_buildsets, "scheduler", "reason", "submitted", "source", "properties", "input", "parent").returning(
+        _buildsets.c.id
+    )
+)
+_ADD_REQUEST = Statement(inserting(_requests, "buildset", "builder", "submitted", "priority").returning(_requests.c.id))
+_GET = Query(selecting(_requests, Request).where(_requests.c.id == bindparam("id")), _request)
+_BUILDSET = Query(selecting(_buildsets, Buildset).where(_buildsets.c.id == bindparam("id")), _buildset)
+_BY_PARENT = Query(selecting(_buildsets, Buildset).where(_buildsets.c.parent == bindparam("parent")), _buildset)
+_OF_BUILDSET = Query(
+    selecting(_requests, Request).where(_requests.c.buildset == bindparam("buildset")).order_by(_requests.c.id),
+    _request,
+)
+_UNFINISHED = Query(
+    selecting(_requests, Request).where(_requests.c.finished.is_(None)).order_by(_requests.c.id), _request
+)
+_BUILDSETS_UNFINISHED = Query(
+    selecting(_buildsets, Buildset)
+    .where(_buildsets.c.id.in_(select(_requests.c.buildset).where(_requests.c.finished.is_(None))))
+    .order_by(_buildsets.c.id),
+    _buildset,
+)
+_NEWEST = Query(
+    selecting(_requests, Request)
+    .where(_requests.c.id < bindparam("before"))
+    .order_by(_requests.c.id.desc())
+    .limit(bindparam("most")),
+    _request,
+)
+_FINISH = Statement(
+    update(_requests)
+    .where(_requests.c.id == bindparam("which"), _requests.c.finished.is_(None))
+    .values(finished=bindparam("now"), result=bindparam("with_result"), reason=bindparam("because"))
+    .returning(_requests.c.buildset)
+)
+_REQUEUE = Statement(
+    update(_requests)
+    .where(_requests.c.id == bindparam("which"), _requests.c.finished.is_(None))
+    .values(retries=_requests.c.retries + 1, not_before=bindparam("until"))
+)
+_RESULTS = Query(
+    select(_requests.c.finished, _requests.c.result).where(_requests.c.buildset == bindparam("buildset")),
+    lambda finished, result: None if finished is None else Result(result),
+)
+_FINISH_BUILDSET = Statement(
+    update(_buildsets)
+    .where(_buildsets.c.id == bindparam("which"))
+    .values(finished=bindparam("now"), result=bindparam("with_result"))
+)
+
+_NO_BOUND = 1 << 62
+
+
+def submit(
+    connection: Connection,
+    *,
+    scheduler: str,
+    builders: Sequence[str],
+    reason: str,
+    now: float,
+    source: Mapping[str, Any] | None = None,
+    properties: Mapping[str, Any] | None = None,
+    input: int | None = None,  # noqa: A002 - the word of the design
+    parent: str | None = None,
+    priority: int = 0,
+) -> Submitted:
+    """
+    Ask each of *builders* for a build.
+
+    With a *parent* it is asked only once, ever: the second time answers what the first time asked for.
+    """
+    if parent is not None:
+        earlier = by_parent(connection, parent)
+        if earlier is not None:
+            return Submitted(earlier, tuple(of_buildset(connection, earlier.id)))
+    source = dict(source or {})
+    properties = dict(properties or {})
+    id = _ADD_BUILDSET.number(
+        connection,
+        scheduler=scheduler,
+        reason=reason,
+        submitted=now,
+        source=to_json(source),
+        properties=to_json(properties),
+        input=input,
+        parent=parent,
+    )
+    requests = tuple(
+        Request(
+            _ADD_REQUEST.number(connection, buildset=id, builder=builder, submitted=now, priority=priority),
+            id,
+            builder,
+            now,
+            priority,
+        )
+        for builder in builders
+    )
+    return Submitted(Buildset(id, scheduler, reason, now, source, properties, input, parent), requests)
+
+
+def get(connection: Connection, id: int) -> Request | None:
+    """
+    The request with that number.
+    """
+    return _GET.first(connection, id=id)
+
+
+def buildset(connection: Connection, id: int) -> Buildset | None:
+    """
+    The buildset with that *id*.
+    """
+    return _BUILDSET.first(connection, id=id)
+
+
+def by_parent(connection: Connection, parent: str) -> Buildset | None:
+    """
+    The buildset that the journal entry *parent* asked for.
+    """
+    return _BY_PARENT.first(connection, parent=parent)
+
+
+def of_buildset(connection: Connection, buildset: int) -> list[Request]:
+    """
+    Its requests, in the order of its builders.
+    """
+    return _OF_BUILDSET.all(connection, buildset=buildset)
+
+
+def unfinished(connection: Connection) -> list[Request]:
+    """
+    Every request that waits or is being built, oldest first.
+    """
+    return _UNFINISHED.all(connection)
+
+
+def buildsets_unfinished(connection: Connection) -> list[Buildset]:
+    """
+    The buildsets of all `unfinished` requests.
+    """
+    return _BUILDSETS_UNFINISHED.all(connection)
+
+
+def newest(connection: Connection, most: int = 50, before: int | None = None) -> list[Request]:
+    """
+    At most *most* requests, newest first; with *before* only those with a smaller number.
+    """
+    return _NEWEST.all(connection, most=most, before=_NO_BOUND if before is None else before)
+
+
+def requeue(connection: Connection, id: int, not_before: float) -> bool:
+    """
+    It is to be tried once more, at *not_before* or later.  False when it is finished.
+    """
+    return bool(_REQUEUE.changed(connection, which=id, until=not_before))
+
+
+def finish(connection: Connection, id: int, result: Result, now: float, reason: str = "") -> Buildset | None:
+    """
+    It ended.  Answers the buildset, finished too, when this was the last of its requests; otherwise None.
+
+    A request that is finished already stays as it is.
+    """
+    of = _FINISH.number(connection, which=id, now=now, with_result=int(result), because=reason)
+    if not of:
+        return None
+    results = _RESULTS.all(connection, buildset=of)
+    if None in results:
+        return None
+    worst_of_all = worst(result for result in results if result is not None)
+    _FINISH_BUILDSET.run(connection, which=of, now=now, with_result=int(worst_of_all))
+    return buildset(connection, of)
+
+
+def cancel(connection: Connection, id: int, now: float, reason: str) -> bool:
+    """
+    End it as CANCELLED.  False when it was finished before.
+    """
+    request = get(connection, id)
+    if request is None or request.finished is not None:
+        return False
+    finish(connection, id, Result.CANCELLED, now, reason)
+    return True

@@ -1,0 +1,102 @@
+"""
+What slaves last said of themselves, and what the admin said of them.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+from sqlalchemy import Connection, bindparam, update
+
+from ...model.greeting import Hello
+from .. import schema
+from ..statements import Query, Statement, inserting, selecting, to_json
+
+_slaves = schema.slaves
+
+
+@frozen
+class Slave:
+    """
+    One slave, as it was when it last attached.  *attached*, *lost*, *paused*: when, or None.
+    """
+
+    name: str
+    home: str | None = None
+    boot: str | None = None
+    incarnation: str | None = None
+    version: str | None = None
+    platform: Mapping[str, Any] = field(factory=dict)
+    attached: float | None = None
+    lost: float | None = None
+    paused: float | None = None
+
+
+def _slave(*row: Any) -> Slave:
+    name, home, boot, incarnation, version, platform, attached, lost, paused = row
+    return Slave(name, home, boot, incarnation, version, json.loads(platform), attached, lost, paused)
+
+
+_GET = Query(selecting(_slaves, Slave).where(_slaves.c.name == bindparam("name")), _slave)
+_ALL = Query(selecting(_slaves, Slave).order_by(_slaves.c.name), _slave)
+_ADD = Statement(inserting(_slaves, "name"))
+_SEEN = Statement(
+    update(_slaves)
+    .where(_slaves.c.name == bindparam("which"))
+    .values(
+        {name: bindparam(name) for name in ("home", "boot", "incarnation", "version", "platform", "attached", "lost")}
+    )
+)
+_LOST = Statement(update(_slaves).where(_slaves.c.name == bindparam("which")).values(lost=bindparam("now")))
+_PAUSE = Statement(update(_slaves).where(_slaves.c.name == bindparam("which")).values(paused=bindparam("at")))
+
+
+def seen(connection: Connection, name: str, hello: Hello, now: float) -> None:
+    """
+    It attached, and said *hello*.
+    """
+    said: dict[str, str | float | None] = {
+        "home": hello.home,
+        "boot": hello.boot,
+        "incarnation": hello.incarnation,
+        "version": hello.version,
+        "platform": to_json(dict(hello.platform)),
+        "attached": now,
+        "lost": None,
+    }
+    _change(connection, _SEEN, name, said)
+
+
+def lost(connection: Connection, name: str, now: float) -> None:
+    """
+    Its link is gone.
+    """
+    _change(connection, _LOST, name, {"now": now})
+
+
+def pause(connection: Connection, name: str, at: float | None) -> None:
+    """
+    It takes no new builds since *at*; None: it does.
+    """
+    _change(connection, _PAUSE, name, {"at": at})
+
+
+def get(connection: Connection, name: str) -> Slave | None:
+    """
+    The slave of that *name*, if it ever attached or was paused.
+    """
+    return _GET.first(connection, name=name)
+
+
+def everyone(connection: Connection) -> list[Slave]:
+    """
+    All of them, by name; also those that are configured no more.
+    """
+    return _ALL.all(connection)
+
+
+def _change(connection: Connection, statement: Statement, name: str, values: Mapping[str, str | float | None]) -> None:
+    if not statement.changed(connection, which=name, **values):
+        _ADD.run(connection, name=name)
+        statement.run(connection, which=name, **values)

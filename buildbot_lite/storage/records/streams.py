@@ -1,0 +1,105 @@
+"""
+Which bytes belong to which step.  The bytes themselves are in files, see `buildbot_lite.storage.streams`.
+"""
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, update
+
+from .. import schema
+from ..statements import Query, Statement, inserting, selecting
+
+_streams = schema.streams
+
+
+@frozen
+class Stream:
+    """
+    A part of the log or artifact called *name*, written by the journal entry *ordinal* of *step*.
+
+    *kind*: log or artifact.  *path*: below the farm's ``streams`` or ``artifacts``.  *length* and *sha256* are known
+    once it is sealed.
+    """
+
+    id: int
+    build: int
+    step: int
+    ordinal: int
+    name: str
+    kind: str
+    path: str
+    length: int | None = None
+    sha256: str | None = None
+
+
+_ORDER = (_streams.c.step, _streams.c.ordinal, _streams.c.id)
+_NOTED = Query(
+    selecting(_streams, Stream).where(
+        _streams.c.build == bindparam("build"),
+        _streams.c.step == bindparam("step"),
+        _streams.c.ordinal == bindparam("ordinal"),
+        _streams.c.name == bindparam("name"),
+    ),
+    Stream,
+)
+_ADD = Statement(inserting(_streams, "build", "step", "ordinal", "name", "kind", "path").returning(_streams.c.id))
+_SEAL = Statement(
+    update(_streams)
+    .where(_streams.c.id == bindparam("which"))
+    .values(length=bindparam("bytes"), sha256=bindparam("checksum"))
+)
+_MOVE = Statement(update(_streams).where(_streams.c.id == bindparam("which")).values(path=bindparam("there")))
+_GET = Query(selecting(_streams, Stream).where(_streams.c.id == bindparam("id")), Stream)
+_OF_BUILD = Query(selecting(_streams, Stream).where(_streams.c.build == bindparam("build")).order_by(*_ORDER), Stream)
+_OF_STEP = Query(
+    selecting(_streams, Stream)
+    .where(_streams.c.build == bindparam("build"), _streams.c.step == bindparam("step"))
+    .order_by(*_ORDER),
+    Stream,
+)
+
+
+def note(connection: Connection, build: int, step: int, ordinal: int, *, name: str, kind: str, path: str) -> Stream:
+    """
+    These bytes are at *path*.  What was noted before stays as it is, and is answered.
+    """
+    earlier = _NOTED.first(connection, build=build, step=step, ordinal=ordinal, name=name)
+    if earlier is not None:
+        return earlier
+    id = _ADD.number(connection, build=build, step=step, ordinal=ordinal, name=name, kind=kind, path=path)
+    return Stream(id, build, step, ordinal, name, kind, path)
+
+
+def seal(connection: Connection, id: int, length: int, sha256: str) -> None:
+    """
+    It has *length* bytes, and will have no more.
+    """
+    _SEAL.run(connection, which=id, bytes=length, checksum=sha256)
+
+
+def move(connection: Connection, id: int, path: str) -> None:
+    """
+    Its bytes are at *path* from now on: another generation of it was sent.  It is no longer sealed.
+    """
+    _MOVE.run(connection, which=id, there=path)
+    _SEAL.run(connection, which=id, bytes=None, checksum=None)
+
+
+def get(connection: Connection, id: int) -> Stream | None:
+    """
+    The stream with that *id*.
+    """
+    return _GET.first(connection, id=id)
+
+
+def of_build(connection: Connection, build: int) -> list[Stream]:
+    """
+    The streams of *build*, in the order in which they were begun.
+    """
+    return _OF_BUILD.all(connection, build=build)
+
+
+def of_step(connection: Connection, build: int, step: int) -> list[Stream]:
+    """
+    The streams of one step, in the order in which they were begun.
+    """
+    return _OF_STEP.all(connection, build=build, step=step)

@@ -1,0 +1,317 @@
+"""
+The one thread that changes the farm's database, and the few that read it.
+
+::
+
+    reactor            writer's thread                           disk
+    write(a) ------->  BEGIN a COMMIT ------------------------>  (fsync)
+    write(b), write(c), write(d)    ...wait meanwhile...
+    <--- events, then a's Deferred
+                       BEGIN b c d COMMIT -------------------->  (fsync)
+    <--- events of b c d, then their Deferreds
+
+Group commit: whatever was asked for while one transaction went to the disk is the next one.  Alone a change waits
+for nobody; under load one fsync serves hundreds.  Nothing is heard of a change before it is on the disk: its Deferred
+fires, and the events that it published are told, after the commit, events first.
+
+Threads of our own rather than the reactor's pool, because each keeps its connection, and because order matters:
+changes happen in the order in which they were asked for.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from attrs import frozen
+from sqlalchemy import Connection, Engine
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..errors import StorageError
+from .batch import Batch, Change, commit, explained
+from .database import READING, only_read
+from .records.feed import Event
+
+T = TypeVar("T")
+OnCommit = Callable[[Sequence[Event]], object]
+
+LARGEST_BATCH = 1000
+MOST_WAITING = 100_000
+PATIENCE = 60.0
+
+
+@runtime_checkable
+class Records(Protocol):
+    """
+    The farm's memory.  `Writer` is the real one; `buildbot_lite.storage.inline.InlineWriter` does without threads.
+    """
+
+    def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        Call *change* in a transaction; fires with what it returned, after the commit.
+
+        If it raises, nothing that it did remains, and the Deferred fails with that; other changes are not touched.
+        `DiskFullError` when there is no room, `StorageError` when the database cannot be used: neither has done
+        anything.  *change* runs in another thread: it may use the connection and its own arguments, nothing else.
+        """
+
+    def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        Call *query* on one consistent state of the records, which includes everything committed so far.
+        """
+
+    def on_commit(self, callback: OnCommit) -> Callable[[], None]:
+        """
+        After each commit that published events, call *callback* with them, in order.  Answers how to stop that.
+        """
+
+    def close(self) -> Deferred[None]:
+        """
+        Finish what was asked for, then close the database.
+        """
+
+
+def closed() -> StorageError:
+    """
+    What those hear who ask after `Records.close`.
+    """
+    return StorageError("The farm's records are closed: the master is stopping.")
+
+
+class Subscribers:
+    """
+    Those who follow what is committed.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._callbacks: list[OnCommit] = []
+
+    def add(self, callback: OnCommit) -> Callable[[], None]:
+        """
+        Tell *callback* from now on; answers how to stop that.
+        """
+        self._callbacks.append(callback)
+
+        def remove() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return remove
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """
+        These are committed.  A subscriber that raises hurts nobody else.
+        """
+        if not events:
+            return
+        for callback in tuple(self._callbacks):
+            try:
+                callback(events)
+            except Exception:  # noqa: BLE001 - somebody else's mistake
+                self._log.failure("A follower of the feed failed")
+
+
+@frozen
+class _Asked:
+    work: Change
+    done: Deferred[Any]
+
+
+_Queue = SimpleQueue[_Asked | None]
+
+
+class Writer:
+    """
+    The records in *engine*'s database, from *reactor*'s point of view.
+
+    *readers*: threads that read.  *patience*: seconds to wait for another process that has the database locked.
+    *most_waiting*: changes and queries that may wait; more are refused with a `StorageError`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        reactor: IReactorFromThreads,
+        *,
+        readers: int = 2,
+        patience: float = PATIENCE,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        self._engine = engine
+        self._reactor = reactor
+        self._patience = patience
+        self._most_waiting = most_waiting
+        self._waiting = 0
+        self._closing = False
+        self._closed: list[Deferred[None]] = []
+        self._subscribers = Subscribers()
+        self._changes: _Queue = SimpleQueue()
+        self._queries: _Queue = SimpleQueue()
+        self._running = 1 + readers
+        for name, body in [("writer", self._write_all)] + [("reader", self._read_all)] * readers:
+            # Daemons: what is not committed when the process is told to go was not promised to anybody.
+            Thread(target=self._run, args=(body,), name=f"records {name}", daemon=True).start()
+        self._readers = readers
+
+    def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        See `Records`.
+        """
+        return self._ask(self._changes, change)
+
+    def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        See `Records`.
+        """
+        return self._ask(self._queries, query)
+
+    def on_commit(self, callback: OnCommit) -> Callable[[], None]:
+        """
+        See `Records`.
+        """
+        return self._subscribers.add(callback)
+
+    def close(self) -> Deferred[None]:
+        """
+        See `Records`.  A second call waits for the same end.
+        """
+        if not self._running:
+            return succeed(None)
+        if not self._closing:
+            self._closing = True
+            self._changes.put(None)
+            for _ in range(self._readers):
+                self._queries.put(None)
+        self._closed.append(Deferred())
+        return self._closed[-1]
+
+    # In the reactor's thread.
+
+    def _ask(self, queue: _Queue, work: Callable[[Connection], T]) -> Deferred[T]:
+        if self._closing:
+            return fail(closed())
+        if self._waiting >= self._most_waiting:
+            return fail(
+                StorageError(f"{self._waiting} changes already wait for the farm's database.  Is its disk slow?")
+            )
+        self._waiting += 1
+        done: Deferred[T] = Deferred()
+        queue.put(_Asked(work, done))
+        return done
+
+    def _answer(self, asked: Sequence[_Asked], batch: Batch) -> None:
+        self._waiting -= len(asked)
+        self._subscribers.tell(batch.events)
+        for each, result in zip(asked, batch.results, strict=True):
+            if isinstance(result, Failure):
+                each.done.errback(result)
+            else:
+                each.done.callback(result)
+
+    def _ended(self) -> None:
+        self._running -= 1
+        if not self._running:
+            self._engine.dispose()
+            for waiting in self._closed:
+                waiting.callback(None)
+
+    # In threads of our own.
+
+    def _run(self, body: Callable[[], None]) -> None:
+        try:
+            body()
+        finally:
+            self._reactor.callFromThread(self._ended)
+
+    def _write_all(self) -> None:
+        line = _Line(self._engine)
+        while asked := _next_batch(self._changes):
+            work = [each.work for each in asked]
+            batch = line.use(lambda connection: commit(connection, work, patience=self._patience), len(asked))  # noqa: B023
+            self._reactor.callFromThread(self._answer, asked, batch)
+        line.close()
+
+    def _read_all(self) -> None:
+        line = _Line(self._engine, reading=True)
+        while asked := self._queries.get():
+            batch = line.use(lambda connection: _query(connection, asked.work))
+            self._reactor.callFromThread(self._answer, [asked], batch)
+        line.close()
+
+
+class _Line:
+    """
+    A thread's connection, opened when it is first needed, and opened again after it failed.
+    """
+
+    def __init__(self, engine: Engine, *, reading: bool = False) -> None:
+        self._engine = engine
+        self._reading = reading
+        self._connection: Connection | None = None
+
+    def use(self, work: Callable[[Connection], Batch], size: int = 1) -> Batch:
+        """
+        ``work(connection)``, or *size* failures when there is no connection to be had.
+        """
+        try:
+            if self._connection is None or self._connection.invalidated:
+                self._connection = self._open()
+            return work(self._connection)
+        except Exception as error:  # noqa: BLE001 - it is the result of everything that was asked
+            self.close()
+            return Batch((Failure(explained(error)),) * size)
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # it is of no more use either way
+                connection.close()
+
+    def _open(self) -> Connection:
+        connection = self._engine.connect()
+        if self._reading:
+            connection = connection.execution_options(**READING)
+            only_read(connection)
+        return connection
+
+
+def _next_batch(queue: _Queue) -> list[_Asked]:
+    """
+    Wait for something to do, then take all that is there.  Empty: it is over.
+    """
+    batch: list[_Asked] = []
+    asked = queue.get()
+    while asked is not None:
+        batch.append(asked)
+        if len(batch) == LARGEST_BATCH:
+            break
+        try:
+            asked = queue.get_nowait()
+        except Empty:
+            break
+    else:
+        if batch:
+            # The end was in sight: it comes after this batch.
+            queue.put(None)
+    return batch
+
+
+def _query(connection: Connection, query: Change) -> Batch:
+    try:
+        connection.begin()
+        return Batch((query(connection),))
+    except Exception as error:  # noqa: BLE001 - it is the query's result
+        return Batch((_failure(error),))
+    finally:
+        connection.rollback()
+
+
+def _failure(error: Exception) -> Failure:
+    ours = explained(error)
+    return Failure() if ours is error else Failure(ours)
