@@ -103,9 +103,9 @@ class Journal:
     @property
     def replaying(self) -> bool:
         """
-        Whether outcomes are left that the program has not asked for yet.
+        Whether entries are left that the program has not come to yet.
         """
-        return any(entry.outcome is not None for entry in self._recorded.values())
+        return bool(self._recorded)
 
     def allocate(self, step: int) -> int:
         """

@@ -1,0 +1,376 @@
+"""
+What a running step has at hand: the one door between a step's code and the world.
+
+Each method of `Bench` becomes an entry of the build's journal here, so that whatever the step learns, it learns again
+in a replay.  Commands go to the slave's session (or to that of the master's own keeper), and are the only thing
+that can take long.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from attrs import define, evolve, field, frozen
+from twisted.internet.defer import Deferred
+
+from ..errors import BuildbotLiteError, ConfigError
+from ..model.outcome import Ending, Outcome, Remark, Seal
+from ..model.properties import Json
+from ..model.rendering import View
+from ..model.results import Result
+from ..model.shape import encode
+from ..model.spec import SECRET_REFERENCE, Run, Spec, to_document
+from .journal import Done, Entry, Journal
+from .ledger import Ledger
+from .orders import Order, Shelf, Source
+from .session import Session
+from .steps.base import Ran
+
+T = TypeVar("T")
+
+MOST_RANDOM = 1024
+
+
+class SlaveLostError(BuildbotLiteError):
+    """
+    The slave was lost in mid-command: the build is tried again.
+    """
+
+
+class OutcomeUnknownError(BuildbotLiteError):
+    """
+    The master stopped while this was being done, and nobody knows whether it was.  It is not done twice.
+    """
+
+
+class Texts(Shelf, Protocol):
+    """
+    A shelf that can also be read.
+    """
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        """
+        At most *size* bytes of a stream; nothing when it does not exist.
+        """
+
+    def seals(self) -> dict[str, Seal]:
+        """
+        The length and checksum of every stream as it is now.
+        """
+
+
+class Shelves(Protocol):
+    """
+    Where the streams of a build stand.
+    """
+
+    def shelf(self, step: int, ordinal: int, artifact: str | None = None) -> Texts:
+        """
+        Those of one journal entry.  *artifact*: what an uploaded stream is called.
+        """
+
+
+class Triggers(Protocol):
+    """
+    Who starts other builds.
+    """
+
+    def trigger(
+        self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
+    ) -> Deferred[int]:
+        """
+        Ask the Triggerable called *scheduler*, once for each *parent*; answers the buildset.
+        """
+
+    def when_finished(self, buildset: int) -> Deferred[Result]:
+        """
+        Fires with its result, also when it has finished long ago.
+        """
+
+
+@frozen
+class Workplace:
+    """
+    What all benches of one build share.
+
+    *nonce*: of which command ids are made.  *home*: the slave's directory when the build began.  *grace*: seconds.
+    *env*: the builder's.  *secret*: looks a secret's value up.  *inputs*: what was submitted, by kind.
+    """
+
+    nonce: str
+    builder_directory: str
+    session: Session
+    own_session: Session
+    home: str | None
+    grace: float
+    env: Mapping[str, str | None]
+    journal: Journal
+    ledger: Ledger
+    shelves: Shelves
+    view: View
+    secret: Callable[[str], Awaitable[str]]
+    triggers: Triggers
+    inputs: Mapping[str, tuple[Source, int, str]]
+    wall: Callable[[], float]
+    live: "LiveCommands"
+
+
+@define
+class LiveCommands:
+    """
+    The commands that a build is waiting for now, and whether they are to end.
+    """
+
+    _running: dict[str, Session] = field(factory=dict)
+    _waits: set[Deferred[Any]] = field(factory=set)
+    _reason: str | None = None
+
+    def began(self, id: str, session: Session) -> None:
+        """
+        One more; it is interrupted at once when the step is being stopped.
+        """
+        self._running[id] = session
+        if self._reason is not None:
+            session.interrupt(id, self._reason)
+
+    def ended(self, id: str) -> None:
+        """
+        One less.
+        """
+        self._running.pop(id, None)
+
+    def interrupt(self, reason: str) -> None:
+        """
+        Interrupt all, and those that come until `relent`.
+        """
+        self._reason = reason
+        for id, session in self._running.items():
+            session.interrupt(id, reason)
+        for wait in tuple(self._waits):
+            wait.cancel()
+
+    async def waiting_for(self, event: Deferred[T]) -> T:
+        """
+        What *event* gives, unless the step is stopped first.
+        """
+        if self._reason is not None:
+            event.cancel()
+        self._waits.add(event)
+        try:
+            return await event
+        finally:
+            self._waits.discard(event)
+
+    def relent(self) -> None:
+        """
+        The next step may run commands again.
+        """
+        self._reason = None
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """
+        Which they are.
+        """
+        return tuple(self._running)
+
+
+class StepBench:
+    """
+    The bench of one step; see `Bench` for what each method promises.
+    """
+
+    def __init__(self, place: Workplace, step: int) -> None:
+        self._place = place
+        self._step = step
+        self._written: dict[str, tuple[int, Texts, int]] = {}
+        self._lengths: dict[str, int] = {}
+
+    @property
+    def view(self) -> View:
+        """
+        See `Bench`.
+        """
+        return self._place.view
+
+    @property
+    def directory(self) -> str:
+        """
+        See `Bench`.
+        """
+        return self._place.builder_directory
+
+    async def command(
+        self,
+        spec: Spec,
+        *,
+        on_master: bool = False,
+        sources: Mapping[str, Source] | None = None,
+        artifact: str | None = None,
+        on_lost: str = "retry",
+    ) -> Ran:
+        """
+        See `Bench`.
+        """
+        place = self._place
+        if isinstance(spec, Run):
+            grace = None if on_lost == "fail" else place.grace
+            spec = evolve(spec, grace=grace, env={**place.env, **spec.env})
+        document = to_document(spec)
+        intent = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
+        session = place.own_session if on_master else place.session
+        self._announce(spec)
+
+        async def perform(entry: Entry, resumed: bool) -> Done:
+            shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)
+            order = Order(
+                id=f"{place.nonce}-{entry.step}-{entry.ordinal}",
+                spec=spec,
+                secrets=await self._secrets(document),
+                grace=None if on_lost == "fail" else place.grace,
+                shelf=shelf,
+                sources=sources or {},
+                home=None if on_master else place.home,
+            )
+            running = Deferred.fromCoroutine(session.run(order))
+            place.live.began(order.id, session)
+            try:
+                outcome = await running
+            finally:
+                place.live.ended(order.id)
+            remarks = [evolve(each, offset=each.offset + self._lengths.get(each.stream, 0)) for each in outcome.remarks]
+            return Done(outcome.to_document(), outcome.streams, remarks, order.committed)
+
+        entry = await place.journal.effect(self._step, "command", intent, perform, properties=self._properties)
+        outcome = Outcome.from_document(entry.outcome)
+        for name, seal in outcome.streams.items():
+            log = name.partition("~")[0]
+            self._lengths[log] = self._lengths.get(log, 0) + seal.length
+        if outcome.ending is Ending.LOST and on_lost != "fail":
+            raise SlaveLostError(outcome.sentence)
+        shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)
+        final = {name.partition("~")[0]: name for name in outcome.streams}
+        return Ran(outcome, lambda log, limit: shelf.read(final.get(log, log), 0, limit))
+
+    async def trigger(
+        self, names: list[str], properties: Mapping[str, Json], *, wait: bool
+    ) -> dict[str, Result | None]:
+        """
+        See `Bench`.
+        """
+        asked = [await self._ask(name, properties) for name in names]
+        if not wait:
+            return dict.fromkeys(names)
+        return {name: await self._await(name, buildset) for name, buildset in zip(names, asked, strict=True)}
+
+    async def now(self) -> float:
+        """
+        See `Bench`.
+        """
+        return float(await self._once("now", None, self._place.wall))
+
+    async def random(self, size: int) -> bytes:
+        """
+        See `Bench`.
+        """
+        if not 0 <= size <= MOST_RANDOM:
+            raise ConfigError(f"random() gives 0 to {MOST_RANDOM} bytes, not {size}.")
+        return bytes.fromhex(await self._once("random", size, lambda: os.urandom(size).hex()))
+
+    async def record(self, what: str, intent: Json, ask: Callable[[], Awaitable[Json]], *, repeatable: bool) -> Json:
+        """
+        See `Bench`.
+        """
+
+        async def perform(entry: Entry, resumed: bool) -> Done:
+            if resumed and not repeatable:
+                raise OutcomeUnknownError(
+                    f"The master stopped while {what} was being done, and nobody knows whether it was.  "
+                    "It is not done twice."
+                )
+            return Done({"answer": await ask()})
+
+        intended = {"what": what, "intent": intent}
+        entry = await self._place.journal.effect(self._step, "record", intended, perform, properties=self._properties)
+        return entry.outcome["answer"] if entry.outcome else None
+
+    def write(self, log: str, text: str) -> None:
+        """
+        See `Bench`.
+        """
+        if log not in self._written:
+            ordinal = self._place.journal.allocate(self._step)
+            self._written[log] = ordinal, self._place.shelves.shelf(self._step, ordinal), 0
+        ordinal, shelf, offset = self._written[log]
+        written = text.encode("utf-8", "surrogateescape")
+        shelf.stream(log).append(offset, written)
+        self._written[log] = ordinal, shelf, offset + len(written)
+        self._lengths[log] = self._lengths.get(log, 0) + len(written)
+
+    def remark(self, text: str, log: str = "stdio") -> None:
+        """
+        See `Bench`.  A replay does not say it again.
+        """
+        if not self._place.journal.replaying:
+            self._place.ledger.remark(
+                self._step, Remark(log, self._lengths.get(log, 0), self._place.wall(), text[:2000])
+            )
+
+    def input(self, name: str) -> tuple[Source, int, str] | None:
+        """
+        See `Bench`.
+        """
+        return self._place.inputs.get(name)
+
+    def written(self) -> dict[int, tuple[str, Seal]]:
+        """
+        By ordinal, the logs that the step wrote itself.
+        """
+        return {ordinal: (log, shelf.seals()[log]) for log, (ordinal, shelf, _) in self._written.items()}
+
+    async def _ask(self, name: str, properties: Mapping[str, Json]) -> int:
+        async def perform(entry: Entry, resumed: bool) -> Done:
+            parent = f"{self._place.nonce}-{entry.step}-{entry.ordinal}"
+            source = self._place.view.sources.get("", {})
+            return Done({"buildset": await self._place.triggers.trigger(name, parent, properties, source)})
+
+        intent = {"scheduler": name, "properties": dict(properties)}
+        entry = await self._place.journal.effect(self._step, "trigger", intent, perform)
+        return int(entry.outcome["buildset"]) if entry.outcome else 0
+
+    async def _await(self, name: str, buildset: int) -> Result:
+        async def perform(entry: Entry, resumed: bool) -> Done:
+            finished = self._place.triggers.when_finished(buildset)
+            return Done({"result": int(await self._place.live.waiting_for(finished))})
+
+        intent = {"buildset": buildset}
+        entry = await self._place.journal.effect(self._step, "triggered", intent, perform)
+        return Result(entry.outcome["result"]) if entry.outcome else Result.EXCEPTION
+
+    async def _once(self, kind: str, intent: Json, ask: Callable[[], Json]) -> Any:
+        async def perform(entry: Entry, resumed: bool) -> Done:
+            return Done({"answer": ask()})
+
+        entry = await self._place.journal.effect(self._step, kind, intent, perform)
+        return entry.outcome["answer"] if entry.outcome else None
+
+    async def _secrets(self, document: Mapping[str, Any]) -> dict[str, str]:
+        # In canonical JSON a NUL is an escape; names have no characters that JSON would escape.
+        text = encode(document).decode("ascii").replace("\\u0000", "\0")
+        names = sorted(set(SECRET_REFERENCE.findall(text)))
+        return {name: await self._place.secret(name) for name in names}
+
+    def _properties(self) -> Mapping[str, Any]:
+        return {name: tuple(pair) for name, pair in self._place.view.properties.to_document().items()}
+
+    def _announce(self, spec: Spec) -> None:
+        """
+        What is about to be done, in words, beside the log.
+        """
+        if isinstance(spec, Run):
+            words = spec.script if spec.script is not None else " ".join(map(_shown, spec.argv))
+            self.remark(f"$ {SECRET_REFERENCE.sub('*****', words)}  (in {spec.workdir})")
+
+
+def _shown(argument: str) -> str:
+    return argument if argument and not set(argument) & set(" \t\n'\"$`\\|&;<>()*?#~") else repr(argument)

@@ -1,0 +1,280 @@
+"""
+One build: a coroutine that runs its steps, and can be run again from its journal.
+
+::
+
+    steps of the factory ──► prepare (render, doStepIf) ──► run ──► result ──► next, or the end
+                                                            │
+                                           bench ◄──────────┘  (everything else: see bench.py, journal.py)
+
+Three things can end it early: a step with *haltOnFailure* (what is left with *alwaysRun* runs all the same), a stop (an
+admin, or *maxTime*; recorded as an entry of the journal at the step that it met, so that a replay meets it there too),
+and a lost slave (RETRY: nothing more can be done there).
+"""
+
+import traceback
+from collections.abc import Callable, Sequence
+
+from attrs import define, field, frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ..errors import BuildbotLiteError, DiskFullError, ReplayError
+from ..model.results import Result, worst
+from .bench import SlaveLostError, StepBench, Workplace
+from .journal import Done, Entry, Journal, JournalStore, fingerprint
+from .steps.base import BuildStep, Recipe
+
+# A stop stands in the journal beside the effects of the step that it met.
+STOP_ORDINAL = -1
+STOP = "stop"
+
+
+@frozen
+class Stop:
+    """
+    Somebody ended the build in *step*, with *result*, because of *reason*.
+    """
+
+    step: int
+    result: Result
+    reason: str
+
+
+@frozen
+class Ended:
+    """
+    How a build ended; *reason* is for people, and empty when the steps say it all.
+    """
+
+    result: Result
+    reason: str = ""
+
+
+@define
+class Course:
+    """
+    Where a build is: the *step* it is in, the results so far, and whether the rest is only what always runs.
+    """
+
+    step: int = 0
+    results: list[Result] = field(factory=list)
+    halted: bool = False
+    stop: Stop | None = None
+    reason: str = ""
+
+
+class Build:
+    """
+    One attempt at a request.
+
+    *label* is "builder/number".  *max_time*: seconds for all of it, or None; *started*: when it first began, in seconds
+    since 1970.  *recorded*: the journal of an earlier run of the same build.  *went_live*: called when it has caught up
+    with that journal; from then on its commands are known to its sessions.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        id: int,
+        label: str,
+        recipes: Sequence[Recipe],
+        place: Callable[["Build", Journal], Workplace],
+        store: JournalStore,
+        clock: IReactorTime,
+        started: float,
+        max_time: float | None = None,
+        recorded: Sequence[Entry] = (),
+        went_live: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.id = id
+        self.label = label
+        self._recipes = recipes
+        self._store = store
+        self._clock = clock
+        self._deadline = None if max_time is None else started + max_time
+        self._max_time = max_time
+        self._stops = {entry.step: _stop(entry) for entry in recorded if entry.kind == STOP}
+        self._course = Course()
+        self._went_live = went_live
+        effects = [entry for entry in recorded if entry.kind != STOP]
+        journal = Journal(id, store, recorded=effects, went_live=went_live)
+        self._place = place(self, journal)
+
+    @property
+    def step(self) -> int:
+        """
+        The number of the step that it is in.
+        """
+        return self._course.step
+
+    def remark(self, text: str) -> None:
+        """
+        Say *text* beside the log of the present step.
+        """
+        StepBench(self._place, self._course.step).remark(text)
+
+    async def run(self) -> Ended:
+        """
+        Run it, or run it on.
+        """
+        timer = None
+        if self._deadline is not None:
+            left = max(0.0, self._deadline - self._place.wall())
+            timer = self._clock.callLater(left, self._ran_out_of_time)
+        try:
+            return await self._run()
+        finally:
+            if timer is not None and timer.active():
+                timer.cancel()
+            self._went_live()
+
+    async def stop(self, reason: str, result: Result = Result.CANCELLED) -> None:
+        """
+        End it: what runs now is interrupted, of the rest only what always runs is run.  Done when that is recorded.
+        """
+        step = self._course.step
+        if self._course.stop is not None or step in self._stops:
+            return
+        self._stops[step] = stop = Stop(step, result, reason)
+        intent = {"result": int(result), "reason": reason}
+        entry = Entry(step, STOP_ORDINAL, STOP, fingerprint(intent), intent)
+        await self._store.begin(self.id, entry)
+        await self._store.end(self.id, entry, Done({}), {})
+        if self._course.step == step:
+            self._halt(stop)
+        else:
+            # It came to the next step while this was being written; a replay will find it there too.
+            self._stops.pop(step)
+            await self.stop(reason, result)
+
+    async def _run(self) -> Ended:
+        try:
+            for number, step in enumerate(_named([recipe.cook() for recipe in self._recipes])):
+                self._course.step = number
+                await self._do(number, step)
+        except SlaveLostError as error:
+            return Ended(Result.RETRY, str(error))
+        except ReplayError as error:
+            self._log.warn("{build} cannot be continued: {why}", build=self.label, why=str(error))
+            return Ended(Result.RETRY, str(error))
+        if self._course.stop is not None:
+            return Ended(self._course.stop.result, self._course.stop.reason)
+        return Ended(worst(self._course.results), self._course.reason)
+
+    async def _do(self, number: int, step: BuildStep) -> None:
+        course, place = self._course, self._place
+        if stop := self._stops.get(number):
+            self._halt(stop)
+        if course.halted and not step.alwaysRun and not (course.stop and course.stop.step == number):
+            return
+        bench = StepBench(place, number)
+        place.ledger.step_started(number, step.name)
+        try:
+            result, summary = await self._result_of(step, bench)
+        except SlaveLostError as error:
+            await self._finish(number, step, bench, Result.RETRY, str(error))
+            raise
+        if course.stop is not None and course.stop.step == number:
+            result, summary = max(course.stop.result, Result.FAILURE), course.stop.reason
+            place.live.relent()
+        self._judge(step, result)
+        await self._finish(number, step, bench, result, summary)
+
+    async def _finish(self, number: int, step: BuildStep, bench: StepBench, result: Result, summary: str) -> None:
+        hidden = await _quietly_hidden(step, result)
+        await self._place.ledger.step_finished(
+            number,
+            step.name,
+            result,
+            summary,
+            hidden=hidden,
+            properties={key: tuple(pair) for key, pair in self._place.view.properties.to_document().items()},
+            texts=bench.written(),
+        )
+
+    async def _result_of(self, step: BuildStep, bench: StepBench) -> tuple[Result, str]:
+        try:
+            if not await step.prepare(bench):
+                return Result.SKIPPED, "skipped"
+            result = Result(await step.run())
+            return result, step.summary_of(result)
+        except (SlaveLostError, ReplayError):
+            raise
+        except CancelledError:
+            return Result.CANCELLED, "cancelled"
+        except BuildbotLiteError as error:
+            said = str(error)
+        except Exception as error:  # noqa: BLE001 - the user's code: a bad step must not end the farm
+            # A traceback's text may quote values; its frames do not.
+            said = f"{type(error).__name__}: {error}"[:500]
+            self._log.failure("{step} of {build} failed", step=step.name, build=self.label)
+            self._write_traceback(bench, error)
+        bench.remark(said)
+        return Result.EXCEPTION, said
+
+    def _write_traceback(self, bench: StepBench, error: Exception) -> None:
+        try:
+            bench.write("traceback", "".join(traceback.format_exception(error)))
+        except DiskFullError:
+            self._log.warn("no room for the traceback of {build}", build=self.label)
+
+    def _judge(self, step: BuildStep, result: Result) -> None:
+        """
+        What the step's result means for the build.
+        """
+        course = self._course
+        counts = result
+        if result is Result.FAILURE and not step.flunkOnFailure:
+            counts = Result.WARNINGS if step.warnOnFailure else Result.SUCCESS
+        elif result is Result.WARNINGS:
+            if step.flunkOnWarnings:
+                counts = Result.FAILURE
+            elif not step.warnOnWarnings:
+                counts = Result.SUCCESS
+        course.results.append(counts)
+        if counts > Result.WARNINGS and counts is not Result.SKIPPED and not course.reason:
+            course.reason = f"step {step.name}: {result.name.lower()}"
+        bad = result in {Result.FAILURE, Result.EXCEPTION, Result.CANCELLED}
+        if bad and (step.haltOnFailure or result is not Result.FAILURE):
+            course.halted = True
+
+    def _halt(self, stop: Stop) -> None:
+        self._course.stop = stop
+        self._course.halted = True
+        self._place.live.interrupt(stop.reason)
+
+    def _ran_out_of_time(self) -> None:
+        reason = f"took longer than its maxTime of {self._max_time:.3g} s"
+        Deferred.fromCoroutine(self.stop(reason, Result.FAILURE)).addErrback(  # type: ignore[unused-awaitable]  # logged
+            lambda failure: self._log.failure("stopping {build}", failure=failure, build=self.label)
+        )
+
+
+def _stop(entry: Entry) -> Stop:
+    return Stop(entry.step, Result(entry.intent["result"]), str(entry.intent["reason"]))
+
+
+def _named(steps: Sequence[BuildStep]) -> Sequence[BuildStep]:
+    """
+    The steps, each with a name of its own: ``shell``, ``shell_1``, ``shell_2``.
+    """
+    seen: dict[str, int] = {}
+    for step in steps:
+        name = step.name
+        count = seen.get(name, 0)
+        seen[name] = count + 1
+        step.name = f"{name}_{count}" if count else name
+    return steps
+
+
+async def _quietly_hidden(step: BuildStep, result: Result) -> bool:
+    if not hasattr(step, "bench"):
+        return False
+    try:
+        return await step.hidden(result)
+    except Exception:  # noqa: BLE001 - the user's function; what cannot be asked is shown
+        return False
