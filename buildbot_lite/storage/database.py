@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from ..errors import StorageError
 from . import schema
+from .upgrading import upgrade
 
 # For other processes that look into the file (a backup); our own writer is alone.
 _BUSY_MILLISECONDS = 5000
@@ -42,8 +43,6 @@ def open_database(path_or_url: str) -> Engine:
     *path_or_url*: the path of an SQLite file, which is made if need be, or an SQLAlchemy URL.  `NewerDatabaseError`
     when a newer version wrote it; `StorageError` when it cannot be opened.
     """
-    from .upgrading import upgrade  # it needs alembic, which takes its time
-
     engine = _engine(path_or_url)
     try:
         with engine.connect() as connection:

@@ -1,0 +1,49 @@
+"""
+Files that builds produced.
+
+While one is on its way it is called ``NAME.partial``; it gets its name when every byte of it is there, so that whoever
+serves the directory serves no half file.
+"""
+
+import os
+
+from ..errors import StorageError
+from .files import sync_directory
+from .streams import StreamFile
+
+SUFFIX = ".partial"
+
+
+class ArtifactFile(StreamFile):
+    """
+    A stream file that is at *path* once it is sealed, and at ``path.partial`` before.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._final = path
+        super().__init__(path if os.path.exists(path) else path + SUFFIX)
+
+    @property
+    def final_path(self) -> str:
+        """
+        Where it is once it is sealed.
+        """
+        return self._final
+
+    def seal(self, length: int, sha256: str) -> bool:
+        """
+        See `StreamFile.seal`; then it gets its name.  An artifact without a byte is an empty file.
+        """
+        if not super().seal(length, sha256):
+            return False
+        try:
+            if not length and not os.path.exists(self._final):
+                os.makedirs(os.path.dirname(self._final), exist_ok=True)
+                os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
+            if self._path != self._final:
+                os.rename(self._path, self._final)
+                self._path = self._final
+                sync_directory(os.path.dirname(self._final))
+        except OSError as error:
+            raise StorageError(f"{self._final} cannot be stored: {error.strerror}.") from error
+        return True

@@ -1,0 +1,53 @@
+"""
+Compresses finished logs, one after the other, in one thread that is in no hurry.
+"""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from .frames import compress
+
+
+class Compression:
+    """
+    What is to be compressed.  It is no harm if that never happens: a log is read in either form.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: IReactorFromThreads) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(0, 1, "compression")
+        self._running = False
+        self._stopped = False
+
+    def add(self, path: str) -> Deferred[bool]:
+        """
+        Compress the finished stream file *path* when there is time.  Fires with whether it was; failures are logged.
+        """
+
+        def failed(failure: Failure) -> bool:
+            self._log.failure("{path} could not be compressed", failure=failure, path=path)
+            return False
+
+        def work() -> bool:
+            return not self._stopped and compress(path)
+
+        if not self._running and not self._stopped:
+            self._running = True
+            self._pool.start()
+        deferred: Deferred[bool] = deferToThreadPool(self._reactor, self._pool, work)
+        return deferred.addErrback(failed)
+
+    def stop(self) -> None:
+        """
+        Finish the file in hand, leave the others as they are.
+        """
+        self._stopped = True
+        if self._running:
+            self._running = False
+            self._pool.stop()

@@ -1,0 +1,241 @@
+"""
+A finished log, compressed, and still read from any offset.
+
+::
+
+    frame 0 │ frame 1 │ … │ frame n │ table: the size of each, before and after │ footer
+    256 KiB   256 KiB       the rest
+
+This is zstd's own "seekable format": every frame is complete in itself, the table is a frame that decompressors skip,
+so ``zstd -d`` gives back the log.  A range of bytes is one seek and one frame or a few, wherever in the log it is.
+
+`compress` reads back what it wrote before it removes what it wrote it from.  A crash in between leaves both; then the
+plain file counts, and the next `compress` makes the other anew.
+"""
+
+import os
+import struct
+from bisect import bisect_right
+from itertools import accumulate
+from typing import Protocol
+
+import zstandard
+from attrs import frozen
+
+from ..errors import StorageError
+from .files import remove, sync_directory, write_all
+
+SUFFIX = ".zst"
+FRAME = 256 << 10
+LEVEL = 3
+
+# A smaller file takes a block of the disk in any case.
+NOT_WORTH_IT = 4096
+
+_SKIPPED_MAGIC = 0x184D2A5E
+_SEEKABLE_MAGIC = 0x8F92EAB1
+_SKIPPED = struct.Struct("<II")
+_ENTRY = struct.Struct("<II")
+_FOOTER = struct.Struct("<IBI")
+
+
+class Reading(Protocol):
+    """
+    A file of bytes, in whichever form.
+    """
+
+    @property
+    def length(self) -> int:
+        """
+        How many bytes there are now.
+        """
+
+    def read(self, offset: int, size: int) -> bytes:
+        """
+        At most *size* bytes from *offset* on; fewer only at the end.
+        """
+
+    def close(self) -> None:
+        """
+        Let go of the file.
+        """
+
+
+def open_stream(path: str) -> Reading:
+    """
+    What was written to the stream file *path*, compressed or not, finished or not.  One that is not there is empty.
+    """
+    while True:
+        try:
+            return _Plain(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+        try:
+            return _Framed(path + SUFFIX)
+        except FileNotFoundError:
+            # Nothing is written without being there from then on, in one of the two forms.
+            if not os.path.exists(path):
+                return _Nothing()
+        except OSError as error:
+            raise StorageError(f"{path}{SUFFIX} cannot be read: {error.strerror}.") from error
+
+
+def compress(path: str, *, frame: int = FRAME) -> bool:
+    """
+    Put the finished stream file *path* into its compressed form.  False: it is not there, or too small to gain by it.
+
+    Takes its time: for threads.
+    """
+    beside = path + SUFFIX + ".new"
+    try:
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        if os.fstat(source).st_size < NOT_WORTH_IT:
+            return False
+        with open(beside, "wb", buffering=0) as target:
+            write_all(target.fileno(), _table(_write_frames(source, target.fileno(), frame, path)))
+            os.fsync(target.fileno())
+        os.rename(beside, path + SUFFIX)
+        sync_directory(os.path.dirname(path))
+    except BaseException:
+        remove(beside)
+        raise
+    finally:
+        os.close(source)
+    os.unlink(path)
+    return True
+
+
+@frozen
+class _Sizes:
+    """
+    Of one frame: bytes as written, bytes as they were.
+    """
+
+    written: int
+    plain: int
+
+
+def _write_frames(source: int, target: int, frame: int, path: str) -> list[_Sizes]:
+    compressor = zstandard.ZstdCompressor(level=LEVEL)
+    decompressor = zstandard.ZstdDecompressor()
+    entries = []
+    offset = 0
+    while piece := os.pread(source, frame, offset):
+        written = compressor.compress(piece)
+        if decompressor.decompress(written) != piece:
+            raise StorageError(
+                f"{path} could not be compressed: it reads back differently.  Test this machine's memory."
+            )
+        write_all(target, written)
+        entries.append(_Sizes(len(written), len(piece)))
+        offset += len(piece)
+    return entries
+
+
+def _table(entries: list[_Sizes]) -> bytes:
+    body = b"".join(_ENTRY.pack(entry.written, entry.plain) for entry in entries)
+    body += _FOOTER.pack(len(entries), 0, _SEEKABLE_MAGIC)
+    return _SKIPPED.pack(_SKIPPED_MAGIC, len(body)) + body
+
+
+class _Nothing:
+    length = 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        return b""
+
+    def close(self) -> None:
+        pass
+
+
+class _Plain:
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @property
+    def length(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        return os.pread(self._descriptor, size, offset)
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class _Framed:
+    """
+    The compressed form.  It keeps the frame that was read last: whoever reads on asks for the rest of it next.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            entries = self._read_table()
+        except BaseException:
+            self.close()
+            raise
+        self._written = [0, *accumulate(entry.written for entry in entries)]
+        self._plain = [0, *accumulate(entry.plain for entry in entries)]
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._kept: tuple[int, bytes] = (-1, b"")
+
+    @property
+    def length(self) -> int:
+        return self._plain[-1]
+
+    def read(self, offset: int, size: int) -> bytes:
+        pieces = []
+        end = min(offset + size, self.length)
+        while offset < end:
+            index = bisect_right(self._plain, offset) - 1
+            start = offset - self._plain[index]
+            piece = self._frame(index)[start : start + end - offset]
+            pieces.append(piece)
+            offset += len(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _frame(self, index: int) -> bytes:
+        if self._kept[0] != index:
+            start, end = self._written[index], self._written[index + 1]
+            written = os.pread(self._descriptor, end - start, start)
+            plain = self._plain[index + 1] - self._plain[index]
+            try:
+                frame = self._decompressor.decompress(written, max_output_size=plain)
+            except zstandard.ZstdError as error:
+                raise self._damaged() from error
+            if len(frame) != plain:
+                raise self._damaged()
+            self._kept = (index, frame)
+        return self._kept[1]
+
+    def _read_table(self) -> list[_Sizes]:
+        size = os.fstat(self._descriptor).st_size
+        footer = os.pread(self._descriptor, _FOOTER.size, max(0, size - _FOOTER.size))
+        if len(footer) < _FOOTER.size:
+            raise self._damaged()
+        count, _, magic = _FOOTER.unpack(footer)
+        length = count * _ENTRY.size
+        start = size - _FOOTER.size - length
+        if magic != _SEEKABLE_MAGIC or start < _SKIPPED.size:
+            raise self._damaged()
+        entries = [_Sizes(*sizes) for sizes in _ENTRY.iter_unpack(os.pread(self._descriptor, length, start))]
+        if sum(entry.written for entry in entries) != start - _SKIPPED.size:
+            raise self._damaged()
+        return entries
+
+    def _damaged(self) -> StorageError:
+        return StorageError(f"{self._path} is damaged.  Restore it from a backup.")

@@ -1,0 +1,151 @@
+"""
+What submitters sent for builds to use: patches, archives, files.
+
+An input is known by the SHA-256 of its contents, which is also the name of its file: storing the same twice is storing
+it once, and a crash between the file and its row in the database leaves a file that the next submission finds.
+"""
+
+import hashlib
+import os
+import re
+
+from attrs import frozen
+
+from ..errors import DiskFullError, InputError, NotFoundError, StorageError
+from .files import is_disk_full, make_directory, remove, sync_directory, write_all
+
+_NAME = re.compile(r"[0-9a-f]{64}\Z")
+_INCOMING = ".incoming-"
+
+
+@frozen
+class Kept:
+    """
+    An input that is on the disk: its *length* in bytes and its *sha256*.
+    """
+
+    length: int
+    sha256: str
+
+
+class Incoming:
+    """
+    An input on its way in: `write` its bytes, then `keep` or `abandon` it.
+    """
+
+    def __init__(self, directory: str, number: int, largest: int) -> None:
+        self._directory = directory
+        self._largest = largest
+        self._path = os.path.join(directory, f"{_INCOMING}{os.getpid()}-{number}")
+        self._descriptor: int | None = None
+        self._sum = hashlib.sha256()
+        self._length = 0
+
+    @property
+    def length(self) -> int:
+        """
+        How many bytes came so far.
+        """
+        return self._length
+
+    def write(self, data: bytes) -> None:
+        """
+        The next bytes.  `InputError` when it becomes too large, `DiskFullError` when there is no room: then it is
+        abandoned.
+        """
+        if self._length + len(data) > self._largest:
+            self.abandon()
+            raise InputError(f"What was submitted is larger than the {self._largest} bytes that this farm accepts.")
+        try:
+            write_all(self._open(), data)
+        except OSError as error:
+            self.abandon()
+            raise _explained(error) from error
+        self._sum.update(data)
+        self._length += len(data)
+
+    def keep(self) -> Kept:
+        """
+        That was all of it.  When this returns, it is on the disk under its name.
+        """
+        kept = Kept(self._length, self._sum.hexdigest())
+        try:
+            os.fsync(self._open())
+            os.rename(self._path, os.path.join(self._directory, kept.sha256))
+            sync_directory(self._directory)
+        except OSError as error:
+            raise _explained(error) from error
+        finally:
+            self.abandon()
+        return kept
+
+    def abandon(self) -> None:
+        """
+        It broke off: forget it.  Harmless after `keep`.
+        """
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+            remove(self._path)
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._descriptor = os.open(self._path, flags, 0o600)
+        return self._descriptor
+
+
+class InputStore:
+    """
+    The inputs in *directory*, which is made if need be; what an earlier process left half received is removed.
+
+    *largest*: bytes that one input may have.
+    """
+
+    def __init__(self, directory: str, *, largest: int = 4 << 30) -> None:
+        self._directory = directory
+        self._largest = largest
+        self._incoming = 0
+        make_directory(directory)
+        for name in os.listdir(directory):
+            if name.startswith(_INCOMING):
+                remove(os.path.join(directory, name))
+
+    def receive(self) -> Incoming:
+        """
+        A new input.
+        """
+        self._incoming += 1
+        return Incoming(self._directory, self._incoming, self._largest)
+
+    def path(self, sha256: str) -> str:
+        """
+        The file of an input that was kept; `NotFoundError` when there is none.
+        """
+        path = os.path.join(self._directory, sha256)
+        if not _NAME.match(sha256) or not os.path.exists(path):
+            raise NotFoundError("That input is not stored here any more.  Submit it again.")
+        return path
+
+    def read(self, sha256: str, offset: int, size: int) -> bytes:
+        """
+        At most *size* bytes of an input from *offset* on; fewer only at its end.
+        """
+        descriptor = os.open(self.path(sha256), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(descriptor, size, offset)
+        finally:
+            os.close(descriptor)
+
+    def discard(self, sha256: str) -> None:
+        """
+        No build needs it any more.
+        """
+        if _NAME.match(sha256):
+            remove(os.path.join(self._directory, sha256))
+
+
+def _explained(error: OSError) -> StorageError:
+    if is_disk_full(error):
+        return DiskFullError("The master's disk is full: what was submitted could not be stored.  Try again later.")
+    return StorageError(f"What was submitted could not be stored: {error.strerror}.")
