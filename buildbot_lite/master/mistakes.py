@@ -90,6 +90,7 @@ class Mistakes:
 
     files: Mapping[str, str]
     found: list[Mistake] = field(factory=list, init=False)
+    checks: list[tuple[Place, Callable[[Any], str | None]]] = field(factory=list, init=False)
 
     def add(self, mistake: Mistake) -> None:
         """
@@ -97,6 +98,15 @@ class Mistakes:
         """
         if mistake not in self.found and len(self.found) < MOST_MISTAKES:
             self.found.append(mistake)
+
+    def check(self, config: object) -> None:
+        """
+        Make the checks that waited until the whole configuration is known.
+        """
+        for place, check in self.checks:
+            sentence = check(config)
+            if sentence is not None:
+                self.add(Mistake(place, sentence))
 
     def raise_any(self) -> None:
         """
@@ -132,6 +142,18 @@ def note(sentence: str, place: Place | None = None, *, of: object = None) -> Non
     if mistakes is None:
         raise ConfigError(sentence)
     mistakes.add(Mistake(place or here(of) or Place(), sentence))
+
+
+def once_loaded(check: Callable[[Any], str | None], *, of: object = None) -> None:
+    """
+    When everything is known, ask *check* what is wrong with the `MasterConfig`; its sentence belongs to this line.
+
+    For what an object can only find out from others: ``once_loaded(lambda config: None if name in config.builders …)``.
+    Nothing happens outside a load.
+    """
+    mistakes = _collecting.get()
+    if mistakes is not None:
+        mistakes.checks.append((here(of) or Place(), check))
 
 
 def here(of: object = None) -> Place | None:
@@ -210,6 +232,13 @@ class Noting(type):
         """
         Make one, from those arguments that fit.
         """
+        if _collecting.get() is None:
+            # A build makes its steps again from arguments that fitted when they were loaded: no need to look first.
+            try:
+                return super().__call__(*args, **kwargs)
+            except TypeError:
+                fitting(inspect.getattr_static(cls, "__init__"), cls.__name__, args, kwargs)
+                raise
         args, kwargs = fitting(inspect.getattr_static(cls, "__init__"), cls.__name__, args, kwargs)
         return super().__call__(*args, **kwargs)
 

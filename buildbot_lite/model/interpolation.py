@@ -147,6 +147,7 @@ class Interpolate:
     Text with values of the build in it; the module says what may stand in it.
 
     Positional arguments fill ``%s``; keyword arguments are found as ``%(kw:name)s``; one of the two.
+    *secrets* are the names of those that it mentions.
     """
 
     def __init__(self, fmtstring: str, *args: Any, **kwargs: Any) -> None:
@@ -155,7 +156,9 @@ class Interpolate:
         if args and kwargs:
             raise ConfigError("Interpolate takes either positional or keyword arguments, not both.")
         self._fmtstring, self._args, self._kwargs = fmtstring, list(args), kwargs
-        self._pieces = _Parser(fmtstring, kwargs).parsed(len(args))
+        parser = _Parser(fmtstring, kwargs)
+        self._pieces = parser.parsed(len(args))
+        self.secrets = tuple(parser.secrets)
 
     async def getRenderingFor(self, props: View) -> str:
         """
@@ -173,6 +176,7 @@ class _Parser:
         self._text = text
         self._keywords = keywords
         self._positional = 0
+        self.secrets: list[str] = []
 
     def parsed(self, arguments: int) -> Pieces:
         pieces = self._pieces(self._text, 0)
@@ -228,7 +232,8 @@ class _Parser:
         if kind == "secret":
             if format != "%s":
                 raise self._wrong("has a secret in another format than s")
-            return SecretPiece(checked_secret_name(rest))
+            self.secrets.append(checked_secret_name(rest))
+            return SecretPiece(rest)
         codebase = ""
         if kind == "src":
             codebase, colon, rest = rest.partition(":")

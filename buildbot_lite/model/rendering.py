@@ -24,7 +24,7 @@ from .properties import Json, Properties, checked_property_name, checked_value
 from .spec import secret_reference
 
 _DEEPEST = 50
-_UNSET: Any = object()
+NO_DEFAULT: Any = object()
 
 
 class View:
@@ -153,7 +153,7 @@ class Property:
     """
 
     key: str
-    default: Any = _UNSET
+    default: Any = NO_DEFAULT
     defaultWhenFalse: bool = True
 
     def __attrs_post_init__(self) -> None:
@@ -168,7 +168,7 @@ class Property:
         """
         value = props.getProperty(self.key)
         missing = self.key not in props or (self.defaultWhenFalse and not value)
-        return self.default if missing and self.default is not _UNSET else value
+        return self.default if missing and self.default is not NO_DEFAULT else value
 
 
 @frozen

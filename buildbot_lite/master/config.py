@@ -1,0 +1,106 @@
+"""
+A whole configuration, as the rest of the master reads it.  ``assembly`` makes one out of a master.cfg.
+"""
+
+import re
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from ..errors import ConfigError
+from .secretfiles import Provider
+from .vocabulary import BuilderConfig, BuildSlave, ForceScheduler, Scheduler, Submit, Triggerable
+
+DEFAULT_DB = "private/farm.sqlite"
+DEFAULT_TITLE = "Build farm"
+DEFAULT_MAX_RETRIES = 3
+
+# A host name, an IPv4 address, or an IPv6 address in brackets; a port if there is one.
+HINT = re.compile(
+    r"(?:tcp:)?(?P<host>[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?\Z"
+)
+
+
+@frozen
+class MasterConfig:
+    """
+    What a master.cfg says.
+
+    *port*: the endpoint to listen at, like "tcp:9989"; None: choose a free port once.  *location*: hosts, each with or
+    without ":port", where slaves find the master; empty: find out.  *db*: the database's file, relative to the
+    master's directory.
+    """
+
+    basedir: str
+    slaves: Mapping[str, BuildSlave]
+    builders: Mapping[str, BuilderConfig]
+    schedulers: Mapping[str, Scheduler]
+    port: str | None = None
+    location: tuple[str, ...] = ()
+    db: str = DEFAULT_DB
+    title: str = DEFAULT_TITLE
+    buildbot_url: str | None = None
+    max_retries: int = DEFAULT_MAX_RETRIES
+    secrets_providers: tuple[Provider, ...] = ()
+
+    @property
+    def submits(self) -> dict[str, Submit]:
+        """
+        The schedulers that submissions come in by.
+        """
+        return {name: at for name, at in self.schedulers.items() if isinstance(at, Submit)}
+
+    @property
+    def triggerables(self) -> dict[str, Triggerable]:
+        """
+        The schedulers that `Trigger` steps start.
+        """
+        return {name: at for name, at in self.schedulers.items() if isinstance(at, Triggerable)}
+
+    def forced_by(self, builder: str) -> ForceScheduler | None:
+        """
+        The first scheduler by which *builder* may be forced; None if it may not.
+        """
+        for scheduler in self.schedulers.values():
+            if isinstance(scheduler, ForceScheduler) and builder in scheduler.builder_names:
+                return scheduler
+        return None
+
+    def builders_on(self, slave: str) -> list[BuilderConfig]:
+        """
+        Those that may build on *slave*.
+        """
+        return [builder for builder in self.builders.values() if slave in builder.slavenames]
+
+    def hints(self, port: int) -> tuple[str, ...]:
+        """
+        The *location* as Foolscap's hints; those without a port of their own get *port*.
+        """
+        found = []
+        for place in self.location:
+            match = HINT.match(place)
+            if match is not None:
+                found.append(f"tcp:{match['host']}:{match['port'] or port}")
+        return tuple(found)
+
+    def secret(self, name: str) -> str:
+        """
+        The value of the secret *name*; `ConfigError` when nobody knows it.
+        """
+        for provider in self.secrets_providers:
+            value = provider.value(self.basedir, name)
+            if value is not None:
+                return value
+        if not self.secrets_providers:
+            raise ConfigError(f"There is no secret {name!r}: c['secretsProviders'] is empty.")
+        raise ConfigError(f"There is no secret {name!r} in any of the secretsProviders.")
+
+    def why_no_secret(self, name: str) -> str | None:
+        """
+        The sentence that says why the secret *name* cannot be had; None if it can.
+        """
+        try:
+            self.secret(name)
+        except ConfigError as error:
+            return str(error)
+        return None

@@ -1,0 +1,54 @@
+"""
+What a master.cfg imports: ``from buildbot_lite.plugins import steps, schedulers, util, slave, secrets``.
+
+Buildbot's vocabulary, under Buildbot's names.  ``changes`` and ``reporters`` are empty until there are any.
+"""
+
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from .master import steps as _steps
+from .master import vocabulary as _words
+from .master.mistakes import did_you_mean
+from .master.secretfiles import SecretInAFile as _SecretInAFile
+from .model.rendering import renderer as _renderer
+from .model.results import Result as _Result
+
+
+class Namespace:
+    """
+    Some words of the vocabulary, as attributes.
+    """
+
+    def __init__(self, name: str, words: dict[str, Any]) -> None:
+        self._name = name
+        vars(self).update(words)
+
+    def __getattr__(self, word: str) -> Any:
+        raise AttributeError(f"{self._name} has no {word!r}.{did_you_mean(word, self.__dir__())}")
+
+    def __dir__(self) -> Iterable[str]:
+        return [word for word in vars(self) if not word.startswith("_")]
+
+
+def _exported(module: ModuleType) -> dict[str, Any]:
+    return {word: getattr(module, word) for word in module.__all__}
+
+
+steps = Namespace("steps", _exported(_steps))
+schedulers = Namespace(
+    "schedulers", {cls.__name__: cls for cls in (_words.Submit, _words.ForceScheduler, _words.Triggerable)}
+)
+util = Namespace(
+    "util",
+    {cls.__name__: cls for cls in (_words.BuilderConfig, _words.BuildFactory, _words.Property, _words.Interpolate)}
+    | {"Secret": _words.Secret, "renderer": _renderer}
+    | {result.name: result for result in _Result},
+)
+slave = Namespace("slave", {"BuildSlave": _words.BuildSlave})
+secrets = Namespace("secrets", {"SecretInAFile": _SecretInAFile})
+changes = Namespace("changes", {})
+reporters = Namespace("reporters", {})
+
+__all__ = ["changes", "reporters", "schedulers", "secrets", "slave", "steps", "util"]
