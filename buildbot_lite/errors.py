@@ -41,6 +41,12 @@ class RevokedError(RefusedError):
     """
 
 
+class UnknownStringError(RefusedError):
+    """
+    The farm does not know this string.  Copy the whole of it again, or ask the farm's admin for a new one.
+    """
+
+
 class WrongVerbError(RefusedError):
     """
     This string is for something else.  Slaves take theirs from buildslave.furls, submitters from submit.furls.

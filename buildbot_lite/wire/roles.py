@@ -96,6 +96,40 @@ class Slave(Protocol):
 
 
 @runtime_checkable
+class Link(Protocol):
+    """
+    One live connection, seen from either end.
+    """
+
+    @property
+    def key(self) -> str:
+        """
+        The Tub id of the other side: the fingerprint of its key, which it has proved to hold.
+        """
+
+    @property
+    def lost(self) -> bool:
+        """
+        Whether it is gone.
+        """
+
+    def silence(self) -> float:
+        """
+        For how many seconds nothing was heard of the other side; above 10 the line was tested and has not answered.
+        """
+
+    def drop(self, reason: str) -> None:
+        """
+        Cut it.  *reason* is for our log.
+        """
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        """
+        Call *callback* once, soon after the link is gone; also when it is gone already.
+        """
+
+
+@runtime_checkable
 class Desk(Protocol):
     """
     What a slave's FURL designates on the master: which desk is addressed is who is calling.

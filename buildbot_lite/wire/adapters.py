@@ -1,0 +1,102 @@
+"""
+What we call on the other side, typed like the roles.
+
+Each object here wraps one of Foolscap's references and is what its role says: it writes as bytes, calls, and reads the
+answer.  A failed call raises `LinkLostError` when the link is gone, the other side's own refusal with its sentence when
+it refused, and `MessageError` when what it answered is not in the contract.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from foolscap.referenceable import Referenceable
+from twisted.internet.defer import Deferred
+
+from ..model import spec as specs
+from ..model.greeting import Hello, Welcome
+from ..model.outcome import Outcome
+from ..model.spec import Spec
+from .contract import LONGEST_REASON
+from .refusal import heard
+from .roles import Command, Link, Slave
+from .travelling import lengths_to_bytes, streams_from_bytes
+
+ExposeCommand = Callable[[Command], Referenceable]
+ExposeSlave = Callable[[Slave], Referenceable]
+
+
+class Remote:
+    """
+    What all of them share: a reference, and the link that it belongs to.
+    """
+
+    def __init__(self, reference: Any) -> None:
+        self._reference = reference
+        self.link: Link = reference.tracker.broker.link
+
+    def _call(self, method: str, **arguments: Any) -> Deferred[Any]:
+        answer: Deferred[Any] = self._reference.callRemote(method, **arguments)
+        return answer.addErrback(heard)
+
+
+class RemoteCommand(Remote):
+    """
+    A `Command`, on the master.
+    """
+
+    def append(self, stream: str, offset: int, data: bytes) -> Deferred[int]:
+        return self._call("append", stream=stream.encode(), offset=offset, data=data)
+
+    def read(self, name: str, offset: int, size: int) -> Deferred[bytes]:
+        return self._call("read", name=name.encode(), offset=offset, size=size)
+
+    def finished(self, outcome: Outcome) -> Deferred[tuple[str, ...]]:
+        return self._call("finished", outcome=outcome.to_bytes()).addCallback(streams_from_bytes)
+
+
+class RemoteSlave(Remote):
+    """
+    A `Slave`, at the other end.  *expose* makes a command callable from there.
+    """
+
+    def __init__(self, reference: Any, expose: ExposeCommand) -> None:
+        super().__init__(reference)
+        self._expose = expose
+
+    def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
+        return self._call("start", id=id.encode(), spec=specs.to_bytes(spec, secrets), command=self._expose(command))
+
+    def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
+        return self._call("resume", id=id.encode(), command=self._expose(command), have=lengths_to_bytes(have))
+
+    def interrupt(self, id: str, reason: str) -> Deferred[None]:
+        return self._call("interrupt", id=id.encode(), reason=_cut(reason))
+
+    def disown(self, id: str) -> Deferred[None]:
+        return self._call("disown", id=id.encode())
+
+    def drop(self, reason: str) -> None:
+        self.link.drop(reason)
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        self.link.when_lost(callback)
+
+
+class RemoteDesk(Remote):
+    """
+    A `Desk`, on the master.  *expose* makes a slave callable from there.
+    """
+
+    def __init__(self, reference: Any, expose: ExposeSlave) -> None:
+        super().__init__(reference)
+        self._expose = expose
+
+    def attach(self, slave: Slave, hello: Hello, key: str = "") -> Deferred[Welcome]:
+        """
+        Here I am.  *key* does not travel: the master sees whose key it is.
+        """
+        return self._call("attach", slave=self._expose(slave), hello=hello.to_bytes()).addCallback(Welcome.from_bytes)
+
+
+def _cut(text: str) -> bytes:
+    return text.encode("utf-8", "replace")[:LONGEST_REASON]

@@ -1,0 +1,362 @@
+"""
+One connection: its timers, its bounds, its garbage.
+
+Foolscap calls the end of a connection a broker.  Ours differs from the stock one in this:
+
+* Both timers are exact.  The stock ones look at the clock every *n* seconds, so they may take twice their value, and
+  they ask the wall clock.
+* A call's arguments are let go when the call was made.  The stock readers stay linked in a cycle, and each holds its
+  chunk until the collector runs: a hundred chunks and more.
+* Everything that a peer can make grow is bounded: what it may send before it has shown a valid string, the calls that
+  wait for our answer, the answers that it does not read.
+* A failure leaves as its sentence (`refusal`), and is logged here when it is a defect.
+* A connection that is given up is cut, instead of waiting for the peer to take what was still to be sent.
+
+`LiveLink` is what the rest of the program sees of it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from foolscap import broker as stock
+from foolscap.call import InboundDelivery
+from foolscap.eventual import eventually
+from foolscap.tokens import BananaError
+from twisted.internet import error
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .background import background
+from .contract import (
+    KEEPALIVE,
+    LINGER,
+    LONGEST_REASON,
+    MOST_BYTES_IN_CALLS,
+    MOST_BYTES_UNREAD,
+    MOST_CALLS,
+    SILENCE,
+    STRANGER_BYTES,
+    STRANGER_CALLS,
+    AnyReference,
+    RIBoundedBroker,
+)
+from .refusal import RefusalSlicer, ours
+from .roles import Link
+from .strangers import Stranger
+from .unslicing import BoundedRoot
+
+# What a small message costs in a buffer, whatever is in it.
+_ENVELOPE = 200
+
+
+class LiveLink:
+    """
+    One connection, as the rest of the program sees it: `roles.Link`.
+    """
+
+    def __init__(self, broker: "Broker") -> None:
+        self._broker = broker
+
+    @property
+    def key(self) -> str:
+        return str(self._broker.remote_tubref.getTubID())
+
+    @property
+    def lost(self) -> bool:
+        return bool(self._broker.disconnected)
+
+    def silence(self) -> float:
+        return self._broker.silence()
+
+    def drop(self, reason: str) -> None:
+        self._broker.drop(reason)
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        self._broker.when_lost(callback)
+
+
+class Broker(stock.Broker):
+    """
+    Foolscap's end of one connection, bounded.  Made by a negotiation, for the Tub that `tub.make_tub` made.
+    """
+
+    log = Logger()
+    unslicerClass = BoundedRoot
+    requireSchema = True
+
+    def __init__(
+        self,
+        remote_tubref,
+        params,
+        keepaliveTimeout=None,
+        disconnectTimeout=None,
+        connectionInfo=None,
+        stranger: Stranger | None = None,
+    ) -> None:
+        self.keepaliveTimer: IDelayedCall | None
+        self.disconnected: bool
+        # The stock timers stay off.
+        super().__init__(remote_tubref, params, None, None, connectionInfo)
+        self.link: Link = LiveLink(self)
+        self._stranger = stranger
+        self._received = 0
+        self._calls = 0
+        self._bytes_in_calls = 0
+        self._bytes_unread = 0
+        self._clogged = False
+        self._plugged = False
+        self._heard = 0.0
+        self._pinged = 0.0
+        self._cutting: IDelayedCall | None = None
+        self._when_lost: list[Callable[[], None]] = []
+
+    # A link's life
+
+    def connectionMade(self) -> None:
+        self._heard = self._pinged = self.tub.clock.seconds()
+        self.transport.registerProducer(_Backlog(self), True)
+        self._plugged = True
+        super().connectionMade()
+        self._wait()
+
+    def silence(self) -> float:
+        """
+        Seconds since anything was received.
+        """
+        return float(self.tub.clock.seconds() - self._heard)
+
+    def getDataLastReceivedAt(self):
+        return self._heard
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        """
+        See `roles.Link.when_lost`.
+        """
+        if self.disconnected:
+            eventually(callback)
+        else:
+            self._when_lost.append(callback)
+
+    def drop(self, reason: str) -> None:
+        """
+        Cut the connection; *reason* goes into our log.
+        """
+        if self.disconnected:
+            return
+        self.log.info("dropping the link to {peer}: {reason}", peer=self._peer(), reason=reason[:LONGEST_REASON])
+        self._cut()
+
+    def shutdown(self, why: Failure, fireDisconnectWatchers: bool = True) -> None:
+        """
+        Foolscap's way of closing: send what is left, but not for ever.
+        """
+        if self._cutting is None and not self.disconnected:
+            self._cutting = self.tub.clock.callLater(LINGER, self._abort)
+        self._unplug()
+        super().shutdown(why, fireDisconnectWatchers)
+
+    def finish(self, why: Failure) -> None:
+        first = not self.disconnected
+        super().finish(why)
+        if first:
+            callbacks, self._when_lost = self._when_lost, []
+            for callback in callbacks:
+                eventually(callback)
+
+    def connectionLost(self, why: Failure) -> None:
+        for timer in (self._cutting, self.keepaliveTimer):
+            if timer is not None and timer.active():
+                timer.cancel()
+        self.keepaliveTimer = self._cutting = None
+        if self._stranger is not None:
+            self._stranger.gone()
+        super().connectionLost(why)
+        # The readers of a message that was cut in the middle refer to each other, and to its bytes.
+        self.receiveStack = [self.rootUnslicer]
+        self.buffer.clear()
+        self.inboundDeliveryQueue.clear()
+
+    def _cut(self) -> None:
+        self.finish(Failure(error.ConnectionLost("dropped")))
+        self._abort()
+
+    def _abort(self) -> None:
+        self._cutting = None
+        self._unplug()
+        self.connectionAbandoned = True
+        getattr(self.transport, "abortConnection", self.transport.loseConnection)()
+
+    def _unplug(self) -> None:
+        # A transport with a producer waits for it before it closes.
+        if self._plugged:
+            self._plugged = False
+            self.transport.unregisterProducer()
+
+    def _peer(self) -> str:
+        return str(self.remote_tubref.getShortTubID()) if self.remote_tubref else "?"
+
+    # Both timers are one
+
+    def _wait(self) -> None:
+        now = self.tub.clock.seconds()
+        deadline = min(max(self._heard, self._pinged) + KEEPALIVE, self._heard + SILENCE)
+        self.keepaliveTimer = self.tub.clock.callLater(max(0.0, deadline - now), self._time_passed)
+
+    def _time_passed(self) -> None:
+        self.keepaliveTimer = None
+        if self.disconnected:
+            return
+        now = self.tub.clock.seconds()
+        if now - self._heard >= SILENCE:
+            self.drop(f"nothing was heard for {SILENCE:.0f} seconds")
+            return
+        if now - max(self._heard, self._pinged) >= KEEPALIVE:
+            self._pinged = now
+            self.sendPING()
+        self._wait()
+
+    # What comes in
+
+    def dataReceived(self, chunk: bytes) -> None:
+        self._heard = self.tub.clock.seconds()
+        if self._stranger is not None:
+            self._received += len(chunk)
+            if self._received > STRANGER_BYTES:
+                self._cut()
+                return
+        super().dataReceived(chunk)
+
+    def call_begins(self, number: int) -> None:
+        """
+        A reader says that call *number* has begun to come in.
+        """
+        self._calls += 1
+        if self._stranger is not None and self._calls > STRANGER_CALLS:
+            raise BananaError("that was enough")
+        if len(self.activeLocalCalls) >= MOST_CALLS or len(self.inboundDeliveryQueue) >= MOST_CALLS:
+            raise BananaError("too many calls at once")
+        if number in self.activeLocalCalls:
+            raise BananaError("a call's number is in use")
+
+    def scheduleCall(self, delivery, ready_deferred):
+        delivery.size = _size(delivery)
+        self._bytes_in_calls += delivery.size
+        if self._bytes_in_calls > MOST_BYTES_IN_CALLS:
+            raise BananaError("too many bytes at once")
+        super().scheduleCall(delivery, ready_deferred)
+
+    def _doCall(self, delivery):
+        try:
+            return super()._doCall(delivery)
+        finally:
+            # Breaks the cycle of CallUnslicer, ArgumentUnslicer and parent where it is heavy.
+            delivery.allargs.args.clear()
+            delivery.allargs.kwargs.clear()
+            if delivery.reqID == 0:
+                self._bytes_in_calls -= delivery.size
+
+    def _callFinished(self, res, delivery):
+        self._answered(delivery, _ENVELOPE + (len(res) if isinstance(res, bytes) else 0))
+        super()._callFinished(res, delivery)
+
+    def callFailed(self, f: Failure, reqID: int, delivery: InboundDelivery | None = None) -> None:
+        if not ours(f):
+            self.log.failure("a call by {peer} failed; all it was told is that it did", failure=f, peer=self._peer())
+        if reqID == 0:
+            return
+        if reqID in self.activeLocalCalls:
+            self._answered(delivery, _ENVELOPE)
+            background(self.send(RefusalSlicer(reqID, f)), self.log, "refusing a call")
+            del self.activeLocalCalls[reqID]
+
+    def _answered(self, delivery: InboundDelivery | None, size: int) -> None:
+        if delivery is not None and delivery.reqID != 0:
+            self._bytes_in_calls -= delivery.size
+            delivery.size = 0
+        if self._clogged:
+            self._bytes_unread += size
+            if self._bytes_unread > MOST_BYTES_UNREAD:
+                self.drop("it does not read what it asked for")
+
+    def sendPONG(self, number: int) -> None:
+        if self._clogged:
+            return  # it will hear of us when it reads what it has
+        super().sendPONG(number)
+
+    def reportReceiveError(self, f: Failure) -> None:
+        """
+        The peer does not speak our language, and was told so; the connection ends.
+        """
+        if self._stranger is None:
+            self.log.warn(
+                "{peer} broke the contract, so its link is cut: {why}",
+                peer=self._peer(),
+                why=str(f.value)[:LONGEST_REASON],
+            )
+        self._unplug()
+        self.finish(Failure(error.ConnectionLost("contract broken")))
+        if self._cutting is None:
+            self._cutting = self.tub.clock.callLater(LINGER, self._abort)
+
+    # What goes out
+
+    def send(self, obj: object) -> Deferred[None]:
+        if self.disconnected:
+            return succeed(None)
+        return super().send(obj)
+
+    def sendError(self, msg: str) -> None:
+        self._unplug()
+        super().sendError("The contract was broken.")  # *msg* would tell of our objects
+
+    def sendFailed(self, f: Failure) -> None:
+        if not self.disconnected:
+            self.log.failure("a message to {peer} could not be sent", failure=f, peer=self._peer())
+            self._cut()
+
+    # Object 0
+
+    def getInterface(self):
+        return RIBoundedBroker
+
+    def getYourReferenceByName(self, name: str) -> Deferred[Any]:
+        found: Deferred[Any] = self.remote_broker.callRemote(
+            "getReferenceByName", name=name.encode("ascii"), _resultConstraint=AnyReference
+        )
+        return found
+
+    def remote_getReferenceByName(self, name: bytes) -> Any:
+        found = self.tub.getReferenceForName(name.decode("ascii", "replace"))
+        if self._stranger is not None:
+            stranger, self._stranger = self._stranger, None
+            stranger.gone()
+        found.revocable.used_by(self.link)
+        return found
+
+
+@implementer(IPushProducer)
+class _Backlog:
+    """
+    Notices whether the peer reads what we send.  It produces nothing, so there is nothing to stop.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def pauseProducing(self) -> None:
+        self._broker._clogged = True  # noqa: SLF001 - half of it
+        self._broker._bytes_unread = 0  # noqa: SLF001 - half of it
+
+    def resumeProducing(self) -> None:
+        self._broker._clogged = False  # noqa: SLF001 - half of it
+
+    def stopProducing(self) -> None:
+        pass
+
+
+def _size(delivery: InboundDelivery) -> int:
+    arguments = [*delivery.allargs.args, *delivery.allargs.kwargs.values()]
+    return _ENVELOPE + sum(len(value) for value in arguments if isinstance(value, bytes))

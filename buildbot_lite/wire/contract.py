@@ -1,0 +1,221 @@
+"""
+What may travel between two ends, and how much of it.
+
+Only references, offsets and bytes are Foolscap's arguments.  Everything with a structure is one bounded byte string of
+JSON, which ``model/`` reads, so that versions may differ.  No text travels as text: Foolscap checks the length of
+`unicode` only after all of it is in memory, while bytes and integers are bounded as they arrive.
+
+::
+
+    master                                         slave
+    RIDesk     <------------- attach(slave, hello) -------
+               -- welcome ------------------------------->
+               -- start(id, spec + secrets, command) -----> RISlave
+               -- resume(id, command, have) -------------->
+               -- interrupt(id, reason) · disown(id) ----->
+    RICommand  <---------- append(stream, offset, data) --
+               -- length | LATER ------------------------>    (the answer is the flow control)
+               <------------- read(name, offset, size) ---
+               -- data ---------------------------------->
+               <---------------------- finished(outcome) -
+               -- streams to send again ----------------->
+
+    master                                         flappclient (stock: it knows no interface)
+    RISubmission <-- execute(watcher) | putfile(name, source)
+               -- stdout(data) · stderr(data) · done(signal, code) --> watcher
+    RIStdin    <-- feed_stdin(data) · close_stdin()
+               -- read(size) ------------------------------> source
+
+    master                                         buildbot-lite (the command)
+    RIControl  <-- ask(request) · follow(request, follower)
+               -- chunk(data) · done(answer) --------------> RIFollower
+
+Names end in ``.buildbot-lite``, because Foolscap keeps one register of interfaces per process.
+"""
+
+from foolscap.api import RemoteInterface
+from foolscap.remoteinterface import RemoteInterfaceConstraint
+from foolscap.schema import ByteStringConstraint, ChoiceOf, IntegerConstraint, Nothing
+
+from ..model.greeting import LARGEST_GREETING
+from ..model.outcome import LARGEST_OUTCOME
+from ..model.spec import LARGEST_SPEC
+
+# One chunk of a stream, of a file, of standard input.  Ours have 256 KiB; the rest is room for later versions.
+LARGEST_CHUNK = 1 << 20
+# A command's id, a stream's or a file's name, an interface's name, a file's name that a submitter chose.
+LONGEST_ID = 100
+LONGEST_NAME = 200
+LONGEST_FILE_NAME = 1024
+# What follows the last slash of a FURL.
+LONGEST_SWISSNUM = 100
+# Why something is interrupted.
+LONGEST_REASON = 2000
+# How much of each stream the master has, and which streams to send again.
+LARGEST_LENGTHS = 64 << 10
+LARGEST_QUESTION = 1 << 20
+LARGEST_ANSWER = 16 << 20
+# A sentence that refuses something; the same bound as Foolscap's own.
+LONGEST_SENTENCE = 1000
+# Offsets and lengths have at most 8 bytes.
+BYTES_OF_OFFSET = 8
+
+# A method's name, an argument's name, a call's number of arguments.
+LONGEST_WORD = 64
+MOST_ARGUMENTS = 8
+# Calls of one peer that wait for our answer, and the bytes in their arguments.
+MOST_CALLS = 1000
+MOST_BYTES_IN_CALLS = 64 << 20
+# Answers that a peer asked for and does not read.
+MOST_BYTES_UNREAD = 16 << 20
+
+# Connections that have not shown a valid string.
+MOST_STRANGERS = 4096
+STRANGER_BYTES = 64 << 10
+STRANGER_SECONDS = 20.0
+STRANGER_CALLS = 16
+
+# Seconds.  A link is pinged when it has been silent for KEEPALIVE, and given up when silent for SILENCE.
+KEEPALIVE = 10.0
+SILENCE = 25.0
+CONNECT = 15.0
+NEGOTIATION = 20.0
+# Between two attempts to connect: the first, the longest; each varies by this share of itself.
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 30.0
+JITTER = 0.3
+# After a refusal, which time alone will not change: what is unknown may yet be added, what is revoked stays so.
+REFUSED_DELAY = 60.0
+REVOKED_DELAY = 3600.0
+# From closing politely to cutting.
+LINGER = 2.0
+
+_Id = ByteStringConstraint(LONGEST_ID)
+_Name = ByteStringConstraint(LONGEST_NAME)
+_Offset = IntegerConstraint(BYTES_OF_OFFSET)
+_Chunk = ByteStringConstraint(LARGEST_CHUNK)
+_Lengths = ByteStringConstraint(LARGEST_LENGTHS)
+_Nothing = Nothing()
+
+AnyReference = RemoteInterfaceConstraint(None)
+Chunk = _Chunk
+# What a stock client answers to ``stdout`` and the like.
+Acknowledgement = _Nothing
+
+
+class RIBoundedBroker(RemoteInterface):
+    """
+    Foolscap's own object 0, which everyone may call who knows the address: its bounds, instead of none.
+    """
+
+    __remote_name__ = "RIBoundedBroker.buildbot-lite"
+
+    def getReferenceByName(name=ByteStringConstraint(LONGEST_SWISSNUM)):
+        return AnyReference
+
+    def decref(clid=_Offset, count=_Offset):
+        return _Nothing
+
+
+class RICommand(RemoteInterface):
+    """
+    The master's end of one live command: `roles.Command`.
+    """
+
+    __remote_name__ = "RICommand.buildbot-lite"
+
+    def append(stream=_Name, offset=_Offset, data=_Chunk):
+        return _Offset
+
+    def read(name=_Name, offset=_Offset, size=_Offset):
+        return _Chunk
+
+    def finished(outcome=ByteStringConstraint(LARGEST_OUTCOME)):
+        return _Lengths
+
+
+class RISlave(RemoteInterface):
+    """
+    The slave's end of a link: `roles.Slave`.
+    """
+
+    __remote_name__ = "RISlave.buildbot-lite"
+
+    def start(id=_Id, spec=ByteStringConstraint(LARGEST_SPEC), command=RICommand):
+        return _Nothing
+
+    def resume(id=_Id, command=RICommand, have=_Lengths):
+        return _Nothing
+
+    def interrupt(id=_Id, reason=ByteStringConstraint(LONGEST_REASON)):
+        return _Nothing
+
+    def disown(id=_Id):
+        return _Nothing
+
+
+class RIDesk(RemoteInterface):
+    """
+    What a slave's FURL designates: `roles.Desk`.
+    """
+
+    __remote_name__ = "RIDesk.buildbot-lite"
+
+    def attach(slave=RISlave, hello=ByteStringConstraint(LARGEST_GREETING)):
+        return ByteStringConstraint(LARGEST_GREETING)
+
+
+class RIStdin(RemoteInterface):
+    """
+    Where ``flappclient run-command`` sends its standard input, without waiting for an answer.
+    """
+
+    __remote_name__ = "RIStdin.buildbot-lite"
+
+    def feed_stdin(data=_Chunk):
+        return _Nothing
+
+    def close_stdin():
+        return _Nothing
+
+
+class RISubmission(RemoteInterface):
+    """
+    What a submission's FURL designates: both verbs of ``flappclient``, of which each FURL obeys one.
+    """
+
+    __remote_name__ = "RISubmission.buildbot-lite"
+
+    def execute(watcher=AnyReference):
+        return ChoiceOf(RIStdin, None)
+
+    def putfile(name=ByteStringConstraint(LONGEST_FILE_NAME), source=AnyReference):
+        return _Nothing
+
+
+class RIFollower(RemoteInterface):
+    """
+    Whoever follows something that grows, from the ``buildbot-lite`` command.
+    """
+
+    __remote_name__ = "RIFollower.buildbot-lite"
+
+    def chunk(data=_Chunk):
+        return _Nothing
+
+    def done(answer=ByteStringConstraint(LARGEST_ANSWER)):
+        return _Nothing
+
+
+class RIControl(RemoteInterface):
+    """
+    What the admin's and the control FURLs designate.
+    """
+
+    __remote_name__ = "RIControl.buildbot-lite"
+
+    def ask(request=ByteStringConstraint(LARGEST_QUESTION)):
+        return ByteStringConstraint(LARGEST_ANSWER)
+
+    def follow(request=ByteStringConstraint(LARGEST_QUESTION), follower=RIFollower):
+        return _Nothing

@@ -1,0 +1,138 @@
+"""
+What the other side may call.
+
+Each object here stands before one local object that plays a role: it checks that the right to call it has not been
+revoked, reads what came as bytes, forwards, and hands back bytes.  Foolscap cannot take a right back; so the right is
+in `Revocable`, which every exposed object asks on each call.
+"""
+
+from foolscap.api import Referenceable
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from ..errors import BuildbotLiteError, RevokedError
+from ..model import spec as specs
+from ..model.greeting import Hello, Welcome
+from ..model.outcome import Outcome
+from .adapters import RemoteCommand, RemoteSlave
+from .contract import LARGEST_CHUNK, LONGEST_NAME, RICommand, RIDesk, RISlave
+from .roles import Command, Desk, Link, Slave
+from .travelling import lengths_from_bytes, not_negative, streams_to_bytes, text
+
+
+class Revocable:
+    """
+    The right to call something, which can be taken back.
+
+    A grant has one for as long as the process runs; whatever its FURL leads to is exposed under it.
+    """
+
+    def __init__(self) -> None:
+        self._refusal: BuildbotLiteError | None = None
+        self._links: set[Link] = set()
+
+    def check(self) -> None:
+        """
+        Nothing; or, once revoked, raises what it was revoked with.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+
+    def used_by(self, link: Link) -> None:
+        """
+        *link* has shown the string: it will be cut when the right is revoked.
+        """
+        if link not in self._links:
+            self._links.add(link)
+            link.when_lost(lambda: self._links.discard(link))
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """
+        The live links on which the string was shown.
+        """
+        return tuple(self._links)
+
+    def revoke(self, refusal: BuildbotLiteError | None = None) -> None:
+        """
+        From now on every call is refused with *refusal* (a `RevokedError`), and the links are cut.
+        """
+        self._refusal = refusal or RevokedError()
+        for link in self.links:
+            link.drop("its right was revoked")
+
+
+class Exposed(Referenceable):
+    """
+    What all of them share: the right.
+    """
+
+    def __init__(self, revocable: Revocable) -> None:
+        self.revocable = revocable
+
+    def doRemoteCall(self, methodname, args, kwargs):
+        self.revocable.check()
+        return super().doRemoteCall(methodname, args, kwargs)
+
+
+@implementer(RIDesk)
+class ExposedDesk(Exposed):
+    """
+    *desk*, for whoever holds a slave's FURL.
+    """
+
+    def __init__(self, desk: Desk, revocable: Revocable) -> None:
+        super().__init__(revocable)
+        self._desk = desk
+
+    def remote_attach(self, slave, hello: bytes) -> Deferred[bytes]:
+        greeting = Hello.from_bytes(hello)
+        remote = RemoteSlave(slave, lambda command: ExposedCommand(command, self.revocable))
+        return self._desk.attach(remote, greeting, remote.link.key).addCallback(Welcome.to_bytes)
+
+
+@implementer(RISlave)
+class ExposedSlave(Exposed):
+    """
+    *slave*, for the master to which it attached.
+    """
+
+    def __init__(self, slave: Slave, revocable: Revocable) -> None:
+        super().__init__(revocable)
+        self._slave = slave
+
+    def remote_start(self, id: bytes, spec: bytes, command) -> Deferred[None]:
+        wanted, secrets = specs.from_bytes(spec)
+        return self._slave.start(text(id), wanted, secrets, RemoteCommand(command))
+
+    def remote_resume(self, id: bytes, command, have: bytes) -> Deferred[None]:
+        return self._slave.resume(text(id), RemoteCommand(command), lengths_from_bytes(have))
+
+    def remote_interrupt(self, id: bytes, reason: bytes) -> Deferred[None]:
+        return self._slave.interrupt(text(id), reason.decode("utf-8", "replace"))
+
+    def remote_disown(self, id: bytes) -> Deferred[None]:
+        return self._slave.disown(text(id))
+
+
+@implementer(RICommand)
+class ExposedCommand(Exposed):
+    """
+    *command*, for the slave that runs it.
+    """
+
+    def __init__(self, command: Command, revocable: Revocable) -> None:
+        super().__init__(revocable)
+        self._command = command
+
+    def remote_append(self, stream: bytes, offset: int, data: bytes) -> Deferred[int]:
+        not_negative(offset)
+        return self._command.append(text(stream, LONGEST_NAME), offset, data)
+
+    def remote_read(self, name: bytes, offset: int, size: int) -> Deferred[bytes]:
+        not_negative(offset)
+        not_negative(size)
+        return self._command.read(text(name, LONGEST_NAME), offset, min(size, LARGEST_CHUNK))
+
+    def remote_finished(self, outcome: bytes) -> Deferred[bytes]:
+        return self._command.finished(Outcome.from_bytes(outcome)).addCallback(streams_to_bytes)

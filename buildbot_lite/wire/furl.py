@@ -1,0 +1,115 @@
+"""
+The one string: ``pb://TUBID@HINT,HINT/SWISSNUM``.
+
+The TubID is the fingerprint of the master's certificate, each hint is a place where it may be found, and the swissnum
+is the secret.  No exception of this module repeats any of it.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable
+
+from attrs import field, frozen
+
+from ..errors import FurlError
+from .contract import LONGEST_SWISSNUM
+
+LONGEST_FURL = 4000
+MOST_HINTS = 20
+
+_BASE32 = re.compile(r"[a-z2-7]+\Z")
+_TUB_ID_LENGTH = 32
+_SWISSNUM = re.compile(r"[A-Za-z0-9._-]+\Z")
+_HINT = re.compile(r"(?:tcp:)?(?:\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})\Z")
+# Places that are no host and port (Tor and the like) are for Foolscap's own plugins to understand.
+_OTHER_HINT = re.compile(r"(?!tcp:)[a-z0-9-]+:[A-Za-z0-9_.:=\[\]%-]+\Z")
+_SHORTEST_SWISSNUM = 8
+
+_COPY = "Copy the whole string, from pb:// to its last character."
+
+
+@frozen
+class Furl:
+    """
+    A FURL in its parts.  Its `repr` keeps the secret.
+    """
+
+    tub_id: str
+    hints: tuple[str, ...]
+    swissnum: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return build(self.tub_id, self.hints, self.swissnum)
+
+
+def parse(text: str) -> Furl:
+    """
+    The parts of the FURL *text*, around which white space does not count; `FurlError`, with the remedy, if it is none.
+    """
+    text = text.strip()
+    if not text:
+        raise FurlError(f"There is no FURL here.  {_COPY}")
+    if len(text) > LONGEST_FURL:
+        raise FurlError(f"This is too long to be a FURL.  {_COPY}")
+    if not text.startswith("pb://"):
+        raise FurlError(f"A FURL begins with pb://; this does not.  {_COPY}")
+    if len(text.split()) > 1:
+        raise FurlError("A FURL has no spaces in it.  Give only what begins with pb://, without the name before it.")
+    tub_id, at, rest = text.removeprefix("pb://").partition("@")
+    if not at:
+        raise FurlError(f"This FURL has no @: a part of it is missing.  {_COPY}")
+    places, slash, swissnum = rest.partition("/")
+    if not slash or not swissnum:
+        raise FurlError(f"This FURL ends too early: what follows the last / is missing.  {_COPY}")
+    if len(tub_id) != _TUB_ID_LENGTH or not _BASE32.match(tub_id):
+        raise FurlError(f"Between pb:// and @, a FURL has 32 letters a-z and digits 2-7; this one has not.  {_COPY}")
+    if not _SHORTEST_SWISSNUM <= len(swissnum) <= LONGEST_SWISSNUM or not _SWISSNUM.match(swissnum):
+        raise FurlError(f"What follows the last / of this FURL is too short, too long, or no FURL's.  {_COPY}")
+    hints = tuple(places.split(","))
+    if len(hints) > MOST_HINTS:
+        raise FurlError(f"This FURL names more than {MOST_HINTS} places.")
+    for hint in hints:
+        check_hint(hint)
+    return Furl(tub_id, hints, swissnum)
+
+
+def check_hint(hint: str) -> str:
+    """
+    *hint* itself, if a FURL may name it as a place where the master is found; otherwise `FurlError`.
+    """
+    match = _HINT.match(hint)
+    if match and 0 < int(match[1]) < 1 << 16:
+        return hint
+    if not match and _OTHER_HINT.match(hint) and hint.count(":") > 1:
+        return hint
+    raise FurlError(f"{hint!r:.100} is no place to connect to.  Write tcp:HOST:PORT.")
+
+
+def build(tub_id: str, hints: Iterable[str], swissnum: str) -> str:
+    """
+    The FURL for *swissnum* of the Tub called *tub_id*, to be found at *hints* such as ``tcp:farm.example:9989``.
+    """
+    return f"pb://{tub_id}@{','.join(hints)}/{swissnum}"
+
+
+def with_hints(furl: str, hints: Iterable[str]) -> str:
+    """
+    *furl* with *hints* added to its own, none twice, and `MOST_HINTS` at most: newer ones first, when there are more.
+    """
+    parts = parse(furl)
+    usable = []
+    for hint in hints:
+        try:
+            usable.append(check_hint(hint))
+        except FurlError:
+            continue  # a newer master may name places of which we have not heard
+    kept = tuple(dict.fromkeys((*usable, *parts.hints)))[:MOST_HINTS]
+    return build(parts.tub_id, kept, parts.swissnum)
+
+
+def new_swissnum() -> str:
+    """
+    A new secret of 160 random bits, in the letters that Foolscap uses.
+    """
+    alphabet = "abcdefghijklmnopqrstuvwxyz234567"
+    return "".join(secrets.choice(alphabet) for _ in range(32))

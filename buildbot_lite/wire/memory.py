@@ -1,0 +1,146 @@
+"""
+The same roles in one process, nothing between but a link that can be cut.
+
+The master's own commands run through a slave in its own process, and tests need links that break at will.  What
+crosses here is the objects themselves; what fails, fails as it would over the wire.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..errors import LinkLostError, RefusedError
+from ..model.greeting import Hello, Welcome
+from ..model.outcome import Outcome
+from ..model.spec import Spec
+from .refusal import OUR_FAULT, ours
+from .roles import Command, Desk, Slave
+
+T = TypeVar("T")
+
+
+class MemoryLink:
+    """
+    A `roles.Link` that is only a promise: once dropped, nothing passes it any more.
+    """
+
+    log = Logger()
+
+    def __init__(self, key: str = "memory") -> None:
+        self._key = key
+        self._lost = False
+        self._when_lost: list[Callable[[], None]] = []
+        self._waiting: set[Deferred[Any]] = set()
+
+    @property
+    def key(self) -> str:
+        return self._key
+
+    @property
+    def lost(self) -> bool:
+        return self._lost
+
+    def silence(self) -> float:
+        return 0.0
+
+    def drop(self, reason: str) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        waiting, self._waiting = self._waiting, set()
+        for answer in waiting:
+            answer.errback(LinkLostError())
+        callbacks, self._when_lost = self._when_lost, []
+        for callback in callbacks:
+            callback()
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        if self._lost:
+            callback()
+        else:
+            self._when_lost.append(callback)
+
+    def call(self, function: Callable[..., Deferred[T]], *arguments: Any) -> Deferred[T]:
+        """
+        What *function* answers; or `LinkLostError` if the link goes before that.
+        """
+        answer: Deferred[T] = Deferred()
+        if self._lost:
+            answer.errback(LinkLostError())
+            return answer
+        self._waiting.add(answer)
+
+        def answered(result: T | Failure) -> None:
+            if answer not in self._waiting:
+                return  # the link was lost: whoever asked has been told
+            self._waiting.discard(answer)
+            if isinstance(result, Failure) and not ours(result):
+                self.log.failure("a call failed; all its caller was told is that it did", failure=result)
+                result = Failure(RefusedError(OUR_FAULT))
+            answer.callback(result)
+
+        maybeDeferred(function, *arguments).addBoth(answered)  # type: ignore[unused-awaitable]  # answered() never fails
+        return answer
+
+
+class MemoryCommand:
+    """
+    A `Command` at the other end of *link*.
+    """
+
+    def __init__(self, command: Command, link: MemoryLink) -> None:
+        self._command = command
+        self._link = link
+
+    def append(self, stream: str, offset: int, data: bytes) -> Deferred[int]:
+        return self._link.call(self._command.append, stream, offset, data)
+
+    def read(self, name: str, offset: int, size: int) -> Deferred[bytes]:
+        return self._link.call(self._command.read, name, offset, size)
+
+    def finished(self, outcome: Outcome) -> Deferred[tuple[str, ...]]:
+        return self._link.call(self._command.finished, outcome)
+
+
+class MemorySlave:
+    """
+    A `Slave` at the other end of *link*.
+    """
+
+    def __init__(self, slave: Slave, link: MemoryLink) -> None:
+        self._slave = slave
+        self.link = link
+
+    def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
+        return self.link.call(self._slave.start, id, spec, secrets, MemoryCommand(command, self.link))
+
+    def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
+        return self.link.call(self._slave.resume, id, MemoryCommand(command, self.link), have)
+
+    def interrupt(self, id: str, reason: str) -> Deferred[None]:
+        return self.link.call(self._slave.interrupt, id, reason)
+
+    def disown(self, id: str) -> Deferred[None]:
+        return self.link.call(self._slave.disown, id)
+
+    def drop(self, reason: str) -> None:
+        self.link.drop(reason)
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        self.link.when_lost(callback)
+
+
+class MemoryDesk:
+    """
+    A `Desk` at the other end of *link*: what `dialling.dial` would have handed to its *on_desk*.
+    """
+
+    def __init__(self, desk: Desk, link: MemoryLink) -> None:
+        self._desk = desk
+        self._link = link
+
+    def attach(self, slave: Slave, hello: Hello, key: str = "") -> Deferred[Welcome]:
+        return self._link.call(self._desk.attach, MemorySlave(slave, self._link), hello, self._link.key)

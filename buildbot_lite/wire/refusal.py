@@ -1,0 +1,141 @@
+"""
+How a failure crosses the wire: as its sentence, and nothing else.
+
+Our own errors travel with their name and their sentence, so that whoever is refused reads what to do about it; the
+name lets the other side raise the same class.  Every other exception is a defect of ours or none of the caller's
+business: its text stays here, in our log.
+
+Stock Foolscap clients print the field called ``traceback``; ours holds the sentence once more.
+
+A peer chooses what it sends back to us.  So an incoming sentence is cut to length and stripped of control characters
+before it can reach a terminal or a log, and an incoming name chooses among our own refusals only.
+"""
+
+from typing import Any
+
+from foolscap.call import ErrorSlicer, FailureSlicer
+from foolscap.ipb import DeadReferenceError
+from foolscap.tokens import BananaError, NegotiationError, RemoteException, RemoteNegotiationError, Violation
+from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
+from twisted.python.failure import Failure
+
+from .. import errors
+from ..errors import BuildbotLiteError, LinkLostError, MessageError, RefusedError
+from .contract import LONGEST_SENTENCE
+
+OUR_FAULT = "Something went wrong on the other side.  Its log says what."
+NOT_IN_THE_CONTRACT = "The other side does not take such a call."
+
+# What a peer may say of itself, and we repeat as ours.  Not LinkLostError: only we know about our link.
+_KNOWN: dict[str, type[BuildbotLiteError]] = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, BuildbotLiteError) and kind is not LinkLostError
+}
+
+
+class NotOfferedError(Violation):
+    """
+    A call of something that its object does not do: the string that led there is for something else.
+    """
+
+    def __str__(self) -> str:
+        return str(errors.WrongVerbError())
+
+
+def sentence_of(failure: Failure) -> tuple[str, str]:
+    """
+    The class's name and the sentence that a peer may know of *failure*.
+    """
+    error = failure.value
+    if isinstance(error, NotOfferedError):
+        return errors.WrongVerbError.__name__, str(error)
+    if isinstance(error, Violation):
+        return MessageError.__name__, NOT_IN_THE_CONTRACT
+    if isinstance(error, BuildbotLiteError):
+        return type(error).__name__, str(error)
+    return RefusedError.__name__, OUR_FAULT
+
+
+def ours(failure: Failure) -> bool:
+    """
+    Whether *failure* was foreseen: raised on purpose, or a call that broke the contract.
+    """
+    return isinstance(failure.value, BuildbotLiteError | Violation)
+
+
+class _SentenceSlicer(FailureSlicer):
+    slices = None  # chosen by name; Foolscap's own stays registered for whatever else there is
+
+    def getStateToCopy(self, obj: Failure, broker: object) -> dict[str, Any]:
+        kind, sentence = sentence_of(obj)
+        text = _cut(sentence).encode("utf-8", "replace")[:LONGEST_SENTENCE]
+        return {
+            "type": f"buildbot_lite.errors.{kind}".encode(),
+            "value": text,
+            "traceback": text + b"\n",
+            "parents": [],
+        }
+
+
+class RefusalSlicer(ErrorSlicer):
+    """
+    Foolscap's ``error`` message with our sentence in it.
+    """
+
+    def sliceBody(self, streamable, banana):
+        yield self.reqID
+        yield _SentenceSlicer(self.f)
+
+
+def heard(failure: Failure) -> Failure:
+    """
+    What our caller is told when its call failed: an errback that turns Foolscap's exceptions into ours.
+    """
+    return Failure(error_of(failure.value))
+
+
+def error_of(error: BaseException | None) -> BaseException:
+    """
+    *error*, which Foolscap or Twisted raised about a call or a connection, in our words.
+    """
+    if isinstance(error, RemoteException):
+        remote = error.failure
+        kind = getattr(remote.type, "__name__", "")
+        sentence = _cut(str(remote.value))
+        return _KNOWN.get(kind, RefusedError)(sentence)
+    if isinstance(error, DeadReferenceError | ConnectionClosed):
+        return LinkLostError()
+    if isinstance(error, Violation | BananaError):
+        return MessageError("What the other side answered is not in the contract.")
+    return error or LinkLostError()
+
+
+def why_unreachable(error: BaseException | None) -> str:
+    """
+    Half a sentence, for "cannot connect: …", about an attempt that failed before any link was made.
+    """
+    if isinstance(error, DNSLookupError):
+        return "its host name is not known"
+    if isinstance(error, ConnectError):
+        return _cut(type(error).__doc__ or str(error)).strip().rstrip(".").lower()
+    if isinstance(error, BananaError | RemoteNegotiationError) and wrong_master(error):
+        return "what answers there is another farm, or its key was replaced"
+    if isinstance(error, NegotiationError):
+        return "nothing answered in time"
+    if isinstance(error, BananaError | RemoteNegotiationError):
+        return "what answers there does not speak our language"
+    return _cut(str(error_of(error)) or type(error).__name__)
+
+
+def wrong_master(error: BaseException | None) -> bool:
+    """
+    Whether the attempt that failed with *error* reached a Tub, but not the one that the FURL names.
+    """
+    text = str(error)
+    return any(sign in text for sign in ("unknown TubID", "wrong Tub", "TubID mismatch"))
+
+
+def _cut(sentence: str) -> str:
+    printable = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in sentence)
+    return printable[:LONGEST_SENTENCE]

@@ -1,0 +1,73 @@
+"""
+The small documents that no module of ``model/`` owns, as they travel.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+
+from ..errors import MessageError
+from ..model.shape import Shape, encode
+from .contract import LARGEST_LENGTHS, LONGEST_ID, LONGEST_NAME
+
+_MOST_STREAMS = 200
+
+
+def lengths_to_bytes(lengths: Mapping[str, int]) -> bytes:
+    """
+    The lengths of streams.
+    """
+    return encode(dict(lengths))
+
+
+def lengths_from_bytes(data: bytes) -> dict[str, int]:
+    """
+    The lengths of streams; `MessageError` when they are none.
+    """
+    shape = Shape.decode(data, "lengths", LARGEST_LENGTHS)
+    if len(shape.document) > _MOST_STREAMS:
+        raise MessageError("Those are too many streams.")
+    return {name: shape.integer(name) for name in shape.document}
+
+
+def streams_to_bytes(streams: Iterable[str]) -> bytes:
+    """
+    The names of streams.
+    """
+    return encode(list(streams))
+
+
+def streams_from_bytes(data: bytes) -> tuple[str, ...]:
+    """
+    The names of streams; `MessageError` when they are none.
+    """
+    try:
+        streams = json.loads(data)
+    except (ValueError, RecursionError):
+        raise MessageError("The names of streams are not JSON.") from None
+    if not isinstance(streams, list) or len(streams) > _MOST_STREAMS:
+        raise MessageError("The names of streams are no list, or too long a one.")
+    if not all(isinstance(name, str) and 0 < len(name) <= LONGEST_NAME for name in streams):
+        raise MessageError("The name of a stream is no name.")
+    return tuple(streams)
+
+
+def text(data: bytes, limit: int = LONGEST_ID) -> str:
+    """
+    A name of at most *limit* bytes; `MessageError` when it is none.
+    """
+    try:
+        name = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MessageError("A name is not UTF-8.") from None
+    if not 0 < len(data) <= limit:
+        raise MessageError("A name is empty or too long.")
+    return name
+
+
+def not_negative(number: int) -> int:
+    """
+    *number*, an offset or a size; `MessageError` when it is below 0.
+    """
+    if number < 0:
+        raise MessageError("An offset or a size is negative.")
+    return number

@@ -1,0 +1,189 @@
+"""
+A Tub with every option set on purpose.
+
+Foolscap's defaults are those of 2005 and of a friendly network.  What is different here, and why:
+
+* Failures cross as sentences (`refusal`), tracebacks never; gifts, with which a peer makes us dial a third party, are
+  refused; what we pass by reference gets no address of its own (`getOrCreateURLForReference`).
+* A string is looked up by our own function, which may refuse with its own sentence.  The answer says nothing of it.
+* Whoever listens has a backlog of 4096 (with 50, a third of 500 slaves never gets through) and counts strangers.
+* Connecting has 15 seconds and negotiating 20, not 120; a silent link is tested after 10 and cut after 25 (`broker`).
+  A slave that comes back after a silent loss replaces its old link.
+* One TLS context serves all connections of a Tub.
+* Foolscap keeps its own log in memory, with bytes and FURLs in it.  What belongs to us is kept out of it.
+"""
+
+import resource
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from foolscap import pb
+from foolscap.crypto import FoolscapContextFactory
+from foolscap.info import ConnectionInfo
+from foolscap.negotiate import Negotiation
+from foolscap.referenceable import Referenceable
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from ..errors import UnknownStringError
+from .broker import Broker
+from .contract import CONNECT, NEGOTIATION, SILENCE
+from .strangers import Stranger, Strangers
+
+Lookup = Callable[[str], Referenceable | None]
+"""
+What a swissnum designates: an exposed object (`exposed`, `flapp`, `control`); None when nothing; or a `RefusedError`.
+"""
+
+BACKLOG = 4096
+
+
+class OurNegotiation(Negotiation):
+    """
+    The first few lines of a connection, before both ends speak Foolscap.
+    """
+
+    SERVER_TIMEOUT = NEGOTIATION
+    stranger: Stranger | None = None
+    brokerClass: Callable[..., Broker]
+    failureReason: Failure | None
+
+    def log(self, *args, **kwargs):
+        """
+        Nothing: what is said here holds what strangers sent.
+        """
+
+    def startTLS(self, cert):
+        self.transport.startTLS(self.tub.tls)
+
+    def switchToBanana(self, params):
+        if self.stranger is not None:
+            if not self.stranger.known:
+                return  # it was cut a moment ago
+            self.brokerClass = partial(self.brokerClass, stranger=self.stranger)
+        super().switchToBanana(params)
+
+    def connectionLost(self, reason):
+        if self.stranger is not None:
+            self.stranger.gone()
+        super().connectionLost(reason)
+
+    def negotiationFailed(self):
+        if not isinstance(self.failureReason, Failure):
+            self.failureReason = Failure(ConnectionError("the negotiation failed"))
+        super().negotiationFailed()
+
+    def cut(self) -> None:
+        """
+        End the connection, whatever protocol has it by now.
+        """
+        self.transport.abortConnection()
+
+
+class Listener(pb.Listener):
+    """
+    A port of ours, and the strangers at it.
+    """
+
+    @property
+    def port(self) -> int:
+        """
+        The number of the TCP port, while it listens.
+        """
+        return int(self._lp.getHost().port)
+
+    def buildProtocol(self, addr):
+        protocol = self._negotiationClass()
+        info = ConnectionInfo()
+        info._set_listener_description("listener")  # noqa: SLF001 - Foolscap has no other name for it
+        info._set_listener_status("negotiating")  # noqa: SLF001 - Foolscap has no other name for it
+        protocol.initServer(self, info)
+        protocol.factory = self
+        protocol.stranger = self._tub.strangers.accept(getattr(addr, "host", ""), protocol.cut)
+        return protocol
+
+
+class Tub(pb.Tub):
+    """
+    See the module.  *clock* is the reactor; *certificate* is PEM; *lookup* finds what a string designates.
+    """
+
+    unsafeTracebacks = False
+    negotiationClass = OurNegotiation
+    brokerClass = Broker
+    keepaliveTimeout = None
+
+    def __init__(self, clock: IReactorTime, certificate: bytes, lookup: Lookup) -> None:
+        super().__init__(certData=certificate, _test_options={"connect_timeout": CONNECT})
+        self.setOption("expose-remote-exception-types", False)
+        self.setOption("accept-gifts", False)
+        self.setOption("handle-old-duplicate-connections", int(SILENCE))
+        self.clock = clock
+        self.strangers = Strangers(clock)
+        self.tls = FoolscapContextFactory(
+            privateKey=self.myCertificate.privateKey.original, certificate=self.myCertificate.original
+        )
+        self._lookup = lookup
+
+    @property
+    def tub_id(self) -> str:
+        """
+        The fingerprint of this Tub's certificate: the first part of each of its FURLs.
+        """
+        return str(self.tubID)
+
+    def listen(self, endpoint: str) -> Listener:
+        """
+        Listen at *endpoint*, such as ``tcp:9989``, while the Tub runs.
+        """
+        if endpoint.split(":", maxsplit=1)[0] in ("tcp", "tcp6", "unix", "ssl") and ":backlog=" not in endpoint:
+            endpoint = f"{endpoint}:backlog={BACKLOG}"
+        return self.listenOn(endpoint)
+
+    def listenOn(self, what: str, _test_options: object = None) -> Listener:
+        listener = Listener(self, what, {}, self.negotiationClass)
+        self.listeners.append(listener)
+        listener.setServiceParent(self)
+        return listener
+
+    def getReferenceForName(self, name):
+        found = self._lookup(name)
+        if found is None:
+            raise UnknownStringError
+        return found
+
+    def getOrCreateURLForReference(self, ref):
+        """
+        None: what is passed by reference is for that one connection; and grants' FURLs are put together elsewhere.
+        """
+
+    def connectTo(self, _furl, _cb, *args, **kwargs):
+        raise NotImplementedError("Only dialling.dial keeps a connection.")
+
+
+def make_tub(clock: IReactorTime, certificate: bytes, lookup: Lookup | None = None) -> Tub:
+    """
+    A Tub, which is a service: it works from ``startService()`` to ``stopService()``, once.
+
+    *clock* is the reactor; *certificate* comes from `certificate.load_or_create`.  Without *lookup* it designates
+    nothing: a slave's or a client's.
+    """
+    return Tub(clock, certificate, lookup or _nothing)
+
+
+def raise_file_limit() -> int:
+    """
+    Allow this process as many open files as the system lets it have, and answer how many.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError):
+            return soft  # the system has its own idea
+    return hard
+
+
+def _nothing(swissnum: str) -> Any:
+    return None

@@ -1,0 +1,162 @@
+"""
+Reading tokens, each bounded before it is in memory.
+
+Foolscap bounds what a schema describes, but not what comes before a schema is known: the name of the method, the names
+of arguments, the name and address of a reference; and it accepts many kinds of object that we never send.  A stranger
+could declare 2 GiB for a method's name.  These readers take only what the contract needs, and refuse the rest at the
+first byte of it:
+
+* at the top: ``call``, ``answer``, ``error``;
+* within: arguments, references that are offered, None, lists of the names of an exception's classes, and exceptions.
+  No gifts (which would make us dial a third party), no bound methods, no dictionaries, no text, no back references;
+  so nothing nests deeper than the contract says.
+* Every call has a schema; a method that its object does not offer is answered with our sentence.
+
+What breaks the language (`BananaError`) ends the connection; what breaks only a schema (`Violation`) fails the call.
+"""
+
+from foolscap import tokens
+from foolscap.broker import PBRootUnslicer
+from foolscap.call import (
+    AnswerUnslicer,
+    ArgumentUnslicer,
+    CallUnslicer,
+    CopiedFailure,
+    ErrorUnslicer,
+    FailureConstraint,
+)
+from foolscap.copyable import AttributeDictConstraint, NonCyclicRemoteCopyUnslicer
+from foolscap.referenceable import ReferenceUnslicer
+from foolscap.schema import ByteStringConstraint, ListOf
+from foolscap.slicers.list import ListUnslicer
+from foolscap.slicers.none import NoneUnslicer
+from foolscap.tokens import BananaError, Violation
+
+from .contract import LONGEST_NAME, LONGEST_WORD, MOST_ARGUMENTS
+from .refusal import NotOfferedError
+
+_LARGEST_INTEGER = 1 << 62
+_FAILURE = "twisted.python.failure.Failure"
+# Foolscap shows a peer where each of its references may be found; we neither send nor use that.
+_LONGEST_ADDRESS = 4000
+
+
+class BoundedArguments(ArgumentUnslicer):
+    """
+    Arguments whose number and names are bounded.
+    """
+
+    def checkToken(self, typebyte, size):
+        if self.numargs is None:
+            if size > MOST_ARGUMENTS:
+                raise BananaError("too many arguments")
+        elif len(self.args) >= self.numargs and self.argname is None:
+            if typebyte == tokens.STRING and size > LONGEST_WORD:
+                raise BananaError("the name of an argument is too long")
+            if len(self.kwargs) >= MOST_ARGUMENTS:
+                raise BananaError("too many arguments")
+        super().checkToken(typebyte, size)
+
+
+class BoundedCall(CallUnslicer):
+    """
+    A call of one of our objects, by a method that the object's interface names.
+    """
+
+    stage: int
+
+    def checkToken(self, typebyte, size):
+        if self.stage < 2 and (typebyte != tokens.INT or size > _LARGEST_INTEGER):
+            raise BananaError("a call begins with two numbers")
+        if self.stage == 2 and typebyte == tokens.STRING and size > LONGEST_WORD:
+            raise BananaError("the name of a method is too long")
+        super().checkToken(typebyte, size)
+
+    def receiveChild(self, token, ready_deferred=None):
+        if self.stage == 0:
+            self.broker.call_begins(token)
+        if self.stage == 2 and (self.interface is None or self.interface.get(token.decode("utf-8")) is None):
+            self.stage = 3
+            raise NotOfferedError("no such method")
+        super().receiveChild(token, ready_deferred)
+
+
+class BoundedReference(ReferenceUnslicer):
+    """
+    A reference that the peer offers us: a number, and the name of its interface.
+    """
+
+    def checkToken(self, typebyte, size):
+        if self.state == 0 and (typebyte != tokens.INT or not 0 < size < _LARGEST_INTEGER):
+            raise BananaError("the number of a reference is no number")
+        if self.state == 1 and typebyte == tokens.STRING and size > LONGEST_NAME:
+            raise BananaError("the name of an interface is too long")
+        if self.state == 2 and typebyte == tokens.STRING and size > _LONGEST_ADDRESS:
+            raise BananaError("the address of a reference is too long")
+        super().checkToken(typebyte, size)
+
+    def receiveClose(self):
+        self.url = None
+        return super().receiveClose()
+
+
+_FAILURE_SCHEMA = AttributeDictConstraint(
+    ("type", ByteStringConstraint(200)),
+    ("value", ByteStringConstraint(1000)),
+    ("traceback", ByteStringConstraint(2000)),
+    ("parents", ListOf(ByteStringConstraint(200), maxLength=30)),
+)
+
+
+def _copied(state):
+    failure = CopiedFailure()
+    failure.setCopyableState({"type": b"", "value": b"", "traceback": b"", "parents": [], **state})
+    return failure
+
+
+class BoundedFailure(NonCyclicRemoteCopyUnslicer):
+    """
+    An exception of the peer's, whose every part is bounded, also the names of its parts.
+    """
+
+    classname = _FAILURE
+
+    def __init__(self) -> None:
+        super().__init__(_copied, _FAILURE_SCHEMA)
+
+    def setConstraint(self, constraint):
+        if not isinstance(constraint, FailureConstraint):
+            raise Violation("an exception is no value")
+
+    def checkToken(self, typebyte, size):
+        if self.attrname is None and typebyte == tokens.STRING and size > LONGEST_WORD:
+            raise BananaError("the name of an attribute is too long")
+        super().checkToken(typebyte, size)
+
+
+class BoundedRoot(PBRootUnslicer):
+    """
+    What may begin a message, and what may be in one.
+    """
+
+    topRegistries = [{("call",): BoundedCall, ("answer",): AnswerUnslicer, ("error",): ErrorUnslicer}]
+    openRegistries = [
+        {
+            ("arguments",): BoundedArguments,
+            ("my-reference",): BoundedReference,
+            ("none",): NoneUnslicer,
+            ("list",): ListUnslicer,
+            ("copyable", _FAILURE): BoundedFailure,
+        }
+    ]
+
+    def open(self, opentype):
+        kind = tuple(opentype)
+        if kind == ("copyable",):
+            return None  # its name follows
+        reader = self.openRegistries[0].get(kind)
+        if reader is None:
+            raise Violation(f"no {kind[0]!r} is in the contract")
+        child = reader()
+        child.broker = self.broker
+        return child

@@ -1,0 +1,97 @@
+"""
+Two Tubs that speak real TLS over the loopback interface, for tests.
+"""
+
+import gc
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from foolscap.api import flushEventualQueue
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from buildbot_lite.wire.certificate import new_certificate
+from buildbot_lite.wire.furl import build
+from buildbot_lite.wire.tub import Listener, Lookup, Tub, make_tub
+
+SWISSNUM = "a" * 32
+
+# One pair of keys for all tests: making them is not what is tested.
+FARM_KEY = new_certificate()
+SLAVE_KEY = new_certificate()
+
+
+async def turn() -> None:
+    """
+    Let the reactor go round once.
+    """
+    await deferLater(reactor, 0)
+
+
+async def until(true: Callable[[], bool], tries: int = 20000) -> None:
+    """
+    Let the reactor go round until *true*.
+    """
+    for _ in range(tries):
+        if true():
+            return
+        await deferLater(reactor, 0.0005)
+    raise AssertionError("it never became true")
+
+
+def with_reactor(test: Callable[..., Awaitable[None]]) -> Callable[..., Deferred[Any]]:
+    """
+    A test that is a coroutine.
+    """
+
+    def run(self: TestCase) -> Deferred[Any]:
+        return Deferred.fromCoroutine(test(self))  # type: ignore[arg-type]  # a coroutine, as every async def
+
+    run.__doc__ = test.__doc__
+    run.__name__ = test.__name__
+    return run
+
+
+class TubTestCase(TestCase):
+    """
+    Tubs that are stopped at the end.
+    """
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.tubs: list[Tub] = []
+
+    def tearDown(self) -> Deferred[Any]:
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for tub in reversed(self.tubs):
+            if tub.running:
+                await tub.stopService()
+        gc.collect()
+        await flushEventualQueue()
+
+    def tub(self, key: bytes | None = None, lookup: Lookup | None = None) -> Tub:
+        """
+        A running Tub.
+        """
+        tub = make_tub(reactor, key or new_certificate(), lookup)  # type: ignore[arg-type]  # the reactor is a module
+        tub.startService()
+        self.tubs.append(tub)
+        return tub
+
+    def listening(self, lookup: Lookup, key: bytes = FARM_KEY) -> tuple[Tub, Listener]:
+        """
+        A running Tub that listens.
+        """
+        tub = self.tub(key, lookup)
+        return tub, tub.listen("tcp:0:interface=127.0.0.1")
+
+    def furl(self, tub: Tub, listener: Listener, swissnum: str = SWISSNUM) -> str:
+        """
+        The FURL of *swissnum* at a listening Tub.
+        """
+        return build(tub.tub_id, [f"tcp:127.0.0.1:{listener.port}"], swissnum)

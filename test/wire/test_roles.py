@@ -1,0 +1,262 @@
+"""
+What both ends of a link may count on, in one process and over TLS.
+"""
+
+from collections.abc import Awaitable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from buildbot_lite.errors import LinkLostError, PinnedError, RefusedError
+from buildbot_lite.model.outcome import Ending, Outcome, Seal
+from buildbot_lite.model.spec import Run
+from buildbot_lite.wire.dialling import Dialling, dial
+from buildbot_lite.wire.exposed import ExposedDesk, Revocable
+from buildbot_lite.wire.memory import MemoryDesk, MemoryLink
+from buildbot_lite.wire.roles import LATER, Command, Desk, Link, Slave
+
+from .pair import FARM_KEY, SLAVE_KEY, SWISSNUM, TubTestCase, turn, until, with_reactor
+from .players import HELLO, WELCOME, NotedCommand, NotedDesk, NotedSlave
+
+ID = "0123456789abcdef0123456789abcdef-1"
+SPEC = Run(argv=("make", "-j2"), env={"LANG": "C", "TERM": None})
+
+
+class RoleTests:
+    """
+    One contract, whatever lies between.
+    """
+
+    async def linked(self, desk: Desk) -> tuple[Desk, Link]:
+        """
+        The other end of *desk*, and the link to it.
+        """
+        raise NotImplementedError
+
+    async def attached(self: Any) -> tuple[NotedSlave, Slave]:
+        """
+        A slave, and the master's end of it.
+        """
+        desk, slave = NotedDesk(), NotedSlave()
+        far, _ = await self.linked(desk)
+        await far.attach(slave, HELLO, "")
+        return slave, desk.slaves[0]
+
+    async def started(self: Any) -> tuple[NotedCommand, Command]:
+        """
+        A command, and the slave's end of it.
+        """
+        slave, master = await self.attached()
+        command = NotedCommand()
+        await master.start(ID, SPEC, {}, command)
+        return command, slave.commands[ID]
+
+    @with_reactor
+    async def test_attach(self: Any) -> None:
+        """
+        The desk reads the greeting as it was written, with the key of whoever calls; the slave reads the welcome.
+        """
+        desk = NotedDesk()
+        far, link = await self.linked(desk)
+
+        welcome = await far.attach(NotedSlave(), HELLO, "")
+
+        self.assertEqual(welcome, WELCOME)
+        ((what, hello, key),) = desk.calls
+        self.assertEqual((what, hello), ("attach", HELLO))
+        self.assertTrue(key)
+        self.assertTrue(link.key)
+
+    @with_reactor
+    async def test_refused(self: Any) -> None:
+        """
+        A refusal arrives as the same class with the same sentence.
+        """
+        desk = NotedDesk()
+        desk.answer = PinnedError()
+        far, _ = await self.linked(desk)
+
+        error = await failing(far.attach(NotedSlave(), HELLO, ""))
+
+        self.assertIsInstance(error, PinnedError)
+        self.assertEqual(str(error), str(PinnedError()))
+
+    @with_reactor
+    async def test_defect(self: Any) -> None:
+        """
+        What the other side raised without meaning to is told without its text, and logged there.
+        """
+        desk = NotedDesk()
+        desk.answer = KeyError("the secret of bot2")
+        far, _ = await self.linked(desk)
+
+        error = await failing(far.attach(NotedSlave(), HELLO, ""))
+
+        self.assertIs(type(error), RefusedError)
+        self.assertNotIn("bot2", str(error))
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    @with_reactor
+    async def test_start(self: Any) -> None:
+        """
+        The slave gets the spec and the secrets as the master gave them.
+        """
+        slave, master = await self.attached()
+
+        await master.start(ID, SPEC, {"token": "sësame"}, NotedCommand())
+
+        self.assertEqual(slave.calls, [("start", ID, SPEC, {"token": "sësame"})])
+
+    @with_reactor
+    async def test_orders(self: Any) -> None:
+        """
+        Resuming, interrupting and disowning reach the slave with their arguments.
+        """
+        slave, master = await self.attached()
+
+        await master.resume(ID, NotedCommand(), {"stdio": 1 << 40, "log-täst": 0})
+        await master.interrupt(ID, "stopped by Zoë")
+        await master.disown(ID)
+
+        self.assertEqual(
+            slave.calls,
+            [
+                ("resume", ID, {"stdio": 1 << 40, "log-täst": 0}),
+                ("interrupt", ID, "stopped by Zoë"),
+                ("disown", ID),
+            ],
+        )
+
+    @with_reactor
+    async def test_append(self: Any) -> None:
+        """
+        All 256 byte values arrive, at their offset, and the answer is the master's length.
+        """
+        command, far = await self.started()
+        everything = bytes(range(256)) * 1024
+
+        self.assertEqual(await far.append("stdio", 0, everything), len(everything))
+        self.assertEqual(await far.append("stdio", len(everything), b"\0"), len(everything) + 1)
+        self.assertEqual(command.streams["stdio"], everything + b"\0")
+
+    @with_reactor
+    async def test_append_in_order(self: Any) -> None:
+        """
+        Appends that are in flight together arrive in the order in which they were sent.
+        """
+        command, far = await self.started()
+
+        answers = [far.append("stdio", n * 1000, bytes([n]) * 1000) for n in range(20)]
+
+        self.assertEqual([await answer for answer in answers], [(n + 1) * 1000 for n in range(20)])
+        self.assertEqual(command.streams["stdio"], b"".join(bytes([n]) * 1000 for n in range(20)))
+
+    @with_reactor
+    async def test_later(self: Any) -> None:
+        """
+        A master without room answers LATER.
+        """
+        command, far = await self.started()
+        command.answer = Deferred()
+        command.answer.callback(LATER)
+
+        self.assertEqual(await far.append("stdio", 0, b"x"), LATER)
+
+    @with_reactor
+    async def test_large_offsets(self: Any) -> None:
+        """
+        A stream may be longer than 4 GiB.
+        """
+        command, far = await self.started()
+
+        await far.append("stdio", 1 << 40, b"")
+
+        self.assertEqual(command.calls, [("append", "stdio", 1 << 40, 0)])
+
+    @with_reactor
+    async def test_read(self: Any) -> None:
+        """
+        A slave reads what it was told to fetch, up to its end.
+        """
+        _, far = await self.started()
+
+        self.assertEqual(await far.read("tarball", 250, 100), bytes(range(250, 256)))
+        self.assertEqual(await far.read("tarball", 256, 100), b"")
+
+    @with_reactor
+    async def test_finished(self: Any) -> None:
+        """
+        The outcome arrives as it was; the answer says what to send again.
+        """
+        command, far = await self.started()
+        outcome = Outcome(Ending.EXITED, exit_code=3, streams={"stdio": Seal(7, "0" * 64)}, elapsed=1.5)
+        command.again = ("stdio", "log-x")
+
+        self.assertEqual(await far.finished(outcome), ("stdio", "log-x"))
+        command.again = ()
+        self.assertEqual(await far.finished(outcome), ())
+        self.assertEqual(command.calls, [("finished", outcome)] * 2)
+
+    @with_reactor
+    async def test_lost(self: Any) -> None:
+        """
+        When the link is cut, what waits for an answer fails, both ends hear of it once, and nothing passes any more.
+        """
+        desk, slave = NotedDesk(), NotedSlave()
+        far, link = await self.linked(desk)
+        await far.attach(slave, HELLO, "")
+        master = desk.slaves[0]
+        command = NotedCommand()
+        await master.start(ID, SPEC, {}, command)
+        command.answer = Deferred()
+        waiting = slave.commands[ID].append("stdio", 0, b"x")
+        lost: list[str] = []
+        master.when_lost(lambda: lost.append("master"))
+        link.when_lost(lambda: lost.append("slave"))
+        await until(lambda: bool(command.calls))
+
+        master.drop("the test says so")
+        error = await failing(waiting)
+        await until(lambda: len(lost) == 2)
+        await turn()
+
+        self.assertIsInstance(error, LinkLostError)
+        self.assertEqual(sorted(lost), ["master", "slave"])
+        self.assertTrue(link.lost)
+        self.assertIsInstance(await failing(master.disown(ID)), LinkLostError)
+        self.assertIsInstance(await failing(slave.commands[ID].read("x", 0, 1)), LinkLostError)
+        master.when_lost(lambda: lost.append("afterwards"))
+        await until(lambda: "afterwards" in lost)
+        command.answer.callback(1)
+
+
+class MemoryTest(RoleTests, TestCase):
+    async def linked(self, desk: Desk) -> tuple[Desk, Link]:
+        link = MemoryLink()
+        return MemoryDesk(desk, link), link
+
+
+class TlsTest(RoleTests, TubTestCase):
+    async def linked(self, desk: Desk) -> tuple[Desk, Link]:
+        exposed = ExposedDesk(desk, Revocable())
+        farm, listener = self.listening({SWISSNUM: exposed}.get, FARM_KEY)
+        slave = self.tub(SLAVE_KEY)
+        connected: Deferred[tuple[Desk, Link]] = Deferred()
+        dialling: Dialling = dial(
+            slave, self.furl(farm, listener), [], lambda *both: connected.callback(both), connected.errback
+        )
+        both = await connected
+        dialling.stop()
+        return both
+
+
+async def failing(call: Awaitable[Any]) -> BaseException:
+    """
+    The error with which *call* fails.
+    """
+    try:
+        result = await call
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
+        return error
+    raise AssertionError(f"it did not fail, but answered {result!r}")
