@@ -14,7 +14,7 @@ from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
 
 from ..errors import BuildbotLiteError, ConfigError
-from ..model.outcome import Ending, Outcome, Remark, Seal
+from ..model.outcome import Ending, Outcome, Remark, Seal, Why
 from ..model.properties import Json
 from ..model.rendering import View
 from ..model.results import Result
@@ -95,6 +95,7 @@ class Workplace:
 
     *nonce*: of which command ids are made.  *home*: the slave's directory when the build began.  *grace*: seconds.
     *env*: the builder's.  *secret*: looks a secret's value up.  *inputs*: what was submitted, by kind.
+    *master_directory*: in which master.cfg is.
     """
 
     nonce: str
@@ -113,6 +114,7 @@ class Workplace:
     inputs: Mapping[str, tuple[Source, int, str]]
     wall: Callable[[], float]
     live: "LiveCommands"
+    master_directory: str = "."
 
 
 @define
@@ -200,6 +202,13 @@ class StepBench:
         """
         return self._place.builder_directory
 
+    @property
+    def master_directory(self) -> str:
+        """
+        See `Bench`.
+        """
+        return self._place.master_directory
+
     async def command(
         self,
         spec: Spec,
@@ -246,7 +255,8 @@ class StepBench:
         for name, seal in outcome.streams.items():
             log = name.partition("~")[0]
             self._lengths[log] = self._lengths.get(log, 0) + seal.length
-        if outcome.ending is Ending.LOST and on_lost != "fail":
+        # A lease that ran out is the slave's side of the same loss.
+        if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and on_lost != "fail":
             raise SlaveLostError(outcome.sentence)
         shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)
         final = {name.partition("~")[0]: name for name in outcome.streams}

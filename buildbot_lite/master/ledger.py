@@ -120,7 +120,14 @@ class Ledger:
         now = self._wall()
 
         def change(connection: Connection) -> None:
-            streams.note(connection, self._build, step, ordinal, name=name, kind=kind, path=path)
+            known = any(
+                (row.ordinal, row.name) == (ordinal, name) for row in streams.of_step(connection, self._build, step)
+            )
+            row = streams.note(connection, self._build, step, ordinal, name=name, kind=kind, path=path)
+            if row.path != path:
+                streams.move(connection, row.id, path)
+            if known:
+                return
             body = {"step": step, "ordinal": ordinal, "name": name, "kind": kind, "path": path}
             self._publish(connection, "stream.begun", body, now)
 

@@ -46,6 +46,7 @@ class Hello:
 
     *home*: random, made once for its directory.  *incarnation*: random, one process.  *keeper*: the same of its keeper.
     *boot*: one run of the machine (boot id with the pid namespace).  *space*: free bytes for builds.
+    *draining*: it wants no new builds.
     """
 
     home: str
@@ -55,6 +56,7 @@ class Hello:
     version: str
     protocol: int = PROTOCOL
     space: int = 0
+    draining: bool = False
     platform: Mapping[str, str] = field(factory=dict)
     held: tuple[Held, ...] = ()
 
@@ -82,6 +84,7 @@ class Hello:
             version=shape.text("version", limit=40),
             protocol=shape.integer("protocol"),
             space=shape.integer("space", 0),
+            draining=shape.flag("draining", default=False),
             platform={name: facts.text(name, limit=200) for name in shape.mapping("platform", {}, most=100)},
             held=tuple(shape.shapes("held", _held, most=MOST_HELD)),
         )

@@ -17,11 +17,13 @@ SUFFIX = ".partial"
 class ArtifactFile(StreamFile):
     """
     A stream file that is at *path* once it is sealed, and at ``path.partial`` before.
+
+    *generation*: "~1" when it is sent for the second time, because it changed or arrived damaged the first time.
     """
 
-    def __init__(self, path: str) -> None:
-        self._final = path
-        super().__init__(path if os.path.exists(path) else path + SUFFIX)
+    def __init__(self, path: str, generation: str = "") -> None:
+        self._final = os.path.abspath(path)
+        super().__init__(path if os.path.exists(path) else path + generation + SUFFIX)
 
     @property
     def final_path(self) -> str:

@@ -1,0 +1,245 @@
+"""
+Which request is built next, where, and why the others wait.
+
+One loop decides: it sleeps until something changed (a request came, a build ended, a slave attached, a back-off is
+over), then looks at every waiting request once, most urgent first.  The answer for each is either a slave, and the
+build starts, or a `Reason`.  What people are told is that very reason.
+"""
+
+import inspect
+from bisect import insort
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ..model import reasons
+from ..model.reasons import Reason
+from ..storage.records.requests import Buildset, Request
+from .roster import Member, Roster
+from .vocabulary import BuilderConfig
+
+
+@define
+class Waiting:
+    """
+    A request that waits, the buildset that it belongs to, and why it waits.
+    """
+
+    request: Request
+    buildset: Buildset
+    reason: Reason = field(factory=reasons.starting)
+
+    @property
+    def urgency(self) -> tuple[int, int]:
+        """
+        What sorts first is built first.
+        """
+        return -self.request.priority, self.request.id
+
+
+@frozen
+class Running:
+    """
+    A build that occupies a slot.
+    """
+
+    label: str
+    builder: str
+    slave: str
+
+
+@define
+class Slots:
+    """
+    What runs where.
+    """
+
+    _running: dict[int, Running] = field(factory=dict)
+    _by_slave: dict[str, dict[int, Running]] = field(factory=dict)
+
+    def take(self, request: int, running: Running) -> None:
+        """
+        The build of *request* begins, or is known by a better label now.
+        """
+        self._running[request] = running
+        self._by_slave.setdefault(running.slave, {})[request] = running
+
+    def leave(self, request: int) -> None:
+        """
+        It ended.
+        """
+        running = self._running.pop(request, None)
+        if running is not None:
+            del self._by_slave[running.slave][request]
+
+    def on(self, slave: str) -> list[Running]:
+        """
+        What runs on *slave*.
+        """
+        return list(self._by_slave.get(slave, {}).values())
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+
+class Queue:
+    """
+    The requests that wait.
+
+    *builders*: what is configured now.  *start(waiting, slave)* begins a build; the slot is taken already.
+    *hold*: why nothing at all starts (the master is stopping, its disk is full), or None.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        builders: Callable[[], Mapping[str, BuilderConfig]],
+        start: Callable[[Waiting, str], None],
+        hold: Callable[[], Reason | None],
+        clock: IReactorTime,
+        wall: Callable[[], float],
+    ) -> None:
+        self._roster = roster
+        self._builders = builders
+        self._start = start
+        self._hold = hold
+        self._clock = clock
+        self._wall = wall
+        self._order: list[Waiting] = []
+        self._by_id: dict[int, Waiting] = {}
+        self._wake: Deferred[None] = Deferred()
+        self._warm: dict[str, str] = {}
+        self.slots = Slots()
+
+    def add(self, request: Request, buildset: Buildset) -> None:
+        """
+        One more.
+        """
+        waiting = Waiting(request, buildset)
+        self._by_id[request.id] = waiting
+        insort(self._order, waiting, key=lambda each: each.urgency)
+        self.consider()
+
+    def remove(self, request: int) -> Waiting | None:
+        """
+        It need not be built any more; None when it does not wait here.
+        """
+        waiting = self._by_id.pop(request, None)
+        if waiting is not None:
+            self._order.remove(waiting)
+        return waiting
+
+    def waiting(self) -> Iterable[Waiting]:
+        """
+        Everything that waits, most urgent first.
+        """
+        return tuple(self._order)
+
+    def consider(self) -> None:
+        """
+        Something changed: look again, soon.
+        """
+        wake, self._wake = self._wake, Deferred()
+        wake.callback(None)
+
+    async def run(self) -> None:
+        """
+        Decide for ever.  Cancel it to stop.
+        """
+        while True:
+            wake = self._wake
+            await self._look()
+            await wake
+            # Several changes in one turn of the reactor are one reason to look.
+            turn: Deferred[None] = Deferred()
+            self._clock.callLater(0, turn.callback, None)
+            await turn
+
+    async def _look(self) -> None:
+        blocked: dict[str, Reason] = {}
+        hold = self._hold()
+        for waiting in tuple(self._order):
+            if waiting.request.id not in self._by_id:
+                continue
+            builder = self._builders().get(waiting.request.builder)
+            if hold is not None:
+                waiting.reason = hold
+            elif builder is None:
+                waiting.reason = reasons.no_builder(waiting.request.builder)
+            elif builder.name in blocked:
+                waiting.reason = blocked[builder.name]
+            elif (left := waiting.request.not_before - self._wall()) > 0:
+                self._back_off(waiting, left)
+            else:
+                await self._place(waiting, builder, blocked)
+
+    async def _place(self, waiting: Waiting, builder: BuilderConfig, blocked: dict[str, Reason]) -> None:
+        choice = await self._choose(waiting, builder)
+        if isinstance(choice, Reason):
+            waiting.reason = choice
+            if builder.can_start_build is None:
+                blocked[builder.name] = choice
+            return
+        if self.remove(waiting.request.id) is None:
+            return  # cancelled while canStartBuild was being asked
+        waiting.reason = reasons.starting()
+        self._warm[builder.name] = choice.name
+        self.slots.take(waiting.request.id, Running(builder.name, builder.name, choice.name))
+        self._start(waiting, choice.name)
+
+    async def _choose(self, waiting: Waiting, builder: BuilderConfig) -> Member | Reason:
+        obstacles: list[Reason] = []
+        free: list[Member] = []
+        for name in builder.slavenames:
+            member = self._roster.get(name)
+            if member is None:
+                continue  # the configuration's checks do not let this happen
+            obstacle = member.obstacle() or self._occupied(member, builder)
+            if obstacle is None:
+                free.append(member)
+            else:
+                obstacles.append(obstacle)
+        for member in sorted(free, key=lambda each: self._preference(each, builder)):
+            if await self._allowed(builder, member, waiting):
+                return member
+            obstacles.append(reasons.refused(member.name, builder.name))
+        return reasons.nearest(obstacles) if obstacles else reasons.no_builder(builder.name)
+
+    def _occupied(self, member: Member, builder: BuilderConfig) -> Reason | None:
+        running = self.slots.on(member.name)
+        most = member.config.max_builds
+        if most is not None and len(running) >= most:
+            return reasons.busy(member.name, [each.label for each in running])
+        if not builder.concurrent:
+            same = [each.label for each in running if each.builder == builder.name]
+            if same:
+                return reasons.builder_busy(member.name, same[0])
+        return None
+
+    def _preference(self, member: Member, builder: BuilderConfig) -> tuple[int, bool]:
+        # The least loaded; among equals the one that built it last, which has the checkout.
+        return len(self.slots.on(member.name)), self._warm.get(builder.name) != member.name
+
+    async def _allowed(self, builder: BuilderConfig, member: Member, waiting: Waiting) -> bool:
+        if builder.can_start_build is None:
+            return True
+        try:
+            answer: Any = builder.can_start_build(builder, member.config, waiting.request)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            return bool(answer)
+        except Exception:  # noqa: BLE001 - the user's function
+            self._log.failure("canStartBuild of {builder} failed; the request waits", builder=builder.name)
+            return False
+
+    def _back_off(self, waiting: Waiting, left: float) -> None:
+        if waiting.reason.kind is not reasons.Kind.BACK_OFF:
+            self._clock.callLater(left, self.consider)
+        waiting.reason = reasons.back_off(left, waiting.request.retries)

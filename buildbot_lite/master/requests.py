@@ -1,0 +1,165 @@
+"""
+What was asked for, from the submission to its result.
+
+::
+
+    submit ──► waits in the queue ──► build ──► finished
+                    ▲                   │
+                    '── RETRY, after a back-off, at most maxRetries times
+
+A request is a promise to whoever asked; builds are attempts at keeping it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+
+from ..model.results import Result
+from ..storage.records import builds, feed
+from ..storage.records import requests as records_of_requests
+from ..storage.records.requests import Buildset, Request, Submitted
+from ..storage.writer import Records
+from .builds import Ended
+from .queue import Queue
+
+FIRST_BACK_OFF = 2.0
+LONGEST_BACK_OFF = 300.0
+
+
+def back_off(retries: int) -> float:
+    """
+    Seconds to wait before retry number *retries* (from 1).
+    """
+    return float(min(FIRST_BACK_OFF * 4 ** (retries - 1), LONGEST_BACK_OFF))
+
+
+class Requests:
+    """
+    The farm's promises.  *most_retries*: how often a request is tried again, as configured now.
+    """
+
+    def __init__(
+        self, *, records: Records, queue: Queue, wall: Callable[[], float], most_retries: Callable[[], int]
+    ) -> None:
+        self._records = records
+        self._queue = queue
+        self._wall = wall
+        self._most_retries = most_retries
+        self._awaited: dict[int, list[Deferred[Result]]] = {}
+
+    async def submit(
+        self,
+        *,
+        scheduler: str,
+        builders: Sequence[str],
+        reason: str,
+        source: Mapping[str, Any] | None = None,
+        properties: Mapping[str, tuple[Any, str]] | None = None,
+        input: int | None = None,  # noqa: A002 - the word of the design
+        parent: str | None = None,
+        priority: int = 0,
+    ) -> Submitted:
+        """
+        Ask each of *builders* for a build.  When this returns, it is a promise.
+
+        With a *parent* that asked before, nothing happens: the earlier answer is the answer.
+        """
+        now = self._wall()
+
+        def change(connection: Connection) -> tuple[Submitted, bool]:
+            earlier = records_of_requests.by_parent(connection, parent) if parent else None
+            if earlier is not None:
+                return Submitted(earlier, tuple(records_of_requests.of_buildset(connection, earlier.id))), False
+            submitted = records_of_requests.submit(
+                connection,
+                scheduler=scheduler,
+                builders=builders,
+                reason=reason,
+                now=now,
+                source=source,
+                properties=properties,
+                input=input,
+                parent=parent,
+                priority=priority,
+            )
+            for request in submitted.requests:
+                body = {"builder": request.builder, "scheduler": scheduler, "reason": reason}
+                feed.publish(connection, "request.submitted", now=now, request=request.id, body=body)
+            return submitted, True
+
+        submitted, fresh = await self._records.write(change)
+        if fresh:
+            for request in submitted.requests:
+                self._queue.add(request, submitted.buildset)
+        return submitted
+
+    async def finished(self, request: Request, build: builds.Build, ended: Ended) -> Request | None:
+        """
+        A build of *request* ended.  Answers the request as it is now if it is to be tried again.
+        """
+        now = self._wall()
+        most = self._most_retries()
+
+        def change(connection: Connection) -> tuple[Request | None, Buildset | None]:
+            builds.finish(connection, build.id, ended.result, now, ended.reason)
+            body = {"result": int(ended.result), "reason": ended.reason}
+            feed.publish(connection, "build.finished", now=now, request=request.id, build=build.id, body=body)
+            current = records_of_requests.get(connection, request.id) or request
+            if ended.result is not Result.RETRY:
+                return None, self._end(connection, request.id, ended.result, now, ended.reason)
+            if current.retries >= most:
+                return None, self._end(connection, request.id, Result.EXCEPTION, now, _used_up(connection, current))
+            wait = back_off(current.retries + 1)
+            records_of_requests.requeue(connection, request.id, now + wait)
+            body = {"retry": current.retries + 1, "of": most, "reason": ended.reason, "wait": wait}
+            feed.publish(connection, "request.retried", now=now, request=request.id, body=body)
+            return records_of_requests.get(connection, request.id), None
+
+        again, buildset = await self._records.write(change)
+        self._tell(buildset)
+        return again
+
+    async def cancel(self, request: int, reason: str) -> bool:
+        """
+        End a request that waits as CANCELLED; False when it does not wait.
+        """
+        if self._queue.remove(request) is None:
+            return False
+        now = self._wall()
+
+        def change(connection: Connection) -> Buildset | None:
+            return self._end(connection, request, Result.CANCELLED, now, reason)
+
+        self._tell(await self._records.write(change))
+        return True
+
+    def when_finished(self, buildset: int) -> Deferred[Result]:
+        """
+        Fires with its result; also when it has finished long ago.
+        """
+        waiting: Deferred[Result] = Deferred(lambda cancelled: self._awaited.get(buildset, []).remove(cancelled))
+        self._awaited.setdefault(buildset, []).append(waiting)
+
+        def known(row: Buildset | None) -> None:
+            if row is not None and row.result is not None:
+                self._tell(row)
+
+        self._records.read(lambda c: records_of_requests.buildset(c, buildset)).addCallbacks(known, waiting.errback)  # type: ignore[unused-awaitable]  # both ends are given
+        return waiting
+
+    def _end(self, connection: Connection, request: int, result: Result, now: float, reason: str) -> Buildset | None:
+        body = {"result": int(result), "reason": reason}
+        feed.publish(connection, "request.finished", now=now, request=request, body=body)
+        return records_of_requests.finish(connection, request, result, now, reason)
+
+    def _tell(self, buildset: Buildset | None) -> None:
+        if buildset is not None and buildset.result is not None:
+            for waiting in self._awaited.pop(buildset.id, []):
+                waiting.callback(buildset.result)
+
+
+def _used_up(connection: Connection, request: Request) -> str:
+    reasons = [build.reason for build in builds.of_request(connection, request.id) if build.reason]
+    return f"gave up after {request.retries} retries: " + "; ".join(dict.fromkeys(reasons))

@@ -1,0 +1,229 @@
+"""
+The slaves that this master knows: who is here, who is away, who takes builds.
+
+A `Member` is a configured slave with its `Session`; what admins and slaves say about taking builds is kept beside it.
+The desks through which slaves come in are made here; who may sit down at one is the grants' business.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from .. import __version__
+from ..errors import MessageError
+from ..model import reasons
+from ..model.greeting import PROTOCOL, Hello, Welcome
+from ..model.reasons import Reason
+from ..storage.records import slaves as records_of_slaves
+from ..storage.writer import Records
+from ..wire.background import background
+from ..wire.roles import Slave
+from .session import Session
+from .vocabulary import BuildSlave
+
+OWN = "master"
+"""The session of the keeper on the master's own machine."""
+
+
+@define
+class Member:
+    """
+    A configured slave.  *paused*, *lost_at*: seconds since 1970, or None.
+    """
+
+    config: BuildSlave
+    session: Session
+    paused: float | None = None
+    draining: bool = False
+    lost_at: float | None = None
+    attached_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        """
+        What it is called in master.cfg.
+        """
+        return self.config.name
+
+    def obstacle(self) -> Reason | None:
+        """
+        Why it takes no build at all, or None.
+        """
+        hello = self.session.hello
+        if hello is None:
+            since = "never seen" if self.lost_at is None else f"since {clock_time(self.lost_at)}"
+            return reasons.absent(self.name, since)
+        if self.draining:
+            return reasons.draining(self.name)
+        if self.paused is not None:
+            return reasons.paused(self.name)
+        if hello.space < self.config.minspace:
+            return reasons.low_space(self.name, hello.space, self.config.minspace)
+        return None
+
+
+class Roster:
+    """
+    All members, by name.
+
+    *changed* is called whenever a slave may take builds that could not before; *remark* is told, for people, what
+    happened to a slave (its name, a sentence).  *wall* tells the time in seconds since 1970.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        clock: IReactorTime,
+        wall: Callable[[], float],
+        changed: Callable[[], None],
+        remark: Callable[[str, str], None],
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._wall = wall
+        self._changed = changed
+        self._remark = remark
+        self._members: dict[str, Member] = {}
+        # Slaves that are configured no more, while builds still run on them.
+        self._leaving: dict[str, Member] = {}
+        self.own = Session(OWN, clock=clock, listener=self)
+
+    def remember(self, rows: Sequence[records_of_slaves.Slave]) -> None:
+        """
+        What was known of them before this master started.
+        """
+        for row in rows:
+            if member := self._members.get(row.name):
+                member.paused = row.paused
+                member.lost_at = row.lost or row.attached
+
+    def configure(self, slaves: Mapping[str, BuildSlave]) -> None:
+        """
+        From now on these are the slaves.  Sessions of those that stay go on as they are.
+        """
+        for name in set(self._members) - set(slaves):
+            gone = self._members.pop(name)
+            self._leaving[name] = gone
+            gone.session.dismiss("this slave is not in master.cfg any more")
+        for name, config in slaves.items():
+            if member := self._members.get(name):
+                member.config = config
+            else:
+                back = self._leaving.pop(name, None)
+                session = back.session if back else Session(name, clock=self._clock, listener=self)
+                self._members[name] = Member(config, session)
+        self._changed()
+
+    def __getitem__(self, name: str) -> Member:
+        return self._members.get(name) or self._leaving[name]
+
+    def get(self, name: str) -> Member | None:
+        """
+        The configured slave called *name*.
+        """
+        return self._members.get(name)
+
+    def everyone(self) -> Sequence[Member]:
+        """
+        The configured slaves, in the order of master.cfg.
+        """
+        return tuple(self._members.values())
+
+    def session(self, name: str) -> Session:
+        """
+        The session of the slave called *name*, also of one that nobody configures any more (a build may wait for it).
+        """
+        if name == OWN:
+            return self.own
+        member = self._members.get(name) or self._leaving.get(name)
+        if member is None:
+            member = self._leaving[name] = Member(BuildSlave(name), Session(name, clock=self._clock, listener=self))
+        return member.session
+
+    def pause(self, name: str, *, paused: bool) -> None:
+        """
+        Have it take no new builds, or take them again.
+        """
+        at = self._wall() if paused else None
+        self._members[name].paused = at
+        background(self._records.write(lambda c: records_of_slaves.pause(c, name, at)), self._log, "noting a pause")
+        self._changed()
+
+    # What sessions tell.
+
+    def slave_attached(self, name: str, hello: Hello, news: str) -> None:
+        """
+        See `session.Listener`.
+        """
+        now = self._wall()
+        if name != OWN:
+            self._log.info("{slave}: {news}", slave=name, news=news)
+            background(
+                self._records.write(lambda c: records_of_slaves.seen(c, name, hello, now)), self._log, "noting a slave"
+            )
+            if member := self._members.get(name):
+                member.attached_at = now
+                member.draining = hello.draining
+            self._remark(name, f"{name}: {news}")
+        self._changed()
+
+    def slave_lost(self, name: str) -> None:
+        """
+        See `session.Listener`.
+        """
+        now = self._wall()
+        if name == OWN:
+            return
+        self._log.info("{slave}: connection lost", slave=name)
+        background(self._records.write(lambda c: records_of_slaves.lost(c, name, now)), self._log, "noting a loss")
+        if member := self._members.get(name):
+            member.lost_at = now
+        self._remark(name, f"{name}: connection lost; waiting for it to come back")
+        self._changed()
+
+
+@define
+class RosterDesk:
+    """
+    The desk of one slave: the role `Desk`.
+
+    *admit* decides who may sit down, by Tub id, and raises what the other side is to read.
+    """
+
+    name: str
+    roster: Roster
+    admit: Callable[[str], None]
+    hints: Callable[[], Sequence[str]]
+    _log: Logger = field(factory=Logger)
+
+    def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
+        """
+        See `Desk.attach`.
+        """
+        if hello.protocol != PROTOCOL:
+            return fail(
+                MessageError(
+                    f"This master speaks version {PROTOCOL} of the protocol, the slave {hello.protocol}.  "
+                    "Install the same buildbot_lite on both."
+                )
+            )
+        try:
+            self.admit(key)
+        except Exception:  # noqa: BLE001 - whatever it is, the caller is told
+            return fail()
+        self.roster.session(self.name).attached(slave, hello)
+        return succeed(Welcome(name=self.name, version=__version__, hints=tuple(self.hints())))
+
+
+def clock_time(when: float) -> str:
+    """
+    *when*, in seconds since 1970, as people here read it.
+    """
+    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,365 @@
+"""
+The builds that run: begun for the queue, taken up again after a restart, and ended.
+
+A build runs with the configuration that it began with, its *generation*, whatever master.cfg says by now.  Ending one
+is a single transaction: the build, its request (finished, or to be tried again) and the events.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import define, frozen
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ..errors import BuildbotLiteError, NotFoundError, StorageError
+from ..model.properties import Json, Properties
+from ..model.rendering import View
+from ..model.results import Result
+from ..storage.inputs import InputStore
+from ..storage.records import builds as records_of_builds
+from ..storage.records import feed, inputs
+from ..storage.records import journal as records_of_journal
+from ..storage.records.requests import Buildset, Request
+from ..storage.writer import Records
+from ..wire.background import background
+from .bench import LiveCommands, Triggers, Workplace
+from .builds import Build, Ended
+from .config import MasterConfig
+from .journal import Entry, Journal
+from .ledger import Ledger
+from .loading import Generation
+from .orders import Source
+from .queue import Queue, Running, Waiting
+from .requests import Requests
+from .roster import Roster
+from .shelves import Building, BuildShelves
+
+
+@frozen
+class StoredInput:
+    """
+    What was submitted, as a command reads it: the role `orders.Source`.
+    """
+
+    store: InputStore
+    sha256: str
+
+    def read(self, offset: int, size: int) -> bytes:
+        """
+        See `orders.Source`.
+        """
+        return self.store.read(self.sha256, offset, size)
+
+
+@define
+class Live:
+    """
+    A build that runs: its row, what it is for, and the coroutine.
+    """
+
+    row: records_of_builds.Build
+    request: Request
+    buildset: Buildset
+    build: Build
+
+
+@frozen
+class Unfinished:
+    """
+    What an earlier master left running.
+    """
+
+    row: records_of_builds.Build
+    request: Request
+    buildset: Buildset
+    entries: Sequence[Entry]
+
+
+class Works:
+    """
+    All builds that run now, by the number of their request.
+
+    *generation*: the present one.  *changed*: called when a slot is free again.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        roster: Roster,
+        queue: Callable[[], Queue],
+        requests: Callable[[], Requests],
+        triggers: Triggers,
+        building: Building,
+        inputs: InputStore,
+        generation: Callable[[], Generation],
+        clock: IReactorTime,
+        wall: Callable[[], float],
+    ) -> None:
+        self._records = records
+        self._roster = roster
+        self._queue = queue
+        self._requests = requests
+        self._triggers = triggers
+        self._building = building
+        self._inputs = inputs
+        self._generation = generation
+        self._clock = clock
+        self._wall = wall
+        self._live: dict[int, Live] = {}
+        self._idle: list[Deferred[None]] = []
+
+    # What others ask.
+
+    def live(self) -> Mapping[int, Live]:
+        """
+        Every running build, by the number of its request.
+        """
+        return self._live
+
+    def remark(self, slave: str, text: str) -> None:
+        """
+        Something happened to *slave*: say so beside the log of every build on it.
+        """
+        for live in self._live.values():
+            if live.row.slave == slave:
+                live.build.remark(text)
+
+    async def stop(self, request: int, reason: str, result: Result = Result.CANCELLED) -> bool:
+        """
+        End the build of *request*; False when none runs.  Done when that is recorded; the build ends soon after.
+        """
+        live = self._live.get(request)
+        if live is None:
+            return False
+        await live.build.stop(reason, result)
+        return True
+
+    def when_idle(self) -> Deferred[None]:
+        """
+        Fires when no build runs.
+        """
+        waiting: Deferred[None] = Deferred()
+        self._idle.append(waiting)
+        self._tell_idle()
+        return waiting
+
+    # Beginning.
+
+    def start(self, waiting: Waiting, slave: str) -> None:
+        """
+        Begin a build of what *waiting* asks for, on *slave*; the queue has taken the slot.
+        """
+        background(self._begin(waiting, slave), self._log, f"starting a build of {waiting.request.builder}")
+
+    async def _begin(self, waiting: Waiting, slave: str) -> None:
+        request, buildset = waiting.request, waiting.buildset
+        generation = self._generation()
+        nonce = os.urandom(16).hex()
+        home = self._roster.session(slave).home or ""
+        now = self._wall()
+
+        def change(connection: Connection) -> records_of_builds.Build:
+            row = records_of_builds.start(
+                connection,
+                request=request.id,
+                builder=request.builder,
+                slave=slave,
+                home=home,
+                nonce=nonce,
+                generation=generation.hash,
+                now=now,
+            )
+            body = {"builder": row.builder, "number": row.number, "slave": slave}
+            feed.publish(connection, "build.started", now=now, request=request.id, build=row.id, body=body)
+            return row
+
+        try:
+            row = await self._records.write(change)
+        except BuildbotLiteError:
+            # Nothing was begun: the request waits on, and the next look starts it.
+            self._queue().slots.leave(request.id)
+            self._queue().add(request, buildset)
+            raise
+        await self._run(Unfinished(row, request, buildset, ()), generation, lambda: None)
+
+    def resume(self, unfinished: Sequence[Unfinished], generations: Mapping[str, Generation]) -> Deferred[Any]:
+        """
+        Take up what an earlier master left.  Fires when all of it has caught up with its journals.
+        """
+        return DeferredList([self._take_up(each, generations.get(each.row.generation)) for each in unfinished])
+
+    def _take_up(self, left: Unfinished, generation: Generation | None) -> Deferred[None]:
+        caught_up: Deferred[None] = Deferred()
+        label = f"{left.row.builder}/{left.row.number}"
+
+        def live() -> None:
+            if not caught_up.called:
+                caught_up.callback(None)
+
+        async def take_up() -> None:
+            try:
+                if generation is None:
+                    reason = "the configuration that it began with cannot be loaded any more"
+                    await self._end(left.row, left.request, left.buildset, Ended(Result.RETRY, reason))
+                else:
+                    await self._run(left, generation, live)
+            finally:
+                live()
+
+        self._queue().slots.take(left.request.id, Running(label, left.row.builder, left.row.slave))
+        background(take_up(), self._log, f"continuing {label}")
+        return caught_up
+
+    # Running and ending.
+
+    async def _run(self, start: Unfinished, generation: Generation, live: Callable[[], None]) -> None:
+        row, request, buildset = start.row, start.request, start.buildset
+        label = f"{row.builder}/{row.number}"
+        self._queue().slots.take(request.id, Running(label, row.builder, row.slave))
+        ended = Ended(Result.EXCEPTION, "an error of buildbot_lite itself; the master's log has its traceback")
+        shelves: BuildShelves | None = None
+        try:
+            ledger = Ledger(self._records, build=row.id, request=request.id, wall=self._wall)
+            shelves = BuildShelves(self._building, build=row.id, builder=row.builder, number=row.number, ledger=ledger)
+            submitted = await self._submitted(buildset)
+            build = self._build(start, generation, ledger, shelves, submitted, live)
+            self._live[request.id] = Live(row, request, buildset, build)
+            ended = await build.run()
+        except StorageError as error:
+            # The records are closed, because the master stops; or they are broken.  The build goes on later.
+            self._log.warn("{build} is interrupted: {why}", build=label, why=str(error))
+            return
+        except BuildbotLiteError as error:
+            ended = Ended(Result.EXCEPTION, str(error))
+        except Exception:  # noqa: BLE001 - a defect of ours must not keep the slot for ever
+            self._log.failure("{build} failed", build=label)
+        finally:
+            if shelves is not None:
+                shelves.close()
+        await self._end(row, request, buildset, ended)
+
+    async def _end(self, row: records_of_builds.Build, request: Request, buildset: Buildset, ended: Ended) -> None:
+        try:
+            again = await self._requests().finished(request, row, ended)
+        finally:
+            self._live.pop(request.id, None)
+            self._queue().slots.leave(request.id)
+        if again is not None:
+            self._queue().add(again, buildset)
+        self._queue().consider()
+        self._tell_idle()
+
+    def _build(
+        self,
+        start: Unfinished,
+        generation: Generation,
+        ledger: Ledger,
+        shelves: BuildShelves,
+        submitted: Mapping[str, tuple[Source, int, str]],
+        live: Callable[[], None],
+    ) -> Build:
+        config, row = generation.config, start.row
+        builder = config.builders.get(row.builder)
+        if builder is None:
+            raise NotFoundError(f"The builder {row.builder} is not in the configuration that the build began with.")
+        slave = config.slaves.get(row.slave)
+        grace = builder.grace_on(slave) if slave else builder.grace or 0.0
+        view = View(
+            _properties(config, row, start.buildset),
+            sources={"": dict(start.buildset.source)},
+            slave={"name": row.slave},
+        )
+
+        async def secret(name: str) -> str:
+            return config.secret(name)
+
+        def place(build: Build, journal: Journal) -> Workplace:
+            return Workplace(
+                nonce=row.nonce,
+                builder_directory=builder.directory,
+                session=self._roster.session(row.slave),
+                own_session=self._roster.own,
+                home=row.home or None,
+                grace=grace,
+                env=builder.env,
+                journal=journal,
+                ledger=ledger,
+                shelves=shelves,
+                view=view,
+                secret=secret,
+                triggers=self._triggers,
+                inputs=submitted,
+                wall=self._wall,
+                live=LiveCommands(),
+                master_directory=self._building.basedir,
+            )
+
+        return Build(
+            id=row.id,
+            label=f"{row.builder}/{row.number}",
+            recipes=[step.recipe for step in builder.steps],
+            place=place,
+            store=ledger,
+            clock=self._clock,
+            started=row.started,
+            max_time=builder.max_time,
+            recorded=start.entries,
+            went_live=live,
+        )
+
+    async def _submitted(self, buildset: Buildset) -> Mapping[str, tuple[Source, int, str]]:
+        which = buildset.input
+        if which is None:
+            return {}
+        row = await self._records.read(lambda connection: inputs.get(connection, which))
+        if row is None:
+            return {}
+        return {row.kind: (StoredInput(self._inputs, row.sha256), row.length, row.sha256)}
+
+    def _tell_idle(self) -> None:
+        if not self._live and not len(self._queue().slots):
+            idle, self._idle = self._idle, []
+            for waiting in idle:
+                waiting.callback(None)
+
+
+def read_entries(connection: Connection, build: int) -> list[Entry]:
+    """
+    The journal of *build*, as `Journal` takes it.
+    """
+    return [
+        Entry(row.step, row.ordinal, row.kind, row.fingerprint, row.intent, row.outcome)
+        for row in records_of_journal.of_build(connection, build)
+    ]
+
+
+def _properties(config: MasterConfig, row: records_of_builds.Build, buildset: Buildset) -> Properties:
+    """
+    What a build starts with; what is further down wins.
+    """
+    properties = Properties()
+    if slave := config.slaves.get(row.slave):
+        properties.update(slave.properties, "Slave")
+    if builder := config.builders.get(row.builder):
+        properties.update(builder.properties, "Builder")
+    for name, (value, source) in buildset.properties.items():
+        properties.set(name, value, source)
+    known: dict[str, Json] = {
+        "buildername": row.builder,
+        "buildnumber": row.number,
+        "slavename": row.slave,
+        "workername": row.slave,
+        "scheduler": buildset.scheduler,
+        "requestid": row.request,
+    }
+    for name in ("branch", "revision", "repository", "project"):
+        known[name] = buildset.source.get(name, "" if name in {"repository", "project"} else None)
+    properties.update(known, "Build")
+    return properties
