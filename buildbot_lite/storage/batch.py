@@ -42,17 +42,27 @@ class Batch:
     events: tuple[Event, ...] = ()
 
 
-def commit(connection: Connection, changes: Sequence[Change], *, patience: float) -> Batch:
+def commit(
+    connection: Connection,
+    changes: Sequence[Change],
+    *,
+    patience: float,
+    pause: Callable[[float], object] = time.sleep,
+) -> Batch:
     """
     Make all of *changes* in one transaction.
 
-    *patience*: seconds to go on trying while another process has the database locked.  Does not raise.
+    *patience*: seconds to go on trying while another process has the database locked, with a *pause* (which blocks)
+    between two attempts.  Does not raise.
     """
     try:
-        _patiently(connection.begin, patience)
+        _patiently(connection.begin, patience, pause)
         results = tuple(_one(connection, change) for change in changes)
         events = feed.collected(connection)
-        _patiently(connection.commit, patience)
+        # The driver's commit, which can be tried again: after a commit that failed, SQLAlchemy takes its transaction
+        # for ended, and another commit or a rollback of its does nothing.
+        _patiently(connection.connection.commit, patience, pause)
+        connection.commit()
     except Exception as error:  # noqa: BLE001 - it is the result of every change
         feed.collected(connection)
         _give_up(connection)
@@ -91,30 +101,30 @@ def _one(connection: Connection, change: Change) -> object:
     return value
 
 
-def _patiently(attempt: Callable[[], object], patience: float) -> None:
+def _patiently(attempt: Callable[[], object], patience: float, pause: Callable[[float], object]) -> None:
     until = time.monotonic() + patience
     while True:
         try:
             attempt()
-        except DBAPIError as error:
-            if _code(error.orig) != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+        except (DBAPIError, sqlite3.Error) as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
                 raise
-            # In the writer's own thread: there is nothing else that it could do.
-            time.sleep(_BREATH)
+            pause(_BREATH)
         else:
             return
 
 
 def _give_up(connection: Connection) -> None:
     try:
+        connection.connection.rollback()
         connection.rollback()
     except Exception:  # noqa: BLE001 - the database is worse off than we thought; the next batch opens it again
         connection.invalidate()
 
 
-def _code(error: BaseException | None) -> int | None:
+def _code(error: Exception) -> int | None:
     """
     The primary result code of SQLite.
     """
-    code = getattr(error, "sqlite_errorcode", None)
+    code = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

@@ -33,12 +33,14 @@ _PIECE = 1 << 20
 class StreamFile:
     """
     The file *path*, which is made at its first byte, with the directories above it.
+
+    For streams that are not sealed yet: once one is, it may have been compressed; read it with `frames.open_stream`.
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._path = os.path.abspath(path)
         self._descriptor: int | None = None
-        self._length = _length_of(path)
+        self._length = _length_of(self._path)
         # The sum of the first bytes; after a restart it lags behind until it is needed.
         self._sum = hashlib.sha256()
         self._summed = 0

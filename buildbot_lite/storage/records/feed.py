@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from .. import schema
 from ..statements import Query, Statement, inserting, selecting, to_json
@@ -43,6 +43,10 @@ _AFTER = selecting(_feed, Event).where(_feed.c.seq > bindparam("seq")).order_by(
 _SINCE = Query(_AFTER, _event)
 _OF_REQUEST = Query(_AFTER.where(_feed.c.request == bindparam("request")), _event)
 _OF_BUILD = Query(_AFTER.where(_feed.c.build == bindparam("build")), _event)
+_OLDEST = Query(
+    select(_feed.c.seq, _feed.c.at).order_by(_feed.c.seq).limit(bindparam("most")), lambda seq, at: (seq, at)
+)
+_PRUNE = Statement(delete(_feed).where(_feed.c.seq <= bindparam("upto")))
 _LAST = Statement(select(func.coalesce(func.max(_feed.c.seq), 0)))
 
 
@@ -76,6 +80,14 @@ def since(
     if build is not None:
         return _OF_BUILD.all(connection, seq=seq, most=most, build=build)
     return _SINCE.all(connection, seq=seq, most=most)
+
+
+def prune(connection: Connection, before: float, most: int = 10_000) -> int:
+    """
+    Forget events older than *before*, the oldest first, at most *most* of them; how many.
+    """
+    old = [seq for seq, at in _OLDEST.all(connection, most=most) if at < before]
+    return _PRUNE.changed(connection, upto=old[-1]) if old else 0
 
 
 def last(connection: Connection) -> int:

@@ -1,0 +1,59 @@
+"""
+A farm's records in memory, without threads.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.storage.records import builds, generations, requests
+from buildbot_lite.storage.records.builds import Build
+from buildbot_lite.storage.records.requests import Request
+
+T = TypeVar("T")
+
+
+class FarmCase(SynchronousTestCase):
+    """
+    Has records, and can put a request and a build into them.
+    """
+
+    def setUp(self) -> None:
+        """
+        Empty records.
+        """
+        self.records = InlineWriter()
+        self.addCleanup(self.records.close)
+
+    def do(self, change: Callable[[Connection], T]) -> T:
+        """
+        What *change* answers, committed.
+        """
+        return self.successResultOf(self.records.write(change))
+
+    def request(self, builder: str = "hello", *, now: float = 10.0) -> Request:
+        """
+        Somebody asked for a build.
+        """
+        submitted = self.do(
+            lambda c: requests.submit(c, scheduler="hello", builders=[builder], reason="asked", now=now)
+        )
+        return submitted.requests[0]
+
+    def build(self, request: Request | None = None, *, now: float = 20.0) -> Build:
+        """
+        It is being built.
+        """
+        asked = request or self.request()
+
+        def start(connection: Connection) -> Build:
+            if generations.get(connection, "g") is None:
+                generations.keep(connection, "g", {"master.cfg": "c = {}"}, now)
+            return builds.start(
+                connection, request=asked.id, builder=asked.builder, slave="bot1", nonce="00", generation="g", now=now
+            )
+
+        return self.do(start)

@@ -1,0 +1,478 @@
+"""
+Many changes, one transaction, and nothing heard of it before it is on the disk.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import Connection, Engine, event
+from twisted.internet import reactor  # noqa: TID251 - the writer's threads answer through a real one
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.trial.unittest import TestCase
+
+from buildbot_lite.errors import DiskFullError, StorageError
+from buildbot_lite.storage import writer as writer_module
+from buildbot_lite.storage.database import open_database
+from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.storage.records import feed, settings
+from buildbot_lite.storage.records.feed import Event
+from buildbot_lite.storage.writer import Records, Writer
+
+
+def put(name: str, value: str) -> Callable[[Connection], None]:
+    """
+    A change.
+    """
+    return lambda connection: settings.put(connection, name, value)
+
+
+def get(name: str) -> Callable[[Connection], str | None]:
+    """
+    A query.
+    """
+    return lambda connection: settings.get(connection, name)
+
+
+def publish(kind: str) -> Callable[[Connection], Event]:
+    """
+    A change that publishes an event.
+    """
+    return lambda connection: feed.publish(connection, kind, now=1.0)
+
+
+def spoilt(kind: str) -> Callable[[Connection], None]:
+    """
+    A change that publishes an event, and then fails.
+    """
+
+    def change(connection: Connection) -> None:
+        feed.publish(connection, kind, now=1.0)
+        settings.put(connection, "spoilt", "yes")
+        raise ZeroDivisionError
+
+    return change
+
+
+# Its tests are coroutines, which only trial's asynchronous test case understands.
+if TYPE_CHECKING:
+    _Case = TestCase
+else:
+    _Case = object
+
+
+class RecordsContract(_Case):
+    """
+    What both kinds of records do.
+    """
+
+    records: Records
+    events: list[Event]
+
+    def follow(self, records: Records) -> None:
+        """
+        Test these.
+        """
+        self.records = records
+        self.events = []
+        records.on_commit(self.events.extend)
+
+    async def test_written_is_read(self) -> None:
+        """
+        A change answers what it returned, and is there for whoever reads after that.
+        """
+        self.assertEqual(await self.records.write(lambda connection: 7), 7)
+        await self.records.write(put("title", "Farm"))
+
+        self.assertEqual(await self.records.read(get("title")), "Farm")
+
+    async def test_failing_change(self) -> None:
+        """
+        A change that raises leaves nothing behind, and neither hurts nor is heard by others.
+        """
+        before, failing, after = (
+            self.records.write(publish("before")),
+            self.records.write(spoilt("never")),
+            self.records.write(publish("after")),
+        )
+        await before
+        with self.assertRaises(ZeroDivisionError):
+            await failing
+        await after
+
+        self.assertIsNone(await self.records.read(get("spoilt")))
+        self.assertEqual([e.kind for e in self.events], ["before", "after"])
+        self.assertEqual(await self.records.read(lambda c: feed.since(c, 0)), self.events)
+
+    async def test_events_before_answers(self) -> None:
+        """
+        Whoever waited for a change finds its events told already; they are committed by then (invariant I6).
+        """
+        told: list[str] = []
+        self.records.on_commit(lambda events: told.extend(e.kind for e in events))
+        writing = self.records.write(publish("build.started")).addCallback(lambda event: told.append("answer"))
+        await writing
+
+        self.assertEqual(told, ["build.started", "answer"])
+
+    async def test_order(self) -> None:
+        """
+        Changes happen, and events are told, in the order in which they were asked for.
+        """
+        numbers = await gatherResults([self.records.write(publish(str(n))) for n in range(50)])
+
+        self.assertEqual([e.kind for e in self.events], [str(n) for n in range(50)])
+        self.assertEqual(self.events, numbers)
+        self.assertEqual(sorted(e.seq for e in self.events), [e.seq for e in self.events])
+
+    async def test_follower_that_raises(self) -> None:
+        """
+        A follower that fails is logged, and keeps nobody else from anything.
+        """
+
+        def broken(events: Sequence[Event]) -> None:
+            raise ZeroDivisionError
+
+        also: list[Event] = []
+        self.records.on_commit(broken)
+        self.records.on_commit(also.extend)
+        await self.records.write(publish("build.started"))
+
+        self.assertEqual(len(also), 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_stop_following(self) -> None:
+        """
+        Who stopped following hears no more.
+        """
+        heard: list[Event] = []
+        stop = self.records.on_commit(heard.extend)
+        stop()
+        stop()
+        await self.records.write(publish("build.started"))
+
+        self.assertEqual(heard, [])
+
+    async def test_database_error(self) -> None:
+        """
+        What the database refuses is a sentence of ours, and no reason to stop.
+        """
+        with self.assertRaises(StorageError) as caught:
+            await self.records.write(lambda c: c.exec_driver_sql("INSERT INTO settings VALUES ('x', NULL)"))
+        self.assertIn("NOT NULL", str(caught.exception))
+
+        await self.records.write(put("a", "b"))
+
+    async def test_disk_full(self) -> None:
+        """
+        A full disk is said to whoever asked, undoes what they asked for, and is over when there is room again.
+        """
+        await self.records.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1"))
+        with self.assertRaises(DiskFullError):
+            await self.records.write(put("large", "x" * 1_000_000))
+        await self.records.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1000000"))
+
+        self.assertIsNone(await self.records.read(get("large")))
+        await self.records.write(put("large", "x" * 1_000_000))
+
+    async def test_failing_query(self) -> None:
+        """
+        A query that raises fails for whoever asked it.
+        """
+        with self.assertRaises(ZeroDivisionError):
+            await self.records.read(lambda connection: 1 // 0)
+
+        self.assertIsNone(await self.records.read(get("title")))
+
+    async def test_closed(self) -> None:
+        """
+        Closing finishes what was asked for; after that there is one sentence, and closing again is harmless.
+        """
+        written = self.records.write(publish("last"))
+        await self.records.close()
+        await self.records.close()
+        await written
+
+        self.assertEqual([e.kind for e in self.events], ["last"])
+        with self.assertRaises(StorageError):
+            await self.records.write(put("a", "b"))
+        with self.assertRaises(StorageError):
+            await self.records.read(get("a"))
+
+
+class InlineWriterTests(RecordsContract, TestCase):
+    def setUp(self) -> None:
+        """
+        Records without threads.
+        """
+        self.follow(InlineWriter())
+        self.addCleanup(self.records.close)
+
+
+class Gate:
+    """
+    Holds a change up in the writer's thread.
+    """
+
+    def __init__(self) -> None:
+        self._entered = threading.Event()
+        self._opened = threading.Event()
+
+    def held(self, connection: Connection) -> object:
+        """
+        The change.
+        """
+        self._entered.set()
+        assert self._opened.wait(60)
+        return None
+
+    def entered(self) -> None:
+        """
+        Wait until it is being made.
+        """
+        assert self._entered.wait(60)
+
+    def open(self) -> None:
+        """
+        Let it end.
+        """
+        self._opened.set()
+
+
+class WriterCase(TestCase):
+    """
+    Has a database on the disk.
+    """
+
+    def setUp(self) -> None:
+        """
+        A new database.
+        """
+        self.path = os.path.join(self.mktemp(), "farm.sqlite")
+        os.makedirs(os.path.dirname(self.path))
+        self.engine = open_database(self.path)
+
+    def writer(self, **options: Any) -> Writer:
+        """
+        Records in that database.
+        """
+        writer = Writer(self.engine, cast(IReactorFromThreads, reactor), **options)
+        self.addCleanup(writer.close)
+        return writer
+
+
+class WriterContractTests(RecordsContract, WriterCase):
+    def setUp(self) -> None:
+        """
+        The real ones.
+        """
+        super().setUp()
+        self.follow(self.writer())
+
+
+class WriterTests(WriterCase):
+    async def test_group_commit(self) -> None:
+        """
+        What is asked for while a transaction is on its way to the disk is one transaction together.
+        """
+        commits = counted(self.engine, "commit")
+        writer = self.writer()
+        gate = Gate()
+        first = writer.write(gate.held)
+        gate.entered()
+        others = [writer.write(put(f"name {n}", "x")) for n in range(300)]
+        gate.open()
+        await first
+        await gatherResults(others)
+
+        self.assertEqual(len(commits), 2)
+
+    async def test_one_bad_in_a_group(self) -> None:
+        """
+        In a transaction of many, the one that raised is undone alone.
+        """
+        writer = self.writer()
+        gate = Gate()
+        first = writer.write(gate.held)
+        gate.entered()
+        good = [writer.write(put("a", "1")), writer.write(put("b", "1"))]
+        bad = writer.write(spoilt("never"))
+        good.append(writer.write(put("c", "1")))
+        gate.open()
+        await first
+        await gatherResults(good)
+        with self.assertRaises(ZeroDivisionError):
+            await bad
+
+        found = await writer.read(lambda c: [settings.get(c, name) for name in ("a", "b", "c", "spoilt")])
+        self.assertEqual(found, ["1", "1", "1", None])
+
+    async def test_kept(self) -> None:
+        """
+        What was committed is in the file for the next process.
+        """
+        writer = self.writer()
+        await writer.write(put("title", "Farm"))
+        await writer.close()
+
+        with open_database(self.path).connect() as connection:
+            self.assertEqual(settings.get(connection, "title"), "Farm")
+        self.assertEqual(os.listdir(os.path.dirname(self.path)), ["farm.sqlite"])
+
+    async def test_reading_while_writing(self) -> None:
+        """
+        Those who read do not wait for a change that takes its time, and do not see it.
+        """
+        writer = self.writer()
+        gate = Gate()
+
+        def slow(connection: Connection) -> None:
+            settings.put(connection, "title", "Farm")
+            gate.held(connection)
+
+        writing = writer.write(slow)
+        gate.entered()
+        self.assertIsNone(await writer.read(get("title")))
+        gate.open()
+        await writing
+        self.assertEqual(await writer.read(get("title")), "Farm")
+
+    async def test_readers_cannot_write(self) -> None:
+        """
+        A query that tries to change something fails.
+        """
+        writer = self.writer()
+        with self.assertRaises(StorageError):
+            await writer.read(put("a", "b"))
+
+    async def test_locked_for_a_while(self) -> None:
+        """
+        While another process has the database locked, changes wait for it.
+        """
+        writer = self.writer()
+        await writer.write(put("a", "before"))
+        other = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self.addCleanup(other.close)
+        other.execute("BEGIN IMMEDIATE")
+        writing = writer.write(put("a", "after"))
+        self.assertEqual(await writer.read(get("a")), "before")
+        self.assertNoResult(writing)
+        other.execute("ROLLBACK")
+        await writing
+
+        self.assertEqual(await writer.read(get("a")), "after")
+
+    async def test_locked_for_too_long(self) -> None:
+        """
+        When another process never lets go, the change fails with a sentence, and later ones can succeed.
+        """
+        with self.engine.connect() as connection:
+            other = connection.connection.driver_connection
+            assert isinstance(other, sqlite3.Connection)
+            event.listen(self.engine, "connect", lambda c, record: c.execute("PRAGMA busy_timeout=0"))
+            writer = self.writer(patience=0.0)
+            other.execute("BEGIN IMMEDIATE")
+            with self.assertRaises(StorageError) as caught:
+                await writer.write(put("a", "b"))
+            self.assertIn("locked", str(caught.exception))
+            other.execute("ROLLBACK")
+
+        await writer.write(put("a", "b"))
+
+    async def test_too_much_waiting(self) -> None:
+        """
+        The number of changes that wait is bounded; more are refused with a sentence.
+        """
+        writer = self.writer(most_waiting=2)
+        gate = Gate()
+        accepted: list[Deferred[Any]] = [writer.write(gate.held), writer.write(put("a", "b"))]
+        refused = self.failureResultOf(writer.write(put("c", "d")), StorageError)
+        self.assertIn("wait", str(refused.value))
+        gate.open()
+        for each in accepted:
+            await each
+
+        await writer.write(put("c", "d"))
+
+    async def test_largest_batch(self) -> None:
+        """
+        More changes than one transaction takes are several, and closing loses none of them.
+        """
+        self.patch(writer_module, "LARGEST_BATCH", 10)
+        commits = counted(self.engine, "commit")
+        writer = self.writer()
+        gate = Gate()
+        first = writer.write(gate.held)
+        gate.entered()
+        others = [writer.write(publish(str(n))) for n in range(25)]
+        closing = writer.close()
+        gate.open()
+        await closing
+        await first
+
+        self.assertEqual([(await each).kind for each in others], [str(n) for n in range(25)])
+        self.assertEqual(len(commits), 4)
+
+    async def test_commit_that_fails(self) -> None:
+        """
+        When the commit itself fails, nobody is told that it succeeded, and no event gets out (invariant I6).
+        """
+        writer = self.writer()
+        events: list[Event] = []
+        writer.on_commit(events.extend)
+
+        def fails_late(connection: Connection) -> None:
+            feed.publish(connection, "never", now=1.0)
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+            connection.exec_driver_sql("INSERT INTO steps (build, number, name, started) VALUES (99, 0, 'x', 1)")
+
+        with self.assertRaises(StorageError) as caught:
+            await writer.write(fails_late)
+        self.assertIn("FOREIGN KEY", str(caught.exception))
+        await writer.write(publish("later"))
+
+        self.assertEqual([e.kind for e in events], ["later"])
+        self.assertEqual(await writer.read(lambda c: feed.since(c, 0)), events)
+
+    async def test_connection_that_breaks(self) -> None:
+        """
+        A connection that was lost is made again for the next change.
+        """
+        writer = self.writer()
+
+        def cut(connection: Connection) -> None:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            raw.close()
+
+        with self.assertRaises(StorageError):
+            await writer.write(cut)
+        await writer.write(put("a", "b"))
+
+        self.assertEqual(await writer.read(get("a")), "b")
+
+    async def test_directory_gone(self) -> None:
+        """
+        When the database cannot be opened at all, that is said, to those who write and to those who read.
+        """
+        engine = open_database(self.path)
+        os.rename(self.path, self.path + ".away")
+        os.mkdir(self.path)
+        writer = Writer(engine, cast(IReactorFromThreads, reactor))
+        self.addCleanup(writer.close)
+        with self.assertRaises(StorageError):
+            await writer.write(put("a", "b"))
+        with self.assertRaises(StorageError):
+            await writer.read(get("a"))
+
+
+def counted(engine: Engine, name: str) -> list[object]:
+    """
+    A list that grows with each event *name* of *engine*.
+    """
+    seen: list[object] = []
+    event.listen(engine, name, seen.append)
+    return seen
