@@ -13,8 +13,10 @@ be run again after a crash and decide the same.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+from posixpath import normpath
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 from attrs import evolve, frozen
 
@@ -22,13 +24,17 @@ from ...errors import ConfigError
 from ...model.names import directory_name
 from ...model.outcome import Outcome
 from ...model.properties import Json
-from ...model.rendering import View, render
+from ...model.rendering import View, is_renderable, render
 from ...model.results import Result
-from ...model.spec import Spec
-from ..mistakes import Noting, Place, here, note
+from ...model.spec import DEFAULT_TIMEOUT, Run, Spec
+from ..arguments import Arguments
+from ..mistakes import MISSING, Noting, Place, here, note, note_unknown
 from ..orders import Source
 
 T = TypeVar("T", bound="BuildStep")
+
+Check: TypeAlias = Callable[[Arguments, str, Any], Any]
+"""Answers an argument's value, checked; ``check(arguments, name, value)``.  Those of the library are in `checks`."""
 
 
 @frozen
@@ -62,6 +68,12 @@ class Bench(Protocol):
     def directory(self) -> str:
         """
         The builder's directory on the slave, relative to the slave's ``work``.
+        """
+
+    @property
+    def master_directory(self) -> str:
+        """
+        The master's own directory, in which master.cfg is.
         """
 
     async def command(
@@ -144,15 +156,24 @@ class BuildStep(metaclass=Noting):
     One step of a build; subclasses have ``async def run(self)``, which answers a `Result`.
 
     *name*: how it is called on pages and the command line.  *description*, *descriptionDone*: what to say while it runs
-    and when it is done.  *haltOnFailure*: its failure ends the build (steps with *alwaysRun* run all the same).
-    *flunkOnFailure*, *flunkOnWarnings*: its failure, its warnings make the build a failure.  *warnOnFailure*,
-    *warnOnWarnings*: they give the build warnings.  *doStepIf*: False, or a function of the step that says so, skips
-    it.  *hideStepIf*: True, or a function of result and step, keeps it out of the lists.  *onLost*: "retry" has the
-    whole build done again when the slave is lost in mid-command, "fail" never repeats anything.
+    and when it is done; *descriptionSuffix*: to be added to either.  *haltOnFailure*: its failure ends the build (steps
+    with *alwaysRun* run all the same).  *flunkOnFailure*, *flunkOnWarnings*: its failure, its warnings make the build a
+    failure.  *warnOnFailure*, *warnOnWarnings*: they give the build warnings.  *doStepIf*: False, or a function of the
+    step that says so, skips it.  *hideStepIf*: True, or a function of result and step, keeps it out of the lists.
+    *onLost*: "retry" has the whole build done again when the slave is lost in mid-command, "fail" never repeats
+    anything.
+
+    A subclass declares its own arguments in ``arguments`` (name → how it is checked) and their defaults as attributes
+    of the same names; `mistakes.MISSING` is the default of one that must be given.  Each is rendered before ``run``, as
+    are the attributes named in ``renderables``.  None counts as not given, unless the argument is one of ``nullable``.
     """
 
     # What subclasses set.
     name: str = "step"
+    arguments: ClassVar[Mapping[str, Check]] = {}
+    aliases: ClassVar[Mapping[str, str]] = {}  # another name → the argument that it means
+    nullable: ClassVar[tuple[str, ...]] = ()  # arguments for which None means something
+    without_effect: ClassVar[tuple[str, ...]] = ()  # arguments that are taken because Buildbot's step has them
     renderables: ClassVar[tuple[str, ...] | list[str]] = ()
     haltOnFailure = False
     flunkOnFailure = True
@@ -188,6 +209,7 @@ class BuildStep(metaclass=Noting):
         doStepIf: Any = True,
         hideStepIf: Any = False,
         onLost: str | None = None,
+        **arguments: Any,
     ) -> None:
         if name is not None:
             self.name = name
@@ -213,6 +235,13 @@ class BuildStep(metaclass=Noting):
         self.hideStepIf = hideStepIf
         self.onLost = onLost
         self.summary = ""
+        self._take(arguments)
+        self.check(Arguments(type(self).__name__, self))
+
+    def check(self, at: Arguments) -> None:
+        """
+        Note what is wrong with the arguments together; `note` of *at* does it.  Some may not be rendered yet.
+        """
 
     async def run(self) -> Result:
         """
@@ -229,8 +258,12 @@ class BuildStep(metaclass=Noting):
         self.bench = bench
         wanted = await _asked(self.doStepIf, bench.view, self)
         if wanted:
-            for name in ("description", "descriptionDone", "descriptionSuffix", *self.renderables):
+            for name in ("description", "descriptionDone", "descriptionSuffix", *_gathered(type(self), "renderables")):
                 setattr(self, name, await render(getattr(self, name), bench.view))
+            at = Arguments(self.name)
+            for name, check in _gathered(type(self), "arguments").items():
+                value = await render(getattr(self, name), bench.view)
+                setattr(self, name, None if value is None else check(at, name, value))
         return wanted
 
     async def hidden(self, result: Result) -> bool:
@@ -250,7 +283,34 @@ class BuildStep(metaclass=Noting):
         text = " ".join(word for word in (words or self.summary or self.name, after) if word)
         return text if result <= Result.WARNINGS or not words or not self.summary else f"{text}: {self.summary}"
 
+    def _take(self, given: Mapping[str, Any]) -> None:
+        cls, what = type(self), type(self).__name__
+        declared, aliases, unused = (_gathered(cls, name) for name in ("arguments", "aliases", "without_effect"))
+        if strangers := given.keys() - declared.keys() - aliases.keys() - unused.keys():
+            known = [*_parameters(cls), *declared, *aliases, *unused]
+            note_unknown(what, sorted(strangers), known, of=self)
+        at = Arguments(what, self)
+        for name, check in declared.items():
+            called = [name, *(alias for alias, meant in aliases.items() if meant == name)]
+            values = [given[each] for each in called if each in given]
+            if len(values) > 1:
+                at.note(f"{' and '.join(called)} mean the same argument; give one of them.")
+            if values and (values[0] is not None or name in _gathered(cls, "nullable")):
+                setattr(self, name, values[0])
+            value = getattr(self, name)
+            if value is MISSING:
+                note(f"{what} needs the argument {name!r}.", of=self)
+            elif value is not None and not is_renderable(value):
+                check(at, name, value)
+
     # What ``run`` uses.
+
+    @property
+    def slave_name(self) -> str:
+        """
+        What the slave is called.
+        """
+        return str(self.bench.view.slave.get("name") or "the slave")
 
     @property
     def build_directory(self) -> str:
@@ -263,13 +323,50 @@ class BuildStep(metaclass=Noting):
         """
         *workdir* as the user wrote it, relative to the builder's directory, seen from the slave's ``work``.
         """
-        return f"{self.bench.directory}/{workdir}" if workdir else self.build_directory
+        return normpath(f"{self.bench.directory}/{workdir}") if workdir else self.build_directory
 
-    async def command(self, spec: Spec, **options: Any) -> Ran:
+    async def do(self, spec: Spec, **options: Any) -> Ran:
         """
-        See `Bench.command`; with the step's *onLost*.
+        Have the slave do what *spec* says; see `Bench.command` for the *options*.
         """
         return await self.bench.command(spec, **{"on_lost": self.onLost or "retry", **options})
+
+    async def execute(
+        self,
+        command: str | Sequence[str],
+        *,
+        workdir: str | None = None,
+        env: Mapping[str, str | None] | None = None,
+        stdin: str | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the keeper's, not ours
+        max_time: float | None = None,
+        **more: Any,
+    ) -> Ran:
+        """
+        Run *command* on the slave: a list of words, or one string for the shell.
+
+        *workdir*: relative to the builder's directory.  *more*: other fields of `model.spec.Run`.
+        """
+        words = {"script": command} if isinstance(command, str) else {"argv": tuple(command)}
+        return await self.do(
+            Run(
+                **words,
+                workdir=self.workdir_path(workdir),
+                env=env or {},
+                stdin=stdin,
+                timeout=timeout,
+                max_time=max_time,
+                **more,
+            )
+        )
+
+    def fail(self, sentence: str, result: Result = Result.FAILURE) -> Result:
+        """
+        Say why it failed: ``return self.fail("There is no such file.")``.
+        """
+        self.summary = sentence
+        self.bench.remark(sentence)
+        return result
 
     def getProperty(self, name: str, default: Json = None) -> Json:
         """
@@ -302,10 +399,38 @@ async def _asked(question: Any, view: View, *args: Any) -> bool:
     """
     if callable(question) and not hasattr(question, "getRenderingFor"):
         answer = question(*args)
-        if inspect.isawaitable(answer):
-            answer = await answer
-        return bool(answer)
+        return bool(await settled(answer))
     return bool(await render(question, view))
+
+
+@cache
+def _gathered(cls: type["BuildStep"], declared: str) -> dict[str, Any]:
+    """
+    What *cls* and its bases declare together under one name; a sequence counts as names without values.
+    """
+    found: dict[str, Any] = {}
+    for each in reversed(cls.__mro__):
+        own = vars(each).get(declared, ())
+        found.update(own if isinstance(own, Mapping) else dict.fromkeys(own))
+    return found
+
+
+@cache
+def _parameters(cls: type["BuildStep"]) -> tuple[str, ...]:
+    inits = [vars(each)["__init__"] for each in cls.__mro__[:-1] if "__init__" in vars(each)]
+    return tuple(
+        parameter.name
+        for init in inits
+        for parameter in list(inspect.signature(init).parameters.values())[1:]
+        if parameter.kind is not parameter.VAR_KEYWORD
+    )
+
+
+async def settled(answer: Any) -> Any:
+    """
+    *answer*, awaited if need be: what a user's function, plain or not, comes to.
+    """
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 def builder_directory(builder: str) -> str:

@@ -1,0 +1,58 @@
+"""
+Making and removing directories on the slave.
+"""
+
+# ruff: noqa: RUF012 - what a class declares is never changed
+
+from typing import Any
+
+from ...model import spec
+from ...model.results import Result
+from ..mistakes import MISSING
+from . import checks
+from .base import BuildStep
+from .verdict import verdict
+
+__all__ = ["MakeDirectory", "RemoveDirectory"]
+
+
+class MakeDirectory(BuildStep):
+    """
+    Make a directory, and those above it; one that is there already will do.
+
+    *dir*: relative to the builder's directory, so ``dir="build/out"`` is "out" where commands run.
+    """
+
+    name = "MakeDirectory"
+    haltOnFailure = True
+    arguments = {"dir": checks.path}
+    dir: Any = MISSING
+
+    async def run(self) -> Result:
+        """
+        Make it.
+        """
+        ran = await self.do(spec.MakeDirectory(self.workdir_path(self.dir)))
+        result, self.summary = verdict(ran.outcome, self.slave_name)
+        return result
+
+
+class RemoveDirectory(BuildStep):
+    """
+    Remove a directory with everything in it; one that is not there is removed already.
+
+    *dir*: relative to the builder's directory, so ``dir="build/out"`` is "out" where commands run.
+    """
+
+    name = "RemoveDirectory"
+    haltOnFailure = True
+    arguments = {"dir": checks.path}
+    dir: Any = MISSING
+
+    async def run(self) -> Result:
+        """
+        Remove it.
+        """
+        ran = await self.do(spec.RemoveDirectory(self.workdir_path(self.dir)))
+        result, self.summary = verdict(ran.outcome, self.slave_name)
+        return result

@@ -1,0 +1,236 @@
+"""
+Running programs on the slave.
+"""
+
+# ruff: noqa: N815, RUF012 - arguments keep Buildbot's names; what a class declares is never changed
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...model.results import Result
+from ...model.spec import DEFAULT_SIGTERM_TIME, DEFAULT_TIMEOUT, Run
+from ..arguments import Arguments
+from ..mistakes import MISSING
+from . import checks
+from .base import BuildStep, Ran, settled
+from .verdict import SUCCEEDS_WITH_0, verdict
+
+__all__ = ["Compile", "Configure", "MasterShellCommand", "SetPropertyFromCommand", "ShellCommand", "Test"]
+
+
+class ShellCommand(BuildStep):
+    """
+    Run a program.  Exit code 0 is SUCCESS, any other FAILURE, unless *decodeRC* says otherwise.
+
+    *command*: a list of words, which reach the program exactly so; or one string, for ``/bin/sh -c``.
+    *workdir*: where, relative to the builder's directory; default "build".  It is made if it is not there.
+    *env*: variable → text to add to the slave's environment; None removes it, a list is joined with colons, and
+    ``${NAME}`` stands for the slave's own value.
+    *stdin* (or *initialStdin*): text to feed; without it, standard input is empty.
+    *timeout*: seconds without output after which it is killed, default 1200; None: never.
+    *maxTime*: seconds in all after which it is killed; default None: never.
+    *interruptSignal*: the first signal that it gets then, default "TERM"; *sigtermTime*: seconds after which SIGKILL
+    follows, default 10.
+    *logfiles*: log → path of a file, relative to *workdir*, whose contents become that log while it is written.
+    *logMaxSize*: bytes of output, of all logs together, after which it is killed; default None: no limit.
+    *usePTY*: run it in a pseudo-terminal; default False.
+    *separateStderr*: standard error becomes a log of its own, "stderr"; default False: both are "stdio", in order.
+    *decodeRC*: exit code → result, default ``{0: SUCCESS}``.
+    *leaveRunning*: processes that it left behind are not killed; default False.
+
+    Without effect: *lazylogfiles* (a log exists from its first byte on anyhow), *logEnviron* (environments are not
+    logged).
+    """
+
+    name = "shell"
+    arguments = {
+        "command": checks.command,
+        "workdir": checks.path,
+        "env": checks.environment,
+        "stdin": checks.text,
+        "timeout": checks.seconds,
+        "maxTime": checks.seconds,
+        "interruptSignal": checks.signal_name,
+        "sigtermTime": checks.seconds,
+        "logfiles": checks.logfiles,
+        "logMaxSize": checks.whole,
+        "usePTY": checks.flag,
+        "separateStderr": checks.flag,
+        "decodeRC": checks.decode_rc,
+        "leaveRunning": checks.flag,
+    }
+    aliases = {"initialStdin": "stdin"}
+    nullable = ("timeout", "maxTime", "logMaxSize")
+    without_effect = ("lazylogfiles", "logEnviron")
+
+    command: Any = MISSING
+    workdir: Any = None
+    env: Any = None
+    stdin: Any = None
+    timeout: Any = DEFAULT_TIMEOUT
+    maxTime: Any = None
+    interruptSignal: Any = "TERM"
+    sigtermTime: Any = DEFAULT_SIGTERM_TIME
+    logfiles: Any = None
+    logMaxSize: Any = None
+    usePTY: Any = False
+    separateStderr: Any = False
+    decodeRC: Any = SUCCEEDS_WITH_0
+    leaveRunning: Any = False
+
+    def check(self, at: Arguments) -> None:
+        """
+        A terminal has one output.
+        """
+        if self.usePTY is True and self.separateStderr is True:
+            at.note("usePTY and separateStderr exclude each other: a terminal has one output.")
+
+    def spec(self) -> Run:
+        """
+        What the slave is asked for.
+        """
+        words = {"script": self.command} if isinstance(self.command, str) else {"argv": tuple(self.command)}
+        return Run(
+            **words,
+            workdir=self.workdir_path(self.workdir),
+            env=self.env or {},
+            stdin=self.stdin,
+            timeout=self.timeout,
+            max_time=self.maxTime,
+            interrupt_signal=self.interruptSignal,
+            sigterm_time=self.sigtermTime,
+            logfiles=self.logfiles or {},
+            cap=self.logMaxSize,
+            pty=self.usePTY,
+            separate_stderr=self.separateStderr,
+            leave_running=self.leaveRunning,
+        )
+
+    async def run(self) -> Result:
+        """
+        Run it once.
+        """
+        ran = await self.do(self.spec())
+        return self.judge(ran)
+
+    def judge(self, ran: Ran) -> Result:
+        """
+        What became of it; `summary` says it in a few words.
+        """
+        result, self.summary = verdict(ran.outcome, self.slave_name, self.decodeRC)
+        return result
+
+
+class Configure(ShellCommand):
+    """
+    A `ShellCommand` that runs ``./configure``; its failure ends the build.
+    """
+
+    name = "configure"
+    haltOnFailure = True
+    command = ("./configure",)
+
+
+class Compile(ShellCommand):
+    """
+    A `ShellCommand` that runs ``make all``; its failure ends the build.
+    """
+
+    name = "compile"
+    haltOnFailure = True
+    command = ("make", "all")
+
+
+class Test(ShellCommand):
+    """
+    A `ShellCommand` that runs ``make test``; its failure makes the build a failure and does not end it.
+    """
+
+    name = "test"
+    warnOnFailure = True
+    command = ("make", "test")
+
+
+class SetPropertyFromCommand(ShellCommand):
+    """
+    Run a program, and make a property of what it writes.
+
+    Everything that `ShellCommand` takes, and one of these two:
+    *property*: the name of the property that gets the standard output, without the white space around it unless *strip*
+    is False; it is set when the command succeeded.
+    *extract_fn*: a function of exit code, standard output and standard error, which answers a dictionary of properties;
+    it is called whatever the exit code, and may be a coroutine function.
+
+    *includeStdout* (default True), *includeStderr* (default False): whether *extract_fn* gets them, or "".
+    Standard error is a log of its own.  The first 1 MiB of each is looked at.
+    """
+
+    name = "setproperty"
+    arguments = {
+        "property": checks.word,
+        "extract_fn": checks.function,
+        "strip": checks.flag,
+        "includeStdout": checks.flag,
+        "includeStderr": checks.flag,
+    }
+
+    property: Any = None
+    extract_fn: Callable[[int, str, str], Any] | None = None
+    strip: Any = True
+    includeStdout: Any = True
+    includeStderr: Any = False
+    separateStderr = True
+
+    def check(self, at: Arguments) -> None:
+        """
+        One of *property* and *extract_fn*.
+        """
+        super().check(at)
+        if (self.property is None) is (self.extract_fn is None):
+            at.note("give either property, a name, or extract_fn, a function.")
+
+    async def run(self) -> Result:
+        """
+        Run it, and look at what it wrote.
+        """
+        ran = await self.do(self.spec())
+        result = self.judge(ran)
+        if self.extract_fn is not None and ran.outcome.exit_code is not None:
+            out = ran.output() if self.includeStdout else ""
+            err = ran.output("stderr") if self.includeStderr and self.separateStderr else ""
+            found = await settled(self.extract_fn(ran.outcome.exit_code, out, err))
+            if not isinstance(found, Mapping):
+                return self.fail(f"extract_fn answered {found!r:.60}, which is no dictionary of properties.")
+            for name, value in found.items():
+                self.setProperty(name, value)
+            self.summary = self.summary or _counted(len(found))
+        elif self.property is not None and result in {Result.SUCCESS, Result.WARNINGS}:
+            text = ran.output()
+            value = text.strip() if self.strip else text
+            self.setProperty(self.property, value.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+            self.summary = self.summary or f"property {self.property!r} set"
+        return result
+
+
+class MasterShellCommand(ShellCommand):
+    """
+    Run a program on the master's machine, as the master's user.
+
+    Everything that `ShellCommand` takes.  *workdir* is relative to a directory of the builder's own that is kept for
+    such commands; default: that directory.  To work elsewhere, say so in the command.
+    """
+
+    name = "MasterShellCommand"
+    haltOnFailure = True
+    workdir = "."
+
+    async def run(self) -> Result:
+        """
+        Run it once, under a keeper of the master's own.
+        """
+        ran = await self.do(self.spec(), on_master=True)
+        return self.judge(ran)
+
+
+def _counted(properties: int) -> str:
+    return f"{properties} {'property' if properties == 1 else 'properties'} set"
