@@ -1,0 +1,459 @@
+"""
+What a slave does for its master.
+
+::
+
+               ┌ AgentLink ────────────┐        ┌ Agent ────────────────────────┐
+    master ──► │ start resume interrupt│ ─────► │ Work by id:                   │ ──► keeper
+               │ disown                │        │   Errand    (under the keeper)│
+    Command ◄──│ couriers, pace        │ ◄───── │   Transfer  (done here)       │ ──► work/
+               └───────────────────────┘ changed└───────────────────────────────┘
+                 as long as one link              as long as this process
+
+The agent holds everything that was asked for until the master has committed its outcome, or disowned it; links come
+and go.  Whatever belongs to one link (who is told, how much is in flight) is in `AgentLink`, and goes with it, so that
+an answer can never be taken for that of another link.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ..errors import BuildbotLiteError, KeeperLostError, LinkLostError, MessageError, RefusedError
+from ..model.greeting import MOST_HELD, Held
+from ..model.outcome import Outcome
+from ..model.spec import Run, Spec, fingerprint
+from ..wire.background import background
+from ..wire.roles import Command
+from .courier import Courier
+from .errand import Errand
+from .pace import Pace
+from .shield import shielded
+from .transfer import Means, os_sentence, private_file, unlink
+from .transfers import new_transfer, saved_transfers
+from .work import Work
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
+_CHUNK = 256 << 10
+
+
+class Keeping(Protocol):
+    """
+    The keeper, as far as the agent needs it.  Nothing here waits: the answers come to the agent's own methods.
+    """
+
+    def start(
+        self,
+        id: str,
+        *,
+        fingerprint: str,
+        spec: Run,
+        secrets: Mapping[str, str],
+        workdir: str,
+        env: Mapping[str, str],
+        stdin_path: str | None,
+    ) -> None:
+        """
+        Run it.  ``claimed`` or ``refused`` follows.
+        """
+
+    def interrupt(self, id: str, reason: str) -> None:
+        """
+        Kill it; ``ended`` follows.
+        """
+
+    def forget(self, id: str) -> None:
+        """
+        Kill and forget it; ``forgotten`` follows.
+        """
+
+
+class Agent:
+    """
+    Everything that this slave holds.  *env* is what its commands inherit; *keeper_directory* is where the spools are.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        keeping: Keeping,
+        keeper_directory: str,
+        means: Means,
+        env: Mapping[str, str],
+        clock: IReactorTime,
+    ) -> None:
+        self.clock = clock
+        self.means = means
+        self._keeping = keeping
+        self._keeper_directory = keeper_directory
+        self._env = dict(env)
+        self._work: dict[str, Work] = {}
+        self._errands: dict[str, Errand] = {}  # also those that are being forgotten
+        self._link: AgentLink | None = None
+        for transfer in saved_transfers(means, self._changed):
+            self._work[transfer.id] = transfer
+            transfer.begin()
+
+    # What links ask.
+
+    def link(self, drop: Callable[[str], None]) -> "AgentLink":
+        """
+        The slave's end of a new link, which takes the place of the former one.  ``drop(reason)`` is to cut it.
+        """
+        if self._link is not None:
+            self._link.lost()
+        self._link = AgentLink(self, drop)
+        return self._link
+
+    def find(self, id: str) -> Work | None:
+        """
+        What is held under *id*.
+        """
+        return self._work.get(id)
+
+    def check(self, id: str) -> None:
+        """
+        Raise unless something may be started under *id*.
+        """
+        if not _ID.match(id):
+            raise MessageError(f"{id!r:.100} is no command's id.")
+        if len(self._work) >= MOST_HELD:
+            raise RefusedError(f"This slave already holds {MOST_HELD} commands.")
+
+    def run(self, id: str, spec: Run, secrets: Mapping[str, str], stdin_path: str | None) -> Work:
+        """
+        Have the keeper run something.
+        """
+        workdir = self.means.tree.make(spec.workdir)
+        errand = self._adopt(id, fingerprint(spec))
+        self._keeping.start(
+            id,
+            fingerprint=errand.fingerprint,
+            spec=spec,
+            secrets=secrets,
+            workdir=workdir,
+            env=self._env,
+            stdin_path=stdin_path,
+        )
+        return errand
+
+    def transfer(self, id: str, spec: Spec) -> Work:
+        """
+        Do a transfer.
+        """
+        transfer = new_transfer(id, fingerprint(spec), spec, self.means, self._changed)
+        self._work[id] = transfer
+        transfer.begin()
+        return transfer
+
+    def drop_refused(self, id: str) -> None:
+        """
+        The keeper would not have it.
+        """
+        self._work.pop(id, None)
+        self._errands.pop(id, None)
+        self._discard_input(id)
+
+    async def forget(self, id: str) -> None:
+        """
+        Kill it if it still runs, and forget it.
+        """
+        work = self._work.pop(id, None)
+        if work is not None:
+            await work.forget()
+            self._discard_input(id)
+
+    def input_path(self, id: str) -> str:
+        """
+        Where the standard input of *id* waits for its process.
+        """
+        return os.path.join(self.means.directory, f"{id}.stdin")
+
+    # What the session asks.
+
+    async def held(self) -> tuple[Held, ...]:
+        """
+        Everything that is held, once it is known of each whether the keeper has claimed it.
+        """
+        for work in list(self._work.values()):
+            with suppress(BuildbotLiteError):  # refused: then it is not held
+                await work.when_claimed()
+        return tuple(Held(work.id, work.fingerprint, work.life, dict(work.lengths())) for work in self._work.values())
+
+    @property
+    def idle(self) -> bool:
+        """
+        Whether nothing is held.
+        """
+        return not self._work
+
+    # What the keeper tells.
+
+    def attached(self, held: tuple[Held, ...]) -> None:
+        """
+        A keeper is on the line, perhaps another one than before, and holds these.
+        """
+        for item in held:
+            errand = self._errands.get(item.id) or self._adopt(item.id, item.fingerprint)
+            errand.life = item.life
+            errand.grew(item.lengths)
+            errand.claimed()
+            self._changed(item.id)
+        known = {item.id for item in held}
+        for id, errand in list(self._errands.items()):
+            # What no keeper has claimed is asked again of this one; so is what is to be forgotten.
+            if id not in known and id in self._work and errand.settled and errand.outcome is None:
+                self.ended(id, Outcome.lost(str(KeeperLostError())))
+
+    def keeper_lost(self) -> None:
+        """
+        It does not answer; what it ran is known when the next one has looked.
+        """
+        self.log.warn("the keeper is gone; another one is started")
+
+    def claimed(self, id: str) -> None:
+        """
+        The keeper has claimed it.
+        """
+        if id in self._errands:
+            self._errands[id].claimed()
+
+    def grew(self, id: str, lengths: Mapping[str, int]) -> None:
+        """
+        Its streams are longer now.
+        """
+        if id in self._errands:
+            self._errands[id].grew(lengths)
+            self._changed(id)
+
+    def ended(self, id: str, outcome: Outcome) -> None:
+        """
+        It is over.
+        """
+        if id in self._errands:
+            self._errands[id].ended(outcome)
+            self._changed(id)
+
+    def refused(self, id: str, sentence: str) -> None:
+        """
+        The keeper will not have it.
+        """
+        errand = self._errands.get(id)
+        if errand is not None and not errand.settled:
+            self.drop_refused(id)
+            errand.refused(sentence)
+
+    def forgotten(self, id: str) -> None:
+        """
+        The keeper has forgotten it.
+        """
+        errand = self._errands.pop(id, None)
+        if errand is not None:
+            errand.forgotten()
+
+    # Between the two.
+
+    def _adopt(self, id: str, mark: str) -> Errand:
+        errand = Errand(id, mark, self._keeping, self._keeper_directory)
+        self._errands[id] = errand
+        self._work[id] = errand
+        return errand
+
+    def _changed(self, id: str) -> None:
+        if self._link is not None:
+            self._link.look_again(id)
+
+    def _discard_input(self, id: str) -> None:
+        unlink(self.input_path(id))
+
+
+class AgentLink:
+    """
+    The agent over one link: `wire.roles.Slave`.  Whoever owns the line calls `lost` when it is gone.
+    """
+
+    def __init__(self, agent: Agent, drop: Callable[[str], None]) -> None:
+        self._agent = agent
+        self._drop = drop
+        self._pace = Pace(agent.clock)
+        self._couriers: dict[str, Courier] = {}
+        self._fetches: dict[str, Deferred[None]] = {}
+        self._lost = False
+        self._when_lost: list[Callable[[], None]] = []
+
+    # The role.
+
+    def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
+        """
+        See `Slave.start`.
+        """
+        return Deferred.fromCoroutine(self._started(id, spec, secrets, command))
+
+    def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
+        """
+        See `Slave.resume`.
+        """
+
+        async def resumed() -> None:
+            self._check()
+            work = self._agent.find(id)
+            if work is None:
+                raise RefusedError("This slave does not hold that command.")
+            self._bring(work, command, have)
+
+        return Deferred.fromCoroutine(resumed())
+
+    def interrupt(self, id: str, reason: str) -> Deferred[None]:
+        """
+        See `Slave.interrupt`.
+        """
+
+        async def interrupted() -> None:
+            self._check()
+            self._cancel_fetch(id)
+            work = self._agent.find(id)
+            if work is not None:
+                work.interrupt(reason)
+
+        return Deferred.fromCoroutine(interrupted())
+
+    def disown(self, id: str) -> Deferred[None]:
+        """
+        See `Slave.disown`.
+        """
+
+        async def disowned() -> None:
+            self._check()
+            self._cancel_fetch(id)
+            self._stop_courier(id)
+            await self._agent.forget(id)
+
+        return Deferred.fromCoroutine(disowned())
+
+    def drop(self, reason: str) -> None:
+        """
+        See `Slave.drop`.
+        """
+        if not self._lost:
+            self._drop(reason)
+            self.lost()
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        """
+        See `Slave.when_lost`.
+        """
+        if self._lost:
+            callback()
+        else:
+            self._when_lost.append(callback)
+
+    # The line.
+
+    def lost(self) -> None:
+        """
+        The line is gone.  What runs, goes on; nobody is told.
+        """
+        if self._lost:
+            return
+        self._lost = True
+        for id in list(self._fetches):
+            self._cancel_fetch(id)
+        for id in list(self._couriers):
+            self._stop_courier(id)
+        waiting, self._when_lost = self._when_lost, []
+        for callback in waiting:
+            callback()
+
+    def look_again(self, id: str) -> None:
+        """
+        There is more of *id* to bring.
+        """
+        if id in self._couriers:
+            self._couriers[id].look_again()
+
+    # How it is done.
+
+    async def _started(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> None:
+        self._check()
+        work = self._agent.find(id)
+        if work is None:
+            work = await self._begin(id, spec, secrets, command)
+        elif work.fingerprint != fingerprint(spec):
+            raise RefusedError("Another command was started under this id.")
+        await shielded(work.when_claimed())
+        self._check()
+        self._bring(work, command, {})
+
+    async def _begin(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Work:
+        self._agent.check(id)
+        try:
+            if not isinstance(spec, Run):
+                return self._agent.transfer(id, spec)
+            stdin_path = None
+            if spec.stdin_input is not None:
+                stdin_path = await self._fetch(id, spec.stdin_input, command)
+            return self._agent.run(id, spec, secrets, stdin_path)
+        except OSError as error:
+            raise RefusedError(f"The slave cannot start it: {os_sentence(error)}") from None
+
+    async def _fetch(self, id: str, name: str, command: Command) -> str:
+        """
+        Get the standard input of a command, before it is claimed: when that breaks off, nothing has happened.
+        """
+        if id in self._fetches:
+            raise RefusedError("This command is being started already.")
+        path = self._agent.input_path(id)
+
+        async def fetching() -> None:
+            with private_file(path) as out:
+                while data := await shielded(command.read(name, out.tell(), _CHUNK)):
+                    out.write(data)
+
+        going = self._fetches[id] = Deferred.fromCoroutine(fetching())
+        try:
+            await going
+        except CancelledError:
+            raise LinkLostError if self._lost else RefusedError("It was interrupted before it began.") from None
+        finally:
+            del self._fetches[id]
+        return path
+
+    def _bring(self, work: Work, command: Command, have: Mapping[str, int]) -> None:
+        self._stop_courier(work.id)
+        work.have(have)
+        courier = Courier(work.id, work, command, have=have, pace=self._pace, clock=self._agent.clock)
+        self._couriers[work.id] = courier
+        work.linked(command)
+        background(self._brought(work.id, courier.start()), self._agent.log, f"bringing {work.id} to the master")
+
+    async def _brought(self, id: str, going: Deferred[None]) -> None:
+        try:
+            await going
+        except CancelledError:
+            return  # stopped
+        del self._couriers[id]
+        await self._agent.forget(id)
+
+    def _stop_courier(self, id: str) -> None:
+        courier = self._couriers.pop(id, None)
+        if courier is not None:
+            courier.stop()
+            work = self._agent.find(id)
+            if work is not None:
+                work.unlinked()
+
+    def _cancel_fetch(self, id: str) -> None:
+        if id in self._fetches:
+            self._fetches[id].cancel()
+
+    def _check(self) -> None:
+        if self._lost:
+            raise LinkLostError

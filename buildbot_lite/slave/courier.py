@@ -1,0 +1,284 @@
+"""
+Brings everything that one command wrote to the master, and at last how it ended.
+
+::
+
+    look_again ──► next chunk ──append──► master          spool   ░░░░░░░░░▓▓▓▓▓▓▓▓▓▒▒▒▒
+         ▲                                   │                    acked    sent     there
+         └────────── acked: its length ◄─────┘
+
+    all acknowledged, outcome known ──finished──► ()     forget it
+                                              └─► names  send those again, as their next generation
+
+A courier belongs to one link: when the link is lost it is stopped, and the next link gets a new one, which begins where
+the master says that it is.  So nothing here has to tell old answers from new ones across links.  The answer to every
+append is the length that the master has; that alone decides where to go on, whether a chunk was new, known, or came
+after a gap.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from attrs import define
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..errors import LinkLostError
+from ..model.outcome import Outcome
+from ..wire.background import background
+from ..wire.roles import LATER, Command
+from .pace import Pace, Ticket
+from .shield import shielded
+
+MOST_FLYING = 4
+SHORTEST_WAIT = 1.0
+LONGEST_WAIT = 30.0
+
+
+class Cargo(Protocol):
+    """
+    What a courier brings: append-only streams, and an outcome.
+    """
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """
+        How it ended.  Once this is known, no stream grows any more.
+        """
+
+    def lengths(self) -> Mapping[str, int]:
+        """
+        How many bytes of each stream can be read.
+        """
+
+    def read(self, stream: str, offset: int, size: int) -> bytes:
+        """
+        Exactly *size* bytes from *offset* on, all of them within `lengths`.
+
+        ``b""`` when they are not there after all: then the cargo has changed its streams or its outcome accordingly.
+        """
+
+    def again(self, stream: str) -> None:
+        """
+        The master wants *stream* once more: it is replaced with its next generation.
+        """
+
+    def confirm(self) -> bool:
+        """
+        The last look before the outcome is told.  False: something changed, and there is more to bring.
+        """
+
+
+def next_generation(stream: str) -> str:
+    """
+    The name under which *stream* is sent again: ``stdio`` → ``stdio~1`` → ``stdio~2``.
+    """
+    kind, _, number = stream.partition("~")
+    return f"{kind}~{int(number or 0) + 1}"
+
+
+def latest_generations(streams: Iterable[str]) -> dict[str, str]:
+    """
+    For each name without a generation, the latest of its generations among *streams*.
+    """
+    latest: dict[str, str] = {}
+    for stream in sorted(streams, key=lambda name: int(name.partition("~")[2] or 0)):
+        latest[stream.partition("~")[0]] = stream
+    return latest
+
+
+@define
+class _Mirror:
+    """
+    One stream on its way.  *turn* counts how often we went back, so that answers from before that are known.
+    """
+
+    acked: int = 0
+    sent: int = 0
+    flying: int = 0
+    turn: int = 0
+
+
+class Courier:
+    """
+    Brings *cargo* to *command*, which has the bytes in *have* already.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, id: str, cargo: Cargo, command: Command, *, have: Mapping[str, int], pace: Pace, clock: IReactorTime
+    ) -> None:
+        self._id = id
+        self._cargo = cargo
+        self._command = command
+        self._pace = pace
+        self._clock = clock
+        self._mirrors = {stream: _Mirror(acked=length, sent=length) for stream, length in have.items()}
+        self._wait = SHORTEST_WAIT
+        self._pause: Deferred[None] | None = None
+        self._mirrored: Deferred[None] | None = None
+        self._going: Deferred[None] = succeed(None)
+        self._stopped = False
+        self._looking = False
+        self._more = False
+
+    def start(self) -> Deferred[None]:
+        """
+        Fires when the master has everything and has committed the outcome; fails when it was stopped before.
+        """
+        self._going = Deferred.fromCoroutine(self._run())
+        return self._going
+
+    def stop(self) -> None:
+        """
+        The link is lost, or nobody wants it any more.
+        """
+        self._stopped = True
+        self._pace.leave(self.look_again)
+        if self._pause is not None:
+            self._pause.cancel()
+        self._going.cancel()
+
+    def look_again(self) -> None:
+        """
+        The cargo may have grown, or ended.
+        """
+        # Answers may come at once, and ask to look again: a loop, or every chunk of a log would be a stack frame.
+        self._more = True
+        if self._looking:
+            return
+        self._looking = True
+        try:
+            while self._more and not self._stopped and self._pause is None:
+                self._more = False
+                self._look()
+        finally:
+            self._looking = False
+
+    async def _run(self) -> None:
+        while True:
+            await self._when_mirrored()
+            if not self._cargo.confirm() or (outcome := self._cargo.outcome) is None:
+                continue
+            again = await self._finished(outcome)
+            if again == ():
+                return
+            for stream in again or ():
+                self._cargo.again(stream)
+
+    def _look(self) -> None:
+        lengths = self._cargo.lengths()
+        ended = self._cargo.outcome is not None
+        for stream, length in lengths.items():
+            mirror = self._mirrors.setdefault(stream, _Mirror())
+            if not self._send(stream, mirror, length, ended=ended):
+                return
+        if ended and self._mirrored is not None and self._complete(lengths):
+            mirrored, self._mirrored = self._mirrored, None
+            mirrored.callback(None)
+
+    def _complete(self, lengths: Mapping[str, int]) -> bool:
+        return all(self._mirrors[stream].acked >= length for stream, length in lengths.items())
+
+    def _send(self, stream: str, mirror: _Mirror, length: int, *, ended: bool) -> bool:
+        """
+        Send what there is of one stream, and may be sent.  Whether the caller may go on to the next.
+        """
+        while mirror.sent < length and mirror.flying < MOST_FLYING:
+            size = min(length - mirror.sent, self._pace.chunk)
+            if mirror.flying and size < self._pace.chunk and not ended:
+                break  # more will have come by the time of the next answer: fewer, larger calls
+            if not self._pace.room:
+                self._pace.wait(self.look_again)
+                break
+            offset = mirror.sent
+            data = self._cargo.read(stream, offset, size)
+            if not data:
+                self._more = True  # what there is to bring has changed
+                return False
+            mirror.sent += len(data)
+            mirror.flying += 1
+            ticket = self._pace.sent(len(data))
+            answer = shielded(self._command.append(stream, offset, data))
+            landing = self._landed(answer, mirror, offset + len(data), ticket)
+            background(landing, self._log, f"bringing {self._id} to the master")
+            if self._stopped or self._pause is not None:
+                return False  # it was answered at once, and not well
+        return True
+
+    async def _landed(self, answer: Deferred[int], mirror: _Mirror, end: int, ticket: Ticket) -> None:
+        turn = mirror.turn
+        length = await self._taken(answer)
+        mirror.flying -= 1
+        self._pace.landed(ticket, measure=length != LATER)
+        if turn != mirror.turn:
+            mirror.acked = max(mirror.acked, length)
+            mirror.sent = max(mirror.sent, mirror.acked)
+        elif length == LATER:
+            self._go_back(mirror)
+            self._pause_sending()
+        else:
+            self._wait = SHORTEST_WAIT
+            mirror.acked = length
+            if length < end:
+                self._go_back(mirror)
+            # Further than we sent: the master has more from an earlier link than we were told.
+            mirror.sent = max(mirror.sent, length)
+        self.look_again()
+
+    async def _taken(self, answer: Deferred[int]) -> int:
+        try:
+            return await answer
+        except (LinkLostError, CancelledError):
+            pass  # whoever notices the loss stops this courier
+        except Exception:  # noqa: BLE001 - whatever ails the master, the bytes are safe here until it is well again
+            self._complain(Failure())
+        return LATER
+
+    def _go_back(self, mirror: _Mirror) -> None:
+        mirror.sent = mirror.acked
+        mirror.turn += 1
+
+    def _pause_sending(self) -> None:
+        if not self._stopped and self._pause is None:
+            self._pause = self._after_a_while()
+            background(self._resumed(self._pause), self._log, "waiting")
+
+    async def _resumed(self, pause: Deferred[None]) -> None:
+        try:
+            await pause
+        except CancelledError:
+            return  # stopped
+        self._pause = None
+        self.look_again()
+
+    def _after_a_while(self) -> Deferred[None]:
+        wait, self._wait = self._wait, min(2 * self._wait, LONGEST_WAIT)
+        return deferLater(self._clock, wait)
+
+    def _when_mirrored(self) -> Deferred[None]:
+        mirrored = self._mirrored = Deferred[None]()
+        self.look_again()
+        return mirrored
+
+    async def _finished(self, outcome: Outcome) -> tuple[str, ...] | None:
+        """
+        The master's answer; None when it had none, and should be asked again.
+        """
+        try:
+            return await shielded(self._command.finished(outcome))
+        except (LinkLostError, CancelledError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever ails the master, we keep the outcome until it is well again
+            self._complain(Failure())
+            await self._after_a_while()
+            return None
+
+    def _complain(self, failure: Failure) -> None:
+        self._log.warn(
+            "the master did not take {id} ({problem}); trying again", id=self._id, problem=failure.getErrorMessage()
+        )

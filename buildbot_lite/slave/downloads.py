@@ -1,0 +1,145 @@
+"""
+Files on their way from the master.
+"""
+
+import hashlib
+import os
+from typing import BinaryIO
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from ..errors import InputError, MessageError
+from ..model.outcome import Outcome
+from ..model.shape import Shape
+from ..wire.roles import Command
+from .archive import unpack
+from .shield import shielded
+from .transfer import Transfer, is_full, succeeded, unlink
+
+CHUNK = 256 << 10
+MOST_FLYING = 4
+MOST_PATIENCE = 600
+"""Seconds for which a download waits while the disk is full."""
+
+
+class FileDownload(Transfer):
+    """
+    Bytes of the master, into a file that appears whole or not at all.
+    """
+
+    def _restore(self, saved: Shape | None) -> None:
+        super()._restore(saved)
+        self._partial: BinaryIO | None = None
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._finishing = False
+
+    def begin(self) -> None:
+        """
+        It begins when it is linked.
+        """
+
+    def linked(self, command: Command) -> None:
+        """
+        Go on fetching from here.
+        """
+        if self._outcome is None and not self._finishing and not self._stopped:
+            self._go(self._perform_with(command))
+
+    def unlinked(self) -> None:
+        """
+        Wait for the next link, unless everything is here.
+        """
+        if not self._finishing:
+            self._going.cancel()
+
+    async def _perform_with(self, command: Command) -> None:
+        if self._partial is None:
+            self._partial = self._opened()
+        partial = self._partial
+        await self._fetch(command, partial)
+        self._finishing = True  # from here on the link does not matter
+        if self._digest.hexdigest() != self._spec.sha256:
+            raise InputError(
+                f"What arrived for {self._spec.path!r:.200} has the checksum {self._digest.hexdigest()}, "
+                f"not {self._spec.sha256}."
+            )
+        await self._apart(lambda: self._finish(partial))
+        if not self._stopped:
+            self._end(succeeded())
+
+    async def _fetch(self, command: Command, partial: BinaryIO) -> None:
+        """
+        Ask for several chunks at once, write them in order.
+        """
+        flying: list[Deferred[bytes]] = []
+        asked = self._size
+        try:
+            while self._size < self._spec.size:
+                while asked < self._spec.size and len(flying) < MOST_FLYING:
+                    size = min(CHUNK, self._spec.size - asked)
+                    flying.append(shielded(command.read(self._spec.name, asked, size)))
+                    asked += size
+                expected = min(CHUNK, self._spec.size - self._size)
+                data = await flying.pop(0)
+                if len(data) != expected:
+                    raise MessageError(
+                        f"The master sent {len(data)} bytes of {self._spec.name!r:.100} where {expected} were expected."
+                    )
+                await self._write(partial, data)
+        finally:
+            for one in flying:
+                self._ignored = one.addErrback(lambda _: None)
+                one.cancel()
+
+    async def _write(self, partial: BinaryIO, data: bytes) -> None:
+        for patience in range(MOST_PATIENCE, -1, -1):
+            try:
+                os.pwrite(partial.fileno(), data, self._size)
+                break
+            except OSError as error:
+                if not is_full(error) or not patience:
+                    raise
+                await deferLater(self._means.clock, 1.0)
+        self._digest.update(data)
+        self._size += len(data)
+
+    def _finish(self, partial: BinaryIO) -> None:
+        if self._spec.unpack:
+            into = self._means.tree.make(self._spec.path)
+            try:
+                unpack(self._path(".tar"), into, stopped=lambda: self._stopped)
+            finally:
+                unlink(self._path(".tar"))
+        else:
+            os.fchmod(partial.fileno(), self._spec.mode)
+            os.fsync(partial.fileno())
+            if not self._stopped:
+                self._means.tree.complete(self._spec.path, self.id)
+
+    def _opened(self) -> BinaryIO:
+        return open(self._open_partial(), "wb", buffering=0)
+
+    def _open_partial(self) -> int:
+        if self._spec.unpack:
+            return os.open(self._path(".tar"), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        return self._means.tree.open_partial(self._spec.path, self.id)
+
+    def _clear(self) -> None:
+        self._close()
+        if self._spec.unpack:
+            unlink(self._path(".tar"))
+        else:
+            self._means.tree.discard(self._spec.path, self.id)
+
+    def _end(self, outcome: Outcome) -> None:
+        self._close()
+        if not outcome.succeeded:
+            self._clear()
+        super()._end(outcome)
+
+    def _close(self) -> None:
+        if self._partial is not None:
+            self._partial.close()
+            self._partial = None

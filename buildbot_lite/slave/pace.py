@@ -1,0 +1,105 @@
+"""
+How much may be on its way to the master at once.
+
+One `Pace` per link, shared by everything that is sent over it.  A quick line is kept full: chunks of 256 KiB, several
+in flight (measured best).  A slow line is never given more than it carries in `LONGEST_QUEUE` seconds, because
+keepalives and interrupts stand in the same queue: a link that is choked by a log looks dead, and gets cut.
+
+The speed is measured, as BBR does: what was acknowledged between sending a chunk and its acknowledgement, by the time
+that took.  The window starts at one small chunk and grows with what is learned; so the first line of a log arrives
+at once, whatever the line is like.
+"""
+
+from collections.abc import Callable
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+
+SMALLEST_CHUNK = 16 << 10
+LARGEST_CHUNK = 256 << 10
+LARGEST_WINDOW = 4 << 20
+LONGEST_QUEUE = 5.0
+
+
+@frozen
+class Ticket:
+    """
+    A chunk on its way: its *size*, *when* it was sent, what had been *acknowledged* then, whether it made the window
+    *full*.
+    """
+
+    size: int
+    when: float
+    acknowledged: int
+    full: bool
+
+
+class Pace:
+    """
+    The window of one link.  *clock* is monotonic.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._rate = 0.0
+        self._flying = 0
+        self._acknowledged = 0
+        self._waiting: dict[Callable[[], None], None] = {}
+
+    @property
+    def window(self) -> int:
+        """
+        Bytes that may be in flight.
+        """
+        return int(min(LARGEST_WINDOW, max(SMALLEST_CHUNK, self._rate * LONGEST_QUEUE)))
+
+    @property
+    def chunk(self) -> int:
+        """
+        Bytes that the next chunk should have at most.
+        """
+        return min(LARGEST_CHUNK, max(SMALLEST_CHUNK, self.window // 4))
+
+    @property
+    def room(self) -> bool:
+        """
+        Whether one more chunk may be sent.
+        """
+        return self._flying == 0 or self._flying + self.chunk <= self.window
+
+    def sent(self, size: int) -> Ticket:
+        """
+        *size* bytes are on their way.  Keep the ticket for `landed`.
+        """
+        self._flying += size
+        full = self._flying + self.chunk > self.window
+        return Ticket(size, self._clock.seconds(), self._acknowledged, full)
+
+    def landed(self, ticket: Ticket, *, measure: bool = True) -> None:
+        """
+        The answer to a chunk is here.  *measure*: it was accepted, and so says something about the line.
+        """
+        self._flying -= ticket.size
+        if measure:
+            self._acknowledged += ticket.size
+            took = max(self._clock.seconds() - ticket.when, 1e-4)
+            rate = (self._acknowledged - ticket.acknowledged) / took
+            # A chunk that went alone says how fast the line is at least; only a full window says how slow it is.
+            if ticket.full or rate > self._rate:
+                self._rate = rate if rate > self._rate else (3 * self._rate + rate) / 4
+        while self._waiting and self.room:
+            first = next(iter(self._waiting))
+            del self._waiting[first]
+            first()
+
+    def wait(self, call: Callable[[], None]) -> None:
+        """
+        Call *call* once, when there is room; first come, first served.
+        """
+        self._waiting.setdefault(call)
+
+    def leave(self, call: Callable[[], None]) -> None:
+        """
+        Do not call *call*.
+        """
+        self._waiting.pop(call, None)

@@ -1,0 +1,311 @@
+"""
+What a slave does itself, without a keeper: files and directories to and from the master.
+
+::
+
+    claim (transfers/ID.json) ──► perform ──► outcome ──► told ──► forgotten
+                 │                   │
+                 └── a new process ──┘   begins again: all of it may be done twice
+
+Each is idempotent, so unlike a process it may simply be begun again after a crash, and its claim need not survive a
+power failure (it is not fsynced; a machine that comes up again has no running commands to go with it anyway).
+
+This is what all of them have in common; `transfers` knows them all.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, BinaryIO, TypeVar
+
+from attrs import frozen
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ..errors import BuildbotLiteError, LinkLostError
+from ..model.greeting import Life
+from ..model.outcome import Ending, Outcome, Why
+from ..model.shape import Shape, encode
+from ..model.spec import to_document
+from ..wire.background import background
+from ..wire.roles import Command
+from .archive import StoppedError
+from .shield import shielded
+from .tree import Tree
+
+T = TypeVar("T")
+
+
+@frozen
+class Means:
+    """
+    What every transfer needs.
+
+    *tree*: the work directory.  *directory*: where claims are.  *apart*: runs what would block in a thread.
+    """
+
+    tree: Tree
+    directory: str
+    apart: Callable[[Callable[[], Any]], Deferred[Any]]
+    clock: IReactorTime
+
+
+class Transfer:
+    """
+    One transfer; a `Work`.  *changed* is called whenever there is more to bring to the master.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        id: str,
+        fingerprint: str,
+        spec: Any,
+        means: Means,
+        changed: Callable[[], None],
+        saved: Shape | None = None,
+    ) -> None:
+        self.id = id
+        self.fingerprint = fingerprint
+        self._spec = spec
+        self._means = means
+        self._changed = changed
+        self._outcome: Outcome | None = None
+        self._stopped = False
+        self._going: Deferred[None] = succeed(None)
+        self._busy: Deferred[None] = succeed(None)
+        self._restore(saved)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """
+        How it ended.
+        """
+        return self._outcome
+
+    @property
+    def life(self) -> Life:
+        """
+        Running or ended: there is nothing between.
+        """
+        return Life.RUNNING if self._outcome is None else Life.ENDED
+
+    def claim(self) -> None:
+        """
+        Write down that it was asked for.
+        """
+        self._save()
+
+    def begin(self) -> None:
+        """
+        Start it, also again after a restart.
+        """
+        if self._outcome is None:
+            self._go(self._perform())
+
+    def when_claimed(self) -> Deferred[None]:
+        """
+        A transfer is claimed when it is made.
+        """
+        return succeed(None)
+
+    def lengths(self) -> Mapping[str, int]:
+        """
+        Most transfers have no stream.
+        """
+        return {}
+
+    def read(self, stream: str, offset: int, size: int) -> bytes:
+        """
+        Nothing.
+        """
+        return b""
+
+    def again(self, stream: str) -> None:
+        """
+        Nothing.
+        """
+
+    def confirm(self) -> bool:
+        """
+        It stays as it is.
+        """
+        return True
+
+    def have(self, lengths: Mapping[str, int]) -> None:
+        """
+        Nothing depends on it.
+        """
+
+    def linked(self, command: Command) -> None:
+        """
+        Most can do without.
+        """
+
+    def unlinked(self) -> None:
+        """
+        Most can do without.
+        """
+
+    def interrupt(self, reason: str) -> None:
+        """
+        End it, if it has not ended.
+        """
+        if self._outcome is None:
+            killed = Outcome(Ending.KILLED, why=Why.INTERRUPTED, sentence=reason)
+            background(self._stop().addCallback(lambda _: self._end(killed)), self._log, "interrupting a transfer")
+
+    def forget(self) -> Deferred[None]:
+        """
+        Stop, and remove every trace.
+        """
+
+        def stopped(_: None) -> None:
+            self._clear()
+            unlink(self._path(".json"))
+
+        return self._stop().addCallback(stopped)
+
+    async def _perform(self) -> None:
+        """
+        Do it.  Raise what went wrong.
+        """
+        raise NotImplementedError
+
+    def _restore(self, saved: Shape | None) -> None:
+        """
+        Begin with what a former process saved, if there was one.
+        """
+        if saved is not None and saved.has("outcome"):
+            self._outcome = Outcome.from_document(saved.mapping("outcome"))
+
+    def _clear(self) -> None:
+        """
+        Remove what was needed on the way.
+        """
+
+    def _state(self) -> dict[str, Any]:
+        """
+        What else is to be saved.
+        """
+        return {}
+
+    def _go(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        async def going() -> None:
+            try:
+                await work
+            except (CancelledError, StoppedError, LinkLostError):
+                pass  # whoever stopped it knows what is next
+            except OSError as error:
+                self._fail(
+                    f"{self._spec.path!r:.200}: {os_sentence(error)}" if not is_full(error) else os_sentence(error)
+                )
+            except BuildbotLiteError as error:
+                self._fail(str(error))
+            except Exception:  # noqa: BLE001 - a defect of ours must not leave a build waiting for ever
+                self._log.failure("transfer {id}", id=self.id)
+                self._fail("The slave could not do it; its log (twistd.log) says more.")
+
+        self._going = Deferred.fromCoroutine(going())
+
+    def _apart(self, function: Callable[[], T]) -> Deferred[T]:
+        """
+        What *function* gives, out of a thread.  It may not be cancelled half-way, but asks whether we are stopped.
+        """
+        running: Deferred[T] = self._means.apart(function)
+        busy = self._busy = Deferred()
+
+        def over(result: T) -> T:
+            busy.callback(None)
+            return result
+
+        return shielded(running.addBoth(over))
+
+    def _stop(self) -> Deferred[None]:
+        """
+        Fires when nothing of it goes on any more.
+        """
+        self._stopped = True
+        self._going.cancel()
+        return self._busy
+
+    def _fail(self, sentence: str) -> None:
+        if not self._stopped:
+            self._clear()
+            self._end(Outcome(Ending.FAILED, sentence=sentence))
+
+    def _end(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._save()
+        self._tell()
+
+    def _tell(self) -> None:
+        # In a turn of its own: whoever hears it may ask this very transfer to begin again.
+        self._means.clock.callLater(0, self._changed)
+
+    def _to_keep(self) -> Outcome | None:
+        """
+        The outcome that another process is to find.
+        """
+        return self._outcome
+
+    def _path(self, suffix: str) -> str:
+        return os.path.join(self._means.directory, self.id + suffix)
+
+    def _save(self) -> None:
+        document = {
+            "fingerprint": self.fingerprint,
+            "spec": to_document(self._spec),
+            "outcome": outcome.to_document() if (outcome := self._to_keep()) else None,
+            **self._state(),
+        }
+        temporary = self._path(".json.new")
+        try:
+            with private_file(temporary) as out:
+                out.write(encode(document))
+            os.replace(temporary, self._path(".json"))
+        except OSError as error:
+            # Without it the transfer would be begun again after a restart, which does no harm.
+            self._log.warn("cannot save transfer {id}: {problem}", id=self.id, problem=os_sentence(error))
+
+
+def is_full(error: OSError) -> bool:
+    """
+    Whether *error* means that there is no room.
+    """
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def os_sentence(error: OSError) -> str:
+    """
+    *error* for people: without the number.
+    """
+    if is_full(error):
+        return "disk full"
+    where = f"{error.filename!r:.200}: " if isinstance(error.filename, str) else ""
+    return f"{where}{error.strerror or error}."
+
+
+def succeeded() -> Outcome:
+    """
+    What every transfer ends with that was done.
+    """
+    return Outcome(Ending.EXITED, exit_code=0)
+
+
+def private_file(path: str) -> BinaryIO:
+    """
+    A new, empty file that only we may read, open for writing.
+    """
+    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+
+
+def unlink(path: str) -> None:
+    """
+    Remove a file, unless it is gone already.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

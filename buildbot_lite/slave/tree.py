@@ -1,0 +1,208 @@
+"""
+Paths under a slave's ``work`` directory.
+
+What a master names is first resolved by hand (a symbolic link may point anywhere inside the tree, never out of it), and
+the result is then opened one directory at a time with ``O_NOFOLLOW``.  So a link that appears in between, made by a
+build that still runs, is refused instead of followed.  The root itself may be a link: that is the admin's choice.
+"""
+
+import os
+import shutil
+import stat
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ..errors import UnsafePathError
+from ..model.names import relative_path
+
+MOST_LINKS = 40
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Tree:
+    """
+    The directory *root* and what is below it.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+
+    def make(self, path: str) -> str:
+        """
+        Make the directory *path* and those above it, unless they are there.  Its absolute path, free of links.
+        """
+        parts = self._resolved(path)
+        with self._directory(parts, make=True):
+            return os.path.join(self.root, *parts)
+
+    def absolute(self, path: str) -> str:
+        """
+        The absolute path of *path*, free of links; it need not exist.
+        """
+        return os.path.join(self.root, *self._resolved(path))
+
+    def open_to_read(self, path: str) -> int:
+        """
+        A descriptor of the regular file *path*.  `UnsafePathError` when it is none; `OSError` as usual.
+        """
+        *above, last = self._named(path)
+        with self._directory(above) as directory:
+            # O_NONBLOCK, or a FIFO would stop us before we can refuse it.
+            opened = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            os.close(opened)
+            raise UnsafePathError(f"{path!r:.200} is not a file.")
+        return opened
+
+    def open_directory(self, path: str) -> int:
+        """
+        A descriptor of the directory *path*.
+        """
+        with self._directory(self._resolved(path)) as directory:
+            return os.dup(directory)
+
+    def open_partial(self, path: str, suffix: str) -> int:
+        """
+        A new file beside *path*, under a name made of both, for bytes that are not complete yet.  Makes its directory.
+        """
+        *above, last = self._named(path)
+        with self._directory(above, make=True) as directory:
+            name = _partial(last, suffix)
+            _unlink(name, directory)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            return os.open(name, flags, 0o600, dir_fd=directory)
+
+    def complete(self, path: str, suffix: str) -> None:
+        """
+        The partial file becomes *path*, at once and for good.
+        """
+        *above, last = self._named(path)
+        with self._directory(above) as directory:
+            os.rename(_partial(last, suffix), last, src_dir_fd=directory, dst_dir_fd=directory)
+            os.fsync(directory)
+
+    def discard(self, path: str, suffix: str) -> None:
+        """
+        Remove the partial file, if there is one.
+        """
+        try:
+            *above, last = self._named(path)
+            with self._directory(above) as directory:
+                _unlink(_partial(last, suffix), directory)
+        except (OSError, UnsafePathError):
+            pass  # its directory is gone or unusable, and the file with it
+
+    def remove(self, path: str) -> None:
+        """
+        Remove *path* and everything in it, also out of directories without write permission; nothing there is fine.
+
+        A symbolic link is removed, not what it points to.
+        """
+        parts = relative_path(path).split("/")
+        if parts == ["."]:
+            raise UnsafePathError("That is the work directory itself.  Name a directory inside it.")
+        above = self._resolved("/".join(parts[:-1]) or ".")
+        try:
+            with self._directory(above) as directory:
+                _remove(parts[-1], directory)
+        except FileNotFoundError:
+            pass
+
+    def _named(self, path: str) -> list[str]:
+        parts = self._resolved(path)
+        if not parts:
+            raise UnsafePathError("That is the work directory itself.  Name a file inside it.")
+        return parts
+
+    def _resolved(self, path: str) -> list[str]:
+        """
+        The components of *path* without ``.``, ``..`` and links.
+        """
+        todo = deque(relative_path(path).split("/"))
+        done: list[str] = []
+        links = 0
+        while todo:
+            part = todo.popleft()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                if not done:
+                    raise _leads_out(path)
+                done.pop()
+                continue
+            try:
+                target = os.readlink(os.path.join(self.root, *done, part))
+            except OSError:
+                done.append(part)  # no link, or not there yet
+                continue
+            links += 1
+            if links > MOST_LINKS:
+                raise UnsafePathError(f"{path!r:.200} goes through too many symbolic links.")
+            if target.startswith("/"):
+                target = self._inside(target, path)
+                done.clear()
+            todo.extendleft(reversed(target.split("/")))
+        return done
+
+    def _inside(self, target: str, path: str) -> str:
+        for root in (self.root, os.path.realpath(self.root)):
+            if target == root or target.startswith(root + "/"):
+                return target[len(root) + 1 :]
+        raise _leads_out(path)
+
+    @contextmanager
+    def _directory(self, parts: list[str], *, make: bool = False) -> Iterator[int]:
+        """
+        A descriptor of the directory at *parts*, open for as long as the context lasts.
+        """
+        if make:
+            os.makedirs(self.root, exist_ok=True)
+        current = os.open(self.root, _DIRECTORY)
+        try:
+            for part in parts:
+                current = _step(current, part, make=make)
+            yield current
+        finally:
+            os.close(current)
+
+
+def _step(directory: int, part: str, *, make: bool) -> int:
+    try:
+        deeper = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+    except FileNotFoundError:
+        if not make:
+            raise
+        with suppress(FileExistsError):  # somebody was faster
+            os.mkdir(part, 0o777, dir_fd=directory)
+        deeper = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+    # Not in a finally: when opening fails, the caller closes *directory*.
+    os.close(directory)
+    return deeper
+
+
+def _leads_out(path: str) -> UnsafePathError:
+    return UnsafePathError(f"{path!r:.200} leads out of the work directory through a symbolic link.")
+
+
+def _partial(name: str, suffix: str) -> str:
+    # Names have at most 255 bytes.
+    return f".{name.encode(errors='surrogateescape')[:120].decode(errors='replace')}.{suffix}.part"
+
+
+def _unlink(name: str, directory: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
+
+
+def _remove(name: str, directory: int) -> None:
+    if not stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode):
+        os.unlink(name, dir_fd=directory)
+        return
+    try:
+        shutil.rmtree(name, dir_fd=directory)
+    except PermissionError:
+        # Tools such as Go's leave directories without write permission in their caches.
+        for *_, inner in os.fwalk(name, dir_fd=directory, onerror=None):
+            os.fchmod(inner, 0o700)
+        shutil.rmtree(name, dir_fd=directory)

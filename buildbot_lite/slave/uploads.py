@@ -1,0 +1,212 @@
+"""
+Files and directories, on their way to the master.
+
+A file is sent itself, not a copy of it.  So that the master gets one consistent file, its device, inode, size, mtime
+and ctime are compared at the end and after a restart; if it changed, it is sent once more, as the next generation of
+the stream, and if it changed again, that is what the step fails with.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+from ..errors import BuildbotLiteError, InputError
+from ..model.outcome import Outcome, Seal
+from ..model.shape import Shape
+from .archive import StoppedError, pack
+from .courier import latest_generations, next_generation
+from .transfer import Transfer, private_file, succeeded, unlink
+
+ARTIFACT = "artifact"
+_BLOCK = 1 << 20
+
+
+class FileUpload(Transfer):
+    """
+    A file, as the stream "artifact".
+    """
+
+    def _restore(self, saved: Shape | None) -> None:
+        super()._restore(saved)
+        self._source: BinaryIO | None = None
+        self._size = 0
+        self._stream = saved.text("stream", ARTIFACT, limit=40) if saved else ARTIFACT
+        self._facts: list[int] = saved.document.get("facts") or [] if saved else []
+        self._restarted = bool(saved and saved.flag("restarted", default=False))
+
+    def lengths(self) -> Mapping[str, int]:
+        """
+        Of the file, as it was when it was opened.
+        """
+        return {self._stream: self._size} if self._source is not None else {}
+
+    def read(self, stream: str, offset: int, size: int) -> bytes:
+        """
+        From the file itself; one that became shorter changed.
+        """
+        if self._source is None or stream != self._stream:
+            return b""
+        data = os.pread(self._source.fileno(), size, offset)
+        if len(data) < size:
+            self._start_again()
+            return b""
+        return data
+
+    def again(self, stream: str) -> None:
+        """
+        The same file, as the next generation.
+        """
+        if stream == self._stream and self._outcome is not None:
+            self._stream = next_generation(stream)
+            seals = dict(self._outcome.streams)
+            self._outcome = self._outcome.but(streams={self._stream: seals[stream]} if stream in seals else {})
+            self._save()
+
+    def have(self, lengths: Mapping[str, int]) -> None:
+        """
+        A former process may have come to another generation.
+        """
+        latest = latest_generations([self._stream, *lengths]).get(ARTIFACT, self._stream)
+        if latest != self._stream:
+            if self._outcome is not None and self._stream in self._outcome.streams:
+                self._outcome = self._outcome.but(streams={latest: self._outcome.streams[self._stream]})
+            self._stream = latest
+            self._save()
+
+    def confirm(self) -> bool:
+        """
+        Whether the file is still the one that was sent.
+        """
+        if self._source is None:
+            return True  # it ended before this process began, or without being sent
+        if self._facts_now() == self._facts:
+            return True
+        self._start_again()
+        return False
+
+    async def _perform(self) -> None:
+        await self._prepare()
+        source = self._source = self._opened()
+        facts = _facts(source.fileno())
+        if self._facts and facts != self._facts:
+            self._change()
+        self._facts = facts
+        self._size = facts[2]
+        largest = self._spec.largest
+        if largest is not None and self._size > largest:
+            raise InputError(
+                f"{self._spec.path!r:.200} has {self._size} bytes; at most {largest} may be uploaded (maxsize)."
+            )
+        self._save()
+        self._tell()
+        # The thread has a descriptor of its own, so that ours may be closed at any time.
+        copy = os.dup(source.fileno())
+        digest = await self._apart(lambda: _sha256(copy, facts[2], lambda: self._stopped or source.closed))
+        self._outcome = succeeded().but(streams={self._stream: Seal(self._size, digest)})
+        self._tell()
+
+    async def _prepare(self) -> None:
+        """
+        Make the file that is to be sent.
+        """
+
+    def _opened(self) -> BinaryIO:
+        return open(self._open(), "rb", buffering=0)
+
+    def _open(self) -> int:
+        return self._means.tree.open_to_read(self._spec.path)
+
+    def _facts_now(self) -> list[int]:
+        try:
+            with self._opened() as now:
+                return _facts(now.fileno())
+        except (OSError, BuildbotLiteError):
+            return []
+
+    def _start_again(self) -> None:
+        self._close()
+        self._outcome = None
+        self._going.cancel()
+        try:
+            self._change()
+        except InputError as error:
+            self._fail(str(error))
+            return
+        self._go(self._perform())
+
+    def _change(self) -> None:
+        if self._restarted:
+            raise InputError(f"{self._spec.path!r:.200} changed while it was uploaded.")
+        self._restarted = True
+        self._facts = []
+        self._stream = next_generation(self._stream)
+
+    def _to_keep(self) -> Outcome | None:
+        # Success is not written down, because a new process has to look at the file once more.
+        return self._outcome if self._outcome is not None and not self._outcome.succeeded else None
+
+    def _state(self) -> dict[str, Any]:
+        return {"stream": self._stream, "facts": self._facts, "restarted": self._restarted}
+
+    def _clear(self) -> None:
+        self._close()
+
+    def _end(self, outcome: Outcome) -> None:
+        self._close()
+        super()._end(outcome)
+
+    def _close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+
+class DirectoryUpload(FileUpload):
+    """
+    A directory, packed into a file beside the claim first.
+    """
+
+    async def _prepare(self) -> None:
+        if self._facts and self._facts_now() == self._facts:
+            return  # a former process packed it; the master may have some of that already
+        directory = self._means.tree.open_directory(self._spec.path)
+        await self._apart(lambda: self._pack(directory))
+
+    def _pack(self, directory: int) -> None:
+        # Under another name until it is whole; and never into a file that is being sent.
+        temporary = self._path(".tar.new")
+        try:
+            with private_file(temporary) as out:
+                pack(directory, out, largest=self._spec.largest, stopped=lambda: self._stopped)
+            os.replace(temporary, self._path(".tar"))
+        except BaseException:
+            unlink(temporary)
+            raise
+        finally:
+            os.close(directory)
+
+    def _open(self) -> int:
+        return os.open(self._path(".tar"), os.O_RDONLY | os.O_CLOEXEC)
+
+    def _clear(self) -> None:
+        super()._clear()
+        unlink(self._path(".tar"))
+        unlink(self._path(".tar.new"))
+
+
+def _facts(descriptor: int) -> list[int]:
+    now = os.fstat(descriptor)
+    return [now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns]
+
+
+def _sha256(descriptor: int, size: int, stopped: Callable[[], bool]) -> str:
+    try:
+        digest = hashlib.sha256()
+        for offset in range(0, size, _BLOCK):
+            if stopped():
+                raise StoppedError
+            digest.update(os.pread(descriptor, min(_BLOCK, size - offset), offset))
+        return digest.hexdigest()
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,222 @@
+"""
+Both neighbours of the slave's agent, in memory: a master's end of commands, and a keeper.
+"""
+# ruff: noqa: D102 - the methods are those of the roles
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, execute, fail, succeed
+from twisted.internet.task import Clock
+
+from buildbot_lite.errors import BuildbotLiteError
+from buildbot_lite.keeper.shelf import spool_path
+from buildbot_lite.model.greeting import Held, Life
+from buildbot_lite.model.outcome import Ending, Outcome, Seal
+from buildbot_lite.model.spec import Run
+from buildbot_lite.slave.agent import Agent, AgentLink
+from buildbot_lite.slave.transfer import Means
+from buildbot_lite.slave.tree import Tree
+
+
+def sealed(**streams: bytes) -> dict[str, Seal]:
+    """
+    The seals of streams with these contents.
+    """
+    return {name: Seal(len(data), hashlib.sha256(data).hexdigest()) for name, data in streams.items()}
+
+
+class FakeCommand:
+    """
+    A master's end that keeps streams like one.
+
+    While *slow*, an append is answered only by `answer`.  *room*: bytes that fit before it says LATER.
+    """
+
+    def __init__(self, sources: Mapping[str, bytes] | None = None) -> None:
+        self.streams: dict[str, bytearray] = {}
+        self.calls: list[tuple[str, int, int]] = []
+        self.outcomes: list[Outcome] = []
+        self.sources = dict(sources or {})
+        self.reads: list[tuple[str, int, int]] = []
+        self.slow = False
+        self.room: int | None = None
+        self.waiting: list[Callable[[], object]] = []
+        self.commits = True
+        self.finishing: list[Deferred[tuple[str, ...]]] = []
+        self.broken: BuildbotLiteError | None = None
+        self.wrong: list[str] = []
+
+    def append(self, stream: str, offset: int, data: bytes) -> Deferred[int]:
+        self.calls.append((stream, offset, len(data)))
+        if self.slow:
+            answer: Deferred[int] = Deferred()
+            self.waiting.append(lambda: self._append(stream, offset, data).chainDeferred(answer))
+            return answer
+        return self._append(stream, offset, data)
+
+    def answer(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.waiting.pop(0)()
+
+    def _append(self, stream: str, offset: int, data: bytes) -> Deferred[int]:
+        if self.broken is not None:
+            return fail(self.broken)
+        if self.room is not None:
+            if self.room < len(data):
+                return succeed(-1)
+            self.room -= len(data)
+        kept = self.streams.setdefault(stream, bytearray())
+        if offset <= len(kept):
+            kept += data[len(kept) - offset :]
+        return succeed(len(kept))
+
+    def read(self, name: str, offset: int, size: int) -> Deferred[bytes]:
+        self.reads.append((name, offset, size))
+        if self.broken is not None:
+            return fail(self.broken)
+        answer: Deferred[bytes] = Deferred()
+        data = self.sources[name][offset : offset + size]
+        if self.slow:
+            self.waiting.append(lambda: answer.callback(data))
+        else:
+            answer.callback(data)
+        return answer
+
+    def finished(self, outcome: Outcome) -> Deferred[tuple[str, ...]]:
+        self.outcomes.append(outcome)
+        if self.broken is not None:
+            return fail(self.broken)
+        if self.wrong:
+            wrong, self.wrong = tuple(self.wrong), []
+            return succeed(wrong)
+        if self.commits:
+            return succeed(())
+        self.finishing.append(Deferred())
+        return self.finishing[-1]
+
+
+@define
+class FakeKeeper:
+    """
+    A keeper whose commands are run by the test.  *agent* is set by `Desk`.
+    """
+
+    directory: str
+    asked: list[tuple[Any, ...]] = field(factory=list)
+    started: dict[str, dict[str, Any]] = field(factory=dict)
+    claims: bool = True
+    forgets: bool = True
+    agent: Agent = field(init=False)
+
+    def start(self, id: str, *, spec: Run, **others: Any) -> None:
+        self.asked.append(("start", id))
+        self.started[id] = {"spec": spec, **others}
+        if self.claims:
+            self.agent.claimed(id)
+
+    def interrupt(self, id: str, reason: str) -> None:
+        self.asked.append(("interrupt", id, reason))
+
+    def forget(self, id: str) -> None:
+        self.asked.append(("forget", id))
+        shutil.rmtree(os.path.dirname(spool_path(self.directory, id, "stdio")), ignore_errors=True)
+        if self.forgets:
+            self.agent.forgotten(id)
+
+    # What the test makes the commands do.
+
+    def write(self, id: str, data: bytes, stream: str = "stdio") -> None:
+        path = spool_path(self.directory, id, stream)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "ab") as spool:
+            spool.write(data)
+            length = spool.tell()
+        self.agent.grew(id, {stream: length})
+
+    def end(self, id: str, exit_code: int = 0, streams: tuple[str, ...] = ("stdio",)) -> Outcome:
+        contents = {}
+        for stream in streams:
+            with open(spool_path(self.directory, id, stream), "rb") as spool:
+                contents[stream] = spool.read()
+        outcome = Outcome(Ending.EXITED, exit_code=exit_code, streams=sealed(**contents))
+        self.agent.ended(id, outcome)
+        return outcome
+
+
+@define
+class Machine:
+    """
+    A slave's machine: what is on its disk survives `restart`; the keeper's commands do, too.
+    """
+
+    directory: str
+    clock: Clock = field(factory=Clock)
+    keeper: FakeKeeper = field(init=False)
+    agent: Agent = field(init=False)
+    links: list[AgentLink] = field(factory=list)
+    drops: list[str] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.keeper = FakeKeeper(os.path.join(self.directory, "keeper"))
+        os.makedirs(os.path.join(self.directory, "transfers"))
+        os.makedirs(os.path.join(self.directory, "work"))
+        self.restart()
+
+    @property
+    def work(self) -> str:
+        return os.path.join(self.directory, "work")
+
+    @property
+    def means(self) -> Means:
+        return Means(
+            Tree(self.work),
+            os.path.join(self.directory, "transfers"),
+            execute,
+            self.clock,
+        )
+
+    def restart(self) -> None:
+        """
+        A new process of the slave.
+        """
+        self.clock = Clock()
+        self.agent = self.keeper.agent = Agent(
+            keeping=self.keeper,
+            keeper_directory=self.keeper.directory,
+            means=self.means,
+            env={"PATH": "/bin"},
+            clock=self.clock,
+        )
+
+    def link(self) -> AgentLink:
+        self.links.append(self.agent.link(self.drops.append))
+        return self.links[-1]
+
+    def keeper_attached(self, **held: tuple[str, Life, dict[str, int]]) -> None:
+        self.agent.attached(tuple(Held(id, *facts) for id, facts in held.items()))
+
+    def path(self, *parts: str) -> str:
+        return os.path.join(self.work, *parts)
+
+    def put(self, path: str, data: bytes) -> str:
+        where = self.path(path)
+        os.makedirs(os.path.dirname(where), exist_ok=True)
+        with open(where, "wb") as out:
+            out.write(data)
+        return where
+
+    def contents(self, path: str) -> bytes:
+        with open(self.path(path), "rb") as found:
+            return found.read()
+
+    def settle(self) -> None:
+        """
+        Let everything happen that was put off to another turn of the reactor.
+        """
+        for _ in range(20):
+            self.clock.advance(0)

@@ -1,0 +1,325 @@
+"""
+The agent: what a master asks of its slave, over links that break.
+"""
+
+import os
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import LinkLostError, MessageError, RefusedError
+from buildbot_lite.model.greeting import Life
+from buildbot_lite.model.outcome import Ending, Outcome
+from buildbot_lite.model.spec import Run, fingerprint
+from buildbot_lite.wire.roles import Slave
+
+from .fakes import FakeCommand, Machine, sealed
+
+SPEC = Run(argv=("make",), workdir="hello/build")
+ID = "7f" * 16
+
+
+class AgentTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A machine with one link to its master.
+        """
+        self.machine = Machine(self.mktemp())
+        self.keeper = self.machine.keeper
+        self.command = FakeCommand()
+        self.link = self.machine.link()
+
+    def start(self, command: FakeCommand | None = None) -> None:
+        """
+        Start the usual command.
+        """
+        self.successResultOf(self.link.start(ID, SPEC, {}, command or self.command))
+
+    def held(self) -> dict[str, Life]:
+        """
+        What a greeting would say.
+        """
+        held = self.successResultOf(Deferred.fromCoroutine(self.machine.agent.held()))
+        return {item.id: item.life for item in held}
+
+    def test_role(self) -> None:
+        """
+        A link's end is what the master knows as a slave.
+        """
+        self.assertIsInstance(self.link, Slave)
+
+    def test_run(self) -> None:
+        """
+        A command's output arrives as it is written, then its outcome; after the commit the keeper forgets it.
+        """
+        self.start()
+        self.keeper.write(ID, b"one\n")
+        self.assertEqual(self.command.streams, {"stdio": b"one\n"})
+        self.keeper.write(ID, b"two\n")
+        outcome = self.keeper.end(ID)
+
+        self.assertEqual(self.command.streams, {"stdio": b"one\ntwo\n"})
+        self.assertEqual(self.command.outcomes, [outcome])
+        self.assertEqual(self.keeper.asked, [("start", ID), ("forget", ID)])
+        self.assertTrue(self.machine.agent.idle)
+
+    def test_started_with(self) -> None:
+        """
+        The keeper is given fingerprint, secrets, the slave's environment and a working directory that exists.
+        """
+        self.successResultOf(self.link.start(ID, SPEC, {"token": "s3cr3t!"}, self.command))
+
+        started = self.keeper.started[ID]
+        self.assertEqual(started["fingerprint"], fingerprint(SPEC))
+        self.assertEqual(started["secrets"], {"token": "s3cr3t!"})
+        self.assertEqual(started["env"], {"PATH": "/bin"})
+        self.assertTrue(os.path.isdir(started["workdir"]))
+        self.assertEqual(started["workdir"], os.path.abspath(self.machine.path("hello/build")))
+
+    def test_start_twice(self) -> None:
+        """
+        Invariant I1: starting an id again starts nothing; with another fingerprint it is refused.
+        """
+        self.start()
+        self.start()
+        self.assertEqual(self.keeper.asked, [("start", ID)])
+        self.failureResultOf(self.link.start(ID, Run(argv=("rm",)), {}, self.command), RefusedError)
+
+    def test_claimed_first(self) -> None:
+        """
+        A start is answered when the keeper has claimed it, not before.
+        """
+        self.keeper.claims = False
+        starting = self.link.start(ID, SPEC, {}, self.command)
+        self.assertNoResult(starting)
+        self.machine.agent.claimed(ID)
+        self.successResultOf(starting)
+
+    def test_refused(self) -> None:
+        """
+        What the keeper refuses is refused with its sentence, and not held.
+        """
+        self.keeper.claims = False
+        starting = self.link.start(ID, SPEC, {}, self.command)
+        self.machine.agent.refused(ID, "It was forgotten.")
+        self.assertEqual(str(self.failureResultOf(starting, RefusedError).value), "It was forgotten.")
+        self.assertEqual(self.held(), {})
+
+    def test_bad_id(self) -> None:
+        """
+        An id that could not be a file name is refused.
+        """
+        for id in ("", "../x", "a/b", ".hidden", "x" * 101, "x\n"):
+            self.failureResultOf(self.link.start(id, SPEC, {}, self.command), MessageError)
+
+    def test_blip(self) -> None:
+        """
+        Promise 7: after a lost link the next one continues where the master says that it is; nothing is run again.
+        """
+        self.start()
+        self.keeper.write(ID, b"before ")
+        self.link.lost()
+        self.keeper.write(ID, b"meanwhile ")
+        self.assertEqual(self.command.streams, {"stdio": b"before "})
+
+        self.link = self.machine.link()
+        again = FakeCommand()
+        again.streams = self.command.streams
+        self.successResultOf(self.link.resume(ID, again, {"stdio": 7}))
+        self.keeper.write(ID, b"after")
+        self.keeper.end(ID)
+
+        self.assertEqual(again.streams, {"stdio": b"before meanwhile after"})
+        self.assertEqual(len(again.outcomes), 1)
+        self.assertEqual(self.keeper.asked, [("start", ID), ("forget", ID)])
+
+    def test_finished_twice(self) -> None:
+        """
+        Invariant I4: an outcome that was told over a link that broke is kept, and told again over the next.
+        """
+        self.command.commits = False
+        self.start()
+        self.keeper.write(ID, b"x")
+        self.keeper.end(ID)
+        self.assertEqual(len(self.command.outcomes), 1)
+        self.link.lost()
+        self.assertEqual(self.held(), {ID: Life.ENDED})
+
+        self.link = self.machine.link()
+        again = FakeCommand()
+        again.streams = self.command.streams
+        self.successResultOf(self.link.resume(ID, again, {"stdio": 1}))
+        self.assertEqual(again.outcomes, self.command.outcomes)
+        self.assertEqual(self.held(), {})
+
+    def test_late_commit(self) -> None:
+        """
+        An answer that arrives for a link that is gone means nothing.
+        """
+        self.command.commits = False
+        self.start()
+        self.keeper.write(ID, b"x")
+        self.keeper.end(ID)
+        self.link.lost()
+        self.command.finishing[0].callback(())
+        self.assertEqual(self.held(), {ID: Life.ENDED})
+
+    def test_restarted_process(self) -> None:
+        """
+        Promise 7: a new process of the slave takes over what the keeper holds, and brings the rest of it.
+        """
+        self.start()
+        self.keeper.write(ID, b"one ")
+        self.machine.restart()
+        self.machine.keeper_attached(**{ID: (fingerprint(SPEC), Life.RUNNING, {"stdio": 4})})
+        self.assertEqual(self.held(), {ID: Life.RUNNING})
+
+        again = FakeCommand()
+        again.streams = self.command.streams
+        self.successResultOf(self.machine.link().resume(ID, again, {"stdio": 4}))
+        self.keeper.write(ID, b"two")
+        self.keeper.end(ID)
+        self.assertEqual(again.streams, {"stdio": b"one two"})
+        self.assertEqual(len(again.outcomes), 1)
+
+    def test_lost_keeper(self) -> None:
+        """
+        What ran under a keeper that died is lost; it is not started again.
+        """
+        self.start()
+        self.keeper.write(ID, b"so far")
+        self.machine.agent.keeper_lost()
+        self.machine.keeper_attached(**{ID: (fingerprint(SPEC), Life.LOST, {"stdio": 6})})
+        self.assertEqual(self.held(), {ID: Life.LOST})
+        lost = Outcome(Ending.LOST, sentence="The keeper ended.", streams=sealed(stdio=b"so far"))
+        self.machine.agent.ended(ID, lost)
+        self.assertEqual(self.command.outcomes, [lost])
+        self.assertEqual(self.keeper.asked, [("start", ID), ("forget", ID)])
+
+    def test_vanished_with_keeper(self) -> None:
+        """
+        What was claimed and is unknown to the next keeper is lost as well.
+        """
+        self.start()
+        self.machine.keeper_attached()
+        self.assertEqual([outcome.ending for outcome in self.command.outcomes], [Ending.LOST])
+
+    def test_unclaimed_at_lost_keeper(self) -> None:
+        """
+        A start that the dead keeper had not claimed is not lost: it waits for the next keeper's answer.
+        """
+        self.keeper.claims = False
+        starting = self.link.start(ID, SPEC, {}, self.command)
+        self.machine.agent.keeper_lost()
+        self.machine.keeper_attached()
+        self.assertNoResult(starting)
+        self.machine.agent.claimed(ID)
+        self.successResultOf(starting)
+
+    def test_hello_waits_for_claims(self) -> None:
+        """
+        Invariant I1: a greeting says of every start whether it was claimed, so it waits until that is known.
+        """
+        self.keeper.claims = False
+        starting = self.link.start(ID, SPEC, {}, self.command)
+        self.link.lost()
+        held = Deferred.fromCoroutine(self.machine.agent.held())
+        self.assertNoResult(held)
+        self.machine.agent.claimed(ID)
+        self.assertEqual([item.id for item in self.successResultOf(held)], [ID])
+        self.failureResultOf(starting, LinkLostError)
+
+    def test_interrupt(self) -> None:
+        """
+        An interrupt goes to the keeper, with its reason; one of something unknown or ended is nothing.
+        """
+        self.start()
+        self.successResultOf(self.link.interrupt(ID, "cancelled by amy"))
+        self.successResultOf(self.link.interrupt("nobody", "cancelled by amy"))
+        self.assertEqual(self.keeper.asked, [("start", ID), ("interrupt", ID, "cancelled by amy")])
+
+    def test_disown(self) -> None:
+        """
+        A disowned command is forgotten by the keeper, and nothing more is said about it.
+        """
+        self.start()
+        self.successResultOf(self.link.disown(ID))
+        self.machine.agent.ended(ID, Outcome(Ending.EXITED, exit_code=0))
+        self.assertEqual(self.command.outcomes, [])
+        self.assertEqual(self.keeper.asked, [("start", ID), ("forget", ID)])
+        self.successResultOf(self.link.disown("unknown"))
+
+    def test_disown_waits(self) -> None:
+        """
+        Invariant I8: a disown is answered when the keeper has killed it, not before.
+        """
+        self.keeper.forgets = False
+        self.start()
+        disowning = self.link.disown(ID)
+        self.assertNoResult(disowning)
+        self.machine.agent.forgotten(ID)
+        self.successResultOf(disowning)
+
+    def test_standard_input(self) -> None:
+        """
+        A build's input is fetched before the command is started, and removed when it is forgotten.
+        """
+        command = FakeCommand({"input": b"patch" * 100_000})
+        spec = Run(argv=("patch",), stdin_input="input")
+        self.successResultOf(self.link.start(ID, spec, {}, command))
+        path = self.keeper.started[ID]["stdin_path"]
+        with open(path, "rb") as fetched:
+            self.assertEqual(fetched.read(), b"patch" * 100_000)
+        self.successResultOf(self.link.disown(ID))
+        self.assertFalse(os.path.exists(path))
+
+    def test_standard_input_broken_off(self) -> None:
+        """
+        When the link is lost while the input is fetched, nothing was started; it can be started over the next link.
+        """
+        command = FakeCommand({"input": b"patch"})
+        command.slow = True
+        spec = Run(argv=("patch",), stdin_input="input")
+        starting = self.link.start(ID, spec, {}, command)
+        self.link.lost()
+        self.failureResultOf(starting, LinkLostError)
+        self.assertEqual(self.keeper.asked, [])
+
+        command.slow = False
+        self.successResultOf(self.machine.link().start(ID, spec, {}, command))
+        self.assertEqual(self.keeper.asked, [("start", ID)])
+
+    def test_redial(self) -> None:
+        """
+        A new link takes the place of the former one, which hears that it is gone.
+        """
+        lost: list[str] = []
+        self.link.when_lost(lambda: lost.append("first"))
+        second = self.machine.link()
+        self.assertEqual(lost, ["first"])
+        self.failureResultOf(self.link.start(ID, SPEC, {}, self.command), LinkLostError)
+        self.successResultOf(second.start(ID, SPEC, {}, self.command))
+
+    def test_drop(self) -> None:
+        """
+        A dropped link is cut, once.
+        """
+        self.link.drop("dialled again")
+        self.link.drop("dialled again")
+        self.assertEqual(self.machine.drops, ["dialled again"])
+
+    def test_workdir_outside(self) -> None:
+        """
+        A working directory that leads out through a symbolic link is refused.
+        """
+        os.symlink("/tmp", self.machine.path("hello"))
+        self.failureResultOf(self.link.start(ID, SPEC, {}, self.command))
+        self.assertEqual(self.keeper.asked, [])
+
+    def test_damaged_spool(self) -> None:
+        """
+        A spool that lost bytes makes the command lost, instead of holding up the build for ever.
+        """
+        self.start()
+        self.machine.agent.grew(ID, {"stdio": 100})
+        self.assertEqual([outcome.ending for outcome in self.command.outcomes], [Ending.LOST])

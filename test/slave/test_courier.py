@@ -1,0 +1,377 @@
+"""
+The courier: every byte once, whatever the line and the master do.
+"""
+
+import hashlib
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import DiskFullError, LinkLostError
+from buildbot_lite.model.outcome import Ending, Outcome, Seal
+from buildbot_lite.slave.courier import Courier, latest_generations, next_generation
+from buildbot_lite.slave.pace import LARGEST_CHUNK, LARGEST_WINDOW, SMALLEST_CHUNK, Pace
+
+from .fakes import FakeCommand, sealed
+
+
+class FakeCargo:
+    """
+    Streams in memory.
+    """
+
+    def __init__(self, **streams: bytes) -> None:
+        self.streams = dict(streams)
+        self.outcome: Outcome | None = None
+        self.asked_again: list[str] = []
+        self.confirms = True
+        self.at_confirm: list[bytes] = []
+
+    def end(self) -> Outcome:
+        """
+        The command exits.
+        """
+        self.outcome = Outcome(Ending.EXITED, exit_code=0, streams=sealed(**self.streams))
+        return self.outcome
+
+    def lengths(self) -> dict[str, int]:
+        """
+        See `Cargo`.
+        """
+        return {name: len(data) for name, data in self.streams.items()}
+
+    def read(self, stream: str, offset: int, size: int) -> bytes:
+        """
+        See `Cargo`.
+        """
+        return self.streams[stream][offset : offset + size]
+
+    def again(self, stream: str) -> None:
+        """
+        See `Cargo`.
+        """
+        self.asked_again.append(stream)
+        self.streams = {next_generation(stream) if name == stream else name: d for name, d in self.streams.items()}
+        self.end()
+
+    def confirm(self) -> bool:
+        """
+        See `Cargo`.
+        """
+        if self.at_confirm:
+            self.streams["stdio"] = self.at_confirm.pop()
+            self.end()
+            return False
+        return True
+
+
+class CourierTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A master that is well, and a clock that stands still.
+        """
+        self.clock = Clock()
+        self.pace = Pace(self.clock)
+        self.cargo = FakeCargo()
+        self.command = FakeCommand()
+
+    def start(self, **have: int) -> Deferred[None]:
+        """
+        Start the courier of this test.
+        """
+        self.courier = Courier("7f", self.cargo, self.command, have=have, pace=self.pace, clock=self.clock)
+        return self.courier.start()
+
+    def test_all_of_it(self) -> None:
+        """
+        Several streams arrive whole, and the outcome after them.
+        """
+        self.cargo.streams = {"stdio": bytes(range(256)) * 9000, "stderr": b"oops\n", "empty": b""}
+        outcome = self.cargo.end()
+        self.successResultOf(self.start())
+        self.assertEqual(self.command.streams["stdio"], self.cargo.streams["stdio"])
+        self.assertEqual(self.command.streams["stderr"], b"oops\n")
+        self.assertNotIn("empty", self.command.streams)
+        self.assertEqual(self.command.outcomes, [outcome])
+
+    def test_deep(self) -> None:
+        """
+        A master that answers at once is no reason for a deep stack.
+        """
+        self.cargo.streams = {"stdio": b"x" * (SMALLEST_CHUNK * 3000)}
+        self.cargo.end()
+        self.successResultOf(self.start())
+        self.assertEqual(len(self.command.streams["stdio"]), SMALLEST_CHUNK * 3000)
+
+    def test_first_chunk(self) -> None:
+        """
+        The first chunk is small and alone; when its answer was quick, four large ones follow.
+        """
+        self.command.slow = True
+        self.cargo.streams = {"stdio": b"x" * (4 << 20)}
+        self.start()
+        self.assertEqual(self.command.calls, [("stdio", 0, SMALLEST_CHUNK)])
+        self.clock.advance(0.001)
+        self.command.answer()
+        sizes = [size for _, _, size in self.command.calls[1:]]
+        self.assertEqual(sizes, [LARGEST_CHUNK] * 4)
+
+    def test_slow_line(self) -> None:
+        """
+        On a line of 8 KiB/s no more than about 5 seconds' worth of bytes is in flight.
+        """
+        self.command.slow = True
+        self.cargo.streams = {"stdio": b"x" * (1 << 20)}
+        self.start()
+        most = 0
+        for _ in range(20):
+            flying = sum(size for _, _, size in self.command.calls[-len(self.command.waiting) :])
+            most = max(most, flying)
+            size = self.command.calls[-len(self.command.waiting)][2]
+            self.clock.advance(size / 8192)
+            self.command.answer()
+        self.assertLessEqual(most, 5 * 8192 + SMALLEST_CHUNK)
+
+    def test_small_writes_gather(self) -> None:
+        """
+        While an answer is awaited small writes gather, and go together.
+        """
+        self.command.slow = True
+        self.cargo.streams = {"stdio": b"1"}
+        self.start()
+        for _ in range(9):
+            self.cargo.streams["stdio"] += b"2"
+            self.courier.look_again()
+        self.assertEqual(self.command.calls, [("stdio", 0, 1)])
+        self.command.answer()
+        self.assertEqual(self.command.calls, [("stdio", 0, 1), ("stdio", 1, 9)])
+
+    def test_tail_does_not_wait(self) -> None:
+        """
+        When the command has ended, its last bytes go at once.
+        """
+        self.command.slow = True
+        self.clock.advance(1)
+        self.cargo.streams = {"stdio": b"1"}
+        self.start()
+        self.command.answer()
+        self.cargo.streams["stdio"] += b"2"
+        self.courier.look_again()
+        self.cargo.streams["stdio"] += b"3"
+        self.cargo.end()
+        self.courier.look_again()
+        self.assertEqual(self.command.calls[-1], ("stdio", 2, 1))
+
+    def test_later(self) -> None:
+        """
+        A master without room is asked again after 1, 2, 4 … 30 seconds, and gets every byte in the end.
+        """
+        self.command.room = 0
+        self.cargo.streams = {"stdio": b"x" * 100_000}
+        self.cargo.end()
+        over = self.start()
+        for wait in (1, 2, 4, 8, 16, 30, 30):
+            before = len(self.command.calls)
+            self.clock.advance(wait - 0.01)
+            self.assertEqual(len(self.command.calls), before)
+            self.clock.advance(0.02)
+            self.assertEqual(len(self.command.calls), before + 1)
+        self.command.room = None
+        self.clock.advance(30)
+        self.successResultOf(over)
+        self.assertEqual(self.command.streams["stdio"], b"x" * 100_000)
+
+    def test_gap(self) -> None:
+        """
+        When the master has less than we thought, we go back to what it has.
+        """
+        self.cargo.streams = {"stdio": b"0123456789"}
+        self.cargo.end()
+        self.command.streams["stdio"] = bytearray(b"0123")
+        self.successResultOf(self.start(stdio=7))
+        self.assertEqual(self.command.calls, [("stdio", 7, 3), ("stdio", 4, 6)])
+        self.assertEqual(self.command.streams["stdio"], b"0123456789")
+
+    def test_overlap(self) -> None:
+        """
+        When the master has more than we were told, we go on from there.
+        """
+        data = b"x" * 10 * SMALLEST_CHUNK
+        self.cargo.streams = {"stdio": data}
+        self.cargo.end()
+        self.command.streams["stdio"] = bytearray(data[:-5])
+        self.successResultOf(self.start())
+        self.assertEqual(self.command.calls[-1], ("stdio", len(data) - 5, 5))
+        self.assertEqual(len(self.command.calls), 2)
+
+    def test_resend(self) -> None:
+        """
+        A stream whose checksum differs is sent again whole, as its next generation, under which its seal is told.
+        """
+        self.cargo.streams = {"stdio": b"damaged", "stderr": b"fine"}
+        self.cargo.end()
+        self.command.wrong = ["stdio"]
+        self.successResultOf(self.start())
+        self.assertEqual(self.cargo.asked_again, ["stdio"])
+        self.assertEqual(self.command.streams["stdio~1"], b"damaged")
+        self.assertEqual(set(self.command.outcomes[-1].streams), {"stdio~1", "stderr"})
+        self.assertEqual(self.command.calls.count(("stderr", 0, 4)), 1)
+
+    def test_changed_at_the_end(self) -> None:
+        """
+        A cargo that has changed by the last look is brought further before its outcome is told.
+        """
+        self.cargo.streams = {"stdio": b"abc"}
+        self.cargo.end()
+        self.cargo.at_confirm = [b"abcdef"]
+        self.successResultOf(self.start())
+        self.assertEqual(self.command.streams["stdio"], b"abcdef")
+        self.assertEqual(len(self.command.outcomes), 1)
+
+    def test_ailing_master(self) -> None:
+        """
+        Whatever else a master answers, it is asked again until it is well.
+        """
+        self.cargo.streams = {"stdio": b"abc"}
+        self.cargo.end()
+        self.command.broken = DiskFullError()
+        over = self.start()
+        self.clock.advance(1)
+        self.clock.advance(2)
+        self.assertNoResult(over)
+        self.command.broken = None
+        self.clock.advance(4)
+        self.successResultOf(over)
+        self.assertEqual(len(self.command.outcomes), 1)
+
+    def test_ailing_at_the_end(self) -> None:
+        """
+        The outcome, too, is told until it is taken.
+        """
+        self.cargo.end()
+        self.command.broken = DiskFullError()
+        over = self.start()
+        self.clock.advance(1)
+        self.command.broken = None
+        self.clock.advance(2)
+        self.successResultOf(over)
+        self.assertEqual(len(self.command.outcomes), 3)
+
+    def test_stopped(self) -> None:
+        """
+        After it was stopped it says nothing more, and leaves the line to others.
+        """
+        self.command.slow = True
+        self.cargo.streams = {"stdio": b"x" * (1 << 20)}
+        over = self.start()
+        waiting, asked = self.command.waiting, len(self.command.calls)
+        self.courier.stop()
+        self.failureResultOf(over)
+        waiting[0]()
+        self.courier.look_again()
+        self.assertEqual(len(self.command.calls), asked)
+        self.assertTrue(self.pace.room)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopped_while_waiting(self) -> None:
+        """
+        Stopped while it waits for room on the master, it leaves no timer behind.
+        """
+        self.command.broken = LinkLostError()
+        self.cargo.streams = {"stdio": b"x"}
+        over = self.start()
+        self.courier.stop()
+        self.failureResultOf(over)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_shared_line(self) -> None:
+        """
+        Several commands share the window of their link, and each gets its turn.
+        """
+        self.command.slow = True
+        couriers = []
+        for number in range(40):
+            cargo = FakeCargo(stdio=bytes([number]) * (1 << 20))
+            cargo.end()
+            command = FakeCommand()
+            command.slow = True
+            courier = Courier(str(number), cargo, command, have={}, pace=self.pace, clock=self.clock)
+            over = courier.start()
+            couriers.append((command, over))
+        most = 0
+        while any(command.waiting for command, _ in couriers):
+            flying = sum(
+                size
+                for command, _ in couriers
+                for _, _, size in command.calls[len(command.calls) - len(command.waiting) :]
+            )
+            most = max(most, flying)
+            self.clock.advance(0.0001)
+            for command, _ in couriers:
+                command.answer(min(1, len(command.waiting)))
+        for command, over in couriers:
+            self.successResultOf(over)
+            self.assertEqual(len(command.streams["stdio"]), 1 << 20)
+        self.assertLessEqual(most, LARGEST_WINDOW)
+
+
+class GenerationTests(SynchronousTestCase):
+    def test_names(self) -> None:
+        """
+        Generations count up, and the latest is found whatever the order.
+        """
+        self.assertEqual(next_generation("stdio"), "stdio~1")
+        self.assertEqual(next_generation("stdio~9"), "stdio~10")
+        self.assertEqual(latest_generations(["a~10", "a", "a~2", "b", "c~1"]), {"a": "a~10", "b": "b", "c": "c~1"})
+
+
+class LyingMaster(FakeCommand):
+    """
+    A master that loses chunks, has no room, or fails, as told by *moods*; and is well when they are used up.
+    """
+
+    def __init__(self, moods: list[str]) -> None:
+        super().__init__()
+        self.moods = moods
+
+    def append(self, stream: str, offset: int, data: bytes) -> Deferred[int]:
+        """
+        See `Command`.
+        """
+        mood = self.moods.pop() if self.moods else "well"
+        if mood == "loses":
+            from twisted.internet.defer import succeed
+
+            kept = self.streams.setdefault(stream, bytearray())
+            return succeed(len(kept))
+        self.room = 0 if mood == "full" else None
+        self.broken = DiskFullError() if mood == "broken" else None
+        return super().append(stream, offset, data)
+
+
+class AnyMasterTests(SynchronousTestCase):
+    @settings(max_examples=60, deadline=None)
+    @given(
+        data=st.binary(max_size=200_000),
+        start=st.integers(0, 200_000),
+        moods=st.lists(st.sampled_from(["well", "loses", "full", "broken"]), max_size=20),
+    )
+    def test_any(self, data: bytes, start: int, moods: list[str]) -> None:
+        """
+        Invariant I2: whatever the master does on the way, in the end it has every byte, and then the outcome.
+        """
+        clock = Clock()
+        cargo = FakeCargo(stdio=data)
+        cargo.end()
+        command = LyingMaster(list(moods))
+        command.streams["stdio"] = bytearray(data[:start])
+        courier = Courier("7f", cargo, command, have={"stdio": min(start, len(data))}, pace=Pace(clock), clock=clock)
+        over = courier.start()
+        for _ in range(len(moods) + 2):
+            clock.advance(30)
+        self.successResultOf(over)
+        digest = hashlib.sha256(command.streams["stdio"]).hexdigest()
+        self.assertEqual(command.outcomes[-1].streams["stdio"], Seal(len(data), digest))
