@@ -42,7 +42,8 @@ schedulers = Namespace(
 )
 util = Namespace(
     "util",
-    {cls.__name__: cls for cls in (_words.BuilderConfig, _words.BuildFactory, _words.Property, _words.Interpolate)}
+    {cls.__name__: cls for cls in (_words.BuilderConfig, _words.BuildFactory, _words.Input)}
+    | {"Property": _words.Property, "Interpolate": _words.Interpolate}
     | {"Secret": _words.Secret, "renderer": _renderer}
     | {result.name: result for result in _Result},
 )

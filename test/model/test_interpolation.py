@@ -1,0 +1,205 @@
+"""
+Text with values of a build in it.
+"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError, PropertyError
+from buildbot_lite.model.interpolation import Interpolate
+from buildbot_lite.model.properties import Properties
+from buildbot_lite.model.rendering import Property, View, render_now
+from buildbot_lite.model.spec import secret_reference
+
+VIEW = View(
+    Properties({"branch": "main", "empty": "", "zero": 0, "none": None, "n": 7, "flag": True}),
+    sources={"": {"branch": "trunk", "revision": None}, "lib": {"revision": "abc"}},
+    slave={"name": "bot1"},
+)
+TOKENS = ["%", "(", ")", "prop:", "kw:", "src:", ":-", ":?", "|", "#", "a", "s", "secret:"]
+
+
+def text(fmt: str, *args: object, **kwargs: object) -> str:
+    """
+    *fmt*, rendered.
+    """
+    rendered: str = render_now(Interpolate(fmt, *args, **kwargs), VIEW)
+    return rendered
+
+
+class InterpolateTests(SynchronousTestCase):
+    def check(self, expected: dict[str, str]) -> None:
+        """
+        Each text is rendered as expected.
+        """
+        self.assertEqual({fmt: text(fmt) for fmt in expected}, expected)
+
+    def test_lookups(self) -> None:
+        """
+        Properties, sources, the slave and percent signs; what is absent or None is nothing.
+        """
+        self.check({
+            "%(prop:branch)s": "main",
+            "<%(prop:nothing)s>": "<>",
+            "<%(prop:none)s>": "<>",
+            "%(prop:zero)s": "0",
+            "%(prop:flag)s": "True",
+            "%(src::branch)s": "trunk",
+            "%(src:lib:revision)s": "abc",
+            "<%(src:other:revision)s>": "<>",
+            "%(slave:name)s": "bot1",
+            "100%%": "100%",
+            "%(prop:n)03d|%(prop:n)x": "007|7",
+            "": "",
+        })  # fmt: skip
+
+    def test_minus(self) -> None:
+        """
+        After ``:-`` stands what is used when there is no value; an empty one is a value.
+        """
+        self.check({
+            "%(prop:nothing:-else)s": "else",
+            "%(prop:none:-else)s": "else",
+            "%(prop:branch:-else)s": "main",
+            "<%(prop:empty:-else)s>": "<>",
+            "%(src::revision:-HEAD)s": "HEAD",
+            "%(prop:revision:-%(src::revision:-unknown)s)s": "unknown",
+            "%(prop:nothing:-a:b (c))s": "a:b (c)",
+            "%(prop:nothing:-50%%)s": "50%",
+        })  # fmt: skip
+
+    def test_tilde(self) -> None:
+        """
+        After ``:~`` stands what is used when there is no value, or a false one.
+        """
+        self.check({
+            "%(prop:empty:~else)s": "else",
+            "%(prop:zero:~else)s": "else",
+            "%(prop:branch:~else)s": "main",
+            "%(prop:nothing:~else)s": "else",
+        })  # fmt: skip
+
+    def test_plus(self) -> None:
+        """
+        After ``:+`` stands what is used when there is a value.
+        """
+        self.check({
+            "%(prop:branch:+yes)s": "yes",
+            "%(prop:empty:+yes)s": "yes",
+            "<%(prop:nothing:+yes)s>": "<>",
+            "%(prop:branch:+-b %(prop:branch)s)s": "-b main",
+        })  # fmt: skip
+
+    def test_ternary(self) -> None:
+        """
+        ``:?`` chooses by whether there is a value, ``:#?`` by whether it is true; any character may be between.
+        """
+        self.check({
+            "%(prop:empty:?|yes|no)s": "yes",
+            "%(prop:nothing:?:yes:no)s": "no",
+            "%(prop:empty:#?|yes|no)s": "no",
+            "%(prop:n:#?.yes.no)s": "yes",
+        })  # fmt: skip
+
+    def test_keywords(self) -> None:
+        """
+        Keyword arguments are rendered, and may have substitutes.
+        """
+        self.assertEqual(text("%(kw:a)s-%(kw:b:-B)s", a=Property("branch")), "main-B")
+
+    def test_positional(self) -> None:
+        """
+        Positional arguments fill plain formats in turn, and are rendered; None is nothing.
+        """
+        self.assertEqual(text("%s/%04d/%s", Property("branch"), Property("n"), None), "main/0007/")
+
+    def test_secret(self) -> None:
+        """
+        A secret is there as a reference, and known by name.
+        """
+        interpolate = Interpolate("https://me:%(secret:token)s@example.org/")
+        self.assertEqual(interpolate.secrets, ("token",))
+        self.assertEqual(render_now(interpolate, VIEW), f"https://me:{secret_reference('token')}@example.org/")
+
+    @given(st.text())
+    def test_text_without_percent_stays(self, words: str) -> None:
+        """
+        Text is itself once its percent signs are doubled.
+        """
+        self.assertEqual(text(words.replace("%", "%%")), words)
+
+    @given(st.text(max_size=40))
+    def test_anything(self, words: str) -> None:
+        """
+        Whatever it is given, it is made, or refused with a sentence.
+        """
+        try:
+            Interpolate(words)
+        except ConfigError as error:
+            self.assertTrue(str(error).endswith("."))
+
+    @given(st.lists(st.sampled_from(TOKENS)))
+    def test_anything_that_looks_alike(self, tokens: list[str]) -> None:
+        """
+        The same for text made of its own punctuation; and what is made can be rendered.
+        """
+        try:
+            interpolate = Interpolate("".join(tokens))
+        except ConfigError:
+            return
+        self.assertIsInstance(render_now(interpolate, VIEW), str)
+
+    def test_refused(self) -> None:
+        """
+        Each mistake has its sentence.
+        """
+        for fmt, sentence in {
+            "%": "write %% for a percent sign",
+            "100% sure, %(prop:a)": "not followed by a format",
+            "%(prop:a": "never closed",
+            "%(foo:a)s": "none of prop:",
+            "%(worker:name)s": "called slave here",
+            "%(prop)s": "none of prop:",
+            "%(prop:)s": "names nothing",
+            "%(src:branch)s": "lacks the codebase",
+            "%(kw:a)s": "no such keyword argument",
+            "%(prop:a:x)s": "begins with none of",
+            "%(prop:a:)s": "begins with none of",
+            "%(prop:a:?)s": "needs two texts",
+            "%(prop:a:?|b)s": "needs two texts",
+            "%(secret:a b)s": "cannot be the name of a secret",
+            "%(secret:a)5s": "another format",
+            "%s": "1 positional places, and 0 arguments",
+        }.items():
+            with self.assertRaises(ConfigError) as caught:
+                Interpolate(fmt)
+            self.assertIn(sentence, str(caught.exception), fmt)
+
+    def test_not_both(self) -> None:
+        """
+        Positional and keyword arguments do not go together, and the text is text.
+        """
+        self.assertRaisesRegex(ConfigError, "not both", Interpolate, "%s", 1, a=2)
+        self.assertRaisesRegex(ConfigError, "wants text", Interpolate, 3)
+
+    def test_nested_too_deep(self) -> None:
+        """
+        Nesting has an end.
+        """
+        fmt = "x"
+        for _ in range(12):
+            fmt = f"%(prop:nothing:-{fmt})s"
+        self.assertRaisesRegex(ConfigError, "10 deep", Interpolate, fmt)
+
+    def test_wrong_format(self) -> None:
+        """
+        A value that its format cannot show is named when it is rendered.
+        """
+        self.assertRaisesRegex(PropertyError, "prop:branch is 'main'", text, "%(prop:branch)d")
+
+    def test_shown(self) -> None:
+        """
+        It shows its text.
+        """
+        self.assertEqual(repr(Interpolate("a")), "Interpolate('a')")

@@ -1,0 +1,136 @@
+"""
+The values that a build carries.
+"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import PropertyError
+from buildbot_lite.model.properties import MOST_PROPERTIES, Properties, checked_property_name, checked_value
+from buildbot_lite.model.shape import Shape, encode
+
+plain_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 60), 1 << 60) | st.floats(allow_nan=False, allow_infinity=False)
+    | plain_texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(plain_texts, inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+names = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
+
+
+class PropertiesTests(SynchronousTestCase):
+    @given(st.dictionaries(names, json_values, max_size=8))
+    def test_recorded_and_read_again(self, values: dict[str, object]) -> None:
+        """
+        Whatever properties there are, they are the same after they were recorded as JSON.
+        """
+        properties = Properties(values, "Somewhere")
+        document = Shape.decode(encode(properties.to_document()), "properties", 1 << 24).document
+        self.assertEqual(Properties.from_document(document), properties)
+
+    def test_later_wins(self) -> None:
+        """
+        A property has the value and the source with which it was set last.
+        """
+        properties = Properties({"a": 1}, "Builder")
+        properties.setProperty("a", 2, "step")
+        self.assertEqual((properties.getProperty("a"), properties.getPropertySource("a")), (2, "step"))
+
+    def test_others_keep_their_sources(self) -> None:
+        """
+        Properties that are taken over from others keep saying where they came from.
+        """
+        properties = Properties({"a": 1}, "Builder")
+        properties.update_from(Properties({"b": 2}, "Submit"))
+        self.assertEqual(properties.asDict(), {"a": [1, "Builder"], "b": [2, "Submit"]})
+
+    def test_absent(self) -> None:
+        """
+        What is not set has the default, no source, and is not there.
+        """
+        properties = Properties()
+        self.assertEqual(properties.get("a", 3), 3)
+        self.assertIsNone(properties.source("a"))
+        self.assertFalse(properties.has("a"))
+        self.assertNotIn("a", properties)
+        self.assertRaises(KeyError, lambda: properties["a"])
+
+    def test_copies_are_apart(self) -> None:
+        """
+        Setting a property of a copy, or changing a list that was given, changes nothing else.
+        """
+        given_list = [1]
+        first = Properties({"a": given_list})
+        second = first.copy()
+        second.set("b", 1)
+        given_list.append(2)
+        self.assertEqual(first.values(), {"a": [1]})
+        self.assertEqual((list(second), len(second)), (["a", "b"], 2))
+
+    def test_only_json(self) -> None:
+        """
+        What is not JSON is refused with the property's name.
+        """
+        for value in (object(), {1, 2}, b"bytes", float("nan"), float("inf"), {"a": [object()]}):
+            with self.assertRaisesRegex(PropertyError, "'x' cannot be"):
+                checked_value("x", value)
+
+    def test_round_value_cannot_be_recorded(self) -> None:
+        """
+        A list that holds itself is refused.
+        """
+        value: list[object] = []
+        value.append(value)
+        self.assertRaises(PropertyError, checked_value, "x", value)
+
+    @given(st.text(), st.text())
+    def test_no_nul(self, before: str, after: str) -> None:
+        """
+        No property can hold a NUL, wherever it hides: whoever could set one could name a secret.  (Invariant I7.)
+        """
+        text = f"{before}\0{after}"
+        for value in (text, [text], {"a": [text]}, {text: 1}):
+            self.assertRaises(PropertyError, checked_value, "x", value)
+
+    def test_words_that_look_like_a_nul(self) -> None:
+        """
+        Text that only spells an escaped NUL is harmless.
+        """
+        self.assertEqual(checked_value("x", "\\u0000"), "\\u0000")
+
+    def test_too_large(self) -> None:
+        """
+        A value of more than 1 MiB is refused.
+        """
+        self.assertRaisesRegex(PropertyError, "at most 1048576", checked_value, "x", "a" * (1 << 20))
+
+    def test_too_many(self) -> None:
+        """
+        There are at most 1000 properties; setting one again is no new one.
+        """
+        properties = Properties({str(n): n for n in range(MOST_PROPERTIES)})
+        properties.set("0", 7)
+        self.assertRaisesRegex(PropertyError, "one too many", properties.set, "more", 1)
+
+    def test_names(self) -> None:
+        """
+        A name is short and printable.
+        """
+        for name in ("", "a\n", "a" * 257, 3, None):
+            self.assertRaises(PropertyError, checked_property_name, name)
+        self.assertEqual(checked_property_name("build number"), "build number")
+
+    def test_document_of_another_shape(self) -> None:
+        """
+        A record that is no pair of value and source is refused.
+        """
+        self.assertRaises(PropertyError, Properties.from_document, {"a": 1})
+
+    def test_unlike_others(self) -> None:
+        """
+        Properties equal only properties, and show their values.
+        """
+        self.assertNotEqual(Properties(), {})
+        self.assertEqual(repr(Properties({"a": 1})), "Properties({'a': 1})")

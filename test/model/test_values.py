@@ -1,0 +1,382 @@
+"""
+The words of the wire: whatever is sent arrives as the same value, and what is not allowed is refused with a sentence.
+"""
+
+import json
+from typing import Any, TypeVar
+
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import MessageError, NameNotAllowedError, UnsafePathError
+from buildbot_lite.model import spec
+from buildbot_lite.model.greeting import Held, Hello, Life, Welcome
+from buildbot_lite.model.names import checked_name, directory_name, relative_path
+from buildbot_lite.model.outcome import LARGEST_OUTCOME, Ending, Outcome, Remark, Seal, Why
+from buildbot_lite.model.results import Result, worst
+from buildbot_lite.model.shape import Shape, encode
+
+T = TypeVar("T")
+
+texts = st.text(max_size=20)
+tokens = st.text(st.sampled_from("abcdef0123456789"), min_size=1, max_size=32)
+sizes = st.integers(0, 1 << 50)
+times = st.floats(0, 1e12)
+paths = (
+    st.lists(st.text("abc._-", min_size=1, max_size=5), min_size=1, max_size=4)
+    .filter(lambda parts: ".." not in parts)
+    .map("/".join)
+    .map(relative_path)
+)
+
+
+def optional(strategy: st.SearchStrategy[T]) -> st.SearchStrategy[T | None]:
+    """
+    That, or None.
+    """
+    return st.none() | strategy
+
+
+runs = st.builds(
+    spec.Run,
+    argv=st.lists(texts, max_size=4).map(tuple),
+    script=optional(texts),
+    workdir=paths,
+    env=st.dictionaries(texts, optional(texts), max_size=3),
+    stdin=optional(texts),
+    stdin_input=optional(texts),
+    timeout=optional(times),
+    max_time=optional(times),
+    interrupt_signal=st.sampled_from(["TERM", "INT"]),
+    sigterm_time=times,
+    logfiles=st.dictionaries(texts, texts, max_size=3),
+    cap=optional(sizes),
+    pty=st.booleans(),
+    separate_stderr=st.booleans(),
+    files=st.dictionaries(texts, texts, max_size=3),
+    grace=optional(times),
+    leave_running=st.booleans(),
+)
+specs: st.SearchStrategy[spec.Spec] = st.one_of(
+    runs,
+    st.builds(spec.Upload, paths, optional(sizes)),
+    st.builds(spec.UploadDirectory, paths, optional(sizes)),
+    st.builds(spec.Download, paths, texts, sizes, tokens, st.integers(0, 0o777), st.booleans()),
+    st.builds(spec.MakeDirectory, paths),
+    st.builds(spec.RemoveDirectory, paths),
+)
+outcomes = st.builds(
+    Outcome,
+    ending=st.sampled_from(Ending),
+    exit_code=optional(st.integers(-255, 1 << 32)),
+    signal=optional(texts),
+    why=optional(st.sampled_from(Why)),
+    sentence=texts,
+    streams=st.dictionaries(texts, st.builds(Seal, sizes, tokens), max_size=3),
+    started=times,
+    elapsed=times,
+    usage=st.fixed_dictionaries({}, optional={"user": times, "system": times, "peak": times}),
+    remarks=st.lists(st.builds(Remark, texts, sizes, times, texts), max_size=3).map(tuple),
+)
+hellos = st.builds(
+    Hello,
+    home=tokens,
+    incarnation=tokens,
+    keeper=tokens,
+    boot=tokens,
+    version=tokens,
+    protocol=st.integers(0, 99),
+    space=sizes,
+    platform=st.dictionaries(texts, texts, max_size=3),
+    held=st.lists(
+        st.builds(Held, tokens, tokens, st.sampled_from(Life), st.dictionaries(texts, sizes, max_size=3)), max_size=3
+    ).map(tuple),
+)
+
+
+class SpecTests(SynchronousTestCase):
+    @given(specs, st.dictionaries(texts, texts, max_size=3))
+    def test_travels(self, asked: spec.Spec, secrets: dict[str, str]) -> None:
+        """
+        What a step asks arrives as it was asked, with the secrets beside it.
+        """
+        self.assertEqual(spec.from_bytes(spec.to_bytes(asked, secrets)), (asked, secrets))
+
+    @given(specs, specs)
+    def test_fingerprint(self, one: spec.Spec, other: spec.Spec) -> None:
+        """
+        The fingerprints of two specs are the same just when their documents are.
+        """
+        same = spec.to_document(one) == spec.to_document(other)
+        self.assertEqual(spec.fingerprint(one) == spec.fingerprint(other), same)
+        self.assertEqual(len(spec.fingerprint(one)), 64)
+
+    def test_fingerprint_has_no_part_of_a_value(self) -> None:
+        """
+        A secret counts by its name; another value of it is the same command.  (Invariant I7.)
+        """
+        run = spec.Run(argv=("login", spec.secret_reference("key")))
+        data = spec.to_bytes(run, {"key": "hunter2hunter2"})
+        self.assertEqual(spec.fingerprint(spec.from_bytes(data)[0]), spec.fingerprint(run))
+        self.assertNotIn("hunter2", json.dumps(spec.to_document(run)))
+
+    def test_reference(self) -> None:
+        """
+        The reference to a secret is found as one, wherever it stands.
+        """
+        self.assertEqual(spec.SECRET_REFERENCE.findall(f"a{spec.secret_reference('key')}b"), ["key"])
+
+    def test_refused(self) -> None:
+        """
+        An unknown kind, a path that leads out, values of the wrong type: each is refused.
+        """
+        for document, error in (
+            ({"kind": "dance"}, MessageError),
+            ({}, MessageError),
+            ([], MessageError),
+            ({"kind": "mkdir", "path": "../x"}, UnsafePathError),
+            ({"kind": "rmdir", "path": "/"}, UnsafePathError),
+            ({"kind": "upload", "path": 3}, MessageError),
+            ({"kind": "run", "workdir": "a/../../b"}, UnsafePathError),
+            ({"kind": "run", "argv": "ls"}, MessageError),
+            ({"kind": "run", "argv": [3]}, MessageError),
+            ({"kind": "run", "env": {"A": 3}}, MessageError),
+            ({"kind": "run", "logfiles": {"a": None}}, MessageError),
+            ({"kind": "run", "timeout": "soon"}, MessageError),
+            ({"kind": "run", "cap": -1}, MessageError),
+            ({"kind": "run", "pty": 1}, MessageError),
+            ({"kind": "download", "path": "a", "name": "a", "size": 1, "sha256": "a", "mode": 0o4755}, MessageError),
+        ):
+            with self.assertRaises(error, msg=str(document)):
+                spec.from_document(document)
+
+    def test_too_large(self) -> None:
+        """
+        A spec has 4 MiB at most.
+        """
+        data = spec.to_bytes(spec.Run(script="x" * (spec.LARGEST_SPEC + 1)), {})
+        self.assertRaisesRegex(MessageError, "at most", spec.from_bytes, data)
+
+
+class OutcomeTests(SynchronousTestCase):
+    @given(outcomes)
+    def test_travels(self, outcome: Outcome) -> None:
+        """
+        What became of a command arrives as it was.
+        """
+        self.assertEqual(Outcome.from_bytes(outcome.to_bytes()), outcome)
+
+    def test_succeeded(self) -> None:
+        """
+        Only what ended by itself with 0 succeeded.
+        """
+        good = Outcome(Ending.EXITED, exit_code=0)
+        self.assertTrue(good.succeeded)
+        self.assertFalse(good.but(exit_code=1).succeeded)
+        self.assertFalse(good.but(ending=Ending.KILLED, why=Why.TIMEOUT).succeeded)
+        self.assertEqual(Outcome.lost("gone"), Outcome(Ending.LOST, sentence="gone"))
+
+    def test_newer_peer(self) -> None:
+        """
+        Fields that are not known are ignored.
+        """
+        document = {**Outcome(Ending.EXITED, exit_code=3).to_document(), "mood": "fine", "usage": {"disk": 1}}
+        self.assertEqual(Outcome.from_document(document), Outcome(Ending.EXITED, exit_code=3))
+
+    def test_refused(self) -> None:
+        """
+        Unknown endings and values of the wrong type or size are refused.
+        """
+        good = Outcome(Ending.EXITED, exit_code=0).to_document()
+        for change in (
+            {"ending": "vanished"},
+            {"ending": None},
+            {"why": "boredom"},
+            {"exit_code": -300},
+            {"exit_code": True},
+            {"sentence": "x" * 2001},
+            {"streams": {"stdio": 3}},
+            {"streams": {"stdio": {"length": -1, "sha256": ""}}},
+            {"remarks": [3]},
+            {"remarks": [{}]},
+            {"elapsed": float("inf")},
+        ):
+            with self.assertRaises(MessageError, msg=str(change)):
+                Outcome.from_document({**good, **change})
+        self.assertRaises(MessageError, Outcome.from_bytes, b" " * (LARGEST_OUTCOME + 1))
+        self.assertRaises(MessageError, Outcome.from_bytes, b"\xff")
+
+
+class GreetingTests(SynchronousTestCase):
+    @given(hellos)
+    def test_hello_travels(self, hello: Hello) -> None:
+        """
+        A slave's greeting arrives as it was.
+        """
+        self.assertEqual(Hello.from_bytes(hello.to_bytes()), hello)
+
+    @given(tokens, st.lists(texts, max_size=3))
+    def test_welcome_travels(self, name: str, hints: list[str]) -> None:
+        """
+        So does the answer.
+        """
+        welcome = Welcome(name, "1.0", hints=tuple(hints))
+        self.assertEqual(Welcome.from_bytes(welcome.to_bytes()), welcome)
+
+    def test_refused(self) -> None:
+        """
+        A greeting with too much in it, or the wrong things, is refused.
+        """
+        hello = Hello("h", "i", "k", "b", "1.0")
+        held = Held("id", "f", Life.RUNNING)
+        for wrong in (
+            evolve(hello, held=(held,) * 1001),
+            evolve(hello, home="h" * 65),
+            evolve(hello, platform={"os": "x" * 201}),
+            evolve(hello, space=-1),
+            evolve(hello, held=(evolve(held, lengths={"stdio": -1}),)),
+        ):
+            self.assertRaises(MessageError, Hello.from_bytes, wrong.to_bytes())
+        document = json.loads(evolve(hello, held=(held,)).to_bytes())
+        document["held"][0]["life"] = "asleep"
+        self.assertRaisesRegex(MessageError, "asleep", Hello.from_bytes, encode(document))
+        self.assertRaises(MessageError, Welcome.from_bytes, encode({"name": "a", "version": "1", "hints": []}))
+
+
+class ShapeTests(SynchronousTestCase):
+    def test_canonical(self) -> None:
+        """
+        The same document has the same bytes, whatever the order in which it was put together.
+        """
+        self.assertEqual(encode({"b": 1, "a": "é"}), b'{"a":"\\u00e9","b":1}')
+
+    @given(st.binary(max_size=60))
+    def test_any_bytes(self, data: bytes) -> None:
+        """
+        Whatever bytes come, the answer is an object or a `MessageError`.
+        """
+        try:
+            self.assertIsInstance(Shape.decode(data, "it", 100).document, dict)
+        except MessageError as error:
+            self.assertTrue(str(error).startswith("it "))
+
+    def test_bottomless(self) -> None:
+        """
+        JSON that is nested deeper than Python can follow is refused like other nonsense.
+        """
+        self.assertRaisesRegex(MessageError, "not JSON", Shape.decode, b"[" * 100_000, "it", 1 << 20)
+
+    def test_fields(self) -> None:
+        """
+        Each field is of its type and size, absent, or refused by name.
+        """
+        shape = Shape({"t": "abc", "i": 3, "n": 1.5, "f": True, "l": ["a"], "m": {"a": 1}, "z": None}, "it")
+        self.assertEqual(
+            (shape.text("t"), shape.integer("i"), shape.number("n"), shape.flag("f")), ("abc", 3, 1.5, True)
+        )
+        self.assertEqual(
+            (shape.texts("l"), shape.mapping("m"), shape.has("z"), shape.has("t")), (["a"], {"a": 1}, False, True)
+        )
+        self.assertEqual(
+            (shape.text("z", "d"), shape.optional("z", shape.text), shape.shapes("z", id)), ("d", None, [])
+        )
+        wrong: list[tuple[Any, dict[str, Any]]] = [
+            (shape.text, {"name": "absent"}),
+            (shape.text, {"name": "t", "limit": 2}),
+            (shape.text, {"name": "i"}),
+            (shape.integer, {"name": "f"}),
+            (shape.integer, {"name": "i", "most": 2}),
+            (shape.integer, {"name": "n"}),
+            (shape.number, {"name": "f"}),
+            (shape.number, {"name": "t"}),
+            (shape.flag, {"name": "i"}),
+            (shape.texts, {"name": "l", "most": 0}),
+            (shape.mapping, {"name": "m", "most": 0}),
+            (shape.mapping, {"name": "l"}),
+            (shape.shapes, {"name": "l", "read": id, "most": 0}),
+            (shape.shapes, {"name": "l", "read": id}),
+        ]
+        for take, arguments in wrong:
+            with self.assertRaisesRegex(MessageError, "^it", msg=str(arguments)):
+                take(**arguments)
+
+    def test_no_numbers_without_end(self) -> None:
+        """
+        NaN and infinity, which JSON does not know and Python's reader does, are refused.
+        """
+        for word in (b"NaN", b"Infinity", b"-Infinity"):
+            shape = Shape.decode(b'{"n":' + word + b"}", "it", 100)
+            self.assertRaises(MessageError, shape.number, "n")
+
+
+class NamesTests(SynchronousTestCase):
+    @given(st.text(max_size=90))
+    def test_name_or_sentence(self, name: str) -> None:
+        """
+        A name that is allowed is its own directory; any other is refused.
+        """
+        try:
+            self.assertEqual(directory_name(checked_name(name)), name)
+        except NameNotAllowedError:
+            self.assertNotEqual(name.encode("ascii", "ignore").decode().isalnum() and len(name) <= 80, name.isascii())
+
+    @given(st.text())
+    def test_directory(self, name: str) -> None:
+        """
+        Whatever something is called, its directory is one plain component of a path.
+        """
+        directory = directory_name(name)
+        self.assertTrue(0 < len(directory) <= 80)
+        self.assertNotIn("/", directory)
+        self.assertNotIn(directory, (".", ".."))
+        self.assertEqual(relative_path(directory), directory)
+
+    @given(st.text("ab./\0", max_size=12))
+    def test_paths_stay_inside(self, path: str) -> None:
+        """
+        A path that is let through does not climb, and is as short as it can be.
+        """
+        try:
+            short = relative_path(path)
+        except UnsafePathError:
+            return
+        self.assertFalse(short.startswith("/"))
+        self.assertNotIn("..", short.split("/"))
+        self.assertEqual(relative_path(short), short)
+
+    def test_paths_refused(self) -> None:
+        """
+        Absolute, climbing, overlong paths and such with NUL are refused.
+        """
+        for path in ("/etc", "..", "../a", "a/../..", "a\0b", "a" * 1025, "//a"):
+            self.assertRaises(UnsafePathError, relative_path, path)
+
+    def test_names_refused(self) -> None:
+        """
+        Names that would be options, hidden files, paths or several lines are refused.
+        """
+        for name in ("", ".a", "-a", "a/b", "a b", "a\n", "é", "a" * 81):
+            self.assertRaises(NameNotAllowedError, checked_name, name)
+
+
+class ResultTests(SynchronousTestCase):
+    @given(st.lists(st.sampled_from(Result)))
+    def test_worst(self, results: list[Result]) -> None:
+        """
+        Put together, results are as bad as the worst of them, in whatever order they came; skipped ones do not count.
+        """
+        self.assertEqual(worst(results), worst(reversed(results)))
+        self.assertIn(worst(results), [*results, Result.SUCCESS])
+        self.assertNotEqual(worst(results), Result.SKIPPED)
+        self.assertGreaterEqual(worst([*results, Result.CANCELLED]), worst(results))
+
+    def test_exit_codes(self) -> None:
+        """
+        Promise 4: 0 for success and warnings, 1 failure, 2 exception, 4 cancelled or retries used up.
+        """
+        self.assertEqual(
+            {result.name: result.exit_code for result in Result},
+            {"SUCCESS": 0, "WARNINGS": 0, "SKIPPED": 0, "FAILURE": 1, "EXCEPTION": 2, "RETRY": 4, "CANCELLED": 4},
+        )
