@@ -1,0 +1,119 @@
+"""
+``python -m buildbot_lite.keeper DIRECTORY``: start a keeper in the background, unless there is one.
+
+Returns when the socket can be connected to (exit code 0), or because another keeper holds the directory (exit code 3).
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import traceback
+
+from .command import Patience
+from .keeper import Keeper, Settings
+from .loop import Loop
+
+BUSY = 3
+_LARGEST_LOG = 1 << 20
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """
+    What the command does; answers its exit code.
+    """
+    options = _parser().parse_args(arguments)
+    os.makedirs(options.directory, mode=0o700, exist_ok=True)
+    os.chdir(options.directory)
+    directory = os.getcwd()
+    lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.stderr.write("Another keeper already works in this directory.\n")
+        return BUSY
+    os.umask(options.umask)
+    if options.foreground:
+        _work(directory, options)
+        return 0
+    return _detached(directory, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m buildbot_lite.keeper", description="Runs the commands of a slave.  The slave starts it."
+    )
+    parser.add_argument("directory")
+    parser.add_argument("--foreground", action="store_true", help="stay, and log to stderr")
+    parser.add_argument(
+        "--linger", type=float, default=60.0, metavar="SECONDS", help="stay so long when idle and alone"
+    )
+    parser.add_argument("--umask", type=lambda text: int(text, 8), default=0o022, help="for commands; 022 if not given")
+    parser.add_argument("--disk-patience", type=float, default=600.0, metavar="SECONDS", help="wait so long for room")
+    parser.add_argument(
+        "--without", default="", metavar="MEANS", help="do not use: pidfd,subreaper,proc,inotify,spawn (for tests)"
+    )
+    return parser
+
+
+def _detached(directory: str, options: argparse.Namespace) -> int:
+    """
+    Become a process of nobody's.  The child has the lock, as it has the descriptor; we wait until it listens.
+    """
+    ready, told = os.pipe()
+    if os.fork():
+        os.close(told)
+        listening = os.read(ready, 1) == b"!"
+        return 0 if listening else 1
+    os.close(ready)
+    os.setsid()
+    _redirect()
+    _work(directory, options, told)
+    return 0
+
+
+def _redirect() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    with contextlib.suppress(OSError):
+        if os.path.getsize("keeper.log") > _LARGEST_LOG:
+            flags |= os.O_TRUNC
+    log = os.open("keeper.log", flags, 0o600)
+    os.dup2(log, 2)
+    os.close(null)
+    os.close(log)
+
+
+def _work(directory: str, options: argparse.Namespace, told: int | None = None) -> None:
+    loop = Loop()
+    without = tuple(filter(None, options.without.split(",")))
+    settings = Settings(options.linger, without, Patience(disk=options.disk_patience))
+    try:
+        keeper = Keeper(directory, loop, settings)
+        loop.on_signal(signal.SIGCHLD, keeper.reap)
+        loop.on_signal(signal.SIGTERM, keeper.stop)
+        # A terminal that is closed, and Ctrl-C in it, are not meant for us.
+        for signum in (signal.SIGHUP, signal.SIGINT):
+            loop.on_signal(signum, _nothing)
+        if told is not None:
+            os.write(told, b"!")
+            os.close(told)
+        loop.run()
+        keeper.close()
+    except BaseException:
+        traceback.print_exc()
+        raise
+
+
+def _nothing() -> None:
+    """
+    Caught and let be; ignored, it would be ignored by the commands as well.
+    """
+
+
+if __name__ == "__main__":
+    sys.exit(main())

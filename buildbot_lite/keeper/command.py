@@ -1,0 +1,508 @@
+"""
+One command's life in the keeper, from its spawn to its outcome.
+
+::
+
+    begin --spawned--> RUNNING --kill--> DYING --main process ended--> CLEANING --nobody left--> DRAINING --> SEALED
+       |                  `------------------main process ended------------^                        ^
+       `--could not be spawned------------------------------------------------------------------->--'
+
+RUNNING: its pipes are read; timers watch for silence (`timeout`) and length (`max_time`).
+DYING: everybody got the polite signal; SIGKILL follows after `sigterm_time`.
+CLEANING: whoever is left of its processes is killed, unless `leave_running`.
+DRAINING: the pipes are read to their end, the logs to theirs, and the spools are sealed; then the outcome is written.
+
+While the disk is full nothing is read, so that the command waits instead of losing output; that costs it neither its
+`timeout` nor its log.  Whatever is asked twice counts once, and the first reason to kill is the one that is told.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import time
+from enum import Enum
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+from .follow import Follower, Notices
+from .kinship import Family, Kinship, Process
+from .loop import WRITE, Loop, Timer
+from .masking import Masker
+from .order import Order
+from .output import Output, Reactions, file_spools
+from .shelf import Kept, Shelf, spool_path
+from .spawn import SpawnError, spawn
+
+_CHUNK = 256 << 10
+_MOST_REMARKS = 200
+_LONGEST_SENTENCE = 1000
+
+
+class Phase(Enum):
+    """
+    Where a command is in its life.
+    """
+
+    RUNNING = "running"
+    DYING = "dying"
+    CLEANING = "cleaning"
+    DRAINING = "draining"
+    SEALED = "sealed"
+
+
+class Patience(NamedTuple):
+    """
+    How many seconds to wait: for room on the *disk*, trying every *retry*; for pipes to *drain* when everybody is dead;
+    for processes to die of SIGKILL.
+    """
+
+    disk: float = 600.0
+    retry: float = 1.0
+    drain: float = 5.0
+    kill: float = 60.0
+
+
+class Listener(Protocol):
+    """
+    Who wants to know.
+    """
+
+    def grew(self, id: str) -> None:
+        """
+        A spool of *id* grew.
+        """
+
+    def ended(self, kept: Kept) -> None:
+        """
+        It is over; its outcome is to be written.
+        """
+
+
+class Surroundings(NamedTuple):
+    """
+    What all commands of a keeper share; *families* are those that live, by their main process.
+    """
+
+    directory: str
+    loop: Loop
+    shelf: Shelf
+    kinship: Kinship
+    families: dict[int, Family]
+    notices: Notices
+    patience: Patience
+    portable_spawn: bool
+
+
+class Command:
+    """
+    A command that was claimed.
+    """
+
+    def __init__(
+        self, id: str, fingerprint: str, order: Order, *, surroundings: Surroundings, listener: Listener
+    ) -> None:
+        self.id = id
+        self.fingerprint = fingerprint
+        self._order = order
+        self._around = surroundings
+        self._loop = surroundings.loop
+        self._listener = listener
+        self._phase = Phase.RUNNING
+        self._family: Family | None = None
+        self._channels: dict[int, str] = {}
+        self._timers: dict[str, Timer] = {}
+        self._stdin = memoryview(b"")
+        self._verdict: dict[str, Any] = {}
+        self._end: dict[str, Any] = {}
+        self._remarks: list[dict[str, Any]] = []
+        self._started = time.time()
+        self._began = self._heard = self._loop.now()
+        streams = streams_of(order)
+        self._output = Output(
+            streams,
+            secrets=order.secrets,
+            cap=order.cap,
+            open_spool=file_spools(lambda stream: spool_path(surroundings.directory, id, stream)),
+            reactions=Reactions(
+                grew=lambda: listener.grew(id),
+                capped=lambda: self.kill("cap", f"It wrote more than {order.cap} bytes."),
+                stalled=self._stall,
+                failed=lambda sentence: self.kill("disk-full", sentence),
+            ),
+        )
+        self._followers = [
+            Follower(
+                stream,
+                os.path.join(order.workdir, path),
+                accept=self._followed,
+                remark=self._remark,
+            )
+            for stream, path in order.logfiles.items()
+        ]
+
+    # -- what is asked of it
+
+    def begin(self) -> None:
+        """
+        Spawn it.  If that cannot be done, it ends at once, FAILED.
+        """
+        order, around = self._order, self._around
+        env = dict(order.env)
+        try:
+            for name, contents in order.files.items():
+                env[name.encode()] = os.fsencode(around.shelf.write_private(self.id, name, contents))
+            spawned = spawn(
+                order.argv,
+                env,
+                workdir=order.workdir,
+                stdin_path=order.stdin_path,
+                feed=order.stdin is not None,
+                pty=order.pty,
+                separate_stderr=order.separate_stderr,
+                portable=around.portable_spawn,
+            )
+        except SpawnError as error:
+            self._fail(str(error))
+            return
+        except OSError as error:
+            self._fail(f"The command's private files cannot be written: {error.strerror}.")
+            return
+        around.shelf.spawned(self.id, spawned.pid)
+        self._family = around.families[spawned.pid] = around.kinship.family(self.id, spawned.pid)
+        for stream, fd in spawned.outputs.items():
+            self._channels[fd] = stream
+        self._watch()
+        if spawned.feed >= 0:
+            self._feed(spawned.feed, order.stdin or b"")
+        for follower in self._followers:
+            around.notices.add(follower, self._poll_follower)
+        if order.timeout is not None:
+            self._later("timeout", order.timeout, self._check_silence)
+        if order.max_time is not None:
+            sentence = f"It was still running after {order.max_time:g} s."
+            self._later("max-time", order.max_time, lambda: self.kill("max-time", sentence))
+
+    def kill(self, why: str, sentence: str) -> None:
+        """
+        End it with everything that it started: politely at first, then by force.
+        """
+        if self._phase in (Phase.CLEANING, Phase.DRAINING) and why in ("cap", "disk-full"):
+            # It ended by itself, but its log is not complete.
+            self._verdict = self._verdict or {"why": why, "sentence": sentence}
+        if self._phase is not Phase.RUNNING:
+            return
+        self._phase = Phase.DYING
+        self._verdict = {"why": why, "sentence": sentence}
+        self._signal_all(self._order.interrupt_signal)
+        self._later("force", self._order.sigterm_time, self._force)
+
+    def give_up(self, sentence: str) -> None:
+        """
+        End it because the keeper itself must end; nobody will know how far it might have come.
+        """
+        self.kill("", sentence)
+
+    def silent(self, seconds: float) -> None:
+        """
+        There was no word from the master for so long; *seconds* since this command began count at most.
+        """
+        grace = self._order.grace
+        lease = None if grace is None else max(grace - 30.0, 1.0)
+        if lease is not None and min(seconds, self._loop.now() - self._began) >= lease:
+            self.kill("lease", f"lease expired: no word from the master for {lease:.0f} s.")
+
+    def main_ended(self, status: int, usage: Any) -> None:
+        """
+        The main process was reaped.
+        """
+        if self._end:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        self._end = {
+            "exit_code": code if code >= 0 else None,
+            "signal": None if code >= 0 else _signal_name(-code),
+            "usage": {"user": usage.ru_utime, "system": usage.ru_stime, "peak": usage.ru_maxrss},
+        }
+        for name in ("timeout", "max-time"):
+            self._cancel(name)
+        if self._phase is Phase.RUNNING:
+            self._phase = Phase.CLEANING
+            if self._order.leave_running and self._family is not None:
+                self._around.kinship.spare(self._family)
+                self._drain(wait=False)
+                return
+            self._cancel("force")
+        elif self._phase is Phase.DYING:
+            self._phase = Phase.CLEANING
+        if self._around.kinship.childless(self._around.families):
+            self._drain(wait=True)
+        else:
+            self._clean()
+
+    def lengths(self) -> dict[str, int]:
+        """
+        The bytes of every stream that has some.
+        """
+        return self._output.lengths()
+
+    # -- reading
+
+    def _watch(self) -> None:
+        for fd in self._channels:
+            self._loop.watch(fd, partial(self._read, fd))
+
+    def _read(self, fd: int) -> bool:
+        """
+        Read once; answers whether there may be more right now.
+        """
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            # A terminal whose last user is gone.
+            data = b""
+        if not data:
+            self._loop.unwatch(fd)
+            stream = self._channels.pop(fd)
+            os.close(fd)
+            assert stream
+            if self._phase is Phase.DRAINING and not self._channels:
+                self._settle()
+            return False
+        self._heard = self._loop.now()
+        self._output.accept(self._channels[fd], data)
+        return not self._output.stalled()
+
+    def _followed(self, stream: str, data: bytes) -> bool:
+        self._heard = self._loop.now()
+        self._output.accept(stream, data)
+        return not self._output.stalled()
+
+    def _poll_follower(self, follower: Follower) -> None:
+        if not self._output.stalled() and self._phase is not Phase.SEALED and follower.poll():
+            self._loop.soon(lambda: self._poll_follower(follower))
+
+    def _stall(self) -> None:
+        for fd in self._channels:
+            self._loop.unwatch(fd)
+        if "disk" not in self._timers:
+            self._remark("stdio", self._output.length("stdio"), "The slave's disk is full; the command waits.")
+            self._later("disk", self._around.patience.disk, self._disk_stays_full)
+        if "retry" not in self._timers:
+            self._later("retry", self._around.patience.retry, self._retry)
+
+    def _retry(self) -> None:
+        self._timers.pop("retry", None)
+        if not self._output.retry():
+            return
+        self._cancel("disk")
+        self._heard = self._loop.now()
+        if self._phase is Phase.DRAINING and not self._channels:
+            self._settle()
+        else:
+            self._watch()
+
+    def _disk_stays_full(self) -> None:
+        self._cancel("retry")
+        self._output.abandon()
+        self.kill("disk-full", "disk full")
+        if self._phase is Phase.DRAINING and not self._channels:
+            self._settle()
+        else:
+            # What comes now is dropped, so that nobody hangs in a write.
+            self._watch()
+
+    def _feed(self, fd: int, data: bytes) -> None:
+        self._stdin = memoryview(data)
+
+        def write() -> None:
+            try:
+                self._stdin = self._stdin[os.write(fd, self._stdin[:_CHUNK]) :] if self._stdin else self._stdin
+            except BlockingIOError:
+                return
+            except OSError:
+                # It does not want to read any more.
+                self._stdin = memoryview(b"")
+            if not self._stdin:
+                self._loop.unwatch(fd)
+                os.close(fd)
+
+        self._loop.watch(fd, write, WRITE)
+
+    # -- ending
+
+    def _check_silence(self) -> None:
+        limit = self._order.timeout or 0.0
+        silent = 0.0 if self._output.stalled() else self._loop.now() - self._heard
+        if silent >= limit:
+            self.kill("timeout", f"There was no output for {limit:g} s.")
+        else:
+            self._later("timeout", max(limit - silent, 0.001), self._check_silence)
+
+    def _force(self) -> None:
+        """
+        SIGKILL to everybody, again and again until nobody is left; a new process may be born between look and blow.
+        """
+        if self._phase is Phase.DYING:
+            self._signal_all(signal.SIGKILL)
+            self._later("force", 0.05, self._force)
+            self._bound_killing()
+
+    def _clean(self) -> None:
+        if self._phase is not Phase.CLEANING:
+            return
+        left = self._members()
+        if not left:
+            self._drain(wait=True)
+            return
+        # Those who got the polite signal have until SIGKILL is due.
+        polite = self._verdict and "force" in self._timers and self._timers["force"].due > self._loop.now()
+        if not polite:
+            for process in left:
+                self._around.kinship.signal(process, signal.SIGKILL)
+            self._bound_killing()
+        self._later("clean", 0.05 if polite else 0.01, self._clean)
+
+    def _bound_killing(self) -> None:
+        if "unkillable" not in self._timers:
+            self._later("unkillable", self._around.patience.kill, self._unkillable)
+
+    def _unkillable(self) -> None:
+        pids = ", ".join(str(process.pid) for process in self._members())
+        self._remark("stdio", self._output.length("stdio"), f"Not even SIGKILL ended these processes: {pids}.")
+        self._end.setdefault("exit_code", None)
+        self._drain(wait=False)
+
+    def _members(self) -> list[Process]:
+        if self._family is None:
+            return []
+        return self._around.kinship.members(self._family, self._around.families)
+
+    def _signal_all(self, signum: int) -> None:
+        for process in self._members():
+            self._around.kinship.signal(process, signum)
+            if signum != signal.SIGKILL:
+                # One that was stopped would not notice.
+                self._around.kinship.signal(process, signal.SIGCONT)
+
+    def _drain(self, *, wait: bool) -> None:
+        self._phase = Phase.DRAINING
+        for name in ("force", "clean", "unkillable"):
+            self._cancel(name)
+        if self._family is not None:
+            self._around.families.pop(self._family.pid, None)
+        for fd in list(self._channels):
+            while not self._output.stalled() and self._read(fd):
+                pass
+        if self._phase is not Phase.DRAINING:
+            return
+        if not self._channels or (not wait and not self._output.stalled()):
+            self._settle()
+        elif wait:
+            self._later("drain", self._around.patience.drain, self._never_drained)
+
+    def _never_drained(self) -> None:
+        if self._output.stalled():
+            self._later("drain", self._around.patience.drain, self._never_drained)
+            return
+        text = "A process that is not this command's any more still holds its output open; nothing more is read."
+        self._remark("stdio", self._output.length("stdio"), text)
+        self._settle()
+
+    def _settle(self) -> None:
+        """
+        Everything was read: take the logs to their ends, seal, and write the outcome.
+        """
+        if self._phase is not Phase.DRAINING or self._output.stalled():
+            return
+        for fd in self._channels:
+            self._loop.unwatch(fd)
+            os.close(fd)
+        self._channels.clear()
+        for follower in self._followers:
+            self._around.notices.remove(follower)
+            while not self._output.stalled() and follower.finish():
+                pass
+        if not self._output.stalled():
+            self._output.flush()
+        if self._output.stalled():
+            return
+        for name in list(self._timers):
+            self._cancel(name)
+        self._phase = Phase.SEALED
+        self._around.shelf.remove_private(self.id)
+        try:
+            streams = self._output.seal()
+        except OSError as error:
+            streams = self._output.seal()
+            self._remark("stdio", self._output.length("stdio"), f"The disk failed: {error.strerror}.")
+        self._listener.ended(Kept(self.id, self.fingerprint, self._life(), self._outcome(streams)))
+
+    def _fail(self, sentence: str) -> None:
+        self._verdict = {"failed": Masker(self._order.secrets).text(sentence)}
+        self._phase = Phase.DRAINING
+        self._followers.clear()
+        self._settle()
+
+    def _life(self) -> str:
+        return "lost" if self._verdict.get("why") == "" else "ended"
+
+    def _outcome(self, streams: dict[str, dict[str, object]]) -> dict[str, Any]:
+        why = self._verdict.get("why")
+        sentence = str(self._verdict.get("failed") or self._verdict.get("sentence") or "")
+        if "failed" in self._verdict:
+            ending = "failed"
+        elif why is not None:
+            ending = "killed" if why else "lost"
+        else:
+            ending = "exited" if self._end.get("exit_code") is not None else "signalled"
+        return {
+            "ending": ending,
+            "exit_code": self._end.get("exit_code"),
+            "signal": self._end.get("signal"),
+            "why": why or None,
+            "sentence": sentence[:_LONGEST_SENTENCE],
+            "streams": streams,
+            "started": self._started,
+            "elapsed": self._loop.now() - self._began,
+            "usage": self._end.get("usage", {}),
+            "remarks": self._remarks,
+        }
+
+    # -- small things
+
+    def _remark(self, stream: str, offset: int, text: str) -> None:
+        if len(self._remarks) >= _MOST_REMARKS:
+            return
+        if len(self._remarks) == _MOST_REMARKS - 1:
+            text = "There were more remarks than are kept."
+        self._remarks.append(
+            {"stream": stream, "offset": offset, "when": time.time(), "text": text[:_LONGEST_SENTENCE]}
+        )
+
+    def _later(self, name: str, seconds: float, call: Any) -> None:
+        self._cancel(name)
+        self._timers[name] = self._loop.later(seconds, call)
+
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def streams_of(order: Order) -> list[str]:
+    """
+    The names of the streams that a command may have.
+    """
+    own = ["stdio", "stderr"] if order.separate_stderr and not order.pty else ["stdio"]
+    return [*own, *(name for name in order.logfiles if name not in own)]
+
+
+def _signal_name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"

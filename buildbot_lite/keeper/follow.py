@@ -1,0 +1,219 @@
+"""
+Log files that a command writes, copied into a spool as they grow, as by ``tail``.
+
+What is in the file when the command starts is not its output and is skipped.  Rotation (another file under the
+name), truncation and late creation are told in remarks, never in the log.  inotify, where there is one, only makes it
+quicker: once a second every file is looked at anyway, which also sees network file systems.
+"""
+
+import contextlib
+import ctypes
+import os
+import stat
+import struct
+from collections.abc import Callable
+
+from .loop import Loop, Timer
+
+_CHUNK = 256 << 10
+_PERIOD = 1.0
+_IN_MODIFY = 0x2
+_IN_IGNORED = 0x8000
+
+
+class Follower:
+    """
+    One followed file.  *accept* answers whether it will take more right now; *remark* takes stream, offset and text.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        path: str,
+        *,
+        accept: Callable[[str, bytes], bool],
+        remark: Callable[[str, int, str], None],
+    ) -> None:
+        self._stream = stream
+        self.path = path
+        self._accept = accept
+        self._remark = remark
+        self._fd = -1
+        self._position = 0
+        self._taken = 0
+        self._odd = False
+        self._finished = False
+        self._open("there already")
+
+    def poll(self) -> bool:
+        """
+        Copy what is new, a chunk at most; answers whether there may be more right now.
+        """
+        if self._fd < 0:
+            self._open("appeared")
+            if self._fd < 0:
+                return False
+        if self._copy():
+            return True
+        return self._changed()
+
+    def finish(self) -> bool:
+        """
+        The same for the last time: answers whether to call again.  Afterwards the file is closed.
+        """
+        if self._finished:
+            return False
+        if self.poll():
+            return True
+        self._finished = True
+        if self._fd < 0 and not self._odd:
+            self._say(f"{os.path.basename(self.path)} was never written.")
+        self._close()
+        return False
+
+    def _copy(self) -> bool:
+        data = os.pread(self._fd, _CHUNK, self._position)
+        if not data:
+            return False
+        self._position += len(data)
+        self._taken += len(data)
+        # If it will take no more, poll is called again when it will.
+        return self._accept(self._stream, data)
+
+    def _changed(self) -> bool:
+        """
+        Whether the end of the file that was read is not the end of what is there to read.
+        """
+        name = os.path.basename(self.path)
+        if os.fstat(self._fd).st_size < self._position:
+            self._say(f"{name} was truncated; it is read from its beginning again.")
+            self._position = 0
+            return True
+        try:
+            there = os.stat(self.path)
+        except OSError:
+            # Moved away, or removed: what we have open may still be written, until something new has the name.
+            return False
+        here = os.fstat(self._fd)
+        if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
+            return False
+        if os.pread(self._fd, 1, self._position):
+            return True
+        self._close()
+        self._say(f"{name} was replaced by another file, which is read from its beginning.")
+        self._open("replaced")
+        return self._fd >= 0
+
+    def _open(self, how: str) -> None:
+        try:
+            # A FIFO would block us, a device might answer for ever.
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError:
+            return
+        state = os.fstat(fd)
+        if not stat.S_ISREG(state.st_mode):
+            os.close(fd)
+            if not self._odd:
+                self._odd = True
+                self._say(f"{os.path.basename(self.path)} is not a regular file; it is not followed.")
+            return
+        self._fd = fd
+        self._position = 0
+        name = os.path.basename(self.path)
+        if how == "appeared":
+            self._say(f"{name} appeared.")
+        elif how == "there already" and state.st_size:
+            self._position = state.st_size
+            self._say(f"{name} was there before; its first {state.st_size} bytes are not shown.")
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _say(self, text: str) -> None:
+        self._remark(self._stream, self._taken, text)
+
+
+class Notices:
+    """
+    Sees to it that followed files are looked at: once a second, and at once when inotify tells of a change.
+    """
+
+    def __init__(self, loop: Loop, *, inotify: bool = True) -> None:
+        self._loop = loop
+        self._polls: dict[Follower, Callable[[Follower], None]] = {}
+        self._watches: dict[int, set[Follower]] = {}
+        self._timer: Timer | None = None
+        self._libc: ctypes.CDLL | None = None
+        self._fd = -1
+        if inotify:
+            self._begin_inotify()
+
+    def close(self) -> None:
+        """
+        Let go of the descriptor.
+        """
+        if self._fd >= 0:
+            self._loop.unwatch(self._fd)
+            os.close(self._fd)
+
+    def add(self, follower: Follower, poll: Callable[[Follower], None]) -> None:
+        """
+        Call *poll* whenever *follower* should look.
+        """
+        self._polls[follower] = poll
+        self._attend(follower)
+        if self._timer is None:
+            self._timer = self._loop.later(_PERIOD, self._tick)
+
+    def remove(self, follower: Follower) -> None:
+        """
+        No more.
+        """
+        self._polls.pop(follower, None)
+        for watch, followers in list(self._watches.items()):
+            followers.discard(follower)
+            if not followers and self._libc is not None:
+                del self._watches[watch]
+                self._libc.inotify_rm_watch(self._fd, watch)
+
+    def _tick(self) -> None:
+        self._timer = None
+        for follower, poll in list(self._polls.items()):
+            self._attend(follower)
+            poll(follower)
+        if self._polls and self._timer is None:
+            self._timer = self._loop.later(_PERIOD, self._tick)
+
+    def _begin_inotify(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            self._libc = ctypes.CDLL(None, use_errno=True)
+            self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._fd >= 0:
+            self._loop.watch(self._fd, self._told)
+
+    def _attend(self, follower: Follower) -> None:
+        if self._fd < 0 or self._libc is None:
+            return
+        # Asking again for the same file is cheap and gives the same number; for a new one under the name, a new one.
+        watch = self._libc.inotify_add_watch(self._fd, os.fsencode(follower.path), _IN_MODIFY)
+        if watch >= 0:
+            self._watches.setdefault(watch, set()).add(follower)
+
+    def _told(self) -> None:
+        try:
+            told = os.read(self._fd, 64 << 10)
+        except BlockingIOError:
+            return
+        awake: dict[Follower, None] = {}
+        at = 0
+        while at < len(told):
+            watch, mask, _cookie, length = struct.unpack_from("iIII", told, at)
+            at += 16 + length
+            if mask & _IN_IGNORED:
+                self._watches.pop(watch, None)
+            awake.update(dict.fromkeys(self._watches.get(watch, ())))
+        for follower in awake:
+            if follower in self._polls:
+                self._polls[follower](follower)

@@ -1,0 +1,367 @@
+"""
+All commands of one directory, and the conversation about them.
+
+What the client asks is idempotent: a ``start`` of a known id claims nothing anew, a ``forget`` of an unknown one is
+done already.  What it is told is made at the moment of sending, out of what is so then, hence bounded by the number of
+commands: *grew* with the present lengths, *ended* with the outcome.
+"""
+
+import os
+import secrets
+import sys
+import time
+from typing import Any, NamedTuple
+
+from .command import Command, Patience, Surroundings, streams_of
+from .follow import Notices
+from .kinship import Kinship, Means
+from .loop import Loop, Timer
+from .order import Order, OrderError, read_order
+from .output import FULL
+from .server import Server
+from .shelf import Kept, Shelf
+
+# Between two words about growth; the first one is told at once.
+_GREW_PERIOD = 0.01
+_LEASE_PERIOD = 5.0
+_LONGEST_ID = 100
+_SHUTDOWN = "The keeper was told to end (by SIGTERM, as when the machine is shut down)."
+_STOPPED = "The slave was stopped together with its commands."
+
+
+class Settings(NamedTuple):
+    """
+    *linger*: seconds without a command and a client, after which the keeper ends.  *without*: means not to use, of
+    ``pidfd``, ``subreaper``, ``proc``, ``inotify``, ``spawn``.
+    """
+
+    linger: float = 60.0
+    without: tuple[str, ...] = ()
+    patience: Patience = Patience()
+
+
+class Keeper:
+    """
+    Works in *directory* until it is idle or stopped.
+    """
+
+    def __init__(self, directory: str, loop: Loop, settings: Settings) -> None:
+        self._loop = loop
+        self._settings = settings
+        self._name = secrets.token_hex(8)
+        self._shelf = Shelf(directory)
+        self._running: dict[str, Command] = {}
+        self._kept: dict[str, Kept] = {}
+        self._waiting: dict[str, Timer] = {}
+        self._unwritten: dict[str, Timer] = {}
+        self._to_forget: set[str] = set()
+        # What the client does not know yet: (event, id) in order; growth apart, it is told of but now and then.
+        self._news: dict[tuple[str, str], None] = {}
+        self._grown: dict[str, None] = {}
+        self._grew_timer: Timer | None = None
+        self._idle_timer: Timer | None = None
+        self._stopping = False
+        self._introduced = False
+        self._word = _awake_seconds()
+        kinship = Kinship(Means.here(settings.without))
+        self._around = Surroundings(
+            directory=directory,
+            loop=loop,
+            shelf=self._shelf,
+            kinship=kinship,
+            families={},
+            notices=Notices(loop, inotify="inotify" not in settings.without),
+            patience=settings.patience,
+            portable_spawn="spawn" in settings.without,
+        )
+        self._server = Server(loop, self)
+        self._take_over()
+        self._rest()
+        loop.later(_LEASE_PERIOD, self._check_leases)
+
+    def close(self) -> None:
+        """
+        Let go of everything.
+        """
+        self._server.close()
+        self._around.notices.close()
+        self._shelf.close()
+
+    def reap(self) -> None:
+        """
+        SIGCHLD came: some child ended, main process or stray.
+        """
+        families = self._around.families
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            family = families.get(pid)
+            command = self._running.get(family.id) if family is not None else None
+            if command is not None:
+                command.main_ended(status, usage)
+
+    def stop(self, sentence: str = _SHUTDOWN) -> None:
+        """
+        Kill everything and end.
+        """
+        self._stopping = True
+        for timer in self._waiting.values():
+            timer.cancel()
+        self._waiting.clear()
+        for command in list(self._running.values()):
+            command.give_up(sentence)
+        self._rest()
+
+    # -- the client's questions (server.Desk)
+
+    def asked(self, message: dict[str, Any]) -> None:
+        """
+        See to one message of the client.
+        """
+        op = message.get("op")
+        if op == "hello":
+            self._hello()
+        elif op == "word":
+            age = message.get("age")
+            if isinstance(age, int | float):
+                self._word = max(self._word, _awake_seconds() - max(0.0, age))
+        elif op == "stop":
+            self.stop(_STOPPED)
+        elif isinstance(id := message.get("id"), str) and 0 < len(id) <= _LONGEST_ID:
+            if op == "start":
+                self._start(id, message)
+            elif op == "interrupt" and id in self._running:
+                self._running[id].kill("interrupted", str(message.get("reason") or "It was interrupted."))
+            elif op == "forget":
+                self._forget(id)
+        else:
+            sys.stderr.write("keeper: the client sent something that is not understood\n")
+
+    def client_changed(self, present: bool) -> None:
+        """
+        A client came, who has to introduce himself, or went.
+        """
+        self._introduced = False
+        self._rest()
+
+    def next_news(self) -> dict[str, Any] | None:
+        """
+        What to tell the client next.
+        """
+        while self._introduced and self._news:
+            event, id = next(iter(self._news))
+            del self._news[event, id]
+            if event == "ended" and id in self._kept:
+                kept = self._kept[id]
+                return {"event": "ended", "id": id, "life": kept.life, "outcome": kept.outcome}
+            if event in ("claimed", "forgotten"):
+                return {"event": event, "id": id}
+            if event == "grew" and id in self._running:
+                return {"event": "grew", "id": id, "lengths": self._running[id].lengths()}
+        return None
+
+    # -- the commands' news (command.Listener)
+
+    def grew(self, id: str) -> None:
+        """
+        A spool of *id* grew.
+        """
+        self._grown[id] = None
+        if self._grew_timer is None:
+            self._grew_timer = self._loop.later(0.0, self._tell_growth)
+
+    def ended(self, kept: Kept) -> None:
+        """
+        A command is over.
+        """
+        self._running.pop(kept.id, None)
+        if kept.id in self._to_forget:
+            self._forget(kept.id)
+        else:
+            self._kept[kept.id] = kept
+            self._write(kept)
+            self._tell("ended", kept.id)
+        self._rest()
+
+    # -- what is done
+
+    def _hello(self) -> None:
+        self._introduced = True
+        self._news.clear()
+        held = [
+            {"id": command.id, "fingerprint": command.fingerprint, "life": "running", "lengths": command.lengths()}
+            for command in self._running.values()
+        ] + [
+            {"id": kept.id, "fingerprint": kept.fingerprint, "life": kept.life, "lengths": kept.lengths()}
+            for kept in self._kept.values()
+        ]
+        held = [each for each in held if each["id"] not in self._to_forget]
+        self._server.send({"event": "hello", "keeper": self._name, "boot": boot(), "held": held})
+        for id in self._kept:
+            self._tell("ended", id)
+
+    def _start(self, id: str, message: dict[str, Any]) -> None:
+        fingerprint = str(message.get("fingerprint"))
+        known = self._kept.get(id) or self._running.get(id)
+        if known is not None and known.fingerprint == fingerprint:
+            self._tell("claimed", id)
+            if id in self._kept:
+                self._tell("ended", id)
+        elif known is not None:
+            self._refuse(id, "Another command with the same id was started before; this one was not.")
+        elif self._shelf.forgot(id):
+            self._refuse(id, "This command was here before and was forgotten; it is not started twice.")
+        elif self._stopping:
+            self._refuse(id, "This slave is being stopped.")
+        elif id not in self._waiting:
+            self._claim(id, fingerprint, message, self._loop.now() + self._settings.patience.disk)
+
+    def _claim(self, id: str, fingerprint: str, message: dict[str, Any], deadline: float) -> None:
+        self._waiting.pop(id, None)
+        order: Order | None = None
+        try:
+            order = read_order(id, message)
+        except OrderError as error:
+            sentence = str(error)
+        try:
+            self._shelf.claim(id, fingerprint, streams_of(order) if order is not None else [])
+        except OSError as error:
+            if error.errno in FULL and self._loop.now() < deadline:
+                retry = self._settings.patience.retry
+                self._waiting[id] = self._loop.later(retry, lambda: self._claim(id, fingerprint, message, deadline))
+            else:
+                self._refuse(id, "disk full" if error.errno in FULL else f"It cannot be noted: {error.strerror}.")
+            return
+        self._tell("claimed", id)
+        if order is None:
+            kept = Kept(id, fingerprint, "ended", {"ending": "failed", "sentence": sentence, "streams": {}})
+            self.ended(kept)
+            return
+        command = Command(id, fingerprint, order, surroundings=self._around, listener=self)
+        self._running[id] = command
+        command.begin()
+        self._rest()
+
+    def _forget(self, id: str) -> None:
+        for timers in (self._waiting, self._unwritten):
+            if id in timers:
+                timers.pop(id).cancel()
+        if id in self._running:
+            # It is killed first, and forgotten when that is done.
+            self._to_forget.add(id)
+            self._running[id].kill("interrupted", "It was disowned.")
+            return
+        self._to_forget.discard(id)
+        self._kept.pop(id, None)
+        self._shelf.forget(id)
+        self._tell("forgotten", id)
+
+    def _take_over(self) -> None:
+        """
+        Find what an earlier keeper left; what was running under it is lost, and what is left of it is killed.
+        """
+        dead: list[tuple[str, str, bool]] = []
+        for id, fingerprint, ending, spawned in self._shelf.found():
+            outcome = (ending or {}).get("outcome")
+            if ending is not None and isinstance(outcome, dict):
+                self._kept[id] = Kept(id, fingerprint, str(ending.get("life")), outcome)
+            else:
+                dead.append((id, fingerprint, spawned))
+        if not dead:
+            return
+        self._around.kinship.kill_tagged([id for id, _fingerprint, _spawned in dead])
+        for id, fingerprint, spawned in dead:
+            self._shelf.remove_private(id)
+            sentence = (
+                "The keeper that ran it is gone, and with it the command."
+                if spawned
+                else "The keeper that claimed it is gone; nobody knows whether it ran."
+            )
+            outcome = {"ending": "lost", "sentence": sentence, "streams": self._shelf.seals(id)}
+            kept = Kept(id, fingerprint, "lost" if spawned else "unknown", outcome)
+            self._kept[id] = kept
+            self._write(kept)
+
+    def _write(self, kept: Kept) -> None:
+        """
+        Write an outcome; when the disk is full, again and again, and the client is told without waiting for that.
+        (If this keeper dies before there is room, the next one will say that the command was lost.)
+        """
+        self._unwritten.pop(kept.id, None)
+        try:
+            self._shelf.end(kept)
+        except OSError as error:
+            sys.stderr.write(f"keeper: an outcome cannot be written: {error.strerror}\n")
+            self._unwritten[kept.id] = self._loop.later(self._settings.patience.retry, lambda: self._write(kept))
+        else:
+            self._rest()
+
+    def _refuse(self, id: str, sentence: str) -> None:
+        self._server.send({"event": "refused", "id": id, "sentence": sentence})
+
+    def _tell(self, event: str, id: str) -> None:
+        if self._introduced:
+            self._news[event, id] = None
+            self._loop.soon(self._server.flush)
+
+    def _tell_growth(self) -> None:
+        self._grew_timer = None
+        for id in self._grown:
+            # Whoever ended says so himself, with all lengths.
+            if id not in self._kept:
+                self._tell("grew", id)
+        if self._grown:
+            self._grown.clear()
+            self._grew_timer = self._loop.later(_GREW_PERIOD, self._tell_growth)
+
+    def _check_leases(self) -> None:
+        silent = _awake_seconds() - self._word
+        for command in list(self._running.values()):
+            command.silent(silent)
+        self._loop.later(_LEASE_PERIOD, self._check_leases)
+
+    def _rest(self) -> None:
+        """
+        See whether there is anything to stay for.
+        """
+        if self._running or self._waiting or (self._unwritten and not self._stopping):
+            if self._idle_timer is not None:
+                self._idle_timer.cancel()
+                self._idle_timer = None
+        elif self._stopping:
+            self._loop.soon(self._loop.stop)
+        elif self._server.occupied:
+            if self._idle_timer is not None:
+                self._idle_timer.cancel()
+                self._idle_timer = None
+        elif self._idle_timer is None:
+            self._idle_timer = self._loop.later(self._settings.linger, self._leave)
+
+    def _leave(self) -> None:
+        self._idle_timer = None
+        if self._server.leave():
+            self._loop.stop()
+
+
+def boot() -> str:
+    """
+    One run of this machine: the kernel's boot id with the process namespace (a container has one of its own).
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
+            boot_id = source.read().strip()
+        return f"{boot_id}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return f"{os.uname().nodename}/{os.uname().release}"
+
+
+def _awake_seconds() -> float:
+    """
+    A clock that goes on while the machine sleeps: the master does not sleep with it.
+    """
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)

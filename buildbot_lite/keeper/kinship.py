@@ -1,0 +1,258 @@
+"""
+Which process belongs to which command, and how to end it.
+
+A command's processes are its main process, everything descended from it, everything in a session that one of those
+began, and *strays*: children that were orphaned and, on Linux, given to us, the subreaper.  A stray is told by the id
+in its environment (BUILDBOT_LITE_COMMAND), by its session, by having been seen as a descendant before; and when all
+that fails (double fork, own session, emptied environment) by elimination: it belongs to the only command that was there
+when it began, or, of several, to the last one to end.
+
+What can escape: processes of other users (``sudo``), and what was asked of a service (cron, systemd, Docker).  Without
+a subreaper (not Linux), also a double-forked process in its own session whose environment cannot be read.
+
+Signals go through a pidfd, opened before the identity of the process is checked again, so that a recycled number
+is never hit; without pidfds the same check leaves a gap of microseconds.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from .order import TAG
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Process(NamedTuple):
+    """
+    A process that is alive.  *started* in clock ticks (0 where unknown) makes it unmistakable, with its *pid*.
+    """
+
+    pid: int
+    parent: int
+    session: int
+    started: int
+
+
+class Means(NamedTuple):
+    """
+    What this system offers; each can be switched off to test the way without it.
+    """
+
+    pidfd: bool
+    subreaper: bool
+    proc: bool
+
+    @classmethod
+    def here(cls, without: Iterable[str] = ()) -> "Means":
+        """
+        What there is, *without* what is named.
+        """
+        off = set(without)
+        return cls(
+            pidfd=hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal") and "pidfd" not in off,
+            subreaper="subreaper" not in off and "proc" not in off and _become_subreaper(),
+            proc=os.path.exists("/proc/self/stat") and "proc" not in off,
+        )
+
+
+class Family(NamedTuple):
+    """
+    What a command remembers of its processes: its main process, when that *started*, and *members* seen before.
+    """
+
+    id: str
+    pid: int
+    started: int
+    members: dict[int, int]
+
+
+def _become_subreaper() -> bool:
+    try:
+        return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (OSError, AttributeError):
+        return False
+
+
+class Kinship:
+    """
+    Knows everybody's processes, for the families it is asked about.
+    """
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._self = os.getpid()
+        # From then on an unmarked stray may be what a command was allowed to leave behind.
+        self._spared_since: int | None = None
+
+    def family(self, id: str, pid: int) -> Family:
+        """
+        The family that begins with the main process *pid*, just spawned.
+        """
+        process = _read_stat(pid) if self._means.proc else None
+        started = process.started if process is not None else 0
+        return Family(id, pid, started, {pid: started})
+
+    def spare(self, family: Family) -> None:
+        """
+        What *family* leaves behind may live on.
+        """
+        if self._spared_since is None:
+            self._spared_since = family.started
+
+    def childless(self, mains: Iterable[int]) -> bool | None:
+        """
+        Whether this process has no child but *mains*; None when that cannot be told cheaply.
+
+        When a main process ended, all that it left behind hangs below a child of ours.  So a yes means that there are
+        no strays at all, for the price of reading one small file.
+        """
+        if not self._means.subreaper:
+            return None
+        try:
+            with open(f"/proc/self/task/{self._self}/children", "rb") as children:
+                return set(map(int, children.read().split())) <= set(mains)
+        except OSError:
+            return None
+
+    def table(self) -> dict[int, Process]:
+        """
+        Every process that is alive.
+        """
+        return _proc_table() if self._means.proc else _ps_table()
+
+    def members(self, family: Family, others: Mapping[int, Family]) -> list[Process]:
+        """
+        The living processes of *family*; *others* are those of the commands that run besides, by their main process.
+        """
+        table = self.table()
+        mine = {process.pid for process in table.values() if family.members.get(process.pid) == process.started}
+        self._descend(table, mine, others)
+        for process in table.values():
+            if process.pid not in mine and self._is_stray(process, table, others):
+                owner = self._owner(process, family, others)
+                if owner is family:
+                    mine.add(process.pid)
+        self._descend(table, mine, others)
+        family.members.clear()
+        family.members.update((pid, table[pid].started) for pid in mine)
+        return [table[pid] for pid in mine]
+
+    def kill_tagged(self, ids: Iterable[str]) -> None:
+        """
+        SIGKILL to every process that carries one of *ids* in its environment, until none is left or for two seconds.
+        """
+        wanted = set(ids)
+        for _round in range(100):
+            found = [process for process in self.table().values() if self._tag(process.pid) in wanted]
+            if not found:
+                return
+            for process in found:
+                self.signal(process, signal.SIGKILL)
+            time.sleep(0.02)
+
+    def signal(self, process: Process, signum: int) -> None:
+        """
+        Send *signum* to *process*, if that is still who it was.
+        """
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if not self._means.pidfd:
+                if self._is_still(process):
+                    os.kill(process.pid, signum)
+                return
+            fd = os.pidfd_open(process.pid)
+            try:
+                if self._is_still(process):
+                    signal.pidfd_send_signal(fd, signum)
+            finally:
+                os.close(fd)
+
+    def _is_still(self, process: Process) -> bool:
+        if not self._means.proc:
+            return True
+        found = _read_stat(process.pid)
+        return found is not None and found.started == process.started
+
+    def _descend(self, table: Mapping[int, Process], mine: set[int], others: Mapping[int, Family]) -> None:
+        """
+        Add to *mine* the descendants, and the members of the sessions that any of them began.
+        """
+        while True:
+            more = {
+                process.pid
+                for process in table.values()
+                if process.pid not in mine
+                and process.pid not in others
+                and (process.parent in mine or (process.session in mine and process.session > 0))
+            }
+            if not more:
+                return
+            mine |= more
+
+    def _is_stray(self, process: Process, table: Mapping[int, Process], others: Mapping[int, Family]) -> bool:
+        if process.pid in others or process.pid == self._self:
+            return False
+        if self._means.subreaper:
+            return process.parent == self._self
+        # Orphans went to some other reaper; only what they carry can tell.
+        return process.parent not in others
+
+    def _owner(self, stray: Process, family: Family, others: Mapping[int, Family]) -> Family | None:
+        if stray.session == family.pid:
+            return family
+        tag = self._tag(stray.pid)
+        if tag is not None:
+            return family if tag == family.id else None
+        if not self._means.subreaper or stray.started < family.started:
+            return None
+        if self._spared_since is not None and self._spared_since <= stray.started:
+            return None
+        possible = any(other is not family and other.started <= stray.started for other in others.values())
+        return None if possible else family
+
+    def _tag(self, pid: int) -> str | None:
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as environ:
+                for variable in environ.read().split(b"\0"):
+                    if variable.startswith(_TAG_IS):
+                        return os.fsdecode(variable[len(_TAG_IS) :])
+        except OSError:
+            pass
+        return None
+
+
+_TAG_IS = f"{TAG}=".encode()
+
+
+def _proc_table() -> dict[int, Process]:
+    found = (_read_stat(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    return {process.pid: process for process in found if process is not None}
+
+
+def _read_stat(pid: int) -> Process | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
+            # After the program's name, which is in parentheses and may contain anything:
+            # state, parent, process group, session, …; the 20th field is when it began.
+            fields = stat.read(4096).rpartition(b")")[2].split()
+    except OSError:
+        return None
+    if not fields or fields[0] in b"ZX":
+        return None
+    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def _ps_table() -> dict[int, Process]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="], capture_output=True, check=False).stdout
+    found = (line.split() for line in listed.splitlines())
+    # The process group stands for the session: sessions are not shown as numbers everywhere.
+    return {
+        int(row[0]): Process(int(row[0]), int(row[1]), int(row[2]), 0)
+        for row in found
+        if len(row) == 4 and row[3][:1] not in b"ZX"
+    }

@@ -1,0 +1,170 @@
+"""
+What happens next: descriptors that are ready, timers that are due, signals that came.
+
+One thread, one `selectors` selector.  A pidfd for each command would tell of its end as well, but strays that were
+re-parented to us have to be reaped too, and only SIGCHLD tells of those; so SIGCHLD, through the wake-up descriptor,
+is the one mechanism, on every system.
+"""
+
+import contextlib
+import heapq
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable
+
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+
+
+class Timer:
+    """
+    A call to be made later, unless it is cancelled.
+    """
+
+    __slots__ = ("call", "due")
+
+    def __init__(self, due: float, call: Callable[[], object]) -> None:
+        self.due = due
+        self.call: Callable[[], object] | None = call
+
+    def cancel(self) -> None:
+        """
+        Do not make the call.  Cancelling twice, or too late, is harmless.
+        """
+        self.call = None
+
+
+class Loop:
+    """
+    Runs until it is stopped.  An exception in a call ends it: the keeper has no half-broken state to go on with.
+    """
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._soon: list[Callable[[], object]] = []
+        self._signals: dict[int, Callable[[], object]] = {}
+        self._count = 0
+        self._running = False
+        self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _portable_pipe()
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        self.watch(self._woken, self._signalled)
+
+    def close(self) -> None:
+        """
+        Let go of the descriptors and the signals.
+        """
+        signal.set_wakeup_fd(-1)
+        for signum in self._signals:
+            signal.signal(signum, signal.SIG_DFL)
+        os.close(self._woken)
+        os.close(self._waker)
+        self._selector.close()
+
+    def now(self) -> float:
+        """
+        Seconds on the monotonic clock.
+        """
+        return time.monotonic()
+
+    def watch(self, fd: int, ready: Callable[[], object], events: int = READ) -> None:
+        """
+        Call *ready* whenever *fd* is ready for *events*; this replaces an earlier watch on it.
+        """
+        try:
+            self._selector.register(fd, events, ready)
+        except KeyError:
+            self._selector.modify(fd, events, ready)
+
+    def unwatch(self, fd: int) -> None:
+        """
+        Stop watching *fd*, if it is watched.
+        """
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(fd)
+
+    def later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        """
+        Call *call* once, in *seconds*.
+        """
+        timer = Timer(self.now() + max(0.0, seconds), call)
+        self._count += 1
+        heapq.heappush(self._timers, (timer.due, self._count, timer))
+        return timer
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """
+        Call *call* at the end of this turn.
+        """
+        self._soon.append(call)
+
+    def on_signal(self, signum: int, call: Callable[[], object]) -> None:
+        """
+        Call *call* after one or more signals *signum* came.
+        """
+        self._signals[signum] = call
+        signal.signal(signum, _nothing)
+
+    def stop(self) -> None:
+        """
+        Return from `run` at the end of this turn.
+        """
+        self._running = False
+
+    def run(self) -> None:
+        """
+        Turn until stopped.
+        """
+        self._running = True
+        while self._running:
+            self.turn()
+
+    def turn(self) -> None:
+        """
+        Wait for what happens next, and see to it.
+        """
+        for key, _events in self._selector.select(self._patience()):
+            # An earlier call of this very turn may have closed it.
+            current = self._selector.get_map().get(key.fd)
+            if current is not None and current.data is key.data:
+                key.data()
+        now = self.now()
+        while self._timers and self._timers[0][0] <= now:
+            timer = heapq.heappop(self._timers)[2]
+            call, timer.call = timer.call, None
+            if call is not None:
+                call()
+        while self._soon:
+            calls, self._soon = self._soon, []
+            for call in calls:
+                call()
+
+    def _patience(self) -> float | None:
+        if self._soon:
+            return 0.0
+        while self._timers and self._timers[0][2].call is None:
+            heapq.heappop(self._timers)
+        if not self._timers:
+            return None
+        return max(0.0, self._timers[0][0] - self.now())
+
+    def _signalled(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for signum in set(os.read(self._woken, 4096)):
+                if signum in self._signals:
+                    self._signals[signum]()
+
+
+def _nothing(signum: int, frame: object) -> None:
+    """
+    The wake-up descriptor does the work; Python wants a function all the same.
+    """
+
+
+def _portable_pipe() -> tuple[int, int]:
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends

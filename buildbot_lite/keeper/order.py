@@ -1,0 +1,192 @@
+"""
+What the keeper is asked to run, taken out of the JSON of a ``start`` and checked.
+
+The fields are those of `buildbot_lite.model.spec.Run`, which says what they mean.  Where the spec names a secret, its
+value is put in here, and from here it goes nowhere but to the process itself.
+"""
+
+import os
+import re
+import signal
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+# The same as buildbot_lite.model.spec.SECRET_REFERENCE (a test holds them together); model needs attrs, the keeper
+# must not.
+SECRET_REFERENCE = re.compile("\0([^\0]{1,80})\0")
+# As in Buildbot: ``env={"PATH": "${HOME}/bin:${PATH}"}`` speaks of the slave's own variables.
+_VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
+SHORTEST_SECRET = 6
+TAG = "BUILDBOT_LITE_COMMAND"
+
+
+class OrderError(ValueError):
+    """
+    It cannot be run, and why.  (Not one of `buildbot_lite.errors`: it never leaves the keeper but as an outcome.)
+    """
+
+
+class Order(NamedTuple):
+    """
+    A command, ready to be spawned: bytes, absolute paths, seconds.
+    """
+
+    argv: list[bytes]
+    workdir: str
+    env: dict[bytes, bytes]
+    files: dict[str, bytes]
+    stdin: bytes | None
+    stdin_path: str | None
+    timeout: float | None
+    max_time: float | None
+    interrupt_signal: int
+    sigterm_time: float
+    logfiles: dict[str, str]
+    cap: int | None
+    pty: bool
+    separate_stderr: bool
+    grace: float | None
+    leave_running: bool
+    secrets: list[bytes]
+
+
+def read_order(id: str, message: Mapping[str, Any]) -> Order:
+    """
+    The order in a ``start``; `OrderError` is a sentence that says what is wrong with it.
+    """
+    spec = _taken(message, "spec", dict)
+    secrets = {name: _encoded(value, f"the secret {name}") for name, value in _texts(message, "secrets").items()}
+    for name, value in secrets.items():
+        if len(value) < SHORTEST_SECRET:
+            raise OrderError(
+                f"The secret {name} has fewer than {SHORTEST_SECRET} bytes; it could not be hidden in a log."
+            )
+    script = _optional(spec, "script", str)
+    argv = ["/bin/sh", "-c", script] if script is not None else _taken(spec, "argv", list)
+    if not argv:
+        raise OrderError("There is no command: give a program and its arguments, or a string for the shell.")
+    workdir = _taken(message, "workdir", str)
+    if not os.path.isabs(workdir):
+        raise OrderError(f"The working directory {workdir!r:.200} is not absolute.")
+    stdin = _optional(spec, "stdin", str)
+    return Order(
+        argv=[_argument(part, secrets) for part in argv],
+        workdir=workdir,
+        env=_environment(id, spec, message, workdir, secrets),
+        files={_variable(name): _filled(text, secrets) for name, text in _texts(spec, "files").items()},
+        stdin=None if stdin is None else _filled(stdin, secrets),
+        stdin_path=_optional(message, "stdin_path", str),
+        timeout=_seconds(spec, "timeout"),
+        max_time=_seconds(spec, "max_time"),
+        interrupt_signal=_signal(spec.get("interrupt_signal") or "TERM"),
+        sigterm_time=_seconds(spec, "sigterm_time") or 0.0,
+        logfiles=_logfiles(spec),
+        cap=_optional(spec, "cap", int),
+        pty=bool(spec.get("pty")),
+        separate_stderr=bool(spec.get("separate_stderr")),
+        grace=_seconds(spec, "grace"),
+        leave_running=bool(spec.get("leave_running")),
+        secrets=list(secrets.values()),
+    )
+
+
+def _environment(
+    id: str, spec: Mapping[str, Any], message: Mapping[str, Any], workdir: str, secrets: Mapping[str, bytes]
+) -> dict[bytes, bytes]:
+    inherited = _texts(message, "env")
+    found: dict[str, bytes] = {_variable(name): _encoded(value, name) for name, value in inherited.items()}
+    wanted = spec.get("env") or {}
+    if not isinstance(wanted, dict):
+        raise OrderError("env is not a dictionary.")
+    for name, value in wanted.items():
+        if value is None:
+            found.pop(_variable(name), None)
+        elif isinstance(value, str):
+            expanded = _VARIABLE.sub(lambda match: inherited.get(match[1], ""), value)
+            found[_variable(name)] = _argument(expanded, secrets)
+        else:
+            raise OrderError(f"The value of the environment variable {name} is not text.")
+    found["PWD"] = _encoded(workdir, "the working directory")
+    found[TAG] = _encoded(id, "the command's id")
+    return {_encoded(name, "a variable's name"): value for name, value in found.items()}
+
+
+def _logfiles(spec: Mapping[str, Any]) -> dict[str, str]:
+    found = _texts(spec, "logfiles")
+    taken = {"stdio", "stderr"} if spec.get("separate_stderr") else {"stdio"}
+    for name, path in found.items():
+        if name in taken or not name:
+            raise OrderError(f"A followed log file cannot be called {name!r}: that is the command's own output.")
+        if os.path.isabs(path) or ".." in path.split("/") or not path or "\0" in path:
+            raise OrderError(
+                f"The log file {path!r:.200} leads out of the working directory.  Give a path inside it, without '..'."
+            )
+    return found
+
+
+def _filled(text: str, secrets: Mapping[str, bytes]) -> bytes:
+    """
+    *text* as bytes, with the value in place of each reference.
+    """
+    parts = SECRET_REFERENCE.split(text)
+    for name in parts[1::2]:
+        if name not in secrets:
+            raise OrderError(f"The command names the secret {name}, but came without its value.")
+    return b"".join(secrets[part] if odd % 2 else _encoded(part, "text") for odd, part in enumerate(parts))
+
+
+def _argument(text: object, secrets: Mapping[str, bytes]) -> bytes:
+    if not isinstance(text, str):
+        raise OrderError("An argument of the command is not text.")
+    filled = _filled(text, secrets)
+    if b"\0" in filled:
+        raise OrderError("An argument or a variable contains a NUL character; no program can be given one.")
+    return filled
+
+
+def _variable(name: str) -> str:
+    if not name or "=" in name or "\0" in name:
+        raise OrderError(f"{name!r:.100} cannot be the name of an environment variable.")
+    return name
+
+
+def _encoded(text: str, what: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise OrderError(f"{what} contains a character that is none.") from None
+
+
+def _signal(name: object) -> int:
+    wanted = str(name).upper()
+    try:
+        return int(signal.Signals[wanted if wanted.startswith("SIG") else f"SIG{wanted}"])
+    except KeyError:
+        raise OrderError(f"There is no signal {name!r:.40}.  Use TERM, INT, HUP, QUIT or KILL.") from None
+
+
+def _seconds(spec: Mapping[str, Any], name: str) -> float | None:
+    value = spec.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise OrderError(f"{name} is not a number of seconds.")
+    return float(value)
+
+
+def _texts(source: Mapping[str, Any], name: str) -> dict[str, str]:
+    found = source.get(name) or {}
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise OrderError(f"{name} is not a dictionary of texts.")
+    return found
+
+
+def _taken(source: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = source.get(name)
+    if not isinstance(value, kind):
+        raise OrderError(f"{name} is missing, or is not a {kind.__name__}.")
+    return value
+
+
+def _optional(source: Mapping[str, Any], name: str, kind: type) -> Any:
+    return None if source.get(name) is None else _taken(source, name, kind)

@@ -1,0 +1,159 @@
+"""
+From what a command writes to its spools: masked, counted, capped, and made to wait while the disk is full.
+
+::
+
+    pipe ---.
+    pty  ----+--> accept(stream, data) --> cap --> masker --> spool
+    tail ---'                                        |
+                                              pending, when the disk is full: nothing more is read
+"""
+
+import errno
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from .masking import Masker
+from .spool import Spool
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class AnySpool(Protocol):
+    """
+    What an output needs of a `Spool`.
+    """
+
+    length: int
+
+    def append(self, data: bytes) -> tuple[int, OSError | None]:
+        """
+        Append *data*; answers how much of it was written and what stopped it.
+        """
+
+    def seal(self) -> dict[str, object]:
+        """
+        Make it durable; answers length and checksum.
+        """
+
+
+class Reactions(NamedTuple):
+    """
+    Whom to tell: that streams *grew*, that the *cap* was passed, that writing *stalled*, that it *failed* for good.
+    """
+
+    grew: Callable[[], None]
+    capped: Callable[[], None]
+    stalled: Callable[[], None]
+    failed: Callable[[str], None]
+
+
+class Output:
+    """
+    All streams of one command.  *cap*: bytes in all of them together, or None.
+    """
+
+    def __init__(
+        self,
+        streams: list[str],
+        *,
+        secrets: list[bytes],
+        cap: int | None,
+        open_spool: Callable[[str], AnySpool],
+        reactions: Reactions,
+    ) -> None:
+        self._spools = {stream: open_spool(stream) for stream in streams}
+        self._maskers = {stream: Masker(secrets) for stream in streams}
+        self._pending: dict[str, bytes] = {}
+        self._left = cap
+        self._reactions = reactions
+        self._closed = False
+
+    def stalled(self) -> bool:
+        """
+        Whether something waits for room on the disk; then nothing may be accepted.
+        """
+        return bool(self._pending)
+
+    def accept(self, stream: str, data: bytes) -> None:
+        """
+        Take *data* as the next bytes of *stream*.  What is beyond the cap, or comes after `abandon`, is dropped.
+        """
+        if self._closed:
+            return
+        passed = False
+        if self._left is not None:
+            passed = len(data) > self._left
+            data = data[: self._left]
+            self._left -= len(data)
+        self._write(stream, self._maskers[stream].feed(data))
+        if passed:
+            self._closed = True
+            self._reactions.capped()
+
+    def flush(self) -> None:
+        """
+        Nothing more will come: write what was held back.  It may stall once more.
+        """
+        for stream, masker in self._maskers.items():
+            self._write(stream, self._pending.pop(stream, b"") + masker.flush())
+        self._closed = True
+
+    def retry(self) -> bool:
+        """
+        Try again to write what waits; answers whether all of it was written.
+        """
+        pending, self._pending = self._pending, {}
+        for stream, data in pending.items():
+            self._write(stream, data)
+        return not self._pending
+
+    def abandon(self) -> None:
+        """
+        Give up what could not be written, and take nothing more: what is in the spools is all there will be.
+        """
+        self._closed = True
+        self._pending.clear()
+        for masker in self._maskers.values():
+            masker.flush()
+
+    def length(self, stream: str) -> int:
+        """
+        The bytes of *stream* so far.
+        """
+        return self._spools[stream].length
+
+    def lengths(self) -> dict[str, int]:
+        """
+        The bytes of every stream that has some.
+        """
+        return {stream: spool.length for stream, spool in self._spools.items() if spool.length}
+
+    def seal(self) -> dict[str, dict[str, object]]:
+        """
+        Length and checksum of every stream that has bytes, now durable.
+        """
+        seals = {stream: spool.seal() for stream, spool in self._spools.items()}
+        return {stream: seal for stream, seal in seals.items() if seal["length"]}
+
+    def _write(self, stream: str, data: bytes) -> None:
+        if not data:
+            return
+        written, error = self._spools[stream].append(data)
+        if written:
+            self._reactions.grew()
+        if error is None:
+            return
+        if error.errno in FULL:
+            self._pending[stream] = data[written:]
+            self._reactions.stalled()
+        else:
+            self.abandon()
+            self._reactions.failed(f"The log cannot be written: {error.strerror}.")
+
+
+def file_spools(path_of: Callable[[str], str]) -> Callable[[str], AnySpool]:
+    """
+    Spools in files.
+    """
+    return lambda stream: Spool(path_of(stream))

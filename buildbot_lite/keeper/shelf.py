@@ -1,0 +1,236 @@
+"""
+What the keeper has on disk: one directory for each command that it holds.
+
+::
+
+    commands/ID/claim          fingerprint, names of streams; there before anything is spawned
+               spawned         there as soon as something was
+               stdio …         the spools, created at their first byte
+               private/        files with secrets, 0600, gone when the command ended
+               outcome.json    how it ended, whole or not at all
+    forgotten                  ids that may never be started again, one a line
+
+A claim without an outcome, found by a new keeper, is a command that died with the old one: *lost* if it was spawned,
+*unknown* if nothing says so (the machine may have died between the spawn and its trace).  Neither is started again.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+MOST_FORGOTTEN = 10_000
+_LONGEST_NAME = 200
+_OWN_STREAMS = ("stdio", "stderr")
+
+
+class Kept(NamedTuple):
+    """
+    A command that is over: *life* is ``ended``, ``lost`` or ``unknown``.
+    """
+
+    id: str
+    fingerprint: str
+    life: str
+    outcome: dict[str, Any]
+
+    def lengths(self) -> dict[str, int]:
+        """
+        The final length of each stream that has one.
+        """
+        return {name: int(seal["length"]) for name, seal in self.outcome.get("streams", {}).items()}
+
+
+def safe_name(name: str) -> str:
+    """
+    *name* as a file name: reversible by eye, unambiguous, never hidden, of bounded length.
+    """
+    quoted = quote(name, safe="+~", errors="surrogatepass")
+    if quoted.startswith("."):
+        quoted = "%2E" + quoted[1:]
+    if len(quoted) > _LONGEST_NAME:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        quoted = f"{quoted[:100]}%{digest}"
+    return quoted
+
+
+def spool_path(keeper_directory: str, id: str, stream: str) -> str:
+    """
+    Where the spool of *stream* is.  It does not exist before its first byte.
+    """
+    name = stream if stream in _OWN_STREAMS else f"log-{safe_name(stream)}"
+    return os.path.join(keeper_directory, "commands", safe_name(id), name)
+
+
+class Shelf:
+    """
+    The commands on disk under *directory*, which is the keeper's own.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._commands = os.path.join(directory, "commands")
+        os.makedirs(self._commands, mode=0o700, exist_ok=True)
+        self._tombs = os.path.join(directory, "forgotten")
+        self._forgotten = self._read_forgotten()
+        self._commands_fd = os.open(self._commands, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """
+        Let go of the directory.
+        """
+        os.close(self._commands_fd)
+
+    def directory(self, id: str) -> str:
+        """
+        The directory of the command *id*.
+        """
+        return os.path.join(self._commands, safe_name(id))
+
+    def claim(self, id: str, fingerprint: str, streams: list[str]) -> None:
+        """
+        Note durably that *id* is ours now, and may write *streams*.  OSError leaves nothing behind.
+        """
+        directory = self.directory(id)
+        try:
+            os.mkdir(directory, 0o700)
+            with _opened(os.path.join(directory, "claim"), os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd:
+                _write_all(fd, json.dumps({"id": id, "fingerprint": fingerprint, "streams": streams}).encode())
+                os.fsync(fd)
+            _sync_directory(directory)
+            os.fsync(self._commands_fd)
+        except OSError:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+
+    def spawned(self, id: str, pid: int) -> None:
+        """
+        Note that something was spawned for *id*.  Not synced: what a dead machine does not remember is *unknown*.
+        """
+        # A full disk costs us the word "lost" and gives us "unknown", which is treated alike.
+        with contextlib.suppress(OSError):
+            os.symlink(str(pid), os.path.join(self.directory(id), "spawned"))
+
+    def write_private(self, id: str, name: str, contents: bytes) -> str:
+        """
+        Write a file for the command's eyes only; answers its path.
+        """
+        directory = os.path.join(self.directory(id), "private")
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        path = os.path.join(directory, safe_name(name))
+        with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd:
+            _write_all(fd, contents)
+        return path
+
+    def remove_private(self, id: str) -> None:
+        """
+        Remove what `write_private` wrote.
+        """
+        shutil.rmtree(os.path.join(self.directory(id), "private"), ignore_errors=True)
+
+    def end(self, kept: Kept) -> None:
+        """
+        Write the outcome, durably; OSError if the disk is full.
+        """
+        directory = self.directory(kept.id)
+        path = os.path.join(directory, "outcome.json")
+        with _opened(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
+            _write_all(fd, json.dumps({"life": kept.life, "outcome": kept.outcome}).encode())
+            os.fsync(fd)
+        os.rename(path + ".new", path)
+        _sync_directory(directory)
+
+    def forget(self, id: str) -> None:
+        """
+        Remove all that is known of *id*, but that it may not be started again.
+        """
+        if id not in self._forgotten:
+            self._forgotten[id] = None
+            with contextlib.suppress(OSError), _opened(self._tombs, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as fd:
+                _write_all(fd, json.dumps(id).encode() + b"\n")
+            if len(self._forgotten) > 2 * MOST_FORGOTTEN:
+                self._trim_forgotten()
+        shutil.rmtree(self.directory(id), ignore_errors=True)
+
+    def forgot(self, id: str) -> bool:
+        """
+        Whether *id* was here and was forgotten.
+        """
+        return id in self._forgotten
+
+    def found(self) -> Iterator[tuple[str, str, dict[str, Any] | None, bool]]:
+        """
+        What an earlier keeper left: id, fingerprint, what is in outcome.json if there is one, whether it was spawned.
+        """
+        for name in sorted(os.listdir(self._commands)):
+            directory = os.path.join(self._commands, name)
+            claim = _read_json(os.path.join(directory, "claim"))
+            if claim is None or safe_name(str(claim.get("id"))) != name:
+                # The claim is synced before anything is spawned, so nothing was.
+                shutil.rmtree(directory, ignore_errors=True)
+                continue
+            outcome = _read_json(os.path.join(directory, "outcome.json"))
+            spawned = os.path.lexists(os.path.join(directory, "spawned"))
+            yield str(claim["id"]), str(claim.get("fingerprint")), outcome, spawned
+
+    def seals(self, id: str) -> dict[str, dict[str, Any]]:
+        """
+        Length and checksum of every spool that is there, by stream; for a command whose keeper died.
+        """
+        found = {}
+        claim = _read_json(os.path.join(self.directory(id), "claim")) or {}
+        for stream in claim.get("streams", []):
+            with contextlib.suppress(FileNotFoundError), open(spool_path(self._directory, id, stream), "rb") as spool:
+                digest = hashlib.file_digest(spool, "sha256").hexdigest()
+                found[stream] = {"length": spool.tell(), "sha256": digest}
+        return {stream: seal for stream, seal in found.items() if seal["length"]}
+
+    def _read_forgotten(self) -> dict[str, None]:
+        try:
+            with open(self._tombs, encoding="ascii", errors="replace") as lines:
+                # The last line may be torn.
+                ids = [json.loads(line) for line in lines if line.startswith('"') and line.endswith('"\n')]
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            return {}
+        return dict.fromkeys(ids[-MOST_FORGOTTEN:])
+
+    def _trim_forgotten(self) -> None:
+        self._forgotten = dict.fromkeys(list(self._forgotten)[-MOST_FORGOTTEN:])
+        with contextlib.suppress(OSError):
+            with _opened(self._tombs + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
+                _write_all(fd, b"".join(json.dumps(id).encode() + b"\n" for id in self._forgotten))
+            os.rename(self._tombs + ".new", self._tombs)
+
+
+@contextlib.contextmanager
+def _opened(path: str, flags: int) -> Iterator[int]:
+    fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _sync_directory(path: str) -> None:
+    with _opened(path, os.O_RDONLY) as fd:
+        os.fsync(fd)
+
+
+def _read_json(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb") as source:
+            document = json.load(source)
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None

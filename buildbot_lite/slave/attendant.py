@@ -1,0 +1,384 @@
+"""
+The slave's side of the keeper's socket.
+
+::
+
+    detached --ensure--> connecting --hello--> attached --line lost--> connecting --hello--> attached …
+       ^                 (nobody there: start a keeper)
+       `------------------------------ detach, stop -----------------------'
+
+An attendant promises little, so that it need not remember much.  What is asked while no keeper is on the line is
+dropped, interrupts apart: whoever asked learns from ``attached`` what the keeper holds, and asks again for what is
+missing.  That starts nothing twice, because a claim is on disk before anything is spawned.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IReactorProcess, IReactorTime, IReactorUNIX
+from twisted.internet.protocol import Factory, ProcessProtocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.protocols.basic import LineOnlyReceiver
+from twisted.python.failure import Failure
+
+from ..errors import KeeperLostError, MessageError
+from ..model.greeting import MOST_HELD, Life
+from ..model.outcome import Outcome
+from ..model.shape import Shape
+from ..model.spec import Run, to_document
+from ..wire.background import background
+
+_BUSY = 3
+_LONGEST_LINE = 8 << 20
+_LONGEST_PATH = 100
+_ATTEMPTS = 60
+_PAUSE = 0.1
+_PAUSE_AFTER_FAILURE = 10.0
+_DESCRIPTORS_ARE_PATHS = os.path.exists("/proc/self/fd")
+# The package may be in nobody's site-packages.
+_SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# Fingerprint, life and lengths of the streams.
+Holding = tuple[str, Life, Mapping[str, int]]
+
+
+class Reactor(IReactorUNIX, IReactorProcess, IReactorTime):
+    """
+    What an attendant needs of the reactor.
+    """
+
+
+class KeeperNews(Protocol):
+    """
+    Who wants to know what the keeper tells.
+    """
+
+    def attached(self, held: Mapping[str, Holding]) -> None:
+        """
+        A keeper answers, perhaps another one than before, and holds these commands.  `ended` follows for each that is
+        over.
+        """
+
+    def claimed(self, id: str) -> None:
+        """
+        The keeper has it; it is started at most once.
+        """
+
+    def grew(self, id: str, lengths: Mapping[str, int]) -> None:
+        """
+        The spools of *id* have so many bytes by now.
+        """
+
+    def ended(self, id: str, outcome: Outcome, life: Life = Life.ENDED) -> None:
+        """
+        It is over, and that is on disk.  This may be told more than once.
+        """
+
+    def refused(self, id: str, sentence: str) -> None:
+        """
+        It was not started, and will not be.
+        """
+
+    def forgotten(self, id: str) -> None:
+        """
+        Nothing of *id* is left.
+        """
+
+
+class Attendant:
+    """
+    Keeps a keeper at work in *directory*.  *python* runs it; it ends after *linger* seconds alone and without work.
+    *options*: more arguments for it.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        directory: str,
+        reactor: Reactor,
+        *,
+        python: str = sys.executable,
+        linger: float = 60.0,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self.directory = os.path.abspath(directory)
+        self.keeper = ""
+        self.boot = ""
+        self.held: Mapping[str, Holding] = {}
+        self._reactor = reactor
+        self._python = python
+        self._arguments = [f"--linger={linger:g}", *options]
+        self._line: _Line | None = None
+        self._wanted = False
+        self._interrupts: dict[str, str] = {}
+
+    @property
+    def attached(self) -> bool:
+        """
+        Whether a keeper is on the line.
+        """
+        return self._line is not None
+
+    async def ensure(self, news: KeeperNews) -> None:
+        """
+        Attach to the keeper, started if there is none; *news* hears of it from now on, also after it was replaced.
+
+        `KeeperLostError` when none can be started.
+        """
+        self._wanted = True
+        if self._line is None:
+            await self._attach(news)
+
+    def start(
+        self,
+        id: str,
+        *,
+        fingerprint: str,
+        spec: Run,
+        secrets: Mapping[str, str],
+        workdir: str,
+        env: Mapping[str, str],
+        stdin_path: str | None = None,
+    ) -> None:
+        """
+        Run *spec* in the directory *workdir*, which is absolute.  *env* is what it inherits, the file *stdin_path* its
+        input.  ``claimed`` or ``refused`` follows.
+        """
+        self._say(
+            {
+                "op": "start",
+                "id": id,
+                "fingerprint": fingerprint,
+                "spec": to_document(spec),
+                "secrets": dict(secrets),
+                "workdir": workdir,
+                "env": dict(env),
+                "stdin_path": stdin_path,
+            }
+        )
+
+    def interrupt(self, id: str, reason: str) -> None:
+        """
+        Kill it, for *reason*; ``ended`` follows.
+        """
+        if self._line is None:
+            self._interrupts[id] = reason
+        self._say({"op": "interrupt", "id": id, "reason": reason})
+
+    def forget(self, id: str) -> None:
+        """
+        Forget it, killing it first if it still runs; ``forgotten`` follows.
+        """
+        self._say({"op": "forget", "id": id})
+
+    def word(self, age: float) -> None:
+        """
+        The master was heard *age* seconds ago: leases run anew from then.
+        """
+        self._say({"op": "word", "age": age})
+
+    def detach(self) -> None:
+        """
+        Leave the keeper alone with its commands.
+        """
+        self._wanted = False
+        if self._line is not None:
+            self._line.hang_up()
+
+    async def stop(self) -> None:
+        """
+        Have the keeper kill everything and end; fires when it is gone.
+        """
+        self._wanted = False
+        if self._line is not None:
+            gone = self._line.when_lost()
+            self._say({"op": "stop"})
+            await gone
+
+    async def _attach(self, news: KeeperNews) -> None:
+        line = await self._connect()
+        lost = line.when_lost()
+        line.say({"op": "hello"})
+        try:
+            hello = await line.when_greeted()
+        except KeeperLostError:
+            if self._wanted:
+                raise
+            return
+        self.keeper = hello.text("keeper", limit=64)
+        self.boot = hello.text("boot", limit=200)
+        self.held = dict(hello.shapes("held", _holding, most=2 * MOST_HELD))
+        self._line = line
+        lost.addCallback(lambda nothing: self._lost(news))  # type: ignore[unused-awaitable]  # it fires by itself
+        for id, reason in self._interrupts.items():
+            self._say({"op": "interrupt", "id": id, "reason": reason})
+        self._interrupts.clear()
+        line.listen(lambda message: self._told(news, message))
+        news.attached(self.held)
+        line.go_on()
+
+    def _lost(self, news: KeeperNews) -> None:
+        self._line = None
+        if self._wanted:
+            self.log.warn("The keeper in {directory} is gone; another one is started.", directory=self.directory)
+            background(self._attach_again(news), self.log, "attaching to the keeper")
+
+    async def _attach_again(self, news: KeeperNews) -> None:
+        while self._wanted and self._line is None:
+            try:
+                await self._attach(news)
+            except (KeeperLostError, MessageError) as error:
+                self.log.warn("No keeper can be started: {why}", why=str(error))
+                await deferLater(self._reactor, _PAUSE_AFTER_FAILURE)
+
+    def _told(self, news: KeeperNews, message: Shape) -> None:
+        event, id = message.text("event", limit=40), message.text("id", limit=100)
+        if event == "claimed":
+            news.claimed(id)
+        elif event == "grew":
+            lengths = Shape(message.mapping("lengths"), "the keeper, lengths")
+            news.grew(id, {name: lengths.integer(name) for name in lengths.document})
+        elif event == "ended":
+            life = Life(message.text("life", Life.ENDED.value, limit=20))
+            news.ended(id, Outcome.from_document(message.mapping("outcome")), life)
+        elif event == "refused":
+            news.refused(id, message.text("sentence"))
+        elif event == "forgotten":
+            news.forgotten(id)
+
+    def _say(self, message: Mapping[str, Any]) -> None:
+        if self._line is not None:
+            self._line.say(message)
+
+    async def _connect(self) -> "_Line":
+        """
+        A line to whoever keeps this directory; of several who want to start one, the lock lets one win.
+        """
+        path = os.path.join(self.directory, "socket")
+        for _attempt in range(_ATTEMPTS):
+            try:
+                return await self._dial(path)
+            except (ConnectError, OSError):
+                # Nobody listens, or nobody yet, or not any more.
+                code, words = await self._start_keeper()
+            if code not in (0, _BUSY):
+                raise KeeperLostError(f"The keeper could not be started: {words[-500:] or code}")
+            if code == _BUSY:
+                await deferLater(self._reactor, _PAUSE)
+        raise KeeperLostError(f"Something holds {self.directory}/lock, but does not answer at {path}.")
+
+    async def _dial(self, path: str) -> "_Line":
+        # A socket's address has room for 107 bytes; through a descriptor any directory is near.
+        if len(os.fsencode(path)) < _LONGEST_PATH or not _DESCRIPTORS_ARE_PATHS:
+            return await self._dial_near(path)
+        near = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return await self._dial_near(f"/proc/self/fd/{near}/socket")
+        finally:
+            os.close(near)
+
+    async def _dial_near(self, path: str) -> "_Line":
+        endpoint = UNIXClientEndpoint(self._reactor, path, timeout=10)
+        line: _Line = await endpoint.connect(Factory.forProtocol(_Line))
+        return line
+
+    async def _start_keeper(self) -> tuple[int | None, str]:
+        os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [_SOURCE, os.environ.get("PYTHONPATH")]))}
+        arguments = [self._python, "-m", "buildbot_lite.keeper", *self._arguments, self.directory]
+        starting = _Starting()
+        self._reactor.spawnProcess(starting, self._python, arguments, env, self.directory)
+        return await starting.ended
+
+
+class _Line(LineOnlyReceiver):
+    """
+    One connection.  What comes after the keeper's hello waits until somebody listens.
+    """
+
+    delimiter = b"\n"
+    MAX_LENGTH = _LONGEST_LINE
+
+    def __init__(self) -> None:
+        self._greeted: Deferred[Shape] = Deferred()
+        self._lost: list[Deferred[None]] = []
+        self._listener: Callable[[Shape], None] | None = None
+        self._gone = False
+
+    def lineReceived(self, line: bytes) -> None:
+        message = Shape.decode(line, "the keeper", _LONGEST_LINE)
+        if self._listener is not None:
+            self._listener(message)
+        elif message.text("event") == "hello":
+            self._wire().pauseProducing()
+            self._greeted.callback(message)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._gone = True
+        if not self._greeted.called:
+            self._greeted.errback(Failure(KeeperLostError()))
+        waiting, self._lost = self._lost, []
+        for one in waiting:
+            one.callback(None)
+
+    def say(self, message: Mapping[str, Any]) -> None:
+        self._wire().write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+    def listen(self, listener: Callable[[Shape], None]) -> None:
+        self._listener = listener
+
+    def go_on(self) -> None:
+        self._wire().resumeProducing()
+
+    def hang_up(self) -> None:
+        self._wire().loseConnection()
+
+    def _wire(self) -> Any:
+        # Twisted types it as less than it is: a transport that may be None and cannot be paused.
+        return self.transport
+
+    def when_greeted(self) -> Deferred[Shape]:
+        return self._greeted
+
+    def when_lost(self) -> Deferred[None]:
+        lost: Deferred[None] = Deferred()
+        if self._gone:
+            lost.callback(None)
+        else:
+            self._lost.append(lost)
+        return lost
+
+
+class _Starting(ProcessProtocol):
+    """
+    The moment in which a keeper starts and puts itself into the background.
+    """
+
+    def __init__(self) -> None:
+        self.ended: Deferred[tuple[int | None, str]] = Deferred()
+        self._words = b""
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N802, N803 - Twisted's
+        self._words = (self._words + data)[-2000:]
+
+    def processExited(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
+        # Not processEnded: it waits for the pipes as well, and the keeper goes on.
+        code = getattr(reason.value, "exitCode", None)
+        self.ended.callback((code, self._words.decode("utf-8", "replace").strip()))
+
+
+def _holding(shape: Shape) -> tuple[str, Holding]:
+    lengths = Shape(shape.mapping("lengths", {}, most=1000), "the keeper, lengths")
+    return shape.text("id", limit=100), (
+        shape.text("fingerprint", limit=64),
+        Life(shape.text("life", limit=20)),
+        {name: lengths.integer(name) for name in lengths.document},
+    )

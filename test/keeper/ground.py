@@ -1,0 +1,208 @@
+"""
+A keeper to test against: a real process, and a client that speaks its lines with blocking calls.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from buildbot_lite.keeper.shelf import spool_path
+from buildbot_lite.model.outcome import Outcome
+from buildbot_lite.model.spec import Run, fingerprint, to_document
+
+PATIENCE = 30.0
+
+
+class Ground:
+    """
+    A directory with a keeper in it.  `close` ends whatever is left and removes all of it.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="keeper-"))
+        self.home = os.path.join(self.directory, "keeper")
+        self.work = os.path.join(self.directory, "work")
+        self.arguments = arguments
+        self.clients: list[Client] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start_keeper(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """
+        Start one in the foreground, and wait until it listens.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-m", "buildbot_lite.keeper", "--foreground", *self.arguments, *arguments, self.home],
+            stderr=subprocess.PIPE,
+        )
+        self.processes.append(process)
+        wait_until(lambda: process.poll() is not None or self._answers())
+        return process
+
+    def client(self) -> "Client":
+        """
+        A client that has said hello.
+        """
+        client = Client(self)
+        self.clients.append(client)
+        return client
+
+    def spool(self, id: str, stream: str = "stdio") -> bytes:
+        """
+        The bytes of a stream.
+        """
+        with contextlib.suppress(FileNotFoundError), open(spool_path(self.home, id, stream), "rb") as spool:
+            return spool.read()
+        return b""
+
+    def close(self) -> None:
+        """
+        End it all.
+        """
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(5)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
+        for client in self.clients:
+            client.hang_up()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(os.path.join(self.home, "socket"))
+            except OSError:
+                return False
+        return True
+
+
+class Client:
+    """
+    The other end of the socket, in blocking calls.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(PATIENCE)
+        self._socket.connect(os.path.join(ground.home, "socket"))
+        self._lines = self._socket.makefile("rb")
+        self.seen: list[dict[str, Any]] = []
+        self.say(op="hello")
+        self.hello = self.until("hello")
+        self._count = 0
+
+    def say(self, **message: Any) -> None:
+        """
+        Send a message.
+        """
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def hear(self) -> dict[str, Any] | None:
+        """
+        The next message; None when the keeper has hung up.
+        """
+        line = self._lines.readline()
+        if not line:
+            return None
+        message: dict[str, Any] = json.loads(line)
+        self.seen.append(message)
+        return message
+
+    def until(self, event: str, id: str | None = None) -> dict[str, Any]:
+        """
+        Hear until *event* (of *id*) comes.
+        """
+        while True:
+            message = self.hear()
+            assert message is not None, f"the keeper hung up before {event}"
+            if message["event"] == event and (id is None or message["id"] == id):
+                return message
+
+    def start(self, id: str, run: Run, secrets: dict[str, str] | None = None, **more: Any) -> None:
+        """
+        Ask for a command.
+        """
+        env = {"PATH": os.environ["PATH"], "HOME": self._ground.directory, **more.pop("env", {})}
+        message = {"fingerprint": fingerprint(run), "workdir": self._ground.work, "stdin_path": None, **more}
+        self.say(op="start", id=id, spec=to_document(run), secrets=secrets or {}, env=env, **message)
+
+    def run(self, id: str, run: Run, secrets: dict[str, str] | None = None, **more: Any) -> Outcome:
+        """
+        Run a command to its end.  Its spools are checked against its outcome.
+        """
+        self.start(id, run, secrets, **more)
+        return self.ended(id)
+
+    def ended(self, id: str) -> Outcome:
+        """
+        The outcome of *id*, when it is there.  Its spools are checked against it.
+        """
+        outcome = Outcome.from_document(self.until("ended", id)["outcome"])
+        for stream, seal in outcome.streams.items():
+            spool = self._ground.spool(id, stream)
+            assert (len(spool), hashlib.sha256(spool).hexdigest()) == (seal.length, seal.sha256), stream
+        return outcome
+
+    def wait_for_output(self, id: str, text: bytes, stream: str = "stdio") -> None:
+        """
+        Hear until *text* is in the stream.
+        """
+        while text not in self._ground.spool(id, stream):
+            assert self.hear() is not None, "the keeper hung up"
+
+    def hang_up(self) -> None:
+        """
+        Close the line.
+        """
+        self._lines.close()
+        self._socket.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """
+    Look again and again until *condition* holds.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """
+    Whether there is such a process, zombies apart.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] not in b"ZX"
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def keeper(*arguments: str) -> Iterator[tuple[Ground, Client]]:
+    """
+    A keeper and a client of it.
+    """
+    ground = Ground(*arguments)
+    try:
+        ground.start_keeper()
+        yield ground, ground.client()
+    finally:
+        ground.close()

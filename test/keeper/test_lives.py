@@ -1,0 +1,245 @@
+"""
+A command's life, at a real keeper: claimed, run, ended, forgotten; and what remains of it when somebody dies.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.keeper.__main__ import BUSY
+from buildbot_lite.model.outcome import Ending
+from buildbot_lite.model.spec import Run
+
+from .ground import Ground, alive, wait_until
+
+
+class LifeTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A keeper and a client.
+        """
+        self.ground = Ground()
+        self.addCleanup(self.ground.close)
+        self.keeper = self.ground.start_keeper()
+        self.client = self.ground.client()
+
+    def test_whole_life(self) -> None:
+        """
+        A command is claimed, grows, ends and is forgotten; then nothing of it is left.
+        """
+        self.client.start("a-1", Run(script="echo hello; read x; exit 3", stdin="go\n"))
+        self.client.until("claimed", "a-1")
+        outcome = self.client.ended("a-1")
+
+        self.assertEqual((outcome.ending, outcome.exit_code), (Ending.EXITED, 3))
+        self.assertEqual(self.ground.spool("a-1"), b"hello\n")
+
+        self.client.say(op="forget", id="a-1")
+        self.client.until("forgotten", "a-1")
+        self.assertEqual(os.listdir(os.path.join(self.ground.home, "commands")), [])
+
+    def test_goes_on_without_client(self) -> None:
+        """
+        A command goes on while nobody is attached, and the next client is told all of it (Promise 7, the slave's part).
+        """
+        fifo = os.path.join(self.ground.directory, "fifo")
+        os.mkfifo(fifo)
+        self.client.start("a-1", Run(script=f"echo one; cat {fifo}; echo two"))
+        self.client.wait_for_output("a-1", b"one\n")
+        self.client.hang_up()
+        again = self.ground.client()
+
+        [held] = again.hello["held"]
+        self.assertEqual((held["id"], held["life"], held["lengths"]), ("a-1", "running", {"stdio": 4}))
+        with open(fifo, "w") as door:
+            door.write("between\n")
+        self.assertTrue(again.ended("a-1").succeeded)
+        self.assertEqual(self.ground.spool("a-1"), b"one\nbetween\ntwo\n")
+
+    def test_ended_is_held(self) -> None:
+        """
+        What ended while nobody listened is told to whoever attaches, until it is forgotten (Invariant I4).
+        """
+        self.client.run("a-1", Run(argv=("echo", "x")))
+        self.client.hang_up()
+        again = self.ground.client()
+
+        self.assertEqual([(held["id"], held["life"]) for held in again.hello["held"]], [("a-1", "ended")])
+        self.assertTrue(again.ended("a-1").succeeded)
+
+    def test_once(self) -> None:
+        """
+        The same start again, before and after the end, runs nothing a second time (Invariant I1).
+        """
+        run = Run(script="echo ran >> ../ran")
+        for _time in range(3):
+            self.client.run("a-1", run)
+        with open(os.path.join(self.ground.directory, "ran")) as ran:
+            self.assertEqual(ran.read(), "ran\n")
+
+    def test_other_fingerprint(self) -> None:
+        """
+        A known id with another fingerprint is refused, and nothing is started (Invariant I1).
+        """
+        self.client.run("a-1", Run(argv=("true",)))
+        self.client.start("a-1", Run(script="touch ../wrong"))
+        self.client.until("refused", "a-1")
+
+        self.client.run("a-2", Run(argv=("true",)))
+        self.assertFalse(os.path.exists(os.path.join(self.ground.directory, "wrong")))
+
+    def test_forgotten_is_not_started(self) -> None:
+        """
+        An id that was forgotten is never started again, by this keeper or the next (Invariant I1).
+        """
+        run = Run(argv=("true",))
+        self.client.run("a-1", run)
+        self.client.say(op="forget", id="a-1")
+        self.client.until("forgotten", "a-1")
+        self.client.start("a-1", run)
+        self.client.until("refused", "a-1")
+
+        self.keeper.terminate()
+        self.keeper.wait()
+        self.ground.start_keeper()
+        again = self.ground.client()
+        again.start("a-1", run)
+        again.until("refused", "a-1")
+
+    def test_lost(self) -> None:
+        """
+        What ran under a keeper that was killed is lost: told with its log so far, killed, never started again.
+        """
+        run = Run(script="echo $$; sleep 600")
+        self.client.start("a-1", run)
+        self.client.wait_for_output("a-1", b"\n")
+        pid = int(self.ground.spool("a-1"))
+        self.keeper.kill()
+        self.keeper.wait()
+        self.assertTrue(alive(pid))
+        self.ground.start_keeper()
+        again = self.ground.client()
+
+        self.assertFalse(alive(pid))
+        self.assertEqual([held["life"] for held in again.hello["held"]], ["lost"])
+        outcome = again.ended("a-1")
+        self.assertEqual((outcome.ending, outcome.streams["stdio"].length), (Ending.LOST, len(f"{pid}\n")))
+        again.start("a-1", run)
+        again.until("claimed", "a-1")
+        self.assertEqual(again.ended("a-1").ending, Ending.LOST)
+
+    def test_unknown(self) -> None:
+        """
+        A claim of which nothing says that it was spawned is unknown, and is not started (Invariant I1).
+        """
+        self.client.start("a-1", run := Run(script="sleep 600"))
+        self.client.until("claimed", "a-1")
+        self.keeper.kill()
+        self.keeper.wait()
+        os.unlink(os.path.join(self.ground.home, "commands", "a-1", "spawned"))
+        self.ground.start_keeper()
+        again = self.ground.client()
+
+        self.assertEqual([held["life"] for held in again.hello["held"]], ["unknown"])
+        self.assertEqual(again.ended("a-1").ending, Ending.LOST)
+        again.start("a-1", run)
+        self.assertEqual(again.ended("a-1").ending, Ending.LOST)
+
+    def test_second_keeper(self) -> None:
+        """
+        Promise 12: a second keeper in the directory says so and exits; the first goes on.
+        """
+        second = self.ground.start_keeper()
+        self.assertEqual(second.wait(), BUSY)
+        assert second.stderr is not None
+        self.assertIn(b"Another keeper", second.stderr.read())
+        self.assertTrue(self.ground.client().run("a-1", Run(argv=("true",))).succeeded)
+
+    def test_newer_client(self) -> None:
+        """
+        A newer client takes the place of the older one.
+        """
+        newer = self.ground.client()
+        self.assertIsNone(self.client.hear())
+        self.assertTrue(newer.run("a-1", Run(argv=("true",))).succeeded)
+
+    def test_stop(self) -> None:
+        """
+        Told to stop, it kills everything, says so, and ends.
+        """
+        self.client.start("a-1", Run(script="echo $$; sleep 600"))
+        self.client.wait_for_output("a-1", b"\n")
+        self.client.say(op="stop")
+        outcome = self.client.ended("a-1")
+
+        self.assertEqual(outcome.ending, Ending.LOST)
+        self.assertIn("was stopped", outcome.sentence)
+        self.assertEqual(self.keeper.wait(), 0)
+        self.assertFalse(alive(int(self.ground.spool("a-1"))))
+
+    def test_disown(self) -> None:
+        """
+        Forgetting what still runs kills it first.
+        """
+        self.client.start("a-1", Run(script="echo $$; sleep 600"))
+        self.client.wait_for_output("a-1", b"\n")
+        pid = int(self.ground.spool("a-1"))
+        self.client.say(op="forget", id="a-1")
+        self.client.until("forgotten", "a-1")
+
+        self.assertFalse(alive(pid))
+        self.assertEqual(self.ground.client().hello["held"], [])
+
+
+class IdleTests(SynchronousTestCase):
+    def test_leaves_when_idle(self) -> None:
+        """
+        Without a client and a command it ends after a while; with either it stays.
+        """
+        ground = Ground("--linger=0.2")
+        self.addCleanup(ground.close)
+        keeper = ground.start_keeper()
+        client = ground.client()
+        client.start("a-1", Run(script="sleep 0.5; echo done"))
+        client.until("claimed")
+        client.hang_up()
+
+        self.assertEqual(keeper.wait(), 0)
+        self.assertEqual(ground.spool("a-1"), b"done\n")
+
+    def test_detached(self) -> None:
+        """
+        Without --foreground the command returns when the keeper listens, and the keeper is in a session of its own.
+        """
+        ground = Ground("--linger=0.1")
+        self.addCleanup(ground.close)
+        started = subprocess.run(
+            [sys.executable, "-m", "buildbot_lite.keeper", "--linger=0.3", ground.home],
+            check=True,
+        )
+        self.assertEqual(started.returncode, 0)
+        client = ground.client()
+        outcome = client.run("a-1", Run(script="ps -o sid= -p $PPID"))
+        self.assertTrue(outcome.succeeded)
+        session = int(ground.spool("a-1"))
+        self.assertNotEqual(session, os.getsid(0))
+        client.hang_up()
+        wait_until(lambda: not alive(session))
+
+    def test_terminated(self) -> None:
+        """
+        SIGTERM, as at the machine's shutdown, loses what runs: it is retried elsewhere.
+        """
+        ground = Ground()
+        self.addCleanup(ground.close)
+        keeper = ground.start_keeper()
+        client = ground.client()
+        client.start("a-1", Run(argv=("sleep", "600")))
+        client.until("claimed")
+        keeper.send_signal(signal.SIGTERM)
+
+        self.assertEqual(client.ended("a-1").ending, Ending.LOST)
+        self.assertEqual(keeper.wait(), 0)
