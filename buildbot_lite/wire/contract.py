@@ -28,7 +28,8 @@ JSON, which ``model/`` reads, so that versions may differ.  No text travels as t
 
     master                                         buildbot-lite (the command)
     RIControl  <-- ask(request) · follow(request, follower)
-               -- chunk(data) · done(answer) --------------> RIFollower
+               -- chunk(data) -----------------------------> RIFollower
+               -- answer --------------------------------->
 
 Names end in ``.buildbot-lite``, because Foolscap keeps one register of interfaces per process.
 """
@@ -203,9 +204,6 @@ class RIFollower(RemoteInterface):
     def chunk(data=_Chunk):
         return _Nothing
 
-    def done(answer=ByteStringConstraint(LARGEST_ANSWER)):
-        return _Nothing
-
 
 class RIControl(RemoteInterface):
     """
@@ -218,4 +216,4 @@ class RIControl(RemoteInterface):
         return ByteStringConstraint(LARGEST_ANSWER)
 
     def follow(request=ByteStringConstraint(LARGEST_QUESTION), follower=RIFollower):
-        return _Nothing
+        return ByteStringConstraint(LARGEST_ANSWER)

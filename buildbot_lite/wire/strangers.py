@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from .contract import MOST_STRANGERS, STRANGER_SECONDS
 
@@ -43,6 +44,12 @@ class Stranger:
         if self.known:
             self._strangers.forget(self)
 
+    def puzzled_by(self, failure: Failure) -> None:
+        """
+        Something here failed over what it sent.
+        """
+        self._strangers.puzzled_by(failure)
+
 
 class Strangers:
     """
@@ -63,7 +70,7 @@ class Strangers:
         self._ages: deque[Stranger] = deque()
         self._timer: IDelayedCall | None = None
         self._cut = 0
-        self._reported = clock.seconds() - _REPORT_EVERY
+        self._reported = self._puzzled = clock.seconds() - _REPORT_EVERY
 
     def __len__(self) -> int:
         return self._number
@@ -103,6 +110,15 @@ class Strangers:
         elif len(self._ages) > 2 * self._most:
             # Only the front is cleared as it goes; a patient one there must not make the rest pile up.
             self._ages = deque(one for one in self._ages if one.known)
+
+    def puzzled_by(self, failure: Failure) -> None:
+        """
+        Log *failure*, unless there was one in the last minute: strangers can cause as many as they like.
+        """
+        now = self._clock.seconds()
+        if now - self._puzzled >= _REPORT_EVERY:
+            self._puzzled = now
+            self.log.warn("a connection could not be negotiated: {why}", why=repr(failure.value)[:500])
 
     def _count(self, address: str, before: int, after: int) -> None:
         if before:

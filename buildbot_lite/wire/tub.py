@@ -21,6 +21,7 @@ from typing import Any
 from foolscap import pb
 from foolscap.crypto import FoolscapContextFactory
 from foolscap.info import ConnectionInfo
+from foolscap.logging.log import UNUSUAL
 from foolscap.negotiate import Negotiation
 from foolscap.referenceable import Referenceable
 from twisted.internet.interfaces import IReactorTime
@@ -39,6 +40,19 @@ What a swissnum designates: an exposed object (`exposed`, `flapp`, `control`); N
 BACKLOG = 4096
 
 
+class _OneContext(FoolscapContextFactory):
+    """
+    Foolscap sets its context up anew for each connection, which OpenSSL refuses once the context is in use.
+    """
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self._ready = super().getContext()
+
+    def getContext(self) -> Any:
+        return self._ready
+
+
 class OurNegotiation(Negotiation):
     """
     The first few lines of a connection, before both ends speak Foolscap.
@@ -51,8 +65,10 @@ class OurNegotiation(Negotiation):
 
     def log(self, *args, **kwargs):
         """
-        Nothing: what is said here holds what strangers sent.
+        Nothing, because what is said here holds what strangers sent; but a defect is not kept quiet.
         """
+        if kwargs.get("level") == UNUSUAL and "failure" in kwargs and self.stranger is not None:
+            self.stranger.puzzled_by(kwargs["failure"])
 
     def startTLS(self, cert):
         self.transport.startTLS(self.tub.tls)
@@ -121,7 +137,7 @@ class Tub(pb.Tub):
         self.setOption("handle-old-duplicate-connections", int(SILENCE))
         self.clock = clock
         self.strangers = Strangers(clock)
-        self.tls = FoolscapContextFactory(
+        self.tls = _OneContext(
             privateKey=self.myCertificate.privateKey.original, certificate=self.myCertificate.original
         )
         self._lookup = lookup

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from foolscap.api import flushEventualQueue
-from twisted.internet import reactor
+from twisted.internet import reactor  # noqa: TID251 - these tests use the network
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
@@ -41,6 +41,12 @@ async def until(true: Callable[[], bool], tries: int = 20000) -> None:
     raise AssertionError("it never became true")
 
 
+def nothing(swissnum: str) -> None:
+    """
+    A lookup that finds nothing.
+    """
+
+
 def with_reactor(test: Callable[..., Awaitable[None]]) -> Callable[..., Deferred[Any]]:
     """
     A test that is a coroutine.
@@ -64,7 +70,7 @@ class TubTestCase(TestCase):
     def setUp(self) -> None:
         self.tubs: list[Tub] = []
 
-    def tearDown(self) -> Deferred[Any]:
+    def tearDown(self) -> Deferred[Any]:  # type: ignore[override]  # trial waits for it
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -78,7 +84,7 @@ class TubTestCase(TestCase):
         """
         A running Tub.
         """
-        tub = make_tub(reactor, key or new_certificate(), lookup)  # type: ignore[arg-type]  # the reactor is a module
+        tub = make_tub(reactor, key or new_certificate(), lookup)
         tub.startService()
         self.tubs.append(tub)
         return tub

@@ -1,0 +1,128 @@
+"""
+What the ``buildbot-lite`` command may ask a running master.
+
+A question and its answer are JSON objects, whose meaning is for whoever asks and answers; here they are only bounded.
+
+::
+
+    ask(question) → answer
+    follow(question, follower):  chunk(data), each acknowledged …  → answer, when there is no more
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from foolscap.api import Referenceable
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from ..model.shape import Shape, encode
+from .adapters import Remote
+from .contract import LARGEST_ANSWER, LARGEST_QUESTION, RIControl, RIFollower
+from .exposed import Exposed, Revocable
+
+Document = Mapping[str, Any]
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """
+    Whoever follows something that grows.
+    """
+
+    def chunk(self, data: bytes) -> Deferred[None]:
+        """
+        The next bytes, at most `LARGEST_CHUNK`; fires when they were taken.  Wait for it: it is the flow control.
+        """
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        """
+        Call *callback* once, when nobody follows any more.
+        """
+
+
+@runtime_checkable
+class Control(Protocol):
+    """
+    What an admin's or a control FURL designates.
+    """
+
+    def ask(self, question: Document) -> Deferred[Document]:
+        """
+        The answer, or a refusal.
+        """
+
+    def follow(self, question: Document, follower: Follower) -> Deferred[Document]:
+        """
+        Tell *follower*; fires when there is nothing more to tell, or fails with a refusal.
+        """
+
+
+class RemoteFollower(Remote):
+    """
+    A `Follower`, at the other end.
+    """
+
+    def chunk(self, data: bytes) -> Deferred[None]:
+        return self._call("chunk", data=data)
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        self.link.when_lost(callback)
+
+
+@implementer(RIControl)
+class ExposedControl(Exposed):
+    """
+    *control*, for whoever holds its FURL.
+    """
+
+    def __init__(self, control: Control, revocable: Revocable) -> None:
+        super().__init__(revocable)
+        self._control = control
+
+    def remote_ask(self, request: bytes) -> Deferred[bytes]:
+        return self._control.ask(_question(request)).addCallback(_encode)
+
+    def remote_follow(self, request: bytes, follower: Any) -> Deferred[bytes]:
+        return self._control.follow(_question(request), RemoteFollower(follower)).addCallback(_encode)
+
+
+@implementer(RIFollower)
+class ExposedFollower(Referenceable):
+    """
+    *take*, which may answer with a Deferred, for the master.
+    """
+
+    def __init__(self, take: Callable[[bytes], Deferred[None] | None]) -> None:
+        self._take = take
+
+    def remote_chunk(self, data: bytes) -> Deferred[None] | None:
+        return self._take(data)
+
+
+class RemoteControl(Remote):
+    """
+    A `Control`, on the master.
+    """
+
+    def ask(self, question: Document) -> Deferred[Document]:
+        return self._call("ask", request=_encode(question)).addCallback(_answer)
+
+    def follow(self, question: Document, take: Callable[[bytes], Deferred[None] | None]) -> Deferred[Document]:
+        """
+        Like `Control.follow`; *take* gets the bytes, and is asked for no more until it is done with them.
+        """
+        following = self._call("follow", request=_encode(question), follower=ExposedFollower(take))
+        return following.addCallback(_answer)
+
+
+def _encode(document: Document) -> bytes:
+    return encode(dict(document))
+
+
+def _question(data: bytes) -> Document:
+    return Shape.decode(data, "question", LARGEST_QUESTION).document
+
+
+def _answer(data: bytes) -> Document:
+    return Shape.decode(data, "answer", LARGEST_ANSWER).document

@@ -1,0 +1,144 @@
+"""
+What the command asks a running master.
+"""
+
+from twisted.internet import reactor  # noqa: TID251 - these tests use the network
+from twisted.internet.defer import Deferred, fail, succeed
+
+from buildbot_lite.errors import FurlError, NotFoundError, NotRunningError, UnknownStringError, WrongVerbError
+from buildbot_lite.wire.client import ask, follow
+from buildbot_lite.wire.control import Control, Document, ExposedControl, Follower
+from buildbot_lite.wire.exposed import ExposedDesk, Revocable
+from buildbot_lite.wire.furl import build
+
+from .pair import SWISSNUM, TubTestCase, nothing, turn, with_reactor
+from .players import NotedDesk
+from .test_roles import failing
+
+
+class Echo:
+    """
+    A `Control` that answers what it was asked.
+    """
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    def ask(self, question: Document) -> Deferred[Document]:
+        if "missing" in question:
+            return fail(NotFoundError("There is no builder called x."))
+        return succeed({"asked": question})
+
+    def follow(self, question: Document, follower: Follower) -> Deferred[Document]:
+        return Deferred.fromCoroutine(self._follow(int(question["chunks"]), follower))
+
+    async def _follow(self, chunks: int, follower: Follower) -> Document:
+        for n in range(chunks):
+            await follower.chunk(bytes([n]) * 1000)
+        return {"chunks": chunks}
+
+
+class ControlTest(TubTestCase):
+    def serve(self) -> str:
+        """
+        The FURL of an `Echo`.
+        """
+        control: Control = Echo()
+        tub, listener = self.listening({SWISSNUM: ExposedControl(control, Revocable())}.get)
+        return self.furl(tub, listener)
+
+    @with_reactor
+    async def test_ask(self) -> None:
+        """
+        A question is answered.
+        """
+        answer = await ask(reactor, self.serve(), {"what": "Grüße", "list": [1, None]})
+
+        self.assertEqual(answer, {"asked": {"what": "Grüße", "list": [1, None]}})
+
+    @with_reactor
+    async def test_refused(self) -> None:
+        """
+        The master's refusal is the command's.
+        """
+        error = await failing(ask(reactor, self.serve(), {"missing": 1}))
+
+        self.assertIsInstance(error, NotFoundError)
+        self.assertEqual(str(error), "There is no builder called x.")
+
+    @with_reactor
+    async def test_follow(self) -> None:
+        """
+        What grows is followed to its end, byte for byte, no faster than it is taken.
+        """
+        taken: list[bytes] = []
+        busy: list[bool] = []
+
+        def take(data: bytes) -> Deferred[None]:
+            self.assertEqual(busy, [])
+            busy.append(True)
+            taken.append(data)
+            return Deferred.fromCoroutine(slowly())
+
+        async def slowly() -> None:
+            await turn()
+            await turn()
+            busy.clear()
+
+        answer = await follow(reactor, self.serve(), {"chunks": 20}, take)
+
+        self.assertEqual(answer, {"chunks": 20})
+        self.assertEqual(taken, [bytes([n]) * 1000 for n in range(20)])
+
+    @with_reactor
+    async def test_not_running(self) -> None:
+        """
+        When nobody listens there, the sentence says how to start a master.
+        """
+        tub, listener = self.listening(nothing)
+        furl = self.furl(tub, listener)
+        await tub.stopService()
+
+        error = await failing(ask(reactor, furl, {}))
+
+        self.assertIsInstance(error, NotRunningError)
+        self.assertIn("twistd -y master.tac", str(error))
+        self.assertNotIn(SWISSNUM, str(error))
+
+    @with_reactor
+    async def test_another_master(self) -> None:
+        """
+        Another master at that place is told apart from one that is not running.
+        """
+        _, listener = self.listening(nothing)
+        furl = build("a" * 32, [f"tcp:127.0.0.1:{listener.port}"], SWISSNUM)
+
+        error = await failing(ask(reactor, furl, {}))
+
+        self.assertIsInstance(error, FurlError)
+        self.assertIn("not the master", str(error))
+
+    @with_reactor
+    async def test_unknown(self) -> None:
+        """
+        A string that the master does not know is refused in a sentence that repeats no part of it.
+        """
+        tub, listener = self.listening(nothing)
+
+        error = await failing(ask(reactor, self.furl(tub, listener, "q" * 32), {}))
+
+        self.assertIsInstance(error, UnknownStringError)
+        self.assertNotIn("qq", str(error))
+
+    @with_reactor
+    async def test_wrong_verb(self) -> None:
+        """
+        A slave's string is not for the command.
+        """
+        tub, listener = self.listening({SWISSNUM: ExposedDesk(NotedDesk(), Revocable())}.get)
+
+        error = await failing(ask(reactor, self.furl(tub, listener), {}))
+
+        self.assertIsInstance(error, WrongVerbError)
+        self.assertIn("admin.furl", str(error))

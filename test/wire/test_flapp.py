@@ -1,0 +1,313 @@
+"""
+The stock ``flappclient``, as a process, against what we expose to it.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import reactor  # noqa: TID251 - these tests run processes
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from buildbot_lite.errors import InputError, LinkLostError, RevokedError
+from buildbot_lite.wire.exposed import Exposed, ExposedDesk, Revocable
+from buildbot_lite.wire.flapp import Read, RunCommandService, StdinFeed, Submission, Upload, UploadService, Watcher
+
+from .pair import SWISSNUM, TubTestCase, until, with_reactor
+from .players import NotedDesk
+
+FLAPPCLIENT = os.path.join(os.path.dirname(sys.executable), "flappclient")
+
+
+class Client(ProcessProtocol):
+    """
+    One run of the stock client.
+    """
+
+    def __init__(self, furlfile: str, *arguments: str, stdin: bytes | None = b"") -> None:
+        self.out = b""
+        self.err = b""
+        self.ended: Deferred[int] = Deferred()
+        self._stdin = stdin
+        command = [FLAPPCLIENT, "--furlfile", furlfile, *arguments]
+        self.process: Any = reactor.spawnProcess(self, FLAPPCLIENT, command, os.environ)
+
+    def connectionMade(self) -> None:
+        if self._stdin is not None and self.transport is not None:
+            self.transport.write(self._stdin)
+            self.transport.closeStdin()
+
+    def outReceived(self, data: bytes) -> None:
+        self.out += data
+
+    def errReceived(self, data: bytes) -> None:
+        self.err += data
+
+    def processEnded(self, reason: Failure) -> None:
+        code = getattr(reason.value, "exitCode", None)
+        self.ended.callback(-1 if code is None else code)
+
+
+class Say:
+    """
+    A `Submission` that says something and exits.
+    """
+
+    def __init__(self, out: list[bytes], code: int = 0, stdin: bool = False) -> None:
+        self.out = out
+        self.code = code
+        self.stdin = stdin
+        self.fed = b""
+        self.closed = 0
+        self.lost: list[str] = []
+        self.watcher: Watcher | None = None
+        self.error: BaseException | None = None
+
+    def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
+        self.watcher = watcher
+        watcher.when_lost(lambda: self.lost.append("lost"))
+        if self.stdin:
+            return succeed(self)
+        self.go()
+        return succeed(None)
+
+    def go(self) -> None:
+        self.said = Deferred.fromCoroutine(self._say()).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        self.error = failure.value
+
+    async def _say(self) -> None:
+        assert self.watcher is not None
+        await self.watcher.stderr(b"request 1\n")
+        for data in self.out:
+            await self.watcher.stdout(data)
+        await self.watcher.done(self.code)
+
+    def feed(self, data: bytes) -> None:
+        self.fed += data
+
+    def close(self) -> None:
+        self.closed += 1
+        self.go()
+
+
+class Refuse:
+    """
+    A `Submission` that refuses.
+    """
+
+    def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
+        return fail(InputError("The builder hello is paused.  Ask its admin."))
+
+
+class Store:
+    """
+    An `Upload` that keeps what it gets.
+    """
+
+    def __init__(self, refuse: Exception | None = None) -> None:
+        self.name = b""
+        self.data = b""
+        self.refuse = refuse
+
+    def put(self, name: bytes, read: Read) -> Deferred[None]:
+        if self.refuse is not None:
+            return fail(self.refuse)
+        self.name = name
+        return Deferred.fromCoroutine(self._read(read))
+
+    async def _read(self, read: Read) -> None:
+        while True:
+            both = [read(100_000), read(100_000)]
+            for more in both:
+                self.data += (part := await more)
+            if not part:
+                return
+
+
+class FlappTest(TubTestCase):
+    def expose(self, what: Callable[[Revocable], Exposed], swissnum: str = SWISSNUM) -> str:
+        """
+        The name of a file with the FURL of *what*.
+        """
+        self.revocable = Revocable()
+        exposed = what(self.revocable)
+        self.farm, listener = self.listening({SWISSNUM: exposed}.get)
+        name = str(self.mktemp())
+        write(name, f"# a comment\n{self.furl(self.farm, listener, swissnum)}\n".encode())
+        return name
+
+    def submission(self, local: Submission) -> str:
+        return self.expose(lambda revocable: RunCommandService(local, revocable))
+
+    def upload(self, local: Upload) -> str:
+        return self.expose(lambda revocable: UploadService(local, revocable))
+
+    @with_reactor
+    async def test_run_command(self) -> None:
+        """
+        ``run-command`` prints the log byte for byte on stdout, remarks on stderr, and exits with the code (Promise 4).
+        """
+        everything = bytes(range(256)) * 1000
+        client = Client(self.submission(Say([everything, b"no newline"], code=4)), "run-command")
+
+        self.assertEqual(await client.ended, 4)
+        self.assertEqual(client.out, everything + b"no newline")
+        self.assertEqual(client.err, b"request 1\n")
+
+    @with_reactor
+    async def test_stdin(self) -> None:
+        """
+        A submission that wants it gets the client's standard input, to its end (Promise 4).
+        """
+        say = Say([b"thanks"], stdin=True)
+        patch = os.urandom(1 << 20)
+        client = Client(self.submission(say), "run-command", stdin=patch)
+
+        self.assertEqual(await client.ended, 0)
+        self.assertEqual(say.fed, patch)
+        self.assertEqual(say.closed, 1)
+        self.assertEqual(client.out, b"thanks")
+
+    @with_reactor
+    async def test_client_lost(self) -> None:
+        """
+        Whoever serves a client that is killed hears of it; what was to be printed fails (Promise 4).
+        """
+        say = Say([b"x"], stdin=True)
+        client = Client(self.submission(say), "run-command", stdin=None)
+        await until(lambda: say.watcher is not None)
+
+        client.process.signalProcess("KILL")
+        await client.ended
+        await until(lambda: bool(say.lost))
+        say.go()
+
+        self.assertEqual(say.lost, ["lost"])
+        self.assertIsInstance(say.error, LinkLostError)
+        self.assertEqual(say.closed, 0)
+
+    @with_reactor
+    async def test_slow_client(self) -> None:
+        """
+        A client that is stopped is told nothing more until it has taken what it was sent (Promise 4).
+        """
+        say = Say([b"x" * (1 << 20)] * 100, stdin=True)
+        client = Client(self.submission(say), "run-command", stdin=None)
+        await until(lambda: say.watcher is not None)
+        client.process.signalProcess("STOP")
+        assert say.watcher is not None
+
+        first = say.watcher.stdout(b"a" * (1 << 20))
+        for _ in range(100):
+            await until(lambda: True)
+        self.assertFalse(first.called)
+
+        client.process.signalProcess(signal.SIGCONT)
+        await first
+        await say.watcher.done(0)
+        self.assertEqual(await client.ended, 0)
+        self.assertEqual(client.out, b"a" * (1 << 20))
+
+    @with_reactor
+    async def test_refused(self) -> None:
+        """
+        The stock client prints our sentence, and no traceback (Promise 3).
+        """
+        client = Client(self.submission(Refuse()), "run-command")
+
+        self.assertEqual(await client.ended, 255)
+        self.assertIn(b"The builder hello is paused.  Ask its admin.", client.err)
+        self.assertNotIn(b"unavailable", client.err)
+        self.assertNotIn(b'File "', client.err)
+
+    @with_reactor
+    async def test_upload_file(self) -> None:
+        """
+        ``upload-file`` ends when the file is stored (Promise 5).
+        """
+        store = Store()
+        name = str(self.mktemp())
+        contents = os.urandom(777_777)
+        write(name, contents)
+
+        client = Client(self.upload(store), "upload-file", name)
+
+        self.assertEqual(await client.ended, 0)
+        self.assertEqual(client.out, os.path.basename(name).encode() + b": uploaded\n")
+        self.assertEqual(store.data, contents)
+        self.assertEqual(store.name, os.path.basename(name).encode())
+
+    @with_reactor
+    async def test_upload_refused(self) -> None:
+        """
+        A file that is refused is no success.
+        """
+        name = str(self.mktemp())
+        write(name, b"")
+        client = Client(self.upload(Store(InputError("That is no tar archive."))), "upload-file", name)
+
+        self.assertEqual(await client.ended, 255)
+        self.assertIn(b"That is no tar archive.", client.err)
+
+    @with_reactor
+    async def test_wrong_verbs(self) -> None:
+        """
+        A string used with the other verb says which one it takes; a slave's string says what it is not (Promise 3).
+        """
+        run = self.submission(Say([]))
+        put = self.upload(Store())
+        desk = self.expose(lambda revocable: ExposedDesk(NotedDesk(), revocable))
+        asked: list[tuple[str, tuple[Any, ...], bytes]] = [
+            (run, ("upload-file", __file__), b"run-command"),
+            (put, ("run-command",), b"upload-file NAME"),
+            (desk, ("run-command",), b"buildslave.furls"),
+        ]
+
+        for furlfile, arguments, remedy in asked:
+            client = Client(furlfile, *arguments)
+            self.assertEqual(await client.ended, 255)
+            self.assertIn(remedy, client.err)
+
+    @with_reactor
+    async def test_unknown(self) -> None:
+        """
+        A mistyped string gets one sentence with the remedy, and no part of it (Promise 3).
+        """
+        furlfile = self.expose(lambda revocable: RunCommandService(Say([]), revocable), "wrong" * 6)
+
+        client = Client(furlfile, "run-command")
+
+        self.assertEqual(await client.ended, 255)
+        self.assertIn(b"does not know this string", client.err)
+        self.assertNotIn(b"wrong", client.err)
+
+    @with_reactor
+    async def test_revoked(self) -> None:
+        """
+        Revoking cuts the live client; asked again, the string is refused in a sentence.
+        """
+        say = Say([], stdin=True)
+        furlfile = self.submission(say)
+        client = Client(furlfile, "run-command", stdin=None)
+        await until(lambda: say.watcher is not None)
+
+        self.revocable.revoke(RevokedError())
+        self.assertEqual(await client.ended, 3)
+        again = Client(furlfile, "run-command")
+
+        self.assertEqual(await again.ended, 255)
+        self.assertIn(b"no longer valid", again.err)
+
+
+def write(name: str, contents: bytes) -> None:
+    """
+    Make a file.
+    """
+    with open(name, "wb") as file:
+        file.write(contents)
