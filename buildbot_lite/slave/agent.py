@@ -26,7 +26,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, KeeperLostError, LinkLostError, MessageError, RefusedError
-from ..model.greeting import MOST_HELD, Held
+from ..model.greeting import MOST_HELD, Held, Life
 from ..model.outcome import Outcome
 from ..model.spec import Run, Spec, fingerprint
 from ..wire.background import background
@@ -41,6 +41,8 @@ from .work import Work
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
 _CHUNK = 256 << 10
+MOST_STARTS = 3
+"""How often a start that no keeper has claimed is handed to a keeper."""
 
 
 class Keeping(Protocol):
@@ -97,6 +99,7 @@ class Agent:
         self._env = dict(env)
         self._work: dict[str, Work] = {}
         self._errands: dict[str, Errand] = {}  # also those that are being forgotten
+        self._starts: dict[str, tuple[Callable[[], None], int]] = {}  # not claimed yet, and how often to try
         self._link: AgentLink | None = None
         for transfer in saved_transfers(means, self._changed):
             self._work[transfer.id] = transfer
@@ -134,15 +137,20 @@ class Agent:
         """
         workdir = self.means.tree.make(spec.workdir)
         errand = self._adopt(id, fingerprint(spec))
-        self._keeping.start(
-            id,
-            fingerprint=errand.fingerprint,
-            spec=spec,
-            secrets=secrets,
-            workdir=workdir,
-            env=self._env,
-            stdin_path=stdin_path,
-        )
+
+        def start() -> None:
+            self._keeping.start(
+                id,
+                fingerprint=errand.fingerprint,
+                spec=spec,
+                secrets=secrets,
+                workdir=workdir,
+                env=self._env,
+                stdin_path=stdin_path,
+            )
+
+        self._starts[id] = (start, MOST_STARTS - 1)
+        start()
         return errand
 
     def transfer(self, id: str, spec: Spec) -> Work:
@@ -158,6 +166,7 @@ class Agent:
         """
         The keeper would not have it.
         """
+        self._starts.pop(id, None)
         self._work.pop(id, None)
         self._errands.pop(id, None)
         self._discard_input(id)
@@ -167,6 +176,7 @@ class Agent:
         Kill it if it still runs, and forget it.
         """
         work = self._work.pop(id, None)
+        self._starts.pop(id, None)
         if work is not None:
             await work.forget()
             self._discard_input(id)
@@ -197,32 +207,26 @@ class Agent:
 
     # What the keeper tells.
 
-    def attached(self, held: tuple[Held, ...]) -> None:
+    def attached(self, held: Mapping[str, tuple[str, Life, Mapping[str, int]]]) -> None:
         """
-        A keeper is on the line, perhaps another one than before, and holds these.
+        A keeper is on the line, perhaps another one than before; *held* has fingerprint, life and lengths by id.
         """
-        for item in held:
-            errand = self._errands.get(item.id) or self._adopt(item.id, item.fingerprint)
-            errand.life = item.life
-            errand.grew(item.lengths)
-            errand.claimed()
-            self._changed(item.id)
-        known = {item.id for item in held}
+        for id, (mark, life, lengths) in held.items():
+            self._starts.pop(id, None)
+            errand = self._errands.get(id) or self._adopt(id, mark)
+            errand.held(life, lengths)
+            if id not in self._work:
+                self._keeping.forget(id)  # it was asked for while nobody listened
+            self._changed(id)
         for id, errand in list(self._errands.items()):
-            # What no keeper has claimed is asked again of this one; so is what is to be forgotten.
-            if id not in known and id in self._work and errand.settled and errand.outcome is None:
-                self.ended(id, Outcome.lost(str(KeeperLostError())))
-
-    def keeper_lost(self) -> None:
-        """
-        It does not answer; what it ran is known when the next one has looked.
-        """
-        self.log.warn("the keeper is gone; another one is started")
+            if id not in held:
+                self._missing(id, errand)
 
     def claimed(self, id: str) -> None:
         """
         The keeper has claimed it.
         """
+        self._starts.pop(id, None)
         if id in self._errands:
             self._errands[id].claimed()
 
@@ -234,12 +238,13 @@ class Agent:
             self._errands[id].grew(lengths)
             self._changed(id)
 
-    def ended(self, id: str, outcome: Outcome) -> None:
+    def ended(self, id: str, outcome: Outcome, life: Life = Life.ENDED) -> None:
         """
         It is over.
         """
+        self._starts.pop(id, None)
         if id in self._errands:
-            self._errands[id].ended(outcome)
+            self._errands[id].ended(outcome, life)
             self._changed(id)
 
     def refused(self, id: str, sentence: str) -> None:
@@ -266,6 +271,22 @@ class Agent:
         self._errands[id] = errand
         self._work[id] = errand
         return errand
+
+    def _missing(self, id: str, errand: Errand) -> None:
+        """
+        The keeper that is here now has never heard of *id*.
+        """
+        start, left = self._starts.get(id, (None, 0))
+        if id not in self._work:
+            self.forgotten(id)
+        elif start is not None and left:
+            # It was not claimed, hence nothing was spawned: to hand it on cannot start it twice.
+            self._starts[id] = (start, left - 1)
+            start()
+        elif not errand.settled:
+            self.refused(id, str(KeeperLostError()))
+        elif errand.outcome is None:
+            self.ended(id, Outcome.lost(str(KeeperLostError())), Life.LOST)
 
     def _changed(self, id: str) -> None:
         if self._link is not None:

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from ..errors import RefusedError
 from ..keeper.shelf import spool_path
 from ..model.greeting import Life
-from ..model.outcome import Ending, Outcome
+from ..model.outcome import Outcome
 from ..wire.roles import Command
 from .courier import latest_generations, next_generation
 
@@ -75,12 +75,19 @@ class Errand:
         for stream, length in lengths.items():
             self._lengths[stream] = max(length, self._lengths.get(stream, 0))
 
-    def ended(self, outcome: Outcome) -> None:
+    def held(self, life: Life, lengths: Mapping[str, int]) -> None:
+        """
+        A keeper has just said how it is.
+        """
+        self.life = life
+        self.grew(lengths)
+        self._settle()
+
+    def ended(self, outcome: Outcome, life: Life = Life.ENDED) -> None:
         """
         It is over; *outcome* has the final lengths.
         """
-        if self.life is Life.RUNNING:
-            self.life = Life.LOST if outcome.ending is Ending.LOST else Life.ENDED
+        self.life = life
         self.grew({stream: seal.length for stream, seal in outcome.streams.items()})
         self._outcome = outcome
         self._settle()
@@ -130,7 +137,7 @@ class Errand:
             return data
         # Somebody tampered with the keeper's directory, or the disk did.
         self._lengths.clear()
-        self.ended(Outcome.lost(f"The spool of {stream} on the slave cannot be read: {problem}."))
+        self.ended(Outcome.lost(f"The spool of {stream} on the slave cannot be read: {problem}."), Life.LOST)
         return b""
 
     def again(self, stream: str) -> None:

@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 
 from buildbot_lite.errors import BuildbotLiteError
 from buildbot_lite.keeper.shelf import spool_path
-from buildbot_lite.model.greeting import Held, Life
+from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Outcome, Seal
 from buildbot_lite.model.spec import Run
 from buildbot_lite.slave.agent import Agent, AgentLink
@@ -198,7 +198,7 @@ class Machine:
         return self.links[-1]
 
     def keeper_attached(self, **held: tuple[str, Life, dict[str, int]]) -> None:
-        self.agent.attached(tuple(Held(id, *facts) for id, facts in held.items()))
+        self.agent.attached(held)
 
     def path(self, *parts: str) -> str:
         return os.path.join(self.work, *parts)

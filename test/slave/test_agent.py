@@ -188,11 +188,10 @@ class AgentTests(SynchronousTestCase):
         """
         self.start()
         self.keeper.write(ID, b"so far")
-        self.machine.agent.keeper_lost()
         self.machine.keeper_attached(**{ID: (fingerprint(SPEC), Life.LOST, {"stdio": 6})})
         self.assertEqual(self.held(), {ID: Life.LOST})
         lost = Outcome(Ending.LOST, sentence="The keeper ended.", streams=sealed(stdio=b"so far"))
-        self.machine.agent.ended(ID, lost)
+        self.machine.agent.ended(ID, lost, Life.LOST)
         self.assertEqual(self.command.outcomes, [lost])
         self.assertEqual(self.keeper.asked, [("start", ID), ("forget", ID)])
 
@@ -206,15 +205,31 @@ class AgentTests(SynchronousTestCase):
 
     def test_unclaimed_at_lost_keeper(self) -> None:
         """
-        A start that the dead keeper had not claimed is not lost: it waits for the next keeper's answer.
+        A start that the dead keeper had not claimed is handed to the next one, three times in all.
         """
         self.keeper.claims = False
         starting = self.link.start(ID, SPEC, {}, self.command)
-        self.machine.agent.keeper_lost()
         self.machine.keeper_attached()
+        self.machine.keeper_attached()
+        self.assertEqual(self.keeper.asked, [("start", ID)] * 3)
         self.assertNoResult(starting)
-        self.machine.agent.claimed(ID)
-        self.successResultOf(starting)
+        self.machine.keeper_attached()
+        self.failureResultOf(starting, RefusedError)
+        self.assertEqual(self.keeper.asked, [("start", ID)] * 3)
+
+    def test_forget_at_lost_keeper(self) -> None:
+        """
+        What was to be forgotten when the keeper died is forgotten by the next one; or was never known to it.
+        """
+        self.keeper.forgets = False
+        self.start()
+        disowning = self.link.disown(ID)
+        self.machine.keeper_attached(**{ID: (fingerprint(SPEC), Life.LOST, {})})
+        self.assertEqual(self.keeper.asked[1:], [("forget", ID)] * 2)
+        self.assertNoResult(disowning)
+        self.assertEqual(self.held(), {})
+        self.machine.keeper_attached()
+        self.successResultOf(disowning)
 
     def test_hello_waits_for_claims(self) -> None:
         """

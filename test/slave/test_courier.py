@@ -112,7 +112,7 @@ class CourierTests(SynchronousTestCase):
         """
         self.command.slow = True
         self.cargo.streams = {"stdio": b"x" * (4 << 20)}
-        self.start()
+        self.going = self.start()
         self.assertEqual(self.command.calls, [("stdio", 0, SMALLEST_CHUNK)])
         self.clock.advance(0.001)
         self.command.answer()
@@ -125,7 +125,7 @@ class CourierTests(SynchronousTestCase):
         """
         self.command.slow = True
         self.cargo.streams = {"stdio": b"x" * (1 << 20)}
-        self.start()
+        self.going = self.start()
         most = 0
         for _ in range(20):
             flying = sum(size for _, _, size in self.command.calls[-len(self.command.waiting) :])
@@ -141,7 +141,7 @@ class CourierTests(SynchronousTestCase):
         """
         self.command.slow = True
         self.cargo.streams = {"stdio": b"1"}
-        self.start()
+        self.going = self.start()
         for _ in range(9):
             self.cargo.streams["stdio"] += b"2"
             self.courier.look_again()
@@ -156,7 +156,7 @@ class CourierTests(SynchronousTestCase):
         self.command.slow = True
         self.clock.advance(1)
         self.cargo.streams = {"stdio": b"1"}
-        self.start()
+        self.going = self.start()
         self.command.answer()
         self.cargo.streams["stdio"] += b"2"
         self.courier.look_again()
