@@ -16,14 +16,14 @@ from typing import Any, Generic, TypeVar
 
 from attrs import AttrsInstance, fields, frozen
 from sqlalchemy import ClauseElement, Connection, Insert, Select, Table, bindparam, insert, select
-from sqlalchemy.engine.interfaces import Compiled, DBAPICursor
+from sqlalchemy.engine.interfaces import DBAPICursor, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 T = TypeVar("T")
 
 
 @frozen
-class _Compiled:
+class Spelling:
     """
     What one kind of database is given: the *text*, the *order* of its parameters (None: by name), and the *constants*.
     """
@@ -33,14 +33,10 @@ class _Compiled:
     constants: dict[str, Any]
 
     def arranged(self, values: dict[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
+        """
+        *values* as the driver wants them.
+        """
         return values if self.order is None else tuple([values[name] for name in self.order])
-
-
-def _compiled(compiled: Compiled) -> _Compiled:
-    assert isinstance(compiled, SQLCompiler)
-    order = compiled.positiontup
-    constants = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
-    return _Compiled(str(compiled), None if order is None else tuple(order), constants)
 
 
 class Statement:
@@ -50,16 +46,27 @@ class Statement:
 
     def __init__(self, clause: ClauseElement) -> None:
         self._clause = clause
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled: dict[str, Spelling] = {}
+
+    def compiled(self, dialect: Dialect) -> Spelling:
+        """
+        It, as that kind of database is told.
+        """
+        known = self._compiled.get(dialect.name)
+        if known is None:
+            compiled = self._clause.compile(dialect=dialect)
+            assert isinstance(compiled, SQLCompiler)
+            order = compiled.positiontup
+            constants = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
+            known = Spelling(str(compiled), None if order is None else tuple(order), constants)
+            self._compiled[dialect.name] = known
+        return known
 
     def run(self, connection: Connection, **values: float | str | None) -> DBAPICursor:
         """
         Run it in the transaction that *connection* is in.
         """
-        name = connection.dialect.name
-        if name not in self._compiled:
-            self._compiled[name] = _compiled(self._clause.compile(dialect=connection.dialect))
-        compiled = self._compiled[name]
+        compiled = self.compiled(connection.dialect)
         if compiled.constants:
             values = {**compiled.constants, **values}
         cursor = connection.connection.cursor()

@@ -57,6 +57,7 @@ _ADD = Statement(
         _grants.c.id
     )
 )
+_ALL = Query(_select(), Grant)
 _GET = Query(_select().where(_grants.c.id == bindparam("id")), Grant)
 _BY_SWISSNUM = Query(_select().where(_grants.c.swissnum == bindparam("swissnum")), Grant)
 _BY_OBJECT = Query(
@@ -141,6 +142,13 @@ def live(connection: Connection, now: float) -> list[Grant]:
     Every grant that still gives a right to something.
     """
     return _LIVE.all(connection, now=now)
+
+
+def everything(connection: Connection) -> list[Grant]:
+    """
+    Every grant, also those that were revoked or ran out: whoever shows one is told so.
+    """
+    return _ALL.all(connection)
 
 
 def revoke(connection: Connection, id: int, now: float) -> bool:

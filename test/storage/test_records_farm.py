@@ -1,0 +1,170 @@
+"""
+What can be asked of the farm's memory: settings, grants, configurations, slaves.
+"""
+
+from functools import partial
+
+from buildbot_lite.model.greeting import Hello
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage.records import builds, generations, grants, settings, slaves
+from buildbot_lite.storage.records.grants import Grant
+
+from .farm_case import FarmCase
+
+
+class SettingsTests(FarmCase):
+    def test_settings(self) -> None:
+        """
+        A value is what was put last; None takes it away.
+        """
+        self.assertIsNone(self.do(lambda c: settings.get(c, "port")))
+        for value in ("1", "2"):
+            self.do(partial(settings.put, name="port", value=value))
+        self.assertEqual(self.do(lambda c: settings.get(c, "port")), "2")
+        self.do(lambda c: settings.put(c, "port", None))
+        self.assertIsNone(self.do(lambda c: settings.get(c, "port")))
+
+
+class GrantTests(FarmCase):
+    def grant(
+        self, name: str = "bot1", *, verb: str = "slave", expires: float | None = None, uses_allowed: int | None = None
+    ) -> Grant:
+        """
+        A new one.
+        """
+        return self.do(
+            lambda c: grants.add(
+                c,
+                name=name,
+                verb=verb,
+                object=name,
+                swissnum=f"secret of {name} {verb}",
+                now=10.0,
+                expires=expires,
+                uses_allowed=uses_allowed,
+            )
+        )
+
+    def test_found(self) -> None:
+        """
+        A grant is found by its swissnum, by its number, and by what it is a right to.
+        """
+        bot1, _, submit = self.grant(), self.grant("bot2"), self.grant(verb="submit")
+
+        self.assertEqual(self.do(lambda c: grants.by_swissnum(c, bot1.swissnum)), bot1)
+        self.assertEqual(self.do(lambda c: grants.get(c, submit.id)), submit)
+        self.assertEqual(self.do(lambda c: grants.by_object(c, "slave", "bot1")), [bot1])
+        self.assertIsNone(self.do(lambda c: grants.by_swissnum(c, "guessed")))
+
+    def test_live(self) -> None:
+        """
+        Revoked, expired and used up grants give no right to anything.
+        """
+        for_ever = self.grant()
+        soon = self.grant("soon", expires=20.0)
+        once = self.grant("once", uses_allowed=1)
+        gone = self.grant("gone")
+        self.assertTrue(self.do(lambda c: grants.revoke(c, gone.id, 11.0)))
+        self.assertFalse(self.do(lambda c: grants.revoke(c, gone.id, 12.0)))
+
+        self.assertEqual(self.do(lambda c: grants.live(c, 19.0)), [for_ever, soon, once])
+        self.do(lambda c: grants.used(c, once.id, 19.0))
+        self.assertEqual(self.do(lambda c: grants.live(c, 20.0)), [for_ever])
+        for grant in (for_ever, soon, once, gone):
+            now = self.do(partial(grants.get, id=grant.id))
+            assert now is not None
+            self.assertEqual(now.live(20.0), grant is for_ever)
+        self.assertEqual(self.do(lambda c: grants.by_object(c, "slave", "gone")), [])
+
+    def test_pin_and_uses(self) -> None:
+        """
+        Who used it first is remembered until that is undone; its uses are counted.
+        """
+        grant = self.grant()
+        self.do(lambda c: grants.pin(c, grant.id, "tub"))
+        for now in (11.0, 12.0):
+            self.do(partial(grants.used, id=grant.id, now=now))
+        found = self.do(lambda c: grants.get(c, grant.id))
+        assert found is not None
+        self.assertEqual((found.pin, found.uses, found.used), ("tub", 2, 12.0))
+
+        self.do(lambda c: grants.pin(c, grant.id, None))
+        found = self.do(lambda c: grants.get(c, grant.id))
+        assert found is not None
+        self.assertIsNone(found.pin)
+
+    def test_pruned(self) -> None:
+        """
+        What has given no right for long is forgotten; what still does is not.
+        """
+        kept, watch, revoked = self.grant(), self.grant("watch"), self.grant("revoked")
+        self.do(lambda c: grants.expire(c, watch.id, 100.0))
+        self.do(lambda c: grants.revoke(c, revoked.id, 100.0))
+
+        self.assertEqual(self.do(lambda c: grants.prune(c, 100.0)), 0)
+        self.assertEqual(self.do(lambda c: grants.prune(c, 101.0)), 2)
+        self.assertEqual(self.do(lambda c: grants.live(c, 50.0)), [kept])
+
+    def test_not_shown(self) -> None:
+        """
+        Promise 14: printing a grant shows nothing of its FURL.
+        """
+        self.assertNotIn("secret", repr(self.grant()))
+
+
+class GenerationTests(FarmCase):
+    def test_kept(self) -> None:
+        """
+        A configuration is kept with its files; applied again, it is the newest again.
+        """
+        self.assertIsNone(self.do(generations.newest))
+        for hash, now in (("a", 1.0), ("b", 2.0), ("a", 3.0)):  # noqa: A001
+            self.do(partial(generations.keep, hash=hash, files={"master.cfg": hash}, now=now))
+
+        self.assertEqual(self.do(generations.newest), generations.Generation("a", 3.0, {"master.cfg": "a"}))
+        self.assertEqual(
+            self.do(lambda c: generations.get(c, "b")), generations.Generation("b", 2.0, {"master.cfg": "b"})
+        )
+
+    def test_let_go(self) -> None:
+        """
+        The text that an unfinished build was started with is kept until it is finished, the current one in any case.
+        """
+        build = self.build()
+        self.do(lambda c: generations.keep(c, "new", {"master.cfg": "new"}, 50.0))
+        self.assertEqual(self.do(lambda c: generations.prune(c, "new")), 0)
+        self.do(lambda c: builds.finish(c, build.id, Result.SUCCESS, 60.0))
+
+        self.assertEqual(self.do(lambda c: generations.prune(c, "new")), 1)
+        self.assertIsNone(self.do(lambda c: generations.get(c, build.generation)))
+        self.assertEqual(self.do(generations.newest), self.do(lambda c: generations.get(c, "new")))
+        self.do(lambda c: generations.keep(c, build.generation, {"master.cfg": "back"}, 70.0))
+        self.assertIsNotNone(self.do(lambda c: generations.get(c, build.generation)))
+
+
+class SlaveTests(FarmCase):
+    def test_seen_and_lost(self) -> None:
+        """
+        What a slave said last is kept, and since when it is gone.
+        """
+        hello = Hello("home", "incarnation", "keeper", "boot", "1.0", platform={"system": "Linux"})
+        self.do(lambda c: slaves.seen(c, "bot1", hello, 1.0))
+        self.do(lambda c: slaves.lost(c, "bot1", 2.0))
+        seen = slaves.Slave("bot1", "home", "boot", "incarnation", "1.0", {"system": "Linux"}, 1.0, 2.0)
+        self.assertEqual(self.do(lambda c: slaves.get(c, "bot1")), seen)
+
+        self.do(lambda c: slaves.seen(c, "bot1", hello, 3.0))
+        found = self.do(lambda c: slaves.get(c, "bot1"))
+        assert found is not None
+        self.assertEqual((found.attached, found.lost), (3.0, None))
+
+    def test_paused(self) -> None:
+        """
+        A slave can be paused before it ever attached, and stays paused when it does.
+        """
+        self.do(lambda c: slaves.pause(c, "bot2", 5.0))
+        self.do(lambda c: slaves.seen(c, "bot2", Hello("h", "i", "k", "b", "1"), 6.0))
+        self.do(lambda c: slaves.pause(c, "bot1", None))
+        self.assertEqual([(s.name, s.paused) for s in self.do(slaves.everyone)], [("bot1", None), ("bot2", 5.0)])
+        self.do(lambda c: slaves.pause(c, "bot2", None))
+        self.assertEqual([s.paused for s in self.do(slaves.everyone)], [None, None])

@@ -1,0 +1,80 @@
+"""
+SQL that is compiled once, and what the database makes of it.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from functools import partial
+
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from buildbot_lite.storage import records, schema
+from buildbot_lite.storage.statements import Statement
+
+from .farm_case import FarmCase
+
+# Small tables, and what is done once in a while.
+_MAY_SCAN = {
+    "grants._LIVE",
+    "grants._PRUNE",
+    "generations._NEWEST",
+    "generations._PRUNE",
+    "slaves._ALL",
+    # By its primary key, and only as far as its limit.
+    "feed._OLDEST",
+    # Only if a buildset were there before its input; there is none.
+    "inputs._ADD",
+}
+
+
+def statements() -> Iterator[tuple[str, Statement]]:
+    """
+    Every statement of the records, by module and name.
+    """
+    for found in pkgutil.iter_modules(records.__path__):
+        module = importlib.import_module(f"{records.__name__}.{found.name}")
+        for name, value in vars(module).items():
+            if isinstance(value, Statement):
+                yield f"{found.name}.{name}", value
+
+
+def plan(connection: Connection, text: str, places: int) -> list[str]:
+    """
+    How SQLite would find what it is asked for.
+    """
+    return [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (None,) * places)]
+
+
+class StatementTests(FarmCase):
+    def test_no_scans(self) -> None:
+        """
+        With a million builds stored every statement still goes straight to its rows: none reads or sorts a whole table.
+        """
+        dialect = sqlite.dialect()
+        scans = {}
+        for name, statement in statements():
+            spelling = statement.compiled(dialect)
+            steps = self.do(partial(plan, text=spelling.text, places=len(spelling.order or ())))
+            if any(
+                (step.startswith("SCAN") and "USING" not in step) or "B-TREE FOR ORDER BY" in step for step in steps
+            ):
+                scans[name] = steps
+
+        self.assertEqual(set(scans) - _MAY_SCAN, set(), scans)
+
+    def test_postgresql(self) -> None:
+        """
+        Every statement can be said to PostgreSQL too.
+        """
+        for name, statement in statements():
+            with self.subTest(name):
+                self.assertTrue(statement.compiled(postgresql.dialect()).text)
+
+    def test_missing_parameter(self) -> None:
+        """
+        A parameter that is left out is noticed, not taken for NULL.
+        """
+        statement = Statement(select(schema.settings).where(schema.settings.c.name == bindparam("name")))
+        self.failureResultOf(self.records.write(statement.run), KeyError)
