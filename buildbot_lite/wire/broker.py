@@ -15,6 +15,7 @@ Foolscap calls the end of a connection a broker.  Ours differs from the stock on
 `LiveLink` is what the rest of the program sees of it.
 """
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +51,8 @@ from .unslicing import BoundedRoot
 
 # What a small message costs in a buffer, whatever is in it.
 _ENVELOPE = 200
+# Seconds of silence until the peer's system is asked whether it is there, between two such questions, and their number.
+_KERNEL_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 6}
 
 
 class LiveLink:
@@ -108,6 +111,7 @@ class Broker(stock.Broker):
         self._bytes_unread = 0
         self._clogged = False
         self._plugged = False
+        self._patient = False
         self._heard = 0.0
         self._pinged = 0.0
         self._cutting: IDelayedCall | None = None
@@ -139,6 +143,18 @@ class Broker(stock.Broker):
             eventually(callback)
         else:
             self._when_lost.append(callback)
+
+    def be_patient(self) -> None:
+        """
+        From now on silence is no reason to give up: the peer may stand still.  Its system must answer, though.
+        """
+        if self._patient:
+            return
+        self._patient = True
+        self.transport.setTcpKeepAlive(True)
+        for name, value in _KERNEL_KEEPALIVE.items():
+            if hasattr(socket, name):  # not every system has all of them
+                self.transport.socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
     def drop(self, reason: str) -> None:
         """
@@ -202,7 +218,9 @@ class Broker(stock.Broker):
 
     def _wait(self) -> None:
         now = self.tub.clock.seconds()
-        deadline = min(max(self._heard, self._pinged) + KEEPALIVE, self._heard + SILENCE)
+        deadline = max(self._heard, self._pinged) + KEEPALIVE
+        if not self._patient:
+            deadline = min(deadline, self._heard + SILENCE)
         self.keepaliveTimer = self.tub.clock.callLater(max(0.0, deadline - now), self._time_passed)
 
     def _time_passed(self) -> None:
@@ -210,12 +228,13 @@ class Broker(stock.Broker):
         if self.disconnected:
             return
         now = self.tub.clock.seconds()
-        if now - self._heard >= SILENCE:
+        if now - self._heard >= SILENCE and not self._patient:
             self.drop(f"nothing was heard for {SILENCE:.0f} seconds")
             return
         if now - max(self._heard, self._pinged) >= KEEPALIVE:
             self._pinged = now
-            self.sendPING()
+            if not self._clogged:
+                self.sendPING()
         self._wait()
 
     # What comes in

@@ -21,13 +21,21 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from foolscap.api import Referenceable
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from ..errors import LinkLostError, WrongVerbError
 from .adapters import Remote
 from .contract import LARGEST_CHUNK, Acknowledgement, Chunk, RIStdin, RISubmission
 from .exposed import Exposed, Revocable
+from .refusal import error_of, would_block
+
+# The buffer of a stock client's standard output; and seconds between two looks whether it is empty again.
+_CLIENTS_BUFFER = 8192
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.5
 
 Read = Callable[[int], Deferred[bytes]]
 """
@@ -109,21 +117,67 @@ class Upload(Protocol):
 class RemoteWatcher(Remote):
     """
     A `Watcher`: a stock client, which knows no interface.
+
+    Once it sends its standard input, the stock client's standard output does not block any more; so when whatever
+    reads it is slow, a write fails there with BlockingIOError.  What fits into the client's buffer of 8192 bytes is not
+    lost then, it only waits; so such a client gets smaller pieces, one at a time, and when one of them waits, empty
+    ones until it was written.  (Under PYTHONUNBUFFERED it has no such buffer: it loses output, and no one knows.)
+
+    One that does not send its standard input stands still while whatever reads its output does.  It answers no ping
+    then, so its link is not given up for silence.
     """
 
+    def __init__(self, reference: Any) -> None:
+        super().__init__(reference)
+        self._clock: IReactorTime = reference.tracker.broker.tub.clock
+        self._gently = False
+        self._one_at_a_time = DeferredLock()
+        reference.tracker.broker.be_patient()
+
+    def sends_stdin(self) -> None:
+        """
+        From now on the client sends its standard input.
+        """
+        self._gently = True
+
     def stdout(self, data: bytes) -> Deferred[None]:
-        return self._call("stdout", data=data, _resultConstraint=Acknowledgement)
+        return self._write("stdout", data)
 
     def stderr(self, data: bytes) -> Deferred[None]:
-        return self._call("stderr", data=data, _resultConstraint=Acknowledgement)
+        return self._write("stderr", data)
 
     def done(self, exit_code: int) -> Deferred[None]:
-        told = self._call("done", signal=None, exitcode=exit_code, _resultConstraint=Acknowledgement)
+        told = self._one_at_a_time.run(
+            self._call, "done", signal=None, exitcode=exit_code, _resultConstraint=Acknowledgement
+        )
         # A client that was told to exit may be gone before it has answered.
         return told.addErrback(lambda failure: failure.trap(LinkLostError) and None)
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         self.link.when_lost(callback)
+
+    def _write(self, stream: str, data: bytes) -> Deferred[None]:
+        if not self._gently:
+            return self._call(stream, data=data, _resultConstraint=Acknowledgement)
+        return self._one_at_a_time.run(lambda: Deferred.fromCoroutine(self._write_gently(stream, data)))
+
+    async def _write_gently(self, stream: str, data: bytes) -> None:
+        for start in range(0, len(data), _CLIENTS_BUFFER):
+            piece = data[start : start + _CLIENTS_BUFFER]
+            pause = _FIRST_PAUSE
+            while await self._blocks(stream, piece):
+                piece = b""
+                await deferLater(self._clock, pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _blocks(self, stream: str, piece: bytes) -> bool:
+        try:
+            await self._reference.callRemote(stream, data=piece, _resultConstraint=Acknowledgement)
+        except Exception as raised:  # noqa: BLE001 - each is put into our words
+            if would_block(raised):
+                return True
+            raise error_of(raised) from None
+        return False
 
 
 class RemoteSource(Remote):
@@ -170,8 +224,15 @@ class RunCommandService(Exposed):
         self._local = local
 
     def remote_execute(self, watcher: Any) -> Deferred[Referenceable | None]:
-        started = self._local.execute(RemoteWatcher(watcher))
-        return started.addCallback(lambda feed: ExposedStdin(feed, self.revocable) if feed is not None else None)
+        remote = RemoteWatcher(watcher)
+
+        def started(feed: StdinFeed | None) -> Referenceable | None:
+            if feed is None:
+                return None
+            remote.sends_stdin()
+            return ExposedStdin(feed, self.revocable)
+
+        return self._local.execute(remote).addCallback(started)
 
     def remote_putfile(self, name: bytes, source: object) -> None:
         raise WrongVerbError("This string takes no file.  Use it with: flappclient --furlfile FILE run-command")

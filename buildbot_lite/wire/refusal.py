@@ -111,6 +111,13 @@ def error_of(error: BaseException | None) -> BaseException:
     return error or LinkLostError()
 
 
+def would_block(error: BaseException) -> bool:
+    """
+    Whether the other side failed because something there would have to wait.
+    """
+    return isinstance(error, RemoteException) and getattr(error.failure.type, "__name__", "") == "BlockingIOError"
+
+
 def why_unreachable(error: BaseException | None) -> str:
     """
     Half a sentence, for "cannot connect: …", about an attempt that failed before any link was made.

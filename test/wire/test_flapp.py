@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet import reactor  # noqa: TID251 - these tests run processes
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from buildbot_lite.errors import InputError, LinkLostError, RevokedError
@@ -34,7 +35,8 @@ class Client(ProcessProtocol):
         self.ended: Deferred[int] = Deferred()
         self._stdin = stdin
         command = [FLAPPCLIENT, "--furlfile", furlfile, *arguments]
-        self.process: Any = reactor.spawnProcess(self, FLAPPCLIENT, command, os.environ)
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        self.process: Any = reactor.spawnProcess(self, FLAPPCLIENT, command, environment)
 
     def connectionMade(self) -> None:
         if self._stdin is not None and self.transport is not None:
@@ -64,6 +66,7 @@ class Say:
         self.fed = b""
         self.closed = 0
         self.lost: list[str] = []
+        self.talking = True
         self.watcher: Watcher | None = None
         self.error: BaseException | None = None
 
@@ -76,10 +79,13 @@ class Say:
         return succeed(None)
 
     def go(self) -> None:
-        self.said = Deferred.fromCoroutine(self._say()).addErrback(self._failed)
+        self.said = Deferred.fromCoroutine(self._say()).addErrback(self._failed).addCallback(self._ended)
 
     def _failed(self, failure: Failure) -> None:
         self.error = failure.value
+
+    def _ended(self, result: None) -> None:
+        self.talking = False
 
     async def _say(self) -> None:
         assert self.watcher is not None
@@ -197,22 +203,45 @@ class FlappTest(TubTestCase):
         """
         A client that is stopped is told nothing more until it has taken what it was sent (Promise 4).
         """
-        say = Say([b"x" * (1 << 20)] * 100, stdin=True)
+        say = Say([], stdin=True)
         client = Client(self.submission(say), "run-command", stdin=None)
         await until(lambda: say.watcher is not None)
         client.process.signalProcess("STOP")
         assert say.watcher is not None
 
         first = say.watcher.stdout(b"a" * (1 << 20))
+        told: list[None] = []
+        printed = first.addCallback(told.append)
         for _ in range(100):
-            await until(lambda: True)
-        self.assertFalse(first.called)
+            await deferLater(reactor, 0.001)
+        self.assertEqual(told, [])
 
         client.process.signalProcess(signal.SIGCONT)
-        await first
+        await printed
         await say.watcher.done(0)
         self.assertEqual(await client.ended, 0)
         self.assertEqual(client.out, b"a" * (1 << 20))
+
+    @with_reactor
+    async def test_slow_reader(self) -> None:
+        """
+        Nothing is lost when what the client prints is read slowly, also when it sends its standard input (Promise 4).
+        """
+        for stdin in (True, False):
+            log = os.urandom(300_000)
+            say = Say([log[:200_000], log[200_000:]], code=1, stdin=stdin)
+            client = Client(self.submission(say), "run-command")
+            await until(lambda: say.watcher is not None)  # noqa: B023 - it is called in this round
+            client.process.pipes[1].pauseProducing()
+            await until(lambda: client.err == b"request 1\n")  # noqa: B023 - it is called in this round
+            for _ in range(100):
+                await deferLater(reactor, 0.001)
+            self.assertTrue(say.talking)
+
+            client.process.pipes[1].resumeProducing()
+
+            self.assertEqual(await client.ended, 1)
+            self.assertEqual(client.out, log)
 
     @with_reactor
     async def test_refused(self) -> None:
