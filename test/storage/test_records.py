@@ -16,7 +16,7 @@ class RequestTests(FarmCase):
         """
         A submission is a buildset and one request for each builder; both are as they were given.
         """
-        input = self.do(lambda c: inputs.add(c, name="a.diff", kind="patch", length=3, sha256="0" * 64, now=1.0))  # noqa: A001
+        input = self.do(lambda c: inputs.add(c, name="a.diff", kind="patch", length=3, sha256="0" * 64, now=1.0))
         submitted = self.do(
             lambda c: requests.submit(
                 c,

@@ -118,7 +118,7 @@ class GenerationTests(FarmCase):
         A configuration is kept with its files; applied again, it is the newest again.
         """
         self.assertIsNone(self.do(generations.newest))
-        for hash, now in (("a", 1.0), ("b", 2.0), ("a", 3.0)):  # noqa: A001
+        for hash, now in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
             self.do(partial(generations.keep, hash=hash, files={"master.cfg": hash}, now=now))
 
         self.assertEqual(self.do(generations.newest), generations.Generation("a", 3.0, {"master.cfg": "a"}))

@@ -17,6 +17,7 @@ from .farm_case import FarmCase
 
 # Small tables, and what is done once in a while.
 _MAY_SCAN = {
+    "grants._ALL",
     "grants._LIVE",
     "grants._PRUNE",
     "generations._NEWEST",

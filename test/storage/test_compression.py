@@ -1,0 +1,85 @@
+"""
+Compressing in a thread that is in no hurry.
+"""
+
+import os
+import threading
+from typing import cast
+
+from twisted.internet import reactor  # noqa: TID251 - its threads answer through a real one
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.trial.unittest import TestCase
+
+from buildbot_lite.storage import compression as module
+from buildbot_lite.storage import frames
+from buildbot_lite.storage.compression import Compression
+from buildbot_lite.storage.frames import open_stream
+
+
+def exists(path: str) -> bool:
+    """
+    Whether there is such a file.
+    """
+    return os.path.exists(path)
+
+
+class CompressionTests(TestCase):
+    def setUp(self) -> None:
+        """
+        Nothing to do yet.
+        """
+        self.compression = Compression(cast(IReactorFromThreads, reactor))
+        self.addCleanup(self.compression.stop)
+
+    def write(self) -> str:
+        """
+        The path of a finished log.
+        """
+        path: str = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(bytes(10_000))
+        return path
+
+    async def test_compressed(self) -> None:
+        """
+        A finished log is compressed; one that is not there is not.
+        """
+        path = self.write()
+
+        self.assertTrue(await self.compression.add(path))
+        self.assertFalse(await self.compression.add(path))
+        self.assertFalse(exists(path))
+        self.assertEqual(open_stream(path).read(0, 20_000), bytes(10_000))
+
+    async def test_failure(self) -> None:
+        """
+        What cannot be compressed is logged, stays as it is, and is no reason to stop.
+        """
+        path = self.write()
+        os.mkdir(path + ".zst.new")
+
+        self.assertFalse(await self.compression.add(path))
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        self.assertTrue(exists(path))
+        self.assertTrue(await self.compression.add(self.write()))
+
+    async def test_stop(self) -> None:
+        """
+        Stopping finishes the log in hand and leaves the others for the next start.
+        """
+        entered, opened = threading.Event(), threading.Event()
+
+        def held(path: str) -> bool:
+            entered.set()
+            assert opened.wait(60)
+            return frames.compress(path)
+
+        self.patch(module, "compress", held)
+        first, second = self.compression.add(self.write()), self.compression.add(self.write())
+        assert entered.wait(60)
+        self.compression._stopped = True
+        opened.set()
+
+        self.assertEqual((await first, await second), (True, False))
+        self.compression.stop()
+        self.compression.stop()

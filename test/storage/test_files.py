@@ -1,0 +1,162 @@
+"""
+Files that are there whole or not at all.
+"""
+
+import os
+import stat
+import subprocess
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import DiskFullError, StorageError
+from buildbot_lite.storage import files
+from buildbot_lite.storage.files import (
+    make_directory,
+    read_or_make,
+    readable_by_others,
+    remove,
+    write_whole,
+)
+
+
+def mode_of(path: str) -> int:
+    """
+    Its permission bits.
+    """
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+class FilesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        An empty directory, and a generous umask.
+        """
+        self.directory = self.mktemp()
+        os.mkdir(self.directory)
+        self.path = os.path.join(self.directory, "buildslave.furls")
+        self.addCleanup(os.umask, os.umask(0))
+
+    def contents(self) -> bytes:
+        """
+        What is in the file.
+        """
+        with open(self.path, "rb") as file:
+            return file.read()
+
+    def test_private_from_birth(self) -> None:
+        """
+        Promise 2: nobody but its owner can read a private file, not even while it is being written.
+        """
+        modes: list[int] = []
+        write = os.write
+
+        def looking(descriptor: int, data: bytes) -> int:
+            modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+            return write(descriptor, data)
+
+        self.patch(os, "write", looking)
+        write_whole(self.path, b"bot1 pb://")
+
+        self.assertEqual((modes, mode_of(self.path)), ([0o600], 0o600))
+        self.assertFalse(readable_by_others(self.path))
+        os.chmod(self.path, 0o640)
+        self.assertTrue(readable_by_others(self.path))
+
+    def test_mode(self) -> None:
+        """
+        A file has the mode that was asked for, whatever the umask.
+        """
+        os.umask(0o077)
+        write_whole(self.path, b"", mode=0o644)
+
+        self.assertEqual(mode_of(self.path), 0o644)
+
+    def test_replaced_at_once(self) -> None:
+        """
+        Promise 2: whoever has the old file open goes on reading the old one; there is never half a file.
+        """
+        write_whole(self.path, b"old")
+        with open(self.path, "rb") as old:
+            write_whole(self.path, b"new")
+            self.assertEqual(old.read(), b"old")
+
+        self.assertEqual(self.contents(), b"new")
+        self.assertEqual(os.listdir(self.directory), ["buildslave.furls"])
+
+    def test_broken_off(self) -> None:
+        """
+        When writing fails the old file stays, and nothing else does.
+        """
+        write_whole(self.path, b"old")
+
+        def no_room(descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        failing = self.patch(os, "fsync", no_room)
+        with self.assertRaises(DiskFullError):
+            write_whole(self.path, b"new")
+        failing.restore()
+
+        self.assertEqual(self.contents(), b"old")
+        self.assertEqual(os.listdir(self.directory), ["buildslave.furls"])
+
+    def test_left_behind(self) -> None:
+        """
+        What a crash left half written is replaced; a link in its place is not followed.
+        """
+        os.symlink("elsewhere", os.path.join(self.directory, ".buildslave.furls.new"))
+        write_whole(self.path, b"new")
+
+        self.assertEqual(os.listdir(self.directory), ["buildslave.furls"])
+
+    def test_no_directory(self) -> None:
+        """
+        What cannot be written is a sentence that names it.
+        """
+        with self.assertRaises(StorageError) as caught:
+            write_whole(os.path.join(self.path, "x"), b"")
+
+        self.assertIn("buildslave.furls/x", str(caught.exception))
+
+    def test_made_once(self) -> None:
+        """
+        What is random is made once, and the same ever after.
+        """
+        self.assertEqual(read_or_make(self.path, lambda: b"first"), b"first")
+        self.assertEqual(read_or_make(self.path, lambda: b"second"), b"first")
+
+    def test_directories(self) -> None:
+        """
+        A directory is made private, with those above it; one that is there stays as it is.
+        """
+        path = os.path.join(self.directory, "farm", "private")
+        make_directory(path)
+        self.assertEqual(mode_of(path), 0o700)
+        os.chmod(path, 0o755)
+        make_directory(path)
+        self.assertEqual(mode_of(path), 0o755)
+
+        write_whole(self.path, b"")
+        with self.assertRaises(StorageError):
+            make_directory(self.path)
+
+    def test_removed(self) -> None:
+        """
+        What is not there is removed already.
+        """
+        write_whole(self.path, b"")
+        remove(self.path)
+        remove(self.path)
+
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def test_light(self) -> None:
+        """
+        A slave uses this without SQLAlchemy, and without Twisted.
+        """
+        program = (
+            f"import sys, {files.__name__}; "
+            "sys.exit(bool({'sqlalchemy', 'twisted', 'zstandard', 'alembic'} & set(sys.modules)))"
+        )
+        self.assertEqual(subprocess.run([sys.executable, "-c", program], check=False).returncode, 0)

@@ -1,0 +1,184 @@
+"""
+Finished logs, compressed, and read from any offset.
+"""
+
+import os
+import subprocess
+from shutil import which
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from buildbot_lite.errors import StorageError
+from buildbot_lite.storage import frames
+from buildbot_lite.storage.frames import compress, open_stream
+
+LOG = b"".join(b"line %d of a log that says much the same all the time\n" % n for n in range(30_000))
+
+
+class FramesTests(SynchronousTestCase):
+    def write(self, data: bytes) -> str:
+        """
+        The path of a finished stream.
+        """
+        path = os.path.join(self.mktemp(), "stdio")
+        os.makedirs(os.path.dirname(path))
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    def read(self, path: str, offset: int, size: int) -> bytes:
+        """
+        What a new reader reads.
+        """
+        stream = open_stream(path)
+        try:
+            return stream.read(offset, size)
+        finally:
+            stream.close()
+
+    def test_either_form(self) -> None:
+        """
+        Promise 6: a log reads the same before and after it was compressed, and takes less room after.
+        """
+        path = self.write(LOG)
+        for _ in ("plain", "compressed"):
+            stream = open_stream(path)
+            self.assertEqual(stream.length, len(LOG))
+            self.assertEqual(stream.read(0, len(LOG) + 1), LOG)
+            self.assertEqual(stream.read(len(LOG) - 5, 100), LOG[-5:])
+            self.assertEqual(stream.read(len(LOG), 100), b"")
+            stream.close()
+            compress(path)
+
+        self.assertEqual(os.listdir(os.path.dirname(path)), ["stdio.zst"])
+        self.assertLess(os.path.getsize(path + frames.SUFFIX), len(LOG) // 5)
+
+    @given(
+        st.binary(min_size=1, max_size=9000),
+        st.integers(1, 3000),
+        st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 10_000)), max_size=10),
+    )
+    def test_any_range(self, data: bytes, frame: int, ranges: list[tuple[int, int]]) -> None:
+        """
+        Any range of bytes of any log is what it was, whatever the frames.
+        """
+        self.patch(frames, "NOT_WORTH_IT", 0)
+        path = self.write(data)
+        compress(path, frame=frame)
+        stream = open_stream(path)
+        for offset, size in ranges:
+            self.assertEqual(stream.read(offset, size), data[offset : offset + size])
+        stream.close()
+
+    def test_one_frame_for_the_end(self) -> None:
+        """
+        For the end of a log only its last frame is read, however long it is.
+        """
+        path = self.write(LOG)
+        compress(path)
+        read: list[int] = []
+        pread = os.pread
+
+        def counting(descriptor: int, size: int, offset: int) -> bytes:
+            read.append(size)
+            return pread(descriptor, size, offset)
+
+        stream = open_stream(path)
+        self.patch(os, "pread", counting)
+        self.assertEqual(stream.read(len(LOG) - 80, 80), LOG[-80:])
+        self.assertEqual(len(read), 1)
+        self.assertLess(read[0], frames.FRAME)
+        self.assertEqual(stream.read(len(LOG) - 160, 80), LOG[-160:-80])
+        self.assertEqual(len(read), 1)
+
+    def test_not_there(self) -> None:
+        """
+        A stream without a byte has no file, and is read as empty.
+        """
+        stream = open_stream(self.mktemp())
+
+        self.assertEqual((stream.length, stream.read(0, 10)), (0, b""))
+        stream.close()
+
+    def test_small(self) -> None:
+        """
+        What would not gain by it stays as it is; what is not there is not made.
+        """
+        path = self.write(b"abc")
+
+        self.assertFalse(compress(path))
+        self.assertFalse(compress(path + " that is not there"))
+        self.assertEqual(os.listdir(os.path.dirname(path)), ["stdio"])
+
+    def test_growing(self) -> None:
+        """
+        Whoever reads a stream that still grows sees it grow.
+        """
+        path = self.write(b"abc")
+        stream = open_stream(path)
+        with open(path, "ab") as file:
+            file.write(b"def")
+
+        self.assertEqual((stream.length, stream.read(0, 10)), (6, b"abcdef"))
+        stream.close()
+
+    def test_open_while_compressed(self) -> None:
+        """
+        Whoever reads a log while it is compressed reads on.
+        """
+        path = self.write(LOG)
+        stream = open_stream(path)
+        compress(path)
+
+        self.assertEqual(stream.read(1000, 10), LOG[1000:1010])
+        stream.close()
+
+    def test_crashes(self) -> None:
+        """
+        Wherever compressing breaks off, the log is read whole, and the next attempt goes well.
+        """
+
+        def broken(*paths: object) -> None:
+            raise ZeroDivisionError
+
+        for name in ("fsync", "rename", "unlink"):
+            path = self.write(LOG)
+            attempt = self.patch(os, name, broken)
+            with self.assertRaises(ZeroDivisionError):
+                compress(path)
+            attempt.restore()
+
+            self.assertEqual(self.read(path, 0, len(LOG)), LOG, name)
+            self.assertTrue(compress(path))
+            self.assertEqual(self.read(path, 0, len(LOG)), LOG, name)
+            self.assertEqual(os.listdir(os.path.dirname(path)), ["stdio.zst"])
+
+    def test_damaged(self) -> None:
+        """
+        A damaged file is said to be damaged; no other bytes are shown in the place of those that are gone.
+        """
+        path = self.write(LOG)
+        compress(path)
+        written = path + frames.SUFFIX
+        with open(written, "rb") as file:
+            whole = file.read()
+        for damaged in (b"", b"x" * 100, whole[:-1], whole[:-9] + b"\xff" * 9, whole[200:], b"x" * 50 + whole[50:]):
+            with open(written, "wb") as file:
+                file.write(damaged)
+            with self.assertRaises(StorageError) as caught:
+                self.read(path, 0, 100)
+            self.assertIn("damaged", str(caught.exception))
+
+    def test_zstd(self) -> None:
+        """
+        The zstd command gives back the log.
+        """
+        if which("zstd") is None:
+            raise SkipTest("zstd is not installed")
+        path = self.write(LOG)
+        compress(path)
+        plain = subprocess.run(["zstd", "-dc", path + frames.SUFFIX], stdout=subprocess.PIPE, check=True).stdout
+
+        self.assertEqual(plain, LOG)

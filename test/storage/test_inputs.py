@@ -1,0 +1,199 @@
+"""
+What submitters sent, and what builds produced.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import DiskFullError, InputError, NotFoundError, StorageError
+from buildbot_lite.storage.artifacts import ArtifactFile
+from buildbot_lite.storage.inputs import InputStore, Kept
+
+SUM = hashlib.sha256(b"abcdef").hexdigest()
+
+
+class InputTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A store without inputs.
+        """
+        self.directory = os.path.join(self.mktemp(), "inputs")
+        self.store = InputStore(self.directory, largest=100)
+
+    def test_kept(self) -> None:
+        """
+        Promise 5: an input is on the disk, under its checksum, when that is answered; and is read back from any offset.
+        """
+        incoming = self.store.receive()
+        incoming.write(b"abc")
+        incoming.write(b"def")
+        self.assertEqual(incoming.length, 6)
+        self.assertEqual(incoming.keep(), Kept(6, SUM))
+        incoming.abandon()
+
+        self.assertEqual(os.listdir(self.directory), [SUM])
+        self.assertEqual(self.store.read(SUM, 2, 3), b"cde")
+        self.assertEqual(self.store.read(SUM, 6, 3), b"")
+        self.assertEqual(stat.S_IMODE(os.stat(self.store.path(SUM)).st_mode), 0o600)
+
+    def test_twice(self) -> None:
+        """
+        The same input twice is stored once, also when both come at the same time.
+        """
+        both = [self.store.receive(), self.store.receive()]
+        for piece in (b"abc", b"def"):
+            for each in both:
+                each.write(piece)
+
+        self.assertEqual({each.keep() for each in both}, {Kept(6, SUM)})
+        self.assertEqual(os.listdir(self.directory), [SUM])
+
+    def test_empty(self) -> None:
+        """
+        An empty input is an input.
+        """
+        kept = self.store.receive().keep()
+
+        self.assertEqual((kept.length, self.store.read(kept.sha256, 0, 10)), (0, b""))
+
+    def test_broken_off(self) -> None:
+        """
+        An upload that breaks off leaves nothing; nor does one that was broken off by a crash, after the next start.
+        """
+        first, second = self.store.receive(), self.store.receive()
+        first.write(b"abc")
+        second.write(b"abc")
+        first.abandon()
+        self.assertEqual(len(os.listdir(self.directory)), 1)
+
+        InputStore(self.directory)
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def test_too_large(self) -> None:
+        """
+        An input that is too large is refused in a sentence, and forgotten.
+        """
+        incoming = self.store.receive()
+        incoming.write(bytes(100))
+        with self.assertRaises(InputError) as caught:
+            incoming.write(b"x")
+
+        self.assertIn("100 bytes", str(caught.exception))
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def test_disk_full(self) -> None:
+        """
+        When there is no room, the submitter hears that; nothing is left, and the next may go well.
+        """
+
+        def no_room(descriptor: int, data: bytes) -> int:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+        incoming = self.store.receive()
+        failing = self.patch(os, "write", no_room)
+        with self.assertRaises(DiskFullError):
+            incoming.write(b"abc")
+        failing.restore()
+
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def test_no_directory(self) -> None:
+        """
+        What cannot be stored for another reason is a sentence too.
+        """
+        os.rmdir(self.directory)
+        with self.assertRaises(StorageError) as caught:
+            self.store.receive().keep()
+
+        self.assertNotIsInstance(caught.exception, DiskFullError)
+
+    def test_unknown(self) -> None:
+        """
+        An input that is not there, or never could be, is not found.
+        """
+        self.store.discard("../private")
+        for name in ("0" * 64, "../private", ""):
+            with self.assertRaises(NotFoundError):
+                self.store.read(name, 0, 10)
+
+    def test_discarded(self) -> None:
+        """
+        What no build needs any more is gone.
+        """
+        kept = self.store.receive().keep()
+        self.store.discard(kept.sha256)
+        self.store.discard(kept.sha256)
+
+        self.assertEqual(os.listdir(self.directory), [])
+
+
+class ArtifactTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        An artifact of which nothing came yet.
+        """
+        self.directory = self.mktemp()
+        self.path = os.path.join(self.directory, "hello.tar")
+        self.file = ArtifactFile(self.path)
+
+    def test_named_when_whole(self) -> None:
+        """
+        An artifact has its name when all of it is there, and not before.
+        """
+        self.file.append(0, b"abc")
+        self.assertEqual(os.listdir(self.directory), ["hello.tar.partial"])
+        self.assertFalse(self.file.seal(3, SUM))
+        self.assertEqual(os.listdir(self.directory), ["hello.tar.partial"])
+        self.file.append(3, b"def")
+        self.assertTrue(self.file.seal(6, SUM))
+
+        self.assertEqual(os.listdir(self.directory), ["hello.tar"])
+        self.assertEqual(self.file.path, self.file.final_path)
+        self.assertEqual(self.file.read(0, 10), b"abcdef")
+
+    def test_after_restart(self) -> None:
+        """
+        A new process goes on with the part that is there; one that was whole already is sealed again.
+        """
+        self.file.append(0, b"abc")
+        again = ArtifactFile(self.path)
+        self.assertEqual(again.append(3, b"def"), 6)
+        self.assertTrue(again.seal(6, SUM))
+
+        third = ArtifactFile(self.path)
+        self.assertEqual(third.append(0, b"abcdef"), 6)
+        self.assertTrue(third.seal(6, SUM))
+        self.assertEqual(os.listdir(self.directory), ["hello.tar"])
+
+    def test_empty(self) -> None:
+        """
+        An artifact without a byte is an empty file.
+        """
+        self.assertTrue(self.file.seal(0, hashlib.sha256().hexdigest()))
+
+        self.assertEqual(os.listdir(self.directory), ["hello.tar"])
+
+    def test_sent_again(self) -> None:
+        """
+        What is sent a second time has nothing of the first.
+        """
+        self.file.append(0, b"xyz")
+        again = ArtifactFile(self.path, "~1")
+        self.assertEqual(again.length, 0)
+        again.append(0, b"abcdef")
+        self.assertTrue(again.seal(6, SUM))
+        with open(self.path, "rb") as file:
+            self.assertEqual(file.read(), b"abcdef")
+
+    def test_in_the_way(self) -> None:
+        """
+        When its name is a directory's, that is a sentence.
+        """
+        self.file.append(0, b"abcdef")
+        os.makedirs(os.path.join(self.path, "x"))
+        with self.assertRaises(StorageError):
+            self.file.seal(6, SUM)

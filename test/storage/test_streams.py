@@ -1,0 +1,280 @@
+"""
+The master's copy of a stream.
+"""
+
+import errno
+import hashlib
+import os
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import DiskFullError, StorageError
+from buildbot_lite.storage import streams
+from buildbot_lite.storage.streams import StreamFile, sealed
+
+EVERY_BYTE = bytes(range(256))
+
+
+def sum_of(data: bytes) -> str:
+    """
+    Its SHA-256.
+    """
+    return hashlib.sha256(data).hexdigest()
+
+
+class StreamFileTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A stream that has no byte yet.
+        """
+        self.path = os.path.join(self.mktemp(), "7", "stdio")
+        self.file = self.open()
+
+    def open(self) -> StreamFile:
+        """
+        It, as a new process finds it.
+        """
+        file = StreamFile(self.path)
+        self.addCleanup(file.close)
+        return file
+
+    def contents(self) -> bytes:
+        """
+        What is on the disk.
+        """
+        with open(self.path, "rb") as file:
+            return file.read()
+
+    def test_made_at_first_byte(self) -> None:
+        """
+        There is no file, nor a directory, before the first byte; a stream that ends without one is complete too.
+        """
+        self.assertEqual(self.file.append(0, b""), 0)
+        self.assertEqual(self.file.read(0, 10), b"")
+        self.assertTrue(self.file.seal(0, sum_of(b"")))
+
+        self.assertFalse(os.path.exists(os.path.dirname(self.path)))
+
+    def test_appended(self) -> None:
+        """
+        Promise 6: what was appended is there, byte for byte, and is answered with the new length.
+        """
+        self.assertEqual(self.file.append(0, EVERY_BYTE), 256)
+        self.assertEqual(self.file.append(256, b"no newline at the end"), 277)
+
+        self.assertEqual(self.contents(), EVERY_BYTE + b"no newline at the end")
+        self.assertEqual(self.file.read(250, 10), EVERY_BYTE[250:] + b"no n")
+        self.assertEqual(self.file.read(277, 10), b"")
+
+    def test_overlap(self) -> None:
+        """
+        Bytes that are there already are not written again (invariant I2).
+        """
+        self.file.append(0, b"abcdef")
+
+        self.assertEqual(self.file.append(0, b"XXX"), 6)
+        self.assertEqual(self.file.append(3, b"XXXghi"), 9)
+        self.assertEqual(self.contents(), b"abcdefghi")
+
+    def test_gap(self) -> None:
+        """
+        Bytes that come too early are refused with the length that there is.
+        """
+        self.file.append(0, b"abc")
+
+        self.assertEqual(self.file.append(4, b"e"), 3)
+        self.assertEqual(self.contents(), b"abc")
+
+    @given(
+        st.binary(min_size=1, max_size=300),
+        st.lists(st.tuples(st.integers(0, 310), st.integers(0, 60), st.booleans()), max_size=40),
+    )
+    def test_any_order(self, data: bytes, chunks: list[tuple[int, int, bool]]) -> None:
+        """
+        However chunks come, twice, late, after gaps, with the process dying in between: the file is always a prefix of
+        the stream, and the answer its length (invariant I2).
+        """
+        path = os.path.join(self.mktemp(), "stdio")
+        file = StreamFile(path)
+        for offset, size, dies in chunks:
+            if dies:
+                file.close()
+                file = StreamFile(path)
+            before = file.length
+            answer = file.append(offset, data[offset : offset + size])
+
+            self.assertEqual(answer, file.length)
+            self.assertEqual(file.read(0, 1000), data[:answer])
+            reached = min(offset + size, len(data))
+            self.assertEqual(answer, max(before, reached) if offset <= before else before)
+        while file.length < len(data):
+            file.append(file.length, data[file.length :][:17])
+        self.assertTrue(file.seal(len(data), sum_of(data)))
+
+    def test_after_restart(self) -> None:
+        """
+        A new process finds the length in the file, and makes the checksum anew from it.
+        """
+        self.file.append(0, EVERY_BYTE)
+        again = self.open()
+        self.assertEqual(again.length, 256)
+        again.append(256, EVERY_BYTE)
+
+        self.assertFalse(self.file.seal(512, sum_of(EVERY_BYTE * 2)))
+        self.assertTrue(again.seal(512, sum_of(EVERY_BYTE * 2)))
+
+    def test_sealed(self) -> None:
+        """
+        A sealed stream has no more bytes, whoever sends them.
+        """
+        self.file.append(0, b"abc")
+        self.assertFalse(self.file.is_sealed)
+        self.assertTrue(self.file.seal(3, sum_of(b"abc")))
+
+        self.assertTrue(self.file.is_sealed)
+        self.assertEqual(self.file.append(3, b"d"), 3)
+        self.assertEqual(self.contents(), b"abc")
+        self.assertEqual(self.file.read(1, 10), b"bc")
+
+    def test_not_the_same(self) -> None:
+        """
+        Another length or another checksum than the slave's is no seal.
+        """
+        self.file.append(0, b"abc")
+
+        self.assertFalse(self.file.seal(2, sum_of(b"ab")))
+        self.assertFalse(self.file.seal(3, sum_of(b"abd")))
+        self.assertFalse(self.file.is_sealed)
+
+    def test_shortened(self) -> None:
+        """
+        When somebody cut the file short behind our back, it cannot be sealed.
+        """
+        self.file.append(0, b"abcdef")
+        again = self.open()
+        os.truncate(self.path, 3)
+
+        self.assertFalse(again.seal(6, sum_of(b"abcdef")))
+
+    def test_synced(self) -> None:
+        """
+        Bytes, and the names of new directories, are on the disk before a seal is answered.
+        """
+        synced: list[str] = []
+        fdatasync = os.fdatasync
+
+        def remember(descriptor: int) -> None:
+            synced.append("bytes")
+            fdatasync(descriptor)
+
+        self.patch(os, "fdatasync", remember)
+        self.patch(streams, "sync_directory", synced.append)
+        self.file.append(0, b"abc")
+        self.file.seal(3, sum_of(b"abc"))
+
+        directory = os.path.dirname(os.path.abspath(self.path))
+        above = os.path.dirname(directory)
+        self.assertEqual(synced[:2], ["bytes", directory])
+        self.assertEqual(set(synced[2:]), {above, os.path.dirname(above)})
+
+    def test_disk_full(self) -> None:
+        """
+        On a full disk nothing that was acknowledged is lost, and sending the same again goes on where it stopped.
+        """
+        room = 4
+        pwrite = os.pwrite
+
+        def little_room(descriptor: int, data: bytes, offset: int) -> int:
+            nonlocal room
+            if room == 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written = pwrite(descriptor, bytes(data)[:room], offset)
+            room -= written
+            return written
+
+        self.patch(os, "pwrite", little_room)
+        self.assertEqual(self.file.append(0, b"ab"), 2)
+        with self.assertRaises(DiskFullError):
+            self.file.append(2, b"cdef")
+        self.assertEqual(self.contents(), b"abcd")
+        with self.assertRaises(DiskFullError):
+            self.file.append(2, b"cdef")
+        room = 100
+
+        self.assertEqual(self.file.append(2, b"cdef"), 6)
+        self.assertTrue(self.file.seal(6, sum_of(b"abcdef")))
+
+    def test_device_is_full(self) -> None:
+        """
+        The same from the kernel itself.
+        """
+        file = StreamFile("/dev/full")
+        self.addCleanup(file.close)
+        with self.assertRaises(DiskFullError) as caught:
+            file.append(0, b"abc")
+
+        self.assertIn("disk is full", str(caught.exception))
+        self.assertEqual(file.length, 0)
+
+    def test_unusable(self) -> None:
+        """
+        What cannot be written at all is a sentence that names it.
+        """
+        os.makedirs(self.path)
+        with self.assertRaises(StorageError) as caught:
+            self.file.append(0, b"abc")
+
+        self.assertNotIsInstance(caught.exception, DiskFullError)
+        self.assertIn("7/stdio", str(caught.exception))
+
+    def test_no_symbolic_link(self) -> None:
+        """
+        A link in the place of the file is not followed.
+        """
+        os.makedirs(os.path.dirname(self.path))
+        os.symlink("/tmp/elsewhere", self.path)
+
+        with self.assertRaises(StorageError):
+            self.open().append(0, b"abc")
+
+    def test_discarded(self) -> None:
+        """
+        A stream that is sent anew makes no use of what was there.
+        """
+        self.file.discard()
+        self.file.append(0, b"abc")
+        self.file.discard()
+
+        self.assertFalse(os.path.exists(self.path))
+
+
+class SealedTests(SynchronousTestCase):
+    def test_small_at_once(self) -> None:
+        """
+        A small stream is sealed on the spot.
+        """
+        file = StreamFile(self.mktemp())
+        file.append(0, b"abc")
+
+        self.assertTrue(self.successResultOf(sealed(file, 3, sum_of(b"abc"), lambda work: Deferred())))
+
+    def test_large_in_a_thread(self) -> None:
+        """
+        A large one is sealed by a thread, so that nobody waits for the disk.
+        """
+        file = StreamFile(self.mktemp())
+        data = bytes(streams.LARGEST_AT_ONCE + 1)
+        file.append(0, data)
+        handed = []
+
+        def in_thread(work: object) -> Deferred[bool]:
+            handed.append(work)
+            return Deferred()
+
+        self.assertNoResult(sealed(file, len(data), sum_of(data), in_thread))
+        (work,) = handed
+        assert callable(work)
+        self.assertTrue(work())
