@@ -57,7 +57,7 @@ class Requests:
         reason: str,
         source: Mapping[str, Any] | None = None,
         properties: Mapping[str, tuple[Any, str]] | None = None,
-        input: int | None = None,  # noqa: A002 - the word of the design
+        input: int | None = None,
         parent: str | None = None,
         priority: int = 0,
     ) -> Submitted:

@@ -301,7 +301,7 @@ class BuildStep(metaclass=Noting):
             if value is MISSING:
                 note(f"{what} needs the argument {name!r}.", of=self)
             elif value is not None and not is_renderable(value):
-                check(at, name, value)
+                setattr(self, name, check(at, name, value))
 
     # What ``run`` uses.
 

@@ -10,6 +10,7 @@ are not looked for before they are put aside.
 import re
 import signal
 from collections.abc import Mapping, Sequence
+from posixpath import normpath
 from typing import Any
 
 from ...errors import UnsafePathError
@@ -115,10 +116,10 @@ def file_path(at: Arguments, name: str, value: Any) -> str:
     """
     The same, of something that can be a file.
     """
-    found = path(at, name, value)
-    if found == "." or (isinstance(value, str) and value.endswith("/")):
+    if isinstance(value, str) and (value.endswith("/") or normpath(value or ".") == "."):
         at.wrong(name, value, "the relative path of a file")
-    return found
+        return "file"
+    return path(at, name, value)
 
 
 def seconds(at: Arguments, name: str, value: Any) -> float:

@@ -1,0 +1,153 @@
+"""
+How builds are asked for, whoever asks: submitters, admins, and builds that trigger others.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+
+from ..errors import NotFoundError
+from ..model.properties import Json, Properties
+from ..model.results import Result
+from ..storage.inputs import Kept
+from ..storage.records import inputs
+from ..storage.records.requests import Submitted
+from ..storage.writer import Records
+from .config import MasterConfig
+from .grants import Grants, Verb
+from .requests import Requests
+from .vocabulary import Scheduler, Submit
+from .works import Works
+
+WATCH_AFTER_END = 7 * 86400.0
+"""Seconds for which a watch string lives after it was made or its request ended."""
+
+
+class FrontDoor:
+    """
+    The one place where schedulers become requests.
+
+    *furl*: the string of a grant, by its swissnum.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        config: Callable[[], MasterConfig],
+        requests: Requests,
+        works: Works,
+        grants: Grants,
+        furl: Callable[[str], str],
+        wall: Callable[[], float],
+    ) -> None:
+        self._records = records
+        self._config = config
+        self._requests = requests
+        self._works = works
+        self._grants = grants
+        self._furl = furl
+        self._wall = wall
+
+    async def submit(self, scheduler: Submit, *, kept: Kept | None, name: str, properties: Properties) -> Submitted:
+        """
+        See `status.submissions.Door`.
+        """
+        which = None if kept is None else await self._note_input(scheduler, kept, name)
+        if name:
+            properties.set("filename", name, "Submit")
+        reason = f"submitted through {scheduler.name}" + (f": {name}" if name else "")
+        return await self._ask(scheduler, properties, reason=reason, input=which)
+
+    async def watch_furl(self, submitted: Submitted) -> str:
+        """
+        See `status.submissions.Door`.
+        """
+        buildset = submitted.buildset.id
+        grant = await self._grants.ensure(Verb.WATCH, str(buildset), name=f"request-{submitted.requests[0].id}")
+        return self._furl(grant.swissnum)
+
+    async def cancel(self, submitted: Submitted, reason: str) -> None:
+        """
+        See `status.submissions.Door`.
+        """
+        for request in submitted.requests:
+            await self.cancel_request(request.id, reason)
+
+    async def cancel_request(self, request: int, reason: str) -> None:
+        """
+        End a request, whether it waits or is being built; `NotFoundError` when it does neither.
+        """
+        if await self._requests.cancel(request, reason) or await self._works.stop(request, reason):
+            return
+        raise NotFoundError(f"There is no request {request} that waits or runs.  See: buildbot-lite queue")
+
+    async def force(self, builder: str, properties: Mapping[str, Json], reason: str) -> Submitted:
+        """
+        Ask for a build of *builder*, for an admin.
+        """
+        config = self._config()
+        if builder not in config.builders:
+            known = ", ".join(sorted(config.builders)) or "none"
+            raise NotFoundError(f"There is no builder {builder!r:.100}.  There are: {known}.")
+        scheduler = config.forced_by(builder)
+        if scheduler is None:
+            raise NotFoundError(
+                f"{builder} may not be forced: no ForceScheduler in master.cfg has it among its builderNames."
+            )
+        given = Properties(dict(properties), "Force")
+        return await self._ask(scheduler, given, reason=reason, builders=[builder])
+
+    def trigger(
+        self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
+    ) -> Deferred[int]:
+        """
+        See `bench.Triggers.trigger`.
+        """
+
+        async def ask() -> int:
+            triggerable = self._config().triggerables.get(scheduler)
+            if triggerable is None:
+                raise NotFoundError(f"There is no Triggerable {scheduler!r:.100} in master.cfg.")
+            given = Properties(dict(properties), "Trigger")
+            submitted = await self._ask(triggerable, given, reason="triggered", parent=parent, source=source)
+            return submitted.buildset.id
+
+        return Deferred.fromCoroutine(ask())
+
+    def when_finished(self, buildset: int) -> Deferred[Result]:
+        """
+        See `bench.Triggers.when_finished`.
+        """
+        return self._requests.when_finished(buildset)
+
+    async def _ask(
+        self, scheduler: Scheduler, given: Properties, *, reason: str, builders: list[str] | None = None, **more: Any
+    ) -> Submitted:
+        properties = Properties(scheduler.properties, "Scheduler")
+        properties.update_from(given)
+        recorded = {name: (value, source) for name, (value, source) in properties.to_document().items()}
+        source = more.pop("source", None) or {
+            name: properties.get(name) for name in ("branch", "revision", "repository", "project") if name in properties
+        }
+        return await self._requests.submit(
+            scheduler=scheduler.name,
+            builders=builders or list(scheduler.builder_names),
+            reason=reason,
+            properties=recorded,
+            priority=scheduler.priority,
+            source=source,
+            **more,
+        )
+
+    async def _note_input(self, scheduler: Submit, kept: Kept, name: str) -> int:
+        kind = scheduler.file if scheduler.file is not None else scheduler.stdin
+        now = self._wall()
+
+        def change(connection: Connection) -> int:
+            row = inputs.add(connection, name=name[:200], kind=kind, length=kept.length, sha256=kept.sha256, now=now)
+            return row.id
+
+        return await self._records.write(change)

@@ -1,0 +1,284 @@
+"""
+The farm as a whole: what is built of what, and in which order it starts and stops.
+
+::
+
+    records ─┬─ grants ◄──────────── the Tub looks strings up here
+             ├─ roster (sessions) ◄─ desks
+             ├─ queue ──► works (builds) ──► sessions
+             └─ requests ◄── door ◄─ submissions, admins, triggers
+
+Starting is recovering: the grants and slaves are remembered, unfinished builds run on until they have caught up with
+their journals, then the queue opens, and only then does anybody get in.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import frozen
+from sqlalchemy import Connection
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ..errors import BuildbotLiteError
+from ..model import reasons
+from ..model.reasons import Reason
+from ..storage.growth import Growth
+from ..storage.inputs import InputStore
+from ..storage.records import builds as records_of_builds
+from ..storage.records import generations as records_of_generations
+from ..storage.records import grants as records_of_grants
+from ..storage.records import requests as records_of_requests
+from ..storage.records import slaves as records_of_slaves
+from ..storage.records.grants import Grant
+from ..storage.records.requests import Request
+from ..storage.writer import Records
+from ..wire.background import background
+from ..wire.exposed import Exposed, ExposedDesk, Revocable
+from .config import MasterConfig
+from .door import FrontDoor
+from .grants import Expose, Grants, Verb
+from .loading import Generation, load
+from .patience import PatientRecords
+from .queue import Queue, Waiting
+from .requests import Requests
+from .roster import Roster, RosterDesk
+from .shelves import Building, InThread
+from .strings import Strings
+from .works import Unfinished, Works, read_entries
+
+LEAST_SPACE = 16 << 20
+"""Bytes that must be free on the master's disk before a build starts."""
+
+
+@frozen
+class Address:
+    """
+    Where the master is found: *furl* makes a string of a swissnum; *hints* are the places in it.
+    """
+
+    furl: Callable[[str], str]
+    hints: Callable[[], Sequence[str]]
+
+
+class Farm:
+    """
+    A running master, without its network.
+
+    *expose*: what strings other than slaves' lead to.  *wall* tells the time in seconds since 1970.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        basedir: str,
+        records: Records,
+        generation: Generation,
+        address: Address,
+        expose: Mapping[Verb, Callable[["Farm"], Expose]],
+        clock: IReactorTime,
+        wall: Callable[[], float],
+        in_thread: InThread,
+    ) -> None:
+        self.basedir = basedir
+        self.records = PatientRecords(records, clock)
+        self.growth = Growth()
+        self.inputs = InputStore(os.path.join(basedir, "inputs"))
+        self.building = Building(basedir, self.growth, in_thread)
+        self._generation = generation
+        self._address = address
+        self._wall = wall
+        self._strings = Strings(basedir)
+        self._stopping: Reason | None = None
+        self._deciding: Deferred[None] | None = None
+        self.roster = Roster(records=self.records, clock=clock, wall=wall, changed=self._consider, remark=self._remark)
+        self.grants = Grants(
+            records=self.records,
+            wall=wall,
+            expose={Verb.SLAVE: self._expose_desk, **{verb: make(self) for verb, make in expose.items()}},
+        )
+        self.queue = Queue(
+            roster=self.roster,
+            builders=lambda: self.config.builders,
+            start=self._start,
+            hold=self._hold,
+            clock=clock,
+            wall=wall,
+        )
+        self.requests = Requests(
+            records=self.records, queue=self.queue, wall=wall, most_retries=lambda: self.config.max_retries
+        )
+        self.works = Works(
+            records=self.records,
+            roster=self.roster,
+            queue=lambda: self.queue,
+            requests=lambda: self.requests,
+            triggers=lambda: self.door,
+            building=self.building,
+            inputs=self.inputs,
+            generation=lambda: self._generation,
+            clock=clock,
+            wall=wall,
+        )
+        self.door = FrontDoor(
+            records=self.records,
+            config=lambda: self.config,
+            requests=self.requests,
+            works=self.works,
+            grants=self.grants,
+            furl=address.furl,
+            wall=wall,
+        )
+
+    @property
+    def config(self) -> MasterConfig:
+        """
+        The configuration that is in force.
+        """
+        return self._generation.config
+
+    async def start(self) -> None:
+        """
+        Remember everything, take up what was unfinished, and open the queue.
+        """
+        now = self._wall()
+        hash_, files = self._generation.hash, self._generation.files
+        await self.records.write(lambda connection: records_of_generations.keep(connection, hash_, files, now))
+        self.grants.remember(await self.records.read(records_of_grants.everything))
+        self.roster.configure(self.config.slaves)
+        self.roster.remember(await self.records.read(records_of_slaves.everyone))
+        unfinished, waiting = await self.records.read(_unfinished)
+        await self.works.resume(unfinished, await self._generations_of(unfinished))
+        for request, buildset in waiting:
+            self.queue.add(request, buildset)
+        await self.publish()
+        self._deciding = Deferred.fromCoroutine(self.queue.run())
+        background(self._deciding.addErrback(lambda failure: failure.trap(CancelledError)), self._log, "the queue")
+
+    async def reconfigure(self) -> Generation:
+        """
+        Apply master.cfg as it is now: all of it, or `ConfigError` and nothing.  Running builds go on as they began.
+        """
+        generation = load(self.basedir)
+        now = self._wall()
+
+        def change(connection: Connection) -> None:
+            records_of_generations.keep(connection, generation.hash, generation.files, now)
+            records_of_generations.prune(connection, generation.hash)
+
+        await self.records.write(change)
+        self._generation = generation
+        self.roster.configure(generation.config.slaves)
+        for name in generation.config.submits:
+            self.grants.forget_what_it_leads_to(Verb.SUBMIT, name)
+        await self.publish()
+        self.queue.consider()
+        self._log.info("the configuration was applied")
+        return generation
+
+    async def publish(self) -> None:
+        """
+        Write the files with the strings, anew where they changed.
+        """
+        slaves = {name: await self._furl_of(Verb.SLAVE, name) for name in self.config.slaves}
+        submissions = {name: await self._furl_of(Verb.SUBMIT, name) for name in self.config.submits}
+        self._strings.publish(slaves, submissions)
+        self._strings.publish_private("admin", await self._furl_of(Verb.ADMIN, "farm"))
+
+    def hold(self) -> None:
+        """
+        Start no more builds, because the master is to stop.
+        """
+        self._stopping = reasons.stopping()
+        self.queue.consider()
+
+    async def stop(self) -> None:
+        """
+        Close the records.  What runs on slaves goes on; the next master takes it up.
+        """
+        if self._deciding is not None:
+            self._deciding.cancel()
+        await self.records.close()
+
+    def why(self, request: int) -> Reason | None:
+        """
+        Why *request* waits; None when it does not.
+        """
+        for waiting in self.queue.waiting():
+            if waiting.request.id == request:
+                return waiting.reason
+        return None
+
+    async def _furl_of(self, verb: Verb, name: str) -> str:
+        return self._address.furl((await self.grants.ensure(verb, name, name=name)).swissnum)
+
+    async def _generations_of(self, unfinished: Sequence[Unfinished]) -> Mapping[str, Generation]:
+        found = {self._generation.hash: self._generation}
+        for hash_ in {each.row.generation for each in unfinished} - set(found):
+            kept = await self.records.read(partial(_generation, hash=hash_))
+            if kept is None:
+                continue
+            try:
+                found[hash_] = load(self.basedir, files=kept.files)
+            except BuildbotLiteError as error:
+                self._log.warn("an earlier configuration cannot be loaded: {why}", why=str(error))
+        return found
+
+    def _expose_desk(self, grant: Grant, revocable: Revocable) -> Exposed | None:
+        name = grant.object
+
+        def admit(key: str) -> None:
+            member = self.roster.get(name)
+            if member is None:
+                raise BuildbotLiteError(f"The slave {name} is not in master.cfg any more.")
+            if member.config.pin:
+                try:
+                    self.grants.pin(grant, key)
+                except BuildbotLiteError as error:
+                    self._log.warn("{slave} was refused: {why}", slave=name, why=str(error))
+                    raise
+            self.grants.used(grant)
+
+        return ExposedDesk(RosterDesk(name, self.roster, admit, self._address.hints), revocable)
+
+    def _start(self, waiting: Waiting, slave: str) -> None:
+        self.works.start(waiting, slave)
+
+    def _consider(self) -> None:
+        self.queue.consider()
+
+    def _remark(self, slave: str, text: str) -> None:
+        self.works.remark(slave, text)
+
+    def _hold(self) -> Reason | None:
+        if self._stopping is not None:
+            return self._stopping
+        if self.records.waiting or shutil.disk_usage(self.basedir).free < LEAST_SPACE:
+            return reasons.disk_full()
+        return None
+
+
+def _generation(connection: Connection, *, hash: str) -> records_of_generations.Generation | None:
+    return records_of_generations.get(connection, hash)
+
+
+def _unfinished(
+    connection: Connection,
+) -> tuple[list[Unfinished], list[tuple[Request, records_of_requests.Buildset]]]:
+    """
+    The builds that run on, and the requests that wait.
+    """
+    wanted = {request.id: request for request in records_of_requests.unfinished(connection)}
+    sets = {each.id: each for each in records_of_requests.buildsets_unfinished(connection)}
+    running = [
+        Unfinished(row, wanted[row.request], sets[wanted[row.request].buildset], read_entries(connection, row.id))
+        for row in records_of_builds.unfinished(connection)
+        if row.request in wanted
+    ]
+    begun = {each.request.id for each in running}
+    waiting = [(request, sets[request.buildset]) for id, request in wanted.items() if id not in begun]
+    return running, waiting

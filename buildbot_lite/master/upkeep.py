@@ -1,0 +1,88 @@
+"""
+What has to be done now and then so that a farm can run for years.
+
+When a build ends, its logs are compressed; when a request ends, the strings to watch it with get their last day.
+Once a day, what nobody can ask for any more is forgotten.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from ..storage.compression import Compression
+from ..storage.records import feed, grants, requests, streams
+from ..storage.records.feed import Event
+from ..wire.background import background
+from .door import WATCH_AFTER_END
+from .farm import Farm
+from .grants import Verb
+
+DAY = 86400.0
+KEEP_EVENTS = 30 * DAY
+KEEP_DEAD_GRANTS = 365 * DAY
+WORTH_COMPRESSING = 64 << 10
+EVENTS_AT_ONCE = 10_000
+
+
+class Upkeep:
+    """
+    The upkeep of *farm*, from `start` to `stop`.
+    """
+
+    _log = Logger()
+
+    def __init__(self, farm: Farm, *, compression: Compression, clock: IReactorTime, wall: Callable[[], float]) -> None:
+        self._farm = farm
+        self._compression = compression
+        self._wall = wall
+        self._daily = LoopingCall(self._forget)
+        self._daily.clock = clock
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """
+        From now on.
+        """
+        self._unsubscribe = self._farm.records.on_commit(self._committed)
+        background(self._daily.start(DAY, now=False), self._log, "the daily upkeep")
+
+    def stop(self) -> None:
+        """
+        No more.
+        """
+        self._unsubscribe()
+        if self._daily.running:
+            self._daily.stop()
+        self._compression.stop()
+
+    def _committed(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.kind == "build.finished" and event.build is not None:
+                background(self._compress(event.build), self._log, "compressing logs")
+            elif event.kind == "request.finished" and event.request is not None:
+                background(self._expire(event.request), self._log, "ending a watch string")
+
+    async def _compress(self, build: int) -> None:
+        for row in await self._farm.records.read(lambda connection: streams.of_build(connection, build)):
+            if row.kind == "log" and (row.length or 0) >= WORTH_COMPRESSING:
+                await self._compression.add(os.path.join(self._farm.building.streams, row.path))
+
+    async def _expire(self, request: int) -> None:
+        row = await self._farm.records.read(lambda connection: requests.get(connection, request))
+        grant = row and self._farm.grants.of(Verb.WATCH, str(row.buildset))
+        if grant:
+            await self._farm.grants.expire(grant, self._wall() + WATCH_AFTER_END)
+
+    def _forget(self) -> Deferred[int]:
+        now = self._wall()
+
+        def change(connection: Connection) -> int:
+            grants.prune(connection, now - KEEP_DEAD_GRANTS)
+            return feed.prune(connection, now - KEEP_EVENTS, EVENTS_AT_ONCE)
+
+        return self._farm.records.write(change)

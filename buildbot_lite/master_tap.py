@@ -1,0 +1,264 @@
+"""
+A master as a service of ``twistd``: where its parts are put together and the reactor comes in.
+
+``master.tac`` needs two lines::
+
+    from buildbot_lite.master_tap import application_for
+
+    application = application_for(__file__)
+
+Without such a file: ``twistd buildbot-lite-master --basedir DIRECTORY``.
+
+Everything that can be wrong is found before twistd becomes a daemon, and said in one sentence on the terminal: a
+mistake in master.cfg, a newer database, another master in the directory, a port in use.  SIGHUP applies master.cfg anew.
+To stop it (SIGTERM) leaves builds running on their slaves; the next master takes them up.
+"""
+
+import os
+import signal
+import socket
+import time
+from types import FrameType
+from typing import Any, cast
+
+from twisted.application.service import Application, MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python import usage
+
+from .errors import BuildbotLiteError, NotRunningError
+from .master import address
+from .master.farm import Address, Farm
+from .master.grants import Grant, Verb
+from .master.loading import load
+from .master.roster import OWN, RosterDesk
+from .master.upkeep import Upkeep
+from .slave.local import LocalSlave
+from .status.control import AdminDesk
+from .status.following import Following, tell_growth
+from .status.submissions import Submitting, Watching
+from .storage.compression import Compression
+from .storage.database import open_database
+from .storage.files import make_directory
+from .storage.lock import DirectoryLock
+from .storage.writer import Writer
+from .wire.background import background
+from .wire.certificate import load_or_create
+from .wire.control import ExposedControl
+from .wire.exposed import Exposed, Revocable
+from .wire.flapp import RunCommandService, UploadService
+from .wire.furl import build
+from .wire.tub import make_tub, raise_file_limit
+
+
+class MasterService(MultiService):
+    """
+    The master in *basedir*, which is locked from now on.
+    """
+
+    log = Logger()
+
+    def __init__(self, basedir: str, reactor: Any) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._basedir = os.path.abspath(basedir)
+        if not os.path.exists(os.path.join(self._basedir, "master.cfg")):
+            raise NotRunningError(
+                f"There is no master.cfg in {self._basedir}.  Make a master with: buildbot-lite create-master DIRECTORY"
+            )
+        self._private = os.path.join(self._basedir, "private")
+        make_directory(self._private)
+        self._lock = DirectoryLock(self._private, "master")
+        self._generation = load(self._basedir)
+        self._endpoint = address.endpoint(self._generation.config, self._private)
+        check_port(address.port_of(self._endpoint))
+        # Threads do not survive the fork by which twistd becomes a daemon: this is for what may be wrong.
+        open_database(self._database).dispose()
+        self._tub = make_tub(reactor, load_or_create(os.path.join(self._private, "tub.pem")), self._lookup)
+        self._own = LocalSlave(os.path.join(self._basedir, "own"), reactor)
+        self._farm: Farm | None = None
+        self._upkeep: Upkeep | None = None
+
+    @property
+    def _database(self) -> str:
+        db = self._generation.config.db
+        return db if "://" in db else os.path.join(self._basedir, db)
+
+    def startService(self) -> None:
+        """
+        Take up what was unfinished, then let slaves and submitters in.
+        """
+        super().startService()
+        background(self._start(), self.log, "starting the master")
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Let go of slaves and submitters, and close the records.
+        """
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        try:
+            await self._open()
+        except BaseException:
+            self.log.error("the master cannot start, and stops")
+            self._reactor.callLater(0, self._reactor.stop)
+            raise
+
+    async def _open(self) -> None:
+        reactor = self._reactor
+        raise_file_limit()
+        farm = self._farm = Farm(
+            basedir=self._basedir,
+            records=Writer(open_database(self._database), reactor),
+            generation=self._generation,
+            address=Address(self._furl, self._hints),
+            expose={Verb.SUBMIT: _submitting, Verb.WATCH: _watching, Verb.ADMIN: _administering},
+            clock=reactor,
+            wall=time.time,
+            in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
+        )
+        tell_growth(farm.records, farm.growth)
+        self._own.start()
+        self._own.attach_to(RosterDesk(OWN, farm.roster, lambda key: None, lambda: ()))
+        await farm.start()
+        self._upkeep = Upkeep(farm, compression=Compression(reactor), clock=reactor, wall=time.time)
+        self._upkeep.start()
+        self._tub.listen(self._endpoint)
+        await _started(self._tub)
+        if is_daemon():
+            signal.signal(signal.SIGHUP, self._hung_up)
+        self.log.info("the master is ready at {places}", places=", ".join(self._hints()))
+
+    async def _stop(self) -> None:
+        if self._upkeep is not None:
+            self._upkeep.stop()
+        if self._tub.running:
+            await self._tub.stopService()
+        await self._own.stop()
+        if self._farm is not None:
+            await self._farm.stop()
+        await cast("Deferred[None]", super().stopService())
+        self._lock.release()
+
+    def _lookup(self, swissnum: str) -> Exposed | None:
+        return self._farm.grants.lookup(swissnum) if self._farm is not None else None
+
+    def _furl(self, swissnum: str) -> str:
+        return build(self._tub.tub_id, self._hints(), swissnum)
+
+    def _hints(self) -> tuple[str, ...]:
+        config = self._farm.config if self._farm is not None else self._generation.config
+        return address.hints(config, self._private)
+
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._reconfigure)
+
+    def _reconfigure(self) -> None:
+        if self._farm is not None:
+            background(self._farm.reconfigure(), self.log, "master.cfg was not applied")
+
+
+async def _started(tub: Any) -> None:
+    """
+    Start *tub*, and fail when it cannot listen.
+    """
+    tub.startService()
+    for listener in tub.listeners:
+        await listener.ready
+
+
+def _submitting(farm: Farm) -> Any:
+    def expose(grant: Grant, revocable: Revocable) -> Exposed | None:
+        scheduler = farm.config.submits.get(grant.object)
+        if scheduler is None:
+            return None
+        submitting = Submitting(scheduler, door=farm.door, store=farm.inputs, following=_following(farm))
+        if scheduler.file is not None:
+            return UploadService(submitting, revocable)
+        return RunCommandService(submitting, revocable)
+
+    return expose
+
+
+def _watching(farm: Farm) -> Any:
+    def expose(grant: Grant, revocable: Revocable) -> Exposed:
+        return RunCommandService(Watching(_following(farm), int(grant.object)), revocable)
+
+    return expose
+
+
+def _administering(farm: Farm) -> Any:
+    def expose(grant: Grant, revocable: Revocable) -> Exposed:
+        return ExposedControl(AdminDesk(farm, _following(farm)), revocable)
+
+    return expose
+
+
+def _following(farm: Farm) -> Following:
+    return Following(records=farm.records, growth=farm.growth, streams_directory=farm.building.streams)
+
+
+def check_port(port: int) -> None:
+    """
+    `NotRunningError`, with what to do, when another program listens at *port*.
+    """
+    if not port:
+        return
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("", port))
+        except OSError as error:
+            raise NotRunningError(
+                f"The master cannot listen at port {port}: {error.strerror}.  Stop the program that does, or choose "
+                "another port with c['port'] in master.cfg (strings then change)."
+            ) from None
+
+
+def is_daemon() -> bool:
+    """
+    Whether twistd has made a daemon of this process: then its standard input is /dev/null and it leads no terminal.
+    """
+    try:
+        return os.path.samestat(os.fstat(0), os.stat(os.devnull)) and os.getsid(0) != os.getpgid(os.getppid())
+    except OSError:
+        return True
+
+
+def application_for(tac: str) -> Any:
+    """
+    What a ``master.tac`` calls ``application``; *tac* is its path, in the master's directory.
+    """
+    application = Application("buildbot-lite-master")
+    _service(os.path.dirname(os.path.abspath(tac))).setServiceParent(cast("Any", application))
+    return application
+
+
+class Options(usage.Options):
+    """
+    What ``twistd buildbot-lite-master`` takes.
+    """
+
+    synopsis = "[options]"
+    optParameters = (("basedir", None, ".", "The master's directory."),)  # noqa: N815 - Twisted's
+
+
+def makeService(options: Options) -> MasterService:
+    """
+    The service for ``twistd buildbot-lite-master``.
+    """
+    return _service(options["basedir"])
+
+
+def _service(basedir: str) -> MasterService:
+    # Only here, because to import it is to choose it: twistd may have been told another.
+    from twisted.internet import reactor  # noqa: TID251 - this is a tap
+
+    # Leases and time-outs must not jump when somebody sets the clock.  Nothing is scheduled yet.
+    reactor.seconds = time.monotonic  # type: ignore[attr-defined]  # the reactor is a module to mypy
+    try:
+        return MasterService(basedir, reactor)
+    except BuildbotLiteError as error:
+        raise SystemExit(str(error)) from None

@@ -1,0 +1,149 @@
+"""
+A slave's directory, and the machine that it is on.
+
+::
+
+    slave.tac        0600, holds the FURL      (not ours to read: it is what starts us)
+    private/         tub.pem, home, hints, lock
+    keeper/          the keeper's: socket, lock, log, commands
+    transfers/       uploads and downloads under way
+    work/            one directory for each builder
+
+*home* is a random name, made once.  It is what tells the master that it is the same directory again: commands claimed
+there are known there, and nowhere else.
+"""
+
+import os
+import platform
+import secrets
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+
+from ..errors import StorageError
+from ..storage.files import make_directory, read_or_make, write_whole
+from ..storage.lock import DirectoryLock
+
+MOST_HINTS = 20
+_LONGEST_FACT = 200
+# What a service manager tells the service itself, and not what the service starts.
+_NOT_INHERITED = {
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "MAINPID",
+    "MANAGERPID",
+    "NOTIFY_SOCKET",
+    "SYSTEMD_EXEC_PID",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+}
+
+
+class Home:
+    """
+    The directory *directory*, whose parts are made as they are needed.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = os.path.abspath(directory)
+        self.private = os.path.join(self.directory, "private")
+        self.keeper = os.path.join(self.directory, "keeper")
+        self.transfers = os.path.join(self.directory, "transfers")
+        self.work = os.path.join(self.directory, "work")
+        self.certificate = os.path.join(self.private, "tub.pem")
+        self._lock: DirectoryLock | None = None
+
+    def make(self) -> None:
+        """
+        Make what is not there.  `StorageError` when that is not allowed.
+        """
+        if not os.path.isdir(self.directory):
+            raise StorageError(f"There is no directory {self.directory}.  Make one with: buildbot-lite create-slave")
+        make_directory(self.private)
+        make_directory(self.keeper)
+        make_directory(self.transfers)
+        make_directory(self.work, mode=0o755)
+
+    def lock(self) -> None:
+        """
+        Be the only slave in this directory, until this process ends or calls `unlock`; also across a fork.
+
+        `DirectoryBusyError`, which names the other process, when there is one.
+        """
+        self._lock = DirectoryLock(self.private, "slave")
+
+    def unlock(self) -> None:
+        """
+        Let others in.
+        """
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    @property
+    def name(self) -> str:
+        """
+        32 hexadecimal digits, made when the directory was first used.
+        """
+        path = os.path.join(self.private, "home")
+        return read_or_make(path, lambda: secrets.token_hex(16).encode()).decode("ascii", "replace").strip()[:64]
+
+    def hints(self) -> tuple[str, ...]:
+        """
+        Where the master was said to be when it was last met.
+        """
+        try:
+            with open(os.path.join(self.private, "hints"), encoding="utf-8", errors="replace") as lines:
+                return tuple(line.strip() for line in lines if line.strip())[:MOST_HINTS]
+        except FileNotFoundError:
+            return ()
+
+    def keep_hints(self, hints: Iterable[str]) -> None:
+        """
+        Where the master is said to be now.
+        """
+        hints = tuple(hints)
+        if hints and hints != self.hints():
+            write_whole(os.path.join(self.private, "hints"), "".join(f"{hint}\n" for hint in hints).encode())
+
+    def space(self) -> int:
+        """
+        Bytes free for builds.
+        """
+        try:
+            return shutil.disk_usage(self.work).free
+        except OSError:
+            return 0
+
+
+def platform_facts() -> dict[str, str]:
+    """
+    What people may want to know of this machine, and ``canStartBuild`` too.
+    """
+    facts = {
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "cpus": str(os.cpu_count() or 1),
+        "hostname": platform.node(),
+        "os": _operating_system(),
+    }
+    return {name: fact[:_LONGEST_FACT] for name, fact in facts.items() if fact}
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """
+    What of *environment*, ours, commands get to see.
+    """
+    return {name: value for name, value in environment.items() if name not in _NOT_INHERITED}
+
+
+def _operating_system() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    except OSError:
+        return sys.platform

@@ -1,0 +1,41 @@
+"""
+One process to a directory.
+"""
+
+import fcntl
+import os
+
+from ..errors import DirectoryBusyError
+
+
+class DirectoryLock:
+    """
+    The right to be the only *what* ("master", "slave") in *directory*, held until `release` or the end of the process.
+
+    Held across a fork, as when twistd becomes a daemon.
+    """
+
+    def __init__(self, directory: str, what: str) -> None:
+        """
+        Take it; `DirectoryBusyError` when another process has it.
+        """
+        descriptor = os.open(
+            os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            where = os.path.dirname(os.path.abspath(directory))
+            raise DirectoryBusyError(
+                f"Another {what} already works in {where}.  Stop it first: buildbot-lite stop {where}"
+            ) from None
+        self._descriptor: int | None = descriptor
+
+    def release(self) -> None:
+        """
+        Let others in.
+        """
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
