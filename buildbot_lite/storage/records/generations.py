@@ -29,7 +29,7 @@ class Generation:
     files: Mapping[str, str]
 
 
-def _generation(hash: str, applied: float, files: str) -> Generation:  # noqa: A002
+def _generation(hash: str, applied: float, files: str) -> Generation:
     return Generation(hash, applied, json.loads(files))
 
 
@@ -63,7 +63,7 @@ _PRUNE = Statement(
 )
 
 
-def keep(connection: Connection, hash: str, files: Mapping[str, str], now: float) -> None:  # noqa: A002
+def keep(connection: Connection, hash: str, files: Mapping[str, str], now: float) -> None:
     """
     This configuration was applied *now*.  One that was applied before is the newest again.
     """
@@ -72,7 +72,7 @@ def keep(connection: Connection, hash: str, files: Mapping[str, str], now: float
         _ADD.run(connection, hash=hash, applied=now, files=text)
 
 
-def get(connection: Connection, hash: str) -> Generation | None:  # noqa: A002
+def get(connection: Connection, hash: str) -> Generation | None:
     """
     The configuration with that *hash*; None when it is unknown, or its text was let go.
     """

@@ -94,7 +94,7 @@ def add(
     *,
     name: str,
     verb: str,
-    object: str,  # noqa: A002 - the word of the design
+    object: str,
     swissnum: str,
     now: float,
     expires: float | None = None,
@@ -130,7 +130,7 @@ def by_swissnum(connection: Connection, swissnum: str) -> Grant | None:
     return _BY_SWISSNUM.first(connection, swissnum=swissnum)
 
 
-def by_object(connection: Connection, verb: str, object: str) -> list[Grant]:  # noqa: A002
+def by_object(connection: Connection, verb: str, object: str) -> list[Grant]:
     """
     The grants to do *verb* to *object* that were not revoked, oldest first.
     """

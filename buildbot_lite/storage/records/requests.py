@@ -69,7 +69,7 @@ class Submitted:
 
 
 def _buildset(*row: Any) -> Buildset:
-    id, scheduler, reason, submitted, source, properties, input, parent, finished, result = row  # noqa: A001
+    id, scheduler, reason, submitted, source, properties, input, parent, finished, result = row
     values = json.loads(properties)
     ended = None if result is None else Result(result)
     return Buildset(id, scheduler, reason, submitted, json.loads(source), values, input, parent, finished, ended)
@@ -143,7 +143,7 @@ def submit(
     now: float,
     source: Mapping[str, Any] | None = None,
     properties: Mapping[str, Any] | None = None,
-    input: int | None = None,  # noqa: A002 - the word of the design
+    input: int | None = None,
     parent: str | None = None,
     priority: int = 0,
 ) -> Submitted:

@@ -1,0 +1,255 @@
+"""
+Opening the farm's database, whatever version wrote it.
+"""
+
+import gzip
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+
+from alembic.autogenerate import compare_metadata
+from alembic.command import upgrade
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, inspect
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import NewerDatabaseError, StorageError
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage import schema
+from buildbot_lite.storage.database import open_database
+from buildbot_lite.storage.records import (
+    builds,
+    feed,
+    generations,
+    grants,
+    inputs,
+    journal,
+    remarks,
+    requests,
+    settings,
+    slaves,
+    steps,
+    streams,
+)
+from buildbot_lite.storage.upgrading import REVISION, configuration
+
+from ..recorded.record import DIRECTORY, SUFFIX, record
+
+REMEDY = "describe the change in a new file of storage/migrations/versions, then run python -m test.recorded.record"
+
+
+class OpeningTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A path.
+        """
+        self.directory = self.mktemp()
+        os.mkdir(self.directory)
+        self.path = os.path.join(self.directory, "farm.sqlite")
+
+    def open(self) -> Engine:
+        """
+        The database there.
+        """
+        engine = open_database(self.path)
+        self.addCleanup(engine.dispose)
+        return engine
+
+    def test_private_from_birth(self) -> None:
+        """
+        Promise 14: the database holds grants; nobody but its owner can read any of its files, from the first moment.
+        """
+        self.addCleanup(os.umask, os.umask(0))
+        with self.open().connect() as connection, connection.begin():
+            settings.put(connection, "a", "b")
+            modes = {
+                name: stat.S_IMODE(os.stat(os.path.join(self.directory, name)).st_mode)
+                for name in os.listdir(self.directory)
+            }
+
+        self.assertEqual(set(modes.values()), {0o600}, modes)
+        self.assertEqual(set(modes), {"farm.sqlite", "farm.sqlite-wal", "farm.sqlite-shm"})
+
+    def test_durable(self) -> None:
+        """
+        Connections are set up so that what is committed is on the disk, and references are checked.
+        """
+        with self.open().connect() as connection:
+            found = [
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in ("journal_mode", "synchronous", "foreign_keys")
+            ]
+        self.assertEqual(found, ["wal", 2, 1])
+
+    def test_opened_again(self) -> None:
+        """
+        A database of this version is opened as it is, without Alembic.
+        """
+        with self.open().begin() as connection:
+            settings.put(connection, "a", "b")
+        program = (
+            "import sys; from buildbot_lite.storage.database import open_database; "
+            f"open_database({self.path!r}); sys.exit('alembic' in sys.modules)"
+        )
+        self.assertEqual(subprocess.run([sys.executable, "-c", program], check=False).returncode, 0)
+        with self.open().connect() as connection:
+            self.assertEqual(settings.get(connection, "a"), "b")
+
+    def test_newer(self) -> None:
+        """
+        Promise 13: a database from a newer version is refused with a sentence, and not touched.
+        """
+        with self.open().begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num='9999'")
+            connection.exec_driver_sql("ALTER TABLE settings ADD COLUMN hue TEXT")
+        with self.assertRaises(NewerDatabaseError) as caught:
+            open_database(self.path)
+
+        self.assertIn("newer buildbot_lite", str(caught.exception))
+        other = sqlite3.connect(self.path)
+        self.addCleanup(other.close)
+        self.assertEqual(other.execute("SELECT version_num FROM alembic_version").fetchall(), [("9999",)])
+
+    def test_not_a_database(self) -> None:
+        """
+        A file that is none, or a directory that is not there, is a sentence that names it.
+        """
+        with open(self.path, "wb") as file:
+            file.write(b"something else\n" * 100)
+        for path in (self.path, os.path.join(self.directory, "nowhere", "farm.sqlite"), self.directory):
+            with self.assertRaises(StorageError) as caught:
+                open_database(path)
+            self.assertIn(path, str(caught.exception))
+
+    def test_urls(self) -> None:
+        """
+        c['db'] may be a URL; one that cannot be used is a sentence, which shows no password.
+        """
+        open_database(f"sqlite:///{self.path}").dispose()
+        self.assertTrue(os.path.exists(self.path))
+        for url in ("nonsense://x:hidden@y/z", "postgresql+nothing://x:hidden@y/z", "://"):
+            with self.assertRaises(StorageError) as caught:
+                open_database(url)
+            self.assertNotIn("hidden", str(caught.exception))
+
+
+class MigrationTests(SynchronousTestCase):
+    def test_lead_to_the_schema(self) -> None:
+        """
+        Promise 13: the migrations, from the first schema on, make exactly the tables of this version.
+        """
+        migrated, made = create_engine("sqlite://"), create_engine("sqlite://")
+        self.addCleanup(migrated.dispose)
+        self.addCleanup(made.dispose)
+        with migrated.connect() as connection, made.connect() as fresh:
+            config = configuration()
+            config.attributes["connection"] = connection
+            upgrade(config, "head")
+            schema.metadata.create_all(fresh)
+
+            self.assertEqual(compare_metadata(MigrationContext.configure(connection), schema.metadata), [], REMEDY)
+            for table in inspect(fresh).get_table_names():
+                one, other = (
+                    [
+                        look.get_columns(table),
+                        look.get_pk_constraint(table),
+                        sorted(look.get_indexes(table), key=str),
+                        sorted(look.get_foreign_keys(table), key=str),
+                        sorted(look.get_unique_constraints(table), key=str),
+                        look.get_table_options(table),
+                    ]
+                    for look in (inspect(connection), inspect(fresh))
+                )
+                self.assertEqual(str(one), str(other), REMEDY)
+
+    def test_newest_revision(self) -> None:
+        """
+        This version knows which of the migrations is its own.
+        """
+        self.assertEqual(ScriptDirectory.from_config(configuration()).get_heads(), [REVISION])
+
+    def test_every_version_was_recorded(self) -> None:
+        """
+        Promise 13: for every revision a database is checked in, as it was then.
+        """
+        revisions = {script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()}
+
+        self.assertEqual(
+            {name.removesuffix(SUFFIX) for name in os.listdir(DIRECTORY) if name.endswith(SUFFIX)}, revisions
+        )
+
+
+class RecordedTests(SynchronousTestCase):
+    def opened(self, name: str) -> Engine:
+        """
+        A copy of the recorded database *name*, brought to this version.
+        """
+        path = self.mktemp()
+        with gzip.open(os.path.join(DIRECTORY, name)) as source, open(path, "wb") as target:
+            target.write(source.read())
+        engine = open_database(path)
+        self.addCleanup(engine.dispose)
+        return engine
+
+    def test_read(self) -> None:
+        """
+        Promise 13: what every earlier version recorded is there for this one to read, and to go on with.
+        """
+        for name in sorted(os.listdir(DIRECTORY)):
+            if name.endswith(SUFFIX):
+                with self.subTest(name), self.opened(name).connect() as connection, connection.begin():
+                    self.assertEqual(settings.get(connection, "tub"), "recorded")
+                    self.assertEqual([g.verb for g in grants.live(connection, 500.0)], ["slave", "watch"])
+                    kept = generations.newest(connection)
+                    assert kept is not None
+                    self.assertEqual(kept.files, {"master.cfg": "c = {}\n"})
+                    self.assertEqual([s.platform for s in slaves.everyone(connection)], [{"system": "Linux"}])
+                    found = inputs.get(connection, 1)
+                    assert found is not None
+                    self.assertEqual(found.kind, "patch")
+                    (waiting,) = requests.unfinished(connection)
+                    self.assertEqual((waiting.builder, waiting.retries, waiting.not_before), ("tarball", 1, 500.0))
+                    (buildset,) = requests.buildsets_unfinished(connection)
+                    self.assertEqual((buildset.source, buildset.parent), ({"branch": "main"}, "0.0.0"))
+                    (build,) = builds.newest(connection)
+                    self.assertEqual((build.result, build.properties), (Result.SUCCESS, {"owner": ["me", "Submit"]}))
+                    self.assertEqual([s.summary for s in steps.of_build(connection, build.id)], ["made"])
+                    (entry,) = journal.of_build(connection, build.id)
+                    self.assertEqual((entry.intent, entry.ended), ({"argv": ["make"]}, 110.0))
+                    self.assertEqual([s.length for s in streams.of_build(connection, build.id)], [12])
+                    self.assertEqual([r.text for r in remarks.of_build(connection, build.id)], ["link lost"])
+                    self.assertEqual([e.kind for e in feed.since(connection, 0)], ["build.started"])
+                    again = builds.start(
+                        connection,
+                        request=waiting.id,
+                        builder="hello",
+                        slave="bot1",
+                        nonce="1",
+                        generation=build.generation,
+                        now=600.0,
+                    )
+                    self.assertEqual(again.number, 2)
+
+    def test_this_version(self) -> None:
+        """
+        What is recorded under this version's revision has this version's tables: nothing changed without a revision.
+        """
+        fresh = os.path.join(self.mktemp())
+        record(fresh)
+        with gzip.open(fresh) as one, gzip.open(os.path.join(DIRECTORY, REVISION + SUFFIX)) as other:
+            self.assertEqual(tables(one.read()), tables(other.read()), REMEDY)
+
+
+def tables(contents: bytes) -> list[str]:
+    """
+    The SQL that made a database.
+    """
+    connection = sqlite3.connect(":memory:")
+    # Memory has no write-ahead log: bytes 18 and 19 say that the file has one.
+    connection.deserialize(contents[:18] + b"\1\1" + contents[20:])
+    found = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY sql")]
+    connection.close()
+    return found
