@@ -10,8 +10,8 @@ A master as a service of ``twistd``: where its parts are put together and the re
 Without such a file: ``twistd buildbot-lite-master --basedir DIRECTORY``.
 
 Everything that can be wrong is found before twistd becomes a daemon, and said in one sentence on the terminal: a
-mistake in master.cfg, a newer database, another master in the directory, a port in use.  SIGHUP applies master.cfg anew.
-To stop it (SIGTERM) leaves builds running on their slaves; the next master takes them up.
+mistake in master.cfg, a newer database, another master in the directory, a port in use.  SIGHUP applies master.cfg
+anew.  To stop it (SIGTERM) leaves builds running on their slaves; the next master takes them up.
 """
 
 import os
@@ -102,7 +102,7 @@ class MasterService(MultiService):
         try:
             await self._open()
         except BaseException:
-            self.log.error("the master cannot start, and stops")
+            self.log.critical("the master cannot start, and stops")
             self._reactor.callLater(0, self._reactor.stop)
             raise
 
@@ -125,8 +125,8 @@ class MasterService(MultiService):
         await farm.start()
         self._upkeep = Upkeep(farm, compression=Compression(reactor), clock=reactor, wall=time.time)
         self._upkeep.start()
-        self._tub.listen(self._endpoint)
-        await _started(self._tub)
+        self._tub.startService()
+        await self._tub.listen(self._endpoint).ready
         if is_daemon():
             signal.signal(signal.SIGHUP, self._hung_up)
         self.log.info("the master is ready at {places}", places=", ".join(self._hints()))
@@ -158,15 +158,6 @@ class MasterService(MultiService):
     def _reconfigure(self) -> None:
         if self._farm is not None:
             background(self._farm.reconfigure(), self.log, "master.cfg was not applied")
-
-
-async def _started(tub: Any) -> None:
-    """
-    Start *tub*, and fail when it cannot listen.
-    """
-    tub.startService()
-    for listener in tub.listeners:
-        await listener.ready
 
 
 def _submitting(farm: Farm) -> Any:

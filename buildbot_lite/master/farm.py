@@ -15,6 +15,7 @@ their journals, then the queue opens, and only then does anybody get in.
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from attrs import frozen
 from sqlalchemy import Connection

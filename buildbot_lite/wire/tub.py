@@ -24,6 +24,8 @@ from foolscap.info import ConnectionInfo
 from foolscap.logging.log import UNUSUAL
 from foolscap.negotiate import Negotiation
 from foolscap.referenceable import Referenceable
+from twisted.application import service
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -99,8 +101,18 @@ class OurNegotiation(Negotiation):
 
 class Listener(pb.Listener):
     """
-    A port of ours, and the strangers at it.
+    A port of ours, and the strangers at it.  *ready* fires when it listens, or fails because it cannot.
     """
+
+    ready: "Deferred[Any]"
+
+    def startService(self):
+        service.Service.startService(self)
+        self.ready = self._ep.listen(self).addCallback(self._listening)
+
+    def _listening(self, port: Any) -> Any:
+        self._lp = port
+        return port
 
     @property
     def port(self) -> int:
