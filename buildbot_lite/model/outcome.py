@@ -94,6 +94,7 @@ class Outcome:
         document = asdict(self)
         document["ending"] = self.ending.value
         document["why"] = self.why.value if self.why else None
+        document["remarks"] = list(document["remarks"])
         return document
 
     def to_bytes(self) -> bytes:

@@ -1,0 +1,101 @@
+r"""
+Testing one's own steps, without a slave, a network or a clock.
+
+The step runs in a real build with a real journal; only the slave is scripted.  What it will be asked, and what it
+answers, is written down in order::
+
+    from buildbot_lite.testing import command, replay, run
+
+    ran = run(
+        CountWarnings(command=["make"]),
+        command("make").exits(0, "a.c:1: warning: odd\n"),
+        properties={"branch": "main"},
+    )
+    assert ran.result == Result.WARNINGS
+    assert ran.properties["warnings"] == 1
+
+`replay` does the same, and then crashes the master at every moment at which it could crash, runs the build on from its
+journal, and compares::
+
+    journal      intent committed   done by the slave   outcome committed      … for each entry
+    crash here           1                  2                   3
+
+A step passes when, after each crash, it had the same result, asked for the same commands, each of them was started
+once, and logs, properties and artifacts are the same.  A step fails that asks the clock, the disk or a random number
+for something that decides what it does next: that must go through its bench.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..master.builds import Ended
+from ..master.steps.base import BuildStep
+from ..model.properties import Json
+from ..model.results import Result
+from .script import Answer, Asked, command
+from .world import Finished, World
+
+__all__ = ["Answer", "Asked", "Finished", "command", "replay", "run"]
+
+
+def run(
+    step: BuildStep,
+    *answers: Answer,
+    properties: Mapping[str, Json] | None = None,
+    sources: Mapping[str, Mapping[str, Json]] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    inputs: Mapping[str, bytes] | None = None,
+    triggers: Mapping[str, Result] | None = None,
+    slave: str = "bot1",
+    master_directory: str = ".",
+) -> Finished:
+    """
+    Run *step* as the only one of a build; *answers* are what it will ask for, in order.
+
+    Without *answers* everything is done and nothing is written.  `AssertionError` when the step asks for something
+    else, or does not ask for everything.
+    *properties* and *sources* (codebase → branch, revision…) are the build's.  *secrets*: name → value.  *inputs*: what
+    was submitted: "patch", "tar" or "file".  *triggers*: Triggerable scheduler → how its builds end.
+    """
+    world = World(
+        answers,
+        properties=properties or {},
+        sources=sources or {},
+        secrets=secrets or {},
+        inputs=inputs or {},
+        triggers=triggers or {},
+        slave=slave,
+        master_directory=master_directory,
+    )
+    return world.finish(step)
+
+
+def replay(step: BuildStep, *answers: Answer, **surroundings: Any) -> Finished:
+    """
+    As `run`; and then once more for each moment at which the master could crash, which must make no difference.
+    """
+    whole = World(answers, **surroundings)
+    expected = whole.finish(step)
+    for moment, name in enumerate(whole.store.moments):
+        world = World(answers, **surroundings)
+        world.crash(step, moment)
+        where = f"After a crash at moment {moment + 1} of {len(whole.store.moments)} ({name})"
+        try:
+            found = world.finish(step)
+        except AssertionError as error:
+            raise AssertionError(f"{where}: {error}") from None
+        _compare(where, expected, found)
+    return expected
+
+
+def _compare(where: str, expected: Finished, found: Finished) -> None:
+    if found.ended != expected.ended:
+        raise AssertionError(f"{where} the build ended {_said(found.ended)}, without it {_said(expected.ended)}.")
+    for what in ("result", "asked", "logs", "artifacts", "properties", "triggered"):
+        one, other = getattr(found, what), getattr(expected, what)
+        if one != other:
+            raise AssertionError(f"{where} {what} is {one!r:.2000}, and without it {other!r:.2000}.")
+
+
+def _said(ended: Ended) -> str:
+    return f"{ended.result.name} ({ended.reason})" if ended.reason else ended.result.name

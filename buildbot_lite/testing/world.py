@@ -1,0 +1,358 @@
+"""
+Everything around a build that outlives the master's process, in memory.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from ..errors import NotFoundError
+from ..master.bench import LiveCommands, Workplace
+from ..master.builds import Build, Ended
+from ..master.journal import Done, Entry, Journal
+from ..master.ledger import Ledger
+from ..master.orders import Source, Stream
+from ..master.session import Session
+from ..master.steps.base import BuildStep, builder_directory
+from ..model.greeting import Hello
+from ..model.outcome import Remark, Seal
+from ..model.properties import Json, Properties
+from ..model.rendering import View
+from ..model.results import Result
+from .script import Answer, Asked, Script, ScriptedSlave, sealed
+
+_DIRECTORY = builder_directory("test")
+
+
+@frozen
+class Finished:
+    """
+    What became of a step.
+
+    *ended*: what that means for the build.  *asked*: everything that the slave was asked, in order.  *logs*: by name,
+    without artifacts.  *triggered*: scheduler and properties of each build that was asked for.
+    """
+
+    result: Result
+    summary: str
+    hidden: bool
+    ended: Ended
+    asked: Sequence[Asked]
+    logs: Mapping[str, bytes]
+    artifacts: Mapping[str, bytes]
+    remarks: Sequence[str]
+    properties: Mapping[str, Json]
+    triggered: Sequence[tuple[str, Mapping[str, Json]]]
+
+    @property
+    def commands(self) -> list[str]:
+        """
+        The texts of what was asked.
+        """
+        return [asked.text for asked in self.asked]
+
+    def log(self, name: str = "stdio") -> str:
+        """
+        A log as text; empty when there is none.
+        """
+        return self.logs.get(name, b"").decode("utf-8", "replace")
+
+
+class _Bytes:
+    """
+    A `Source` in memory.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, offset: int, size: int) -> bytes:
+        return self._data[offset : offset + size]
+
+
+class _Stream:
+    """
+    A stream in memory.
+    """
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    def append(self, offset: int, data: bytes) -> int:
+        if offset <= len(self.data):
+            self.data += data[len(self.data) - offset :]
+        return len(self.data)
+
+    def seal(self, seal: Seal) -> Deferred[bool]:
+        return succeed(sealed(self.data) == seal)
+
+
+class _Shelf:
+    """
+    The streams of one entry, in memory.
+    """
+
+    def __init__(self) -> None:
+        self.streams: dict[str, _Stream] = {}
+
+    def stream(self, name: str) -> Stream:
+        return self.streams.setdefault(name, _Stream())
+
+    def lengths(self) -> dict[str, int]:
+        return {name: stream.length for name, stream in self.streams.items()}
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        return self.streams[name].data[offset : offset + size] if name in self.streams else b""
+
+    def seals(self) -> dict[str, Seal]:
+        return {name: sealed(stream.data) for name, stream in self.streams.items()}
+
+
+class _Store:
+    """
+    A journal that outlives crashes.  After *last* moments nothing is answered any more: that is the crash.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[int, int], Entry] = {}
+        self.moments: list[str] = []
+        self.last: int | None = None
+
+    def begin(self, build: int, entry: Entry) -> Deferred[None]:
+        self.entries[entry.step, entry.ordinal] = entry
+        return self._pass(f"{entry.kind} {entry.step}.{entry.ordinal}, its intent committed")
+
+    def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
+        what = f"{entry.kind} {entry.step}.{entry.ordinal}"
+        before = self._pass(f"{what}, done and not committed")
+        if not before.called:
+            return before
+        self.entries[entry.step, entry.ordinal] = evolve(entry, outcome=done.outcome)
+        return self._pass(f"{what}, its outcome committed")
+
+    def _pass(self, moment: str) -> Deferred[None]:
+        self.moments.append(moment)
+        crashed = self.last is not None and len(self.moments) > self.last
+        return Deferred() if crashed else succeed(None)
+
+
+class _Notes(Ledger):
+    """
+    What is written for people to see, in memory.
+    """
+
+    def __init__(self) -> None:  # no records here
+        self.remarks: list[str] = []
+        self.finished: tuple[Result, str, bool] | None = None
+
+    def step_started(self, number: int, name: str) -> None:
+        pass
+
+    def step_finished(
+        self,
+        number: int,
+        name: str,
+        result: Result,
+        summary: str,
+        *,
+        hidden: bool,
+        properties: Mapping[str, Any],
+        texts: Mapping[int, tuple[str, Seal]],
+    ) -> Deferred[None]:
+        self.finished = result, summary, hidden
+        return succeed(None)
+
+    def stream_begun(self, step: int, ordinal: int, name: str, kind: str, path: str) -> None:
+        pass
+
+    def remark(self, step: int, remark: Remark) -> None:
+        self.remarks.append(remark.text)
+
+
+class _Triggers:
+    """
+    Other builds, which end as the test says.
+    """
+
+    def __init__(self, results: Mapping[str, Result]) -> None:
+        self._results = results
+        self._asked: dict[str, tuple[str, Mapping[str, Json]]] = {}
+
+    @property
+    def triggered(self) -> list[tuple[str, Mapping[str, Json]]]:
+        return list(self._asked.values())
+
+    def trigger(
+        self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
+    ) -> Deferred[int]:
+        if scheduler not in self._results:
+            return fail(NotFoundError(f"There is no Triggerable scheduler {scheduler!r} in this test."))
+        self._asked.setdefault(parent, (scheduler, dict(properties)))
+        return succeed(list(self._asked).index(parent))
+
+    def when_finished(self, buildset: int) -> Deferred[Result]:
+        return succeed(self._results[self.triggered[buildset][0]])
+
+
+class _Nobody:
+    """
+    Does not want to know when slaves come and go.
+    """
+
+    def slave_attached(self, name: str, hello: Hello, news: str) -> None:
+        pass
+
+    def slave_lost(self, name: str) -> None:
+        pass
+
+
+@define
+class World:
+    """
+    Everything around a build that outlives the master's process.
+    """
+
+    answers: Sequence[Answer]
+    properties: Mapping[str, Json] = field(factory=dict)
+    sources: Mapping[str, Mapping[str, Json]] = field(factory=dict)
+    secrets: Mapping[str, str] = field(factory=dict)
+    inputs: Mapping[str, bytes] = field(factory=dict)
+    triggers: Mapping[str, Result] = field(factory=dict)
+    slave: str = "bot1"
+    master_directory: str = "."
+    store: _Store = field(factory=_Store)
+    shelves: dict[tuple[int, int], _Shelf] = field(factory=dict)
+    artifacts: dict[tuple[int, int], str] = field(factory=dict)
+    ticks: Iterator[int] = field(factory=lambda: itertools.count(1_700_000_000))
+    # Builds that crashed wait for ever; kept, so that nothing in them is unwound.
+    crashed: list[Deferred[Ended]] = field(factory=list)
+    script: Script = field(init=False)
+    other_builds: _Triggers = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.script = Script(self.answers, _DIRECTORY)
+        self.other_builds = _Triggers(self.triggers)
+
+    def crash(self, step: BuildStep, moment: int) -> None:
+        """
+        Run *step* until the *moment* (from 0), at which the master crashes.
+        """
+        self.store.last = moment
+        _, _, running = self._start(step)
+        self.crashed.append(running)
+        self.store.last = None
+
+    def finish(self, step: BuildStep) -> Finished:
+        """
+        Run *step* to its end, from wherever the journal is.
+        """
+        notes, view, running = self._start(step)
+        found: list[Any] = []
+        running.addBoth(found.append)  # type: ignore[unused-awaitable]  # it has its result, or never will
+        if self.script.complaints:
+            raise AssertionError(self.script.complaints[0])
+        if not found:
+            raise AssertionError("the step still waits for something that nobody here will do.")
+        if isinstance(found[0], Failure):
+            found[0].raiseException()
+        if self.script.left() and notes.finished is not None and notes.finished[0] is not Result.SKIPPED:
+            raise AssertionError(f"the step ended {_ending(notes)} and never asked for {self.script.left()[0]!r}.")
+        result, summary, hidden = notes.finished or (found[0].result, found[0].reason, False)
+        return Finished(
+            result=result,
+            summary=summary,
+            hidden=hidden,
+            ended=found[0],
+            asked=tuple(self.script.asked),
+            logs=self._logs(),
+            artifacts={
+                name: self.shelves[key].read("artifact", 0, 1 << 40)
+                for key, name in self.artifacts.items()
+                if key in self.shelves
+            },
+            remarks=tuple(notes.remarks),
+            properties=view.properties.values(),
+            triggered=tuple(self.other_builds.triggered),
+        )
+
+    def shelf(self, step: int, ordinal: int, artifact: str | None = None) -> _Shelf:
+        """
+        The streams of one entry.
+        """
+        if artifact is not None:
+            self.artifacts[step, ordinal] = artifact
+        return self.shelves.setdefault((step, ordinal), _Shelf())
+
+    def _logs(self) -> dict[str, bytes]:
+        logs: dict[str, bytes] = {}
+        for key in sorted(self.shelves):
+            for name, stream in self.shelves[key].streams.items():
+                if name != "artifact":
+                    logs[name] = logs.get(name, b"") + stream.data
+        return logs
+
+    def _start(self, step: BuildStep) -> tuple[_Notes, View, Deferred[Ended]]:
+        notes, clock = _Notes(), Clock()
+        view = View(Properties(self.properties, "Test"), sources=self.sources, slave={"name": self.slave})
+
+        def place(build: Build, journal: Journal) -> Workplace:
+            return Workplace(
+                nonce="test",
+                builder_directory=_DIRECTORY,
+                session=self._session(clock, on_master=False),
+                own_session=self._session(clock, on_master=True),
+                home="home",
+                grace=1800.0,
+                env={},
+                journal=journal,
+                ledger=notes,
+                shelves=self,
+                view=view,
+                secret=self._secret,
+                triggers=self.other_builds,
+                inputs={name: _input(data) for name, data in self.inputs.items()},
+                wall=lambda: float(next(self.ticks)),
+                live=LiveCommands(),
+                master_directory=self.master_directory,
+            )
+
+        build = Build(
+            id=1,
+            label="test/1",
+            recipes=[step.recipe],
+            place=place,
+            store=self.store,
+            clock=clock,
+            started=0.0,
+            recorded=tuple(self.store.entries.values()),
+        )
+        return notes, view, Deferred.fromCoroutine(build.run())
+
+    def _session(self, clock: Clock, *, on_master: bool) -> Session:
+        session = Session("master" if on_master else self.slave, clock=clock, listener=_Nobody())
+        hello = Hello(home="home", incarnation="1", keeper="1", boot="1", version="0")
+        session.attached(ScriptedSlave(self.script, on_master=on_master), hello)
+        return session
+
+    async def _secret(self, name: str) -> str:
+        if name not in self.secrets:
+            raise NotFoundError(f"There is no secret {name!r} in this test.")
+        return self.secrets[name]
+
+
+def _ending(notes: _Notes) -> str:
+    return f"{notes.finished[0].name} ({notes.finished[1]})" if notes.finished else "early"
+
+
+def _input(data: bytes) -> tuple[Source, int, str]:
+    return _Bytes(data), len(data), hashlib.sha256(data).hexdigest()

@@ -1,0 +1,344 @@
+"""
+Steps that run programs.
+"""
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.master import steps
+from buildbot_lite.master.mistakes import collecting
+from buildbot_lite.master.steps import (
+    Compile,
+    Configure,
+    MasterShellCommand,
+    SetPropertyFromCommand,
+    ShellCommand,
+)
+from buildbot_lite.model.interpolation import Interpolate
+from buildbot_lite.model.outcome import Why
+from buildbot_lite.model.rendering import Property, Secret, renderer
+from buildbot_lite.model.results import Result
+from buildbot_lite.model.spec import Run
+from buildbot_lite.testing import Finished, command, replay, run
+
+
+def asked(ran: Finished) -> Run:
+    """
+    The one program that was run.
+    """
+    [one] = ran.asked
+    assert isinstance(one.spec, Run)
+    return one.spec
+
+
+def mistakes(text: str) -> list[str]:
+    """
+    What is noted while *text*, a piece of master.cfg, is read.
+    """
+    with collecting({"master.cfg": "master.cfg"}) as found:
+        exec(compile(text, "master.cfg", "exec"), {"__name__": "config", **globals()})
+    return [str(mistake) for mistake in found.found]
+
+
+class ShellCommandTests(SynchronousTestCase):
+    def test_words(self) -> None:
+        """
+        A list reaches the program word by word; lists within it are flattened, numbers become text.
+        """
+        ran = run(ShellCommand(command=["make", ["-j", 4], "a b"]))
+        self.assertEqual(asked(ran).argv, ("make", "-j", "4", "a b"))
+        self.assertEqual(ran.commands, ["make -j 4 'a b'"])
+
+    def test_string(self) -> None:
+        """
+        A string is for the shell.
+        """
+        self.assertEqual(asked(run(ShellCommand(command="make | tail"))).script, "make | tail")
+
+    def test_rendered(self) -> None:
+        """
+        Any part of a command can be rendered from properties.
+        """
+        step = ShellCommand(
+            command=["echo", Property("n"), Interpolate("%(prop:branch)s!")], workdir=Interpolate("%(prop:branch)s/x")
+        )
+        ran = run(step, properties={"n": 7, "branch": "main"})
+        self.assertEqual(asked(ran).argv, ("echo", "7", "main!"))
+        self.assertEqual(asked(ran).workdir, "test/main/x")
+
+    def test_defaults(self) -> None:
+        """
+        Without more it runs in "build", for 1200 silent seconds at most, and a failure does not end the build.
+        """
+        step = ShellCommand(command="x")
+        spec = asked(run(step))
+        self.assertEqual((spec.workdir, spec.timeout, spec.max_time), ("test/build", 1200.0, None))
+        self.assertEqual((step.haltOnFailure, step.flunkOnFailure), (False, True))
+
+    def test_everything(self) -> None:
+        """
+        Every argument has its place in what the slave is asked.
+        """
+        step = ShellCommand(
+            command="x",
+            workdir=".",
+            env={"A": "1", "B": None, "PATH": ["/opt/bin", "${PATH}"]},
+            initialStdin="hello",
+            timeout=None,
+            maxTime=60,
+            interruptSignal="sigint",
+            sigtermTime=3,
+            logfiles={"test.log": {"filename": "out/test.log"}, "b": "b.log"},
+            lazylogfiles=True,
+            logMaxSize=1000,
+            usePTY=True,
+            leaveRunning=True,
+        )
+        self.assertEqual(
+            asked(run(step)),
+            Run(
+                script="x",
+                workdir="test",
+                env={"A": "1", "B": None, "PATH": "/opt/bin:${PATH}"},
+                stdin="hello",
+                timeout=None,
+                max_time=60.0,
+                interrupt_signal="INT",
+                sigterm_time=3.0,
+                logfiles={"test.log": "out/test.log", "b": "b.log"},
+                cap=1000,
+                pty=True,
+                leave_running=True,
+            ),
+        )
+
+    def test_exit_code(self) -> None:
+        """
+        0 is SUCCESS, all else FAILURE with the code in words.
+        """
+        self.assertEqual(run(ShellCommand(command="x")).result, Result.SUCCESS)
+        ran = run(ShellCommand(command="x"), command("x").exits(3, "oh\n"))
+        self.assertEqual((ran.result, ran.summary, ran.log()), (Result.FAILURE, "exit code 3", "oh\n"))
+
+    def test_decode(self) -> None:
+        """
+        With decodeRC, exit codes have exit codes other results; what it leaves out is FAILURE, even 0.
+        """
+        step = ShellCommand(command="x", decodeRC={1: Result.WARNINGS, 77: Result.SKIPPED})
+        for code, result in {1: Result.WARNINGS, 77: Result.SKIPPED, 0: Result.FAILURE}.items():
+            self.assertEqual(run(step, command("x").exits(code)).result, result)
+
+    def test_separate_stderr(self) -> None:
+        """
+        The argument separateStderr makes a log of its own of it.
+        """
+        ran = run(ShellCommand(command="x", separateStderr=True), command("x").exits(0, "out", "err"))
+        self.assertEqual((ran.log(), ran.log("stderr")), ("out", "err"))
+        self.assertTrue(asked(ran).separate_stderr)
+
+    def test_endings(self) -> None:
+        """
+        A signal, a time-out, a missing program and a full disk are failures that say so.
+        """
+        step = ShellCommand(command="x")
+        for answer, words in (
+            (command().dies("SEGV"), "SEGV"),
+            (command().killed(Why.TIMEOUT), "wrote nothing"),
+            (command().killed(Why.CAP), "too much"),
+            (command().fails("No such program: x"), "No such program: x"),
+            (command().killed(Why.DISK_FULL, "disk full"), "bot1: disk full"),
+        ):
+            ran = run(step, answer)
+            self.assertEqual(ran.result, Result.FAILURE)
+            self.assertIn(words, ran.summary)
+
+    def test_lost(self) -> None:
+        """
+        A lost slave means RETRY; with onLost="fail", nothing is repeated and the step is an EXCEPTION.
+        """
+        self.assertEqual(run(ShellCommand(command="x"), command().lost()).ended.result, Result.RETRY)
+        ran = run(ShellCommand(command="x", onLost="fail"), command().lost("bot1 burnt"))
+        self.assertEqual((ran.result, ran.summary), (Result.EXCEPTION, "bot1 burnt"))
+
+    def test_secret(self) -> None:
+        """
+        A secret stays a reference in what is recorded; its value travels beside it.
+        """
+        ran = run(ShellCommand(command=["login", Secret("token")]), secrets={"token": "hunter22"})
+        self.assertEqual(ran.asked[0].secrets, {"token": "hunter22"})
+        self.assertNotIn("hunter22", repr(ran.asked[0].spec))
+        self.assertEqual(ran.commands, ["login '*****'"])
+
+    def test_subclass(self) -> None:
+        """
+        A subclass may set arguments as class attributes, and wrap the constructor.
+        """
+
+        class Make(ShellCommand):
+            command: Any = ("make", "all")
+            timeout = 60
+
+        class Target(Make):
+            renderables = ("target",)
+
+            def __init__(self, target: Any, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.target = target
+
+            async def run(self) -> Result:
+                self.command = ["make", self.target]
+                return await super().run()
+
+        self.assertEqual(asked(run(Make())).timeout, 60)
+        ran = run(Target(Property("t"), timeout=5), properties={"t": "docs"})
+        self.assertEqual((asked(ran).argv, asked(ran).timeout), (("make", "docs"), 5.0))
+
+    def test_rendered_wrongly(self) -> None:
+        """
+        What is rendered to something impossible is an exception that names the argument, and nothing is run.
+        """
+        for step in (
+            ShellCommand(command=["echo", Property("gone")]),
+            ShellCommand(command="x", workdir=Interpolate("../%(prop:x)s/..")),
+            ShellCommand(command="x", timeout=renderer(lambda _: "soon")),
+        ):
+            ran = run(step)
+            self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
+            self.assertIn("must be", ran.summary)
+
+    def test_familiar(self) -> None:
+        """
+        Configure, Compile and Test have Buildbot's commands, names and flags.
+        """
+        self.assertEqual(run(Configure()).commands, ["./configure"])
+        self.assertEqual(run(Compile()).commands, ["make all"])
+        self.assertEqual(run(steps.Test()).commands, ["make test"])
+        self.assertEqual(
+            [step.name for step in (Configure(), Compile(), steps.Test())], ["configure", "compile", "test"]
+        )
+        self.assertEqual([step.haltOnFailure for step in (Configure(), Compile(), steps.Test())], [True, True, False])
+
+    def test_on_master(self) -> None:
+        """
+        MasterShellCommand goes to the master's own keeper.
+        """
+        ran = run(MasterShellCommand(command="ls"))
+        self.assertTrue(ran.asked[0].on_master)
+        self.assertEqual(asked(ran).workdir, "test")
+
+    def test_replay(self) -> None:
+        """
+        Promise 7: a command is run once, whenever the master crashes.
+        """
+        replay(ShellCommand(command="x"), command("x").exits(1, "text"))
+        replay(MasterShellCommand(command="x"), command("x").exits(0, "text"))
+
+
+class SetPropertyFromCommandTests(SynchronousTestCase):
+    def test_property(self) -> None:
+        """
+        The property is the standard output without the white space around it, and without standard error.
+        """
+        step = SetPropertyFromCommand(command="uname -a", property="uname")
+        ran = run(step, command("uname -a").exits(0, " Linux \n", "noise"))
+        self.assertEqual(ran.properties, {"uname": "Linux"})
+
+    def test_unstripped(self) -> None:
+        """
+        With strip=False it is every character.
+        """
+        step = SetPropertyFromCommand(command="x", property="p", strip=False)
+        self.assertEqual(run(step, command().exits(0, " a\n")).properties, {"p": " a\n"})
+
+    def test_failed(self) -> None:
+        """
+        A failed command sets nothing.
+        """
+        ran = run(SetPropertyFromCommand(command="x", property="p"), command().exits(1, "a"))
+        self.assertEqual((ran.result, ran.properties), (Result.FAILURE, {}))
+
+    def test_function(self) -> None:
+        """
+        extract_fn gets exit code and outputs, and answers properties; also a coroutine function, also after a failure.
+        """
+
+        async def extract(code: int, out: str, err: str) -> dict[str, object]:
+            return {"seen": [code, out, err]}
+
+        step = SetPropertyFromCommand(command="x", extract_fn=extract, includeStderr=True)
+        ran = run(step, command().exits(2, "o", "e"))
+        self.assertEqual((ran.result, ran.properties), (Result.FAILURE, {"seen": [2, "o", "e"]}))
+        step = SetPropertyFromCommand(command="x", extract_fn=extract)
+        self.assertEqual(run(step, command().exits(0, "o", "e")).properties, {"seen": [0, "o", ""]})
+
+    def test_bad_function(self) -> None:
+        """
+        An extract_fn that answers no dictionary is a failure that says so; one that raises is an exception.
+        """
+        ran = run(SetPropertyFromCommand(command="x", extract_fn=lambda *_: "text"))
+        self.assertEqual(ran.result, Result.FAILURE)
+        self.assertIn("extract_fn answered 'text'", ran.summary)
+        ran = run(SetPropertyFromCommand(command="x", extract_fn=lambda *_: 1 // 0))
+        self.assertEqual(ran.result, Result.EXCEPTION)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_odd_bytes(self) -> None:
+        """
+        Bytes that are no text, and NULs, are replaced.
+        """
+        ran = run(SetPropertyFromCommand(command="x", property="p"), command().writes(b"a\xff\0b"))
+        self.assertEqual(ran.properties, {"p": "a\ufffd\ufffdb"})
+
+    def test_replay(self) -> None:
+        """
+        A replay sets the same properties.
+        """
+        replay(SetPropertyFromCommand(command="x", property="p"), command("x").exits(0, "1"))
+
+
+class MistakeTests(SynchronousTestCase):
+    def test_listed(self) -> None:
+        """
+        Promise 11: each wrong argument is noted, with its line.
+        """
+        for call, words in {
+            "ShellCommand()": "needs the argument 'command'",
+            "ShellCommand(comand='x')": "no argument 'comand'.  Did you mean 'command'?",
+            "ShellCommand(command=['x', None])": "each word of command must be text, not None",
+            "ShellCommand(command='')": "command must be a list of words",
+            "ShellCommand(command='x', workdir='/etc')": "workdir must be a relative path",
+            "ShellCommand(command='x', timeout='soon')": "timeout must be a time in seconds",
+            "ShellCommand(command='x', env=['A'])": "env must be a dictionary",
+            "ShellCommand(command='x', env={'A=B': '1'})": "'A=B' cannot be the name of an environment variable",
+            "ShellCommand(command='x', interruptSignal='FOO')": "interruptSignal must be the name of a signal",
+            "ShellCommand(command='x', logfiles={'stdio': 'x'})": "'stdio' cannot be the name of a log",
+            "ShellCommand(command='x', logfiles={'a': '../x'})": "logfiles['a'] must be a relative path",
+            "ShellCommand(command='x', logfiles={'a': {'filename': 'x', 'follow': True}})": "follow=True is not known",
+            "ShellCommand(command='x', decodeRC={'a': 1})": "no exit code with a result",
+            "ShellCommand(command='x', usePTY=1, separateStderr=True)": "exclude each other",
+            "ShellCommand(command='x', stdin='a', initialStdin='b')": "mean the same argument",
+            "ShellCommand(command='x', logMaxSize=0)": "logMaxSize must be a whole number",
+            "SetPropertyFromCommand(command='x')": "give either property",
+            "SetPropertyFromCommand(command='x', property='a', extract_fn=len)": "give either property",
+            "SetPropertyFromCommand(command='x', extract_fn='a')": "extract_fn must be a function",
+            "ShellCommand(command='x', haltOnFailure='yes')": "haltOnFailure",
+        }.items():
+            found = mistakes("\n" + call)
+            self.assertTrue(any(words in mistake for mistake in found), (call, found))
+            self.assertTrue(all(mistake.startswith("master.cfg:2: ") for mistake in found), found)
+            self.assertLessEqual(len(found), 2, found)
+
+    def test_at_a_prompt(self) -> None:
+        """
+        Outside a configuration, a mistake is raised at once.
+        """
+        self.assertRaises(ConfigError, ShellCommand, command="x", timeout="soon")
+        self.assertRaises(ConfigError, ShellCommand, comand="x")
+
+    def test_none(self) -> None:
+        """
+        None counts as not given.
+        """
+        self.assertEqual(mistakes("ShellCommand(command='x', workdir=None, env=None, decodeRC=None)"), [])
