@@ -46,7 +46,7 @@ class Arguments:
         The argument *name* is not what is *wanted*.
         """
         if value is not MISSING:
-            self.note(f"{name} must be {wanted}, not {_shown(value)}.")
+            self.note(f"{name} must be {wanted}, not {shown(value)}.")
 
     def unless_missing(self, error: Exception, value: object) -> None:
         """
@@ -199,7 +199,7 @@ class Arguments:
         found = {}
         for key, item in value.items():
             if not isinstance(key, str) or not key or "=" in key or "\0" in key:
-                self.note(f"{name}: {_shown(key)} cannot be the name of an environment variable.")
+                self.note(f"{name}: {shown(key)} cannot be the name of an environment variable.")
             elif item is None or is_renderable(item) or (isinstance(item, str) and "\0" not in item):
                 found[key] = item
             else:
@@ -207,7 +207,10 @@ class Arguments:
         return found
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """
+    *value*, as a sentence can hold it.
+    """
     if isinstance(value, type):
         return f"the class {value.__name__} (write {value.__name__}(…))"
     text = repr(value)

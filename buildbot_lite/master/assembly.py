@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from .arguments import Arguments
+from .arguments import Arguments, shown
 from .config import DEFAULT_DB, DEFAULT_MAX_RETRIES, DEFAULT_TITLE, HINT, MasterConfig
 from .mistakes import Place, did_you_mean, note
 from .secretfiles import Provider
@@ -113,12 +113,11 @@ class _Keys:
         if things is None:
             things = ()
         if not isinstance(things, (list, tuple)):
-            note(f"c[{key!r}] must be a list, not {things!r:.60}.", self._place(key))
+            note(f"c[{key!r}] must be a list, not {shown(things)}.", self._place(key))
             things = ()
         for thing in things:
             if not isinstance(thing, kind):
-                made = f"; write {thing.__name__}(…)" if isinstance(thing, type) else ""
-                note(f"c[{key!r}] holds {thing!r:.60}, which is no {_a_kind(kind)}{made}.", self._place(key))
+                note(f"c[{key!r}] holds {shown(thing)}, which is no {_a_kind(kind)}.", self._place(key))
             elif thing.name in found:
                 first = found[thing.name].place
                 there = f"; the first is at {first}" if first else ""
@@ -195,7 +194,10 @@ def _location(at: Arguments, value: Any) -> tuple[str, ...]:
 def _db(at: Arguments, value: Any) -> str:
     if isinstance(value, Mapping):
         value = value.get("db_url")
-    path = at.text("the database", value)
+    if not isinstance(value, str):
+        at.wrong("the database", value, "a file")
+        return DEFAULT_DB
+    path = value
     scheme, found, rest = path.partition("://")
     if found:
         if scheme != "sqlite" or not rest.startswith("/") or rest == "/":

@@ -86,7 +86,7 @@ class SecretInAFile(metaclass=Noting):
                 continue
             except OSError as error:
                 raise ConfigError(f"The secret {name!r} cannot be read: {error.strerror}.") from None
-            with open(descriptor, "rb") as file:
+            try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
                     raise ConfigError(f"The secret {name!r} is not a plain file.")
@@ -95,7 +95,9 @@ class SecretInAFile(metaclass=Noting):
                     raise ConfigError(
                         f"The secret {name!r} may be read by others than its owner.  Run: chmod 600 {path}"
                     )
-                return self._usable(name, file.read(LARGEST_SECRET + 1))
+                return self._usable(name, os.read(descriptor, LARGEST_SECRET + 1))
+            finally:
+                os.close(descriptor)
         return None
 
     def _why_unreadable(self, basedir: str) -> str | None:

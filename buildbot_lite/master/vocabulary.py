@@ -50,7 +50,7 @@ class BuildSlave(metaclass=Noting):
             arguments.note("a slave needs no password here; its string in buildslave.furls is all it takes.")
         self.name = arguments.name("name", name, "slave")
         self.max_builds: int | None = arguments.optional(_positive(arguments), "max_builds", max_builds)
-        self.properties = arguments.properties("properties", properties or {})
+        self.properties = arguments.properties("properties", {} if properties is None else properties)
         self.grace = arguments.seconds("grace", grace, least=SHORTEST_GRACE)
         self.pin = arguments.flag("pin", pin)
         self.minspace = arguments.whole("minspace", minspace)
@@ -140,9 +140,9 @@ class BuilderConfig(metaclass=Noting):
             factory = BuildFactory()
         self.factory = factory
         self.tags = arguments.texts("tags", () if tags is None else tags)
-        self.env = arguments.environment("env", env or {})
-        self.properties = arguments.properties("properties", properties or {})
-        self.description = arguments.text("description", description or "")
+        self.env = arguments.environment("env", {} if env is None else env)
+        self.properties = arguments.properties("properties", {} if properties is None else properties)
+        self.description = arguments.text("description", "" if description is None else description)
         self.concurrent = arguments.flag("concurrent", concurrent)
         self.max_time: float | None = arguments.optional(_longer_than_none(arguments), "maxTime", maxTime)
         self.grace: float | None = arguments.optional(_grace(arguments), "grace", grace)
@@ -187,7 +187,7 @@ class Scheduler(metaclass=Noting):
         self.arguments = Arguments(f"{type(self).__name__} {name!r:.100}", self)
         self.name = self.checked_name(name)
         self.builder_names = self.arguments.several("builderNames", builderNames)
-        self.properties = self.arguments.properties("properties", properties or {})
+        self.properties = self.arguments.properties("properties", {} if properties is None else properties)
         self.priority = self.arguments.whole("priority", priority, least=-1_000_000, most=1_000_000)
 
     def checked_name(self, name: Any) -> str:

@@ -1,0 +1,327 @@
+"""
+A whole configuration: its keys, and what must be true of it as a whole.
+"""
+
+import os
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.master import steps
+from buildbot_lite.master.assembly import KEYS, assemble
+from buildbot_lite.master.loading import load
+from buildbot_lite.master.mistakes import Place, collecting
+
+from .farms import configured, mistakes_in, sentences_in, write
+
+SAMPLE = os.path.join(os.path.dirname(__file__), "..", "..", "master.cfg.sample")
+
+FARM = """
+c["slaves"] = [slave.BuildSlave("bot1"), slave.BuildSlave("bot2")]
+c["builders"] = [
+    util.BuilderConfig("a", ["bot1", "bot2"], util.BuildFactory()),
+    util.BuilderConfig("b", ["bot2"], util.BuildFactory()),
+]
+c["schedulers"] = [
+    schedulers.Submit("submit", ["a", "b"]),
+    schedulers.ForceScheduler("force", ["b"]),
+    schedulers.Triggerable("trigger", ["a"]),
+]
+"""
+
+
+class KeysTests(SynchronousTestCase):
+    def test_defaults(self) -> None:
+        """
+        An empty configuration is a farm without anything.
+        """
+        config = configured("")
+        self.assertEqual((config.slaves, config.builders, config.schedulers), ({}, {}, {}))
+        self.assertEqual((config.port, config.location, config.db), (None, (), "private/farm.sqlite"))
+        self.assertEqual((config.title, config.buildbot_url, config.max_retries), ("Build farm", None, 3))
+        self.assertEqual(config.secrets_providers, ())
+
+    def test_farm(self) -> None:
+        """
+        Slaves, builders and schedulers are found by name, and by what they are for.
+        """
+        config = configured(FARM)
+        self.assertEqual((list(config.slaves), list(config.builders)), (["bot1", "bot2"], ["a", "b"]))
+        self.assertEqual(list(config.schedulers), ["submit", "force", "trigger"])
+        self.assertEqual((list(config.submits), list(config.triggerables)), (["submit"], ["trigger"]))
+        self.assertEqual([builder.name for builder in config.builders_on("bot1")], ["a"])
+        forced = config.forced_by("b")
+        self.assertEqual(forced and forced.name, "force")
+        self.assertIsNone(config.forced_by("a"))
+
+    def test_port(self) -> None:
+        """
+        A port is a number, or an endpoint; nothing else.
+        """
+        self.assertEqual(configured("c['port'] = 9989").port, "tcp:9989")
+        self.assertEqual(configured("c['port'] = '9989'").port, "tcp:9989")
+        for endpoint in ("tcp:9989:interface=127.0.0.1", "tcp6:9989", r"tcp:9989:interface=\\:\\:1"):
+            self.assertEqual(configured(f"c['port'] = '{endpoint}'").port, endpoint.replace("\\\\", "\\"))
+        for wrong in ("0", "65536", "'ssl:1'", "'tcp:x'", "True", "['tcp:1']", "-1", "'tcp:1:port=2'"):
+            self.assertEqual(len(mistakes_in(f"c['port'] = {wrong}")), 1, wrong)
+
+    def test_location(self) -> None:
+        """
+        A location is a host or several, with or without ports; those without get the port that the master listens at.
+        """
+        self.assertEqual(configured("c['location'] = 'farm.example.org'").hints(9989), ("tcp:farm.example.org:9989",))
+        config = configured("c['location'] = ['192.0.2.7:1', 'tcp:farm:2', '[2001:db8::1]', '[::1]:3']")
+        self.assertEqual(config.hints(9), ("tcp:192.0.2.7:1", "tcp:farm:2", "tcp:[2001:db8::1]:9", "tcp:[::1]:3"))
+        for wrong in ("'a b'", "'http://farm'", "'farm:0'", "'farm:65536'", "3", "['x', 3]", "['h'] * 11", "''"):
+            self.assertEqual(len(mistakes_in(f"c['location'] = {wrong}")), 1, wrong)
+
+    def test_db(self) -> None:
+        """
+        The database is a file, however it is written; other databases come later.
+        """
+        for written, file in {
+            "'farm.db'": "farm.db",
+            "'/var/farm.db'": "/var/farm.db",
+            "'sqlite:///farm.db'": "farm.db",
+            "'sqlite:////var/farm.db'": "/var/farm.db",
+            "{'db_url': 'sqlite:///state.sqlite'}": "state.sqlite",
+        }.items():
+            self.assertEqual(configured(f"c['db'] = {written}").db, file)
+        for wrong in ("3", "''", "'sqlite://'", "'sqlite:///'", "':memory:'", "'a/'", "{}"):
+            self.assertEqual(len(mistakes_in(f"c['db'] = {wrong}")), 1, wrong)
+
+    def test_db_keeps_passwords(self) -> None:
+        """
+        The sentence about another database does not repeat its password.
+        """
+        (sentence,) = sentences_in("c['db'] = 'postgresql://me:sesame@db/farm'")
+        self.assertIn("postgresql://…@db/farm", sentence)
+        self.assertNotIn("sesame", sentence)
+
+    def test_others(self) -> None:
+        """
+        Title, URL and number of retries.
+        """
+        config = configured("c['title'] = 'Ours'; c['buildbotURL'] = 'https://farm.example.org'; c['maxRetries'] = 0")
+        self.assertEqual(
+            (config.title, config.buildbot_url, config.max_retries), ("Ours", "https://farm.example.org/", 0)
+        )
+        for wrong in (
+            "c['title'] = 3",
+            "c['buildbotURL'] = 'farm'",
+            "c['buildbotURL'] = 'http://[x/'",
+            "c['maxRetries'] = -1",
+            "c['maxRetries'] = 101",
+            "c['secretsProviders'] = secrets.SecretInAFile",
+            "c['secretsProviders'] = ['secrets']",
+            "c['slaves'] = slave.BuildSlave('bot1')",
+        ):
+            (mistake,) = mistakes_in(wrong)
+            self.assertEqual(mistake.place, Place("master.cfg", 3), wrong)
+
+    def test_unknown_keys(self) -> None:
+        """
+        An unknown key is at its line, with what was meant, what Buildbot's is called here, or that it comes later.
+        """
+        found = mistakes_in("c['buidlers'] = 1\nc['workers'] = 1\nc['www'] = 1\nc['xyzzy'] = 1\nc[3] = 1\n")
+        self.assertEqual(
+            [str(mistake) for mistake in found],
+            [
+                "master.cfg: There is no c[3].  Keys are text.",
+                "master.cfg:3: There is no c['buidlers'].  Did you mean 'builders'?",
+                "master.cfg:4: There is no c['workers'].  It is called c['slaves'] here.",
+                "master.cfg:5: There is no c['www'].  Buildbot's comes later here; leave it out for now.",
+                "master.cfg:6: There is no c['xyzzy'].",
+            ],
+        )
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(KEYS), st.none() | st.integers() | st.text() | st.lists(st.text()) | st.just({})
+        )
+    )
+    def test_anything(self, c: dict[str, object]) -> None:
+        """
+        Whatever stands in the keys, there is a configuration, or there are mistakes; never an exception.
+        """
+        with collecting({}) as mistakes:
+            config = assemble(c, "/nowhere", {})
+        for mistake in mistakes.found:
+            self.assertTrue(mistake.sentence.endswith((".", "?")), mistake.sentence)
+        self.assertIsInstance(config.hints(1), tuple)
+
+
+class WholeTests(SynchronousTestCase):
+    def refused(self, text: str, *expected: str) -> None:
+        """
+        In *text* there are just the *expected* mistakes.
+        """
+        self.assertEqual([str(mistake) for mistake in mistakes_in(text)], list(expected))
+
+    def test_twice(self) -> None:
+        """
+        Two things of one kind need two names; the second of them is the mistake.
+        """
+        self.refused(
+            FARM + "c['slaves'].append(slave.BuildSlave('bot1'))\n",
+            "master.cfg:14: There are two slaves called 'bot1'; the first is at master.cfg:4.",
+        )
+        self.refused(
+            FARM + "c['schedulers'].append(schedulers.Triggerable('force', ['a']))\n",
+            "master.cfg:14: There are two schedulers called 'force'; the first is at master.cfg:11.",
+        )
+
+    def test_strangers(self) -> None:
+        """
+        Builders name slaves that there are, schedulers builders.
+        """
+        self.refused(
+            FARM
+            + "c['builders'].append(util.BuilderConfig('c', ['bot3'], util.BuildFactory()))\n"
+            + "c['schedulers'].append(schedulers.Triggerable('t', ['a', 'd']))\n",
+            "master.cfg:14: The builder 'c' names the slave 'bot3', and there is none of that name.  "
+            "Did you mean 'bot2'?",
+            "master.cfg:15: The scheduler 't' names the builder 'd', and there is none of that name.  "
+            "There is: a, b, c.",
+        )
+
+    def test_wrong_kind(self) -> None:
+        """
+        What is in the wrong list, or not made at all, is said.
+        """
+        self.refused(
+            "c['slaves'] = ['bot1', slave.BuildSlave]",
+            "master.cfg:3: c['slaves'] holds 'bot1', which is no BuildSlave.",
+            "master.cfg:3: c['slaves'] holds the class BuildSlave (write BuildSlave(…)), which is no BuildSlave.",
+        )
+
+    def test_shared_directory(self) -> None:
+        """
+        Two builders whose names make the same directory are refused, also where case does not count.
+        """
+        self.refused(
+            FARM + "c['builders'] += [util.BuilderConfig(n, ['bot1'], util.BuildFactory()) for n in ('x y', 'X_y')]\n",
+            "master.cfg:14: The builders 'x y' and 'X_y' would share the directory 'X_y' on their slaves; "
+            "rename one of them.",
+        )
+
+    def test_shared_furl_file(self) -> None:
+        """
+        A slave and a submission of one name would share a file of furls/; a ForceScheduler has none.
+        """
+        self.refused(
+            FARM
+            + "c['schedulers'].append(schedulers.Submit('bot1', ['a']))\n"
+            + "c['schedulers'].append(schedulers.ForceScheduler('bot2', ['a']))\n",
+            "master.cfg:14: A slave and a Submit scheduler are both called 'bot1'; each has its string in "
+            "furls/bot1.furl, so rename one of them.",
+        )
+
+
+class SampleTests(SynchronousTestCase):
+    def test_sample(self) -> None:
+        """
+        The sample is a configuration without mistakes, of two slaves and three builders.
+        """
+        if "FileDownload" not in steps.__all__:
+            raise SkipTest("the library of steps is not there yet")
+        with open(SAMPLE) as file:
+            config = load("/nowhere", file.read()).config
+        self.assertEqual((list(config.slaves), list(config.builders)), (["bot1", "bot2"], ["hello", "try", "tarball"]))
+        self.assertEqual(
+            {name: (at.stdin, at.file) for name, at in config.submits.items()},
+            {"hello": ("none", None), "try": ("patch", None), "tarball": ("none", "tar")},
+        )
+
+
+class SecretsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A farm with a directory of secrets.
+        """
+        self.directory = os.path.abspath(self.mktemp())
+        self.keep("key", "hunter2hunter2\n")
+
+    def keep(self, name: str, value: str, mode: int = 0o600) -> None:
+        """
+        Put a secret there.
+        """
+        write(self.directory, {f"secrets/{name}": value})
+        os.chmod(os.path.join(self.directory, "secrets", name), mode)
+
+    def secret(self, name: str, arguments: str = "'secrets'") -> str:
+        """
+        The secret's value, as the master asks for it.
+        """
+        text = f"c['secretsProviders'] = [secrets.SecretInAFile({arguments})]"
+        return configured(text, self.directory).secret(name)
+
+    def test_value(self) -> None:
+        """
+        A secret is what is in its file, without white space around it unless told otherwise.
+        """
+        self.assertEqual(self.secret("key"), "hunter2hunter2")
+        self.assertEqual(self.secret("key", "'secrets', strip=False"), "hunter2hunter2\n")
+
+    def test_suffixes(self) -> None:
+        """
+        Suffixes are no part of a secret's name, and what has none of them is none.
+        """
+        self.keep("other.txt", "open sesame")
+        self.assertEqual(self.secret("other", "'secrets', suffixes=['.txt']"), "open sesame")
+        self.assertRaises(ConfigError, self.secret, "key", "'secrets', suffixes=['.txt']")
+
+    def test_refused(self) -> None:
+        """
+        Files that others may read, that are too short to be masked, too large, no text, or no files, are refused.
+        """
+        self.keep("open", "hunter2hunter2", 0o640)
+        self.keep("short", "12345\n")
+        self.keep("large", "x" * (65 << 10))
+        self.keep("nul", "hunter2\0hunter2")
+        self.keep("bytes", "")
+        os.mkdir(os.path.join(self.directory, "secrets", "dir"), 0o700)
+        with open(os.path.join(self.directory, "secrets", "bytes"), "wb") as file:
+            file.write(b"\xff" * 10)
+        for name, sentence in {
+            "open": "Run: chmod 600 secrets/open",
+            "short": "fewer than 6 bytes",
+            "large": "more than 65536 bytes",
+            "nul": "a NUL",
+            "bytes": "not UTF-8",
+            "dir": "not a plain file",
+            "none": "in any of the secretsProviders",
+            "../secrets/key": "in any of",
+            ".hidden": "in any of",
+        }.items():
+            with self.assertRaises(ConfigError, msg=name) as caught:
+                self.secret(name)
+            self.assertIn(sentence, str(caught.exception))
+            self.assertNotIn("hunter2", str(caught.exception))
+
+    def test_no_directory(self) -> None:
+        """
+        A directory that is not there is a mistake of the line that names it; so is a secret that others may read.
+        """
+        self.assertEqual(
+            [str(mistake) for mistake in mistakes_in("c['secretsProviders'] = [secrets.SecretInAFile('none')]")],
+            ["master.cfg:3: The secrets' directory 'none' cannot be read: No such file or directory."],
+        )
+        self.keep("key", "hunter2hunter2", 0o644)
+        text = "c['secretsProviders'] = [secrets.SecretInAFile('secrets')]\nutil.Interpolate('%(secret:key)s')\n"
+        (mistake,) = mistakes_in(text, self.directory)
+        self.assertEqual((mistake.place.line, mistake.sentence[-26:]), (4, "Run: chmod 600 secrets/key"))
+
+    def test_first_provider_wins(self) -> None:
+        """
+        Several providers are asked in turn.
+        """
+        write(self.directory, {"more/key": "another value", "more/third": "third value"})
+        for name in ("key", "third"):
+            os.chmod(os.path.join(self.directory, "more", name), 0o600)
+        text = "c['secretsProviders'] = [secrets.SecretInAFile(d) for d in ('secrets', 'more')]"
+        config = configured(text, self.directory)
+        self.assertEqual((config.secret("key"), config.secret("third")), ("hunter2hunter2", "third value"))
+        self.assertEqual(config.secrets_providers[1].names(self.directory), ["key", "third"])

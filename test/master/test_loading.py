@@ -1,0 +1,345 @@
+"""
+From the text of a master.cfg to a configuration, or to all that is wrong with it.
+"""
+
+import os
+import sys
+import textwrap
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.loading import hash_of, load
+from buildbot_lite.master.mistakes import MistakesError, Place
+from buildbot_lite.model.properties import Properties
+from buildbot_lite.model.rendering import View, render_now
+
+from .farms import WORDS, configured, loaded, mistakes_in, sentences_in, write
+
+# Each comment says how many mistakes begin at its line.
+TWELVE = """\
+from buildbot_lite.plugins import schedulers, secrets, slave, steps, util
+from local import builder_for
+c = BuildmasterConfig = {}
+c["slaves"] = [
+    slave.BuildSlave("bot1", max_build=3),  # 1: unknown argument
+    slave.BuildSlave("bot 2"),  # 1: a name that cannot be
+    slave.BuildSlave("bot3", grace="soon"),  # 1: a wrong type
+    slave.BuildSlave("bot1"),  # 1: the second of that name
+]
+factory = util.BuildFactory()
+factory.addStep(
+    steps.BuildStep,
+)  # the call begins two lines above
+c["builders"] = [
+    util.BuilderConfig(name="all", slavenames=["bot1", "bot9"], factory=factory),  # 1: an unknown slave
+    util.BuilderConfig(name="none", slavenames=[], factory=factory),  # 1: without slaves
+    util.BuilderConfig(name="bare", slavenames=["bot1"]),  # 1: no factory
+    builder_for("other"),
+]
+c["schedulers"] = [
+    schedulers.Submit("go", builderNames=["al"], stdin="patch"),  # 1: an unknown builder
+    schedulers.Submit("try", builderNames=["all"], stdin="html"),  # 1: not one of the choices
+]
+c["titel"] = "Ours"  # 1: an unknown key
+c["port"] = "tcp:99999"  # 1: a value that cannot be
+text = util.Interpolate("%(prop:a")  # 1: unreadable
+key = util.Secret("deploy")  # 1: nobody knows it
+"""
+LOCAL = """\
+from buildbot_lite.plugins import util
+
+def builder_for(name):
+    return util.BuilderConfig(
+        name=name, slavenames=["bot1"], factory=util.BuildFactory(), env={"A": 1})
+"""
+
+
+class MistakesTests(SynchronousTestCase):
+    def test_all_at_once(self) -> None:
+        """
+        Promise 11: all mistakes are reported, each once, with the line of the call that made it, in order.
+        """
+        directory = self.mktemp()
+        with self.assertRaises(MistakesError) as caught:
+            loaded(directory, {"master.cfg": TWELVE, "local.py": LOCAL})
+        expected = [Place("master.cfg", n) for n, line in enumerate(TWELVE.splitlines(), 1) if "# 1" in line]
+        expected.append(Place("master.cfg", 11))  # the step that is a class
+        found = [mistake.place for mistake in caught.exception.mistakes]
+        self.assertEqual(found, [*sorted(expected), Place("local.py", 4)])
+        self.assertGreaterEqual(len(found), 12)
+        self.assertEqual(len({mistake.sentence for mistake in caught.exception.mistakes}), len(found))
+        self.assertIn("master.cfg:5: BuildSlave has no argument 'max_build'.", str(caught.exception))
+
+    def test_exception(self) -> None:
+        """
+        Promise 11: a Python exception is reported alone, with the line of the configuration where it came from.
+        """
+        found = mistakes_in("slave.BuildSlave('bad name')\n1 / 0\n")
+        self.assertEqual([str(mistake) for mistake in found], ["master.cfg:4: ZeroDivisionError: division by zero"])
+
+    def test_exception_in_a_module(self) -> None:
+        """
+        So is one in a module beside master.cfg, or in the standard library when the module called it.
+        """
+        directory = self.mktemp()
+        files = {"master.cfg": "import local\n", "local.py": "import json\n\njson.loads('{')\n"}
+        with self.assertRaises(MistakesError) as caught:
+            loaded(directory, files)
+        self.assertEqual([mistake.place for mistake in caught.exception.mistakes], [Place("local.py", 3)])
+
+    def test_syntax(self) -> None:
+        """
+        A syntax error has the line at which Python stopped to understand, also in a module.
+        """
+        self.assertEqual([mistake.place for mistake in mistakes_in("x = (\n")], [Place("master.cfg", 3)])
+        with self.assertRaises(MistakesError) as caught:
+            loaded(self.mktemp(), {"master.cfg": "import local\n", "local.py": "\nif:\n"})
+        self.assertIn("local.py:2: SyntaxError", str(caught.exception))
+
+    def test_exit(self) -> None:
+        """
+        A configuration that calls sys.exit ends nothing but itself.
+        """
+        self.assertEqual(sentences_in("import sys\nsys.exit('enough')"), ["SystemExit: enough"])
+
+    def test_misspelt_word(self) -> None:
+        """
+        A word that is not in the vocabulary is guessed.
+        """
+        self.assertEqual(
+            [str(mistake) for mistake in mistakes_in("util.BuilderConfg()")],
+            ["master.cfg:3: AttributeError: util has no 'BuilderConfg'.  Did you mean 'BuilderConfig'?"],
+        )
+
+    def test_missing_module(self) -> None:
+        """
+        An import of what is nowhere has its line.
+        """
+        self.assertEqual(mistakes_in("import no_such_thing")[0].place, Place("master.cfg", 3))
+
+    def test_nothing_defined(self) -> None:
+        """
+        A master.cfg without c is told how to begin.
+        """
+        with self.assertRaisesRegex(MistakesError, "begins with: c = BuildmasterConfig"):
+            load("/nowhere", "x = 1")
+
+    def test_plain_c(self) -> None:
+        """
+        A dictionary called c is enough; keys may also be set in its braces.
+        """
+        self.assertEqual(load("/nowhere", "c = {'title': 'Ours'}").config.title, "Ours")
+        with self.assertRaises(MistakesError) as caught:
+            load("/nowhere", "c = {\n'title': 'Ours',\n'titel': 3}")
+        self.assertEqual(caught.exception.mistakes[0].place, Place("master.cfg", 3))
+
+    def test_unreadable(self) -> None:
+        """
+        No master.cfg, or one that is no text, is a sentence.
+        """
+        directory = self.mktemp()
+        os.mkdir(directory)
+        self.assertRaisesRegex(ConfigError, "No such file", load, directory)
+        with open(os.path.join(directory, "master.cfg"), "wb") as file:
+            file.write(b"\xff\xfe")
+        self.assertRaisesRegex(ConfigError, "not text", load, directory)
+
+    def test_not_utf8_with_cookie(self) -> None:
+        """
+        Another encoding is understood when the file says so, as everywhere in Python.
+        """
+        directory = self.mktemp()
+        os.mkdir(directory)
+        with open(os.path.join(directory, "master.cfg"), "wb") as file:
+            file.write(b"# -*- coding: latin-1 -*-\nc = {'title': '\xe9'}\n")
+        self.assertEqual(load(directory).config.title, "é")
+
+    def test_what_a_configuration_sees(self) -> None:
+        """
+        It is told its directory, as in Buildbot.
+        """
+        config = configured("import os\nc['title'] = os.path.basename(basedir) + os.path.basename(__file__)", "/a/farm")
+        self.assertEqual(config.title, "farmmaster.cfg")
+
+
+class GenerationTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A farm whose configuration comes from several files.
+        """
+        self.directory = os.path.abspath(self.mktemp())
+        self.files = {
+            "master.cfg": """
+                from local import title
+                from pack.inner import word
+                c = {"title": title + word()}
+                """,
+            "local.py": "title = 'one'\n",
+            "pack/__init__.py": "",
+            "pack/inner.py": "def word():\n    from . import other\n    import lazy\n    return other.w + lazy.w\n",
+            "pack/other.py": "w = '-other'\n",
+            "lazy.py": "w = '-lazy'\n",
+            "stranger.py": "raise SystemExit('nobody imported me')\n",
+        }
+
+    def test_what_is_recorded(self) -> None:
+        """
+        A generation has the text of each file that it could import from the directory, and no other.
+        """
+        generation = loaded(self.directory, self.files)
+        self.assertEqual(generation.config.title, "one-other-lazy")
+        self.assertEqual(set(generation.files), set(self.files) - {"stranger.py"})
+        self.assertEqual(generation.hash, hash_of(generation.files))
+
+    def test_hash(self) -> None:
+        """
+        The same texts have the same hash; a change in any imported file makes another.
+        """
+        first = loaded(self.directory, self.files).hash
+        self.assertEqual(load(self.directory).hash, first)
+        write(self.directory, {"stranger.py": "# changed"})
+        self.assertEqual(load(self.directory).hash, first)
+        write(self.directory, {"lazy.py": "w = '-busy'"})
+        self.assertNotEqual(load(self.directory).hash, first)
+
+    def test_old_beside_new(self) -> None:
+        """
+        An old generation is loaded from its recorded texts alone, next to a new one, and again with the same hash.
+        """
+        old = loaded(self.directory, self.files)
+        new = loaded(self.directory, {"local.py": "title = 'two'", "pack/other.py": "w = '-new'"})
+        again = load(self.directory, files=old.files)
+        self.assertEqual(
+            [at.config.title for at in (old, new, again)], ["one-other-lazy", "two-new-lazy", "one-other-lazy"]
+        )
+        self.assertEqual((again.hash, dict(again.files)), (old.hash, dict(old.files)))
+
+    def test_old_without_its_directory(self) -> None:
+        """
+        It needs no file of the directory at all.
+        """
+        old = loaded(self.directory, self.files)
+        os.rename(self.directory, self.directory + ".gone")
+        self.assertEqual(load(self.directory, files=old.files).config.title, "one-other-lazy")
+
+    def test_never_from_the_directory(self) -> None:
+        """
+        A file that appeared since is not taken into an old generation, even if Python's path leads to it.
+        """
+        master = "try:\n    import late\nexcept ImportError:\n    late = None\nc = {'title': str(bool(late))}\n"
+        old = loaded(self.directory, {"master.cfg": master})
+        write(self.directory, {"late.py": ""})
+        self.patch(sys, "path", [self.directory, *sys.path])
+        self.assertEqual(load(self.directory, files=old.files).config.title, "False")
+        self.assertEqual(load(self.directory).config.title, "True")
+
+    def test_imports_that_come_later(self) -> None:
+        """
+        What a renderer imports when a build runs is what lay there when its generation was loaded.
+        """
+        master = """
+            from buildbot_lite.plugins import util
+            @util.renderer
+            def word(props):
+                import lazy
+                return lazy.w
+            c = {}
+            c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory(), properties={"word": word})]
+            c["slaves"] = [__import__("buildbot_lite.plugins").plugins.slave.BuildSlave("bot1")]
+            """
+        old = loaded(self.directory, {"master.cfg": master, "lazy.py": "w = 'old'"})
+        new = loaded(self.directory, {"lazy.py": "w = 'new'"})
+        again = load(self.directory, files=old.files)
+        view = View(Properties())
+        for _ in range(2):
+            words = [render_now(at.config.builders["b"].properties["word"], view) for at in (new, old, again)]
+            self.assertEqual(words, ["new", "old", "old"])
+
+    def test_computed_import(self) -> None:
+        """
+        A module imported by a computed name while the configuration is loaded is recorded as well.
+        """
+        master = "import importlib\nc = {'title': importlib.import_module('lo' + 'cal').title}\n"
+        old = loaded(self.directory, {"master.cfg": master, "local.py": "title = 'one'"})
+        self.assertEqual(set(old.files), {"master.cfg", "local.py"})
+        self.assertEqual(load("/nowhere", files=old.files).config.title, "one")
+
+    def test_nothing_left_behind(self) -> None:
+        """
+        Loading leaves neither modules nor finders, also when it fails.
+        """
+        before = (set(sys.modules), list(sys.meta_path))
+        loaded(self.directory, self.files)
+        self.assertRaises(MistakesError, loaded, self.directory, {"master.cfg": "import local\nimport pack.inner\n1/0"})
+        self.assertEqual((set(sys.modules), list(sys.meta_path)), before)
+        self.assertFalse(os.path.exists(os.path.join(self.directory, "__pycache__")))
+
+    def test_others_modules_come_back(self) -> None:
+        """
+        A module of the same name that the master itself has loaded is there as before.
+        """
+        loaded(self.directory, self.files)
+        mine: Any = object()
+        sys.modules["local"] = mine
+        self.addCleanup(sys.modules.pop, "local")
+        self.assertEqual(len(load(self.directory, files={"master.cfg": "c = {}"}).files), 1)
+        self.assertIs(sys.modules["local"], mine)
+
+    def test_standard_library_wins(self) -> None:
+        """
+        A file that is called like a module of the standard library does not hide it.
+        """
+        files = {"master.cfg": "import json\nc = {'title': json.dumps([1])}\n", "json.py": "1/0\n"}
+        generation = loaded(self.directory, files)
+        self.assertEqual((generation.config.title, set(generation.files)), ("[1]", {"master.cfg"}))
+
+    def test_optional_module_that_fails(self) -> None:
+        """
+        A module whose import failed once is not found half-made the second time.
+        """
+        master = "for n in range(2):\n    try:\n        import broken\n    except ZeroDivisionError:\n        c = {}\n"
+        generation = loaded(self.directory, {"master.cfg": master, "broken.py": "x = 1\n1 / 0\n"})
+        self.assertEqual(set(generation.files), {"master.cfg", "broken.py"})
+
+    def test_dataclasses(self) -> None:
+        """
+        Classes of a configuration know their module while it is loaded, as dataclasses want.
+        """
+        master = """
+            from __future__ import annotations
+            from dataclasses import dataclass
+            @dataclass
+            class Target:
+                name: str
+            c = {"title": Target("all").name}
+            """
+        self.assertEqual(loaded(self.directory, {"master.cfg": master}).config.title, "all")
+
+    def test_too_many_files(self) -> None:
+        """
+        A package of more than 500 files is refused.
+        """
+        files = {f"pack/m{n}.py": "" for n in range(500)}
+        write(self.directory, files)
+        with self.assertRaisesRegex(ConfigError, "more than 500 files"):
+            loaded(self.directory, {"master.cfg": "import pack\nc = {}", "pack/__init__.py": ""})
+
+    def test_old_generation_checks_nothing_outside(self) -> None:
+        """
+        A secret that is gone since does not keep an old generation from being loaded.
+        """
+        text = WORDS + textwrap.dedent(
+            """
+            c["secretsProviders"] = [secrets.SecretInAFile("secrets")]
+            key = util.Secret("key")
+            """
+        )
+        write(self.directory, {"secrets/key": "hunter2hunter2"})
+        os.chmod(os.path.join(self.directory, "secrets/key"), 0o600)
+        old = loaded(self.directory, {"master.cfg": text})
+        os.remove(os.path.join(self.directory, "secrets/key"))
+        self.assertEqual(load(self.directory, files=old.files).hash, old.hash)
+        with self.assertRaisesRegex(MistakesError, "master.cfg:5: There is no secret 'key'"):
+            load(self.directory)

@@ -1,0 +1,184 @@
+"""
+Mistakes, and where they are.
+"""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.mistakes import (
+    MISSING,
+    MOST_MISTAKES,
+    Mistake,
+    MistakesError,
+    Noting,
+    Place,
+    collecting,
+    did_you_mean,
+    here,
+    note,
+    once_loaded,
+)
+
+
+class Thing(metaclass=Noting):
+    """
+    Something that may stand in a configuration.
+    """
+
+    def __init__(self, name: Any, size: Any = 1, *, colour: Any = "red") -> None:
+        self.place = here(self)
+        self.name, self.size, self.colour = name, size, colour
+        if size == "wrong":
+            note("That is no size.", of=self)
+
+
+def executed(text: str, **names: object) -> tuple[dict[str, Any], list[Mistake]]:
+    """
+    What *text* defines as a configuration, and what it did wrong.
+    """
+    namespace: dict[str, Any] = {"Thing": Thing, "note": note, **names}
+    with collecting({"<cfg>": "master.cfg"}) as mistakes:
+        exec(compile(text, "<cfg>", "exec"), namespace)
+    return namespace, mistakes.found
+
+
+class NoteTests(SynchronousTestCase):
+    def test_line(self) -> None:
+        """
+        A mistake has the line of the call in the configuration, also in a loop, a function, or a call of many lines.
+        """
+        text = (
+            "def make(size):\n"
+            "    return Thing('a', size)\n"
+            "for size in (1, 'wrong'): Thing('b', size)\n"
+            "make('wrong')\n"
+            "Thing(\n"
+            "    'c',\n"
+            "    'wrong',\n"
+            ")\n"
+        )
+        self.assertEqual([mistake.place.line for mistake in executed(text)[1]], [3, 2, 5])
+
+    def test_line_of_a_subclass(self) -> None:
+        """
+        An object of a class of the configuration's own has the line that makes it, not that of super().__init__.
+        """
+        text = (
+            "class Mine(Thing):\n"
+            "    def __init__(self, other, **kw):\n"
+            "        super().__init__('mine', other, **kw)\n"
+            "one = Mine('wrong')\n"
+        )
+        names, found = executed(text)
+        self.assertEqual([str(mistake) for mistake in found], ["master.cfg:4: That is no size."])
+        self.assertEqual(names["one"].place, Place("master.cfg", 4))
+
+    def test_outside(self) -> None:
+        """
+        Outside a load, a mistake is raised at once, and nothing has a place.
+        """
+        self.assertRaisesRegex(ConfigError, "That is no size", Thing, "a", "wrong")
+        self.assertRaisesRegex(ConfigError, "no argument 'color'.  Did you mean 'colour'", Thing, "a", color=1)
+        self.assertRaisesRegex(ConfigError, "needs the argument 'name'", Thing)
+        self.assertIsNone(Thing("a").place)
+        once_loaded(lambda config: "never asked")
+
+    def test_type_error_inside(self) -> None:
+        """
+        A TypeError that has nothing to do with the arguments is not mistaken for one that has.
+        """
+
+        class Broken(Thing):
+            def __init__(self) -> None:
+                super().__init__(len(3))  # type: ignore[arg-type]  # on purpose
+
+        self.assertRaisesRegex(TypeError, "has no len", Broken)
+
+    def test_arguments_that_do_not_fit(self) -> None:
+        """
+        Unknown, missing, doubled and superfluous arguments are noted each; the object is made all the same.
+        """
+        names, found = executed("t = Thing(colr='blue', size=2)\nThing('a', 1, 2)\nThing('a', name='b')\nThing()\n")
+        self.assertEqual(
+            [str(mistake) for mistake in found],
+            [
+                "master.cfg:1: Thing has no argument 'colr'.  Did you mean 'colour'?",
+                "master.cfg:1: Thing needs the argument 'name'.",
+                "master.cfg:2: Thing takes at most 2 arguments without a name, and was given 3.",
+                "master.cfg:3: Thing was given 'name' twice.",
+                "master.cfg:4: Thing needs the argument 'name'.",
+            ],
+        )
+        self.assertIs(names["t"].name, MISSING)
+        self.assertEqual((names["t"].size, repr(names["t"].name)), (2, "MISSING"))
+
+    def test_once(self) -> None:
+        """
+        The same mistake at the same line is told once.
+        """
+        self.assertEqual(len(executed("for n in range(3): note('Wrong.')")[1]), 1)
+
+    def test_bounded(self) -> None:
+        """
+        Not more than 200 mistakes are kept.
+        """
+        self.assertEqual(len(executed("for n in range(1000): note(f'Wrong {n}.')")[1]), MOST_MISTAKES)
+
+    def test_later(self) -> None:
+        """
+        A check that waits until everything is known belongs to the line that asked for it.
+        """
+        with collecting({"<cfg>": "master.cfg"}) as mistakes:
+            text = "\nonce_loaded(lambda config: f'No {config}.')\nonce_loaded(lambda config: None)"
+            exec(compile(text, "<cfg>", "exec"), {"once_loaded": once_loaded})
+            self.assertEqual(mistakes.found, [])
+            mistakes.check("sheep")
+        self.assertEqual([str(mistake) for mistake in mistakes.found], ["master.cfg:2: No sheep."])
+
+    def test_loads_do_not_meet(self) -> None:
+        """
+        What is noted during one load is not found in another.
+        """
+        with collecting({}) as outer:
+            with collecting({}) as inner:
+                note("Inside.")
+            note("Outside.", Place("x.py", 3))
+        self.assertEqual([str(mistake) for mistake in inner.found], ["master.cfg: Inside."])
+        self.assertEqual([str(mistake) for mistake in outer.found], ["x.py:3: Outside."])
+
+    def test_nothing_wrong(self) -> None:
+        """
+        Without mistakes, nothing is raised.
+        """
+        with collecting({}) as mistakes:
+            mistakes.raise_any()
+
+
+class MistakesErrorTests(SynchronousTestCase):
+    @given(st.lists(st.tuples(st.sampled_from(["master.cfg", "a.py", "z.py"]), st.integers(0, 9), st.text(max_size=3))))
+    def test_sorted(self, found: list[tuple[str, int, str]]) -> None:
+        """
+        Mistakes are told in reading order, master.cfg first, and none is lost; one line keeps the order of noting.
+        """
+        mistakes = [Mistake(Place(file, line), text) for file, line, text in found]
+        told = MistakesError(mistakes).mistakes
+        self.assertEqual(sorted(told), sorted(mistakes))
+        keys = [(at.place.file != "master.cfg", at.place.file, at.place.line) for at in told]
+        self.assertEqual(keys, sorted(keys))
+        first = [at.sentence for at in mistakes if at.place == Place("a.py", 1)]
+        self.assertEqual([at.sentence for at in told if at.place == Place("a.py", 1)], first)
+
+
+class DidYouMeanTests(SynchronousTestCase):
+    def test_guesses(self) -> None:
+        """
+        The closest word is guessed; without any, a few words are all named, and many are not.
+        """
+        self.assertEqual(did_you_mean("buidlers", ["builders", "slaves"]), "  Did you mean 'builders'?")
+        self.assertEqual(did_you_mean("x", ["builders", "slaves"]), "  There is: builders, slaves.")
+        self.assertEqual(did_you_mean("x", [str(n) for n in range(9)]), "")
+        self.assertEqual(did_you_mean("x", []), "")
