@@ -20,6 +20,7 @@ import contextlib
 import errno
 import os
 import signal
+import sys
 import time
 from enum import Enum
 from functools import partial
@@ -35,7 +36,10 @@ from .shelf import Kept, Shelf, spool_path
 from .spawn import SpawnError, spawn
 
 _CHUNK = 256 << 10
+_MOST_CHUNKS = 64  # of a pipe; it holds 64 KiB, or 1 MiB if the command asked for that
 _MOST_REMARKS = 200
+# Linux counts KiB, macOS bytes.
+_PEAK_SHIFT = 10 if sys.platform == "darwin" else 0
 _LONGEST_SENTENCE = 1000
 
 
@@ -118,6 +122,7 @@ class Command:
         self._remarks: list[dict[str, Any]] = []
         self._started = time.time()
         self._began = self._heard = self._loop.now()
+        self._asked = self._loop.awake()
         streams = streams_of(order)
         self._output = Output(
             streams,
@@ -148,7 +153,7 @@ class Command:
         Spawn it.  If that cannot be done, it ends at once, FAILED.
         """
         order, around = self._order, self._around
-        env = dict(order.env)
+        env = {**order.env, **around.kinship.marks(self.id)}
         try:
             for name, contents in order.files.items():
                 env[name.encode()] = os.fsencode(around.shelf.write_private(self.id, name, contents))
@@ -195,7 +200,8 @@ class Command:
         self._phase = Phase.DYING
         self._verdict = {"why": why, "sentence": sentence}
         self._signal_all(self._order.interrupt_signal)
-        self._later("force", self._order.sigterm_time, self._force)
+        polite = self._order.interrupt_signal != signal.SIGKILL
+        self._later("force", self._order.sigterm_time if polite else 0.0, self._force)
 
     def give_up(self, sentence: str) -> None:
         """
@@ -209,7 +215,7 @@ class Command:
         """
         grace = self._order.grace
         lease = None if grace is None else max(grace - 30.0, 1.0)
-        if lease is not None and min(seconds, self._loop.now() - self._began) >= lease:
+        if lease is not None and min(seconds, self._loop.awake() - self._asked) >= lease:
             self.kill("lease", f"lease expired: no word from the master for {lease:.0f} s.")
 
     def main_ended(self, status: int, usage: Any) -> None:
@@ -222,7 +228,7 @@ class Command:
         self._end = {
             "exit_code": code if code >= 0 else None,
             "signal": None if code >= 0 else _signal_name(-code),
-            "usage": {"user": usage.ru_utime, "system": usage.ru_stime, "peak": usage.ru_maxrss},
+            "usage": {"user": usage.ru_utime, "system": usage.ru_stime, "peak": usage.ru_maxrss >> _PEAK_SHIFT},
         }
         for name in ("timeout", "max-time"):
             self._cancel(name)
@@ -396,8 +402,10 @@ class Command:
         if self._family is not None:
             self._around.families.pop(self._family.pid, None)
         for fd in list(self._channels):
-            while not self._output.stalled() and self._read(fd):
-                pass
+            # Whoever still writes may do so for ever; what was there when the main process ended is less than this.
+            for _chunk in range(_MOST_CHUNKS):
+                if self._output.stalled() or not self._read(fd):
+                    break
         if self._phase is not Phase.DRAINING:
             return
         if not self._channels or (not wait and not self._output.stalled()):

@@ -43,19 +43,26 @@ class Follower:
         self._taken = 0
         self._odd = False
         self._finished = False
+        self._end: int | None = None
         self._open("there already")
 
     def poll(self) -> bool:
         """
         Copy what is new, a chunk at most; answers whether there may be more right now.
         """
+        if self._finished:
+            return False
         if self._fd < 0:
             self._open("appeared")
             if self._fd < 0:
                 return False
-        if self._copy():
-            return True
-        return self._changed()
+        try:
+            return self._copy() or self._changed()
+        except OSError as error:
+            self._say(f"{os.path.basename(self.path)} cannot be read any more: {error.strerror}.")
+            self._close()
+            self._finished = True
+            return False
 
     def finish(self) -> bool:
         """
@@ -63,6 +70,9 @@ class Follower:
         """
         if self._finished:
             return False
+        if self._fd >= 0 and self._end is None:
+            # Somebody who was left running may write on and on.
+            self._end = os.fstat(self._fd).st_size
         if self.poll():
             return True
         self._finished = True
@@ -72,7 +82,8 @@ class Follower:
         return False
 
     def _copy(self) -> bool:
-        data = os.pread(self._fd, _CHUNK, self._position)
+        size = _CHUNK if self._end is None else max(0, min(_CHUNK, self._end - self._position))
+        data = os.pread(self._fd, size, self._position)
         if not data:
             return False
         self._position += len(data)
@@ -97,7 +108,7 @@ class Follower:
         here = os.fstat(self._fd)
         if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
             return False
-        if os.pread(self._fd, 1, self._position):
+        if self._end is None and os.pread(self._fd, 1, self._position):
             return True
         self._close()
         self._say(f"{name} was replaced by another file, which is read from its beginning.")
@@ -119,6 +130,7 @@ class Follower:
             return
         self._fd = fd
         self._position = 0
+        self._end = None
         name = os.path.basename(self.path)
         if how == "appeared":
             self._say(f"{name} appeared.")

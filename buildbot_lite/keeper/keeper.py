@@ -9,7 +9,6 @@ commands: *grew* with the present lengths, *ended* with the outcome.
 import os
 import secrets
 import sys
-import time
 from typing import Any, NamedTuple
 
 from .command import Command, Patience, Surroundings, streams_of
@@ -23,7 +22,7 @@ from .shelf import Kept, Shelf
 
 # Between two words about growth; the first one is told at once.
 _GREW_PERIOD = 0.01
-_LEASE_PERIOD = 5.0
+_LEASE_PERIOD = 1.0
 _LONGEST_ID = 100
 _SHUTDOWN = "The keeper was told to end (by SIGTERM, as when the machine is shut down)."
 _STOPPED = "The slave was stopped together with its commands."
@@ -60,10 +59,11 @@ class Keeper:
         self._grown: dict[str, None] = {}
         self._grew_timer: Timer | None = None
         self._idle_timer: Timer | None = None
+        self._lease_timer: Timer | None = None
         self._stopping = False
         self._introduced = False
-        self._word = _awake_seconds()
-        kinship = Kinship(Means.here(settings.without))
+        self._word = loop.awake()
+        kinship = Kinship(Means.here(settings.without), directory)
         self._around = Surroundings(
             directory=directory,
             loop=loop,
@@ -77,7 +77,6 @@ class Keeper:
         self._server = Server(loop, self)
         self._take_over()
         self._rest()
-        loop.later(_LEASE_PERIOD, self._check_leases)
 
     def close(self) -> None:
         """
@@ -128,7 +127,7 @@ class Keeper:
         elif op == "word":
             age = message.get("age")
             if isinstance(age, int | float):
-                self._word = max(self._word, _awake_seconds() - max(0.0, age))
+                self._word = max(self._word, self._loop.awake() - max(0.0, age))
         elif op == "stop":
             self.stop(_STOPPED)
         elif isinstance(id := message.get("id"), str) and 0 < len(id) <= _LONGEST_ID:
@@ -224,7 +223,7 @@ class Keeper:
         self._waiting.pop(id, None)
         order: Order | None = None
         try:
-            order = read_order(id, message)
+            order = read_order(message)
         except OrderError as error:
             sentence = str(error)
         try:
@@ -244,6 +243,8 @@ class Keeper:
         command = Command(id, fingerprint, order, surroundings=self._around, listener=self)
         self._running[id] = command
         command.begin()
+        if self._lease_timer is None:
+            self._lease_timer = self._loop.later(_LEASE_PERIOD, self._check_leases)
         self._rest()
 
     def _forget(self, id: str) -> None:
@@ -319,10 +320,10 @@ class Keeper:
             self._grew_timer = self._loop.later(_GREW_PERIOD, self._tell_growth)
 
     def _check_leases(self) -> None:
-        silent = _awake_seconds() - self._word
+        silent = self._loop.awake() - self._word
         for command in list(self._running.values()):
             command.silent(silent)
-        self._loop.later(_LEASE_PERIOD, self._check_leases)
+        self._lease_timer = self._loop.later(_LEASE_PERIOD, self._check_leases) if self._running else None
 
     def _rest(self) -> None:
         """
@@ -357,11 +358,3 @@ def boot() -> str:
         return f"{boot_id}/{os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return f"{os.uname().nodename}/{os.uname().release}"
-
-
-def _awake_seconds() -> float:
-    """
-    A clock that goes on while the machine sleeps: the master does not sleep with it.
-    """
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)

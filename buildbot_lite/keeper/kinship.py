@@ -2,10 +2,10 @@
 Which process belongs to which command, and how to end it.
 
 A command's processes are its main process, everything descended from it, everything in a session that one of those
-began, and *strays*: children that were orphaned and, on Linux, given to us, the subreaper.  A stray is told by the id
-in its environment (BUILDBOT_LITE_COMMAND), by its session, by having been seen as a descendant before; and when all
-that fails (double fork, own session, emptied environment) by elimination: it belongs to the only command that was there
-when it began, or, of several, to the last one to end.
+began, and *strays*: children that were orphaned and, on Linux, given to us, the subreaper.  A stray is told by its
+environment (BUILDBOT_LITE_COMMAND with BUILDBOT_LITE_KEEPER), by its session, by having been seen as a descendant
+before; and when all that fails (double fork, own session, emptied environment) by elimination: it belongs to the only
+command that was there when it began, or, of several, to the last one to end.
 
 What can escape: processes of other users (``sudo``), and what was asked of a service (cron, systemd, Docker).  Without
 a subreaper (not Linux), also a double-forked process in its own session whose environment cannot be read.
@@ -18,13 +18,12 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from .order import TAG
-
+_COMMAND = b"BUILDBOT_LITE_COMMAND"
+_KEEPER = b"BUILDBOT_LITE_KEEPER"
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -84,11 +83,20 @@ class Kinship:
     Knows everybody's processes, for the families it is asked about.
     """
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, directory: str) -> None:
         self._means = means
+        # The ids of other keepers on this machine are none of our business; what is ours survives our own death.
+        state = os.stat(directory)
+        self._keeper = f"{state.st_dev:x}.{state.st_ino:x}"
         self._self = os.getpid()
         # From then on an unmarked stray may be what a command was allowed to leave behind.
         self._spared_since: int | None = None
+
+    def marks(self, id: str) -> dict[bytes, bytes]:
+        """
+        The environment variables by which the processes of *id* are known.
+        """
+        return {_COMMAND: id.encode("utf-8", "replace"), _KEEPER: self._keeper.encode()}
 
     def family(self, id: str, pid: int) -> Family:
         """
@@ -218,15 +226,12 @@ class Kinship:
     def _tag(self, pid: int) -> str | None:
         try:
             with open(f"/proc/{pid}/environ", "rb") as environ:
-                for variable in environ.read().split(b"\0"):
-                    if variable.startswith(_TAG_IS):
-                        return os.fsdecode(variable[len(_TAG_IS) :])
+                found = dict(variable.partition(b"=")[::2] for variable in environ.read().split(b"\0"))
         except OSError:
-            pass
-        return None
-
-
-_TAG_IS = f"{TAG}=".encode()
+            return None
+        if found.get(_KEEPER) != self._keeper.encode():
+            return None
+        return found.get(_COMMAND, b"").decode("utf-8", "replace")
 
 
 def _proc_table() -> dict[int, Process]:
@@ -248,6 +253,8 @@ def _read_stat(pid: int) -> Process | None:
 
 
 def _ps_table() -> dict[int, Process]:
+    import subprocess  # costs memory, and is needed only here
+
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="], capture_output=True, check=False).stdout
     found = (line.split() for line in listed.splitlines())
     # The process group stands for the session: sessions are not shown as numbers everywhere.

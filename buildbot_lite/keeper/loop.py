@@ -11,11 +11,13 @@ import heapq
 import os
 import selectors
 import signal
+import sys
 import time
 from collections.abc import Callable
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
+_MOST_DEFECTS = 100
 
 
 class Timer:
@@ -38,7 +40,10 @@ class Timer:
 
 class Loop:
     """
-    Runs until it is stopped.  An exception in a call ends it: the keeper has no half-broken state to go on with.
+    Runs until it is stopped.
+
+    A call that raises is a defect of ours.  It is written to stderr, and its descriptor is watched no more, so that it
+    cannot spin; the other commands go on.  The hundredth ends the loop.
     """
 
     def __init__(self) -> None:
@@ -48,15 +53,16 @@ class Loop:
         self._signals: dict[int, Callable[[], object]] = {}
         self._count = 0
         self._running = False
+        self._defects = 0
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _portable_pipe()
-        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        self._former_waker = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         self.watch(self._woken, self._signalled)
 
     def close(self) -> None:
         """
         Let go of the descriptors and the signals.
         """
-        signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(self._former_waker)
         for signum in self._signals:
             signal.signal(signum, signal.SIG_DFL)
         os.close(self._woken)
@@ -68,6 +74,13 @@ class Loop:
         Seconds on the monotonic clock.
         """
         return time.monotonic()
+
+    def awake(self) -> float:
+        """
+        Seconds on a clock that goes on while the machine sleeps: the master does not sleep with it.
+        """
+        clock = getattr(time, "CLOCK_BOOTTIME", None)
+        return time.monotonic() if clock is None else time.clock_gettime(clock)
 
     def watch(self, fd: int, ready: Callable[[], object], events: int = READ) -> None:
         """
@@ -129,17 +142,28 @@ class Loop:
             # An earlier call of this very turn may have closed it.
             current = self._selector.get_map().get(key.fd)
             if current is not None and current.data is key.data:
-                key.data()
+                self._do(key.data, key.fd)
         now = self.now()
         while self._timers and self._timers[0][0] <= now:
             timer = heapq.heappop(self._timers)[2]
             call, timer.call = timer.call, None
             if call is not None:
-                call()
+                self._do(call)
         while self._soon:
             calls, self._soon = self._soon, []
             for call in calls:
-                call()
+                self._do(call)
+
+    def _do(self, call: Callable[[], object], fd: int | None = None) -> None:
+        try:
+            call()
+        except Exception:
+            self._defects += 1
+            if self._defects >= _MOST_DEFECTS:
+                raise
+            sys.excepthook(*sys.exc_info())
+            if fd is not None:
+                self.unwatch(fd)
 
     def _patience(self) -> float | None:
         if self._soon:

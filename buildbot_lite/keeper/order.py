@@ -17,7 +17,6 @@ SECRET_REFERENCE = re.compile("\0([^\0]{1,80})\0")
 # As in Buildbot: ``env={"PATH": "${HOME}/bin:${PATH}"}`` speaks of the slave's own variables.
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
 SHORTEST_SECRET = 6
-TAG = "BUILDBOT_LITE_COMMAND"
 
 
 class OrderError(ValueError):
@@ -50,7 +49,7 @@ class Order(NamedTuple):
     secrets: list[bytes]
 
 
-def read_order(id: str, message: Mapping[str, Any]) -> Order:
+def read_order(message: Mapping[str, Any]) -> Order:
     """
     The order in a ``start``; `OrderError` is a sentence that says what is wrong with it.
     """
@@ -72,7 +71,7 @@ def read_order(id: str, message: Mapping[str, Any]) -> Order:
     return Order(
         argv=[_argument(part, secrets) for part in argv],
         workdir=workdir,
-        env=_environment(id, spec, message, workdir, secrets),
+        env=_environment(spec, message, workdir, secrets),
         files={_variable(name): _filled(text, secrets) for name, text in _texts(spec, "files").items()},
         stdin=None if stdin is None else _filled(stdin, secrets),
         stdin_path=_optional(message, "stdin_path", str),
@@ -91,7 +90,7 @@ def read_order(id: str, message: Mapping[str, Any]) -> Order:
 
 
 def _environment(
-    id: str, spec: Mapping[str, Any], message: Mapping[str, Any], workdir: str, secrets: Mapping[str, bytes]
+    spec: Mapping[str, Any], message: Mapping[str, Any], workdir: str, secrets: Mapping[str, bytes]
 ) -> dict[bytes, bytes]:
     inherited = _texts(message, "env")
     found: dict[str, bytes] = {_variable(name): _encoded(value, name) for name, value in inherited.items()}
@@ -107,7 +106,6 @@ def _environment(
         else:
             raise OrderError(f"The value of the environment variable {name} is not text.")
     found["PWD"] = _encoded(workdir, "the working directory")
-    found[TAG] = _encoded(id, "the command's id")
     return {_encoded(name, "a variable's name"): value for name, value in found.items()}
 
 

@@ -141,7 +141,10 @@ class Server:
             client, _address = self._listener.accept()
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+                # Too many open files, most likely.  It would come here again at once.
                 sys.stderr.write(f"keeper: cannot accept a client: {error.strerror}\n")
+                self._loop.unwatch(self._listener.fileno())
+                self._loop.later(1.0, lambda: self._loop.watch(self._listener.fileno(), self._accept))
             return
         if self._client is not None:
             self._drop()

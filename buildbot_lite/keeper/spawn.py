@@ -11,7 +11,6 @@ import errno
 import os
 import pty
 import signal
-import subprocess
 import termios
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -144,6 +143,8 @@ def _by_subprocess(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, by
     def own_terminal() -> None:
         if ends.terminal is not None:
             os.close(os.open(ends.terminal, os.O_RDWR))
+
+    import subprocess  # costs memory, and is needed only here
 
     process = subprocess.Popen(
         list(argv),

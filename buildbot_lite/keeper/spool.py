@@ -33,6 +33,10 @@ class Spool:
                 self.length += count
                 written += count
         except OSError as error:
+            # Opened again at the next attempt: by then the disk may be another one.
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
             return written, error
         return written, None
 
