@@ -248,6 +248,8 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     ``"  Did you mean 'x'?"``, or the words if there are few, or nothing.
     """
     known = sorted(set(words))
+    # Buildbot renamed its slaves in 2016; half of its users know them by the newer name.
+    word = word.replace("worker", "slave").replace("Worker", "Slave")
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"  Did you mean {close[0]!r}?"
