@@ -29,13 +29,14 @@ from ..errors import BuildbotLiteError, KeeperLostError, LinkLostError, MessageE
 from ..model.greeting import MOST_HELD, Held, Life
 from ..model.outcome import Outcome
 from ..model.spec import Run, Spec, fingerprint
+from ..storage.files import remove
 from ..wire.background import background
 from ..wire.roles import Command
 from .courier import Courier
 from .errand import Errand
 from .pace import Pace
 from .shield import shielded
-from .transfer import Means, os_sentence, private_file, unlink
+from .transfer import Means, os_sentence, private_file
 from .transfers import new_transfer, saved_transfers
 from .work import Work
 
@@ -198,6 +199,13 @@ class Agent:
                 await work.when_claimed()
         return tuple(Held(work.id, work.fingerprint, work.life, dict(work.lengths())) for work in self._work.values())
 
+    def leave(self) -> None:
+        """
+        This process is about to end.
+        """
+        for work in self._work.values():
+            work.leave()
+
     @property
     def idle(self) -> bool:
         """
@@ -293,7 +301,7 @@ class Agent:
             self._link.look_again(id)
 
     def _discard_input(self, id: str) -> None:
-        unlink(self.input_path(id))
+        remove(self.input_path(id))
 
 
 class AgentLink:

@@ -12,10 +12,11 @@ from twisted.internet.task import deferLater
 from ..errors import InputError, MessageError
 from ..model.outcome import Outcome
 from ..model.shape import Shape
+from ..storage.files import is_disk_full, remove
 from ..wire.roles import Command
 from .archive import unpack
 from .shield import shielded
-from .transfer import Transfer, is_full, succeeded, unlink
+from .transfer import Transfer, succeeded
 
 CHUNK = 256 << 10
 MOST_FLYING = 4
@@ -99,7 +100,7 @@ class FileDownload(Transfer):
                 os.pwrite(partial.fileno(), data, self._size)
                 break
             except OSError as error:
-                if not is_full(error) or not patience:
+                if not is_disk_full(error) or not patience:
                     raise
                 await deferLater(self._means.clock, 1.0)
         self._digest.update(data)
@@ -111,7 +112,7 @@ class FileDownload(Transfer):
             try:
                 unpack(self._path(".tar"), into, stopped=lambda: self._stopped)
             finally:
-                unlink(self._path(".tar"))
+                remove(self._path(".tar"))
         else:
             os.fchmod(partial.fileno(), self._spec.mode)
             os.fsync(partial.fileno())
@@ -129,7 +130,7 @@ class FileDownload(Transfer):
     def _clear(self) -> None:
         self._close()
         if self._spec.unpack:
-            unlink(self._path(".tar"))
+            remove(self._path(".tar"))
         else:
             self._means.tree.discard(self._spec.path, self.id)
 

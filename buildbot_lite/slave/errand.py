@@ -191,6 +191,11 @@ class Errand:
         if self._outcome is None:
             self._keeper.interrupt(self.id, reason)
 
+    def leave(self) -> None:
+        """
+        The keeper goes on.
+        """
+
     def forget(self) -> Deferred[None]:
         """
         See `Work`.

@@ -13,8 +13,6 @@ power failure (it is not fsynced; a machine that comes up again has no running c
 This is what all of them have in common; `transfers` knows them all.
 """
 
-import contextlib
-import errno
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, BinaryIO, TypeVar
@@ -29,6 +27,7 @@ from ..model.greeting import Life
 from ..model.outcome import Ending, Outcome, Why
 from ..model.shape import Shape, encode
 from ..model.spec import to_document
+from ..storage.files import is_disk_full, remove
 from ..wire.background import background
 from ..wire.roles import Command
 from .archive import StoppedError
@@ -158,6 +157,12 @@ class Transfer:
             killed = Outcome(Ending.KILLED, why=Why.INTERRUPTED, sentence=reason)
             background(self._stop().addCallback(lambda _: self._end(killed)), self._log, "interrupting a transfer")
 
+    def leave(self) -> None:
+        """
+        Stop, and keep what is written down.
+        """
+        background(self._stop(), self._log, "stopping a transfer")
+
     def forget(self) -> Deferred[None]:
         """
         Stop, and remove every trace.
@@ -165,7 +170,7 @@ class Transfer:
 
         def stopped(_: None) -> None:
             self._clear()
-            unlink(self._path(".json"))
+            remove(self._path(".json"))
 
         return self._stop().addCallback(stopped)
 
@@ -201,7 +206,7 @@ class Transfer:
                 pass  # whoever stopped it knows what is next
             except OSError as error:
                 self._fail(
-                    f"{self._spec.path!r:.200}: {os_sentence(error)}" if not is_full(error) else os_sentence(error)
+                    f"{self._spec.path!r:.200}: {os_sentence(error)}" if not is_disk_full(error) else os_sentence(error)
                 )
             except BuildbotLiteError as error:
                 self._fail(str(error))
@@ -272,18 +277,11 @@ class Transfer:
             self._log.warn("cannot save transfer {id}: {problem}", id=self.id, problem=os_sentence(error))
 
 
-def is_full(error: OSError) -> bool:
-    """
-    Whether *error* means that there is no room.
-    """
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
 def os_sentence(error: OSError) -> str:
     """
     *error* for people: without the number.
     """
-    if is_full(error):
+    if is_disk_full(error):
         return "disk full"
     where = f"{error.filename!r:.200}: " if isinstance(error.filename, str) else ""
     return f"{where}{error.strerror or error}."
@@ -301,11 +299,3 @@ def private_file(path: str) -> BinaryIO:
     A new, empty file that only we may read, open for writing.
     """
     return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
-
-
-def unlink(path: str) -> None:
-    """
-    Remove a file, unless it is gone already.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)

@@ -11,8 +11,9 @@ from twisted.logger import Logger
 from ..errors import BuildbotLiteError
 from ..model.shape import Shape
 from ..model.spec import Download, MakeDirectory, RemoveDirectory, Spec, Upload, UploadDirectory, from_document
+from ..storage.files import remove
 from .downloads import FileDownload
-from .transfer import Means, Transfer, succeeded, unlink
+from .transfer import Means, Transfer, succeeded
 from .uploads import DirectoryUpload, FileUpload
 
 _LARGEST_CLAIM = 5 << 20
@@ -64,7 +65,7 @@ def saved_transfers(means: Means, changed: Callable[[str], None]) -> list[Transf
     found = []
     for name in sorted(os.listdir(means.directory)):
         if name.endswith(".new"):
-            unlink(os.path.join(means.directory, name))  # half-written when that process ended
+            remove(os.path.join(means.directory, name))  # half-written when that process ended
         id, dot_json = os.path.splitext(name)
         if dot_json != ".json":
             continue
@@ -76,5 +77,5 @@ def saved_transfers(means: Means, changed: Callable[[str], None]) -> list[Transf
             found.append(_KINDS[type(spec)](id, fingerprint, spec, means, partial(changed, id), saved=saved))
         except (BuildbotLiteError, OSError, KeyError) as error:
             _log.warn("transfer {id} cannot be read ({problem}); dropped", id=id, problem=str(error))
-            unlink(os.path.join(means.directory, name))
+            remove(os.path.join(means.directory, name))
     return found

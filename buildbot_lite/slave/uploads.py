@@ -14,9 +14,10 @@ from typing import Any, BinaryIO
 from ..errors import BuildbotLiteError, InputError
 from ..model.outcome import Outcome, Seal
 from ..model.shape import Shape
+from ..storage.files import remove
 from .archive import StoppedError, pack
 from .courier import latest_generations, next_generation
-from .transfer import Transfer, private_file, succeeded, unlink
+from .transfer import Transfer, private_file, succeeded
 
 ARTIFACT = "artifact"
 _BLOCK = 1 << 20
@@ -181,7 +182,7 @@ class DirectoryUpload(FileUpload):
                 pack(directory, out, largest=self._spec.largest, stopped=lambda: self._stopped)
             os.replace(temporary, self._path(".tar"))
         except BaseException:
-            unlink(temporary)
+            remove(temporary)
             raise
         finally:
             os.close(directory)
@@ -191,8 +192,8 @@ class DirectoryUpload(FileUpload):
 
     def _clear(self) -> None:
         super()._clear()
-        unlink(self._path(".tar"))
-        unlink(self._path(".tar.new"))
+        remove(self._path(".tar"))
+        remove(self._path(".tar.new"))
 
 
 def _facts(descriptor: int) -> list[int]:

@@ -60,6 +60,11 @@ class Work(Cargo, Protocol):
         End it; its outcome follows.
         """
 
+    def leave(self) -> None:
+        """
+        This process ends; the next one takes it from here.
+        """
+
     def forget(self) -> Deferred[None]:
         """
         End it if it still goes on, and leave no trace of it.  Fires when that is done.

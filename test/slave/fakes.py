@@ -1,17 +1,18 @@
 """
 Both neighbours of the slave's agent, in memory: a master's end of commands, and a keeper.
 """
-# ruff: noqa: D102 - the methods are those of the roles
 
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError
 from buildbot_lite.keeper.shelf import spool_path
@@ -21,6 +22,15 @@ from buildbot_lite.model.spec import Run
 from buildbot_lite.slave.agent import Agent, AgentLink
 from buildbot_lite.slave.transfer import Means
 from buildbot_lite.slave.tree import Tree
+
+
+def new_directory(test: SynchronousTestCase) -> str:
+    """
+    A directory that is removed after *test*.
+    """
+    directory = os.path.realpath(tempfile.mkdtemp(prefix="slave-"))
+    test.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 def sealed(**streams: bytes) -> dict[str, Seal]:

@@ -13,7 +13,7 @@ from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.wire.roles import Slave
 
-from .fakes import FakeCommand, Machine, sealed
+from .fakes import FakeCommand, Machine, new_directory, sealed
 
 SPEC = Run(argv=("make",), workdir="hello/build")
 ID = "7f" * 16
@@ -24,7 +24,7 @@ class AgentTests(SynchronousTestCase):
         """
         A machine with one link to its master.
         """
-        self.machine = Machine(self.mktemp())
+        self.machine = Machine(new_directory(self))
         self.keeper = self.machine.keeper
         self.command = FakeCommand()
         self.link = self.machine.link()

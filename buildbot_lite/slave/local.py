@@ -1,0 +1,122 @@
+"""
+A slave put together, without the line to its master.
+
+`Crew` is what every slave consists of.  `LocalSlave` is one inside the master's own process, linked in memory: the
+master's own commands (``MasterShellCommand``) go through it, so that they, too, outlive the process that asked for
+them.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from ..errors import BuildbotLiteError
+from ..model.greeting import Welcome
+from ..wire.memory import MemoryDesk, MemoryLink
+from ..wire.roles import Desk
+from .agent import Agent
+from .attendant import Attendant
+from .home import Home, inherited
+from .session import Session
+from .transfer import Means
+from .tree import Tree
+
+T = TypeVar("T")
+
+REATTACH = 0.5
+
+
+class Crew:
+    """
+    Keeper, agent and session in the directory *directory*.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        reactor: Any,
+        *,
+        welcomed: Callable[[Welcome], None],
+        refused: Callable[[BuildbotLiteError], None],
+        env: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.home = Home(directory)
+        self.home.make()
+
+        def apart(function: Callable[[], T]) -> Deferred[T]:
+            return deferToThreadPool(reactor, reactor.getThreadPool(), function)
+
+        self.attendant = Attendant(self.home.keeper, reactor)
+        self.agent = Agent(
+            keeping=self.attendant,
+            keeper_directory=self.home.keeper,
+            means=Means(Tree(self.home.work), self.home.transfers, apart, reactor),
+            env=inherited(env),
+            clock=reactor,
+        )
+        self.session = Session(
+            agent=self.agent,
+            keeping=self.attendant,
+            home=self.home,
+            clock=reactor,
+            welcomed=welcomed,
+            refused=refused,
+        )
+
+
+class LocalSlave:
+    """
+    A slave in this process: ``start()``, ``attach_to(desk)``, in the end ``stop()``, which leaves its commands running.
+    """
+
+    _log = Logger()
+
+    def __init__(self, directory: str, reactor: Any, *, env: Mapping[str, str] = os.environ) -> None:
+        self._reactor = reactor
+        self._crew = Crew(directory, reactor, welcomed=lambda _: None, refused=self._refused, env=env)
+        self._desk: Desk | None = None
+        self._link: MemoryLink | None = None
+        self._waiting: IDelayedCall | None = None
+
+    def start(self) -> None:
+        """
+        See that there is a keeper; it is also attached to when it has commands already.
+        """
+        self._crew.session.start()
+
+    def attach_to(self, desk: Desk) -> None:
+        """
+        Attach to *desk*, and again whenever it drops the link.
+        """
+        self._desk = desk
+        self._attach()
+
+    async def stop(self, *, kill: bool = False) -> None:
+        """
+        Let go of *desk*; the commands go on, unless they are to be *killed*.
+        """
+        self._desk = None
+        if self._waiting is not None and self._waiting.active():
+            self._waiting.cancel()
+        if self._link is not None:
+            self._link.drop("stopped")
+        await self._crew.session.stop(kill=kill)
+
+    def _attach(self) -> None:
+        if self._desk is not None:
+            link = self._link = MemoryLink()
+            self._crew.session.dialled(MemoryDesk(self._desk, link), link)
+            link.when_lost(self._again)
+
+    def _refused(self, error: BuildbotLiteError) -> None:
+        self._log.error("the master refuses its own slave: {sentence}", sentence=str(error))
+        self._again()
+
+    def _again(self) -> None:
+        if self._desk is not None and (self._waiting is None or not self._waiting.active()):
+            self._waiting = self._reactor.callLater(REATTACH, self._attach)

@@ -1,0 +1,201 @@
+"""
+A slave's side of its conversation with the master.
+
+::
+
+    start ──► a keeper is there ──┐
+    dialled(desk, link) ──────────┴──► hello ──attach──► welcome ──► the lease is renewed, every 10 s
+                 ▲                                │                              │
+                 └──── dialled again ◄─── refused ┴──────────── link lost ◄──────┘
+
+Everything on one link is a sequence: it is one coroutine, which ends with the link.  What outlives the link is in the
+agent, and in the keeper.
+
+**The lease.**  A command may only run while the master may believe that it does.  So the keeper is told how long ago
+the master was last heard, as long as it is heard; when no such word comes for a command's grace (less a margin), the
+keeper kills it.
+"""
+
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from .. import __version__
+from ..errors import BuildbotLiteError, KeeperLostError, LinkLostError, MessageError
+from ..model.greeting import Hello, Welcome
+from ..wire.background import background
+from ..wire.roles import Desk, Link
+from .agent import Agent
+from .attendant import KeeperNews
+from .home import Home, platform_facts
+from .shield import shielded
+
+WORD_INTERVAL = 10.0
+PAUSE_WITHOUT_KEEPER = 10.0
+
+
+class Keeping(Protocol):
+    """
+    The part of the keeper's client that a session needs.
+    """
+
+    @property
+    def keeper(self) -> str:
+        """
+        The name of this run of the keeper.
+        """
+
+    @property
+    def boot(self) -> str:
+        """
+        The name of this run of the machine.
+        """
+
+    async def ensure(self, news: KeeperNews) -> None:
+        """
+        Have a keeper, and hear of it.
+        """
+
+    def word(self, age: float) -> None:
+        """
+        The master was heard *age* seconds ago.
+        """
+
+    def detach(self) -> None:
+        """
+        Leave the keeper alone with its commands.
+        """
+
+    async def stop(self) -> None:
+        """
+        Have the keeper kill everything and end.
+        """
+
+
+class Session:
+    """
+    One process of a slave, over all its links.
+
+    *welcomed* hears what the master says of itself.  *refused* hears why it would not have us, and decides when to dial
+    again.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        agent: Agent,
+        keeping: Keeping,
+        home: Home,
+        clock: IReactorTime,
+        welcomed: Callable[[Welcome], None],
+        refused: Callable[[BuildbotLiteError], None],
+    ) -> None:
+        self._agent = agent
+        self._keeping = keeping
+        self._home = home
+        self._clock = clock
+        self._welcomed = welcomed
+        self._refused = refused
+        self._incarnation = secrets.token_hex(16)
+        self._ready: list[Deferred[None]] | None = []
+        self._starting: Deferred[None] | None = None
+        self._attending: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """
+        See that there is a keeper.
+        """
+        self._starting = Deferred.fromCoroutine(self._start())
+        background(_unless_cancelled(self._starting), self._log, "starting the keeper")
+
+    def dialled(self, desk: Desk, link: Link) -> None:
+        """
+        The master is on the line; a former line counts as lost.
+        """
+        self._hang_up()
+        self._attending = Deferred.fromCoroutine(self._attend(desk, link))
+        background(_unless_cancelled(self._attending), self._log, "attaching to the master")
+
+    async def stop(self, *, kill: bool = False) -> None:
+        """
+        This process is to end.  What the keeper runs goes on, unless it is to be *killed*, too.
+        """
+        self._hang_up()
+        if self._starting is not None:
+            self._starting.cancel()
+        self._agent.leave()
+        if kill:
+            await self._keeping.stop()
+        else:
+            self._keeping.detach()
+
+    async def hello(self) -> Hello:
+        """
+        What we say of ourselves, as soon as it is known what the keeper holds.
+        """
+        await self._when_ready()
+        held = await self._agent.held()
+        return Hello(
+            home=self._home.name,
+            incarnation=self._incarnation,
+            keeper=self._keeping.keeper,
+            boot=self._keeping.boot,
+            version=__version__,
+            space=self._home.space(),
+            platform=platform_facts(),
+            held=held,
+        )
+
+    async def _start(self) -> None:
+        while True:
+            try:
+                await self._keeping.ensure(self._agent)
+                break
+            except (KeeperLostError, MessageError) as error:
+                self._log.error("{sentence}  Trying again.", sentence=str(error))
+                await deferLater(self._clock, PAUSE_WITHOUT_KEEPER)
+        waiting, self._ready = self._ready or [], None
+        for one in waiting:
+            one.callback(None)
+
+    def _when_ready(self) -> Deferred[None]:
+        ready: Deferred[None] = Deferred()
+        if self._ready is None:
+            ready.callback(None)
+        else:
+            self._ready.append(ready)
+        return shielded(ready)
+
+    async def _attend(self, desk: Desk, link: Link) -> None:
+        end = self._agent.link(link.drop)
+        link.when_lost(end.lost)
+        try:
+            welcome = await shielded(desk.attach(end, await self.hello(), link.key))
+        except LinkLostError:
+            return
+        except BuildbotLiteError as error:
+            self._refused(error)
+            return
+        self._log.info("attached to the master as {name}", name=welcome.name)
+        self._home.keep_hints(welcome.hints)
+        self._welcomed(welcome)
+        while not link.lost:
+            self._keeping.word(link.silence())
+            await deferLater(self._clock, WORD_INTERVAL)
+
+    def _hang_up(self) -> None:
+        if self._attending is not None:
+            self._attending.cancel()
+
+
+async def _unless_cancelled(going: Deferred[None]) -> None:
+    with suppress(CancelledError):  # that is how it ends
+        await going

@@ -1,0 +1,170 @@
+"""
+A slave as a service of ``twistd``: where its parts are put together and the reactor comes in.
+
+``slave.tac`` needs three lines, and one of them is the FURL::
+
+    from buildbot_lite.slave_tap import application_for
+
+    application = application_for(furl="pb://…")
+
+Without such a file: ``twistd buildbot-lite-slave --furlfile FILE --basedir DIRECTORY``.
+
+To stop it (SIGTERM) leaves its commands running: they belong to the keeper, and the build goes on when the slave is
+started again.  SIGUSR1 first kills them, and then stops the slave.
+"""
+
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any, cast
+
+from twisted.application.service import Application, MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python import usage
+
+from .errors import BuildbotLiteError, FurlError
+from .model.greeting import Welcome
+from .slave.local import Crew
+from .wire.certificate import load_or_create
+from .wire.dialling import Dialling, dial
+from .wire.furl import parse
+from .wire.tub import make_tub
+
+_LARGEST_FURL_FILE = 1 << 16
+
+
+class SlaveService(MultiService):
+    """
+    A slave in the directory *basedir*, which is locked from now on, for the master that *furl* leads to.
+    """
+
+    log = Logger()
+
+    def __init__(self, furl: str, basedir: str, reactor: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+        parse(furl)
+        self._furl = furl.strip()
+        self._reactor = reactor
+        self._crew = Crew(basedir, reactor, welcomed=self._welcomed, refused=self._refused)
+        self._crew.home.lock()
+        self._tub = make_tub(reactor, load_or_create(self._crew.home.certificate))
+        self._tub.setServiceParent(self)
+        self._dialling: Dialling | None = None
+        self._kill = False
+
+    def startService(self) -> None:
+        """
+        Start the keeper and dial the master.
+        """
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._crew.session.start()
+        self._dialling = dial(
+            self._tub, self._furl, self._crew.home.hints(), self._crew.session.dialled, self._not_connected
+        )
+        if hasattr(signal, "SIGUSR1"):
+            signal.signal(signal.SIGUSR1, self._signalled)
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Leave the master, and the keeper with its commands.
+        """
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._dialling is not None:
+            self._dialling.stop()
+        await self._crew.session.stop(kill=self._kill)
+        await cast("Deferred[None]", super().stopService())  # type: ignore[no-untyped-call]  # Twisted's
+        self._crew.home.unlock()
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self._kill = True
+        self._reactor.callFromThread(self._kill_and_stop)
+
+    def _kill_and_stop(self) -> None:
+        self.log.info("told to kill all commands and to stop")
+        if self.running:
+            self._reactor.stop()
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        if self._dialling is not None:
+            self._dialling.learn(welcome.hints)
+
+    def _refused(self, error: BuildbotLiteError) -> None:
+        if self._dialling is not None:
+            self._dialling.refused(error)
+
+    def _not_connected(self, error: BuildbotLiteError) -> None:
+        self.log.error("{sentence}", sentence=str(error))
+
+
+def application_for(furl: str, basedir: str | None = None) -> Any:
+    """
+    What a ``slave.tac`` calls ``application``.  *basedir* is by default the directory of that file.
+
+    A string that is no FURL, or a directory that another slave works in, ends the process with one sentence.
+    """
+    if basedir is None:
+        basedir = os.path.dirname(os.path.abspath(sys._getframe(1).f_globals.get("__file__", "slave.tac")))  # noqa: SLF001
+    application = Application("buildbot-lite-slave")
+    _service(furl, basedir).setServiceParent(application)  # type: ignore[no-untyped-call]  # Twisted's
+    return application
+
+
+class Options(usage.Options):
+    """
+    What ``twistd buildbot-lite-slave`` takes.
+    """
+
+    synopsis = "[options]"
+    optParameters = (  # noqa: N815 - Twisted's
+        ("furlfile", None, None, "The file that holds the FURL; its first line that begins with pb:// counts."),
+        ("basedir", None, ".", "The slave's directory."),
+    )
+
+    def postOptions(self) -> None:
+        """
+        The FURL has no default.
+        """
+        if self["furlfile"] is None:
+            raise usage.UsageError("Say where the FURL is: --furlfile FILE.")
+
+
+def makeService(options: Options) -> SlaveService:
+    """
+    The service for ``twistd buildbot-lite-slave``.
+    """
+    try:
+        furl = furl_in(options["furlfile"])
+    except BuildbotLiteError as error:
+        raise SystemExit(str(error)) from None
+    return _service(furl, options["basedir"])
+
+
+def furl_in(path: str) -> str:
+    """
+    The first line of the file *path* that begins with ``pb://``; `FurlError` when there is none.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace") as lines:
+            for line in lines.read(_LARGEST_FURL_FILE).splitlines():
+                if line.strip().startswith("pb://"):
+                    return line.strip()
+    except OSError as error:
+        raise FurlError(f"The FURL cannot be read from {path}: {error.strerror}.") from None
+    raise FurlError(f"No line of {path} begins with pb://.  Put the slave's string there, from buildslave.furls.")
+
+
+def _service(furl: str, basedir: str) -> SlaveService:
+    # Only here, because to import it is to choose it: twistd may have been told another.
+    from twisted.internet import reactor  # noqa: TID251 - this is a tap
+
+    # Leases and time-outs must not jump when somebody sets the clock.  Nothing is scheduled yet.
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]  # the clock is to be another
+    try:
+        return SlaveService(furl, basedir, reactor)
+    except BuildbotLiteError as error:
+        raise SystemExit(str(error)) from None
