@@ -40,6 +40,12 @@ class InlineWriter:
         (result,) = done.results
         return fail(result) if isinstance(result, Failure) else succeed(cast(T, result))
 
+    def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        See `Records`.
+        """
+        return self.write(change)
+
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
         See `Records`.

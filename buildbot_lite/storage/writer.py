@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from attrs import frozen
 from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -39,9 +39,26 @@ from .records.feed import Event
 T = TypeVar("T")
 OnCommit = Callable[[Sequence[Event]], object]
 
+NOTED_WITHIN = 0.02
 LARGEST_BATCH = 1000
 MOST_WAITING = 100_000
 PATIENCE = 60.0
+
+
+class Reactor(Protocol):
+    """
+    As much of a reactor as is needed: a part of ``IReactorFromThreads``, and a part of ``IReactorTime``.
+    """
+
+    def callFromThread(self, work: Callable[..., object], /, *args: Any) -> object:  # noqa: N802 - Twisted's name
+        """
+        Call it in the reactor's thread.
+        """
+
+    def callLater(self, delay: float, work: Callable[..., object], /) -> IDelayedCall:  # noqa: N802 - Twisted's name
+        """
+        Call it *delay* seconds from now.
+        """
 
 
 @runtime_checkable
@@ -57,6 +74,13 @@ class Records(Protocol):
         If it raises, nothing that it did remains, and the Deferred fails with that; other changes are not touched.
         `DiskFullError` when there is no room, `StorageError` when the database cannot be used: neither has done
         anything.  *change* runs in another thread: it may use the connection and its own arguments, nothing else.
+        """
+
+    def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        The same for what nobody waits for: in the transaction of the next `write`, or within `NOTED_WITHIN` seconds.
+
+        It keeps its place: after every change that was asked for before it, before every one that is asked for after.
         """
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
@@ -137,7 +161,7 @@ class Writer:
     def __init__(
         self,
         engine: Engine,
-        reactor: IReactorFromThreads,
+        reactor: Reactor,
         *,
         readers: int = 2,
         patience: float = PATIENCE,
@@ -148,6 +172,8 @@ class Writer:
         self._patience = patience
         self._most_waiting = most_waiting
         self._waiting = 0
+        self._notes: list[_Asked] = []
+        self._soon: IDelayedCall | None = None
         self._closing = False
         self._closed: list[Deferred[None]] = []
         self._subscribers = Subscribers()
@@ -163,13 +189,22 @@ class Writer:
         """
         See `Records`.
         """
-        return self._ask(self._changes, change)
+        self._hand_over_notes()
+        return self._ask(self._changes.put, change)
+
+    def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        See `Records`.
+        """
+        if self._soon is None and not self._closing:
+            self._soon = self._reactor.callLater(NOTED_WITHIN, self._hand_over_notes)
+        return self._ask(self._notes.append, change)
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
         See `Records`.
         """
-        return self._ask(self._queries, query)
+        return self._ask(self._queries.put, query)
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         """
@@ -184,6 +219,7 @@ class Writer:
         if not self._running:
             return succeed(None)
         if not self._closing:
+            self._hand_over_notes()
             self._closing = True
             self._changes.put(None)
             for _ in range(self._readers):
@@ -193,7 +229,7 @@ class Writer:
 
     # In the reactor's thread.
 
-    def _ask(self, queue: _Queue, work: Callable[[Connection], T]) -> Deferred[T]:
+    def _ask(self, put: Callable[[_Asked], object], work: Callable[[Connection], T]) -> Deferred[T]:
         if self._closing:
             return fail(closed())
         if self._waiting >= self._most_waiting:
@@ -202,8 +238,17 @@ class Writer:
             )
         self._waiting += 1
         done: Deferred[T] = Deferred()
-        queue.put(_Asked(work, done))
+        put(_Asked(work, done))
         return done
+
+    def _hand_over_notes(self) -> None:
+        if self._soon is not None:
+            if self._soon.active():
+                self._soon.cancel()
+            self._soon = None
+            for note in self._notes:
+                self._changes.put(note)
+            self._notes.clear()
 
     def _answer(self, asked: Sequence[_Asked], batch: Batch) -> None:
         self._waiting -= len(asked)

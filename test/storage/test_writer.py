@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import Connection, Engine, event
 from twisted.internet import reactor  # noqa: TID251 - the writer's threads answer through a real one
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.errors import DiskFullError, StorageError
@@ -20,7 +20,7 @@ from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import feed, settings
 from buildbot_lite.storage.records.feed import Event
-from buildbot_lite.storage.writer import Records, Writer
+from buildbot_lite.storage.writer import NOTED_WITHIN, Reactor, Records, Writer
 
 
 def put(name: str, value: str) -> Callable[[Connection], None]:
@@ -88,6 +88,7 @@ class RecordsContract(_Case):
         await self.records.write(put("title", "Farm"))
 
         self.assertEqual(await self.records.read(get("title")), "Farm")
+        self.assertEqual(await self.records.note(lambda connection: 8), 8)
 
     async def test_failing_change(self) -> None:
         """
@@ -259,7 +260,7 @@ class WriterCase(TestCase):
         """
         Records in that database.
         """
-        writer = Writer(self.engine, cast(IReactorFromThreads, reactor), **options)
+        writer = Writer(self.engine, cast(Reactor, reactor), **options)
         self.addCleanup(writer.close)
         return writer
 
@@ -382,6 +383,49 @@ class WriterTests(WriterCase):
 
         await writer.write(put("a", "b"))
 
+    async def test_noted_with_the_next(self) -> None:
+        """
+        What nobody waits for is committed with the next change that somebody waits for, before it.
+        """
+        commits = counted(self.engine, "commit")
+        clock = Clock()
+        writer = Writer(self.engine, OneReactor(clock))
+        self.addCleanup(writer.close)
+        events: list[Event] = []
+        writer.on_commit(events.extend)
+        notes = [writer.note(publish(str(n))) for n in range(3)]
+        await writer.write(publish("3"))
+
+        self.assertEqual([e.kind for e in events], ["0", "1", "2", "3"])
+        self.assertEqual([(await each).kind for each in notes], ["0", "1", "2"])
+        self.assertEqual(len(commits), 1)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    async def test_noted_alone(self) -> None:
+        """
+        When no other change comes, what nobody waits for is committed after a short while all the same.
+        """
+        clock = Clock()
+        writer = Writer(self.engine, OneReactor(clock))
+        self.addCleanup(writer.close)
+        for kind in ("one", "two"):
+            note = writer.note(publish(kind))
+            self.assertNoResult(note)
+            clock.advance(NOTED_WITHIN)
+            self.assertEqual((await note).kind, kind)
+
+    async def test_noted_before_the_end(self) -> None:
+        """
+        What was noted is committed before the database is closed; after that, noting is refused.
+        """
+        writer = self.writer()
+        note = writer.note(publish("last"))
+        await writer.close()
+
+        self.assertEqual((await note).kind, "last")
+        with self.assertRaises(StorageError):
+            await writer.note(publish("never"))
+
     async def test_too_much_waiting(self) -> None:
         """
         The number of changes that wait is bounded; more are refused with a sentence.
@@ -461,12 +505,22 @@ class WriterTests(WriterCase):
         engine = open_database(self.path)
         os.rename(self.path, self.path + ".away")
         os.mkdir(self.path)
-        writer = Writer(engine, cast(IReactorFromThreads, reactor))
+        writer = Writer(engine, cast(Reactor, reactor))
         self.addCleanup(writer.close)
         with self.assertRaises(StorageError):
             await writer.write(put("a", "b"))
         with self.assertRaises(StorageError):
             await writer.read(get("a"))
+
+
+class OneReactor:
+    """
+    The reactor that runs, with a clock that does not.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.callLater = clock.callLater
+        self.callFromThread = cast(Reactor, reactor).callFromThread
 
 
 def counted(engine: Engine, name: str) -> list[object]:
