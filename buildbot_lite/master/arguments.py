@@ -175,7 +175,7 @@ class Arguments:
 
     def properties(self, name: str, value: Any) -> dict[str, Any]:
         """
-        A dictionary of property names and their values, which may be renderable.
+        A dictionary of property names and their values, which are plain: there is nothing yet to render them with.
         """
         if not isinstance(value, Mapping):
             self.wrong(name, value, "a dictionary")
@@ -183,8 +183,7 @@ class Arguments:
         found = {}
         for key, item in value.items():
             try:
-                checked_property_name(key)
-                found[key] = item if is_renderable(item) else checked_value(key, item)
+                found[checked_property_name(key)] = checked_value(key, item)
             except BuildbotLiteError as error:
                 self.note(f"{name}: {error}")
         return found

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from ..errors import BuildbotLiteError, ConfigError
 from ..model.outcome import Ending, Outcome, Remark, Seal, Why
 from ..model.properties import Json
-from ..model.rendering import View
+from ..model.rendering import View, rendered_environment
 from ..model.results import Result
 from ..model.shape import encode
 from ..model.spec import SECRET_REFERENCE, Run, Spec, to_document
@@ -104,7 +104,7 @@ class Workplace:
     own_session: Session
     home: str | None
     grace: float
-    env: Mapping[str, str | None]
+    env: Mapping[str, Any]
     journal: Journal
     ledger: Ledger
     shelves: Shelves
@@ -224,7 +224,7 @@ class StepBench:
         place = self._place
         if isinstance(spec, Run):
             grace = None if on_lost == "fail" else place.grace
-            spec = evolve(spec, grace=grace, env={**place.env, **spec.env})
+            spec = evolve(spec, grace=grace, env={**await rendered_environment(place.env, self.view), **spec.env})
         document = to_document(spec)
         intent = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
         session = place.own_session if on_master else place.session

@@ -65,6 +65,12 @@ class Step(Protocol):
     As much as a factory needs to know of a step.
     """
 
+    @property
+    def recipe(self) -> Any:
+        """
+        How each build makes its own.
+        """
+
     def run(self) -> Any:
         """
         Do it.

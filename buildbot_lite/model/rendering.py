@@ -131,6 +131,14 @@ async def render(value: Any, view: View, _depth: int = 0) -> Any:
     return value
 
 
+async def rendered_environment(env: Mapping[str, Any], view: View) -> dict[str, str | None]:
+    """
+    *env* with its values rendered to text; None, which removes a variable, stays.
+    """
+    found = {name: await render(value, view) for name, value in env.items()}
+    return {name: value if value is None else str(value) for name, value in found.items()}
+
+
 def render_now(value: Any, view: View) -> Any:
     """
     The same without waiting; a renderer that waits for something is refused with `PropertyError`.

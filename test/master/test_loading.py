@@ -246,7 +246,7 @@ class GenerationTests(SynchronousTestCase):
                 import lazy
                 return lazy.w
             c = {}
-            c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory(), properties={"word": word})]
+            c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory(), env={"word": word})]
             c["slaves"] = [__import__("buildbot_lite.plugins").plugins.slave.BuildSlave("bot1")]
             """
         old = loaded(self.directory, {"master.cfg": master, "lazy.py": "w = 'old'"})
@@ -254,7 +254,7 @@ class GenerationTests(SynchronousTestCase):
         again = load(self.directory, files=old.files)
         view = View(Properties())
         for _ in range(2):
-            words = [render_now(at.config.builders["b"].properties["word"], view) for at in (new, old, again)]
+            words = [render_now(at.config.builders["b"].env["word"], view) for at in (new, old, again)]
             self.assertEqual(words, ["new", "old", "old"])
 
     def test_computed_import(self) -> None:

@@ -32,6 +32,8 @@ class Nothing:
     As much of a step as a factory looks for.
     """
 
+    recipe = None
+
     async def run(self) -> None:
         """
         Nothing.
@@ -63,6 +65,7 @@ class RefusalsTests(SynchronousTestCase):
             "minspace must be a whole number ≥ 0, not 1.5": {"minspace": 1.5},
             "properties must be a dictionary": {"properties": ["a"]},
             "properties: The property 'a' cannot be": {"properties": {"a": object()}},
+            "properties: The property 'b' cannot be": {"properties": {"b": Property("a")}},
             "BuildSlave has no argument 'max_build'": {"max_build": 1},
         }
         for sentence, arguments in wrong.items():

@@ -10,7 +10,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError, PropertyError
 from buildbot_lite.model.properties import Properties
-from buildbot_lite.model.rendering import Property, Secret, View, is_renderable, render, render_now, renderer
+from buildbot_lite.model.rendering import (
+    Property,
+    Secret,
+    View,
+    is_renderable,
+    render,
+    render_now,
+    rendered_environment,
+    renderer,
+)
 from buildbot_lite.model.spec import SECRET_REFERENCE
 
 from .test_properties import json_values
@@ -162,6 +171,14 @@ class RenderTests(SynchronousTestCase):
         No source stamp may hold a NUL either.  (Invariant I7.)
         """
         self.assertRaises(PropertyError, View, Properties(), sources={"": {"branch": "\0key\0"}})
+
+    def test_environment(self) -> None:
+        """
+        The values of an environment become text; None stays, because it removes a variable.
+        """
+        env = {"A": Property("n"), "B": None, "C": Property("nothing"), "D": "d"}
+        rendered = self.successResultOf(Deferred.fromCoroutine(rendered_environment(env, view(n=3))))
+        self.assertEqual(rendered, {"A": "3", "B": None, "C": None, "D": "d"})
 
     def test_view_renders(self) -> None:
         """
