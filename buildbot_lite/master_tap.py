@@ -30,7 +30,7 @@ from twisted.python import usage
 from .errors import BuildbotLiteError, NotRunningError
 from .master import address
 from .master.farm import Address, Farm
-from .master.grants import Grant, Verb
+from .master.grants import Verb
 from .master.loading import load
 from .master.roster import OWN, RosterDesk
 from .master.upkeep import Upkeep
@@ -42,6 +42,7 @@ from .storage.compression import Compression
 from .storage.database import open_database
 from .storage.files import make_directory
 from .storage.lock import DirectoryLock
+from .storage.records.grants import Grant
 from .storage.writer import Writer
 from .wire.background import background
 from .wire.certificate import load_or_create
@@ -60,7 +61,7 @@ class MasterService(MultiService):
     log = Logger()
 
     def __init__(self, basedir: str, reactor: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self._reactor = reactor
         self._basedir = os.path.abspath(basedir)
         if not os.path.exists(os.path.join(self._basedir, "master.cfg")):
@@ -76,7 +77,9 @@ class MasterService(MultiService):
         # Threads do not survive the fork by which twistd becomes a daemon: this is for what may be wrong.
         open_database(self._database).dispose()
         self._tub = make_tub(reactor, load_or_create(os.path.join(self._private, "tub.pem")), self._lookup)
-        self._own = LocalSlave(os.path.join(self._basedir, "own"), reactor)
+        own = os.path.join(self._basedir, "own")
+        make_directory(own)
+        self._own = LocalSlave(own, reactor)
         self._farm: Farm | None = None
         self._upkeep: Upkeep | None = None
 
@@ -89,7 +92,7 @@ class MasterService(MultiService):
         """
         Take up what was unfinished, then let slaves and submitters in.
         """
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
         background(self._start(), self.log, "starting the master")
 
     def stopService(self) -> Deferred[None]:
@@ -139,7 +142,7 @@ class MasterService(MultiService):
         await self._own.stop()
         if self._farm is not None:
             await self._farm.stop()
-        await cast("Deferred[None]", super().stopService())
+        await cast("Deferred[None]", super().stopService())  # type: ignore[no-untyped-call]  # Twisted's
         self._lock.release()
 
     def _lookup(self, swissnum: str) -> Exposed | None:
@@ -223,7 +226,8 @@ def application_for(tac: str) -> Any:
     What a ``master.tac`` calls ``application``; *tac* is its path, in the master's directory.
     """
     application = Application("buildbot-lite-master")
-    _service(os.path.dirname(os.path.abspath(tac))).setServiceParent(cast("Any", application))
+    service = _service(os.path.dirname(os.path.abspath(tac)))
+    service.setServiceParent(application)  # type: ignore[no-untyped-call]  # Twisted's
     return application
 
 
@@ -248,7 +252,7 @@ def _service(basedir: str) -> MasterService:
     from twisted.internet import reactor  # noqa: TID251 - this is a tap
 
     # Leases and time-outs must not jump when somebody sets the clock.  Nothing is scheduled yet.
-    reactor.seconds = time.monotonic  # type: ignore[attr-defined]  # the reactor is a module to mypy
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]  # the clock is to be another
     try:
         return MasterService(basedir, reactor)
     except BuildbotLiteError as error:

@@ -150,7 +150,7 @@ class Ledger:
         feed.publish(connection, kind, now=now, request=self._request, build=self._build, body=body)
 
     def _note(self, change: Callable[[Connection], None], what: str) -> None:
-        background(self._records.write(change), self._log, what)
+        background(self._records.note(change), self._log, what)
 
 
 def _seal(connection: Connection, build: int, step: int, ordinal: int, seals: Mapping[str, Seal]) -> None:

@@ -26,6 +26,7 @@ BETWEEN_TRIES = 5.0
 
 @frozen
 class _Stuck:
+    how: Callable[[Callable[[Connection], Any]], Deferred[Any]]
     change: Callable[[Connection], Any]
     done: Deferred[Any]
 
@@ -53,12 +54,13 @@ class PatientRecords:
         """
         See `Records`.  Behind a change that waits, every later one waits too: they keep their order.
         """
-        done: Deferred[T] = Deferred()
-        if self._stuck:
-            self._stuck.append(_Stuck(change, done))
-        else:
-            self._try(_Stuck(change, done))
-        return done
+        return self._keep_order(_Stuck(self._records.write, change, Deferred()))
+
+    def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        See `Records`.
+        """
+        return self._keep_order(_Stuck(self._records.note, change, Deferred()))
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
@@ -79,6 +81,13 @@ class PatientRecords:
         self._stuck.clear()
         return self._records.close()
 
+    def _keep_order(self, stuck: _Stuck) -> Deferred[Any]:
+        if self._stuck:
+            self._stuck.append(stuck)
+        else:
+            self._try(stuck)
+        return stuck.done
+
     def _try(self, stuck: _Stuck) -> None:
         def failed(failure: Failure) -> None:
             if failure.check(DiskFullError) is None:
@@ -89,7 +98,7 @@ class PatientRecords:
                 self._clock.callLater(BETWEEN_TRIES, self._again)
             self._stuck.append(stuck)
 
-        self._records.write(stuck.change).addCallbacks(stuck.done.callback, failed)  # type: ignore[unused-awaitable]  # both ends are given
+        stuck.how(stuck.change).addCallbacks(stuck.done.callback, failed)  # type: ignore[unused-awaitable]  # both ends are given
 
     def _again(self) -> None:
         stuck, self._stuck = self._stuck, deque()

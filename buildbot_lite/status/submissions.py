@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, InputError
@@ -71,11 +71,12 @@ class Watching:
 
     _log = Logger()
 
-    def execute(self, watcher: Watcher) -> None:
+    def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         """
         See `Submission.execute`.
         """
         background(_told(watcher, self.following.follow(self.buildset, watcher)), self._log, "watching a request")
+        return succeed(None)
 
 
 class Collecting:
@@ -131,20 +132,20 @@ class Submitting:
         self._store = store
         self._following = following
 
-    def execute(self, watcher: Watcher) -> StdinFeed | None:
+    def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         """
         See `Submission.execute`.
         """
         if self._scheduler.stdin == "none":
             self._go(watcher, self._submit(None, "", Properties()))
-            return None
+            return succeed(None)
         collecting = Collecting(
             self._store.receive(),
             lambda kept: self._go(watcher, self._submit_kept(kept)),
             lambda error: self._go(watcher, _raising(error)),
         )
         watcher.when_lost(collecting.give_up)
-        return collecting
+        return succeed(collecting)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         """
