@@ -11,7 +11,8 @@ Without such a file: ``twistd buildbot-lite-master --basedir DIRECTORY``.
 
 Everything that can be wrong is found before twistd becomes a daemon, and said in one sentence on the terminal: a
 mistake in master.cfg, a newer database, another master in the directory, a port in use.  SIGHUP applies master.cfg
-anew.  To stop it (SIGTERM) leaves builds running on their slaves; the next master takes them up.
+anew.  To stop it (SIGTERM) leaves builds running on their slaves; the next master takes them up.  SIGUSR1 first kills
+what the master itself runs (``MasterShellCommand``), with its keeper.
 """
 
 import os
@@ -82,6 +83,7 @@ class MasterService(MultiService):
         self._own = LocalSlave(own, reactor)
         self._farm: Farm | None = None
         self._upkeep: Upkeep | None = None
+        self._kill = False
 
     @property
     def _database(self) -> str:
@@ -130,6 +132,7 @@ class MasterService(MultiService):
         self._upkeep.start()
         self._tub.startService()
         await self._tub.listen(self._endpoint).ready
+        signal.signal(signal.SIGUSR1, self._told_to_kill)
         if is_daemon():
             signal.signal(signal.SIGHUP, self._hung_up)
         self.log.info("the master is ready at {places}", places=", ".join(self._hints()))
@@ -139,7 +142,7 @@ class MasterService(MultiService):
             self._upkeep.stop()
         if self._tub.running:
             await self._tub.stopService()
-        await self._own.stop()
+        await self._own.stop(kill=self._kill)
         if self._farm is not None:
             await self._farm.stop()
         await cast("Deferred[None]", super().stopService())  # type: ignore[no-untyped-call]  # Twisted's
@@ -157,6 +160,10 @@ class MasterService(MultiService):
 
     def _hung_up(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._reconfigure)
+
+    def _told_to_kill(self, number: int, frame: FrameType | None) -> None:
+        self._kill = True
+        self._reactor.callFromThread(self._reactor.stop)
 
     def _reconfigure(self) -> None:
         if self._farm is not None:

@@ -1,0 +1,40 @@
+# make demo    a farm on this machine: a master, two slaves, a real job; Ctrl-C ends it   (ONCE=1: ends after the job)
+# make test    everything that tests need is installed into .venv, and all tests run
+# make check   lint, format, types, layers
+# make bench   this farm and Buildbot 4.3 in turn, on this machine; takes a while
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
+
+.PHONY: demo test check bench format clean
+
+demo: $(VENV)/.with-test
+	@exec $(BIN)/python docs/demo/demo.py
+
+test: $(VENV)/.with-test
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered test
+
+check: $(VENV)/.with-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.with-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.with-test
+	@exec $(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) .demo build dist *.egg-info
+
+# One marker for each set of packages; setup.cfg says what they are.
+$(VENV)/.with-%: setup.cfg pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing buildbot-lite[$*] into $(VENV)"
+	@$(INSTALL) -e '.[$*]'
+	@touch $@
