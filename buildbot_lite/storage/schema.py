@@ -5,6 +5,9 @@ What a person would call the farm's memory: who may do what (``grants``), what w
 tried (``builds``, ``steps``), what those tries asked of the world (``journal``), which bytes belong to them
 (``streams``), and the order in which all of it became true (``feed``).  No log byte is ever in here.
 
+Each commit writes every page that it touched, and each index is one more: so there are few, those of what is
+unfinished hold only that, and a row that is found by its primary key is stored there (``sqlite_with_rowid=False``).
+
 Times are seconds since 1970 as floats; documents are JSON text; results are the numbers of `Result`.
 """
 
@@ -84,7 +87,12 @@ buildsets = Table(
     Column("finished", Float),
     Column("result", Integer),
 )
-Index("buildsets_by_parent", buildsets.c.parent)
+Index(
+    "buildsets_by_parent",
+    buildsets.c.parent,
+    sqlite_where=buildsets.c.parent.is_not(None),
+    postgresql_where=buildsets.c.parent.is_not(None),
+)
 
 requests = Table(
     "requests",
@@ -100,7 +108,12 @@ requests = Table(
     Column("result", Integer),
     Column("reason", Text, nullable=False, server_default=""),  # why it ended so, for people
 )
-Index("requests_unfinished", requests.c.finished, requests.c.id)
+Index(
+    "requests_unfinished",
+    requests.c.id,
+    sqlite_where=requests.c.finished.is_(None),
+    postgresql_where=requests.c.finished.is_(None),
+)
 Index("requests_by_buildset", requests.c.buildset)
 
 builds = Table(
@@ -121,7 +134,12 @@ builds = Table(
     Column("properties", Text, nullable=False, server_default="{}"),
     UniqueConstraint("builder", "number"),
 )
-Index("builds_unfinished", builds.c.finished, builds.c.id)
+Index(
+    "builds_unfinished",
+    builds.c.id,
+    sqlite_where=builds.c.finished.is_(None),
+    postgresql_where=builds.c.finished.is_(None),
+)
 Index("builds_by_request", builds.c.request)
 
 steps = Table(
@@ -135,6 +153,7 @@ steps = Table(
     Column("result", Integer),
     Column("summary", Text, nullable=False, server_default=""),
     Column("hidden", Integer, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
 )
 
 journal = Table(
@@ -149,6 +168,7 @@ journal = Table(
     Column("begun", Float, nullable=False),
     Column("outcome", Text),
     Column("ended", Float),
+    sqlite_with_rowid=False,
 )
 
 streams = Table(
@@ -182,13 +202,11 @@ Index("remarks_by_build", remarks.c.build, remarks.c.step)
 feed = Table(
     "feed",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", Integer, primary_key=True),  # the newest is never deleted, so that no number is used twice
     Column("at", Float, nullable=False),
     Column("kind", String(40), nullable=False),  # e.g. build.started
     Column("request", Integer),
     Column("build", Integer),
     Column("body", Text, nullable=False),
-    sqlite_autoincrement=True,
 )
 Index("feed_by_request", feed.c.request, feed.c.seq)
-Index("feed_by_build", feed.c.build, feed.c.seq)

@@ -316,15 +316,26 @@ class FeedTests(FarmCase):
         """
         A follower gets what is after the event that it knows, in order, a page at a time, and of one thing if it likes.
         """
+        attempts = [self.build() for _ in range(3)]
         made = [
-            self.do(partial(feed.publish, kind="x", now=float(n), request=n % 2, build=n // 2, body={"n": [n]}))
+            self.do(
+                partial(
+                    feed.publish,
+                    kind="x",
+                    now=float(n),
+                    request=attempts[n // 2].request,
+                    build=attempts[n // 2].id if n % 2 else None,
+                    body={"n": [n]},
+                )
+            )
             for n in range(6)
         ]
 
         self.assertEqual(self.do(lambda c: feed.since(c, 0)), made)
         self.assertEqual(self.do(lambda c: feed.since(c, made[1].seq, most=2)), made[2:4])
-        self.assertEqual(self.do(lambda c: feed.since(c, 0, request=1)), made[1::2])
-        self.assertEqual(self.do(lambda c: feed.since(c, made[2].seq, build=1)), [made[3]])
+        self.assertEqual(self.do(lambda c: feed.since(c, 0, request=attempts[1].request)), made[2:4])
+        self.assertEqual(self.do(lambda c: feed.since(c, 0, build=attempts[1].id)), [made[3]])
+        self.assertEqual(self.do(lambda c: feed.since(c, made[3].seq, build=attempts[1].id)), [])
         self.assertEqual(self.do(feed.last), made[-1].seq)
 
     def test_empty(self) -> None:
@@ -342,6 +353,7 @@ class FeedTests(FarmCase):
 
         self.assertEqual(self.do(lambda c: feed.prune(c, 3.0, most=2)), 2)
         self.assertEqual([e.at for e in self.do(lambda c: feed.since(c, 0))], [2.0, 3.0, 4.0])
-        self.assertEqual(self.do(lambda c: feed.prune(c, 99.0)), 3)
+        self.assertEqual(self.do(lambda c: feed.prune(c, 99.0)), 2)
         self.assertEqual(self.do(lambda c: feed.prune(c, 99.0)), 0)
+        self.assertEqual([e.seq for e in self.do(lambda c: feed.since(c, 0))], [5])
         self.assertEqual(self.do(lambda c: feed.publish(c, "x", now=9.0)).seq, 6)

@@ -17,6 +17,7 @@ from .. import schema
 from ..statements import Query, Statement, inserting, selecting, to_json
 
 _feed = schema.feed
+_builds = schema.builds
 _COLLECTED = "buildbot_lite events"
 
 
@@ -42,7 +43,14 @@ _ADD = Statement(inserting(_feed, "at", "kind", "request", "build", "body").retu
 _AFTER = selecting(_feed, Event).where(_feed.c.seq > bindparam("seq")).order_by(_feed.c.seq).limit(bindparam("most"))
 _SINCE = Query(_AFTER, _event)
 _OF_REQUEST = Query(_AFTER.where(_feed.c.request == bindparam("request")), _event)
-_OF_BUILD = Query(_AFTER.where(_feed.c.build == bindparam("build")), _event)
+# By the request of the build: an event of a build is one of its request, and one index is enough for both.
+_OF_BUILD = Query(
+    _AFTER.where(
+        _feed.c.request == select(_builds.c.request).where(_builds.c.id == bindparam("build")).scalar_subquery(),
+        _feed.c.build == bindparam("build"),
+    ),
+    _event,
+)
 _OLDEST = Query(
     select(_feed.c.seq, _feed.c.at).order_by(_feed.c.seq).limit(bindparam("most")), lambda seq, at: (seq, at)
 )
@@ -60,7 +68,7 @@ def publish(
     body: Mapping[str, Any] | None = None,
 ) -> Event:
     """
-    It is so from the moment this transaction commits.
+    It is so from the moment this transaction commits.  With a *build* goes its *request*.
     """
     body = {} if body is None else dict(body)
     seq = _ADD.number(connection, at=now, kind=kind, request=request, build=build, body=to_json(body))
@@ -84,9 +92,10 @@ def since(
 
 def prune(connection: Connection, before: float, most: int = 10_000) -> int:
     """
-    Forget events older than *before*, the oldest first, at most *most* of them; how many.
+    Forget events older than *before*, the oldest first, at most *most* of them; how many.  The newest stays.
     """
-    old = [seq for seq, at in _OLDEST.all(connection, most=most) if at < before]
+    newest = last(connection)
+    old = [seq for seq, at in _OLDEST.all(connection, most=most) if at < before and seq < newest]
     return _PRUNE.changed(connection, upto=old[-1]) if old else 0
 
 

@@ -17,16 +17,14 @@ def upgrade() -> None:
     """
     op.create_table(
         "feed",
-        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
         sa.Column("kind", sa.String(length=40), nullable=False),
         sa.Column("request", sa.Integer(), nullable=True),
         sa.Column("build", sa.Integer(), nullable=True),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
-        sqlite_autoincrement=True,
     )
-    op.create_index("feed_by_build", "feed", ["build", "seq"], unique=False)
     op.create_index("feed_by_request", "feed", ["request", "seq"], unique=False)
     op.create_table(
         "generations",
@@ -100,7 +98,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("buildsets_by_parent", "buildsets", ["parent"], unique=False)
+    op.create_index(
+        "buildsets_by_parent",
+        "buildsets",
+        ["parent"],
+        unique=False,
+        sqlite_where=sa.text("parent IS NOT NULL"),
+        postgresql_where=sa.text("parent IS NOT NULL"),
+    )
     op.create_table(
         "requests",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -120,7 +125,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("requests_by_buildset", "requests", ["buildset"], unique=False)
-    op.create_index("requests_unfinished", "requests", ["finished", "id"], unique=False)
+    op.create_index(
+        "requests_unfinished",
+        "requests",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("finished IS NULL"),
+        postgresql_where=sa.text("finished IS NULL"),
+    )
     op.create_table(
         "builds",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -148,7 +160,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("builder", "number"),
     )
     op.create_index("builds_by_request", "builds", ["request"], unique=False)
-    op.create_index("builds_unfinished", "builds", ["finished", "id"], unique=False)
+    op.create_index(
+        "builds_unfinished",
+        "builds",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("finished IS NULL"),
+        postgresql_where=sa.text("finished IS NULL"),
+    )
     op.create_table(
         "journal",
         sa.Column("build", sa.Integer(), nullable=False),
@@ -165,6 +184,7 @@ def upgrade() -> None:
             ["builds.id"],
         ),
         sa.PrimaryKeyConstraint("build", "step", "ordinal"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "remarks",
@@ -197,6 +217,7 @@ def upgrade() -> None:
             ["builds.id"],
         ),
         sa.PrimaryKeyConstraint("build", "number"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "streams",
