@@ -42,8 +42,7 @@ schedulers = Namespace(
 )
 util = Namespace(
     "util",
-    {cls.__name__: cls for cls in (_words.BuilderConfig, _words.BuildFactory, _words.Input)}
-    | {"Property": _words.Property, "Interpolate": _words.Interpolate}
+    {cls.__name__: cls for cls in (_words.BuilderConfig, _words.BuildFactory, _words.Property, _words.Interpolate)}
     | {"Secret": _words.Secret, "renderer": _renderer}
     | {result.name: result for result in _Result},
 )

@@ -295,18 +295,6 @@ class Secret(rendering.Secret, metaclass=Noting):
             _must_exist(name, self)
 
 
-class Input(metaclass=Noting):
-    """
-    What was submitted with the request, as the file that a step reads: *name* is "patch", "tar" or "file".
-    """
-
-    def __init__(self, name: Any) -> None:
-        self.name = Arguments("Input", self).choice("name", name, FILE_KINDS)
-
-    def __repr__(self) -> str:
-        return f"Input({self.name!r})"
-
-
 def _must_exist(secret: str, of: object) -> None:
     # What the configuration says once it is known; a secret that vanishes later is the build's business.
     once_loaded(lambda config: config.why_no_secret(secret), of=of)

@@ -225,7 +225,7 @@ class SampleTests(SynchronousTestCase):
         """
         The sample is a configuration without mistakes, of two slaves and three builders.
         """
-        if "FileDownload" not in steps.__all__:
+        if "Unpack" not in steps.__all__:
             raise SkipTest("the library of steps is not there yet")
         with open(SAMPLE) as file:
             config = load("/nowhere", file.read()).config

@@ -14,7 +14,6 @@ from buildbot_lite.master.vocabulary import (
     BuildFactory,
     BuildSlave,
     ForceScheduler,
-    Input,
     Interpolate,
     Property,
     Secret,
@@ -133,7 +132,6 @@ class RefusalsTests(SynchronousTestCase):
         self.refused("name of a property", Property, 3)
         self.refused("never closed", Interpolate, "%(prop:a")
         self.refused("name of a secret", Secret, "a b")
-        self.refused("name must be one of 'tar', 'patch', 'file'", Input, "zip")
 
 
 class ValuesTests(SynchronousTestCase):
@@ -222,10 +220,8 @@ class ValuesTests(SynchronousTestCase):
         """
         They show their names.
         """
-        things = [BuildSlave("a"), BuilderConfig("b", ["a"], BuildFactory()), Submit("c", ["b"]), Input("tar")]
-        self.assertEqual(
-            list(map(repr, things)), ["BuildSlave('a')", "BuilderConfig('b')", "Submit('c')", "Input('tar')"]
-        )
+        things = [BuildSlave("a"), BuilderConfig("b", ["a"], BuildFactory()), Submit("c", ["b"])]
+        self.assertEqual(list(map(repr, things)), ["BuildSlave('a')", "BuilderConfig('b')", "Submit('c')"])
 
     def test_places(self) -> None:
         """
@@ -282,7 +278,7 @@ class PluginsTests(SynchronousTestCase):
         )
         self.assertIs(plugins.util.BuilderConfig, vocabulary.BuilderConfig)
         self.assertLessEqual(
-            {"BuildFactory", "Property", "Interpolate", "renderer", "Secret", "Input", "SUCCESS", "CANCELLED"},
+            {"BuildFactory", "Property", "Interpolate", "renderer", "Secret", "SUCCESS", "CANCELLED"},
             set(dir(plugins.util)),
         )
         self.assertIn("BuildStep", dir(plugins.steps))
