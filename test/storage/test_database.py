@@ -239,7 +239,8 @@ def shapes(connection: Connection) -> dict[str, list[object]]:
     """
     found: dict[str, list[object]] = {}
     for table in inspect(connection).get_table_names():
-        asked = [f"PRAGMA {what}('{table}')" for what in ("table_xinfo", "foreign_key_list", "table_list")]
+        asked = [f"PRAGMA {what}('{table}')" for what in ("table_xinfo", "table_list")]
+        asked.append(f"""SELECT "from", "table", "to" FROM pragma_foreign_key_list('{table}') ORDER BY "from" """)
         asked.append(f"SELECT name, sql FROM sqlite_schema WHERE type='index' AND tbl_name='{table}' ORDER BY name")
         found[table] = [[tuple(row) for row in connection.exec_driver_sql(each)] for each in asked]
     return found
