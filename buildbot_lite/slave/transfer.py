@@ -86,6 +86,13 @@ class Transfer:
         return self._outcome
 
     @property
+    def _over(self) -> bool:
+        """
+        Whether there is nothing left to interrupt.
+        """
+        return self._outcome is not None
+
+    @property
     def life(self) -> Life:
         """
         Running or ended: there is nothing between.
@@ -153,7 +160,7 @@ class Transfer:
         """
         End it, if it has not ended.
         """
-        if self._outcome is None:
+        if not self._over:
             killed = Outcome(Ending.KILLED, why=Why.INTERRUPTED, sentence=reason)
             background(self._stop().addCallback(lambda _: self._end(killed)), self._log, "interrupting a transfer")
 
@@ -205,9 +212,7 @@ class Transfer:
             except (CancelledError, StoppedError, LinkLostError):
                 pass  # whoever stopped it knows what is next
             except OSError as error:
-                self._fail(
-                    f"{self._spec.path!r:.200}: {os_sentence(error)}" if not is_disk_full(error) else os_sentence(error)
-                )
+                self._fail(os_sentence(error, self._spec.path))
             except BuildbotLiteError as error:
                 self._fail(str(error))
             except Exception:  # noqa: BLE001 - a defect of ours must not leave a build waiting for ever
@@ -277,14 +282,14 @@ class Transfer:
             self._log.warn("cannot save transfer {id}: {problem}", id=self.id, problem=os_sentence(error))
 
 
-def os_sentence(error: OSError) -> str:
+def os_sentence(error: OSError, path: str = "") -> str:
     """
-    *error* for people: without the number.
+    *error* for people: without the number, and about *path*, the path that they gave.
     """
     if is_disk_full(error):
         return "disk full"
-    where = f"{error.filename!r:.200}: " if isinstance(error.filename, str) else ""
-    return f"{where}{error.strerror or error}."
+    where = path or error.filename
+    return f"{where!r:.200}: {error.strerror or error}." if where else f"{error.strerror or error}."
 
 
 def succeeded() -> Outcome:

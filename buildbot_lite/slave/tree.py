@@ -174,8 +174,9 @@ def _step(directory: int, part: str, *, make: bool) -> int:
         if not make:
             raise
         with suppress(FileExistsError):  # somebody was faster
-            os.mkdir(part, 0o777, dir_fd=directory)
+            os.mkdir(part, 0o755, dir_fd=directory)
         deeper = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+        os.fchmod(deeper, 0o755)  # twistd has a umask of its own
     # Not in a finally: when opening fails, the caller closes *directory*.
     os.close(directory)
     return deeper

@@ -143,6 +143,10 @@ class FileUpload(Transfer):
         self._facts = []
         self._stream = next_generation(self._stream)
 
+    @property
+    def _over(self) -> bool:
+        return self._source is None and self._outcome is not None  # the checksum is known before all is sent
+
     def _to_keep(self) -> Outcome | None:
         # Success is not written down, because a new process has to look at the file once more.
         return self._outcome if self._outcome is not None and not self._outcome.succeeded else None

@@ -1,0 +1,600 @@
+"""
+Uploads, downloads and directories: whole or not at all, and begun again whenever that is needed.
+"""
+
+import errno
+import hashlib
+import io
+import os
+import stat
+import tarfile
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import LinkLostError, NotFoundError
+from buildbot_lite.model.outcome import Ending, Outcome, Why
+from buildbot_lite.model.spec import Download, MakeDirectory, RemoveDirectory, Spec, Upload, UploadDirectory
+from buildbot_lite.slave import downloads
+
+from .fakes import FakeCommand, Machine, new_directory, sealed
+
+ID = "e1" * 16
+
+
+class TransferTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A machine with one link to its master.
+        """
+        self.machine = Machine(new_directory(self))
+        self.command = FakeCommand()
+        self.link = self.machine.link()
+
+    def start(self, spec: Spec) -> None:
+        """
+        Have *spec* done, as far as that goes.
+        """
+        self.successResultOf(self.link.start(ID, spec, {}, self.command))
+        self.machine.settle()
+
+    def relink(self, **have: int) -> None:
+        """
+        The link is lost; over the next one the transfer is resumed.
+        """
+        self.link.lost()
+        self.link = self.machine.link()
+        kept = self.command
+        self.command = FakeCommand(kept.sources)
+        self.command.streams = kept.streams
+        self.successResultOf(self.link.resume(ID, self.command, have))
+        self.machine.settle()
+
+    @property
+    def outcome(self) -> Outcome:
+        """
+        The one outcome that was told.
+        """
+        [outcome] = self.command.outcomes
+        return outcome
+
+    def assert_failed(self, words: str) -> None:
+        """
+        It failed, with these *words* in its sentence, and left nothing.
+        """
+        self.assertIs(self.outcome.ending, Ending.FAILED)
+        self.assertIn(words, self.outcome.sentence)
+        self.assert_clean()
+
+    def assert_clean(self) -> None:
+        """
+        Nothing is held, and no trace is left.
+        """
+        self.assertTrue(self.machine.agent.idle)
+        self.assertEqual(os.listdir(os.path.join(self.machine.directory, "transfers")), [])
+        for _, _, files in os.walk(self.machine.work):
+            self.assertEqual([name for name in files if name.endswith(".part")], [])
+
+
+class DirectoryTests(TransferTests):
+    def test_make(self) -> None:
+        """
+        A directory is made, with those above it.
+        """
+        self.start(MakeDirectory("a/b"))
+        self.assertTrue(self.outcome.succeeded)
+        self.assertTrue(os.path.isdir(self.machine.path("a/b")))
+        self.assert_clean()
+
+    def test_make_impossible(self) -> None:
+        """
+        Where a file is in the way the step fails with a sentence.
+        """
+        self.machine.put("a", b"")
+        self.start(MakeDirectory("a/b"))
+        self.assert_failed("'a/b': Not a directory")
+
+    def test_remove(self) -> None:
+        """
+        A directory is removed with what is in it; again, it is gone already.
+        """
+        self.machine.put("a/b/c", b"")
+        self.start(RemoveDirectory("a"))
+        self.assertTrue(self.outcome.succeeded)
+        self.assertEqual(os.listdir(self.machine.work), [])
+
+    def test_link_out(self) -> None:
+        """
+        Nothing outside of the work directory is touched.
+        """
+        outside = new_directory(self)
+        os.symlink(outside, self.machine.path("out"))
+        self.start(MakeDirectory("out/x"))
+        self.assert_failed("leads out")
+        self.assertEqual(os.listdir(outside), [])
+
+
+class UploadTests(TransferTests):
+    def test_upload(self) -> None:
+        """
+        A file arrives whole as the stream "artifact", with its checksum.
+        """
+        data = os.urandom(1_000_000)
+        self.machine.put("b/x.tar", data)
+        self.start(Upload("b/x.tar"))
+        self.assertEqual(self.command.streams, {"artifact": data})
+        self.assertEqual(self.outcome, Outcome(Ending.EXITED, exit_code=0, streams=sealed(artifact=data)))
+        self.assert_clean()
+
+    def test_empty(self) -> None:
+        """
+        An empty file is an artifact as well.
+        """
+        self.machine.put("x", b"")
+        self.start(Upload("x"))
+        self.assertEqual(self.outcome.streams, sealed(artifact=b""))
+
+    def test_missing(self) -> None:
+        """
+        A file that is not there fails the step, and says which.
+        """
+        self.start(Upload("b/x.tar"))
+        self.assert_failed("'b/x.tar': No such file or directory")
+
+    def test_largest(self) -> None:
+        """
+        A file that is too large is not sent at all.
+        """
+        self.machine.put("x", b"12345")
+        self.start(Upload("x", largest=4))
+        self.assert_failed("has 5 bytes; at most 4")
+        self.assertEqual(self.command.streams, {})
+
+    def test_secret_file(self) -> None:
+        """
+        A link to a file outside is no way to get that file.
+        """
+        os.symlink("/etc/passwd", self.machine.path("x"))
+        self.start(Upload("x"))
+        self.assert_failed("leads out")
+
+    def test_blip(self) -> None:
+        """
+        Promise 7: after a lost link an upload goes on where the master says that it is.
+        """
+        data = os.urandom(1_000_000)
+        self.machine.put("x", data)
+        self.command.slow = True
+        self.start(Upload("x"))
+        self.command.answer()
+        have = len(self.command.streams["artifact"])
+        self.relink(artifact=have)
+        self.assertEqual(self.command.calls[0][1], have)
+        self.assertEqual(self.command.streams, {"artifact": data})
+        self.assert_clean()
+
+    def test_restarted_process(self) -> None:
+        """
+        Promise 7: a new process of the slave goes on with an upload of a file that has not changed.
+        """
+        data = os.urandom(1_000_000)
+        self.machine.put("x", data)
+        self.command.slow = True
+        self.start(Upload("x"))
+        self.command.answer()
+        self.machine.restart()
+        self.relink(artifact=len(self.command.streams["artifact"]))
+        self.assertEqual(self.command.streams, {"artifact": data})
+        self.assertTrue(self.outcome.succeeded)
+        self.assert_clean()
+
+    def test_changed_while_away(self) -> None:
+        """
+        A file that changed between two processes is sent anew, as the next generation.
+        """
+        self.machine.put("x", b"a" * 100_000)
+        self.command.slow = True
+        self.start(Upload("x"))
+        self.command.answer()
+        self.machine.restart()
+        self.machine.put("x", b"b" * 100_000)
+        self.relink(artifact=16384)
+        self.assertEqual(self.command.streams["artifact~1"], b"b" * 100_000)
+        self.assertEqual(self.outcome.streams, {"artifact~1": sealed(x=b"b" * 100_000)["x"]})
+        self.assert_clean()
+
+    def change(self, *contents: bytes) -> None:
+        """
+        Upload a file that has other *contents* each time that its last byte was sent.
+        """
+        self.machine.put("x", b"first")
+        later = list(contents)
+        append = self.command.append
+
+        def appended(stream: str, offset: int, data: bytes) -> object:
+            answer = append(stream, offset, data)
+            if later:
+                self.machine.put("x.new", later.pop(0))
+                os.rename(self.machine.path("x.new"), self.machine.path("x"))
+            return answer
+
+        with mock.patch.object(self.command, "append", appended):
+            self.start(Upload("x"))
+
+    def test_changed(self) -> None:
+        """
+        A file that changes while it is sent is sent once more.
+        """
+        self.change(b"second")
+        self.assertEqual(self.command.streams, {"artifact": b"first", "artifact~1": b"second"})
+        self.assertEqual(self.outcome.streams, {"artifact~1": sealed(x=b"second")["x"]})
+        self.assert_clean()
+
+    def test_keeps_changing(self) -> None:
+        """
+        A file that changes again is what the step fails with.
+        """
+        self.change(b"second", b"third")
+        self.assert_failed("'x' changed while it was uploaded")
+
+    def test_shrinks(self) -> None:
+        """
+        A file that became shorter is noticed while it is read.
+        """
+        self.machine.put("x", b"a" * 1_000_000)
+        self.command.slow = True
+        self.start(Upload("x"))
+        os.truncate(self.machine.path("x"), 10)
+        self.command.slow = False
+        self.command.answer(len(self.command.waiting))
+        self.machine.settle()
+        self.assertEqual(self.command.streams["artifact~1"], b"a" * 10)
+        self.assertEqual(set(self.outcome.streams), {"artifact~1"})
+
+    def test_other_checksum(self) -> None:
+        """
+        What arrived with another checksum is sent again, as the next generation, also across a restart.
+        """
+        self.machine.put("x", b"data")
+        self.command.wrong = ["artifact"]
+        self.start(Upload("x"))
+        self.assertEqual(self.command.streams["artifact~1"], b"data")
+        self.assertEqual([set(outcome.streams) for outcome in self.command.outcomes], [{"artifact"}, {"artifact~1"}])
+        self.assert_clean()
+
+    def test_generation_after_restart(self) -> None:
+        """
+        A new process continues the generation that the master knows.
+        """
+        self.machine.put("x", b"data")
+        self.command.commits = False
+        self.start(Upload("x"))
+        self.machine.restart()
+        self.command.streams["artifact~1"] = bytearray(b"da")
+        self.relink(**{"artifact": 4, "artifact~1": 2})
+        self.assertEqual(self.command.calls, [("artifact~1", 2, 2)])
+        self.assertEqual(set(self.outcome.streams), {"artifact~1"})
+
+    def test_interrupt(self) -> None:
+        """
+        An interrupted upload ends at once, and says why.
+        """
+        self.machine.put("x", b"a" * 1_000_000)
+        self.command.slow = True
+        self.start(Upload("x"))
+        self.successResultOf(self.link.interrupt(ID, "cancelled by amy"))
+        self.machine.settle()
+        self.assertEqual((self.outcome.ending, self.outcome.why), (Ending.KILLED, Why.INTERRUPTED))
+        self.assertEqual(self.outcome.sentence, "cancelled by amy")
+        self.assert_clean()
+
+    def test_disown(self) -> None:
+        """
+        A disowned upload says nothing more, and leaves nothing.
+        """
+        self.machine.put("x", b"a" * 1_000_000)
+        self.command.slow = True
+        self.start(Upload("x"))
+        self.successResultOf(self.link.disown(ID))
+        self.command.answer()
+        self.machine.settle()
+        self.assertEqual(self.command.outcomes, [])
+        self.assert_clean()
+
+    def test_outcome_kept(self) -> None:
+        """
+        Invariant I4: a failure that was not committed is told again by a new process.
+        """
+        self.command.commits = False
+        self.start(Upload("x"))
+        told = self.outcome
+        self.machine.restart()
+        self.relink()
+        self.assertEqual(self.outcome, told)
+        self.assert_clean()
+
+
+class UploadDirectoryTests(TransferTests):
+    def unpacked(self, stream: str = "artifact") -> dict[str, bytes]:
+        """
+        The files in the archive that arrived.
+        """
+        with tarfile.open(fileobj=io.BytesIO(bytes(self.command.streams[stream]))) as archive:
+            found = {}
+            for member in archive:
+                contents = archive.extractfile(member)
+                if contents is not None:
+                    found[member.name] = contents.read()
+            return found
+
+    def test_upload(self) -> None:
+        """
+        A directory arrives as an archive, which is gone from the slave afterwards.
+        """
+        self.machine.put("b/docs/index.html", b"<html>")
+        self.machine.put("b/docs/img/x", b"png")
+        self.start(UploadDirectory("b/docs"))
+        self.assertEqual(self.unpacked(), {"index.html": b"<html>", "img/x": b"png"})
+        self.assertTrue(self.outcome.succeeded)
+        self.assert_clean()
+
+    def test_restarted_process(self) -> None:
+        """
+        A new process sends the archive that a former one packed, even if the directory has changed.
+        """
+        self.machine.put("b/x", b"1" * 100_000)
+        self.command.slow = True
+        self.start(UploadDirectory("b"))
+        self.command.answer()
+        self.machine.put("b/x", b"2")
+        self.machine.restart()
+        self.relink(artifact=len(self.command.streams["artifact"]))
+        self.assertEqual(self.unpacked(), {"x": b"1" * 100_000})
+        self.assert_clean()
+
+    def test_lost_archive(self) -> None:
+        """
+        When the archive is gone after a restart it is packed again, and sent as the next generation.
+        """
+        self.machine.put("b/x", b"1" * 100_000)
+        self.command.slow = True
+        self.start(UploadDirectory("b"))
+        self.command.answer()
+        os.unlink(os.path.join(self.machine.directory, "transfers", ID + ".tar"))
+        self.machine.put("b/x", b"2")
+        self.machine.restart()
+        self.relink(artifact=len(self.command.streams["artifact"]))
+        self.assertEqual(self.unpacked("artifact~1"), {"x": b"2"})
+        self.assert_clean()
+
+    def test_too_large(self) -> None:
+        """
+        A directory that is too large is not sent.
+        """
+        self.machine.put("b/x", b"1" * 100_000)
+        self.start(UploadDirectory("b", largest=10_000))
+        self.assert_failed("more than 10000 bytes")
+
+    def test_missing(self) -> None:
+        """
+        A directory that is not there fails the step.
+        """
+        self.start(UploadDirectory("b"))
+        self.assert_failed("'b': No such file or directory")
+
+
+class DownloadTests(TransferTests):
+    def download(self, data: bytes, path: str = "b/x", **others: object) -> Download:
+        """
+        The spec for *data*, which the master has.
+        """
+        self.command.sources["input"] = data
+        digest = hashlib.sha256(data).hexdigest()
+        return Download(path, "input", len(data), digest, **others)  # type: ignore[arg-type]  # of a Download
+
+    def test_download(self) -> None:
+        """
+        A file appears with contents and permissions, in a directory that is made for it.
+        """
+        data = os.urandom(3_000_000)
+        self.start(self.download(data, mode=0o755))
+        self.assertTrue(self.outcome.succeeded)
+        self.assertEqual(self.machine.contents("b/x"), data)
+        self.assertEqual(stat.S_IMODE(os.stat(self.machine.path("b/x")).st_mode), 0o755)
+        self.assert_clean()
+
+    def test_empty(self) -> None:
+        """
+        An empty file is a file.
+        """
+        self.start(self.download(b""))
+        self.assertEqual(self.machine.contents("b/x"), b"")
+
+    def test_four_in_flight(self) -> None:
+        """
+        Several chunks are asked for at once, and until the last has come nothing is to be seen.
+        """
+        data = os.urandom(10 * downloads.CHUNK)
+        self.command.slow = True
+        self.machine.put("b/x", b"old")
+        self.start(self.download(data))
+        self.assertEqual(len(self.command.waiting), 4)
+        for _ in range(10):
+            self.assertEqual(self.machine.contents("b/x"), b"old")
+            self.command.answer()
+        self.machine.settle()
+        self.assertEqual(self.machine.contents("b/x"), data)
+
+    def test_blip(self) -> None:
+        """
+        Promise 7: after a lost link only what is missing is asked for.
+        """
+        data = os.urandom(10 * downloads.CHUNK)
+        self.command.slow = True
+        self.start(self.download(data))
+        self.command.answer(3)
+        self.relink()
+        self.assertEqual(self.command.reads[0][1], 3 * downloads.CHUNK)
+        self.assertEqual(self.machine.contents("b/x"), data)
+        self.assert_clean()
+
+    def test_restarted_process(self) -> None:
+        """
+        Promise 7: a new process downloads it again, and leaves no half of it behind.
+        """
+        data = os.urandom(10 * downloads.CHUNK)
+        self.command.slow = True
+        self.start(self.download(data))
+        self.command.answer(3)
+        self.machine.restart()
+        self.relink()
+        self.assertEqual(self.machine.contents("b/x"), data)
+        self.assert_clean()
+
+    def test_done_once(self) -> None:
+        """
+        A download that is done is not done again by a new process, which only tells.
+        """
+        self.command.commits = False
+        self.start(self.download(b"data"))
+        os.unlink(self.machine.path("b/x"))
+        self.machine.restart()
+        self.relink()
+        self.assertTrue(self.outcome.succeeded)
+        self.assertFalse(os.path.exists(self.machine.path("b/x")))
+
+    def test_other_checksum(self) -> None:
+        """
+        What arrives with another checksum is thrown away, and both sums are named.
+        """
+        spec = self.download(b"expected")
+        self.command.sources["input"] = b"tampered"
+        self.machine.put("b/x", b"old")
+        self.start(spec)
+        self.assert_failed(spec.sha256)
+        self.assertIn(hashlib.sha256(b"tampered").hexdigest(), self.outcome.sentence)
+        self.assertEqual(self.machine.contents("b/x"), b"old")
+
+    def test_too_short(self) -> None:
+        """
+        A master that has less than it said is told so.
+        """
+        spec = self.download(b"expected")
+        self.command.sources["input"] = b"exp"
+        self.start(spec)
+        self.assert_failed("3 bytes of 'input' where 8 were expected")
+
+    def test_refused(self) -> None:
+        """
+        What the master refuses fails the step with its sentence.
+        """
+        self.command.broken = NotFoundError("This command may not read 'input'.")
+        self.start(self.download(b"data"))
+        self.command.broken = None
+        self.relink()
+        self.assert_failed("may not read 'input'")
+
+    def test_lost_link_is_no_failure(self) -> None:
+        """
+        A call that breaks off with its link fails nothing.
+        """
+        self.command.broken = LinkLostError()
+        self.start(self.download(b"data"))
+        self.assertEqual(self.command.outcomes, [])
+        self.command.broken = None
+        self.relink()
+        self.assertTrue(self.outcome.succeeded)
+
+    def test_disk_full(self) -> None:
+        """
+        While the disk is full a download waits; after ten minutes it fails.
+        """
+        self.machine.settle()
+        with mock.patch("os.pwrite", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+            self.start(self.download(b"data"))
+            for _ in range(downloads.MOST_PATIENCE - 1):
+                self.machine.clock.advance(1)
+            self.assertEqual(self.command.outcomes, [])
+            self.machine.clock.advance(1)
+            self.machine.settle()
+        self.assert_failed("disk full")
+
+    def test_room_again(self) -> None:
+        """
+        When there is room again it goes on.
+        """
+        with mock.patch("os.pwrite", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+            self.start(self.download(b"data"))
+            self.machine.clock.advance(1)
+        self.machine.clock.advance(1)
+        self.machine.settle()
+        self.assertEqual(self.machine.contents("b/x"), b"data")
+
+    def test_interrupt(self) -> None:
+        """
+        An interrupted download leaves nothing.
+        """
+        self.command.slow = True
+        self.start(self.download(b"data"))
+        self.successResultOf(self.link.interrupt(ID, "cancelled"))
+        self.machine.settle()
+        self.assertIs(self.outcome.ending, Ending.KILLED)
+        self.assertFalse(os.path.exists(self.machine.path("b/x")))
+        self.assert_clean()
+
+    def test_unpack(self) -> None:
+        """
+        An archive is unpacked into its directory.
+        """
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w:gz") as archive:
+            entry = tarfile.TarInfo("hello-2.10/configure")
+            entry.size = 2
+            archive.addfile(entry, io.BytesIO(b"#!"))
+        self.start(self.download(out.getvalue(), "b/src", unpack=True))
+        self.assertTrue(self.outcome.succeeded)
+        self.assertEqual(self.machine.contents("b/src/hello-2.10/configure"), b"#!")
+        self.assert_clean()
+
+    def test_unpack_nonsense(self) -> None:
+        """
+        What is no archive fails the step.
+        """
+        self.start(self.download(b"hello", "b/src", unpack=True))
+        self.assert_failed("no tar archive")
+
+    def test_outside(self) -> None:
+        """
+        A download is not written through a link that leads out.
+        """
+        outside = new_directory(self)
+        os.symlink(outside, self.machine.path("b"))
+        self.start(self.download(b"data"))
+        self.assert_failed("leads out")
+        self.assertEqual(os.listdir(outside), [])
+
+
+class SavedTests(TransferTests):
+    def test_damaged_claim(self) -> None:
+        """
+        A claim that cannot be read is dropped; the slave starts all the same.
+        """
+        for name in ("x.json", "y.json.new", "z.json"):
+            with open(os.path.join(self.machine.directory, "transfers", name), "w") as out:
+                out.write('{"spec": 3}' if name[0] == "x" else "{")
+        self.machine.restart()
+        self.assert_clean()
+
+    def test_leave(self) -> None:
+        """
+        A process that ends stops its transfers without telling anything; the next one has them.
+        """
+        self.machine.put("x", b"a" * 1_000_000)
+        self.command.slow = True
+        self.start(Upload("x"))
+        self.machine.agent.leave()
+        self.machine.settle()
+        self.assertEqual(self.command.outcomes, [])
+        self.machine.restart()
+        self.relink()
+        self.assertTrue(self.outcome.succeeded)

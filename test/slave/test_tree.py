@@ -1,0 +1,194 @@
+"""
+Paths under work/: links may point anywhere inside, and lead nowhere outside.
+"""
+
+import os
+import stat
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import UnsafePathError
+from buildbot_lite.slave.tree import Tree
+
+from .fakes import new_directory
+
+
+class TreeTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A tree, and a file outside of it that nobody is to touch.
+        """
+        self.outside = new_directory(self)
+        self.secret = os.path.join(self.outside, "secret")
+        with open(self.secret, "w") as out:
+            out.write("secret")
+        self.root = os.path.join(new_directory(self), "work")
+        self.tree = Tree(self.root)
+        self.tree.make(".")
+
+    def write(self, path: str, text: str) -> None:
+        """
+        A file of the tree.
+        """
+        with open(os.path.join(self.root, path), "w") as out:
+            out.write(text)
+
+    def read(self, path: str) -> str:
+        """
+        What the tree gives for *path*.
+        """
+        with open(self.tree.open_to_read(path)) as opened:
+            return opened.read()
+
+    def test_make(self) -> None:
+        """
+        A directory is made with those above it, for others to read whatever the umask; again, it is there.
+        """
+        before = os.umask(0o077)
+        self.addCleanup(os.umask, before)
+        self.assertEqual(self.tree.make("a/b/c"), os.path.join(self.root, "a/b/c"))
+        self.assertEqual(self.tree.make("a/b/c"), os.path.join(self.root, "a/b/c"))
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.root, "a")).st_mode), 0o755)
+
+    def test_make_over_a_file(self) -> None:
+        """
+        Where a file is in the way, no directory is made.
+        """
+        self.write("a", "")
+        self.assertRaises(OSError, self.tree.make, "a/b")
+
+    def test_outside(self) -> None:
+        """
+        Absolute paths, .. and links that lead out are refused for whatever is asked.
+        """
+        os.symlink(self.outside, os.path.join(self.root, "out"))
+        os.symlink("../../..", os.path.join(self.root, "up"))
+        os.symlink(self.secret, os.path.join(self.root, "file"))
+        self.tree.make("deep")
+        os.symlink("../out", os.path.join(self.root, "deep/indirect"))
+        for path in ("/etc/passwd", "../x", "a/../../x", "out/secret", "up/etc/passwd", "file", "deep/indirect/secret"):
+            for ask in (
+                self.tree.open_to_read,
+                self.tree.make,
+                self.tree.absolute,
+                self.tree.open_directory,
+                lambda path: self.tree.open_partial(path, "1"),
+                lambda path: self.tree.complete(path, "1"),
+            ):
+                self.assertRaises(UnsafePathError, ask, path)
+        self.assertRaises(UnsafePathError, self.tree.remove, "out/secret")
+        self.assertTrue(os.path.exists(self.secret))
+
+    def test_links_inside(self) -> None:
+        """
+        A link to another place in the tree is followed, relative or absolute.
+        """
+        self.tree.make("releases/2")
+        self.write("releases/2/x.tar", "two")
+        os.symlink("releases/2", os.path.join(self.root, "latest"))
+        os.symlink(os.path.join(self.root, "latest"), os.path.join(self.root, "newest"))
+        os.symlink("../2/x.tar", os.path.join(self.root, "releases/2/same"))
+        self.assertEqual(self.read("newest/x.tar"), "two")
+        self.assertEqual(self.read("latest/same"), "two")
+
+    def test_circle(self) -> None:
+        """
+        Links in a circle are refused instead of followed for ever.
+        """
+        os.symlink("b", os.path.join(self.root, "a"))
+        os.symlink("a", os.path.join(self.root, "b"))
+        self.assertRaises(UnsafePathError, self.tree.open_to_read, "a")
+
+    def test_swapped(self) -> None:
+        """
+        A link that appears after the path was resolved is not followed.
+        """
+        self.tree.make("a")
+        self.write("a/secret", "mine")
+
+        class Swapping(Tree):
+            def _resolved(self, path: str) -> list[str]:
+                parts = super()._resolved(path)
+                os.rename(os.path.join(self.root, "a"), os.path.join(self.root, "b"))
+                os.symlink(outside, os.path.join(self.root, "a"))
+                return parts
+
+        outside = self.outside
+        self.assertRaises(OSError, Swapping(self.root).open_to_read, "a/secret")
+
+    def test_no_files(self) -> None:
+        """
+        What is no file cannot be read; a FIFO does not stop us.
+        """
+        os.mkfifo(os.path.join(self.root, "fifo"))
+        for path in ("fifo", "."):
+            self.assertRaises(UnsafePathError, self.tree.open_to_read, path)
+        self.tree.make("directory")
+        self.assertRaises(UnsafePathError, self.tree.open_to_read, "directory")
+        self.assertRaises(FileNotFoundError, self.tree.open_to_read, "nothing")
+
+    def test_partial(self) -> None:
+        """
+        What is written aside appears whole, in place of what was there, and leaves nothing behind.
+        """
+        self.tree.make("a")
+        self.write("a/x", "old")
+        os.close(self.tree.open_partial("a/x", "1"))
+        with open(self.tree.open_partial("a/x", "1"), "w") as out:
+            out.write("new")
+        self.assertEqual(self.read("a/x"), "old")
+        self.tree.complete("a/x", "1")
+        self.assertEqual(self.read("a/x"), "new")
+        self.assertEqual(os.listdir(os.path.join(self.root, "a")), ["x"])
+
+    def test_discard(self) -> None:
+        """
+        What was begun can be thrown away; when there is nothing, nothing happens.
+        """
+        os.close(self.tree.open_partial("a/" + "x" * 255, "1"))
+        self.tree.discard("a/" + "x" * 255, "1")
+        self.tree.discard("a/" + "x" * 255, "1")
+        self.tree.discard("nowhere/x", "1")
+        self.assertEqual(os.listdir(os.path.join(self.root, "a")), [])
+
+    def test_remove(self) -> None:
+        """
+        A directory goes with everything in it, also what is write-protected; what is not there is gone.
+        """
+        self.tree.make("a/b/c")
+        self.write("a/b/c/x", "")
+        os.symlink(self.outside, os.path.join(self.root, "a/out"))
+        os.chmod(os.path.join(self.root, "a/b/c"), 0o555)
+        os.chmod(os.path.join(self.root, "a/b"), 0o500)
+        self.tree.remove("a")
+        self.tree.remove("a")
+        self.tree.remove("never/was")
+        self.assertEqual(os.listdir(self.root), [])
+        self.assertTrue(os.path.exists(self.secret))
+
+    def test_remove_link(self) -> None:
+        """
+        A link is removed, not what it points to.
+        """
+        os.symlink(self.outside, os.path.join(self.root, "out"))
+        self.tree.remove("out")
+        self.assertEqual(os.listdir(self.root), [])
+        self.assertTrue(os.path.exists(self.secret))
+
+    def test_remove_everything(self) -> None:
+        """
+        The work directory itself is not removed.
+        """
+        for path in (".", "", "a/.."):
+            self.assertRaises(UnsafePathError, self.tree.remove, path)
+
+    def test_root_may_be_a_link(self) -> None:
+        """
+        The work directory may be a link to another disk, and absolute links into it count as inside.
+        """
+        link = os.path.join(new_directory(self), "work")
+        os.symlink(self.root, link)
+        self.write("x", "here")
+        os.symlink(os.path.join(link, "x"), os.path.join(self.root, "y"))
+        with open(Tree(link).open_to_read("y")) as opened:
+            self.assertEqual(opened.read(), "here")
