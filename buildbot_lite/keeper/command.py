@@ -119,6 +119,7 @@ class Command:
         self._stdin = memoryview(b"")
         self._verdict: dict[str, Any] = {}
         self._end: dict[str, Any] = {}
+        self._told: set[tuple[int, int]] = set()
         self._remarks: list[dict[str, Any]] = []
         self._started = time.time()
         self._began = self._heard = self._loop.now()
@@ -199,7 +200,7 @@ class Command:
             return
         self._phase = Phase.DYING
         self._verdict = {"why": why, "sentence": sentence}
-        self._signal_all(self._order.interrupt_signal)
+        self._signal_all(self._order.interrupt_signal, self._members())
         polite = self._order.interrupt_signal != signal.SIGKILL
         self._later("force", self._order.sigterm_time if polite else 0.0, self._force)
 
@@ -354,7 +355,7 @@ class Command:
         SIGKILL to everybody, again and again until nobody is left; a new process may be born between look and blow.
         """
         if self._phase is Phase.DYING:
-            self._signal_all(signal.SIGKILL)
+            self._signal_all(signal.SIGKILL, self._members())
             self._later("force", 0.05, self._force)
             self._bound_killing()
 
@@ -366,11 +367,15 @@ class Command:
             self._drain(wait=True)
             return
         # Those who got the polite signal have until SIGKILL is due.
-        polite = self._verdict and "force" in self._timers and self._timers["force"].due > self._loop.now()
+        polite = "why" in self._verdict and "force" in self._timers and self._timers["force"].due > self._loop.now()
         if not polite:
-            for process in left:
-                self._around.kinship.signal(process, signal.SIGKILL)
+            self._signal_all(signal.SIGKILL, left)
             self._bound_killing()
+        elif self._order.interrupt_signal != signal.SIGKILL:
+            # Those who were being born when everybody else was told.
+            self._signal_all(
+                self._order.interrupt_signal, [process for process in left if _identity(process) not in self._told]
+            )
         self._later("clean", 0.05 if polite else 0.01, self._clean)
 
     def _bound_killing(self) -> None:
@@ -388,8 +393,9 @@ class Command:
             return []
         return self._around.kinship.members(self._family, self._around.families)
 
-    def _signal_all(self, signum: int) -> None:
-        for process in self._members():
+    def _signal_all(self, signum: int, processes: list[Process]) -> None:
+        for process in processes:
+            self._told.add(_identity(process))
             self._around.kinship.signal(process, signum)
             if signum != signal.SIGKILL:
                 # One that was stopped would not notice.
@@ -508,6 +514,10 @@ def streams_of(order: Order) -> list[str]:
     """
     own = ["stdio", "stderr"] if order.separate_stderr and not order.pty else ["stdio"]
     return [*own, *(name for name in order.logfiles if name not in own)]
+
+
+def _identity(process: Process) -> tuple[int, int]:
+    return process.pid, process.started
 
 
 def _signal_name(number: int) -> str:

@@ -20,10 +20,13 @@ _STAR = b"*"
 def patterns(secrets: Iterable[bytes]) -> list[bytes]:
     """
     What to look for: each secret without the white space around it, and each of its lines of at least 6 bytes.
+
+    (A key's last newline is no secret, and a log in which it is a star is hard to read.)
     """
     found: dict[bytes, None] = {}
     for secret in secrets:
-        for part in (secret, secret.strip(), *(line.strip() for line in secret.splitlines())):
+        whole = secret.strip()
+        for part in (whole if len(whole) >= SHORTEST else secret, *(line.strip() for line in secret.splitlines())):
             if len(part) >= SHORTEST:
                 found[part] = None
     return sorted(found, key=len, reverse=True)

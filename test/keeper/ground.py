@@ -66,8 +66,9 @@ class Ground:
 
     def close(self) -> None:
         """
-        End it all.
+        End it all.  A keeper that met a defect of its own has failed the test, whatever that showed.
         """
+        words = b""
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -77,10 +78,12 @@ class Ground:
                 process.kill()
                 process.wait()
             if process.stderr is not None:
+                words += process.stderr.read()
                 process.stderr.close()
         for client in self.clients:
             client.hang_up()
         shutil.rmtree(self.directory, ignore_errors=True)
+        assert b"Traceback" not in words, words.decode()
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -126,13 +129,17 @@ class Client:
 
     def until(self, event: str, id: str | None = None) -> dict[str, Any]:
         """
-        Hear until *event* (of *id*) comes.
+        Hear until *event* (of *id*) comes, unless it has; each is given once.
         """
-        while True:
-            message = self.hear()
-            assert message is not None, f"the keeper hung up before {event}"
-            if message["event"] == event and (id is None or message["id"] == id):
-                return message
+
+        def wanted(message: dict[str, Any]) -> bool:
+            return message["event"] == event and (id is None or message["id"] == id)
+
+        while not any(map(wanted, self.seen)):
+            assert self.hear() is not None, f"the keeper hung up before {event}"
+        found = next(filter(wanted, self.seen))
+        self.seen.remove(found)
+        return found
 
     def start(self, id: str, run: Run, secrets: dict[str, str] | None = None, **more: Any) -> None:
         """

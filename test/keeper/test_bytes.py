@@ -1,0 +1,373 @@
+"""
+What a command writes is what is in its spools, byte for byte; what it is given is what it reads.
+"""
+
+import hashlib
+import os
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.model.outcome import Ending, Why
+from buildbot_lite.model.spec import Run, secret_reference
+
+from .ground import Ground, wait_until
+
+SECRET = "hush-hush-secret"
+KEY = "-----BEGIN-----\nAAAAB3NzaC1yc2E\nxyz\n-----END-----\n"
+
+
+class BytesTests(SynchronousTestCase):
+    arguments: tuple[str, ...] = ()
+
+    def setUp(self) -> None:
+        """
+        A keeper and a client.
+        """
+        self.ground = Ground(*self.arguments)
+        self.addCleanup(self.ground.close)
+        self.ground.start_keeper()
+        self.client = self.ground.client()
+
+    def python(self, code: str, **more: object) -> Run:
+        """
+        A command that executes *code*.
+        """
+        return Run(argv=(sys.executable, "-c", f"import os, sys\n{code}"), **more)  # type: ignore[arg-type]  # any field
+
+    def test_every_byte(self) -> None:
+        """
+        Promise 6: all 256 byte values, NULs, no final newline.
+        """
+        self.client.run("a-1", self.python("os.write(1, bytes(range(256)) * 3)"))
+        self.assertEqual(self.ground.spool("a-1"), bytes(range(256)) * 3)
+
+    def test_reopened_stderr(self) -> None:
+        """
+        Promise 6: ``echo x > /dev/stderr`` in the middle adds a line and destroys nothing.
+        """
+        self.client.run("a-1", Run(script="echo one; echo two > /dev/stderr; echo three > /dev/stdout; echo four"))
+        self.assertEqual(self.ground.spool("a-1"), b"one\ntwo\nthree\nfour\n")
+
+    def test_large(self) -> None:
+        """
+        Promise 6: 100 MiB in writes of every size come through whole, with their checksum.
+        """
+        code = (
+            "import random, hashlib\nchance = random.Random(1)\nblock = chance.randbytes(1 << 20)\nleft = 100 << 20\n"
+            "digest = hashlib.sha256()\n"
+            "while left:\n"
+            "    part = block[:min(left, chance.choice((1, 63, 4096, 65537, 1 << 20)))]\n"
+            "    left -= len(part)\n    digest.update(part)\n"
+            "    while part:\n        part = part[os.write(1, part):]\n"
+            "open('digest', 'w').write(digest.hexdigest())\n"
+        )
+        outcome = self.client.run("a-1", self.python(code))
+        with open(os.path.join(self.ground.work, "digest")) as digest:
+            self.assertEqual(outcome.streams["stdio"].sha256, digest.read())
+        self.assertEqual(outcome.streams["stdio"].length, 100 << 20)
+
+    def test_separate_stderr(self) -> None:
+        """
+        Standard error is a stream of its own where that is asked for.
+        """
+        self.client.run("a-1", Run(script="echo out; echo err >&2", separate_stderr=True))
+        self.assertEqual((self.ground.spool("a-1"), self.ground.spool("a-1", "stderr")), (b"out\n", b"err\n"))
+
+    def test_silent(self) -> None:
+        """
+        A stream without a byte has no file and is not in the outcome.
+        """
+        outcome = self.client.run("a-1", Run(argv=("true",)))
+        self.assertEqual(outcome.streams, {})
+        self.assertEqual(
+            sorted(os.listdir(os.path.join(self.ground.home, "commands", "a-1"))), ["claim", "outcome.json", "spawned"]
+        )
+
+    def test_terminal(self) -> None:
+        """
+        With a pty the command has a terminal of its own, and the log still has its bytes as they were written.
+        """
+        code = "print(os.isatty(1), os.isatty(2), os.isatty(0)); os.close(os.open('/dev/tty', os.O_RDWR)); print('é')"
+        outcome = self.client.run("a-1", self.python(code, pty=True, env={"PYTHONIOENCODING": "utf-8"}))
+        self.assertTrue(outcome.succeeded)
+        self.assertEqual(self.ground.spool("a-1"), "True True False\né\n".encode())
+
+    def test_terminal_large(self) -> None:
+        """
+        Nor is the end of a long output lost when the last user of the terminal goes.
+        """
+        self.client.run("a-1", self.python("print('x' * 99 + '\\n', end='', flush=True)\n" * 50, pty=True))
+        self.assertEqual(self.ground.spool("a-1"), (b"x" * 99 + b"\n") * 50)
+
+    def test_stdin(self) -> None:
+        """
+        Text is fed whole, also when it is more than a pipe holds, or more than the command wants.
+        """
+        text = "0123456789abcdef" * 20000
+        self.client.run("a-1", Run(argv=("cat",), stdin=text))
+        self.assertEqual(self.ground.spool("a-1"), text.encode())
+        self.assertTrue(self.client.run("a-2", Run(argv=("head", "-c", "1"), stdin=text)).succeeded)
+
+    def test_stdin_file(self) -> None:
+        """
+        A file is what the command reads; without one there is nothing to read.
+        """
+        path = os.path.join(self.ground.directory, "input")
+        with open(path, "wb") as source:
+            source.write(bytes(range(256)))
+        self.client.run("a-1", Run(argv=("cat",)), stdin_path=path)
+        self.assertEqual(self.ground.spool("a-1"), bytes(range(256)))
+        self.assertTrue(self.client.run("a-2", Run(argv=("cat",))).succeeded)
+        outcome = self.client.run("a-3", Run(argv=("cat",)), stdin_path=path + "-not")
+        self.assertEqual(outcome.ending, Ending.FAILED)
+        self.assertIn("input", outcome.sentence)
+
+    def test_surroundings(self) -> None:
+        """
+        A command has its directory, PWD, umask 022, default signals, its own session and no foreign descriptors.
+        """
+        code = (
+            "import signal\nprint(os.getcwd() == os.environ['PWD'] == sys.argv[1])\nprint(oct(os.umask(0)))\n"
+            "fds = sorted(os.listdir('/proc/self/fd'))\nprint(os.getsid(0) == os.getpid(), fds[:3], len(fds))\n"
+            "status = dict(line.split(':', 1) for line in open('/proc/self/status'))\n"
+            "pythons_own = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1\n"
+            "ordinary = 0x7fffffff & ~pythons_own\n"
+            "print(int(status['SigIgn'], 16) & ordinary, int(status['SigBlk'], 16))\n"
+        )
+        directory = os.path.join(self.ground.work, "deep", "er")
+        run = Run(argv=(sys.executable, "-c", f"import os, sys\n{code}", directory))
+        self.client.run("a-1", run, workdir=directory)
+        self.assertEqual(self.ground.spool("a-1").decode(), "True\n0o22\nTrue ['0', '1', '2'] 4\n0 0\n")
+
+    def test_default_pipe_signal(self) -> None:
+        """
+        SIGPIPE ends a writer whom nobody reads, as everywhere; Python's ignoring it is not inherited.
+        """
+        self.client.run("a-1", Run(script="(yes; echo $? >&2) | head -n 1"))
+        self.assertEqual(self.ground.spool("a-1"), b"y\n141\n")
+
+    def test_cannot_run(self) -> None:
+        """
+        What cannot be started fails with a sentence that says why.
+        """
+        script = os.path.join(self.ground.directory, "script")
+        with open(script, "w") as source:
+            source.write("#!/no/such/interpreter\n")
+        for number, (run, more, words) in enumerate(
+            (
+                (Run(argv=("no-such-program",)), {}, "No such program: 'no-such-program'"),
+                (Run(argv=("./no-such-program",)), {}, "No such program"),
+                (Run(argv=(self.ground.directory,)), {}, "permission denied"),
+                (Run(argv=(script,)), {}, "permission denied"),
+                (Run(argv=("true", "x" * 3_000_000)), {}, "too long"),
+                (Run(argv=("true",)), {"workdir": f"{script}/x"}, "working directory"),
+                (Run(argv=()), {}, "no command"),
+            )
+        ):
+            outcome = self.client.run(f"a-{number}", run, None, **more)
+            self.assertEqual(outcome.ending, Ending.FAILED)
+            self.assertIn(words, outcome.sentence)
+        os.chmod(script, 0o700)
+        self.assertIn("interpreter", self.client.run("b-1", Run(argv=(script,))).sentence)
+
+    def test_script_without_interpreter(self) -> None:
+        """
+        A script without a first line is run by the shell, as a shell would do.
+        """
+        script = os.path.join(self.ground.directory, "script")
+        with open(script, "w") as source:
+            source.write("echo $1\n")
+        os.chmod(script, 0o700)
+        self.client.run("a-1", Run(argv=(script, "hello")))
+        self.assertEqual(self.ground.spool("a-1"), b"hello\n")
+
+    def test_usage(self) -> None:
+        """
+        The outcome says how long it took, and what it used.
+        """
+        outcome = self.client.run("a-1", self.python("sum(range(3000000))"))
+        self.assertGreater(outcome.usage["user"], 0.01)
+        self.assertGreater(outcome.usage["peak"], 1000)
+        self.assertGreater(outcome.elapsed, 0.01)
+
+    def test_slow_client(self) -> None:
+        """
+        A client that does not read is told little: news of growth is one piece, however much grew.
+        """
+        before = len(self.client.seen)
+        self.client.start("a-1", Run(script="head -c 60000000 /dev/zero; touch done"))
+        wait_until(lambda: os.path.exists(os.path.join(self.ground.work, "done")))
+        self.client.ended("a-1")
+        self.assertLess(len(self.client.seen) - before, 600)
+
+
+class PortableBytesTests(BytesTests):
+    """
+    The same without what only Linux has.
+    """
+
+    arguments = ("--without=pidfd,subreaper,inotify,spawn",)
+
+
+class SecretTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A keeper and a client.
+        """
+        self.ground = Ground()
+        self.addCleanup(self.ground.close)
+        self.ground.start_keeper()
+        self.client = self.ground.client()
+
+    def everything_written(self) -> bytes:
+        """
+        All that the keeper has on disk.
+        """
+        found = []
+        for directory, _directories, files in os.walk(self.ground.home):
+            for name in files:
+                path = os.path.join(directory, name)
+                if os.path.isfile(path) and not os.path.islink(path):
+                    with open(path, "rb") as source:
+                        found.append(source.read())
+        return b"\n".join(found)
+
+    def test_masked(self) -> None:
+        """
+        Promise 14, Invariant I7: a secret reaches the command, and is nowhere in what is kept: same length, stars.
+        """
+        reference = secret_reference("token")
+        run = Run(
+            script='printf "%s|%s|" "$T" "$0"; cat; printf "%s" "$T" | sha256sum',
+            env={"T": reference},
+            stdin=f"{reference}|",
+        )
+        self.client.run("a-1", run, {"token": SECRET})
+        stars = "*" * len(SECRET)
+        digest = hashlib.sha256(SECRET.encode()).hexdigest()
+        self.assertEqual(self.ground.spool("a-1").decode(), f"{stars}|/bin/sh|{stars}|{digest}  -\n")
+        self.assertNotIn(SECRET.encode(), self.everything_written())
+
+    def test_split(self) -> None:
+        """
+        Also when it is written in two pieces, with a wait between them, and through a terminal.
+        """
+        for number, pty in enumerate((False, True)):
+            script = 'printf "%s" "${T%-*}"; sleep 0.1; printf "%s" "-${T##*-}"; printf "\\nhush-"'
+            run = Run(script=script, env={"T": secret_reference("token")}, pty=pty)
+            self.client.run(f"a-{number}", run, {"token": SECRET})
+            self.assertEqual(self.ground.spool(f"a-{number}"), b"*" * len(SECRET) + b"\nhush-")
+
+    def test_private_file(self) -> None:
+        """
+        A private file is there for the command alone, mode 0600, and gone afterwards; its lines are masked too.
+        """
+        run = Run(script='stat -c %a "$F"; cat "$F"; echo "$F"', files={"F": secret_reference("key")})
+        self.client.run("a-1", run, {"key": KEY})
+        mode, *stars, path = self.ground.spool("a-1").decode().splitlines()
+        self.assertEqual((mode, "\n".join(stars)), ("600", "*" * len(KEY.strip())))
+        self.assertFalse(os.path.exists(path))
+        self.assertNotIn(b"AAAAB3NzaC1yc2E", self.everything_written())
+
+    def test_private_file_of_the_lost(self) -> None:
+        """
+        The next keeper removes the private files of a command that was lost.
+        """
+        keeper = self.ground.processes[0]
+        self.client.start("a-1", Run(script='echo "$F"; sleep 600', files={"F": secret_reference("key")}), {"key": KEY})
+        self.client.wait_for_output("a-1", b"\n")
+        path = self.ground.spool("a-1").decode().strip()
+        self.assertTrue(os.path.exists(path))
+        keeper.kill()
+        keeper.wait()
+        self.ground.start_keeper()
+        self.ground.client()
+        self.assertFalse(os.path.exists(path))
+
+    def test_sentence(self) -> None:
+        """
+        A sentence about a command that could not be run does not give its secret away.
+        """
+        outcome = self.client.run("a-1", Run(argv=(secret_reference("token"),)), {"token": SECRET})
+        self.assertIn("No such program: '****", outcome.sentence)
+        self.assertNotIn(SECRET.encode(), self.everything_written())
+
+    def test_too_short(self) -> None:
+        """
+        A secret that is too short to be masked is not used.
+        """
+        outcome = self.client.run("a-1", Run(argv=("echo", secret_reference("token"))), {"token": "short"})
+        self.assertEqual(outcome.ending, Ending.FAILED)
+        self.assertNotIn(b"short", self.everything_written())
+
+
+class DiskTests(SynchronousTestCase):
+    """
+    The spool of a command is led to ``/dev/full``, where there is never any room.
+    """
+
+    def started(self, *arguments: str) -> None:
+        """
+        A command that writes when it is told to, into a spool without room.
+        """
+        self.ground = Ground(*arguments)
+        self.addCleanup(self.ground.close)
+        self.ground.start_keeper()
+        self.client = self.ground.client()
+        script = "read x; for i in $(seq 20000); do echo line $i; done; echo over > over"
+        self.fifo = os.path.join(self.ground.directory, "fifo")
+        os.mkfifo(self.fifo)
+        self.client.start("a-1", Run(script=f"exec < {self.fifo}; {script}", timeout=0.5, sigterm_time=0.1))
+        self.client.until("claimed")
+        self.spool = os.path.join(self.ground.home, "commands", "a-1", "stdio")
+        os.symlink("/dev/full", self.spool)
+        with open(self.fifo, "w") as door:
+            door.write("go\n")
+
+    def test_waits(self) -> None:
+        """
+        While the disk is full the command waits, its timeout too; then it goes on, and nothing is missing.
+        """
+        self.started()
+        # Longer than its timeout, which does not count while it is us that it waits for.
+        self.client.run("b-1", Run(argv=("sleep", "1.2")))
+        self.assertFalse(os.path.exists(os.path.join(self.ground.work, "over")))
+        os.unlink(self.spool)
+        outcome = self.client.ended("a-1")
+
+        self.assertTrue(outcome.succeeded)
+        self.assertEqual(self.ground.spool("a-1"), b"".join(b"line %d\n" % (i + 1) for i in range(20000)))
+        self.assertIn("disk is full", outcome.remarks[0].text)
+
+    def test_gives_up(self) -> None:
+        """
+        When there is no room for too long it is killed: disk full.
+        """
+        self.started("--disk-patience=0.3")
+        outcome = self.client.ended("a-1")
+        self.assertEqual((outcome.ending, outcome.why, outcome.sentence), (Ending.KILLED, Why.DISK_FULL, "disk full"))
+
+    def test_gives_up_on_the_ended(self) -> None:
+        """
+        Also one that has ended by itself, with its last words unwritten.
+        """
+        self.ground = Ground("--disk-patience=0.3")
+        self.addCleanup(self.ground.close)
+        self.ground.start_keeper()
+        self.client = self.ground.client()
+        path = os.path.join(self.ground.home, "commands", "a-1", "stdio")
+        outcome = self.client.run("a-1", Run(argv=("/bin/sh", "-c", "ln -s /dev/full $0; echo words", path)))
+        self.assertEqual((outcome.why, outcome.exit_code), (Why.DISK_FULL, 0))
+
+    def test_other_trouble(self) -> None:
+        """
+        A spool that cannot be written for another reason ends the command at once, and the sentence says why.
+        """
+        self.ground = Ground()
+        self.addCleanup(self.ground.close)
+        self.ground.start_keeper()
+        path = os.path.join(self.ground.home, "commands", "a-1", "stdio")
+        outcome = self.ground.client().run("a-1", Run(argv=("/bin/sh", "-c", "mkdir $0; echo words; sleep 600", path)))
+        self.assertEqual(outcome.why, Why.DISK_FULL)
+        self.assertIn("cannot be written", outcome.sentence)

@@ -1,0 +1,197 @@
+"""
+Log files that are followed while a command writes them.
+"""
+
+import os
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.keeper.follow import Follower
+from buildbot_lite.model.outcome import Outcome
+from buildbot_lite.model.spec import Run, secret_reference
+
+from .ground import Ground
+
+
+class FollowerTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A file to follow, in a directory of its own.
+        """
+        self.path = os.path.join(self.mktemp(), "test.log")
+        os.makedirs(os.path.dirname(self.path))
+        self.taken = b""
+        self.remarks: list[tuple[int, str]] = []
+        self.room = True
+
+    def follower(self) -> Follower:
+        """
+        One that follows the file.
+        """
+
+        def accept(stream: str, data: bytes) -> bool:
+            self.taken += data
+            return self.room
+
+        return Follower(
+            "log", self.path, accept=accept, remark=lambda _stream, at, text: self.remarks.append((at, text))
+        )
+
+    def write(self, data: bytes, mode: str = "ab") -> None:
+        """
+        Write to the file.
+        """
+        with open(self.path, mode) as log:
+            log.write(data)
+
+    def finish(self, follower: Follower) -> None:
+        """
+        Take it to its end.
+        """
+        while follower.finish():
+            pass
+
+    def test_appended(self) -> None:
+        """
+        What is appended is copied, once.
+        """
+        follower = self.follower()
+        for word in (b"one\n", b"two\n"):
+            self.write(word)
+            while follower.poll():
+                pass
+        self.finish(follower)
+        self.finish(follower)
+        self.assertEqual(self.taken, b"one\ntwo\n")
+        self.assertEqual(self.remarks, [(0, "test.log appeared.")])
+
+    def test_there_before(self) -> None:
+        """
+        What was in it before is not this command's, and a remark says so.
+        """
+        self.write(b"of yesterday\n")
+        follower = self.follower()
+        self.write(b"new\n")
+        self.finish(follower)
+        self.assertEqual(self.taken, b"new\n")
+        self.assertEqual(self.remarks, [(0, "test.log was there before; its first 13 bytes are not shown.")])
+
+    def test_rotated(self) -> None:
+        """
+        When another file takes its name, the rest of the old one comes first, then the new one.
+        """
+        follower = self.follower()
+        self.write(b"one\n")
+        while follower.poll():
+            pass
+        self.write(b"two\n")
+        os.rename(self.path, self.path + ".1")
+        self.write(b"three\n")
+        self.finish(follower)
+        self.assertEqual(self.taken, b"one\ntwo\nthree\n")
+        self.assertEqual(
+            self.remarks[1], (8, "test.log was replaced by another file, which is read from its beginning.")
+        )
+
+    def test_truncated(self) -> None:
+        """
+        When it is truncated it is read from its beginning again.
+        """
+        follower = self.follower()
+        self.write(b"one two three\n")
+        while follower.poll():
+            pass
+        self.write(b"four\n", "wb")
+        self.finish(follower)
+        self.assertEqual(self.taken, b"one two three\nfour\n")
+        self.assertEqual(self.remarks[1], (14, "test.log was truncated; it is read from its beginning again."))
+
+    def test_no_room(self) -> None:
+        """
+        When there is no room for more it stops after what it gave, and goes on from there.
+        """
+        follower = self.follower()
+        self.write(b"x" * 600_000)
+        self.room = False
+        self.assertFalse(follower.poll())
+        self.assertLess(len(self.taken), 600_000)
+        self.room = True
+        self.finish(follower)
+        self.assertEqual(len(self.taken), 600_000)
+
+    def test_never_written(self) -> None:
+        """
+        A file that never came is worth a remark.
+        """
+        self.finish(self.follower())
+        self.assertEqual(self.remarks, [(0, "test.log was never written.")])
+
+    def test_not_regular(self) -> None:
+        """
+        What is no regular file is not read, and nobody waits for it.
+        """
+        os.mkfifo(self.path)
+        self.finish(self.follower())
+        self.assertEqual(self.remarks, [(0, "test.log is not a regular file; it is not followed.")])
+
+
+class FollowingTests(SynchronousTestCase):
+    arguments: tuple[str, ...] = ()
+
+    def setUp(self) -> None:
+        """
+        A keeper and a client.
+        """
+        self.ground = Ground(*self.arguments)
+        self.addCleanup(self.ground.close)
+        self.ground.start_keeper()
+        self.client = self.ground.client()
+
+    def test_followed(self) -> None:
+        """
+        A followed log is a stream of its own, there while the command still runs.
+        """
+        run = Run(
+            script="mkdir -p out; echo one > out/test.log; read x; echo two >> out/test.log",
+            logfiles={"tests/all": "out/test.log"},
+            stdin=None,
+        )
+        fifo = os.path.join(self.ground.directory, "fifo")
+        os.mkfifo(fifo)
+        self.client.start("a-1", Run(script=f"exec <{fifo}; {run.script}", logfiles=run.logfiles))
+        with open(fifo, "w") as door:
+            self.client.wait_for_output("a-1", b"one\n", "tests/all")
+            door.write("go\n")
+        outcome: Outcome = self.client.ended("a-1")
+        self.assertEqual(self.ground.spool("a-1", "tests/all"), b"one\ntwo\n")
+        self.assertEqual([remark.stream for remark in outcome.remarks], ["tests/all"])
+
+    def test_masked_and_capped(self) -> None:
+        """
+        Secrets are masked in it, and the cap counts it.
+        """
+        run = Run(
+            script='echo "$T" > test.log; head -c 100000 /dev/zero >> test.log; sleep 600',
+            env={"T": secret_reference("token")},
+            logfiles={"log": "test.log"},
+            cap=50_000,
+        )
+        outcome = self.client.run("a-1", run, {"token": "hush-hush"})
+        self.assertEqual(outcome.streams["log"].length, 50_000)
+        self.assertTrue(self.ground.spool("a-1", "log").startswith(b"*********\n\0\0"))
+
+    def test_counts_as_output(self) -> None:
+        """
+        A command that writes only to its log is not silent.
+        """
+        script = "for i in 1 2 3 4 5 6 7 8; do echo $i >> test.log; sleep 0.25; done"
+        run = Run(script=script, logfiles={"log": "test.log"}, timeout=1.6)
+        self.assertTrue(self.client.run("a-1", run).succeeded)
+
+
+class PollingTests(FollowingTests):
+    """
+    The same without inotify.
+    """
+
+    arguments = ("--without=inotify",)

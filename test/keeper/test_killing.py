@@ -1,0 +1,299 @@
+"""
+Killing a command kills everything that it started.  Real processes, told apart by their numbers.
+"""
+
+import os
+import signal
+import sys
+import textwrap
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.model.outcome import Ending, Outcome, Why
+from buildbot_lite.model.spec import Run
+
+from .ground import Ground, alive, wait_until
+
+# Writes its number to the file "pids" and sleeps; each line is one way not to be found.
+ESCAPES = textwrap.dedent(
+    """
+    import os, signal, sys
+    def sleeper(*, session, clean, deaf, twice):
+        read, write = os.pipe()
+        if os.fork():
+            os.close(write)
+            os.read(read, 1)
+            return
+        if session:
+            os.setsid()
+        if twice and os.fork():
+            os._exit(0)
+        if deaf:
+            for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(name, signal.SIG_IGN)
+        fd = os.open("pids", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(fd, b"%d\\n" % os.getpid())
+        os.set_inheritable(write, True)
+        script = 'printf x >&%d; eval "exec %d>&-"; exec sleep 600' % (write, write)
+        os.execve("/bin/sh", ["sh", "-c", script], {"PATH": os.environ["PATH"]} if clean else os.environ)
+    """
+)
+EVERY_WAY = "".join(
+    f"sleeper(session={session}, clean={clean}, deaf={deaf}, twice={twice})\n"
+    for session in (False, True)
+    for clean in (False, True)
+    for deaf in (False, True)
+    for twice in (False, True)
+)
+READY = "print('ready', flush=True)\n"
+STAY = "os.execvp('sleep', ['sleep', '600'])\n"
+
+
+def kill_all(pids: list[int]) -> None:
+    """
+    Leave nobody behind, whatever the test showed.
+    """
+    for pid in pids:
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+class KillingTests(SynchronousTestCase):
+    arguments: tuple[str, ...] = ()
+    escapes = ESCAPES + EVERY_WAY
+
+    def setUp(self) -> None:
+        """
+        A keeper and a client.
+        """
+        self.ground = Ground(*self.arguments)
+        self.addCleanup(self.ground.close)
+        self.keeper = self.ground.start_keeper()
+        self.client = self.ground.client()
+
+    def pids(self) -> list[int]:
+        """
+        The processes that the command left.
+        """
+        with open(os.path.join(self.ground.work, "pids")) as pids:
+            found = [int(line) for line in pids]
+        self.addCleanup(kill_all, found)
+        return found
+
+    def killed(self, run: Run) -> Outcome:
+        """
+        The outcome of a command, after which nobody may be alive.
+        """
+        outcome = self.client.run("a-1", run)
+        pids = self.pids()
+        self.assertEqual(len(pids), self.escapes.count("\nsleeper(") + 1)
+        self.assertEqual([pid for pid in pids if alive(pid)], [])
+        self.assertEqual(outcome.ending, Ending.KILLED)
+        return outcome
+
+    def program(self, then: str) -> tuple[str, ...]:
+        """
+        A command that starts a sleeper in each way, is one itself, and then does *then*.
+        """
+        me = "open('pids', 'a').write('%d\\n' % os.getpid())\n"
+        return (sys.executable, "-c", self.escapes + me + READY + then)
+
+    def test_interrupt(self) -> None:
+        """
+        Promise 8: an interrupt kills everybody: other sessions, double forks, deaf ones, emptied environments.
+        """
+        self.client.start("a-1", run := Run(argv=self.program(STAY), sigterm_time=0.2))
+        self.client.wait_for_output("a-1", b"ready")
+        self.client.say(op="interrupt", id="a-1", reason="Somebody said so.")
+        outcome = self.killed(run)
+        self.assertEqual((outcome.why, outcome.sentence), (Why.INTERRUPTED, "Somebody said so."))
+        self.assertEqual(outcome.signal, "SIGTERM")
+
+    def test_timeout(self) -> None:
+        """
+        Promise 8: so does silence for longer than its timeout.
+        """
+        outcome = self.killed(Run(argv=self.program(STAY), timeout=0.3, sigterm_time=0.1))
+        self.assertEqual(outcome.why, Why.TIMEOUT)
+        self.assertIn("no output for 0.3 s", outcome.sentence)
+
+    def test_max_time(self) -> None:
+        """
+        Promise 8: so does maxTime, however talkative it is.
+        """
+        talk = "import time\nwhile True:\n    print('x', flush=True)\n    time.sleep(0.01)\n"
+        outcome = self.killed(Run(argv=self.program(talk), timeout=60.0, max_time=1.0, sigterm_time=0.1))
+        self.assertEqual(outcome.why, Why.MAX_TIME)
+
+    def test_cap(self) -> None:
+        """
+        Promise 8: so does the cap, and not a byte beyond it is kept.
+        """
+        talk = "while True:\n    print('x' * 1000, flush=True)\n"
+        outcome = self.killed(Run(argv=self.program(talk), cap=100_000, sigterm_time=0.1))
+        self.assertEqual(outcome.why, Why.CAP)
+        self.assertEqual(outcome.streams["stdio"].length, 100_000)
+
+    def test_left_behind(self) -> None:
+        """
+        When a command ends by itself, what it left behind is killed, and its result stands.
+        """
+        outcome = self.client.run("a-1", Run(argv=self.program("os._exit(0)")))
+        self.assertTrue(outcome.succeeded)
+        *left, _main = self.pids()
+        self.assertEqual([pid for pid in left if alive(pid)], [])
+
+    def test_others_live(self) -> None:
+        """
+        Killing one command leaves the others alone.
+        """
+        self.client.start("b-1", Run(script="(sleep 600 & echo $!; wait)"))
+        self.client.wait_for_output("b-1", b"\n")
+        other = int(self.ground.spool("b-1"))
+        self.client.start("a-1", run := Run(argv=("sleep", "600")))
+        self.client.say(op="interrupt", id="a-1", reason="x")
+        self.client.run("a-1", run)
+
+        self.assertTrue(alive(other))
+        self.client.say(op="interrupt", id="b-1", reason="x")
+        self.client.ended("b-1")
+        self.assertFalse(alive(other))
+
+
+class PoliteTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A keeper and a client.
+        """
+        self.ground = Ground()
+        self.addCleanup(self.ground.close)
+        self.keeper = self.ground.start_keeper()
+        self.client = self.ground.client()
+
+    def test_polite(self) -> None:
+        """
+        The polite signal comes first and is enough for who listens to it, whichever it is, even to one that is stopped.
+        """
+        self.client.start(
+            "a-1",
+            Run(
+                script="trap 'echo bye; exit 7' INT; echo ready; kill -STOP $$; read x",
+                interrupt_signal="INT",
+                pty=True,
+            ),
+        )
+        self.client.wait_for_output("a-1", b"ready")
+        self.client.say(op="interrupt", id="a-1", reason="x")
+        outcome = self.client.ended("a-1")
+        self.assertEqual((outcome.ending, outcome.exit_code), (Ending.KILLED, 7))
+        self.assertTrue(self.ground.spool("a-1").endswith(b"bye\n"))
+
+    def test_child_is_given_time(self) -> None:
+        """
+        A child that cleans up after the polite signal may finish, although its parent has died of it.
+        """
+        child = "trap 'sleep 0.3; echo cleaned; exit' TERM; echo ready; while true; do sleep 0.01; done"
+        self.client.start("a-1", Run(argv=("/bin/sh", "-c", f'/bin/sh -c "{child}" & wait')))
+        self.client.wait_for_output("a-1", b"ready")
+        self.client.say(op="interrupt", id="a-1", reason="x")
+        self.client.ended("a-1")
+        self.assertTrue(self.ground.spool("a-1").endswith(b"cleaned\n"))
+
+    def test_leave_running(self) -> None:
+        """
+        With leave_running what the command started lives on.
+        """
+        outcome = self.client.run("a-1", Run(script="sleep 600 >&- 2>&- & echo $!", leave_running=True))
+        left = int(self.ground.spool("a-1"))
+        self.assertTrue(outcome.succeeded)
+        self.assertTrue(alive(left))
+        self.client.run("b-1", Run(argv=("true",)))
+        self.assertTrue(alive(left))
+        os.kill(left, signal.SIGKILL)
+
+    def test_left_running_holds_nothing_up(self) -> None:
+        """
+        Nor does it matter that it keeps the output open, or even writes.
+        """
+        outcome = self.client.run("a-1", Run(script="yes & echo $! >pid", leave_running=True))
+        self.assertTrue(outcome.succeeded)
+        with open(os.path.join(self.ground.work, "pid")) as pid:
+            left = int(pid.read())
+        wait_until(lambda: not alive(left))
+
+    def test_unmarked_stray_waits_for_the_last(self) -> None:
+        """
+        A stray that may be either command's lives until the last of them ends.
+        """
+        self.client.start("b-1", Run(script="echo ready; sleep 600"))
+        self.client.wait_for_output("b-1", b"ready")
+        # Not even its start tells whose it is: it may have come from b-1, through two forks.
+        code = ESCAPES + "sleeper(session=True, clean=True, deaf=False, twice=True)\n"
+        self.assertTrue(
+            self.client.run("a-1", Run(script=f'{sys.executable} -c "$CODE" >&- 2>&-', env={"CODE": code})).succeeded
+        )
+        with open(os.path.join(self.ground.work, "pids")) as pids:
+            stray = int(pids.read())
+        self.assertTrue(alive(stray))
+        self.client.say(op="interrupt", id="b-1", reason="x")
+        self.client.ended("b-1")
+        self.assertFalse(alive(stray))
+
+    def test_signalled(self) -> None:
+        """
+        A command that dies of a signal which was not ours says which.
+        """
+        outcome = self.client.run("a-1", Run(script="kill -SEGV $$"))
+        self.assertEqual((outcome.ending, outcome.signal, outcome.exit_code), (Ending.SIGNALLED, "SIGSEGV", None))
+
+    def test_lease(self) -> None:
+        """
+        Without word from the master for its grace but 30 s a command is killed; with word it is not.
+        """
+        self.client.start("a-1", Run(argv=("sleep", "600"), grace=31.0))
+        outcome = self.client.ended("a-1")
+        self.assertEqual(outcome.why, Why.LEASE)
+        self.assertIn("lease expired", outcome.sentence)
+
+        self.client.start("a-2", Run(argv=("sleep", "3"), grace=32.0))
+        for _turn in range(12):
+            self.client.say(op="word", age=0.1)
+            self.client.run(f"b-{_turn}", Run(argv=("sleep", "0.25")))
+        self.assertTrue(self.client.ended("a-2").succeeded)
+
+    def test_no_lease(self) -> None:
+        """
+        Without a grace there is no lease: the command runs to its end.
+        """
+        self.assertTrue(self.client.run("a-1", Run(argv=("sleep", "2.2"), grace=None)).succeeded)
+
+
+class WithoutSubreaperTests(KillingTests):
+    """
+    The same without what only Linux has.  A stray with an emptied environment in a session of its own cannot be found.
+    """
+
+    arguments = ("--without=pidfd,subreaper,inotify,spawn",)
+    escapes = ESCAPES + "".join(
+        line + "\n"
+        for line in EVERY_WAY.splitlines()
+        if "session=True, clean=True" not in line or "twice=False" in line
+    )
+
+
+class WithoutProcTests(WithoutSubreaperTests):
+    """
+    And without /proc: what neither descends from the command nor is in its session is beyond reach.
+    """
+
+    arguments = ("--without=pidfd,subreaper,inotify,spawn,proc",)
+    escapes = ESCAPES + "".join(
+        line + "\n" for line in EVERY_WAY.splitlines() if "session=True" not in line or "twice=False" in line
+    )
+
+    def test_left_behind(self) -> None:
+        """
+        What is left behind in the command's own session is killed.
+        """
+        self.escapes = ESCAPES + "".join(line + "\n" for line in EVERY_WAY.splitlines() if "session=False" in line)
+        super().test_left_behind()
