@@ -1,0 +1,276 @@
+"""
+A slave's side of its conversation with the master.
+"""
+
+from twisted.internet.defer import Deferred, fail
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import BuildbotLiteError, KeeperLostError, LinkLostError, PinnedError
+from buildbot_lite.model.greeting import Hello, Welcome
+from buildbot_lite.model.spec import Run, fingerprint
+from buildbot_lite.slave.attendant import KeeperNews
+from buildbot_lite.slave.home import Home
+from buildbot_lite.slave.session import PAUSE_WITHOUT_KEEPER, WORD_INTERVAL, Session
+from buildbot_lite.wire.memory import MemoryLink
+from buildbot_lite.wire.roles import Slave
+
+from .fakes import FakeCommand, Machine, new_directory
+
+ID = "c4" * 16
+
+
+class FakeAttendant:
+    """
+    A keeper's client that says what it was asked.
+    """
+
+    def __init__(self) -> None:
+        self.keeper = "keeper-1"
+        self.boot = "boot-1"
+        self.asked: list[str] = []
+        self.ailing = 0
+        self.holds = False
+
+    async def ensure(self, news: KeeperNews) -> None:
+        """
+        Attach, unless it is *ailing*.
+        """
+        self.asked.append("ensure")
+        if self.ailing:
+            self.ailing -= 1
+            raise KeeperLostError
+        if self.holds:
+            await Deferred[None]()
+        news.attached({})
+
+    def word(self, age: float) -> None:
+        """
+        Note it.
+        """
+        self.asked.append(f"word {age:g}")
+
+    def detach(self) -> None:
+        """
+        Note it.
+        """
+        self.asked.append("detach")
+
+    async def stop(self) -> None:
+        """
+        Note it.
+        """
+        self.asked.append("stop")
+
+
+class FakeDesk:
+    """
+    A master that answers when it is told to.
+    """
+
+    def __init__(self) -> None:
+        self.greeted: list[tuple[Slave, Hello]] = []
+        self.answers: list[Deferred[Welcome]] = []
+        self.refusal: BuildbotLiteError | None = None
+
+    def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
+        """
+        See `wire.roles.Desk`.
+        """
+        self.greeted.append((slave, hello))
+        if self.refusal is not None:
+            return fail(self.refusal)
+        self.answers.append(Deferred())
+        return self.answers[-1]
+
+    def welcome(self) -> None:
+        """
+        Answer.
+        """
+        self.answers.pop(0).callback(Welcome("bot1", "0.1", hints=("tcp:farm.example:9989",)))
+
+
+class FakeLink(MemoryLink):
+    """
+    A link whose silence is set.
+    """
+
+    age = 0.0
+
+    def silence(self) -> float:
+        """
+        See `wire.roles.Link`.
+        """
+        return self.age
+
+
+class SessionTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A slave that was not started yet.
+        """
+        self.machine = Machine(new_directory(self))
+        self.home = Home(self.machine.directory)
+        self.home.make()
+        self.clock = self.machine.clock
+        self.attendant = FakeAttendant()
+        self.desk = FakeDesk()
+        self.welcomes: list[Welcome] = []
+        self.refusals: list[BuildbotLiteError] = []
+        self.session = self.new_session()
+
+    def new_session(self) -> Session:
+        """
+        Another process of it.
+        """
+        return Session(
+            agent=self.machine.agent,
+            keeping=self.attendant,
+            home=self.home,
+            clock=self.clock,
+            welcomed=self.welcomes.append,
+            refused=self.refusals.append,
+        )
+
+    def test_attach(self) -> None:
+        """
+        A slave that reaches its master says who it is, and remembers what it is told.
+        """
+        self.session.start()
+        self.session.dialled(self.desk, FakeLink())
+        [(_, hello)] = self.desk.greeted
+        self.assertEqual((hello.home, hello.keeper, hello.boot), (self.home.name, "keeper-1", "boot-1"))
+        self.assertGreater(hello.space, 0)
+        self.assertEqual(hello.held, ())
+
+        self.desk.welcome()
+        self.assertEqual([welcome.name for welcome in self.welcomes], ["bot1"])
+        self.assertEqual(self.home.hints(), ("tcp:farm.example:9989",))
+
+    def test_incarnation(self) -> None:
+        """
+        The same process greets with the same incarnation, another one with another.
+        """
+        self.session.start()
+        self.session.dialled(self.desk, FakeLink())
+        self.session.dialled(self.desk, FakeLink())
+        other = self.new_session()
+        other.start()
+        other.dialled(self.desk, FakeLink())
+        first, again, third = (hello.incarnation for _, hello in self.desk.greeted)
+        self.assertEqual(first, again)
+        self.assertNotEqual(first, third)
+
+    def test_lease(self) -> None:
+        """
+        While the link is alive the keeper hears every 10 seconds how long ago the master was heard; then no more.
+        """
+        link = FakeLink()
+        self.session.start()
+        self.session.dialled(self.desk, link)
+        self.assertEqual(self.attendant.asked, ["ensure"])
+        self.desk.welcome()
+        self.clock.advance(WORD_INTERVAL)
+        link.age = 12
+        self.clock.advance(WORD_INTERVAL)
+        self.assertEqual(self.attendant.asked, ["ensure", "word 0", "word 0", "word 12"])
+        link.drop("cut")
+        self.clock.pump([WORD_INTERVAL] * 5)
+        self.assertEqual(self.attendant.asked, ["ensure", "word 0", "word 0", "word 12"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_no_keeper_yet(self) -> None:
+        """
+        Without a keeper there is no greeting; it is tried again every 10 seconds.
+        """
+        self.attendant.ailing = 2
+        self.session.start()
+        self.session.dialled(self.desk, FakeLink())
+        self.clock.advance(PAUSE_WITHOUT_KEEPER)
+        self.assertEqual(self.desk.greeted, [])
+        self.clock.advance(PAUSE_WITHOUT_KEEPER)
+        self.assertEqual(len(self.desk.greeted), 1)
+        self.assertEqual(self.attendant.asked, ["ensure"] * 3)
+        self.flushLoggedErrors()
+
+    def test_refused(self) -> None:
+        """
+        Promise 3: a refusal is handed on as it is, to whoever decides when to dial again.
+        """
+        self.desk.refusal = PinnedError()
+        self.session.start()
+        self.session.dialled(self.desk, FakeLink())
+        self.assertEqual(self.refusals, [self.desk.refusal])
+        self.assertEqual(self.attendant.asked, ["ensure"])
+
+    def test_lost_while_attaching(self) -> None:
+        """
+        A link that breaks before the welcome is no refusal.
+        """
+        self.session.start()
+        self.session.dialled(self.desk, FakeLink())
+        self.desk.answers[0].errback(LinkLostError())
+        self.assertEqual((self.refusals, self.welcomes), ([], []))
+
+    def test_orders_before_welcome(self) -> None:
+        """
+        A master may give orders at once, before its welcome has arrived.
+        """
+        self.session.start()
+        self.session.dialled(self.desk, FakeLink())
+        [(slave, _)] = self.desk.greeted
+        spec = Run(argv=("true",))
+        self.successResultOf(slave.start(ID, spec, {}, FakeCommand()))
+        self.desk.welcome()
+
+        self.session.dialled(self.desk, FakeLink())
+        self.assertEqual([item.fingerprint for item in self.desk.greeted[1][1].held], [fingerprint(spec)])
+
+    def test_link_lost(self) -> None:
+        """
+        When the link is lost its end is dead, too: what arrives late is refused.
+        """
+        link = FakeLink()
+        self.session.start()
+        self.session.dialled(self.desk, link)
+        link.drop("cut")
+        [(slave, _)] = self.desk.greeted
+        self.failureResultOf(slave.start(ID, Run(argv=("true",)), {}, FakeCommand()), LinkLostError)
+
+    def test_drop(self) -> None:
+        """
+        A master that drops its slave cuts the link.
+        """
+        link = FakeLink()
+        self.session.start()
+        self.session.dialled(self.desk, link)
+        self.desk.greeted[0][0].drop("dialled again")
+        self.assertTrue(link.lost)
+
+    def test_stop(self) -> None:
+        """
+        A slave that ends leaves the keeper alone; nothing is left on the clock.
+        """
+        self.session.start()
+        self.session.dialled(self.desk, FakeLink())
+        self.desk.welcome()
+        self.successResultOf(Deferred.fromCoroutine(self.session.stop()))
+        self.assertEqual(self.attendant.asked, ["ensure", "word 0", "detach"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_kill(self) -> None:
+        """
+        A slave that is told to kill has the keeper end everything.
+        """
+        self.session.start()
+        self.successResultOf(Deferred.fromCoroutine(self.session.stop(kill=True)))
+        self.assertEqual(self.attendant.asked, ["ensure", "stop"])
+
+    def test_stopped_early(self) -> None:
+        """
+        It can be stopped before there is a keeper.
+        """
+        self.attendant.holds = True
+        self.session.start()
+        self.session.dialled(self.desk, FakeLink())
+        self.successResultOf(Deferred.fromCoroutine(self.session.stop()))
+        self.assertEqual(self.desk.greeted, [])
