@@ -55,12 +55,6 @@ class Arguments:
         if value is not MISSING:
             note(str(error), of=self._of)
 
-    def rendered(self, check: Callable[[str, Any], T], name: str, value: Any) -> T | Any:
-        """
-        *value* as *check* wants it, unless it is to be rendered: then it is checked by whoever renders it.
-        """
-        return value if is_renderable(value) else check(name, value)
-
     def name(self, name: str, value: Any, what: str) -> str:
         """
         A name that may become a file: 1 to 80 letters, digits and ``. _ + -``.

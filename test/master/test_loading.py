@@ -297,11 +297,25 @@ class GenerationTests(SynchronousTestCase):
 
     def test_optional_module_that_fails(self) -> None:
         """
-        A module whose import failed once is not found half-made the second time.
+        A module whose import failed once is not found half-made the second time, neither at once nor when a build runs.
         """
-        master = "for n in range(2):\n    try:\n        import broken\n    except ZeroDivisionError:\n        c = {}\n"
+        master = """
+            from buildbot_lite.plugins import slave, util
+            def tried():
+                try:
+                    import broken
+                except ZeroDivisionError:
+                    return "failed"
+                return "found"
+            c = {"title": tried() + tried(), "slaves": [slave.BuildSlave("bot1")]}
+            word = util.renderer(lambda props: tried())
+            c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory(), env={"A": [word, word]})]
+            """
         generation = loaded(self.directory, {"master.cfg": master, "broken.py": "x = 1\n1 / 0\n"})
         self.assertEqual(set(generation.files), {"master.cfg", "broken.py"})
+        self.assertEqual(generation.config.title, "failedfailed")
+        words = generation.config.builders["b"].env["A"]
+        self.assertEqual(render_now(words, View(Properties())), ["failed", "failed"])
 
     def test_dataclasses(self) -> None:
         """
