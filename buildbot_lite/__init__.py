@@ -1,3 +1,49 @@
-"""A build farm in which a slave is one string."""
+"""
+A build farm in which a slave is one string.
+
+The map
+=======
+
+Imports go down only; ``lint-imports`` holds it::
+
+    cli  master_tap  slave_tap  plugins  testing     what people start, write and import
+      status                                          what people see: followed logs, answers to the command
+      master | slave                                  the two ends; neither imports the other
+      storage | wire | keeper                         what survives a restart; the only importer of Foolscap; the process
+                                                      that is the parent of every command (standard library only)
+      model                                           values and pure functions; the JSON that travels
+      errors                                          every exception raised on purpose, each a sentence
+
+The spine
+=========
+
+A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.dialling` → the master finds the grant (`master.grants`) →
+the desk (`master.roster`) → the session (`master.session`) → the queue chooses (`master.queue`) → the build runs its
+steps (`master.builds`, `master.bench`), each effect through its journal (`master.journal`) → an order
+(`master.orders`) → the slave's agent (`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool →
+the courier (`slave.courier`) appends them → the master's stream file (`storage.streams`) → whoever follows
+(`status.following`).
+
+Backwards: the answer to an append is the flow control.  Last, once: finished(outcome, lengths, checksums), and when the
+journal has it (`master.ledger`, `storage.writer`), the slave may forget.
+
+There is no recovery besides: a build is replayed from its journal, and starting is recovering (`master.works`).
+
+The words
+=========
+
+*slave* the configured name.  *desk* what its FURL designates on the master.  *link* one live connection.  *session* the
+master's memory of a slave across links.  *keeper* the small process on the slave's machine that is the parent of every
+command.  *command* what a step asks of a slave; *order* the master's end of it.  *stream* append-only bytes that the
+keeper writes and the master mirrors; *spool* a stream's file on the slave.  *remark* a line of ours beside a log, never
+in it.  *journal* the recorded effects of a build; *bench* what a running step has at hand.  *feed* the ordered table of
+committed events.  *grant* a FURL that we minted.  *grace* how long a lost slave's builds wait.
+
+Where to begin reading
+======================
+
+``wire/roles.py`` (who asks what of whom), ``model/spec.py`` and ``model/outcome.py`` (what is asked and answered),
+``master/journal.py`` (why a build survives), ``master/session.py`` (how a lost link is no event), ``keeper/keeper.py``.
+"""
 
 __version__ = "0.1.0"
