@@ -1,0 +1,311 @@
+"""
+A slave as a service: real twistd, real TLS, real keeper.
+"""
+
+import os
+import signal
+import sys
+
+from twisted.internet import reactor  # noqa: TID251 - these tests have real processes
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python import usage
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import FurlError, PinnedError
+from buildbot_lite.model.greeting import Hello, Life, Welcome
+from buildbot_lite.model.outcome import Ending, Outcome
+from buildbot_lite.model.spec import Run
+from buildbot_lite.slave_tap import Options, furl_in
+from buildbot_lite.wire.exposed import ExposedDesk, Revocable
+from buildbot_lite.wire.roles import Slave
+
+from ..wire.pair import SWISSNUM, TubTestCase, with_reactor
+from .fakes import new_directory
+from .test_local import Commands, Desk, read, write
+
+ID = "9d" * 16
+
+
+class Process(ProcessProtocol):
+    """
+    A process, what it prints, and how it ends.
+    """
+
+    def __init__(self) -> None:
+        self.printed = b""
+        self.exit_code: int | None = None
+        self.ended: Deferred[None] = Deferred()
+        self._said: list[tuple[bytes, Deferred[None]]] = []
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        """
+        Collect what it prints.
+        """
+        self.printed += data
+        for words, said in self._said:
+            if words in self.printed and not said.called:
+                said.callback(None)
+
+    def when_said(self, words: bytes) -> Deferred[None]:
+        """
+        Fires when it has printed *words*.
+        """
+        said: Deferred[None] = Deferred()
+        if words in self.printed:
+            said.callback(None)
+        else:
+            self._said.append((words, said))
+        return said
+
+    def processEnded(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
+        """
+        It is over.
+        """
+        self.exit_code = getattr(reason.value, "exitCode", None)
+        self.ended.callback(None)
+
+    def signal(self, number: int) -> None:
+        """
+        Send it a signal, if it still runs.
+        """
+        if not self.ended.called:
+            assert self.transport is not None
+            os.kill(self.transport.pid, number)  # type: ignore[attr-defined]  # a process's
+
+
+class PinningDesk(Desk):
+    """
+    A master that will not have this slave.
+    """
+
+    def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
+        """
+        See `wire.roles.Desk`.
+        """
+        raise PinnedError
+
+
+class TwistdTests(TubTestCase):
+    def setUp(self) -> None:
+        """
+        A master, and a slave's directory with its FURL.
+        """
+        super().setUp()
+        self.desk = Desk()
+        self.exposed = ExposedDesk(self.desk, Revocable())
+        self.tub_, self.listener = self.listening(lambda name: self.exposed if name == SWISSNUM else None)
+        self.directory = new_directory(self)
+
+    def write_tac(self, furl: str | None = None) -> str:
+        """
+        A slave.tac as users have it.
+        """
+        furl = furl or self.furl(self.tub_, self.listener)
+        path = os.path.join(self.directory, "slave.tac")
+        text = f'from buildbot_lite.slave_tap import application_for\n\napplication = application_for(furl="{furl}")\n'
+        write(path, text.encode())
+        return path
+
+    def twistd(self, *arguments: str) -> Process:
+        """
+        Start twistd in the foreground; in the end the slave is gone, with its keeper.
+        """
+        process = Process()
+        twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", *arguments]
+        reactor.spawnProcess(process, sys.executable, twistd, dict(os.environ), self.directory)
+
+        def end() -> Deferred[None]:
+            process.signal(signal.SIGUSR1)
+            return process.ended if not process.ended.called else succeed(None)
+
+        self.addCleanup(end)
+        return process
+
+    async def attached(self, *arguments: str) -> tuple[Process, Slave]:
+        """
+        A twistd whose slave has attached.
+        """
+        waiting = self.desk.when_attached()
+        process = self.twistd(*(arguments or ("-y", self.write_tac())))
+        return process, await waiting
+
+    @with_reactor
+    async def test_run(self) -> None:
+        """
+        A slave that is one string runs a command for its master.
+        """
+        _, slave = await self.attached()
+        command = Commands()
+        await slave.start(ID, Run(argv=("echo", "hello")), {}, command)
+        self.assertTrue((await command.over).succeeded)
+        self.assertEqual(bytes(command.streams["stdio"]), b"hello\n")
+
+    @with_reactor
+    async def test_plugin(self) -> None:
+        """
+        ``twistd buildbot-lite-slave`` does without a tac file.
+        """
+        furl_file = os.path.join(self.directory, "furl")
+        write(furl_file, b"# bot1\n" + self.furl(self.tub_, self.listener).encode() + b"\n")
+        await self.attached("buildbot-lite-slave", "--furlfile", furl_file, "--basedir", self.directory)
+        self.assertEqual(len(self.desk.hellos), 1)
+
+    async def _through(self, number: int) -> None:
+        """
+        A command outlives the end of its slave by the signal *number*.
+        """
+        process, slave = await self.attached()
+        gate = os.path.join(self.directory, "gate")
+        os.mkfifo(gate)
+        await slave.start(ID, Run(script=f"echo x >> runs; cat {gate}; echo done"), {}, Commands())
+        process.signal(number)
+        await process.ended
+
+        _, slave = await self.attached()
+        [held] = self.desk.hellos[-1].held
+        self.assertEqual((held.id, held.life), (ID, Life.RUNNING))
+        command = Commands()
+        await slave.resume(ID, command, {})
+        write(gate, b"through\n")
+        self.assertTrue((await command.over).succeeded)
+        self.assertEqual(bytes(command.streams["stdio"]), b"through\ndone\n")
+        self.assertEqual(read(os.path.join(self.directory, "work/runs")), b"x\n")
+
+    @with_reactor
+    async def test_stopped(self) -> None:
+        """
+        A slave that is stopped leaves its commands running; the next one has them.
+        """
+        await self._through(signal.SIGTERM)
+
+    @with_reactor
+    async def test_killed(self) -> None:
+        """
+        Promise 7: kill -9 of the slave's twistd: one run of the command, its exact log, its outcome.
+        """
+        await self._through(signal.SIGKILL)
+
+    @with_reactor
+    async def test_kill_commands(self) -> None:
+        """
+        SIGUSR1 kills what runs, which counts as lost (so that a build is tried elsewhere), and stops the slave.
+        """
+        process, slave = await self.attached()
+        command = Commands()
+        await slave.start(ID, Run(argv=("sleep", "600")), {}, command)
+        process.signal(signal.SIGUSR1)
+        await process.ended
+        self.assertEqual(process.exit_code, 0)
+        self.assertFalse(keepers(self.directory))
+        if not command.over.called:
+            _, slave = await self.attached()
+            await slave.resume(ID, command, {})
+        outcome: Outcome = await command.over
+        self.assertIs(outcome.ending, Ending.LOST)
+
+    @with_reactor
+    async def test_two(self) -> None:
+        """
+        Promise 12: a second slave in the directory says so in one sentence, and exits.
+        """
+        await self.attached()
+        second = self.twistd("-y", self.write_tac())
+        await second.ended
+        self.assertEqual(second.exit_code, 1)
+        [line] = second.printed.decode().strip().splitlines()
+        self.assertIn("Another slave already works in", line)
+
+    @with_reactor
+    async def test_mistyped(self) -> None:
+        """
+        Promise 3: a string that is no FURL ends the start with one sentence, and the string is not repeated.
+        """
+        process = self.twistd("-y", self.write_tac("pb://abc@tcp:farm.example:9989/swordfishswordfish"))
+        await process.ended
+        self.assertEqual(process.exit_code, 1)
+        [line] = process.printed.decode().strip().splitlines()
+        self.assertIn("FURL", line)
+        self.assertNotIn("swordfish", line)
+
+    @with_reactor
+    async def test_unknown(self) -> None:
+        """
+        Promise 3: a string that the master does not know is reported with the remedy, without the string.
+        """
+        furl = self.furl(self.tub_, self.listener, "b" * 32)
+        process = self.twistd("-y", self.write_tac(furl))
+        await process.when_said(b"does not know this string")
+        self.assertNotIn(b"b" * 32, process.printed)
+        process.signal(signal.SIGTERM)
+        await process.ended
+
+    @with_reactor
+    async def test_pinned(self) -> None:
+        """
+        Promise 3: a second slave with a string in use reads the master's sentence in its log.
+        """
+        self.exposed = ExposedDesk(PinningDesk(), Revocable())
+        process = self.twistd("-y", self.write_tac())
+        await process.when_said(b"unpin it on the master")
+        self.assertNotIn(b"Traceback", process.printed)
+
+    @with_reactor
+    async def test_hints(self) -> None:
+        """
+        A slave remembers where its master says that it is.
+        """
+        process, _ = await self.attached()
+        await process.when_said(b"attached to the master as local")
+        process.signal(signal.SIGTERM)
+        await process.ended
+        self.assertEqual(read(os.path.join(self.directory, "private/hints")), b"tcp:farm.example:9989\n")
+        self.assertNotIn(SWISSNUM.encode(), process.printed)
+
+
+class FurlFileTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A file for a FURL.
+        """
+        self.path = os.path.join(new_directory(self), "furl")
+
+    def test_first(self) -> None:
+        """
+        The first line that begins with pb:// counts.
+        """
+        write(self.path, b"# comment\n\n  pb://one \npb://two\n")
+        self.assertEqual(furl_in(self.path), "pb://one")
+
+    def test_none(self) -> None:
+        """
+        A file without one, or no file, is refused with a sentence.
+        """
+        self.assertRaises(FurlError, furl_in, self.path)
+        write(self.path, b"bot1 pb://one\n\xff\n")
+        self.assertRaises(FurlError, furl_in, self.path)
+
+    def test_options(self) -> None:
+        """
+        Without a FURL there is no slave.
+        """
+        self.assertRaises(usage.UsageError, Options().parseOptions, [])
+        options = Options()
+        options.parseOptions(["--furlfile", "x"])
+        self.assertEqual(options["basedir"], ".")
+
+
+def keepers(directory: str) -> list[str]:
+    """
+    The processes that keep *directory*.
+    """
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            arguments = read(f"/proc/{pid}/cmdline").decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if "buildbot_lite.keeper" in arguments and os.path.join(directory, "keeper") in arguments:
+            found.append(pid)
+    return found
