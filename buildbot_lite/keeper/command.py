@@ -231,6 +231,9 @@ class Command:
             "signal": None if code >= 0 else _signal_name(-code),
             "usage": {"user": usage.ru_utime, "system": usage.ru_stime, "peak": usage.ru_maxrss >> _PEAK_SHIFT},
         }
+        if self._family is not None:
+            # Reaped, its number may become another's.
+            self._family.members.pop(self._family.pid, None)
         for name in ("timeout", "max-time"):
             self._cancel(name)
         if self._phase is Phase.RUNNING:

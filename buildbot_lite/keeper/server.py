@@ -147,6 +147,9 @@ class Server:
                 self._loop.later(1.0, lambda: self._loop.watch(self._listener.fileno(), self._accept))
             return
         if self._client is not None:
+            # So that it does not come back at once, for the two to take turns.
+            with contextlib.suppress(OSError):
+                self._client.send(_line({"event": "replaced"}))
             self._drop()
         client.setblocking(False)
         self._client = client

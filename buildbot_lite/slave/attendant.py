@@ -16,9 +16,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorProcess, IReactorTime, IReactorUNIX
@@ -118,6 +119,7 @@ class Attendant:
         self._arguments = [f"--linger={linger:g}", *options]
         self._line: _Line | None = None
         self._wanted = False
+        self._pause: Deferred[None] | None = None
         self._interrupts: dict[str, str] = {}
 
     @property
@@ -189,7 +191,7 @@ class Attendant:
         """
         Leave the keeper alone with its commands.
         """
-        self._wanted = False
+        self._give_up()
         if self._line is not None:
             self._line.hang_up()
 
@@ -197,11 +199,16 @@ class Attendant:
         """
         Have the keeper kill everything and end; fires when it is gone.
         """
-        self._wanted = False
+        self._give_up()
         if self._line is not None:
             gone = self._line.when_lost()
             self._say({"op": "stop"})
             await gone
+
+    def _give_up(self) -> None:
+        self._wanted = False
+        if self._pause is not None:
+            self._pause.cancel()
 
     async def _attach(self, news: KeeperNews) -> None:
         line = await self._connect()
@@ -237,10 +244,17 @@ class Attendant:
                 await self._attach(news)
             except (KeeperLostError, MessageError) as error:
                 self.log.warn("No keeper can be started: {why}", why=str(error))
-                await deferLater(self._reactor, _PAUSE_AFTER_FAILURE)
+                self._pause = deferLater(self._reactor, _PAUSE_AFTER_FAILURE)
+                with suppress(CancelledError):
+                    await self._pause
 
     def _told(self, news: KeeperNews, message: Shape) -> None:
-        event, id = message.text("event", limit=40), message.text("id", limit=100)
+        event = message.text("event", limit=40)
+        if event == "replaced":
+            self.log.warn("Another process attends to the keeper in {directory} now.", directory=self.directory)
+            self._wanted = False
+            return
+        id = message.text("id", limit=100)
         if event == "claimed":
             news.claimed(id)
         elif event == "grew":

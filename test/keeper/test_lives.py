@@ -163,6 +163,7 @@ class LifeTests(SynchronousTestCase):
         A newer client takes the place of the older one.
         """
         newer = self.ground.client()
+        self.assertEqual(self.client.hear(), {"event": "replaced"})
         self.assertIsNone(self.client.hear())
         self.assertTrue(newer.run("a-1", Run(argv=("true",))).succeeded)
 

@@ -1,0 +1,330 @@
+"""
+The client of the keeper's socket, with real keepers.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet import reactor as _reactor  # noqa: TID251 - real processes need the real reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from buildbot_lite.errors import KeeperLostError
+from buildbot_lite.keeper.shelf import spool_path
+from buildbot_lite.model.greeting import Life
+from buildbot_lite.model.outcome import Ending, Outcome
+from buildbot_lite.model.spec import Run, fingerprint
+from buildbot_lite.slave.attendant import Attendant, Holding
+
+reactor: Any = _reactor
+
+
+def contents(path: str) -> str:
+    """
+    What is in a file.
+    """
+    with open(path) as source:
+        return source.read()
+
+
+def write(path: str, text: str) -> None:
+    """
+    Write to a file, or into a FIFO.
+    """
+    with open(path, "w") as target:
+        target.write(text)
+
+
+class Recorder:
+    """
+    A listener that keeps what it is told, and can be waited for.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, Any]] = []
+        self._waiting: list[tuple[Callable[[tuple[str, str, Any]], bool], Deferred[Any]]] = []
+
+    def when(self, event: str, id: str = "") -> Deferred[Any]:
+        """
+        Fires with what came with the next *event* of *id*; past ones count, each once.
+        """
+
+        def wanted(each: tuple[str, str, Any]) -> bool:
+            return each[:2] == (event, id)
+
+        for each in self.events:
+            if wanted(each):
+                self.events.remove(each)
+                there: Deferred[Any] = Deferred()
+                there.callback(each[2])
+                return there
+        coming: Deferred[Any] = Deferred()
+        self._waiting.append((wanted, coming))
+        return coming
+
+    def attached(self, held: Mapping[str, Holding]) -> None:
+        """
+        Keep it.
+        """
+        self._came("attached", "", held)
+
+    def claimed(self, id: str) -> None:
+        """
+        Keep it.
+        """
+        self._came("claimed", id, None)
+
+    def grew(self, id: str, lengths: Mapping[str, int]) -> None:
+        """
+        Keep it.
+        """
+        self._came("grew", id, dict(lengths))
+
+    def ended(self, id: str, outcome: Outcome, life: Life = Life.ENDED) -> None:
+        """
+        Keep it.
+        """
+        self._came("ended", id, (outcome, life))
+
+    def refused(self, id: str, sentence: str) -> None:
+        """
+        Keep it.
+        """
+        self._came("refused", id, sentence)
+
+    def forgotten(self, id: str) -> None:
+        """
+        Keep it.
+        """
+        self._came("forgotten", id, None)
+
+    def _came(self, event: str, id: str, what: object) -> None:
+        each = (event, id, what)
+        for number, (wanted, coming) in enumerate(self._waiting):
+            if wanted(each):
+                del self._waiting[number]
+                coming.callback(what)
+                return
+        self.events.append(each)
+
+
+class AttendantTests(TestCase):
+    def setUp(self) -> None:
+        """
+        A directory, and somebody to listen.
+        """
+        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="attendant-"))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.home = os.path.join(self.directory, "keeper")
+        self.news = Recorder()
+
+    def attendant(self, home: str | None = None, **more: Any) -> Attendant:
+        """
+        An attendant whose keeper is stopped after the test.
+        """
+        attendant = Attendant(home or self.home, reactor, **{"linger": 5.0, **more})
+        self.addCleanup(lambda: Deferred.fromCoroutine(attendant.stop()))
+        return attendant
+
+    def start(
+        self,
+        attendant: Attendant,
+        id: str,
+        run: Run,
+        secrets: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Start *run*.
+        """
+        attendant.start(
+            id,
+            fingerprint=fingerprint(run),
+            spec=run,
+            secrets=secrets or {},
+            workdir=os.path.join(self.directory, "work"),
+            env={"PATH": os.environ["PATH"]},
+        )
+
+    async def keeper_pid(self, attendant: Attendant) -> int:
+        """
+        The process that keeps.
+        """
+        self.start(attendant, "pid", Run(script="echo $PPID", timeout=None))
+        await self.news.when("ended", "pid")
+        return int(contents(spool_path(attendant.directory, "pid", "stdio")))
+
+    async def test_run(self) -> None:
+        """
+        The first one starts a keeper; a command is claimed, grows, ends, and is forgotten.
+        """
+        attendant = self.attendant()
+        await attendant.ensure(self.news)
+        self.assertEqual(await self.news.when("attached"), {})
+        self.assertTrue(attendant.attached)
+        self.assertTrue(attendant.keeper)
+        self.assertTrue(attendant.boot)
+        # The slave may ask again at any time.
+        await attendant.ensure(self.news)
+
+        self.start(attendant, "a-1", Run(script="echo hello; read x", pty=False))
+        await self.news.when("claimed", "a-1")
+        outcome, life = await self.news.when("ended", "a-1")
+        self.assertEqual((outcome.exit_code, life), (1, Life.ENDED))
+        self.assertEqual(outcome.streams["stdio"].length, 6)
+        attendant.forget("a-1")
+        await self.news.when("forgotten", "a-1")
+
+    async def test_grew_and_interrupt(self) -> None:
+        """
+        Growth is told while a command runs, and an interrupt ends it.
+        """
+        attendant = self.attendant()
+        await attendant.ensure(self.news)
+        self.start(attendant, "a-1", Run(script="echo hello; exec sleep 600"))
+        self.assertEqual(await self.news.when("grew", "a-1"), {"stdio": 6})
+        attendant.word(0.0)
+        attendant.interrupt("a-1", "Enough.")
+        outcome, _life = await self.news.when("ended", "a-1")
+        self.assertEqual((outcome.ending, outcome.sentence), (Ending.KILLED, "Enough."))
+
+    async def test_goes_on(self) -> None:
+        """
+        When the slave's process is gone its commands go on; the next one attaches to the same keeper (Promise 7).
+        """
+        first = self.attendant()
+        await first.ensure(self.news)
+        fifo = os.path.join(self.directory, "fifo")
+        os.mkfifo(fifo)
+        self.start(first, "a-1", run := Run(script=f"echo one; cat {fifo}"))
+        await self.news.when("grew", "a-1")
+        first.detach()
+
+        second = self.attendant()
+        later = Recorder()
+        await second.ensure(later)
+        held = await later.when("attached")
+        self.assertEqual(held, {"a-1": (fingerprint(run), Life.RUNNING, {"stdio": 4})})
+        self.assertEqual(second.keeper, first.keeper)
+        write(fifo, "two\n")
+        outcome, _life = await later.when("ended", "a-1")
+        self.assertTrue(outcome.succeeded)
+
+    async def test_keeper_dies(self) -> None:
+        """
+        When the keeper dies another one is started by itself; what ran is lost, and asking again runs nothing twice.
+        """
+        attendant = self.attendant()
+        await attendant.ensure(self.news)
+        await self.news.when("attached")
+        first = attendant.keeper
+        pid = await self.keeper_pid(attendant)
+        self.start(attendant, "a-1", run := Run(script="echo ran; exec sleep 600"))
+        await self.news.when("grew", "a-1")
+        os.kill(pid, signal.SIGKILL)
+
+        held = await self.news.when("attached")
+        self.assertEqual(held["a-1"], (fingerprint(run), Life.LOST, {"stdio": 4}))
+        self.assertNotEqual(attendant.keeper, first)
+        outcome, life = await self.news.when("ended", "a-1")
+        self.assertEqual((outcome.ending, life), (Ending.LOST, Life.LOST))
+        self.start(attendant, "a-1", run)
+        outcome, _life = await self.news.when("ended", "a-1")
+        self.assertEqual(outcome.streams["stdio"].length, 4)
+
+    async def test_interrupt_while_away(self) -> None:
+        """
+        An interrupt for which nobody was there is passed on to whoever comes.
+        """
+        first = self.attendant()
+        await first.ensure(self.news)
+        self.start(first, "a-1", Run(argv=("sleep", "600")))
+        await self.news.when("claimed", "a-1")
+        first.detach()
+        second = self.attendant()
+        second.interrupt("a-1", "Enough.")
+        await second.ensure(self.news)
+        outcome, _life = await self.news.when("ended", "a-1")
+        self.assertEqual(outcome.sentence, "Enough.")
+
+    async def test_race(self) -> None:
+        """
+        Of several who start a keeper at once, one wins, and all come to it.
+        """
+        attendants = [self.attendant() for _each in range(4)]
+        recorders = [Recorder() for _each in attendants]
+        # Each replaces the one before; that one may find nobody any more, which it is told.
+        results = [
+            Deferred.fromCoroutine(attendant.ensure(recorder))
+            for attendant, recorder in zip(attendants, recorders, strict=True)
+        ]
+        for result in results:
+            with contextlib.suppress(KeeperLostError):
+                await result
+        for attendant in attendants[:-1]:
+            attendant.detach()
+        await attendants[-1].ensure(self.news)
+        self.assertEqual(len({attendant.keeper for attendant in attendants if attendant.keeper}), 1)
+
+    async def test_long_path(self) -> None:
+        """
+        A directory may be deeper than a socket's address is long.
+        """
+        home = os.path.join(self.directory, *["deep" * 10] * 4)
+        attendant = self.attendant(home)
+        await attendant.ensure(self.news)
+        self.start(attendant, "a-1", Run(argv=("true",)))
+        outcome, _life = await self.news.when("ended", "a-1")
+        self.assertTrue(outcome.succeeded)
+
+    async def test_cannot_start(self) -> None:
+        """
+        When no keeper can be started the error says why.
+        """
+        attendant = Attendant(self.home, reactor, options=("--no-such-option",))
+        with self.assertRaises(KeeperLostError) as caught:
+            await attendant.ensure(self.news)
+        self.assertIn("no-such-option", str(caught.exception))
+
+    async def test_refused(self) -> None:
+        """
+        Another command under the same id is refused.
+        """
+        attendant = self.attendant()
+        await attendant.ensure(self.news)
+        self.start(attendant, "a-1", Run(argv=("true",)))
+        await self.news.when("ended", "a-1")
+        self.start(attendant, "a-1", Run(argv=("false",)))
+        self.assertIn("same id", await self.news.when("refused", "a-1"))
+
+    async def test_many(self) -> None:
+        """
+        Many at once all end, each with its own output.
+        """
+        attendant = self.attendant()
+        await attendant.ensure(self.news)
+        for number in range(60):
+            self.start(attendant, f"a-{number}", Run(argv=("echo", f"number {number}")))
+        await gatherResults([self.news.when("ended", f"a-{number}") for number in range(60)])
+        for number in range(60):
+            self.assertEqual(contents(spool_path(self.home, f"a-{number}", "stdio")), f"number {number}\n")
+
+    async def test_stop(self) -> None:
+        """
+        Stopping ends the commands and the keeper, and starts none anew.
+        """
+        attendant = self.attendant()
+        await attendant.ensure(self.news)
+        self.start(attendant, "a-1", Run(argv=("sleep", "600")))
+        await self.news.when("claimed", "a-1")
+        await attendant.stop()
+        outcome, _life = await self.news.when("ended", "a-1")
+        self.assertEqual(outcome.ending, Ending.LOST)
+        await deferLater(reactor, 0.05)
+        self.assertFalse(attendant.attached)
+        self.assertNotIn("socket", os.listdir(self.home))
