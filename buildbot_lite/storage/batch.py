@@ -116,7 +116,6 @@ def _patiently(attempt: Callable[[], object], patience: float, pause: Callable[[
 
 def _give_up(connection: Connection) -> None:
     try:
-        connection.connection.rollback()
         connection.rollback()
     except Exception:  # noqa: BLE001 - the database is worse off than we thought; the next batch opens it again
         connection.invalidate()

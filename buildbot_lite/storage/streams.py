@@ -18,6 +18,7 @@ It may take long for a large file: see `sealed`.
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -197,8 +198,11 @@ def _make_directories(path: str) -> tuple[str, ...]:
 
 def _length_of(path: str) -> int:
     try:
-        return os.stat(path).st_size
+        found = os.lstat(path)
     except FileNotFoundError:
         return 0
     except OSError as error:
         raise StorageError(f"{path} cannot be used: {error.strerror}.") from error
+    if stat.S_ISLNK(found.st_mode):
+        raise StorageError(f"{path} is a symbolic link, which is none of ours.  Remove it.")
+    return found.st_size

@@ -4,7 +4,9 @@ What group commit does when the database is in other hands.
 
 import os
 import sqlite3
+from functools import partial
 
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.storage.batch import commit
@@ -47,3 +49,25 @@ class LockedTests(SynchronousTestCase):
 
         self.assertEqual((done.results, calls, len(pauses)), ((None,), ["made"], 3))
         self.assertEqual(self.other.execute("SELECT value FROM settings").fetchall(), [("b",)])
+
+    def test_commit_tries_again(self) -> None:
+        """
+        A commit that somebody who reads holds up (without a write-ahead log) is tried again, and is not taken for done
+        before it is; when it never succeeds, nothing happened.
+        """
+        self.connection.connection.cursor().execute("PRAGMA journal_mode=DELETE")
+        for patience, value in ((0.0, None), (60.0, "b")):
+            self.other.execute("BEGIN")
+            self.other.execute("SELECT * FROM settings").fetchall()
+            pauses: list[float] = []
+
+            def pause(seconds: float, pauses: list[float] = pauses) -> None:
+                pauses.append(seconds)
+                self.other.execute("ROLLBACK")
+
+            done = commit(self.connection, [partial(settings.put, name="a", value="b")], patience=patience, pause=pause)
+            if not pauses:
+                self.other.execute("ROLLBACK")
+
+            self.assertEqual([isinstance(result, Failure) for result in done.results], [value is None])
+            self.assertEqual(self.other.execute("SELECT value FROM settings").fetchall(), [(value,)] if value else [])

@@ -235,10 +235,14 @@ class StreamFileTests(SynchronousTestCase):
         A link in the place of the file is not followed.
         """
         os.makedirs(os.path.dirname(self.path))
-        os.symlink("/tmp/elsewhere", self.path)
+        elsewhere = os.path.abspath(self.mktemp())
+        os.symlink(elsewhere, self.path)
 
         with self.assertRaises(StorageError):
-            self.open().append(0, b"abc")
+            self.file.append(0, b"abc")
+        with self.assertRaises(StorageError):
+            self.open()
+        self.assertFalse(os.path.exists(elsewhere))
 
     def test_discarded(self) -> None:
         """
