@@ -317,7 +317,9 @@ class Broker(stock.Broker):
             )
         self._unplug()
         self.finish(Failure(error.ConnectionLost("contract broken")))
-        if self._cutting is None:
+        if self._stranger is not None:
+            self._abort()
+        elif self._cutting is None:
             self._cutting = self.tub.clock.callLater(LINGER, self._abort)
 
     # What goes out
@@ -349,6 +351,7 @@ class Broker(stock.Broker):
 
     def remote_getReferenceByName(self, name: bytes) -> Any:
         found = self.tub.getReferenceForName(name.decode("ascii", "replace"))
+        found.revocable.check()
         if self._stranger is not None:
             stranger, self._stranger = self._stranger, None
             stranger.gone()

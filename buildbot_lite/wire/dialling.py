@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from foolscap.reconnector import Reconnector
+from foolscap.referenceable import SturdyRef
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -166,6 +167,7 @@ class _Reconnector(Reconnector):
         error = error_of(f.value)
         if isinstance(error, RefusedError):
             self.refused(error)
+            self._hang_up()
         elif wrong_master(f.value):
             places = ", ".join(parse(self._url).hints)
             self.refused(
@@ -176,12 +178,18 @@ class _Reconnector(Reconnector):
             )
         elif not isinstance(error, LinkLostError | MessageError) or str(error) != self._said:
             self._say(why_unreachable(f.value))
-        self._delay = min(self._delay * self.factor, self.maxDelay)
         self._retry()
+        self._delay = min(self._delay * self.factor, self.maxDelay)
 
     def _disconnected(self) -> None:
         self._delay = self.initialDelay
         self._retry()
+
+    def _hang_up(self) -> None:
+        # To the master, a link on which nothing was shown is a stranger's.
+        broker = self._tub.brokers.get(SturdyRef(self._url).getTubRef()) if self._tub is not None else None
+        if broker is not None:
+            broker.link.drop("it led to nothing")
 
     def _say(self, reason: str) -> None:
         if reason != self._said:

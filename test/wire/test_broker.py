@@ -1,0 +1,431 @@
+"""
+The traps of one connection, each with whoever falls into it.
+"""
+
+import gc
+import os
+import tracemalloc
+from typing import Any
+
+from foolscap.api import Referenceable, flushEventualQueue
+from foolscap.api import Tub as StockTub
+from foolscap.banana import int2b128
+from foolscap.referenceable import SturdyRef
+from foolscap.tokens import RemoteException
+from twisted.internet import reactor  # noqa: TID251 - these tests use the network
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import Clock, deferLater
+
+from buildbot_lite.errors import LinkLostError, RevokedError, UnknownStringError, WrongVerbError
+from buildbot_lite.model.spec import Run
+from buildbot_lite.wire.contract import LARGEST_CHUNK, MOST_BYTES_UNREAD, STRANGER_CALLS
+from buildbot_lite.wire.dialling import dial
+from buildbot_lite.wire.exposed import ExposedDesk, Revocable
+from buildbot_lite.wire.roles import Command, Desk, Link
+from buildbot_lite.wire.tub import make_tub
+
+from .pair import FARM_KEY, SLAVE_KEY, SWISSNUM, TubTestCase, until, with_reactor
+from .players import HELLO, NotedCommand, NotedDesk, NotedSlave
+from .test_roles import failing
+
+
+def number(value: int, kind: int = 0x81) -> bytes:
+    """
+    A token that is all header: a number (0x81), the beginning (0x88) or the end (0x89) of a sequence.
+    """
+    written: list[bytes] = []
+    int2b128(value, written.append)
+    return b"".join(written) + bytes([kind])
+
+
+def string(data: bytes, size: int | None = None) -> bytes:
+    """
+    A string's token, which may declare more than it has.
+    """
+    return number(len(data) if size is None else size, 0x82) + data
+
+
+def begin(count: int, *names: bytes) -> bytes:
+    """
+    The beginning of a sequence.
+    """
+    return number(count, 0x88) + b"".join(string(name) for name in names)
+
+
+def end(count: int) -> bytes:
+    """
+    The end of a sequence.
+    """
+    return number(count, 0x89)
+
+
+def a_call(request: int, count: int, target: int = 0, method: bytes = b"decref") -> bytes:
+    """
+    A whole call, of object 0.
+    """
+    arguments = string(b"clid") + number(1) + string(b"count") + number(1)
+    return (
+        begin(count, b"call")
+        + number(request)
+        + number(target)
+        + string(method)
+        + begin(count + 1, b"arguments")
+        + number(0)
+        + arguments
+        + end(count + 1)
+        + end(count)
+    )
+
+
+class BrokerTestCase(TubTestCase):
+    """
+    A farm with one desk, whose clock stands still unless a test moves it.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stock: list[StockTub] = []
+        self.desk = NotedDesk()
+        self.revocable = Revocable()
+        self.exposed = ExposedDesk(self.desk, self.revocable)
+        self.clock = Clock()
+        self.farm = make_tub(self.clock, FARM_KEY, {SWISSNUM: self.exposed}.get)
+        self.farm.startService()
+        self.tubs.append(self.farm)
+        self.listener = self.farm.listen("tcp:0:interface=127.0.0.1")
+        self.url = self.furl(self.farm, self.listener)
+
+    async def _stop(self) -> None:
+        for tub in self.stock:
+            await tub.stopService()
+        stopping = self.farm.stopService()
+        await deferLater(reactor, 0)
+        self.clock.advance(10)
+        await stopping
+        await super()._stop()
+
+    async def stranger(self) -> Any:
+        """
+        The broker of a stock Tub that knows where the farm is, and no string.
+        """
+        tub = StockTub()
+        tub.startService()
+        self.stock.append(tub)
+        return await tub.getBrokerForTubRef(SturdyRef(self.url).getTubRef())
+
+    async def slave(self) -> tuple[Desk, Link]:
+        """
+        A slave's end.
+        """
+        connected: Deferred[tuple[Desk, Link]] = Deferred()
+        dialling = dial(self.tub(SLAVE_KEY), self.url, [], lambda *both: connected.callback(both), connected.errback)
+        both = await connected
+        dialling.stop()
+        return both
+
+    async def command(self) -> tuple[NotedCommand, Command]:
+        """
+        A command, and the slave's end of it.
+        """
+        desk, _ = await self.slave()
+        slave, command = NotedSlave(), NotedCommand()
+        await desk.attach(slave, HELLO, "")
+        await self.desk.slaves[-1].start("1", Run(argv=("true",)), {}, command)
+        return command, slave.commands["1"]
+
+
+class StrangerTest(BrokerTestCase):
+    async def assertCut(self, data: bytes) -> None:
+        """
+        A stranger who sends *data* is cut, at once and without a word in the log.
+        """
+        broker = await self.stranger()
+        self.assertEqual(len(self.farm.strangers), 1)
+        broker.transport.write(data)
+        await until(lambda: bool(broker.disconnected) and len(self.farm.strangers) == 0)
+
+    @with_reactor
+    async def test_giant_words(self) -> None:
+        """
+        A method, an argument or an interface whose name is declared to have 2 GiB is refused at its first byte.
+        """
+        head = begin(0, b"call") + number(1) + number(0)
+        await self.assertCut(head + string(b"x", 1 << 31))
+        arguments = head + string(b"decref") + begin(1, b"arguments")
+        await self.assertCut(arguments + number(0) + string(b"x", 1 << 31))
+        await self.assertCut(arguments + number(1 << 40))
+        await self.assertCut(b"\x01" * 100)
+        await self.assertCut(number(1 << 31, 0x8D))
+
+    @with_reactor
+    async def test_too_many_bytes(self) -> None:
+        """
+        64 KiB of anything are enough.
+        """
+        await self.assertCut(number(0, 0x8E) * (70 << 10))
+
+    @with_reactor
+    async def test_discarded_bytes(self) -> None:
+        """
+        Bytes that are refused, and only passed over, are counted as well.
+        """
+        head = begin(0, b"call") + number(1) + number(0) + string(b"getReferenceByName") + begin(1, b"arguments")
+        await self.assertCut(head + number(0) + string(b"name") + string(b"x" * (70 << 10), 1 << 31))
+
+    @with_reactor
+    async def test_too_many_calls(self) -> None:
+        """
+        So are a few calls of object 0.
+        """
+        await self.assertCut(b"".join(a_call(n + 1, 2 * n) for n in range(STRANGER_CALLS + 1)))
+
+    @with_reactor
+    async def test_time(self) -> None:
+        """
+        One that says nothing is cut after 20 seconds.
+        """
+        broker = await self.stranger()
+
+        self.clock.advance(19.9)
+        self.assertEqual(len(self.farm.strangers), 1)
+        self.clock.advance(0.1)
+        await until(lambda: bool(broker.disconnected))
+
+    @with_reactor
+    async def test_half_a_handshake(self) -> None:
+        """
+        One that never gets as far as TLS is cut just the same.
+        """
+        from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+        from twisted.internet.protocol import Protocol
+
+        lost: list[object] = []
+
+        class Mute(Protocol):
+            def connectionLost(self, reason: object = None) -> None:
+                lost.append(reason)
+
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.listener.port)
+        await connectProtocol(endpoint, Mute())
+        await until(lambda: len(self.farm.strangers) == 1)
+        self.clock.advance(20)
+        await until(lambda: bool(lost))
+
+    @with_reactor
+    async def test_no_gifts(self) -> None:
+        """
+        Nobody makes us dial a third party, nor read what the contract has no use for.
+        """
+        for kind in (b"their-reference", b"dict", b"unicode", b"copyable", b"set-vocab"):
+            broker = await self.stranger()
+            head = begin(0, b"call") + number(77) + number(0) + string(b"decref") + begin(1, b"arguments")
+            broker.transport.write(head + number(0) + string(b"clid") + begin(2, kind) + string(b"x") + end(2) + end(1))
+            broker.transport.write(end(0))
+            # What follows is still understood: the call was refused, not the connection.
+            self.assertIn("does not know this string", await refusal(broker, "getReferenceByName", name=b"nothing"))
+            self.assertEqual(self.farm.tubConnectors, {})
+
+    @with_reactor
+    async def test_names_nothing(self) -> None:
+        """
+        An unknown string, and a method that is none, are refused in our words and without theirs.
+        """
+        broker = await self.stranger()
+        unknown = await refusal(broker, "getReferenceByName", name=b"sesame")
+        not_offered = await refusal(broker, "decgift", giftID=7, count=1)
+
+        self.assertIn(str(UnknownStringError()), unknown)
+        self.assertIn(str(WrongVerbError()), not_offered)
+        for text in (unknown, not_offered):
+            self.assertNotIn("sesame", text)
+            self.assertNotIn("decgift", text)
+            self.assertNotIn("File", text)
+
+
+class LinkTest(BrokerTestCase):
+    @with_reactor
+    async def test_keepalive(self) -> None:
+        """
+        A silent link is tested after 10 seconds, and whoever answers is not given up.
+        """
+        _, link = await self.slave()
+        (broker,) = self.farm.brokers.values()
+
+        for _ in range(20):
+            self.clock.advance(9.9)
+            self.assertAlmostEqual(broker.link.silence(), 9.9)
+            self.clock.advance(0.1)
+            await until(lambda: broker.link.silence() == 0)
+        self.assertFalse(link.lost)
+
+    @with_reactor
+    async def test_silence(self) -> None:
+        """
+        A link that does not answer is cut after 25 seconds, to the second.
+        """
+        await self.slave()
+        (broker,) = self.farm.brokers.values()
+        lost: list[bool] = []
+        broker.link.when_lost(lambda: lost.append(True))
+        broker.transport.pauseProducing()
+
+        for _ in range(249):
+            self.clock.advance(0.1)
+        await flushEventualQueue()
+        self.assertFalse(broker.link.lost)
+        self.assertEqual(lost, [])
+
+        self.clock.advance(0.2)
+        self.assertTrue(broker.link.lost)
+        self.assertEqual(self.farm.brokers, {})
+        await flushEventualQueue()
+        self.assertEqual(lost, [True])
+
+    @with_reactor
+    async def test_returns_after_silence(self) -> None:
+        """
+        A slave that is back while its old link is still thought to be alive replaces it.
+        """
+        await self.slave()
+        (old,) = self.farm.brokers.values()
+        old.transport.pauseProducing()  # what the slave does is not heard
+        slave = self.tubs[-1]
+        (far,) = slave.brokers.values()
+        far.drop("the line is dead")
+
+        connected: Deferred[Link] = Deferred()
+        dialling = dial(slave, self.url, [], lambda _, link: connected.callback(link), connected.errback)
+        await connected
+        dialling.stop()
+
+        self.assertTrue(old.disconnected)
+        self.assertEqual(len(self.farm.brokers), 1)
+
+    @with_reactor
+    async def test_arguments_are_let_go(self) -> None:
+        """
+        What was appended is gone from memory without the collector's help (Promise 9).
+        """
+        command, far = await self.command()
+        command.append = lambda stream, offset, data: _length(offset, data)  # type: ignore[method-assign]  # keeps nothing
+        chunk = os.urandom(256 << 10)
+        await far.append("stdio", 0, chunk)
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+
+        for offset in range(100):
+            await far.append("stdio", offset * len(chunk), chunk)
+
+        self.assertLess(tracemalloc.get_traced_memory()[0], 3 << 20)
+
+    @with_reactor
+    async def test_unread(self) -> None:
+        """
+        Whoever asks and does not read the answers is cut before they fill our memory.
+        """
+        command, far = await self.command()
+        command.read = lambda name, offset, size: _bytes(size)  # type: ignore[method-assign]  # much
+        (broker,) = self.farm.brokers.values()
+        slave = self.tubs[-1]
+        (mine,) = slave.brokers.values()
+        mine.transport.pauseProducing()
+
+        asked = [far.read("x", 0, LARGEST_CHUNK) for _ in range(2 * MOST_BYTES_UNREAD // LARGEST_CHUNK)]
+        await until(lambda: bool(broker.disconnected))
+        mine.drop("over")
+
+        for call in asked:
+            self.assertIsInstance(await failing(call), LinkLostError)
+
+    @with_reactor
+    async def test_both_ways(self) -> None:
+        """
+        Large chunks in both directions at once do not wait for each other.
+        """
+        command, far = await self.command()
+        command.append = lambda stream, offset, data: _length(offset, data)  # type: ignore[method-assign]  # keeps nothing
+        command.read = lambda name, offset, size: _bytes(size)  # type: ignore[method-assign]  # much
+        chunk = b"x" * (256 << 10)
+
+        calls = [far.append("stdio", 0, chunk) for _ in range(40)]
+        reads = [far.read("x", 0, len(chunk)) for _ in range(40)]
+
+        self.assertEqual(await gatherResults(calls), [len(chunk)] * 40)
+        self.assertEqual([len(data) for data in await gatherResults(reads)], [len(chunk)] * 40)
+
+    @with_reactor
+    async def test_revoked(self) -> None:
+        """
+        Revoking refuses further calls with its sentence, cuts the link, and refuses the string from then on.
+        """
+        _, link = await self.slave()
+        self.revocable.revoke(RevokedError())
+        await until(lambda: link.lost)
+        self.assertEqual(self.revocable.links, ())
+
+        error = await failing(self.tubs[-1].getReference(self.url))
+        assert isinstance(error, RemoteException)
+        self.assertIn("no longer valid", error.failure.value)
+
+    @with_reactor
+    async def test_no_address(self) -> None:
+        """
+        What is passed by reference gets no FURL of its own.
+        """
+        await self.command()
+        slave = self.tubs[-1]
+        (mine,) = slave.brokers.values()
+
+        self.assertEqual({tracker.url for tracker in mine.yourReferenceByCLID.values()}, {None})
+        self.assertEqual(len(self.farm.nameToReference), 0)
+        self.assertIsNone(self.farm.getOrCreateURLForReference(Referenceable()))
+
+    @with_reactor
+    async def test_contract_broken(self) -> None:
+        """
+        An honest peer's link that breaks the language is cut, and the log says so.
+        """
+        _, link = await self.slave()
+        (mine,) = self.tubs[-1].brokers.values()
+
+        mine.transport.write(begin(0, b"call") + number(1) + number(0) + string(b"x", 1 << 31))
+
+        await until(lambda: link.lost)
+
+    @with_reactor
+    async def test_many_calls(self) -> None:
+        """
+        Calls that are never answered are bounded in number.
+        """
+        command, far = await self.command()
+        command.answer = Deferred()
+
+        calls = [far.append("stdio", n, b"") for n in range(1100)]
+
+        for call in calls:
+            self.assertIsInstance(await failing(call), LinkLostError)
+        command.answer.callback(0)
+
+
+async def refusal(broker: Any, method: str, **arguments: Any) -> str:
+    """
+    All that a stranger is told of why its call of object 0 failed.
+    """
+    call = broker.remote_broker.callRemote(method, **arguments)
+    text: str = await call.addErrback(lambda failure: f"{failure.value} {failure.traceback} {failure.parents}")
+    return text
+
+
+def _length(offset: int, data: bytes) -> Deferred[int]:
+    answer: Deferred[int] = Deferred()
+    answer.callback(offset + len(data))
+    return answer
+
+
+def _bytes(size: int) -> Deferred[bytes]:
+    answer: Deferred[bytes] = Deferred()
+    answer.callback(b"x" * size)
+    return answer

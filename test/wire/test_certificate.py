@@ -1,0 +1,65 @@
+"""
+The file with a side's key.
+"""
+
+import os
+import stat
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.wire.certificate import CertificateError, load_or_create, new_certificate
+from buildbot_lite.wire.tub import make_tub
+
+
+class CertificateTest(SynchronousTestCase):
+    def setUp(self) -> None:
+        os.makedirs(directory := str(self.mktemp()))
+        self.path = os.path.join(directory, "tub.pem")
+
+    def test_once(self) -> None:
+        """
+        A key is made once and kept: the FURLs of a farm stay the same after a restart (Promise 2).
+        """
+        first, second = load_or_create(self.path), load_or_create(self.path)
+
+        self.assertEqual(first, second)
+        self.assertEqual(make_tub(Clock(), first).tub_id, make_tub(Clock(), second).tub_id)
+        self.assertEqual(os.listdir(os.path.dirname(self.path)), ["tub.pem"])
+
+    def test_private_from_birth(self) -> None:
+        """
+        Whatever the umask, nobody else can ever read it (Promise 2).
+        """
+        before = os.umask(0)
+        self.addCleanup(os.umask, before)
+
+        load_or_create(self.path)
+
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
+
+    def test_readable_by_others(self) -> None:
+        """
+        A key that others may read is refused, with the remedy.
+        """
+        load_or_create(self.path)
+        os.chmod(self.path, 0o640)
+
+        self.assertIn("chmod 600", str(self.assertRaises(CertificateError, load_or_create, self.path)))
+
+    def test_broken(self) -> None:
+        """
+        A file that holds no key is not replaced: the farm would lose its identity.
+        """
+        with open(self.path, "w", encoding="ascii"):
+            pass
+        os.chmod(self.path, 0o600)
+
+        self.assertRaises(CertificateError, load_or_create, self.path)
+        self.assertEqual(os.path.getsize(self.path), 0)
+
+    def test_differ(self) -> None:
+        """
+        Two keys are two identities.
+        """
+        self.assertNotEqual(make_tub(Clock(), new_certificate()).tub_id, make_tub(Clock(), new_certificate()).tub_id)

@@ -1,0 +1,265 @@
+"""
+Keeping a slave connected.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any, cast
+
+from foolscap.referenceable import Referenceable
+from twisted.internet import reactor  # noqa: TID251 - these tests use the network
+from twisted.internet.task import Clock, deferLater
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    FurlError,
+    PinnedError,
+    RevokedError,
+    UnknownStringError,
+    WrongVerbError,
+)
+from buildbot_lite.wire.dialling import Dialling, dial
+from buildbot_lite.wire.exposed import ExposedDesk, Revocable
+from buildbot_lite.wire.flapp import RunCommandService
+from buildbot_lite.wire.furl import build
+from buildbot_lite.wire.roles import Desk, Link
+from buildbot_lite.wire.tub import Listener, Tub, make_tub
+
+from .pair import FARM_KEY, SLAVE_KEY, SWISSNUM, TubTestCase, until, with_reactor
+from .players import HELLO, NotedDesk, NotedSlave
+from .test_flapp import Refuse
+
+
+class DiallingTest(TubTestCase):
+    """
+    A farm that is really there, and a slave whose clock stands still unless a test moves it.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(random, "uniform", lambda low, high: (low + high) / 2)
+        self.exposed: dict[str, Referenceable | Exception] = {SWISSNUM: ExposedDesk(NotedDesk(), Revocable())}
+        self.clock = Clock()
+        self.slave = make_tub(self.clock, SLAVE_KEY)
+        self.slave.startService()
+        self.tubs.append(self.slave)
+        self.links: list[Link] = []
+        self.desks: list[Desk] = []
+        self.refused: list[BuildbotLiteError] = []
+        self.events: list[LogEvent] = []
+        observer = cast("ILogObserver", self.events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def lookup(self, swissnum: str) -> Referenceable | None:
+        found = self.exposed.get(swissnum)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def farm(self, port: int = 0) -> tuple[Tub, Listener]:
+        tub = self.tub(FARM_KEY, self.lookup)
+        return tub, tub.listen(f"tcp:{port}:interface=127.0.0.1")
+
+    def dial(self, furl: str, hints: list[str] | None = None) -> Dialling:
+        def on_desk(desk: Desk, link: Link) -> None:
+            self.desks.append(desk)
+            self.links.append(link)
+
+        return dial(self.slave, furl, hints or [], on_desk, self.refused.append)
+
+    def waiting(self) -> list[float]:
+        """
+        For how long it will wait until it dials again.
+        """
+        calls: list[Any] = list(self.clock.getDelayedCalls())
+        return [
+            round(call.getTime() - self.clock.seconds(), 3) for call in calls if call.func.__name__ == "_timer_expired"
+        ]
+
+    async def pauses(self, count: int, step: Callable[[], object] = lambda: None) -> list[float]:
+        """
+        The next *count* pauses.
+        """
+        seen: list[float] = []
+        for _ in range(count):
+            await until(lambda: bool(self.waiting()))
+            seen += self.waiting()
+            step()
+            self.clock.advance(seen[-1] + 0.001)
+        return seen
+
+    @with_reactor
+    async def test_dials_again(self) -> None:
+        """
+        Half a second after the link was lost, the slave is there again, with a new link.
+        """
+        farm, listener = self.farm()
+        self.dial(self.furl(farm, listener))
+        await until(lambda: len(self.links) == 1)
+
+        for broker in list(farm.brokers.values()):
+            broker.drop("the test says so")
+        self.assertEqual(await self.pauses(1), [0.5])
+        await until(lambda: len(self.links) == 2)
+
+        self.assertTrue(self.links[0].lost)
+        self.assertFalse(self.links[1].lost)
+
+    @with_reactor
+    async def test_master_away(self) -> None:
+        """
+        While the master is away, pauses grow to half a minute; its return is noticed; the log says each reason once.
+        """
+        farm, listener = self.farm()
+        furl, port = self.furl(farm, listener), listener.port
+        await farm.stopService()
+        self.dial(furl)
+
+        pauses = await self.pauses(8)
+        self.assertEqual([round(pause, 1) for pause in pauses], [0.5, 1.4, 3.7, 10.0, 27.3, 30.0, 30.0, 30.0])
+        await until(lambda: bool(self.waiting()))
+        self.farm(port)
+        await self.pauses(1)
+        await until(lambda: len(self.links) == 1)
+
+        told = [event for event in self.events if "cannot connect" in str(event.get("log_format"))]
+        self.assertEqual(len(told), 1)
+        self.assertEqual(self.refused, [])
+
+    @with_reactor
+    async def test_refused(self) -> None:
+        """
+        Who is refused is told so once, with the remedy, and asks again after a minute; after an hour when revoked
+        (Promise 3).
+        """
+        del self.exposed[SWISSNUM]
+        farm, listener = self.farm()
+        self.dial(self.furl(farm, listener))
+
+        self.assertEqual(await self.pauses(2), [60.0, 60.0])
+        await until(lambda: bool(self.waiting()))
+        self.exposed[SWISSNUM] = RevokedError()
+        self.assertEqual(await self.pauses(3), [60.0, 3600.0, 3600.0])
+        await until(lambda: bool(self.waiting()))
+        self.assertEqual([type(error) for error in self.refused], [UnknownStringError, RevokedError])
+        self.exposed[SWISSNUM] = ExposedDesk(NotedDesk(), Revocable())
+        await self.pauses(1)
+        await until(lambda: len(self.links) == 1)
+
+    @with_reactor
+    async def test_wrong_kind(self) -> None:
+        """
+        A submission's string is not for a slave, and the sentence says where slaves take theirs from (Promise 3).
+        """
+        self.exposed[SWISSNUM] = RunCommandService(Refuse(), Revocable())
+        farm, listener = self.farm()
+        self.dial(self.furl(farm, listener))
+
+        self.assertEqual(await self.pauses(1), [60.0])
+        (error,) = self.refused
+        self.assertIsInstance(error, WrongVerbError)
+        self.assertIn("buildslave.furls", str(error))
+        self.assertEqual(self.links, [])
+
+    @with_reactor
+    async def test_wrong_master(self) -> None:
+        """
+        A mistyped TubID, or a master with a new key, is told apart from a master that is away (Promise 3).
+        """
+        _, listener = self.farm()
+        self.dial(build("a" * 32, [f"tcp:127.0.0.1:{listener.port}"], SWISSNUM))
+
+        self.assertEqual(await self.pauses(1), [60.0])
+        (error,) = self.refused
+        self.assertIsInstance(error, FurlError)
+        self.assertIn("buildslave.furls", str(error))
+        self.assertNotIn(SWISSNUM, str(error))
+
+    def test_no_furl(self) -> None:
+        """
+        What is no FURL is refused before anything is dialled (Promise 3).
+        """
+        self.assertRaises(FurlError, self.dial, "bot1")
+
+    @with_reactor
+    async def test_desk_refuses(self) -> None:
+        """
+        A desk that will not have the slave is left alone for a minute (Promise 3).
+        """
+        desk = NotedDesk()
+        desk.answer = PinnedError()
+        self.exposed[SWISSNUM] = ExposedDesk(desk, Revocable())
+        farm, listener = self.farm()
+        dialling = self.dial(self.furl(farm, listener))
+        await until(lambda: len(self.desks) == 1)
+        try:
+            await self.desks[0].attach(NotedSlave(), HELLO, "")
+        except PinnedError as error:
+            dialling.refused(error)
+
+        self.assertTrue(self.links[0].lost)
+        self.assertEqual(await self.pauses(1), [60.0])
+        self.assertEqual([str(error) for error in self.refused], [str(PinnedError())])
+
+    @with_reactor
+    async def test_hints(self) -> None:
+        """
+        A master that has moved is found at the places of its welcome, also after the slave was restarted.
+        """
+        farm, listener = self.farm()
+        furl, port = self.furl(farm, listener), listener.port
+        dialling = self.dial(furl)
+        await until(lambda: len(self.links) == 1)
+        moved, elsewhere = self.farm()
+        dialling.learn([f"tcp:127.0.0.1:{elsewhere.port}"])
+        self.assertNotEqual(elsewhere.port, port)
+
+        await farm.stopService()
+        await self.pauses(1)
+        await until(lambda: len(self.links) == 2)
+        dialling.stop()
+        self.links[1].drop("the test says so")
+        again = self.dial(furl, [f"tcp:127.0.0.1:{elsewhere.port}"])
+        await until(lambda: len(self.links) == 3)
+        again.stop()
+
+        self.assertTrue(moved.running)
+
+    @with_reactor
+    async def test_stop(self) -> None:
+        """
+        Once stopped, nothing is dialled; `dial_now` ends a pause.
+        """
+        farm, listener = self.farm()
+        dialling = self.dial(self.furl(farm, listener))
+        await until(lambda: len(self.links) == 1)
+        self.links[0].drop("the test says so")
+        await until(lambda: bool(self.waiting()))
+
+        dialling.dial_now()
+        await until(lambda: len(self.links) == 2)
+        self.links[1].drop("the test says so")
+        await until(lambda: bool(self.waiting()))
+        dialling.stop()
+
+        self.assertEqual(self.waiting(), [])
+        await deferLater(reactor, 0.01)
+        self.assertEqual(len(self.links), 2)
+
+    @with_reactor
+    async def test_no_secret_in_the_log(self) -> None:
+        """
+        Whatever goes wrong, the string is in no line of the log (Promise 14).
+        """
+        farm, listener = self.farm()
+        furl, port = self.furl(farm, listener), listener.port
+        del self.exposed[SWISSNUM]
+        self.dial(furl)
+        await self.pauses(1)
+        await farm.stopService()
+        self.dial(build("a" * 32, [f"tcp:127.0.0.1:{port}"], SWISSNUM))
+        await self.pauses(2)
+
+        self.assertNotIn(SWISSNUM, repr(self.events))

@@ -1,0 +1,103 @@
+"""
+The one string.
+"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import FurlError
+from buildbot_lite.wire.furl import MOST_HINTS, build, check_hint, new_swissnum, parse, with_hints
+
+TUB = "abcdefghijklmnopqrstuvwxyz234567"
+GOOD = f"pb://{TUB}@tcp:farm.example:9989,tcp:[fe80::1]:9989/sesame-open"
+
+
+class FurlTest(SynchronousTestCase):
+    def test_parse(self) -> None:
+        """
+        A FURL comes apart and goes together again; white space around it does not count.
+        """
+        furl = parse(f"  {GOOD}\n")
+
+        self.assertEqual(furl.tub_id, TUB)
+        self.assertEqual(furl.hints, ("tcp:farm.example:9989", "tcp:[fe80::1]:9989"))
+        self.assertEqual(furl.swissnum, "sesame-open")
+        self.assertEqual(str(furl), GOOD)
+
+    def test_mistyped(self) -> None:
+        """
+        Each mistake gets a sentence with the remedy, which repeats nothing of the string (Promise 3).
+        """
+        mistyped = [
+            "",
+            "bot1",
+            "http://farm.example/",
+            GOOD.removeprefix("p"),
+            GOOD[:20],
+            GOOD[:-11],
+            GOOD[:-5],
+            GOOD.replace("@", ""),
+            GOOD.replace(TUB, TUB[1:]),
+            GOOD.replace(TUB, TUB.replace("a", "1")),
+            GOOD.replace(":9989", ":99999"),
+            GOOD.replace("tcp:farm.example:9989", ""),
+            GOOD.replace("tcp:farm.example:9989", "farm.example"),
+            f"bot1 {GOOD}",
+            f"{GOOD} {GOOD}",
+            GOOD + "/\0",
+            GOOD + "é",
+            "pb://" + "x" * 5000,
+            build(TUB, ["tcp:a:1"] * 21, "sesame-open"),
+        ]
+        for text in mistyped:
+            sentence = str(self.assertRaises(FurlError, parse, text))
+            self.assertTrue(sentence.endswith("."), sentence)
+            self.assertNotIn("sesame", sentence)
+            self.assertNotIn(TUB, sentence)
+
+    def test_secret(self) -> None:
+        """
+        A parsed FURL does not print its secret (Promise 14).
+        """
+        self.assertNotIn("sesame", repr(parse(GOOD)))
+
+    def test_with_hints(self) -> None:
+        """
+        New places come first, none twice; what cannot be understood is left out.
+        """
+        self.assertEqual(
+            with_hints(GOOD, ["tcp:new.example:1", "tcp:farm.example:9989", "carrier pigeon"]),
+            f"pb://{TUB}@tcp:new.example:1,tcp:farm.example:9989,tcp:[fe80::1]:9989/sesame-open",
+        )
+        many = with_hints(GOOD, [f"tcp:h{n}:1" for n in range(100)])
+        self.assertEqual(len(parse(many).hints), MOST_HINTS)
+
+    def test_hints(self) -> None:
+        """
+        Host and port are enough; what Foolscap's plugins understand is let through.
+        """
+        for hint in ("tcp:10.0.0.1:1", "farm:65535", "tor:abcdefg.onion:80"):
+            self.assertEqual(check_hint(hint), hint)
+        for hint in ("tcp:farm", "tcp:farm:0", "tcp:farm:70000", "tcp:a b:1", "farm", ":1", "tcp:a:1,tcp:b:1"):
+            self.assertRaises(FurlError, check_hint, hint)
+
+    def test_new_swissnum(self) -> None:
+        """
+        Secrets differ, and fit into a FURL.
+        """
+        first, second = new_swissnum(), new_swissnum()
+
+        self.assertNotEqual(first, second)
+        self.assertEqual(parse(build(TUB, ["tcp:a:1"], first)).swissnum, first)
+
+    @given(st.text())
+    def test_anything(self, text: str) -> None:
+        """
+        Whatever is given, it is a FURL or a FurlError.
+        """
+        for given_text in (text, f"pb://{text}", GOOD + text, GOOD.replace("tcp:farm.example:9989", text)):
+            try:
+                parse(given_text)
+            except FurlError:
+                continue

@@ -1,0 +1,134 @@
+"""
+Connections that have not shown a valid string.
+"""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.wire.strangers import Stranger, Strangers
+
+
+class StrangersTest(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.strangers = Strangers(self.clock, most=4, seconds=20.0)
+        self.cut: list[str] = []
+
+    def accept(self, name: str) -> Stranger:
+        """
+        One from the address that is the first letter of its name.
+        """
+        return self.strangers.accept(name[0], lambda: self.cut.append(name))
+
+    def test_time(self) -> None:
+        """
+        Each has 20 seconds, no more and no less.
+        """
+        self.accept("a1")
+        self.clock.advance(10)
+        self.accept("b1")
+
+        self.clock.advance(9.9)
+        self.assertEqual(self.cut, [])
+        self.clock.advance(0.1)
+        self.assertEqual(self.cut, ["a1"])
+        self.clock.advance(10)
+        self.assertEqual(self.cut, ["a1", "b1"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_known(self) -> None:
+        """
+        One that has shown a valid string is not cut, and nothing is waited for any more.
+        """
+        stranger = self.accept("a1")
+
+        stranger.gone()
+        stranger.gone()
+
+        self.assertEqual(len(self.strangers), 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_crowd(self) -> None:
+        """
+        When they are too many, the oldest goes, of the address that holds most.
+        """
+        for name in ("a1", "b1", "b2", "b3", "c1"):
+            self.accept(name)
+        self.assertEqual(self.cut, ["b1"])
+
+        self.accept("b4")
+        self.assertEqual(self.cut, ["b1", "b2"])
+        self.assertEqual(len(self.strangers), 4)
+
+    def test_patient_one_in_front(self) -> None:
+        """
+        While one waits, a million may come and go: what is remembered of them stays small.
+        """
+        strangers = Strangers(self.clock, most=100, seconds=20.0)
+        strangers.accept("a", lambda: None)
+        for _ in range(10_000):
+            strangers.accept("b", lambda: None).gone()
+
+        self.assertLessEqual(len(strangers._ages), 201)
+
+
+class Crowd(RuleBasedStateMachine):
+    """
+    Against a model that looks at all of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.strangers = Strangers(self.clock, most=5, seconds=20.0)
+        self.model: list[tuple[str, float, Stranger]] = []
+        self.cut: list[Stranger] = []
+
+    def drop(self, stranger: Stranger) -> None:
+        self.model = [one for one in self.model if one[2] is not stranger]
+
+    @rule(address=st.sampled_from("abc"))
+    def accept(self, address: str) -> None:
+        held: list[Stranger] = []
+        if len(self.model) >= 5:
+            counts = {name: sum(one[0] == name for one in self.model) for name in "abc"}
+            candidates = [one[2] for one in self.model if counts[one[0]] == max(counts.values())]
+        else:
+            candidates = []
+        stranger = self.strangers.accept(address, lambda: self.cut.append(held[0]))
+        held.append(stranger)
+        self.model.append((address, self.clock.seconds(), stranger))
+        assert len(self.cut) == bool(candidates)
+        for one in self.cut:
+            assert one in candidates
+            assert one is next(s for a, _, s in self.model if a == one.address)
+            self.drop(one)
+        self.cut.clear()
+
+    @rule(data=st.data())
+    def gone(self, data: st.DataObject) -> None:
+        if self.model:
+            _, _, stranger = data.draw(st.sampled_from(self.model))
+            stranger.gone()
+            self.drop(stranger)
+
+    @rule(seconds=st.integers(1, 15))
+    def wait(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+        late = [stranger for _, since, stranger in self.model if self.clock.seconds() - since >= 20]
+        assert late == self.cut
+        for one in late:
+            self.drop(one)
+        self.cut.clear()
+
+    @invariant()
+    def same(self) -> None:
+        assert len(self.strangers) == len(self.model) <= 5
+        assert bool(self.clock.getDelayedCalls()) == bool(self.model)
+
+
+CrowdTest = Crowd.TestCase
+CrowdTest.settings = settings(max_examples=60, deadline=None)
