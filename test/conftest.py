@@ -3,15 +3,19 @@ What holds for every test of the run.
 """
 
 import os
-import tempfile
+from collections.abc import Iterator
 
 import pytest
 
 
-def pytest_configure(config: pytest.Config) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """
     Let tests make their temporary directories outside this checkout.
 
     A test of the Git step once ran in a directory below it, and git took the checkout around it for the build's own.
     """
-    os.chdir(tempfile.mkdtemp(prefix="buildbot-lite-tests-"))
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("tests"))
+    yield
+    os.chdir(before)
