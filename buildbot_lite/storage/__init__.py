@@ -2,13 +2,14 @@
 What survives a restart.
 
 ``files``         private files, written whole or not at all (standard library only: slaves use it too)
+``lock``          one process to a directory (the same)
 ``streams``       the master's copy of a stream: an append-only file whose length is all there is to know
-``frames``        the same bytes after the end: compressed, and still read from any offset
+``frames``        the same bytes after the end: compressed, and still read from any offset; ``compression`` sees to that
 ``growth``        who waits for which stream to grow
 ``artifacts``     files that builds produced, and ``inputs``: files that were submitted
-``database``      opening the farm's database: its file, its options, its version
-``schema``        the tables, and ``migrations``: how older ones become these
+``database``      opening the farm's database: its file and its options
+``schema``        the tables; ``upgrading`` and ``migrations``: how older ones become these
 ``statements``    SQL that is compiled once
 ``records``       what can be asked of the tables and done to them, noun by noun
-``writer``        the one thread that changes the database, many changes to a transaction
+``writer``        the one thread that changes the database, many changes to a transaction (``batch``); ``inline`` does without it
 """

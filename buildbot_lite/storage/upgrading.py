@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
 
-from ..errors import NewerDatabaseError
+from ..errors import NewerDatabaseError, StorageError
 from . import schema
 
 if TYPE_CHECKING:
@@ -30,7 +30,13 @@ _version = Table("alembic_version", MetaData(), Column("version_num", String(32)
 def upgrade(connection: Connection) -> None:
     """
     Make *connection*'s database this version's: all of it in one transaction, or nothing.
+
+    The connection is not to be used for anything else: references between rows are not checked on it any more.
     """
+    if connection.dialect.name == "sqlite":
+        # SQLite changes a table by making another and dropping the first, to which references still point then; and
+        # this can only be set outside a transaction.
+        connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
     with connection.begin():
         tables = inspect(connection).get_table_names()
         if not tables:
@@ -65,3 +71,8 @@ def _migrate(connection: Connection, revision: str | None) -> None:
         raise NewerDatabaseError
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+        raise StorageError(
+            "The farm's database could not be brought to this version: rows that belong together came apart.  It is "
+            "as it was; go on with the older version, and report this."
+        )

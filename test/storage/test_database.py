@@ -4,6 +4,7 @@ Opening the farm's database, whatever version wrote it.
 
 import gzip
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -11,6 +12,7 @@ import sys
 
 from alembic.autogenerate import compare_metadata
 from alembic.command import upgrade
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect
@@ -18,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import NewerDatabaseError, StorageError
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage import schema
+from buildbot_lite.storage import schema, upgrading
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.records import (
     builds,
@@ -170,6 +172,78 @@ class MigrationTests(SynchronousTestCase):
         self.assertEqual(
             {name.removesuffix(SUFFIX) for name in os.listdir(DIRECTORY) if name.endswith(SUFFIX)}, revisions
         )
+
+
+CHANGE = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("builds", recreate="always") as builds:
+        builds.add_column(sa.Column("colour", sa.Text, nullable=False, server_default="green"))
+"""
+
+
+class UpgradingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        What this version recorded, and a next version.
+        """
+        self.path = self.mktemp()
+        with gzip.open(os.path.join(DIRECTORY, "0001" + SUFFIX)) as source, open(self.path, "wb") as target:
+            target.write(source.read())
+        migrations = os.path.join(self.mktemp(), "migrations")
+        shutil.copytree(configuration().get_main_option("script_location") or "", migrations)
+        self.change = os.path.join(migrations, "versions", "colour.py")
+        self.patch(upgrading, "REVISION", "0002")
+
+        def next_configuration() -> Config:
+            config = configuration()
+            config.set_main_option("script_location", migrations)
+            return config
+
+        self.patch(upgrading, "configuration", next_configuration)
+
+    def found(self) -> tuple[str | None, list[str], int]:
+        """
+        The database's revision, the columns of its builds, and how many steps it has.
+        """
+        connection = sqlite3.connect(self.path)
+        try:
+            (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            columns = [row[1] for row in connection.execute("PRAGMA table_info(builds)")]
+            return revision, columns[-1:], connection.execute("SELECT count(*) FROM steps").fetchone()[0]
+        finally:
+            connection.close()
+
+    def test_upgraded(self) -> None:
+        """
+        Promise 13: an older database is brought to this version when it is opened, with everything that is in it.
+        """
+        with open(self.change, "w", encoding="utf-8") as file:
+            file.write(CHANGE)
+        with open_database(self.path).connect() as connection:
+            self.assertEqual(connection.exec_driver_sql("SELECT colour FROM builds").scalar(), "green")
+            self.assertEqual(connection.exec_driver_sql("PRAGMA foreign_keys").scalar(), 1)
+
+        self.assertEqual(self.found(), ("0002", ["colour"], 1))
+
+    def test_all_or_nothing(self) -> None:
+        """
+        When a migration fails, or would tear apart what belongs together, the database stays as it was.
+        """
+        before = self.found()
+        for breaks in ("raise ZeroDivisionError", 'op.execute("DELETE FROM builds")'):
+            with open(self.change, "w", encoding="utf-8") as file:
+                file.write(f"{CHANGE}    {breaks}  # {len(breaks)}\n")
+            with self.assertRaises((ZeroDivisionError, StorageError)):
+                open_database(self.path)
+
+            self.assertEqual(self.found(), before)
 
 
 class RecordedTests(SynchronousTestCase):
