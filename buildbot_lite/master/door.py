@@ -51,11 +51,13 @@ class FrontDoor:
         self._furl = furl
         self._wall = wall
 
-    async def submit(self, scheduler: Submit, *, kept: Kept | None, name: str, properties: Properties) -> Submitted:
+    async def submit(
+        self, scheduler: Submit, *, kept: Kept | None, kind: str, name: str, properties: Properties
+    ) -> Submitted:
         """
         See `status.submissions.Door`.
         """
-        which = None if kept is None else await self._note_input(scheduler, kept, name)
+        which = None if kept is None else await self._note_input(kept, kind, name)
         if name:
             properties.set("filename", name, "Submit")
         reason = f"submitted through {scheduler.name}" + (f": {name}" if name else "")
@@ -142,8 +144,7 @@ class FrontDoor:
             **more,
         )
 
-    async def _note_input(self, scheduler: Submit, kept: Kept, name: str) -> int:
-        kind = scheduler.file if scheduler.file is not None else scheduler.stdin
+    async def _note_input(self, kept: Kept, kind: str, name: str) -> int:
         now = self._wall()
 
         def change(connection: Connection) -> int:

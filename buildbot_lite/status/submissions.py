@@ -44,9 +44,11 @@ class Door(Protocol):
     How submissions get into the farm.
     """
 
-    async def submit(self, scheduler: Submit, *, kept: Kept | None, name: str, properties: Properties) -> Submitted:
+    async def submit(
+        self, scheduler: Submit, *, kept: Kept | None, kind: str, name: str, properties: Properties
+    ) -> Submitted:
         """
-        Ask for the builds of *scheduler*, with an input that was stored.
+        Ask for the builds of *scheduler*, with an input that was stored: a *kind* that its submitter calls *name*.
         """
 
     async def watch_furl(self, submitted: Submitted) -> str:
@@ -137,7 +139,7 @@ class Submitting:
         See `Submission.execute`.
         """
         if self._scheduler.stdin == "none":
-            self._go(watcher, self._submit(None, "", Properties()))
+            self._go(watcher, self._submit(None, "", "", Properties()))
             return succeed(None)
         collecting = Collecting(
             self._store.receive(),
@@ -161,8 +163,9 @@ class Submitting:
             kept = incoming.keep()
         finally:
             incoming.abandon()
-        check_input(self._scheduler.file or "file", self._store, kept)
-        submitted = await self._submit(kept, name, Properties())
+        kind = self._scheduler.file or "file"
+        check_input(kind, self._store, kept)
+        submitted = await self._submit(kept, kind, name, Properties())
         self._log.info(
             "{name} ({length} bytes, sha256 {sha256}) is stored for {requests}",
             name=name,
@@ -175,12 +178,13 @@ class Submitting:
         if self._scheduler.stdin == "properties":
             text = self._store.read(kept.sha256, 0, LARGEST_PROPERTIES + 1)
             self._store.discard(kept.sha256)
-            return await self._submit(None, "", properties_from(text))
-        check_input(self._scheduler.stdin, self._store, kept)
-        return await self._submit(kept, f"stdin.{self._scheduler.stdin}", Properties())
+            return await self._submit(None, "", "", properties_from(text))
+        kind = self._scheduler.stdin
+        check_input(kind, self._store, kept)
+        return await self._submit(kept, kind, f"stdin.{kind}", Properties())
 
-    async def _submit(self, kept: Kept | None, name: str, properties: Properties) -> Submitted:
-        return await self._door.submit(self._scheduler, kept=kept, name=name, properties=properties)
+    async def _submit(self, kept: Kept | None, kind: str, name: str, properties: Properties) -> Submitted:
+        return await self._door.submit(self._scheduler, kept=kept, kind=kind, name=name, properties=properties)
 
     def _go(self, watcher: Watcher, submitting: Awaitable[Submitted]) -> None:
         background(_told(watcher, self._watch(watcher, submitting)), self._log, "a submission")
