@@ -8,8 +8,9 @@ What survives a restart.
 ``growth``        who waits for which stream to grow
 ``artifacts``     files that builds produced, and ``inputs``: files that were submitted
 ``database``      opening the farm's database: its file and its options
-``schema``        the tables; ``upgrading`` and ``migrations``: how older ones become these
+``schema``        the tables, and ``upgrading`` with ``migrations``: how older ones become these
 ``statements``    SQL that is compiled once
 ``records``       what can be asked of the tables and done to them, noun by noun
-``writer``        the one thread that changes the database, many changes to a transaction (``batch``); ``inline`` does without it
+``writer``        the one thread that changes the database, many changes to a transaction
+``batch``         how it does that, and ``inline``: the same without a thread
 """
