@@ -37,7 +37,7 @@ from .errand import Errand
 from .pace import Pace
 from .shield import shielded
 from .transfer import Means, os_sentence, private_file
-from .transfers import new_transfer, saved_transfers
+from .transfers import INPUT, new_transfer, saved_transfers
 from .work import Work
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
@@ -186,7 +186,7 @@ class Agent:
         """
         Where the standard input of *id* waits for its process.
         """
-        return os.path.join(self.means.directory, f"{id}.stdin")
+        return os.path.join(self.means.directory, id + INPUT)
 
     # What the session asks.
 
@@ -229,6 +229,7 @@ class Agent:
         for id, errand in list(self._errands.items()):
             if id not in held:
                 self._missing(id, errand)
+        self._sweep_inputs()
 
     def claimed(self, id: str) -> None:
         """
@@ -299,6 +300,15 @@ class Agent:
     def _changed(self, id: str) -> None:
         if self._link is not None:
             self._link.look_again(id)
+
+    def _sweep_inputs(self) -> None:
+        """
+        Remove the inputs of commands that a former process fetched and never started.
+        """
+        for name in os.listdir(self.means.directory):
+            id, ending = os.path.splitext(name)
+            if ending == INPUT and id not in self._work and (self._link is None or not self._link.fetches(id)):
+                remove(os.path.join(self.means.directory, name))
 
     def _discard_input(self, id: str) -> None:
         remove(self.input_path(id))
@@ -400,6 +410,12 @@ class AgentLink:
         waiting, self._when_lost = self._when_lost, []
         for callback in waiting:
             callback()
+
+    def fetches(self, id: str) -> bool:
+        """
+        Whether the input of *id* is on its way.
+        """
+        return id in self._fetches
 
     def look_again(self, id: str) -> None:
         """

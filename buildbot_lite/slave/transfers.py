@@ -16,6 +16,8 @@ from .downloads import FileDownload
 from .transfer import Means, Transfer, succeeded
 from .uploads import DirectoryUpload, FileUpload
 
+INPUT = ".stdin"
+"""How the names of files end that hold a command's standard input."""
 _LARGEST_CLAIM = 5 << 20
 _log = Logger()
 
@@ -61,21 +63,27 @@ def new_transfer(id: str, fingerprint: str, spec: Spec, means: Means, changed: C
 def saved_transfers(means: Means, changed: Callable[[str], None]) -> list[Transfer]:
     """
     The transfers that an earlier process claimed and did not forget, in no order, not begun.
+
+    What belongs to none of them is removed; commands' inputs are not ours to judge.
     """
-    found = []
-    for name in sorted(os.listdir(means.directory)):
-        if name.endswith(".new"):
-            remove(os.path.join(means.directory, name))  # half-written when that process ended
-        id, dot_json = os.path.splitext(name)
-        if dot_json != ".json":
-            continue
-        try:
-            with open(os.path.join(means.directory, name), "rb") as claim:
-                saved = Shape.decode(claim.read(_LARGEST_CLAIM + 1), "transfer", _LARGEST_CLAIM)
-            spec = from_document(saved.mapping("spec"))
-            fingerprint = saved.text("fingerprint", limit=64)
-            found.append(_KINDS[type(spec)](id, fingerprint, spec, means, partial(changed, id), saved=saved))
-        except (BuildbotLiteError, OSError, KeyError) as error:
-            _log.warn("transfer {id} cannot be read ({problem}); dropped", id=id, problem=str(error))
+    names = sorted(os.listdir(means.directory))
+    found = {}
+    for name in names:
+        id, ending = os.path.splitext(name)
+        if ending == ".json":
+            try:
+                found[id] = _read(id, os.path.join(means.directory, name), means, partial(changed, id))
+            except (BuildbotLiteError, OSError, KeyError) as error:
+                _log.warn("transfer {id} cannot be read ({problem}); dropped", id=id, problem=str(error))
+    for name in names:
+        id, ending = os.path.splitext(name)
+        if ending != INPUT and (id not in found or ending == ".new"):
             remove(os.path.join(means.directory, name))
-    return found
+    return list(found.values())
+
+
+def _read(id: str, path: str, means: Means, changed: Callable[[], None]) -> Transfer:
+    with open(path, "rb") as claim:
+        saved = Shape.decode(claim.read(_LARGEST_CLAIM + 1), "transfer", _LARGEST_CLAIM)
+    spec = from_document(saved.mapping("spec"))
+    return _KINDS[type(spec)](id, saved.text("fingerprint", limit=64), spec, means, changed, saved=saved)

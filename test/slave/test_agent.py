@@ -3,7 +3,11 @@ The agent: what a master asks of its slave, over links that break.
 """
 
 import os
+import shutil
+import tempfile
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -11,6 +15,7 @@ from buildbot_lite.errors import LinkLostError, MessageError, RefusedError
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
+from buildbot_lite.slave.agent import AgentLink
 from buildbot_lite.wire.roles import Slave
 
 from .fakes import FakeCommand, Machine, new_directory, sealed
@@ -304,6 +309,17 @@ class AgentTests(SynchronousTestCase):
         self.successResultOf(self.machine.link().start(ID, spec, {}, command))
         self.assertEqual(self.keeper.asked, [("start", ID)])
 
+    def test_abandoned_input(self) -> None:
+        """
+        The input of a command that was never started is removed by the next process; that of another stays.
+        """
+        for id in (ID, "abandoned"):
+            with open(self.machine.agent.input_path(id), "w"):
+                pass
+        self.machine.restart()
+        self.machine.keeper_attached(**{ID: (fingerprint(SPEC), Life.RUNNING, {})})
+        self.assertEqual(os.listdir(os.path.join(self.machine.directory, "transfers")), [f"{ID}.stdin"])
+
     def test_redial(self) -> None:
         """
         A new link takes the place of the former one, which hears that it is gone.
@@ -338,3 +354,68 @@ class AgentTests(SynchronousTestCase):
         self.start()
         self.machine.agent.grew(ID, {"stdio": 100})
         self.assertEqual([outcome.ending for outcome in self.command.outcomes], [Ending.LOST])
+
+
+class AnyHistoryTests(SynchronousTestCase):
+    @settings(max_examples=80, deadline=None)
+    @given(
+        events=st.lists(
+            st.one_of(
+                st.binary(min_size=1, max_size=70_000),
+                st.sampled_from(["cut", "restart", "answer", "slow", "quick"]),
+            ),
+            max_size=40,
+        )
+    )
+    def test_any(self, events: list[bytes | str]) -> None:
+        """
+        Promise 7, invariants I1 and I2: whatever is cut and restarted, whenever: one start, the exact log, one outcome.
+        """
+        directory = tempfile.mkdtemp(prefix="slave-")
+        try:
+            self.live_through(directory, events)
+        finally:
+            shutil.rmtree(directory)
+
+    def live_through(self, directory: str, events: list[bytes | str]) -> None:
+        """
+        One command, and *events* while it runs.
+        """
+        machine = Machine(directory)
+        streams: dict[str, bytearray] = {}
+        written = b""
+
+        def linked() -> tuple[AgentLink, FakeCommand]:
+            # Each link has its own end on the master; what was asked over an old one is never answered.
+            command = FakeCommand()
+            command.streams = streams
+            return machine.link(), command
+
+        link, command = linked()
+        self.successResultOf(link.start(ID, SPEC, {}, command))
+        for event in events:
+            if isinstance(event, bytes):
+                written += event
+                machine.keeper.write(ID, event)
+            elif event == "answer":
+                command.answer(min(1, len(command.waiting)))
+            elif event in {"slow", "quick"}:
+                command.slow = event == "slow"
+            else:
+                if event == "restart":
+                    machine.restart()
+                    lengths = {"stdio": len(written)} if written else {}
+                    machine.keeper_attached(**{ID: (fingerprint(SPEC), Life.RUNNING, lengths)})
+                late = command
+                link, command = linked()
+                self.successResultOf(link.resume(ID, command, {name: len(data) for name, data in streams.items()}))
+                late.answer(len(late.waiting))
+            self.assertTrue(written.startswith(bytes(streams.get("stdio", b""))))
+        machine.keeper.end(ID, streams=("stdio",) if written else ())
+        command.slow = False
+        while command.waiting:
+            command.answer()
+        self.assertEqual(bytes(streams.get("stdio", b"")), written)
+        self.assertEqual(len(command.outcomes), 1)
+        self.assertEqual([asked for asked in machine.keeper.asked if asked[0] == "start"], [("start", ID)])
+        self.assertTrue(machine.agent.idle)

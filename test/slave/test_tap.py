@@ -59,7 +59,7 @@ class Process(ProcessProtocol):
             self._said.append((words, said))
         return said
 
-    def processEnded(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
+    def processEnded(self, reason: Failure) -> None:
         """
         It is over.
         """
@@ -72,7 +72,7 @@ class Process(ProcessProtocol):
         """
         if not self.ended.called:
             assert self.transport is not None
-            os.kill(self.transport.pid, number)  # type: ignore[attr-defined]  # a process's
+            os.kill(self.transport.pid, number)
 
 
 class PinningDesk(Desk):
