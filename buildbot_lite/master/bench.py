@@ -350,8 +350,8 @@ class StepBench:
 
     async def _await(self, name: str, buildset: int) -> Result:
         async def perform(entry: Entry, resumed: bool) -> Done:
-            finished = self._place.triggers.when_finished(buildset)
-            return Done({"result": int(await self._place.live.waiting_for(finished))})
+            result: Result = await self._place.live.waiting_for(self._place.triggers.when_finished(buildset))
+            return Done({"result": int(result)})
 
         intent = {"buildset": buildset}
         entry = await self._place.journal.effect(self._step, "triggered", intent, perform)
