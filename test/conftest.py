@@ -1,11 +1,66 @@
 """
-What holds for every test of the run.
+What holds for a whole run of the tests.
+
+Promise 14: no secret and no FURL is in any log or record of the run.  Whatever a farm of processes leaves is searched
+when it ends (`test.processes.leaks`), whatever is logged inside the tests' own process is searched as it is logged, and
+what the other tests leave in their temporary directories is searched in the end.  One find fails the run.
+
+Tests make their temporary directories outside this checkout.
+
+Under pytest-xdist the tests of a class stay together, because those in ``processes`` share a farm; the long ones begin.
 """
 
 import os
+import re
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from zope.interface import provider
+
+from test.processes.leaks import NOTED
+
+FURL = re.compile(r"pb://[a-z2-7]{32}@[^/\s\"'>]*/[A-Za-z0-9_~-]{8,}")
+_NOTED_HERE = pytest.StashKey[Path]()
+_PROCESSES = "test/processes/"
+
+
+def _note(line: str) -> None:
+    with open(os.environ[NOTED], "a") as file:
+        file.write(f"{line}\n")
+
+
+@provider(ILogObserver)
+def _search(event: LogEvent) -> None:
+    text = formatEvent(event)
+    if failure := event.get("log_failure"):
+        text += failure.getTraceback()
+    if "pb://" in text and FURL.search(text):
+        _note(f"{os.environ.get('PYTEST_CURRENT_TEST', 'a test')} logged a string")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    Begin: one file for everything that is found, also by the workers of pytest-xdist.
+    """
+    if not hasattr(config, "workerinput"):
+        descriptor, name = tempfile.mkstemp(prefix="leaks-")
+        os.close(descriptor)
+        os.environ[NOTED] = name
+        config.stash[_NOTED_HERE] = Path(name)
+    globalLogPublisher.addObserver(_search)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """
+    The end.
+    """
+    globalLogPublisher.removeObserver(_search)
+    if path := config.stash.get(_NOTED_HERE, None):
+        path.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,6 +71,50 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     A test of the Git step once ran in a directory below it, and git took the checkout around it for the build's own.
     """
     before = os.getcwd()
-    os.chdir(tmp_path_factory.mktemp("tests"))
+    directory = tmp_path_factory.mktemp("tests")
+    os.chdir(directory)
     yield
     os.chdir(before)
+    for left in directory.rglob("*.log"):
+        if left.is_file() and FURL.search(left.read_text(errors="replace")):
+            _note(f"{left.relative_to(directory)} holds a string")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """
+    Fail the run if anything was found.
+    """
+    path = session.config.stash.get(_NOTED_HERE, None)
+    if path is None:
+        return
+    if path.stat().st_size and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """
+    Say what was found.
+    """
+    path = config.stash.get(_NOTED_HERE, None)
+    if path is not None and (found := path.read_text()):
+        terminalreporter.section("Promise 14 is broken: strings or secrets where none may be")
+        terminalreporter.write(found)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Tests with processes go first: they are the longest.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(_PROCESSES))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """
+    Keep the tests of a class together.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
+
+    config.option.loadscopereorder = False
+    return LoadScopeScheduling(config, log)

@@ -1,0 +1,667 @@
+"""
+Whole farms of real processes, for tests::
+
+    with Farm() as farm:
+        farm.builder("foo", "echo hello")
+        farm.start()
+        done = farm.submit("foo")
+        done.code, done.out, done.err
+
+A master and slaves run under the installed ``twistd``, submissions go through the installed ``flappclient``, and
+everything is in one temporary directory.  Every process that comes of it, however far it ran away, has a mark in its
+environment by which it is found and killed in the end.  Before the directory is removed it is searched for strings and
+secrets where none may be (`leaks`).
+
+Nothing here sleeps for a time that is hoped to be long enough: `until` looks again and again whether something is so,
+and gives up loudly.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, TypeVar
+
+from attrs import define, field, frozen
+
+from buildbot_lite.storage.frames import open_stream
+
+from .leaks import leaks_of
+from .proxy import Proxy
+
+T = TypeVar("T")
+
+BIN = Path(sys.executable).parent
+MARK = "BUILDBOT_LITE_TEST_FARM"
+PATIENCE = 60.0
+LOOK_AGAIN = 0.02
+
+WORDS = "from buildbot_lite.plugins import schedulers, secrets, slave, steps, util\nc = BuildmasterConfig = {}\n"
+MASTER_TAC = "from buildbot_lite.master_tap import application_for\napplication = application_for(__file__)\n"
+SLAVE_TAC = "from buildbot_lite.slave_tap import application_for\napplication = application_for(furl={furl!r})\n"
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def until(condition: Callable[[], T], what: str, within: float = PATIENCE) -> T:
+    """
+    The first true answer of *condition*; AssertionError, which says *what* did not happen, after *within* seconds.
+    """
+    deadline = time.monotonic() + within
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"within {within:.0f} s it did not happen: {what}")
+        time.sleep(LOOK_AGAIN)
+    return answer
+
+
+def die_with_the_test() -> None:
+    """
+    In a child: die when the test's process does, even of kill -9.
+    """
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@frozen
+class Done:
+    """
+    What came of a client: its exit code, and what it printed.
+    """
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def watch_furl(self) -> str:
+        """
+        The string that its first remark named.
+        """
+        return watch_furl_in(self.err)
+
+
+def watch_furl_in(err: str) -> str:
+    """
+    The string in the first line on a client's standard error; "" when there is none.
+    """
+    match = re.match(r"# requests? [0-9, ]+: watch with (pb://\S+)\n", err)
+    return match[1] if match else ""
+
+
+class Client:
+    """
+    A running ``flappclient`` or ``buildbot-lite``, which writes into files.
+    """
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], directory: Path, stdin: bytes | None) -> None:
+        number = len(list(directory.iterdir()))
+        self.out_path = directory / f"{number}.out"
+        self.err_path = directory / f"{number}.err"
+        into: IO[bytes] | int = subprocess.DEVNULL
+        if stdin is not None:
+            given = directory / f"{number}.in"
+            given.write_bytes(stdin)
+            into = given.open("rb")
+        with self.out_path.open("wb") as out, self.err_path.open("wb") as err:
+            self.process = subprocess.Popen(
+                command,
+                env=env,
+                stdin=into,
+                stdout=out,
+                stderr=err,
+                preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+            )
+        if not isinstance(into, int):
+            into.close()
+
+    @property
+    def out(self) -> bytes:
+        """
+        What it printed so far.
+        """
+        return self.out_path.read_bytes()
+
+    @property
+    def err(self) -> str:
+        """
+        What it remarked so far.
+        """
+        return self.err_path.read_text(errors="replace")
+
+    def watch_furl(self) -> str:
+        """
+        The string of its first remark, as soon as it is there.
+        """
+        return until(lambda: watch_furl_in(self.err), "the client was told a watch string")
+
+    def wait(self, within: float = PATIENCE) -> Done:
+        """
+        What came of it.
+        """
+        try:
+            code = self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the client did not end within {within:.0f} s; it said:\n{self.err}") from None
+        return Done(code, self.out, self.err)
+
+
+@define
+class Daemon:
+    """
+    One ``twistd``: the master's or a slave's.
+    """
+
+    name: str
+    directory: Path
+    env: dict[str, str]
+    tac: str
+    ready: str
+    process: "subprocess.Popen[bytes] | None" = None
+    mark: int = 0
+    arguments: Sequence[str] = ()
+
+    @property
+    def log_path(self) -> Path:
+        """
+        Its twistd.log.
+        """
+        return self.directory / "twistd.log"
+
+    @property
+    def log(self) -> str:
+        """
+        What it logged since it was last started.
+        """
+        with suppress(FileNotFoundError), self.log_path.open("rb") as file:
+            file.seek(self.mark)
+            return file.read().decode(errors="replace")
+        return ""
+
+    @property
+    def pid(self) -> int:
+        """
+        Its process.
+        """
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """
+        Whether it runs.
+        """
+        return self.process is not None and self.process.poll() is None
+
+    def spawn(self) -> None:
+        """
+        Start it, and do not wait.
+        """
+        assert not self.alive, f"{self.name} runs already"
+        self.mark = self.log_path.stat().st_size if self.log_path.exists() else 0
+        with (self.directory / "twistd.err").open("ab") as err:
+            self.process = subprocess.Popen(
+                [
+                    str(BIN / "twistd"), "--nodaemon", "--pidfile=", "--logfile=twistd.log",
+                    *(self.arguments or ("-y", self.tac)),
+                ],
+                cwd=self.directory,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=err,
+                stderr=err,
+                start_new_session=True,
+                preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+            )  # fmt: skip
+
+    def wait_ready(self) -> None:
+        """
+        Wait until it says that it is ready.
+        """
+        until(lambda: self.ready in self.log or not self.alive, f"{self.name} is ready")
+        assert self.ready in self.log, f"{self.name} ended:\n{self.said}\n{self.log}"
+
+    def start(self) -> None:
+        """
+        Start it, and wait until it is ready.
+        """
+        self.spawn()
+        self.wait_ready()
+
+    @property
+    def said(self) -> str:
+        """
+        What it printed, since the beginning of the farm.
+        """
+        return (self.directory / "twistd.err").read_text(errors="replace")
+
+    def send(self, number: int) -> None:
+        """
+        Send it a signal.
+        """
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """
+        End it with kill -9.
+        """
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """
+        Ask it to stop, and wait until it has.
+        """
+        self.send(number)
+        return self.wait()
+
+    def wait(self, within: float = PATIENCE) -> int:
+        """
+        Wait for its end; answers the exit code.
+        """
+        assert self.process is not None
+        try:
+            return self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} did not end; its log:\n{self.log[-4000:]}") from None
+
+
+@define
+class Rss:
+    """
+    The memory of some processes, sampled while something happens.
+    """
+
+    pids: Mapping[str, int]
+    idle: dict[str, int] = field(init=False)
+    peak: dict[str, int] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.idle = {name: rss(pid) for name, pid in self.pids.items()}
+        self.peak = dict(self.idle)
+
+    def sample(self) -> None:
+        """
+        Look now.
+        """
+        for name, pid in self.pids.items():
+            self.peak[name] = max(self.peak[name], rss(pid))
+
+    def above_idle(self) -> dict[str, float]:
+        """
+        By process, how many MiB it had at most above what it began with.
+        """
+        return {name: (self.peak[name] - self.idle[name]) / (1 << 20) for name in self.pids}
+
+
+def rss(pid: int) -> int:
+    """
+    The resident bytes of a process.
+    """
+    match = re.search(r"^VmRSS:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return int(match[1]) << 10 if match else 0
+
+
+class Farm:
+    """
+    A master, its slaves and their clients, in a temporary directory, until the end of the ``with``.
+
+    *slaves*: their names.  *proxied*: slaves come in through ``proxy``, which can be cut.  *settings*: more lines for
+    the end of master.cfg.  *secret_values*: texts that may not be found anywhere but in the directory ``secrets``.
+    """
+
+    def __init__(
+        self,
+        *slaves: str,
+        proxied: bool = False,
+        env: Mapping[str, str | None] | None = None,
+        parent: Path | None = None,
+    ) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="farm-", dir=parent))
+        self.master_directory = self.directory / "master"
+        self.clients_directory = self.directory / "clients"
+        self.witness = self.directory / "witness"
+        for directory in (self.master_directory, self.clients_directory, self.witness, self.directory / "home"):
+            directory.mkdir()
+        given = {**os.environ, **self._environment(), **(env or {})}
+        self.env = {name: value for name, value in given.items() if value is not None}
+        self.proxy = Proxy() if proxied else None
+        self.secret_values: list[str] = []
+        self.slave_options: dict[str, str] = dict.fromkeys(slaves or ("bot1",), "")
+        self._config: list[str] = []
+        self._builders: list[str] = []
+        self.master = Daemon("master", self.master_directory, self.env, "master.tac", "the master is ready at")
+        self.slaves: dict[str, Daemon] = {}
+        self._clients: list[Client] = []
+        (self.master_directory / "master.tac").write_text(MASTER_TAC)
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            MARK: str(self.directory),
+            "PATH": f"{BIN}:{os.environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",
+            "HOME": str(self.directory / "home"),
+            "LC_ALL": "C.UTF-8",
+            "WITNESS": str(self.witness),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    # The configuration.
+
+    def config(self, text: str) -> Self:
+        """
+        Add *text* to master.cfg.
+        """
+        self._config.append(textwrap.dedent(text))
+        return self
+
+    def builder(self, name: str, *steps: str, submit: str | None = "", more: str = "") -> Self:
+        """
+        Add a builder that does *steps*: each a Python expression, or else a script for the shell.
+
+        It is submitted to by its own name; *submit* are more arguments of its Submit, None: it has none.
+        *more*: more arguments of the BuilderConfig.
+        """
+        made = ", ".join(
+            step if step.startswith("steps.") else f"steps.ShellCommand(command={step!r})" for step in steps
+        )
+        options = f", {more}" if more else ""
+        slaves = "" if "slavenames=" in options else f"slavenames={list(self.slave_options)!r}, "
+        self._builders.append(name)
+        self.config(
+            f"c.setdefault('builders', []).append(util.BuilderConfig(name={name!r}, {slaves}"
+            f"factory=util.BuildFactory([{made}]){options}))\n"
+        )
+        if submit is not None:
+            more_of_submit = f", {submit}" if submit else ""
+            self.config(
+                f"c.setdefault('schedulers', []).append("
+                f"schedulers.Submit(name={name!r}, builderNames=[{name!r}]{more_of_submit}))\n"
+            )
+        return self
+
+    def write_config(self, text: str | None = None) -> None:
+        """
+        Write master.cfg: what was asked for, or *text*.
+        """
+        place = f"127.0.0.1:{self.proxy.port}" if self.proxy else "127.0.0.1"
+        slaves = ", ".join(f"slave.BuildSlave({name!r}, {options})" for name, options in self.slave_options.items())
+        whole = f"{WORDS}c['location'] = [{place!r}]\nc['slaves'] = [{slaves}]\n" + "".join(self._config)
+        (self.master_directory / "master.cfg").write_text(whole if text is None else text)
+
+    def secret(self, name: str, value: str) -> Self:
+        """
+        Keep a secret in the master's directory ``secrets``.
+        """
+        directory = self.master_directory / "secrets"
+        directory.mkdir(exist_ok=True, mode=0o700)
+        path = directory / name
+        path.touch(mode=0o600)
+        path.write_text(value)
+        self.secret_values.append(value)
+        return self
+
+    # Processes.
+
+    def start(self) -> Self:
+        """
+        Start the master and every slave.
+        """
+        self.write_config()
+        self.start_master()
+        for name in self.slave_options:
+            self.spawn_slave(name)
+        for name in self.slave_options:
+            self.slaves[name].wait_ready()
+        return self
+
+    def start_master(self) -> None:
+        """
+        Start the master, and wait until it is ready.
+        """
+        self.master.start()
+        if self.proxy:
+            self.proxy.target = self.port
+
+    @property
+    def port(self) -> int:
+        """
+        Where the master listens.
+        """
+        return int((self.master_directory / "private" / "port").read_text())
+
+    def furl(self, name: str) -> str:
+        """
+        The string of a slave or a submission.
+        """
+        return (self.master_directory / "furls" / f"{name}.furl").read_text().splitlines()[-1]
+
+    def slave_directory(self, name: str, furl: str | None = None) -> Path:
+        """
+        The directory of a slave, made with its string (or *furl*) if there is none.
+        """
+        directory = self.directory / name
+        if not directory.exists():
+            directory.mkdir()
+            tac = directory / "slave.tac"
+            tac.touch(mode=0o600)
+            tac.write_text(SLAVE_TAC.format(furl=self.furl(name) if furl is None else furl))
+        return directory
+
+    def spawn_slave(self, name: str, furl: str | None = None) -> Daemon:
+        """
+        Start a slave, and do not wait.  *furl*: not the string that the master has for it.
+        """
+        if name not in self.slaves:
+            directory = self.slave_directory(name, furl)
+            self.slaves[name] = Daemon(name, directory, self.env, "slave.tac", "attached to the master")
+        self.slaves[name].spawn()
+        return self.slaves[name]
+
+    def start_slave(self, name: str = "bot1") -> Daemon:
+        """
+        Start a slave, and wait until it is attached.
+        """
+        daemon = self.spawn_slave(name)
+        daemon.wait_ready()
+        return daemon
+
+    def slave(self, name: str = "bot1") -> Daemon:
+        """
+        A slave's twistd.
+        """
+        return self.slaves[name]
+
+    def processes(self) -> list[int]:
+        """
+        All that live of this farm, clients and commands too, by the mark in their environment.
+        """
+        found = []
+        mark = f"{MARK}={self.directory}\0".encode()
+        for entry in os.listdir("/proc"):
+            if entry.isdigit() and int(entry) != os.getpid():
+                with suppress(OSError):
+                    if mark in Path(f"/proc/{entry}/environ").read_bytes() + b"\0":
+                        found.append(int(entry))
+        return found
+
+    def keeper_pid(self, of: str = "bot1") -> int:
+        """
+        The process of a slave's keeper; of the master's own with "master".
+        """
+        directory = str(self.directory / "master" / "own" if of == "master" else self.directory / of)
+        for pid in self.processes():
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+                if "buildbot_lite.keeper" in words and any(word.startswith(directory) for word in words):
+                    return pid
+        raise AssertionError(f"{of} has no keeper")
+
+    # Clients.
+
+    def submit(self, name: str, stdin: bytes | None = None, within: float = PATIENCE) -> Done:
+        """
+        Submit with ``flappclient run-command`` and wait for it.
+        """
+        return self.submitting(name, stdin).wait(within)
+
+    def submitting(self, name: str, stdin: bytes | None = None) -> Client:
+        """
+        Submit with ``flappclient run-command``; answers at once.
+        """
+        return self.client("flappclient", "--furlfile", self.private_furl(self.furl(name)), "run-command", stdin=stdin)
+
+    def watch(self, furl: str, within: float = PATIENCE) -> Done:
+        """
+        Watch with a watch string, to the end.
+        """
+        return self.watching(furl).wait(within)
+
+    def watching(self, furl: str) -> Client:
+        """
+        Watch with a watch string; answers at once.
+        """
+        return self.client("flappclient", "--furlfile", self.private_furl(furl), "run-command")
+
+    def upload(self, name: str, path: Path | str, within: float = PATIENCE) -> Done:
+        """
+        Submit with ``flappclient upload-file``.
+        """
+        return self.uploading(name, path).wait(within)
+
+    def uploading(self, name: str, path: Path | str) -> Client:
+        """
+        Submit with ``flappclient upload-file``; answers at once.
+        """
+        furl_file = self.private_furl(self.furl(name))
+        return self.client("flappclient", "--furlfile", furl_file, "upload-file", str(path))
+
+    def command(self, *words: str, stdin: bytes | None = None) -> Done:
+        """
+        Run ``buildbot-lite``.
+        """
+        return self.client("buildbot-lite", *words, stdin=stdin).wait()
+
+    def client(self, program: str, *words: str, stdin: bytes | None = None) -> Client:
+        """
+        Start a program of ours or of Foolscap's.
+        """
+        client = Client([str(BIN / program), *words], self.env, self.clients_directory, stdin)
+        self._clients.append(client)
+        return client
+
+    def program(self, name: str) -> str:
+        """
+        The path of an installed program.
+        """
+        return str(BIN / name)
+
+    def private_furl(self, furl: str) -> str:
+        """
+        A file with *furl* in it, for ``--furlfile``: strings are not for command lines.
+        """
+        # Clients do not come in through the proxy.
+        direct = re.sub(r"@tcp:127\.0\.0\.1:\d+/", f"@tcp:127.0.0.1:{self.port}/", furl)
+        number = len(list(self.clients_directory.iterdir()))
+        path = self.clients_directory / f"{number}.furl"
+        path.touch(mode=0o600)
+        path.write_text(direct + "\n")
+        return str(path)
+
+    # What is on disk.
+
+    def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """
+        What the farm's records answer.
+        """
+        with closing(sqlite3.connect(self.master_directory / "private" / "farm.sqlite", timeout=30)) as connection:
+            return connection.execute(query, arguments).fetchall()
+
+    def log(self, builder: str, number: int, step: str | None = None, name: str = "stdio") -> bytes:
+        """
+        The bytes of a build's logs, all or of one step.
+        """
+        found = self.rows(
+            "select streams.path from streams join builds on builds.id = streams.build join steps on "
+            "steps.build = streams.build and steps.number = streams.step where builds.builder = ? and "
+            "builds.number = ? and streams.kind = 'log' and streams.name = ? and steps.name like ? "
+            "order by streams.step, streams.ordinal",
+            builder, number, name, step or "%",
+        )  # fmt: skip
+        return b"".join(self.stream(path) for (path,) in found)
+
+    def stream(self, path: str) -> bytes:
+        """
+        The bytes of a stream, compressed or not.
+        """
+        stream = open_stream(str(self.master_directory / "streams" / path))
+        try:
+            whole = bytearray()
+            while piece := stream.read(len(whole), 4 << 20):
+                whole += piece
+            return bytes(whole)
+        finally:
+            stream.close()
+
+    def witnessed(self, name: str = "lines") -> list[str]:
+        """
+        The lines that commands wrote into the file *name* of ``$WITNESS``.
+        """
+        path = self.witness / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    # The end.
+
+    def close(self) -> None:
+        """
+        Kill everything, look for strings and secrets where none belong, and remove the directory.
+        """
+        if not self.directory.exists():
+            return
+        if self.proxy is not None:
+            self.proxy.close()
+        try:
+            self.kill_everything()
+            found = leaks_of(self.directory, self.secret_values)
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        assert not found, "strings or secrets were found where none may be:\n" + "\n".join(found)
+
+    def kill_everything(self) -> None:
+        """
+        End every process of this farm with kill -9, until there is none.
+        """
+
+        def none_left() -> bool:
+            for pid in (found := self.processes()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for daemon in (self.master, *self.slaves.values()):
+                daemon.kill()
+            for client in self._clients:
+                if client.process.poll() is None:
+                    client.process.kill()
+                    client.process.wait()
+            return not found
+
+        until(none_left, "every process of the farm was killed")

@@ -1,0 +1,109 @@
+"""
+Where strings and secrets are, and where they may be.
+
+A string's secret part, its swissnum, belongs into the files made for it, into the table ``grants``, and to the slave
+that it is for.  Anywhere else (a log, a record, a stream, a keeper's spool) it is a leak, and so is the value of a
+secret.  What is found by one farm is noted for the end of the whole run, which fails then (see ``test/conftest.py``).
+"""
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+NOTED = "BUILDBOT_LITE_TEST_LEAKS"
+"""The environment variable with the path of the file in which leaks are noted."""
+
+_SWISSNUM = re.compile(rb"pb://[a-z2-7]{32}@[^/\s\"'>]*/([A-Za-z0-9_~-]{8,})")
+_LARGEST = 64 << 20
+
+# Below the directory of a farm of tests; "clients" is what clients were given and told.
+_MAY_HOLD_STRINGS = re.compile(
+    r"master/(buildslave\.furls|submit\.furls|furls/[^/]*\.furl|private/[^/]*\.furl)\Z"
+    r"|[^/]+/slave\.tac\Z|clients/|[^/]+/[^/]+\.furl\Z"
+)
+_MAY_HOLD_SECRETS = re.compile(
+    r"master/(secrets/|master\.cfg\Z)|witness/|[^/]+/work/|master/artifacts/|clients/.*\.in\Z"
+)
+_DATABASE = re.compile(r".*\.sqlite\Z")
+_OF_A_DATABASE = re.compile(r".*\.sqlite(-wal|-shm|-journal)?\Z")
+
+
+def leaks_of(directory: Path, secrets: Sequence[str] = ()) -> list[str]:
+    """
+    A line for each file or table below *directory* with a string or one of the *secrets* where none may be.
+    """
+    found = list(_find(directory, secrets))
+    path = os.environ.get(NOTED)
+    if found and path:
+        with open(path, "a") as file:
+            file.writelines(f"{line}\n" for line in found)
+    return found
+
+
+def _find(directory: Path, secrets: Sequence[str]) -> Iterator[str]:
+    files = {
+        str(path.relative_to(directory)): path
+        for path in directory.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+    strings = set()
+    for name, path in files.items():
+        if _MAY_HOLD_STRINGS.match(name):
+            strings |= set(_SWISSNUM.findall(path.read_bytes()))
+            if path.stat().st_mode & 0o077 and not name.startswith("clients/"):
+                yield f"{name} may be read by others"
+    for name, path in files.items():
+        if _DATABASE.match(name):
+            strings |= {swissnum.encode() for swissnum in _swissnums_in(path)}
+    values = [value.encode() for value in secrets]
+    for name, path in files.items():
+        if _DATABASE.match(name):
+            yield from _in_database(name, path, strings, values)
+        elif not _OF_A_DATABASE.match(name):
+            text = _start_of(path)
+            if not _MAY_HOLD_STRINGS.match(name) and (_SWISSNUM.search(text) or any(each in text for each in strings)):
+                yield f"{name} holds a string"
+            if not _MAY_HOLD_SECRETS.match(name) and any(value in text for value in values):
+                yield f"{name} holds a secret"
+    yield from _readable_by_others(directory)
+
+
+def _start_of(path: Path) -> bytes:
+    # Only the tests' large logs are longer, and those are about their bytes.
+    with path.open("rb") as file:
+        return file.read(_LARGEST)
+
+
+def _swissnums_in(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        if not connection.execute("select 1 from sqlite_master where name = 'grants'").fetchall():
+            return []
+        return [swissnum for (swissnum,) in connection.execute("select swissnum from grants")]
+
+
+def _in_database(name: str, path: Path, strings: set[bytes], values: Sequence[bytes]) -> Iterator[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.text_factory = bytes
+        tables = [
+            table.decode() for (table,) in connection.execute("select name from sqlite_master where type = 'table'")
+        ]
+        for table in tables:
+            for row in connection.execute(f'select * from "{table}"'):
+                text = b"\n".join(value for value in row if isinstance(value, bytes))
+                if table != "grants" and (_SWISSNUM.search(text) or any(each in text for each in strings)):
+                    yield f"{name}: the table {table} holds a string"
+                    break
+                # master.cfg itself is kept, and a careless user may have written a secret into it.
+                if table != "generations" and any(value in text for value in values):
+                    yield f"{name}: the table {table} holds a secret"
+                    break
+
+
+def _readable_by_others(directory: Path) -> Iterator[str]:
+    for pattern in ("*/private", "*/private/*.sqlite*", "*/private/*.pem", "*/private/*.furl", "*/furls"):
+        for path in directory.glob(pattern):
+            if path.stat().st_mode & 0o077:
+                yield f"{path.relative_to(directory)} may be read by others"

@@ -1,0 +1,156 @@
+"""
+A TCP line that can be cut, fall silent or become slow: what stands between a slave and its master in the tests.
+
+It runs in a thread of its own, and is told what to do from the test's::
+
+    slave ──► Proxy ──► master
+"""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from random import Random
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PIECE = 64 << 10
+
+
+class Proxy:
+    """
+    Listens at ``port`` of 127.0.0.1; ``target`` is the port that it leads to, and may be set later.
+    """
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self.target = 0
+        self.cuts = 0
+        self.forwarded = 0
+        self._lines: set[_Line] = set()
+        self._flowing = True
+        self._rate: float | None = None
+        self._next_cut: Callable[[], int | None] = lambda: None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(asyncio.start_server(self._accept, sock=self._listening))
+        self._loop.run_forever()
+
+    # What tests say.
+
+    def cut(self) -> None:
+        """
+        Cut every line that there is; new ones are let through.
+        """
+        self._told(self._cut_all)
+
+    def silence(self) -> None:
+        """
+        From now on nothing passes, and nobody is told.
+        """
+        self._told(lambda: setattr(self, "_flowing", False))
+
+    def speak(self) -> None:
+        """
+        The end of the silence, for lines made from now on; the silent ones are cut.
+        """
+
+        def speak() -> None:
+            self._flowing = True
+            self._cut_all()
+
+        self._told(speak)
+
+    def throttle(self, rate: float | None) -> None:
+        """
+        From now on at most *rate* bytes per second and direction pass through a line; None: as many as come.
+        """
+        self._told(lambda: setattr(self, "_rate", rate))
+
+    def cut_at_random(self, times: int, *, least: int, most: int, seed: int) -> None:
+        """
+        Cut each of the next *times* lines after a number of bytes between *least* and *most*.
+        """
+        random = Random(seed)
+        left = [random.randint(least, most) for _ in range(times)]
+        self._next_cut = lambda: left.pop() if left else None
+        self.cut()
+
+    def close(self) -> None:
+        """
+        The end of it.
+        """
+
+        async def close() -> None:
+            self._cut_all()
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        self._done(close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._listening.close()
+        self._loop.close()
+
+    def _told(self, what: Callable[[], None]) -> None:
+        async def tell() -> None:
+            what()
+
+        self._done(tell())
+
+    def _done(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    # What happens in the thread.
+
+    def _cut_all(self) -> None:
+        for line in tuple(self._lines):
+            line.cut()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = _Line([writer], self._next_cut())
+        self._lines.add(line)
+        try:
+            with suppress(OSError):
+                there, back = await asyncio.open_connection("127.0.0.1", self.target)
+                line.ends.append(back)
+                await asyncio.gather(self._pump(reader, back, line), self._pump(there, writer, line))
+        finally:
+            line.cut()
+            self._lines.discard(line)
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, line: "_Line") -> None:
+        with suppress(OSError):
+            while data := await source.read(PIECE):
+                if not self._flowing:
+                    await asyncio.Event().wait()
+                if self._rate is not None:
+                    await asyncio.sleep(len(data) / self._rate)
+                if line.left is not None:
+                    line.left -= len(data)
+                    if line.left < 0:
+                        self.cuts += 1
+                        break
+                sink.write(data)
+                self.forwarded += len(data)
+                await sink.drain()
+        line.cut()
+
+
+class _Line:
+    def __init__(self, ends: list[asyncio.StreamWriter], left: int | None) -> None:
+        self.ends = ends
+        self.left = left
+
+    def cut(self) -> None:
+        for end in self.ends:
+            end.transport.abort()

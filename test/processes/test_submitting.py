@@ -1,0 +1,251 @@
+"""
+What a submitter with the stock client sees.
+"""
+
+import hashlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from .case import FarmCase
+from .farm import Farm, Rss, until, watch_furl_in
+
+
+class SubmittingTests(FarmCase):
+    """
+    One farm, many small builds.
+    """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        A builder for each way to end.
+        """
+        return (
+            Farm("bot1", "bot2")
+            .builder("good", "echo one; echo two >&2", "echo three")
+            .builder("warned", "steps.ShellCommand(command='exit 7', decodeRC={7: 1})")
+            .builder("bad", "echo before; exit 3", "echo after")
+            .builder("broken", "steps.ShellCommand(command=['echo', util.Property('nowhere')])")
+            .builder(
+                "slow", "echo begun; touch $WITNESS/slow; while ! test -e $WITNESS/go; do sleep 0.05; done; echo ended"
+            )
+            .builder("watched", "echo begun; sleep 600", submit="cancelOnDisconnect=True")
+            .builder("endless", "yes 0123456789abcdef | head -c 300000000; touch $WITNESS/endless")
+            .builder("patched", "steps.SubmittedFile(slavedest='p', input='patch')", "cat p", submit="stdin='patch'")
+            .builder("unpacked", "steps.Unpack()", "sha256sum < payload", submit="file='tar'")
+            .builder("kept", "steps.SubmittedFile(slavedest='f')", "sha256sum < f", submit="file='file'")
+            .builder(
+                "told", "steps.ShellCommand(command=['echo', util.Property('colour')])", submit="stdin='properties'"
+            )
+            .builder("lost", "kill -9 $PPID; sleep 600")
+            .config("c['maxRetries'] = 0\n")
+        )
+
+    def test_log_remarks_and_code(self) -> None:
+        """
+        Promise 4: stdout is the log of the build's steps; stderr has the request number, the watch FURL and remarks.
+        """
+        done = self.farm.submit("good")
+
+        self.assertEqual(done.code, 0)
+        self.assertEqual(done.out, b"one\ntwo\nthree\n")
+        first, *remarks = done.err.splitlines()
+        self.assertRegex(first, r"\A# request \d+: watch with pb://[a-z2-7]{32}@tcp:127\.0\.0\.1:\d+/\S+\Z")
+        self.assertTrue(all(line.startswith("# ") for line in remarks), remarks)
+        self.assertRegex(remarks[0], r"\A# good/\d+ runs on bot[12]\Z")
+        self.assertRegex(remarks[-1], r"\A# good/\d+: SUCCESS\Z")
+
+    def test_warnings_are_no_failure(self) -> None:
+        """
+        Promise 4: the exit code of a build with warnings is 0.
+        """
+        self.assertEqual(self.farm.submit("warned").code, 0)
+
+    def test_failure(self) -> None:
+        """
+        Promise 4: the exit code of a failure is 1, and the remarks say which step it was.
+        """
+        done = self.farm.submit("bad")
+
+        self.assertEqual((done.code, done.out), (1, b"before\nafter\n"))
+        self.assertIn("# step shell: failure (exit code 3)", done.err)
+
+    def test_exception(self) -> None:
+        """
+        Promise 4: the exit code of an exception is 2.
+        """
+        done = self.farm.submit("broken")
+
+        self.assertEqual((done.code, done.out), (2, b""))
+        self.assertIn("# step shell: exception (shell: each word of command must be text, not None.)", done.err)
+
+    def test_retries_used_up(self) -> None:
+        """
+        Promise 4: the exit code is 4 when the retries are used up; each loss is told with its reason.
+        """
+        done = self.farm.submit("lost")
+
+        self.assertEqual(done.code, 4, done.err)
+        self.assertIn("gave up after 0 retries: The keeper that ran it is gone", done.err)
+
+    def test_cancelled(self) -> None:
+        """
+        Promise 4: with cancelOnDisconnect, Ctrl-C on the client cancels the build; at its watch FURL the code is 4.
+        """
+        client = self.farm.submitting("watched")
+        furl = client.watch_furl()
+        until(lambda: client.out == b"begun\n", "the build has begun")
+        client.process.send_signal(signal.SIGINT)
+        client.wait()
+
+        done = self.farm.watch(furl)
+
+        self.assertEqual((done.code, done.out), (4, b"begun\n"))
+        self.assertRegex(done.err.splitlines()[-1], r"CANCELLED \(the client went away\)")
+
+    def test_interrupted_client(self) -> None:
+        """
+        Promise 4: Ctrl-C on the client leaves the build running; its watch FURL tells it from the start, twice.
+        """
+        client = self.farm.submitting("slow")
+        furl = client.watch_furl()
+        until(lambda: client.out == b"begun\n", "the build has begun")
+        client.process.send_signal(signal.SIGINT)
+        client.wait()
+        watching = self.farm.watching(furl)
+        until(lambda: watching.out == b"begun\n", "the watcher is told what was before")
+        (self.farm.witness / "go").touch()
+
+        for done in (watching.wait(), self.farm.watch(furl)):
+            self.assertEqual((done.code, done.out), (0, b"begun\nended\n"))
+            self.assertEqual(watch_furl_in(done.err), "", "a watcher has the string already")
+
+    def test_client_that_does_not_read(self) -> None:
+        """
+        Promise 4: a client that reads nothing costs the master no memory, and slows neither its build nor others.
+        """
+        memory = Rss({"master": self.farm.master.pid})
+        furl_file = self.farm.private_furl(self.farm.furl("endless"))
+        with subprocess.Popen(
+            ["flappclient", "--furlfile", furl_file, "run-command"],
+            env=self.farm.env,
+            executable=self.farm.program("flappclient"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as deaf:
+            try:
+                self.assertEqual(self.farm.submit("good").code, 0)
+                until((self.farm.witness / "endless").exists, "the build that nobody reads ended")
+                memory.sample()
+                self.assertEqual(self.farm.submit("good").code, 0)
+                self.assertIsNone(deaf.poll())
+                until(
+                    lambda: self.farm.rows("select result from builds where builder = 'endless'") == [(0,)], "its end"
+                )
+                self.assertLess(memory.above_idle()["master"], 32)
+            finally:
+                deaf.kill()
+
+    def test_patch_on_standard_input(self) -> None:
+        """
+        What a submission takes on its standard input reaches the build byte for byte.
+        """
+        patch = b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-\xff\x00\n+caf\xc3\xa9\n\\ No newline at end of file"
+
+        self.assertEqual(self.farm.submit("patched", patch).out, patch)
+
+    def test_no_patch(self) -> None:
+        """
+        Bad input: what is no patch is refused with a sentence, and no build is asked for.
+        """
+        before = self.farm.rows("select count(*) from requests")
+        for text in (b"", b"  \n\n", b"hello\n", b"\x00\xff" * 5000):
+            done = self.farm.submit("patched", text)
+            self.assertEqual((done.code, done.out), (2, b""))
+            self.assertRegex(done.err, r"\A(The patch is empty|What was submitted is no patch).*\n\Z")
+        self.assertEqual(self.farm.rows("select count(*) from requests"), before)
+
+    def test_properties(self) -> None:
+        """
+        A submission with properties passes them on; a line that is none is refused with its number.
+        """
+        self.assertEqual(self.farm.submit("told", b"colour=blue\n").out, b"blue\n")
+        for text, why in ((b"colour=blue\nred\n", "Line 2"), (b"\xff=\xfe\n", "not UTF-8")):
+            done = self.farm.submit("told", text)
+            self.assertEqual(done.code, 2)
+            self.assertIn(why, done.err)
+
+    def test_upload(self) -> None:
+        """
+        Promise 5: upload-file answers when the file is stored under its sha256 and the request is queued.
+        """
+        content = os.urandom(3_000_001)
+        path = self.farm.directory / "päyload 1.bin"
+        path.write_bytes(content)
+
+        done = self.farm.upload("kept", path)
+
+        self.assertEqual((done.code, done.err), (0, ""))
+        sha256 = hashlib.sha256(content).hexdigest()
+        ((length, kept),) = self.farm.rows("select length, sha256 from inputs where kind = 'file'")
+        self.assertEqual((length, kept), (len(content), sha256))
+        stored = [file for file in (self.farm.master_directory / "inputs").rglob("*") if file.is_file()]
+        self.assertIn(content, [file.read_bytes() for file in stored])
+        self.assertEqual(len(self.farm.rows("select 1 from requests where builder = 'kept'")), 1)
+        until(lambda: self.farm.rows("select 1 from builds where builder = 'kept' and result = 0"), "it was built")
+        self.assertEqual(self.farm.log("kept", 1), f"{sha256}  -\n".encode())
+
+    def test_upload_of_an_archive(self) -> None:
+        """
+        Promise 5: an uploaded tar archive becomes a build's input; what is no archive is refused in a sentence.
+        """
+        payload = self.farm.directory / "payload"
+        payload.write_bytes(os.urandom(200_000))
+        archive = self.farm.directory / "some.tar.gz"
+        subprocess.run(["tar", "-czf", archive, "-C", self.farm.directory, "payload"], check=True)
+
+        self.assertEqual(self.farm.upload("unpacked", archive).code, 0)
+        until(lambda: self.farm.rows("select 1 from builds where builder = 'unpacked' and result = 0"), "it was built")
+        wanted = hashlib.sha256(payload.read_bytes()).hexdigest()
+        self.assertEqual(self.farm.log("unpacked", 1), f"{wanted}  -\n".encode())
+
+        refused = self.farm.upload("unpacked", payload)
+        self.assertEqual(refused.code, 255)
+        self.assertIn("What was submitted is no tar archive", refused.err)
+        # "Traceback from remote host --" is the stock client's own word for what follows.
+        self.assertNotIn('File "', refused.err)
+
+    def test_upload_that_breaks_off(self) -> None:
+        """
+        Bad input: of an upload that breaks off nothing is kept and nothing is asked for.
+        """
+        path = self.farm.directory / "endless.bin"
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+        inputs = self.farm.master_directory / "inputs"
+        client = self.farm.uploading("kept", path)
+
+        def largest() -> int:
+            return max((file.stat().st_size for file in inputs.rglob("*") if file.is_file()), default=0)
+
+        before = {file.name for file in inputs.rglob("*")}
+        requests = self.farm.rows("select count(*) from requests where builder = 'kept'")
+        until(lambda: largest() > 10_000_000, "some of it arrived")
+        client.process.kill()
+
+        until(lambda: {file.name for file in inputs.rglob("*")} <= before, "what arrived was removed")
+        self.assertEqual(self.farm.rows("select count(*) from requests where builder = 'kept'"), requests)
+
+    def test_wrong_way(self) -> None:
+        """
+        Promise 3: a string used the other way is refused with the command that works.
+        """
+        done = self.farm.upload("good", Path(__file__))
+        self.assertEqual(done.code, 255)
+        self.assertIn("This string takes no file.  Use it with: flappclient --furlfile FILE run-command", done.err)
+
+        done = self.farm.submit("kept")
+        self.assertEqual(done.code, 255)
+        self.assertIn("This string takes a file.", done.err)
