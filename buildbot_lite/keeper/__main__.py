@@ -10,7 +10,6 @@ import fcntl
 import os
 import signal
 import sys
-import traceback
 
 from .command import Patience
 from .keeper import Keeper, Settings
@@ -92,21 +91,17 @@ def _work(directory: str, options: argparse.Namespace, told: int | None = None) 
     loop = Loop()
     without = tuple(filter(None, options.without.split(",")))
     settings = Settings(options.linger, without, Patience(disk=options.disk_patience))
-    try:
-        keeper = Keeper(directory, loop, settings)
-        loop.on_signal(signal.SIGCHLD, keeper.reap)
-        loop.on_signal(signal.SIGTERM, keeper.stop)
-        # A terminal that is closed, and Ctrl-C in it, are not meant for us.
-        for signum in (signal.SIGHUP, signal.SIGINT):
-            loop.on_signal(signum, _nothing)
-        if told is not None:
-            os.write(told, b"!")
-            os.close(told)
-        loop.run()
-        keeper.close()
-    except BaseException:
-        traceback.print_exc()
-        raise
+    keeper = Keeper(directory, loop, settings)
+    loop.on_signal(signal.SIGCHLD, keeper.reap)
+    loop.on_signal(signal.SIGTERM, keeper.stop)
+    # A terminal that is closed, and Ctrl-C in it, are not meant for us.
+    for signum in (signal.SIGHUP, signal.SIGINT):
+        loop.on_signal(signum, _nothing)
+    if told is not None:
+        os.write(told, b"!")
+        os.close(told)
+    loop.run()
+    keeper.close()
 
 
 def _nothing() -> None:

@@ -18,14 +18,13 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 MOST_FORGOTTEN = 10_000
 _LONGEST_NAME = 200
 _OWN_STREAMS = ("stdio", "stderr")
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+~")
 
 
 class Kept(NamedTuple):
@@ -49,7 +48,7 @@ def safe_name(name: str) -> str:
     """
     *name* as a file name: reversible by eye, unambiguous, never hidden, of bounded length.
     """
-    quoted = quote(name, safe="+~", errors="surrogatepass")
+    quoted = "".join(char if char in _PLAIN else _escaped(char) for char in name)
     if quoted.startswith("."):
         quoted = "%2E" + quoted[1:]
     if len(quoted) > _LONGEST_NAME:
@@ -104,7 +103,7 @@ class Shelf:
             _sync_directory(directory)
             os.fsync(self._commands_fd)
         except OSError:
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove(directory)
             raise
 
     def spawned(self, id: str, pid: int) -> None:
@@ -130,7 +129,7 @@ class Shelf:
         """
         Remove what `write_private` wrote.
         """
-        shutil.rmtree(os.path.join(self.directory(id), "private"), ignore_errors=True)
+        _remove(os.path.join(self.directory(id), "private"))
 
     def end(self, kept: Kept) -> None:
         """
@@ -154,7 +153,7 @@ class Shelf:
                 _write_all(fd, json.dumps(id).encode() + b"\n")
             if len(self._forgotten) > 2 * MOST_FORGOTTEN:
                 self._trim_forgotten()
-        shutil.rmtree(self.directory(id), ignore_errors=True)
+        _remove(self.directory(id))
 
     def forgot(self, id: str) -> bool:
         """
@@ -171,7 +170,7 @@ class Shelf:
             claim = _read_json(os.path.join(directory, "claim"))
             if claim is None or safe_name(str(claim.get("id"))) != name:
                 # The claim is synced before anything is spawned, so nothing was.
-                shutil.rmtree(directory, ignore_errors=True)
+                _remove(directory)
                 continue
             outcome = _read_json(os.path.join(directory, "outcome.json"))
             spawned = os.path.lexists(os.path.join(directory, "spawned"))
@@ -206,6 +205,24 @@ class Shelf:
             with _opened(self._tombs + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
                 _write_all(fd, b"".join(json.dumps(id).encode() + b"\n" for id in self._forgotten))
             os.rename(self._tombs + ".new", self._tombs)
+
+
+def _escaped(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+
+
+def _remove(directory: str) -> None:
+    """
+    Remove a directory and what is in it, as far as possible.  (shutil would cost a tenth of the keeper's memory.)
+    """
+    with contextlib.suppress(OSError):
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    _remove(entry.path)
+                else:
+                    os.unlink(entry.path)
+        os.rmdir(directory)
 
 
 @contextlib.contextmanager

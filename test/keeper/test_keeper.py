@@ -1,0 +1,443 @@
+"""
+What is hard to bring about with a real keeper: disks that fill at the worst moment, clients that misbehave.
+
+The keeper runs in this process, turn by turn; the commands that it is asked for never get as far as a spawn.
+"""
+
+import errno
+import json
+import os
+import socket
+import tempfile
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.keeper import shelf as shelves
+from buildbot_lite.keeper.command import Patience
+from buildbot_lite.keeper.keeper import Keeper, Settings
+from buildbot_lite.keeper.loop import READ, Loop
+from buildbot_lite.keeper.output import Output, Reactions
+from buildbot_lite.keeper.server import LONGEST_LINE
+from buildbot_lite.keeper.shelf import Kept, Shelf, safe_name, spool_path
+from buildbot_lite.keeper.spool import Spool
+
+ELSEWHERE = {"spec": {"argv": ["true"]}, "workdir": "relative, hence refused", "fingerprint": "f"}
+MEANS = ("subreaper", "inotify")
+
+
+def full(*arguments: object) -> None:
+    """
+    A disk without room.
+    """
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class InProcessTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A keeper in a directory of its own, and a line to it.
+        """
+        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="keeper-"))
+        self.addCleanup(shelves._remove, self.directory)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.directory)
+        self.loop = Loop()
+        self.addCleanup(self.loop.close)
+        patience = Patience(disk=0.2, retry=0.01)
+        self.keeper = Keeper(self.directory, self.loop, Settings(without=MEANS, patience=patience))
+        self.addCleanup(self.keeper.close)
+        self.client = self.connect()
+
+    def connect(self) -> socket.socket:
+        """
+        A line that has said hello.
+        """
+        client = socket.socket(socket.AF_UNIX)
+        self.addCleanup(client.close)
+        client.connect("socket")
+        client.setblocking(False)
+        self.lines = b""
+        self.send(client, op="hello")
+        return client
+
+    def send(self, client: socket.socket, **message: Any) -> None:
+        """
+        Ask for something.
+        """
+        client.sendall(json.dumps(message).encode() + b"\n")
+
+    def until(self, event: str) -> dict[str, Any]:
+        """
+        Turn the loop until *event* comes.
+        """
+        while True:
+            while b"\n" in self.lines:
+                line, _newline, self.lines = self.lines.partition(b"\n")
+                message: dict[str, Any] = json.loads(line)
+                if message["event"] == event:
+                    return message
+            self.loop.soon(lambda: None)
+            self.loop.turn()
+            try:
+                data = self.client.recv(1 << 20)
+            except BlockingIOError:
+                continue
+            self.assertTrue(data, f"hung up before {event}")
+            self.lines += data
+
+    def test_no_room_for_a_claim(self) -> None:
+        """
+        Without room for a claim a start waits; there is room again: it is claimed, once.
+        """
+        claim = Shelf.claim
+        claims: list[str] = []
+
+        def sometimes(shelf: Shelf, id: str, fingerprint: str, streams: list[str]) -> None:
+            claims.append(id)
+            if len(claims) < 3:
+                full()
+            claim(shelf, id, fingerprint, streams)
+
+        self.patch(Shelf, "claim", sometimes)
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.until("claimed")
+        self.assertEqual(self.until("ended")["outcome"]["ending"], "failed")
+        self.assertEqual(claims, ["a-1"] * 3)
+
+    def test_never_room_for_a_claim(self) -> None:
+        """
+        When there is none for too long it is refused, and may be started another time.
+        """
+        patched = self.patch(Shelf, "claim", full)
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.assertEqual(self.until("refused")["sentence"], "disk full")
+        patched.restore()
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.until("claimed")
+
+    def test_forgotten_while_waiting(self) -> None:
+        """
+        A start that waits for room can be disowned; then it never happens.
+        """
+        self.patch(Shelf, "claim", full)
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.send(self.client, op="forget", id="a-1")
+        self.until("forgotten")
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.assertIn("not started twice", self.until("refused")["sentence"])
+
+    def test_no_room_for_an_outcome(self) -> None:
+        """
+        Without room for an outcome it is told all the same, and written as soon as there is room.
+        """
+        patched = self.patch(Shelf, "end", full)
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.until("ended")
+        path = os.path.join(self.directory, "commands", "a-1", "outcome.json")
+        self.assertFalse(os.path.exists(path))
+        patched.restore()
+        while not os.path.exists(path):
+            self.loop.turn()
+
+    def test_nonsense(self) -> None:
+        """
+        A client that sends no JSON, or a line without end, is cut; what is not understood is passed over.
+        """
+        self.until("hello")
+        self.send(self.client, op="dance")
+        self.send(self.client, op="start", id="")
+        self.send(self.client, op="start", id="x" * 1000)
+        self.send(self.client, op="word", age="long")
+        self.send(self.client, op="forget", id="unknown")
+        self.until("forgotten")
+        for nonsense in (b"{]\n", b"[]\n", b"x" * (LONGEST_LINE + (1 << 20))):
+            client = self.connect()
+            self.loop.turn()
+            rest = nonsense
+            while rest:
+                try:
+                    rest = rest[client.send(rest) :]
+                except BlockingIOError:
+                    self.loop.turn()
+                except BrokenPipeError:
+                    break
+            with self.assertRaises((ConnectionError, EOFError)):
+                while True:
+                    self.loop.soon(lambda: None)
+                    self.loop.turn()
+                    try:
+                        if not client.recv(1 << 20):
+                            raise EOFError
+                    except BlockingIOError:
+                        continue
+
+    def test_deaf_client(self) -> None:
+        """
+        A client that asks without end and never listens is not listened to: memory stays bounded.
+        """
+        question = json.dumps({"op": "hello"}).encode() + b"\n"
+        sent = idle = 0
+        while idle < 50:
+            try:
+                sent += self.client.send(question * 1000)
+                idle = 0
+            except BlockingIOError:
+                idle += 1
+                self.loop.soon(lambda: None)
+                self.loop.turn()
+        self.assertLess(sent, 4 << 20)
+        self.assertLess(len(self.keeper._server._out), 4 << 20)
+
+
+class LoopTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A loop.
+        """
+        self.loop = Loop()
+        self.addCleanup(self.loop.close)
+        self.complaints: list[object] = []
+        self.patch(__import__("sys"), "excepthook", lambda *what: self.complaints.append(what[1]))
+
+    def test_order(self) -> None:
+        """
+        Timers fire in the order of their times, cancelled ones never, and what is to be done soon comes last.
+        """
+        done: list[str] = []
+
+        def first() -> None:
+            done.append("first")
+            self.loop.soon(lambda: done.append("soon"))
+
+        self.loop.later(60.0, lambda: done.append("never"))
+        self.loop.later(0.0, first)
+        self.loop.later(0.0, lambda: done.append("never")).cancel()
+        self.loop.later(0.0, lambda: done.append("second"))
+        self.loop.later(0.0, self.loop.stop)
+        self.loop.run()
+        self.assertEqual(done, ["first", "second", "soon"])
+
+    def test_defect(self) -> None:
+        """
+        A call that raises is told and its descriptor watched no more; the rest goes on.
+        """
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        self.addCleanup(os.close, write)
+        os.write(write, b"x")
+        self.loop.watch(read, lambda: 1 / 0, READ)
+        self.loop.later(0.01, self.loop.stop)
+        self.loop.run()
+        self.assertEqual([type(complaint) for complaint in self.complaints], [ZeroDivisionError])
+
+    def test_too_many_defects(self) -> None:
+        """
+        One that never stops failing ends the loop.
+        """
+
+        def fail() -> None:
+            self.loop.soon(fail)
+            raise ZeroDivisionError
+
+        self.loop.soon(fail)
+        self.assertRaises(ZeroDivisionError, self.loop.run)
+        self.assertEqual(len(self.complaints), 99)
+
+    def test_closed_in_the_same_turn(self) -> None:
+        """
+        A descriptor that an earlier call of the same turn gave up is not called for.
+        """
+        first, second = os.pipe(), os.pipe()
+        called: list[int] = []
+
+        def give_up() -> None:
+            called.append(1)
+            self.loop.unwatch(first[0])
+            self.loop.unwatch(second[0])
+
+        for read, write in (first, second):
+            self.addCleanup(os.close, read)
+            self.addCleanup(os.close, write)
+            os.write(write, b"x")
+            self.loop.watch(read, give_up)
+        self.loop.turn()
+        self.assertEqual(called, [1])
+
+
+class ShelfTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        An empty shelf.
+        """
+        self.directory = tempfile.mkdtemp(prefix="shelf-")
+        self.addCleanup(shelves._remove, self.directory)
+        self.shelf = Shelf(self.directory)
+        self.addCleanup(self.shelf.close)
+
+    def test_names(self) -> None:
+        """
+        Any name has a file name that is its own, short enough, not hidden, and in its directory.
+        """
+        names = ["a", "A/b", "..", ".", "%2E", ".x", "ä", "x" * 300, "x" * 301, "\ud800", "a b", "a%20b"]
+        found = [safe_name(name) for name in names]
+        self.assertEqual(len(set(found)), len(names))
+        for name in found:
+            self.assertNotIn("/", name)
+            self.assertFalse(name.startswith("."))
+            self.assertLess(len(name), 250)
+
+    def test_torn_claim(self) -> None:
+        """
+        A directory without a whole claim was never claimed: nothing was spawned, and the id is free.
+        """
+        os.mkdir(self.shelf.directory("a-1"))
+        os.mkdir(self.shelf.directory("a-2"))
+        with open(os.path.join(self.shelf.directory("a-2"), "claim"), "w") as claim:
+            claim.write('{"id": "a-')
+        self.assertEqual(list(self.shelf.found()), [])
+        self.assertEqual(os.listdir(os.path.join(self.directory, "commands")), [])
+
+    def test_no_room(self) -> None:
+        """
+        A claim for which there is no room leaves nothing behind.
+        """
+        self.patch(os, "fsync", full)
+        self.assertRaises(OSError, self.shelf.claim, "a-1", "f", [])
+        self.assertEqual(os.listdir(os.path.join(self.directory, "commands")), [])
+
+    def test_found(self) -> None:
+        """
+        The next one finds what was claimed, spawned and ended, and what is in the spools of who did not end.
+        """
+        for id in ("a-1", "a-2", "a-3"):
+            self.shelf.claim(id, "f", ["stdio", "a/log"])
+        self.shelf.spawned("a-2", 1)
+        self.shelf.end(Kept("a-3", "f", "ended", {"ending": "exited"}))
+        spool = Spool(spool_path(self.directory, "a-2", "a/log"))
+        spool.append(b"words")
+
+        found = {id: (ended is not None, spawned) for id, _mark, ended, spawned in Shelf(self.directory).found()}
+        self.assertEqual(found, {"a-1": (False, False), "a-2": (False, True), "a-3": (True, False)})
+        self.assertEqual(self.shelf.seals("a-2"), {"a/log": spool.seal()})
+
+    def test_forgotten_is_bounded(self) -> None:
+        """
+        The list of what was forgotten is bounded, on disk too, and keeps the latest.
+        """
+        self.patch(shelves, "MOST_FORGOTTEN", 10)
+        for number in range(100):
+            self.shelf.forget(f"a-{number}")
+        again = Shelf(self.directory)
+        self.addCleanup(again.close)
+        self.assertTrue(all(again.forgot(f"a-{number}") for number in range(90, 100)))
+        self.assertFalse(again.forgot("a-1"))
+        with open(os.path.join(self.directory, "forgotten")) as lines:
+            self.assertLess(len(lines.readlines()), 25)
+
+
+class OutputTests(SynchronousTestCase):
+    """
+    With spools that have as much room as the test gives them.
+    """
+
+    def setUp(self) -> None:
+        """
+        An output of two streams.
+        """
+        self.room = 1000
+        self.written: dict[str, bytes] = {"stdio": b"", "log": b""}
+        self.events: list[str] = []
+
+    def output(self, cap: int | None = None, secrets: list[bytes] | None = None) -> Output:
+        """
+        An output.
+        """
+        return Output(
+            list(self.written),
+            secrets=secrets or [],
+            cap=cap,
+            open_spool=lambda stream: _Narrow(self, stream),
+            reactions=Reactions(
+                grew=lambda: self.events.append("grew"),
+                capped=lambda: self.events.append("capped"),
+                stalled=lambda: self.events.append("stalled"),
+                failed=self.events.append,
+            ),
+        )
+
+    def test_full_and_on(self) -> None:
+        """
+        What did not fit waits, and follows in order; nothing is written twice.
+        """
+        output = self.output()
+        self.room = 3
+        output.accept("stdio", b"abcdef")
+        self.assertTrue(output.stalled())
+        self.assertFalse(output.retry())
+        self.room = 1000
+        self.assertTrue(output.retry())
+        output.accept("stdio", b"ghi")
+        self.assertEqual(self.written["stdio"], b"abcdefghi")
+        self.assertEqual(self.events, ["grew", "stalled", "stalled", "grew", "grew"])
+
+    def test_cap(self) -> None:
+        """
+        The cap is for all streams together, exact, and what was held back still counts within it.
+        """
+        output = self.output(cap=10, secrets=[b"secret1"])
+        output.accept("stdio", b"12345")
+        output.accept("log", b"12secret1")
+        output.accept("stdio", b"more")
+        output.flush()
+        self.assertEqual(self.written, {"stdio": b"12345", "log": b"12sec"})
+        self.assertEqual(self.events.count("capped"), 1)
+
+    def test_exactly_the_cap(self) -> None:
+        """
+        Output of exactly the cap is not too much.
+        """
+        output = self.output(cap=5)
+        output.accept("stdio", b"12345")
+        self.assertNotIn("capped", self.events)
+
+    def test_full_at_the_end(self) -> None:
+        """
+        What was held back may find no room either; it is written by the retry.
+        """
+        output = self.output(secrets=[b"secret1"])
+        output.accept("stdio", b"12sec")
+        self.room = 0
+        output.flush()
+        self.assertTrue(output.stalled())
+        self.room = 10
+        self.assertTrue(output.retry())
+        self.assertEqual(self.written["stdio"], b"12sec")
+
+
+class _Narrow:
+    """
+    A spool with limited room.
+    """
+
+    def __init__(self, test: OutputTests, stream: str) -> None:
+        self._test = test
+        self._stream = stream
+        self.length = 0
+
+    def append(self, data: bytes) -> tuple[int, OSError | None]:
+        """
+        Write what there is room for.
+        """
+        fits = data[: self._test.room]
+        self._test.room -= len(fits)
+        self._test.written[self._stream] += fits
+        self.length += len(fits)
+        return len(fits), None if len(fits) == len(data) else OSError(errno.ENOSPC, "full")
+
+    def seal(self) -> dict[str, object]:
+        """
+        As it is.
+        """
+        return {"length": self.length, "sha256": ""}
