@@ -197,6 +197,13 @@ class Farm:
         self._stopping = reasons.stopping()
         self.queue.consider()
 
+    def let_go(self) -> None:
+        """
+        It is not to stop after all: start builds again.
+        """
+        self._stopping = None
+        self.queue.consider()
+
     async def stop(self) -> None:
         """
         Close the records.  What runs on slaves goes on; the next master takes it up.

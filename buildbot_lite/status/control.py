@@ -1,17 +1,53 @@
 """
 What the ``buildbot-lite`` command can ask a running master: the role `wire.control.Control`.
+
+A question is an object whose field ``ask`` (or ``follow``) says what; the other fields say of what.  What is followed
+arrives in chunks whose first byte says what the rest is: `OUT` for bytes that were asked for, `ERR` for remarks.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 
-from ..errors import NotFoundError
+from ..errors import ConfigError, NotFoundError
 from ..master.farm import Farm
+from ..model.shape import Shape
+from ..storage.records.builds import Build
 from ..wire.control import Follower
+from . import documents
 from .following import Following
+from .telling import Telling, Wanted, tell_file
+
+OUT = b"1"
+ERR = b"2"
+
+MOST_BUILDS = 1000
+
+Answer = Mapping[str, Any]
+
+
+@frozen
+class Framed:
+    """
+    *follower* as `following.Client`.
+    """
+
+    follower: Follower
+
+    def stdout(self, data: bytes) -> Deferred[None]:
+        """
+        See `Client.stdout`.
+        """
+        return self.follower.chunk(OUT + data)
+
+    def stderr(self, data: bytes) -> Deferred[None]:
+        """
+        See `Client.stderr`.
+        """
+        return self.follower.chunk(ERR + data)
 
 
 @frozen
@@ -23,14 +59,176 @@ class AdminDesk:
     farm: Farm
     following: Following
 
-    def ask(self, question: Mapping[str, Any]) -> Deferred[Mapping[str, Any]]:
+    def ask(self, question: Answer) -> Deferred[Answer]:
         """
         See `Control.ask`.
         """
-        return fail(NotFoundError("This master does not know that question."))
+        return Deferred.fromCoroutine(self._ask(Shape(dict(question), "question")))
 
-    def follow(self, question: Mapping[str, Any], follower: Follower) -> Deferred[Mapping[str, Any]]:
+    def follow(self, question: Answer, follower: Follower) -> Deferred[Answer]:
         """
         See `Control.follow`.
         """
-        return fail(NotFoundError("This master does not know that question."))
+        telling = Deferred.fromCoroutine(self._follow(Shape(dict(question), "question"), Framed(follower)))
+        follower.when_lost(telling.cancel)
+        return telling
+
+    async def _ask(self, question: Shape) -> Answer:
+        answers = {
+            "status": self._status,
+            "queue": self._queue,
+            "slaves": self._slaves,
+            "builders": self._builders,
+            "builds": self._builds,
+            "artifacts": self._artifacts,
+            "reconfig": self._reconfig,
+            "force": self._force,
+            "cancel": self._cancel,
+            "pause": self._pause,
+            "unpin": self._unpin,
+        }
+        answer = answers.get(question.text("ask", limit=40))
+        if answer is None:
+            raise _unknown()
+        return await answer(question)
+
+    async def _follow(self, question: Shape, client: Framed) -> Answer:
+        tellings = {"request": self._request, "log": self._log, "artifact": self._artifact, "idle": self._idle}
+        tell = tellings.get(question.text("follow", limit=40))
+        if tell is None:
+            raise _unknown()
+        return await tell(question, client)
+
+    # Answers.
+
+    async def _status(self, question: Shape) -> Answer:
+        return {"status": documents.of_farm(self.farm)}
+
+    async def _queue(self, question: Shape) -> Answer:
+        return {"queue": documents.of_queue(self.farm)}
+
+    async def _slaves(self, question: Shape) -> Answer:
+        return {"slaves": [documents.of_slave(self.farm, member) for member in self.farm.roster.everyone()]}
+
+    async def _builders(self, question: Shape) -> Answer:
+        return {"builders": await self.farm.records.read(lambda c: documents.of_builders(self.farm, c))}
+
+    async def _builds(self, question: Shape) -> Answer:
+        builder = question.optional("builder", question.text)
+        most = question.integer("most", 20, least=1, most=MOST_BUILDS)
+        found = await self.farm.records.read(lambda connection: documents.of_builds(connection, builder, most))
+        if not found and builder is not None and builder not in self.farm.config.builders:
+            raise _no_builder(builder, self.farm)
+        return {"builds": found}
+
+    async def _artifacts(self, question: Shape) -> Answer:
+        build = await self._build(question)
+        return {"artifacts": await self.farm.records.read(lambda c: documents.of_artifacts(c, build))}
+
+    async def _reconfig(self, question: Shape) -> Answer:
+        before = self.farm.config
+        try:
+            after = (await self.farm.reconfigure()).config
+        except ConfigError as error:
+            # In the answer, because a refusal is one sentence, and this may be two hundred.
+            return {"applied": False, "mistakes": str(error).splitlines()}
+        return {
+            "applied": True,
+            "slaves": _difference(before.slaves, after.slaves),
+            "builders": _difference(before.builders, after.builders),
+            "schedulers": _difference(before.schedulers, after.schedulers),
+        }
+
+    async def _force(self, question: Shape) -> Answer:
+        builder = question.text("builder", limit=200)
+        reason = question.text("reason", "forced", limit=1000)
+        submitted = await self.farm.door.force(builder, question.mapping("properties", {}), reason)
+        return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
+
+    async def _cancel(self, question: Shape) -> Answer:
+        request = question.integer("request")
+        await self.farm.door.cancel_request(request, question.text("reason", "cancelled by an admin", limit=1000))
+        return {"request": request}
+
+    async def _pause(self, question: Shape) -> Answer:
+        name, paused = question.text("slave", limit=200), question.flag("paused")
+        if self.farm.roster.get(name) is None:
+            known = ", ".join(self.farm.config.slaves) or "none"
+            raise NotFoundError(f"No slave is called {name!r:.100}.  There are: {known}.")
+        self.farm.roster.pause(name, paused=paused)
+        return {"slave": name, "paused": paused}
+
+    async def _unpin(self, question: Shape) -> Answer:
+        name = question.text("slave", limit=200)
+        await self.farm.grants.unpin(name)
+        return {"slave": name}
+
+    # Tellings.
+
+    async def _request(self, question: Shape, client: Framed) -> Answer:
+        return {"exit_code": await self.following.follow(question.integer("buildset"), client)}
+
+    async def _log(self, question: Shape, client: Framed) -> Answer:
+        wanted = Wanted(
+            build=await self._build(question),
+            step=question.optional("step", question.text),
+            log=question.optional("log", question.text),
+            remarks=question.flag("remarks", default=False),
+            to_the_end=question.flag("to_the_end", default=False),
+        )
+        telling = Telling(
+            records=self.farm.records,
+            following=self.following,
+            directory=self.farm.building.streams,
+            wanted=wanted,
+            client=client,
+        )
+        await telling.run()
+        return {}
+
+    async def _artifact(self, question: Shape, client: Framed) -> Answer:
+        build, name = await self._build(question), question.text("name", limit=1024)
+        stream = await self.farm.records.read(lambda c: documents.the_artifact(c, build, name))
+        await tell_file(os.path.join(self.farm.building.artifacts, stream.path), client)
+        return {"length": stream.length, "sha256": stream.sha256}
+
+    async def _idle(self, question: Shape, client: Framed) -> Answer:
+        """
+        Start no more builds, and answer when none runs.  Whoever hangs up before that changed their mind.
+        """
+        self.farm.hold()
+        try:
+            for live in tuple(self.farm.works.live().values()):
+                label = f"{live.row.builder}/{live.row.number}"
+                await client.stderr(f"# {label} runs on {live.row.slave}\n".encode())
+            await self.farm.works.when_idle()
+        except BaseException:
+            self.farm.let_go()
+            raise
+        return {}
+
+    async def _build(self, question: Shape) -> Build:
+        builder, number = question.text("builder", limit=200), question.integer("number")
+        try:
+            return await self.farm.records.read(lambda connection: documents.the_build(connection, builder, number))
+        except NotFoundError:
+            if builder not in self.farm.config.builders:
+                raise _no_builder(builder, self.farm) from None
+            raise
+
+
+def _difference(before: Collection[str], after: Collection[str]) -> dict[str, Any]:
+    return {
+        "all": len(after),
+        "added": [name for name in after if name not in before],
+        "removed": [name for name in before if name not in after],
+    }
+
+
+def _no_builder(name: str, farm: Farm) -> NotFoundError:
+    known = ", ".join(farm.config.builders) or "none"
+    return NotFoundError(f"There is no builder {name!r:.100}.  There are: {known}.")
+
+
+def _unknown() -> NotFoundError:
+    return NotFoundError("This master does not know that question.  Install the same buildbot_lite on both sides.")

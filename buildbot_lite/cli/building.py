@@ -1,0 +1,130 @@
+"""
+Builds: asking for one, ending it, reading its logs, fetching what it produced.
+"""
+
+import click
+
+from ..errors import PropertyError
+from .lists import json_option
+from .office import Farm, FarmCommand, Line
+from .output import note, show
+from .program import program
+from .receiving import Receiving
+
+
+@program.command(cls=FarmCommand)
+@click.argument("builder")
+@click.option("-p", "--property", "pairs", multiple=True, metavar="NAME=VALUE", help="A property; may be repeated.")
+@click.option(
+    "--reason", default="forced from the command line", show_default=True, help="Why, for those who ask later."
+)
+@click.option("--wait", is_flag=True, help="Show its log until it ended; the exit code is that of a submission.")
+def force(farm: Farm, builder: str, pairs: tuple[str, ...], reason: str, wait: bool) -> int:
+    """
+    Ask for a build of BUILDER, which a ForceScheduler must allow.
+
+    With --wait the log goes to standard output and remarks to standard error.  The exit code is 0 for success and
+    warnings, 1 for a failure, 2 for an exception, 4 when it was cancelled or retries were used up.
+    """
+    question = {"ask": "force", "builder": builder, "reason": reason, "properties": dict(map(_property, pairs))}
+
+    async def work(line: Line) -> int:
+        asked = await line.ask(question)
+        note(f"# request {asked['request']}")
+        if not wait:
+            return 0
+        followed = await line.pour({"follow": "request", "buildset": asked["buildset"]})
+        return int(followed["exit_code"])
+
+    return farm.call(work)
+
+
+@program.command(cls=FarmCommand)
+@click.argument("request", type=click.IntRange(1))
+def cancel(farm: Farm, request: int) -> None:
+    """
+    End the request with the number REQUEST, whether it waits or is being built.
+    """
+    farm.ask({"ask": "cancel", "request": request, "reason": "cancelled from the command line"})
+    click.echo(f"Request {request} is cancelled.")
+
+
+@program.command(cls=FarmCommand)
+@click.argument("builder")
+@click.argument("number", type=click.IntRange(1))
+@click.argument("step", required=False)
+@click.argument("log_name", metavar="[LOG]", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the build, or the step, ended.")
+@click.option("--remarks", is_flag=True, help="Remarks too, on standard error.")
+def log(
+    farm: Farm, builder: str, number: int, step: str | None, log_name: str | None, follow: bool, remarks: bool
+) -> None:
+    """
+    Print the logs of a build.
+
+    With a STEP (its name, or its number from 0) exactly the bytes of its log, and nothing else; LOG is stdio unless
+    another is named.  Without: all steps, under headings.
+    """
+    question = {
+        "follow": "log",
+        "builder": builder,
+        "number": number,
+        "step": step,
+        "log": log_name,
+        "remarks": remarks,
+        "to_the_end": follow,
+    }
+    farm.call(lambda line: line.pour(question))
+
+
+@program.group()
+def artifacts() -> None:
+    """
+    The files that builds produced.
+    """
+
+
+@artifacts.command("list", cls=FarmCommand)
+@click.argument("builder")
+@click.argument("number", type=click.IntRange(1))
+@json_option
+def list_artifacts(farm: Farm, builder: str, number: int, as_json: bool) -> None:
+    """
+    The files that a build produced.
+    """
+    answer = farm.ask({"ask": "artifacts", "builder": builder, "number": number})
+    show(answer["artifacts"], "artifacts", as_json=as_json)
+
+
+@artifacts.command("fetch", cls=FarmCommand)
+@click.argument("builder")
+@click.argument("number", type=click.IntRange(1))
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--to", metavar="DIRECTORY", default=".", help="Where to put them, instead of here.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+def fetch_artifacts(farm: Farm, builder: str, number: int, names: tuple[str, ...], to: str, overwrite: bool) -> None:
+    """
+    Fetch files that a build produced: those with these NAMEs, or all.
+
+    A file is there whole, with the right checksum, or not at all.
+    """
+    of = {"builder": builder, "number": number}
+
+    async def work(line: Line) -> None:
+        found = (await line.ask({"ask": "artifacts", **of}))["artifacts"]
+        known = {each["name"]: each for each in found}
+        for name in names or known:
+            # One that is not there is for the master to refuse, which knows what is.
+            with Receiving(to, name, overwrite=overwrite, length=known.get(name, {}).get("length")) as receiving:
+                sent = await line.follow({"follow": "artifact", "name": name, **of}, receiving.take)
+                receiving.keep(sent["length"], sent["sha256"])
+            click.echo(receiving.path)
+
+    farm.call(work)
+
+
+def _property(pair: str) -> tuple[str, str]:
+    name, equals, text = pair.partition("=")
+    if not equals or not name:
+        raise PropertyError(f"{pair!r:.100} is not NAME=VALUE.")
+    return name, text

@@ -1,0 +1,65 @@
+"""
+What there is and what goes on: tables for people, documents for programs.
+"""
+
+from typing import Any
+
+import click
+
+from .office import Farm, FarmCommand
+from .output import show
+from .program import program
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, which is stable, instead of a table.")
+
+
+@program.command(cls=FarmCommand)
+@json_option
+def status(farm: Farm, as_json: bool) -> None:
+    """
+    The farm at a glance: slaves, what runs, and why the rest waits.
+    """
+    _show(farm, {"ask": "status"}, as_json=as_json)
+
+
+@program.command(cls=FarmCommand)
+@json_option
+def queue(farm: Farm, as_json: bool) -> None:
+    """
+    Every request that waits, the next one first, and why it does.
+    """
+    _show(farm, {"ask": "queue"}, as_json=as_json)
+
+
+@program.command(cls=FarmCommand)
+@json_option
+def slaves(farm: Farm, as_json: bool) -> None:
+    """
+    Every slave: whether it is connected, what it runs.
+    """
+    _show(farm, {"ask": "slaves"}, as_json=as_json)
+
+
+@program.command(cls=FarmCommand)
+@json_option
+def builders(farm: Farm, as_json: bool) -> None:
+    """
+    Every builder: where it builds, and how its last build went.
+    """
+    _show(farm, {"ask": "builders"}, as_json=as_json)
+
+
+@program.command(cls=FarmCommand)
+@click.argument("builder", required=False)
+@click.option("-n", "--most", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@json_option
+def builds(farm: Farm, builder: str | None, most: int, as_json: bool) -> None:
+    """
+    The newest builds, of BUILDER or of all.
+    """
+    _show(farm, {"ask": "builds", "builder": builder, "most": most}, as_json=as_json)
+
+
+def _show(farm: Farm, question: dict[str, Any], *, as_json: bool) -> None:
+    what = question["ask"]
+    show(farm.ask(question)[what], what, as_json=as_json)

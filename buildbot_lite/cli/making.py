@@ -1,0 +1,147 @@
+"""
+New directories: a master's, a slave's.  And the strings by which slaves and submitters know a master.
+"""
+
+import os
+import re
+import sys
+from importlib.resources import files
+
+import click
+
+from ..errors import BuildbotLiteError, FurlError, NotFoundError
+from ..storage.files import make_directory, write_whole
+from .office import furl_in, read_furl, stdin_text
+from .output import note
+from .program import program
+
+MASTER_TAC = """\
+# A master of a buildbot_lite farm.  Start it in this file's directory with:  twistd -y master.tac
+# What it does is said in master.cfg.
+
+from buildbot_lite.master_tap import application_for
+
+application = application_for(__file__)
+"""
+PLACEHOLDER = "pb://PUT-THE-SLAVES-STRING-HERE"
+
+
+@program.command("create-master", short_help="Make the directory of a master.")
+@click.argument("directory", metavar="DIR")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port to listen at, instead of a free one.")
+@click.option("--host", help="The name or address by which slaves find this machine, instead of its own name.")
+def create_master(directory: str, port: int | None, host: str | None) -> None:
+    """
+    Make DIR the directory of a master.
+
+    It gets a master.cfg that runs as it is and explains itself.  Port and host name go into every string that the
+    master hands out; they are chosen here, once.
+    """
+    from ..master import address
+
+    _refuse_used(directory)
+    if host is not None and not re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,255}", host):
+        raise BuildbotLiteError(f"{host!r:.100} is no host name and no address.")
+    with_host = address.choose_host() if host is None else address.test_host(host)
+    make_directory(directory)
+    private = os.path.join(directory, "private")
+    make_directory(private)
+    if port is not None:
+        write_whole(os.path.join(private, address.PORT), f"{port}\n".encode())
+    port = address.kept_port(private)
+    address.keep_host(private, with_host.host)
+    write_whole(os.path.join(directory, "master.cfg"), sample("master.cfg.sample").encode())
+    write_whole(os.path.join(directory, "master.tac"), MASTER_TAC.encode())
+    click.echo(f"{directory} is a master's directory now.  The master will listen at port {port}.")
+    if not with_host.problem:
+        click.echo(f"Its strings will name the host {with_host.host}: tested, it leads to this machine.")
+    elif host is not None:
+        click.echo(f"Its strings will name the host {host}, although {with_host.problem}.")
+    else:
+        click.echo(
+            f"Its strings will name the host {with_host.host}, because {with_host.problem}: only slaves on this "
+            "machine can use them.  If others are to, set c['location'] in master.cfg."
+        )
+    click.echo(f"Now:  cd {directory} && twistd -y master.tac")
+
+
+@program.command("create-slave", short_help="Make the directory of a slave.")
+@click.argument("directory", metavar="DIR")
+@click.argument("furl", metavar="FURL|-")
+def create_slave(directory: str, furl: str) -> None:
+    """
+    Make DIR the directory of a slave, which needs one string: its FURL, from the master's buildslave.furls.
+
+    With - it is read from standard input, where nobody else on this machine can see it.
+    """
+    from ..wire.furl import parse
+
+    if furl == "-":
+        furl = _read_string()
+    else:
+        note(
+            "A word of warning: while this command ran, every user of this machine could read that string in the list "
+            f"of processes.  Next time: buildbot-lite create-slave {directory} -    (and paste it)"
+        )
+    parts = parse(furl)
+    _refuse_used(directory)
+    text = sample("slave.tac.sample")
+    assert PLACEHOLDER in text
+    make_directory(directory)
+    write_whole(os.path.join(directory, "slave.tac"), text.replace(PLACEHOLDER, str(parts)).encode())
+    click.echo(f"{directory} is a slave's directory now.  It will look for its master at {', '.join(parts.hints)}.")
+    click.echo(f"Now:  cd {directory} && twistd -y slave.tac")
+
+
+@program.command("furl", short_help="Print the one string of a slave or a submission.")
+@click.argument("directory", metavar="DIR")
+@click.argument("name", metavar="NAME")
+def furl_of(directory: str, name: str) -> None:
+    """
+    Print the string of the slave or the Submit scheduler NAME of the master in DIR.
+
+    For example:  buildbot-lite furl farm bot1 | ssh bot1 buildbot-lite create-slave bot1 -
+    """
+    from .processes import Kind, kind_of
+
+    if kind_of(directory) is not Kind.MASTER:
+        raise NotFoundError(f"{directory} is a slave's directory; its string is in slave.tac.")
+    strings = os.path.join(directory, "furls")
+    known = sorted(file.removesuffix(".furl") for file in _names(strings) if file.endswith(".furl"))
+    if not known:
+        raise NotFoundError(
+            f"There are no strings in {directory} yet: the master writes them when it starts.  "
+            f"Start it with: cd {directory} && twistd -y master.tac"
+        )
+    if name not in known:
+        raise NotFoundError(f"There is no string for {name!r:.100} in {directory}.  There are: {', '.join(known)}.")
+    click.echo(read_furl(os.path.join(strings, f"{name}.furl")))
+
+
+def sample(name: str) -> str:
+    """
+    The text of a sample file that came with the program.
+    """
+    return files("buildbot_lite").joinpath("samples", name).read_text("utf-8")
+
+
+def _read_string() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("The slave's string", hide_input=True, err=True, prompt_suffix=": "))
+    text = stdin_text()
+    if not text.strip():
+        raise FurlError("There is nothing on standard input.  Give the slave's string there, from buildslave.furls.")
+    # A whole file from furls/ will do; what is none of that is told what is wrong with it.
+    return furl_in(text) or text.strip()
+
+
+def _refuse_used(directory: str) -> None:
+    if os.path.exists(directory) and (not os.path.isdir(directory) or _names(directory)):
+        raise BuildbotLiteError(f"{directory} is not empty.  Give a directory that is new or empty.")
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []

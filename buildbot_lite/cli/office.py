@@ -1,0 +1,225 @@
+"""
+The line to a running master.
+
+Commands that ask a master are `FarmCommand`s: they take the master's directory, in which ``private/admin.furl`` is, or
+with ``--furlfile`` that file from anywhere.  Then there is no DIR among the arguments.
+
+A reactor runs once in a process; so a command does all of its asking in one coroutine, which gets a `Line`.
+"""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import click
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater, react
+
+from ..errors import FurlError, NotRunningError
+from .output import Pouring, Take
+
+T = TypeVar("T")
+Document = Mapping[str, Any]
+
+LARGEST_FURL_FILE = 1 << 16
+
+
+class Line(Protocol):
+    """
+    What a command does with a master.
+    """
+
+    async def ask(self, question: Document) -> Document:
+        """
+        The answer to *question*; an exception that is a sentence when there is none.
+        """
+
+    async def follow(self, question: Document, take: Take) -> Document:
+        """
+        The same, of something that grows; its bytes go to *take*.
+        """
+
+    async def pour(self, question: Document) -> Document:
+        """
+        The same, its bytes to standard output and standard error.
+        """
+
+    async def pause(self, seconds: float) -> None:
+        """
+        Some time later.
+        """
+
+
+Visit = Callable[[str, Callable[[Line], Awaitable[Any]]], Any]
+"""Runs a coroutine that gets a line to the master whose FURL is given; answers what it answers."""
+
+
+@frozen
+class NetworkLine:
+    """
+    A `Line` that connects anew for each question.
+    """
+
+    reactor: Any
+    furl: str
+    pouring: Take
+
+    async def ask(self, question: Document) -> Document:
+        """
+        See `Line.ask`.
+        """
+        from ..wire.client import ask
+
+        return await ask(self.reactor, self.furl, question)
+
+    async def follow(self, question: Document, take: Take) -> Document:
+        """
+        See `Line.follow`.
+        """
+        from ..wire.client import follow
+
+        return await follow(self.reactor, self.furl, question, take)
+
+    async def pour(self, question: Document) -> Document:
+        """
+        See `Line.pour`.
+        """
+        return await self.follow(question, self.pouring)
+
+    async def pause(self, seconds: float) -> None:
+        """
+        See `Line.pause`.
+        """
+        await deferLater(self.reactor, seconds)
+
+
+def visit(furl: str, work: Callable[[Line], Awaitable[T]]) -> T:
+    """
+    See `Visit`.
+    """
+    outcome: list[T | Exception] = []
+    pouring = Pouring()
+
+    async def attempt(reactor: Any) -> None:
+        try:
+            outcome.append(await work(NetworkLine(reactor, furl, pouring.by(reactor))))
+        except Exception as error:  # noqa: BLE001 - raised again below, where there is no reactor
+            outcome.append(error)
+
+    try:
+        react(lambda reactor: Deferred.fromCoroutine(attempt(reactor)))
+    except SystemExit:
+        if pouring.unread:
+            raise BrokenPipeError from None
+        if not outcome:
+            # The reactor was stopped by Ctrl-C.
+            raise KeyboardInterrupt from None
+    result = outcome[0]
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+@frozen
+class Farm:
+    """
+    A master, as a command was told of it.  *directory* is None when it was told of a file with its string.
+    """
+
+    directory: str | None
+    furlfile: str
+    visit: Visit
+
+    def ask(self, question: Document) -> Document:
+        """
+        The master's answer.
+        """
+        return self.call(lambda line: line.ask(question))
+
+    def call(self, work: Callable[[Line], Awaitable[T]]) -> T:
+        """
+        What *work* answers, when it has a line to the master.
+        """
+        result: T = self.visit(self._furl(), work)
+        return result
+
+    def _furl(self) -> str:
+        if self.directory is not None and not os.path.exists(self.furlfile):
+            if not os.path.exists(os.path.join(self.directory, "master.cfg")):
+                raise NotRunningError(f"{self.directory} is not the directory of a master: it has no master.cfg.")
+            raise NotRunningError(
+                f"The master in {self.directory} has never run.  Start it with: "
+                f"cd {self.directory} && twistd -y master.tac"
+            )
+        return read_furl(self.furlfile)
+
+
+class FarmCommand(click.Command):
+    """
+    A command whose function gets *farm*, a `Farm`, instead of a directory.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        required = any(isinstance(param, click.Argument) and param.required for param in self.params)
+        default: dict[str, Any] = {} if required else {"default": "."}
+        directory = click.Argument(["directory"], metavar="DIR" if required else "[DIR]", required=required, **default)
+        furlfile = click.Option(
+            ["--furlfile"],
+            metavar="FILE",
+            help="A copy of private/admin.furl, to ask a master from elsewhere.  Leave DIR out then.",
+        )
+        self.params = [directory, *self.params, furlfile]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """
+        Where --furlfile says where the master is, nothing else does.
+        """
+        if any(arg.partition("=")[0] == "--furlfile" for arg in args):
+            args = [".", *args]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """
+        Say it as a `Farm`.
+        """
+        directory, furlfile = ctx.params.pop("directory"), ctx.params.pop("furlfile")
+        visiting: Visit = ctx.obj or visit
+        if furlfile is None:
+            farm = Farm(directory, os.path.join(directory, "private", "admin.furl"), visiting)
+        else:
+            farm = Farm(None, furlfile, visiting)
+        ctx.params["farm"] = farm
+        return super().invoke(ctx)
+
+
+def read_furl(path: str) -> str:
+    """
+    The first line of the file *path* that begins with ``pb://``; `FurlError` when there is none.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read(LARGEST_FURL_FILE)
+    except OSError as error:
+        raise FurlError(f"{path} cannot be read: {error.strerror}.") from None
+    return furl_in(text) or _no_furl(path)
+
+
+def furl_in(text: str) -> str:
+    """
+    The first line of *text* that begins with ``pb://``, or nothing.
+    """
+    return next((line.strip() for line in text.splitlines() if line.strip().startswith("pb://")), "")
+
+
+def _no_furl(path: str) -> str:
+    raise FurlError(f"No line of {path} begins with pb://.")
+
+
+def stdin_text() -> str:
+    """
+    What is on standard input, at most as much as a file with a string may have.
+    """
+    return sys.stdin.buffer.read(LARGEST_FURL_FILE).decode("utf-8", "replace")

@@ -1,0 +1,114 @@
+"""
+What is written where.
+
+Lists are tables for people, or JSON for programs.  What is followed is written by a thread: a pager that nobody
+scrolls blocks the writer and not the line to the master, which would count as dead after half a minute.
+"""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Self
+
+import click
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.python.failure import Failure
+
+OUT, ERR = 1, 2
+Take = Callable[[bytes], Deferred[None] | None]
+PLAIN_WIDTH = 500
+"""Columns of a table that nobody sees on a terminal: enough that nothing is cut."""
+
+
+def show(document: Any, what: str, *, as_json: bool) -> None:
+    """
+    *document* as JSON, or as a table: `status.tables` knows *what* it is.
+    """
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return
+    from rich.console import Console
+
+    from ..status.tables import TABLES
+
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    with console.capture() as capture:
+        console.print(TABLES[what](document))
+    # Without the spaces that rich puts at the ends of lines.
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def note(text: str) -> None:
+    """
+    A remark for whoever sits there, out of the way of what is asked for.
+    """
+    click.echo(text, err=True)
+
+
+class Progress:
+    """
+    One line on the terminal that is written over; nothing at all when nobody looks.
+
+    Use it as a context manager: the line is gone afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.say("")
+
+    def say(self, text: str) -> None:
+        """
+        How far it is.
+        """
+        if self._shown:
+            sys.stderr.write(f"\r\033[K{text}")
+            sys.stderr.flush()
+
+
+class Pouring:
+    """
+    Writes what is followed to standard output and standard error, no faster than they take it.
+    """
+
+    def __init__(self, descriptors: Mapping[int, int] = MappingProxyType({OUT: OUT, ERR: ERR})) -> None:
+        self._descriptors = descriptors
+        self.unread = False
+
+    def by(self, reactor: IReactorFromThreads) -> Take:
+        """
+        What takes the chunks, in the reactor's thread.
+        """
+        return partial(self._take, reactor)
+
+    def _take(self, reactor: IReactorFromThreads, data: bytes) -> Deferred[None]:
+        """
+        A chunk, whose first byte says where it belongs; fires when it is written.
+        """
+        written: Deferred[None] = Deferred()
+        descriptor = self._descriptors[int(data[:1])]
+        # A daemon, so that nothing waits for it when the user has had enough.
+        threading.Thread(target=self._write, args=(reactor, descriptor, data[1:], written), daemon=True).start()
+        return written
+
+    def _write(self, reactor: IReactorFromThreads, descriptor: int, data: bytes, written: Deferred[None]) -> None:
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except OSError:
+            self.unread = True
+            failure = Failure()
+            reactor.callFromThread(written.errback, failure)
+        else:
+            reactor.callFromThread(written.callback, None)

@@ -1,0 +1,177 @@
+"""
+Who runs in a directory: finding that process, stopping it, starting another.
+
+``twistd.pid`` names a process, but it may be left over from one that was killed, and its number may have gone to a
+stranger since.  So a process is only believed to be ours while it holds our lock file open, where the system lets us
+look; and it is held by a descriptor, not by its number, so that the right one is signalled.
+"""
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from enum import Enum
+
+from attrs import frozen
+
+from ..errors import BuildbotLiteError, NotFoundError, NotRunningError
+
+PID_FILE = "twistd.pid"
+LOCK = os.path.join("private", "lock")
+
+
+class Kind(Enum):
+    """
+    What a directory is for.
+    """
+
+    MASTER = "master"
+    SLAVE = "slave"
+
+    @property
+    def tac(self) -> str:
+        """
+        The file that twistd starts it from.
+        """
+        return f"{self.value}.tac"
+
+
+def kind_of(directory: str) -> Kind:
+    """
+    What *directory* is for; `NotFoundError` when it is neither a master's nor a slave's.
+    """
+    if any(os.path.exists(os.path.join(directory, name)) for name in ("master.cfg", Kind.MASTER.tac)):
+        return Kind.MASTER
+    if any(os.path.exists(os.path.join(directory, name)) for name in (Kind.SLAVE.tac, "keeper")):
+        return Kind.SLAVE
+    if not os.path.isdir(directory):
+        raise NotFoundError(f"There is no directory {directory}.")
+    raise NotFoundError(f"{directory} is neither a master's nor a slave's: it has no master.cfg and no slave.tac.")
+
+
+@frozen
+class Process:
+    """
+    A process that runs now, until `close`.  *handle*: its pidfd, or None where there is no such thing.
+    """
+
+    pid: int
+    handle: int | None
+
+    def send(self, number: signal.Signals) -> None:
+        """
+        Signal it; nothing happens when it is gone.
+        """
+        try:
+            if self.handle is not None:
+                signal.pidfd_send_signal(self.handle, number)
+            else:
+                os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass
+        except PermissionError:
+            raise BuildbotLiteError(f"Process {self.pid} belongs to another user; stop it as that one.") from None
+
+    def ended(self, within: float) -> bool:
+        """
+        Whether it ended before *within* seconds are over.
+        """
+        if self.handle is not None:
+            polling = select.poll()
+            polling.register(self.handle, select.POLLIN)
+            return bool(polling.poll(within * 1000))
+        end = time.monotonic() + within
+        while _exists(self.pid):
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def close(self) -> None:
+        """
+        Let go of it.
+        """
+        if self.handle is not None:
+            os.close(self.handle)
+
+
+def running_in(directory: str) -> Process:
+    """
+    The process that works in *directory*; `NotRunningError` when there is none.
+    """
+    kind = kind_of(directory)
+    path = os.path.join(directory, PID_FILE)
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            pid = int(file.read(40))
+    except FileNotFoundError:
+        raise NotRunningError(f"No {kind.value} runs in {directory}: there is no {PID_FILE}.") from None
+    except ValueError:
+        raise NotRunningError(f"{path} has no process number in it.") from None
+    process = _take(pid)
+    if process is None or not _ours(process.pid, os.path.join(directory, LOCK)):
+        if process is not None:
+            process.close()
+        raise NotRunningError(
+            f"No {kind.value} runs in {directory}; {PID_FILE} was left behind by one that was killed."
+        )
+    return process
+
+
+def start(directory: str) -> None:
+    """
+    Start what *directory* is for, in the background, as ``twistd`` does it.
+    """
+    kind = kind_of(directory)
+    if not os.path.exists(os.path.join(directory, kind.tac)):
+        raise NotFoundError(f"There is no {kind.tac} in {directory}: start it as it was started before.")
+    beside = os.path.join(os.path.dirname(sys.executable), "twistd")
+    twistd = beside if os.path.exists(beside) else shutil.which("twistd")
+    if twistd is None:
+        raise NotFoundError("There is no program twistd, which comes with Twisted.  Install Twisted properly.")
+    done = subprocess.run([twistd, "-y", kind.tac], cwd=directory, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise BuildbotLiteError(f"The {kind.value} did not start.")
+
+
+def _take(pid: int) -> Process | None:
+    if not hasattr(os, "pidfd_open"):
+        return Process(pid, None) if _exists(pid) else None
+    try:
+        return Process(pid, os.pidfd_open(pid))
+    except OSError:
+        return None
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _ours(pid: int, lock: str) -> bool:
+    """
+    Whether *pid* has the file *lock* open; True when that cannot be known.
+    """
+    descriptors = f"/proc/{pid}/fd"
+    try:
+        held = os.stat(lock)
+        names = os.listdir(descriptors)
+    except FileNotFoundError:
+        return not os.path.isdir("/proc/self/fd")
+    except OSError:
+        return True
+    for name in names:
+        try:
+            if os.path.samestat(os.stat(os.path.join(descriptors, name)), held):
+                return True
+        except OSError:
+            continue
+    return False

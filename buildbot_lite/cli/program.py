@@ -1,0 +1,93 @@
+"""
+The group of all commands, and the one place in which errors become sentences.
+
+Whatever goes wrong is one sentence on standard error and exit code 1: a traceback is for ``--debug``.
+"""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from .. import __version__
+from ..errors import BuildbotLiteError
+
+MODULES = ("making", "running", "lists", "building", "rights")
+FAILED = 1
+CUT_OFF = 130
+
+
+class _Program(click.Group):
+    """
+    Lists its commands in the order in which one meets them.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(__version__, prog_name="buildbot-lite")
+def program(debug: bool) -> None:
+    """
+    A build farm in which a slave is one string.
+
+    DIR is the directory of a master or a slave; where it may be left out, it is the current one.
+    """
+
+
+def main() -> None:
+    """
+    The entry point.
+    """
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """
+    Do what *arguments* say; answers the exit code.
+    """
+    for module in MODULES:
+        import_module(f".{module}", __package__)
+    try:
+        code = program.main(arguments, prog_name="buildbot-lite", standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else FAILED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.  Nothing is to be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (KeyboardInterrupt, click.Abort):
+        return CUT_OFF
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        click.echo(sentence(error), err=True)
+        return FAILED
+    return code if isinstance(code, int) else 0
+
+
+def sentence(error: Exception) -> str:
+    """
+    What a person is told of *error*.
+    """
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "buildbot-lite"
+        return f"{error.format_message()}  See: {path} --help"
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, BuildbotLiteError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _OF_THE_MASTER:
+        return "This command needs what a master needs.  Install it with: pip install 'buildbot-lite[master]'"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return (
+        f"An error of buildbot-lite itself: {type(error).__name__}: {error}.  See where with: buildbot-lite --debug …"
+    )
+
+
+_OF_THE_MASTER = {"sqlalchemy", "alembic", "rich", "zstandard"}

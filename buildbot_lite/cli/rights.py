@@ -1,0 +1,40 @@
+"""
+What an admin says of slaves: take no builds for now, and who may use a string.
+"""
+
+import click
+
+from .office import Farm, FarmCommand
+from .program import program
+
+
+@program.command(cls=FarmCommand)
+@click.argument("slave")
+def pause(farm: Farm, slave: str) -> None:
+    """
+    Have SLAVE take no new builds, until unpause.
+    """
+    farm.ask({"ask": "pause", "slave": slave, "paused": True})
+    click.echo(f"{slave} takes no new builds.")
+
+
+@program.command(cls=FarmCommand)
+@click.argument("slave")
+def unpause(farm: Farm, slave: str) -> None:
+    """
+    Have SLAVE take builds again.
+    """
+    farm.ask({"ask": "pause", "slave": slave, "paused": False})
+    click.echo(f"{slave} takes builds again.")
+
+
+@program.command(cls=FarmCommand)
+@click.argument("slave")
+def unpin(farm: Farm, slave: str) -> None:
+    """
+    Let another machine use the string of SLAVE: the next one that does.
+
+    The first machine that used it is the only one that may, until then.
+    """
+    farm.ask({"ask": "unpin", "slave": slave})
+    click.echo(f"The next machine that uses the string of {slave} is {slave} from then on.")

@@ -1,0 +1,156 @@
+"""
+Masters and slaves as processes: is the configuration good, apply it, stop, start again.
+"""
+
+import os
+import signal
+import time
+
+import click
+
+from ..errors import BuildbotLiteError, ConfigError, NotRunningError
+from . import processes
+from .office import Farm, FarmCommand, Line, visit
+from .output import Progress, note
+from .processes import Kind, Process
+from .program import program
+
+LOOK = 1.0
+"""Seconds between two looks at a process that is to end, while its progress is shown."""
+LOOK_WHETHER_READY = 0.2
+
+patience_option = click.option(
+    "--patience", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds to wait for its end."
+)
+
+
+@program.command()
+@click.argument("directory", metavar="[DIR]", default=".")
+def checkconfig(directory: str) -> None:
+    """
+    Say what is wrong with master.cfg, all at once, with the lines.
+    """
+    from ..master.loading import load
+
+    config = load(directory).config
+    counts = [(len(config.slaves), "slave"), (len(config.builders), "builder"), (len(config.schedulers), "scheduler")]
+    found = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
+    click.echo(f"{os.path.join(directory, 'master.cfg')} is good: {found}.")
+
+
+@program.command(cls=FarmCommand)
+def reconfig(farm: Farm) -> None:
+    """
+    Have the master apply master.cfg as it is now: all of it, or nothing.
+
+    Builds that run go on as they began.
+    """
+    answer = farm.ask({"ask": "reconfig"})
+    if not answer["applied"]:
+        raise ConfigError("\n".join([*answer["mistakes"], "Nothing was applied; the master goes on as before."]))
+    changes = [
+        f"{what} {verb}: {', '.join(answer[what][verb])}"
+        for what in ("slaves", "builders", "schedulers")
+        for verb in ("added", "removed")
+        if answer[what][verb]
+    ]
+    click.echo("The configuration was applied" + (f" ({'; '.join(changes)})." if changes else "."))
+
+
+@program.command()
+@click.argument("directory", metavar="[DIR]", default=".")
+@click.option("--when-idle", is_flag=True, help="Take no new builds, and stop when none runs any more.")
+@click.option("--kill", is_flag=True, help="For a slave: end what it runs, too.  Otherwise that goes on without it.")
+@patience_option
+def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
+    """
+    Stop the master or slave in DIR, and wait until it is gone.
+
+    Builds that run are taken up again when it is started again.
+    """
+    kind = processes.kind_of(directory)
+    if kill and kind is Kind.MASTER:
+        raise BuildbotLiteError("--kill is for slaves: a master runs nothing that could be killed.  See: cancel")
+    if kill and when_idle:
+        raise BuildbotLiteError("Say --when-idle or --kill, not both.")
+    _stop(directory, kind, when_idle=when_idle, kill=kill, patience=patience)
+    click.echo(f"The {kind.value} in {directory} has stopped.")
+
+
+@program.command()
+@click.argument("directory", metavar="[DIR]", default=".")
+@click.option("--when-idle", is_flag=True, help="Take no new builds, and do it when none runs any more.")
+@patience_option
+def restart(directory: str, when_idle: bool, patience: float) -> None:
+    """
+    Stop the master or slave in DIR if it runs, and start it.
+    """
+    kind = processes.kind_of(directory)
+    try:
+        _stop(directory, kind, when_idle=when_idle, kill=False, patience=patience)
+    except NotRunningError as error:
+        note(str(error))
+    processes.start(directory)
+    if kind is Kind.MASTER:
+        _wait_until_ready(directory, patience)
+    click.echo(f"The {kind.value} in {directory} was started.")
+
+
+def _stop(directory: str, kind: Kind, *, when_idle: bool, kill: bool, patience: float) -> None:
+    process = processes.running_in(directory)
+    try:
+        if when_idle and kind is Kind.MASTER:
+            _wait_until_idle(directory)
+        process.send(_signal(kind, when_idle=when_idle, kill=kill))
+        # A slave that drains takes as long as its builds do.
+        _wait_for_end(process, None if when_idle and kind is Kind.SLAVE else patience)
+    finally:
+        process.close()
+
+
+def _signal(kind: Kind, *, when_idle: bool, kill: bool) -> signal.Signals:
+    if kind is Kind.SLAVE and kill:
+        return signal.SIGUSR1
+    if kind is Kind.SLAVE and when_idle:
+        return signal.SIGUSR2
+    return signal.SIGTERM
+
+
+def _wait_until_idle(directory: str) -> None:
+    note("The master starts no more builds.  (Ctrl-C: it does again, and does not stop.)")
+    furlfile = os.path.join(directory, "private", "admin.furl")
+    Farm(directory, furlfile, visit).call(lambda line: line.pour({"follow": "idle"}))
+
+
+def _wait_for_end(process: Process, patience: float | None) -> None:
+    waited = 0.0
+    with Progress() as progress:
+        while not process.ended(LOOK):
+            waited += LOOK
+            progress.say(f"waiting for process {process.pid} to end: {waited:.0f} s")
+            if patience is not None and waited >= patience:
+                raise BuildbotLiteError(
+                    f"Process {process.pid} has not ended after {patience:.0f} s.  Its twistd.log may say why."
+                )
+
+
+def _wait_until_ready(directory: str, patience: float) -> None:
+    """
+    Until it answers: whoever restarts a master wants to use it.
+    """
+
+    async def asking(line: Line) -> None:
+        end = time.monotonic() + patience
+        while True:
+            try:
+                await line.ask({"ask": "queue"})
+            except NotRunningError:
+                if time.monotonic() > end:
+                    raise
+                # It may also have given up, and says why in its log.
+                processes.running_in(directory).close()
+                await line.pause(LOOK_WHETHER_READY)
+            else:
+                return
+
+    Farm(directory, os.path.join(directory, "private", "admin.furl"), visit).call(asking)

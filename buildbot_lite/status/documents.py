@@ -1,0 +1,201 @@
+"""
+What people and programs are told of a farm, as JSON documents.
+
+They are stable: a field is added, never renamed or given another meaning.  Times are seconds since 1970, sizes are
+bytes, results are the words of `Result`; what is not (yet) so is null.
+
+Builds are read from the records; only what is nowhere recorded (what waits and why, who is connected) is asked of the
+living farm.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from .. import __version__
+from ..errors import NotFoundError
+from ..master.farm import Farm
+from ..master.roster import Member
+from ..model.results import Result
+from ..storage.records import builds, steps, streams
+from ..storage.records.builds import Build
+from ..storage.records.steps import Step
+from ..storage.records.streams import Stream
+
+Document = dict[str, Any]
+
+
+def of_farm(farm: Farm) -> Document:
+    """
+    The farm at a glance.
+    """
+    members = farm.roster.everyone()
+    return {
+        "title": farm.config.title,
+        "url": farm.config.buildbot_url,
+        "version": __version__,
+        "slaves": [of_slave(farm, member) for member in members],
+        "running": [
+            {
+                "builder": live.row.builder,
+                "number": live.row.number,
+                "slave": live.row.slave,
+                "request": live.request.id,
+                "started": live.row.started,
+            }
+            for live in farm.works.live().values()
+        ],
+        "waiting": of_queue(farm),
+    }
+
+
+def of_queue(farm: Farm) -> list[Document]:
+    """
+    Every request that waits, the next one first, and why it does.
+    """
+    return [
+        {
+            "request": waiting.request.id,
+            "builder": waiting.request.builder,
+            "scheduler": waiting.buildset.scheduler,
+            "submitted": waiting.request.submitted,
+            "priority": waiting.request.priority,
+            "retries": waiting.request.retries,
+            "why": {"kind": waiting.reason.kind.value, "sentence": waiting.reason.sentence},
+        }
+        for waiting in farm.queue.waiting()
+    ]
+
+
+def of_slave(farm: Farm, member: Member) -> Document:
+    """
+    One slave.  *obstacle*: why it takes no builds.
+    """
+    hello = member.session.hello
+    obstacle = member.obstacle()
+    return {
+        "slave": member.name,
+        "connected": hello is not None,
+        "since": member.attached_at if hello is not None else member.lost_at,
+        "paused": member.paused,
+        "draining": member.draining,
+        "obstacle": None if obstacle is None else obstacle.sentence,
+        "running": sorted(running.label for running in farm.queue.slots.on(member.name)),
+        "max_builds": member.config.max_builds,
+        "builders": [builder.name for builder in farm.config.builders_on(member.name)],
+        "version": None if hello is None else hello.version,
+        "space": None if hello is None else hello.space,
+        "platform": None if hello is None else dict(hello.platform),
+    }
+
+
+def of_builders(farm: Farm, connection: Connection) -> list[Document]:
+    """
+    Every builder, in the order of master.cfg, with the build that it began last.
+    """
+    waiting = [each.request.builder for each in farm.queue.waiting()]
+    running = [live.row for live in farm.works.live().values()]
+    return [
+        {
+            "builder": builder.name,
+            "description": builder.description or "",
+            "tags": list(builder.tags),
+            "slaves": list(builder.slavenames),
+            "running": sorted(row.number for row in running if row.builder == builder.name),
+            "waiting": waiting.count(builder.name),
+            "last": next((of_build(connection, row) for row in builds.newest(connection, builder.name, most=1)), None),
+        }
+        for builder in farm.config.builders.values()
+    ]
+
+
+def of_builds(connection: Connection, builder: str | None, most: int) -> list[Document]:
+    """
+    At most *most* builds, newest first; of *builder*, or of all.
+    """
+    return [of_build(connection, row) for row in builds.newest(connection, builder, most=most)]
+
+
+def of_build(connection: Connection, row: Build) -> Document:
+    """
+    One build with its steps.
+    """
+    logs = streams.of_build(connection, row.id)
+    return {
+        "builder": row.builder,
+        "number": row.number,
+        "request": row.request,
+        "result": _name(row.result),
+        "reason": row.reason,
+        "slave": row.slave,
+        "started": row.started,
+        "finished": row.finished,
+        "steps": [_of_step(step, logs) for step in steps.of_build(connection, row.id)],
+    }
+
+
+def of_artifacts(connection: Connection, row: Build) -> list[Document]:
+    """
+    The files that a build produced, and that arrived whole.
+    """
+    found = _artifacts(connection, row)
+    return [
+        {"name": name, "length": stream.length, "sha256": stream.sha256, "step": stream.step}
+        for name, stream in found.items()
+    ]
+
+
+def the_artifact(connection: Connection, row: Build, name: str) -> Stream:
+    """
+    The file called *name* that a build produced; `NotFoundError`, with what there is, when there is none.
+    """
+    found = _artifacts(connection, row)
+    if name not in found:
+        known = ", ".join(list(found)[:50]) or "none"
+        raise NotFoundError(
+            f"{row.builder}/{row.number} has no artifact {name!r:.200} that is complete.  There are: {known}."
+        )
+    return found[name]
+
+
+def the_build(connection: Connection, builder: str, number: int) -> Build:
+    """
+    The build that *builder* counts as *number*; `NotFoundError`, with what there is, when there is none.
+    """
+    row = builds.by_number(connection, builder, number)
+    if row is not None:
+        return row
+    newest = builds.newest(connection, builder, most=1)
+    if newest:
+        raise NotFoundError(f"There is no build {builder}/{number}; the newest is {builder}/{newest[0].number}.")
+    raise NotFoundError(f"There is no build {builder}/{number}: {builder!r:.100} has not built anything.")
+
+
+def _of_step(step: Step, logs: Sequence[Stream]) -> Document:
+    return {
+        "name": step.name,
+        "number": step.number,
+        "result": _name(step.result),
+        "summary": step.summary,
+        "started": step.started,
+        "finished": step.finished,
+        "hidden": step.hidden,
+        "logs": list(dict.fromkeys(log.name for log in logs if log.step == step.number and log.kind == "log")),
+    }
+
+
+def _artifacts(connection: Connection, row: Build) -> dict[str, Stream]:
+    """
+    By name; what was stored under one name twice is the later one.
+    """
+    # Their paths are BUILDER/NUMBER/NAME.
+    return {
+        stream.path.split("/", 2)[2]: stream
+        for stream in streams.of_build(connection, row.id)
+        if stream.kind == "artifact" and stream.length is not None
+    }
+
+
+def _name(result: Result | None) -> str | None:
+    return None if result is None else result.name

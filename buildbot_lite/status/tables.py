@@ -1,0 +1,200 @@
+"""
+The documents of `status.documents` as tables on a terminal.  For the command only.
+
+What comes from slaves and submitters is text like any other here, and no terminal's command: control characters are
+replaced.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Document = Mapping[str, Any]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_STYLES = {
+    "SUCCESS": "green",
+    "WARNINGS": "yellow",
+    "FAILURE": "red",
+    "SKIPPED": "dim",
+    "EXCEPTION": "magenta",
+    "RETRY": "cyan",
+    "CANCELLED": "dim",
+}
+
+
+def status(document: Document) -> RenderableType:
+    """
+    The farm at a glance.
+    """
+    parts: list[RenderableType] = [_text(f"{document['title']} (buildbot_lite {document['version']})", "bold")]
+    running = [
+        (f"{build['builder']}/{build['number']}", build["slave"], _span(build["started"], None))
+        for build in document["running"]
+    ]
+    parts += _part("Slaves", slaves(document["slaves"]), document["slaves"])
+    parts += _part("Running", _table(("build", "slave", "for"), running), running)
+    parts += _part("Waiting", queue(document["waiting"]), document["waiting"])
+    return Group(*parts)
+
+
+def queue(document: Sequence[Document]) -> RenderableType:
+    """
+    What waits, and why.
+    """
+    rows = [
+        (each["request"], each["builder"], each["scheduler"], _span(each["submitted"], None), each["why"]["sentence"])
+        for each in document
+    ]
+    return _table(("request", "builder", "from", "for", "why"), rows)
+
+
+def slaves(document: Sequence[Document]) -> RenderableType:
+    """
+    Who is here.
+    """
+    rows = [
+        (
+            each["slave"],
+            _presence(each),
+            _when(each["since"]),
+            ", ".join(each["running"]),
+            (each["platform"] or {}).get("hostname", ""),
+            (each["platform"] or {}).get("os", ""),
+            each["version"] or "",
+        )
+        for each in document
+    ]
+    return _table(("slave", "state", "since", "runs", "host", "system", "version"), rows)
+
+
+def builders(document: Sequence[Document]) -> RenderableType:
+    """
+    What can be built.
+    """
+    rows = [
+        (
+            each["builder"],
+            ", ".join(each["slaves"]),
+            len(each["running"]),
+            each["waiting"],
+            _label(each["last"]),
+            _result(each["last"]["result"]) if each["last"] else "",
+            each["description"],
+        )
+        for each in document
+    ]
+    return _table(("builder", "slaves", "running", "waiting", "last build", "result", "description"), rows)
+
+
+def builds(document: Sequence[Document]) -> RenderableType:
+    """
+    What was built.
+    """
+    rows = [
+        (
+            _label(each),
+            _result(each["result"]),
+            each["slave"],
+            _when(each["started"]),
+            _span(each["started"], each["finished"]),
+            each["request"],
+            each["reason"] or _current(each),
+        )
+        for each in document
+    ]
+    return _table(("build", "result", "slave", "started", "took", "request", ""), rows)
+
+
+def artifacts(document: Sequence[Document]) -> RenderableType:
+    """
+    What a build produced.
+    """
+    rows = [(each["name"], each["length"], each["sha256"]) for each in document]
+    return _table(("name", "bytes", "sha256"), rows)
+
+
+TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
+    "status": status,
+    "queue": queue,
+    "slaves": slaves,
+    "builders": builders,
+    "builds": builds,
+    "artifacts": artifacts,
+}
+"""By what is asked for."""
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> RenderableType:
+    if not rows:
+        return _text("none", "dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold", justify="right" if head in {"bytes", "running", "waiting"} else "left")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else _text(str(cell)) for cell in row))
+    return table
+
+
+def _part(title: str, table: RenderableType, rows: Sequence[object]) -> list[RenderableType]:
+    return ["", _text(title if rows else f"{title}: none", "bold"), *([table] if rows else [])]
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), style=style)
+
+
+def _label(build: Document | None) -> str:
+    return f"{build['builder']}/{build['number']}" if build else ""
+
+
+def _result(result: str | None) -> Text:
+    return _text("running", "cyan") if result is None else _text(result, _STYLES.get(result, ""))
+
+
+def _presence(slave: Document) -> Text:
+    if not slave["connected"]:
+        return _text("away" if slave["since"] else "never seen", "red")
+    if slave["draining"]:
+        return _text("draining", "yellow")
+    if slave["paused"]:
+        return _text("paused", "yellow")
+    return _text("here", "green")
+
+
+def _current(build: Document) -> str:
+    """
+    Which step runs, or which one decided.
+    """
+    for step in build["steps"]:
+        if step["result"] is None and build["result"] is None:
+            return f"{step['name']} …"
+    return next(
+        (f"{each['name']}: {each['summary']}" for each in build["steps"] if each["result"] == build["result"]), ""
+    )
+
+
+def _when(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _span(start: float | None, end: float | None) -> str:
+    """
+    From *start* to *end*, or to now.
+    """
+    if start is None:
+        return ""
+    seconds = max(0.0, (time.time() if end is None else end) - start)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,240 @@
+"""
+A build's logs, told to whoever asks: one log's bytes and nothing else, or all steps under headings.
+
+::
+
+    finished, or only as far as it is     records ──► step by step ──► its logs, from the files
+    running, and to be told to the end    feed    ──► event by event ─► its logs, until they are complete
+
+With one step chosen, what the client gets on its standard output is exactly the log.  Remarks go to its standard
+error, at their place in the log where that is known.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+
+from attrs import define, frozen
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+
+from ..errors import NotFoundError
+from ..model.results import Result
+from ..storage.frames import Reading, open_stream
+from ..storage.records import remarks, steps, streams
+from ..storage.records.builds import Build
+from ..storage.records.feed import Event
+from ..storage.records.remarks import Remark
+from ..storage.records.steps import Step
+from ..storage.records.streams import Stream
+from ..storage.writer import Records
+from .following import CHUNK, Client, Following
+
+STDIO = "stdio"
+_ALL = 1 << 62
+
+
+@frozen
+class Wanted:
+    """
+    What is to be told of *build*.
+
+    *step*: the name or number of one step; None: all.  *log*: the name of one log of it; None: ``stdio``, or, of all
+    steps, all.  *remarks*: those too.  *to_the_end*: wait for what is still to come.
+    """
+
+    build: Build
+    step: str | None = None
+    log: str | None = None
+    remarks: bool = False
+    to_the_end: bool = False
+
+    def log_matches(self, name: str) -> bool:
+        """
+        Whether the log *name* is to be told.
+        """
+        return name == (self.log or STDIO) if self.step is not None else self.log in {None, name}
+
+
+@define
+class _Page:
+    """
+    What the client has before it: headings begin on a line of their own, also after a log that ends in mid-line.
+    """
+
+    client: Client
+    in_line: bool = False
+
+    async def heading(self, text: str) -> None:
+        break_ = "\n" if self.in_line else ""
+        self.in_line = False
+        await self.client.stdout(f"{break_}{text}\n".encode("utf-8", "replace"))
+
+    async def remark(self, text: str) -> None:
+        await self.client.stderr(f"# {text}\n".encode("utf-8", "replace"))
+
+    def stdout(self, data: bytes) -> Deferred[None]:
+        self.in_line = not data.endswith(b"\n")
+        return self.client.stdout(data)
+
+    def stderr(self, data: bytes) -> Deferred[None]:
+        return self.client.stderr(data)
+
+
+class Telling:
+    """
+    Tells *client* what is *wanted*, once.  *directory*: where logs stand.
+    """
+
+    def __init__(
+        self, *, records: Records, following: Following, directory: str, wanted: Wanted, client: Client
+    ) -> None:
+        self._records = records
+        self._following = following
+        self._directory = directory
+        self._wanted = wanted
+        self._page = _Page(client)
+
+    async def run(self) -> None:
+        """
+        To the end.  `NotFoundError`, with what there is, when there is no such step or log.
+        """
+        if self._wanted.to_the_end and self._wanted.build.finished is None:
+            await self._as_it_goes()
+        else:
+            await self._as_it_is()
+
+    # What is there now.
+
+    async def _as_it_is(self) -> None:
+        wanted, build = self._wanted, self._wanted.build.id
+
+        def read(connection: Connection) -> tuple[Sequence[Step], Sequence[Stream], Sequence[Remark]]:
+            return (
+                steps.of_build(connection, build),
+                streams.of_build(connection, build),
+                remarks.of_build(connection, build),
+            )
+
+        all_steps, all_streams, all_remarks = await self._records.read(read)
+        chosen = all_steps if wanted.step is None else [the_step(all_steps, wanted.step)]
+        for step in chosen:
+            logs = [stream for stream in all_streams if stream.step == step.number and stream.kind == "log"]
+            said = [remark for remark in all_remarks if remark.step == step.number] if wanted.remarks else []
+            await self._step(step, logs, said)
+
+    async def _step(self, step: Step, logs: Sequence[Stream], said: list[Remark]) -> None:
+        matching = [stream for stream in logs if self._wanted.log_matches(stream.name)]
+        if not matching and self._wanted.log not in {None, STDIO} and self._wanted.step is not None:
+            known = ", ".join(dict.fromkeys(stream.name for stream in logs)) or "none"
+            raise NotFoundError(f"The step {step.name} has no log {self._wanted.log!r:.100}.  There are: {known}.")
+        await self._begin(step.name)
+        for stream in matching:
+            await self._begin_log(step.name, stream.name)
+            beside = [remark for remark in said if remark.log == stream.name]
+            said = [remark for remark in said if remark.log != stream.name]
+            await self._copy(stream.path, beside)
+        await self._remark(said)
+        if step.result is not None:
+            await self._finish(step.result, step.summary)
+
+    async def _copy(self, path: str, beside: Iterable[Remark]) -> None:
+        reading = open_stream(os.path.join(self._directory, path))
+        offset = 0
+        try:
+            for remark in sorted(beside, key=lambda each: each.offset):
+                offset = await self._copy_range(reading, offset, remark.offset)
+                await self._remark([remark])
+            await self._copy_range(reading, offset, _ALL)
+        finally:
+            reading.close()
+
+    async def _copy_range(self, reading: Reading, offset: int, end: int) -> int:
+        end = min(end, reading.length)
+        while offset < end and (data := reading.read(offset, min(CHUNK, end - offset))):
+            await self._page.stdout(data)
+            offset += len(data)
+        return offset
+
+    # What is there and what is to come.
+
+    async def _as_it_goes(self) -> None:
+        build, seen = self._wanted.build, 0
+        chosen: dict[int, str] = {}
+        while True:
+            for event in await self._following.events(build.request, seen):
+                seen = event.seq
+                if event.build == build.id and await self._heard(event, chosen):
+                    return
+
+    async def _heard(self, event: Event, chosen: dict[int, str]) -> bool:
+        """
+        Tell what *event* says, if it is about one of the *chosen* steps, number → name; True when that was all.
+        """
+        body, wanted = event.body, self._wanted
+        if event.kind == "build.finished":
+            if wanted.step is not None:
+                raise NotFoundError(f"The build ended without a step {wanted.step!r:.100}.")
+            return True
+        if event.kind == "step.started" and wanted.step in {None, body["name"], str(body["step"])}:
+            chosen[body["step"]] = body["name"]
+            await self._begin(body["name"])
+        if body.get("step") not in chosen:
+            return False
+        if event.kind == "stream.begun" and body["kind"] == "log" and wanted.log_matches(body["name"]):
+            await self._begin_log(chosen[body["step"]], body["name"])
+            await self._following.copy(wanted.build.request, wanted.build.id, body, self._page)
+        elif event.kind == "remark" and wanted.remarks:
+            await self._page.remark(body["text"])
+        elif event.kind == "step.finished":
+            await self._finish(Result(body["result"]), body["summary"])
+            return wanted.step is not None
+        return False
+
+    # Headings, which a single log has none of.
+
+    async def _begin(self, step: str) -> None:
+        if self._wanted.step is None:
+            await self._page.heading(f"=== {step}")
+
+    async def _begin_log(self, step: str, log: str) -> None:
+        if self._wanted.step is None and log != STDIO:
+            await self._page.heading(f"=== {step}, log {log}")
+
+    async def _finish(self, result: Result, summary: str) -> None:
+        if self._wanted.step is None:
+            await self._page.heading(f"--- {result.name}: {summary}" if summary else f"--- {result.name}")
+
+    async def _remark(self, said: Iterable[Remark]) -> None:
+        for remark in said:
+            await self._page.remark(remark.text)
+
+
+def the_step(found: Sequence[Step], which: str) -> Step:
+    """
+    The step that *which* names: by its name, or by its number, counted from 0.
+    """
+    named = [step for step in found if step.name == which]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        numbers = ", ".join(str(step.number) for step in named)
+        raise NotFoundError(f"{len(named)} steps are called {which!r:.100}: give the number of one, {numbers}.")
+    for step in found:
+        if which == str(step.number):
+            return step
+    known = ", ".join(step.name for step in found[:50]) or "none has begun"
+    raise NotFoundError(f"There is no step {which!r:.100} in this build.  There are: {known}.")
+
+
+async def tell_file(path: str, client: Client) -> None:
+    """
+    Every byte of the file *path*.
+    """
+    reading = open_stream(path)
+    offset = 0
+    try:
+        while data := reading.read(offset, 4 * CHUNK):
+            await client.stdout(data)
+            offset += len(data)
+    finally:
+        reading.close()
