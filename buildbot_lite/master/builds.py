@@ -186,7 +186,7 @@ class Build:
 
     async def _finish(self, number: int, step: BuildStep, bench: StepBench, result: Result, summary: str) -> None:
         hidden = await _quietly_hidden(step, result)
-        await self._place.ledger.step_finished(
+        self._place.ledger.step_finished(
             number,
             step.name,
             result,

@@ -97,9 +97,11 @@ class Ledger:
         hidden: bool,
         properties: Mapping[str, Any],
         texts: Mapping[int, tuple[str, Seal]],
-    ) -> Deferred[None]:
+    ) -> None:
         """
         The step is done; *texts* are, by ordinal, the logs that it wrote itself.
+
+        Nobody waits: the next step's first entry, or the end of the build, takes it along.
         """
         now = self._wall()
 
@@ -111,7 +113,7 @@ class Ledger:
                 body = {"step": number, "name": name, "result": int(result), "summary": summary, "hidden": hidden}
                 self._publish(connection, "step.finished", body, now)
 
-        return self._records.write(change)
+        self._note(change, "noting that a step ended")
 
     def stream_begun(self, step: int, ordinal: int, name: str, kind: str, path: str) -> None:
         """

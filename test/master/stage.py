@@ -1,0 +1,297 @@
+"""
+A master in memory: real records (without threads), real builds, and slaves that are scripted.
+
+``FakeSlave`` plays the role `Slave`: it remembers what it was told, and does what the test tells it to.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.task import Clock
+
+from buildbot_lite.errors import LinkLostError
+from buildbot_lite.master.farm import Address, Farm
+from buildbot_lite.master.loading import Generation, load
+from buildbot_lite.model.greeting import Held, Hello, Life
+from buildbot_lite.model.outcome import Ending, Outcome, Seal
+from buildbot_lite.model.results import Result
+from buildbot_lite.model.spec import Run, Spec, fingerprint
+from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.storage.records import builds, requests, steps
+from buildbot_lite.wire.roles import Command
+
+
+def hello(**changes: Any) -> Hello:
+    """
+    What an ordinary slave says.
+    """
+    said: dict[str, Any] = {
+        "home": "home-1",
+        "incarnation": "process-1",
+        "keeper": "keeper-1",
+        "boot": "boot-1",
+        "version": "0",
+        "space": 1 << 40,
+    }
+    return Hello(**{**said, **changes})
+
+
+@define(eq=False)
+class Given:
+    """
+    A command that a slave was given.
+    """
+
+    id: str
+    spec: Spec
+    secrets: Mapping[str, str]
+    command: Command
+
+    def write(self, data: bytes, stream: str = "stdio", offset: int = 0) -> int:
+        """
+        Have the slave append *data*; answers what the master has.
+        """
+        answers: list[int] = []
+        self.command.append(stream, offset, data).addCallback(answers.append)
+        return answers[0]
+
+    def end(self, exit_code: int = 0, *, streams: Mapping[str, bytes] | None = None, **more: Any) -> list[Any]:
+        """
+        Have the slave report its end; *streams* are the bytes that it had.  The list gets the master's answer.
+        """
+        seals = {name: Seal(len(data), hashlib.sha256(data).hexdigest()) for name, data in (streams or {}).items()}
+        ending = more.pop("ending", Ending.EXITED)
+        outcome = Outcome(ending, exit_code=exit_code, streams=seals, **more)
+        answers: list[Any] = []
+        self.command.finished(outcome).addBoth(answers.append)
+        return answers
+
+
+@define(eq=False)
+class FakeSlave:
+    """
+    A slave on the line, for as long as the test wants.
+    """
+
+    given: list[Given] = field(factory=list)
+    resumed: list[tuple[str, dict[str, int]]] = field(factory=list)
+    interrupted: list[tuple[str, str]] = field(factory=list)
+    disowned: list[str] = field(factory=list)
+    dropped: list[str] = field(factory=list)
+    behaviour: Callable[[Given], None] = lambda given: None
+    refusal: Exception | None = None
+    _lost: list[Callable[[], None]] = field(factory=list)
+    _gone: bool = False
+
+    def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
+        if self._gone:
+            return fail(LinkLostError())
+        if self.refusal is not None:
+            return fail(self.refusal)
+        given = Given(id, spec, secrets, command)
+        self.given.append(given)
+        self.behaviour(given)
+        return succeed(None)
+
+    def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
+        self.resumed.append((id, dict(have)))
+        for given in self.given:
+            if given.id == id:
+                given.command = command
+        return succeed(None)
+
+    def interrupt(self, id: str, reason: str) -> Deferred[None]:
+        self.interrupted.append((id, reason))
+        return succeed(None)
+
+    def disown(self, id: str) -> Deferred[None]:
+        self.disowned.append(id)
+        return succeed(None)
+
+    def drop(self, reason: str) -> None:
+        self.dropped.append(reason)
+        self.lose()
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        self._lost.append(callback)
+
+    def lose(self) -> None:
+        """
+        The line is cut.
+        """
+        self._gone = True
+        lost, self._lost = self._lost, []
+        for callback in lost:
+            callback()
+
+    def held(self) -> tuple[Held, ...]:
+        """
+        All that it was given, as running.
+        """
+        return tuple(Held(each.id, fingerprint(each.spec), Life.RUNNING) for each in self.given)
+
+
+def succeeding(given: Given) -> None:
+    """
+    A slave on which every command succeeds at once.
+    """
+    given.end(0)
+
+
+def scripted(exit_codes: Mapping[str, int]) -> Callable[[Given], None]:
+    """
+    A slave on which commands exit with the code that stands beside their last word; the others with 0.
+    """
+
+    def behave(given: Given) -> None:
+        words = given.spec.argv if isinstance(given.spec, Run) else ()
+        given.end(exit_codes.get(words[-1] if words else "", 0))
+
+    return behave
+
+
+class Stage:
+    """
+    A farm with the configuration *text*, which begins with the imports and ``c = {}``; restarted with `restart`.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.basedir = tempfile.mkdtemp(prefix="farm-")
+        self.records = InlineWriter()
+        self.clock = Clock()
+        self.clock.advance(1_000_000_000)
+        self.configure(text)
+        self.farm = self._farm(load(self.basedir))
+        self.start()
+
+    def configure(self, text: str) -> None:
+        """
+        Write master.cfg.
+        """
+        head = "from buildbot_lite.plugins import *\nc = BuildmasterConfig = {}\n"
+        with open(os.path.join(self.basedir, "master.cfg"), "w", encoding="utf-8") as file:
+            file.write(head + text)
+
+    def start(self) -> None:
+        """
+        Start the farm; everything here is at once.
+        """
+        done: list[Any] = []
+        Deferred.fromCoroutine(self.farm.start()).addBoth(done.append)
+        assert done == [None], done
+        self.settle()
+
+    def restart(self) -> None:
+        """
+        The master dies without a word, and another is started.
+        """
+        self.farm = self._farm(load(self.basedir))
+        self.start()
+
+    def settle(self, seconds: float = 0.0) -> None:
+        """
+        Let *seconds* pass, and everything happen that can.
+        """
+        self.clock.advance(seconds)
+        for _ in range(50):
+            self.clock.advance(0)
+
+    def attach(self, name: str = "bot1", slave: FakeSlave | None = None, **said: Any) -> FakeSlave:
+        """
+        The slave *name* attaches.
+        """
+        slave = slave or FakeSlave()
+        self.farm.roster.session(name).attached(slave, hello(**said))
+        self.settle()
+        return slave
+
+    def submit(self, name: str = "go") -> int:
+        """
+        Ask for the builds of a Submit scheduler; answers the (last) request.
+        """
+        scheduler = self.farm.config.schedulers[name]
+        numbers: list[int] = []
+
+        async def ask() -> None:
+            submitted = await self.farm.door._ask(scheduler, _none(), reason="test")
+            numbers.extend(request.id for request in submitted.requests)
+
+        self.done(ask())
+        self.settle()
+        return numbers[-1]
+
+    def done(self, coroutine: Any) -> Any:
+        """
+        What *coroutine* answers, at once.
+        """
+        results: list[Any] = []
+        maybeDeferred(Deferred.fromCoroutine, coroutine).addBoth(results.append)
+        assert results, "it has not finished"
+        if hasattr(results[0], "raiseException"):
+            results[0].raiseException()
+        return results[0]
+
+    def read(self, query: Callable[..., Any]) -> Any:
+        """
+        What *query* finds in the records.
+        """
+        found: list[Any] = []
+        self.records.read(query).addCallback(found.append)
+        return found[0]
+
+    def request(self, id: int) -> requests.Request:
+        """
+        A request as it is recorded.
+        """
+        found: requests.Request = self.read(lambda connection: requests.get(connection, id))
+        return found
+
+    def builds(self, request: int) -> Sequence[builds.Build]:
+        """
+        The attempts at a request.
+        """
+        found: Sequence[builds.Build] = self.read(lambda connection: builds.of_request(connection, request))
+        return found
+
+    def steps(self, request: int) -> list[tuple[str, Result | None]]:
+        """
+        The steps of the last attempt at a request, by name and result.
+        """
+        build = self.builds(request)[-1]
+        rows = self.read(lambda connection: steps.of_build(connection, build.id))
+        return [(row.name, row.result) for row in rows]
+
+    def _farm(self, generation: Generation) -> Farm:
+        return Farm(
+            basedir=self.basedir,
+            records=self.records,
+            generation=generation,
+            address=Address(lambda swissnum: f"pb://tub@tcp:here:1/{swissnum}", lambda: ()),
+            expose={},
+            clock=self.clock,
+            wall=self.clock.seconds,
+            in_thread=maybeDeferred,
+        )
+
+
+def _none() -> Any:
+    from buildbot_lite.model.properties import Properties
+
+    return Properties()
+
+
+ONE = """
+c["slaves"] = [slave.BuildSlave("bot1")]
+c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory([
+    steps.ShellCommand(name="one", command=["run", "one"], haltOnFailure=True),
+    steps.ShellCommand(name="two", command=["run", "two"], flunkOnFailure=False, warnOnFailure=True),
+    steps.ShellCommand(name="three", command=["run", "three"]),
+    steps.ShellCommand(name="last", command=["run", "last"], alwaysRun=True),
+]))]
+c["schedulers"] = [schedulers.Submit("go", ["b"])]
+"""

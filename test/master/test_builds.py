@@ -1,0 +1,289 @@
+"""
+Builds in a farm in memory: results, stops, restarts at every moment, lost slaves, retries.
+"""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.model.outcome import Ending, Why
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage.records import streams
+
+from .stage import ONE, FakeSlave, Stage, scripted, succeeding
+
+
+class ResultTests(SynchronousTestCase):
+    """
+    What the results of steps make of a build.
+    """
+
+    def run_with(self, **exit_codes: int) -> tuple[Result | None, list[tuple[str, Result | None]]]:
+        """
+        The build's result and its steps', when commands end with *exit_codes*.
+        """
+        stage = Stage(ONE)
+        stage.attach(slave=FakeSlave(behaviour=scripted(exit_codes)))
+        request = stage.submit()
+        return stage.request(request).result, stage.steps(request)
+
+    def test_success(self) -> None:
+        """
+        All steps succeed: so does the build.
+        """
+        result, steps = self.run_with()
+        self.assertEqual(result, Result.SUCCESS)
+        self.assertEqual([name for name, _ in steps], ["one", "two", "three", "last"])
+
+    def test_halt(self) -> None:
+        """
+        A step with haltOnFailure ends the build, but for what always runs.
+        """
+        result, steps = self.run_with(one=1)
+        self.assertEqual(result, Result.FAILURE)
+        self.assertEqual(steps, [("one", Result.FAILURE), ("last", Result.SUCCESS)])
+
+    def test_warn(self) -> None:
+        """
+        A failure that only warns gives the build warnings, and the rest is run.
+        """
+        result, steps = self.run_with(two=1)
+        self.assertEqual(result, Result.WARNINGS)
+        self.assertEqual(steps[1], ("two", Result.FAILURE))
+        self.assertEqual(len(steps), 4)
+
+    def test_fail(self) -> None:
+        """
+        An ordinary failure makes the build a failure and stops nothing.
+        """
+        result, steps = self.run_with(three=1)
+        self.assertEqual(result, Result.FAILURE)
+        self.assertEqual(steps[-1], ("last", Result.SUCCESS))
+
+    def test_exception(self) -> None:
+        """
+        A step whose code raises ends the build with EXCEPTION, and says so in a log of its own.
+        """
+        stage = Stage(
+            ONE
+            + """
+class Bad(steps.BuildStep):
+    name = "bad"
+    async def run(self):
+        raise ValueError("oh")
+c["builders"][0].factory.addStep(Bad())
+"""
+        )
+        stage.attach(slave=FakeSlave(behaviour=succeeding))
+        request = stage.submit()
+        self.assertEqual(stage.request(request).result, Result.EXCEPTION)
+        self.assertEqual(stage.steps(request)[-1], ("bad", Result.EXCEPTION))
+        (build,) = stage.builds(request)
+        names = [row.name for row in stage.read(lambda c: streams.of_build(c, build.id))]
+        self.assertEqual(names, ["traceback"])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class StopTests(SynchronousTestCase):
+    """
+    Ending a build before its time.
+    """
+
+    def setUp(self) -> None:
+        self.stage = Stage(ONE)
+        self.slave = self.stage.attach()
+        self.request = self.stage.submit()
+
+    def cancel(self) -> None:
+        """
+        As an admin would.
+        """
+        self.stage.done(self.stage.farm.door.cancel_request(self.request, "enough"))
+        self.stage.settle()
+
+    def test_cancel(self) -> None:
+        """
+        The command is interrupted; of the rest only what always runs is run; the request ends CANCELLED.
+        """
+        self.cancel()
+        (given,) = self.slave.given
+        self.assertEqual(self.slave.interrupted, [(given.id, "enough")])
+        self.slave.behaviour = succeeding
+        given.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        self.stage.settle()
+        self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
+        self.assertEqual(self.stage.steps(self.request), [("one", Result.CANCELLED), ("last", Result.SUCCESS)])
+
+    def test_cancel_then_restart(self) -> None:
+        """
+        Invariant I5: a master that died after the stop was recorded meets it again at the same step.
+        """
+        self.cancel()
+        self.stage.restart()
+        slave = self.stage.attach(held=self.slave.held())
+        (given,) = self.slave.given
+        self.assertEqual(slave.interrupted, [(given.id, "enough")])
+        self.assertEqual(slave.given, [])
+
+    def test_cancel_while_away(self) -> None:
+        """
+        A slave that is away hears of it when it is back.
+        """
+        self.slave.lose()
+        self.cancel()
+        back = self.stage.attach(held=self.slave.held())
+        self.assertEqual([reason for _, reason in back.interrupted], ["enough"])
+
+    def test_max_time(self) -> None:
+        """
+        A build that takes longer than its maxTime fails.
+        """
+        stage = Stage(ONE.replace('"bot1"], util.Build', '"bot1"], maxTime=60, factory=util.Build'))
+        slave = stage.attach()
+        request = stage.submit()
+        stage.settle(61)
+        self.assertEqual(len(slave.interrupted), 1)
+        slave.behaviour = succeeding
+        slave.given[0].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        stage.settle()
+        self.assertEqual(stage.request(request).result, Result.FAILURE)
+        self.assertIn("maxTime", stage.request(request).reason)
+
+
+class RestartTests(SynchronousTestCase):
+    """
+    A master that dies at any moment.
+    """
+
+    def test_after_every_command(self) -> None:
+        """
+        Promise 7, Invariant I1: whenever the master dies, the same build goes on, and no command is given twice.
+        """
+        for ended_before in range(4):
+            for kept in (False, True):
+                with self.subTest(ended_before=ended_before, kept=kept):
+                    self.check(ended_before, kept=kept)
+
+    def check(self, ended_before: int, *, kept: bool) -> None:
+        """
+        The master dies when *ended_before* commands have ended; the slave has the next one, or never got it.
+        """
+        stage = Stage(ONE)
+        slave = stage.attach()
+        request = stage.submit()
+        for number in range(ended_before):
+            slave.given[number].end(0)
+            stage.settle()
+        running = slave.given[ended_before]
+        stage.restart()
+        held = slave.held()[-1:] if kept else ()
+        again = stage.attach(held=held)
+        if kept:
+            self.assertEqual([id for id, _ in again.resumed], [running.id])
+            self.assertEqual(again.given, [])
+            again.given.append(running)
+            again.behaviour = succeeding
+            live = stage.farm.roster.session("bot1")
+            self.assertEqual(tuple(live.live_ids), (running.id,))
+            order = live._core.orders[running.id]
+            running.command = order
+            running.end(0)
+        else:
+            self.assertEqual([given.id for given in again.given], [running.id])
+            again.behaviour = succeeding
+            again.given[0].end(0)
+        stage.settle()
+        self.assertEqual(stage.request(request).result, Result.SUCCESS)
+        self.assertEqual(len(stage.builds(request)), 1)
+        ids = [given.id for given in slave.given[:-1]] + [given.id for given in again.given]
+        self.assertEqual(len(ids), len(set(ids)))
+        self.assertEqual(len(stage.steps(request)), 4)
+
+    def test_log_goes_on(self) -> None:
+        """
+        Invariant I2: a new master asks for the log from where the old one's ended.
+        """
+        stage = Stage(ONE)
+        slave = stage.attach()
+        stage.submit()
+        self.assertEqual(slave.given[0].write(b"hello "), 6)
+        stage.restart()
+        again = stage.attach(held=slave.held())
+        self.assertEqual(again.resumed, [(slave.given[0].id, {"stdio": 6})])
+
+    def test_changed_program(self) -> None:
+        """
+        A build goes on with the configuration that it began with, whatever master.cfg says by now.
+        """
+        stage = Stage(ONE)
+        slave = stage.attach()
+        request = stage.submit()
+        stage.configure(ONE.replace('["run", "two"]', '["something", "else"]'))
+        stage.restart()
+        again = stage.attach(slave=FakeSlave(behaviour=succeeding), held=slave.held()[:0])
+        self.assertEqual([given.spec.argv for given in again.given][1], ("run", "two"))  # type: ignore[union-attr]  # they run
+        self.assertEqual(stage.request(request).result, Result.SUCCESS)
+
+
+class LostTests(SynchronousTestCase):
+    """
+    Slaves that do not come back, or not as they were.
+    """
+
+    def setUp(self) -> None:
+        self.stage = Stage(ONE)
+        self.slave = self.stage.attach()
+        self.request = self.stage.submit()
+
+    def test_blip(self) -> None:
+        """
+        A lost link is no event in a build's life.
+        """
+        self.slave.lose()
+        back = self.stage.attach(held=self.slave.held())
+        self.assertEqual([id for id, _ in back.resumed], [self.slave.given[0].id])
+        self.assertEqual(len(self.stage.builds(self.request)), 1)
+        self.assertIsNone(self.stage.builds(self.request)[0].finished)
+
+    def test_grace(self) -> None:
+        """
+        After its grace and half a minute the slave is lost: RETRY, with the reason; when it is back, it disowns.
+        """
+        self.slave.lose()
+        self.stage.settle(1800 + 29)
+        self.assertIsNone(self.stage.builds(self.request)[0].finished)
+        self.stage.settle(2)
+        (build,) = self.stage.builds(self.request)
+        self.assertEqual(build.result, Result.RETRY)
+        self.assertIn("grace", build.reason)
+        back = self.stage.attach(held=self.slave.held())
+        self.assertEqual(back.disowned, [self.slave.given[0].id])
+
+    def test_other_directory(self) -> None:
+        """
+        A slave that comes back with another directory has lost what ran in the old one.
+        """
+        self.slave.lose()
+        self.stage.attach(home="home-2")
+        self.assertEqual(self.stage.builds(self.request)[0].result, Result.RETRY)
+
+    def test_retries_used_up(self) -> None:
+        """
+        A request is retried maxRetries times, then ends EXCEPTION with the reasons.
+        """
+        for attempt in range(4):
+            self.slave.lose()
+            self.slave = self.stage.attach(home=f"home-{attempt + 2}")
+            self.stage.settle(301)
+        request = self.stage.request(self.request)
+        self.assertEqual(request.result, Result.EXCEPTION)
+        self.assertEqual(len(self.stage.builds(self.request)), 4)
+        self.assertIn("gave up after 3 retries", request.reason)
+        self.assertIn("another directory", request.reason)
+
+    def test_give_up(self) -> None:
+        """
+        An admin's word that the machine is gone retries at once.
+        """
+        self.slave.lose()
+        self.stage.farm.roster.session("bot1").give_up("the admin says so")
+        self.stage.settle()
+        self.assertEqual(self.stage.builds(self.request)[0].reason, "the admin says so")
