@@ -44,7 +44,8 @@ class FakeCommand:
     """
     A master's end that keeps streams like one.
 
-    While *slow*, an append is answered only by `answer`.  *room*: bytes that fit before it says LATER.
+    While *slow*, an append is answered only by `answer`.  *room*: bytes that fit before it says LATER.  *lost*: so many
+    of the next appends come to nothing.
     """
 
     def __init__(self, sources: Mapping[str, bytes] | None = None) -> None:
@@ -55,6 +56,7 @@ class FakeCommand:
         self.reads: list[tuple[str, int, int]] = []
         self.slow = False
         self.room: int | None = None
+        self.lost = 0
         self.waiting: list[Callable[[], object]] = []
         self.commits = True
         self.finishing: list[Deferred[tuple[str, ...]]] = []
@@ -81,7 +83,9 @@ class FakeCommand:
                 return succeed(-1)
             self.room -= len(data)
         kept = self.streams.setdefault(stream, bytearray())
-        if offset <= len(kept):
+        if self.lost:
+            self.lost -= 1
+        elif offset <= len(kept):
             kept += data[len(kept) - offset :]
         return succeed(len(kept))
 
@@ -170,6 +174,8 @@ class Machine:
     agent: Agent = field(init=False)
     links: list[AgentLink] = field(factory=list)
     drops: list[str] = field(factory=list)
+    busy: bool = False
+    threads: list[Callable[[], object]] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.keeper = FakeKeeper(os.path.join(self.directory, "keeper"))
@@ -186,7 +192,7 @@ class Machine:
         return Means(
             Tree(self.work),
             os.path.join(self.directory, "transfers"),
-            execute,
+            self.apart,
             self.clock,
         )
 
@@ -202,6 +208,16 @@ class Machine:
             env={"PATH": "/bin"},
             clock=self.clock,
         )
+
+    def apart(self, function: Callable[[], Any]) -> Deferred[Any]:
+        """
+        What would be done in a thread: at once, or when it is taken from *threads* while all are *busy*.
+        """
+        if not self.busy:
+            return execute(function)
+        done: Deferred[Any] = Deferred()
+        self.threads.append(lambda: execute(function).chainDeferred(done))
+        return done
 
     def link(self) -> AgentLink:
         self.links.append(self.agent.link(self.drops.append))

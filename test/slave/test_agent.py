@@ -347,6 +347,33 @@ class AgentTests(SynchronousTestCase):
         self.failureResultOf(self.link.start(ID, SPEC, {}, self.command))
         self.assertEqual(self.keeper.asked, [])
 
+    def test_other_checksum(self) -> None:
+        """
+        A log that arrived damaged is sent again as its next generation; the spool is the same.
+        """
+        self.start()
+        self.keeper.write(ID, b"log", stream="twisted.log")
+        self.command.wrong = ["twisted.log"]
+        self.keeper.end(ID, streams=("twisted.log",))
+        self.assertEqual(self.command.streams, {"twisted.log": b"log", "twisted.log~1": b"log"})
+        self.assertEqual([set(one.streams) for one in self.command.outcomes], [{"twisted.log"}, {"twisted.log~1"}])
+        self.assertEqual(self.held(), {})
+
+    def test_generation_after_restart(self) -> None:
+        """
+        A new process goes on with the generation that the master has begun.
+        """
+        self.start()
+        self.keeper.write(ID, b"0123456789")
+        self.machine.restart()
+        self.machine.keeper_attached(**{ID: (fingerprint(SPEC), Life.RUNNING, {"stdio": 10})})
+        again = FakeCommand()
+        again.streams = {"stdio": bytearray(b"xxxxx"), "stdio~1": bytearray(b"0123")}
+        self.successResultOf(self.machine.link().resume(ID, again, {"stdio": 5, "stdio~1": 4}))
+        self.keeper.end(ID)
+        self.assertEqual(again.calls, [("stdio~1", 4, 6)])
+        self.assertEqual(set(again.outcomes[0].streams), {"stdio~1"})
+
     def test_damaged_spool(self) -> None:
         """
         A spool that lost bytes makes the command lost, instead of holding up the build for ever.

@@ -6,7 +6,7 @@ import hashlib
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,6 +14,7 @@ from buildbot_lite.errors import DiskFullError, LinkLostError
 from buildbot_lite.model.outcome import Ending, Outcome, Seal
 from buildbot_lite.slave.courier import Courier, latest_generations, next_generation
 from buildbot_lite.slave.pace import LARGEST_CHUNK, LARGEST_WINDOW, SMALLEST_CHUNK, Pace
+from buildbot_lite.slave.shield import shielded
 
 from .fakes import FakeCommand, sealed
 
@@ -195,6 +196,26 @@ class CourierTests(SynchronousTestCase):
         self.assertEqual(self.command.calls, [("stdio", 7, 3), ("stdio", 4, 6)])
         self.assertEqual(self.command.streams["stdio"], b"0123456789")
 
+    def test_lost_chunk(self) -> None:
+        """
+        When one of several chunks in flight was lost, what follows it is sent once more, and not once for each answer.
+        """
+        self.command.slow = True
+        data = b"x" * (SMALLEST_CHUNK + 4 * LARGEST_CHUNK)
+        self.cargo.streams = {"stdio": data}
+        self.cargo.end()
+        over = self.start()
+        self.clock.advance(0.001)
+        self.command.answer()
+        self.assertEqual(len(self.command.waiting), 4)
+        # The master drops the first of the four; it answers each with the length that it has.
+        self.command.lost = 1
+        while self.command.waiting:
+            self.command.answer()
+        self.successResultOf(over)
+        self.assertEqual(self.command.streams["stdio"], data)
+        self.assertEqual(len(self.command.calls), 1 + 4 + 4)
+
     def test_overlap(self) -> None:
         """
         When the master has more than we were told, we go on from there.
@@ -318,6 +339,27 @@ class CourierTests(SynchronousTestCase):
         self.assertLessEqual(most, LARGEST_WINDOW)
 
 
+class ShieldTests(SynchronousTestCase):
+    def test_not_stopped(self) -> None:
+        """
+        Who stops waiting for an answer does not stop who answers.
+        """
+        cancelled: list[str] = []
+        asked: Deferred[str] = Deferred(lambda _: cancelled.append("stopped"))
+        waiting = shielded(asked)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertEqual(cancelled, [])
+        asked.callback("late")
+
+    def test_answers(self) -> None:
+        """
+        The answer, or the failure, is passed on.
+        """
+        self.assertEqual(self.successResultOf(shielded(succeed("yes"))), "yes")
+        self.failureResultOf(shielded(fail(LinkLostError())), LinkLostError)
+
+
 class GenerationTests(SynchronousTestCase):
     def test_names(self) -> None:
         """
@@ -343,8 +385,6 @@ class LyingMaster(FakeCommand):
         """
         mood = self.moods.pop() if self.moods else "well"
         if mood == "loses":
-            from twisted.internet.defer import succeed
-
             kept = self.streams.setdefault(stream, bytearray())
             return succeed(len(kept))
         self.room = 0 if mood == "full" else None

@@ -505,6 +505,33 @@ class DownloadTests(TransferTests):
         self.relink()
         self.assertTrue(self.outcome.succeeded)
 
+    def test_link_lost_at_the_end(self) -> None:
+        """
+        While the file is put in its place the link may go: nothing is fetched again.
+        """
+        self.machine.busy = True
+        self.start(self.download(b"data"))
+        self.relink()
+        self.assertEqual(self.command.reads, [])
+        self.machine.threads.pop()()
+        self.machine.settle()
+        self.assertTrue(self.outcome.succeeded)
+        self.assertEqual(self.machine.contents("b/x"), b"data")
+        self.assert_clean()
+
+    def test_disown_waits(self) -> None:
+        """
+        Invariant I8: a disown is answered when nothing of it goes on any more, and then nothing of it is left.
+        """
+        self.machine.busy = True
+        self.start(self.download(b"data"))
+        disowning = self.link.disown(ID)
+        self.assertNoResult(disowning)
+        self.machine.threads.pop()()
+        self.successResultOf(disowning)
+        self.assertFalse(os.path.exists(self.machine.path("b/x")))
+        self.assert_clean()
+
     def test_disk_full(self) -> None:
         """
         While the disk is full a download waits; after ten minutes it fails.
