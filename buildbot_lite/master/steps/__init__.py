@@ -6,11 +6,18 @@ from .base import BuildStep
 from .directories import MakeDirectory, RemoveDirectory
 from .properties import SetProperties, SetProperty
 from .shell import Compile, Configure, MasterShellCommand, SetPropertyFromCommand, ShellCommand, Test
+from .source import Git
+from .transfer import DirectoryUpload, FileDownload, FileUpload, StringDownload, SubmittedFile, Unpack
+from .trigger import Trigger
 
 __all__ = [
     "BuildStep",
     "Compile",
     "Configure",
+    "DirectoryUpload",
+    "FileDownload",
+    "FileUpload",
+    "Git",
     "MakeDirectory",
     "MasterShellCommand",
     "RemoveDirectory",
@@ -18,5 +25,9 @@ __all__ = [
     "SetProperty",
     "SetPropertyFromCommand",
     "ShellCommand",
+    "StringDownload",
+    "SubmittedFile",
     "Test",
+    "Trigger",
+    "Unpack",
 ]

@@ -240,7 +240,9 @@ class BuildStep(metaclass=Noting):
 
     def check(self, at: Arguments) -> None:
         """
-        Note what is wrong with the arguments together; `note` of *at* does it.  Some may not be rendered yet.
+        Note what is wrong with the arguments together; `note` of *at* does it.
+
+        Asked when the configuration is read, when some are still to be rendered; and in each build, when all are.
         """
 
     async def run(self) -> Result:
@@ -264,6 +266,7 @@ class BuildStep(metaclass=Noting):
             for name, check in _gathered(type(self), "arguments").items():
                 value = await render(getattr(self, name), bench.view)
                 setattr(self, name, None if value is None else check(at, name, value))
+            self.check(at)
         return wanted
 
     async def hidden(self, result: Result) -> bool:

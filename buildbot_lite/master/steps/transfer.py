@@ -1,0 +1,345 @@
+"""
+Moving files between the slave and the master.
+
+What a slave sends becomes an artifact of the build.  What it gets is a file of the master's, a text, or what was
+submitted with the request.
+"""
+
+# ruff: noqa: RUF012 - what a class declares is never changed
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from posixpath import normpath
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.threads import deferToThread
+
+from ...errors import InputError, NotFoundError, UnsafePathError
+from ...model import spec
+from ...model.properties import Json
+from ...model.results import Result
+from ..arguments import Arguments
+from ..mistakes import MISSING
+from ..orders import Source
+from . import checks
+from .base import BuildStep
+from .verdict import verdict
+
+__all__ = ["DirectoryUpload", "FileDownload", "FileUpload", "StringDownload", "SubmittedFile", "Unpack"]
+
+# As much of a file is hashed at once without getting out of the reactor's way.
+_QUICK = 8 << 20
+_BLOCK = 1 << 20
+
+
+class _Transfer(BuildStep):
+    haltOnFailure = True
+    arguments = {"workdir": checks.path}
+    workdir: Any = None
+
+    def on_slave(self, path: str) -> str:
+        """
+        *path*, relative to *workdir*, seen from the slave's ``work``.
+        """
+        return normpath(f"{self.workdir_path(self.workdir)}/{path}")
+
+    async def transfer(self, what: spec.Spec, **options: Any) -> Result:
+        """
+        Do it, and say what became of it.
+        """
+        ran = await self.do(what, **options)
+        result, self.summary = verdict(ran.outcome, self.slave_name)
+        return result
+
+
+class FileUpload(_Transfer):
+    """
+    Send a file of the slave's to the master, as an artifact of the build.
+
+    *slavesrc* (or *workersrc*): the file, relative to *workdir*.  *masterdest*: what the artifact is called, a relative
+    path below the build's artifacts.  *workdir*: relative to the builder's directory, default "build".
+    *maxsize*: bytes that are allowed; default None: any number.
+
+    Without effect: *blocksize*, *mode* and *keepstamp*, which Buildbot needs for a file of the master's.
+    """
+
+    name = "upload"
+    arguments = {"slavesrc": checks.file_path, "masterdest": checks.file_path, "maxsize": checks.whole}
+    aliases = {"workersrc": "slavesrc"}
+    without_effect = ("blocksize", "mode", "keepstamp")
+    slavesrc: Any = MISSING
+    masterdest: Any = MISSING
+    maxsize: Any = None
+
+    async def run(self) -> Result:
+        """
+        Send it.
+        """
+        return await self.transfer(spec.Upload(self.on_slave(self.slavesrc), self.maxsize), artifact=self.masterdest)
+
+
+class DirectoryUpload(_Transfer):
+    """
+    Send a directory of the slave's to the master, as an artifact: an uncompressed tar archive.
+
+    *slavesrc* (or *workersrc*): the directory, relative to *workdir*.  *masterdest*: what the artifact is called;
+    ".tar" is added unless it is there.  *workdir*: relative to the builder's directory, default "build".
+    *maxsize*: bytes that are allowed; default None: any number.
+
+    Without effect: *blocksize* and *compress* (logs and artifacts travel as they are).
+    """
+
+    name = "upload"
+    arguments = {"slavesrc": checks.path, "masterdest": checks.file_path, "maxsize": checks.whole}
+    aliases = {"workersrc": "slavesrc"}
+    without_effect = ("blocksize", "compress")
+    slavesrc: Any = MISSING
+    masterdest: Any = MISSING
+    maxsize: Any = None
+
+    async def run(self) -> Result:
+        """
+        Send it.
+        """
+        called = self.masterdest if self.masterdest.endswith(".tar") else f"{self.masterdest}.tar"
+        return await self.transfer(spec.UploadDirectory(self.on_slave(self.slavesrc), self.maxsize), artifact=called)
+
+
+class FileDownload(_Transfer):
+    """
+    Send a file of the master's to the slave.
+
+    *mastersrc*: the file, absolute or relative to the master's directory, without "..".  *slavedest* (or *workerdest*):
+    where to put it, relative to *workdir*; it appears there whole or not at all.  *mode*: its permission bits, default
+    0o644.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that are allowed; default
+    None: any number.
+
+    The file is the one that was there when the step began; when it is changed meanwhile, the step fails.
+
+    Without effect: *blocksize*.
+    """
+
+    name = "download"
+    arguments = {
+        "mastersrc": checks.word,
+        "slavedest": checks.file_path,
+        "mode": checks.mode,
+        "maxsize": checks.whole,
+    }
+    aliases = {"workerdest": "slavedest"}
+    without_effect = ("blocksize",)
+    mastersrc: Any = MISSING
+    slavedest: Any = MISSING
+    mode: Any = 0o644
+    maxsize: Any = None
+
+    def check(self, at: Arguments) -> None:
+        """
+        No ``..`` in it: a property in it must not lead anywhere else.
+        """
+        if isinstance(self.mastersrc, str) and ".." in self.mastersrc.split("/"):
+            at.wrong("mastersrc", self.mastersrc, "a path without '..'")
+
+    async def run(self) -> Result:
+        """
+        Look at the file, and send it.
+        """
+        path = os.path.join(self.bench.master_directory, self.mastersrc)
+        # Recorded, so that a build that is run on asks for the same bytes.
+        facts = await self.bench.record("looking at a file", self.mastersrc, lambda: _facts(path), repeatable=True)
+        if "problem" in facts:
+            return self.fail(f"The master cannot send {self.mastersrc!r:.200}: {facts['problem']}.")
+        if self.maxsize is not None and facts["size"] > self.maxsize:
+            return self.fail(f"{self.mastersrc!r:.200} has {facts['size']} bytes; maxsize allows {self.maxsize}.")
+        return await self.transfer(
+            spec.Download(self.on_slave(self.slavedest), "file", facts["size"], facts["sha256"], self.mode),
+            sources={"file": _MasterFile(path)},
+        )
+
+
+class StringDownload(_Transfer):
+    """
+    Make a file on the slave from a text.
+
+    *s*: the text; secrets in it are put in on the slave.  *slavedest* (or *workerdest*): where to put it, relative to
+    *workdir*; it appears there whole or not at all.  *mode*: its permission bits, default 0o644, and 0o600 when there
+    is a secret in it.  *workdir*: relative to the builder's directory, default "build".
+
+    Without effect: *maxsize* and *blocksize*.
+    """
+
+    name = "string_download"
+    arguments = {"s": checks.text, "slavedest": checks.file_path, "mode": checks.mode}
+    aliases = {"workerdest": "slavedest"}
+    without_effect = ("maxsize", "blocksize")
+    s: Any = MISSING
+    slavedest: Any = MISSING
+    mode: Any = None
+
+    async def run(self) -> Result:
+        """
+        Make it.
+        """
+        if spec.SECRET_REFERENCE.search(self.s):
+            return await self._with_secrets()
+        data = self.s.encode("utf-8", "surrogateescape")
+        mode = 0o644 if self.mode is None else self.mode
+        return await self.transfer(
+            spec.Download(self.on_slave(self.slavedest), "text", len(data), hashlib.sha256(data).hexdigest(), mode),
+            sources={"text": _Text(data)},
+        )
+
+    async def _with_secrets(self) -> Result:
+        # A download carries size and checksum, which are recorded, and would tell something about the secret.  So
+        # this is a command that copies one of its private files.
+        mode = 0o600 if self.mode is None else self.mode
+        ran = await self.execute(
+            ["/bin/sh", "-ec", _COPY, "sh", f"./{self.slavedest}", f"{mode:o}"],
+            workdir=self.workdir,
+            files={"BUILDBOT_LITE_TEXT": self.s},
+        )
+        result, self.summary = verdict(ran.outcome, self.slave_name)
+        return result
+
+
+_COPY = """\
+umask 077
+mkdir -p "${1%/*}"
+cp "$BUILDBOT_LITE_TEXT" "$1.part"
+chmod "$2" "$1.part"
+mv -f "$1.part" "$1"
+"""
+
+
+class _Submitted(_Transfer):
+    arguments = {"input": checks.choice("tar", "file", "patch")}
+    input: Any = None
+
+    def submitted(self) -> tuple[Source, int, str]:
+        """
+        What came with the request: that which is asked for, or whichever there is.
+        """
+        for name in (self.input,) if self.input else ("tar", "file"):
+            found = self.bench.input(name)
+            if found is not None:
+                return found
+        what = f"no {self.input}" if self.input else "neither a tar archive nor a file"
+        raise InputError(
+            f"With this request {what} was submitted.  Submit it to a Submit scheduler with stdin= or file= for it."
+        )
+
+
+class SubmittedFile(_Submitted):
+    """
+    Put what was submitted with the request on the slave, as a file.
+
+    *slavedest*: where to put it, relative to *workdir*.  *input*: "tar", "file" or "patch"; default: the tar archive or
+    file that there is.  *mode*: its permission bits, default 0o644.  *workdir*: relative to the builder's directory,
+    default "build".
+    """
+
+    name = "submitted"
+    arguments = {"slavedest": checks.file_path, "mode": checks.mode}
+    slavedest: Any = MISSING
+    mode: Any = 0o644
+
+    async def run(self) -> Result:
+        """
+        Send it.
+        """
+        try:
+            source, size, sha256 = self.submitted()
+        except InputError as error:
+            return self.fail(str(error))
+        return await self.transfer(
+            spec.Download(self.on_slave(self.slavedest), "input", size, sha256, self.mode), sources={"input": source}
+        )
+
+
+class Unpack(_Submitted):
+    """
+    Unpack the tar archive that was submitted with the request, compressed or not, on the slave.
+
+    *slavedest*: into which directory, relative to *workdir*; default: *workdir* itself.  *input*: "tar" (it came on
+    standard input) or "file" (it was uploaded); default: the one that there is.  *workdir*: relative to the builder's
+    directory, default "build".
+
+    An archive that would write outside that directory is refused.  What is there already stays there: put
+    `RemoveDirectory` before it for a clean start.
+    """
+
+    name = "unpack"
+    arguments = {"slavedest": checks.path}
+    slavedest: Any = "."
+
+    async def run(self) -> Result:
+        """
+        Send it, and have it unpacked.
+        """
+        try:
+            source, size, sha256 = self.submitted()
+        except InputError as error:
+            return self.fail(str(error))
+        return await self.transfer(
+            spec.Download(self.on_slave(self.slavedest), "input", size, sha256, unpack=True), sources={"input": source}
+        )
+
+
+@frozen
+class _Text:
+    data: bytes
+
+    def read(self, offset: int, size: int) -> bytes:
+        return self.data[offset : offset + size]
+
+
+@frozen
+class _MasterFile:
+    """
+    A regular file of the master's; opened anew for each chunk, so that nothing is left open when a build ends.
+    """
+
+    path: str
+
+    def read(self, offset: int, size: int) -> bytes:
+        descriptor = _open(self.path)
+        try:
+            return os.pread(descriptor, size, offset)
+        finally:
+            os.close(descriptor)
+
+
+def _open(path: str) -> int:
+    # Without blocking, because it might be a pipe; then it is refused.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise NotFoundError(error.strerror or "it cannot be opened") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotFoundError("it is not a regular file")
+    return descriptor
+
+
+async def _facts(path: str) -> Mapping[str, Json]:
+    try:
+        descriptor = _open(path)
+    except (NotFoundError, UnsafePathError, ValueError) as error:
+        return {"problem": str(error)}
+    try:
+        if os.fstat(descriptor).st_size <= _QUICK:
+            return _measured(descriptor)
+        return await deferToThread(_measured, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _measured(descriptor: int) -> Mapping[str, Json]:
+    digest, size = hashlib.sha256(), 0
+    while block := os.pread(descriptor, _BLOCK, size):
+        digest.update(block)
+        size += len(block)
+    return {"size": size, "sha256": digest.hexdigest()}

@@ -1,0 +1,85 @@
+"""
+Starting other builds, and waiting for them.
+"""
+
+# ruff: noqa: N815, RUF012 - arguments keep Buildbot's names; what a class declares is never changed
+
+from functools import partial
+from typing import Any
+
+from ...model.results import Result, worst
+from ..arguments import Arguments
+from ..mistakes import MISSING, did_you_mean, once_loaded
+from . import checks
+from .base import BuildStep
+
+__all__ = ["Trigger"]
+
+
+class Trigger(BuildStep):
+    """
+    Start the builds of Triggerable schedulers, once.
+
+    *schedulerNames*: which.  *waitForFinish*: wait for them, and be as good as the worst of them; default False: go on
+    at once, with SUCCESS.  *set_properties*: a dictionary of properties for those builds.  *copy_properties*: names of
+    properties of this build that they get, too; those that it does not have are left out.
+    *unimportantSchedulerNames*: those of *schedulerNames* whose results do not count.
+
+    The builds are of the same sources as this one.
+    """
+
+    name = "trigger"
+    arguments = {
+        "schedulerNames": checks.names,
+        "waitForFinish": checks.flag,
+        "set_properties": checks.properties,
+        "copy_properties": checks.texts,
+        "unimportantSchedulerNames": checks.texts,
+    }
+    schedulerNames: Any = MISSING
+    waitForFinish: Any = False
+    set_properties: Any = None
+    copy_properties: Any = ()
+    unimportantSchedulerNames: Any = ()
+
+    def check(self, at: Arguments) -> None:
+        """
+        Every name must be that of a Triggerable scheduler.
+        """
+        if isinstance(self.schedulerNames, list):
+            for name in self.schedulerNames:
+                once_loaded(partial(_unknown, name), of=self)
+            if isinstance(self.unimportantSchedulerNames, list):
+                for name in self.unimportantSchedulerNames:
+                    if name not in self.schedulerNames:
+                        at.note(f"unimportantSchedulerNames has {name!r:.60}, which schedulerNames has not.")
+
+    async def run(self) -> Result:
+        """
+        Start them, and wait if that is wanted.
+        """
+        properties = {name: self.getProperty(name) for name in self.copy_properties if self.hasProperty(name)}
+        properties |= self.set_properties or {}
+        results = await self.bench.trigger(self.schedulerNames, properties, wait=self.waitForFinish)
+        if not self.waitForFinish:
+            self.summary = f"triggered {', '.join(results)}"
+            return Result.SUCCESS
+        self.summary = ", ".join(f"{name}: {_word(result)}" for name, result in results.items())
+        counting = [
+            # What is tried again is not this build.
+            Result.EXCEPTION if result is Result.RETRY else result
+            for name, result in results.items()
+            if result is not None and name not in self.unimportantSchedulerNames
+        ]
+        return worst(counting)
+
+
+def _word(result: Result | None) -> str:
+    return "not known" if result is None else result.name.lower()
+
+
+def _unknown(name: str, config: Any) -> str | None:
+    triggerables = config.triggerables
+    if name in triggerables:
+        return None
+    return f"Trigger: there is no Triggerable scheduler {name!r:.60}.{did_you_mean(name, triggerables)}"

@@ -1,0 +1,672 @@
+"""
+Git, on real repositories.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.steps import Git
+from buildbot_lite.model.rendering import Property, Secret
+from buildbot_lite.model.results import Result
+from buildbot_lite.model.spec import Run
+from buildbot_lite.testing import command, replay, run
+
+from .local_machine import LocalMachine
+
+_WHO = {
+    "GIT_AUTHOR_NAME": "A",
+    "GIT_AUTHOR_EMAIL": "a@example.org",
+    "GIT_COMMITTER_NAME": "A",
+    "GIT_COMMITTER_EMAIL": "a@example.org",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    # Whatever goes wrong here, git does not look for a repository any further up.
+    "GIT_CEILING_DIRECTORIES": tempfile.gettempdir(),
+}
+
+
+_SAFELY = {"GIT_CEILING_DIRECTORIES": tempfile.gettempdir()}
+
+
+class Repository:
+    """
+    A repository to be checked out.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        os.makedirs(path)
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *words: str) -> str:
+        """
+        Run git there; answer what it says.
+        """
+        env = {"PATH": os.environ["PATH"], "HOME": self.path, **_WHO}
+        done = subprocess.run(
+            ["git", *words],
+            cwd=self.path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def commit(self, **files: str) -> str:
+        """
+        Commit *files* (name → contents); answer the hash.
+        """
+        for name, contents in files.items():
+            with open(os.path.join(self.path, name), "w") as file:
+                file.write(contents)
+        self.git("add", ".")
+        self.git("commit", "-q", "-m", "change")
+        return self.git("rev-parse", "HEAD")
+
+
+class GitTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        # The slave lives inside somebody's checkout, as they do when a farm is tried out.
+        self.around = Repository(os.path.join(directory, "around"))
+        self.around.commit(precious="work\n")
+        with open(os.path.join(self.around.path, "precious"), "a") as file:
+            file.write("in progress\n")
+        self.around_before = self.around_now()
+        self.addCleanup(self.check_around)
+        self.repository = Repository(os.path.join(directory, "a repository"))
+        self.first = self.repository.commit(hello="one\n", gone="x\n")
+        self.machine = LocalMachine(os.path.join(self.around.path, "a slave"), env=_SAFELY)
+
+    def check_around(self) -> None:
+        """
+        Nothing that any test does may touch the repository around the slave.
+        """
+        self.assertEqual(self.around_now(), self.around_before)
+
+    def around_now(self) -> list[str]:
+        """
+        Everything that can be said of the repository around the slave.
+        """
+        with open(os.path.join(self.around.path, "precious")) as file:
+            contents = file.read()
+        said = [["for-each-ref"], ["rev-parse", "HEAD"], ["ls-files", "--stage"], ["config", "--list", "--local"]]
+        return [contents, *(self.around.git(*words) for words in said)]
+
+    def step(self, **arguments: Any) -> Git:
+        """
+        A step for that repository.
+        """
+        return Git(**{"repourl": self.repository.path, **arguments})
+
+    def another_machine(self, *, env: dict[str, str] | None = None, **more: Any) -> LocalMachine:
+        """
+        The same directory, with something else at hand.
+        """
+        return LocalMachine(self.machine.root, env={**_SAFELY, **(env or {})}, **more)
+
+    def check_out(self, **arguments: Any) -> None:
+        """
+        Run it, and see that it succeeds.
+        """
+        self.assertEqual(
+            self.machine.run(self.step(**arguments)),
+            Result.SUCCESS,
+            self.machine.remarks,
+        )
+
+    def failure(self, **arguments: Any) -> str:
+        """
+        Run it, see that it fails, and answer why.
+        """
+        step = self.step(**arguments)
+        self.assertEqual(self.machine.run(step), Result.FAILURE)
+        return step.summary
+
+    def put(self, name: str, contents: str = "mess") -> None:
+        """
+        Leave a file in the build directory.
+        """
+        with open(self.machine.path("build", name), "w") as file:
+            file.write(contents)
+
+    def files(self, directory: str = "build") -> list[str]:
+        """
+        What is in the build directory.
+        """
+        return sorted(set(os.listdir(self.machine.path(directory))) - {".git"})
+
+    def revision(self) -> object:
+        """
+        The property that the step set.
+        """
+        return self.machine.view.getProperty("got_revision")
+
+    def test_new(self) -> None:
+        """
+        A missing directory is made and filled, and the full hash becomes a property.
+        """
+        self.check_out()
+        self.assertEqual(self.machine.text("build", "hello"), "one\n")
+        self.assertEqual(self.revision(), self.first)
+
+    def test_url(self) -> None:
+        """
+        A file:// address will do as well, and is there as "origin" for the build's own commands.
+        """
+        url = "file://" + self.repository.path.replace(" ", "%20")
+        os.symlink(self.repository.path, self.repository.path.replace(" ", "%20"))
+        self.check_out(repourl=url)
+        self.assertIn(url, self.machine.text("build", ".git", "config"))
+
+    def test_incremental(self) -> None:
+        """
+        The next build gets what is new and keeps what was built; changed files are as in the repository again.
+        """
+        self.check_out()
+        self.put("built.o")
+        self.put("hello")
+        self.repository.git("rm", "-q", "gone")
+        second = self.repository.commit(new="2")
+        self.check_out()
+        self.assertEqual(self.files(), ["built.o", "hello", "new"])
+        self.assertEqual(self.machine.text("build", "hello"), "one\n")
+        self.assertEqual(self.revision(), second)
+
+    def test_full(self) -> None:
+        """
+        Of what was built, "fresh" leaves nothing, "clean" what is ignored, "clobber" and "copy" nothing.
+        """
+        self.repository.commit(**{".gitignore": "*.o\n"})
+        for method, left in {
+            "fresh": [],
+            None: [],
+            "clean": ["built.o"],
+            "clobber": [],
+            "copy": [],
+        }.items():
+            self.check_out()
+            self.put("built.o")
+            self.put("mess")
+            os.makedirs(self.machine.path("build", "deep", ".git"))
+            self.check_out(mode="full", method=method)
+            self.assertEqual(self.files(), sorted([".gitignore", "gone", "hello", *left]), method)
+
+    def test_copy(self) -> None:
+        """
+        "copy" keeps a directory of its own, which builds never touch.
+        """
+        self.check_out(mode="full", method="copy", workdir="deep/build")
+        self.assertEqual(self.files("source"), ["gone", "hello"])
+        self.assertEqual(self.files("deep/build"), ["gone", "hello"])
+
+    def break_it(self) -> None:
+        """
+        Make the build directory's repository unusable.
+        """
+        path = self.machine.path("build", ".git")
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        self.put(".git", "nonsense")
+
+    def test_clobber(self) -> None:
+        """
+        "clobber" gets over a directory that was no repository, and over one that is broken.
+        """
+        self.check_out()
+        self.break_it()
+        self.assertIn("git could not", self.failure())
+        self.check_out(mode="full", method="clobber")
+        self.assertEqual(self.files(), ["gone", "hello"])
+
+    def test_clobber_on_failure(self) -> None:
+        """
+        With clobberOnFailure a broken directory costs one more try.
+        """
+        self.check_out()
+        self.break_it()
+        self.check_out(clobberOnFailure=True)
+        self.assertIn("Trying again from nothing", self.machine.remarks[-1])
+
+    def test_broken_inside_another(self) -> None:
+        """
+        A broken repository is not taken for the one around it: nothing there is touched, whatever the mode.
+        """
+        self.check_out()
+        for break_it in (self.break_it, self.break_its_head, self.remove_its_objects):
+            for arguments in ({}, {"mode": "full"}, {"revision": self.first}, {"submodules": True}):
+                break_it()
+                self.failure(**arguments)
+                self.assertEqual(self.around_now(), self.around_before)
+            self.check_out(mode="full", method="clobber")
+
+    def break_its_head(self) -> None:
+        """
+        HEAD is nonsense.
+        """
+        self.put(".git/HEAD", "nonsense")
+
+    def remove_its_objects(self) -> None:
+        """
+        There is nothing to be a repository of.
+        """
+        shutil.rmtree(self.machine.path("build", ".git"))
+        os.makedirs(self.machine.path("build", ".git", "objects"))
+        self.put(".git/config", "[core\n")
+
+    def test_stale_lock(self) -> None:
+        """
+        Locks that a lost build left are no hindrance.
+        """
+        self.check_out()
+        self.put(".git/index.lock", "")
+        self.check_out()
+
+    def test_branch(self) -> None:
+        """
+        A branch is checked out as a branch of that name, also after it had the name of a directory of branches.
+        """
+        self.repository.git("checkout", "-q", "-b", "feature")
+        self.repository.commit(hello="feature\n")
+        self.check_out(branch="feature")
+        self.assertEqual(self.machine.text("build", "hello"), "feature\n")
+        self.assertEqual(self.machine.text("build", ".git", "HEAD"), "ref: refs/heads/feature\n")
+        self.repository.git("branch", "-m", "feature", "feature/x")
+        self.check_out(branch="feature/x")
+        self.assertEqual(self.machine.text("build", ".git", "HEAD"), "ref: refs/heads/feature/x\n")
+        self.check_out(branch="refs/heads/main")
+        self.assertEqual(self.revision(), self.first)
+
+    def test_rewritten_branch(self) -> None:
+        """
+        A branch whose history was rewritten is what it is now.
+        """
+        self.check_out(branch="main")
+        self.repository.git("commit", "-q", "--amend", "-m", "other")
+        self.check_out(branch="main")
+        self.assertEqual(self.revision(), self.repository.git("rev-parse", "main"))
+
+    def test_request(self) -> None:
+        """
+        Branch and revision of the request come before the step's own.
+        """
+        self.repository.git("checkout", "-q", "-b", "other")
+        other = self.repository.commit(hello="2")
+        self.machine.view.properties.set("branch", "other")
+        self.check_out(branch="main")
+        self.assertEqual(self.revision(), other)
+        self.machine.view.properties.set("revision", self.first)
+        self.check_out(branch="main")
+        self.assertEqual(self.revision(), self.first)
+        self.check_out(branch="main", alwaysUseLatest=True)
+        self.assertEqual(self.revision(), other)
+
+    def test_no_options(self) -> None:
+        """
+        A request's branch that would be an option, or several words, is refused before git sees it.
+        """
+        for branch in (
+            "--upload-pack=touch x",
+            "a b",
+            "-x",
+            "a:b",
+            "a..b",
+            "/a",
+            "a\0b",
+            7,
+        ):
+            self.machine.view.properties._values["branch"] = (branch, "Submit")
+            self.assertIn("cannot be the name", self.failure())
+        self.assertEqual(self.machine.asked, [])
+
+    def test_revision(self) -> None:
+        """
+        A revision is a commit, whole or abbreviated, or a tag; what is here already is not fetched again.
+        """
+        self.repository.git("tag", "-a", "-m", "tagged", "v1")
+        second = self.repository.commit(hello="2")
+        for revision in (self.first, self.first[:10], "v1"):
+            self.check_out()
+            self.assertEqual(self.revision(), second)
+            self.check_out(revision=revision)
+            self.assertEqual(self.revision(), self.first)
+        self.machine.asked.clear()
+        self.check_out(revision=self.first)
+        self.assertFalse([spec for spec in self.machine.asked if isinstance(spec, Run) and "fetch" in spec.argv])
+
+    def test_revision_of_refusing_server(self) -> None:
+        """
+        Where a single commit is not given away, all is fetched, and the commit found.
+        """
+        self.repository.commit(hello="2")
+        self.check_out(revision=self.first, config={"protocol.version": "0"})
+        self.assertEqual(self.revision(), self.first)
+
+    def test_no_revision(self) -> None:
+        """
+        A revision that is not there is named.
+        """
+        for revision in ("1" * 40, "1" * 8, "v2"):
+            self.assertIn(f"has no revision {revision!r}", self.failure(revision=revision))
+
+    def test_no_branch(self) -> None:
+        """
+        A branch that is not there is named.
+        """
+        self.assertIn("git could not fetch nope from", self.failure(branch="nope"))
+
+    def test_no_repository(self) -> None:
+        """
+        A repository that is not there is a failure in one sentence.
+        """
+        said = self.failure(repourl="/nowhere/at/all")
+        self.assertTrue(said.startswith("git could not fetch HEAD from /nowhere/at/all: "), said)
+        self.assertIn("does not appear to be a git repository", said)
+
+    def test_shallow(self) -> None:
+        """
+        Shallow gets the newest commits only; of those, any.
+        """
+        url = "file://" + self.repository.path
+        self.repository.commit(hello="2")
+        third = self.repository.commit(hello="3")
+        self.check_out(repourl=url, shallow=True)
+        self.assertEqual(self.history(), [third])
+        self.check_out(repourl=url, shallow=2, mode="full", method="clobber")
+        self.assertEqual(len(self.history()), 2)
+        self.check_out(
+            repourl=url,
+            shallow=True,
+            revision=self.first,
+            mode="full",
+            method="clobber",
+        )
+        self.assertEqual(self.history(), [self.first])
+
+    def history(self) -> list[str]:
+        """
+        The commits in the build directory.
+        """
+        log = ["git", "log", "--format=%H"]
+        return subprocess.run(
+            log,
+            cwd=self.machine.path("build"),
+            env={"PATH": os.environ["PATH"], **_SAFELY},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+
+    def test_describe(self) -> None:
+        """
+        Tags of what is checked out are there.
+        """
+        self.repository.git("tag", "-a", "-m", "tagged", "v1")
+        self.repository.commit(hello="2")
+        self.check_out()
+        words = ["git", "describe"]
+        done = subprocess.run(
+            words,
+            cwd=self.machine.path("build"),
+            env={"PATH": os.environ["PATH"], **_SAFELY},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.assertTrue(done.stdout.startswith("v1-1-g"), done.stdout)
+
+    def test_submodules(self) -> None:
+        """
+        Submodules are checked out if wanted, and cleaned with the rest.
+        """
+        config = {"protocol.file.allow": "always"}
+        other = Repository(self.repository.path + " too")
+        other.commit(inner="inner\n")
+        self.repository.git(
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "--quiet",
+            "add",
+            other.path,
+            "sub",
+        )
+        self.repository.commit(hello="2")
+        self.check_out(config=config)
+        self.assertEqual(self.files("build/sub"), [])
+        self.check_out(config=config, submodules=True)
+        self.assertEqual(self.machine.text("build", "sub", "inner"), "inner\n")
+        self.put("sub/mess")
+        self.put("sub/inner")
+        self.check_out(config=config, submodules=True, mode="full", method="fresh")
+        self.assertEqual(self.files("build/sub"), ["inner"])
+        self.assertEqual(self.machine.text("build", "sub", "inner"), "inner\n")
+
+    def test_patch(self) -> None:
+        """
+        A submitted patch is applied, and the next build, with or without cleaning, knows nothing of it.
+        """
+        patch = self.submission()
+        for arguments in ({}, {"mode": "full"}, {"mode": "full", "method": "copy"}):
+            self.machine = self.another_machine(inputs={"patch": patch})
+            self.check_out(**arguments)
+            self.assertEqual(self.machine.text("build", "hello"), "patched\n")
+            self.assertEqual(self.files(), ["added", "hello"])
+            self.assertEqual(self.revision(), self.first)
+            self.machine = self.another_machine()
+            self.check_out(**arguments)
+            self.assertEqual(self.files(), ["gone", "hello"])
+            self.assertEqual(self.machine.text("build", "hello"), "one\n")
+
+    def submission(self) -> bytes:
+        """
+        One that changes, adds and removes a file.
+        """
+        work = Repository(self.repository.path + " patched")
+        work.git("pull", "-q", self.repository.path)
+        work.git("rm", "-q", "gone")
+        for name, text in {"hello": "patched\n", "added": "new\n"}.items():
+            with open(os.path.join(work.path, name), "w") as file:
+                file.write(text)
+        work.git("add", ".")
+        return (work.git("diff", "--cached") + "\n").encode()
+
+    def test_patch_that_does_not_apply(self) -> None:
+        """
+        A patch for something else is a failure that says where it does not fit.
+        """
+        patch = self.submission()
+        self.repository.commit(hello="quite different\n")
+        self.machine = self.another_machine(inputs={"patch": patch})
+        said = self.failure()
+        self.assertIn("The submitted patch does not apply to revision", said)
+        self.assertIn("hello", said)
+
+    def test_no_patch(self) -> None:
+        """
+        What is no patch, or empty, is a failure that says so.
+        """
+        for data, words in {
+            b"": "is empty",
+            b"hello\n": "is no patch",
+            bytes(range(256)): "is no patch",
+        }.items():
+            self.machine = self.another_machine(inputs={"patch": data})
+            self.assertIn(words, self.failure())
+
+    def test_patch_that_leads_out(self) -> None:
+        """
+        A patch cannot write outside the directory.
+        """
+        patch = b"--- /dev/null\n+++ b/../../evil\n@@ -0,0 +1 @@\n+x\n"
+        self.machine = self.another_machine(inputs={"patch": patch})
+        self.assertIn("does not apply", self.failure())
+        self.assertFalse(os.path.exists(self.machine.path("evil")))
+
+    def test_codebase(self) -> None:
+        """
+        With a codebase, got_revision is a dictionary with the revision of each.
+        """
+        self.check_out(codebase="a")
+        self.check_out(codebase="b", workdir="b")
+        self.assertEqual(self.revision(), {"a": self.first, "b": self.first})
+
+    def test_rendered(self) -> None:
+        """
+        The address can be a property.
+        """
+        self.machine.view.properties.set("where", self.repository.path)
+        self.check_out(repourl=Property("where"))
+
+    def test_no_git(self) -> None:
+        """
+        Without git, or with an unwritable directory, it is a failure of that slave in a sentence.
+        """
+        self.machine = self.another_machine(env={"PATH": "/nowhere"})
+        self.assertIn("git could not prepare a repository", self.failure())
+
+    def test_ssh_key(self) -> None:
+        """
+        Key and host key reach ssh as private files, in the commands that speak to the repository and in no others.
+        """
+        ssh = os.path.join(self.machine.root, "bin", "ssh")
+        os.makedirs(os.path.dirname(ssh))
+        with open(ssh, "w") as file:
+            file.write(_FALSE_SSH.format(out=self.machine.root, repository=self.repository.path))
+        os.chmod(ssh, 0o755)
+        path = f"{os.path.dirname(ssh)}:{os.environ['PATH']}"
+        self.machine = LocalMachine(self.machine.root, secrets={"key": "-- the key --"}, env={"PATH": path})
+        self.check_out(
+            repourl="git@example.org:x.git",
+            sshPrivateKey=Secret("key"),
+            sshHostKey="ssh-rsa AAAA",
+        )
+        with open(os.path.join(self.machine.root, "seen")) as file:
+            self.assertEqual(file.read(), "-- the key --\n* ssh-rsa AAAA\n")
+        told = [spec for spec in self.machine.asked if isinstance(spec, Run) and spec.files]
+        self.assertEqual([spec.argv[1] for spec in told], ["fetch"])
+        self.assertNotIn("-- the key --", repr(self.machine.asked))
+        self.assertEqual(os.listdir(self.machine.root).count("private files"), 0)
+
+    def test_credentials(self) -> None:
+        """
+        User and password are given to git for the repository's own host, and for no other.
+        """
+        step = self.step(
+            repourl="https://example.org:8443/x.git",
+            auth_credentials=("me", Secret("token")),
+        )
+        answers = [command("/bin/sh *"), command("git *").exits(128, "fatal: no\n")]
+        ran = run(step, *answers, secrets={"token": "hunter22"})
+        spec = ran.asked[1].spec
+        assert isinstance(spec, Run)
+        self.assertNotIn("hunter22", repr(spec))
+        for host, found in (("example.org:8443", True), ("example.com", False)):
+            env = {
+                **{k: v for k, v in spec.env.items() if v is not None},
+                "BUILDBOT_LITE_PASSWORD": "hunter22",
+            }
+            words = [*spec.argv[: spec.argv.index("fetch")], "credential", "fill"]
+            done = subprocess.run(
+                words,
+                input=f"protocol=https\nhost={host}\n\n",
+                cwd=self.around.path,
+                env={"PATH": os.environ["PATH"], "HOME": self.machine.root, **env, **_SAFELY},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            self.assertEqual("hunter22" in done.stdout, found, done)
+
+    def test_retry(self) -> None:
+        """
+        With retry it waits and tries again, as often as it says.
+        """
+        fetch = command("git fetch *").exits(128, "fatal: no route to host\n")
+        start = command("/bin/sh *git init*")
+        answers = [
+            start,
+            fetch,
+            command("sleep 5"),
+            start,
+            fetch,
+            command("sleep 5"),
+            start,
+            fetch,
+        ]
+        ran = run(self.step(retry=(5, 2)), *answers)
+        self.assertEqual(ran.result, Result.FAILURE)
+        self.assertIn("no route to host", ran.summary)
+
+    def test_replay(self) -> None:
+        """
+        Promise 7: whenever the master crashes, every command is run once.
+        """
+        replay(
+            self.step(mode="full", submodules=True),
+            command("/bin/sh *git init*"),
+            command("git clean -q -f -f -d -x"),
+            command("git fetch * origin +HEAD:refs/fetched/it"),
+            command("/bin/sh *git checkout*"),
+            command("git clean -q -f -f -d -x"),
+            command("git submodule sync *"),
+            command("git submodule update *"),
+            command("git submodule -q foreach *"),
+            command("git rev-parse HEAD").exits(0, "1" * 40 + "\n"),
+            command("/bin/sh *git apply*"),
+            inputs={"patch": b"--- a\n"},
+        )
+
+    def test_mistakes(self) -> None:
+        """
+        Promise 11: what does not go together is noted.
+        """
+        for arguments, words in (
+            ({"mode": "fast"}, "mode must be one of 'incremental', 'full'"),
+            ({"method": "clean"}, 'method is for mode="full"'),
+            ({"mode": "full", "method": "gentle"}, "method must be one of"),
+            ({"shallow": "yes"}, "shallow must be a whole number"),
+            ({"retry": 3}, "retry must be a pair"),
+            ({"branch": "-x"}, "branch must be the name"),
+            ({"sshHostKey": "a", "sshKnownHosts": "b"}, "exclude each other"),
+            (
+                {"auth_credentials": ("a", "b")},
+                "auth_credentials are for a repository at https://",
+            ),
+            ({"auth_credentials": "swordfish"}, "auth_credentials must be a pair"),
+            ({"repourl": "-x"}, "repourl must be the address"),
+            (
+                {"repourl": "https://\0token\0@example.org/"},
+                "repourl has a secret in it",
+            ),
+        ):
+            error = self.assertRaises(ConfigError, self.step, **arguments)
+            self.assertIn(words, str(error))
+            self.assertNotIn("swordfish", str(error))
+        self.assertIn("needs the argument 'repourl'", str(self.assertRaises(ConfigError, Git)))
+
+
+_FALSE_SSH = """\
+#!/bin/sh
+# An ssh that notes what it was given, and is connected to a repository here.
+while [ $# -gt 2 ]; do
+    case $1 in
+        -i) key=$2; shift ;;
+        -o) case $2 in UserKnownHostsFile=*) hosts=${{2#UserKnownHostsFile=}} ;; esac; shift ;;
+    esac
+    shift
+done
+hosts=${{hosts#?}}; hosts=${{hosts%?}}
+cat "$key" "$hosts" > '{out}/seen'
+exec git upload-pack '{repository}'
+"""
+
+
+assert shutil.which("git"), "these tests need git"

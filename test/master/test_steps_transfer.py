@@ -1,0 +1,336 @@
+"""
+Steps that move files, set properties, make directories and start other builds.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.steps import (
+    BuildStep,
+    DirectoryUpload,
+    FileDownload,
+    FileUpload,
+    MakeDirectory,
+    RemoveDirectory,
+    SetProperties,
+    SetProperty,
+    StringDownload,
+    SubmittedFile,
+    Trigger,
+    Unpack,
+)
+from buildbot_lite.model.interpolation import Interpolate
+from buildbot_lite.model.rendering import Property
+from buildbot_lite.model.results import Result
+from buildbot_lite.model.spec import Download, Run, Upload, UploadDirectory
+from buildbot_lite.testing import command, replay, run
+
+from .local_machine import LocalMachine
+
+
+class UploadTests(SynchronousTestCase):
+    def test_file(self) -> None:
+        """
+        A file becomes an artifact.
+        """
+        step = FileUpload(slavesrc="out/app.tar", masterdest="app-1.tar", maxsize=1000)
+        ran = replay(step, command("upload build/out/app.tar").uploads(b"\0\xff"))
+        self.assertEqual((ran.result, ran.artifacts, ran.logs), (Result.SUCCESS, {"app-1.tar": b"\0\xff"}, {}))
+        self.assertEqual(ran.asked[0].spec, Upload("test/build/out/app.tar", 1000))
+
+    def test_workersrc(self) -> None:
+        """
+        Buildbot's workersrc, and what it needs that we do not, will do as well.
+        """
+        step = FileUpload(workersrc="a", masterdest="b", workdir="x", blocksize=1, mode=0o644, keepstamp=True)
+        self.assertEqual(run(step).commands, ["upload x/a"])
+
+    def test_directory(self) -> None:
+        """
+        A directory becomes an artifact that is called a tar archive.
+        """
+        step = DirectoryUpload(slavesrc="html", masterdest="docs")
+        ran = replay(step, command("upload-directory build/html").uploads(b"tar"))
+        self.assertEqual(ran.artifacts, {"docs.tar": b"tar"})
+        self.assertEqual(ran.asked[0].spec, UploadDirectory("test/build/html"))
+        self.assertEqual(
+            run(DirectoryUpload(slavesrc=".", masterdest="a.tar"), command().uploads(b"")).artifacts, {"a.tar": b""}
+        )
+
+    def test_failed(self) -> None:
+        """
+        What cannot be sent is a failure with the slave's sentence, and ends the build.
+        """
+        step = FileUpload(slavesrc="a", masterdest="b")
+        ran = run(step, command().fails("a changed while it was uploaded"))
+        self.assertEqual((ran.result, ran.summary), (Result.FAILURE, "a changed while it was uploaded"))
+        self.assertTrue(step.haltOnFailure)
+
+    def test_unsafe(self) -> None:
+        """
+        Paths that are absolute or lead out are refused, also when they come from a property.
+        """
+        for path in ("/etc/passwd", "../x", "a/../../x", "", ".", "a/", "a\0b"):
+            for arguments in ({"slavesrc": path, "masterdest": "a"}, {"slavesrc": "a", "masterdest": path}):
+                error = self.assertRaises(ConfigError, FileUpload, **arguments)
+                self.assertIn("relative path", str(error))
+        ran = run(FileUpload(slavesrc="a", masterdest=Property("p")), properties={"p": "../../evil"})
+        self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
+        self.assertIn("masterdest must be a relative path", ran.summary)
+
+
+class FileDownloadTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+        with open(os.path.join(self.directory, "config"), "wb") as file:
+            file.write(b"\0contents")
+
+    def test_relative(self) -> None:
+        """
+        A file of the master's directory goes to the slave, with its checksum.
+        """
+        step = FileDownload(mastersrc="config", slavedest="etc/config", mode=0o600)
+        ran = replay(step, command("download build/etc/config"), master_directory=self.directory)
+        self.assertEqual(ran.result, Result.SUCCESS)
+        sha256 = hashlib.sha256(b"\0contents").hexdigest()
+        self.assertEqual(ran.asked[0].spec, Download("test/build/etc/config", "file", 9, sha256, 0o600))
+        self.assertEqual(ran.asked[0].read, b"\0contents")
+
+    def test_absolute(self) -> None:
+        """
+        So does any other file of the master's.
+        """
+        ran = run(FileDownload(mastersrc=os.path.join(self.directory, "config"), workerdest="x"))
+        self.assertEqual(ran.asked[0].read, b"\0contents")
+
+    def test_impossible(self) -> None:
+        """
+        No file, a directory, a pipe, one that is too large: failures in one sentence, and the slave is asked nothing.
+        """
+        os.mkfifo(os.path.join(self.directory, "pipe"))
+        for name, words in {
+            "gone": "No such file",
+            ".": "not a regular file",
+            "pipe": "not a regular file",
+            "config": "maxsize allows 5",
+        }.items():
+            step = FileDownload(mastersrc=name, slavedest="x", maxsize=5)
+            ran = run(step, master_directory=self.directory)
+            self.assertEqual((ran.result, ran.commands), (Result.FAILURE, []))
+            self.assertIn(words, ran.summary)
+
+    def test_leads_out(self) -> None:
+        """
+        A property cannot lead to another file with dots.
+        """
+        step = FileDownload(mastersrc=Interpolate("files/%(prop:p)s"), slavedest="x")
+        ran = run(step, properties={"p": "../../private/tub.pem"}, master_directory=self.directory)
+        self.assertEqual(ran.commands, [])
+        self.assertIn("without '..'", ran.summary)
+
+    def test_changed(self) -> None:
+        """
+        A file that changes after it was looked at does not arrive.
+        """
+        path = os.path.join(self.directory, "config")
+
+        class Changed(FileDownload):
+            async def do(self, *args: Any, **kwargs: Any) -> Any:
+                os.truncate(path, 3)
+                return await super().do(*args, **kwargs)
+
+        ran = run(Changed(mastersrc=path, slavedest="x"))
+        self.assertEqual(ran.result, Result.FAILURE)
+
+    def test_large(self) -> None:
+        """
+        The checksum of a file of several blocks is that of all of them.
+        """
+        path = os.path.join(self.directory, "large")
+        with open(path, "wb") as file:
+            file.write(b"0123456789" * 300_000)
+        ran = run(FileDownload(mastersrc=path, slavedest="x"))
+        self.assertEqual((ran.result, len(ran.asked[0].read)), (Result.SUCCESS, 3_000_000))
+
+
+class StringDownloadTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        self.machine = LocalMachine(directory, secrets={"token": "hunter22"})
+
+    def test_text(self) -> None:
+        """
+        A rendered text becomes a file.
+        """
+        step = StringDownload(s=Interpolate("branch=%(prop:b)s é\n"), slavedest="conf/x")
+        ran = replay(step, command("download build/conf/x"), properties={"b": "main"})
+        self.assertEqual((ran.result, ran.asked[0].read.decode()), (Result.SUCCESS, "branch=main é\n"))
+        self.machine.view.properties.set("b", "main")
+        self.assertEqual(self.machine.run(step), Result.SUCCESS)
+        self.assertEqual(os.stat(self.machine.path("build", "conf", "x")).st_mode & 0o777, 0o644)
+
+    def test_secret(self) -> None:
+        """
+        A secret in it is put in on the slave; neither it, nor its length or checksum, is in what is recorded.
+        """
+        step = StringDownload(s=Interpolate("token=%(secret:token)s\n"), slavedest="deep/-x y")
+        self.assertEqual(self.machine.run(step), Result.SUCCESS, self.machine.output)
+        self.assertEqual(self.machine.text("build", "deep", "-x y"), "token=hunter22\n")
+        self.assertEqual(os.stat(self.machine.path("build", "deep", "-x y")).st_mode & 0o777, 0o600)
+        self.assertEqual(os.listdir(self.machine.path("build", "deep")), ["-x y"])
+        [spec] = self.machine.asked
+        self.assertIsInstance(spec, Run)
+        self.assertNotIn("hunter22", repr(spec))
+
+    def test_secret_mode(self) -> None:
+        """
+        With a mode given, that is its mode.
+        """
+        step = StringDownload(s=Interpolate("%(secret:token)s"), slavedest="x", mode=0o640)
+        self.assertEqual(self.machine.run(step), Result.SUCCESS, self.machine.output)
+        self.assertEqual(os.stat(self.machine.path("build", "x")).st_mode & 0o777, 0o640)
+
+
+class SubmittedTests(SynchronousTestCase):
+    def test_file(self) -> None:
+        """
+        What was submitted becomes a file.
+        """
+        step = SubmittedFile(slavedest="in.tar.gz")
+        for name in ("tar", "file"):
+            ran = replay(step, command("download build/in.tar.gz"), inputs={name: b"bytes"})
+            self.assertEqual((ran.result, ran.asked[0].read), (Result.SUCCESS, b"bytes"))
+
+    def test_unpack(self) -> None:
+        """
+        A submitted archive is unpacked into the build directory, or another.
+        """
+        ran = replay(Unpack(), command("download build"), inputs={"file": b"bytes"})
+        spec = ran.asked[0].spec
+        assert isinstance(spec, Download)
+        self.assertEqual((spec.path, spec.unpack), ("test/build", True))
+        self.assertEqual(run(Unpack(slavedest="src"), inputs={"tar": b""}).commands, ["download build/src"])
+
+    def test_nothing(self) -> None:
+        """
+        Without a submission it is a failure that says how to submit.
+        """
+        for step in (SubmittedFile(slavedest="x"), Unpack(), Unpack(input="file")):
+            ran = run(step, inputs={"patch": b"x"})
+            self.assertEqual((ran.result, ran.commands), (Result.FAILURE, []))
+            self.assertIn("was submitted", ran.summary)
+
+
+class DirectoryTests(SynchronousTestCase):
+    def test_both(self) -> None:
+        """
+        Directories are relative to the builder's.
+        """
+        self.assertEqual(replay(MakeDirectory(dir="build/out"), command("mkdir build/out")).result, Result.SUCCESS)
+        self.assertEqual(replay(RemoveDirectory(dir="build"), command("rmdir build")).result, Result.SUCCESS)
+
+    def test_failed(self) -> None:
+        """
+        What cannot be made is a failure with the slave's sentence.
+        """
+        ran = run(MakeDirectory(dir="x"), command().fails("x is a file"))
+        self.assertEqual((ran.result, ran.summary), (Result.FAILURE, "x is a file"))
+
+
+class PropertyTests(SynchronousTestCase):
+    def test_one(self) -> None:
+        """
+        SetProperty sets one, rendered from others; also None, False and lists.
+        """
+        ran = replay(SetProperty(property="a", value=Interpolate("%(prop:b)s!")), properties={"b": "x"})
+        self.assertEqual(ran.properties["a"], "x!")
+        for value in (None, False, 0, "", ["a", {"b": 1}]):
+            self.assertEqual(run(SetProperty(property="a", value=value)).properties, {"a": value})
+
+    def test_several(self) -> None:
+        """
+        SetProperties sets several.
+        """
+        ran = replay(SetProperties(properties={"a": 1, "b": Property("c")}), properties={"c": 2})
+        self.assertEqual(ran.properties, {"a": 1, "b": 2, "c": 2})
+
+    def test_impossible(self) -> None:
+        """
+        A value that is no property's is an exception that says so.
+        """
+        ran = run(SetProperty(property="a", value=object()))
+        self.assertEqual(ran.result, Result.EXCEPTION)
+        self.assertIn("'a'", ran.summary)
+
+
+class TriggerTests(SynchronousTestCase):
+    def test_started(self) -> None:
+        """
+        Without waitForFinish it goes on at once; properties are set and copied.
+        """
+        step = Trigger(
+            schedulerNames=["docs", "packages"],
+            set_properties={"revision": Property("got_revision")},
+            copy_properties=["branch", "missing"],
+        )
+        ran = replay(
+            step,
+            properties={"got_revision": "abc", "branch": "main", "secretive": 1},
+            triggers={"docs": Result.FAILURE, "packages": Result.SUCCESS},
+        )
+        properties = {"revision": "abc", "branch": "main"}
+        self.assertEqual(ran.result, Result.SUCCESS)
+        self.assertEqual(ran.triggered, (("docs", properties), ("packages", properties)))
+
+    def test_waited_for(self) -> None:
+        """
+        With waitForFinish it is as good as the worst of them that counts.
+        """
+        for result, expected in (
+            (Result.SUCCESS, Result.SUCCESS),
+            (Result.WARNINGS, Result.WARNINGS),
+            (Result.FAILURE, Result.FAILURE),
+            (Result.RETRY, Result.EXCEPTION),
+        ):
+            triggers = {"a": Result.SUCCESS, "b": result, "c": Result.EXCEPTION}
+            step = Trigger(schedulerNames=["a", "b", "c"], waitForFinish=True, unimportantSchedulerNames=["c"])
+            ran = replay(step, triggers=triggers)
+            self.assertEqual(ran.result, expected)
+            self.assertIn(f"b: {result.name.lower()}", ran.summary)
+
+    def test_mistakes(self) -> None:
+        """
+        Names are a list of at least one.
+        """
+        self.assertRaises(ConfigError, Trigger)
+        self.assertRaises(ConfigError, Trigger, schedulerNames=[])
+        self.assertRaises(ConfigError, Trigger, schedulerNames="docs")
+        self.assertRaises(ConfigError, Trigger, schedulerNames=["a"], unimportantSchedulerNames=["b"])
+
+
+class ConditionTests(SynchronousTestCase):
+    def test_skipped(self) -> None:
+        """
+        A step with doStepIf=False, or a function that says so, is skipped and asks for nothing.
+        """
+        for condition in (False, lambda step: step.getProperty("branch") == "main", Property("no")):
+            step: BuildStep = MakeDirectory(dir="x", doStepIf=condition)
+            ran = run(step, command("mkdir x"), properties={"branch": "other"})
+            self.assertEqual((ran.result, ran.commands), (Result.SKIPPED, []))
+
+    def test_hidden(self) -> None:
+        """
+        A step with hideStepIf=True, or a function of result and step, is hidden.
+        """
+        self.assertTrue(run(MakeDirectory(dir="x", hideStepIf=True)).hidden)
+        step = MakeDirectory(dir="x", hideStepIf=lambda result, step: result == Result.FAILURE)
+        self.assertFalse(run(step).hidden)
+        self.assertTrue(run(step, command().fails("no")).hidden)
