@@ -12,6 +12,27 @@ from .program import program
 from .receiving import Receiving
 
 
+class _Number(click.ParamType[int]):
+    """
+    Builds and requests are counted from 1.
+    """
+
+    name = "number"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """
+        See `click.ParamType.convert`.
+        """
+        text = str(value)
+        if not (text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= MOST):
+            self.fail(f"{text!r:.100} is not a number from 1 on.", param, ctx)
+        return int(text)
+
+
+MOST = 1 << 62
+NUMBER = _Number()
+
+
 @program.command(cls=FarmCommand)
 @click.argument("builder")
 @click.option("-p", "--property", "pairs", multiple=True, metavar="NAME=VALUE", help="A property; may be repeated.")
@@ -30,17 +51,22 @@ def force(farm: Farm, builder: str, pairs: tuple[str, ...], reason: str, wait: b
 
     async def work(line: Line) -> int:
         asked = await line.ask(question)
-        note(f"# request {asked['request']}")
         if not wait:
+            click.echo(f"request {asked['request']}")
             return 0
+        note(f"# request {asked['request']}")
         followed = await line.pour({"follow": "request", "buildset": asked["buildset"]})
         return int(followed["exit_code"])
 
-    return farm.call(work)
+    try:
+        return farm.call(work)
+    except KeyboardInterrupt:
+        note("The build goes on.  To end it: buildbot-lite cancel")
+        raise
 
 
 @program.command(cls=FarmCommand)
-@click.argument("request", type=click.IntRange(1))
+@click.argument("request", type=NUMBER)
 def cancel(farm: Farm, request: int) -> None:
     """
     End the request with the number REQUEST, whether it waits or is being built.
@@ -51,7 +77,7 @@ def cancel(farm: Farm, request: int) -> None:
 
 @program.command(cls=FarmCommand)
 @click.argument("builder")
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=NUMBER)
 @click.argument("step", required=False)
 @click.argument("log_name", metavar="[LOG]", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the build, or the step, ended.")
@@ -86,7 +112,7 @@ def artifacts() -> None:
 
 @artifacts.command("list", cls=FarmCommand)
 @click.argument("builder")
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=NUMBER)
 @json_option
 def list_artifacts(farm: Farm, builder: str, number: int, as_json: bool) -> None:
     """
@@ -98,7 +124,7 @@ def list_artifacts(farm: Farm, builder: str, number: int, as_json: bool) -> None
 
 @artifacts.command("fetch", cls=FarmCommand)
 @click.argument("builder")
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=NUMBER)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--to", metavar="DIRECTORY", default=".", help="Where to put them, instead of here.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")

@@ -175,6 +175,8 @@ def _current(build: Document) -> str:
     for step in build["steps"]:
         if step["result"] is None and build["result"] is None:
             return f"{step['name']} …"
+    if build["result"] in {"SUCCESS", None}:
+        return ""
     return next(
         (f"{each['name']}: {each['summary']}" for each in build["steps"] if each["result"] == build["result"]), ""
     )
