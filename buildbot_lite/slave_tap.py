@@ -28,6 +28,7 @@ from twisted.python import usage
 from .errors import BuildbotLiteError, FurlError
 from .model.greeting import Welcome
 from .slave.local import Crew
+from .storage.files import readable_by_others
 from .wire.certificate import load_or_create
 from .wire.dialling import Dialling, dial
 from .wire.furl import parse
@@ -107,10 +108,10 @@ def application_for(furl: str, basedir: str | None = None) -> Any:
 
     A string that is no FURL, or a directory that another slave works in, ends the process with one sentence.
     """
-    if basedir is None:
-        basedir = os.path.dirname(os.path.abspath(sys._getframe(1).f_globals.get("__file__", "slave.tac")))  # noqa: SLF001
+    tac = os.path.abspath(sys._getframe(1).f_globals.get("__file__", "slave.tac"))  # noqa: SLF001 - twistd sets it
     application = Application("buildbot-lite-slave")
-    _service(furl, basedir).setServiceParent(application)  # type: ignore[no-untyped-call]  # Twisted's
+    service = _service(furl, basedir or os.path.dirname(tac), found_in=tac)
+    service.setServiceParent(application)  # type: ignore[no-untyped-call]  # Twisted's
     return application
 
 
@@ -141,7 +142,7 @@ def makeService(options: Options) -> SlaveService:
         furl = furl_in(options["furlfile"])
     except BuildbotLiteError as error:
         raise SystemExit(str(error)) from None
-    return _service(furl, options["basedir"])
+    return _service(furl, options["basedir"], found_in=options["furlfile"])
 
 
 def furl_in(path: str) -> str:
@@ -158,13 +159,19 @@ def furl_in(path: str) -> str:
     raise FurlError(f"No line of {path} begins with pb://.  Put the slave's string there, from buildslave.furls.")
 
 
-def _service(furl: str, basedir: str) -> SlaveService:
+def _service(furl: str, basedir: str, *, found_in: str) -> SlaveService:
     # Only here, because to import it is to choose it: twistd may have been told another.
     from twisted.internet import reactor  # noqa: TID251 - this is a tap
 
     # Leases and time-outs must not jump when somebody sets the clock.  Nothing is scheduled yet.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]  # the clock is to be another
     try:
-        return SlaveService(furl, basedir, reactor)
+        service = SlaveService(furl, basedir, reactor)
     except BuildbotLiteError as error:
         raise SystemExit(str(error)) from None
+    if os.path.exists(found_in) and readable_by_others(found_in):
+        service.log.warn(
+            "others on this machine can read {path}, and whoever has the string in it can be this slave: chmod 600 it",
+            path=found_in,
+        )
+    return service

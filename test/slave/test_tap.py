@@ -252,6 +252,21 @@ class TwistdTests(TubTestCase):
         self.assertNotIn(b"Traceback", process.printed)
 
     @with_reactor
+    async def test_readable_string(self) -> None:
+        """
+        A slave.tac that others may read is warned of; one that they may not is not.
+        """
+        tac = self.write_tac()
+        process = self.twistd("-y", tac)
+        await process.when_said(b"chmod 600")
+        process.signal(signal.SIGTERM)
+        await process.ended
+
+        os.chmod(tac, 0o600)
+        process, _ = await self.attached("-y", tac)
+        self.assertNotIn(b"chmod 600", process.printed)
+
+    @with_reactor
     async def test_hints(self) -> None:
         """
         A slave remembers where its master says that it is.
