@@ -10,7 +10,8 @@ A slave as a service of ``twistd``: where its parts are put together and the rea
 Without such a file: ``twistd buildbot-lite-slave --furlfile FILE --basedir DIRECTORY``.
 
 To stop it (SIGTERM) leaves its commands running: they belong to the keeper, and the build goes on when the slave is
-started again.  SIGUSR1 first kills them, and then stops the slave.
+started again.  SIGUSR1 first kills them, and then stops the slave.  SIGUSR2 has it take no new builds, and stop when
+its last one ended.
 """
 
 import os
@@ -25,7 +26,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python import usage
 
-from .errors import BuildbotLiteError, FurlError
+from .errors import BuildbotLiteError, FurlError, StorageError
 from .model.greeting import Welcome
 from .slave.local import Crew
 from .storage.files import readable_by_others
@@ -67,6 +68,7 @@ class SlaveService(MultiService):
         )
         if hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, self._signalled)
+            signal.signal(signal.SIGUSR2, self._told_to_drain)
 
     def stopService(self) -> Deferred[None]:
         """
@@ -90,9 +92,26 @@ class SlaveService(MultiService):
         if self.running:
             self._reactor.stop()
 
+    def _told_to_drain(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._drain)
+
+    def _drain(self) -> None:
+        self.log.info("told to take no new builds, and to stop when the last one ended")
+        self._crew.session.drain(self._drained)
+
+    def _drained(self) -> None:
+        self.log.info("no build is left here")
+        if self.running:
+            self._reactor.stop()
+
     def _welcomed(self, welcome: Welcome) -> None:
         if self._dialling is not None:
             self._dialling.learn(welcome.hints)
+        try:
+            self._crew.home.keep_hints(welcome.hints)
+        except StorageError as error:
+            # The next process will have to do with what is in its string.
+            self.log.warn("{sentence}", sentence=str(error))
 
     def _refused(self, error: BuildbotLiteError) -> None:
         if self._dialling is not None:

@@ -106,6 +106,8 @@ class Session:
         self._refused = refused
         self._incarnation = secrets.token_hex(16)
         self._ready: list[Deferred[None]] | None = []
+        self._drained: Callable[[], None] | None = None
+        self._link: Link | None = None
         self._starting: Deferred[None] | None = None
         self._attending: Deferred[None] | None = None
 
@@ -121,8 +123,19 @@ class Session:
         The master is on the line; a former line counts as lost.
         """
         self._hang_up()
+        self._link = link
         self._attending = Deferred.fromCoroutine(self._attend(desk, link))
         background(_unless_cancelled(self._attending), self._log, "attaching to the master")
+
+    def drain(self, drained: Callable[[], None]) -> None:
+        """
+        Take no new builds; *drained* is called when the master has none left for us.
+
+        We attach anew to say so, and are cut off when our last build ended, so that we attach once more and hear it.
+        """
+        self._drained = drained
+        if self._link is not None:
+            self._link.drop("draining")
 
     async def stop(self, *, kill: bool = False) -> None:
         """
@@ -150,6 +163,7 @@ class Session:
             boot=self._keeping.boot,
             version=__version__,
             space=self._home.space(),
+            draining=self._drained is not None,
             platform=platform_facts(),
             held=held,
         )
@@ -185,8 +199,9 @@ class Session:
             self._refused(error)
             return
         self._log.info("attached to the master as {name}", name=welcome.name)
-        self._home.keep_hints(welcome.hints)
         self._welcomed(welcome)
+        if self._drained is not None and welcome.idle:
+            self._drained()
         while not link.lost:
             self._keeping.word(link.silence())
             await deferLater(self._clock, WORD_INTERVAL)

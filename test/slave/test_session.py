@@ -133,7 +133,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_attach(self) -> None:
         """
-        A slave that reaches its master says who it is, and remembers what it is told.
+        A slave that reaches its master says who it is, and hands on what it is told.
         """
         self.session.start()
         self.session.dialled(self.desk, FakeLink())
@@ -144,7 +144,7 @@ class SessionTests(SynchronousTestCase):
 
         self.desk.welcome()
         self.assertEqual([welcome.name for welcome in self.welcomes], ["bot1"])
-        self.assertEqual(self.home.hints(), ("tcp:farm.example:9989",))
+        self.assertEqual(self.welcomes[0].hints, ("tcp:farm.example:9989",))
 
     def test_incarnation(self) -> None:
         """
