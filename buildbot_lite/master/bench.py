@@ -95,7 +95,7 @@ class Workplace:
 
     *nonce*: of which command ids are made.  *home*: the slave's directory when the build began.  *grace*: seconds.
     *env*: the builder's.  *secret*: looks a secret's value up.  *inputs*: what was submitted, by kind.
-    *master_directory*: in which master.cfg is.
+    *master_directory*: in which master.cfg is.  *random*: gives bytes.
     """
 
     nonce: str
@@ -115,6 +115,7 @@ class Workplace:
     wall: Callable[[], float]
     live: "LiveCommands"
     master_directory: str = "."
+    random: Callable[[int], bytes] = os.urandom
 
 
 @define
@@ -285,7 +286,7 @@ class StepBench:
         """
         if not 0 <= size <= MOST_RANDOM:
             raise ConfigError(f"random() gives 0 to {MOST_RANDOM} bytes, not {size}.")
-        return bytes.fromhex(await self._once("random", size, lambda: os.urandom(size).hex()))
+        return bytes.fromhex(await self._once("random", size, lambda: self._place.random(size).hex()))
 
     async def record(self, what: str, intent: Json, ask: Callable[[], Awaitable[Json]], *, repeatable: bool) -> Json:
         """

@@ -28,7 +28,6 @@ for something that decides what it does next: that must go through its bench.
 from collections.abc import Mapping
 from typing import Any
 
-from ..master.builds import Ended
 from ..master.steps.base import BuildStep
 from ..model.properties import Json
 from ..model.results import Result
@@ -90,12 +89,13 @@ def replay(step: BuildStep, *answers: Answer, **surroundings: Any) -> Finished:
 
 def _compare(where: str, expected: Finished, found: Finished) -> None:
     if found.ended != expected.ended:
-        raise AssertionError(f"{where} the build ended {_said(found.ended)}, without it {_said(expected.ended)}.")
+        raise AssertionError(f"{where} the build ended {_said(found)}, without it {_said(expected)}.")
     for what in ("result", "asked", "logs", "artifacts", "properties", "triggered"):
         one, other = getattr(found, what), getattr(expected, what)
         if one != other:
             raise AssertionError(f"{where} {what} is {one!r:.2000}, and without it {other!r:.2000}.")
 
 
-def _said(ended: Ended) -> str:
-    return f"{ended.result.name} ({ended.reason})" if ended.reason else ended.result.name
+def _said(finished: Finished) -> str:
+    said = finished.ended.reason if finished.ended.result is Result.RETRY else finished.summary
+    return f"{finished.ended.result.name} ({said})" if said else finished.ended.result.name

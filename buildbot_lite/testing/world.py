@@ -3,8 +3,8 @@ Everything around a build that outlives the master's process, in memory.
 """
 
 import hashlib
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -168,9 +168,8 @@ class _Notes(Ledger):
         hidden: bool,
         properties: Mapping[str, Any],
         texts: Mapping[int, tuple[str, Seal]],
-    ) -> Deferred[None]:
+    ) -> None:
         self.finished = result, summary, hidden
-        return succeed(None)
 
     def stream_begun(self, step: int, ordinal: int, name: str, kind: str, path: str) -> None:
         pass
@@ -233,7 +232,6 @@ class World:
     store: _Store = field(factory=_Store)
     shelves: dict[tuple[int, int], _Shelf] = field(factory=dict)
     artifacts: dict[tuple[int, int], str] = field(factory=dict)
-    ticks: Iterator[int] = field(factory=lambda: itertools.count(1_700_000_000))
     # Builds that crashed wait for ever; kept, so that nothing in them is unwound.
     crashed: list[Deferred[Ended]] = field(factory=list)
     script: Script = field(init=False)
@@ -321,7 +319,8 @@ class World:
                 secret=self._secret,
                 triggers=self.other_builds,
                 inputs={name: _input(data) for name, data in self.inputs.items()},
-                wall=lambda: float(next(self.ticks)),
+                wall=lambda: 1_700_000_000.0 + len(self.store.entries),
+                random=self._random,
                 live=LiveCommands(),
                 master_directory=self.master_directory,
             )
@@ -343,6 +342,10 @@ class World:
         hello = Hello(home="home", incarnation="1", keeper="1", boot="1", version="0")
         session.attached(ScriptedSlave(self.script, on_master=on_master), hello)
         return session
+
+    def _random(self, size: int) -> bytes:
+        # Like the time, it depends on how far the journal is, and on nothing else: worlds can be compared.
+        return random.Random(len(self.store.entries)).randbytes(size)  # noqa: S311 - not for secrets
 
     async def _secret(self, name: str) -> str:
         if name not in self.secrets:
