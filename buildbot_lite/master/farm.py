@@ -251,7 +251,10 @@ class Farm:
                     raise
             self.grants.used(grant)
 
-        return ExposedDesk(RosterDesk(name, self.roster, admit, self._address.hints), revocable)
+        def idle() -> bool:
+            return not self.queue.slots.on(name)
+
+        return ExposedDesk(RosterDesk(name, self.roster, admit, self._address.hints, idle), revocable)
 
     def _start(self, waiting: Waiting, slave: str) -> None:
         self.works.start(waiting, slave)

@@ -147,6 +147,15 @@ class Roster:
             member = self._leaving[name] = Member(BuildSlave(name), Session(name, clock=self._clock, listener=self))
         return member.session
 
+    def build_ended(self, name: str, left: int) -> None:
+        """
+        A build on the slave *name* ended, and *left* others go on.  One that drains is told when it may leave.
+        """
+        member = self._members.get(name)
+        if member is not None and member.draining and not left:
+            # It dials again, and hears in its welcome that it is idle.
+            member.session.dismiss("drained")
+
     def pause(self, name: str, *, paused: bool) -> None:
         """
         Have it take no new builds, or take them again.
@@ -194,13 +203,15 @@ class RosterDesk:
     """
     The desk of one slave: the role `Desk`.
 
-    *admit* decides who may sit down, by Tub id, and raises what the other side is to read.
+    *admit* decides who may sit down, by Tub id, and raises what the other side is to read.  *idle*: whether no build is
+    on the slave.
     """
 
     name: str
     roster: Roster
     admit: Callable[[str], None]
     hints: Callable[[], Sequence[str]]
+    idle: Callable[[], bool] = lambda: False
     _log: Logger = field(factory=Logger)
 
     def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
@@ -219,7 +230,8 @@ class RosterDesk:
         except Exception:  # noqa: BLE001 - whatever it is, the caller is told
             return fail()
         self.roster.session(self.name).attached(slave, hello)
-        return succeed(Welcome(name=self.name, version=__version__, hints=tuple(self.hints())))
+        welcome = Welcome(name=self.name, version=__version__, hints=tuple(self.hints()), idle=self.idle())
+        return succeed(welcome)
 
 
 def clock_time(when: float) -> str:

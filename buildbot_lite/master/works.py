@@ -251,6 +251,7 @@ class Works:
         finally:
             self._live.pop(request.id, None)
             self._queue().slots.leave(request.id)
+        self._roster.build_ended(row.slave, left=len(self._queue().slots.on(row.slave)))
         if again is not None:
             self._queue().add(again, buildset)
         self._queue().consider()

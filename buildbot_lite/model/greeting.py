@@ -94,12 +94,15 @@ class Hello:
 class Welcome:
     """
     What the master answers: the slave's *name* here, and the *hints* at which to find the master from now on.
+
+    *idle*: no build is on this slave now, so that one which drains may leave.
     """
 
     name: str
     version: str
     protocol: int = PROTOCOL
     hints: tuple[str, ...] = ()
+    idle: bool = False
 
     def to_bytes(self) -> bytes:
         """
@@ -118,6 +121,7 @@ class Welcome:
             version=shape.text("version", limit=40),
             protocol=shape.integer("protocol"),
             hints=tuple(shape.texts("hints", [], most=20)),
+            idle=shape.flag("idle", default=False),
         )
 
 
