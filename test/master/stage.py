@@ -57,7 +57,7 @@ class Given:
         Have the slave append *data*; answers what the master has.
         """
         answers: list[int] = []
-        self.command.append(stream, offset, data).addCallback(answers.append)
+        _ = self.command.append(stream, offset, data).addCallback(answers.append)
         return answers[0]
 
     def end(self, exit_code: int = 0, *, streams: Mapping[str, bytes] | None = None, **more: Any) -> list[Any]:
@@ -68,7 +68,7 @@ class Given:
         ending = more.pop("ending", Ending.EXITED)
         outcome = Outcome(ending, exit_code=exit_code, streams=seals, **more)
         answers: list[Any] = []
-        self.command.finished(outcome).addBoth(answers.append)
+        _ = self.command.finished(outcome).addBoth(answers.append)
         return answers
 
 
@@ -182,7 +182,7 @@ class Stage:
         Start the farm; everything here is at once.
         """
         done: list[Any] = []
-        Deferred.fromCoroutine(self.farm.start()).addBoth(done.append)
+        _ = Deferred.fromCoroutine(self.farm.start()).addBoth(done.append)
         assert done == [None], done
         self.settle()
 
@@ -230,7 +230,7 @@ class Stage:
         What *coroutine* answers, at once.
         """
         results: list[Any] = []
-        maybeDeferred(Deferred.fromCoroutine, coroutine).addBoth(results.append)
+        _ = Deferred.fromCoroutine(coroutine).addBoth(results.append)
         assert results, "it has not finished"
         if hasattr(results[0], "raiseException"):
             results[0].raiseException()
@@ -241,7 +241,7 @@ class Stage:
         What *query* finds in the records.
         """
         found: list[Any] = []
-        self.records.read(query).addCallback(found.append)
+        _ = self.records.read(query).addCallback(found.append)
         return found[0]
 
     def request(self, id: int) -> requests.Request:

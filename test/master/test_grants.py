@@ -1,0 +1,178 @@
+"""
+Strings: who may do what, and the files in which they are looked up.
+"""
+
+import os
+import stat
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import BuildbotLiteError, NotFoundError, PinnedError, RevokedError
+from buildbot_lite.master.grants import Grants, Verb
+from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.storage.records import grants as records
+from buildbot_lite.wire.exposed import Exposed, Revocable
+
+from .stage import ONE, Stage, hello
+
+
+class GrantTests(SynchronousTestCase):
+    """
+    All strings that were handed out.
+    """
+
+    def setUp(self) -> None:
+        self.records = InlineWriter()
+        self.time = 1000.0
+        self.grants = self.another()
+
+    def another(self) -> Grants:
+        """
+        Those of a master that starts now.
+        """
+        grants = Grants(records=self.records, wall=lambda: self.time, expose=dict.fromkeys(Verb, self.expose))
+        grants.remember(self.successResultOf(self.records.read(records.everything)))
+        return grants
+
+    def expose(self, grant: records.Grant, revocable: Revocable) -> Exposed:
+        """
+        Something to find.
+        """
+        return Exposed(revocable)
+
+    def ensure(self, **more: Any) -> records.Grant:
+        """
+        The slave's.
+        """
+        return self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(Verb.SLAVE, "bot1", name="bot1", **more)))
+
+    def test_kept(self) -> None:
+        """
+        Promise 2: a string is the same after a restart.
+        """
+        grant = self.ensure()
+        self.assertEqual(self.ensure(), grant)
+        again = self.another()
+        self.assertEqual(again.of(Verb.SLAVE, "bot1"), grant)
+        self.assertIsNotNone(again.lookup(grant.swissnum))
+
+    def test_unknown(self) -> None:
+        """
+        Nobody's string leads nowhere.
+        """
+        self.assertIsNone(self.grants.lookup("nonsense"))
+
+    def test_revoked(self) -> None:
+        """
+        A revoked string is refused, also by the next master, and what it led to refuses too.
+        """
+        grant = self.ensure()
+        exposed = self.grants.lookup(grant.swissnum)
+        assert exposed is not None
+        self.successResultOf(Deferred.fromCoroutine(self.grants.revoke(grant)))
+        self.assertRaises(RevokedError, self.grants.lookup, grant.swissnum)
+        self.assertRaises(RevokedError, exposed.revocable.check)
+        self.assertRaises(RevokedError, self.another().lookup, grant.swissnum)
+
+    def test_expired(self) -> None:
+        """
+        A string ends when it was said to end.
+        """
+        grant = self.ensure(expires=2000.0)
+        self.assertIsNotNone(self.grants.lookup(grant.swissnum))
+        self.time = 2000.0
+        self.assertRaises(RevokedError, self.grants.lookup, grant.swissnum)
+
+    def test_pinned(self) -> None:
+        """
+        Promise 3: the first that uses a slave's string pins it; another is refused with the remedy, until unpinned.
+        """
+        grant = self.ensure()
+        self.grants.pin(grant, "key-1")
+        self.grants.pin(grant, "key-1")
+        error = self.assertRaises(PinnedError, self.grants.pin, grant, "key-2")
+        self.assertIn("buildbot-lite unpin bot1", str(error))
+        self.assertRaises(PinnedError, self.another().pin, grant, "key-2")
+        self.successResultOf(Deferred.fromCoroutine(self.grants.unpin("bot1")))
+        self.another().pin(grant, "key-2")
+
+    def test_unpin_nobody(self) -> None:
+        """
+        There must be such a slave.
+        """
+        self.failureResultOf(Deferred.fromCoroutine(self.grants.unpin("bot9")), NotFoundError)
+
+
+class StringFileTests(SynchronousTestCase):
+    """
+    Promise 2: the files in which strings are looked up.
+    """
+
+    def setUp(self) -> None:
+        self.stage = Stage(ONE)
+
+    def text(self, name: str) -> str:
+        """
+        What is in a file of the farm.
+        """
+        with open(os.path.join(self.stage.basedir, name), encoding="utf-8") as file:
+            return file.read()
+
+    def lines(self, name: str) -> dict[str, str]:
+        """
+        The strings in it, by name.
+        """
+        return dict(line.split() for line in self.text(name).splitlines() if not line.startswith("#"))
+
+    def test_files(self) -> None:
+        """
+        Promise 2: one line per slave and per submission, the same in a file of its own; all private.
+        """
+        self.assertEqual(list(self.lines("buildslave.furls")), ["bot1"])
+        self.assertEqual(list(self.lines("submit.furls")), ["go"])
+        self.assertIn(self.lines("buildslave.furls")["bot1"], self.text("furls/bot1.furl"))
+        for name in ("buildslave.furls", "submit.furls", "furls/bot1.furl", "furls/go.furl", "private/admin.furl"):
+            mode = os.stat(os.path.join(self.stage.basedir, name)).st_mode
+            self.assertEqual(stat.S_IMODE(mode), 0o600, name)
+
+    def test_reconfig(self) -> None:
+        """
+        Promise 2: adding and removing a slave changes just its line and its file.
+        """
+        before = self.lines("buildslave.furls")
+        untouched = os.stat(os.path.join(self.stage.basedir, "furls/bot1.furl")).st_ino
+        self.stage.configure(ONE.replace('BuildSlave("bot1")', 'BuildSlave("bot1"), slave.BuildSlave("bot2")'))
+        self.stage.done(self.stage.farm.reconfigure())
+        after = self.lines("buildslave.furls")
+        self.assertEqual(list(after), ["bot1", "bot2"])
+        self.assertEqual(after["bot1"], before["bot1"])
+        self.assertEqual(os.stat(os.path.join(self.stage.basedir, "furls/bot1.furl")).st_ino, untouched)
+        self.stage.configure(ONE)
+        self.stage.done(self.stage.farm.reconfigure())
+        self.assertEqual(self.lines("buildslave.furls"), before)
+        self.assertFalse(os.path.exists(os.path.join(self.stage.basedir, "furls/bot2.furl")))
+
+    def test_all_or_nothing(self) -> None:
+        """
+        Promise 11: a master.cfg with a mistake changes nothing at all.
+        """
+        before = self.text("buildslave.furls"), self.stage.farm.config
+        self.stage.configure(
+            ONE.replace('["bot1"]', '["bot7"]').replace("BuildSlave(", "BuildSlave(max_builds=-1, name=")
+        )
+        failure = self.failureResultOf(Deferred.fromCoroutine(self.stage.farm.reconfigure()), BuildbotLiteError)
+        self.assertIn("bot7", str(failure.value))
+        self.assertEqual((self.text("buildslave.furls"), self.stage.farm.config), before)
+
+    def test_desk_of_a_removed_slave(self) -> None:
+        """
+        Promise 3: the string of a slave that is configured no more is refused with a sentence.
+        """
+        swissnum = self.lines("buildslave.furls")["bot1"].rsplit("/", 1)[1]
+        desk = self.stage.farm.grants.lookup(swissnum)
+        self.stage.configure(ONE.replace("bot1", "bot2"))
+        self.stage.done(self.stage.farm.reconfigure())
+        attaching = desk._desk.attach(None, hello(), "key")  # type: ignore[union-attr]  # an ExposedDesk
+        self.assertIn("not in master.cfg any more", str(self.failureResultOf(attaching).value))

@@ -1,0 +1,246 @@
+"""
+Which request is built next, where, and why the others wait.
+"""
+
+import os
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.model.reasons import Kind, busy, nearest, paused
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage.records import requests
+
+from .stage import ONE, FakeSlave, Stage, succeeding
+
+TWO = """
+c["slaves"] = [slave.BuildSlave("bot1", max_builds=2), slave.BuildSlave("bot2", max_builds=1)]
+step = steps.ShellCommand(command=["true"])
+c["builders"] = [
+    util.BuilderConfig("a", ["bot1", "bot2"], util.BuildFactory([step])),
+    util.BuilderConfig("b", ["bot1"], util.BuildFactory([step]), concurrent=True),
+]
+c["schedulers"] = [
+    schedulers.Submit("a", ["a"]), schedulers.Submit("b", ["b"]), schedulers.Submit("urgent", ["b"], priority=5),
+]
+"""
+
+
+class ReasonTests(SynchronousTestCase):
+    """
+    Promise 10: why each request waits, from a closed list, each reached from a real queue.
+    """
+
+    def reason(self, stage: Stage, request: int) -> tuple[Kind, str]:
+        """
+        Why it waits.
+        """
+        stage.settle()
+        reason = stage.farm.why(request)
+        assert reason is not None, "it does not wait"
+        return reason.kind, reason.sentence
+
+    def test_never_seen(self) -> None:
+        """
+        Promise 10: no slave of its list was ever connected.
+        """
+        stage = Stage(ONE)
+        kind, sentence = self.reason(stage, stage.submit())
+        self.assertEqual(kind, Kind.ABSENT)
+        self.assertEqual(sentence, "bot1 is not connected (never seen)")
+
+    def test_away(self) -> None:
+        """
+        Promise 10: its slave is not connected, and since when.
+        """
+        stage = Stage(ONE)
+        stage.attach().lose()
+        kind, sentence = self.reason(stage, stage.submit())
+        self.assertEqual(kind, Kind.ABSENT)
+        self.assertRegex(sentence, r"not connected \(since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\)")
+
+    def test_busy(self) -> None:
+        """
+        Promise 10: all its slaves are busy, and with what.
+        """
+        stage = Stage(TWO)
+        stage.attach("bot1")
+        for _ in range(2):
+            stage.submit("b")
+        kind, sentence = self.reason(stage, stage.submit("b"))
+        self.assertEqual(kind, Kind.BUSY)
+        self.assertEqual(sentence, "bot1 is busy with b/1, b/2")
+
+    def test_builder_busy(self) -> None:
+        """
+        Promise 10: a builder that is not concurrent builds once per slave at a time.
+        """
+        stage = Stage(TWO)
+        stage.attach("bot1")
+        stage.submit("a")
+        kind, sentence = self.reason(stage, stage.submit("a"))
+        self.assertEqual(kind, Kind.BUILDER_BUSY)
+        self.assertIn("a/1 already runs on bot1", sentence)
+
+    def test_paused(self) -> None:
+        """
+        Promise 10: its slave is paused; unpausing starts it.
+        """
+        stage = Stage(ONE)
+        stage.attach()
+        stage.farm.roster.pause("bot1", paused=True)
+        request = stage.submit()
+        self.assertEqual(self.reason(stage, request), (Kind.PAUSED, "bot1 is paused"))
+        stage.farm.roster.pause("bot1", paused=False)
+        stage.settle()
+        self.assertEqual(len(stage.builds(request)), 1)
+
+    def test_draining(self) -> None:
+        """
+        Promise 10: its slave takes no new builds.
+        """
+        stage = Stage(ONE)
+        stage.attach(draining=True)
+        self.assertEqual(self.reason(stage, stage.submit())[0], Kind.DRAINING)
+
+    def test_low_space(self) -> None:
+        """
+        Promise 10: its slave has less room than minspace.
+        """
+        stage = Stage(ONE.replace('"bot1")', '"bot1", minspace=1 << 30)'))
+        stage.attach(space=1 << 20)
+        kind, sentence = self.reason(stage, stage.submit())
+        self.assertEqual(kind, Kind.LOW_SPACE)
+        self.assertEqual(sentence, "bot1 has 1 MiB free, and needs 1024 MiB (minspace)")
+
+    def test_refused(self) -> None:
+        """
+        Promise 10: canStartBuild refuses.
+        """
+        stage = Stage(ONE.replace("]))]", "]), canStartBuild=lambda builder, slave, request: False)]"))
+        stage.attach()
+        self.assertEqual(self.reason(stage, stage.submit())[0], Kind.REFUSED)
+
+    def test_back_off(self) -> None:
+        """
+        Promise 10: it was lost, and is retried after a pause.
+        """
+        stage = Stage(ONE)
+        slave = stage.attach()
+        request = stage.submit()
+        slave.lose()
+        stage.attach(home="other")
+        kind, sentence = self.reason(stage, request)
+        self.assertEqual((kind, sentence), (Kind.BACK_OFF, "retry 1 begins in 2 s"))
+        stage.settle(3)
+        self.assertEqual(len(stage.builds(request)), 2)
+
+    def test_no_builder(self) -> None:
+        """
+        Promise 10: its builder was removed from master.cfg.
+        """
+        stage = Stage(TWO)
+        request = stage.submit("a")
+        stage.configure(ONE)
+        stage.done(stage.farm.reconfigure())
+        self.assertEqual(self.reason(stage, request)[0], Kind.NO_BUILDER)
+
+    def test_stopping(self) -> None:
+        """
+        Promise 10: the master waits to stop.
+        """
+        stage = Stage(ONE)
+        stage.attach()
+        stage.farm.hold()
+        self.assertEqual(self.reason(stage, stage.submit())[0], Kind.STOPPING)
+
+    def test_disk_full(self) -> None:
+        """
+        Promise 10: the master's disk is full.
+        """
+        stage = Stage(ONE)
+        stage.attach()
+        full = os.statvfs_result((1,) * 10)
+        with mock.patch("os.statvfs", lambda path: full):
+            self.assertEqual(self.reason(stage, stage.submit())[0], Kind.DISK_FULL)
+
+    def test_nearest(self) -> None:
+        """
+        Of several slaves the one that is likely to be free first is named.
+        """
+        self.assertEqual(nearest([paused("x"), busy("y", ["b/1"]), paused("z")]), busy("y", ["b/1"]))
+        self.assertEqual(nearest([paused("x"), paused("z")]).sentence, "x is paused; z is paused")
+
+
+class ChoiceTests(SynchronousTestCase):
+    """
+    Who goes first, and where to.
+    """
+
+    def test_order(self) -> None:
+        """
+        Requests with a higher priority go first, others in the order in which they came.
+        """
+        stage = Stage(TWO)
+        first, second, urgent = stage.submit("b"), stage.submit("b"), stage.submit("urgent")
+        self.assertEqual([each.request.id for each in stage.farm.queue.waiting()], [urgent, first, second])
+
+    def test_spread(self) -> None:
+        """
+        A build goes to the slave that has least to do.
+        """
+        stage = Stage(TWO)
+        stage.attach("bot1")
+        stage.attach("bot2")
+        stage.submit("b")
+        request = stage.submit("a")
+        self.assertEqual(stage.builds(request)[0].slave, "bot2")
+
+    def test_warm(self) -> None:
+        """
+        Among equals it goes to the one that built it last.
+        """
+        stage = Stage(TWO.replace("max_builds=1", "max_builds=2"))
+        stage.attach("bot2", FakeSlave(behaviour=succeeding))
+        stage.submit("a")
+        stage.attach("bot1", FakeSlave(behaviour=succeeding))
+        request = stage.submit("a")
+        self.assertEqual(stage.builds(request)[0].slave, "bot2")
+
+    def test_slow_can_start_build(self) -> None:
+        """
+        CanStartBuild may be a coroutine; when it raises, the request waits.
+        """
+        text = """
+async def ask(builder, slave, request):
+    if request.id == 1:
+        raise ValueError("no")
+    return True
+"""
+        stage = Stage(text + ONE.replace("]))]", "]), canStartBuild=ask)]"))
+        stage.attach(slave=FakeSlave(behaviour=succeeding))
+        first, second = stage.submit(), stage.submit()
+        self.assertIsNone(stage.request(first).result)
+        self.assertEqual(stage.request(second).result, Result.SUCCESS)
+        self.assertTrue(self.flushLoggedErrors(ValueError))
+
+    def test_cancel_waiting(self) -> None:
+        """
+        A request that waits can be cancelled, and is not built.
+        """
+        stage = Stage(ONE)
+        request = stage.submit()
+        stage.done(stage.farm.door.cancel_request(request, "not needed"))
+        stage.attach()
+        self.assertEqual(stage.request(request).result, Result.CANCELLED)
+        self.assertEqual(stage.builds(request), [])
+
+    def test_waits_through_restart(self) -> None:
+        """
+        What waited when the master died waits again.
+        """
+        stage = Stage(ONE)
+        request = stage.submit()
+        stage.restart()
+        self.assertEqual([each.request.id for each in stage.farm.queue.waiting()], [request])
+        self.assertEqual(len(stage.read(requests.unfinished)), 1)

@@ -1,0 +1,150 @@
+"""
+Requests, triggers and records that wait for room.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import DiskFullError, StorageError
+from buildbot_lite.master.patience import BETWEEN_TRIES, PatientRecords
+from buildbot_lite.master.requests import LONGEST_BACK_OFF, back_off
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.storage.records import builds, requests, settings
+
+from .stage import FakeSlave, Stage, scripted
+
+TRIGGERING = """
+c["slaves"] = [slave.BuildSlave("bot1")]
+c["builders"] = [
+    util.BuilderConfig("upper", ["bot1"], util.BuildFactory([
+        steps.Trigger(schedulerNames=["down"], waitForFinish=True, set_properties={"from": "upper"}),
+    ])),
+    util.BuilderConfig("lower", ["bot1"], util.BuildFactory([
+        steps.ShellCommand(command=["run", util.Property("from")]),
+    ])),
+]
+c["schedulers"] = [schedulers.Submit("go", ["upper"]), schedulers.Triggerable("down", ["lower"])]
+"""
+
+
+class TriggerTests(SynchronousTestCase):
+    """
+    Builds that ask for builds.
+    """
+
+    def test_waits(self) -> None:
+        """
+        A Trigger waits for what it asked for, hands properties down, and has its result.
+        """
+        for exit_code, result in ((0, Result.SUCCESS), (1, Result.FAILURE)):
+            stage = Stage(TRIGGERING)
+            slave = stage.attach(slave=FakeSlave(behaviour=scripted({"upper": exit_code})))
+            request = stage.submit()
+            self.assertEqual([given.spec.argv for given in slave.given], [("run", "upper")])  # type: ignore[union-attr]  # it runs
+            self.assertEqual(stage.request(request).result, result)
+
+    def test_restart(self) -> None:
+        """
+        A master that dies while a Trigger waits asks for nothing twice.
+        """
+        stage = Stage(TRIGGERING)
+        slave = stage.attach()
+        request = stage.submit()
+        stage.restart()
+        again = stage.attach(held=slave.held())
+        self.assertEqual(again.given, [])
+        self.assertEqual(len(again.resumed), 1)
+        lower = stage.read(lambda c: builds.by_number(c, "lower", 1))
+        order = stage.farm.roster.session("bot1")._core.orders[slave.given[0].id]
+        slave.given[0].command = order
+        slave.given[0].end(0)
+        stage.settle()
+        self.assertEqual(stage.request(request).result, Result.SUCCESS)
+        self.assertEqual(stage.request(lower.request).result, Result.SUCCESS)
+        self.assertEqual(len(stage.read(requests.newest)), 2)
+
+    def test_cancel(self) -> None:
+        """
+        A build that waits for another can be cancelled.
+        """
+        stage = Stage(TRIGGERING)
+        stage.attach()
+        request = stage.submit()
+        stage.done(stage.farm.door.cancel_request(request, "enough"))
+        stage.settle()
+        self.assertEqual(stage.request(request).result, Result.CANCELLED)
+
+
+class BackOffTests(SynchronousTestCase):
+    """
+    The pause before a retry.
+    """
+
+    def test_grows(self) -> None:
+        """
+        It grows, and stays below five minutes.
+        """
+        pauses = [back_off(retry) for retry in range(1, 12)]
+        self.assertEqual(pauses[:3], [2, 8, 32])
+        self.assertEqual(pauses, sorted(pauses))
+        self.assertEqual(pauses[-1], LONGEST_BACK_OFF)
+
+
+class FullDisk(InlineWriter):
+    """
+    Records on a disk that is full for a while.
+    """
+
+    full = False
+
+    def write(self, change: Any) -> Deferred[Any]:
+        return fail(DiskFullError()) if self.full else super().write(change)
+
+
+class PatienceTests(SynchronousTestCase):
+    """
+    Records that wait for room.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.disk = FullDisk()
+        self.records = PatientRecords(self.disk, self.clock)
+
+    def put(self, name: str) -> Deferred[None]:
+        """
+        Write something.
+        """
+        return self.records.write(lambda connection: settings.put(connection, name, "x"))
+
+    def test_waits(self) -> None:
+        """
+        Bad input of the world: on a full disk a change waits, everything behind it too, in order; then all are done.
+        """
+        self.disk.full = True
+        first, second = self.put("a"), self.put("b")
+        self.clock.advance(BETWEEN_TRIES)
+        self.assertNoResult(first)
+        self.disk.full = False
+        third = self.put("c")
+        self.assertNoResult(third)
+        self.assertEqual(self.records.waiting, 3)
+        self.clock.advance(BETWEEN_TRIES)
+        for done in (first, second, third):
+            self.successResultOf(done)
+        self.assertEqual(self.records.waiting, 0)
+
+    def test_other_errors(self) -> None:
+        """
+        Anything else goes to whoever asked.
+        """
+
+        def change(connection: Connection) -> None:
+            raise StorageError("broken")
+
+        self.failureResultOf(self.records.write(change), StorageError)
