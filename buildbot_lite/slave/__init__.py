@@ -15,7 +15,8 @@ What runs on a build machine: a slave.
 ``pace``        how much may be on its way at once
 ``courier``     mirrors the streams of one command to the master, then tells its outcome
 ``transfers``   uploads, downloads and directories: what a slave does itself, without a keeper
-``agent``       what the master asks: start, resume, interrupt, disown
+``agent``       everything that is held for the master, over all links
+``link``        what the master asks over one link: start, resume, interrupt, disown
 ``session``     attaching, greeting, keeping the lease alive; the slave's end of each link
 ``local``       the same agent inside a master's own process, linked in memory
 """

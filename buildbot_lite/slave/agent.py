@@ -11,8 +11,8 @@ What a slave does for its master.
                  as long as one link              as long as this process
 
 The agent holds everything that was asked for until the master has committed its outcome, or disowned it; links come
-and go.  Whatever belongs to one link (who is told, how much is in flight) is in `AgentLink`, and goes with it, so that
-an answer can never be taken for that of another link.
+and go.  Whatever belongs to one link (who is told, how much is in flight) is in `link.AgentLink`, and goes with it, so
+that an answer can never be taken for that of another link.
 """
 
 import os
@@ -21,27 +21,20 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, KeeperLostError, LinkLostError, MessageError, RefusedError
+from ..errors import BuildbotLiteError, KeeperLostError, MessageError, RefusedError
 from ..model.greeting import MOST_HELD, Held, Life
 from ..model.outcome import Outcome
 from ..model.spec import Run, Spec, fingerprint
 from ..storage.files import remove
-from ..wire.background import background
-from ..wire.roles import Command
-from .courier import Courier
 from .errand import Errand
-from .pace import Pace
-from .shield import shielded
-from .transfer import Means, os_sentence, private_file
+from .transfer import Means
 from .transfers import INPUT, new_transfer, saved_transfers
 from .work import Work
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
-_CHUNK = 256 << 10
 MOST_STARTS = 3
 """How often a start that no keeper has claimed is handed to a keeper."""
 
@@ -77,6 +70,27 @@ class Keeping(Protocol):
         """
 
 
+class LinkEnd(Protocol):
+    """
+    Our end of a link, as far as the agent knows of it.
+    """
+
+    def lost(self) -> None:
+        """
+        There is another one now.
+        """
+
+    def look_again(self, id: str) -> None:
+        """
+        There is more of *id* to bring.
+        """
+
+    def fetches(self, id: str) -> bool:
+        """
+        Whether the input of *id* is on its way.
+        """
+
+
 class Agent:
     """
     Everything that this slave holds.  *env* is what its commands inherit; *keeper_directory* is where the spools are.
@@ -101,21 +115,20 @@ class Agent:
         self._work: dict[str, Work] = {}
         self._errands: dict[str, Errand] = {}  # also those that are being forgotten
         self._starts: dict[str, tuple[Callable[[], None], int]] = {}  # not claimed yet, and how often to try
-        self._link: AgentLink | None = None
+        self._link: LinkEnd | None = None
         for transfer in saved_transfers(means, self._changed):
             self._work[transfer.id] = transfer
             transfer.begin()
 
     # What links ask.
 
-    def link(self, drop: Callable[[str], None]) -> "AgentLink":
+    def linked(self, end: LinkEnd) -> None:
         """
-        The slave's end of a new link, which takes the place of the former one.  ``drop(reason)`` is to cut it.
+        There is a new link, which takes the place of the former one.
         """
         if self._link is not None:
             self._link.lost()
-        self._link = AgentLink(self, drop)
-        return self._link
+        self._link = end
 
     def find(self, id: str) -> Work | None:
         """
@@ -312,193 +325,3 @@ class Agent:
 
     def _discard_input(self, id: str) -> None:
         remove(self.input_path(id))
-
-
-class AgentLink:
-    """
-    The agent over one link: `wire.roles.Slave`.  Whoever owns the line calls `lost` when it is gone.
-    """
-
-    def __init__(self, agent: Agent, drop: Callable[[str], None]) -> None:
-        self._agent = agent
-        self._drop = drop
-        self._pace = Pace(agent.clock)
-        self._couriers: dict[str, Courier] = {}
-        self._fetches: dict[str, Deferred[None]] = {}
-        self._lost = False
-        self._when_lost: list[Callable[[], None]] = []
-
-    # The role.
-
-    def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
-        """
-        See `Slave.start`.
-        """
-        return Deferred.fromCoroutine(self._started(id, spec, secrets, command))
-
-    def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
-        """
-        See `Slave.resume`.
-        """
-
-        async def resumed() -> None:
-            self._check()
-            work = self._agent.find(id)
-            if work is None:
-                raise RefusedError("This slave does not hold that command.")
-            self._bring(work, command, have)
-
-        return Deferred.fromCoroutine(resumed())
-
-    def interrupt(self, id: str, reason: str) -> Deferred[None]:
-        """
-        See `Slave.interrupt`.
-        """
-
-        async def interrupted() -> None:
-            self._check()
-            self._cancel_fetch(id)
-            work = self._agent.find(id)
-            if work is not None:
-                work.interrupt(reason)
-
-        return Deferred.fromCoroutine(interrupted())
-
-    def disown(self, id: str) -> Deferred[None]:
-        """
-        See `Slave.disown`.
-        """
-
-        async def disowned() -> None:
-            self._check()
-            self._cancel_fetch(id)
-            self._stop_courier(id)
-            await self._agent.forget(id)
-
-        return Deferred.fromCoroutine(disowned())
-
-    def drop(self, reason: str) -> None:
-        """
-        See `Slave.drop`.
-        """
-        if not self._lost:
-            self._drop(reason)
-            self.lost()
-
-    def when_lost(self, callback: Callable[[], None]) -> None:
-        """
-        See `Slave.when_lost`.
-        """
-        if self._lost:
-            callback()
-        else:
-            self._when_lost.append(callback)
-
-    # The line.
-
-    def lost(self) -> None:
-        """
-        The line is gone.  What runs, goes on; nobody is told.
-        """
-        if self._lost:
-            return
-        self._lost = True
-        for id in list(self._fetches):
-            self._cancel_fetch(id)
-        for id in list(self._couriers):
-            self._stop_courier(id)
-        waiting, self._when_lost = self._when_lost, []
-        for callback in waiting:
-            callback()
-
-    def fetches(self, id: str) -> bool:
-        """
-        Whether the input of *id* is on its way.
-        """
-        return id in self._fetches
-
-    def look_again(self, id: str) -> None:
-        """
-        There is more of *id* to bring.
-        """
-        if id in self._couriers:
-            self._couriers[id].look_again()
-
-    # How it is done.
-
-    async def _started(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> None:
-        self._check()
-        work = self._agent.find(id)
-        if work is None:
-            work = await self._begin(id, spec, secrets, command)
-        elif work.fingerprint != fingerprint(spec):
-            raise RefusedError("Another command was started under this id.")
-        await shielded(work.when_claimed())
-        self._check()
-        self._bring(work, command, {})
-
-    async def _begin(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Work:
-        self._agent.check(id)
-        try:
-            if not isinstance(spec, Run):
-                return self._agent.transfer(id, spec)
-            stdin_path = None
-            if spec.stdin_input is not None:
-                stdin_path = await self._fetch(id, spec.stdin_input, command)
-            return self._agent.run(id, spec, secrets, stdin_path)
-        except OSError as error:
-            raise RefusedError(f"The slave cannot start it: {os_sentence(error)}") from None
-
-    async def _fetch(self, id: str, name: str, command: Command) -> str:
-        """
-        Get the standard input of a command, before it is claimed: when that breaks off, nothing has happened.
-        """
-        if id in self._fetches:
-            raise RefusedError("This command is being started already.")
-        path = self._agent.input_path(id)
-
-        async def fetching() -> None:
-            with private_file(path) as out:
-                while data := await shielded(command.read(name, out.tell(), _CHUNK)):
-                    out.write(data)
-
-        going = self._fetches[id] = Deferred.fromCoroutine(fetching())
-        try:
-            await going
-        except CancelledError:
-            raise LinkLostError if self._lost else RefusedError("It was interrupted before it began.") from None
-        finally:
-            del self._fetches[id]
-        return path
-
-    def _bring(self, work: Work, command: Command, have: Mapping[str, int]) -> None:
-        self._stop_courier(work.id)
-        work.have(have)
-        courier = Courier(work.id, work, command, have=have, pace=self._pace, clock=self._agent.clock)
-        self._couriers[work.id] = courier
-        work.linked(command)
-        background(self._brought(work.id, courier.start()), self._agent.log, f"bringing {work.id} to the master")
-
-    async def _brought(self, id: str, going: Deferred[None]) -> None:
-        try:
-            await going
-        except CancelledError:
-            return  # stopped
-        del self._couriers[id]
-        await self._agent.forget(id)
-
-    def _stop_courier(self, id: str) -> None:
-        courier = self._couriers.pop(id, None)
-        if courier is not None:
-            courier.stop()
-            work = self._agent.find(id)
-            if work is not None:
-                work.unlinked()
-
-    def _cancel_fetch(self, id: str) -> None:
-        if id in self._fetches:
-            self._fetches[id].cancel()
-
-    def _check(self) -> None:
-        if self._lost:
-            raise LinkLostError

@@ -34,6 +34,7 @@ from ..wire.roles import Desk, Link
 from .agent import Agent
 from .attendant import KeeperNews
 from .home import Home, platform_facts
+from .link import AgentLink
 from .shield import shielded
 
 WORD_INTERVAL = 10.0
@@ -189,7 +190,7 @@ class Session:
         return shielded(ready)
 
     async def _attend(self, desk: Desk, link: Link) -> None:
-        end = self._agent.link(link.drop)
+        end = AgentLink(self._agent, link.drop)
         link.when_lost(end.lost)
         try:
             welcome = await shielded(desk.attach(end, await self.hello(), link.key))

@@ -19,7 +19,8 @@ from buildbot_lite.keeper.shelf import spool_path
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Outcome, Seal
 from buildbot_lite.model.spec import Run
-from buildbot_lite.slave.agent import Agent, AgentLink
+from buildbot_lite.slave.agent import Agent
+from buildbot_lite.slave.link import AgentLink
 from buildbot_lite.slave.transfer import Means
 from buildbot_lite.slave.tree import Tree
 
@@ -220,7 +221,7 @@ class Machine:
         return done
 
     def link(self) -> AgentLink:
-        self.links.append(self.agent.link(self.drops.append))
+        self.links.append(AgentLink(self.agent, self.drops.append))
         return self.links[-1]
 
     def keeper_attached(self, **held: tuple[str, Life, dict[str, int]]) -> None:

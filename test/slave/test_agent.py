@@ -15,7 +15,7 @@ from buildbot_lite.errors import LinkLostError, MessageError, RefusedError
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
-from buildbot_lite.slave.agent import AgentLink
+from buildbot_lite.slave.link import AgentLink
 from buildbot_lite.wire.roles import Slave
 
 from .fakes import FakeCommand, Machine, new_directory, sealed

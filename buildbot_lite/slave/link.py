@@ -1,0 +1,215 @@
+"""
+What a master can ask of its slave's agent over one link, and what it is told over it.
+
+A link's couriers, its pace and its half-fetched inputs are here, and end with it.  What was asked for goes on.
+"""
+
+from collections.abc import Callable, Mapping
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from ..errors import LinkLostError, RefusedError
+from ..model.spec import Run, Spec, fingerprint
+from ..wire.background import background
+from ..wire.roles import Command
+from .agent import Agent
+from .courier import Courier
+from .pace import Pace
+from .shield import shielded
+from .transfer import os_sentence, private_file
+from .work import Work
+
+_CHUNK = 256 << 10
+
+
+class AgentLink:
+    """
+    The agent over one link: `wire.roles.Slave`.
+
+    ``drop(reason)`` cuts the line; whoever owns that calls `lost` when it is gone.
+    """
+
+    def __init__(self, agent: Agent, drop: Callable[[str], None]) -> None:
+        self._agent = agent
+        self._drop = drop
+        self._pace = Pace(agent.clock)
+        self._couriers: dict[str, Courier] = {}
+        self._fetches: dict[str, Deferred[None]] = {}
+        self._lost = False
+        self._when_lost: list[Callable[[], None]] = []
+        agent.linked(self)
+
+    # The role.
+
+    def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
+        """
+        See `Slave.start`.
+        """
+        return Deferred.fromCoroutine(self._started(id, spec, secrets, command))
+
+    def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
+        """
+        See `Slave.resume`.
+        """
+
+        async def resumed() -> None:
+            self._check()
+            work = self._agent.find(id)
+            if work is None:
+                raise RefusedError("This slave does not hold that command.")
+            self._bring(work, command, have)
+
+        return Deferred.fromCoroutine(resumed())
+
+    def interrupt(self, id: str, reason: str) -> Deferred[None]:
+        """
+        See `Slave.interrupt`.
+        """
+
+        async def interrupted() -> None:
+            self._check()
+            self._cancel_fetch(id)
+            work = self._agent.find(id)
+            if work is not None:
+                work.interrupt(reason)
+
+        return Deferred.fromCoroutine(interrupted())
+
+    def disown(self, id: str) -> Deferred[None]:
+        """
+        See `Slave.disown`.
+        """
+
+        async def disowned() -> None:
+            self._check()
+            self._cancel_fetch(id)
+            self._stop_courier(id)
+            await self._agent.forget(id)
+
+        return Deferred.fromCoroutine(disowned())
+
+    def drop(self, reason: str) -> None:
+        """
+        See `Slave.drop`.
+        """
+        if not self._lost:
+            self._drop(reason)
+            self.lost()
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        """
+        See `Slave.when_lost`.
+        """
+        if self._lost:
+            callback()
+        else:
+            self._when_lost.append(callback)
+
+    # The line.
+
+    def lost(self) -> None:
+        """
+        The line is gone.  What runs, goes on; nobody is told.
+        """
+        if self._lost:
+            return
+        self._lost = True
+        for id in list(self._fetches):
+            self._cancel_fetch(id)
+        for id in list(self._couriers):
+            self._stop_courier(id)
+        waiting, self._when_lost = self._when_lost, []
+        for callback in waiting:
+            callback()
+
+    def fetches(self, id: str) -> bool:
+        """
+        Whether the input of *id* is on its way.
+        """
+        return id in self._fetches
+
+    def look_again(self, id: str) -> None:
+        """
+        There is more of *id* to bring.
+        """
+        if id in self._couriers:
+            self._couriers[id].look_again()
+
+    # How it is done.
+
+    async def _started(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> None:
+        self._check()
+        work = self._agent.find(id)
+        if work is None:
+            work = await self._begin(id, spec, secrets, command)
+        elif work.fingerprint != fingerprint(spec):
+            raise RefusedError("Another command was started under this id.")
+        await shielded(work.when_claimed())
+        self._check()
+        self._bring(work, command, {})
+
+    async def _begin(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Work:
+        self._agent.check(id)
+        try:
+            if not isinstance(spec, Run):
+                return self._agent.transfer(id, spec)
+            stdin_path = None
+            if spec.stdin_input is not None:
+                stdin_path = await self._fetch(id, spec.stdin_input, command)
+            return self._agent.run(id, spec, secrets, stdin_path)
+        except OSError as error:
+            raise RefusedError(f"The slave cannot start it: {os_sentence(error)}") from None
+
+    async def _fetch(self, id: str, name: str, command: Command) -> str:
+        """
+        Get the standard input of a command, before it is claimed: when that breaks off, nothing has happened.
+        """
+        if id in self._fetches:
+            raise RefusedError("This command is being started already.")
+        path = self._agent.input_path(id)
+
+        async def fetching() -> None:
+            with private_file(path) as out:
+                while data := await shielded(command.read(name, out.tell(), _CHUNK)):
+                    out.write(data)
+
+        going = self._fetches[id] = Deferred.fromCoroutine(fetching())
+        try:
+            await going
+        except CancelledError:
+            raise LinkLostError if self._lost else RefusedError("It was interrupted before it began.") from None
+        finally:
+            del self._fetches[id]
+        return path
+
+    def _bring(self, work: Work, command: Command, have: Mapping[str, int]) -> None:
+        self._stop_courier(work.id)
+        work.have(have)
+        courier = Courier(work.id, work, command, have=have, pace=self._pace, clock=self._agent.clock)
+        self._couriers[work.id] = courier
+        work.linked(command)
+        background(self._brought(work.id, courier.start()), self._agent.log, f"bringing {work.id} to the master")
+
+    async def _brought(self, id: str, going: Deferred[None]) -> None:
+        try:
+            await going
+        except CancelledError:
+            return  # stopped
+        del self._couriers[id]
+        await self._agent.forget(id)
+
+    def _stop_courier(self, id: str) -> None:
+        courier = self._couriers.pop(id, None)
+        if courier is not None:
+            courier.stop()
+            work = self._agent.find(id)
+            if work is not None:
+                work.unlinked()
+
+    def _cancel_fetch(self, id: str) -> None:
+        if id in self._fetches:
+            self._fetches[id].cancel()
+
+    def _check(self) -> None:
+        if self._lost:
+            raise LinkLostError
