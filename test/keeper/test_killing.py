@@ -211,6 +211,49 @@ class PoliteTests(SynchronousTestCase):
         self.assertTrue(alive(left))
         os.kill(left, signal.SIGKILL)
 
+    def test_leave_running_unmarked(self) -> None:
+        """
+        So does what cannot be told to be its own any more, when a later command ends.
+        """
+        code = ESCAPES + "sleeper(session=True, clean=True, deaf=False, twice=True)\n"
+        run = Run(script=f'{sys.executable} -c "$CODE" >&- 2>&-', env={"CODE": code}, leave_running=True)
+        self.client.run("a-1", run)
+        self.client.run("b-1", Run(argv=("true",)))
+        with open(os.path.join(self.ground.work, "pids")) as pids:
+            left = int(pids.read())
+        self.assertTrue(alive(left))
+        os.kill(left, signal.SIGKILL)
+
+    def test_marked_stray(self) -> None:
+        """
+        A stray that carries its command's mark ends with it, whoever else runs; another command's does not.
+        """
+        code = ESCAPES + "sleeper(session=True, clean=False, deaf=False, twice=True)\n"
+        script = f'{sys.executable} -c "$CODE" >&- 2>&-'
+        self.client.start("b-1", Run(script=f"{script}; echo ready; sleep 600", env={"CODE": code}))
+        self.client.wait_for_output("b-1", b"ready")
+        self.client.run("a-1", Run(script=script, env={"CODE": code}))
+        with open(os.path.join(self.ground.work, "pids")) as pids:
+            others, own = map(int, pids)
+        self.assertEqual((alive(others), alive(own)), (True, False))
+        self.client.say(op="interrupt", id="b-1", reason="x")
+        self.client.ended("b-1")
+        self.assertFalse(alive(others))
+
+    def test_output_held_open(self) -> None:
+        """
+        Somebody else's process that holds the output open delays the end for a while only, and a remark says so.
+        """
+        self.client.start("a-1", Run(script="echo $$; exec sleep 600"))
+        self.client.wait_for_output("a-1", b"\n")
+        pid = int(self.ground.spool("a-1"))
+        self.client.start("b-1", Run(script=f"exec 3> /proc/{pid}/fd/1; echo held; sleep 600"))
+        self.client.wait_for_output("b-1", b"held")
+        os.kill(pid, signal.SIGKILL)
+        outcome = self.client.ended("a-1")
+        self.assertEqual(outcome.ending, Ending.SIGNALLED)
+        self.assertIn("holds its output open", outcome.remarks[0].text)
+
     def test_left_running_holds_nothing_up(self) -> None:
         """
         Nor does it matter that it keeps the output open, or even writes.

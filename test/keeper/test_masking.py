@@ -54,6 +54,17 @@ class MaskerTests(SynchronousTestCase):
             self.assertLessEqual(went, came)
         self.assertEqual(went + len(masker.flush()), came)
 
+    def test_every_cut(self) -> None:
+        """
+        A secret is found wherever it is cut in two or three, also where another one overlaps it.
+        """
+        secrets, whole = [b"abcabcd", b"bcdefgh"], b"-abcabcabcdefgh-abcabc"
+        expected = plainly(secrets, whole)
+        for first in range(len(whole) + 1):
+            for second in range(first, len(whole) + 1):
+                pieces = [whole[:first], whole[first:second], whole[second:]]
+                self.assertEqual(in_pieces(secrets, pieces), expected)
+
     def test_lines(self) -> None:
         """
         Of a secret of several lines, each line is one; short ones only within the whole.
