@@ -97,6 +97,7 @@ class TwistdTests(TubTestCase):
         self.exposed = ExposedDesk(self.desk, Revocable())
         self.tub_, self.listener = self.listening(lambda name: self.exposed if name == SWISSNUM else None)
         self.directory = new_directory(self)
+        self.addCleanup(end_keepers, self.directory)
 
     def write_tac(self, furl: str | None = None) -> str:
         """
@@ -309,6 +310,14 @@ class FurlFileTests(SynchronousTestCase):
         options = Options()
         options.parseOptions(["--furlfile", "x"])
         self.assertEqual(options["basedir"], ".")
+
+
+def end_keepers(directory: str) -> None:
+    """
+    End what slaves that were merely stopped left behind.
+    """
+    for pid in keepers(directory):
+        os.kill(int(pid), signal.SIGTERM)
 
 
 def keepers(directory: str) -> list[str]:
