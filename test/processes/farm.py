@@ -588,6 +588,25 @@ class Farm:
         path.write_text(direct + "\n")
         return str(path)
 
+    def run(self, script: str) -> None:
+        """
+        Run a script for the shell in the farm's directory.
+        """
+        subprocess.run(["/bin/sh", "-ec", script], cwd=self.directory, env=self.env, check=True)
+
+    def watch_furl_of(self, builder: str, number: int) -> str:
+        """
+        The watch string of a build's request, for the test of a client that was not told in time.
+        """
+        ((swissnum,),) = self.rows(
+            "select swissnum from grants where verb = 'watch' and object = (select cast(buildset as text) from requests "
+            "join builds on requests.id = builds.request where builds.builder = ? and number = ?)",
+            builder,
+            number,
+        )
+        any_furl = (self.master_directory / "private" / "admin.furl").read_text().split()[-1]
+        return f"{any_furl.rpartition('/')[0]}/{swissnum}"
+
     # What is on disk.
 
     def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:

@@ -1,0 +1,253 @@
+"""
+The master dies: after every entry of the journal of a build that uses every shipped step.
+
+The moments are not written down here.  The build runs once, its journal is read, and for each entry there are two
+moments: its intent is committed, its outcome is committed.  For each moment the build is submitted again, to a master
+whose ``master.tac`` (the test's own; the product has no switch for it) ends it with kill -9 right then.
+"""
+
+import io
+import os
+import re
+import tarfile
+from typing import ClassVar
+
+from attrs import frozen
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.plugins import steps
+
+from .case import FarmCase
+from .farm import MASTER_TAC, Farm
+
+DYING_TAC = """
+import os
+import signal
+from buildbot_lite.master.ledger import Ledger
+
+MOMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "die-at")
+
+
+def dying(method, which):
+    def then_die(self, build, entry, *rest):
+        def committed(answer):
+            try:
+                with open(MOMENT) as file:
+                    wanted = file.read()
+            except FileNotFoundError:
+                return answer
+            if wanted == f"{build} {entry.step} {entry.ordinal} {which}":
+                os.unlink(MOMENT)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        return method(self, build, entry, *rest).addCallback(committed)
+
+    return then_die
+
+
+Ledger.begin = dying(Ledger.begin, "begun")
+Ledger.end = dying(Ledger.end, "ended")
+"""
+
+GIT = """#!/bin/sh
+echo "git $*" >> $WITNESS/lines
+exec {git} "$@"
+"""
+
+
+def says(word: str) -> str:
+    """
+    A command that leaves a line with the witness, and one in its log.
+    """
+    return f"echo {word} >> $WITNESS/lines; echo {word}; echo {word} in two pieces >&2; printf 'and no newline'"
+
+
+STEPS = [
+    "steps.Git(repourl=ORIGIN, mode='full', method='clobber')",
+    "steps.RemoveDirectory(dir='build/out')",
+    "steps.MakeDirectory(dir='build/out')",
+    "steps.Unpack(slavedest='unpacked')",
+    "steps.SubmittedFile(slavedest='out/archive.tar', input='tar')",
+    "steps.StringDownload(s='a text', slavedest='out/text')",
+    "steps.FileDownload(mastersrc='given', slavedest='out/given')",
+    f"steps.Configure(command={says('configure')!r})",
+    f"steps.Compile(command={says('compile')!r})",
+    f"steps.Test(command={says('test')!r})",
+    f"steps.SetPropertyFromCommand(property='commit', command={'echo property >> $WITNESS/lines; git rev-parse HEAD'!r})",
+    "steps.SetProperty(property='colour', value='blue')",
+    "steps.SetProperties(properties={'size': 3})",
+    f"steps.MasterShellCommand(command={says('master')!r})",
+    "steps.Trigger(schedulerNames=['child'], waitForFinish=True, copy_properties=['colour'])",
+    "steps.ShellCommand(command=['/bin/sh', '-c', 'echo shell >> $WITNESS/lines; cat out/* unpacked/*; echo $0 $1',"
+    " util.Interpolate('%(prop:colour)s %(prop:size)s'), util.Property('commit')])",
+    "steps.FileUpload(slavesrc='out/archive.tar', masterdest='archive.tar')",
+    "steps.DirectoryUpload(slavesrc='out', masterdest='out')",
+]
+
+
+@frozen
+class Moment:
+    """
+    After which commit the master dies.
+    """
+
+    step: int
+    ordinal: int
+    which: str
+
+
+def archive() -> bytes:
+    """
+    What is submitted.
+    """
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        content = bytes(range(256)) * 400
+        member = tarfile.TarInfo("payload")
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    return whole.getvalue()
+
+
+class Crashes(FarmCase):
+    """
+    Of all moments, those whose number leaves *remainder* when divided by *share*.
+    """
+
+    share: ClassVar[int] = 2
+    remainder: ClassVar[int]
+    number: ClassVar[int] = 0
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        One builder with everything, and the one that it triggers.
+        """
+        farm = Farm("bot1")
+        make_origin(farm)
+        (farm.master_directory / "given").write_bytes(b"given by the master\n")
+        (farm.master_directory / "master.tac").write_text(DYING_TAC + MASTER_TAC)
+        farm.config(f"ORIGIN = {str(farm.directory / 'origin')!r}\n")
+        farm.builder("all", *STEPS, submit="stdin='tar'")
+        child = "echo child $0 >> $WITNESS/lines"
+        farm.builder(
+            "child", f"steps.ShellCommand(command=['/bin/sh', '-c', {child!r}, util.Property('colour')])", submit=None
+        )
+        return farm.config(
+            "c['schedulers'].append(schedulers.Triggerable('child', builderNames=['child']))\nc['maxRetries'] = 0\n"
+        )
+
+    def reference(self) -> tuple[bytes, list[str], list[Moment]]:
+        """
+        What an undisturbed build leaves: its log, what its commands witnessed, the moments of its journal.
+        """
+        done = self.farm.submit("all", archive())
+        self.assertEqual(done.code, 0, done.err)
+        type(self).number += 1
+        journal = self.farm.rows(
+            "select step, ordinal from journal join builds on id = build where builder = 'all' order by begun"
+        )
+        moments = [Moment(step, ordinal, which) for step, ordinal in journal for which in ("begun", "ended")]
+        return done.out, self.taken_witness(), moments
+
+    def taken_witness(self) -> list[str]:
+        """
+        What the commands of one build witnessed, sorted, because two in a pipe come in any order.
+        """
+        lines = self.farm.witnessed()
+        (self.farm.witness / "lines").unlink()
+        return sorted(lines)
+
+    def artifacts(self, number: int) -> dict[str, bytes]:
+        """
+        The artifacts of a build.
+        """
+        directory = self.farm.master_directory / "artifacts" / "all" / str(number)
+        return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+    def check_moments(self) -> None:
+        """
+        At each moment of our share: the same build goes on, and nobody can tell the difference.
+        """
+        wanted_log, wanted_witness, moments = self.reference()
+        wanted_artifacts = self.artifacts(1)
+        self.assertEqual(set(wanted_artifacts), {"archive.tar", "out.tar"})
+        self.assertGreater(len(moments), 2 * 12)
+        for moment in moments[self.remainder :: self.share]:
+            self.die_at(moment)
+            number = type(self).number
+            done = self.farm.watch(self.farm.watch_furl_of("all", number))
+            self.assertEqual(done.code, 0, f"{moment}: {done.err}")
+            self.assertEqual(done.out, wanted_log, moment)
+            self.assertEqual(self.taken_witness(), wanted_witness, moment)
+            self.assertEqual(self.artifacts(number)["archive.tar"], wanted_artifacts["archive.tar"], moment)
+            ((count, result),) = self.farm.rows(
+                "select count(*), max(result) from builds where builder = 'all' and number >= ?", number
+            )
+            self.assertEqual((count, result), (1, 0), f"{moment}: it was the same build that went on")
+
+    def die_at(self, moment: Moment) -> None:
+        """
+        Submit, let the master die at *moment*, and start it again.
+        """
+        ((newest,),) = self.farm.rows("select max(id) from builds")
+        death = self.farm.master_directory / "die-at"
+        death.write_text(f"{newest + 1} {moment.step} {moment.ordinal} {moment.which}")
+        client = self.farm.submitting("all", archive())
+        self.farm.master.wait()
+        self.assertFalse(death.exists(), f"the master died of something else at {moment}")
+        type(self).number += 1
+        self.farm.start_master()
+        self.assertNotEqual(client.wait().code, 0)
+
+
+class EvenMomentsTests(Crashes):
+    remainder = 0
+
+    def test_every_second_moment(self) -> None:
+        """
+        Promise 7: kill -9 of the master when an intent was committed: the build goes on, each command runs once.
+        """
+        self.check_moments()
+
+
+class OddMomentsTests(Crashes):
+    remainder = 1
+
+    def test_every_other_moment(self) -> None:
+        """
+        Promise 7: kill -9 of the master when an outcome was committed: the build goes on, each command runs once.
+        """
+        self.check_moments()
+
+
+class StepsTests(SynchronousTestCase):
+    def test_the_build_uses_every_step(self) -> None:
+        """
+        Promise 7: no shipped step is left out of the build whose master dies.
+        """
+        used = set(re.findall(r"steps\.(\w+)\(", " ".join(STEPS)))
+        shipped = {name for name, cls in vars(steps).items() if isinstance(cls, type)} - {"BuildStep"}
+        self.assertEqual(used, {name for name in shipped if not name.startswith("_")})
+
+
+def make_origin(farm: Farm) -> None:
+    """
+    A repository, and a ``git`` that witnesses how it is called.
+    """
+    git = next(
+        os.path.join(directory, "git")
+        for directory in farm.env["PATH"].split(":")
+        if os.access(os.path.join(directory, "git"), os.X_OK)
+    )
+    farm.run(
+        "git init -q origin && cd origin && echo content > file && git add . &&"
+        " git -c user.name=me -c user.email=me@example.org commit -q -m first"
+    )
+    programs = farm.directory / "bin"
+    programs.mkdir()
+    (programs / "git").write_text(GIT.format(git=git))
+    (programs / "git").chmod(0o755)
+    farm.env["PATH"] = f"{programs}:{farm.env['PATH']}"
+
