@@ -12,12 +12,12 @@ who asks later; and nothing waits for a client that reads slowly but the corouti
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import define, field
+from attrs import define
 from sqlalchemy import Connection
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred
 
 from ..errors import NotFoundError
 from ..model.results import Result, worst
@@ -28,6 +28,12 @@ from ..storage.records.feed import Event
 from ..storage.writer import Records
 
 CHUNK = 64 << 10
+
+Meanwhile = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Client(Protocol):
@@ -91,41 +97,53 @@ class Following:
         """
         while True:
             news = self._growth.when_grown(request_key(request))
-            found = await self._records.read(lambda connection: feed.since(connection, after, request=request))
+            try:
+                found = await self.since(request, after)
+            except BaseException:
+                _let_go(news)
+                raise
             if found:
                 _let_go(news)
                 return found
             await news
 
-    async def copy(self, request: int, build: int, stream: Mapping[str, Any], client: Client) -> None:
+    async def since(self, request: int, after: int) -> Sequence[Event]:
         """
-        Every byte of a log, until it is complete.
+        The events of *request* after number *after*; perhaps none, and not more than a thousand.
         """
-        step, ordinal, name, path = stream["step"], stream["ordinal"], stream["name"], stream["path"]
+        return await self._records.read(lambda connection: feed.since(connection, after, request=request))
 
-        async def is_complete() -> bool:
-            return await self._records.read(lambda connection: _is_complete(connection, build, step, ordinal, name))
-
+    async def copy(
+        self, request: int, build: int, stream: Mapping[str, Any], client: Client, meanwhile: Meanwhile = _nothing
+    ) -> None:
+        """
+        Every byte of a log, until it is complete.  *meanwhile* is called whenever there is news of the request.
+        """
+        path, offset, complete, is_news = stream["path"], 0, False, True
         reading = open_stream(os.path.join(self._directory, path))
-        offset = 0
-        news = self._growth.when_grown(request_key(request))
-        complete = await is_complete()
         try:
             while True:
-                grown = self._growth.when_grown(path)
-                while data := reading.read(offset, CHUNK):
-                    offset += len(data)
-                    await client.stdout(data)
-                if complete:
+                news, grown = self._growth.when_grown(request_key(request)), self._growth.when_grown(path)
+                try:
+                    if is_news:
+                        there, complete = await self._records.read(lambda connection: _state(connection, build, stream))
+                        await meanwhile()
+                        if there != path:
+                            # It was sent anew, into another file, because it arrived damaged.
+                            reading.close()
+                            path, reading = there, open_stream(os.path.join(self._directory, there))
+                            continue
+                    while data := reading.read(offset, CHUNK):
+                        offset += len(data)
+                        await client.stdout(data)
+                    if complete:
+                        return
+                    await _first_of(grown, news)
+                    is_news = bool(news.called)
+                finally:
                     _let_go(grown)
-                    return
-                await DeferredList([grown, news], fireOnOneCallback=True)
-                _let_go(grown)
-                if news.called:
-                    news = self._growth.when_grown(request_key(request))
-                    complete = await is_complete()
+                    _let_go(news)
         finally:
-            _let_go(news)
             reading.close()
 
 
@@ -139,7 +157,8 @@ class _Follower:
     client: Client
     label: str = ""
     last_result: Result = Result.SUCCESS
-    hidden: set[int] = field(factory=set)
+    # Up to which event remarks were told already, while a log was being copied.
+    remarked: int = 0
 
     async def run(self) -> int:
         seen = 0
@@ -158,8 +177,9 @@ class _Follower:
         elif event.kind == "stream.begun" and body["kind"] == "log" and event.build is not None:
             if body["name"] != "stdio":
                 await self._say(f"log {body['name']}:")
-            await self.following.copy(self.request, event.build, body, self.client)
-        elif event.kind == "remark":
+            self.remarked = max(self.remarked, event.seq)
+            await self.following.copy(self.request, event.build, body, self.client, self._overtake)
+        elif event.kind == "remark" and event.seq > self.remarked:
             await self._say(body["text"])
         elif event.kind == "step.finished":
             result = Result(body["result"])
@@ -173,6 +193,15 @@ class _Follower:
             reason = f" ({body['reason']})" if body["reason"] else ""
             await self._say(f"{self.label or f'request {self.request}'}: {Result(body['result']).name}{reason}")
 
+    async def _overtake(self) -> None:
+        """
+        Remarks do not wait for the end of a log: they may be about why it does not go on.
+        """
+        for event in await self.following.since(self.request, self.remarked):
+            self.remarked = event.seq
+            if event.kind == "remark":
+                await self._say(event.body["text"])
+
     async def _say(self, text: str) -> None:
         await self.client.stderr(f"# {text}\n".encode("utf-8", "replace"))
 
@@ -182,15 +211,36 @@ class _Follower:
         return Result.RETRY.exit_code if given_up else worst([result]).exit_code
 
 
-def _is_complete(connection: Connection, build: int, step: int, ordinal: int, name: str) -> bool:
+def _state(connection: Connection, build: int, begun: Mapping[str, Any]) -> tuple[str, bool]:
+    """
+    Where a log that has *begun* stands now, and whether it is complete.
+    """
+    path, step = begun["path"], begun["step"]
     for stream in streams.of_step(connection, build, step):
-        if (stream.ordinal, stream.name) == (ordinal, name) and stream.length is not None:
-            return True
+        if (stream.ordinal, stream.name) == (begun["ordinal"], begun["name"]):
+            path = stream.path
+            if stream.length is not None:
+                return path, True
     row = steps.get(connection, build, step)
     if row is not None and row.finished is not None:
-        return True
+        return path, True
     of = builds.get(connection, build)
-    return of is not None and of.finished is not None
+    return path, of is not None and of.finished is not None
+
+
+async def _first_of(*waiting: Deferred[None]) -> None:
+    """
+    Until one of them fires.  Being cancelled here is no concern of theirs.
+    """
+    fired: Deferred[None] = Deferred()
+
+    def pass_on(result: None) -> None:
+        if not fired.called:
+            fired.callback(None)
+
+    for each in waiting:
+        each.addCallback(pass_on)  # type: ignore[unused-awaitable]  # whoever made them lets go of them
+    await fired
 
 
 def _let_go(waiting: Deferred[None]) -> None:

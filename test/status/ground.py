@@ -1,0 +1,219 @@
+"""
+Clients that watch in memory, and a farm whose builds are written by hand.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, succeed
+
+from buildbot_lite.model.outcome import Remark
+from buildbot_lite.model.results import Result
+from buildbot_lite.status.following import Following, tell_growth
+from buildbot_lite.storage.growth import Growth
+from buildbot_lite.storage.records import builds, feed, requests, steps, streams
+from buildbot_lite.storage.records import remarks as records_of_remarks
+from buildbot_lite.storage.records.builds import Build
+from test.storage.farm_case import FarmCase
+
+
+@define(eq=False)
+class FakeClient:
+    """
+    Takes everything at once, unless it is `stuck`: then it takes one piece, and no other before `take`.
+    """
+
+    out: bytes = b""
+    err: str = ""
+    stuck: bool = False
+    waiting: list[Deferred[None]] = field(factory=list)
+
+    def stdout(self, data: bytes) -> Deferred[None]:
+        self.out += data
+        return self._taken()
+
+    def stderr(self, data: bytes) -> Deferred[None]:
+        self.err += data.decode()
+        return self._taken()
+
+    def take(self) -> None:
+        """
+        It has taken all that it was given.
+        """
+        waiting, self.waiting = self.waiting, []
+        for each in waiting:
+            each.callback(None)
+
+    def _taken(self) -> Deferred[None]:
+        if not self.stuck:
+            return succeed(None)
+        self.waiting.append(Deferred())
+        return self.waiting[-1]
+
+
+class WatchedCase(FarmCase):
+    """
+    Builds whose steps, streams and remarks are what the test writes; a `Following` watches.
+    """
+
+    def setUp(self) -> None:
+        """
+        An empty farm.
+        """
+        super().setUp()
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.growth = Growth()
+        self.addCleanup(tell_growth(self.records, self.growth))
+        self.following = Following(records=self.records, growth=self.growth, streams_directory=self.directory)
+
+    def start(self, slave: str = "bot1") -> Build:
+        """
+        A build begins, of a new request.
+        """
+        row = self.build()
+        self.publish(row, "build.started", {"builder": row.builder, "number": row.number, "slave": slave})
+        return row
+
+    def again(self, former: Build) -> Build:
+        """
+        Another attempt at the same request.
+        """
+        request = self.do(lambda connection: requests.get(connection, former.request))
+        row = self.build(request)
+        self.publish(row, "build.started", {"builder": row.builder, "number": row.number, "slave": "bot1"})
+        return row
+
+    def begin(self, build: Build, step: int, name: str) -> None:
+        """
+        A step begins.
+        """
+
+        def change(connection: Connection) -> None:
+            steps.start(connection, build.id, step, name, 30.0)
+            self._publish(connection, build, "step.started", {"step": step, "name": name})
+
+        self.do(change)
+
+    def write(self, build: Build, step: int, data: bytes, log: str = "stdio", ordinal: int = 0) -> str:
+        """
+        A log grows by *data*; answers its path.
+        """
+        path = f"{build.id}-{step}-{ordinal}-{log}"
+        whole = os.path.join(self.directory, path)
+        is_new = not os.path.exists(whole)
+        with open(whole, "ab") as file:
+            file.write(data)
+
+        def change(connection: Connection) -> None:
+            streams.note(connection, build.id, step, ordinal, name=log, kind="log", path=path)
+            body = {"step": step, "ordinal": ordinal, "name": log, "kind": "log", "path": path}
+            self._publish(connection, build, "stream.begun", body)
+
+        if is_new:
+            self.do(change)
+        self.growth.changed(path)
+        return path
+
+    def remark(self, build: Build, step: int, text: str, offset: int = 0, log: str = "stdio") -> None:
+        """
+        Something is said beside a log.
+        """
+        remark = Remark(log, offset, 31.0, text)
+
+        def change(connection: Connection) -> None:
+            records_of_remarks.add(connection, build.id, step, log=log, offset=offset, text=text, now=remark.when)
+            body = {"step": step, "log": log, "offset": offset, "text": text}
+            self._publish(connection, build, "remark", body)
+
+        self.do(change)
+
+    def finish_step(
+        self, build: Build, step: int, name: str, result: Result = Result.SUCCESS, summary: str = "done"
+    ) -> None:
+        """
+        A step ends.
+        """
+
+        def change(connection: Connection) -> None:
+            steps.finish(connection, build.id, step, result, 40.0, summary=summary)
+            body = {"step": step, "name": name, "result": int(result), "summary": summary, "hidden": False}
+            self._publish(connection, build, "step.finished", body)
+
+        self.do(change)
+
+    def finish(self, build: Build, result: Result = Result.SUCCESS, reason: str = "", *, final: bool = True) -> None:
+        """
+        The build ends, and its request with it, unless that is not the *final* attempt.
+        """
+
+        def change(connection: Connection) -> None:
+            builds.finish(connection, build.id, result, 50.0, reason)
+            self._publish(connection, build, "build.finished", {"result": int(result), "reason": reason})
+
+        self.do(change)
+        if final:
+            self.finish_request(build, result, reason)
+
+    def finish_request(self, build: Build, result: Result, reason: str = "") -> None:
+        """
+        The request ends.
+        """
+
+        def change(connection: Connection) -> None:
+            requests.finish(connection, build.request, result, 51.0, reason)
+            body = {"result": int(result), "reason": reason}
+            feed.publish(connection, "request.finished", now=51.0, request=build.request, body=body)
+
+        self.do(change)
+
+    def retry(self, build: Build, reason: str) -> None:
+        """
+        The request is to be tried again.
+        """
+        body = {"retry": 1, "of": 3, "reason": reason, "wait": 2.0}
+        self.do(lambda c: feed.publish(c, "request.retried", now=51.0, request=build.request, body=body))
+
+    def publish(self, build: Build, kind: str, body: Mapping[str, Any]) -> None:
+        """
+        An event, and nothing else.
+        """
+        self.do(lambda connection: self._publish(connection, build, kind, body))
+
+    def _publish(self, connection: Connection, build: Build, kind: str, body: Mapping[str, Any]) -> None:
+        feed.publish(connection, kind, now=30.0, request=build.request, build=build.id, body=body)
+
+    def running(self, work: Any) -> "Going":
+        """
+        A coroutine, begun.
+        """
+        return Going(self, Deferred.fromCoroutine(work))
+
+
+@define(eq=False)
+class Going:
+    """
+    A coroutine under way.
+    """
+
+    case: WatchedCase
+    deferred: Deferred[Any]
+
+    @property
+    def done(self) -> bool:
+        """
+        Whether it ended.
+        """
+        return bool(self.deferred.called)
+
+    @property
+    def result(self) -> Any:
+        """
+        What it answered.
+        """
+        return self.case.successResultOf(self.deferred)

@@ -1,0 +1,197 @@
+"""
+A submission as its client sees it.
+"""
+
+import os
+
+from twisted.internet.defer import CancelledError
+
+from buildbot_lite.errors import NotFoundError
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage.records import streams
+from buildbot_lite.storage.records.builds import Build
+
+from .ground import FakeClient, Going, WatchedCase
+
+
+class FollowingTests(WatchedCase):
+    def setUp(self) -> None:
+        """
+        A build that runs, and a client that follows it.
+        """
+        super().setUp()
+        self.row = self.start()
+        self.client = FakeClient()
+        self.going = self.follow(self.client)
+
+    def follow(self, client: FakeClient, build: Build | None = None) -> Going:
+        """
+        Another client.
+        """
+        return self.running(self.following.follow((build or self.row).request, client))
+
+    def test_as_it_goes(self) -> None:
+        """
+        Promise 4: stdout is the log of the steps, as it grows; stderr has remarks; the result is the exit code.
+        """
+        self.begin(self.row, 0, "compile")
+        self.write(self.row, 0, b"one")
+        self.assertEqual(self.client.out, b"one")
+        self.write(self.row, 0, b"\0two\n")
+        self.assertEqual(self.client.out, b"one\0two\n")
+        self.finish_step(self.row, 0, "compile")
+        self.begin(self.row, 1, "test")
+        self.write(self.row, 1, b"\xff")
+        self.finish_step(self.row, 1, "test", Result.FAILURE, "exit code 3")
+        self.assertFalse(self.going.done)
+        self.finish(self.row, Result.FAILURE, "step test: failure")
+
+        self.assertEqual(self.client.out, b"one\0two\n\xff")
+        self.assertEqual(
+            self.client.err,
+            "# hello/1 runs on bot1\n# step test: failure (exit code 3)\n# hello/1: FAILURE (step test: failure)\n",
+        )
+        self.assertEqual(self.going.result, 1)
+
+    def test_exit_codes(self) -> None:
+        """
+        Promise 4: 0 for success and warnings, 1 for a failure, 2 for an exception, 4 when it was cancelled.
+        """
+        codes = {}
+        for result in (Result.SUCCESS, Result.WARNINGS, Result.FAILURE, Result.EXCEPTION, Result.CANCELLED):
+            build = self.start()
+            going = self.follow(FakeClient(), build)
+            self.finish(build, result)
+            codes[result.name] = going.result
+
+        self.assertEqual(codes, {"SUCCESS": 0, "WARNINGS": 0, "FAILURE": 1, "EXCEPTION": 2, "CANCELLED": 4})
+
+    def test_through_retries(self) -> None:
+        """
+        Promise 4: the code is that of the last attempt, and the log that of all.
+        """
+        self.write(self.row, 0, b"first\n")
+        self.finish(self.row, Result.RETRY, "bot1 was rebooted", final=False)
+        self.retry(self.row, "bot1 was rebooted")
+        second = self.again(self.row)
+        self.write(second, 0, b"second\n")
+        self.finish(second)
+
+        self.assertEqual(self.client.out, b"first\nsecond\n")
+        self.assertIn("# retry 1 of 3 in 2 s: bot1 was rebooted\n# hello/2 runs on bot1\n", self.client.err)
+        self.assertEqual(self.going.result, 0)
+
+    def test_given_up(self) -> None:
+        """
+        Promise 4: 4 when retries are used up, although the result is then EXCEPTION.
+        """
+        self.finish(self.row, Result.RETRY, "lost", final=False)
+        self.finish_request(self.row, Result.EXCEPTION, "gave up after 3 retries: lost")
+
+        self.assertEqual(self.going.result, 4)
+        self.assertIn("# hello/1: EXCEPTION (gave up after 3 retries: lost)\n", self.client.err)
+
+    def test_late(self) -> None:
+        """
+        Who comes when all is over is told the same, from the beginning.
+        """
+        self.write(self.row, 0, b"log")
+        self.remark(self.row, 0, "bot1: reconnected after 1.0 s")
+        self.finish(self.row)
+        late = FakeClient()
+
+        self.assertEqual(self.follow(late).result, 0)
+        self.assertEqual((late.out, late.err), (self.client.out, self.client.err))
+
+    def test_remarks_overtake(self) -> None:
+        """
+        A remark does not wait for the end of the log that it is about, and is told once.
+        """
+        self.write(self.row, 0, b"log")
+        self.remark(self.row, 0, "bot1: connection lost; waiting for it to come back")
+
+        self.assertEqual(
+            self.client.err, "# hello/1 runs on bot1\n# bot1: connection lost; waiting for it to come back\n"
+        )
+        self.finish_step(self.row, 0, "compile")
+        self.finish(self.row)
+        self.assertEqual(self.client.err.count("connection lost"), 1)
+
+    def test_two_logs(self) -> None:
+        """
+        The logs of one step come one after the other; those that are not stdio are announced.
+        """
+        self.begin(self.row, 0, "test")
+        self.write(self.row, 0, b"a")
+        self.write(self.row, 0, b"x", "trial.log")
+        self.write(self.row, 0, b"b")
+        self.write(self.row, 0, b"y", "trial.log")
+        self.assertEqual(self.client.out, b"ab")
+        self.finish_step(self.row, 0, "test")
+
+        self.assertEqual(self.client.out, b"abxy")
+        self.assertIn("# log trial.log:\n", self.client.err)
+
+    def test_slow(self) -> None:
+        """
+        Promise 4: a client that reads slowly is given no more than it takes; nothing is kept for it but where it is.
+        """
+        slow = FakeClient(stuck=True)
+        self.follow(slow)
+        slow.take()
+        for n in range(10):
+            self.write(self.row, 0, b"%d" % n * 200_000)
+
+        self.assertEqual((len(slow.out), len(slow.waiting)), (64 << 10, 1))
+        self.assertEqual(len(self.client.out), 2_000_000)
+
+        self.finish_step(self.row, 0, "compile")
+        self.finish(self.row)
+        while slow.waiting:
+            slow.take()
+        self.assertEqual(slow.out, self.client.out)
+
+    def test_one_goes_away(self) -> None:
+        """
+        A client that goes away leaves nothing behind, and takes nothing from others.
+        """
+        self.write(self.row, 0, b"a")
+        gone = self.follow(FakeClient())
+        before = len(self.growth)
+        gone.deferred.cancel()
+
+        self.failureResultOf(gone.deferred, CancelledError)
+        self.assertEqual(len(self.growth), before - 2)
+        self.write(self.row, 0, b"b")
+        self.assertEqual(self.client.out, b"ab")
+
+    def test_nothing_left_behind(self) -> None:
+        """
+        In the end nobody waits for anything.
+        """
+        self.write(self.row, 0, b"a")
+        self.finish(self.row)
+
+        self.assertEqual(len(self.growth), 0)
+
+    def test_sent_anew(self) -> None:
+        """
+        A log that arrived damaged and is sent anew, into another file, is followed there.
+        """
+        path = self.write(self.row, 0, b"good")
+        with open(os.path.join(self.directory, path + "~1"), "wb") as file:
+            file.write(b"good and more")
+        (stream,) = self.do(lambda connection: streams.of_build(connection, self.row.id))
+        self.do(lambda connection: streams.move(connection, stream.id, path + "~1"))
+        self.finish_step(self.row, 0, "compile")
+
+        self.assertEqual(self.client.out, b"good and more")
+
+    def test_unknown(self) -> None:
+        """
+        A request that nobody remembers is told in a sentence.
+        """
+        unknown = self.running(self.following.follow(99, FakeClient()))
+
+        failure = self.failureResultOf(unknown.deferred, NotFoundError)
+        self.assertEqual(str(failure.value), "There is no such request (any more).")
