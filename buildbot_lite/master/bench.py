@@ -29,6 +29,8 @@ from .steps.base import Ran
 T = TypeVar("T")
 
 MOST_RANDOM = 1024
+# Longer arguments, and those of several lines, are shown as an ellipsis.
+LONGEST_SHOWN = 200
 
 
 class SlaveLostError(BuildbotLiteError):
@@ -384,4 +386,6 @@ class StepBench:
 
 
 def _shown(argument: str) -> str:
+    if "\n" in argument or len(argument) > LONGEST_SHOWN:
+        return "…"
     return argument if argument and not set(argument) & set(" \t\n'\"$`\\|&;<>()*?#~") else repr(argument)

@@ -284,12 +284,12 @@ class Git(BuildStep):
         clean = ["clean", "-q", "-f", "-f", "-d", *(["-x"] if self.method != "clean" else [])]
         if clobber:
             await self._slave_does(spec.RemoveDirectory(self.workdir_path(directory)))
-        await self._script(_INIT, self.repourl, workdir=directory, trying="prepare a repository")
+        await self._script(_INIT, "git-init", self.repourl, workdir=directory, trying="prepare a repository")
         if cleans:
             await self._git(clean, workdir=directory, trying="clean the directory")
         commit = await self._fetch(branch, revision, directory, fresh=clobber)
         name = branch if branch and branch != "HEAD" and not branch.startswith("refs/") else ""
-        await self._script(_CHECK_OUT, commit, name, workdir=directory, trying=f"check out {commit}")
+        await self._script(_CHECK_OUT, "git-checkout", commit, name, workdir=directory, trying=f"check out {commit}")
         if cleans:
             await self._git(clean, workdir=directory, trying="clean the directory")
         if self.submodules:
@@ -335,7 +335,7 @@ class Git(BuildStep):
         return ["fetch", *options, "origin", *refs]
 
     async def _resolved(self, names: Sequence[str], directory: str | None) -> str | None:
-        ran = await self._run(["/bin/sh", "-c", _RESOLVE, "sh", *names], directory)
+        ran = await self._run(["/bin/sh", "-c", _RESOLVE, "git-resolve", *names], directory)
         found = ran.output().strip()
         return found if ran.outcome.succeeded and _HASH.match(found) else None
 
@@ -376,7 +376,7 @@ class Git(BuildStep):
     async def _apply(self, patch: Source, size: int, revision: str) -> Result:
         if size == 0:
             return self.fail("The submitted patch is empty.  Send the output of: git diff")
-        words = ["/bin/sh", "-c", _APPLY]
+        words = ["/bin/sh", "-c", _APPLY, "git-apply"]
         ran = await self._run(words, self.workdir, stdin_input="patch", sources={"patch": patch})
         result, said = verdict(ran.outcome, self.slave_name)
         if result is Result.SUCCESS:
@@ -394,8 +394,9 @@ class Git(BuildStep):
     async def _git(self, words: Sequence[str], *, workdir: str | None, trying: str) -> None:
         self._must_succeed(await self._run(["git", *words], workdir), trying)
 
-    async def _script(self, script: str, *words: str, workdir: str | None, trying: str) -> None:
-        self._must_succeed(await self._run(["/bin/sh", "-c", script, "sh", *words], workdir), trying)
+    async def _script(self, script: str, name: str, *words: str, workdir: str | None, trying: str) -> None:
+        # *name* is what people see of it.
+        self._must_succeed(await self._run(["/bin/sh", "-c", script, name, *words], workdir), trying)
 
     async def _remote(self, words: Sequence[str], workdir: str | None) -> Ran:
         """

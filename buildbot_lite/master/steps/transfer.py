@@ -197,7 +197,7 @@ class StringDownload(_Transfer):
         # this is a command that copies one of its private files.
         mode = 0o600 if self.mode is None else self.mode
         ran = await self.execute(
-            ["/bin/sh", "-ec", _COPY, "sh", f"./{self.slavedest}", f"{mode:o}"],
+            ["/bin/sh", "-ec", _COPY, "write-file", f"./{self.slavedest}", f"{mode:o}"],
             workdir=self.workdir,
             files={"BUILDBOT_LITE_TEXT": self.s},
         )

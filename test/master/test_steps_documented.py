@@ -1,0 +1,87 @@
+"""
+The pages on steps say what the code does.
+"""
+
+import re
+import unittest
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.master import steps
+from buildbot_lite.master.mistakes import collecting
+from buildbot_lite.testing import run
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def examples(page: str) -> list[str]:
+    """
+    The pieces of Python on a page that stand for themselves.
+    """
+    pieces = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    return [piece for piece in pieces if not piece.startswith("async def")]
+
+
+def declared(cls: type[steps.BuildStep], what: str) -> set[str]:
+    """
+    What the class and its bases declare under the name *what*.
+    """
+    return {name for each in cls.__mro__ for name in vars(each).get(what, ())}
+
+
+class DocumentedTests(SynchronousTestCase):
+    def test_arguments(self) -> None:
+        """
+        Every argument of every step is on the page and in the docstring.
+        """
+        page = (DOCS / "steps.md").read_text()
+        for name in steps.__all__:
+            cls = getattr(steps, name)
+            doc = " ".join(each.__doc__ or "" for each in cls.__mro__)
+            for argument in declared(cls, "arguments") | declared(cls, "aliases") | declared(cls, "without_effect"):
+                self.assertIn(f"*{argument}*", doc, name)
+                self.assertIn(f"`{argument}`", page, name)
+
+    def test_defaults(self) -> None:
+        """
+        A step's name, and whether its failure ends the build, are as the page says.
+        """
+        page = (DOCS / "steps.md").read_text()
+        for name in steps.__all__:
+            cls = getattr(steps, name)
+            match = re.search(rf"\n## {name}\n(.*?)(?=\n## )", page, re.DOTALL)
+            if match and cls is not steps.Trigger:
+                self.assertIn(f"amed `{cls.name}`", match[1])
+            if match and "its failure ends the build" in match[1]:
+                self.assertTrue(cls.haltOnFailure, name)
+            elif match:
+                self.assertFalse(cls.haltOnFailure, name)
+
+    def test_examples(self) -> None:
+        """
+        The examples are free of mistakes.
+        """
+        for piece in [*examples("steps.md"), *examples("own-steps.md")]:
+            with collecting({"page": "page"}) as mistakes:
+                exec(compile(piece, "page", "exec"), _words())
+            self.assertEqual(mistakes.found, [], piece)
+
+    def test_own_steps(self) -> None:
+        """
+        The steps of one's own that are shown work, and so do the tests that are shown.
+        """
+        words = _words()
+        for piece in examples("own-steps.md"):
+            exec(piece, words)
+        self.assertEqual(run(words["Wait"](delay=3)).commands, ["sleep 3.0"])
+        result = unittest.TestResult()
+        unittest.defaultTestLoader.loadTestsFromTestCase(words["CountWarningsTests"]).run(result)
+        self.assertEqual((result.testsRun, result.errors, result.failures), (2, [], []))
+
+
+def _words() -> dict[str, Any]:
+    words: dict[str, Any] = {"__name__": "page"}
+    exec("from buildbot_lite.plugins import schedulers, steps, util", words)
+    return words
