@@ -13,7 +13,7 @@ every time the slave attaches, it is handed the same order again, and the wire s
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -109,6 +109,7 @@ class Order:
         self._over: Deferred[Outcome] = Deferred()
         self._is_committed = False
         self._askers: list[Deferred[None]] = []
+        self._released: Callable[[], None] = _nothing
 
     # What the session asks.
 
@@ -124,6 +125,7 @@ class Order:
         """
         if not self._over.called:
             self._over.callback(Outcome.lost(sentence))
+            self._release()
 
     def fail(self, sentence: str) -> None:
         """
@@ -131,6 +133,14 @@ class Order:
         """
         if not self._over.called:
             self._over.callback(Outcome(Ending.FAILED, sentence=sentence))
+            self._release()
+
+    def when_released(self, released: Callable[[], None]) -> None:
+        """
+        Call *released* once, when the slave need not hold the command any longer: its outcome is committed, or nobody
+        waits for one.  Until then it is the session's: a slave that comes back in between is not to disown it.
+        """
+        self._released = released
 
     # What the build asks.
 
@@ -145,6 +155,7 @@ class Order:
         The outcome is recorded: the slave may forget the command.
         """
         self._is_committed = True
+        self._release()
         askers, self._askers = self._askers, []
         for asker in askers:
             asker.callback(None)
@@ -177,6 +188,10 @@ class Order:
         """
         return Deferred.fromCoroutine(self._finish(outcome))
 
+    def _release(self) -> None:
+        released, self._released = self._released, _nothing
+        released()
+
     async def _finish(self, outcome: Outcome) -> tuple[str, ...]:
         if not self._over.called:
             wrong = []
@@ -196,6 +211,12 @@ class Order:
             self._askers.append(answer)
             await answer
         return ()
+
+
+def _nothing() -> None:
+    """
+    Nobody asked.
+    """
 
 
 def _differing(outcome: Outcome, stream: str) -> Outcome:

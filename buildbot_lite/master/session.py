@@ -368,11 +368,9 @@ class Session:
         """
         Have *order* done, however often the line breaks.
         """
+        order.when_released(lambda: self._inputs.settled(order))
         self._inputs.ordered(order)
-        try:
-            return await order.when_over()
-        finally:
-            self._inputs.settled(order)
+        return await order.when_over()
 
     def interrupt(self, id: str, reason: str) -> None:
         """

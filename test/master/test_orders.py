@@ -208,12 +208,38 @@ class SessionTests(SynchronousTestCase):
         """
         What is ordered while the slave is away is started when it comes.
         """
-        running = self.run_order(order())
+        it = order()
+        running = self.run_order(it)
         slave = self.attach()
         self.assertEqual([given.id for given in slave.given], ["c1"])
         slave.given[0].end(3)
         self.assertEqual(self.successResultOf(running).exit_code, 3)
+        it.committed()
         self.assertEqual(self.session.live_ids, ())
+
+    def test_back_before_the_commit(self) -> None:
+        """
+        Invariant I4: a slave that comes back between an outcome and its commit is not told to forget the command.
+        """
+        it = order()
+        _ = self.run_order(it)
+        slave = self.attach()
+        slave.given[0].end(0)
+        ended = (Held("c1", it.fingerprint, Life.ENDED),)
+        back = self.attach(held=ended)
+        self.assertEqual((back.disowned, [id for id, _ in back.resumed]), ([], ["c1"]))
+        it.committed()
+        self.assertEqual(self.attach(held=ended).disowned, ["c1"])
+
+    def test_back_after_the_loss(self) -> None:
+        """
+        Invariant I8: a command that was given up is disowned at once, although its loss is not committed yet.
+        """
+        it = order()
+        _ = self.run_order(it)
+        self.attach().lose()
+        it.lose("too long")
+        self.assertEqual(self.attach(held=(Held("c1", it.fingerprint, Life.RUNNING),)).disowned, ["c1"])
 
     def test_redial(self) -> None:
         """

@@ -68,6 +68,17 @@ class TriggerTests(SynchronousTestCase):
         self.assertEqual(stage.request(lower.request).result, Result.SUCCESS)
         self.assertEqual(len(stage.read(requests.newest)), 2)
 
+    def test_asked_twice(self) -> None:
+        """
+        A master that died before it recorded the answer asks again, and nothing more is built.
+        """
+        stage = Stage(TRIGGERING)
+        door = stage.farm.door
+        first = self.successResultOf(door.trigger("down", "parent-1", {}, {}))
+        self.assertEqual(self.successResultOf(door.trigger("down", "parent-1", {}, {})), first)
+        self.assertEqual(len(list(stage.farm.queue.waiting())), 1)
+        self.assertNotEqual(self.successResultOf(door.trigger("down", "parent-2", {}, {})), first)
+
     def test_cancel(self) -> None:
         """
         A build that waits for another can be cancelled.
