@@ -51,6 +51,8 @@ from .unslicing import BoundedRoot
 
 # What a small message costs in a buffer, whatever is in it.
 _ENVELOPE = 200
+# Seconds that a timer may be early, so that rounding does not make it fire over and over.
+_GRAIN = 0.01
 # Seconds of silence until the peer's system is asked whether it is there, between two such questions, and their number.
 _KERNEL_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 6}
 
@@ -221,17 +223,17 @@ class Broker(stock.Broker):
         deadline = max(self._heard, self._pinged) + KEEPALIVE
         if not self._patient:
             deadline = min(deadline, self._heard + SILENCE)
-        self.keepaliveTimer = self.tub.clock.callLater(max(0.0, deadline - now), self._time_passed)
+        self.keepaliveTimer = self.tub.clock.callLater(max(_GRAIN, deadline - now), self._time_passed)
 
     def _time_passed(self) -> None:
         self.keepaliveTimer = None
         if self.disconnected:
             return
         now = self.tub.clock.seconds()
-        if now - self._heard >= SILENCE and not self._patient:
+        if now >= self._heard + SILENCE - _GRAIN and not self._patient:
             self.drop(f"nothing was heard for {SILENCE:.0f} seconds")
             return
-        if now - max(self._heard, self._pinged) >= KEEPALIVE:
+        if now >= max(self._heard, self._pinged) + KEEPALIVE - _GRAIN:
             self._pinged = now
             if not self._clogged:
                 self.sendPING()
