@@ -2,11 +2,14 @@
 # make test    everything that tests need is installed into .venv, and all tests run
 # make check   lint, format, types, layers
 # make bench   this farm and Buildbot 4.3 in turn, on this machine; takes a while
+#
+# PYTHON=... chooses another Python than the first of these that is new enough.
 
-PYTHON ?= python3
+PYTHON ?= $(shell for each in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
 .PHONY: demo test check bench format clean
 
@@ -33,8 +36,12 @@ clean:
 	rm -rf $(VENV) .demo build dist *.egg-info
 
 # One marker for each set of packages; setup.cfg says what they are.
-$(VENV)/.with-%: setup.cfg pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/.with-%: setup.cfg pyproject.toml | $(BIN)/pip
 	@echo "installing buildbot-lite[$*] into $(VENV)"
 	@$(INSTALL) -e '.[$*]'
 	@touch $@
+
+# pip and not python is what to look for: Debian without python3-venv leaves half an environment behind.
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; say where it is: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian: apt install python3-venv" >&2; exit 1; }

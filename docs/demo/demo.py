@@ -3,28 +3,41 @@
 
 Everything is in ``.demo`` below the checkout and is started by the stock programs: twistd runs the master and the
 slaves, flappclient submits.  However this ends (the job with ONCE=1, Ctrl-C, a closed terminal), every process of the
-farm ends with it.
+farm ends with it, the keepers and what they run included.
 """
 
+import fcntl
 import os
+import select
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FARM = CHECKOUT / ".demo"
+# Relative to the checkout, in which all of this runs: a socket's path must be short.
+FARM = Path(".demo")
+MASTER = FARM / "master"
 BIN = Path(sys.executable).parent
 SLAVES = ("bot1", "bot2")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Seconds until a process counts as stuck.
 PATIENCE = 60.0
+PATIENCE_AT_THE_END = 15.0
 
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{BIN}:{os.environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",
     "DEMO_CHECKOUT": str(CHECKOUT),
     "DEMO_PYTHON": sys.executable,
+    # The checkout may belong to somebody else, as in a container; git would refuse to clone it.
+    "GIT_CONFIG_GLOBAL": str(CHECKOUT / FARM / "gitconfig"),
 }
 
 
@@ -46,105 +59,169 @@ class Farm:
     """
 
     def __init__(self) -> None:
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[Path, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, directory: Path, tac: str) -> None:
+    def start(self, directory: Path, *, until: str) -> None:
         """
-        Start one with twistd, in a session of its own, so that Ctrl-C is ours to pass on.
+        Start one with twistd, and wait until its log says *until*.
         """
-        command = [str(BIN / "twistd"), "--nodaemon", "--pidfile=", "--logfile=twistd.log", "-y", tac]
-        self._running[name] = subprocess.Popen(
-            command,
-            cwd=directory,
-            env=ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        log = directory / "twistd.log"
+        log.unlink(missing_ok=True)
+        process = self._start(directory)
 
-    def wait_for(self, path: Path, name: str) -> None:
-        """
-        Wait until *name* has written *path*.
-        """
-        self._wait(path.exists, name)
+        def ready() -> bool:
+            if process.poll() is not None:
+                said = (directory / "twistd.errors").read_text(errors="replace").strip()
+                raise DemoError(f"{directory.name} ended: {said or f'see {log}'}")
+            return log.exists() and until in log.read_text(errors="replace")
 
-    def wait_for_line(self, path: Path, text: str, name: str) -> None:
+        if not wait(ready, PATIENCE):
+            raise DemoError(f"{directory.name} did not start within {PATIENCE:.0f} s; see {log}")
+
+    def revive(self) -> None:
         """
-        Wait until *text* is in the file *path*.
+        Start those again that died, as systemd would.
         """
-        self._wait(lambda: path.exists() and text in path.read_text(errors="replace"), name)
+        for directory, process in list(self._running.items()):
+            if process.poll() is not None:
+                say(f"{directory.name} died; it is started again.")
+                self._start(directory)
 
     def stop(self) -> None:
         """
         End all of them, with everything that they run.
         """
         for process in self._running.values():
-            if process.poll() is None:
-                # SIGUSR1: kill what runs, the keepers too, and stop.
-                process.send_signal(signal.SIGUSR1)
-        deadline = time.monotonic() + 15
-        for process in self._running.values():
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._running.clear()
+            # SIGUSR1: kill what runs, the keeper too, and stop.
+            process.send_signal(signal.SIGUSR1)
+        end = time.monotonic() + PATIENCE_AT_THE_END
+        for directory, process in self._running.items():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, end - time.monotonic()))
+            # Also what it was just about to start.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            (directory / "twistd.pid").unlink(missing_ok=True)
+        for directory in (MASTER / "own", *(FARM / name for name in SLAVES)):
+            end_keeper(directory / "keeper")
 
-    def _wait(self, done: "object", name: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not done():  # type: ignore[operator]  # a function
-            process = self._running[name]
-            if process.poll() is not None:
-                said = process.stderr.read().decode(errors="replace") if process.stderr else ""
-                raise DemoError(f"{name} ended: {said.strip() or 'see .demo/*/twistd.log'}")
-            if time.monotonic() > deadline:
-                raise DemoError(f"{name} did not start within {PATIENCE:.0f} s; see .demo/*/twistd.log")
-            time.sleep(0.05)
+    def _start(self, directory: Path) -> subprocess.Popen[bytes]:
+        # One that was killed has left it.
+        (directory / "twistd.pid").unlink(missing_ok=True)
+        tac = "master.tac" if directory == MASTER else "slave.tac"
+        with (directory / "twistd.errors").open("wb") as said:
+            process = self._running[directory] = subprocess.Popen(
+                [str(BIN / "twistd"), "--nodaemon", "--logfile=twistd.log", "-y", tac],
+                cwd=directory,
+                env=ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                # Ctrl-C is ours to pass on.
+                start_new_session=True,
+            )
+        return process
 
 
-def run(*command: str, **options: object) -> None:
+def end_keeper(directory: Path) -> None:
+    """
+    End a keeper whose slave was gone before it could do that.  It is there as long as its lock is held.
+    """
+
+    def gone() -> bool:
+        with (directory / "lock").open("ab") as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        with socket.socket(socket.AF_UNIX) as line, suppress(OSError):
+            line.settimeout(1)
+            line.connect(str(directory / "socket"))
+            line.sendall(b'{"op":"stop"}\n')
+        return False
+
+    if (directory / "lock").exists() and not wait(gone, PATIENCE_AT_THE_END):
+        raise DemoError(f"a keeper does not end; its log is {directory / 'keeper.log'}")
+
+
+def wait(done: Callable[[], bool], patience: float) -> bool:
+    """
+    Until it is *done*, at most *patience* seconds; answers whether it is.
+    """
+    end = time.monotonic() + patience
+    while not done():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def run(*command: str | Path, text: str = "") -> None:
     """
     Run one of our own commands, quietly.
     """
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=False, **options)  # type: ignore[call-overload]
+    done = subprocess.run(
+        [str(BIN / command[0]), *map(str, command[1:])],
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=False,
+        input=text.encode(),
+    )
     if done.returncode:
         raise DemoError(done.stderr.decode(errors="replace").strip() or f"{command[0]} failed")
 
 
-def set_up() -> None:
+def only_one() -> object:
     """
-    Make the directories of the master and its slaves, unless an earlier demo did.
+    See that no other demo runs here, as long as the answer is kept.
     """
-    if not (FARM / "master" / "master.tac").exists():
-        run(str(BIN / "buildbot-lite"), "create-master", str(FARM / "master"))
-    (FARM / "master" / "master.cfg").write_text((CHECKOUT / "docs" / "demo" / "master.cfg").read_text())
+    FARM.mkdir(mode=0o700, exist_ok=True)
+    lock = (FARM / "lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DemoError("another demo runs in this checkout") from None
+    return lock
 
 
-def set_up_slave(name: str) -> None:
+def start_all(farm: Farm) -> None:
     """
-    Make a slave's directory from its one string.
+    Make what an earlier demo did not, and start a master and its slaves.
     """
-    if not (FARM / name / "slave.tac").exists():
-        furl = (FARM / "master" / "furls" / f"{name}.furl").read_text().splitlines()[-1]
-        run(str(BIN / "buildbot-lite"), "create-slave", str(FARM / name), "-", input=furl.encode())
+    if not (CHECKOUT / ".git").exists():
+        raise DemoError(f"the demo's job clones this checkout with git, and {CHECKOUT} is none")
+    (FARM / "gitconfig").write_text(f'[safe]\n\tdirectory = "{CHECKOUT}"\n\tdirectory = "{CHECKOUT}/.git"\n')
+    make(MASTER, "master.tac", "create-master", MASTER, "--host", "127.0.0.1")
+    shutil.copy(Path("docs/demo/master.cfg"), MASTER / "master.cfg")
+    farm.start(MASTER, until="the master is ready")
+    for name in SLAVES:
+        # All that a slave needs is this one string.
+        furl = (MASTER / "furls" / f"{name}.furl").read_text()
+        make(FARM / name, "slave.tac", "create-slave", FARM / name, "-", text=furl)
+        farm.start(FARM / name, until="attached to the master")
+
+
+def make(directory: Path, last: str, *arguments: str | Path, text: str = "") -> None:
+    """
+    Have *directory* made by the command, unless its *last* file is there.
+    """
+    if not (directory / last).exists():
+        # What was left of one that was interrupted.
+        shutil.rmtree(directory, ignore_errors=True)
+        run("buildbot-lite", *arguments, text=text)
 
 
 def submit() -> int:
     """
     The job: its log on the terminal, its result as exit code.
     """
-    furl = FARM / "master" / "furls" / "demo.furl"
-    say(f"$ flappclient --furlfile {furl.relative_to(CHECKOUT)} run-command")
-    process = subprocess.Popen(
-        [str(BIN / "flappclient"), "--furlfile", str(furl), "run-command"], env=ENVIRONMENT, stdin=subprocess.DEVNULL
-    )
+    command = ["flappclient", "--furlfile", str(MASTER / "furls" / "demo.furl"), "run-command"]
+    say(f"$ {' '.join(command)}")
+    process = subprocess.Popen([str(BIN / command[0]), *command[1:]], env=ENVIRONMENT, stdin=subprocess.DEVNULL)
     try:
         return process.wait()
     finally:
         if process.poll() is None:
-            process.terminate()
+            process.kill()
             process.wait()
 
 
@@ -162,24 +239,43 @@ def what_next() -> str:
     """
     Commands that work while the demo is up.
     """
-    bin_, master = BIN.relative_to(CHECKOUT), (FARM / "master").relative_to(CHECKOUT)
+    bin_ = BIN.relative_to(CHECKOUT) if BIN.is_relative_to(CHECKOUT) else BIN
     return f"""
-The farm is up.  Try, in another terminal, from {CHECKOUT}:
+The farm is up.  In another terminal:
 
-  {bin_}/buildbot-lite status {master}
-  {bin_}/buildbot-lite builds {master}
-  {bin_}/buildbot-lite log {master} demo 1
-  {bin_}/flappclient --furlfile {master}/furls/demo.furl run-command
-  {bin_}/buildbot-lite force {master} demo --wait
+  cd {CHECKOUT}
+  {bin_}/buildbot-lite status {MASTER}
+  {bin_}/buildbot-lite builds {MASTER}
+  {bin_}/buildbot-lite log {MASTER} demo 1 test
+  {bin_}/buildbot-lite force {MASTER} demo --wait
+  git diff HEAD | {bin_}/flappclient --furlfile {MASTER}/furls/try.furl run-command      # your changes, tested
+  {bin_}/flappclient --furlfile {MASTER}/furls/count.furl run-command
 
-Its configuration is {master}/master.cfg.  Ctrl-C ends everything.
+The last one counts for a minute.  While it does, kill the slaves in a third terminal: the count goes on.
+
+  kill -9 $(cat {FARM}/bot1/twistd.pid {FARM}/bot2/twistd.pid)
+
+The configuration is {MASTER}/master.cfg; after a change:  {bin_}/buildbot-lite reconfig {MASTER}
+Ctrl-C here ends everything.
 """
+
+
+def stay(farm: Farm) -> None:
+    """
+    Until a signal comes, or nobody is left to read what we said: a terminal or a pipe that was closed.
+    """
+    poll = select.poll()
+    poll.register(1, 0)
+    while not poll.poll(500):
+        farm.revive()
 
 
 def end(number: int, frame: FrameType | None) -> None:
     """
-    A signal asks us to end.
+    A signal asks us to end.  Once: what follows must not be interrupted.
     """
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise Ended
 
 
@@ -187,37 +283,36 @@ def main() -> int:
     """
     Run the demo; answers the exit code.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
+    os.chdir(CHECKOUT)
+    for number in SIGNALS:
+        # Under nohup, SIGHUP is not for us.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
     farm = Farm()
     try:
-        set_up()
-        (FARM / "master" / "twistd.log").unlink(missing_ok=True)
-        farm.start("master", FARM / "master", "master.tac")
-        farm.wait_for_line(FARM / "master" / "twistd.log", "the master is ready", "master")
-        for name in SLAVES:
-            set_up_slave(name)
-            (FARM / name / "twistd.log").unlink(missing_ok=True)
-            farm.start(name, FARM / name, "slave.tac")
-        for name in SLAVES:
-            farm.wait_for_line(FARM / name / "twistd.log", "attached to the master", name)
-        say("a master and two slaves are running, started with twistd")
-        code = submit()
-        say(f"\nthe job's exit code: {code}")
-        if os.environ.get("ONCE"):
+        lock = only_one()
+        try:
+            start_all(farm)
+            say("A master and two slaves are running, started with twistd.  A job for them:\n")
+            code = submit()
+            say(f"\nThe job's exit code is {code}.")
+            if not os.environ.get("ONCE"):
+                say(what_next())
+                stay(farm)
             return code
-        say(what_next())
-        while True:
-            signal.pause()
+        finally:
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            farm.stop()
+            del lock
     except DemoError as error:
-        print(f"demo: {error}", file=sys.stderr)
+        with suppress(OSError):
+            print(f"demo: {error}", file=sys.stderr)
         return 1
     except Ended:
+        with suppress(OSError):
+            print("\nEverything has ended.", flush=True)
         return 130
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        farm.stop()
 
 
 if __name__ == "__main__":
