@@ -9,16 +9,16 @@ Imports go down only; ``lint-imports`` holds it::
     cli  master_tap  slave_tap  plugins  testing     what people start, write and import
       status                                          what people see: followed logs, answers to the command
       master | slave                                  the two ends; neither imports the other
-      storage | wire | keeper                         what survives a restart; the only importer of Foolscap; the process
-                                                      that is the parent of every command (standard library only)
+      storage | wire | keeper                         what survives a restart; the only importer of Foolscap; the
+                                                      parent of every command (standard library only)
       model                                           values and pure functions; the JSON that travels
       errors                                          every exception raised on purpose, each a sentence
 
 The spine
 =========
 
-A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.dialling` → the master finds the grant (`master.grants`) →
-the desk (`master.roster`) → the session (`master.session`) → the queue chooses (`master.queue`) → the build runs its
+A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.dialling` → the master finds the grant (`master.grants`)
+→ the desk (`master.roster`) → the session (`master.session`) → the queue chooses (`master.queue`) → the build runs its
 steps (`master.builds`, `master.bench`), each effect through its journal (`master.journal`) → an order
 (`master.orders`) → the slave's agent (`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool →
 the courier (`slave.courier`) appends them → the master's stream file (`storage.streams`) → whoever follows

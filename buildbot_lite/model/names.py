@@ -17,7 +17,7 @@ def checked_name(name: str, what: str = "name") -> str:
     """
     *name* itself, if it may name a *what*; otherwise `NameNotAllowedError`.
     """
-    if not isinstance(name, str) or not _NAME.match(name):
+    if not _NAME.match(name):
         raise NameNotAllowedError(
             f"{name!r:.100} cannot be the name of a {what}: use 1 to 80 letters, digits and . _ + -, "
             "not beginning with a dot or a dash."
@@ -39,9 +39,9 @@ def relative_path(path: str) -> str:
     Refused with `UnsafePathError`: absolute paths, paths that climb out with ``..``, NUL, more than 1024 characters.
     What symbolic links do is for whoever opens the file to check.
     """
-    if not isinstance(path, str) or len(path) > LONGEST_PATH or "\0" in path:
+    if len(path) > LONGEST_PATH or "\0" in path:
         raise UnsafePathError(f"{path!r:.100} is not a usable path.")
     short = normpath(path or ".")
-    if short.startswith("/") or short == ".." or short.startswith("../"):
+    if short == ".." or short.startswith(("/", "../")):
         raise UnsafePathError(f"{path!r:.100} leads out of its directory.  Give a path inside it, without '..'.")
     return short

@@ -157,7 +157,7 @@ class Outcome:
         """
         return cls(Ending.LOST, sentence=sentence)
 
-    def but(self, **changes: Any) -> "Outcome":  # noqa: ANN401
+    def but(self, **changes: Any) -> "Outcome":
         """
         The same with *changes*.
         """

@@ -64,7 +64,7 @@ class Shape:
         """
         A string of at most *limit* characters.
         """
-        value = self._get(name, str, default)
+        value: str = self._get(name, str, default)
         if len(value) > limit:
             raise self._wrong(name, f"has more than {limit} characters")
         return value
@@ -73,7 +73,7 @@ class Shape:
         """
         A whole number between *least* and *most*.
         """
-        value = self._get(name, int, default)
+        value: int = self._get(name, int, default)
         if isinstance(value, bool) or not least <= value <= most:
             raise self._wrong(name, f"is not a whole number from {least} to {most}")
         return value
@@ -83,7 +83,7 @@ class Shape:
         A finite number.
         """
         value = self._get(name, (int, float), default)
-        if isinstance(value, bool) or not abs(value) < 1e18:  # noqa: PLR2004 - also refuses NaN
+        if isinstance(value, bool) or not abs(value) < 1e18:  # also refuses NaN
             raise self._wrong(name, "is not a number")
         return float(value)
 
@@ -91,7 +91,8 @@ class Shape:
         """
         True or false.
         """
-        return self._get(name, bool, default)
+        value: bool = self._get(name, bool, default)
+        return value
 
     def texts(self, name: str, default: list[str] | None = None, *, most: int = MOST_ITEMS) -> list[str]:
         """
@@ -126,7 +127,7 @@ class Shape:
         """
         return take(name) if self.has(name) else None
 
-    def _get(self, name: str, kind: type | tuple[type, ...], default: Any) -> Any:  # noqa: ANN401
+    def _get(self, name: str, kind: type | tuple[type, ...], default: Any) -> Any:
         value = self._document.get(name)
         if value is None:
             value = default

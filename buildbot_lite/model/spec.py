@@ -1,9 +1,9 @@
-"""
+r"""
 What a step asks of a slave.
 
 A spec is a value; it is recorded in the build's journal before anything happens, and travels to the slave as JSON.  A
-secret is in it by name only: wherever ``"\\0NAME\\0"`` stands in an argument, an environment value or a private file, the
-keeper puts the value, which travels beside the spec and is written nowhere.  (NUL, because neither an argument nor
+secret is in it by name only: wherever ``"\0NAME\0"`` stands in an argument, an environment value or a private file,
+the keeper puts the value, which travels beside the spec and is written nowhere.  (NUL, because neither an argument nor
 an environment may contain one otherwise.)
 
 Paths are relative to the slave's ``work`` directory and stay inside it.
@@ -73,6 +73,9 @@ class Run:
 
     @classmethod
     def read(cls, shape: Shape) -> "Run":
+        """
+        See `from_document`.
+        """
         return cls(
             argv=tuple(shape.texts("argv", [])),
             script=shape.optional("script", shape.text),
@@ -106,6 +109,9 @@ class Upload:
 
     @classmethod
     def read(cls, shape: Shape) -> "Upload":
+        """
+        See `from_document`.
+        """
         return cls(relative_path(shape.text("path")), shape.optional("largest", shape.integer))
 
 
@@ -121,6 +127,9 @@ class UploadDirectory:
 
     @classmethod
     def read(cls, shape: Shape) -> "UploadDirectory":
+        """
+        See `from_document`.
+        """
         return cls(relative_path(shape.text("path")), shape.optional("largest", shape.integer))
 
 
@@ -143,6 +152,9 @@ class Download:
 
     @classmethod
     def read(cls, shape: Shape) -> "Download":
+        """
+        See `from_document`.
+        """
         return cls(
             relative_path(shape.text("path")),
             shape.text("name", limit=200),
@@ -164,6 +176,9 @@ class MakeDirectory:
 
     @classmethod
     def read(cls, shape: Shape) -> "MakeDirectory":
+        """
+        See `from_document`.
+        """
         return cls(relative_path(shape.text("path")))
 
 
@@ -178,6 +193,9 @@ class RemoveDirectory:
 
     @classmethod
     def read(cls, shape: Shape) -> "RemoveDirectory":
+        """
+        See `from_document`.
+        """
         return cls(relative_path(shape.text("path")))
 
 
