@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 MOST_RANDOM = 1024
 # Longer arguments, and those of several lines, are shown as an ellipsis.
-LONGEST_SHOWN = 200
+LONGEST_SHOWN = 100
 
 
 class SlaveLostError(BuildbotLiteError):

@@ -605,6 +605,22 @@ class GitTests(SynchronousTestCase):
         self.assertEqual(ran.result, Result.FAILURE)
         self.assertIn("no route to host", ran.summary)
 
+    def test_saying(self) -> None:
+        """
+        The sentence has what git complained of first, or what ssh said before it; without either, the last line.
+        """
+        for output, said in (
+            ("remote: hm\nfatal: no such ref\nerror: other\n", "no such ref"),
+            (
+                "ssh: connect to host x: Connection refused\nfatal: Could not read from remote repository.\n",
+                "ssh: connect",
+            ),
+            ("Counting: 1\rCounting: 2\r\nstrange\n", "strange"),
+            ("", "exit code 128"),
+        ):
+            ran = run(self.step(), command("/bin/sh *"), command("git fetch *").exits(128, output))
+            self.assertIn(f"from {self.repository.path}: {said}", ran.summary)
+
     def test_replay(self) -> None:
         """
         Promise 7: whenever the master crashes, every command is run once.

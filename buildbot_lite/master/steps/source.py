@@ -44,6 +44,7 @@ _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _SHORT_HASH = re.compile(r"[0-9a-f]{7,64}\Z")
 _REF = re.compile(r"(?![-/])(?!.*(?:\.\.|@\{|//))[^\x00-\x20\x7f~^:?*\[\\]{1,250}(?<![/.])\Z")
 _NO_PATCH = re.compile(r"No valid patches|unrecognized input", re.IGNORECASE)
+_COMPLAINTS = ("fatal:", "error:")
 _LONGEST_SAYING = 300
 _COPY_FROM = "source"
 
@@ -461,9 +462,11 @@ def _saying(ran: Ran) -> str:
     What git said first of what went wrong; without that, what it said last.
     """
     lines = [line.strip() for line in re.split(r"[\r\n]+", ran.output()) if line.strip()]
-    wrong = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    said = (wrong or lines[-1:] or [""])[0]
-    return said.partition(": ")[2][:_LONGEST_SAYING] if wrong else said[:_LONGEST_SAYING]
+    first = next((at for at, line in enumerate(lines) if line.startswith(_COMPLAINTS)), len(lines) - 1)
+    if first > 0 and "Could not read from remote repository" in lines[first]:
+        first -= 1  # ssh said why
+    said = lines[first] if lines else ""
+    return (said.partition(": ")[2] if said.startswith(_COMPLAINTS) else said)[:_LONGEST_SAYING]
 
 
 def _web_host(url: str) -> str | None:
