@@ -30,15 +30,18 @@ class FakeClient:
 
     out: bytes = b""
     err: str = ""
+    pieces: list[bytes] = field(factory=list)
     stuck: bool = False
     waiting: list[Deferred[None]] = field(factory=list)
 
     def stdout(self, data: bytes) -> Deferred[None]:
         self.out += data
+        self.pieces.append(data)
         return self._taken()
 
     def stderr(self, data: bytes) -> Deferred[None]:
         self.err += data.decode()
+        self.pieces.append(data)
         return self._taken()
 
     def take(self) -> None:

@@ -1,0 +1,359 @@
+"""
+What the command can ask a master.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import BuildbotLiteError, NotFoundError
+from buildbot_lite.status.control import AdminDesk
+from buildbot_lite.status.following import Following, tell_growth
+from buildbot_lite.storage.records import streams
+from test.master.stage import ONE, FakeSlave, Stage, scripted, succeeding
+
+FORCED = ONE.replace(
+    'c["schedulers"] = [', 'c["schedulers"] = [schedulers.ForceScheduler("force", builderNames=["b"]), '
+)
+
+
+@define(eq=False)
+class FakeFollower:
+    """
+    Takes everything at once.
+    """
+
+    out: bytes = b""
+    err: bytes = b""
+    lost: list[Callable[[], None]] = field(factory=list)
+
+    def chunk(self, data: bytes) -> Deferred[None]:
+        if data[:1] == b"1":
+            self.out += data[1:]
+        else:
+            self.err += data[1:]
+        return succeed(None)
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        self.lost.append(callback)
+
+    def hang_up(self) -> None:
+        """
+        It is not interested any more.
+        """
+        for callback in self.lost:
+            callback()
+
+
+class ControlCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A farm with one slave that is not there.
+        """
+        self.stage = Stage(FORCED)
+        self.addCleanup(shutil.rmtree, self.stage.basedir)
+        farm = self.stage.farm
+        self.addCleanup(tell_growth(farm.records, farm.growth))
+        self.desk = AdminDesk(
+            farm, Following(records=farm.records, growth=farm.growth, streams_directory=farm.building.streams)
+        )
+
+    def ask(self, what: str, **of: Any) -> Any:
+        """
+        The answer.
+        """
+        answer = self.successResultOf(self.desk.ask({"ask": what, **of}))
+        self.stage.settle()
+        return answer
+
+    def refused(self, what: str, verb: str = "ask", **of: Any) -> str:
+        """
+        The sentence with which it is refused.
+        """
+        question = {verb: what, **of}
+        asking = self.desk.ask(question) if verb == "ask" else self.desk.follow(question, FakeFollower())
+        return str(self.failureResultOf(asking, BuildbotLiteError).value)
+
+    def follow(self, what: str, **of: Any) -> tuple[Deferred[Any], FakeFollower]:
+        """
+        Begin to follow.
+        """
+        follower = FakeFollower()
+        return self.desk.follow({"follow": what, **of}, follower), follower
+
+    def built(self, slave: Callable[[Any], None] = succeeding) -> None:
+        """
+        A build runs to its end.
+        """
+        self.stage.attach("bot1", FakeSlave(behaviour=slave))
+        self.ask("force", builder="b", properties={}, reason="test")
+
+
+class AnswersTests(ControlCase):
+    def test_unknown(self) -> None:
+        """
+        A question of a newer command is refused in a sentence; one without a meaning, too.
+        """
+        self.assertIn("does not know that question", self.refused("dance"))
+        self.assertIn("does not know that question", self.refused("dance", "follow"))
+        self.assertEqual(self.refused("builds", most="many"), "question: most has the wrong type.")
+
+    def test_why_it_waits(self) -> None:
+        """
+        Promise 10: queue and status say why a request waits.
+        """
+        asked = self.ask("force", builder="b", properties={}, reason="test")
+        (waiting,) = self.ask("queue")["queue"]
+
+        self.assertEqual(
+            (waiting["request"], waiting["builder"], waiting["scheduler"]), (asked["request"], "b", "force")
+        )
+        self.assertEqual(waiting["why"], {"kind": "absent", "sentence": "bot1 is not connected (never seen)"})
+        self.assertEqual(self.ask("status")["status"]["waiting"], [waiting])
+
+    def test_builds(self) -> None:
+        """
+        A build with its steps and their logs.
+        """
+        self.built(scripted({"three": 3}))
+        (build,) = self.ask("builds")["builds"]
+
+        self.assertEqual(
+            {name: build[name] for name in ("builder", "number", "request", "result", "slave")},
+            {"builder": "b", "number": 1, "request": 1, "result": "FAILURE", "slave": "bot1"},
+        )
+        self.assertIsInstance(build["started"], float)
+        self.assertIsInstance(build["finished"], float)
+        self.assertEqual(
+            [(step["name"], step["result"]) for step in build["steps"]],
+            [("one", "SUCCESS"), ("two", "SUCCESS"), ("three", "FAILURE"), ("last", "SUCCESS")],
+        )
+
+    def test_builds_of(self) -> None:
+        """
+        Builds of one builder, the newest first and only so many; one that does not exist is told.
+        """
+        self.built()
+        for _ in range(2):
+            self.ask("force", builder="b", properties={}, reason="test")
+
+        self.assertEqual([build["number"] for build in self.ask("builds", builder="b", most=2)["builds"]], [3, 2])
+        self.assertEqual(self.refused("builds", builder="x"), "There is no builder 'x'.  There are: b.")
+
+    def test_running(self) -> None:
+        """
+        While a build runs it has no result, and slave and builder say what they do.
+        """
+        slave = self.stage.attach("bot1")
+        self.ask("force", builder="b", properties={}, reason="test")
+        (build,) = self.ask("builds")["builds"]
+        (here,) = self.ask("slaves")["slaves"]
+        (builder,) = self.ask("builders")["builders"]
+
+        self.assertEqual(len(slave.given), 1)
+        self.assertEqual((build["result"], build["finished"], build["steps"][0]["result"]), (None, None, None))
+        self.assertEqual((here["connected"], here["running"], here["builders"]), (True, ["b/1"], ["b"]))
+        self.assertEqual((builder["running"], builder["waiting"], builder["last"]["number"]), ([1], 0, 1))
+        self.assertEqual([each["number"] for each in self.ask("status")["status"]["running"]], [1])
+
+    def test_force_refused(self) -> None:
+        """
+        A builder that nobody may force is not forced.
+        """
+        self.stage.configure(ONE)
+        self.ask("reconfig")
+
+        self.assertIn("may not be forced", self.refused("force", builder="b", properties={}))
+        self.assertEqual(self.refused("force", builder="x", properties={}), "There is no builder 'x'.  There are: b.")
+
+    def test_properties(self) -> None:
+        """
+        What is forced with properties has them.
+        """
+        self.ask("force", builder="b", properties={"branch": "main"}, reason="test")
+        (waiting,) = self.stage.farm.queue.waiting()
+
+        self.assertEqual(waiting.buildset.properties, {"branch": ("main", "Force")})
+
+    def test_cancel(self) -> None:
+        """
+        A request that waits is cancelled; one that is over, or never was, is not.
+        """
+        request = self.ask("force", builder="b", properties={}, reason="test")["request"]
+        self.ask("cancel", request=request)
+
+        self.assertEqual(self.ask("queue")["queue"], [])
+        self.assertIn("no request 1 that waits or runs", self.refused("cancel", request=request))
+
+    def test_pause(self) -> None:
+        """
+        Promise 10: a slave that is paused takes no builds, and says so.
+        """
+        self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
+        self.ask("pause", slave="bot1", paused=True)
+        self.ask("force", builder="b", properties={}, reason="test")
+        self.assertEqual(self.ask("queue")["queue"][0]["why"]["sentence"], "bot1 is paused")
+        self.ask("pause", slave="bot1", paused=False)
+
+        self.assertEqual(self.ask("queue")["queue"], [])
+        self.assertIn("No slave is called 'x'", self.refused("pause", slave="x", paused=True))
+
+    def test_unpin(self) -> None:
+        """
+        The string of a slave may be used by another machine again.
+        """
+        grants = self.stage.farm.grants
+        (grant,) = [each for each in grants.everything() if each.verb == "slave"]
+        grants.pin(grant, "first")
+        self.ask("unpin", slave="bot1")
+        (grant,) = [each for each in grants.everything() if each.verb == "slave"]
+        grants.pin(grant, "second")
+
+        self.assertIn("x", self.refused("unpin", slave="x"))
+
+    def test_reconfig(self) -> None:
+        """
+        Promise 11: a new configuration is applied, and what changed is told.
+        """
+        self.stage.configure(
+            FORCED.replace('slave.BuildSlave("bot1")', 'slave.BuildSlave("bot1"), slave.BuildSlave("bot2")')
+        )
+        answer = self.ask("reconfig")
+
+        self.assertEqual(
+            (answer["applied"], answer["slaves"]["added"], answer["slaves"]["removed"]), (True, ["bot2"], [])
+        )
+        self.assertEqual([slave["slave"] for slave in self.ask("slaves")["slaves"]], ["bot1", "bot2"])
+
+    def test_mistakes(self) -> None:
+        """
+        Promise 11: all mistakes come back with their lines, and nothing was applied.
+        """
+        self.stage.configure(FORCED + 'c["nonsense"] = 1\nslave.BuildSlave("a b")\n' * 20)
+        answer = self.ask("reconfig")
+
+        self.assertFalse(answer["applied"])
+        self.assertGreater(len("".join(answer["mistakes"])), 1000)
+        self.assertTrue(all(line.startswith("master.cfg:") for line in answer["mistakes"]), answer)
+        self.assertEqual(len(self.ask("slaves")["slaves"]), 1)
+
+
+class TellingsTests(ControlCase):
+    def test_request(self) -> None:
+        """
+        Whoever forced a build can follow it to its exit code.
+        """
+        buildset = self.ask("force", builder="b", properties={}, reason="test")["buildset"]
+        following, follower = self.follow("request", buildset=buildset)
+        self.assertNoResult(following)
+        self.stage.attach("bot1", FakeSlave(behaviour=scripted({"three": 1})))
+
+        self.assertEqual(self.successResultOf(following), {"exit_code": 1})
+        self.assertIn(b"# b/1: FAILURE", follower.err)
+
+    def test_log(self) -> None:
+        """
+        Promise 6: a step's log, byte for byte.
+        """
+        slave = self.stage.attach("bot1")
+        self.ask("force", builder="b", properties={}, reason="test")
+        slave.given[0].write(bytes(range(256)))
+        slave.given[0].end(0, streams={"stdio": bytes(range(256))})
+        self.stage.settle()
+        telling, follower = self.follow("log", builder="b", number=1, step="one")
+
+        self.assertEqual(self.successResultOf(telling), {})
+        self.assertEqual((follower.out, follower.err), (bytes(range(256)), b""))
+
+    def test_no_such_build(self) -> None:
+        """
+        A build that does not exist is told from a builder that does not.
+        """
+        self.assertEqual(
+            self.refused("log", "follow", builder="b", number=1), "There is no build b/1: 'b' has not built anything."
+        )
+        self.assertEqual(
+            self.refused("log", "follow", builder="x", number=1), "There is no builder 'x'.  There are: b."
+        )
+        self.built()
+        self.assertEqual(
+            self.refused("log", "follow", builder="b", number=7), "There is no build b/7; the newest is b/1."
+        )
+
+    def test_artifacts(self) -> None:
+        """
+        What a build produced is listed once it is whole, and fetched byte for byte.
+        """
+        self.built()
+        data = bytes(range(256)) * 5000
+        directory = os.path.join(self.stage.farm.building.artifacts, "b", "1", "sub")
+        os.makedirs(directory)
+        for name in ("a.bin", "b.bin.partial"):
+            with open(os.path.join(directory, name), "wb") as file:
+                file.write(data)
+        checksum = hashlib.sha256(data).hexdigest()
+
+        def note(connection: Connection) -> None:
+            for ordinal, name in enumerate(("a.bin", "b.bin")):
+                path = f"b/1/sub/{name}"
+                row = streams.note(connection, 1, 0, 7 + ordinal, name="artifact", kind="artifact", path=path)
+                if name == "a.bin":
+                    streams.seal(connection, row.id, len(data), checksum)
+
+        self.successResultOf(self.stage.records.write(note))
+        listed = self.ask("artifacts", builder="b", number=1)["artifacts"]
+        fetching, follower = self.follow("artifact", builder="b", number=1, name="sub/a.bin")
+
+        self.assertEqual(listed, [{"name": "sub/a.bin", "length": len(data), "sha256": checksum, "step": 0}])
+        self.assertEqual(self.successResultOf(fetching), {"length": len(data), "sha256": checksum})
+        self.assertEqual(follower.out, data)
+        for name in ("sub/b.bin", "../1/sub/a.bin", "/etc/passwd"):
+            self.assertIn("There are: sub/a.bin.", self.refused("artifact", "follow", builder="b", number=1, name=name))
+
+    def test_idle(self) -> None:
+        """
+        Promise 10: a master that is to stop when idle starts nothing more, and says when nothing runs.
+        """
+        slave = self.stage.attach("bot1")
+        self.ask("force", builder="b", properties={}, reason="test")
+        idle, follower = self.follow("idle")
+        self.ask("force", builder="b", properties={}, reason="test")
+        self.assertEqual(self.ask("queue")["queue"][0]["why"]["kind"], "stopping")
+        self.assertEqual(follower.err, b"# b/1 runs on bot1\n")
+        self.assertNoResult(idle)
+        slave.behaviour = succeeding
+        slave.given[0].end(0)
+        self.stage.settle()
+
+        self.assertEqual(self.successResultOf(idle), {})
+        self.assertEqual(len(self.ask("queue")["queue"]), 1)
+
+    def test_idle_no_more(self) -> None:
+        """
+        Whoever hangs up before it is idle does not want it to stop: builds start again.
+        """
+        slave = self.stage.attach("bot1")
+        self.ask("force", builder="b", properties={}, reason="test")
+        idle, follower = self.follow("idle")
+        self.stage.settle()
+        follower.hang_up()
+        self.failureResultOf(idle)
+        slave.behaviour = succeeding
+        slave.given[0].end(0)
+        self.stage.settle()
+        self.ask("force", builder="b", properties={}, reason="test")
+
+        self.assertEqual(self.ask("queue")["queue"], [])
+
+    def test_not_found_is_a_sentence(self) -> None:
+        """
+        Refusals are of our own kind, so that they travel as they are.
+        """
+        self.failureResultOf(self.desk.ask({"ask": "artifacts", "builder": "b", "number": 1}), NotFoundError)

@@ -1,0 +1,111 @@
+"""
+Documents as tables.
+"""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.status import tables
+
+BUILD = {
+    "builder": "hello",
+    "number": 12,
+    "request": 40,
+    "result": "FAILURE",
+    "reason": "",
+    "slave": "bot1",
+    "started": 1_000_000_000.0,
+    "finished": 1_000_000_075.5,
+    "steps": [
+        {"name": "compile", "result": "SUCCESS", "summary": "compile", "logs": ["stdio"]},
+        {"name": "test", "result": "FAILURE", "summary": "exit code 3", "logs": ["stdio"]},
+    ],
+}
+SLAVE = {
+    "slave": "bot1",
+    "connected": True,
+    "since": 1_000_000_000.0,
+    "paused": None,
+    "draining": False,
+    "running": ["hello/12"],
+    "version": "1.0",
+    "platform": {"hostname": "vm", "os": "Debian"},
+}
+
+
+def lines(what: str, document: Any) -> list[str]:
+    """
+    A table as it is printed.
+    """
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(tables.TABLES[what](document))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+class TablesTests(SynchronousTestCase):
+    def test_builds(self) -> None:
+        """
+        A build is a line, with the step that decided.
+        """
+        heads, line = lines("builds", [BUILD])
+
+        self.assertEqual(heads.split(), ["build", "result", "slave", "started", "took", "request"])
+        self.assertRegex(line, r"^hello/12  FAILURE  bot1   2001-09-0\d \d\d:46:40  1 min 15 s  40 +test: exit code 3$")
+
+    def test_running_build(self) -> None:
+        """
+        One that runs says which step it is at.
+        """
+        step: dict[str, Any] = {"name": "test", "result": None, "summary": "", "logs": []}
+        running = {**BUILD, "result": None, "finished": None, "started": time.time(), "steps": [step]}
+        _, line = lines("builds", [running])
+
+        self.assertRegex(line, r"^hello/12  running  .* test …$")
+
+    def test_queue(self) -> None:
+        """
+        Promise 10: a request is a line, with why it waits.
+        """
+        waiting = {
+            "request": 41,
+            "builder": "hello",
+            "scheduler": "try",
+            "submitted": time.time() - 7260,
+            "why": {"kind": "paused", "sentence": "bot1 is paused"},
+        }
+
+        self.assertEqual(lines("queue", [waiting])[1], "41       hello    try   2 h 1 min  bot1 is paused")
+
+    def test_slaves(self) -> None:
+        """
+        A slave is here, away, never seen, paused or draining.
+        """
+        others = [
+            {**SLAVE, "draining": True},
+            {**SLAVE, "paused": 1.0},
+            {**SLAVE, "connected": False, "platform": None, "version": None},
+            {**SLAVE, "connected": False, "since": None, "platform": None, "version": None, "running": []},
+        ]
+        states = [line[7:17].strip() for line in lines("slaves", [SLAVE, *others])[1:]]
+
+        self.assertEqual(states, ["here", "draining", "paused", "away", "never seen"])
+
+    def test_nothing(self) -> None:
+        """
+        An empty list says so.
+        """
+        self.assertEqual(lines("queue", []), ["none"])
+
+    def test_no_commands_for_the_terminal(self) -> None:
+        """
+        What others wrote is shown, and is no terminal's command; nor is it markup.
+        """
+        nasty = {**BUILD, "reason": "\x1b]0;owned\x07[bold]x[/bold]\n\u202egnp"}
+        text = "\n".join(lines("builds", [nasty]))
+
+        self.assertNotIn("\x1b", text)
+        self.assertIn("\ufffd]0;owned\ufffd[bold]x[/bold]\ufffd\ufffdgnp", text)
