@@ -27,7 +27,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -341,6 +341,7 @@ class Farm:
         self.env = {name: value for name, value in given.items() if value is not None}
         self.proxy = Proxy() if proxied else None
         self.secret_values: list[str] = []
+        self.may_complain = False
         self.slave_options: dict[str, str] = dict.fromkeys(slaves or ("bot1",), "")
         self._config: list[str] = []
         self._builders: list[str] = []
@@ -485,6 +486,19 @@ class Farm:
         daemon = self.spawn_slave(name)
         daemon.wait_ready()
         return daemon
+
+    def start_slave_later(self, name: str = "bot1") -> None:
+        """
+        Start a slave while its master is not there, so that nothing is to be waited for.
+        """
+        self.slaves[name].spawn()
+
+    def kill(self, pid: int) -> None:
+        """
+        Kill one of the farm's processes with kill -9.
+        """
+        assert pid in self.processes()
+        os.kill(pid, signal.SIGKILL)
 
     def slave(self, name: str = "bot1") -> Daemon:
         """
@@ -662,9 +676,21 @@ class Farm:
         try:
             self.kill_everything()
             found = leaks_of(self.directory, self.secret_values)
+            complaints = [] if self.may_complain else list(self._complaints())
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
         assert not found, "strings or secrets were found where none may be:\n" + "\n".join(found)
+        assert not complaints, "something went wrong that nobody foresaw:\n" + "\n".join(complaints)
+
+    def _complaints(self) -> Iterator[str]:
+        """
+        The tracebacks in the logs: what is foreseen is logged as a sentence.
+        """
+        for path in (*self.directory.glob("*/twistd.*"), *self.directory.glob("**/keeper.log")):
+            text = path.read_text(errors="replace")
+            at = min((at for word in ("Traceback", "Unhandled") if (at := text.find(word)) >= 0), default=None)
+            if at is not None:
+                yield f"{path.relative_to(self.directory)}:\n{text[max(0, at - 300) : at + 3000]}"
 
     def kill_everything(self) -> None:
         """

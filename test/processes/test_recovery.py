@@ -1,0 +1,196 @@
+"""
+What a build survives: cut lines, silence, and kill -9 of everything but the machine.
+"""
+
+import hashlib
+import signal
+from pathlib import Path
+
+from .case import FarmCase
+from .farm import Client, Farm, until
+
+SEED = 20261122
+CUTS = 50
+
+
+def counted(name: str) -> str:
+    """
+    A command that says once that it runs, writes until it is told to stop, and says how much that was.
+    """
+    return (
+        f"echo {name} >> $WITNESS/{name}; echo begun; i=0; "
+        f"while ! test -e $WITNESS/{name}-stop; do i=$((i + 1)); echo line $i; sleep 0.01; done; "
+        f"echo $i > $WITNESS/{name}-count; echo ended"
+    )
+
+
+class RecoveryTests(FarmCase):
+    """
+    One farm with a line that can be cut.
+    """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        A builder for each accident.
+        """
+        farm = Farm("bot1", proxied=True)
+        names = ("cut", "slave-killed", "slave-stopped", "master-killed", "master-stopped", "both-killed", "silent")
+        for name in names:
+            farm.builder(name, counted(name))
+        once = "echo x >> $WITNESS/keeper; test $(wc -l < $WITNESS/keeper) = 2 || { echo $PPID; sleep 600; }; echo second"
+        farm.builder("keeper-killed", once)
+        return farm.builder("many-cuts", "echo x >> $WITNESS/many; seq 1 7000000")
+
+    def setUp(self) -> None:
+        """
+        Slave and master run, whatever the test before did.
+        """
+        if not self.farm.master.alive:
+            self.farm.start_master()
+        if not self.farm.slave().alive:
+            self.farm.start_slave()
+
+    def begun(self, name: str) -> Client:
+        """
+        A client whose build has begun to write.
+        """
+        client = self.farm.submitting(name)
+        client.watch_furl()
+        until(lambda: client.out.count(b"\n") > 20, "the command writes")
+        return client
+
+    def check(self, name: str, furl: str) -> None:
+        """
+        The command of the one build wrote all of its log, and ran once.
+        """
+        (self.farm.witness / f"{name}-stop").touch()
+        done = self.farm.watch(furl)
+        count = int(*self.farm.witnessed(f"{name}-count"))
+        wanted = "begun\n" + "".join(f"line {i}\n" for i in range(1, count + 1)) + "ended\n"
+
+        self.assertEqual((done.code, done.out), (0, wanted.encode()), done.err)
+        self.assertEqual(self.farm.log(name, 1), wanted.encode())
+        self.assertEqual(self.farm.witnessed(name), [name])
+        self.assertEqual(self.farm.rows("select number, result from builds where builder = ?", name), [(1, 0)])
+
+    def lines(self, name: str) -> int:
+        """
+        How many lines of its log are with the master.
+        """
+        return self.farm.log(name, 1).count(b"\n")
+
+    def test_cut(self) -> None:
+        """
+        Promise 7: a connection that is cut once: the build goes on, its client notices nothing but a remark.
+        """
+        client = self.begun("cut")
+        furl = client.watch_furl()
+        assert self.farm.proxy is not None
+        self.farm.proxy.cut()
+        until(lambda: "bot1: reconnected after" in client.err, "the client was told of the new connection")
+        before = self.lines("cut")
+        until(lambda: self.lines("cut") > before + 20, "the log grows again")
+        self.check("cut", furl)
+
+        done = client.wait()
+        self.assertEqual(done.code, 0)
+        self.assertIn("# bot1: connection lost; waiting for it to come back\n", done.err)
+
+    def test_many_cuts(self) -> None:
+        """
+        Promise 7: a connection that is cut 50 times at random: one run, the exact log, the right exit code.
+        """
+        assert self.farm.proxy is not None
+        self.farm.proxy.cut_at_random(CUTS, least=2_000, most=1_500_000, seed=SEED)
+        done = self.farm.submit("many-cuts", within=240)
+
+        self.assertEqual(done.code, 0)
+        self.assertEqual(self.farm.proxy.cuts, CUTS)
+        wanted = hashlib.sha256("".join(f"{i}\n" for i in range(1, 7_000_001)).encode()).hexdigest()
+        self.assertEqual(hashlib.sha256(done.out).hexdigest(), wanted)
+        self.assertEqual(hashlib.sha256(self.farm.log("many-cuts", 1)).hexdigest(), wanted)
+        self.assertEqual(self.farm.witnessed("many"), ["x"])
+
+    def test_silence(self) -> None:
+        """
+        Promise 7: a line that falls silent is given up, and the build goes on over a new one.
+        """
+        client = self.begun("silent")
+        assert self.farm.proxy is not None
+        self.farm.proxy.silence()
+        until(lambda: "bot1: connection lost" in client.err, "the master noticed the silence")
+        self.farm.proxy.speak()
+        until(lambda: "bot1: reconnected" in client.err, "the slave dialled again")
+        self.check("silent", client.watch_furl())
+
+    def test_slave_killed(self) -> None:
+        """
+        Promise 7: kill -9 of the slave's twistd: its keeper goes on, and the next twistd takes over.
+        """
+        client = self.begun("slave-killed")
+        self.farm.slave().kill()
+        until(lambda: "bot1: connection lost" in client.err, "the master noticed")
+        self.farm.start_slave()
+        self.check("slave-killed", client.watch_furl())
+        self.assertRegex(client.wait().err, r"# bot1: back after \d+\.\d s: the slave process was restarted")
+
+    def test_slave_stopped(self) -> None:
+        """
+        Promise 7: a slave that is stopped and started again goes on with its commands.
+        """
+        client = self.begun("slave-stopped")
+        self.assertEqual(self.farm.slave().stop(), -signal.SIGTERM)
+        self.farm.start_slave()
+        self.check("slave-stopped", client.watch_furl())
+
+    def test_master_killed(self) -> None:
+        """
+        Promise 7: kill -9 of the master in mid-command: the client is cut off, its watch string tells everything.
+        """
+        client = self.begun("master-killed")
+        furl = client.watch_furl()
+        self.farm.master.kill()
+        self.assertEqual(client.wait().code, 3)
+        self.farm.start_master()
+        self.check("master-killed", furl)
+
+    def test_master_stopped(self) -> None:
+        """
+        Promise 7: a master that is stopped leaves its builds running, and goes on with them when it is started.
+        """
+        client = self.begun("master-stopped")
+        furl = client.watch_furl()
+        self.assertEqual(self.farm.master.stop(), -signal.SIGTERM)
+        self.assertEqual(client.wait().code, 3)
+        self.farm.start_master()
+        self.check("master-stopped", furl)
+
+    def test_both_killed(self) -> None:
+        """
+        Promise 7: kill -9 of master and slave together.
+        """
+        furl = self.begun("both-killed").watch_furl()
+        self.farm.slave().kill()
+        self.farm.master.kill()
+        self.farm.start_slave_later()
+        self.farm.start_master()
+        self.check("both-killed", furl)
+
+    def test_keeper_killed(self) -> None:
+        """
+        Promise 4: when the keeper dies its command is lost; the request is tried again, and its own code counts.
+        """
+        client = self.farm.submitting("keeper-killed")
+        until(lambda: client.out, "the command runs")
+        keeper = int(client.out)
+        self.assertEqual(keeper, self.farm.keeper_pid())
+        self.assertIn(b"buildbot_lite.keeper", Path(f"/proc/{keeper}/cmdline").read_bytes())
+        self.farm.kill(keeper)
+        done = client.wait()
+
+        self.assertEqual(done.code, 0, done.err)
+        self.assertEqual(done.out, f"{keeper}\nsecond\n".encode())
+        self.assertRegex(done.err, r"# retry 1 of 3 in 2 s: The keeper that ran it is gone")
+        results = self.farm.rows("select result from builds where builder = 'keeper-killed' order by number")
+        self.assertEqual(results, [(5,), (0,)])
