@@ -7,7 +7,7 @@ What the keeper has on disk: one directory for each command that it holds.
                spawned         there as soon as something was
                stdio …         the spools, created at their first byte
                private/        files with secrets, 0600, gone when the command ended
-               outcome.json    how it ended, whole or not at all
+               outcome.json    empty at first; in the end how it ended: whole JSON, or as good as empty
     forgotten                  ids that may never be started again, one a line
 
 A claim without an outcome, found by a new keeper, is a command that died with the old one: *lost* if it was spawned,
@@ -100,6 +100,9 @@ class Shelf:
             with _opened(os.path.join(directory, "claim"), os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd:
                 _write_all(fd, json.dumps({"id": id, "fingerprint": fingerprint, "streams": streams}).encode())
                 os.fsync(fd)
+            with _opened(os.path.join(directory, "outcome.json"), os.O_WRONLY | os.O_CREAT | os.O_EXCL):
+                # Made durable with the directory now, so that the end costs one fsync, and no rename.
+                pass
             _sync_directory(directory)
             os.fsync(self._commands_fd)
         except OSError:
@@ -135,13 +138,10 @@ class Shelf:
         """
         Write the outcome, durably; OSError if the disk is full.
         """
-        directory = self.directory(kept.id)
-        path = os.path.join(directory, "outcome.json")
-        with _opened(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
+        path = os.path.join(self.directory(kept.id), "outcome.json")
+        with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
             _write_all(fd, json.dumps({"life": kept.life, "outcome": kept.outcome}).encode())
             os.fsync(fd)
-        os.rename(path + ".new", path)
-        _sync_directory(directory)
 
     def forget(self, id: str) -> None:
         """
