@@ -3,6 +3,7 @@ How builds are asked for, whoever asks: submitters, admins, and builds that trig
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection
@@ -76,7 +77,9 @@ class FrontDoor:
         See `status.submissions.Door`.
         """
         for request in submitted.requests:
-            await self.cancel_request(request.id, reason)
+            # One that is over is not in the way of the others.
+            with suppress(NotFoundError):
+                await self.cancel_request(request.id, reason)
 
     async def cancel_request(self, request: int, reason: str) -> None:
         """

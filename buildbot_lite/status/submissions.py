@@ -14,14 +14,14 @@ What the holder of a submission's string can do: ask for its builds, and watch t
 The first line on stderr is the request and its watch string: whoever loses the connection loses nothing else.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from attrs import frozen
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, InputError
+from ..errors import BuildbotLiteError, InputError, LinkLostError
 from ..master.vocabulary import Submit
 from ..model.properties import Properties
 from ..storage.inputs import Incoming, InputStore, Kept
@@ -58,7 +58,7 @@ class Door(Protocol):
 
     async def cancel(self, submitted: Submitted, reason: str) -> None:
         """
-        End them.
+        End those that have not ended.
         """
 
 
@@ -77,7 +77,7 @@ class Watching:
         """
         See `Submission.execute`.
         """
-        background(_told(watcher, self.following.follow(self.buildset, watcher)), self._log, "watching a request")
+        background(_told(watcher, _followed(watcher, self.following, self.buildset)), self._log, "watching a request")
         return succeed(None)
 
 
@@ -85,7 +85,8 @@ class Collecting:
     """
     The standard input of a client, on its way into *incoming*: the role `StdinFeed`.
 
-    *complete* is called once, with what was kept; *broken* with why nothing could be.
+    Either *complete* is called, with what was kept, or *broken*, with why nothing could be; once.  What a client sends
+    after that is not heard.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Collecting:
         self._incoming = incoming
         self._complete = complete
         self._broken = broken
+        self._over = False
 
     def feed(self, data: bytes) -> None:
         """
@@ -105,19 +107,26 @@ class Collecting:
         """
         See `StdinFeed.close`.
         """
-        self._attempt(lambda: self._complete(self._incoming.keep()))
+        kept: list[Kept] = []
+        self._attempt(lambda: kept.append(self._incoming.keep()))
+        self._over = True
+        for each in kept:
+            self._complete(each)
 
     def give_up(self) -> None:
         """
         The client went away before it was done: nothing is asked for.
         """
+        self._over = True
         self._incoming.abandon()
 
     def _attempt(self, work: Callable[[], None]) -> None:
+        if self._over:
+            return
         try:
             work()
         except BuildbotLiteError as error:
-            self._incoming.abandon()
+            self.give_up()
             self._broken(error)
 
 
@@ -198,7 +207,19 @@ class Submitting:
             )
         furl = await self._door.watch_furl(submitted)
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())
-        return await self._following.follow(submitted.buildset.id, watcher)
+        return await _followed(watcher, self._following, submitted.buildset.id)
+
+
+async def _followed(watcher: Watcher, following: Following, buildset: int) -> int:
+    """
+    The exit code, once all is told; `LinkLostError` as soon as the client is gone, so that nothing is kept for it.
+    """
+    telling = Deferred.fromCoroutine(following.follow(buildset, watcher))
+    watcher.when_lost(telling.cancel)
+    try:
+        return await telling
+    except CancelledError:
+        raise LinkLostError from None
 
 
 async def _told(watcher: Watcher, watching: Awaitable[int]) -> None:
@@ -207,9 +228,16 @@ async def _told(watcher: Watcher, watching: Awaitable[int]) -> None:
     """
     try:
         code = await watching
+    except LinkLostError:
+        return
     except BuildbotLiteError as error:
         await watcher.stderr(f"{error}\n".encode())
         code = REFUSED
+    except Exception:
+        # A defect; whoever waits must not wait for ever.
+        await watcher.stderr(b"An error of the master itself.  The traceback is in its log.\n")
+        await watcher.done(REFUSED)
+        raise
     await watcher.done(code)
 
 
@@ -255,10 +283,3 @@ def properties_from(text: bytes) -> Properties:
             raise InputError(f"Line {number} of the properties is not name=value: {line!r:.100}")
         properties.set(name.strip(), value.strip(), "Submit")
     return properties
-
-
-def recorded(properties: Properties) -> Mapping[str, tuple[Any, str]]:
-    """
-    *properties* as the records take them.
-    """
-    return {name: (value, source) for name, (value, source) in properties.to_document().items()}

@@ -1,0 +1,394 @@
+"""
+What the holder of a submission's string can do.
+"""
+
+import io
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import BuildbotLiteError, DiskFullError, InputError
+from buildbot_lite.master.grants import Verb
+from buildbot_lite.model.results import Result
+from buildbot_lite.status.following import Following, tell_growth
+from buildbot_lite.status.submissions import Collecting, Submitting, Watching, check_input, properties_from
+from buildbot_lite.storage.inputs import InputStore, Kept
+from buildbot_lite.storage.records import inputs, requests
+from buildbot_lite.wire.flapp import StdinFeed
+from test.master.stage import FakeSlave, Stage, succeeding
+
+CONFIG = """
+c["slaves"] = [slave.BuildSlave("bot1")]
+c["builders"] = [util.BuilderConfig(name, ["bot1"], util.BuildFactory([
+    steps.ShellCommand(name="one", command=["run", "one"]),
+])) for name in ("b", "b2")]
+c["schedulers"] = [
+    schedulers.Submit("plain", ["b"]),
+    schedulers.Submit("both", ["b", "b2"], cancelOnDisconnect=True),
+    schedulers.Submit("try", ["b"], stdin="patch"),
+    schedulers.Submit("with", ["b"], stdin="properties"),
+    schedulers.Submit("archive", ["b"], file="tar"),
+]
+"""
+PATCH = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
+
+
+@define(eq=False)
+class FakeWatcher:
+    """
+    A client that takes everything.
+    """
+
+    out: bytes = b""
+    err: str = ""
+    codes: list[int] = field(factory=list)
+    lost: list[Callable[[], None]] = field(factory=list)
+
+    def stdout(self, data: bytes) -> Deferred[None]:
+        self.out += data
+        return succeed(None)
+
+    def stderr(self, data: bytes) -> Deferred[None]:
+        self.err += data.decode()
+        return succeed(None)
+
+    def done(self, exit_code: int) -> Deferred[None]:
+        self.codes.append(exit_code)
+        return succeed(None)
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        self.lost.append(callback)
+
+    def go_away(self) -> None:
+        """
+        Ctrl-C.
+        """
+        for callback in self.lost:
+            callback()
+
+
+def tarball() -> bytes:
+    """
+    A small archive.
+    """
+    text = io.BytesIO()
+    with tarfile.open(fileobj=text, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("x"))
+    return text.getvalue()
+
+
+class SubmittingCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A farm whose slave is not there.
+        """
+        self.stage = Stage(CONFIG)
+        self.farm = self.stage.farm
+        self.addCleanup(shutil.rmtree, self.stage.basedir)
+        self.addCleanup(tell_growth(self.farm.records, self.farm.growth))
+        self.following = Following(
+            records=self.farm.records,
+            growth=self.farm.growth,
+            streams_directory=self.farm.building.streams,
+            why=self.farm.why,
+            clock=self.farm.clock,
+        )
+
+    def submitting(self, name: str) -> Submitting:
+        """
+        What the string *name* leads to.
+        """
+        return Submitting(
+            self.farm.config.submits[name], door=self.farm.door, store=self.farm.inputs, following=self.following
+        )
+
+    def run_command(self, name: str, stdin: bytes | None = None) -> FakeWatcher:
+        """
+        ``flappclient run-command``, as far as it comes.
+        """
+        watcher = FakeWatcher()
+        feed = self.execute(name, watcher)
+        if stdin is not None and feed is not None:
+            for start in range(0, len(stdin), 10):
+                feed.feed(stdin[start : start + 10])
+            feed.close()
+        self.stage.settle()
+        return watcher
+
+    def execute(self, name: str, watcher: FakeWatcher) -> StdinFeed | None:
+        """
+        The same, before its standard input.
+        """
+        return self.successResultOf(self.submitting(name).execute(watcher))
+
+    def requests(self) -> list[requests.Request]:
+        """
+        All there are.
+        """
+        found: list[requests.Request] = self.stage.read(requests.unfinished)
+        return found
+
+
+class RunCommandTests(SubmittingCase):
+    def test_told_first(self) -> None:
+        """
+        Promise 4: the first line on stderr is the request's number and a string to watch it with.
+        """
+        watcher = self.run_command("plain")
+        grant = self.farm.grants.of(Verb.WATCH, "1")
+
+        assert grant is not None
+        self.assertEqual(watcher.err, f"# request 1: watch with pb://tub@tcp:here:1/{grant.swissnum}\n")
+        self.assertEqual(watcher.codes, [])
+
+    def test_to_the_end(self) -> None:
+        """
+        Promise 4: the client ends when the build does, with its code.
+        """
+        watcher = self.run_command("plain")
+        self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
+
+        self.assertEqual(watcher.codes, [0])
+        self.assertIn("# b/1: SUCCESS\n", watcher.err)
+
+    def test_watch_string(self) -> None:
+        """
+        Promise 4: a watch string tells all of it again.
+        """
+        self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
+        first = self.run_command("plain")
+        again = FakeWatcher()
+        self.successResultOf(Watching(self.following, 1).execute(again))
+
+        self.assertEqual(again.codes, [0])
+        self.assertEqual(again.err, "".join(first.err.splitlines(keepends=True)[1:]))
+
+    def test_goes_on(self) -> None:
+        """
+        Promise 4: Ctrl-C on the client leaves the build alone.
+        """
+        self.run_command("plain").go_away()
+        self.stage.settle()
+
+        self.assertEqual([request.builder for request in self.requests()], ["b"])
+
+    def test_cancel_on_disconnect(self) -> None:
+        """
+        Promise 4: with cancelOnDisconnect, all of its requests end, those that wait and those that run.
+        """
+        watcher = self.run_command("both")
+        self.stage.done(self.farm.door.cancel_request(1, "by an admin"))
+        slave = self.stage.attach("bot1")
+        self.assertEqual(len(slave.given), 1)
+        watcher.go_away()
+        self.stage.settle()
+        self.assertEqual(slave.interrupted, [(slave.given[0].id, "the client went away")])
+        slave.given[0].end(1)
+        self.stage.settle()
+
+        self.assertEqual([self.stage.request(n).result for n in (1, 2)], [Result.CANCELLED, Result.CANCELLED])
+
+    def test_ended_and_gone(self) -> None:
+        """
+        A client that goes away after its end cancels nothing, and nobody is troubled.
+        """
+        self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
+        watcher = self.run_command("both")
+        self.assertEqual(watcher.codes, [0])
+        watcher.go_away()
+        self.stage.settle()
+
+        self.assertEqual(self.stage.request(1).result, 0)
+
+    def test_patch(self) -> None:
+        """
+        What comes on standard input is stored, byte for byte, as the build's input.
+        """
+        self.run_command("try", PATCH)
+        row = self.stage.read(lambda connection: inputs.get(connection, 1))
+
+        self.assertEqual((row.kind, row.length), ("patch", len(PATCH)))
+        self.assertEqual(self.farm.inputs.read(row.sha256, 0, 1000), PATCH)
+
+    def test_no_patch(self) -> None:
+        """
+        A patch that is none is refused in a sentence, and nothing is asked for.
+        """
+        for stdin, sentence in ((b"", "The patch is empty"), (b"hello\n", "is no patch")):
+            watcher = self.run_command("try", stdin)
+
+            self.assertEqual(watcher.codes, [2])
+            self.assertIn(sentence, watcher.err)
+        self.assertEqual(self.requests(), [])
+
+    def test_properties(self) -> None:
+        """
+        Where it takes properties, each line is one.
+        """
+        self.run_command("with", b"# a comment\nbranch=main\n\nnote = a=b \n")
+        (waiting,) = self.farm.queue.waiting()
+
+        self.assertEqual(waiting.buildset.properties, {"branch": ("main", "Submit"), "note": ("a=b", "Submit")})
+
+    def test_wrong_properties(self) -> None:
+        """
+        A line that is no property is named.
+        """
+        watcher = self.run_command("with", b"branch=main\nnonsense\n")
+
+        self.assertEqual(watcher.codes, [2])
+        self.assertEqual(watcher.err, "Line 2 of the properties is not name=value: 'nonsense'\n")
+
+    def test_breaks_off(self) -> None:
+        """
+        A client that goes away in the middle of its input leaves nothing; what it is still heard to say is ignored.
+        """
+        watcher = FakeWatcher()
+        feed = self.execute("try", watcher)
+        assert feed is not None
+        feed.feed(PATCH[:20])
+        watcher.go_away()
+        feed.feed(PATCH[20:])
+        feed.close()
+        self.stage.settle()
+
+        self.assertEqual(self.requests(), [])
+        self.assertEqual(os.listdir(os.path.join(self.stage.basedir, "inputs")), [])
+
+    def test_defect(self) -> None:
+        """
+        A client does not wait for ever when the master has a defect.
+        """
+        with mock.patch.object(self.farm.door, "watch_furl", side_effect=ZeroDivisionError):
+            watcher = self.run_command("plain")
+
+        self.assertEqual(watcher.codes, [2])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class UploadTests(SubmittingCase):
+    def upload(self, data: bytes, name: bytes = b"hello-2.10.tar") -> Deferred[None]:
+        """
+        ``flappclient upload-file``.
+        """
+        source = io.BytesIO(data)
+        return self.submitting("archive").put(name, lambda size: succeed(source.read(size)))
+
+    def test_stored(self) -> None:
+        """
+        Promise 5: it answers when the file is stored and the request is queued.
+        """
+        data = tarball()
+        self.successResultOf(self.upload(data))
+        row = self.stage.read(lambda connection: inputs.get(connection, 1))
+        (request,) = self.requests()
+
+        self.assertEqual((row.name, row.kind, row.length), ("hello-2.10.tar", "tar", len(data)))
+        self.assertEqual(self.farm.inputs.read(row.sha256, 0, 1 << 20), data)
+        self.assertEqual(request.builder, "b")
+
+    def test_no_archive(self) -> None:
+        """
+        A file that is no archive is refused, and nothing is asked for.
+        """
+        failure = self.failureResultOf(self.upload(b"hello" * 1000), InputError)
+
+        self.assertIn("is no tar archive", str(failure.value))
+        self.assertEqual(self.requests(), [])
+
+    def test_breaks_off(self) -> None:
+        """
+        An upload that breaks off leaves nothing.
+        """
+        pieces: list[Deferred[bytes]] = [succeed(tarball()[:100]), Deferred()]
+        uploading = self.submitting("archive").put(b"x", lambda size: pieces.pop(0))
+        pieces_left = len(pieces)
+        uploading.cancel()
+
+        self.failureResultOf(uploading)
+        self.assertEqual(pieces_left, 0)
+        self.assertEqual(os.listdir(os.path.join(self.stage.basedir, "inputs")), [])
+
+
+class CollectingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        An input on its way.
+        """
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        self.store = InputStore(directory, largest=10)
+        self.kept: list[Kept] = []
+        self.broken: list[BuildbotLiteError] = []
+        self.incoming = self.store.receive()
+        self.collecting = Collecting(self.incoming, self.kept.append, self.broken.append)
+
+    def test_too_large(self) -> None:
+        """
+        Too much is refused, once; the rest is not heard.
+        """
+        for _ in range(3):
+            self.collecting.feed(b"12345678")
+        self.collecting.close()
+
+        self.assertEqual((len(self.broken), self.kept), (1, []))
+
+    def test_disk_full(self) -> None:
+        """
+        What could not be written whole is not taken for whole when there is room again.
+        """
+        self.collecting.feed(b"123")
+        with mock.patch.object(self.incoming, "_open", side_effect=OSError(28, "No space left on device")):
+            self.collecting.feed(b"456")
+        self.collecting.feed(b"789")
+        self.collecting.close()
+
+        self.assertEqual(self.kept, [])
+        self.assertIsInstance(self.broken[0], DiskFullError)
+
+
+class InputsTests(SynchronousTestCase):
+    def check(self, kind: str, data: bytes) -> Any:
+        """
+        The sentence about *data*, or None.
+        """
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        store = InputStore(directory)
+        incoming = store.receive()
+        incoming.write(data)
+        try:
+            check_input(kind, store, incoming.keep())
+        except InputError as error:
+            return str(error)
+        return None
+
+    def test_patches(self) -> None:
+        """
+        Patches of git, diff, svn and mails are patches, also in undecodable bytes.
+        """
+        for patch in (PATCH, b"\xff\n--- a\n+++ b\n", b"Index: x\n", b"From 1234 Mon Sep\n", b"diff -u a b\n"):
+            self.assertIsNone(self.check("patch", patch))
+
+    def test_archives(self) -> None:
+        """
+        Archives are known by how they begin.
+        """
+        for archive in (tarball(), b"\x1f\x8bxxx", b"BZh9xxx", b"\xfd7zXZ\x00xxx"):
+            self.assertIsNone(self.check("tar", archive))
+        self.assertIsNone(self.check("file", b""))
+
+    def test_too_many_properties(self) -> None:
+        """
+        Properties are bounded, and are text.
+        """
+        for text, sentence in ((b"a=" + b"x" * (256 << 10), "have more than"), (b"a=\xff", "are not UTF-8")):
+            self.assertIn(sentence, str(self.assertRaises(InputError, properties_from, text)))
