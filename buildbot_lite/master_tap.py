@@ -198,7 +198,13 @@ def _administering(farm: Farm) -> Any:
 
 
 def _following(farm: Farm) -> Following:
-    return Following(records=farm.records, growth=farm.growth, streams_directory=farm.building.streams)
+    return Following(
+        records=farm.records,
+        growth=farm.growth,
+        streams_directory=farm.building.streams,
+        why=farm.why,
+        clock=farm.clock,
+    )
 
 
 def check_port(port: int) -> None:

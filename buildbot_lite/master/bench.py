@@ -97,7 +97,8 @@ class Workplace:
 
     *nonce*: of which command ids are made.  *home*: the slave's directory when the build began.  *grace*: seconds.
     *env*: the builder's.  *secret*: looks a secret's value up.  *inputs*: what was submitted, by kind.
-    *master_directory*: in which master.cfg is.  *random*: gives bytes.
+    *revealed*: the secrets that the build's commands have been told so far.  *master_directory*: in which master.cfg
+    is.  *random*: gives bytes.
     """
 
     nonce: str
@@ -116,6 +117,7 @@ class Workplace:
     inputs: Mapping[str, tuple[Source, int, str]]
     wall: Callable[[], float]
     live: "LiveCommands"
+    revealed: set[str] = field(factory=set)
     master_directory: str = "."
     random: Callable[[int], bytes] = os.urandom
 
@@ -231,6 +233,8 @@ class StepBench:
         document = to_document(spec)
         intent = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
         session = place.own_session if on_master else place.session
+        # What an earlier command was told may be in a file that this one prints: the keeper is to mask it all.
+        place.revealed.update(_secrets_in(document))
         self._announce(spec)
 
         async def perform(entry: Entry, resumed: bool) -> Done:
@@ -238,7 +242,7 @@ class StepBench:
             order = Order(
                 id=f"{place.nonce}-{entry.step}-{entry.ordinal}",
                 spec=spec,
-                secrets=await self._secrets(document),
+                secrets={name: await place.secret(name) for name in sorted(place.revealed)},
                 grace=None if on_lost == "fail" else place.grace,
                 shelf=shelf,
                 sources=sources or {},
@@ -367,12 +371,6 @@ class StepBench:
         entry = await self._place.journal.effect(self._step, kind, intent, perform)
         return entry.outcome["answer"] if entry.outcome else None
 
-    async def _secrets(self, document: Mapping[str, Any]) -> dict[str, str]:
-        # In canonical JSON a NUL is an escape; names have no characters that JSON would escape.
-        text = encode(document).decode("ascii").replace("\\u0000", "\0")
-        names = sorted(set(SECRET_REFERENCE.findall(text)))
-        return {name: await self._place.secret(name) for name in names}
-
     def _properties(self) -> Mapping[str, Any]:
         return {name: tuple(pair) for name, pair in self._place.view.properties.to_document().items()}
 
@@ -383,6 +381,11 @@ class StepBench:
         if isinstance(spec, Run):
             words = spec.script if spec.script is not None else " ".join(map(_shown, spec.argv))
             self.remark(f"$ {SECRET_REFERENCE.sub('*****', words)}  (in {spec.workdir})")
+
+
+def _secrets_in(document: Mapping[str, Any]) -> list[str]:
+    # In canonical JSON a NUL is an escape; names have no characters that JSON would escape.
+    return SECRET_REFERENCE.findall(encode(document).decode("ascii").replace("\\u0000", "\0"))
 
 
 def _shown(argument: str) -> str:

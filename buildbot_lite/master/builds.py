@@ -238,7 +238,7 @@ class Build:
         course.results.append(counts)
         if counts > Result.WARNINGS and counts is not Result.SKIPPED and not course.reason:
             course.reason = f"step {step.name}: {result.name.lower()}"
-        bad = result in {Result.FAILURE, Result.EXCEPTION, Result.CANCELLED}
+        bad = result in {Result.FAILURE, Result.EXCEPTION, Result.RETRY, Result.CANCELLED}
         if bad and (step.haltOnFailure or result is not Result.FAILURE):
             course.halted = True
 

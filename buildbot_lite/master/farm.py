@@ -86,6 +86,7 @@ class Farm:
         in_thread: InThread,
     ) -> None:
         self.basedir = basedir
+        self.clock = clock
         self.records = PatientRecords(records, clock)
         self.growth = Growth()
         self.inputs = InputStore(os.path.join(basedir, "inputs"))

@@ -13,21 +13,28 @@ who asks later; and nothing waits for a client that reads slowly but the corouti
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from attrs import define
 from sqlalchemy import Connection
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 
 from ..errors import NotFoundError
+from ..model.reasons import Kind, Reason
 from ..model.results import Result, worst
 from ..storage.frames import open_stream
 from ..storage.growth import Growth
 from ..storage.records import builds, feed, requests, steps, streams
 from ..storage.records.feed import Event
 from ..storage.writer import Records
+from ..wire.background import background
 
 CHUNK = 64 << 10
+EXPLAIN_EVERY = 2.0
+"""Seconds between two looks at why a request waits."""
 
 Meanwhile = Callable[[], Awaitable[None]]
 
@@ -73,13 +80,24 @@ def tell_growth(records: Records, growth: Growth) -> Callable[[], None]:
 
 class Following:
     """
-    What it takes to follow requests: the *records*, the *growth* of streams, and the *streams* directory.
+    What it takes to follow requests: the *records*, the *growth* of streams, the *streams* directory, and the queue,
+    which says *why* a request waits.
     """
 
-    def __init__(self, *, records: Records, growth: Growth, streams_directory: str) -> None:
+    def __init__(
+        self,
+        *,
+        records: Records,
+        growth: Growth,
+        streams_directory: str,
+        why: Callable[[int], Reason | None],
+        clock: IReactorTime,
+    ) -> None:
         self._records = records
         self._growth = growth
         self._directory = streams_directory
+        self.why = why
+        self.clock = clock
 
     async def follow(self, buildset: int, client: Client) -> int:
         """
@@ -151,7 +169,14 @@ _WORSE = [0, 1, 2, 4]
 
 
 @define
+class _Said:
+    kind: Kind | None = None
+
+
+@define
 class _Follower:
+    _log: ClassVar[Logger] = Logger()
+
     following: Following
     request: int
     client: Client
@@ -161,13 +186,26 @@ class _Follower:
     remarked: int = 0
 
     async def run(self) -> int:
+        said = _Said()
+        explaining = LoopingCall(lambda: Deferred.fromCoroutine(self._explain(said)))
+        explaining.clock = self.following.clock
+        background(explaining.start(EXPLAIN_EVERY, now=False), self._log, "saying why a request waits")
         seen = 0
-        while True:
-            for event in await self.following.events(self.request, seen):
-                seen = event.seq
-                await self._tell(event)
-                if event.kind == "request.finished":
-                    return self._exit_code(Result(event.body["result"]))
+        try:
+            while True:
+                for event in await self.following.events(self.request, seen):
+                    seen = event.seq
+                    await self._tell(event)
+                    if event.kind == "request.finished":
+                        return self._exit_code(Result(event.body["result"]))
+        finally:
+            explaining.stop()
+
+    async def _explain(self, said: "_Said") -> None:
+        reason = self.following.why(self.request)
+        if reason is not None and reason.kind not in {Kind.STARTING, Kind.BACK_OFF, said.kind}:
+            said.kind = reason.kind
+            await self._say(f"waiting: {reason.sentence}")
 
     async def _tell(self, event: Event) -> None:
         body = event.body

@@ -2,6 +2,9 @@
 Builds in a farm in memory: results, stops, restarts at every moment, lost slaves, retries.
 """
 
+import os
+import tempfile
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.outcome import Ending, Why
@@ -80,6 +83,30 @@ c["builders"][0].factory.addStep(Bad())
         names = [row.name for row in stage.read(lambda c: streams.of_build(c, build.id))]
         self.assertEqual(names, ["traceback"])
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class SecretTests(SynchronousTestCase):
+    """
+    What commands are told.
+    """
+
+    def test_later_commands_mask_too(self) -> None:
+        """
+        Invariant I7: a secret that one command was told is masked in what later commands of the build print.
+        """
+        directory = tempfile.mkdtemp()
+        descriptor = os.open(os.path.join(directory, "token"), os.O_WRONLY | os.O_CREAT, 0o600)
+        os.write(descriptor, b"hunter2hunter2")
+        os.close(descriptor)
+        stage = Stage(
+            ONE.replace('command=["run", "two"]', 'command=["run", "two"], env={"TOKEN": util.Secret("token")}')
+            + f"c['secretsProviders'] = [secrets.SecretInAFile({directory!r})]"
+        )
+        slave = stage.attach(slave=FakeSlave(behaviour=succeeding))
+        stage.submit()
+        told = [dict(given.secrets) for given in slave.given]
+        self.assertEqual(told, [{}, *[{"token": "hunter2hunter2"}] * 3])
+        self.assertNotIn("hunter2", repr([given.spec for given in slave.given]))
 
 
 class StopTests(SynchronousTestCase):

@@ -11,8 +11,10 @@ from typing import Any
 from attrs import define, field
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
 
 from buildbot_lite.model.outcome import Remark
+from buildbot_lite.model.reasons import Reason
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import Following, tell_growth
 from buildbot_lite.storage.growth import Growth
@@ -73,7 +75,15 @@ class WatchedCase(FarmCase):
         self.addCleanup(shutil.rmtree, self.directory)
         self.growth = Growth()
         self.addCleanup(tell_growth(self.records, self.growth))
-        self.following = Following(records=self.records, growth=self.growth, streams_directory=self.directory)
+        self.clock = Clock()
+        self.reasons: dict[int, Reason] = {}
+        self.following = Following(
+            records=self.records,
+            growth=self.growth,
+            streams_directory=self.directory,
+            why=self.reasons.get,
+            clock=self.clock,
+        )
 
     def start(self, slave: str = "bot1") -> Build:
         """

@@ -62,7 +62,14 @@ class ControlCase(SynchronousTestCase):
         farm = self.stage.farm
         self.addCleanup(tell_growth(farm.records, farm.growth))
         self.desk = AdminDesk(
-            farm, Following(records=farm.records, growth=farm.growth, streams_directory=farm.building.streams)
+            farm,
+            Following(
+                records=farm.records,
+                growth=farm.growth,
+                streams_directory=farm.building.streams,
+                why=farm.why,
+                clock=farm.clock,
+            ),
         )
 
     def ask(self, what: str, **of: Any) -> Any:

@@ -7,7 +7,9 @@ import os
 from twisted.internet.defer import CancelledError
 
 from buildbot_lite.errors import NotFoundError
+from buildbot_lite.model.reasons import absent, paused
 from buildbot_lite.model.results import Result
+from buildbot_lite.status.following import EXPLAIN_EVERY
 from buildbot_lite.storage.records import streams
 from buildbot_lite.storage.records.builds import Build
 
@@ -195,3 +197,29 @@ class FollowingTests(WatchedCase):
 
         failure = self.failureResultOf(unknown.deferred, NotFoundError)
         self.assertEqual(str(failure.value), "There is no such request (any more).")
+
+
+class WaitingTests(WatchedCase):
+    """
+    A request that waits.
+    """
+
+    def test_why(self) -> None:
+        """
+        Promise 10: a client is told why its request waits, once for each kind of reason.
+        """
+        row = self.build()
+        client = FakeClient()
+        following = self.running(self.following.follow(row.request, client))
+        self.clock.advance(EXPLAIN_EVERY)
+        self.assertEqual(client.err, "")
+        self.reasons[row.request] = absent("bot1", "never seen")
+        for _ in range(3):
+            self.clock.advance(EXPLAIN_EVERY)
+        self.assertEqual(client.err, "# waiting: bot1 is not connected (never seen)\n")
+        self.reasons[row.request] = paused("bot1")
+        self.clock.advance(EXPLAIN_EVERY)
+        self.assertIn("# waiting: bot1 is paused\n", client.err)
+        following.deferred.cancel()
+        self.failureResultOf(following.deferred, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
