@@ -32,8 +32,9 @@ from .contract import LARGEST_CHUNK, Acknowledgement, Chunk, RIStdin, RISubmissi
 from .exposed import Exposed, Revocable
 from .refusal import error_of, would_block
 
-# The buffer of a stock client's standard output; and seconds between two looks whether it is empty again.
-_CLIENTS_BUFFER = 8192
+# The smallest buffer that a stock client's standard output has: Python makes it as large as the file's block, which
+# is 4096 bytes for a pipe and 1024 for a terminal.  And seconds between two looks whether it is empty again.
+_CLIENTS_BUFFER = 1024
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
 
@@ -119,7 +120,7 @@ class RemoteWatcher(Remote):
     A `Watcher`: a stock client, which knows no interface.
 
     Once it sends its standard input, the stock client's standard output does not block any more; so when whatever
-    reads it is slow, a write fails there with BlockingIOError.  What fits into the client's buffer of 8192 bytes is not
+    reads it is slow, a write fails there with BlockingIOError.  What fits into the client's buffer is not
     lost then, it only waits; so such a client gets smaller pieces, one at a time, and when one of them waits, empty
     ones until it was written.  (Under PYTHONUNBUFFERED it has no such buffer: it loses output, and no one knows.)
 

@@ -230,9 +230,13 @@ class FlappTest(TubTestCase):
         for stdin in (True, False):
             log = os.urandom(300_000)
             say = Say([log[:200_000], log[200_000:]], code=1, stdin=stdin)
-            client = Client(self.submission(say), "run-command")
+            client = Client(self.submission(say), "run-command", stdin=None)
             await until(lambda: say.watcher is not None)  # noqa: B023 - it is called in this round
             client.process.pipes[1].pauseProducing()
+            if stdin:
+                client.process.write(b"x")
+                await until(lambda: say.fed == b"x")  # noqa: B023 - it is called in this round
+                say.go()
             await until(lambda: client.err == b"request 1\n")  # noqa: B023 - it is called in this round
             for _ in range(100):
                 await deferLater(reactor, 0.001)
@@ -325,9 +329,11 @@ class FlappTest(TubTestCase):
         furlfile = self.submission(say)
         client = Client(furlfile, "run-command", stdin=None)
         await until(lambda: say.watcher is not None)
+        client.process.write(b"x")
+        await until(lambda: say.fed == b"x")
 
         self.revocable.revoke(RevokedError())
-        self.assertEqual(await client.ended, 3)
+        self.assertEqual((await client.ended, client.err), (3, b""))
         again = Client(furlfile, "run-command")
 
         self.assertEqual(await again.ended, 255)
