@@ -30,6 +30,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..errors import BuildbotLiteError
 from .background import background
 from .contract import (
     KEEPALIVE,
@@ -352,8 +353,12 @@ class Broker(stock.Broker):
         return found
 
     def remote_getReferenceByName(self, name: bytes) -> Any:
-        found = self.tub.getReferenceForName(name.decode("ascii", "replace"))
-        found.revocable.check()
+        try:
+            found = self.tub.getReferenceForName(name.decode("ascii", "replace"))
+            found.revocable.check()
+        except BuildbotLiteError as refusal:
+            self.tub.strangers.refused(getattr(self.transport.getPeer(), "host", ""), str(refusal))
+            raise
         if self._stranger is not None:
             stranger, self._stranger = self._stranger, None
             stranger.gone()

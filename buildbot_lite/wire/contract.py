@@ -20,6 +20,8 @@ JSON, which ``model/`` reads, so that versions may differ.  No text travels as t
                <---------------------- finished(outcome) -
                -- streams to send again ----------------->
 
+    RISubmission, RIControl <------------- not_a_desk() --   (it came with the wrong string)
+
     master                                         flappclient (stock: it knows no interface)
     RISubmission <-- execute(watcher) | putfile(name, source)
                -- stdout(data) · stderr(data) · done(signal, code) --> watcher
@@ -193,6 +195,9 @@ class RISubmission(RemoteInterface):
     def putfile(name=ByteStringConstraint(LONGEST_FILE_NAME), source=AnyReference):
         return _Nothing
 
+    def not_a_desk():
+        return _Nothing
+
 
 class RIFollower(RemoteInterface):
     """
@@ -217,3 +222,6 @@ class RIControl(RemoteInterface):
 
     def follow(request=ByteStringConstraint(LARGEST_QUESTION), follower=RIFollower):
         return ByteStringConstraint(LARGEST_ANSWER)
+
+    def not_a_desk():
+        return _Nothing

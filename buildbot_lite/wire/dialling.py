@@ -19,6 +19,7 @@ from typing import Any
 
 from foolscap.reconnector import Reconnector
 from foolscap.referenceable import SturdyRef
+from twisted.internet import defer
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -79,7 +80,7 @@ class Dialling:
         """
         self._reconnector.refused(error)
         if self._link is not None:
-            self._link.drop(str(error))
+            self._link.drop("it refused us")
 
     def dial_now(self) -> None:
         """
@@ -90,7 +91,9 @@ class Dialling:
     def _connected(self, reference: Any) -> None:
         self._link = link = reference.tracker.broker.link
         if reference.tracker.interfaceName != RIDesk.__remote_name__:
-            self.refused(WrongVerbError())
+            # The master's admin is to read of it, too.
+            telling = defer.maybeDeferred(reference.callRemote, "not_a_desk")
+            telling.addBoth(lambda _: self.refused(WrongVerbError()))  # type: ignore[unused-awaitable]  # cannot fail
             return
         self._on_desk(RemoteDesk(reference, _expose), link)
 

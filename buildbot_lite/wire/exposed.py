@@ -8,9 +8,10 @@ in `Revocable`, which every exposed object asks on each call.
 
 from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from zope.interface import implementer
 
-from ..errors import BuildbotLiteError, RevokedError
+from ..errors import BuildbotLiteError, RevokedError, WrongVerbError
 from ..model import spec as specs
 from ..model.greeting import Hello, Welcome
 from ..model.outcome import Outcome
@@ -67,12 +68,18 @@ class Exposed(Referenceable):
     What all of them share: the right.
     """
 
+    log = Logger()
+
     def __init__(self, revocable: Revocable) -> None:
         self.revocable = revocable
 
     def doRemoteCall(self, methodname, args, kwargs):
         self.revocable.check()
         return super().doRemoteCall(methodname, args, kwargs)
+
+    def remote_not_a_desk(self) -> None:
+        # The slave knows by itself; this is for our log.
+        self.log.warn("a slave was refused: {why}", why=str(WrongVerbError()))
 
 
 @implementer(RIDesk)

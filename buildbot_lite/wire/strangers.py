@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from .contract import MOST_STRANGERS, STRANGER_SECONDS
 
 _REPORT_EVERY = 60.0
+_MOST_REPORTED = 100
 
 
 class Stranger:
@@ -71,6 +72,7 @@ class Strangers:
         self._timer: IDelayedCall | None = None
         self._cut = 0
         self._reported = self._puzzled = clock.seconds() - _REPORT_EVERY
+        self._refused: dict[tuple[str, str], float] = {}
 
     def __len__(self) -> int:
         return self._number
@@ -119,6 +121,16 @@ class Strangers:
         if now - self._puzzled >= _REPORT_EVERY:
             self._puzzled = now
             self.log.warn("a connection could not be negotiated: {why}", why=repr(failure.value)[:500])
+
+    def refused(self, address: str, sentence: str) -> None:
+        """
+        Log that somebody at *address* showed a string and was refused: once a minute for the same reason.
+        """
+        now = self._clock.seconds()
+        self._refused = {key: at for key, at in self._refused.items() if now - at < _REPORT_EVERY}
+        if (address, sentence) not in self._refused and len(self._refused) < _MOST_REPORTED:
+            self._refused[address, sentence] = now
+            self.log.warn("a string was refused to {address}: {why}", address=address, why=sentence)
 
     def _count(self, address: str, before: int, after: int) -> None:
         if before:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from foolscap.referenceable import Referenceable
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
 from twisted.internet.task import Clock, deferLater
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, capturedLogs, formatEvent, globalLogPublisher
 
 from buildbot_lite.errors import (
     BuildbotLiteError,
@@ -155,9 +155,11 @@ class DiallingTest(TubTestCase):
         """
         self.exposed[SWISSNUM] = RunCommandService(Refuse(), Revocable())
         farm, listener = self.farm()
-        self.dial(self.furl(farm, listener))
+        with capturedLogs() as events:
+            self.dial(self.furl(farm, listener))
 
-        self.assertEqual(await self.pauses(1), [60.0])
+            self.assertEqual(await self.pauses(1), [60.0])
+        self.assertIn(f"a slave was refused: {WrongVerbError()}", [formatEvent(event) for event in events])
         (error,) = self.refused
         self.assertIsInstance(error, WrongVerbError)
         self.assertIn("buildslave.furls", str(error))

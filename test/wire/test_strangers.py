@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.strangers import Stranger, Strangers
@@ -62,6 +63,24 @@ class StrangersTest(SynchronousTestCase):
         self.accept("b4")
         self.assertEqual(self.cut, ["b1", "b2"])
         self.assertEqual(len(self.strangers), 4)
+
+    def test_refusals_are_logged(self) -> None:
+        """
+        Promise 3: the log says of each address what it was refused, once a minute; a crowd cannot fill it.
+        """
+        with capturedLogs() as events:
+            for _ in range(3):
+                self.strangers.refused("a", "The farm does not know this string.")
+            self.strangers.refused("a", "Revoked.")
+            self.strangers.refused("b", "The farm does not know this string.")
+            self.assertEqual(len(events), 3)
+            self.assertEqual(formatEvent(events[0]), "a string was refused to a: The farm does not know this string.")
+            for number in range(1000):
+                self.strangers.refused(str(number), "Unknown.")
+            self.assertEqual(len(events), 100)
+            self.clock.advance(60)
+            self.strangers.refused("a", "Revoked.")
+            self.assertEqual(len(events), 101)
 
     def test_patient_one_in_front(self) -> None:
         """
