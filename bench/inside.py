@@ -1,0 +1,107 @@
+"""
+A service beside the measured master, in its process: one JSON request per connection on a UNIX socket.
+
+It submits builds and says when they are finished, as ``benchsvc.py`` does inside Buildbot's master, so that both are
+timed at the same two places.
+"""
+
+import json
+import os
+import time
+
+from twisted.application.service import IServiceCollection, Service
+from twisted.internet import endpoints, protocol
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.protocols.basic import LineReceiver
+
+import buildbot_lite.storage.writer as writing
+
+commits = 0
+_commit = writing.commit
+
+
+def _counted(*arguments, **more):
+    global commits
+    commits += 1
+    return _commit(*arguments, **more)
+
+
+writing.commit = _counted
+
+
+class _Line(LineReceiver):
+    delimiter = b"\n"
+    MAX_LENGTH = 1 << 20
+
+    def lineReceived(self, line):
+        request = json.loads(line)
+        work = getattr(self.factory.control, "do_" + request.pop("cmd"))
+        Deferred.fromCoroutine(work(**request)).addCallbacks(
+            self._answer, lambda failure: self._answer({"error": failure.getTraceback()})
+        )
+
+    def _answer(self, document):
+        self.sendLine(json.dumps(document).encode())
+        self.transport.loseConnection()
+
+
+class _Factory(protocol.Factory):
+    protocol = _Line
+
+    def __init__(self, control):
+        self.control = control
+
+
+class Control(Service):
+    def __init__(self, master, path):
+        self._master = master
+        self._path = path
+
+    def startService(self):
+        from twisted.internet import reactor  # noqa: TID251 - of the process that is measured
+
+        if os.path.exists(self._path):
+            os.unlink(self._path)
+        endpoints.UNIXServerEndpoint(reactor, self._path).listen(_Factory(self))
+
+    @property
+    def _farm(self):
+        return self._master._farm
+
+    async def do_ping(self):
+        master = self._master
+        return {"ok": bool(master._upkeep is not None and master._tub.running)}
+
+    async def do_slaves(self):
+        if self._farm is None:
+            return {"connected": 0}
+        return {"connected": sum(member.session.hello is not None for member in self._farm.roster.everyone())}
+
+    async def do_submit(self, builder, n=1):
+        door, requests = self._farm.door, self._farm.requests
+        before = time.monotonic()
+
+        async def one(number):
+            submitted = await door.force(builder, {}, f"bench {number}")
+            result = await requests.when_finished(submitted.buildset.id)
+            return int(result), time.monotonic()
+
+        done = await gatherResults([Deferred.fromCoroutine(one(number)) for number in range(n)])
+        return {"wall_s": max(at for _, at in done) - before, "results": [result for result, _ in done]}
+
+    async def do_commits(self):
+        return {"commits": commits}
+
+    async def do_collect(self):
+        import gc
+
+        gc.collect()
+        return {}
+
+
+def beside(application, path):
+    """
+    For a master.tac.
+    """
+    services = IServiceCollection(application)
+    Control(next(iter(services)), path).setServiceParent(services)

@@ -1,0 +1,128 @@
+"""
+This farm and Buildbot 4.3, measured in turn on this machine: ``make bench``.
+
+Each measure is run in rounds; in a round Buildbot, this farm and this farm again come in shuffled order, so that what
+the machine does meanwhile hits all alike, and so that the ratio of the two equal runs says how much a ratio is worth.
+Then come the limits: bare Foolscap, bare processes.  Prints one table; the raw figures stay in results/.
+
+    bench/run.py                                  everything; takes about an hour
+    bench/run.py --only steps --only log          some of it
+    bench/run.py --only steps --quick --alone     small, and without Buildbot, to see whether a change helps
+    bench/run.py --show results/raw-….json        the table of an earlier run
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import sys
+import time
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import bare
+import ours
+import table
+import theirs
+
+BENCH = Path(__file__).resolve().parent
+# What does not change from one run to the next is measured once; what takes minutes, too.
+ONCE = {"installed", "new_user", "stored", "log_gib"}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", choices=[*ours.MEASURES, "bare"], help="this measure; repeatable")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="small, one round: whether it works")
+    parser.add_argument("--alone", action="store_true", help="without Buildbot")
+    parser.add_argument("--no-control", action="store_true", help="do not run ours twice")
+    parser.add_argument("--work", type=Path, default=BENCH / "work", help="where everything is put that is made")
+    parser.add_argument("--show", type=Path, action="append", help="raw figures of earlier runs: print their table")
+    options = parser.parse_args()
+    if options.show:
+        print_table(merged([json.loads(path.read_text()) for path in options.show]))
+        return 0
+    options.work = options.work.resolve()
+    options.work.mkdir(parents=True, exist_ok=True)
+    return measure(options)
+
+
+def measure(options):
+    peer = theirs.Peer(options.work)
+    if not options.alone:
+        peer.set_up()
+    wanted = options.only or [*ours.MEASURES, "bare"]
+    rounds = 1 if options.quick else options.rounds
+    raw = {"began": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), "rounds": [], "bare": [], "failed": []}
+    results = BENCH / "results" / f"raw-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    results.parent.mkdir(exist_ok=True)
+    for number in range(rounds):
+        raw["rounds"].append({})
+        for name in wanted:
+            if number and name in ONCE:
+                continue
+            if name == "bare":
+                attempt(raw, name, "bare", lambda: raw["bare"].append(bare.measure(options.work, options.quick)))
+            else:
+                one_round(raw, name, options, peer)
+            results.write_text(json.dumps(raw, indent=1))
+    print_table(raw)
+    print(f"\nraw figures: {results}")
+    return 1 if raw["failed"] else 0
+
+
+def one_round(raw, name, options, peer):
+    runs = {"ours": lambda: ours.MEASURES[name](options.work, options.quick)}
+    if not options.no_control and name not in ONCE:
+        runs["again"] = runs["ours"]
+    if not options.alone and name in theirs.MEASURES:
+        runs["theirs"] = lambda: theirs.MEASURES[name](peer)
+    figures = raw["rounds"][-1][name] = {}
+    for who in random.sample(sorted(runs), len(runs)):
+        attempt(raw, name, who, lambda who=who: figures.update({who: runs[who]()}))
+
+
+def attempt(raw, name, who, run):
+    """
+    One run; what fails is said, and the others go on.
+    """
+    began = time.monotonic()
+    load = os.getloadavg()[0]
+    try:
+        run()
+    except Exception:  # noqa: BLE001 - one measure of many
+        traceback.print_exc()
+        raw["failed"].append([name, who])
+    seconds = time.monotonic() - began
+    print(f"{name} {who}: {seconds:.0f} s (others: load {load:.1f})", file=sys.stderr, flush=True)
+
+
+def merged(raws):
+    """
+    Several runs as one.
+    """
+    whole = {**raws[0]}
+    for raw in raws[1:]:
+        whole["rounds"] = whole["rounds"] + raw["rounds"]
+        whole["bare"] = whole["bare"] + raw["bare"]
+    return whole
+
+
+def machine():
+    return {
+        "cpus": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def print_table(raw):
+    print("\n".join(table.lines(raw)))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

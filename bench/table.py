@@ -1,0 +1,261 @@
+"""
+The table of ratios, from raw figures.
+
+A raw file: {"rounds": [{measure: {"ours": {…}, "again": {…}, "theirs": {…}}}, …], "bare": [{…}, …], …}.  "again" is a
+second run of ours in the same round: the ratio of the two says how much a ratio is worth (the A/A control).
+"""
+
+from statistics import median
+
+from attrs import frozen
+
+NONE = "-"
+
+
+@frozen
+class Row:
+    """
+    *ours*, *theirs*: "measure.figure"; *theirs* may be bare limits.  *more*: more is better.  *must*, *goal*: what
+    is asked: "x25" is 25 times as good as theirs, "<6" at most 6, ">0.8" at least 0.8; with commas: all of it.
+    """
+
+    what: str
+    unit: str
+    ours: str
+    theirs: str = ""
+    more: bool = False
+    must: str = ""
+    goal: str = ""
+
+
+ROWS = (
+    Row(
+        "one-step builds, 4 slaves of 4, in the master",
+        "builds/s",
+        "throughput.builds_per_s",
+        "throughput.builds_per_s",
+        True,
+        "x25",
+        "x50",
+    ),
+    Row(
+        "the same as a connected client sees it",
+        "builds/s",
+        "throughput.client_builds_per_s",
+        "throughput.builds_per_s",
+        True,
+    ),
+    Row(
+        "CPU of the master per such build",
+        "ms",
+        "throughput.master_cpu_ms_per_build",
+        "throughput.master_cpu_ms_per_build",
+        False,
+        "<6",
+        "<3",
+    ),
+    Row("CPU of the slaves per such build", "ms", "throughput.slaves_cpu_ms_per_build"),
+    Row("commits per such build, under load", "", "throughput.commits_per_build"),
+    Row("a step of a build of 200", "ms", "steps.ms_per_step", "steps.ms_per_step", False, "<15,x8", "<8"),
+    Row("CPU of the master per such step", "ms", "steps.master_cpu_ms_per_step"),
+    Row(
+        "submission to finish, idle, in the master",
+        "ms",
+        "latency.ms",
+        "latency.inproc_ms_median20",
+        False,
+        "<25",
+        "<12",
+    ),
+    Row(
+        "the same as a client sees it (theirs: HTTP)",
+        "ms",
+        "latency.client_ms",
+        "latency.rest_ms_median20",
+        False,
+        "",
+        "<30",
+    ),
+    Row("written to disk per build, alone", "KB", "written.kb_per_build", "written.kb_per_build", False, "<60", "<20"),
+    Row("commits per build, alone", "", "written.commits_per_build", "written.commits", False, "<6"),
+    Row("written per build that a client asked for", "KB", "written.client_kb_per_build"),
+    Row("100 MiB of log lines, stored and complete, TLS", "MiB/s", "log.mib_per_s", "log.mib_per_s", True, "x35"),
+    Row("the same, against bare Foolscap", "MiB/s", "log.mib_per_s", "bare.mib_per_s", True, "x0.6", "x0.9"),
+    Row("memory of the master for it", "MB more", "log.master_mb_more", "log.master_mb_more"),
+    Row("memory of the master for 1 GiB", "MB more", "log_gib.master_mb_more", "", False, "<32", "<16"),
+    Row("memory of slave and keeper for 1 GiB", "MB more", "log_gib.slave_and_keeper_mb_more", "", False, "<32", "<16"),
+    Row("1 GiB of log lines", "MiB/s", "log_gib.mib_per_s", "bare.mib_per_s", True),
+    Row("the last 64 KiB of it, compressed", "ms", "log_gib.tail_ms", "", False, "<100", "<20"),
+    Row(
+        "200,000 lines, one write each",
+        "lines/s",
+        "small_writes.lines_per_s",
+        "small_writes.lines_per_s",
+        True,
+        "x10",
+        "x20",
+    ),
+    Row("200 MiB slave → master, TLS", "MiB/s", "transfer.up_mib_per_s", "transfer.up_best_MiBps", True, "", "x4"),
+    Row("the same, against bare Foolscap", "MiB/s", "transfer.up_mib_per_s", "bare.mib_per_s", True, "x0.6"),
+    Row("200 MiB master → slave, TLS", "MiB/s", "transfer.down_mib_per_s", "transfer.down_best_MiBps", True, "", "x4"),
+    Row("the same, against bare Foolscap", "MiB/s", "transfer.down_mib_per_s", "bare.mib_per_s", True, "x0.6"),
+    Row("1000 slaves attach at once (theirs: 500, TLS)", "slaves/s", "crowd.attach_per_s", "crowd.attach_per_s", True),
+    Row(
+        "the same, against bare Foolscap",
+        "slaves/s",
+        "crowd.attach_per_s",
+        "bare.connections_per_s",
+        True,
+        "x0.5",
+        "x0.77",
+    ),
+    Row("of 1000 attached", "slaves", "crowd.attached", "", True, ">1000"),
+    Row(
+        "memory of the master per attached slave",
+        "KB",
+        "crowd.master_kb_each",
+        "crowd.master_kb_per_worker",
+        False,
+        "<130",
+        "<100",
+    ),
+    Row(
+        "CPU of the master, 1000 attached, idle",
+        "%",
+        "crowd.idle_cpu_percent",
+        "crowd.master_idle_cpu_pct",
+        False,
+        "<2",
+        "<0.5",
+    ),
+    Row("start of the master", "s", "idle.master_start_s", "idle.master_startup_s_www", False, "<1.2", "<0.8"),
+    Row(
+        "start of a slave until it is attached",
+        "s",
+        "idle.slave_start_s",
+        "idle.worker_start_to_attached_s_www",
+        False,
+        "<0.8",
+        "<0.5",
+    ),
+    Row("memory of an idle master", "MB", "idle.master_mb", "idle.master_idle_rss_mb_www", False, "<90", "<75"),
+    Row(
+        "memory of an idle slave and its keeper",
+        "MB",
+        "idle.slave_and_keeper_mb",
+        "idle.worker_idle_rss_mb_www",
+        False,
+        "<75",
+        "<62",
+    ),
+    Row("builds/s with 1,000,000 builds stored, against none", "", "stored.ratio", "", True, ">0.8", ">0.95"),
+    Row("installed packages: everything", "", "installed.all_packages", "", False, "<35"),
+    Row("installed: everything, with the venv", "MB", "installed.all_mb", "", False, "<154"),
+    Row(
+        "installed packages: a slave",
+        "",
+        "installed.slave_packages",
+        "new_user.worker_only_packages",
+        False,
+        "<21",
+        "<20",
+    ),
+    Row(
+        "installed: a slave, with the venv",
+        "MB",
+        "installed.slave_mb",
+        "new_user.worker_only_venv_mb",
+        False,
+        "<101",
+        "<60",
+    ),
+    Row("first green build from nothing", "s", "new_user.first_green_s", "new_user.first_green_s"),
+    Row("the same without pip", "s", "new_user.first_green_without_pip_s", "new_user.first_green_minus_pip_s"),
+    Row(
+        "commands to type for it, after venv and pip",
+        "",
+        "new_user.commands",
+        "new_user.commands_first_build",
+        False,
+        "<8",
+    ),
+    Row("one more slave (theirs: with TLS)", "s", "new_user.one_more_s", "new_user.tls_worker_green_s"),
+    Row("commands to type for it", "", "new_user.one_more_commands", "new_user.commands_tls_worker", False, "<2"),
+)
+
+
+def figures(raw, path, who):
+    """
+    The values of "measure.figure" in all rounds.
+    """
+    if not path:
+        return []
+    measure, figure = path.split(".")
+    rows = raw["bare"] if measure == "bare" else [each.get(measure, {}).get(who) or {} for each in raw["rounds"]]
+    return [row[figure] for row in rows if row.get(figure) is not None]
+
+
+def lines(raw):
+    """
+    The table in Markdown.
+    """
+    yield "| work | unit | Buildbot or bare | ours | times better | A/A | must | goal | |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for row in ROWS:
+        ours = figures(raw, row.ours, "ours")
+        if not ours:
+            continue
+        theirs, again = figures(raw, row.theirs, "theirs"), figures(raw, row.ours, "again")
+        mine = median(ours + again)
+        times = None
+        if theirs and mine and median(theirs):
+            times = mine / median(theirs) if row.more else median(theirs) / mine
+        control = median(ours) / median(again) if again and median(again) else None
+        yield (
+            "| "
+            + " | ".join(
+                (
+                    row.what,
+                    row.unit,
+                    number(median(theirs)) if theirs else NONE,
+                    number(mine),
+                    f"**{number(times)}**" if times is not None else NONE,
+                    f"{control:.2f}" if control else NONE,
+                    shown(row.must),
+                    shown(row.goal),
+                    verdict(row, mine, times),
+                )
+            )
+            + " |"
+        )
+
+
+def verdict(row, mine, times):
+    if row.goal and met(row.goal, mine, times):
+        return "goal"
+    if row.must:
+        return "met" if met(row.must, mine, times) else "**missed**"
+    return ""
+
+
+def met(asked, mine, times):
+    for each in asked.split(","):
+        limit = float(each[1:])
+        if each[0] == "x" and (times is None or times < limit):
+            return False
+        if each[0] == "<" and mine > limit:
+            return False
+        if each[0] == ">" and mine < limit:
+            return False
+    return True
+
+
+def shown(asked):
+    signs = {"x": "≥ {} ×", "<": "≤ {}", ">": "≥ {}"}  # noqa: RUF001 - it is a multiplication
+    return ", ".join(signs[each[0]].format(each[1:]) for each in asked.split(",") if each) or NONE
+
+
+def number(value):
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
