@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from ..errors import BuildbotLiteError, ConfigError
 from ..model.outcome import Ending, Outcome, Remark, Seal, Why
@@ -20,6 +20,7 @@ from ..model.rendering import View, rendered_environment
 from ..model.results import Result
 from ..model.shape import encode
 from ..model.spec import SECRET_REFERENCE, Run, Spec, to_document
+from .abandoning import COMMAND, command_id
 from .journal import Done, Entry, Journal
 from .ledger import Ledger
 from .orders import Order, Shelf, Source
@@ -121,6 +122,12 @@ class Workplace:
     master_directory: str = "."
     random: Callable[[int], bytes] = os.urandom
 
+    def session_at(self, where: str) -> Session:
+        """
+        The session of "slave" or "master".
+        """
+        return self.own_session if where == "master" else self.session
+
 
 @define
 class LiveCommands:
@@ -131,6 +138,7 @@ class LiveCommands:
     _running: dict[str, Session] = field(factory=dict)
     _waits: set[Deferred[Any]] = field(factory=set)
     _reason: str | None = None
+    _empty: Deferred[None] = field(factory=lambda: succeed(None))
 
     def began(self, id: str, session: Session) -> None:
         """
@@ -145,6 +153,8 @@ class LiveCommands:
         One less.
         """
         self._running.pop(id, None)
+        if not self._running and not self._empty.called:
+            self._empty.callback(None)
 
     def interrupt(self, reason: str) -> None:
         """
@@ -155,6 +165,16 @@ class LiveCommands:
             session.interrupt(id, reason)
         for wait in tuple(self._waits):
             wait.cancel()
+
+    async def drained(self, reason: str) -> None:
+        """
+        Interrupt what a step left running, and wait until none of it runs.
+        """
+        if self._running:
+            for id, session in self._running.items():
+                session.interrupt(id, reason)
+            self._empty = Deferred()
+            await self._empty
 
     async def waiting_for(self, event: Deferred[T]) -> T:
         """
@@ -231,8 +251,8 @@ class StepBench:
             grace = None if on_lost == "fail" else place.grace
             spec = evolve(spec, grace=grace, env={**await rendered_environment(place.env, self.view), **spec.env})
         document = to_document(spec)
-        intent = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
-        session = place.own_session if on_master else place.session
+        intent: dict[str, Any] = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
+        session = place.session_at(intent["where"])
         # What an earlier command was told may be in a file that this one prints: the keeper is to mask it all.
         place.revealed.update(_secrets_in(document))
         self._announce(spec)
@@ -240,7 +260,7 @@ class StepBench:
         async def perform(entry: Entry, resumed: bool) -> Done:
             shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)
             order = Order(
-                id=f"{place.nonce}-{entry.step}-{entry.ordinal}",
+                id=command_id(place.nonce, entry.step, entry.ordinal),
                 spec=spec,
                 secrets={name: await place.secret(name) for name in sorted(place.revealed)},
                 grace=None if on_lost == "fail" else place.grace,
@@ -250,6 +270,7 @@ class StepBench:
             )
             running = Deferred.fromCoroutine(session.run(order))
             place.live.began(order.id, session)
+            place.journal.live()
             try:
                 outcome = await running
             finally:
@@ -257,7 +278,9 @@ class StepBench:
             remarks = [evolve(each, offset=each.offset + self._lengths.get(each.stream, 0)) for each in outcome.remarks]
             return Done(outcome.to_document(), outcome.streams, remarks, order.committed)
 
-        entry = await place.journal.effect(self._step, "command", intent, perform, properties=self._properties)
+        entry = await place.journal.effect(
+            self._step, COMMAND, intent, perform, properties=self._properties, live_at_once=False
+        )
         outcome = Outcome.from_document(entry.outcome)
         for name, seal in outcome.streams.items():
             log = name.partition("~")[0]
@@ -347,7 +370,7 @@ class StepBench:
 
     async def _ask(self, name: str, properties: Mapping[str, Json]) -> int:
         async def perform(entry: Entry, resumed: bool) -> Done:
-            parent = f"{self._place.nonce}-{entry.step}-{entry.ordinal}"
+            parent = command_id(self._place.nonce, entry.step, entry.ordinal)
             source = self._place.view.sources.get("", {})
             return Done({"buildset": await self._place.triggers.trigger(name, parent, properties, source)})
 

@@ -20,8 +20,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, DiskFullError, ReplayError
+from ..errors import BuildbotLiteError, DiskFullError, ReplayError, StorageError
 from ..model.results import Result, worst
+from .abandoning import abandon
 from .bench import SlaveLostError, StepBench, Workplace
 from .journal import Done, Entry, Journal, JournalStore, fingerprint
 from .steps.base import BuildStep, Recipe
@@ -126,7 +127,12 @@ class Build:
             left = max(0.0, self._deadline - self._place.wall())
             timer = self._clock.callLater(left, self._ran_out_of_time)
         try:
-            return await self._run()
+            ended = await self._run()
+            place = self._place
+            await abandon(
+                place.journal.unfinished(), session=place.session_at, nonce=place.nonce, live=place.journal.live
+            )
+            return ended
         finally:
             if timer is not None and timer.active():
                 timer.cancel()
@@ -178,6 +184,7 @@ class Build:
         except SlaveLostError as error:
             await self._finish(number, step, bench, Result.RETRY, str(error))
             raise
+        await place.live.drained("its step has ended")
         if course.stop is not None and course.stop.step == number:
             result, summary = max(course.stop.result, Result.FAILURE), course.stop.reason
             place.live.relent()
@@ -204,6 +211,10 @@ class Build:
             return result, step.summary_of(result)
         except (SlaveLostError, ReplayError):
             raise
+        except StorageError as error:
+            if not isinstance(error, DiskFullError):
+                raise  # the master stops, or cannot write any more: nothing was decided
+            said = str(error)
         except CancelledError:
             return Result.CANCELLED, "cancelled"
         except BuildbotLiteError as error:

@@ -88,7 +88,7 @@ class Journal:
     The effects of one build, in the order in which its program asks for them.
 
     *recorded* is what an earlier run of the same build left; *went_live* is called once, when the program first asks
-    for something whose outcome is not recorded: from there on it is no replay.
+    for something whose outcome is not recorded: from there on it is no replay.  `live` is that same function.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Journal:
         self._store = store
         self._recorded = {(entry.step, entry.ordinal): entry for entry in recorded}
         self._next: dict[int, int] = {}
-        self._went_live = went_live
+        self.live = went_live
 
     @property
     def replaying(self) -> bool:
@@ -106,6 +106,12 @@ class Journal:
         Whether entries are left that the program has not come to yet.
         """
         return bool(self._recorded)
+
+    def unfinished(self) -> Sequence[Entry]:
+        """
+        The entries that were begun, and that the program has not come to (any more).
+        """
+        return [entry for entry in self._recorded.values() if entry.outcome is None]
 
     def allocate(self, step: int) -> int:
         """
@@ -123,26 +129,30 @@ class Journal:
         perform: Callable[[Entry, bool], Awaitable[Done]],
         *,
         properties: Callable[[], Mapping[str, Any]] = dict,
-    ) -> Any:
+        live_at_once: bool = True,
+    ) -> Entry:
         """
-        The outcome of an effect: recorded, resumed or performed now.
+        An effect with its outcome: recorded, resumed or performed now.
 
         ``perform(entry, resumed)`` does it.  *properties*: what the build's properties are when it is done; kept with
-        the entry for people to see (a replay sets them again by itself).
+        the entry for people to see (a replay sets them again by itself).  *live_at_once*: False if *perform* calls
+        `live` itself, when a slave that asks about the effect would be answered.
         """
         entry = Entry(step, self.allocate(step), kind, fingerprint(intent), intent)
-        recorded = self._recorded.pop((entry.step, entry.ordinal), None)
-        if recorded is None:
-            await self._store.begin(self._build, entry)
-        elif (recorded.kind, recorded.fingerprint) != (entry.kind, entry.fingerprint):
+        recorded = self._recorded.get((entry.step, entry.ordinal))
+        if recorded is not None and (recorded.kind, recorded.fingerprint) != (entry.kind, entry.fingerprint):
             raise ReplayError(
                 f"entry {step}.{entry.ordinal} of its journal is a {recorded.kind}, and the build's program now asks "
                 f"for {'another ' if recorded.kind == kind else 'a '}{kind} there.  It starts again from the beginning."
             )
+        self._recorded.pop((entry.step, entry.ordinal), None)
+        if recorded is None:
+            await self._store.begin(self._build, entry)
         elif recorded.outcome is not None:
             return recorded
         performing = Deferred.fromCoroutine(_awaited(perform(entry, recorded is not None)))
-        self._went_live()
+        if live_at_once:
+            self.live()
         done = await performing
         await self._store.end(self._build, entry, done, properties())
         done.after()

@@ -82,7 +82,8 @@ class Order:
     One command for one slave, and what became of it.
 
     *grace*: seconds for which the slave may be away before the command counts as lost; None: for ever.  *home*: the
-    slave directory to which it went when it was first sent; None when this is not known.
+    slave directory to which it went when it was first sent; None when this is not known.  *unwanted*: it is only to be
+    made sure that the command does not run: it is lost when the slave was told, or when its lease has run out.
     """
 
     _log = Logger()
@@ -97,6 +98,7 @@ class Order:
         shelf: Shelf,
         sources: Mapping[str, Source],
         home: str | None = None,
+        unwanted: bool = False,
     ) -> None:
         self.id = id
         self.spec = spec
@@ -104,6 +106,7 @@ class Order:
         self.fingerprint = fingerprint(spec)
         self.grace = grace
         self.home = home
+        self.unwanted = unwanted
         self._shelf = shelf
         self._sources = sources
         self._over: Deferred[Outcome] = Deferred()

@@ -281,7 +281,10 @@ def _reconcile(core: Core, link: Slave, hello: Hello, order: Order, held: Held |
     """
     What we want against what the slave has.
     """
-    if order.home is not None and hello.home != order.home:
+    if order.unwanted:
+        core.disown(link, order.id)
+        order.lose(f"{core.name} was told to forget it")
+    elif order.home is not None and hello.home != order.home:
         order.lose(f"{core.name} came back with another directory; what ran in the old one is lost")
     elif held is None:
         # Its directory would know the command if it had ever been claimed.

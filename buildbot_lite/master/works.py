@@ -26,6 +26,7 @@ from ..storage.records import journal as records_of_journal
 from ..storage.records.requests import Buildset, Request
 from ..storage.writer import Records
 from ..wire.background import background
+from .abandoning import abandon
 from .bench import LiveCommands, Triggers, Workplace
 from .builds import Build, Ended
 from .config import MasterConfig
@@ -207,6 +208,7 @@ class Works:
             try:
                 if generation is None:
                     reason = "the configuration that it began with cannot be loaded any more"
+                    await self._abandon(left, live)
                     await self._end(left.row, left.request, left.buildset, Ended(Result.RETRY, reason))
                 else:
                     await self._run(left, generation, live)
@@ -216,6 +218,14 @@ class Works:
         self._queue().slots.take(left.request.id, Running(label, left.row.builder, left.row.slave))
         background(take_up(), self._log, f"continuing {label}")
         return caught_up
+
+    async def _abandon(self, left: Unfinished, live: Callable[[], None]) -> None:
+        await abandon(
+            left.entries,
+            session=lambda where: self._roster.own if where == "master" else self._roster.session(left.row.slave),
+            nonce=left.row.nonce,
+            live=live,
+        )
 
     # Running and ending.
 

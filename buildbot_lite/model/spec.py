@@ -210,7 +210,11 @@ def to_document(spec: Spec) -> dict[str, Any]:
     """
     *spec* as a JSON object.
     """
-    return {"kind": spec.kind, **asdict(spec, recurse=False)}
+    fields = asdict(spec, recurse=False)
+    return {
+        "kind": spec.kind,
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()},
+    }
 
 
 def to_bytes(spec: Spec, secrets: Mapping[str, str]) -> bytes:

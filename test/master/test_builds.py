@@ -249,6 +249,118 @@ class RestartTests(SynchronousTestCase):
         self.assertEqual([given.spec.argv for given in again.given][1], ("run", "two"))  # type: ignore[union-attr]  # they run
         self.assertEqual(stage.request(request).result, Result.SUCCESS)
 
+    def check_abandoned(self, stage: Stage, slave: FakeSlave, request: int) -> None:
+        """
+        A second attempt begins only when the slave was told to forget the first one's command.
+        """
+        self.assertEqual([build.finished for build in stage.builds(request)], [None])
+        back = stage.attach(held=slave.held())
+        self.assertEqual(back.disowned, [slave.given[0].id])
+        stage.settle(3)
+        first, second = stage.builds(request)
+        self.assertEqual(first.result, Result.RETRY)
+        self.assertIsNone(second.finished)
+
+    def test_unloadable_configuration(self) -> None:
+        """
+        Invariant I8: a build whose configuration cannot be loaded any more is tried again, but not beside itself.
+        """
+        stage = Stage("import os\n" + ONE + "\nassert not os.path.exists(basedir + '/broken')\n")
+        slave = stage.attach()
+        request = stage.submit()
+        open(os.path.join(stage.basedir, "broken"), "w", encoding="utf-8").close()
+        stage.configure(ONE)
+        stage.restart()
+        self.check_abandoned(stage, slave, request)
+
+    def test_other_program(self) -> None:
+        """
+        Invariant I8: a build whose program asks for something else than before is tried again, but not beside itself.
+        """
+        changing = """
+import os
+class Changing(steps.BuildStep):
+    async def run(self):
+        words = ("second" if os.path.exists(basedir + "/second") else "first",)
+        return (await self.execute(words)).outcome.succeeded and 0 or 2
+"""
+        stage = Stage(
+            changing
+            + ONE.replace('steps.ShellCommand(name="one", command=["run", "one"], haltOnFailure=True)', "Changing()")
+        )
+        slave = stage.attach()
+        request = stage.submit()
+        open(os.path.join(stage.basedir, "second"), "w", encoding="utf-8").close()
+        stage.restart()
+        self.check_abandoned(stage, slave, request)
+        self.assertIn("entry 0.0 of its journal", stage.builds(request)[0].reason)
+
+    def test_lease_of_what_is_abandoned(self) -> None:
+        """
+        Invariant I8: when the slave does not come back, the second attempt waits until the lease has run out.
+        """
+        stage = Stage("import os\n" + ONE + "\nassert not os.path.exists(basedir + '/broken')\n")
+        stage.attach()
+        request = stage.submit()
+        open(os.path.join(stage.basedir, "broken"), "w", encoding="utf-8").close()
+        stage.configure(ONE)
+        stage.restart()
+        stage.settle(1829)
+        self.assertIsNone(stage.builds(request)[0].finished)
+        stage.settle(2)
+        self.assertEqual(stage.builds(request)[0].result, Result.RETRY)
+
+    def test_secret_is_looked_up_first(self) -> None:
+        """
+        A resumed command is known to its session before any slave is answered, however long its secrets take.
+        """
+        stage = Stage(ONE)
+        slave = stage.attach()
+        stage.submit()
+        stage.restart()
+        self.assertEqual(tuple(stage.farm.roster.session("bot1").live_ids), (slave.given[0].id,))
+
+
+class StrayTests(SynchronousTestCase):
+    """
+    Steps that do not wait for what they began.
+    """
+
+    def test_left_running(self) -> None:
+        """
+        What a step left running is interrupted when it ends, and the build waits for that.
+        """
+        stage = Stage(
+            """
+from twisted.internet.defer import Deferred
+class Careless(steps.BuildStep):
+    name = "careless"
+    async def run(self):
+        Deferred.fromCoroutine(self.execute(["run", "forgotten"])).addErrback(lambda failure: None)
+        return 0
+"""
+            + ONE.replace('steps.ShellCommand(name="one", command=["run", "one"], haltOnFailure=True)', "Careless()")
+        )
+        slave = stage.attach()
+        request = stage.submit()
+        self.assertEqual([reason for _, reason in slave.interrupted], ["its step has ended"])
+        self.assertEqual(stage.steps(request), [("careless", None)])
+        slave.behaviour = succeeding
+        slave.given[0].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        stage.settle()
+        self.assertEqual(stage.request(request).result, Result.SUCCESS)
+
+    def test_retry(self) -> None:
+        """
+        A step whose result is RETRY ends the build, which is tried again.
+        """
+        stage = Stage(ONE.replace('command=["run", "one"]', 'command=["run", "one"], decodeRC={75: util.RETRY}'))
+        stage.attach(slave=FakeSlave(behaviour=scripted({"one": 75})))
+        request = stage.submit()
+        self.assertEqual(stage.builds(request)[0].result, Result.RETRY)
+        self.assertEqual(stage.steps(request)[0], ("one", Result.RETRY))
+        self.assertEqual([name for name, _ in stage.steps(request)], ["one", "last"])
+
 
 class LostTests(SynchronousTestCase):
     """
