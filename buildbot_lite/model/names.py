@@ -13,11 +13,11 @@ _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,79}\Z")
 LONGEST_PATH = 1024
 
 
-def checked_name(name: str, what: str = "name") -> str:
+def checked_name(name: object, what: str = "name") -> str:
     """
     *name* itself, if it may name a *what*; otherwise `NameNotAllowedError`.
     """
-    if not _NAME.match(name):
+    if not isinstance(name, str) or not _NAME.match(name):
         raise NameNotAllowedError(
             f"{name!r:.100} cannot be the name of a {what}: use 1 to 80 letters, digits and . _ + -, "
             "not beginning with a dot or a dash."
@@ -32,14 +32,14 @@ def directory_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".-")[:80] or "_"
 
 
-def relative_path(path: str) -> str:
+def relative_path(path: object) -> str:
     """
     *path* in its shortest form, if it stays inside the directory that it is relative to.
 
     Refused with `UnsafePathError`: absolute paths, paths that climb out with ``..``, NUL, more than 1024 characters.
     What symbolic links do is for whoever opens the file to check.
     """
-    if len(path) > LONGEST_PATH or "\0" in path:
+    if not isinstance(path, str) or len(path) > LONGEST_PATH or "\0" in path:
         raise UnsafePathError(f"{path!r:.100} is not a usable path.")
     short = normpath(path or ".")
     if short == ".." or short.startswith(("/", "../")):
