@@ -53,6 +53,9 @@ from .works import Unfinished, Works, read_entries
 LEAST_SPACE = 16 << 20
 """Bytes that must be free on the master's disk before a build starts."""
 
+LONGEST_CATCH_UP = 60.0
+"""Seconds that a master waits for unfinished builds to catch up with their journals before it lets anybody in."""
+
 
 @frozen
 class Address:
@@ -154,7 +157,9 @@ class Farm:
         self.roster.configure(self.config.slaves)
         self.roster.remember(await self.records.read(records_of_slaves.everyone))
         unfinished, waiting = await self.records.read(_unfinished)
-        await self.works.resume(unfinished, await self._generations_of(unfinished))
+        catching_up = self.works.resume(unfinished, await self._generations_of(unfinished))
+        # A step that waits for something it should have asked its bench for must not keep everybody out for ever.
+        await catching_up.addTimeout(LONGEST_CATCH_UP, self.clock, self._not_caught_up)
         for request, buildset in waiting:
             self.queue.add(request, buildset)
         await self.publish()
@@ -256,6 +261,9 @@ class Farm:
             return not self.queue.slots.on(name)
 
         return ExposedDesk(RosterDesk(name, self.roster, admit, self._address.hints, idle), revocable)
+
+    def _not_caught_up(self, result: object, timeout: float) -> None:
+        self._log.warn("some builds have not caught up with their journals after {seconds} s", seconds=timeout)
 
     def _start(self, waiting: Waiting, slave: str) -> None:
         self.works.start(waiting, slave)

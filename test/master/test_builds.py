@@ -5,8 +5,10 @@ Builds in a farm in memory: results, stops, restarts at every moment, lost slave
 import os
 import tempfile
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.master.loading import load
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import streams
@@ -319,6 +321,28 @@ class Changing(steps.BuildStep):
         stage.submit()
         stage.restart()
         self.assertEqual(tuple(stage.farm.roster.session("bot1").live_ids), (slave.given[0].id,))
+
+    def test_step_that_never_catches_up(self) -> None:
+        """
+        A build that waits for something outside its journal keeps a new master from opening for a minute at most.
+        """
+        waiting = """
+from twisted.internet.defer import Deferred
+class Waiting(steps.BuildStep):
+    async def run(self):
+        await Deferred()
+"""
+        stage = Stage(
+            waiting
+            + ONE.replace('steps.ShellCommand(name="one", command=["run", "one"], haltOnFailure=True)', "Waiting()")
+        )
+        stage.attach()
+        stage.submit()
+        stage.farm = stage._farm(load(stage.basedir))
+        started = Deferred.fromCoroutine(stage.farm.start())
+        self.assertNoResult(started)
+        stage.settle(60)
+        self.successResultOf(started)
 
 
 class StrayTests(SynchronousTestCase):
