@@ -13,7 +13,7 @@ from ..errors import BuildbotLiteError, FurlError, NotFoundError
 from ..storage.files import make_directory, write_whole
 from .office import furl_in, read_furl, stdin_text
 from .output import note
-from .program import program
+from .program import need_a_masters_parts, program
 
 MASTER_TAC = """\
 # A master of a buildbot_lite farm.  Start it in this file's directory with:  twistd -y master.tac
@@ -37,6 +37,7 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     It gets a master.cfg that runs as it is and explains itself.  Port and host name go into every string that the
     master hands out; they are chosen here, once.
     """
+    need_a_masters_parts()
     from ..master import address
 
     _refuse_used(directory)

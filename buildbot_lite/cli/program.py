@@ -45,14 +45,14 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], visit: object = None) -> int:
     """
-    Do what *arguments* say; answers the exit code.
+    Do what *arguments* say; answers the exit code.  *visit*: instead of the network, see `office.Visit`.
     """
     for module in MODULES:
         import_module(f".{module}", __package__)
     try:
-        code = program.main(arguments, prog_name="buildbot-lite", standalone_mode=False)
+        code = program.main(arguments, prog_name="buildbot-lite", standalone_mode=False, obj=visit)
         sys.stdout.flush()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else FAILED
@@ -68,6 +68,14 @@ def run(arguments: list[str]) -> int:
         click.echo(sentence(error), err=True)
         return FAILED
     return code if isinstance(code, int) else 0
+
+
+def need_a_masters_parts() -> None:
+    """
+    Raise what `sentence` explains when only a slave's parts are installed.
+    """
+    for module in _OF_THE_MASTER:
+        import_module(module)
 
 
 def sentence(error: Exception) -> str:

@@ -138,19 +138,31 @@ def _wait_until_ready(directory: str, patience: float) -> None:
     """
     Until it answers: whoever restarts a master wants to use it.
     """
+    end = time.monotonic() + patience
+    furlfile = os.path.join(directory, "private", "admin.furl")
+    while not os.path.exists(furlfile):
+        # A master that starts for the first time.
+        _still_starting(directory, end)
+        time.sleep(LOOK_WHETHER_READY)
 
     async def asking(line: Line) -> None:
-        end = time.monotonic() + patience
         while True:
             try:
                 await line.ask({"ask": "queue"})
             except NotRunningError:
-                if time.monotonic() > end:
-                    raise
-                # It may also have given up, and says why in its log.
-                processes.running_in(directory).close()
+                _still_starting(directory, end)
                 await line.pause(LOOK_WHETHER_READY)
             else:
                 return
 
-    Farm(directory, os.path.join(directory, "private", "admin.furl"), visit).call(asking)
+    Farm(directory, furlfile, visit).call(asking)
+
+
+def _still_starting(directory: str, end: float) -> None:
+    log = os.path.join(directory, "twistd.log")
+    try:
+        processes.running_in(directory).close()
+    except NotRunningError:
+        raise NotRunningError(f"The master in {directory} has stopped again.  {log} says why.") from None
+    if time.monotonic() > end:
+        raise NotRunningError(f"The master in {directory} does not answer yet.  {log} may say why.")

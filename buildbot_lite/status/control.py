@@ -7,12 +7,13 @@ arrives in chunks whose first byte says what the rest is: `OUT` for bytes that w
 
 import os
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
-from ..errors import ConfigError, NotFoundError
+from ..errors import ConfigError, LinkLostError, NotFoundError
 from ..master.farm import Farm
 from ..model.shape import Shape
 from ..storage.records.builds import Build
@@ -71,7 +72,7 @@ class AdminDesk:
         """
         telling = Deferred.fromCoroutine(self._follow(Shape(dict(question), "question"), Framed(follower)))
         follower.when_lost(telling.cancel)
-        return telling
+        return telling.addErrback(_gone)
 
     async def _ask(self, question: Shape) -> Answer:
         answers = {
@@ -215,6 +216,12 @@ class AdminDesk:
             if builder not in self.farm.config.builders:
                 raise _no_builder(builder, self.farm) from None
             raise
+
+
+def _gone(failure: Failure) -> NoReturn:
+    if failure.check(CancelledError):
+        raise LinkLostError
+    failure.raiseException()
 
 
 def _difference(before: Collection[str], after: Collection[str]) -> dict[str, Any]:

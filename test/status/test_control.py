@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, NotFoundError
+from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NotFoundError
 from buildbot_lite.status.control import AdminDesk
 from buildbot_lite.status.following import Following, tell_growth
 from buildbot_lite.storage.records import streams
@@ -351,7 +351,7 @@ class TellingsTests(ControlCase):
         idle, follower = self.follow("idle")
         self.stage.settle()
         follower.hang_up()
-        self.failureResultOf(idle)
+        self.failureResultOf(idle, LinkLostError)
         slave.behaviour = succeeding
         slave.given[0].end(0)
         self.stage.settle()

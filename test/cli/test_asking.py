@@ -1,0 +1,326 @@
+"""
+Commands that ask a master.
+"""
+
+import hashlib
+import json
+import os
+from typing import Any
+
+from buildbot_lite.errors import NotFoundError, NotRunningError
+
+from .ground import FURL, CommandCase
+
+BUILD: dict[str, Any] = {
+    "builder": "hello",
+    "number": 1,
+    "request": 1,
+    "result": "SUCCESS",
+    "reason": "",
+    "slave": "bot1",
+    "started": 1.0,
+    "finished": 2.0,
+    "steps": [{"name": "greet", "result": "SUCCESS", "logs": ["stdio"], "summary": "greet"}],
+}
+
+
+class AskingCase(CommandCase):
+    def setUp(self) -> None:
+        """
+        A farm.
+        """
+        super().setUp()
+        self.make_farm()
+
+
+class ListsTests(AskingCase):
+    def test_json(self) -> None:
+        """
+        With --json it is the master's document.
+        """
+        self.master.answers = {"builds": {"builds": [BUILD]}}
+        said = self.command("builds", "farm", "--json")
+
+        self.assertEqual((said.code, json.loads(said.out)), (0, [BUILD]))
+
+    def test_table(self) -> None:
+        """
+        Otherwise it is a table, whose lines are not broken where nobody sees them.
+        """
+        self.master.answers = {"builds": {"builds": [{**BUILD, "reason": "x" * 300}]}}
+        lines = self.command("builds", "farm").out.splitlines()
+
+        self.assertEqual(len(lines), 2)
+        self.assertTrue(lines[1].startswith("hello/1  SUCCESS  bot1 "), lines[1])
+        self.assertTrue(lines[1].endswith("x" * 300), lines[1])
+
+    def test_questions(self) -> None:
+        """
+        Each list is one question.
+        """
+        status = {"title": "", "version": "", "slaves": [], "running": [], "waiting": []}
+        self.master.answers = {name: {name: []} for name in ("queue", "slaves", "builders", "builds")}
+        self.master.answers = {**self.master.answers, "status": {"status": status}}
+        for name in ("status", "queue", "slaves", "builders"):
+            self.assertEqual(self.command(name, "farm").code, 0)
+        self.command("builds", "farm", "hello", "-n", "3")
+
+        self.assertEqual(
+            [question["ask"] for question in self.master.questions[:4]], ["status", "queue", "slaves", "builders"]
+        )
+        self.assertEqual(self.master.questions[4], {"ask": "builds", "builder": "hello", "most": 3})
+
+    def test_here(self) -> None:
+        """
+        Without DIR it is the farm in the current directory.
+        """
+        self.master.answers = {"queue": {"queue": []}}
+        os.chdir("farm")
+
+        self.assertEqual((self.command("queue").out, self.master.furls), ("none\n", [FURL]))
+
+    def test_furlfile(self) -> None:
+        """
+        With --furlfile there is no DIR, wherever it stands.
+        """
+        self.master.answers = {"builds": {"builds": []}}
+        self.write("my.furl", f"{FURL[:-1]}t\n")
+        for words in (("--furlfile", "my.furl", "hello"), ("hello", "--furlfile=my.furl")):
+            self.assertEqual(self.command("builds", *words).code, 0)
+
+        self.assertEqual(set(self.master.furls), {FURL[:-1] + "t"})
+        self.assertEqual({question["builder"] for question in self.master.questions}, {"hello"})
+
+
+class RefusalsTests(AskingCase):
+    def test_where_is_no_master(self) -> None:
+        """
+        Where no master is, or none ever ran, that is said, with what to do.
+        """
+        self.write("fresh/master.cfg", "")
+
+        self.assertIn("it has no master.cfg", self.refused("status", "nowhere"))
+        self.assertIn("has never run.  Start it with: cd fresh && twistd", self.refused("status", "fresh"))
+        self.assertEqual(self.refused("status", "--furlfile", "x"), "x cannot be read: No such file or directory.")
+        self.write("x", "nothing\n")
+        self.assertEqual(self.refused("status", "--furlfile", "x"), "No line of x begins with pb://.")
+
+    def test_sentences(self) -> None:
+        """
+        What the master refuses, or that there is none, is one sentence and exit code 1.
+        """
+        for error in (NotFoundError("There is no builder 'x'."), NotRunningError("No master answers.")):
+            self.master.answers = {"queue": error}
+            self.assertEqual(self.refused("queue", "farm"), str(error))
+
+    def test_wrong_words(self) -> None:
+        """
+        So is a command line that is wrong.
+        """
+        for words, sentence in (
+            (("dance",), "No such command 'dance'."),
+            (("log", "farm", "hello", "zero"), "'zero' is not a number from 1 on."),
+            (("log", "farm", "hello", "0"), "'0' is not a number"),
+            (("cancel", "farm"), "Missing argument 'REQUEST'."),
+            (("queue", "--jason"), "No such option"),
+            (("force", "farm", "hello", "-p", "novalue"), "'novalue' is not NAME=VALUE."),
+        ):
+            self.assertIn(sentence, self.refused(*words))
+
+    def test_a_defect(self) -> None:
+        """
+        An error of ours is a sentence, too; --debug shows where it is.
+        """
+        self.master.answers = {"queue": ZeroDivisionError("x")}
+
+        self.assertIn("An error of buildbot-lite itself: ZeroDivisionError: x.", self.refused("queue", "farm"))
+        self.assertRaises(ZeroDivisionError, self.command, "--debug", "queue", "farm")
+
+    def test_without_a_masters_parts(self) -> None:
+        """
+        What only a master's machine has is missed in a sentence that says how to get it.
+        """
+        self.master.answers = {"queue": ModuleNotFoundError("No module named 'rich'", name="rich.table")}
+
+        self.assertIn("pip install 'buildbot-lite[master]'", self.refused("queue", "farm"))
+
+
+class ForceTests(AskingCase):
+    def test_force(self) -> None:
+        """
+        A build is asked for, with properties, which are texts.
+        """
+        self.master.answers = {"force": {"request": 7, "buildset": 5}}
+        said = self.command("force", "farm", "hello", "-p", "a=1.10", "--property", "b=c=d", "--reason", "why not")
+
+        self.assertEqual((said.code, said.out, said.err), (0, "request 7\n", ""))
+        self.assertEqual(
+            self.master.questions,
+            [{"ask": "force", "builder": "hello", "reason": "why not", "properties": {"a": "1.10", "b": "c=d"}}],
+        )
+
+    def test_wait(self) -> None:
+        """
+        Promise 4: with --wait its log is poured out, and the exit code is that of a submission.
+        """
+        for code in (0, 1, 2, 4):
+            self.master.answers = {"force": {"request": 7, "buildset": 5}, "request": {"exit_code": code}}
+            said = self.command("force", "farm", "hello", "--wait")
+
+            self.assertEqual((said.code, said.out, said.err), (code, "", "# request 7\n"))
+        self.assertEqual(self.master.questions[-1], {"follow": "request", "buildset": 5})
+
+    def test_cancel(self) -> None:
+        """
+        A request is cancelled by its number.
+        """
+        self.master.answers = {"cancel": {}}
+
+        self.assertEqual(self.command("cancel", "farm", "7").out, "Request 7 is cancelled.\n")
+        self.assertEqual(self.master.questions[0]["request"], 7)
+
+    def test_log(self) -> None:
+        """
+        What log asks for.
+        """
+        self.master.answers = {"log": {}}
+        self.command("log", "farm", "hello", "3")
+        self.command("log", "farm", "hello", "3", "test", "warnings", "--follow", "--remarks")
+        all_of_it = {"follow": "log", "builder": "hello", "number": 3, "step": None, "log": None}
+        one = {**all_of_it, "step": "test", "log": "warnings"}
+
+        self.assertEqual(
+            self.master.questions,
+            [{**all_of_it, "remarks": False, "to_the_end": False}, {**one, "remarks": True, "to_the_end": True}],
+        )
+
+    def test_slaves(self) -> None:
+        """
+        pause, unpause and unpin name a slave.
+        """
+        self.master.answers = {"pause": {}, "unpin": {}}
+        for verb in ("pause", "unpause", "unpin"):
+            self.assertEqual(self.command(verb, "farm", "bot1").code, 0)
+
+        self.assertEqual([question.get("paused") for question in self.master.questions], [True, False, None])
+
+
+class ReconfigTests(AskingCase):
+    def test_applied(self) -> None:
+        """
+        Promise 11: what changed is said.
+        """
+        none: dict[str, list[str]] = {"added": [], "removed": []}
+        self.master.answers = {
+            "reconfig": {
+                "applied": True,
+                "slaves": {"added": ["a", "b"], "removed": ["c"]},
+                "builders": none,
+                "schedulers": none,
+            }
+        }
+
+        self.assertEqual(
+            self.command("reconfig", "farm").out,
+            "The configuration was applied (slaves added: a, b; slaves removed: c).\n",
+        )
+
+    def test_mistakes(self) -> None:
+        """
+        Promise 11: all mistakes are printed, each with its line, and the exit code is 1.
+        """
+        mistakes = [f"master.cfg:{n}: A mistake." for n in range(12)]
+        self.master.answers = {"reconfig": {"applied": False, "mistakes": mistakes}}
+        lines = self.refused("reconfig", "farm").splitlines()
+
+        self.assertEqual(lines, [*mistakes, "Nothing was applied; the master goes on as before."])
+
+    def test_checkconfig(self) -> None:
+        """
+        Promise 11: checkconfig prints all mistakes, each with its line, or the one exception.
+        """
+        self.write(
+            "farm/master.cfg", "from buildbot_lite.plugins import *\nc = {}\nc['x'] = 1\nslave.BuildSlave('a b')\n"
+        )
+        lines = self.refused("checkconfig", "farm").splitlines()
+        self.assertIn("master.cfg:3: There is no c['x'].", lines)
+        self.assertTrue(any(line.startswith("master.cfg:4: 'a b'") for line in lines), lines)
+
+        self.write("farm/master.cfg", "\n1 / 0\n")
+        self.assertEqual(self.refused("checkconfig", "farm"), "master.cfg:2: ZeroDivisionError: division by zero")
+        self.assertIn("cannot be read", self.refused("checkconfig", "nowhere"))
+
+
+class ArtifactsTests(AskingCase):
+    data = b"\0\1\2" * 1000
+
+    def setUp(self) -> None:
+        """
+        A build with one artifact.
+        """
+        super().setUp()
+        self.sum = hashlib.sha256(self.data).hexdigest()
+        self.offer("sub/x.tar")
+
+    def offer(self, name: str) -> None:
+        """
+        It is called so.
+        """
+        length = len(self.data)
+        self.master.answers = {
+            "artifacts": {"artifacts": [{"name": name, "length": length, "sha256": self.sum, "step": 0}]},
+            "artifact": {"length": length, "sha256": self.sum},
+        }
+        self.master.chunks = [b"1" + self.data[:1000], b"1" + self.data[1000:]]
+
+    def test_list(self) -> None:
+        """
+        Names, sizes and checksums.
+        """
+        out = self.command("artifacts", "list", "farm", "hello", "1").out
+
+        self.assertIn(f"sub/x.tar   3000  {self.sum}", out)
+        self.assertEqual(
+            json.loads(self.command("artifacts", "list", "farm", "hello", "1", "--json").out)[0]["length"], 3000
+        )
+
+    def test_fetch(self) -> None:
+        """
+        All of them, or those that are named, byte for byte.
+        """
+        self.assertEqual(
+            self.command("artifacts", "fetch", "farm", "hello", "1", "--to", "here").out, "here/sub/x.tar\n"
+        )
+        with open("here/sub/x.tar", "rb") as file:
+            self.assertEqual(file.read(), self.data)
+        self.assertEqual(os.listdir("here/sub"), ["x.tar"])
+
+    def test_there_already(self) -> None:
+        """
+        A file that is there is not replaced, unless that is said.
+        """
+        self.write("sub/x.tar", "mine")
+        fetch = ("artifacts", "fetch", "farm", "hello", "1", "sub/x.tar")
+
+        self.assertEqual(self.refused(*fetch), "./sub/x.tar is there already.  Say --overwrite to replace it.")
+        self.assertEqual(os.path.getsize("sub/x.tar"), 4)
+        self.assertEqual(self.command(*fetch, "--overwrite").code, 0)
+        self.assertEqual(os.path.getsize("sub/x.tar"), 3000)
+
+    def test_damaged(self) -> None:
+        """
+        What did not arrive as it was built is not kept.
+        """
+        self.master.chunks = [b"1" + self.data[:-1]]
+
+        self.assertIn("did not arrive as it was built", self.refused("artifacts", "fetch", "farm", "hello", "1"))
+        self.assertEqual(os.listdir("sub"), [])
+
+    def test_names_that_lead_out(self) -> None:
+        """
+        A master cannot have us write anywhere else.
+        """
+        for name in ("../x", "/tmp/x", "a/../../x"):
+            self.offer(name)
+            self.assertIn("leads out of its directory", self.refused("artifacts", "fetch", "farm", "hello", "1"))
+        self.assertEqual(os.listdir(self.directory), ["farm"])

@@ -1,0 +1,152 @@
+"""
+Who runs in a directory.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+
+from buildbot_lite.cli import processes
+from buildbot_lite.cli.processes import Kind, kind_of, running_in
+from buildbot_lite.errors import BuildbotLiteError, NotFoundError, NotRunningError
+
+from .ground import CommandCase
+
+HOLDS = "import sys; lock = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
+
+
+class ProcessesTests(CommandCase):
+    def setUp(self) -> None:
+        """
+        A slave's directory.
+        """
+        super().setUp()
+        self.write("bot1/slave.tac", "")
+        self.write("bot1/private/lock", "")
+        self.write("other", "")
+
+    def spawn(self, holds: str, first: str = "") -> "subprocess.Popen[str]":
+        """
+        A process that does what comes *first*, and has a file open.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-c", first + HOLDS, holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    def refusal(self) -> str:
+        """
+        Why nothing runs in bot1.
+        """
+        return str(self.assertRaises(NotRunningError, running_in, "bot1"))
+
+    def test_kinds(self) -> None:
+        """
+        A directory is a master's, a slave's, or neither, which is said.
+        """
+        self.write("farm/master.cfg", "")
+        self.write("empty/x", "")
+
+        self.assertEqual((kind_of("farm"), kind_of("bot1")), (Kind.MASTER, Kind.SLAVE))
+        self.assertIn("neither", str(self.assertRaises(NotFoundError, kind_of, "empty")))
+
+    def test_ours(self) -> None:
+        """
+        The process of twistd.pid is ours while it holds our lock; it is known when it ended.
+        """
+        child = self.spawn("bot1/private/lock")
+        self.write("bot1/twistd.pid", str(child.pid))
+        process = running_in("bot1")
+        self.addCleanup(process.close)
+
+        self.assertEqual(process.pid, child.pid)
+        self.assertFalse(process.ended(0))
+        process.send(signal.SIGKILL)
+        self.assertTrue(process.ended(30))
+        child.wait()
+        process.send(signal.SIGTERM)
+
+    def test_strangers(self) -> None:
+        """
+        A process that got the number of one that was killed is not ours, and is left alone.
+        """
+        child = self.spawn("other")
+        self.write("bot1/twistd.pid", f"{child.pid}\n")
+
+        self.assertIn("was left behind by one that was killed", self.refusal())
+        self.assertIn("was left behind", self.refused("stop", "bot1"))
+        self.assertIsNone(child.poll())
+
+    def test_gone(self) -> None:
+        """
+        Neither is one that is gone.
+        """
+        child = self.spawn("bot1/private/lock")
+        child.kill()
+        child.wait()
+        self.write("bot1/twistd.pid", str(child.pid))
+
+        self.assertIn("was left behind", self.refusal())
+
+    def test_no_number(self) -> None:
+        """
+        Without a number nothing is known to run.
+        """
+        self.assertEqual(self.refusal(), "No slave runs in bot1: there is no twistd.pid.")
+        self.write("bot1/twistd.pid", "what?")
+        self.assertIn("has no process number in it", self.refusal())
+
+    def test_without_pidfd(self) -> None:
+        """
+        Where processes cannot be held by a descriptor, numbers have to do.
+        """
+        self.patch(processes, "_take", lambda pid: processes.Process(pid, None))
+        child = self.spawn("bot1/private/lock")
+        self.write("bot1/twistd.pid", str(child.pid))
+        process = running_in("bot1")
+        self.assertFalse(process.ended(0))
+        process.send(signal.SIGKILL)
+        child.wait()
+
+        self.assertTrue(process.ended(30))
+        process.close()
+
+    def test_wrong_way_to_stop(self) -> None:
+        """
+        What does not fit is refused before anything is stopped.
+        """
+        self.write("farm/master.cfg", "")
+
+        self.assertIn("--kill is for slaves", self.refused("stop", "farm", "--kill"))
+        self.assertIn("not both", self.refused("stop", "bot1", "--kill", "--when-idle"))
+
+    def test_does_not_end(self) -> None:
+        """
+        One that does not end is not waited for without end.
+        """
+        child = self.spawn("bot1/private/lock", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n")
+        self.write("bot1/twistd.pid", str(child.pid))
+
+        self.assertIn(f"Process {child.pid} has not ended after 1 s.", self.refused("stop", "bot1", "--patience", "1"))
+
+    def test_no_tac(self) -> None:
+        """
+        What was started in another way is not started by us.
+        """
+        os.unlink("bot1/slave.tac")
+        os.mkdir("bot1/keeper")
+
+        self.assertIn("There is no slave.tac in bot1", str(self.assertRaises(NotFoundError, processes.start, "bot1")))
+
+    def test_does_not_start(self) -> None:
+        """
+        What does not start is told, after what it said itself.
+        """
+        self.write("bot1/slave.tac", "raise SystemExit('no')\n")
+
+        self.assertEqual(str(self.assertRaises(BuildbotLiteError, processes.start, "bot1")), "The slave did not start.")

@@ -1,0 +1,297 @@
+"""
+The command with real masters and slaves, as a new user meets it.
+"""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from test.processes.case import FarmCase
+from test.processes.farm import Client, Done, Farm, until
+
+CONFIG = """
+from buildbot_lite.plugins import schedulers, slave, steps, util
+
+c = BuildmasterConfig = {}
+c["location"] = ["127.0.0.1"]
+c["slaves"] = [slave.BuildSlave("bot1")]
+step = steps.ShellCommand
+c["builders"] = [
+    util.BuilderConfig(name=name, slavenames=["bot1"], factory=util.BuildFactory([step(name="run", command=command)]))
+    for name, command in {
+        "bytes": ["python3", "-c", "import sys; sys.stdout.buffer.write(bytes(range(256)))"],
+        "fails": "echo no; exit 3",
+        "gated": "echo begun; while [ ! -e $WITNESS/$BUILDERGATE ]; do sleep 0.05; done; echo done",
+        "endless": "echo $$ > $WITNESS/endless; sleep 1000",
+    }.items()
+]
+c["builders"].append(util.BuilderConfig(name="makes", slavenames=["bot1"], factory=util.BuildFactory([
+    step(name="make", command="head -c 700000 /dev/zero > big"),
+    steps.FileUpload(name="keep", slavesrc="big", masterdest="out/big"),
+])))
+c["schedulers"] = [schedulers.ForceScheduler("force", builderNames=[each.name for each in c["builders"]])]
+""".replace("$BUILDERGATE", "gate")
+
+
+class Command:
+    """
+    Runs ``buildbot-lite`` in the directory of a farm of tests.
+    """
+
+    def __init__(self, farm: Farm) -> None:
+        self.farm = farm
+        self.master = str(farm.directory / "master")
+        self.bot = str(farm.directory / "bot1")
+
+    def __call__(self, *words: str, stdin: bytes | None = None) -> Done:
+        return self.farm.command(*words, stdin=stdin)
+
+    def begin(self, *words: str) -> Client:
+        """
+        Run it in the background.
+        """
+        return self.farm.client("buildbot-lite", *words)
+
+    def well(self, *words: str, stdin: bytes | None = None) -> str:
+        """
+        What it prints when all goes well.
+        """
+        done = self(*words, stdin=stdin)
+        assert done.code == 0, done
+        return done.out.decode()
+
+
+class WholeTests(FarmCase):
+    """
+    Everything is made, started and stopped by the command alone; the tests go on from where `begin` left it.
+    """
+
+    command: Command
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        An empty directory.
+        """
+        farm = Farm()
+        farm.master_directory.joinpath("master.tac").unlink()
+        return farm
+
+    @classmethod
+    def begin(cls) -> None:
+        """
+        create-master, create-slave, restart.
+        """
+        command = cls.command = Command(cls.farm)
+        command.well("create-master", command.master)
+        Path(command.master, "master.cfg").write_text(CONFIG)
+        command.well("restart", command.master)
+        furl = command.well("furl", command.master, "bot1")
+        command.well("create-slave", command.bot, "-", stdin=furl.encode())
+        command.well("restart", command.bot)
+
+    def setUp(self) -> None:
+        """
+        Master and slave are running.
+        """
+        self.master, self.bot = self.command.master, self.command.bot
+        self.pid("master")
+        self.pid("bot1")
+
+    def pid(self, of: str) -> int:
+        """
+        The process in a directory, which is started if there is none.
+        """
+        path = self.farm.directory / of / "twistd.pid"
+        if not path.exists():
+            self.command.well("restart", str(path.parent))
+        return int(until(path.exists, f"{of} runs") and path.read_text())
+
+    def gate(self) -> Path:
+        """
+        The file that lets builds of ``gated`` end; it is gone after the test.
+        """
+        path = self.farm.witness / "gate"
+        self.addCleanup(path.unlink, missing_ok=True)
+        return path
+
+    def begun(self, builder: str, number: int | None = None) -> int:
+        """
+        The number of the newest build of *builder*, as soon as its log has begun.
+        """
+
+        def looked() -> int:
+            done = self.command("builds", self.master, builder, "--json")
+            newest = json.loads(done.out)[:1] if done.code == 0 else []
+            if newest and newest[0]["result"] is None and newest[0]["steps"] and newest[0]["steps"][0]["logs"]:
+                return int(newest[0]["number"])
+            return 0
+
+        return until(looked, f"a build of {builder} has begun")
+
+    def test_bytes(self) -> None:
+        """
+        Promise 6: log prints exactly the bytes that the command wrote.
+        """
+        forced = self.command("force", self.master, "bytes", "--wait")
+        number = json.loads(self.command.well("builds", self.master, "bytes", "--json"))[0]["number"]
+        log = self.command("log", self.master, "bytes", str(number), "run")
+
+        self.assertEqual((forced.code, forced.out), (0, bytes(range(256))))
+        self.assertEqual((log.code, log.out, log.err), (0, bytes(range(256)), ""))
+
+    def test_exit_code(self) -> None:
+        """
+        Promise 4: force --wait has the exit code of a submission.
+        """
+        self.assertEqual(self.command("force", self.master, "fails", "--wait").code, 1)
+
+    def test_ctrl_c(self) -> None:
+        """
+        Promise 4: Ctrl-C on the client leaves the build running; it is ended by cancel, and whoever waits hears of it.
+        """
+        waiting = self.command.begin("force", self.master, "gated", "--wait")
+        until(lambda: b"begun" in waiting.out, "the log begins")
+        waiting.process.send_signal(signal.SIGINT)
+        gone = waiting.wait()
+        number = self.begun("gated")
+        request = gone.err.split()[2]
+        following = self.command.begin("log", self.master, "gated", str(number), "--follow")
+        until(lambda: b"begun" in following.out, "it goes on")
+        self.command.well("cancel", self.master, request)
+        told = following.wait()
+
+        self.assertEqual(gone.code, 130)
+        self.assertNotIn("Traceback", gone.err)
+        self.assertIn(b"=== run\nbegun\n", told.out)
+        self.assertEqual(told.code, 0)
+        build = until(
+            lambda: [
+                each
+                for each in json.loads(self.command.well("builds", self.master, "gated", "--json"))
+                if each["number"] == number and each["result"]
+            ],
+            "the build ended",
+        )[0]
+        self.assertEqual(build["result"], "CANCELLED")
+
+    def test_artifacts(self) -> None:
+        """
+        What a build produced is listed and fetched.
+        """
+        self.command.well("force", self.master, "makes", "--wait")
+        (artifact,) = json.loads(self.command.well("artifacts", "list", self.master, "makes", "1", "--json"))
+        to = str(self.farm.clients_directory / "to")
+        self.command.well("artifacts", "fetch", self.master, "makes", "1", "--to", to)
+
+        self.assertEqual((artifact["name"], artifact["length"]), ("out/big", 700_000))
+        self.assertEqual(Path(to, "out", "big").read_bytes(), b"\0" * 700_000)
+
+    def test_reconfig(self) -> None:
+        """
+        Promise 11: reconfig applies all or nothing; mistakes are printed with their lines.
+        """
+        path = Path(self.master, "master.cfg")
+        self.addCleanup(path.write_text, CONFIG)
+        mistakes = "".join(f"c['mistake{n}'] = {n}\n" for n in range(12))
+        path.write_text(CONFIG + mistakes)
+        refused = self.command("reconfig", self.master)
+        path.write_text(CONFIG.replace('BuildSlave("bot1")', 'BuildSlave("bot1"), slave.BuildSlave("bot2")'))
+        applied = self.command("reconfig", self.master)
+
+        self.assertEqual((refused.code, refused.err.count("master.cfg:")), (1, 12))
+        self.assertIn("slaves added: bot2", applied.out.decode())
+        self.assertIn("bot2", Path(self.master, "buildslave.furls").read_text())
+
+    def test_restart_goes_on(self) -> None:
+        """
+        Promise 7: a build outlives the restart of its slave and of its master.
+        """
+        gate = self.gate()
+        self.command.well("force", self.master, "gated")
+        number = self.begun("gated")
+        before = self.pid("master"), self.pid("bot1")
+        self.command.well("restart", self.bot)
+        self.command.well("restart", self.master)
+        self.assertEqual(len({*before, self.pid("master"), self.pid("bot1")}), 4)
+        gate.touch()
+        log = self.command("log", self.master, "gated", str(number), "run", "--follow")
+
+        self.assertEqual((log.code, log.out), (0, b"begun\ndone\n"))
+
+    def test_master_when_idle(self) -> None:
+        """
+        Stop --when-idle waits for the last build, and starts no other.
+        """
+        gate = self.gate()
+        self.command.well("force", self.master, "gated")
+        self.begun("gated")
+        stopping = self.command.begin("stop", self.master, "--when-idle")
+        until(lambda: "runs on bot1" in stopping.err, "it waits")
+        self.command.well("force", self.master, "bytes")
+        (waiting,) = json.loads(self.command.well("queue", self.master, "--json"))
+        self.assertEqual(waiting["why"]["kind"], "stopping")
+        self.assertIsNone(stopping.process.poll())
+        gate.touch()
+
+        self.assertEqual(stopping.wait().code, 0)
+        self.assertFalse(Path(self.master, "twistd.pid").exists())
+        self.assertIn("No master runs in", self.command("stop", self.master).err)
+
+    def test_slave_when_idle(self) -> None:
+        """
+        Promise 10: a slave that drains takes no new builds, which wait for it, and leaves when its last one ended.
+        """
+        gate = self.gate()
+        self.command.well("force", self.master, "gated")
+        number = self.begun("gated")
+        stopping = self.command.begin("stop", self.bot, "--when-idle")
+
+        def draining() -> bool:
+            (slave,) = json.loads(self.command.well("slaves", self.master, "--json"))
+            return bool(slave["draining"])
+
+        until(draining, "the slave says that it drains")
+        self.command.well("force", self.master, "bytes")
+        (waiting,) = json.loads(self.command.well("queue", self.master, "--json"))
+        self.assertEqual(waiting["why"]["kind"], "draining")
+        self.assertIsNone(stopping.process.poll())
+        gate.touch()
+
+        self.assertEqual(stopping.wait().code, 0)
+        self.assertEqual(self.command("log", self.master, "gated", str(number), "run").out, b"begun\ndone\n")
+
+    def test_kill(self) -> None:
+        """
+        Stop --kill ends what a slave runs.
+        """
+        asked = self.command.well("force", self.master, "endless").split()
+        pid = int(until(lambda: self.farm.witnessed("endless"), "the command runs")[0])
+        self.command.well("stop", self.bot, "--kill")
+
+        until(lambda: not os.path.exists(f"/proc/{pid}"), "the command is gone")
+        self.command("cancel", self.master, asked[1])
+
+    def test_not_running(self) -> None:
+        """
+        A master that does not run is told from one that does, and restart starts it.
+        """
+        self.command.well("stop", self.master)
+        done = self.command("status", self.master)
+
+        self.assertEqual((done.code, done.out), (1, b""))
+        self.assertRegex(
+            done.err, r"^No master answers at tcp:127\.0\.0\.1:\d+: .*Start it with: twistd -y master\.tac\n$"
+        )
+
+    def test_closed_pipe(self) -> None:
+        """
+        A reader that has seen enough ends the command quietly.
+        """
+        self.command.well("force", self.master, "makes", "--wait")
+        self.farm.run(
+            f"{self.farm.program('buildbot-lite')} builds {self.master} --json | head -c 1 > {self.farm.witness}/one"
+        )
+
+        self.assertEqual(self.farm.witnessed("one"), ["["])
