@@ -210,7 +210,7 @@ def make(directory: Path, last: str, *arguments: str | Path, text: str = "") -> 
         run("buildbot-lite", *arguments, text=text)
 
 
-def submit() -> int:
+def submit(farm: Farm) -> int:
     """
     The job: its log on the terminal, its result as exit code.
     """
@@ -218,7 +218,8 @@ def submit() -> int:
     say(f"$ {' '.join(command)}")
     process = subprocess.Popen([str(BIN / command[0]), *command[1:]], env=ENVIRONMENT, stdin=subprocess.DEVNULL)
     try:
-        return process.wait()
+        stay(farm, process)
+        return process.returncode
     finally:
         if process.poll() is None:
             process.kill()
@@ -260,13 +261,16 @@ Ctrl-C here ends everything.
 """
 
 
-def stay(farm: Farm) -> None:
+def stay(farm: Farm, job: subprocess.Popen[bytes] | None = None) -> None:
     """
-    Until a signal comes, or nobody is left to read what we said: a terminal or a pipe that was closed.
+    Until the *job* is over, or without one until a signal comes.  `Ended` when nobody is left to read what we say: the
+    terminal or the pipe was closed.
     """
-    poll = select.poll()
-    poll.register(1, 0)
-    while not poll.poll(500):
+    hung_up = select.poll()
+    hung_up.register(1, 0)
+    while job is None or job.poll() is None:
+        if hung_up.poll(200):
+            raise Ended
         farm.revive()
 
 
@@ -294,7 +298,7 @@ def main() -> int:
         try:
             start_all(farm)
             say("A master and two slaves are running, started with twistd.  A job for them:\n")
-            code = submit()
+            code = submit(farm)
             say(f"\nThe job's exit code is {code}.")
             if not os.environ.get("ONCE"):
                 say(what_next())
