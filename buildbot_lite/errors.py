@@ -59,6 +59,12 @@ class PinnedError(RefusedError):
     """
 
 
+class LimitError(RefusedError):
+    """
+    This string may not be used so often, or for so much.  Ask the farm's admin for another.
+    """
+
+
 class DirectoryBusyError(BuildbotLiteError):
     """
     Another process already works in this directory.  Stop it first.

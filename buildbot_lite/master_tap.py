@@ -175,7 +175,9 @@ def _submitting(farm: Farm) -> Any:
         scheduler = farm.config.submits.get(grant.object)
         if scheduler is None:
             return None
-        submitting = Submitting(scheduler, door=farm.door, store=farm.inputs, following=_following(farm))
+        submitting = Submitting(
+            scheduler, grant=grant.id, door=farm.door, store=farm.inputs, following=_following(farm)
+        )
         if scheduler.file is not None:
             return UploadService(submitting, revocable)
         return RunCommandService(submitting, revocable)

@@ -16,6 +16,7 @@ from ..storage.inputs import Kept
 from ..storage.records import inputs
 from ..storage.records.requests import Submitted
 from ..storage.writer import Records
+from .admission import Admission, Admissions
 from .config import MasterConfig
 from .grants import Grants, Verb
 from .requests import Requests
@@ -41,6 +42,7 @@ class FrontDoor:
         requests: Requests,
         works: Works,
         grants: Grants,
+        admissions: Admissions,
         furl: Callable[[str], str],
         wall: Callable[[], float],
     ) -> None:
@@ -49,20 +51,43 @@ class FrontDoor:
         self._requests = requests
         self._works = works
         self._grants = grants
+        self._admissions = admissions
         self._furl = furl
         self._wall = wall
 
+    def admit(self, grant: int, scheduler: Submit) -> Admission:
+        """
+        See `status.submissions.Door`.
+        """
+        return self._admissions.admit(grant, len(scheduler.builder_names))
+
     async def submit(
-        self, scheduler: Submit, *, kept: Kept | None, kind: str, name: str, properties: Properties
+        self,
+        scheduler: Submit,
+        admission: Admission,
+        *,
+        kept: Kept | None,
+        kind: str,
+        name: str,
+        properties: Properties,
     ) -> Submitted:
         """
         See `status.submissions.Door`.
         """
-        which = None if kept is None else await self._note_input(kept, kind, name)
+        grant = self._grants.in_force(admission.grant.id)
         if name:
             properties.set("filename", name, "Submit")
-        reason = f"submitted through {scheduler.name}" + (f": {name}" if name else "")
-        return await self._ask(scheduler, properties, reason=reason, input=which)
+        by = f" ({grant.label})" if grant.label else ""
+        reason = f"submitted through {scheduler.name}{by}" + (f": {name}" if name else "")
+        submitted = await self._ask(
+            scheduler,
+            properties,
+            reason=reason,
+            input=None if kept is None else self._noting_input(kept, kind, name),
+            by_grant=grant.id,
+        )
+        admission.spend()
+        return submitted
 
     async def watch_furl(self, submitted: Submitted) -> str:
         """
@@ -147,11 +172,11 @@ class FrontDoor:
             **more,
         )
 
-    async def _note_input(self, kept: Kept, kind: str, name: str) -> int:
+    def _noting_input(self, kept: Kept, kind: str, name: str) -> Callable[[Connection], int]:
         now = self._wall()
 
-        def change(connection: Connection) -> int:
+        def note(connection: Connection) -> int:
             row = inputs.add(connection, name=name[:200], kind=kind, length=kept.length, sha256=kept.sha256, now=now)
             return row.id
 
-        return await self._records.write(change)
+        return note

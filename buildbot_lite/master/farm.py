@@ -38,6 +38,7 @@ from ..storage.records.requests import Request
 from ..storage.writer import Records
 from ..wire.background import background
 from ..wire.exposed import Exposed, ExposedDesk, Revocable
+from .admission import HOUR, Admissions
 from .config import MasterConfig
 from .door import FrontDoor
 from .grants import Expose, Grants, Verb
@@ -129,12 +130,14 @@ class Farm:
             clock=clock,
             wall=wall,
         )
+        self.admissions = Admissions(grants=self.grants, waiting=self.queue.waiting_for, wall=wall)
         self.door = FrontDoor(
             records=self.records,
             config=lambda: self.config,
             requests=self.requests,
             works=self.works,
             grants=self.grants,
+            admissions=self.admissions,
             furl=address.furl,
             wall=wall,
         )
@@ -153,7 +156,9 @@ class Farm:
         now = self._wall()
         hash_, files = self._generation.hash, self._generation.files
         await self.records.write(lambda connection: records_of_generations.keep(connection, hash_, files, now))
-        self.grants.remember(await self.records.read(records_of_grants.everything))
+        grants = await self.records.read(records_of_grants.everything)
+        self.grants.remember(grants)
+        self.admissions.remember(await self.records.read(partial(_times_asked, grants=grants, since=now - HOUR)))
         self.roster.configure(self.config.slaves)
         self.roster.remember(await self.records.read(records_of_slaves.everyone))
         unfinished, waiting = await self.records.read(_unfinished)
@@ -280,6 +285,17 @@ class Farm:
         if self.records.waiting or shutil.disk_usage(self.basedir).free < LEAST_SPACE:
             return reasons.disk_full()
         return None
+
+
+def _times_asked(connection: Connection, *, grants: Sequence[Grant], since: float) -> Mapping[int, Sequence[float]]:
+    """
+    When each grant that has a limit per hour was used after *since*.
+    """
+    return {
+        grant.id: records_of_requests.times_asked(connection, grant.id, since)
+        for grant in grants
+        if grant.per_hour is not None and grant.revoked is None
+    }
 
 
 def _generation(connection: Connection, *, hash: str) -> records_of_generations.Generation | None:

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from ..errors import NotFoundError, PinnedError, RevokedError
 from ..storage.records import grants as records_of_grants
-from ..storage.records.grants import Grant
+from ..storage.records.grants import NO_LIMITS, Grant, Limits
 from ..storage.writer import Records
 from ..wire.background import background
 from ..wire.exposed import Exposed, Revocable
@@ -37,7 +37,7 @@ Expose = Callable[[Grant, Revocable], Exposed | None]
 """Makes what a grant leads to; None when that does not exist (any more)."""
 
 
-@define
+@define(eq=False)
 class Right:
     """
     A grant in force, and what it leads to once it was shown.
@@ -60,7 +60,11 @@ class Grants:
         self._wall = wall
         self._expose = expose
         self._by_swissnum: dict[str, Right] = {}
+        self._by_id: dict[int, Right] = {}
+        self._by_object: dict[tuple[str, str], list[Right]] = {}
         self._revoked: set[str] = set()
+        # Of what the own string was revoked: by itself it gets no other.
+        self._without: set[tuple[str, str]] = set()
 
     def remember(self, grants: Sequence[Grant]) -> None:
         """
@@ -68,9 +72,9 @@ class Grants:
         """
         for grant in grants:
             if grant.revoked is not None:
-                self._revoked.add(grant.swissnum)
+                self._forget(grant)
             else:
-                self._by_swissnum[grant.swissnum] = Right(grant, Revocable())
+                self._keep(grant)
 
     def lookup(self, swissnum: str) -> Exposed | None:
         """
@@ -81,20 +85,41 @@ class Grants:
         right = self._by_swissnum.get(swissnum)
         if right is None:
             return None
-        if right.grant.expires is not None and right.grant.expires <= self._wall():
-            raise RevokedError("This string has expired.  Ask the farm's admin for a new one.")
+        right.revocable.check()
         if right.exposed is None:
             right.exposed = self._expose[Verb(right.grant.verb)](right.grant, right.revocable)
         return right.exposed
 
     def of(self, verb: Verb, object: str) -> Grant | None:
         """
-        The oldest grant in force to do *verb* to *object*.
+        The grant in force to do *verb* to *object* that is in the farm's files.
         """
-        for right in self._by_swissnum.values():
-            if right.grant.verb == verb.value and right.grant.object == object:
-                return right.grant
+        for grant in self.all_of(verb, object):
+            if grant.label is None:
+                return grant
         return None
+
+    def all_of(self, verb: Verb, object: str) -> Sequence[Grant]:
+        """
+        Every grant in force to do *verb* to *object*, oldest first.
+        """
+        return [right.grant for right in self._by_object.get((verb.value, object), ())]
+
+    def in_force(self, id: int) -> Grant:
+        """
+        The grant with that number; `RevokedError`, with its sentence, when it is in force no more.
+        """
+        right = self._by_id.get(id)
+        if right is None:
+            raise RevokedError
+        right.revocable.check()
+        return right.grant
+
+    def is_without(self, verb: Verb, object: str) -> bool:
+        """
+        Whether the own string of *object* was revoked, and it has had no new one since.
+        """
+        return (verb.value, object) in self._without
 
     def everything(self) -> Sequence[Grant]:
         """
@@ -102,20 +127,39 @@ class Grants:
         """
         return tuple(right.grant for right in self._by_swissnum.values())
 
+    def links(self, grant: Grant) -> int:
+        """
+        On how many live links it was shown.
+        """
+        right = self._by_id.get(grant.id)
+        return len(right.revocable.links) if right else 0
+
     async def ensure(self, verb: Verb, object: str, *, name: str, expires: float | None = None) -> Grant:
         """
         A grant to do *verb* to *object*: the one that there is, or a new one.  *expires*: in seconds since 1970.
         """
-        known = self.of(verb, object)
-        if known is not None:
-            return known
+        return self.of(verb, object) or await self.hand_out(verb, object, name=name, limits=Limits(expires=expires))
+
+    async def hand_out(
+        self, verb: Verb, object: str, *, name: str, label: str | None = None, limits: Limits = NO_LIMITS
+    ) -> Grant:
+        """
+        A new grant to do *verb* to *object*.  Without a *label* it is the one for the farm's files.
+        """
         swissnum, now = new_swissnum(), self._wall()
         grant = await self._records.write(
             lambda connection: records_of_grants.add(
-                connection, name=name, verb=verb.value, object=object, swissnum=swissnum, now=now, expires=expires
+                connection,
+                name=name,
+                verb=verb.value,
+                object=object,
+                swissnum=swissnum,
+                now=now,
+                label=label,
+                limits=limits,
             )
         )
-        self._by_swissnum[swissnum] = Right(grant, Revocable())
+        self._keep(grant)
         return grant
 
     async def expire(self, grant: Grant, at: float) -> None:
@@ -127,28 +171,35 @@ class Grants:
 
     async def revoke(self, grant: Grant) -> None:
         """
-        Take it back, and cut the links on which it was shown.
+        Take it back, and cut the links on which it was shown: at once, before it is even recorded.
         """
-        now = self._wall()
-        await self._records.write(lambda connection: records_of_grants.revoke(connection, grant.id, now))
-        right = self._by_swissnum.pop(grant.swissnum, None)
-        self._revoked.add(grant.swissnum)
+        right = self._by_swissnum.get(grant.swissnum)
+        self._forget(grant)
         if right is not None:
             right.revocable.revoke()
+        now = self._wall()
+        await self._records.write(lambda connection: records_of_grants.revoke(connection, grant.id, now))
 
     def forget_what_it_leads_to(self, verb: Verb, object: str) -> None:
         """
         The configuration changed: make it anew when it is shown next.
         """
-        for right in self._by_swissnum.values():
-            if right.grant.verb == verb.value and right.grant.object == object:
-                right.exposed = None
+        for right in self._by_object.get((verb.value, object), ()):
+            right.exposed = None
+
+    def note_use(self, id: int, now: float) -> None:
+        """
+        It was used; whoever says so has recorded it.
+        """
+        if right := self._by_id.get(id):
+            right.grant = evolve(right.grant, used=now, uses=right.grant.uses + 1)
 
     def used(self, grant: Grant) -> None:
         """
         It was used just now.
         """
         now = self._wall()
+        self.note_use(grant.id, now)
         background(
             self._records.write(lambda connection: records_of_grants.used(connection, grant.id, now)),
             self._log,
@@ -189,3 +240,25 @@ class Grants:
     def _change(self, grant: Grant) -> None:
         if right := self._by_swissnum.get(grant.swissnum):
             right.grant = grant
+
+    def _keep(self, grant: Grant) -> None:
+        right = Right(grant, Revocable(lambda: self._check_time(right.grant)))
+        self._by_swissnum[grant.swissnum] = self._by_id[grant.id] = right
+        self._by_object.setdefault((grant.verb, grant.object), []).append(right)
+        if grant.label is None:
+            self._without.discard((grant.verb, grant.object))
+
+    def _forget(self, grant: Grant) -> None:
+        self._by_swissnum.pop(grant.swissnum, None)
+        self._revoked.add(grant.swissnum)
+        which = grant.verb, grant.object
+        if right := self._by_id.pop(grant.id, None):
+            self._by_object[which].remove(right)
+            if not self._by_object[which]:
+                del self._by_object[which]
+        if grant.label is None and self.of(Verb(grant.verb), grant.object) is None:
+            self._without.add(which)
+
+    def _check_time(self, grant: Grant) -> None:
+        if grant.expires is not None and grant.expires <= self._wall():
+            raise RevokedError("This string has expired.  Ask the farm's admin for a new one.")

@@ -8,6 +8,7 @@ build starts, or a `Reason`.  What people are told is that very reason.
 
 import inspect
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -114,6 +115,7 @@ class Queue:
         self._wall = wall
         self._order: list[Waiting] = []
         self._by_id: dict[int, Waiting] = {}
+        self._by_grant: Counter[int | None] = Counter()
         self._wake: Deferred[None] = Deferred()
         self._warm: dict[str, str] = {}
         self.slots = Slots()
@@ -124,6 +126,7 @@ class Queue:
         """
         waiting = Waiting(request, buildset)
         self._by_id[request.id] = waiting
+        self._by_grant[buildset.by_grant] += 1
         insort(self._order, waiting, key=lambda each: each.urgency)
         self.consider()
 
@@ -134,7 +137,14 @@ class Queue:
         waiting = self._by_id.pop(request, None)
         if waiting is not None:
             self._order.remove(waiting)
+            self._by_grant[waiting.buildset.by_grant] -= 1
         return waiting
+
+    def waiting_for(self, grant: int) -> int:
+        """
+        How many requests wait that were asked for with a grant's string.
+        """
+        return self._by_grant[grant]
 
     def waiting(self) -> Iterable[Waiting]:
         """

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
 from ..model.results import Result
-from ..storage.records import builds, feed
+from ..storage.records import builds, feed, grants
 from ..storage.records import requests as records_of_requests
 from ..storage.records.requests import Buildset, Request, Submitted
 from ..storage.writer import Records
@@ -57,14 +57,16 @@ class Requests:
         reason: str,
         source: Mapping[str, Any] | None = None,
         properties: Mapping[str, tuple[Any, str]] | None = None,
-        input: int | None = None,
+        input: Callable[[Connection], int] | None = None,
         parent: str | None = None,
         priority: int = 0,
+        by_grant: int | None = None,
     ) -> Submitted:
         """
         Ask each of *builders* for a build.  When this returns, it is a promise.
 
-        With a *parent* that asked before, nothing happens: the earlier answer is the answer.
+        *input* makes the row of what was submitted, in the same transaction.  *by_grant*: with which string.  With a
+        *parent* that asked before, nothing happens: the earlier answer is the answer.
         """
         now = self._wall()
 
@@ -80,10 +82,13 @@ class Requests:
                 now=now,
                 source=source,
                 properties=properties,
-                input=input,
+                input=None if input is None else input(connection),
                 parent=parent,
                 priority=priority,
+                by_grant=by_grant,
             )
+            if by_grant is not None:
+                grants.used(connection, by_grant, now)
             for request in submitted.requests:
                 body = {"builder": request.builder, "scheduler": scheduler, "reason": reason}
                 feed.publish(connection, "request.submitted", now=now, request=request.id, body=body)

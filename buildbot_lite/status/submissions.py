@@ -15,13 +15,15 @@ The first line on stderr is the request and its watch string: whoever loses the 
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, InputError, LinkLostError
+from ..errors import BuildbotLiteError, DiskFullError, InputError, LimitError, LinkLostError, StorageError
+from ..master.admission import Admission
 from ..master.vocabulary import Submit
 from ..model.properties import Properties
 from ..storage.inputs import Incoming, InputStore, Kept
@@ -32,6 +34,8 @@ from .following import Following
 
 PIECE = 256 << 10
 LARGEST_PROPERTIES = 256 << 10
+MOST_CLIENTS = 1000
+"""Clients that one string may have waiting for their builds."""
 REFUSED = 2
 """The exit code for input that cannot be used."""
 
@@ -44,8 +48,20 @@ class Door(Protocol):
     How submissions get into the farm.
     """
 
+    def admit(self, grant: int, scheduler: Submit) -> Admission:
+        """
+        Leave to submit with the string of *grant* now; or `RefusedError`, which says why not and until when.
+        """
+
     async def submit(
-        self, scheduler: Submit, *, kept: Kept | None, kind: str, name: str, properties: Properties
+        self,
+        scheduler: Submit,
+        admission: Admission,
+        *,
+        kept: Kept | None,
+        kind: str,
+        name: str,
+        properties: Properties,
     ) -> Submitted:
         """
         Ask for the builds of *scheduler*, with an input that was stored: a *kind* that its submitter calls *name*.
@@ -81,18 +97,29 @@ class Watching:
         return succeed(None)
 
 
+def _anything(head: bytes) -> None:
+    """
+    It is good.
+    """
+
+
 class Collecting:
     """
     The standard input of a client, on its way into *incoming*: the role `StdinFeed`.
 
     Either *complete* is called, with what was kept, or *broken*, with why nothing could be; once.  What a client sends
-    after that is not heard.
+    after that is not heard.  *judge* sees how it begins before it is kept, and raises when that will not do.
     """
 
     def __init__(
-        self, incoming: Incoming, complete: Callable[[Kept], None], broken: Callable[[BuildbotLiteError], None]
+        self,
+        incoming: Incoming,
+        complete: Callable[[Kept], None],
+        broken: Callable[[BuildbotLiteError], None],
+        judge: Callable[[bytes], None] = _anything,
     ) -> None:
         self._incoming = incoming
+        self._judge = judge
         self._complete = complete
         self._broken = broken
         self._over = False
@@ -108,6 +135,7 @@ class Collecting:
         See `StdinFeed.close`.
         """
         kept: list[Kept] = []
+        self._attempt(lambda: self._judge(self._incoming.head))
         self._attempt(lambda: kept.append(self._incoming.keep()))
         self._over = True
         for each in kept:
@@ -130,33 +158,91 @@ class Collecting:
             self._broken(error)
 
 
+class Reading:
+    """
+    The standard input of a client where it is properties: a short text, which is not kept.
+    """
+
+    def __init__(
+        self, complete: Callable[[Properties], None], broken: Callable[[BuildbotLiteError], None], largest: int
+    ) -> None:
+        self._complete = complete
+        self._broken = broken
+        self._largest = largest
+        self._text = bytearray()
+        self._over = False
+
+    def feed(self, data: bytes) -> None:
+        """
+        See `StdinFeed.feed`.
+        """
+        if self._over:
+            return
+        self._text += data
+        if len(self._text) > self._largest:
+            self.give_up()
+            self._broken(InputError(f"The properties have more than {self._largest} bytes."))
+
+    def close(self) -> None:
+        """
+        See `StdinFeed.close`.
+        """
+        if self._over:
+            return
+        text = bytes(self._text)
+        self.give_up()
+        try:
+            properties = properties_from(text)
+        except BuildbotLiteError as error:
+            self._broken(error)
+        else:
+            self._complete(properties)
+
+    def give_up(self) -> None:
+        """
+        The client went away, or all was said.
+        """
+        self._over = True
+        self._text.clear()
+
+
 class Submitting:
     """
     What the string of a Submit scheduler leads to: the roles `wire.flapp.Submission` and `wire.flapp.Upload`.
+
+    *grant*: the number of the grant whose string that is.  Its limits are asked before anything is taken in.
     """
 
     _log = Logger()
 
-    def __init__(self, scheduler: Submit, *, door: Door, store: InputStore, following: Following) -> None:
+    def __init__(self, scheduler: Submit, *, grant: int, door: Door, store: InputStore, following: Following) -> None:
         self._scheduler = scheduler
+        self._grant = grant
         self._door = door
         self._store = store
         self._following = following
+        self._clients = 0
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         """
         See `Submission.execute`.
         """
-        if self._scheduler.stdin == "none":
-            self._go(watcher, self._submit(None, "", "", Properties()))
+        try:
+            admission = self._admit()
+        except BuildbotLiteError as error:
+            self._go(watcher, _raising(error))
             return succeed(None)
-        collecting = Collecting(
-            self._store.receive(),
-            lambda kept: self._go(watcher, self._submit_kept(kept)),
-            lambda error: self._go(watcher, _raising(error)),
-        )
-        watcher.when_lost(collecting.give_up)
-        return succeed(collecting)
+        if self._scheduler.stdin == "none":
+            self._go(watcher, self._submit(admission, None, "", "", Properties()))
+            return succeed(None)
+        feed = self._feed(watcher, admission)
+
+        def lost() -> None:
+            feed.give_up()
+            admission.release()
+
+        watcher.when_lost(lost)
+        return succeed(feed)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         """
@@ -164,17 +250,43 @@ class Submitting:
         """
         return Deferred.fromCoroutine(self._put(name.decode("utf-8", "replace"), read))
 
+    def _admit(self) -> Admission:
+        if self._clients >= MOST_CLIENTS:
+            raise LimitError(f"{self._clients} clients of this string are being told of their builds already.")
+        return self._door.admit(self._grant, self._scheduler)
+
+    def _feed(self, watcher: Watcher, admission: Admission) -> Collecting | Reading:
+        kind, largest = self._scheduler.stdin, admission.grant.largest
+
+        def broken(error: BuildbotLiteError) -> None:
+            admission.release()
+            self._go(watcher, _raising(error))
+
+        def read(properties: Properties) -> None:
+            self._go(watcher, self._submit(admission, None, "", "", properties))
+
+        def stored(kept: Kept) -> None:
+            self._go(watcher, self._submit(admission, kept, kind, f"stdin.{kind}", Properties()))
+
+        if kind == "properties":
+            return Reading(read, broken, min(largest or LARGEST_PROPERTIES, LARGEST_PROPERTIES))
+        return Collecting(self._store.receive(largest), stored, broken, lambda head: check_input(kind, head))
+
     async def _put(self, name: str, read: Read) -> None:
-        incoming = self._store.receive()
+        admission = self._admit()
+        incoming = self._store.receive(admission.grant.largest)
+        kind = self._scheduler.file or "file"
         try:
             while data := await read(PIECE):
                 incoming.write(data)
+            check_input(kind, incoming.head)
             kept = incoming.keep()
+        except BaseException:
+            admission.release()
+            raise
         finally:
             incoming.abandon()
-        kind = self._scheduler.file or "file"
-        check_input(kind, self._store, kept)
-        submitted = await self._submit(kept, kind, name, Properties())
+        submitted = await self._submit(admission, kept, kind, name, Properties())
         self._log.info(
             "{name} ({length} bytes, sha256 {sha256}) is stored for {requests}",
             name=name,
@@ -183,20 +295,31 @@ class Submitting:
             requests=_numbers(submitted),
         )
 
-    async def _submit_kept(self, kept: Kept) -> Submitted:
-        if self._scheduler.stdin == "properties":
-            text = self._store.read(kept.sha256, 0, LARGEST_PROPERTIES + 1)
-            self._store.discard(kept.sha256)
-            return await self._submit(None, "", "", properties_from(text))
-        kind = self._scheduler.stdin
-        check_input(kind, self._store, kept)
-        return await self._submit(kept, kind, f"stdin.{kind}", Properties())
-
-    async def _submit(self, kept: Kept | None, kind: str, name: str, properties: Properties) -> Submitted:
-        return await self._door.submit(self._scheduler, kept=kept, kind=kind, name=name, properties=properties)
+    async def _submit(
+        self, admission: Admission, kept: Kept | None, kind: str, name: str, properties: Properties
+    ) -> Submitted:
+        try:
+            return await self._door.submit(
+                self._scheduler, admission, kept=kept, kind=kind, name=name, properties=properties
+            )
+        except StorageError as error:
+            if isinstance(error, DiskFullError):
+                raise
+            # Where the records stand, and what ails them, is the admin's business.
+            self._log.error("a submission could not be recorded: {why}", why=str(error))
+            raise BuildbotLiteError("The farm cannot take this now.  Try again later.") from None
+        finally:
+            admission.release()
 
     def _go(self, watcher: Watcher, submitting: Awaitable[Submitted]) -> None:
-        background(_told(watcher, self._watch(watcher, submitting)), self._log, "a submission")
+        background(self._told(watcher, submitting), self._log, "a submission")
+
+    async def _told(self, watcher: Watcher, submitting: Awaitable[Submitted]) -> None:
+        self._clients += 1
+        try:
+            await _told(watcher, self._watch(watcher, submitting))
+        finally:
+            self._clients -= 1
 
     async def _watch(self, watcher: Watcher, submitting: Awaitable[Submitted]) -> int:
         submitted = await submitting
@@ -231,14 +354,20 @@ async def _told(watcher: Watcher, watching: Awaitable[int]) -> None:
     except LinkLostError:
         return
     except BuildbotLiteError as error:
-        await watcher.stderr(f"{error}\n".encode())
+        await _complain(watcher, str(error))
         code = REFUSED
     except Exception:
         # A defect; whoever waits must not wait for ever.
-        await watcher.stderr(b"An error of the master itself.  The traceback is in its log.\n")
+        await _complain(watcher, "An error of the master itself.  The traceback is in its log.")
         await watcher.done(REFUSED)
         raise
     await watcher.done(code)
+
+
+async def _complain(watcher: Watcher, sentence: str) -> None:
+    # What went wrong may be that the client cannot write, its terminal being closed.  It must still hear the end.
+    with suppress(BuildbotLiteError):
+        await watcher.stderr(f"{sentence}\n".encode())
 
 
 async def _raising(error: BuildbotLiteError) -> Submitted:
@@ -250,11 +379,10 @@ def _numbers(submitted: Submitted) -> str:
     return f"request {numbers[0]}" if len(numbers) == 1 else f"requests {', '.join(numbers)}"
 
 
-def check_input(kind: str, store: InputStore, kept: Kept) -> None:
+def check_input(kind: str, head: bytes) -> None:
     """
-    `InputError`, with what is wrong, if what was submitted cannot be a *kind* ("patch", "tar", "file").
+    `InputError`, with what is wrong, if what begins with *head* cannot be a *kind* ("patch", "tar", "file").
     """
-    head = store.read(kept.sha256, 0, 64 << 10)
     if kind == "patch":
         if not head.strip():
             raise InputError("The patch is empty: there is nothing to try.  (For example: git diff | flappclient …)")

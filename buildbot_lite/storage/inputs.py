@@ -16,6 +16,8 @@ from .files import is_disk_full, make_directory, remove, sync_directory, write_a
 
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 _INCOMING = ".incoming-"
+HEAD = 64 << 10
+"""Bytes at the beginning of an input by which it is judged."""
 
 
 @frozen
@@ -30,7 +32,7 @@ class Kept:
 
 class Incoming:
     """
-    An input on its way in: `write` its bytes, then `keep` or `abandon` it.
+    An input on its way in: `write` its bytes, then `keep` or `abandon` it.  Its first bytes are *head*.
     """
 
     def __init__(self, directory: str, number: int, largest: int) -> None:
@@ -40,6 +42,8 @@ class Incoming:
         self._descriptor: int | None = None
         self._sum = hashlib.sha256()
         self._length = 0
+        self._over = False
+        self.head = b""
 
     @property
     def length(self) -> int:
@@ -53,9 +57,10 @@ class Incoming:
         The next bytes.  `InputError` when it becomes too large, `DiskFullError` when there is no room: then it is
         abandoned.
         """
+        self._check()
         if self._length + len(data) > self._largest:
             self.abandon()
-            raise InputError(f"What was submitted is larger than the {self._largest} bytes that this farm accepts.")
+            raise InputError(f"What was submitted is larger than the {self._largest} bytes that are accepted here.")
         try:
             write_all(self._open(), data)
         except OSError as error:
@@ -63,11 +68,14 @@ class Incoming:
             raise _explained(error) from error
         self._sum.update(data)
         self._length += len(data)
+        if len(self.head) < HEAD:
+            self.head += data[: HEAD - len(self.head)]
 
     def keep(self) -> Kept:
         """
         That was all of it.  When this returns, it is on the disk under its name.
         """
+        self._check()
         kept = Kept(self._length, self._sum.hexdigest())
         try:
             os.fsync(self._open())
@@ -83,10 +91,16 @@ class Incoming:
         """
         It broke off: forget it.  Harmless after `keep`.
         """
+        self._over = True
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
             remove(self._path)
+
+    def _check(self) -> None:
+        # Whoever sends on after a refusal must not make another file, of the rest, under the sum of the whole.
+        if self._over:
+            raise InputError("This submission was refused or completed before; begin another.")
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -111,12 +125,13 @@ class InputStore:
             if name.startswith(_INCOMING):
                 remove(os.path.join(directory, name))
 
-    def receive(self) -> Incoming:
+    def receive(self, largest: int | None = None) -> Incoming:
         """
-        A new input.
+        A new input, of at most *largest* bytes, if the store would allow more.
         """
         self._incoming += 1
-        return Incoming(self._directory, self._incoming, self._largest)
+        allowed = self._largest if largest is None else min(largest, self._largest)
+        return Incoming(self._directory, self._incoming, allowed)
 
     def path(self, sha256: str) -> str:
         """

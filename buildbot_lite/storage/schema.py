@@ -26,7 +26,7 @@ grants = Table(
     "grants",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String(80), nullable=False),  # the slave's, the submission's, or a label
+    Column("name", String(80), nullable=False),  # the slave's, the submission's, or what it is a right to
     Column("verb", String(20), nullable=False),  # slave, submit, watch, control, admin
     Column("object", String(200), nullable=False),  # what it is a right to: a slave, a scheduler, a request id
     Column("swissnum", String(80), nullable=False, unique=True),
@@ -37,6 +37,10 @@ grants = Table(
     Column("uses_allowed", Integer),
     Column("revoked", Float),
     Column("pin", String(80)),  # Tub id of the first that used it
+    Column("label", String(200)),  # of one that an admin handed out; none: it is in the farm's files
+    Column("per_hour", Integer),  # limits of submissions: how many an hour, bytes of each, how many may wait
+    Column("largest", Integer),
+    Column("most_waiting", Integer),
 )
 Index("grants_by_object", grants.c.verb, grants.c.object)
 
@@ -86,12 +90,20 @@ buildsets = Table(
     Column("parent", String(120)),  # the journal entry of the Trigger that asked for it
     Column("finished", Float),
     Column("result", Integer),
+    Column("by_grant", Integer),  # with which string it was asked for, if with one
 )
 Index(
     "buildsets_by_parent",
     buildsets.c.parent,
     sqlite_where=buildsets.c.parent.is_not(None),
     postgresql_where=buildsets.c.parent.is_not(None),
+)
+Index(
+    "buildsets_by_grant",
+    buildsets.c.by_grant,
+    buildsets.c.submitted,
+    sqlite_where=buildsets.c.by_grant.is_not(None),
+    postgresql_where=buildsets.c.by_grant.is_not(None),
 )
 
 requests = Table(

@@ -6,6 +6,8 @@ revoked, reads what came as bytes, forwards, and hands back bytes.  Foolscap can
 in `Revocable`, which every exposed object asks on each call.
 """
 
+from collections.abc import Callable
+
 from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -21,14 +23,22 @@ from .roles import Command, Desk, Link, Slave
 from .travelling import lengths_from_bytes, not_negative, streams_to_bytes, text
 
 
+def _for_ever() -> None:
+    """
+    It has no end.
+    """
+
+
 class Revocable:
     """
     The right to call something, which can be taken back.
 
-    A grant has one for as long as the process runs; whatever its FURL leads to is exposed under it.
+    A grant has one for as long as the process runs; whatever its FURL leads to is exposed under it.  *still* is asked
+    on each call, and raises when the right has come to its end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, still: Callable[[], None] = _for_ever) -> None:
+        self._still = still
         self._refusal: BuildbotLiteError | None = None
         self._links: set[Link] = set()
 
@@ -38,6 +48,7 @@ class Revocable:
         """
         if self._refusal is not None:
             raise self._refusal
+        self._still()
 
     def used_by(self, link: Link) -> None:
         """

@@ -43,9 +43,26 @@ def fill(connection: Connection) -> None:
     settings.put(connection, "tub", "recorded")
     grants.add(connection, name="bot1", verb="slave", object="bot1", swissnum="recorded-slave", now=100.0)
     watch = grants.add(
-        connection, name="1", verb="watch", object="1", swissnum="recorded-watch", now=101.0, expires=900.0
+        connection,
+        name="1",
+        verb="watch",
+        object="1",
+        swissnum="recorded-watch",
+        now=101.0,
+        limits=grants.Limits(expires=900.0),
     )
     grants.pin(connection, watch.id, "key")
+    limits = grants.Limits(uses=5, expires=1000.0, per_hour=2, largest=4096, most_waiting=1)
+    given = grants.add(
+        connection,
+        name="try",
+        verb="submit",
+        object="try",
+        swissnum="recorded-submit",
+        now=101.0,
+        label="release script",
+        limits=limits,
+    )
     generations.keep(connection, "9" * 64, {"master.cfg": "c = {}\n"}, 102.0)
     hello = Hello("home", "incarnation", "keeper", "boot", "0.1", platform={"system": "Linux"})
     slaves.seen(connection, "bot1", hello, 103.0)
@@ -60,6 +77,7 @@ def fill(connection: Connection) -> None:
         properties={"owner": ["me", "Submit"]},
         input=patch.id,
         parent="0.0.0",
+        by_grant=given.id,
     )
     first, second = submitted.requests
     build = builds.start(

@@ -106,8 +106,14 @@ class SubmittingCase(SynchronousTestCase):
         """
         What the string *name* leads to.
         """
+        grant = self.farm.grants.of(Verb.SUBMIT, name)
+        assert grant is not None
         return Submitting(
-            self.farm.config.submits[name], door=self.farm.door, store=self.farm.inputs, following=self.following
+            self.farm.config.submits[name],
+            grant=grant.id,
+            door=self.farm.door,
+            store=self.farm.inputs,
+            following=self.following,
         )
 
     def run_command(self, name: str, stdin: bytes | None = None) -> FakeWatcher:
@@ -360,13 +366,8 @@ class InputsTests(SynchronousTestCase):
         """
         The sentence about *data*, or None.
         """
-        directory = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, directory)
-        store = InputStore(directory)
-        incoming = store.receive()
-        incoming.write(data)
         try:
-            check_input(kind, store, incoming.keep())
+            check_input(kind, data)
         except InputError as error:
             return str(error)
         return None

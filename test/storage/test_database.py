@@ -266,7 +266,13 @@ class RecordedTests(SynchronousTestCase):
             if name.endswith(SUFFIX):
                 with self.subTest(name), self.opened(name).connect() as connection, connection.begin():
                     self.assertEqual(settings.get(connection, "tub"), "recorded")
-                    self.assertEqual([g.verb for g in grants.live(connection, 500.0)], ["slave", "watch"])
+                    self.assertEqual([g.verb for g in grants.live(connection, 500.0)], ["slave", "watch", "submit"])
+                    given = grants.by_swissnum(connection, "recorded-submit")
+                    assert given is not None
+                    self.assertEqual(
+                        (given.label, given.uses_allowed, given.per_hour, given.largest, given.most_waiting),
+                        ("release script", 5, 2, 4096, 1),
+                    )
                     kept = generations.newest(connection)
                     assert kept is not None
                     self.assertEqual(kept.files, {"master.cfg": "c = {}\n"})
@@ -278,6 +284,7 @@ class RecordedTests(SynchronousTestCase):
                     self.assertEqual((waiting.builder, waiting.retries, waiting.not_before), ("tarball", 1, 500.0))
                     (buildset,) = requests.buildsets_unfinished(connection)
                     self.assertEqual((buildset.source, buildset.parent), ({"branch": "main"}, "0.0.0"))
+                    self.assertEqual(buildset.by_grant, given.id)
                     (build,) = builds.newest(connection)
                     self.assertEqual((build.result, build.properties), (Result.SUCCESS, {"owner": ["me", "Submit"]}))
                     self.assertEqual([s.summary for s in steps.of_build(connection, build.id)], ["made"])

@@ -40,8 +40,7 @@ class GrantTests(FarmCase):
                 object=name,
                 swissnum=f"secret of {name} {verb}",
                 now=10.0,
-                expires=expires,
-                uses_allowed=uses_allowed,
+                limits=grants.Limits(expires=expires, uses=uses_allowed),
             )
         )
 
@@ -97,13 +96,23 @@ class GrantTests(FarmCase):
         """
         What has given no right for long is forgotten; what still does is not.
         """
-        kept, watch, revoked = self.grant(), self.grant("watch"), self.grant("revoked")
+        kept, watch, revoked = self.grant(), self.grant("1", verb="watch"), self.grant("2", verb="watch")
         self.do(lambda c: grants.expire(c, watch.id, 100.0))
         self.do(lambda c: grants.revoke(c, revoked.id, 100.0))
 
         self.assertEqual(self.do(lambda c: grants.prune(c, 100.0)), 0)
         self.assertEqual(self.do(lambda c: grants.prune(c, 101.0)), 2)
         self.assertEqual(self.do(lambda c: grants.live(c, 50.0)), [kept])
+
+    def test_revoked_stays(self) -> None:
+        """
+        A slave's own string that was revoked is remembered for ever: without it the slave would get a new one.
+        """
+        revoked = self.grant()
+        self.do(lambda c: grants.revoke(c, revoked.id, 100.0))
+
+        self.assertEqual(self.do(lambda c: grants.prune(c, 1e9)), 0)
+        self.assertEqual([each.id for each in self.do(lambda c: grants.newest(c, 5))], [revoked.id])
 
     def test_not_shown(self) -> None:
         """

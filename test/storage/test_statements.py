@@ -19,6 +19,7 @@ from .farm_case import FarmCase
 _MAY_SCAN = {
     "grants._ALL",
     "grants._LIVE",
+    "grants._NEWEST",
     "grants._PRUNE",
     "generations._NEWEST",
     "generations._PRUNE",

@@ -7,7 +7,7 @@ A swissnum is the secret part of a FURL; it is left out of ``repr``, so that it 
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Connection, Select, bindparam, delete, or_, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, or_, update
 
 from .. import schema
 from ..statements import Query, Statement, inserting, selecting
@@ -16,12 +16,32 @@ _grants = schema.grants
 
 
 @frozen
+class Limits:
+    """
+    How far a right goes; None: no limit.
+
+    *uses*: how often.  *expires*: until when, in seconds since 1970.  Of a submission also *per_hour*: how many in any
+    hour; *largest*: the bytes of what is submitted; *most_waiting*: how many of its requests may wait at a time.
+    """
+
+    uses: int | None = None
+    expires: float | None = None
+    per_hour: int | None = None
+    largest: int | None = None
+    most_waiting: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
+@frozen
 class Grant:
     """
     A right: to do *verb* to *object*.
 
-    *uses_allowed*: how often, None without limit.  *expires*, *revoked*, *used* (last): seconds since 1970, or None.
-    *pin*: the Tub id of the first that used it, from then on the only one that may.
+    *uses_allowed*, *expires*, *per_hour*, *largest*, *most_waiting*: see `Limits`.  *revoked*, *used* (last): seconds
+    since 1970, or None.  *pin*: the Tub id of the first that used it, from then on the only one that may.
+    *label*: what the admin who handed it out says of it; None: it is the one in the farm's files.
     """
 
     id: int
@@ -36,6 +56,10 @@ class Grant:
     uses_allowed: int | None = None
     revoked: float | None = None
     pin: str | None = None
+    label: str | None = None
+    per_hour: int | None = None
+    largest: int | None = None
+    most_waiting: int | None = None
 
     def live(self, now: float) -> bool:
         """
@@ -53,9 +77,11 @@ def _select() -> Select[tuple[Any, ...]]:
 
 
 _ADD = Statement(
-    inserting(_grants, "name", "verb", "object", "swissnum", "created", "expires", "uses_allowed").returning(
-        _grants.c.id
-    )
+    inserting(
+        _grants,
+        *("name", "verb", "object", "swissnum", "created", "label"),
+        *("expires", "uses_allowed", "per_hour", "largest", "most_waiting"),
+    ).returning(_grants.c.id)
 )
 _ALL = Query(_select(), Grant)
 _GET = Query(_select().where(_grants.c.id == bindparam("id")), Grant)
@@ -84,9 +110,14 @@ _USED = Statement(
     update(_grants).where(_grants.c.id == bindparam("which")).values(used=bindparam("now"), uses=_grants.c.uses + 1)
 )
 _EXPIRE = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(expires=bindparam("at")))
+# A slave or a submission whose string was revoked is known by that row: without it, it would get a new one by itself.
 _PRUNE = Statement(
-    delete(_grants).where(or_(_grants.c.revoked < bindparam("before"), _grants.c.expires < bindparam("before")))
+    delete(_grants).where(
+        or_(_grants.c.revoked < bindparam("before"), _grants.c.expires < bindparam("before")),
+        or_(and_(_grants.c.verb != "slave", _grants.c.verb != "submit"), _grants.c.label.is_not(None)),
+    )
 )
+_NEWEST = Query(_select().order_by(None).order_by(_grants.c.id.desc()).limit(bindparam("most")), Grant)
 
 
 def add(
@@ -97,8 +128,8 @@ def add(
     object: str,
     swissnum: str,
     now: float,
-    expires: float | None = None,
-    uses_allowed: int | None = None,
+    label: str | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Grant:
     """
     A new grant.
@@ -110,10 +141,27 @@ def add(
         object=object,
         swissnum=swissnum,
         created=now,
-        expires=expires,
-        uses_allowed=uses_allowed,
+        label=label,
+        expires=limits.expires,
+        uses_allowed=limits.uses,
+        per_hour=limits.per_hour,
+        largest=limits.largest,
+        most_waiting=limits.most_waiting,
     )
-    return Grant(id, name, verb, object, swissnum, now, expires, uses_allowed=uses_allowed)
+    return Grant(
+        id,
+        name,
+        verb,
+        object,
+        swissnum,
+        now,
+        expires=limits.expires,
+        uses_allowed=limits.uses,
+        label=label,
+        per_hour=limits.per_hour,
+        largest=limits.largest,
+        most_waiting=limits.most_waiting,
+    )
 
 
 def get(connection: Connection, id: int) -> Grant | None:
@@ -151,6 +199,13 @@ def everything(connection: Connection) -> list[Grant]:
     return _ALL.all(connection)
 
 
+def newest(connection: Connection, most: int) -> list[Grant]:
+    """
+    The *most* that were handed out last, newest first; also those that were revoked or ran out.
+    """
+    return _NEWEST.all(connection, most=most)
+
+
 def revoke(connection: Connection, id: int, now: float) -> bool:
     """
     It gives no right any more.  False when it was revoked before, or never was.
@@ -181,6 +236,6 @@ def expire(connection: Connection, id: int, at: float | None) -> None:
 
 def prune(connection: Connection, before: float) -> int:
     """
-    Forget those that were revoked, or ran out, before *before*; how many.
+    Forget those that were revoked, or ran out, before *before*, but for the slaves' and the submissions' own; how many.
     """
     return _PRUNE.changed(connection, before=before)

@@ -25,7 +25,7 @@ class Buildset:
     What one submission asked for.
 
     *source*: branch, revision, repository, project.  *properties*: name → [value, source].  *input*: the id of the
-    submitted file.  *parent*: the journal entry of the Trigger that asked.
+    submitted file.  *parent*: the journal entry of the Trigger that asked.  *by_grant*: the grant whose string asked.
     """
 
     id: int
@@ -38,6 +38,7 @@ class Buildset:
     parent: str | None = None
     finished: float | None = None
     result: Result | None = None
+    by_grant: int | None = None
 
 
 @frozen
@@ -69,10 +70,12 @@ class Submitted:
 
 
 def _buildset(*row: Any) -> Buildset:
-    id, scheduler, reason, submitted, source, properties, input, parent, finished, result = row
+    id, scheduler, reason, submitted, source, properties, input, parent, finished, result, by_grant = row
     values = json.loads(properties)
     ended = None if result is None else Result(result)
-    return Buildset(id, scheduler, reason, submitted, json.loads(source), values, input, parent, finished, ended)
+    return Buildset(
+        id, scheduler, reason, submitted, json.loads(source), values, input, parent, finished, ended, by_grant
+    )
 
 
 def _request(*row: Any) -> Request:
@@ -82,9 +85,9 @@ def _request(*row: Any) -> Request:
 
 
 _ADD_BUILDSET = Statement(
-    inserting(_buildsets, "scheduler", "reason", "submitted", "source", "properties", "input", "parent").returning(
-        _buildsets.c.id
-    )
+    inserting(
+        _buildsets, "scheduler", "reason", "submitted", "source", "properties", "input", "parent", "by_grant"
+    ).returning(_buildsets.c.id)
 )
 _ADD_REQUEST = Statement(inserting(_requests, "buildset", "builder", "submitted", "priority").returning(_requests.c.id))
 _GET = Query(selecting(_requests, Request).where(_requests.c.id == bindparam("id")), _request)
@@ -109,6 +112,12 @@ _NEWEST = Query(
     .order_by(_requests.c.id.desc())
     .limit(bindparam("most")),
     _request,
+)
+_TIMES_ASKED = Query(
+    select(_buildsets.c.submitted)
+    .where(_buildsets.c.by_grant == bindparam("by_grant"), _buildsets.c.submitted > bindparam("since"))
+    .order_by(_buildsets.c.submitted),
+    float,
 )
 _FINISH = Statement(
     update(_requests)
@@ -146,6 +155,7 @@ def submit(
     input: int | None = None,
     parent: str | None = None,
     priority: int = 0,
+    by_grant: int | None = None,
 ) -> Submitted:
     """
     Ask each of *builders* for a build.
@@ -167,6 +177,7 @@ def submit(
         properties=to_json(properties),
         input=input,
         parent=parent,
+        by_grant=by_grant,
     )
     requests = tuple(
         Request(
@@ -178,7 +189,15 @@ def submit(
         )
         for builder in builders
     )
-    return Submitted(Buildset(id, scheduler, reason, now, source, properties, input, parent), requests)
+    made = Buildset(id, scheduler, reason, now, source, properties, input, parent, by_grant=by_grant)
+    return Submitted(made, requests)
+
+
+def times_asked(connection: Connection, by_grant: int, since: float) -> list[float]:
+    """
+    When buildsets were asked for with a grant, after *since*, oldest first.
+    """
+    return _TIMES_ASKED.all(connection, by_grant=by_grant, since=since)
 
 
 def get(connection: Connection, id: int) -> Request | None:

@@ -47,6 +47,10 @@ def upgrade() -> None:
         sa.Column("uses_allowed", sa.Integer(), nullable=True),
         sa.Column("revoked", sa.Float(), nullable=True),
         sa.Column("pin", sa.String(length=80), nullable=True),
+        sa.Column("label", sa.String(length=200), nullable=True),
+        sa.Column("per_hour", sa.Integer(), nullable=True),
+        sa.Column("largest", sa.Integer(), nullable=True),
+        sa.Column("most_waiting", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("swissnum"),
     )
@@ -92,6 +96,7 @@ def upgrade() -> None:
         sa.Column("parent", sa.String(length=120), nullable=True),
         sa.Column("finished", sa.Float(), nullable=True),
         sa.Column("result", sa.Integer(), nullable=True),
+        sa.Column("by_grant", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["input"],
             ["inputs.id"],
@@ -105,6 +110,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("parent IS NOT NULL"),
         postgresql_where=sa.text("parent IS NOT NULL"),
+    )
+    op.create_index(
+        "buildsets_by_grant",
+        "buildsets",
+        ["by_grant", "submitted"],
+        unique=False,
+        sqlite_where=sa.text("by_grant IS NOT NULL"),
+        postgresql_where=sa.text("by_grant IS NOT NULL"),
     )
     op.create_table(
         "requests",

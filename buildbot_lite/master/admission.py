@@ -1,0 +1,137 @@
+"""
+Who may submit now: the limits of submissions' strings.
+
+::
+
+    admitted ──► input comes in ──► stored and asked for: spent
+        │                 │
+        │                 '──► broke off, or refused: given back
+        '──► refused, with the sentence: before a byte of it was taken
+
+What is admitted counts at once, so that twenty submissions that begin together are not twenty exceptions.  Everything
+is in memory, because it is asked before anything else is done; after a restart it is what the records say.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+
+from attrs import define, field
+
+from ..errors import LimitError
+from ..storage.records.grants import Grant
+from .grants import Grants
+
+HOUR = 3600.0
+MOST_AT_ONCE = 20
+"""Submissions with one string whose input is still coming in."""
+
+
+@define(eq=False)
+class Admission:
+    """
+    Leave to submit once with *grant*.  `spend` or `release` it; what comes second is without effect.
+    """
+
+    grant: Grant
+    _admissions: "Admissions"
+    _open: bool = field(default=True)
+
+    def spend(self) -> None:
+        """
+        It was submitted.
+        """
+        if self._end():
+            self._admissions.spent(self.grant)
+
+    def release(self) -> None:
+        """
+        It was not.
+        """
+        self._end()
+
+    def _end(self) -> bool:
+        was_open, self._open = self._open, False
+        if was_open:
+            self._admissions.ended(self.grant.id)
+        return was_open
+
+
+class Admissions:
+    """
+    All strings' limits.  *waiting*: how many requests of a grant wait now.  *wall*: seconds since 1970.
+    """
+
+    def __init__(self, *, grants: Grants, waiting: Callable[[int], int], wall: Callable[[], float]) -> None:
+        self._grants = grants
+        self._waiting = waiting
+        self._wall = wall
+        self._coming: Counter[int] = Counter()
+        self._times: dict[int, deque[float]] = {}
+
+    def remember(self, times: Mapping[int, Iterable[float]]) -> None:
+        """
+        When strings with a limit per hour were used during the last hour, by the numbers of their grants.
+        """
+        for id, when in times.items():
+            self._times[id] = deque(when)
+
+    def admit(self, id: int, requests: int) -> Admission:
+        """
+        Let the grant *id* submit once, which makes so many *requests*; or `RefusedError`, with the sentence.
+        """
+        grant = self._grants.in_force(id)
+        coming = self._coming[id]
+        if coming >= MOST_AT_ONCE:
+            raise LimitError(f"{coming} submissions with this string are coming in already.  Try again later.")
+        if grant.uses_allowed is not None and grant.uses + coming >= grant.uses_allowed:
+            raise LimitError(
+                f"This string was good for {_times(grant.uses_allowed)}, and is used up.  "
+                "Ask the farm's admin for another."
+            )
+        self._check_rate(grant, coming)
+        self._check_waiting(grant, coming, requests)
+        self._coming[id] += 1
+        return Admission(grant, self)
+
+    def spent(self, grant: Grant) -> None:
+        """
+        See `Admission`.
+        """
+        now = self._wall()
+        if grant.per_hour is not None:
+            self._times.setdefault(grant.id, deque()).append(now)
+        self._grants.note_use(grant.id, now)
+
+    def ended(self, id: int) -> None:
+        """
+        See `Admission`.
+        """
+        self._coming[id] -= 1
+        if not self._coming[id]:
+            del self._coming[id]
+
+    def _check_rate(self, grant: Grant, coming: int) -> None:
+        if grant.per_hour is None:
+            return
+        now, times = self._wall(), self._times.setdefault(grant.id, deque())
+        while times and times[0] <= now - HOUR:
+            times.popleft()
+        if len(times) + coming >= grant.per_hour:
+            wait = times[0] + HOUR - now if times else HOUR
+            raise LimitError(
+                f"This string is good for {_times(grant.per_hour)} an hour.  Try again in {wait / 60:.0f} min."
+            )
+
+    def _check_waiting(self, grant: Grant, coming: int, requests: int) -> None:
+        most = grant.most_waiting
+        if most is None:
+            return
+        waiting = self._waiting(grant.id) + coming * requests
+        if waiting + requests > most:
+            raise LimitError(
+                f"At most {most} requests of this string may wait, and {waiting} do.  Try again when one has begun."
+            )
+
+
+def _times(number: int) -> str:
+    return "1 submission" if number == 1 else f"{number} submissions"
