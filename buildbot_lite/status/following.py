@@ -13,9 +13,10 @@ who asks later; and nothing waits for a client that reads slowly but the corouti
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
-from attrs import define
+from attrs import define, field
 from sqlalchemy import Connection
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -145,7 +146,6 @@ class Following:
                 try:
                     if is_news:
                         there, complete = await self._records.read(lambda connection: _state(connection, build, stream))
-                        await meanwhile()
                         if there != path:
                             # It was sent anew, into another file, because it arrived damaged.
                             reading.close()
@@ -154,6 +154,8 @@ class Following:
                     while data := reading.read(offset, CHUNK):
                         offset += len(data)
                         await client.stdout(data)
+                    if is_news:
+                        await meanwhile()
                     if complete:
                         return
                     await _first_of(grown, news)
@@ -182,8 +184,9 @@ class _Follower:
     client: Client
     label: str = ""
     last_result: Result = Result.SUCCESS
-    # Up to which event remarks were told already, while a log was being copied.
-    remarked: int = 0
+    # While a log is copied: up to which event its remarks were looked for, and which of those to come were told.
+    looked_at: int = 0
+    told_early: set[int] = field(factory=set)
 
     async def run(self) -> int:
         said = _Said()
@@ -215,10 +218,14 @@ class _Follower:
         elif event.kind == "stream.begun" and body["kind"] == "log" and event.build is not None:
             if body["name"] != "stdio":
                 await self._say(f"log {body['name']}:")
-            self.remarked = max(self.remarked, event.seq)
-            await self.following.copy(self.request, event.build, body, self.client, self._overtake)
-        elif event.kind == "remark" and event.seq > self.remarked:
-            await self._say(body["text"])
+            overtaking = partial(self._overtake, (event.build, body["step"]))
+            self.looked_at = max(self.looked_at, event.seq)
+            await self.following.copy(self.request, event.build, body, self.client, overtaking)
+        elif event.kind == "remark":
+            if event.seq in self.told_early:
+                self.told_early.remove(event.seq)
+            else:
+                await self._say(body["text"])
         elif event.kind == "step.finished":
             result = Result(body["result"])
             if result not in {Result.SUCCESS, Result.SKIPPED}:
@@ -231,13 +238,14 @@ class _Follower:
             reason = f" ({body['reason']})" if body["reason"] else ""
             await self._say(f"{self.label or f'request {self.request}'}: {Result(body['result']).name}{reason}")
 
-    async def _overtake(self) -> None:
+    async def _overtake(self, step: tuple[int, int]) -> None:
         """
-        Remarks do not wait for the end of a log: they may be about why it does not go on.
+        The remarks of a *step* do not wait for the end of its log: they may be about why it does not go on.
         """
-        for event in await self.following.since(self.request, self.remarked):
-            self.remarked = event.seq
-            if event.kind == "remark":
+        for event in await self.following.since(self.request, self.looked_at):
+            self.looked_at = event.seq
+            if event.kind == "remark" and (event.build, event.body["step"]) == step:
+                self.told_early.add(event.seq)
                 await self._say(event.body["text"])
 
     async def _say(self, text: str) -> None:

@@ -119,6 +119,28 @@ class FollowingTests(WatchedCase):
         self.finish(self.row)
         self.assertEqual(self.client.err.count("connection lost"), 1)
 
+    def test_in_order(self) -> None:
+        """
+        What is said of a later step comes after the log of this one, however late the client comes.
+        """
+        self.write(self.row, 0, b"first")
+        slow = FakeClient(stuck=True)
+        self.follow(slow)
+        slow.take()
+        self.finish_step(self.row, 0, "compile")
+        self.write(self.row, 0, b" log")
+        self.remark(self.row, 1, "$ make test")
+        self.write(self.row, 1, b"second")
+        self.finish_step(self.row, 1, "test")
+        self.finish(self.row)
+        while slow.waiting:
+            slow.take()
+
+        self.assertEqual(
+            slow.pieces,
+            [b"# hello/1 runs on bot1\n", b"first", b" log", b"# $ make test\n", b"second", b"# hello/1: SUCCESS\n"],
+        )
+
     def test_two_logs(self) -> None:
         """
         The logs of one step come one after the other; those that are not stdio are announced.
