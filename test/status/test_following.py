@@ -127,7 +127,7 @@ class FollowingTests(WatchedCase):
         slow = FakeClient(stuck=True)
         self.follow(slow)
         slow.take()
-        self.finish_step(self.row, 0, "compile")
+        self.finish_step(self.row, 0, "compile", Result.WARNINGS, "2 warnings")
         self.write(self.row, 0, b" log")
         self.remark(self.row, 1, "$ make test")
         self.write(self.row, 1, b"second")
@@ -138,7 +138,15 @@ class FollowingTests(WatchedCase):
 
         self.assertEqual(
             slow.pieces,
-            [b"# hello/1 runs on bot1\n", b"first", b" log", b"# $ make test\n", b"second", b"# hello/1: SUCCESS\n"],
+            [
+                b"# hello/1 runs on bot1\n",
+                b"first",
+                b" log",
+                b"# step compile: warnings (2 warnings)\n",
+                b"# $ make test\n",
+                b"second",
+                b"# hello/1: SUCCESS\n",
+            ],
         )
 
     def test_two_logs(self) -> None:
