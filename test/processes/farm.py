@@ -172,6 +172,7 @@ class Daemon:
     process: "subprocess.Popen[bytes] | None" = None
     mark: int = 0
     arguments: Sequence[str] = ()
+    pidfile: str = "twistd.pid"
 
     @property
     def log_path(self) -> Path:
@@ -214,7 +215,7 @@ class Daemon:
         with (self.directory / "twistd.err").open("ab") as err:
             self.process = subprocess.Popen(
                 [
-                    str(BIN / "twistd"), "--nodaemon", "--pidfile=", "--logfile=twistd.log",
+                    str(BIN / "twistd"), "--nodaemon", f"--pidfile={self.pidfile}", "--logfile=twistd.log",
                     *(self.arguments or ("-y", self.tac)),
                 ],
                 cwd=self.directory,
@@ -613,8 +614,8 @@ class Farm:
         The watch string of a build's request, for the test of a client that was not told in time.
         """
         ((swissnum,),) = self.rows(
-            "select swissnum from grants where verb = 'watch' and object = (select cast(buildset as text) from requests "
-            "join builds on requests.id = builds.request where builds.builder = ? and number = ?)",
+            "select swissnum from grants where verb = 'watch' and object = (select cast(buildset as text) from"
+            " requests join builds on requests.id = builds.request where builds.builder = ? and number = ?)",
             builder,
             number,
         )

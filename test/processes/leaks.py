@@ -21,7 +21,7 @@ _LARGEST = 64 << 20
 
 # Below the directory of a farm of tests; "clients" is what clients were given and told.
 _MAY_HOLD_STRINGS = re.compile(
-    r"master/(buildslave\.furls|submit\.furls|furls/[^/]*\.furl|private/[^/]*\.furl)\Z"
+    r"[^/]+/(buildslave\.furls|submit\.furls|furls/[^/]*\.furl|private/[^/]*\.furl)\Z"
     r"|[^/]+/slave\.tac\Z|clients/|[^/]+/[^/]+\.furl\Z"
 )
 _MAY_HOLD_SECRETS = re.compile(

@@ -63,6 +63,9 @@ def says(word: str) -> str:
     return f"echo {word} >> $WITNESS/lines; echo {word}; echo {word} in two pieces >&2; printf 'and no newline'"
 
 
+COMMIT = "echo property >> $WITNESS/lines; git rev-parse HEAD"
+SHELL = "echo shell >> $WITNESS/lines; cat out/* unpacked/*; echo $0 $1"
+BOTH = "util.Interpolate('%(prop:colour)s %(prop:size)s')"
 STEPS = [
     "steps.Git(repourl=ORIGIN, mode='full', method='clobber')",
     "steps.RemoveDirectory(dir='build/out')",
@@ -74,13 +77,12 @@ STEPS = [
     f"steps.Configure(command={says('configure')!r})",
     f"steps.Compile(command={says('compile')!r})",
     f"steps.Test(command={says('test')!r})",
-    f"steps.SetPropertyFromCommand(property='commit', command={'echo property >> $WITNESS/lines; git rev-parse HEAD'!r})",
+    f"steps.SetPropertyFromCommand(property='commit', command={COMMIT!r})",
     "steps.SetProperty(property='colour', value='blue')",
     "steps.SetProperties(properties={'size': 3})",
     f"steps.MasterShellCommand(command={says('master')!r})",
     "steps.Trigger(schedulerNames=['child'], waitForFinish=True, copy_properties=['colour'])",
-    "steps.ShellCommand(command=['/bin/sh', '-c', 'echo shell >> $WITNESS/lines; cat out/* unpacked/*; echo $0 $1',"
-    " util.Interpolate('%(prop:colour)s %(prop:size)s'), util.Property('commit')])",
+    f"steps.ShellCommand(command=['/bin/sh', '-c', {SHELL!r}, {BOTH}, util.Property('commit')])",
     "steps.FileUpload(slavesrc='out/archive.tar', masterdest='archive.tar')",
     "steps.DirectoryUpload(slavesrc='out', masterdest='out')",
 ]
@@ -250,4 +252,3 @@ def make_origin(farm: Farm) -> None:
     (programs / "git").write_text(GIT.format(git=git))
     (programs / "git").chmod(0o755)
     farm.env["PATH"] = f"{programs}:{farm.env['PATH']}"
-

@@ -38,7 +38,9 @@ class RecoveryTests(FarmCase):
         names = ("cut", "slave-killed", "slave-stopped", "master-killed", "master-stopped", "both-killed", "silent")
         for name in names:
             farm.builder(name, counted(name))
-        once = "echo x >> $WITNESS/keeper; test $(wc -l < $WITNESS/keeper) = 2 || { echo $PPID; sleep 600; }; echo second"
+        once = (
+            "echo x >> $WITNESS/keeper; test $(wc -l < $WITNESS/keeper) = 2 || { echo $PPID; sleep 600; }; echo second"
+        )
         farm.builder("keeper-killed", once)
         return farm.builder("many-cuts", "echo x >> $WITNESS/many; seq 1 7000000")
 

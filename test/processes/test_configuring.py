@@ -1,0 +1,228 @@
+"""
+Mistakes in master.cfg, and applying it to a farm that runs.
+"""
+
+import os
+import signal
+
+from .case import FarmCase
+from .farm import WORDS, Daemon, Farm, until
+
+# Twelve mistakes, one of each kind; the line of each, counted from the first, stands in MISTAKES.
+TWELVE = """from buildbot_lite.plugins import schedulers, secrets, slave, steps, util
+c = BuildmasterConfig = {}
+c['slaves'] = [
+    slave.BuildSlave("bot1"),
+    slave.BuildSlave("bot1"),
+    slave.BuildSlave("bot 2"),
+    slave.BuildSlave("bot3", max_builds=0),
+]
+factory = util.BuildFactory([
+    steps.ShellCommand(comand="true"),
+    steps.ShellCommand(command="true", workdir="/etc"),
+    steps.FileUpload(slavesrc="../secret", masterdest="x"),
+])
+factory.addStep(steps.ShellCommand)
+c['builders'] = [
+    util.BuilderConfig(name="one", slavenames=["bot9"], factory=factory),
+    util.BuilderConfig(name="two", slavenames=["bot1"], factory=None),
+]
+c['schedulers'] = [
+    schedulers.Submit("one", builderNames=["three"]),
+    schedulers.Submit("two", builderNames=["two"], stdin="patches"),
+]
+c['port'] = "a port"
+c['workers'] = []
+"""
+MISTAKES = {
+    5: "two slaves called 'bot1'",
+    6: "bot 2",
+    7: "max_builds",
+    10: "comand",
+    11: "/etc",
+    12: "../secret",
+    14: "ShellCommand is a class",
+    16: "bot9",
+    17: "factory",
+    20: "three",
+    21: "patches",
+    23: "a port",
+    24: "workers",
+}
+
+
+class MistakesTests(FarmCase):
+    """
+    A farm that runs while its master.cfg is edited.
+    """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        One slave, two builders.
+        """
+        return (
+            Farm("bot1")
+            .builder("hello", "echo hello")
+            .builder("slow", "echo old; until test -e $WITNESS/go; do sleep 0.05; done", "echo old too")
+        )
+
+    def edit(self, text: str | None = None) -> None:
+        """
+        Write master.cfg; in the end it is as it was.
+        """
+        self.farm.write_config(text)
+
+    def tearDown(self) -> None:
+        """
+        Put everything back.
+        """
+        self.edit()
+        done = self.farm.command("reconfig", str(self.farm.master_directory))
+        self.assertEqual((done.code, done.err), (0, ""))
+
+    def check_all(self, said: str) -> None:
+        """
+        *said* has a line for each of the mistakes, in their order, with the lines of the calls.
+        """
+        lines = [line for line in said.splitlines() if line.startswith("master.cfg:")]
+        # At one call something may be missing because something else was mistyped.
+        found: dict[int, str] = {}
+        for line in lines:
+            number = int(line.split(":")[1])
+            found[number] = found.get(number, "") + line
+
+        self.assertEqual(list(found), sorted(MISTAKES))
+        for number, words in MISTAKES.items():
+            self.assertIn(words, found[number])
+
+    def test_checkconfig(self) -> None:
+        """
+        Promise 11: checkconfig reports more than twelve different mistakes at once, each with its line.
+        """
+        self.edit(TWELVE)
+        done = self.farm.command("checkconfig", str(self.farm.master_directory))
+
+        self.assertEqual((done.code, done.out), (1, b""))
+        self.check_all(done.err)
+
+    def test_start(self) -> None:
+        """
+        Promise 11: a master that is started with them reports them on the terminal, and ends.
+        """
+        directory = self.farm.directory / "bad"
+        directory.mkdir()
+        (directory / "master.cfg").write_text(TWELVE)
+        (directory / "master.tac").write_text((self.farm.master_directory / "master.tac").read_text())
+        master = Daemon("bad", directory, self.farm.env, "master.tac", "ready")
+        master.spawn()
+
+        self.assertEqual(master.wait(), 1)
+        self.check_all(master.said)
+        self.assertNotIn("Traceback", master.said)
+
+    def test_reconfig_with_mistakes(self) -> None:
+        """
+        Promise 11: reconfig with mistakes reports them and applies nothing.
+        """
+        before = sorted(path.name for path in (self.farm.master_directory / "furls").iterdir())
+        self.edit(TWELVE)
+        done = self.farm.command("reconfig", str(self.farm.master_directory))
+
+        self.assertEqual((done.code, done.out), (1, b""))
+        self.check_all(done.err)
+        self.assertIn("Nothing was applied", done.err)
+        self.assertEqual(sorted(path.name for path in (self.farm.master_directory / "furls").iterdir()), before)
+        self.assertEqual(self.farm.submit("hello").out, b"hello\n")
+
+    def test_exception(self) -> None:
+        """
+        Promise 11: a Python exception is reported alone, with its line, and nothing else of it.
+        """
+        self.edit(WORDS + "slave.BuildSlave('bot 2')\n\nc['slaves'] = nothing\n")
+        for command in ("checkconfig", "reconfig"):
+            done = self.farm.command(command, str(self.farm.master_directory))
+            self.assertEqual((done.code, done.out), (1, b""))
+            self.assertRegex(done.err.splitlines()[0], r"\Amaster\.cfg:5: .*name 'nothing' is not defined")
+            self.assertNotIn("Traceback", done.err)
+            self.assertNotIn("bot 2", done.err)
+
+    def test_builds_go_on_as_they_began(self) -> None:
+        """
+        Promise 11: a build that runs goes on with its own configuration, also after the master was killed.
+        """
+        client = self.farm.submitting("slow")
+        furl = client.watch_furl()
+        until(lambda: client.out == b"old\n", "the build has begun")
+        text = (self.farm.master_directory / "master.cfg").read_text().replace("echo old", "echo new")
+        self.edit(text)
+        done = self.farm.command("reconfig", str(self.farm.master_directory))
+        self.assertEqual((done.code, done.err), (0, ""))
+        self.farm.master.kill()
+        self.farm.start_master()
+        (self.farm.witness / "go").touch()
+
+        self.assertEqual(self.farm.watch(furl).out, b"old\nold too\n")
+        self.assertEqual(self.farm.submit("slow").out, b"new\nnew too\n")
+
+
+class DaemonTests(FarmCase):
+    """
+    A master that is a daemon, as ``twistd -y master.tac`` makes it.
+    """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        One builder.
+        """
+        return Farm("bot1").builder("hello", "echo hello")
+
+    @classmethod
+    def begin(cls) -> None:
+        """
+        Started by restart, as a person would.
+        """
+        cls.farm.write_config()
+        done = cls.farm.command("restart", str(cls.farm.master_directory))
+        assert done.code == 0, done.err
+        cls.farm.start_slave()
+
+    def pid(self) -> int:
+        """
+        The daemon's.
+        """
+        return int((self.farm.master_directory / "twistd.pid").read_text())
+
+    def test_hangup(self) -> None:
+        """
+        Promise 11: SIGHUP applies master.cfg; with a mistake in it nothing changes, and the log says why.
+        """
+        log = self.farm.master_directory / "twistd.log"
+        self.farm.builder("more", "echo more").write_config()
+        os.kill(self.pid(), signal.SIGHUP)
+        until((self.farm.master_directory / "furls" / "more.furl").exists, "it was applied")
+        self.assertEqual(self.farm.submit("more").out, b"more\n")
+
+        self.farm.write_config(TWELVE)
+        os.kill(self.pid(), signal.SIGHUP)
+        until(lambda: "master.cfg:24: " in log.read_text(), "the log says what is wrong")
+        self.assertEqual(self.farm.submit("more").out, b"more\n")
+        self.farm.write_config()
+
+    def test_stop_when_idle(self) -> None:
+        """
+        ``stop --when-idle`` waits for what runs; ``restart`` starts it again, and the slave comes back.
+        """
+        client = self.farm.submitting("hello")
+        self.assertEqual(client.wait().code, 0)
+        pid = self.pid()
+        done = self.farm.command("stop", str(self.farm.master_directory), "--when-idle")
+        self.assertEqual(done.code, 0, done.err)
+        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        done = self.farm.command("stop", str(self.farm.master_directory))
+        self.assertEqual((done.code, done.err.count("\n")), (1, 1))
+        done = self.farm.command("restart", str(self.farm.master_directory))
+        self.assertEqual(done.code, 0, done.err)
+
+        self.assertEqual(self.farm.submit("hello").code, 0)

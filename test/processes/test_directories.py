@@ -1,0 +1,176 @@
+"""
+Directories: who works in one, what an older or newer version left there, and how to do without a tac file.
+"""
+
+import gzip
+import json
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from .case import FarmCase
+from .farm import Daemon, Farm
+
+RECORDED = Path(__file__).resolve().parents[1] / "recorded"
+
+
+class SecondTests(FarmCase):
+    """
+    A farm that works already.
+    """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        One slave.
+        """
+        return Farm("bot1").builder("hello", "echo hello")
+
+    def second(self, first: Daemon, *arguments: str) -> Daemon:
+        """
+        The same twistd once more, in the same directory.
+        """
+        second = evolve(first, process=None, arguments=arguments, pidfile="")  # twistd's own look is not what is tested
+        second.spawn()
+        self.addCleanup(second.kill)
+        return second
+
+    def check(self, first: Daemon, *arguments: str) -> None:
+        """
+        A second one says so in one sentence and exits; the first goes on.
+        """
+        (first.directory / "twistd.err").write_text("")
+        second = self.second(first, *arguments)
+
+        self.assertEqual(second.wait(), 1)
+        self.assertRegex(
+            second.said, rf"\AAnother \w+ already works in {first.directory}.*buildbot-lite stop [^\n]*\n\Z"
+        )
+        self.assertTrue(first.alive)
+        self.assertEqual(self.farm.submit("hello").code, 0)
+
+    def test_second_master(self) -> None:
+        """
+        Promise 12: a second master in one directory says so and exits.
+        """
+        self.check(self.farm.master)
+        self.check(self.farm.master, "buildbot-lite-master", "--basedir", str(self.farm.master_directory))
+
+    def test_second_slave(self) -> None:
+        """
+        Promise 12: a second slave in one directory says so and exits.
+        """
+        self.check(self.farm.slave())
+
+    def test_port_in_use(self) -> None:
+        """
+        A master whose port is taken by another program says what to do, and exits.
+        """
+        other = self.farm.directory / "other"
+        shutil.copytree(self.farm.master_directory, other, ignore=shutil.ignore_patterns("twistd.*", "own"))
+        second = Daemon("other", other, self.farm.env, "master.tac", "ready")
+        second.spawn()
+        self.addCleanup(second.kill)
+
+        self.assertEqual(second.wait(), 1)
+        self.assertRegex(
+            second.said, r"\AThe master cannot listen at port \d+: Address already in use\.  Stop [^\n]*\n\Z"
+        )
+
+
+class PluginTests(SynchronousTestCase):
+    """
+    The same without tac files.
+    """
+
+    def test_plugins(self) -> None:
+        """
+        A farm works with ``twistd buildbot-lite-master`` and ``twistd buildbot-lite-slave`` alone.
+        """
+        with Farm("bot1") as farm:
+            (farm.master_directory / "master.tac").unlink()
+            farm.builder("hello", "echo hello").write_config()
+            farm.master.arguments = ("buildbot-lite-master", "--basedir", str(farm.master_directory))
+            farm.start_master()
+            furl_file = farm.private_furl(farm.furl("bot1"))
+            directory = farm.directory / "bot1"
+            directory.mkdir()
+            words = ("buildbot-lite-slave", "--furlfile", furl_file, "--basedir", str(directory))
+            farm.slaves["bot1"] = Daemon("bot1", directory, farm.env, "", "attached to the master", arguments=words)
+            farm.slaves["bot1"].start()
+
+            self.assertEqual(farm.submit("hello").out, b"hello\n")
+
+    def test_created(self) -> None:
+        """
+        A farm made with create-master and create-slave works as it is, with the configuration that it begins with.
+        """
+        with Farm("bot2") as farm:
+            shutil.rmtree(farm.master_directory)
+            made = farm.command("create-master", str(farm.master_directory), "--host", "127.0.0.1")
+            self.assertEqual((made.code, made.err), (0, ""))
+            farm.start_master()
+            made = farm.command("create-slave", str(farm.directory / "bot2"), "-", stdin=farm.furl("bot2").encode())
+            self.assertEqual((made.code, made.err), (0, ""))
+            self.assertEqual(stat.S_IMODE((farm.directory / "bot2" / "slave.tac").stat().st_mode), 0o600)
+            farm.start_slave("bot2")
+
+            done = farm.submit("hello")
+            self.assertEqual(done.code, 0, done.err)
+            self.assertIn(b"Hello from a slave.", done.out)
+            patch = "--- a/greeting.txt\n+++ b/greeting.txt\n@@ -1 +1 @@\n-Hello, world.\n+Hello, all.\n"
+            done = farm.submit("try", patch.encode())
+            self.assertEqual(done.code, 0, done.err)
+            self.assertIn(b"Hello, all.", done.out)
+            archive = farm.directory / "some.tar.gz"
+            farm.run("tar -czf some.tar.gz home")
+            self.assertEqual(farm.upload("tarball", archive).code, 0)
+
+
+class DatabaseTests(SynchronousTestCase):
+    """
+    Databases of other versions.
+    """
+
+    def test_newer(self) -> None:
+        """
+        Promise 13: a database from a newer version is refused with a sentence, and is left as it was.
+        """
+        with Farm("bot1") as farm:
+            farm.builder("hello", "echo hello").write_config()
+            farm.start_master()
+            farm.master.stop()
+            path = farm.master_directory / "private" / "farm.sqlite"
+            with closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute("update alembic_version set version_num = '9999'")
+            before = path.read_bytes()
+            (farm.master_directory / "twistd.err").write_text("")
+            farm.master.spawn()
+
+            self.assertEqual(farm.master.wait(), 1)
+            self.assertRegex(farm.master.said, r"\A[^\n]*newer buildbot_lite[^\n]*\n\Z")
+            self.assertEqual(path.read_bytes(), before)
+
+    def test_recorded(self) -> None:
+        """
+        Promise 13: a master starts on each database that an earlier version recorded, and tells of its builds.
+        """
+        for recorded in sorted(RECORDED.glob("*.sqlite.gz")):
+            with Farm("bot1") as farm:
+                farm.builder("hello", "echo hello").write_config()
+                private = farm.master_directory / "private"
+                private.mkdir(mode=0o700)
+                (private / "farm.sqlite").touch(mode=0o600)
+                (private / "farm.sqlite").write_bytes(gzip.decompress(recorded.read_bytes()))
+                ((count,),) = farm.rows("select count(*) from builds")
+                farm.start_master()
+                done = farm.command("builds", "--json", str(farm.master_directory))
+
+                self.assertEqual((done.code, done.err), (0, ""))
+                self.assertEqual(len(json.loads(done.out)), count)
+                self.assertGreater(count, 0)

@@ -1,0 +1,155 @@
+"""
+Killing a command kills everything that it started.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from .case import FarmCase
+from .farm import Farm, until
+
+# Forks twice, has a session of its own, closes what it inherited, and is deaf to all that can be ignored.
+RUNAWAY = """
+import os, signal, sys, time
+if os.fork():
+    os.wait()
+    time.sleep(0.1 if "leave" in sys.argv else 600)
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.setsid() if os.getpid() != os.getsid(0) and os.getpgid(0) != os.getpid() else None
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+for descriptor in range(3):
+    os.close(descriptor)
+with open(os.environ["WITNESS"] + "/" + sys.argv[1], "w") as file:
+    file.write(str(os.getpid()))
+time.sleep(600)
+"""
+
+
+class KillingTests(FarmCase):
+    """
+    Every way in which a command is ended.
+    """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        A builder for each.
+        """
+        farm = Farm("bot1")
+        runaway = farm.directory / "runaway.py"
+        runaway.write_text(RUNAWAY)
+        python = f"{sys.executable} {runaway}"
+        ways = {
+            "interrupted": (f"echo begun; {python} interrupted", ""),
+            "silent": (f"{python} silent", "timeout=2"),
+            "long": (f"{python} long & while :; do echo talking; sleep 0.1; done", "maxTime=2"),
+            "capped": (
+                f"{python} capped & until test -s $WITNESS/capped; do sleep 0.05; done; yes",
+                "logMaxSize=100000",
+            ),
+            "left": (f"{python} left leave", ""),
+        }
+        for name, (script, more) in ways.items():
+            step = f"steps.ShellCommand(command={script!r}, sigtermTime=1{', ' if more else ''}{more})"
+            farm.builder(name, step, submit="cancelOnDisconnect=True" if name == "interrupted" else "")
+        forgiving = f"steps.ShellCommand(command='{python} forgiven leave', leaveRunning=True)"
+        return farm.builder("forgiven", forgiving)
+
+    def runaway(self, name: str) -> int:
+        """
+        The process that ran away.
+        """
+        path = self.farm.witness / name
+        return int(until(lambda: path.exists() and path.read_text(), f"{name} ran away"))
+
+    def check_dead(self, name: str) -> None:
+        """
+        It is dead.
+        """
+        pid = self.runaway(name)
+        until(lambda: not alive(pid), f"the process of {name!r} that ran away is dead")
+
+    def test_interrupt(self) -> None:
+        """
+        Promise 8: a command that is interrupted takes its double-forked, setsid'ed child with it.
+        """
+        client = self.farm.submitting("interrupted")
+        furl = client.watch_furl()
+        self.assertTrue(alive(self.runaway("interrupted")))
+        client.process.kill()
+
+        self.assertEqual(self.farm.watch(furl).code, 4)
+        self.check_dead("interrupted")
+
+    def test_timeout(self) -> None:
+        """
+        Promise 8: so does one that was silent for too long.
+        """
+        done = self.farm.submit("silent")
+        self.assertEqual(done.code, 1)
+        self.assertIn("There was no output for 2 s.", done.err)
+        self.check_dead("silent")
+
+    def test_max_time(self) -> None:
+        """
+        Promise 8: so does one that ran for too long.
+        """
+        done = self.farm.submit("long")
+        self.assertEqual(done.code, 1)
+        self.assertIn("It was still running after 2 s.", done.err)
+        self.check_dead("long")
+
+    def test_cap(self) -> None:
+        """
+        Promise 8: so does one that wrote too much; the log has what is allowed, and no more.
+        """
+        done = self.farm.submit("capped")
+        self.assertEqual((done.code, len(done.out)), (1, 100_000), done.err)
+        self.check_dead("capped")
+
+    def test_left_behind(self) -> None:
+        """
+        Promise 8: what a command leaves behind when it ends is killed.
+        """
+        self.assertEqual(self.farm.submit("left").code, 0)
+        self.check_dead("left")
+
+    def test_leave_running(self) -> None:
+        """
+        Promise 8: unless the step says leaveRunning.
+        """
+        self.assertEqual(self.farm.submit("forgiven").code, 0)
+        self.assertTrue(alive(self.runaway("forgiven")))
+
+    def test_stop_kill(self) -> None:
+        """
+        Promise 8: ``stop --kill`` of a slave ends its commands and its keeper.
+        """
+        with Farm("bot1") as farm:
+            runaway = farm.directory / "runaway.py"
+            runaway.write_text(RUNAWAY)
+            farm.builder("endless", f"{sys.executable} {runaway} endless").start()
+            client = farm.submitting("endless")
+            client.watch_furl()
+            path = farm.witness / "endless"
+            pid = int(until(lambda: path.exists() and path.read_text(), "it ran away"))
+            keeper = farm.keeper_pid()
+            done = farm.command("stop", str(farm.directory / "bot1"), "--kill")
+
+            self.assertEqual(done.code, 0, done.err)
+            until(lambda: not alive(pid) and not alive(keeper), "command and keeper are dead")
+
+
+def alive(pid: int) -> bool:
+    """
+    Whether the process is there, and no zombie.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z" and bool(os.getpgid(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return False
