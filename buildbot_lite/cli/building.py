@@ -42,7 +42,9 @@ NUMBER = _Number()
 @click.option("--wait", is_flag=True, help="Show its log until it ended; the exit code is that of a submission.")
 def force(farm: Farm, builder: str, pairs: tuple[str, ...], reason: str, wait: bool) -> int:
     """
-    Ask for a build of BUILDER, which a ForceScheduler must allow.
+    Ask for a build of BUILDER.
+
+    A ForceScheduler in master.cfg must allow it.
 
     With --wait the log goes to standard output and remarks to standard error.  The exit code is 0 for success and
     warnings, 1 for a failure, 2 for an exception, 4 when it was cancelled or retries were used up.
@@ -69,7 +71,9 @@ def force(farm: Farm, builder: str, pairs: tuple[str, ...], reason: str, wait: b
 @click.argument("request", type=NUMBER)
 def cancel(farm: Farm, request: int) -> None:
     """
-    End the request with the number REQUEST, whether it waits or is being built.
+    End a request, whether it waits or is being built.
+
+    REQUEST is its number, as in queue and builds.
     """
     farm.ask({"ask": "cancel", "request": request, "reason": "cancelled from the command line"})
     click.echo(f"Request {request} is cancelled.")

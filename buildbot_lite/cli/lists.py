@@ -17,7 +17,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 @json_option
 def status(farm: Farm, as_json: bool) -> None:
     """
-    The farm at a glance: slaves, what runs, and why the rest waits.
+    The farm at a glance.
+
+    Its slaves, what runs, what waits and why.
     """
     _show(farm, {"ask": "status"}, as_json=as_json)
 
@@ -26,7 +28,7 @@ def status(farm: Farm, as_json: bool) -> None:
 @json_option
 def queue(farm: Farm, as_json: bool) -> None:
     """
-    Every request that waits, the next one first, and why it does.
+    What waits, the next first, and why it does.
     """
     _show(farm, {"ask": "queue"}, as_json=as_json)
 
@@ -44,7 +46,7 @@ def slaves(farm: Farm, as_json: bool) -> None:
 @json_option
 def builders(farm: Farm, as_json: bool) -> None:
     """
-    Every builder: where it builds, and how its last build went.
+    Every builder, and how its last build went.
     """
     _show(farm, {"ask": "builders"}, as_json=as_json)
 

@@ -32,9 +32,9 @@ def unpause(farm: Farm, slave: str) -> None:
 @click.argument("slave")
 def unpin(farm: Farm, slave: str) -> None:
     """
-    Let another machine use the string of SLAVE: the next one that does.
+    Let another machine use the string of SLAVE.
 
-    The first machine that used it is the only one that may, until then.
+    The first machine that used it is the only one that may.  After this, the next one that does is.
     """
     farm.ask({"ask": "unpin", "slave": slave})
     click.echo(f"The next machine that uses the string of {slave} is {slave} from then on.")

@@ -28,7 +28,7 @@ patience_option = click.option(
 @click.argument("directory", metavar="[DIR]", default=".")
 def checkconfig(directory: str) -> None:
     """
-    Say what is wrong with master.cfg, all at once, with the lines.
+    Say what is wrong with master.cfg, with the lines.
     """
     from ..master.loading import load
 
@@ -41,9 +41,9 @@ def checkconfig(directory: str) -> None:
 @program.command(cls=FarmCommand)
 def reconfig(farm: Farm) -> None:
     """
-    Have the master apply master.cfg as it is now: all of it, or nothing.
+    Have the master apply master.cfg as it is now.
 
-    Builds that run go on as they began.
+    All of it or, when there is a mistake in it, nothing.  Builds that run go on as they began.
     """
     answer = farm.ask({"ask": "reconfig"})
     if not answer["applied"]:
@@ -83,7 +83,9 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
 @patience_option
 def restart(directory: str, when_idle: bool, patience: float) -> None:
     """
-    Stop the master or slave in DIR if it runs, and start it.
+    Stop the master or slave in DIR if it runs; start it.
+
+    A master that was started answers when this ends.
     """
     kind = processes.kind_of(directory)
     try:
