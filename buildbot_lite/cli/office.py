@@ -2,7 +2,8 @@
 The line to a running master.
 
 Commands that ask a master are `FarmCommand`s: they take the master's directory, in which ``private/admin.furl`` is, or
-with ``--furlfile`` that file from anywhere.  Then there is no DIR among the arguments.
+with ``--furlfile`` that file from anywhere.  Then there is no DIR among the arguments.  Without DIR, where the other
+arguments only make sense so, it is the current directory.
 
 A reactor runs once in a process; so a command does all of its asking in one coroutine, which gets a `Line`.
 """
@@ -24,6 +25,7 @@ T = TypeVar("T")
 Document = Mapping[str, Any]
 
 LARGEST_FURL_FILE = 1 << 16
+HERE = "."
 
 
 class Line(Protocol):
@@ -148,7 +150,8 @@ class Farm:
     def _furl(self) -> str:
         if self.directory is not None and not os.path.exists(self.furlfile):
             if not os.path.exists(os.path.join(self.directory, "master.cfg")):
-                raise NotRunningError(f"{self.directory} is not the directory of a master: it has no master.cfg.")
+                where = "This" if self.directory == HERE else self.directory
+                raise NotRunningError(f"{where} is not the directory of a master: it has no master.cfg.")
             raise NotRunningError(
                 f"The master in {self.directory} has never run.  Start it with: "
                 f"cd {self.directory} && twistd -y master.tac"
@@ -163,9 +166,8 @@ class FarmCommand(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        required = any(isinstance(param, click.Argument) and param.required for param in self.params)
-        default: dict[str, Any] = {} if required else {"default": "."}
-        directory = click.Argument(["directory"], metavar="DIR" if required else "[DIR]", required=required, **default)
+        self._others = any(isinstance(param, click.Argument) and param.required for param in self.params)
+        directory = click.Argument(["directory"], metavar="[DIR]", default=HERE)
         furlfile = click.Option(
             ["--furlfile"],
             metavar="FILE",
@@ -175,11 +177,22 @@ class FarmCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """
-        Where --furlfile says where the master is, nothing else does.
+        Where --furlfile says where the master is, nothing else does; and DIR may be left out before what may not.
         """
         if any(arg.partition("=")[0] == "--furlfile" for arg in args):
-            args = [".", *args]
-        return super().parse_args(ctx, args)
+            return super().parse_args(ctx, [HERE, *args])
+        try:
+            return super().parse_args(ctx, list(args))
+        except click.BadParameter:
+            if not self._others:
+                raise
+            ctx.params.clear()
+            try:
+                return super().parse_args(ctx, [HERE, *args])
+            except click.UsageError:
+                pass
+            # It is not that: the mistake is the first one.
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """

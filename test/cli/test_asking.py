@@ -79,6 +79,20 @@ class ListsTests(AskingCase):
 
         self.assertEqual((self.command("queue").out, self.master.furls), ("none\n", [FURL]))
 
+    def test_nothing_but_the_rest(self) -> None:
+        """
+        So it is where the other arguments make sense only without DIR.
+        """
+        self.master.answers = {"unpin": {}, "cancel": {}, "log": {}, "force": {"request": 1, "buildset": 1}}
+        os.chdir("farm")
+        for words in (("unpin", "bot1"), ("cancel", "7"), ("log", "hello", "1", "greet"), ("force", "hello")):
+            self.assertEqual(self.command(*words).code, 0, words)
+
+        self.assertEqual(self.master.questions[0]["slave"], "bot1")
+        self.assertEqual((self.master.questions[2]["builder"], self.master.questions[2]["step"]), ("hello", "greet"))
+        os.chdir("..")
+        self.assertEqual(self.refused("unpin", "bot1"), "This is not the directory of a master: it has no master.cfg.")
+
     def test_furlfile(self) -> None:
         """
         With --furlfile there is no DIR, wherever it stands.
@@ -122,6 +136,7 @@ class RefusalsTests(AskingCase):
             (("log", "farm", "hello", "zero"), "'zero' is not a number from 1 on."),
             (("log", "farm", "hello", "0"), "'0' is not a number"),
             (("cancel", "farm"), "Missing argument 'REQUEST'."),
+            (("log", "farm", "hello"), "Missing argument 'NUMBER'."),
             (("queue", "--jason"), "No such option"),
             (("force", "farm", "hello", "-p", "novalue"), "'novalue' is not NAME=VALUE."),
         ):
