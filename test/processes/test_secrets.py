@@ -1,0 +1,131 @@
+"""
+Secrets, and the search that finds them where they do not belong.
+"""
+
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from .case import FarmCase
+from .farm import Farm
+from .leaks import NOTED, leaks_of
+
+SECRET = "correct-horse-battery-staple"
+LINES = "-----BEGIN KEY-----\nabcdefghijklmnop\nqrstuvwxyz012345\n-----END KEY-----"
+STRING = "pb://" + "a" * 32 + "@tcp:127.0.0.1:9989/" + "b" * 32
+
+
+class SecretsTests(FarmCase):
+    """
+    A farm with two secrets, and commands that print them.
+    """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        What is left of the farm is searched for them in the end.
+        """
+        farm = Farm("bot1").secret("password", SECRET).secret("key", LINES)
+        farm.config("c['secretsProviders'] = [secrets.SecretInAFile('secrets')]\n")
+        printing = (
+            "echo $PASSWORD; echo $0 | fold -w 7; printf %s $PASSWORD | wc -c; sh -xc 'echo $PASSWORD'; cat; exit 1"
+        )
+        farm.builder(
+            "printing",
+            f"steps.ShellCommand(command=['/bin/sh', '-c', {printing!r}, util.Secret('password')],"
+            "env={'PASSWORD': util.Interpolate('%(secret:password)s')}, stdin=util.Secret('key'))",
+            "steps.StringDownload(s=util.Interpolate('key: %(secret:key)s'), slavedest='key')",
+            "cat key",
+            "steps.SetPropertyFromCommand(command='cat key', property='stolen')",
+            "steps.MasterShellCommand(command=['echo', util.Secret('password')])",
+            "steps.ShellCommand(command=['no-such-program', util.Secret('password')])",
+        )
+        return farm
+
+    def test_printed(self) -> None:
+        """
+        Promise 14: commands have the secrets; logs, records, remarks and the client's terminal have stars.
+        """
+        done = self.farm.submit("printing")
+
+        self.assertIn(f"{len(SECRET)}\n".encode(), done.out, "the command had it")
+        self.assertIn(b"*" * len(SECRET), done.out)
+        for value in (SECRET, *LINES.splitlines()):
+            self.assertNotIn(value.encode(), done.out)
+            self.assertNotIn(value, done.err)
+        self.assertEqual(self.farm.log("printing", 1).count(SECRET.encode()), 0)
+        key = self.farm.directory / "bot1" / "work" / "printing" / "build" / "key"
+        self.assertEqual(key.read_text(), f"key: {LINES}")
+        self.assertEqual(key.stat().st_mode & 0o077, 0)
+
+    def test_environments_of_processes(self) -> None:
+        """
+        Promise 14: a string is in no argument and no environment of a process of the farm.
+        """
+        swissnums = [swissnum for (swissnum,) in self.farm.rows("select swissnum from grants")]
+        for pid in self.farm.processes():
+            for name in ("cmdline", "environ"):
+                text = Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+                self.assertFalse([swissnum for swissnum in swissnums if swissnum in text])
+
+
+class SearchTests(SynchronousTestCase):
+    """
+    The search itself.
+    """
+
+    def leaks(self, files: dict[str, str], secrets: list[str]) -> list[str]:
+        """
+        What it finds among *files*.
+        """
+        with tempfile.TemporaryDirectory() as directory, mock.patch.dict("os.environ", {NOTED: ""}):
+            for name, text in files.items():
+                path = Path(directory, name)
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                path.touch(mode=0o600)
+                path.write_text(text)
+            database = Path(directory, "master", "private", "farm.sqlite")
+            database.parent.mkdir(parents=True, mode=0o700)
+            database.touch(mode=0o600)
+            with closing(sqlite3.connect(database)) as connection, connection:
+                connection.execute("create table grants (swissnum text)")
+                connection.execute("insert into grants values (?)", ["c" * 32])
+                connection.execute("create table remarks (text text)")
+                connection.execute("insert into remarks values (?)", [files.get("remark", "")])
+            return sorted(leaks_of(Path(directory), secrets))
+
+    def test_where_they_may_be(self) -> None:
+        """
+        Promise 14: strings may be in the files made for them, in the table of grants, and with the slave.
+        """
+        files = {
+            "master/furls/bot1.furl": STRING,
+            "master/buildslave.furls": f"bot1 {STRING}",
+            "bot1/slave.tac": STRING,
+        }
+        self.assertEqual(self.leaks({**files, "master/secrets/password": SECRET}, [SECRET]), [])
+
+    def test_where_they_may_not_be(self) -> None:
+        """
+        Promise 14: anywhere else they are found: whole or the secret part alone, in logs, streams and records.
+        """
+        files = {
+            "master/twistd.log": f"connecting to {STRING}",
+            "bot1/twistd.log": "looked up " + "c" * 32,
+            "bot1/keeper/commands/1/stdio": f"the password is {SECRET}",
+            "remark": f"see {STRING}",
+        }
+        self.assertEqual(
+            self.leaks(files, [SECRET]),
+            [
+                "bot1/keeper/commands/1/stdio holds a secret",
+                "bot1/twistd.log holds a string",
+                "master/private/farm.sqlite: the table remarks holds a string",
+                "master/twistd.log holds a string",
+                "remark holds a string",
+            ],
+        )

@@ -1,0 +1,238 @@
+"""
+Why each request waits, as ``queue --json`` and ``status`` tell it of a farm that runs.
+"""
+
+import json
+import signal
+
+from .case import FarmCase
+from .farm import Client, Farm, until
+
+
+class WaitingTests(FarmCase):
+    """
+    One farm in which every builder has another reason to wait.
+    """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        A slave for each obstacle; those that are not started are absent.
+        """
+        farm = Farm("free", "small", "resting", "leaving", "single", "absent")
+        farm.slave_options |= {"small": "minspace=1 << 60", "single": "max_builds=1"}
+        waits = "until test -e $WITNESS/go; do sleep 0.05; done"
+        on = {name: f"slavenames=[{name!r}]" for name in farm.slave_options}
+        for name in ("small", "resting", "leaving", "absent"):
+            farm.builder(f"on-{name}", "true", more=on[name])
+        farm.builder("first", waits, more=on["single"]).builder("second", "true", more=on["single"])
+        farm.builder("draining", waits, more=on["leaving"])
+        farm.builder("one-at-a-time", waits, more=on["free"])
+        farm.builder("refused", "true", more=f"{on['free']}, canStartBuild=lambda *which: False")
+        farm.builder(
+            "lost", "test -e $WITNESS/lost || { touch $WITNESS/lost; kill -9 $PPID; sleep 600; }", more=on["free"]
+        )
+        farm.builder("removed", "true", more=on["absent"])
+        farm.builder("hello", "true", more=on["free"])
+        return farm
+
+    @classmethod
+    def begin(cls) -> None:
+        """
+        Start all but one slave.
+        """
+        cls.farm.write_config()
+        cls.farm.start_master()
+        for name in ("free", "small", "resting", "leaving", "single"):
+            cls.farm.spawn_slave(name)
+        for daemon in cls.farm.slaves.values():
+            daemon.wait_ready()
+
+    def setUp(self) -> None:
+        """
+        Whoever waits does so by itself.
+        """
+        self.clients: list[Client] = []
+        (self.farm.witness / "go").unlink(missing_ok=True)
+
+    def tearDown(self) -> None:
+        """
+        Let everything end that can, and cancel the rest.
+        """
+        (self.farm.witness / "go").touch()
+        for waiting in self.queue():
+            self.command("cancel", str(waiting["request"]))
+        for client in self.clients:
+            client.wait()
+
+    def command(self, name: str, *words: str) -> bytes:
+        """
+        A command to the master.
+        """
+        done = self.farm.command(name, str(self.farm.master_directory), *words)
+        self.assertEqual((done.code, done.err), (0, ""))
+        return done.out
+
+    def queue(self) -> list[dict[str, object]]:
+        """
+        What waits.
+        """
+        answer = json.loads(self.command("queue", "--json"))
+        assert isinstance(answer, list)
+        return answer
+
+    def submit(self, builder: str) -> None:
+        """
+        Ask for a build.
+        """
+        client = self.farm.submitting(builder)
+        client.watch_furl()
+        self.clients.append(client)
+
+    def running(self, builder: str) -> None:
+        """
+        Wait until a build runs.
+        """
+        query = "select 1 from builds where builder = ? and finished is null"
+        until(lambda: self.farm.rows(query, builder), f"a build of {builder} runs")
+
+    def check(self, builder: str, kind: str, sentence: str) -> None:
+        """
+        Its request waits for that reason, in queue and in status.
+        """
+
+        def found() -> bool:
+            why = [waiting["why"] for waiting in self.queue() if waiting["builder"] == builder]
+            seen.append(str(why))
+            return any(isinstance(each, dict) and each["kind"] == kind for each in why)
+
+        seen: list[str] = []
+        try:
+            until(found, f"{builder} waits because of {kind}", within=30)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it was {seen[-1]}") from None
+        (why,) = [waiting["why"] for waiting in self.queue() if waiting["builder"] == builder]
+        assert isinstance(why, dict)
+        self.assertRegex(why["sentence"], sentence)
+        status = json.loads(self.command("status", "--json"))
+        self.assertIn(why["kind"], [waiting["why"]["kind"] for waiting in status["waiting"]])
+
+    def test_absent(self) -> None:
+        """
+        Promise 10: no slave of its list is connected, and since when.
+        """
+        self.submit("on-absent")
+        self.check("on-absent", "absent", r"\Aabsent is not connected \(never seen\)\Z")
+        self.farm.start_slave("absent")
+        until(lambda: not self.queue(), "it was built")
+        self.farm.slave("absent").stop()
+        self.submit("on-absent")
+        self.check("on-absent", "absent", r"\Aabsent is not connected \(since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\)\Z")
+
+    def test_busy(self) -> None:
+        """
+        Promise 10: all its slaves are busy, with which builds.
+        """
+        self.submit("first")
+        self.running("first")
+        self.submit("second")
+        self.check("second", "busy", r"\Asingle is busy with first/\d+\Z")
+
+    def test_builder_busy(self) -> None:
+        """
+        Promise 10: the same builder runs there already, and is not concurrent.
+        """
+        self.submit("one-at-a-time")
+        self.running("one-at-a-time")
+        self.submit("one-at-a-time")
+        self.check("one-at-a-time", "builder-busy", r"\Aone-at-a-time/\d+ already runs on free, and the builder is not")
+
+    def test_paused(self) -> None:
+        """
+        Promise 10: its slave is paused; unpaused, it takes the build.
+        """
+        self.command("pause", "resting")
+        self.submit("on-resting")
+        self.check("on-resting", "paused", r"\Aresting is paused\Z")
+        self.command("unpause", "resting")
+        self.assertEqual(self.clients.pop().wait().code, 0)
+
+    def test_draining(self) -> None:
+        """
+        Promise 10: its slave drains: it takes nothing new, and leaves when its last build ended.
+        """
+        self.submit("draining")
+        self.running("draining")
+        self.farm.slave("leaving").send(signal.SIGUSR2)
+        self.submit("on-leaving")
+        self.check("on-leaving", "draining", r"\Aleaving is draining\Z")
+        (self.farm.witness / "go").touch()
+        self.assertEqual(self.clients.pop(0).wait().code, 0)
+        self.farm.slave("leaving").wait()
+
+    def test_low_space(self) -> None:
+        """
+        Promise 10: its slave has less room than its minspace.
+        """
+        self.submit("on-small")
+        self.check("on-small", "low-space", r"\Asmall has \d+ MiB free, and needs \d+ MiB \(minspace\)\Z")
+
+    def test_refused(self) -> None:
+        """
+        Promise 10: canStartBuild refuses.
+        """
+        self.submit("refused")
+        self.check("refused", "refused", r"\AcanStartBuild of refused refuses free\Z")
+
+    def test_back_off(self) -> None:
+        """
+        Promise 10: its slave's keeper was lost; it is tried again after a pause.
+        """
+        self.submit("lost")
+        until(lambda: "# retry 1 of 3" in self.clients[0].err, "it is to be tried again")
+        query = "select not_before from requests where builder = 'lost' order by id desc"
+        self.assertGreater(self.farm.rows(query)[0][0], 0)
+        seen = [waiting["why"] for waiting in self.queue()]
+        # Two seconds later it runs; on a slow machine that may be over already.
+        if seen:
+            self.assertRegex(str(seen), r"back-off.*retry 1 begins in [012] s")
+        self.assertEqual(self.clients.pop().wait().code, 0)
+
+    def test_no_builder(self) -> None:
+        """
+        Promise 10: its builder is not in master.cfg any more.
+        """
+        self.submit("removed")
+        text = (self.farm.master_directory / "master.cfg").read_text()
+        lines = [line for line in text.splitlines() if "'removed'" not in line]
+        self.farm.write_config("\n".join(lines) + "\n")
+        self.addCleanup(self.farm.write_config)
+        self.command("reconfig")
+        self.check(
+            "removed", "no-builder", r"\Abuilder removed is not in master\.cfg any more; add it again, or cancel"
+        )
+
+    def test_stopping(self) -> None:
+        """
+        Promise 10: the master waits to stop; whoever asked for that may change their mind.
+        """
+        self.submit("first")
+        self.running("first")
+        stopping = self.farm.client("buildbot-lite", "stop", str(self.farm.master_directory), "--when-idle")
+        until(lambda: "starts no more builds" in stopping.err, "the master was asked")
+        self.submit("hello")
+        self.check("hello", "stopping", r"\Athe master is waiting to stop")
+        stopping.process.send_signal(signal.SIGINT)
+        self.assertEqual(stopping.wait().code, 130)
+        self.assertEqual(self.clients.pop().wait().code, 0)
+
+    def test_table(self) -> None:
+        """
+        Promise 10: without --json the same is a table for people.
+        """
+        self.submit("on-small")
+        self.check("on-small", "low-space", "minspace")
+        for command in ("queue", "status"):
+            words = " ".join(self.command(command).decode().split())
+            self.assertIn("on-small", words)
+            self.assertIn("free, and needs", words)
