@@ -1,0 +1,141 @@
+"""
+A master in memory that can die between any two of its commits.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import frozen
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import Clock
+
+from buildbot_lite.master.farm import Address, Farm
+from buildbot_lite.master.loading import load
+from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.storage.records.feed import Event
+from buildbot_lite.storage.writer import OnCommit
+
+T = TypeVar("T")
+
+
+@frozen
+class _Asked:
+    change: Callable[[Connection], Any]
+    done: Deferred[Any]
+
+
+class MortalRecords:
+    """
+    The role `Records` for one process of a master.  While *held*, nothing is committed but by `commit`.
+    """
+
+    def __init__(self, records: InlineWriter) -> None:
+        self._records = records
+        self._asked: deque[_Asked] = deque()
+        self._unsubscribe: list[Callable[[], None]] = []
+        self.held = False
+        self.dead = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._asked)
+
+    def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        done: Deferred[T] = Deferred()
+        if not self.dead:
+            self._asked.append(_Asked(change, done))
+            if not self.held:
+                self.commit(len(self._asked))
+        return done
+
+    def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        return self.write(change)
+
+    def commit(self, count: int, *, told: bool = True) -> None:
+        """
+        Commit the next *count*; if not *told*, the process dies before it hears of that.
+        """
+        for _ in range(min(count, len(self._asked))):
+            asked = self._asked.popleft()
+            done = self._records.write(asked.change)
+            if told:
+                done.chainDeferred(asked.done)
+
+    def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
+        return Deferred() if self.dead else self._records.read(query)
+
+    def on_commit(self, callback: OnCommit) -> Callable[[], None]:
+        remove = self._records.on_commit(callback)
+        self._unsubscribe.append(remove)
+        return remove
+
+    def close(self) -> Deferred[None]:
+        raise NotImplementedError
+
+    def die(self) -> None:
+        """
+        The process is gone; what was not committed was never promised.
+        """
+        self.dead = True
+        self._asked.clear()
+        for remove in self._unsubscribe:
+            remove()
+
+
+class Master:
+    """
+    The machine of a master: the directory, the database, and one process after another.
+    """
+
+    def __init__(self, directory: str, text: str, now: Callable[[], float]) -> None:
+        self.directory = directory
+        self.disk = InlineWriter()
+        self._now = now
+        self.farm: Farm | None = None
+        self.process: MortalRecords | None = None
+        self.clock = Clock()
+        self.told: list[Event] = []
+        with open(os.path.join(directory, "master.cfg"), "w", encoding="utf-8") as file:
+            file.write("from buildbot_lite.plugins import *\nc = BuildmasterConfig = {}\n" + text)
+
+    def start(self) -> None:
+        """
+        A process of the master starts, and takes up what it finds.
+        """
+        self.clock = Clock()
+        self.clock.advance(self._now())
+        self.process = MortalRecords(self.disk)
+        self.process.on_commit(self.told.extend)
+        self.farm = Farm(
+            basedir=self.directory,
+            records=self.process,
+            generation=load(self.directory),
+            address=Address(lambda swissnum: f"pb://tub@tcp:here:1/{swissnum}", lambda: ()),
+            expose={},
+            clock=self.clock,
+            wall=self.clock.seconds,
+            in_thread=maybeDeferred,
+        )
+        done: list[Any] = []
+        _ = Deferred.fromCoroutine(self.farm.start()).addBoth(done.append)
+        assert done == [None], done
+
+    def kill(self, *, committing: int) -> None:
+        """
+        The process dies; the first *committing* of what it was about to commit are committed, unbeknown to it.
+        """
+        if self.process is not None:
+            self.process.commit(committing, told=False)
+            self.process.die()
+        self.farm = self.process = None
+
+    def rows(self, query: str, *arguments: Any) -> list[Any]:
+        """
+        What is on the disk.
+        """
+        found: list[Any] = []
+        _ = self.disk.read(lambda connection: found.extend(connection.exec_driver_sql(query, arguments).fetchall()))
+        return found
