@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from random import Random
 from typing import Any
@@ -161,7 +161,8 @@ class Machine:
         with open(path, "ab") as spool:
             spool.write(data)
         kept.length += len(data)
-        self._tell(lambda news, lengths=kept.lengths(): news.grew(kept.id, lengths))
+        lengths = kept.lengths()
+        self._tell(lambda news: news.grew(kept.id, lengths))
 
     def end(self, kept: Kept, **how: Any) -> None:
         """

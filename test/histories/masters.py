@@ -58,11 +58,12 @@ class MortalRecords:
         """
         Commit the next *count*; if not *told*, the process dies before it hears of that.
         """
-        for _ in range(min(count, len(self._asked))):
+        while count and self._asked:
+            count -= 1
             asked = self._asked.popleft()
             done = self._records.write(asked.change)
             if told:
-                done.chainDeferred(asked.done)
+                _ = done.chainDeferred(asked.done)
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         return Deferred() if self.dead else self._records.read(query)

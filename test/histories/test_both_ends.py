@@ -169,7 +169,7 @@ class Histories(RuleBasedStateMachine):
         self.world.settle()
 
     @invariant()
-    def invariants(self) -> None:
+    def what_must_hold(self) -> None:
         if hasattr(self, "world"):
             self.world.check()
 
@@ -190,8 +190,8 @@ class BothEndsTests(SynchronousTestCase):
         """
         Invariants I1 to I8: through any history of losses, deaths and restarts, and in the end every promise is kept.
         """
-        Case = Histories.TestCase
-        Case.settings = settings(
+        case = Histories.TestCase
+        case.settings = settings(
             max_examples=EXAMPLES,
             stateful_step_count=40,
             deadline=None,
@@ -201,4 +201,4 @@ class BothEndsTests(SynchronousTestCase):
             database=None,
             suppress_health_check=list(HealthCheck),
         )
-        Case("runTest").debug()
+        case("runTest").debug()

@@ -8,8 +8,8 @@ A line between two processes, in memory, that does everything a bad line does.
         ◄──answer── to slave ◄═══════════  delivered ◄── its answer
 
 What is said is delivered in order and when the test wants it, or never.  A line that broke tells neither end; each end
-notices at its own time (`End.lose`), and what was under way is gone.  So an answer may be lost whose question was heard,
-and one end may dial again while the other still believes in the old line.
+notices at its own time (`End.lose`), and what was under way is gone.  So an answer may be lost whose question was
+heard, and one end may dial again while the other still believes in the old line.
 """
 
 from collections import deque

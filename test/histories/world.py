@@ -12,19 +12,18 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from buildbot_lite.master.roster import RosterDesk
-from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.results import Result
-from buildbot_lite.wire.broker import SILENCE
+from buildbot_lite.wire.contract import SILENCE
 
 from .keepers import Kept, Machine, text_of
 from .masters import Master
-from .wires import End, FarDesk, Wire
+from .wires import FarDesk, Wire
 
 SECRET = "correct-horse-battery"
 TEXT = "a text that goes there and back\n" * 900
@@ -141,7 +140,7 @@ class World:
             self.requests.extend(Request(each.id) for each in submitted.requests)
 
         asking = farm.door._ask(farm.config.schedulers[builder], Properties(), reason="test")
-        Deferred.fromCoroutine(asking).addCallbacks(promised, self.defects.append)
+        _ = Deferred.fromCoroutine(asking).addCallbacks(promised, self.defects.append)
 
     def cancel(self, request: Request) -> None:
         """
@@ -255,7 +254,7 @@ class World:
         """
         The request and the build of a command.
         """
-        found = self.master.rows("select request, id from builds where nonce = ?", id.split("-")[0])
+        found = self.master.rows("select request, id from builds where nonce = ?", id.partition("-")[0])
         assert found, f"I6: {id} belongs to no committed build"
         return found[0][0], found[0][1]
 
@@ -447,13 +446,3 @@ class World:
                 if not directory.endswith("secrets"):
                     with open(os.path.join(directory, name), "rb") as file:
                         assert SECRET.encode() not in file.read(), f"I7: {name} has the secret"
-
-
-def alive(end: End) -> bool:
-    """
-    Whether this end still believes in the line.
-    """
-    return not end.lost
-
-
-__all__ = ["GRACE", "Life", "World", "alive"]
