@@ -43,6 +43,9 @@ def measure(work, quick):
                 figures["cpu_ms_per_connection"] = many["server_cpu"] * 1000 / many["n"]
             finally:
                 server.kill()
+        probe = [sys.executable, str(LIMITS.parent / "peer" / "fsync_probe.py"), directory]
+        synced = json.loads(subprocess.run(probe, check=True, stdout=subprocess.PIPE).stdout)
+        figures["fsync_ms"] = synced["ms_median"]
         spawned = re.search(r"popen true\+session\+pidfd ([0-9.]+)", run("spawn_subprocess.py"))
         figures["spawn_ms"] = float(spawned[1])
     return figures
