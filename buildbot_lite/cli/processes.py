@@ -10,6 +10,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -119,6 +120,37 @@ def running_in(directory: str) -> Process:
             f"No {kind.value} runs in {directory}; {PID_FILE} was left behind by one that was killed."
         )
     return process
+
+
+def kill_left_behind(directory: str, within: float) -> bool:
+    """
+    Have the keeper in the slave's *directory* kill all that it runs, and end; False when there is none.
+
+    For a slave whose twistd runs no more.  *within*: seconds until it has ended.
+    """
+    keeper = os.path.join(directory, "keeper")
+    try:
+        above = os.open(keeper, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(within)
+        try:
+            # The path of a socket has 107 bytes at most; this one is short wherever the directory is.
+            known = os.path.isdir("/proc/self/fd")
+            line.connect(f"/proc/self/fd/{above}/socket" if known else os.path.join(keeper, "socket"))
+            line.sendall(b'{"op":"hello"}\n{"op":"stop"}\n')
+            while line.recv(1 << 16):
+                pass
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except TimeoutError:
+            raise BuildbotLiteError(
+                f"The keeper in {keeper} has not ended after {within:.0f} s.  Its keeper.log may say why."
+            ) from None
+        finally:
+            os.close(above)
+    return True
 
 
 def start(directory: str) -> None:

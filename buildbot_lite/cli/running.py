@@ -73,8 +73,14 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
         raise BuildbotLiteError("--kill is for slaves: a master runs nothing that could be killed.  See: cancel")
     if kill and when_idle:
         raise BuildbotLiteError("Say --when-idle or --kill, not both.")
-    _stop(directory, kind, when_idle=when_idle, kill=kill, patience=patience)
-    click.echo(f"The {kind.value} in {directory} has stopped.")
+    try:
+        _stop(directory, kind, when_idle=when_idle, kill=kill, patience=patience)
+    except NotRunningError:
+        if not kill or not processes.kill_left_behind(directory, patience):
+            raise
+        click.echo(f"No slave runs in {directory}; what an earlier one left running was killed.")
+    else:
+        click.echo(f"The {kind.value} in {directory} has stopped.")
 
 
 @program.command()

@@ -266,11 +266,28 @@ class WholeTests(FarmCase):
         """
         Stop --kill ends what a slave runs.
         """
+        self.farm.witness.joinpath("endless").unlink(missing_ok=True)
         asked = self.command.well("force", self.master, "endless").split()
         pid = int(until(lambda: self.farm.witnessed("endless"), "the command runs")[0])
         self.command.well("stop", self.bot, "--kill")
 
         until(lambda: not os.path.exists(f"/proc/{pid}"), "the command is gone")
+        self.command("cancel", self.master, asked[1])
+
+    def test_kill_left_behind(self) -> None:
+        """
+        Stop --kill also ends what a slave left running that is gone itself.
+        """
+        self.farm.witness.joinpath("endless").unlink(missing_ok=True)
+        asked = self.command.well("force", self.master, "endless").split()
+        pid = int(until(lambda: self.farm.witnessed("endless"), "the command runs")[0])
+        self.command.well("stop", self.bot)
+        self.assertTrue(os.path.exists(f"/proc/{pid}"))
+        out = self.command.well("stop", self.bot, "--kill")
+
+        self.assertIn("what an earlier one left running was killed", out)
+        until(lambda: not os.path.exists(f"/proc/{pid}"), "the command is gone")
+        self.assertIn("No slave runs in", self.command("stop", self.bot, "--kill").err)
         self.command("cancel", self.master, asked[1])
 
     def test_not_running(self) -> None:
