@@ -13,7 +13,7 @@ import errno
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from .masking import Masker
+from .masking import Masker, Search
 from .spool import Spool
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -63,7 +63,8 @@ class Output:
         reactions: Reactions,
     ) -> None:
         self._spools = {stream: open_spool(stream) for stream in streams}
-        self._maskers = {stream: Masker(secrets) for stream in streams}
+        search = Search(secrets)
+        self._maskers = {stream: Masker(search) for stream in streams}
         self._pending: dict[str, bytes] = {}
         self._left = cap
         self._reactions = reactions

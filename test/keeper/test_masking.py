@@ -2,11 +2,22 @@
 Secrets out of a stream, wherever it is cut.
 """
 
+import base64
+import random
+from urllib.parse import quote, quote_plus
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.masking import Masker, patterns
+from buildbot_lite.keeper.masking import Masker, Search, masked_text, patterns
+
+KEY = (
+    b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
+    + b"".join(base64.b64encode(random.Random(line).randbytes(52))[:70] + b"\n" for line in range(25))
+    + b"-----END OPENSSH PRIVATE KEY-----\n"
+)
+TOKEN = b"s3cr3t/token+of=bot1?"
 
 
 def plainly(secrets: list[bytes], whole: bytes) -> bytes:
@@ -15,9 +26,10 @@ def plainly(secrets: list[bytes], whole: bytes) -> bytes:
     """
     masked = bytearray(whole)
     for pattern in patterns(secrets):
-        for at in range(len(whole) - len(pattern) + 1):
-            if whole[at : at + len(pattern)] == pattern:
-                masked[at : at + len(pattern)] = b"*" * len(pattern)
+        at = whole.find(pattern)
+        while at >= 0:
+            masked[at : at + len(pattern)] = b"*" * len(pattern)
+            at = whole.find(pattern, at + 1)
     return bytes(masked)
 
 
@@ -31,6 +43,23 @@ def in_pieces(secrets: list[bytes], pieces: list[bytes]) -> bytes:
 
 # Two letters and a line's end, so that secrets overlap, repeat, and begin at every end.
 few = st.binary(max_size=30).map(lambda data: bytes(b"ab\n"[byte % 3] for byte in data))
+
+
+@st.composite
+def encoded(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
+    """
+    Some secrets, and a stream in pieces, of what they look like in parts, whole and encoded.
+    """
+    secrets = draw(st.lists(st.binary(min_size=6, max_size=60), min_size=1, max_size=3))
+    parts = st.sampled_from(patterns(secrets)) | st.sampled_from(secrets) | st.binary(max_size=10)
+    text = st.builds(
+        lambda before, whole, after: before + whole + after, st.binary(max_size=4), parts, st.binary(max_size=4)
+    )
+    stream = b"".join(
+        draw(st.lists(text | text.map(base64.encodebytes) | text.map(lambda data: quote(data).encode()), max_size=6))
+    )
+    cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    return secrets, [stream[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
 
 
 class MaskerTests(SynchronousTestCase):
@@ -53,6 +82,60 @@ class MaskerTests(SynchronousTestCase):
             went += len(masker.feed(piece))
             self.assertLessEqual(went, came)
         self.assertEqual(went + len(masker.flush()), came)
+
+    @given(encoded())
+    def test_definition_of_encodings(self, case: tuple[list[bytes], list[bytes]]) -> None:
+        """
+        The same with encoded secrets, whole and broken (Invariant I7, Promise 19).
+        """
+        secrets, pieces = case
+        self.assertEqual(in_pieces(secrets, pieces), plainly(secrets, b"".join(pieces)))
+
+    def test_base64(self) -> None:
+        """
+        Promise 19: base64 of a secret is masked at all three alignments, in both alphabets, but for the characters at
+        its ends that hold its neighbours as well.
+        """
+        for secret in (b"secret", b"secret12", TOKEN, bytes(range(200, 256))):
+            for encode in (base64.b64encode, base64.urlsafe_b64encode):
+                for before in range(6):
+                    alone = encode(bytes(before) + secret)
+                    masked = in_pieces([secret], [alone])
+                    self.assertEqual(len(masked), len(alone))
+                    left = masked[before * 8 // 6 :].rstrip(b"=")
+                    self.assertLessEqual(len(left.replace(b"*", b"")), 2, (secret, before, masked))
+
+    def test_base64_in_lines(self) -> None:
+        """
+        Promise 19: base64 that a tool broke into lines is masked, wherever it did; at most 15 characters of it are not.
+        """
+        for width in (60, 64, 70, 76):
+            for before in range(3):
+                alone = base64.b64encode(bytes(before) + KEY)
+                lines = b"".join(alone[at : at + width] + b"\n" for at in range(0, len(alone), width))
+                masked = in_pieces([KEY], [lines[at : at + 50] for at in range(0, len(lines), 50)])
+                self.assertEqual(masked.count(b"\n"), lines.count(b"\n"))
+                self.assertLess(len(masked.replace(b"*", b"").replace(b"\n", b"")), 20, masked)
+
+    def test_percent_encoding(self) -> None:
+        """
+        Promise 19: a secret is masked as a URL or a form has it, with capital and with small digits.
+        """
+        secret = b"p\xc3\xa4ss word/50%&(x)"
+        for text in (quote(secret), quote(secret, safe=""), quote_plus(secret), quote(secret, safe="!'()*")):
+            for form in (text, text.replace("%C3%A4", "%c3%a4").replace("%2F", "%2f")):
+                masked = in_pieces([secret], [f"http://host/?q={form}&x=%20".encode()])
+                self.assertEqual(masked, b"http://host/?q=" + b"*" * len(form) + b"&x=%20")
+
+    def test_key(self) -> None:
+        """
+        Promise 19: nothing is left of a key of 27 lines: as it is, indented, or as one line of JSON or of a URL.
+        """
+        json, url = KEY.replace(b"\n", b"\\n"), quote(KEY, safe="").encode()
+        indented = b"".join(b"   > " + line + b"\n" for line in KEY.splitlines())
+        for text in (KEY, indented, json, url):
+            masked = in_pieces([KEY], [text[at : at + 33] for at in range(0, len(text), 33)])
+            self.assertEqual(set(masked) - set(b"* >\\n\n%0A"), set())
 
     def test_every_cut(self) -> None:
         """
@@ -81,6 +164,15 @@ class MaskerTests(SynchronousTestCase):
         self.assertEqual(masker.feed(b"password: sec"), b"password: ")
         self.assertEqual(masker.feed(b"ond\n"), b"second\n")
 
+    def test_shared(self) -> None:
+        """
+        Several streams may share one search, and are masked apart.
+        """
+        search = Search([TOKEN])
+        one, other = Masker(search), Masker(search)
+        self.assertEqual((one.feed(TOKEN[:9]), other.feed(TOKEN[9:])), (b"", TOKEN[9:]))
+        self.assertEqual(one.feed(TOKEN[9:]), b"*" * len(TOKEN))
+
     def test_without_secrets(self) -> None:
         """
         Without secrets everything passes as it is.
@@ -94,3 +186,4 @@ class MaskerTests(SynchronousTestCase):
         A sentence of ours is masked as well.
         """
         self.assertEqual(Masker([b"secret1"]).text("No such program: 'secret1'"), "No such program: '*******'")
+        self.assertEqual(masked_text(Search([TOKEN]), f"ä {quote(TOKEN)}"), "ä " + "*" * len(quote(TOKEN)))
