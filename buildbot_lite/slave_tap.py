@@ -26,10 +26,11 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python import usage
 
-from .errors import BuildbotLiteError, FurlError, StorageError
+from .errors import BuildbotLiteError, FurlError, RevokedError, StorageError
 from .model.greeting import Welcome
 from .slave.local import Crew
 from .storage.files import readable_by_others
+from .wire.background import background
 from .wire.certificate import load_or_create
 from .wire.dialling import Dialling, dial
 from .wire.furl import parse
@@ -112,6 +113,9 @@ class SlaveService(MultiService):
         except StorageError as error:
             # The next process will have to do with what is in its string.
             self.log.warn("{sentence}", sentence=str(error))
+        if welcome.drain:
+            self.log.info("the master's admin says that this slave is to leave")
+            self._drain()
 
     def _refused(self, error: BuildbotLiteError) -> None:
         if self._dialling is not None:
@@ -119,6 +123,8 @@ class SlaveService(MultiService):
 
     def _not_connected(self, error: BuildbotLiteError) -> None:
         self.log.error("{sentence}", sentence=str(error))
+        if isinstance(error, RevokedError):
+            background(self._crew.agent.forget_everything(), self.log, "ending what the former master asked for")
 
 
 def application_for(furl: str, basedir: str | None = None) -> Any:

@@ -163,6 +163,9 @@ class Build:
                 self._course.step = number
                 await self._do(number, step)
         except SlaveLostError as error:
+            if stop := self._course.stop:
+                # Whoever wanted it to end does not want it again.
+                return Ended(stop.result, stop.reason)
             return Ended(Result.RETRY, str(error))
         except ReplayError as error:
             self._log.warn("{build} cannot be continued: {why}", build=self.label, why=str(error))

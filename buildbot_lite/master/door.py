@@ -19,6 +19,7 @@ from ..storage.writer import Records
 from .admission import Admission, Admissions
 from .config import MasterConfig
 from .grants import Grants, Verb
+from .queue import Queue
 from .requests import Requests
 from .vocabulary import Scheduler, Submit
 from .works import Works
@@ -41,6 +42,7 @@ class FrontDoor:
         config: Callable[[], MasterConfig],
         requests: Requests,
         works: Works,
+        queue: Queue,
         grants: Grants,
         admissions: Admissions,
         furl: Callable[[str], str],
@@ -50,6 +52,7 @@ class FrontDoor:
         self._config = config
         self._requests = requests
         self._works = works
+        self._queue = queue
         self._grants = grants
         self._admissions = admissions
         self._furl = furl
@@ -113,6 +116,14 @@ class FrontDoor:
         if await self._requests.cancel(request, reason) or await self._works.stop(request, reason):
             return
         raise NotFoundError(f"There is no request {request} that waits or runs.  See: buildbot-lite queue")
+
+    def unfinished_of(self, grant: int) -> list[int]:
+        """
+        The requests that were asked for with a grant's string, and wait or run.
+        """
+        waiting = [each.request.id for each in self._queue.waiting() if each.buildset.by_grant == grant]
+        running = [number for number, live in self._works.live().items() if live.buildset.by_grant == grant]
+        return sorted({*waiting, *running})
 
     async def force(self, builder: str, properties: Mapping[str, Json], reason: str) -> Submitted:
         """

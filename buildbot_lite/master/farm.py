@@ -14,7 +14,7 @@ their journals, then the queue opens, and only then does anybody get in.
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from attrs import frozen
@@ -46,6 +46,7 @@ from .loading import Generation, load
 from .patience import PatientRecords
 from .queue import Queue, Waiting
 from .requests import Requests
+from .revoking import Revoking
 from .roster import Roster, RosterDesk
 from .shelves import Building, InThread
 from .strings import Strings
@@ -137,9 +138,19 @@ class Farm:
             requests=self.requests,
             works=self.works,
             grants=self.grants,
+            queue=self.queue,
             admissions=self.admissions,
             furl=address.furl,
             wall=wall,
+        )
+        self.revoking = Revoking(
+            grants=self.grants,
+            roster=self.roster,
+            works=self.works,
+            door=self.door,
+            config=lambda: self.config,
+            publish=self.publish,
+            clock=clock,
         )
 
     @property
@@ -161,6 +172,7 @@ class Farm:
         self.admissions.remember(await self.records.read(partial(_times_asked, grants=grants, since=now - HOUR)))
         self.roster.configure(self.config.slaves)
         self.roster.remember(await self.records.read(records_of_slaves.everyone))
+        self.revoking.bar_the_revoked()
         unfinished, waiting = await self.records.read(_unfinished)
         catching_up = self.works.resume(unfinished, await self._generations_of(unfinished))
         # A step that waits for something it should have asked its bench for must not keep everybody out for ever.
@@ -185,6 +197,7 @@ class Farm:
         await self.records.write(change)
         self._generation = generation
         self.roster.configure(generation.config.slaves)
+        self.revoking.bar_the_revoked()
         for name in generation.config.submits:
             self.grants.forget_what_it_leads_to(Verb.SUBMIT, name)
         await self.publish()
@@ -196,8 +209,8 @@ class Farm:
         """
         Write the files with the strings, anew where they changed.
         """
-        slaves = {name: await self._furl_of(Verb.SLAVE, name) for name in self.config.slaves}
-        submissions = {name: await self._furl_of(Verb.SUBMIT, name) for name in self.config.submits}
+        slaves = await self._furls_of(Verb.SLAVE, self.config.slaves)
+        submissions = await self._furls_of(Verb.SUBMIT, self.config.submits)
         self._strings.publish(slaves, submissions)
         self._strings.publish_private("admin", await self._furl_of(Verb.ADMIN, "farm"))
 
@@ -215,6 +228,12 @@ class Farm:
         self._stopping = None
         self.queue.consider()
 
+    def furl(self, grant: Grant) -> str:
+        """
+        The string of *grant*.
+        """
+        return self._address.furl(grant.swissnum)
+
     async def stop(self) -> None:
         """
         Close the records.  What runs on slaves goes on; the next master takes it up.
@@ -231,6 +250,10 @@ class Farm:
             if waiting.request.id == request:
                 return waiting.reason
         return None
+
+    async def _furls_of(self, verb: Verb, names: Iterable[str]) -> Mapping[str, str]:
+        # Whose string was revoked gets a new one when an admin says so.
+        return {name: await self._furl_of(verb, name) for name in names if not self.grants.is_without(verb, name)}
 
     async def _furl_of(self, verb: Verb, name: str) -> str:
         return self._address.furl((await self.grants.ensure(verb, name, name=name)).swissnum)

@@ -169,6 +169,12 @@ class Grants:
         await self._records.write(lambda connection: records_of_grants.expire(connection, grant.id, at))
         self._change(evolve(grant, expires=at))
 
+    def prefer(self, grant: Grant) -> None:
+        """
+        From now on this is the one for the farm's files, of those that there are for the same.
+        """
+        self._by_object[grant.verb, grant.object].sort(key=lambda right: right.grant.id != grant.id)
+
     async def revoke(self, grant: Grant) -> None:
         """
         Take it back, and cut the links on which it was shown: at once, before it is even recorded.

@@ -32,7 +32,8 @@ OWN = "master"
 @define
 class Member:
     """
-    A configured slave.  *paused*, *lost_at*: seconds since 1970, or None.
+    A configured slave.  *paused*, *lost_at*: seconds since 1970, or None.  *revoked*: it has no string.  *is_to_leave*:
+    it will be told to, as soon as it is heard again.  *breach*: how it last broke the contract, and when.
     """
 
     config: BuildSlave
@@ -41,6 +42,9 @@ class Member:
     draining: bool = False
     lost_at: float | None = None
     attached_at: float | None = None
+    revoked: bool = False
+    is_to_leave: bool = False
+    breach: tuple[float, str] | None = None
 
     @property
     def name(self) -> str:
@@ -53,6 +57,8 @@ class Member:
         """
         Why it takes no build at all, or None.
         """
+        if self.revoked:
+            return reasons.revoked(self.name)
         hello = self.session.hello
         if hello is None:
             since = "never seen" if self.lost_at is None else f"since {clock_time(self.lost_at)}"
@@ -165,6 +171,61 @@ class Roster:
         background(self._records.write(lambda c: records_of_slaves.pause(c, name, at)), self._log, "noting a pause")
         self._changed()
 
+    def bar(self, name: str) -> None:
+        """
+        Its string is being taken back: it gets no more builds.
+        """
+        self._members[name].revoked = True
+
+    def ban(self, name: str, reason: str) -> None:
+        """
+        Its string was taken back: what runs there is lost, at once.
+        """
+        self._members[name].revoked = True
+        self._members[name].session.ban(reason)
+        self._changed()
+
+    def restore(self, name: str) -> None:
+        """
+        It has a string (again).
+        """
+        if member := self._members.get(name):
+            member.revoked = False
+            self._changed()
+
+    def give_up(self, name: str, reason: str) -> None:
+        """
+        An admin says that its machine is gone: what runs there is lost, at once.
+        """
+        self._members[name].session.give_up(reason)
+        self._changed()
+
+    def drain(self, name: str) -> None:
+        """
+        Have it take no new builds, and leave when its last one ended.
+        """
+        member = self._members[name]
+        member.draining = member.is_to_leave = True
+        # It dials again, and is told in its welcome.
+        member.session.dismiss("it is to leave")
+        self._changed()
+
+    def is_to_leave(self, name: str) -> bool:
+        """
+        Whether a slave that attaches is to be told to leave.
+        """
+        member = self._members.get(name)
+        return member is not None and member.is_to_leave
+
+    def breached(self, name: str, sentence: str) -> None:
+        """
+        It did what the contract does not allow, and was cut off.
+        """
+        self._log.warn("{slave} broke the contract and was cut off: {why}", slave=name, why=sentence)
+        if member := self._members.get(name):
+            member.breach = self._wall(), sentence
+        self._remark(name, f"{name} broke the contract and was cut off: {sentence}")
+
     # What sessions tell.
 
     def slave_attached(self, name: str, hello: Hello, news: str) -> None:
@@ -179,7 +240,9 @@ class Roster:
             )
             if member := self._members.get(name):
                 member.attached_at = now
-                member.draining = hello.draining
+                if hello.draining:
+                    member.is_to_leave = False  # it knows
+                member.draining = hello.draining or member.is_to_leave
             self._remark(name, f"{name}: {news}")
         self._changed()
 
@@ -230,7 +293,13 @@ class RosterDesk:
         except Exception:  # noqa: BLE001 - whatever it is, the caller is told
             return fail()
         self.roster.session(self.name).attached(slave, hello)
-        welcome = Welcome(name=self.name, version=__version__, hints=tuple(self.hints()), idle=self.idle())
+        welcome = Welcome(
+            name=self.name,
+            version=__version__,
+            hints=tuple(self.hints()),
+            idle=self.idle(),
+            drain=self.roster.is_to_leave(self.name),
+        )
         return succeed(welcome)
 
 

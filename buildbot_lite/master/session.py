@@ -3,13 +3,15 @@ The master's memory of one slave, across links.
 
 ::
 
-    away --attached--> present
-      ^                   |
-      '------- lost ------'
+    away --attached--> present <--attached-- gone
+      ^                 |    |               ^  ^
+      '------ lost -----'    '--- banned ----'  |
+      '------- given up, banned ----------------'
 
-Orders outlive both states.  While the slave is present they are with it; while it is away each has a deadline, after
-which it counts as lost (a slave kills a command 30 s before its grace ends, the master gives up 30 s after: at no
-moment do both believe that it is theirs).
+Orders outlive the first two states.  While the slave is present they are with it; while it is away each has a
+deadline, after which it counts as lost (a slave kills a command 30 s before its grace ends, the master gives up 30 s
+after: at no moment do both believe that it is theirs).  A slave is gone when an admin says so: then every order is lost
+at once, until it attaches.
 
 A machine, because the wire, the builds and the operator all speak at once.
 """
@@ -91,6 +93,11 @@ class Inputs(Protocol):
         An admin says that the machine is gone.
         """
 
+    def banned(self, reason: str) -> None:
+        """
+        An admin does not want it any more.
+        """
+
 
 @define
 class Core:
@@ -124,6 +131,13 @@ class Core:
         call = self.deadlines.pop(id, None)
         if call is not None and call.active():
             call.cancel()
+
+    def lose_all(self, reason: str) -> None:
+        """
+        Nothing that was ordered will come to an end.
+        """
+        for order in list(self.orders.values()):
+            order.lose(reason)
 
     def forget(self, order: Order) -> None:
         """
@@ -187,8 +201,19 @@ def _present(inputs: Inputs, core: Core, link: Slave, hello: Hello) -> Line:
 _here = _builder.state("present", _present)
 
 
+def _for_a_reason(inputs: Inputs, core: Core, reason: str) -> str:
+    return reason
+
+
+_gone = _builder.state("gone", _for_a_reason)
+
+
 @_away.upon(Inputs.attached).to(_here)
 def _arrive(inputs: Inputs, core: Core, link: Slave, hello: Hello) -> None:
+    _greet(core, link, hello)
+
+
+def _greet(core: Core, link: Slave, hello: Hello) -> None:
     news = _news(core, hello)
     held = {item.id: item for item in hello.held}
     for order in list(core.orders.values()):
@@ -261,20 +286,53 @@ _away.upon(Inputs.dismissed).loop().returns(None)
 _away.upon(Inputs.lost).loop().returns(None)
 
 
-@_away.upon(Inputs.given_up).loop()
+@_away.upon(Inputs.given_up).to(_gone)
+@_away.upon(Inputs.banned).to(_gone)
 def _give_up(inputs: Inputs, core: Core, reason: str) -> None:
-    for order in list(core.orders.values()):
-        order.lose(reason)
+    core.lose_all(reason)
 
 
-@_here.upon(Inputs.given_up).loop()
+@_here.upon(Inputs.given_up).to(_gone)
 def _give_up_here(inputs: Inputs, core: Core, line: Line, reason: str) -> None:
-    for order in list(core.orders.values()):
+    for order in core.orders.values():
         core.disown(line.link, order.id)
-        order.lose(reason)
+    _leave(core, line, reason)
 
+
+@_here.upon(Inputs.banned).to(_gone)
+def _ban(inputs: Inputs, core: Core, line: Line, reason: str) -> None:
+    _leave(core, line, reason)
+
+
+@_gone.upon(Inputs.attached).to(_here)
+def _come_back(inputs: Inputs, core: Core, reason: str, link: Slave, hello: Hello) -> None:
+    _greet(core, link, hello)
+
+
+@_gone.upon(Inputs.ordered).loop()
+def _lose(inputs: Inputs, core: Core, reason: str, order: Order) -> None:
+    order.lose(reason)
+
+
+@_gone.upon(Inputs.settled).loop()
+def _settle_gone(inputs: Inputs, core: Core, reason: str, order: Order) -> None:
+    core.forget(order)
+
+
+_gone.upon(Inputs.interrupted).loop().returns(None)
+_gone.upon(Inputs.dismissed).loop().returns(None)
+_gone.upon(Inputs.lost).loop().returns(None)
+_gone.upon(Inputs.given_up).loop().returns(None)
+_gone.upon(Inputs.banned).loop().returns(None)
 
 _machine = _builder.build()
+
+
+def _leave(core: Core, line: Line, reason: str) -> None:
+    core.away_since = core.clock.seconds()
+    line.link.drop(reason)
+    core.listener.slave_lost(core.name)
+    core.lose_all(reason)
 
 
 def _reconcile(core: Core, link: Slave, hello: Hello, order: Order, held: Held | None) -> None:
@@ -389,9 +447,17 @@ class Session:
 
     def give_up(self, reason: str) -> None:
         """
-        Count everything that runs there as lost, at once.
+        Count everything that runs there as lost, at once, and so what comes, until the slave attaches again.
         """
+        self._line = None
         self._inputs.given_up(reason)
+
+    def ban(self, reason: str) -> None:
+        """
+        The same, and cut the link: the slave is told nothing.
+        """
+        self._line = None
+        self._inputs.banned(reason)
 
     def _lost(self, link: Slave) -> None:
         if self._line is not None and self._line.link is link:

@@ -74,9 +74,10 @@ class Upkeep:
 
     async def _expire(self, request: int) -> None:
         row = await self._farm.records.read(lambda connection: requests.get(connection, request))
-        grant = row and self._farm.grants.of(Verb.WATCH, str(row.buildset))
-        if grant:
-            await self._farm.grants.expire(grant, self._wall() + WATCH_AFTER_END)
+        last = self._wall() + WATCH_AFTER_END
+        for grant in self._farm.grants.all_of(Verb.WATCH, str(row.buildset)) if row else ():
+            if grant.expires is None or grant.expires > last:
+                await self._farm.grants.expire(grant, last)
 
     def _forget(self) -> Deferred[int]:
         now = self._wall()

@@ -115,6 +115,7 @@ class Works:
         self._wall = wall
         self._live: dict[int, Live] = {}
         self._idle: list[Deferred[None]] = []
+        self._left: dict[str, list[Deferred[None]]] = {}
 
     # What others ask.
 
@@ -123,6 +124,28 @@ class Works:
         Every running build, by the number of its request.
         """
         return self._live
+
+    def on(self, slave: str) -> Sequence[Live]:
+        """
+        Every build that runs on *slave*.
+        """
+        return [live for live in self._live.values() if live.row.slave == slave]
+
+    async def stop_all_on(self, slave: str, reason: str, result: Result) -> None:
+        """
+        End every build on *slave*; done when that is recorded.
+        """
+        for live in self.on(slave):
+            await live.build.stop(reason, result)
+
+    def when_left(self, slave: str) -> Deferred[None]:
+        """
+        Fires when no build runs on *slave*.  Cancel it to wait no longer.
+        """
+        waiting: Deferred[None] = Deferred()
+        self._left.setdefault(slave, []).append(waiting)
+        self._tell_left(slave)
+        return waiting
 
     def remark(self, slave: str, text: str) -> None:
         """
@@ -265,6 +288,7 @@ class Works:
         if again is not None:
             self._queue().add(again, buildset)
         self._queue().consider()
+        self._tell_left(row.slave)
         self._tell_idle()
 
     def _build(
@@ -333,6 +357,12 @@ class Works:
         if row is None:
             return {}
         return {row.kind: (StoredInput(self._inputs, row.sha256), row.length, row.sha256)}
+
+    def _tell_left(self, slave: str) -> None:
+        if slave in self._left and not self.on(slave):
+            for waiting in self._left.pop(slave):
+                if not waiting.called:
+                    waiting.callback(None)
 
     def _tell_idle(self) -> None:
         if not self._live and not len(self._queue().slots):

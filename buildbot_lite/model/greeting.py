@@ -95,7 +95,7 @@ class Welcome:
     """
     What the master answers: the slave's *name* here, and the *hints* at which to find the master from now on.
 
-    *idle*: no build is on this slave now, so that one which drains may leave.
+    *idle*: no build is on this slave now, so that one which drains may leave.  *drain*: it is to do so, an admin says.
     """
 
     name: str
@@ -103,6 +103,7 @@ class Welcome:
     protocol: int = PROTOCOL
     hints: tuple[str, ...] = ()
     idle: bool = False
+    drain: bool = False
 
     def to_bytes(self) -> bytes:
         """
@@ -122,6 +123,7 @@ class Welcome:
             protocol=shape.integer("protocol"),
             hints=tuple(shape.texts("hints", [], most=20)),
             idle=shape.flag("idle", default=False),
+            drain=shape.flag("drain", default=False),
         )
 
 

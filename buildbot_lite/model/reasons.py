@@ -20,6 +20,7 @@ class Kind(Enum):
     STOPPING = "stopping"
     DISK_FULL = "disk-full"
     BACK_OFF = "back-off"
+    REVOKED = "revoked"
     ABSENT = "absent"
     REFUSED = "refused"
     LOW_SPACE = "low-space"
@@ -90,6 +91,13 @@ def absent(slave: str, since: str) -> Reason:
     The slave is not connected; *since* is "since 12:00:01" or "never seen".
     """
     return Reason(Kind.ABSENT, f"{slave} is not connected ({since})")
+
+
+def revoked(slave: str) -> Reason:
+    """
+    The slave's string was taken back.
+    """
+    return Reason(Kind.REVOKED, f"the string of {slave} was revoked; for a new one: buildbot-lite rotate {slave}")
 
 
 def busy(slave: str, builds: Sequence[str]) -> Reason:

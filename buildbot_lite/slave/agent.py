@@ -195,6 +195,15 @@ class Agent:
             await work.forget()
             self._discard_input(id)
 
+    async def forget_everything(self) -> None:
+        """
+        Nobody is there any more who may want any of it.
+        """
+        if self._work:
+            self.log.info("ending and forgetting all commands: {ids}", ids=", ".join(sorted(self._work)))
+        for id in list(self._work):
+            await self.forget(id)
+
     def input_path(self, id: str) -> str:
         """
         Where the standard input of *id* waits for its process.
