@@ -3,8 +3,12 @@ Directories as tar archives: packing what is uploaded, unpacking what is downloa
 
 Both block, and are run in a thread.  Neither follows a symbolic link: it is packed as a link, and one that would lead
 out of the directory is not unpacked.
+
+What an archive may do is checked here, and by Python's own filter as well, where there is one: the first versions of
+3.11, Debian's among them, have none.
 """
 
+import copy
 import os
 import stat
 import tarfile
@@ -15,6 +19,8 @@ from ..errors import InputError, UnsafePathError
 
 _BLOCK = 1 << 20
 MOST_MEMBERS = 1_000_000
+LONGEST_PATH = 4000
+PYTHON_FILTERS = hasattr(tarfile, "data_filter")
 
 
 class StoppedError(InputError):
@@ -62,9 +68,7 @@ def unpack(archived: str, into: str, *, stopped: Callable[[], bool]) -> None:
             for member in archive.getmembers():
                 if stopped():
                     raise StoppedError
-                archive.extract(member, into, filter="data")
-    except tarfile.FilterError as error:
-        raise UnsafePathError(f"The archive cannot be unpacked: {error}.") from None
+                _extract(archive, _harmless(member, into), into)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise InputError(f"That is no tar archive, or only a part of one: {error}.") from None
 
@@ -72,6 +76,43 @@ def unpack(archived: str, into: str, *, stopped: Callable[[], bool]) -> None:
 def _check_member(member: tarfile.TarInfo) -> None:
     if member.name.startswith("/") or ".." in member.name.split("/"):
         raise UnsafePathError(f"The archive has a member {member.name!r:.200}, which leads out of its directory.")
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, into: str) -> None:
+    if not PYTHON_FILTERS:
+        archive.extract(member, into)
+        return
+    try:
+        archive.extract(member, into, filter="data")
+    except tarfile.FilterError as error:
+        raise UnsafePathError(f"The archive cannot be unpacked: {error}.") from None
+
+
+def _harmless(member: tarfile.TarInfo, into: str) -> tarfile.TarInfo:
+    """
+    *member*, ours and writable by us alone, if it and what it links to are below *into*, links there considered.
+    """
+    root = os.path.realpath(into)
+    places = [member.name]
+    if member.issym():
+        places.append(os.path.join(os.path.dirname(member.name.rstrip("/")), member.linkname))
+    elif member.islnk():
+        places.append(member.linkname)
+    elif not (member.isreg() or member.isdir()):
+        raise UnsafePathError(f"The archive has a member {member.name!r:.200}, which is a device or a pipe.")
+    for place in places:
+        real = os.path.realpath(os.path.join(root, place))
+        # Links through links can make a path that is too long to be looked at; then nobody knows where it leads.
+        if os.path.isabs(place) or os.path.commonpath([root, real]) != root or len(os.fsencode(real)) > LONGEST_PATH:
+            raise UnsafePathError(f"The archive has a member {member.name!r:.200}, which leads out of its directory.")
+    harmless = copy.copy(member)
+    # As Python's filter has it: nobody else may write, we may, and a file that its owner cannot execute nobody can.
+    executable = member.isdir() or member.mode & stat.S_IXUSR
+    harmless.mode = (member.mode | stat.S_IRUSR | stat.S_IWUSR) & (0o755 if executable else 0o644)
+    if member.isdir():
+        harmless.mode = 0o755
+    harmless.uid, harmless.gid, harmless.uname, harmless.gname = os.geteuid(), os.getegid(), "", ""
+    return harmless
 
 
 def _mode(name: str, inside: int) -> int:

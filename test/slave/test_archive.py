@@ -10,6 +10,7 @@ from collections.abc import Callable
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError, UnsafePathError
+from buildbot_lite.slave import archive
 from buildbot_lite.slave.archive import StoppedError, pack, unpack
 
 from .fakes import new_directory
@@ -181,6 +182,61 @@ class ArchiveTests(SynchronousTestCase):
         self.assertRaises(UnsafePathError, self.unpack, out.getvalue())
         self.assertEqual(os.listdir(outside), [])
 
+    def test_hard_link_out(self) -> None:
+        """
+        So is a hard link to a file outside.
+        """
+        outside = os.path.join(new_directory(self), "secret")
+        with open(outside, "w") as out:
+            out.write("s3cr3t")
+        for target in (outside, os.path.relpath(outside, self.target)):
+            self.assertRaises(UnsafePathError, self.unpack, self.special(tarfile.LNKTYPE, target))
+            self.assertEqual(os.listdir(self.target), [])
+
+    def test_through_a_link_that_was_there(self) -> None:
+        """
+        Nothing is written through a link out of the directory that an earlier step left there.
+        """
+        outside = new_directory(self)
+        os.symlink(outside, os.path.join(self.target, "door"))
+        self.assertRaises(UnsafePathError, self.unpack, self.made(("door/evil", b"x")))
+        self.assertEqual(os.listdir(outside), [])
+
+    def test_special(self) -> None:
+        """
+        Devices and pipes are refused.
+        """
+        for kind in (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE):
+            self.assertRaises(UnsafePathError, self.unpack, self.special(kind, ""))
+            self.assertEqual(os.listdir(self.target), [])
+
+    def test_permissions(self) -> None:
+        """
+        What is unpacked is ours, can be read and written by us, and by nobody else be written.
+        """
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            for name, mode in (("open", 0o6777), ("closed", 0), ("group", 0o070)):
+                entry = tarfile.TarInfo(name)
+                entry.mode, entry.uid, entry.gid, entry.uname = mode, 12345, 12345, "daemon"
+                archive.addfile(entry)
+        self.unpack(out.getvalue())
+        found = {name: os.stat(os.path.join(self.target, name)) for name in os.listdir(self.target)}
+        modes = {name: oct(facts.st_mode & 0o7777) for name, facts in found.items()}
+        self.assertEqual(modes, {"open": "0o755", "closed": "0o600", "group": "0o640"})
+        self.assertEqual({facts.st_uid for facts in found.values()}, {os.geteuid()})
+
+    def special(self, kind: bytes, target: str) -> bytes:
+        """
+        An archive with one member of this *kind*.
+        """
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            entry = tarfile.TarInfo("special")
+            entry.type, entry.linkname = kind, target
+            archive.addfile(entry)
+        return out.getvalue()
+
     def test_compressed(self) -> None:
         """
         A compressed archive is unpacked as well.
@@ -197,3 +253,16 @@ class ArchiveTests(SynchronousTestCase):
         for data in (b"", b"hello", whole[: len(whole) // 2]):
             error = self.assertRaises(InputError, self.unpack, data)
             self.assertIn("no tar archive", str(error))
+
+
+class OwnFilterTests(ArchiveTests):
+    """
+    The same where Python has no filter of its own, as the first versions of 3.11.
+    """
+
+    def setUp(self) -> None:
+        """
+        As if there were none.
+        """
+        super().setUp()
+        self.patch(archive, "PYTHON_FILTERS", False)
