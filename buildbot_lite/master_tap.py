@@ -28,6 +28,12 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python import usage
 
+try:
+    import sqlalchemy  # noqa: F401 - only whether it is there
+except ModuleNotFoundError:
+    # On a slave's machine this is no defect, and needs no traceback.
+    raise SystemExit("A master needs more than a slave.  Install it: pip install 'buildbot-lite[master]'") from None
+
 from .errors import BuildbotLiteError, NotRunningError
 from .master import address
 from .master.farm import Address, Farm
@@ -38,6 +44,7 @@ from .master.upkeep import Upkeep
 from .slave.local import LocalSlave
 from .status.control import AdminDesk
 from .status.following import Following, tell_growth
+from .status.holders import FARM, MAY_CONTROL, MAY_LOOK
 from .status.submissions import Submitting, Watching
 from .storage.compression import Compression
 from .storage.database import open_database
@@ -119,7 +126,12 @@ class MasterService(MultiService):
             records=Writer(open_database(self._database), reactor),
             generation=self._generation,
             address=Address(self._furl, self._hints),
-            expose={Verb.SUBMIT: _submitting, Verb.WATCH: _watching, Verb.ADMIN: _administering},
+            expose={
+                Verb.SUBMIT: _submitting,
+                Verb.WATCH: _watching,
+                Verb.CONTROL: _controlling,
+                Verb.ADMIN: _administering,
+            },
             clock=reactor,
             wall=time.time,
             in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
@@ -187,6 +199,8 @@ def _submitting(farm: Farm) -> Any:
 
 def _watching(farm: Farm) -> Any:
     def expose(grant: Grant, revocable: Revocable) -> Exposed:
+        if grant.object == FARM:
+            return ExposedControl(AdminDesk(farm, _following(farm), MAY_LOOK), revocable)
         return RunCommandService(Watching(_following(farm), int(grant.object)), revocable)
 
     return expose
@@ -195,6 +209,13 @@ def _watching(farm: Farm) -> Any:
 def _administering(farm: Farm) -> Any:
     def expose(grant: Grant, revocable: Revocable) -> Exposed:
         return ExposedControl(AdminDesk(farm, _following(farm)), revocable)
+
+    return expose
+
+
+def _controlling(farm: Farm) -> Any:
+    def expose(grant: Grant, revocable: Revocable) -> Exposed:
+        return ExposedControl(AdminDesk(farm, _following(farm), MAY_CONTROL), revocable)
 
     return expose
 

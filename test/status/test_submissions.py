@@ -12,10 +12,10 @@ from typing import Any
 from unittest import mock
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, DiskFullError, InputError
+from buildbot_lite.errors import BuildbotLiteError, DiskFullError, InputError, RefusedError
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import Following, tell_growth
@@ -278,6 +278,17 @@ class RunCommandTests(SubmittingCase):
 
         self.assertEqual(watcher.codes, [2])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_closed_terminal(self) -> None:
+        """
+        A client that cannot write any more, its terminal being closed, hears the end and does not hang.
+        """
+        watcher = FakeWatcher()
+        with mock.patch.object(FakeWatcher, "stderr", lambda _, data: fail(RefusedError("EIO"))):
+            self.execute("plain", watcher)
+            self.stage.settle()
+
+        self.assertEqual(watcher.codes, [2])
 
 
 class UploadTests(SubmittingCase):
