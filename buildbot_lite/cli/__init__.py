@@ -9,6 +9,8 @@ The command ``buildbot-lite``.
     lists       status, queue, slaves, builders, builds
     building    force, cancel, log, artifacts
     rights      pause, unpause, unpin
+    leaving     drain, lost
+    granting    grant, grants, revoke, rotate
 
     office      the line to a running master, over its admin FURL
     processes   who runs in a directory, and stopping it

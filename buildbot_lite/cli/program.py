@@ -13,7 +13,7 @@ import click
 from .. import __version__
 from ..errors import BuildbotLiteError
 
-MODULES = ("making", "running", "lists", "building", "rights")
+MODULES = ("making", "running", "lists", "building", "rights", "leaving", "granting")
 FAILED = 1
 CUT_OFF = 130
 

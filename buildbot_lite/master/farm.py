@@ -98,7 +98,7 @@ class Farm:
         self.building = Building(basedir, self.growth, in_thread)
         self._generation = generation
         self._address = address
-        self._wall = wall
+        self.wall = wall
         self._strings = Strings(basedir)
         self._stopping: Reason | None = None
         self._deciding: Deferred[None] | None = None
@@ -164,7 +164,7 @@ class Farm:
         """
         Remember everything, take up what was unfinished, and open the queue.
         """
-        now = self._wall()
+        now = self.wall()
         hash_, files = self._generation.hash, self._generation.files
         await self.records.write(lambda connection: records_of_generations.keep(connection, hash_, files, now))
         grants = await self.records.read(records_of_grants.everything)
@@ -188,7 +188,7 @@ class Farm:
         Apply master.cfg as it is now: all of it, or `ConfigError` and nothing.  Running builds go on as they began.
         """
         generation = load(self.basedir)
-        now = self._wall()
+        now = self.wall()
 
         def change(connection: Connection) -> None:
             records_of_generations.keep(connection, generation.hash, generation.files, now)

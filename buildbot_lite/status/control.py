@@ -13,13 +13,14 @@ from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from ..errors import ConfigError, LinkLostError, NotFoundError
+from ..errors import ConfigError, LinkLostError, NotFoundError, RefusedError
 from ..master.farm import Farm
 from ..model.shape import Shape
 from ..storage.records.builds import Build
 from ..wire.control import Follower
 from . import documents
 from .following import Following
+from .holders import Holders
 from .telling import Telling, Wanted, tell_file
 
 OUT = b"1"
@@ -54,11 +55,12 @@ class Framed:
 @frozen
 class AdminDesk:
     """
-    What the admin's string leads to.
+    What the admin's string leads to, and others: *may* is what may be asked with them, None: everything.
     """
 
     farm: Farm
     following: Following
+    may: Collection[str] | None = None
 
     def ask(self, question: Answer) -> Deferred[Answer]:
         """
@@ -85,20 +87,27 @@ class AdminDesk:
             "reconfig": self._reconfig,
             "force": self._force,
             "cancel": self._cancel,
-            "pause": self._pause,
-            "unpin": self._unpin,
+            **Holders(self.farm).answers(),
         }
-        answer = answers.get(question.text("ask", limit=40))
+        asked = question.text("ask", limit=40)
+        answer = answers.get(asked)
         if answer is None:
             raise _unknown()
+        self._check(asked)
         return await answer(question)
 
     async def _follow(self, question: Shape, client: Framed) -> Answer:
         tellings = {"request": self._request, "log": self._log, "artifact": self._artifact, "idle": self._idle}
-        tell = tellings.get(question.text("follow", limit=40))
+        asked = question.text("follow", limit=40)
+        tell = tellings.get(asked)
         if tell is None:
             raise _unknown()
+        self._check(asked)
         return await tell(question, client)
+
+    def _check(self, asked: str) -> None:
+        if self.may is not None and asked not in self.may:
+            raise RefusedError(f"This string is no right to {asked}.  Ask the farm's admin, or use theirs.")
 
     # Answers.
 
@@ -150,19 +159,6 @@ class AdminDesk:
         request = question.integer("request")
         await self.farm.door.cancel_request(request, question.text("reason", "cancelled by an admin", limit=1000))
         return {"request": request}
-
-    async def _pause(self, question: Shape) -> Answer:
-        name, paused = question.text("slave", limit=200), question.flag("paused")
-        if self.farm.roster.get(name) is None:
-            known = ", ".join(self.farm.config.slaves) or "none"
-            raise NotFoundError(f"No slave is called {name!r:.100}.  There are: {known}.")
-        self.farm.roster.pause(name, paused=paused)
-        return {"slave": name, "paused": paused}
-
-    async def _unpin(self, question: Shape) -> Answer:
-        name = question.text("slave", limit=200)
-        await self.farm.grants.unpin(name)
-        return {"slave": name}
 
     # Tellings.
 

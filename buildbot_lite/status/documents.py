@@ -80,6 +80,8 @@ def of_slave(farm: Farm, member: Member) -> Document:
         "since": member.attached_at if hello is not None else member.lost_at,
         "paused": member.paused,
         "draining": member.draining,
+        "revoked": member.revoked,
+        "breach": None if member.breach is None else {"at": member.breach[0], "reason": member.breach[1]},
         "obstacle": None if obstacle is None else obstacle.sentence,
         "running": sorted(running.label for running in farm.queue.slots.on(member.name)),
         "max_builds": member.config.max_builds,

@@ -68,10 +68,11 @@ def slaves(document: Sequence[Document]) -> RenderableType:
             (each["platform"] or {}).get("hostname", ""),
             (each["platform"] or {}).get("os", ""),
             each["version"] or "",
+            _breach(each),
         )
         for each in document
     ]
-    return _table(("slave", "state", "since", "runs", "host", "system", "version"), rows)
+    return _table(("slave", "state", "since", "runs", "host", "system", "version", ""), rows)
 
 
 def builders(document: Sequence[Document]) -> RenderableType:
@@ -120,6 +121,29 @@ def artifacts(document: Sequence[Document]) -> RenderableType:
     return _table(("name", "bytes", "sha256"), rows)
 
 
+def grants(document: Sequence[Document]) -> RenderableType:
+    """
+    Who may do what.
+    """
+    rows = [
+        (
+            f"#{each['grant']}",
+            each["verb"],
+            each["name"],
+            each["label"] or "",
+            _text(each["state"], "" if each["state"] == "in force" else "red"),
+            _when(each["created"]),
+            _when(each["used"]),
+            each["uses"],
+            each["links"],
+            _limits(each),
+        )
+        for each in document
+    ]
+    heads = ("grant", "to", "what", "label", "state", "made", "last used", "uses", "links", "limits")
+    return _table(heads, rows)
+
+
 TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
     "status": status,
     "queue": queue,
@@ -127,6 +151,7 @@ TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
     "builders": builders,
     "builds": builds,
     "artifacts": artifacts,
+    "grants": grants,
 }
 """By what is asked for."""
 
@@ -159,6 +184,8 @@ def _result(result: str | None) -> Text:
 
 
 def _presence(slave: Document) -> Text:
+    if slave.get("revoked"):
+        return _text("revoked", "red")
     if not slave["connected"]:
         return _text("away" if slave["since"] else "never seen", "red")
     if slave["draining"]:
@@ -166,6 +193,29 @@ def _presence(slave: Document) -> Text:
     if slave["paused"]:
         return _text("paused", "yellow")
     return _text("here", "green")
+
+
+def _breach(slave: Document) -> Text:
+    breach = slave.get("breach")
+    return _text(f"cut off {_when(breach['at'])}: {breach['reason']}" if breach else "", "red")
+
+
+def _limits(grant: Document) -> str:
+    """
+    How far a right goes.
+    """
+    limits = []
+    if grant["uses_allowed"] is not None:
+        limits.append(f"{grant['uses']} of {grant['uses_allowed']} uses")
+    if grant["expires"] is not None:
+        limits.append(f"until {_when(grant['expires'])}")
+    if grant["per_hour"] is not None:
+        limits.append(f"{grant['per_hour']} an hour")
+    if grant["largest"] is not None:
+        limits.append(f"{grant['largest']} bytes")
+    if grant["most_waiting"] is not None:
+        limits.append(f"{grant['most_waiting']} waiting")
+    return ", ".join(limits)
 
 
 def _current(build: Document) -> str:

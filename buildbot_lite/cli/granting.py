@@ -1,0 +1,175 @@
+"""
+Strings: handing them out, listing them, taking them back, replacing them.
+"""
+
+import re
+from typing import Any
+
+import click
+
+from .lists import json_option
+from .office import Farm, FarmCommand
+from .output import note, show
+from .program import program
+
+
+class _Measure(click.ParamType[float]):
+    """
+    A number with a unit, one of *units*.
+    """
+
+    def __init__(self, name: str, units: dict[str, float]) -> None:
+        self.name = name
+        self._units = units
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """
+        See `click.ParamType.convert`.
+        """
+        match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([A-Za-z]?)", str(value))
+        if match is None or match[2].lower() not in self._units or not float(match[1]):
+            units = ", ".join(unit for unit in self._units if unit)
+            self.fail(f"{value!r:.100} is no {self.name}: a number and one of {units}.", param, ctx)
+        return float(match[1]) * self._units[match[2].lower()]
+
+
+TIME = _Measure("time", {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400})
+SIZE = _Measure("size", {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40})
+
+_expires = click.option("--expires", type=TIME, metavar="TIME", help="How long it is good: 90m, 12h, 7d, 4w.")
+_label = click.option("--label", default="", help="Whom it is for, or what; shown by grants.")
+_count = click.IntRange(1, 1 << 40)
+
+
+@program.group()
+def grant() -> None:
+    """
+    Hand out a string: to submit, to watch, to control, to do everything.
+
+    It is printed once, on standard output, and is in no file of the farm.
+    """
+
+
+@grant.command("submit", cls=FarmCommand)
+@click.argument("builder")
+@click.option("--uses", type=_count, metavar="N", help="How often it may be used.")
+@_expires
+@click.option("--per-hour", type=_count, metavar="N", help="How often in any hour.")
+@click.option("--largest", type=SIZE, metavar="SIZE", help="How much may be submitted with it at a time: 500k, 20M.")
+@click.option("--waiting", "most_waiting", type=_count, metavar="N", help="How many of its requests may wait.")
+@_label
+def grant_submit(farm: Farm, builder: str, largest: float | None, expires: float | None, **more: Any) -> None:
+    """
+    A string to ask for builds: of the Submit scheduler BUILDER, or of the one that asks for that builder alone.
+
+    Use it with: flappclient --furlfile FILE run-command    (or: upload-file NAME)
+    """
+    more["largest"] = None if largest is None else max(1, int(largest))
+    _hand_out(farm, "submit", object=builder, lasts=expires, **more)
+
+
+@grant.command("watch", cls=FarmCommand)
+@click.argument("request", required=False)
+@_expires
+@_label
+def grant_watch(farm: Farm, request: str | None, expires: float | None, label: str) -> None:
+    """
+    A string to look at one REQUEST, or without one at the whole farm.
+
+    For a request, use it with: flappclient --furlfile FILE run-command
+    For the farm: buildbot-lite status --furlfile FILE, and all else that only looks.
+    """
+    _hand_out(farm, "watch", object=request or "", lasts=expires, label=label)
+
+
+@grant.command("control", cls=FarmCommand)
+@_expires
+@_label
+def grant_control(farm: Farm, expires: float | None, label: str) -> None:
+    """
+    A string to look at the farm, and to force, cancel, pause and drain.
+
+    Use it with: buildbot-lite force --furlfile FILE, and so on.
+    """
+    _hand_out(farm, "control", lasts=expires, label=label)
+
+
+@grant.command("admin", cls=FarmCommand)
+@_expires
+@_label
+def grant_admin(farm: Farm, expires: float | None, label: str) -> None:
+    """
+    A string to do everything that this command can do, also to hand out others.
+    """
+    _hand_out(farm, "admin", lasts=expires, label=label)
+
+
+@program.command(cls=FarmCommand)
+@click.option("--all", "everything", is_flag=True, help="Also those of single requests, and those that are void.")
+@json_option
+def grants(farm: Farm, everything: bool, as_json: bool) -> None:
+    """
+    Every string that was handed out: to do what, until when, last used when.  Never the string itself.
+    """
+    show(farm.ask({"ask": "grants", "all": everything})["grants"], "grants", as_json=as_json)
+
+
+@program.command(cls=FarmCommand)
+@click.argument("which")
+@click.option("--kill", is_flag=True, help="Of a slave: first interrupt its commands, for at most 10 s.")
+@click.option("--cancel", is_flag=True, help="End its builds as cancelled, instead of trying them again elsewhere.")
+def revoke(farm: Farm, which: str, kill: bool, cancel: bool) -> None:
+    """
+    Take a string back: of a slave or submission by its name, others by label or number (see grants).
+
+    Whoever uses it is cut off at once.  A slave's builds are tried again on another slave.
+    """
+    answer = farm.ask({"ask": "revoke", "which": which, "kill": kill, "cancel": cancel})
+    revoked = answer["grant"]
+    click.echo(f"The string #{revoked['grant']}, to {_what(revoked)}, is void.")
+    if revoked["verb"] == "slave" and answer["ended"] and not kill:
+        note(
+            "A warning: if the slave cannot be reached, what runs there ends by itself only when its grace is over; "
+            "until then two attempts may run at the same time."
+        )
+    _tell_ended(answer["ended"], cancelled=cancel)
+
+
+@program.command(cls=FarmCommand)
+@click.argument("name")
+def rotate(farm: Farm, name: str) -> None:
+    """
+    Replace the string of the slave or submission NAME, or the admin's own (admin), with a new one.
+
+    The old one is void; the files of the farm hold the new one.  The builds of a slave are tried again.
+    """
+    answer = farm.ask({"ask": "rotate", "name": name})
+    if answer["verb"] == "admin":
+        click.echo("The admin's string was replaced: private/admin.furl holds the new one.")
+    else:
+        click.echo(f"The string of {name} was replaced.  For the new one: buildbot-lite furl DIR {name}")
+    _tell_ended(answer["ended"], cancelled=False)
+
+
+def _hand_out(farm: Farm, verb: str, **of: Any) -> None:
+    answer = farm.ask(
+        {"ask": "grant", "verb": verb, **{name: value for name, value in of.items() if value is not None}}
+    )
+    given = answer["grant"]
+    note(f"# string #{given['grant']}, to {_what(given)}; it is shown this once")
+    click.echo(answer["furl"])
+
+
+def _what(grant: dict[str, Any]) -> str:
+    label = f" ({grant['label']})" if grant["label"] else ""
+    return f"{_DOINGS[grant['verb']]} {grant['name']}{label}"
+
+
+_DOINGS = {"slave": "be", "submit": "submit to", "watch": "watch", "control": "control", "admin": "administer"}
+
+
+def _tell_ended(ended: list[str], *, cancelled: bool) -> None:
+    if ended:
+        fate = "ends as cancelled" if cancelled else "is tried again"
+        for each in ended:
+            click.echo(f"{each} {fate}.")

@@ -1,0 +1,44 @@
+"""
+What an admin says of slaves that go: on purpose, or for ever.
+"""
+
+import click
+
+from .office import Farm, FarmCommand
+from .output import note
+from .program import program
+
+
+@program.command(cls=FarmCommand)
+@click.argument("slave")
+def drain(farm: Farm, slave: str) -> None:
+    """
+    Have SLAVE take no new builds, and stop when its last one ended.
+
+    Started again, it takes builds again.
+    """
+    answer = farm.ask({"ask": "drain", "slave": slave})
+    after = f" when these have ended: {', '.join(answer['running'])}" if answer["running"] else " now"
+    click.echo(f"{slave} takes no new builds, and stops{after}.")
+
+
+@program.command(cls=FarmCommand)
+@click.argument("slave")
+def lost(farm: Farm, slave: str) -> None:
+    """
+    Say that the machine of SLAVE is gone: its builds are tried again at once.
+
+    Otherwise they wait for it, as long as its grace allows.
+    """
+    answer = farm.ask({"ask": "lost", "slave": slave})
+    if not answer["lost"]:
+        click.echo(f"No build was on {slave}.")
+        return
+    for each in answer["lost"]:
+        click.echo(f"{each} is lost and is tried again.")
+    note(
+        f"A warning: if {slave} still runs after all, it goes on with them until it is heard again, or for up to "
+        f"{answer['grace'] / 60:.0f} min.  Until then two attempts may run at the same time."
+    )
+    if answer["connected"]:
+        note(f"{slave} was connected.  If it is there, it comes back by itself, is told to end them, and gets builds.")
