@@ -17,4 +17,5 @@ How master, slaves and clients speak: the only importer of Foolscap.
 ``broker``       one connection: its timers, its bounds, its garbage
 ``unslicing``    reading tokens, each bounded before it is in memory
 ``strangers``    connections that have not shown a valid string yet
+``crowd``        which of them goes when they are too many
 """

@@ -40,7 +40,6 @@ from .contract import (
     MOST_BYTES_UNREAD,
     MOST_CALLS,
     SILENCE,
-    STRANGER_BYTES,
     STRANGER_CALLS,
     AnyReference,
     RIBoundedBroker,
@@ -108,7 +107,6 @@ class Broker(stock.Broker):
         super().__init__(remote_tubref, params, None, None, connectionInfo)
         self.link: Link = LiveLink(self)
         self._stranger = stranger
-        self._received = 0
         self._calls = 0
         self._bytes_in_calls = 0
         self._bytes_unread = 0
@@ -192,6 +190,7 @@ class Broker(stock.Broker):
         self.keepaliveTimer = self._cutting = None
         if self._stranger is not None:
             self._stranger.gone()
+            self.tub.forget_peer(self.remote_tubref)
         super().connectionLost(why)
         # The readers of a message that was cut in the middle refer to each other, and to its bytes.
         self.receiveStack = [self.rootUnslicer]
@@ -244,11 +243,6 @@ class Broker(stock.Broker):
 
     def dataReceived(self, chunk: bytes) -> None:
         self._heard = self.tub.clock.seconds()
-        if self._stranger is not None:
-            self._received += len(chunk)
-            if self._received > STRANGER_BYTES:
-                self._cut()
-                return
         super().dataReceived(chunk)
 
     def call_begins(self, number: int) -> None:

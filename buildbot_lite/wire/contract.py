@@ -77,6 +77,11 @@ MOST_STRANGERS = 4096
 STRANGER_BYTES = 64 << 10
 STRANGER_SECONDS = 20.0
 STRANGER_CALLS = 16
+# The first message of a TLS handshake, and how many may be between it and the handshake's end.
+STRANGER_HELLO = 8 << 10
+MOST_SHAKING_HANDS = 256
+# Peers of whom it is remembered how often they connected.
+MOST_PEERS = 10_000
 
 # Seconds.  A link is pinged when it has been silent for KEEPALIVE, and given up when silent for SILENCE.
 KEEPALIVE = 10.0

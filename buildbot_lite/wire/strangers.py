@@ -2,28 +2,38 @@
 Connections that have not shown a valid string yet.
 
 Anybody can connect to the master's port.  Until a connection has named something that exists, it may cost us little:
-a bounded number of bytes and calls (`broker`), a bounded time, and a bounded number of such connections in all.  When
-they are too many, the oldest goes, of the address that holds most: so a flood from one place drives out itself.
+a bounded number of calls (`broker`), of bytes, a bounded time, and a bounded number of such connections in all.  When
+they are too many, the oldest goes, of the address that holds most (`crowd`).
+
+Bytes are counted as they come from the network, before TLS has unpacked them: half a handshake is kept in memory as
+well, and so is whatever follows an offer that was refused.
 
 ::
 
     accepted --shows a valid string--> (forgotten: no stranger any more)
        |------ 20 s pass ------------> cut
+       |------ 64 KiB came ----------> cut
        |------ too many -------------> cut
        `------ lost -----------------> (forgotten)
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .contract import MOST_STRANGERS, STRANGER_SECONDS
+from .contract import MOST_SHAKING_HANDS, MOST_STRANGERS, STRANGER_BYTES, STRANGER_HELLO, STRANGER_SECONDS
+from .crowd import Crowd
 
 _REPORT_EVERY = 60.0
 _MOST_REPORTED = 100
+# The head of a TLS record, and of the message in it.
+_HEAD = 9
+_HANDSHAKE = 22
+_CLIENT_HELLO = 1
 
 
 class Stranger:
@@ -37,6 +47,45 @@ class Stranger:
         self.cut = cut
         self.known = True
         self._strangers = strangers
+        self._received = 0
+        self._hello: Hello | None = Hello()
+        self._unmeter: Callable[[], object] = _nothing
+
+    def received(self, size: int) -> bool:
+        """
+        It sent *size* bytes: whether they may be looked at.  When they are too many it is cut.
+        """
+        self._received += size
+        if self.known and self._received > STRANGER_BYTES:
+            self._strangers.drop(self)
+        return self.known
+
+    def meter(self, outermost: Protocol) -> None:
+        """
+        TLS begins: as long as it is a stranger, watch what *outermost*, the TLS layer of its connection, receives.
+        """
+        take = outermost.dataReceived
+
+        def take_some(data: bytes) -> None:
+            if not self.received(len(data)):
+                return
+            if self._hello is not None and not self._hello.begins_well(data):
+                self._strangers.drop(self)
+                return
+            take(data)
+            if self.known and self._hello is not None and self._hello.over:
+                self._strangers.shakes_hands(self)
+
+        # On the one instance, so that a link that has shown a string costs nothing more.
+        outermost.dataReceived = take_some  # type: ignore[method-assign]  # that is the point
+        self._unmeter = lambda: vars(outermost).pop("dataReceived", None)
+
+    def shook_hands(self) -> None:
+        """
+        It has done so: its TLS is established.
+        """
+        self._hello = None
+        self._strangers.shook_hands(self)
 
     def gone(self) -> None:
         """
@@ -45,11 +94,54 @@ class Stranger:
         if self.known:
             self._strangers.forget(self)
 
+    def forgotten(self) -> None:
+        """
+        It is counted no more.
+        """
+        self.known = False
+        unmeter, self._unmeter = self._unmeter, _nothing
+        unmeter()
+
     def puzzled_by(self, failure: Failure) -> None:
         """
         Something here failed over what it sent.
         """
         self._strangers.puzzled_by(failure)
+
+
+class Hello:
+    """
+    The first message of a TLS handshake, as far as its length is concerned: OpenSSL takes memory for all that a peer
+    declares, up to 128 KiB, as soon as it has declared it.
+
+    ``over``: something came after it, and TLS is not established yet.
+    """
+
+    def __init__(self) -> None:
+        self.over = False
+        self._head = b""
+        self._left = 0
+
+    def begins_well(self, data: bytes) -> bool:
+        """
+        Whether it may be going to be one, with *data* as its next bytes.
+        """
+        if len(self._head) == _HEAD:
+            self._left -= len(data)
+        else:
+            taken = data[: _HEAD - len(self._head)]
+            self._head += taken
+            if len(self._head) < _HEAD:
+                return True
+            kind, _, _, *size, message = self._head[:6]
+            length = int.from_bytes(self._head[6:9])
+            if kind != _HANDSHAKE or message != _CLIENT_HELLO or int.from_bytes(bytes(size)) < 4:
+                return False
+            if length > STRANGER_HELLO:
+                return False
+            self._left = length - (len(data) - len(taken))
+        self.over = self.over or self._left < 0
+        return True
 
 
 class Strangers:
@@ -63,11 +155,8 @@ class Strangers:
         self._clock = clock
         self._most = most
         self._seconds = seconds
-        self._by_address: dict[str, OrderedDict[Stranger, None]] = {}
-        # How many an address holds → the addresses that hold so many; so the one that holds most is found at once.
-        self._by_count: dict[int, OrderedDict[str, None]] = {}
-        self._highest = 0
-        self._number = 0
+        self._all: Crowd[Stranger] = Crowd()
+        self._shaking: Crowd[Stranger] = Crowd()
         self._ages: deque[Stranger] = deque()
         self._timer: IDelayedCall | None = None
         self._cut = 0
@@ -75,20 +164,16 @@ class Strangers:
         self._refused: dict[tuple[str, str], float] = {}
 
     def __len__(self) -> int:
-        return self._number
+        return len(self._all)
 
     def accept(self, address: str, cut: Callable[[], None]) -> Stranger:
         """
         Another one has connected, from *address*; *cut* ends its connection.
         """
-        while self._number >= self._most:
-            crowd = next(iter(self._by_count[self._highest]))
-            self._drop(next(iter(self._by_address[crowd])))
+        while len(self._all) >= self._most:
+            self.drop(self._all.first_to_go())
         stranger = Stranger(self, address, self._clock.seconds(), cut)
-        held = self._by_address.setdefault(address, OrderedDict())
-        held[stranger] = None
-        self._count(address, len(held) - 1, len(held))
-        self._number += 1
+        self._all.add(stranger)
         self._ages.append(stranger)
         self._wait()
         return stranger
@@ -97,13 +182,9 @@ class Strangers:
         """
         *stranger* is one no longer.
         """
-        stranger.known = False
-        held = self._by_address[stranger.address]
-        del held[stranger]
-        self._count(stranger.address, len(held) + 1, len(held))
-        if not held:
-            del self._by_address[stranger.address]
-        self._number -= 1
+        stranger.forgotten()
+        self._all.remove(stranger)
+        self.shook_hands(stranger)
         while self._ages and not self._ages[0].known:
             self._ages.popleft()
         if not self._ages and self._timer is not None:
@@ -112,6 +193,40 @@ class Strangers:
         elif len(self._ages) > 2 * self._most:
             # Only the front is cleared as it goes; a patient one there must not make the rest pile up.
             self._ages = deque(one for one in self._ages if one.known)
+
+    def shakes_hands(self, stranger: Stranger) -> None:
+        """
+        *stranger* has sent more than its hello, and its TLS is not established.
+
+        Honest peers send the rest in one go, so they are that far for a moment only.  Meanwhile OpenSSL has memory for
+        as long a certificate as was declared, so there may not be many of them; again the oldest goes, of the address
+        that holds most.
+        """
+        if stranger in self._shaking:
+            return
+        while len(self._shaking) >= MOST_SHAKING_HANDS:
+            self.drop(self._shaking.first_to_go())
+        self._shaking.add(stranger)
+
+    def shook_hands(self, stranger: Stranger) -> None:
+        """
+        The TLS of *stranger* is established, or it is a stranger no longer.
+        """
+        if stranger in self._shaking:
+            self._shaking.remove(stranger)
+
+    def drop(self, stranger: Stranger) -> None:
+        """
+        Cut *stranger*, which is one no longer.
+        """
+        self.forget(stranger)
+        stranger.cut()
+        self._cut += 1
+        now = self._clock.seconds()
+        if now - self._reported >= _REPORT_EVERY:
+            self.log.info("{count} connections showed no valid string and were cut", count=self._cut)
+            self._reported = now
+            self._cut = 0
 
     def puzzled_by(self, failure: Failure) -> None:
         """
@@ -132,29 +247,6 @@ class Strangers:
             self._refused[address, sentence] = now
             self.log.warn("a string was refused to {address}: {why}", address=address, why=sentence)
 
-    def _count(self, address: str, before: int, after: int) -> None:
-        if before:
-            peers = self._by_count[before]
-            del peers[address]
-            if not peers:
-                del self._by_count[before]
-        if after:
-            self._by_count.setdefault(after, OrderedDict())[address] = None
-        if after > self._highest:
-            self._highest = after
-        elif self._highest not in self._by_count:
-            self._highest = after  # it went down by one, and nobody else held so many
-
-    def _drop(self, stranger: Stranger) -> None:
-        self.forget(stranger)
-        stranger.cut()
-        self._cut += 1
-        now = self._clock.seconds()
-        if now - self._reported >= _REPORT_EVERY:
-            self.log.info("{count} connections showed no valid string and were cut", count=self._cut)
-            self._reported = now
-            self._cut = 0
-
     def _wait(self) -> None:
         if self._timer is None and self._ages:
             delay = max(0.0, self._ages[0].since + self._seconds - self._clock.seconds())
@@ -166,5 +258,11 @@ class Strangers:
         while self._ages and (not self._ages[0].known or now >= self._ages[0].since + self._seconds):
             oldest = self._ages.popleft()
             if oldest.known:
-                self._drop(oldest)
+                self.drop(oldest)
         self._wait()
+
+
+def _nothing() -> None:
+    """
+    It was never metered.
+    """

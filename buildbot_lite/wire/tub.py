@@ -22,8 +22,8 @@ from foolscap import pb
 from foolscap.crypto import FoolscapContextFactory
 from foolscap.info import ConnectionInfo
 from foolscap.logging.log import UNUSUAL
-from foolscap.negotiate import Negotiation
-from foolscap.referenceable import Referenceable
+from foolscap.negotiate import PLAINTEXT, Negotiation
+from foolscap.referenceable import Referenceable, TubRef
 from twisted.application import service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 
 from ..errors import UnknownStringError
 from .broker import Broker
-from .contract import CONNECT, NEGOTIATION, SILENCE
+from .contract import CONNECT, MOST_PEERS, NEGOTIATION, SILENCE
 from .strangers import Stranger, Strangers
 
 Lookup = Callable[[str], Referenceable | None]
@@ -55,6 +55,20 @@ class _OneContext(FoolscapContextFactory):
         return self._ready
 
 
+class _LastPeers(dict[str, int]):
+    """
+    How often each peer connected, by TubID: of the last `MOST_PEERS` of them, because every run of a stock client is
+    another peer.  (When one is forgotten, its connections are counted from 1 again; the count is there to tell a new
+    connection from the one that there is, which knows its own number.)
+    """
+
+    def __setitem__(self, peer: str, count: int) -> None:
+        self.pop(peer, None)
+        super().__setitem__(peer, count)
+        if len(self) > MOST_PEERS:
+            del self[next(iter(self))]
+
+
 class OurNegotiation(Negotiation):
     """
     The first few lines of a connection, before both ends speak Foolscap.
@@ -74,6 +88,24 @@ class OurNegotiation(Negotiation):
 
     def startTLS(self, cert):
         self.transport.startTLS(self.tub.tls)
+        if self.stranger is not None:
+            # What is between the network and TLS by now.
+            self.stranger.meter(self.transport.protocol)
+
+    def dataReceived(self, chunk):
+        if self.stranger is not None:
+            if self.receive_phase != PLAINTEXT:
+                self.stranger.shook_hands()
+            elif not self.stranger.received(len(chunk)):
+                return
+        super().dataReceived(chunk)
+
+    def acceptDecision(self, decision):
+        params = super().acceptDecision(decision)
+        if not self.isClient:
+            # What it calls this connection is for those who dial it again; we never do.
+            self.tub.slave_table.pop(self.theirTubRef.getTubID(), None)
+        return params
 
     def switchToBanana(self, params):
         if self.stranger is not None:
@@ -152,6 +184,7 @@ class Tub(pb.Tub):
         self.tls = _OneContext(
             privateKey=self.myCertificate.privateKey.original, certificate=self.myCertificate.original
         )
+        self.master_table = _LastPeers()
         self._lookup = lookup
 
     @property
@@ -174,6 +207,13 @@ class Tub(pb.Tub):
         self.listeners.append(listener)
         listener.setServiceParent(self)
         return listener
+
+    def forget_peer(self, peer: TubRef | None) -> None:
+        """
+        *peer* has shown nothing: do not even remember how often it connected.
+        """
+        if peer is not None:
+            self.master_table.pop(peer.getTubID(), None)
 
     def getReferenceForName(self, name):
         found = self._lookup(name)

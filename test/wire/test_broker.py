@@ -9,7 +9,6 @@ from typing import Any
 
 from foolscap.api import Referenceable, flushEventualQueue
 from foolscap.api import Tub as StockTub
-from foolscap.banana import int2b128
 from foolscap.referenceable import SturdyRef
 from foolscap.tokens import RemoteException
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
@@ -18,7 +17,7 @@ from twisted.internet.task import Clock, deferLater
 
 from buildbot_lite.errors import LinkLostError, RevokedError, UnknownStringError, WrongVerbError
 from buildbot_lite.model.spec import Run
-from buildbot_lite.wire.contract import LARGEST_CHUNK, MOST_BYTES_UNREAD, STRANGER_CALLS
+from buildbot_lite.wire.contract import LARGEST_CHUNK, MOST_BYTES_UNREAD, MOST_PEERS, STRANGER_CALLS
 from buildbot_lite.wire.dialling import dial
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.roles import Command, Desk, Link
@@ -27,54 +26,7 @@ from buildbot_lite.wire.tub import make_tub
 from .pair import FARM_KEY, SLAVE_KEY, SWISSNUM, TubTestCase, until, with_reactor
 from .players import HELLO, NotedCommand, NotedDesk, NotedSlave
 from .test_roles import failing
-
-
-def number(value: int, kind: int = 0x81) -> bytes:
-    """
-    A token that is all header: a number (0x81), the beginning (0x88) or the end (0x89) of a sequence.
-    """
-    written: list[bytes] = []
-    int2b128(value, written.append)
-    return b"".join(written) + bytes([kind])
-
-
-def string(data: bytes, size: int | None = None) -> bytes:
-    """
-    A string's token, which may declare more than it has.
-    """
-    return number(len(data) if size is None else size, 0x82) + data
-
-
-def begin(count: int, *names: bytes) -> bytes:
-    """
-    The beginning of a sequence.
-    """
-    return number(count, 0x88) + b"".join(string(name) for name in names)
-
-
-def end(count: int) -> bytes:
-    """
-    The end of a sequence.
-    """
-    return number(count, 0x89)
-
-
-def a_call(request: int, count: int, target: int = 0, method: bytes = b"decref") -> bytes:
-    """
-    A whole call, of object 0.
-    """
-    arguments = string(b"clid") + number(1) + string(b"count") + number(1)
-    return (
-        begin(count, b"call")
-        + number(request)
-        + number(target)
-        + string(method)
-        + begin(count + 1, b"arguments")
-        + number(0)
-        + arguments
-        + end(count + 1)
-        + end(count)
-    )
+from .tokens import a_call, begin, end, number, string
 
 
 class BrokerTestCase(TubTestCase):
@@ -178,6 +130,28 @@ class StrangerTest(BrokerTestCase):
         So are a few calls of object 0.
         """
         await self.assertCut(b"".join(a_call(n + 1, 2 * n) for n in range(STRANGER_CALLS + 1)))
+
+    @with_reactor
+    async def test_nothing_is_remembered(self) -> None:
+        """
+        Promise 11: of those who came and showed nothing, nothing is left; of those who did, the last ten thousand.
+        """
+        for _ in range(6):  # whose TubID is the greater one decides: both kinds are among them
+            broker = await self.stranger()
+            await self.stock.pop().stopService()
+            await until(lambda: len(self.farm.strangers) == 0 and bool(broker.disconnected))  # noqa: B023
+        await until(lambda: not self.farm.brokers)
+        self.assertEqual((self.farm.master_table, self.farm.slave_table), ({}, {}))
+
+        await self.slave()
+        self.assertEqual(self.farm.slave_table, {})
+        peers = self.farm.master_table
+        for each in range(MOST_PEERS + 5):
+            peers[f"peer {each}"] = 1
+        peers["peer 5"] = 2
+        peers["peer"] = 1
+        self.assertEqual(len(peers), MOST_PEERS)
+        self.assertEqual(peers["peer 5"], 2)
 
     @with_reactor
     async def test_time(self) -> None:

@@ -2,14 +2,26 @@
 Connections that have not shown a valid string.
 """
 
+from functools import partial
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.wire.contract import MOST_SHAKING_HANDS
 from buildbot_lite.wire.strangers import Stranger, Strangers
+
+
+def hello(length: int, record: int = 0) -> bytes:
+    """
+    The first message of a TLS handshake, all zeros, in a record that says that it has *record* bytes.
+    """
+    size = (record or min(length + 4, 1 << 14)).to_bytes(2, "big")
+    return b"\x16\x03\x01" + size + b"\x01" + length.to_bytes(3, "big") + bytes(length)
 
 
 class StrangersTest(SynchronousTestCase):
@@ -51,6 +63,87 @@ class StrangersTest(SynchronousTestCase):
 
         self.assertEqual(len(self.strangers), 0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def tls(self, stranger: Stranger) -> tuple[Protocol, list[int]]:
+        """
+        What stands for its TLS layer, and the lengths of what that got.
+        """
+        heard: list[int] = []
+
+        class Layer(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                heard.append(len(data))
+
+        layer = Layer()
+        stranger.meter(layer)
+        return layer, heard
+
+    def test_bytes(self) -> None:
+        """
+        Promise 11: each has 64 KiB, counted as they come from the network; then it is cut, and no more is looked at.
+        """
+        stranger = self.accept("a1")
+        layer, heard = self.tls(stranger)
+        layer.dataReceived(hello(100))
+        stranger.shook_hands()
+
+        for size in ((64 << 10) - 110, 1, 1):
+            layer.dataReceived(bytes(size))
+
+        self.assertEqual((heard, self.cut), ([109, (64 << 10) - 110, 1], ["a1"]))
+        self.assertEqual(len(self.strangers), 0)
+
+    def test_bytes_of_a_friend(self) -> None:
+        """
+        Who has shown a valid string may send as much as it likes, and nothing counts it.
+        """
+        stranger = self.accept("a1")
+        layer, heard = self.tls(stranger)
+        layer.dataReceived(hello(100))
+        stranger.shook_hands()
+        stranger.gone()
+
+        layer.dataReceived(bytes(1 << 20))
+        self.assertEqual((heard[-1], self.cut), (1 << 20, []))
+        self.assertNotIn("dataReceived", vars(layer))
+
+    def test_giant_handshake(self) -> None:
+        """
+        Promise 11: a TLS hello that declares more than 8 KiB, or is none, never gets to OpenSSL, which would take
+        memory for all of it; however small the pieces in which it comes.
+        """
+        for name, message in (("a", hello(8193)), ("b", hello(1 << 17)), ("c", b"GET / HTTP/1.1"), ("d", hello(9, 3))):
+            layer, heard = self.tls(self.accept(name))
+            for at in range(9):
+                layer.dataReceived(message[at : at + 1])
+            self.assertEqual((sum(heard), self.cut.pop()), (8, name))
+        layer, heard = self.tls(self.accept("e"))
+        layer.dataReceived(hello(8192))
+        self.assertEqual((heard, self.cut), ([8201], []))
+
+    def test_half_handshakes(self) -> None:
+        """
+        Promise 11: of those who go on with a handshake and do not end it there are few; of those who wait for our
+        answer, or have ended it, there may be many.
+        """
+        strangers = Strangers(self.clock, most=1000, seconds=20.0)
+        layers = []
+        for number in range(MOST_SHAKING_HANDS + 20):
+            stranger = strangers.accept("a", partial(self.cut.append, str(number)))
+            layer, _ = self.tls(stranger)
+            layer.dataReceived(hello(100))
+            layers.append((stranger, layer))
+        self.assertEqual(self.cut, [])
+        for stranger, layer in layers[:10]:
+            layer.dataReceived(b"certificate")
+            stranger.shook_hands()
+            layer.dataReceived(b"my-tub-id")
+
+        for _, layer in layers[10:]:
+            layer.dataReceived(b"certifi")
+            layer.dataReceived(b"ca")
+
+        self.assertEqual(self.cut, [str(number) for number in range(10, 20)])
 
     def test_crowd(self) -> None:
         """

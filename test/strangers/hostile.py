@@ -1,0 +1,405 @@
+"""
+What strangers do: each habit is one connection's whole life, as a coroutine.
+
+A stranger knows where the master listens and its TubID, and no string.  The first part of a connection is plain text,
+then comes TLS, then each side's offer and the decision of the one whose TubID is greater, then tokens::
+
+    GET /id/TUBID … ──► 101 ──► TLS ──► my-tub-id: … ──► decision ──► tokens
+     garbage, drip     half a handshake   drip, flood                  giant, deep, endless, half a message
+"""
+
+import asyncio
+import base64
+import hashlib
+import os
+import socket
+import ssl
+import struct
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from random import Random
+
+from attrs import field, frozen
+
+from buildbot_lite.wire.certificate import new_certificate
+
+from ..wire.tokens import a_call, begin, number, string
+
+_PIECE = 16 << 10
+
+
+@frozen
+class Target:
+    """
+    A master, as a stranger knows it.
+    """
+
+    port: int
+    tub_id: str
+    host: str = "127.0.0.1"
+
+
+@frozen
+class Key:
+    """
+    A stranger's own key: a TLS context with it, and its TubID.
+    """
+
+    context: ssl.SSLContext
+    tub_id: str
+
+    @classmethod
+    def new(cls) -> "Key":
+        """
+        One that nobody has seen before.
+        """
+        pem = new_certificate()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(pem)
+            file.flush()
+            context.load_cert_chain(file.name)
+        text = pem.decode().partition("-----END CERTIFICATE-----")[0].partition("-----BEGIN CERTIFICATE-----")[2]
+        digest = hashlib.sha1(base64.b64decode(text)).digest()
+        return cls(context, base64.b32encode(digest).decode().lower().rstrip("="))
+
+
+@frozen
+class Line:
+    """
+    One connection.
+    """
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        """
+        Send, at the pace at which it is taken.
+        """
+        for start in range(0, len(data), _PIECE):
+            self.writer.write(data[start : start + _PIECE])
+            await self.writer.drain()
+
+    async def header(self) -> bytes:
+        """
+        What the master says, to the next empty line.
+        """
+        return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def until_cut(self) -> None:
+        """
+        Stay until the master cuts the line, and read whatever comes.
+        """
+        while await self.reader.read(_PIECE):
+            pass
+
+
+@asynccontextmanager
+async def connected(target: Target) -> AsyncIterator[Line]:
+    """
+    A plain connection; whatever becomes of it is no error.
+    """
+    with suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, EOFError):
+        line = Line(*await asyncio.open_connection(target.host, target.port))
+        try:
+            yield line
+        finally:
+            line.writer.transport.abort()
+
+
+def greeting(target: Target) -> bytes:
+    """
+    The plain text that asks for TLS.
+    """
+    return (
+        f"GET /id/{target.tub_id} HTTP/1.1\r\nHost: {target.host}\r\nUpgrade: TLS/1.0\r\nConnection: Upgrade\r\n\r\n"
+    ).encode()
+
+
+async def to_tls(line: Line, target: Target, key: Key) -> None:
+    """
+    Ask for TLS, and shake hands.
+    """
+    await line.send(greeting(target))
+    await line.header()
+    await line.writer.start_tls(key.context)
+
+
+async def to_tokens(line: Line, target: Target, key: Key) -> None:
+    """
+    Go on until tokens may be sent.
+    """
+    await to_tls(line, target, key)
+    offer = {
+        "banana-negotiation-range": "3 3",
+        "initial-vocab-table-range": "0 0",
+        "my-incarnation": os.urandom(8).hex(),
+        "my-tub-id": key.tub_id,
+        "last-connection": "none 0",
+    }
+    await line.send(block(offer))
+    await line.header()
+    if key.tub_id > target.tub_id:
+        await line.send(block({"banana-decision-version": "3", "current-connection": "x 1"}))
+    else:
+        await line.header()
+
+
+def block(fields: dict[str, str]) -> bytes:
+    """
+    Some fields and an empty line.
+    """
+    return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode() + b"\r\n"
+
+
+def client_hello(key: Key) -> bytes:
+    """
+    The first message of a TLS handshake.
+    """
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        key.context.wrap_bio(incoming, outgoing).do_handshake()
+    return outgoing.read()
+
+
+Habit = Callable[[Target, Key], Awaitable[None]]
+HABITS: dict[str, Habit] = {}
+
+
+def habit(function: Habit) -> Habit:
+    """
+    Note it in `HABITS`.
+    """
+    HABITS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+@habit
+async def mute(target: Target, key: Key) -> None:
+    """
+    Connects and says nothing.
+    """
+    async with connected(target) as line:
+        await line.until_cut()
+
+
+@habit
+async def garbage(target: Target, key: Key) -> None:
+    """
+    A megabyte of random bytes.
+    """
+    async with connected(target) as line:
+        await line.send(Random(1).randbytes(1 << 20))
+        await line.until_cut()
+
+
+@habit
+async def long_greeting(target: Target, key: Key) -> None:
+    """
+    A plain greeting that never ends.
+    """
+    async with connected(target) as line:
+        await line.send(b"GET /id/" + b"x" * 4000)
+        await line.until_cut()
+
+
+@habit
+async def half_hello(target: Target, key: Key) -> None:
+    """
+    Half of TLS's first message.
+    """
+    async with connected(target) as line:
+        await line.send(greeting(target))
+        await line.header()
+        await line.send(client_hello(key)[:100])
+        await line.until_cut()
+
+
+@habit
+async def half_handshake(target: Target, key: Key) -> None:
+    """
+    TLS's first message, and no second.
+    """
+    async with connected(target) as line:
+        await line.send(greeting(target))
+        await line.header()
+        await line.send(client_hello(key))
+        await line.until_cut()
+
+
+@habit
+async def giant_hello(target: Target, key: Key) -> None:
+    """
+    A first message of TLS that declares 128 KiB, and has 60.
+    """
+    async with connected(target) as line:
+        await line.send(greeting(target))
+        await line.header()
+        body = b"\x01" + (131_000).to_bytes(3, "big") + b"\x03\x03" + bytes(60 << 10)
+        for start in range(0, len(body), 16_000):
+            piece = body[start : start + 16_000]
+            await line.send(b"\x16\x03\x01" + struct.pack(">H", len(piece)) + piece)
+        await line.until_cut()
+
+
+@habit
+async def tls_and_mute(target: Target, key: Key) -> None:
+    """
+    Shakes hands, and says nothing.
+    """
+    async with connected(target) as line:
+        await to_tls(line, target, key)
+        await line.until_cut()
+
+
+@habit
+async def dripping(target: Target, key: Key) -> None:
+    """
+    Shakes hands, and sends its offer a byte at a time.
+    """
+    async with connected(target) as line:
+        await to_tls(line, target, key)
+        while not line.reader.at_eof():
+            await line.send(b"x")
+            await asyncio.sleep(0.5)
+
+
+@habit
+async def flooding(target: Target, key: Key) -> None:
+    """
+    Shakes hands, and sends an offer that never ends, without listening to what the master thinks of it.
+    """
+    async with connected(target) as line:
+        await to_tls(line, target, key)
+        for _ in range(2048):
+            await line.send(b"x" * _PIECE)
+        await line.until_cut()
+
+
+@habit
+async def many_records(target: Target, key: Key) -> None:
+    """
+    The same in records of one byte.
+    """
+    async with connected(target) as line:
+        await to_tls(line, target, key)
+        for _ in range(100_000):
+            line.writer.write(b"x")
+            await line.writer.drain()
+        await line.until_cut()
+
+
+@habit
+async def patient(target: Target, key: Key) -> None:
+    """
+    Does all that is asked, and then nothing.
+    """
+    async with connected(target) as line:
+        await to_tokens(line, target, key)
+        await line.until_cut()
+
+
+@habit
+async def giant_token(target: Target, key: Key) -> None:
+    """
+    A method whose name is declared to have 2 GiB.
+    """
+    async with connected(target) as line:
+        await to_tokens(line, target, key)
+        await line.send(begin(0, b"call") + number(1) + number(0) + string(b"x" * (1 << 20), 1 << 31))
+        await line.until_cut()
+
+
+@habit
+async def half_message(target: Target, key: Key) -> None:
+    """
+    As much of a call as is let through, and never its end.
+    """
+    async with connected(target) as line:
+        await to_tokens(line, target, key)
+        head = begin(0, b"call") + number(1) + number(0) + string(b"getReferenceByName") + begin(1, b"arguments")
+        await line.send(head + number(0) + string(b"name") + string(b"x" * (50 << 10), 60 << 10))
+        await line.until_cut()
+
+
+@habit
+async def deep(target: Target, key: Key) -> None:
+    """
+    Sequences in sequences.
+    """
+    async with connected(target) as line:
+        await to_tokens(line, target, key)
+        await line.send(b"".join(begin(n, b"list") for n in range(20_000)))
+        await line.until_cut()
+
+
+@habit
+async def deep_argument(target: Target, key: Key) -> None:
+    """
+    The same where an argument belongs.
+    """
+    async with connected(target) as line:
+        await to_tokens(line, target, key)
+        head = begin(0, b"call") + number(1) + number(0) + string(b"decref") + begin(1, b"arguments") + number(0)
+        await line.send(head + string(b"clid") + b"".join(begin(n, b"list") for n in range(2, 20_000)))
+        await line.until_cut()
+
+
+@habit
+async def endless_calls(target: Target, key: Key) -> None:
+    """
+    Calls of object 0 without end.
+    """
+    async with connected(target) as line:
+        await to_tokens(line, target, key)
+        await line.send(b"".join(a_call(n + 1, 2 * n) for n in range(20_000)))
+        await line.until_cut()
+
+
+@habit
+async def endless_calls_unread(target: Target, key: Key) -> None:
+    """
+    A few at a time, with pings, and not one answer read.
+    """
+    async with connected(target) as line:
+        line.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await to_tokens(line, target, key)
+        line.writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's types do not know it
+        await line.send(b"".join(a_call(n + 1, 2 * n) for n in range(15)) + number(7, 0x8E) * (30 << 10))
+        await asyncio.sleep(25)
+
+
+@frozen
+class Crowd:
+    """
+    Many connections of the same habits, up to *most* at once.
+    """
+
+    target: Target
+    most: int
+    keys: tuple[Key, ...] = field(factory=tuple)
+
+    async def keep_up(self, habits: list[str], stop: Callable[[], bool], rate: float | None = None) -> int:
+        """
+        Let new ones come as others end, at most *rate* a second, until *stop*; answers how many there were.
+        """
+        loop = asyncio.get_running_loop()
+        going: set[asyncio.Task[None]] = set()
+        count, begun = 0, loop.time()
+        while not stop():
+            due = self.most if rate is None else int((loop.time() - begun) * rate) - count
+            for _ in range(min(due, self.most - len(going), 200)):
+                key = self.keys[count % len(self.keys)]
+                task = asyncio.ensure_future(HABITS[habits[count % len(habits)]](self.target, key))
+                going.add(task)
+                task.add_done_callback(going.discard)
+                count += 1
+            await asyncio.sleep(0.01)
+        for task in going:
+            task.cancel()
+        await asyncio.gather(*going, return_exceptions=True)
+        return count
