@@ -349,6 +349,7 @@ class Farm:
         self.master = Daemon("master", self.master_directory, self.env, "master.tac", "the master is ready at")
         self.slaves: dict[str, Daemon] = {}
         self._clients: list[Client] = []
+        self._mounted: list[Path] = []
         (self.master_directory / "master.tac").write_text(MASTER_TAC)
 
     def _environment(self) -> dict[str, str]:
@@ -622,6 +623,31 @@ class Farm:
         any_furl = (self.master_directory / "private" / "admin.furl").read_text().split()[-1]
         return f"{any_furl.rpartition('/')[0]}/{swissnum}"
 
+    # Small disks, for root.
+
+    def mount(self, name: str, size: int) -> None:
+        """
+        From now on the directory *name* is on an empty disk of *size* bytes of its own.
+        """
+        directory = self.directory / name
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", directory], check=True)
+        self._mounted.append(directory)
+
+    def fill(self, name: str, *, leave: int) -> Path:
+        """
+        A file that leaves *leave* bytes free on that disk.
+        """
+        ballast = self.directory / name / "ballast"
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, self.free(name) - leave)
+        return ballast
+
+    def free(self, name: str) -> int:
+        """
+        How many bytes are free there.
+        """
+        return shutil.disk_usage(self.directory / name).free
+
     # What is on disk.
 
     def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
@@ -679,6 +705,8 @@ class Farm:
             found = leaks_of(self.directory, self.secret_values)
             complaints = [] if self.may_complain else list(self._complaints())
         finally:
+            for mounted in self._mounted:
+                subprocess.run(["umount", "--lazy", mounted], check=False)
             shutil.rmtree(self.directory, ignore_errors=True)
         assert not found, "strings or secrets were found where none may be:\n" + "\n".join(found)
         assert not complaints, "something went wrong that nobody foresaw:\n" + "\n".join(complaints)

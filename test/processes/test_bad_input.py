@@ -1,0 +1,282 @@
+"""
+What users, commands and disks do wrong.
+"""
+
+import io
+import json
+import os
+import tarfile
+from unittest import SkipTest
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from .case import FarmCase, root_only
+from .farm import Farm, until
+
+ODD = "odd näme (v1) & $HOME; 'x'/y"
+
+PATCH = b"""diff --git a/file b/file
+--- a/file
++++ b/file
+@@ -1 +1 @@
+-content
++other content
+"""
+
+
+def tar(*members: tuple[str, bytes], link: tuple[str, str] | None = None) -> bytes:
+    """
+    An archive with those members.
+    """
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as archive:
+        if link is not None:
+            member = tarfile.TarInfo(link[0])
+            member.type, member.linkname = tarfile.SYMTYPE, link[1]
+            archive.addfile(member)
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return whole.getvalue()
+
+
+class BadInputTests(FarmCase):
+    """
+    One farm that goes on working whatever it is given.
+    """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        A builder for each.
+        """
+        farm = Farm("bot1")
+        farm.run(
+            "git init -q origin && cd origin && echo content > file && git add . &&"
+            " git -c user.name=me -c user.email=me@example.org commit -q -m first"
+        )
+        where = "util.Property('where')"
+        properties = "stdin='properties'"
+        git = f"steps.Git(repourl={str(farm.directory / 'origin')!r}, mode='full', method='fresh', haltOnFailure=True)"
+        farm.builder("patched", git, "cat file", submit="stdin='patch'")
+        farm.builder("unpacked", "steps.Unpack()", "find . -type f", submit="stdin='tar'")
+        farm.builder("there", f"steps.ShellCommand(command='pwd', workdir={where})", submit=properties)
+        farm.builder("taken", f"steps.FileUpload(slavesrc={where}, masterdest='x')", submit=properties)
+        farm.builder("given", f"steps.StringDownload(s='x', slavedest={where})", submit=properties)
+        farm.builder("removed", f"steps.RemoveDirectory(dir={where})", submit=properties)
+        farm.builder(
+            "linked",
+            "ln -s /etc ../link; ln -s /etc link",
+            "steps.FileUpload(slavesrc='link/hostname', masterdest='x')",
+        )
+        farm.builder("missing", "steps.ShellCommand(command=['no-such-program', '-x'])", "echo goes on")
+        farm.builder("nowhere", "steps.FileUpload(slavesrc='nowhere', masterdest='x')")
+        closed = "mkdir -p closed && chmod 0 closed"
+        farm.builder("closed", closed, "steps.ShellCommand(command='true', workdir='build/closed/in')")
+        farm.builder(
+            "undecodable",
+            r"steps.SetPropertyFromCommand(command=['printf', r'a\377b\000c'], property='odd')",
+            "steps.ShellCommand(command=['echo', util.Property('odd')])",
+        )
+        farm.builder(ODD, f"steps.ShellCommand(command='pwd', name={ODD!r})", submit=None)
+        farm.config(f"c['schedulers'].append(schedulers.Submit('odd', builderNames=[{ODD!r}]))\n")
+        return farm.builder("named", "steps.SubmittedFile(slavedest='f')", "cat f", submit="file='file'")
+
+    def tearDown(self) -> None:
+        """
+        The farm still works.
+        """
+        self.assertTrue(self.farm.master.alive)
+        self.assertTrue(self.farm.slave().alive)
+
+    def refused(self, builder: str, stdin: bytes | None, why: str, codes: tuple[int, ...] = (1, 2)) -> None:
+        """
+        The build fails, and the remarks say why, in sentences.
+        """
+        done = self.farm.submit(builder, stdin)
+        self.assertIn(done.code, codes, done.err)
+        self.assertRegex(done.err, why)
+        self.assertNotIn("Traceback", done.err)
+
+    def test_patch(self) -> None:
+        """
+        Bad input: a patch that applies is applied; one that does not is a failure that says so.
+        """
+        self.assertEqual(self.farm.submit("patched", PATCH).out[-14:], b"other content\n")
+        self.refused("patched", PATCH.replace(b"-content", b"-nothing of the kind"), r"(?i)patch.*apply")
+        self.assertEqual(self.farm.submit("patched", PATCH).code, 0)
+
+    def test_patch_that_leads_out(self) -> None:
+        """
+        Bad input: a patch cannot write outside its checkout.
+        """
+        for name in (b"../../../outside", b"/tmp/outside"):
+            patch = b"--- /dev/null\n+++ b/" + name + b"\n@@ -0,0 +1 @@\n+x\n"
+            self.refused("patched", patch, r"(?i)patch")
+        self.assertEqual([path for path in self.farm.directory.rglob("outside") if path.name == "outside"], [])
+
+    def test_archives_that_lead_out(self) -> None:
+        """
+        Bad input: an archive cannot write outside its directory, by a name, absolutely or through a link.
+        """
+        for archive in (
+            tar(("../escaped", b"x")),
+            tar((str(self.farm.directory / "escaped"), b"x")),
+            tar(("out/escaped", b"x"), link=("out", str(self.farm.directory))),
+        ):
+            done = self.farm.submit("unpacked", archive)
+            self.assertFalse(list(self.farm.directory.glob("escaped")))
+            self.assertFalse(list(self.farm.directory.glob("bot1/work/*/escaped")))
+            self.assertIn(done.code, (0, 1))
+        self.refused("unpacked", tar(("../escaped", b"x")), "(?i)outside|lead")
+
+    def test_broken_archive(self) -> None:
+        """
+        Bad input: an archive that is cut short is a failure; the next one is unpacked.
+        """
+        whole = tar(("some", bytes(100_000)))
+        self.refused("unpacked", whole[:50_000], "(?i)archive|unpack")
+        self.assertEqual(self.farm.submit("unpacked", whole).code, 0)
+
+    def test_paths(self) -> None:
+        """
+        Bad input: a path from a property that is absolute or has ``..`` is refused, wherever it is for.
+        """
+        for builder in ("there", "taken", "given", "removed"):
+            for where in ("../../..", "/etc", "a/../../../x", "~/../x/../../../y"):
+                with self.subTest(builder=builder, where=where):
+                    self.refused(builder, f"where={where}\n".encode(), r"relative path")
+
+    def test_links(self) -> None:
+        """
+        Bad input: a link that leads out of the slave's directory is not followed.
+        """
+        self.refused("linked", None, r"(?i)link|outside|lead|not a directory")
+
+    def test_missing_program(self) -> None:
+        """
+        Bad input: a program that does not exist is a failure that names it; the build goes on.
+        """
+        self.refused("missing", None, r"No such program: .?no-such-program", codes=(1,))
+        self.assertEqual(self.farm.log("missing", 1), b"goes on\n")
+
+    def test_missing_file(self) -> None:
+        """
+        Bad input: a file that does not exist is a failure that names it.
+        """
+        self.refused("nowhere", None, r"nowhere", codes=(1,))
+
+    def test_no_permission(self) -> None:
+        """
+        Bad input: a directory without permission is a failure that says so.
+        """
+        if os.geteuid() == 0:
+            raise SkipTest("root may go everywhere")
+        self.refused("closed", None, r"(?i)permission denied")
+
+    def test_undecodable(self) -> None:
+        """
+        Bad input: bytes that are no text become a property with replacement characters; the log keeps the bytes.
+        """
+        done = self.farm.submit("undecodable")
+        self.assertEqual(
+            (done.code, done.out),
+            (0, b"a\xffb\0c" + "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c\n".encode()),
+        )
+
+    def test_odd_names(self) -> None:
+        """
+        Bad input: odd names of builders and steps stay inside the farm's directories, and can be asked for.
+        """
+        done = self.farm.submit("odd")
+        self.assertEqual(done.code, 0, done.err)
+        where = os.path.relpath(done.out.decode().strip(), self.farm.directory / "bot1" / "work")
+        self.assertRegex(where, r"\A[A-Za-z0-9._+%=-]+/build\Z")
+        asked = self.farm.command("log", str(self.farm.master_directory), ODD, "1", ODD)
+        self.assertEqual((asked.code, asked.out), (0, done.out), asked.err)
+        listed = json.loads(self.farm.command("builds", str(self.farm.master_directory), ODD, "--json").out)
+        self.assertEqual([(each["builder"], each["steps"][0]["name"]) for each in listed], [(ODD, ODD)])
+
+    def test_odd_file_names(self) -> None:
+        """
+        Bad input: a file may be called anything by whoever uploads it.
+        """
+        # The stock client itself cannot send a name that is no UTF-8.
+        for number, name in enumerate((b"a b\n$(touch x)", "ü".encode() * 100, b"-rf"), 1):
+            path = os.path.join(os.fsencode(self.farm.directory), name)
+            with open(path, "wb") as file:
+                file.write(b"content %d" % number)
+            done = self.farm.upload("named", os.fsdecode(path))
+            self.assertEqual(done.code, 0, done.err)
+            query = "select 1 from builds where builder = 'named' and number = ? and result = 0"
+            until(lambda: self.farm.rows(query, number), "it was built")  # noqa: B023 - called at once
+            self.assertEqual(self.farm.log("named", number), b"content %d" % number)
+
+
+@root_only
+class FullDiskTests(SynchronousTestCase):
+    """
+    Disks of a few MiB.
+    """
+
+    def test_slave(self) -> None:
+        """
+        Bad input: while a slave's disk is full the command waits; when there is room it goes on, and nothing is lost.
+        """
+        with Farm("bot1") as farm:
+            farm.builder("long", "echo begun; sleep 0.5; seq 1 1500000").write_config()
+            farm.start_master()
+            tac = (farm.slave_directory("bot1") / "slave.tac").read_text()
+            farm.mount("bot1", 24 << 20)
+            (farm.directory / "bot1" / "slave.tac").touch(mode=0o600)
+            (farm.directory / "bot1" / "slave.tac").write_text(tac)
+            farm.start_slave()
+            client = farm.submitting("long")
+            until(lambda: client.out, "the command runs")
+            ballast = farm.fill("bot1", leave=1 << 20)
+            until(lambda: farm.free("bot1") == 0, "the disk is full")
+            until(lambda: "disk" in client.err or farm.free("bot1") == 0, "it is full for good")
+            self.assertIsNone(client.process.poll())
+            ballast.unlink()
+
+            done = client.wait()
+            wanted = b"begun\n" + b"".join(b"%d\n" % number for number in range(1, 1500001))
+            self.assertEqual(done.code, 0, done.err)
+            self.assertEqual(done.out == wanted, True, "the log is whole")
+
+    def test_master(self) -> None:
+        """
+        Bad input, promise 10: while the master's disk is full nothing is lost and nothing starts; then all goes on.
+        """
+        with Farm("bot1") as farm:
+            tac = (farm.master_directory / "master.tac").read_text()
+            farm.mount("master", 48 << 20)
+            (farm.master_directory / "master.tac").write_text(tac)
+            farm.builder("long", "echo begun; until test -e $WITNESS/go; do sleep 0.05; done; seq 1 3000000")
+            farm.builder("next", "echo next")
+            farm.start()
+            client = farm.submitting("long")
+            until(lambda: client.out, "the command runs")
+            ballast = farm.fill("master", leave=4 << 20)
+            (farm.witness / "go").touch()
+            until(lambda: farm.free("master") < 1 << 20, "the disk is full")
+            ((waiting,),) = farm.rows("select count(*) from builds where finished is null")
+            self.assertEqual(waiting, 1)
+            other = farm.submitting("next")
+
+            def why() -> str:
+                answer = farm.command("queue", str(farm.master_directory), "--json")
+                return answer.out.decode()
+
+            # The request itself may have to wait for room as well; then it is not in the queue yet.
+            if other.process.poll() is None and '"next"' in why():
+                self.assertIn("disk-full", why())
+            ballast.unlink()
+
+            done = client.wait(120)
+            wanted = b"begun\n" + b"".join(b"%d\n" % number for number in range(1, 3000001))
+            self.assertEqual(done.code, 0, done.err)
+            self.assertEqual(done.out == wanted, True, "the log is whole")
+            self.assertEqual(farm.log("long", 1) == wanted, True, "it is whole on the disk")
+            self.assertEqual(other.wait().out, b"next\n")

@@ -1,0 +1,177 @@
+"""
+``make demo`` in a fresh clone, as a new user runs it.
+
+Its packages are those of the tests' own environment, so that nothing is fetched: ``.venv`` leads there.
+"""
+
+import contextlib
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from .farm import until
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NOBODY = 65534
+PATIENCE = 180.0
+
+
+class DemoTests(SynchronousTestCase):
+    """
+    One clone for all of them.
+    """
+
+    clone: ClassVar[Path]
+    directory: ClassVar[Path]
+    user: ClassVar[int | None] = None
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """
+        Clone the checkout, for an ordinary user where we may become one.
+        """
+        super().setUpClass()
+        for program in ("git", "make"):
+            if shutil.which(program) is None:
+                cls.skip = f"the demo needs {program}"
+                return
+        if not (CHECKOUT / ".git").exists():
+            cls.skip = "the demo's job clones the checkout with git, and this is none"
+            return
+        cls.directory = Path(tempfile.mkdtemp(prefix="demo-"))
+        cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
+        cls.clone = cls.directory / "clone"
+        safe = ["-c", f"safe.directory={CHECKOUT}", "-c", f"safe.directory={CHECKOUT}/.git"]
+        subprocess.run(["git", *safe, "clone", "-q", CHECKOUT, cls.clone], check=True)
+        environment = cls.clone / ".venv"
+        environment.mkdir()
+        for name in ("bin", "lib", "pyvenv.cfg"):
+            (environment / name).symlink_to(Path(sys.prefix) / name)
+        (environment / ".with-test").touch()
+        if os.geteuid() == 0 and can_run_as_nobody():
+            cls.user = NOBODY
+            subprocess.run(["chown", "-Rh", f"{NOBODY}:{NOBODY}", cls.directory], check=True)
+
+    def processes(self) -> list[int]:
+        """
+        All that have to do with the clone.
+        """
+        found = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit() and int(entry) != os.getpid():
+                with contextlib.suppress(OSError):
+                    words = Path(f"/proc/{entry}/environ").read_bytes() + Path(f"/proc/{entry}/cmdline").read_bytes()
+                    if str(self.clone).encode() in words:
+                        found.append(int(entry))
+        return found
+
+    def tearDown(self) -> None:
+        """
+        Leave nothing behind, whatever was found.
+        """
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def demo(self, *, once: bool, terminal: int | None = None) -> "subprocess.Popen[bytes]":
+        """
+        ``make demo`` with an environment of nothing but PATH, in a session of its own.
+        """
+        env = {"PATH": os.environ["PATH"], **({"ONCE": "1"} if once else {})}
+        if "PYTHONPATH" in os.environ:
+            env["PYTHONPATH"] = os.environ["PYTHONPATH"]
+        return subprocess.Popen(
+            ["make", "-C", str(self.clone), "demo"],
+            env=env,
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
+            stderr=subprocess.STDOUT if terminal is None else terminal,
+            user=self.user,
+            group=self.user,
+            extra_groups=[] if self.user is not None else None,
+            start_new_session=True,
+        )
+
+    def check_gone(self) -> None:
+        """
+        No process is left, the keepers and what they ran included.
+        """
+        until(lambda: not self.processes(), "every process of the demo is gone", within=30)
+
+    def test_once(self) -> None:
+        """
+        Promise 1: in a fresh clone, with ``env -i``, as an ordinary user, twice in a row; nothing stays alive.
+        """
+        for _ in range(2):
+            said, _nothing = self.demo(once=True).communicate(timeout=PATIENCE)
+            self.assertIn(b"The job's exit code is 0.", said)
+            self.assertIn(b"passed", said)
+            self.assertEqual(self.processes(), [])
+
+    def test_interrupted(self) -> None:
+        """
+        Promise 1: after Ctrl-C, also while its job runs, no process of it is alive.
+        """
+        demo = self.demo(once=False)
+        assert demo.stdout is not None
+        said = read_until(demo.stdout.fileno(), b" runs on bot")
+        os.killpg(demo.pid, signal.SIGINT)
+        rest, _ = demo.communicate(timeout=PATIENCE)
+        self.assertIn(b"Everything has ended.", said + rest)
+        self.check_gone()
+
+    def test_terminal_closed(self) -> None:
+        """
+        Promise 1: when its terminal is closed, no process of it is alive.
+        """
+        ours, its = pty.openpty()
+        demo = self.demo(once=False, terminal=its)
+        os.close(its)
+        read_until(ours, b" runs on bot")
+        os.close(ours)
+        demo.wait(PATIENCE)
+        self.check_gone()
+
+
+def can_run_as_nobody() -> bool:
+    """
+    Whether an ordinary user can run our Python and read our code.
+    """
+    try:
+        subprocess.run(
+            [sys.executable, "-c", "import buildbot_lite.plugins"],
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            cwd="/",
+            check=True,
+            capture_output=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+def read_until(descriptor: int, text: bytes) -> bytes:
+    """
+    What is read until *text* is in it.
+    """
+    said = b""
+    deadline = time.monotonic() + PATIENCE
+    while text not in said:
+        left = deadline - time.monotonic()
+        assert left > 0 and select.select([descriptor], [], [], left)[0], said.decode(errors="replace")
+        data = os.read(descriptor, 65536)
+        assert data, said.decode(errors="replace")
+        said += data
+    return said
