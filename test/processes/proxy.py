@@ -33,6 +33,7 @@ class Proxy:
         self._lines: set[_Line] = set()
         self._flowing = True
         self._rate: float | None = None
+        self._delay = 0.0
         self._next_cut: Callable[[], int | None] = lambda: None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
@@ -73,6 +74,12 @@ class Proxy:
         From now on at most *rate* bytes per second and direction pass through a line; None: as many as come.
         """
         self._told(lambda: setattr(self, "_rate", rate))
+
+    def delay(self, seconds: float) -> None:
+        """
+        From now on every piece takes *seconds* longer.
+        """
+        self._told(lambda: setattr(self, "_delay", seconds))
 
     def cut_at_random(self, times: int, *, least: int, most: int, seed: int) -> None:
         """
@@ -135,6 +142,8 @@ class Proxy:
                     await asyncio.Event().wait()
                 if self._rate is not None:
                     await asyncio.sleep(len(data) / self._rate)
+                if self._delay:
+                    await asyncio.sleep(self._delay)
                 if line.left is not None:
                     line.left -= len(data)
                     if line.left < 0:
