@@ -152,9 +152,7 @@ def rotate(farm: Farm, name: str) -> None:
 
 
 def _hand_out(farm: Farm, verb: str, **of: Any) -> None:
-    answer = farm.ask(
-        {"ask": "grant", "verb": verb, **{name: value for name, value in of.items() if value is not None}}
-    )
+    answer = farm.ask({"ask": "grant", "to": verb, **{name: value for name, value in of.items() if value is not None}})
     given = answer["grant"]
     note(f"# string #{given['grant']}, to {_what(given)}; it is shown this once")
     click.echo(answer["furl"])

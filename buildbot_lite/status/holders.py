@@ -71,7 +71,7 @@ class Holders:
         return {"grants": [self._document(grant) for grant in found]}
 
     async def _grant(self, question: Shape) -> Answer:
-        verb = _verb(question.text("verb", limit=20))
+        verb = _verb(question.text("to", limit=20))
         limits = _limits(question, self.farm.wall())
         if verb is not Verb.SUBMIT and limits != Limits(expires=limits.expires):
             raise RefusedError(f"A string to {verb.value} has no limit but --expires.")

@@ -7,6 +7,7 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.master.grants import Verb
 from buildbot_lite.model.reasons import Kind, busy, nearest, paused
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import requests
@@ -94,6 +95,19 @@ class ReasonTests(SynchronousTestCase):
         stage.farm.roster.pause("bot1", paused=False)
         stage.settle()
         self.assertEqual(len(stage.builds(request)), 1)
+
+    def test_revoked(self) -> None:
+        """
+        Promise 10: the string of its slave was revoked; the sentence says how it gets another.
+        """
+        stage = Stage(ONE)
+        stage.attach()
+        grant = stage.farm.grants.of(Verb.SLAVE, "bot1")
+        assert grant is not None
+        stage.done(stage.farm.revoking.revoke(grant))
+        kind, sentence = self.reason(stage, stage.submit())
+        self.assertEqual(kind, Kind.REVOKED)
+        self.assertIn("buildbot-lite rotate bot1", sentence)
 
     def test_draining(self) -> None:
         """
