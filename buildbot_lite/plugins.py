@@ -12,6 +12,8 @@ from .master import steps as _steps
 from .master import vocabulary as _words
 from .master.mistakes import did_you_mean
 from .master.secretfiles import SecretInAFile as _SecretInAFile
+from .master.secretstores import SecretInEnvironment as _SecretInEnvironment
+from .master.secretstores import SecretInPass as _SecretInPass
 from .model.rendering import renderer as _renderer
 from .model.results import Result as _Result
 
@@ -47,7 +49,10 @@ util = Namespace(
     | {result.name: result for result in _Result},
 )
 slave = Namespace("slave", {"BuildSlave": _words.BuildSlave})
-secrets = Namespace("secrets", {"SecretInAFile": _SecretInAFile})
+secrets = Namespace(
+    "secrets",
+    {"SecretInAFile": _SecretInAFile, "SecretInEnvironment": _SecretInEnvironment, "SecretInPass": _SecretInPass},
+)
 changes = Namespace("changes", {})
 reporters = Namespace("reporters", {})
 

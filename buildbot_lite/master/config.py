@@ -91,16 +91,31 @@ class MasterConfig:
             value = provider.value(self.basedir, name)
             if value is not None:
                 return value
-        if not self.secrets_providers:
-            raise ConfigError(f"There is no secret {name!r}: c['secretsProviders'] is empty.")
-        raise ConfigError(f"There is no secret {name!r} in any of the secretsProviders.")
+        raise self._unknown(name)
 
     def why_no_secret(self, name: str) -> str | None:
         """
-        The sentence that says why the secret *name* cannot be had; None if it can.
+        The sentence that says why the secret *name* cannot be had; None if it can, or if only a slow provider knows.
         """
         try:
-            self.secret(name)
+            for provider in self.secrets_providers:
+                if getattr(provider, "slow", False):
+                    if name in provider.names(self.basedir):
+                        return None
+                elif provider.value(self.basedir, name) is not None:
+                    return None
         except ConfigError as error:
             return str(error)
-        return None
+        return str(self._unknown(name))
+
+    @property
+    def slow_secrets(self) -> bool:
+        """
+        Whether `secret` may take seconds.
+        """
+        return any(getattr(provider, "slow", False) for provider in self.secrets_providers)
+
+    def _unknown(self, name: str) -> ConfigError:
+        if not self.secrets_providers:
+            return ConfigError(f"There is no secret {name!r}: c['secretsProviders'] is empty.")
+        return ConfigError(f"There is no secret {name!r} in any of the secretsProviders.")

@@ -2,7 +2,7 @@
 Where the values of secrets come from.
 
 A provider is asked for a secret by name when a command that needs it starts, not before; what it answers is sent to
-that slave's keeper, and kept nowhere.
+that slave's keeper, and kept nowhere.  Here are those in files; `secretstores` has more.
 """
 
 import os
@@ -23,6 +23,8 @@ MOST_FILES = 1000
 class Provider(Protocol):
     """
     Something that knows secrets.
+
+    One that has ``slow = True`` may take its time in `value`, which is then called in a thread; `names` may not.
     """
 
     def value(self, basedir: str, name: str) -> str | None:
@@ -95,7 +97,7 @@ class SecretInAFile(metaclass=Noting):
                     raise ConfigError(
                         f"The secret {name!r} may be read by others than its owner.  Run: chmod 600 {path}"
                     )
-                return self._usable(name, os.read(descriptor, LARGEST_SECRET + 1))
+                return usable(name, os.read(descriptor, LARGEST_SECRET + 1), strip=self.strip)
             finally:
                 os.close(descriptor)
         return None
@@ -107,17 +109,20 @@ class SecretInAFile(metaclass=Noting):
             return str(error)
         return None
 
-    def _usable(self, name: str, contents: bytes) -> str:
-        if len(contents) > LARGEST_SECRET:
-            raise ConfigError(f"The secret {name!r} has more than {LARGEST_SECRET} bytes.")
-        try:
-            text = contents.decode()
-        except UnicodeDecodeError:
-            raise ConfigError(f"The secret {name!r} is not UTF-8 text.") from None
-        text = text.strip() if self.strip else text
-        if len(text.encode()) < SHORTEST_SECRET or "\0" in text:
-            raise ConfigError(
-                f"The secret {name!r} has fewer than {SHORTEST_SECRET} bytes, or a NUL: "
-                "it could not be kept out of logs."
-            )
-        return text
+
+def usable(name: str, contents: bytes, *, strip: bool = True) -> str:
+    """
+    The value of the secret *name* in *contents*; `ConfigError` if it could not be used, or not be masked.
+    """
+    if len(contents) > LARGEST_SECRET:
+        raise ConfigError(f"The secret {name!r} has more than {LARGEST_SECRET} bytes.")
+    try:
+        text = contents.decode()
+    except UnicodeDecodeError:
+        raise ConfigError(f"The secret {name!r} is not UTF-8 text.") from None
+    text = text.strip() if strip else text
+    if len(text.encode()) < SHORTEST_SECRET or "\0" in text:
+        raise ConfigError(
+            f"The secret {name!r} has fewer than {SHORTEST_SECRET} bytes, or a NUL: it could not be kept out of logs."
+        )
+    return text

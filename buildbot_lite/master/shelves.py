@@ -13,7 +13,7 @@ that there is more, and brings it to the disk when it is complete.
 import hashlib
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, succeed
@@ -31,7 +31,7 @@ T = TypeVar("T")
 ARTIFACT = "artifact"
 """What a slave calls the stream of an upload."""
 
-InThread = Callable[[Callable[[], bool]], Deferred[bool]]
+InThread = Callable[[Callable[[], Any]], Deferred[Any]]
 
 
 def streams_directory(build: int) -> str:

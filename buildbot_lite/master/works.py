@@ -313,7 +313,9 @@ class Works:
         )
 
         async def secret(name: str) -> str:
-            return config.secret(name)
+            if not config.slow_secrets:
+                return config.secret(name)
+            return str(await self._building.in_thread(lambda: config.secret(name)))
 
         def place(build: Build, journal: Journal) -> Workplace:
             return Workplace(

@@ -41,6 +41,9 @@ _NOT_INHERITED = {
     "WATCHDOG_USEC",
 }
 
+# What secrets.SecretInEnvironment takes by default; for when a slave is started by the same hand as its master.
+_OF_SECRETS = "BUILDBOT_SECRET_"
+
 
 class Home:
     """
@@ -139,7 +142,11 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """
     What of *environment*, ours, commands get to see.
     """
-    return {name: value for name, value in environment.items() if name not in _NOT_INHERITED}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in _NOT_INHERITED and not name.startswith(_OF_SECRETS)
+    }
 
 
 def _operating_system() -> str:

@@ -272,7 +272,7 @@ class PluginsTests(SynchronousTestCase):
                 "changes": set(),
                 "reporters": set(),
                 "schedulers": {"Submit", "ForceScheduler", "Triggerable"},
-                "secrets": {"SecretInAFile"},
+                "secrets": {"SecretInAFile", "SecretInEnvironment", "SecretInPass"},
                 "slave": {"BuildSlave"},
             },
         )
