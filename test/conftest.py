@@ -5,6 +5,8 @@ Promise 14: no secret and no FURL is in any log or record of the run.  Whatever 
 when it ends (`test.processes.leaks`), whatever is logged inside the tests' own process is searched as it is logged, and
 what the other tests leave in their temporary directories is searched in the end.  One find fails the run.
 
+No test fails because it took long on a busy machine: Hypothesis has no deadlines.
+
 Tests make their temporary directories outside this checkout.
 
 Under pytest-xdist the tests of a class stay together, because those in ``processes`` share a farm; the long ones begin.
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import provider
 
@@ -46,6 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     Begin: one file for everything that is found, also by the workers of pytest-xdist.
     """
+    # How long something takes here says nothing about it.
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
     if not hasattr(config, "workerinput"):
         descriptor, name = tempfile.mkstemp(prefix="leaks-")
         os.close(descriptor)
