@@ -1,6 +1,7 @@
 # make demo    a farm on this machine: a master, two slaves, a real job; Ctrl-C ends it   (ONCE=1: ends after the job)
 # make test    everything that tests need is installed into .venv, and all tests run
 # make check   lint, format, types, layers
+# make torture SEED=... MINUTES=... CUTS=...   random accidents, and that often a cut line, to a farm on this machine
 # make bench   this farm and Buildbot 4.3 in turn, on this machine; takes a while
 #
 # PYTHON=... chooses another Python than the first of these that is new enough.
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check torture bench format clean
 
 demo: $(VENV)/.with-test
 	@exec $(BIN)/python docs/demo/demo.py
@@ -28,6 +29,12 @@ check: $(VENV)/.with-dev
 format: $(VENV)/.with-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+SEED ?= 1
+MINUTES ?= 5
+CUTS ?= 1000
+torture: $(VENV)/.with-test
+	@$(BIN)/python -m test.torture --seed $(SEED) --minutes $(MINUTES) --cuts $(CUTS)
 
 bench: $(VENV)/.with-test
 	@exec $(BIN)/python bench/run.py

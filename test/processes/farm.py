@@ -50,6 +50,7 @@ LOOK_AGAIN = 0.02
 WORDS = "from buildbot_lite.plugins import schedulers, secrets, slave, steps, util\nc = BuildmasterConfig = {}\n"
 MASTER_TAC = "from buildbot_lite.master_tap import application_for\napplication = application_for(__file__)\n"
 SLAVE_TAC = "from buildbot_lite.slave_tap import application_for\napplication = application_for(furl={furl!r})\n"
+_LOG_ON_FULL_DISK = re.compile(r"Temporarily disabling observer .*\n(\t.*\n)*?\t.*OSError: \[Errno 28\].*\n(\t\n)?")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -716,7 +717,8 @@ class Farm:
         The tracebacks in the logs: what is foreseen is logged as a sentence.
         """
         for path in (*self.directory.glob("*/twistd.*"), *self.directory.glob("**/keeper.log")):
-            text = path.read_text(errors="replace")
+            # twistd itself cannot log while the disk of its log is full, and says so afterwards.
+            text = _LOG_ON_FULL_DISK.sub("", path.read_text(errors="replace"))
             at = min((at for word in ("Traceback", "Unhandled") if (at := text.find(word)) >= 0), default=None)
             if at is not None:
                 yield f"{path.relative_to(self.directory)}:\n{text[max(0, at - 300) : at + 3000]}"

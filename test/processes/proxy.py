@@ -127,7 +127,7 @@ class Proxy:
         line = _Line([writer], self._next_cut())
         self._lines.add(line)
         try:
-            with suppress(OSError):
+            with suppress(OSError, asyncio.CancelledError):
                 there, back = await asyncio.open_connection("127.0.0.1", self.target)
                 line.ends.append(back)
                 await asyncio.gather(self._pump(reader, back, line), self._pump(there, writer, line))

@@ -1,0 +1,263 @@
+"""
+Runs a schedule against a farm, and mends everything in the end.
+"""
+
+import heapq
+import itertools
+import os
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from test.processes.farm import Client, Done, until, watch_furl_in
+
+from .ground import TorturedFarm
+from .jobs import Job
+from .schedules import MASTER, SLAVES, Event
+
+# At most so many submissions are going on; more would measure this machine.
+MOST_AT_ONCE = 6
+END = 400.0
+SLOW = 32_000
+LATENCY = 0.15
+AN_HOUR = 3600.0
+
+
+@frozen
+class Excuse:
+    """
+    Between two moments (seconds since 1970) a slave suffered what may cost an attempt.
+    """
+
+    slave: str
+    begins: float
+    ends: float
+    why: str
+
+
+@define
+class Campaign:
+    """
+    *say* is told what happens.
+    """
+
+    farm: TorturedFarm
+    say: Callable[[str], None]
+    injected: Counter[str] = field(factory=Counter)
+    excuses: list[Excuse] = field(factory=list)
+    jobs: dict[str, Job] = field(factory=dict)
+    clients: dict[str, Client] = field(factory=dict)
+    _later: list[tuple[float, int, Callable[[], None]]] = field(factory=list)
+    _number: "itertools.count[int]" = field(factory=itertools.count)
+    _began: float = 0.0
+
+    def run(self, events: list[Event]) -> None:
+        """
+        Do it all, in time.
+        """
+        self._began = time.monotonic()
+        for event in events:
+            self._at(event.at, lambda event=event: self._do(event))  # type: ignore[misc]  # it is bound now
+        while self._later:
+            at, _, action = heapq.heappop(self._later)
+            time.sleep(max(0.0, self._began + at - time.monotonic()))
+            action()
+        self.mend()
+
+    def mend(self) -> None:
+        """
+        Everything runs, and every request is finished.
+        """
+        for name in SLAVES:
+            self._up(name)
+        self._up(MASTER)
+        for line in self.farm.lines.values():
+            line.throttle(None)
+        until(
+            lambda: all(client.process.poll() is not None or _told(client) for client in self.clients.values()),
+            "every client was told, or gave up",
+            END,
+        )
+        until(lambda: not self._unfinished(), "every request is finished", END)
+
+    def watched(self) -> dict[str, Done]:
+        """
+        What everybody who was told a watch string sees with it, by job.
+        """
+        told = {name: found for name, client in self.clients.items() if (found := _told(client))}
+        done: dict[str, Done] = {}
+        names = list(told)
+        for at in range(0, len(names), 4):
+            watching = {name: self.farm.watching(told[name]) for name in names[at : at + 4]}
+            done.update({name: client.wait(120) for name, client in watching.items()})
+        return done
+
+    # How it is done.
+
+    def _at(self, when: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._later, (when, next(self._number), action))
+
+    def _after(self, seconds: str, action: Callable[[], None]) -> None:
+        self._at(time.monotonic() - self._began + float(seconds), action)
+
+    def _do(self, event: Event) -> None:
+        self.say(str(event))
+        getattr(self, f"_do_{event.name.replace('-', '_')}")(*event.words)
+        if event.name != "submit":
+            self.injected[event.name] += 1
+
+    def _do_submit(self, name: str, builder: str, size: str, seconds: str, code: str) -> None:
+        busy = sum(client.process.poll() is None for client in self.clients.values()) >= MOST_AT_ONCE
+        if busy or not self.farm.master.alive:
+            # Nobody is there to be asked, or this machine has enough to do.
+            if self._later:
+                self._after("1.0", lambda: self._do_submit(name, builder, size, seconds, code))
+            return
+        job = self.jobs[name] = Job(name, builder, int(size), float(seconds), int(code))
+        self.clients[name] = self.farm.submitting(builder, job.properties)
+
+    def _do_cut(self, slave: str) -> None:
+        self.farm.lines[slave].cut()
+
+    def _do_cuts(self, slave: str, times: str) -> None:
+        self.farm.lines[slave].cut_at_random(int(float(times)), least=3_000, most=120_000, seed=len(self.injected))
+
+    def _do_silence(self, slave: str, seconds: str) -> None:
+        line = self.farm.lines[slave]
+        line.silence()
+        self._after(seconds, line.speak)
+
+    def _do_partition(self, slave: str, seconds: str) -> None:
+        self._excuse(slave, float(seconds) + 120.0, "partition")
+        self._do_silence(slave, seconds)
+
+    def _do_throttle(self, slave: str, seconds: str) -> None:
+        line = self.farm.lines[slave]
+        line.throttle(SLOW)
+        self._after(seconds, lambda: line.throttle(None))
+
+    def _do_delay(self, slave: str, seconds: str) -> None:
+        line = self.farm.lines[slave]
+        line.delay(LATENCY)
+        self._after(seconds, lambda: line.delay(0.0))
+
+    def _do_kill_slave(self, slave: str, seconds: str) -> None:
+        self.farm.slaves[slave].kill()
+        self._after(seconds, lambda: self._up(slave))
+
+    def _do_restart_slave(self, slave: str) -> None:
+        self._stop(slave)
+        self._up(slave)
+
+    def _do_stop_slave(self, slave: str, seconds: str) -> None:
+        self._pause(slave, self.farm.slaves[slave].pid, seconds)
+
+    def _do_stop_keeper(self, slave: str, seconds: str) -> None:
+        with suppress(AssertionError):
+            self._pause(slave, self.farm.keeper_pid(slave), seconds)
+
+    def _do_stop_master(self, seconds: str) -> None:
+        self._pause(MASTER, self.farm.master.pid, seconds)
+
+    def _do_kill_master(self, seconds: str) -> None:
+        self.farm.master.kill()
+        self._after(seconds, lambda: self._up(MASTER))
+
+    def _do_restart_master(self) -> None:
+        self._stop(MASTER)
+        self._up(MASTER)
+
+    def _do_kill_both(self, slave: str, seconds: str) -> None:
+        self.farm.master.kill()
+        self.farm.slaves[slave].kill()
+        self._after(seconds, lambda: self._up(MASTER))
+        self._after(seconds, lambda: self._up(slave))
+
+    def _do_reconfigure(self) -> None:
+        self.farm.edit_config()
+        self.farm.client("buildbot-lite", "reconfig", str(self.farm.master_directory))
+
+    def _do_edit_and_kill_master(self, seconds: str) -> None:
+        self.farm.master.kill()
+        self.farm.edit_config()
+        self._after(seconds, lambda: self._up(MASTER))
+
+    def _do_fill_disk(self, whose: str, seconds: str) -> None:
+        if not self.farm.disks or (ballast := self.farm.directory / whose / "ballast").exists():
+            return
+        self.farm.fill(whose, leave=0)
+        self._after(seconds, ballast.unlink)
+
+    def _do_lock_database(self, seconds: str) -> None:
+        path = self.farm.master_directory / "private" / "farm.sqlite"
+        connection = sqlite3.connect(path, timeout=0.2, isolation_level=None)
+        with suppress(sqlite3.OperationalError):
+            connection.execute("begin immediate")
+        self._after(seconds, connection.close)
+
+    def _do_clock(self, whose: str, seconds: str) -> None:
+        self.farm.set_clock(whose, AN_HOUR)
+        self._after(seconds, lambda: self.farm.set_clock(whose, 0))
+
+    def _do_kill_keeper(self, slave: str) -> None:
+        self._excuse(slave, 5.0, "kill-keeper")
+        with suppress(AssertionError, ProcessLookupError):
+            os.kill(self.farm.keeper_pid(slave), signal.SIGKILL)
+
+    def _do_reboot(self, slave: str, seconds: str) -> None:
+        self._excuse(slave, 10.0, "reboot")
+        self.farm.reboot(slave)
+        self._after(seconds, lambda: self._up(slave))
+
+    def _excuse(self, slave: str, seconds: float, why: str) -> None:
+        # The master notices when the slave is there again, perhaps after all the other accidents.
+        now = time.time()
+        self.excuses.append(Excuse(slave, now, now + seconds, why))
+
+    def _pause(self, whose: str, pid: int, seconds: str) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+        stat = _started(pid)
+
+        def go_on() -> None:
+            with suppress(ProcessLookupError):
+                if _started(pid) == stat:
+                    os.kill(pid, signal.SIGCONT)
+
+        self._after(seconds, go_on)
+
+    def _stop(self, whose: str) -> None:
+        daemon = self.farm.daemon(whose)
+        if daemon.alive:
+            daemon.send(signal.SIGTERM)
+            daemon.send(signal.SIGCONT)
+            daemon.wait()
+
+    def _up(self, whose: str) -> None:
+        daemon = self.farm.daemon(whose)
+        if not daemon.alive:
+            daemon.spawn()
+
+    def _unfinished(self) -> list[int]:
+        # A full disk or a kill may have ended what was to run.
+        for name in (*SLAVES, MASTER):
+            self._up(name)
+        with suppress(sqlite3.OperationalError):
+            return [id for (id,) in self.farm.rows("select id from requests where finished is null")]
+        return [0]
+
+
+def _told(client: Client) -> str:
+    return watch_furl_in(client.err)
+
+
+def _started(pid: int) -> bytes:
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[19]
+    return b""

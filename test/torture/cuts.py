@@ -1,0 +1,42 @@
+"""
+How soon is a slave back?  Cuts its line over and over, and measures.
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from test.processes.farm import Farm, until
+
+
+@frozen
+class Times:
+    """
+    Seconds from each cut until the slave was attached again.
+    """
+
+    seconds: Sequence[float]
+
+    def __str__(self) -> str:
+        ordered = sorted(self.seconds)
+        return (
+            f"{len(ordered)} cuts: back after {statistics.median(ordered):.2f} s (median), "
+            f"{ordered[int(len(ordered) * 0.99)]:.2f} s (99 %), {ordered[-1]:.2f} s (worst)"
+        )
+
+
+def measure(farm: Farm, cuts: int) -> Times:
+    """
+    Cut the line of a running *farm*'s only slave so often.
+    """
+    assert farm.proxy is not None
+    seconds = []
+    for number in range(cuts):
+        before = farm.slave().log.count("attached to the master")
+        began = time.monotonic()
+        farm.proxy.cut()
+        until(lambda: farm.slave().log.count("attached to the master") > before, f"it is back after cut {number}")  # noqa: B023
+        seconds.append(time.monotonic() - began)
+    return Times(seconds)

@@ -1,0 +1,198 @@
+"""
+A farm that can be tortured: two slaves, each behind a line of its own, on a small disk of its own, with a clock of its
+own, on a machine of its own that can be rebooted.
+
+None of that needs a switch in the product: lines are proxies in the slaves' strings, disks are mounted (by root),
+clocks are libfaketime's where that is installed, and the boot id is replaced by the slave's own ``slave.tac``.
+"""
+
+import os
+import re
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from test.processes.farm import MASTER_TAC, WORDS, Daemon, Farm, until
+from test.processes.proxy import Proxy
+
+from . import jobs
+from .schedules import MASTER, SLAVES
+
+GRACE = 150.0
+DISK = 160 << 20
+_WHOSE = "TORTURED_MACHINE"
+_BOOT = "TORTURED_BOOT"
+_CLOCKS = [
+    path for path in map(Path, ("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",)) if path.exists()
+] or sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+CLOCK = """
+import os
+import select
+import time
+
+# The clock of this process is libfaketime's, under which time.sleep() does not work; its children have an ordinary one.
+for name in [name for name in os.environ if name == "LD_PRELOAD" or name.startswith("FAKETIME")]:
+    del os.environ[name]
+time.sleep = lambda seconds: select.select([], [], [], seconds)
+"""
+
+TAC = """
+from attrs import evolve
+from buildbot_lite.slave.session import Session
+
+hello = Session.hello
+
+
+async def of_this_boot(self):
+    with open(os.environ["TORTURED_BOOT"]) as file:
+        return evolve(await hello(self), boot=file.read())
+
+
+Session.hello = of_this_boot
+from buildbot_lite.slave_tap import application_for
+application = application_for(furl={furl!r})
+"""
+
+
+class TorturedFarm(Farm):
+    """
+    See the module.  *disks*: whether each has a small one.
+    """
+
+    def __init__(self, *, disks: bool) -> None:
+        super().__init__(*SLAVES)
+        self.disks = disks
+        self.generation = 1
+        self.lines = {name: Proxy() for name in SLAVES}
+        self.worker = self.directory / "worker.py"
+        self.worker.write_text(jobs.WORKER)
+        self.slave_options = dict.fromkeys(SLAVES, f"grace={GRACE}")
+        if disks:
+            self.mount(MASTER, DISK)
+        (self.master_directory / "master.tac").write_text(CLOCK + MASTER_TAC)
+        for name in (*SLAVES, MASTER):
+            self._boot_file(name).write_text("boot-1")
+        self.master.env = {**self.env, **self._own_environment(MASTER)}
+
+    @property
+    def clocks(self) -> bool:
+        """
+        Whether clocks can be set.
+        """
+        return bool(_CLOCKS)
+
+    def write_config(self, text: str | None = None) -> None:
+        slaves = ", ".join(f"slave.BuildSlave({name!r}, {options})" for name, options in self.slave_options.items())
+        # Nobody is at that place: a slave is to come in through the line that is in its string.
+        whole = (
+            f"{WORDS}c['location'] = ['127.0.0.1:9']\nSLAVES = {list(SLAVES)!r}\nc['slaves'] = [{slaves}]\n"
+            f"{jobs.configuration(self.worker, self.generation)}"
+        )
+        (self.master_directory / "master.cfg").write_text(whole if text is None else text)
+
+    def edit_config(self) -> None:
+        """
+        Change the builder ``changing``.
+        """
+        self.generation += 1
+        self.write_config()
+
+    def start_master(self) -> None:
+        self.master.start()
+        for line in self.lines.values():
+            line.target = self.port
+
+    def spawn_slave(self, name: str, furl: str | None = None) -> Daemon:
+        if name not in self.slaves:
+            directory = self.directory / name
+            directory.mkdir()
+            if self.disks:
+                self.mount(name, DISK)
+            tac = directory / "slave.tac"
+            tac.touch(mode=0o600)
+            place = f"@tcp:127.0.0.1:{self.lines[name].port}/"
+            tac.write_text(CLOCK + TAC.format(furl=re.sub(r"@tcp:127\.0\.0\.1:\d+/", place, self.furl(name))))
+            env = {**self.env, **self._own_environment(name)}
+            self.slaves[name] = Daemon(name, directory, env, "slave.tac", "attached to the master")
+        self.slaves[name].spawn()
+        return self.slaves[name]
+
+    def daemon(self, name: str) -> Daemon:
+        """
+        The twistd of a slave, or the master's.
+        """
+        return self.master if name == MASTER else self.slaves[name]
+
+    def set_clock(self, name: str, ahead: float) -> None:
+        """
+        From now on the wall clock of *name* is so many seconds ahead of ours.
+        """
+        new = self._clock_file(name).with_suffix(".new")
+        new.write_text(f"{ahead:+.0f}s\n")
+        new.replace(self._clock_file(name))
+
+    def reboot(self, name: str) -> None:
+        """
+        The power of a slave's machine fails: all its processes are gone, and what was not yet on its disk.
+        """
+
+        def nobody_left() -> bool:
+            for pid in (found := self.processes_of(name)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not found
+
+        until(nobody_left, "every process of the machine was killed")
+        self.slaves[name].kill()
+        for claim in (self.directory / name / "keeper" / "commands").glob("*/outcome.json"):
+            if not claim.stat().st_size:
+                self._forget_unsynced(claim.parent)
+        boot = self._boot_file(name)
+        boot.write_text(f"boot-{int(boot.read_text().split('-')[1]) + 1}")
+
+    def _forget_unsynced(self, command: Path) -> None:
+        for path in command.iterdir():
+            if path.is_symlink():
+                path.unlink()
+            elif path.name == "stdio":
+                os.truncate(path, path.stat().st_size // 2)
+
+    def processes_of(self, name: str) -> list[int]:
+        """
+        Everything that runs on a slave's machine.
+        """
+        mark = f"{_WHOSE}={name}\0".encode()
+        found = []
+        for pid in self.processes():
+            with suppress(OSError):
+                if mark in Path(f"/proc/{pid}/environ").read_bytes() + b"\0":
+                    found.append(pid)
+        return found
+
+    def close(self) -> None:
+        for line in self.lines.values():
+            line.close()
+        self.lines.clear()
+        super().close()
+
+    def _own_environment(self, name: str) -> Mapping[str, str]:
+        own = {_WHOSE: name, _BOOT: str(self._boot_file(name))}
+        if _CLOCKS:
+            self.set_clock(name, 0)
+            own |= {
+                "LD_PRELOAD": str(_CLOCKS[0]),
+                "FAKETIME_TIMESTAMP_FILE": str(self._clock_file(name)),
+                "FAKETIME_CACHE_DURATION": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "FAKETIME_NO_CACHE": "1",
+                "NO_FAKE_STAT": "1",
+            }
+        return own
+
+    def _boot_file(self, name: str) -> Path:
+        return self.directory / f"{name}.boot"
+
+    def _clock_file(self, name: str) -> Path:
+        return self.directory / f"{name}.clock"

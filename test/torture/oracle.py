@@ -1,0 +1,116 @@
+"""
+What was lost?  Compares what a tortured farm has with what it should have.
+"""
+
+from collections import Counter
+
+from attrs import define, field
+
+from buildbot_lite.model.results import Result
+
+from .campaign import Campaign, Excuse
+from .jobs import STEPS, Job
+
+RETRIES = 3
+EXIT_OF = {Result.SUCCESS: 0, Result.WARNINGS: 0, Result.FAILURE: 1, Result.EXCEPTION: 2}
+LOSSES = (
+    "promises", "results", "exit codes", "log bytes", "artifacts", "runs too many", "attempts at once",
+    "retries without need",
+)  # fmt: skip
+
+
+@define
+class Verdict:
+    """
+    *kept*: how much of what was right.  *lost*: a sentence for each loss, by kind.
+    """
+
+    kept: Counter[str] = field(factory=Counter)
+    lost: list[tuple[str, str]] = field(factory=list)
+
+    def note(self, kind: str, right: bool, sentence: str) -> None:
+        """
+        One thing was looked at.
+        """
+        if right:
+            self.kept[kind] += 1
+        else:
+            self.lost.append((kind, sentence))
+
+
+def judge(campaign: Campaign) -> Verdict:
+    """
+    Look at everything.
+    """
+    farm, verdict = campaign.farm, Verdict()
+    for line in farm.witnessed("violations"):
+        verdict.note("attempts at once", False, line)
+    rows = farm.rows("select id, buildset, result, reason from requests")
+    known: dict[str, int] = {}
+    for request, buildset, number, reason in rows:
+        ((properties,),) = farm.rows("select properties from buildsets where id = ?", buildset)
+        job = next(job for job in campaign.jobs.values() if f'"{job.name}"' in properties)
+        known[job.name] = request
+        _judge(campaign, verdict, job, request, Result(number), reason)
+    for name, done in campaign.watched().items():
+        verdict.note("promises", name in known, f"{name} was promised, and nobody knows of it")
+        if name in known:
+            job = campaign.jobs[name]
+            result = Result(next(row[2] for row in rows if row[0] == known[name]))
+            spent = result is Result.EXCEPTION and job.builder != "once"
+            verdict.note(
+                "exit codes", done.code == (4 if spent else EXIT_OF[result]), f"{name}: {done.code} for {result.name}"
+            )
+            if result in {Result.SUCCESS, Result.FAILURE}:
+                verdict.note("log bytes", done.out.endswith(job.whole_log), f"{name}: its watcher saw another log")
+    return verdict
+
+
+def _judge(campaign: Campaign, verdict: Verdict, job: Job, request: int, result: Result, reason: str) -> None:
+    farm = campaign.farm
+    builds = farm.rows(
+        "select builder, number, slave, result, reason, started, finished from builds where request = ? "
+        "order by number",
+        request,
+    )
+    tried = [build for build in builds if Result(build[3]) is Result.RETRY]
+    excused = 0
+    for builder, number, slave, _, why, started, finished in tried:
+        excuse = _excuse(campaign, slave, started, finished)
+        excused += excuse is not None
+        verdict.note("retries without need", excuse is not None and bool(why), f"{builder}/{number} on {slave}: {why}")
+        for step in STEPS[job.builder]:
+            found = farm.log(builder, number, step)
+            verdict.note("log bytes", job.log(step).startswith(found), f"{builder}/{number} {step}: no prefix")
+    builder, number, slave, _, _, started, finished = builds[-1]
+    wanted = Result.FAILURE if job.exit_code else Result.SUCCESS
+    if result is not wanted:
+        spent = len(tried) == RETRIES + 1 and result is Result.EXCEPTION
+        lost_once = job.builder == "once" and result is Result.EXCEPTION
+        fair = spent or (lost_once and _excuse(campaign, slave, started, finished) is not None)
+        verdict.note("results", fair, f"{builder}/{number} ({job.name}) is {result.name}: {reason}")
+        return
+    verdict.note("results", True, "")
+    for step in STEPS[job.builder]:
+        runs = farm.witnessed(f"{job.name}.{step}").count("begun")
+        verdict.note("runs too many", 1 <= runs <= len(builds), f"{job.name} {step} ran {runs} times")
+        found = farm.log(builder, number, step)
+        verdict.note(
+            "log bytes",
+            found == job.log(step),
+            f"{builder}/{number} {step}: {len(found)} of {job.size} bytes: {found[-300:]!r}",
+        )
+    path = farm.master_directory / "artifacts" / builder / str(number) / "artifact"
+    whole = path.exists() and path.read_bytes() == job.artifact
+    verdict.note("artifacts", whole, f"{builder}/{number}: {path.exists()}")
+
+
+def _excuse(campaign: Campaign, slave: str, started: float, finished: float) -> Excuse | None:
+    """
+    What befell the slave while the build ran.  The farm's clocks may have been an hour ahead.
+    """
+    for excuse in campaign.excuses:
+        ahead = 3600.0 if campaign.injected["clock"] else 0.0
+        if excuse.slave == slave and excuse.begins <= finished and started - ahead <= excuse.ends:
+            return excuse
+    return None

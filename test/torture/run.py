@@ -1,0 +1,47 @@
+"""
+One farm, one schedule, one verdict.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+
+from attrs import frozen
+
+from .campaign import Campaign
+from .ground import TorturedFarm
+from .oracle import LOSSES, Verdict, judge
+from .schedules import Event
+
+
+@frozen
+class Report:
+    """
+    What was done, and what was lost.
+    """
+
+    injected: Counter[str]
+    verdict: Verdict
+    retried: int
+
+    def __str__(self) -> str:
+        lines = ["injected:"]
+        lines += [f"  {count:5} {name}" for name, count in sorted(self.injected.items())]
+        lines += [f"builds that were tried again, with a reason: {self.retried}", "", "kept, lost:"]
+        kinds = Counter(kind for kind, _ in self.verdict.lost)
+        lines += [f"  {self.verdict.kept[kind]:5} {kinds[kind]:5} {kind}" for kind in LOSSES]
+        lines += [f"LOST {kind}: {sentence}" for kind, sentence in self.verdict.lost]
+        return "\n".join(lines)
+
+
+def torture(events: list[Event], *, say: Callable[[str], None] = lambda text: None) -> Report:
+    """
+    Run *events* against a new farm.
+    """
+    with TorturedFarm(disks=os.geteuid() == 0) as farm:
+        farm.start()
+        campaign = Campaign(farm, say)
+        campaign.run(events)
+        verdict = judge(campaign)
+        ((retried,),) = farm.rows("select count(*) from builds where result = 5")
+        return Report(campaign.injected, verdict, retried)
