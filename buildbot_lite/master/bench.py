@@ -99,7 +99,7 @@ class Workplace:
     *nonce*: of which command ids are made.  *home*: the slave's directory when the build began.  *grace*: seconds.
     *env*: the builder's.  *secret*: looks a secret's value up.  *inputs*: what was submitted, by kind.
     *revealed*: the secrets that the build's commands have been told so far.  *master_directory*: in which master.cfg
-    is.  *random*: gives bytes.
+    is.  *random*: gives bytes.  *on_lost*: "retry" or "fail", for steps that say neither.
     """
 
     nonce: str
@@ -121,6 +121,7 @@ class Workplace:
     revealed: set[str] = field(factory=set)
     master_directory: str = "."
     random: Callable[[int], bytes] = os.urandom
+    on_lost: str = "retry"
 
     def session_at(self, where: str) -> Session:
         """
@@ -241,14 +242,15 @@ class StepBench:
         on_master: bool = False,
         sources: Mapping[str, Source] | None = None,
         artifact: str | None = None,
-        on_lost: str = "retry",
+        on_lost: str | None = None,
     ) -> Ran:
         """
         See `Bench`.
         """
         place = self._place
+        repeats = (on_lost or place.on_lost) != "fail"
         if isinstance(spec, Run):
-            grace = None if on_lost == "fail" else place.grace
+            grace = place.grace if repeats else None
             spec = evolve(spec, grace=grace, env={**await rendered_environment(place.env, self.view), **spec.env})
         document = to_document(spec)
         intent: dict[str, Any] = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
@@ -263,7 +265,7 @@ class StepBench:
                 id=command_id(place.nonce, entry.step, entry.ordinal),
                 spec=spec,
                 secrets={name: await place.secret(name) for name in sorted(place.revealed)},
-                grace=None if on_lost == "fail" else place.grace,
+                grace=place.grace if repeats else None,
                 shelf=shelf,
                 sources=sources or {},
                 home=None if on_master else place.home,
@@ -286,7 +288,7 @@ class StepBench:
             log = name.partition("~")[0]
             self._lengths[log] = self._lengths.get(log, 0) + seal.length
         # A lease that ran out is the slave's side of the same loss.
-        if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and on_lost != "fail":
+        if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and repeats:
             raise SlaveLostError(outcome.sentence)
         shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)
         final = {name.partition("~")[0]: name for name in outcome.streams}

@@ -18,6 +18,7 @@ from .mistakes import Noting, here, note, once_loaded
 
 DEFAULT_GRACE = 1800.0
 STDIN_KINDS = ("none", "patch", "tar", "properties")
+ON_LOST = ("retry", "fail")
 FILE_KINDS = ("tar", "patch", "file")
 
 
@@ -117,7 +118,9 @@ class BuilderConfig(metaclass=Noting):
     *tags*: words by which pages and lists choose builders.  *env*: environment variables of all its commands; None
     removes one.  *properties*: properties of all its builds.  *description*: a sentence for people.
     *concurrent*: allow several builds at a time on one slave.  *maxTime*: seconds after which a build is ended.
-    *grace*: as a slave's; the shorter of the two holds.
+    *grace*: as a slave's; the shorter of the two holds.  *onLost*: "retry": when the slave is lost in mid-command the
+    build is done again; "fail": nothing is ever done twice, and its steps wait for the slave however long it is away.
+    A step may have its own.
     *canStartBuild*: a function of builder, slave and request, which may refuse by returning False.
     """
 
@@ -134,6 +137,7 @@ class BuilderConfig(metaclass=Noting):
         concurrent: Any = False,
         maxTime: Any = None,
         grace: Any = None,
+        onLost: Any = "retry",
         canStartBuild: Any = None,
     ) -> None:
         self.place = here(self)
@@ -152,6 +156,7 @@ class BuilderConfig(metaclass=Noting):
         self.concurrent = arguments.flag("concurrent", concurrent)
         self.max_time: float | None = arguments.optional(_longer_than_none(arguments), "maxTime", maxTime)
         self.grace: float | None = arguments.optional(_grace(arguments), "grace", grace)
+        self.on_lost = arguments.choice("onLost", onLost, ON_LOST)
         self.can_start_build = cast(
             "Callable[..., Any] | None", arguments.optional(arguments.function, "canStartBuild", canStartBuild)
         )

@@ -336,6 +336,7 @@ class Works:
                 wall=self._wall,
                 live=LiveCommands(),
                 master_directory=self._building.basedir,
+                on_lost=builder.on_lost,
             )
 
         return Build(

@@ -105,7 +105,7 @@ class LocalMachine:
         on_master: bool = False,
         sources: Mapping[str, Source] | None = None,
         artifact: str | None = None,
-        on_lost: str = "retry",
+        on_lost: str | None = None,
     ) -> Ran:
         self.asked.append(spec)
         if isinstance(spec, Run):

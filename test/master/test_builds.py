@@ -5,10 +5,12 @@ Builds in a farm in memory: results, stops, restarts at every moment, lost slave
 import os
 import tempfile
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.loading import load
+from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import streams
@@ -441,6 +443,38 @@ class LostTests(SynchronousTestCase):
         self.assertEqual(len(self.stage.builds(self.request)), 4)
         self.assertIn("gave up after 3 retries", request.reason)
         self.assertIn("another directory", request.reason)
+
+    def test_never_again(self) -> None:
+        """
+        Promise 8: a builder with onLost="fail" waits for its slave however long it is away, and takes the result.
+        """
+        stage = Stage(ONE.replace("util.BuildFactory([", "onLost='fail', factory=util.BuildFactory(["))
+        slave = stage.attach()
+        request = stage.submit()
+        self.assertIsNone(slave.given[0].spec.grace)  # type: ignore[union-attr]  # they run
+        slave.lose()
+        stage.settle(1_000_000)
+        back = stage.attach(slave=FakeSlave(given=slave.given, behaviour=succeeding), held=slave.held())
+        back.given[0].end(0)
+        stage.settle()
+        (build,) = stage.builds(request)
+        self.assertEqual(build.result, Result.SUCCESS)
+
+    def test_never_again_although_lost(self) -> None:
+        """
+        Promise 8: when it comes back without the command, the step is an EXCEPTION and nothing is done again; a step's
+        own onLost counts more.
+        """
+        for own, results in (("", [Result.EXCEPTION]), (", onLost='retry'", [Result.RETRY, None])):
+            text = ONE.replace("util.BuildFactory([", "onLost='fail', factory=util.BuildFactory([")
+            stage = Stage(text.replace("haltOnFailure=True", f"haltOnFailure=True{own}"))
+            slave = stage.attach()
+            request = stage.submit()
+            slave.lose()
+            lost = tuple(evolve(held, life=Life.LOST) for held in slave.held())
+            stage.attach(slave=FakeSlave(behaviour=succeeding if not own else lambda given: None), held=lost)
+            stage.settle(3)
+            self.assertEqual([build.result for build in stage.builds(request)], results)
 
     def test_give_up(self) -> None:
         """

@@ -83,13 +83,14 @@ class Bench(Protocol):
         on_master: bool = False,
         sources: Mapping[str, Source] | None = None,
         artifact: str | None = None,
-        on_lost: str = "retry",
+        on_lost: str | None = None,
     ) -> Ran:
         """
         Have the slave (or a keeper of the master's own) do it, exactly once unless its machine dies.
 
         *sources*: what the command may read from the master.  *artifact*: what an upload is called.  When the slave is
-        lost, the build ends with RETRY; with *on_lost* "fail", the outcome says LOST instead.
+        lost, the build ends with RETRY; with *on_lost* "fail", the outcome says LOST instead.  None: as the builder has
+        it.
         """
 
     async def trigger(
@@ -161,7 +162,7 @@ class BuildStep(metaclass=Noting):
     failure.  *warnOnFailure*, *warnOnWarnings*: they give the build warnings.  *doStepIf*: False, or a function of the
     step that says so, skips it.  *hideStepIf*: True, or a function of result and step, keeps it out of the lists.
     *onLost*: "retry" has the whole build done again when the slave is lost in mid-command, "fail" never repeats
-    anything.
+    anything; None: as its builder has it.
 
     A subclass declares its own arguments in ``arguments`` (name → how it is checked) and their defaults as attributes
     of the same names; `mistakes.MISSING` is the default of one that must be given.  Each is rendered before ``run``, as
@@ -332,7 +333,7 @@ class BuildStep(metaclass=Noting):
         """
         Have the slave do what *spec* says; see `Bench.command` for the *options*.
         """
-        return await self.bench.command(spec, **{"on_lost": self.onLost or "retry", **options})
+        return await self.bench.command(spec, **{"on_lost": self.onLost, **options})
 
     async def execute(
         self,
