@@ -78,6 +78,7 @@ class World:
         self.spawned: dict[str, str] = {}
         self.disowned: set[str] = set()
         self.excused: dict[str, str] = {}
+        self.here: dict[str, float] = dict.fromkeys(SLAVES, self.time)
         self.codes: dict[str, int] = {}
         self.broken: list[str] = []
         os.mkdir(os.path.join(self.directory, "master"))
@@ -195,7 +196,19 @@ class World:
                     self.wires.remove(wire)
             for machine in self.machines.values():
                 self.dial(machine)
+                self._excuse_the_absent(machine)
             self.settle()
+
+    def _excuse_the_absent(self, machine: Machine) -> None:
+        """
+        A slave that was away for longer than its grace may lose what runs on it.
+        """
+        wire = self.line_of(machine)
+        if wire is not None and wire.broken is None:
+            self.here[machine.name] = self.time
+        elif self.time - self.here[machine.name] >= GRACE:
+            rows = self.master.rows("select nonce from builds where slave = ? and finished is null", machine.name)
+            self.excused.update((nonce, "away") for (nonce,) in rows)
 
     def settle(self) -> None:
         """
@@ -411,7 +424,7 @@ class World:
             codes = self._codes(last[1])
             if retries == RETRIES and Result(last[2]) is Result.RETRY:
                 assert Result(result) is Result.EXCEPTION
-            elif builder == "f" and any(id in self.excused for id in self._ids(last[1])):
+            elif builder == "f" and any(id in self.excused for id in [last[1], *self._ids(last[1])]):
                 assert Result(result) in {Result.EXCEPTION, Result.SUCCESS, Result.FAILURE}
             else:
                 wanted = Result.FAILURE if any(codes.values()) else Result.SUCCESS
@@ -423,7 +436,7 @@ class World:
         assert retries <= RETRIES
         assert len(tried) in {retries, retries + 1}
         for _, nonce, _, reason in tried:
-            ids = self._ids(nonce)
+            ids = [nonce, *self._ids(nonce)]
             assert builder != "f", f"retried in spite of onLost=fail: {reason}"
             assert any(id in self.excused for id in ids), f"a retry without need: {reason}"
             assert reason
