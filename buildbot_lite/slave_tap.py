@@ -15,9 +15,11 @@ its last one ended.
 """
 
 import os
+import shlex
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, cast
 
@@ -29,6 +31,7 @@ from twisted.python import usage
 from .errors import BuildbotLiteError, FurlError, RevokedError, StorageError
 from .model.greeting import Welcome
 from .slave.local import Crew
+from .slave.rules import NO_RULES, Rules
 from .storage.files import readable_by_others
 from .wire.background import background
 from .wire.certificate import load_or_create
@@ -41,17 +44,18 @@ _LARGEST_FURL_FILE = 1 << 16
 
 class SlaveService(MultiService):
     """
-    A slave in the directory *basedir*, which is locked from now on, for the master that *furl* leads to.
+    A slave in the directory *basedir*, which is locked from now on, for the master that *furl* leads to.  Whatever that
+    master asks for, it keeps to the *rules*.
     """
 
     log = Logger()
 
-    def __init__(self, furl: str, basedir: str, reactor: Any) -> None:
+    def __init__(self, furl: str, basedir: str, reactor: Any, rules: Rules = NO_RULES) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         parse(furl)
         self._furl = furl.strip()
         self._reactor = reactor
-        self._crew = Crew(basedir, reactor, welcomed=self._welcomed, refused=self._refused)
+        self._crew = Crew(basedir, reactor, welcomed=self._welcomed, refused=self._refused, rules=rules)
         self._crew.home.lock()
         self._tub = make_tub(reactor, load_or_create(self._crew.home.certificate))
         self._tub.setServiceParent(self)
@@ -127,15 +131,30 @@ class SlaveService(MultiService):
             background(self._crew.agent.forget_everything(), self.log, "ending what the former master asked for")
 
 
-def application_for(furl: str, basedir: str | None = None) -> Any:
+def application_for(
+    furl: str,
+    basedir: str | None = None,
+    *,
+    user: str | None = None,
+    directories: Sequence[str] = (),
+    environment: Sequence[str] | None = None,
+    wrapper: Sequence[str] = (),
+) -> Any:
     """
     What a ``slave.tac`` calls ``application``.  *basedir* is by default the directory of that file.
 
-    A string that is no FURL, or a directory that another slave works in, ends the process with one sentence.
+    The others are what no master can make this slave do otherwise: *user*, as whom commands run (the slave is started
+    as root); *directories* beyond ``work`` to which symbolic links in it may lead; *environment*, the variables of the
+    slave that commands get; *wrapper*, the words that go before those of every command, in which {workdir}, {work},
+    {private} and {id} are filled in.  See docs/security.md.
+
+    A string that is no FURL, a directory that another slave works in, or a rule that cannot be kept ends the process
+    with one sentence.
     """
     tac = os.path.abspath(sys._getframe(1).f_globals.get("__file__", "slave.tac"))  # noqa: SLF001 - twistd sets it
     application = Application("buildbot-lite-slave")
-    service = _service(furl, basedir or os.path.dirname(tac), found_in=tac)
+    rules = _rules(user=user, directories=directories, environment=environment, wrapper=wrapper)
+    service = _service(furl, basedir or os.path.dirname(tac), found_in=tac, rules=rules)
     service.setServiceParent(application)  # type: ignore[no-untyped-call]  # Twisted's
     return application
 
@@ -149,7 +168,22 @@ class Options(usage.Options):
     optParameters = (  # noqa: N815 - Twisted's
         ("furlfile", None, None, "The file that holds the FURL; its first line that begins with pb:// counts."),
         ("basedir", None, ".", "The slave's directory."),
+        ("user", None, None, "Run commands as this user; the slave itself must be root's."),
+        ("wrapper", None, "", "Words that go before those of every command, as a shell would split them."),
     )
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+        self["directories"] = []
+        self["environment"] = None
+
+    def opt_directory(self, path: str) -> None:
+        """A directory beyond work to which links in it may lead; may be given several times."""
+        self["directories"].append(path)
+
+    def opt_pass(self, name: str) -> None:
+        """A variable that commands get of the slave's environment, and no others; may be given several times."""
+        self["environment"] = [*(self["environment"] or []), name]
 
     def postOptions(self) -> None:
         """
@@ -167,7 +201,13 @@ def makeService(options: Options) -> SlaveService:
         furl = furl_in(options["furlfile"])
     except BuildbotLiteError as error:
         raise SystemExit(str(error)) from None
-    return _service(furl, options["basedir"], found_in=options["furlfile"])
+    rules = _rules(
+        user=options["user"],
+        directories=options["directories"],
+        environment=options["environment"],
+        wrapper=shlex.split(options["wrapper"]),
+    )
+    return _service(furl, options["basedir"], found_in=options["furlfile"], rules=rules)
 
 
 def furl_in(path: str) -> str:
@@ -184,14 +224,21 @@ def furl_in(path: str) -> str:
     raise FurlError(f"No line of {path} begins with pb://.  Put the slave's string there, from buildslave.furls.")
 
 
-def _service(furl: str, basedir: str, *, found_in: str) -> SlaveService:
+def _rules(**rules: Any) -> Rules:
+    try:
+        return Rules.of(**rules)
+    except BuildbotLiteError as error:
+        raise SystemExit(str(error)) from None
+
+
+def _service(furl: str, basedir: str, *, found_in: str, rules: Rules) -> SlaveService:
     # Only here, because to import it is to choose it: twistd may have been told another.
     from twisted.internet import reactor  # noqa: TID251 - this is a tap
 
     # Leases and time-outs must not jump when somebody sets the clock.  Nothing is scheduled yet.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]  # the clock is to be another
     try:
-        service = SlaveService(furl, basedir, reactor)
+        service = SlaveService(furl, basedir, reactor, rules)
     except BuildbotLiteError as error:
         raise SystemExit(str(error)) from None
     if os.path.exists(found_in) and readable_by_others(found_in):

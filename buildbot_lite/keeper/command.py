@@ -26,11 +26,12 @@ from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from .fence import settings
 from .follow import Follower, Notices
 from .kinship import Family, Kinship, Process
 from .loop import WRITE, Loop, Timer
 from .masking import Masker
-from .order import Order
+from .order import Order, OrderError
 from .output import Output, Reactions, file_spools
 from .shelf import Kept, Shelf, spool_path
 from .spawn import SpawnError, spawn
@@ -143,6 +144,7 @@ class Command:
                 os.path.join(order.workdir, path),
                 accept=self._followed,
                 remark=self._remark,
+                root=order.fence.root if order.fence.wrapper else None,
             )
             for stream, path in order.logfiles.items()
         ]
@@ -154,12 +156,30 @@ class Command:
         Spawn it.  If that cannot be done, it ends at once, FAILED.
         """
         order, around = self._order, self._around
-        env = {**order.env, **around.kinship.marks(self.id)}
+        fence = order.fence
+        marks = around.kinship.marks(self.id)
+        env = {**order.env, **marks}
+        argv, third = order.argv, None
+        for secret in order.seen_in_ps:
+            self._remark(
+                "stdio",
+                0,
+                f"The secret {secret} is in this command's arguments, which all users of this "
+                "machine can see in ps.  Give it in env, stdin or a file.",
+            )
         try:
+            private = around.shelf.make_private(self.id, fence.owner) if order.files or fence.wrapper else ""
             for name, contents in order.files.items():
-                env[name.encode()] = os.fsencode(around.shelf.write_private(self.id, name, contents))
+                path = around.shelf.write_private(self.id, name, contents, fence.owner)
+                env[name.encode()] = os.fsencode(path)
+            if fence.wrapper:
+                words = fence.words(
+                    workdir=order.workdir, work=fence.root or order.workdir, private=private, id=self.id
+                )
+                outer = {**fence.outer, **marks}
+                argv, env, third = [*words, *argv], outer, settings(env, outer)
             spawned = spawn(
-                order.argv,
+                argv,
                 env,
                 workdir=order.workdir,
                 stdin_path=order.stdin_path,
@@ -167,8 +187,10 @@ class Command:
                 pty=order.pty,
                 separate_stderr=order.separate_stderr,
                 portable=around.portable_spawn,
+                root=fence.root,
+                third=third,
             )
-        except SpawnError as error:
+        except (SpawnError, OrderError) as error:
             self._fail(str(error))
             return
         except OSError as error:

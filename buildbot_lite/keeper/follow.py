@@ -13,6 +13,7 @@ import stat
 import struct
 from collections.abc import Callable
 
+from .fence import open_below
 from .loop import Loop, Timer
 
 _CHUNK = 256 << 10
@@ -24,6 +25,7 @@ _IN_IGNORED = 0x8000
 class Follower:
     """
     One followed file.  *accept* answers whether it will take more right now; *remark* takes stream, offset and text.
+    *root*: follow no symbolic link below it, since whoever put it there may see less than we do.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class Follower:
         *,
         accept: Callable[[str, bytes], bool],
         remark: Callable[[str, int, str], None],
+        root: str | None = None,
     ) -> None:
+        self._root = root
         self._stream = stream
         self.path = path
         self._accept = accept
@@ -118,7 +122,11 @@ class Follower:
     def _open(self, how: str) -> None:
         try:
             # A FIFO would block us, a device might answer for ever.
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+            if self._root is None:
+                fd = os.open(self.path, flags)
+            else:
+                fd = open_below(self._root, os.path.relpath(self.path, self._root), flags=flags)
         except OSError:
             return
         state = os.fstat(fd)

@@ -11,18 +11,17 @@ import signal
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .fence import Fence, OrderError, read_fence
+
+__all__ = ["Order", "OrderError", "read_order"]
+
 # The same as buildbot_lite.model.spec.SECRET_REFERENCE (a test holds them together); model needs attrs, the keeper
 # must not.
 SECRET_REFERENCE = re.compile("\0([^\0]{1,80})\0")
 # As in Buildbot: ``env={"PATH": "${HOME}/bin:${PATH}"}`` speaks of the slave's own variables.
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
 SHORTEST_SECRET = 6
-
-
-class OrderError(ValueError):
-    """
-    It cannot be run, and why.  (Not one of `buildbot_lite.errors`: it never leaves the keeper but as an outcome.)
-    """
+LARGEST_SECRET = 64 << 10
 
 
 class Order(NamedTuple):
@@ -47,6 +46,8 @@ class Order(NamedTuple):
     grace: float | None
     leave_running: bool
     secrets: list[bytes]
+    seen_in_ps: list[str]
+    fence: Fence
 
 
 def read_order(message: Mapping[str, Any]) -> Order:
@@ -60,8 +61,10 @@ def read_order(message: Mapping[str, Any]) -> Order:
             raise OrderError(
                 f"The secret {name} has fewer than {SHORTEST_SECRET} bytes; it could not be hidden in a log."
             )
+        if len(value) > LARGEST_SECRET:
+            raise OrderError(f"The secret {name} has more than {LARGEST_SECRET} bytes.")
     script = _optional(spec, "script", str)
-    argv = ["/bin/sh", "-c", script] if script is not None else _taken(spec, "argv", list)
+    argv: list[object] = ["/bin/sh", "-c", script] if script is not None else _taken(spec, "argv", list)
     if not argv:
         raise OrderError("There is no command: give a program and its arguments, or a string for the shell.")
     workdir = _taken(message, "workdir", str)
@@ -86,6 +89,8 @@ def read_order(message: Mapping[str, Any]) -> Order:
         grace=_seconds(spec, "grace"),
         leave_running=bool(spec.get("leave_running")),
         secrets=list(secrets.values()),
+        seen_in_ps=sorted({name for part in argv if isinstance(part, str) for name in SECRET_REFERENCE.findall(part)}),
+        fence=read_fence(message, workdir),
     )
 
 
@@ -93,6 +98,7 @@ def _environment(
     spec: Mapping[str, Any], message: Mapping[str, Any], workdir: str, secrets: Mapping[str, bytes]
 ) -> dict[bytes, bytes]:
     inherited = _texts(message, "env")
+    # With a wrapper this is for what it runs; it itself has what is inherited, see `fence`.
     found: dict[str, bytes] = {_variable(name): _encoded(value, name) for name, value in inherited.items()}
     wanted = spec.get("env") or {}
     if not isinstance(wanted, dict):

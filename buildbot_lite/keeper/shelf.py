@@ -117,15 +117,27 @@ class Shelf:
         with contextlib.suppress(OSError):
             os.symlink(str(pid), os.path.join(self.directory(id), "spawned"))
 
-    def write_private(self, id: str, name: str, contents: bytes) -> str:
+    def make_private(self, id: str, owner: tuple[int, int] | None = None) -> str:
         """
-        Write a file for the command's eyes only; answers its path.
+        The directory for files for the command's eyes only.  *owner*: whom it belongs to, and who is let through to it.
         """
         directory = os.path.join(self.directory(id), "private")
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        path = os.path.join(directory, safe_name(name))
+        if owner is not None:
+            os.chown(directory, *owner)
+            for above in (self.directory(id), self._commands):
+                os.chmod(above, 0o711)  # noqa: S103 - what is in it is for us only
+        return directory
+
+    def write_private(self, id: str, name: str, contents: bytes, owner: tuple[int, int] | None = None) -> str:
+        """
+        Write a file into that directory, which is there; answers its path.
+        """
+        path = os.path.join(self.directory(id), "private", safe_name(name))
         with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd:
             _write_all(fd, contents)
+            if owner is not None:
+                os.fchown(fd, *owner)
         return path
 
     def remove_private(self, id: str) -> None:

@@ -8,12 +8,15 @@ Where it cannot make a session (some libc), ``subprocess`` does all this more sl
 
 import contextlib
 import errno
+import fcntl
 import os
 import pty
 import signal
 import termios
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+from .fence import inside
 
 # What Python ignores, and what whoever started the keeper may have ignored (nohup).
 _RESET = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT]
@@ -37,13 +40,15 @@ class Spawned(NamedTuple):
 
 class Ends(NamedTuple):
     """
-    The child's ends of its three descriptors; *terminal* is the path of its pty, or None.
+    The child's ends of its three descriptors; *terminal* is the path of its pty, or None; *third* what it has as
+    descriptor 3, or -1.
     """
 
     stdin: int
     stdout: int
     stderr: int
     terminal: str | None
+    third: int = -1
 
 
 def spawn(
@@ -56,22 +61,26 @@ def spawn(
     pty: bool,
     separate_stderr: bool,
     portable: bool = False,
+    root: str | None = None,
+    third: bytes | None = None,
 ) -> Spawned:
     """
     Start *argv* in *workdir*, which is made if it is not there; `SpawnError` is a sentence.
 
     *feed*: its stdin is a pipe; otherwise the file *stdin_path*, or nothing.  *pty*: its output is a terminal.
-    *portable*: do without ``posix_spawn``.
+    *portable*: do without ``posix_spawn``.  *root*: below it, *workdir* is not to go through a symbolic link.  *third*:
+    what it can read from its descriptor 3.
     """
     ours: list[int] = []
     theirs: list[int] = []
     try:
         stdin, feeder = _stdin(stdin_path, feed, ours, theirs)
         outputs, stdout, stderr, terminal = _outputs(pty, separate_stderr, ours, theirs)
-        with _inside(workdir):
+        memory = -1 if third is None else _memory(third, theirs)
+        with _inside(workdir, root):
             program = find_program(argv[0], env)
             start = _by_subprocess if portable else _by_posix_spawn
-            pid = _started(start, program, argv, env, Ends(stdin, stdout, stderr, terminal))
+            pid = _started(start, program, argv, env, Ends(stdin, stdout, stderr, terminal, memory))
     except SpawnError:
         _close(ours)
         raise
@@ -131,6 +140,8 @@ def _by_posix_spawn(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, b
             (os.POSIX_SPAWN_OPEN, 1, os.fsencode(ends.terminal), os.O_RDWR, 0),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
+    if ends.third >= 0:
+        actions.append((os.POSIX_SPAWN_DUP2, ends.third, 3))
     try:
         return os.posix_spawn(
             program, list(argv), env, file_actions=actions, setsid=True, setsigmask=[], setsigdef=_RESET
@@ -140,6 +151,10 @@ def _by_posix_spawn(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, b
 
 
 def _by_subprocess(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], ends: Ends) -> int:
+    if ends.third >= 0:
+        # subprocess cannot give a child a descriptor under another number.
+        raise SpawnError("This system cannot start commands through a wrapper: its posix_spawn makes no sessions.")
+
     def own_terminal() -> None:
         if ends.terminal is not None:
             os.close(os.open(ends.terminal, os.O_RDWR))
@@ -176,6 +191,28 @@ def _stdin(path: str | None, feed: bool, ours: list[int], theirs: list[int]) -> 
     return stdin, -1
 
 
+def _memory(contents: bytes, theirs: list[int]) -> int:
+    """
+    A descriptor from which *contents* can be read, which are in no file that has a name.
+    """
+    if hasattr(os, "memfd_create"):
+        made = os.memfd_create("settings")
+    else:
+        import tempfile  # only where there is nothing better
+
+        with tempfile.TemporaryFile() as file:
+            made = os.dup(file.fileno())
+    # Not 3 itself: to duplicate it onto itself would leave it to be closed.
+    high = fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(made)
+    theirs.append(high)
+    rest = memoryview(contents)
+    while rest:
+        rest = rest[os.write(high, rest) :]
+    os.lseek(high, 0, os.SEEK_SET)
+    return high
+
+
 def _outputs(
     terminal: bool, separate_stderr: bool, ours: list[int], theirs: list[int]
 ) -> tuple[dict[str, int], int, int, str | None]:
@@ -209,18 +246,13 @@ def _make_transparent(terminal: int) -> None:
 
 
 @contextlib.contextmanager
-def _inside(workdir: str) -> Iterator[None]:
-    back = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
-    try:
+def _inside(workdir: str, root: str | None) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
         try:
-            os.makedirs(workdir, exist_ok=True)
-            os.chdir(workdir)
+            stack.enter_context(inside(workdir, root))
         except OSError as error:
             raise SpawnError(f"The working directory {workdir!r:.500} cannot be used: {error.strerror}.") from None
         yield
-    finally:
-        os.fchdir(back)
-        os.close(back)
 
 
 def _close(fds: list[int]) -> None:

@@ -17,7 +17,7 @@ that an answer can never be taken for that of another link.
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -30,6 +30,7 @@ from ..model.outcome import Outcome
 from ..model.spec import Run, Spec, fingerprint
 from ..storage.files import remove
 from .errand import Errand
+from .rules import NO_RULES, Rules
 from .transfer import Means
 from .transfers import INPUT, new_transfer, saved_transfers
 from .work import Work
@@ -54,6 +55,9 @@ class Keeping(Protocol):
         workdir: str,
         env: Mapping[str, str],
         stdin_path: str | None,
+        root: str | None = None,
+        wrapper: Sequence[str] = (),
+        owner: tuple[int, int] | None = None,
     ) -> None:
         """
         Run it.  ``claimed`` or ``refused`` follows.
@@ -93,7 +97,8 @@ class LinkEnd(Protocol):
 
 class Agent:
     """
-    Everything that this slave holds.  *env* is what its commands inherit; *keeper_directory* is where the spools are.
+    Everything that this slave holds.  *env* is what its commands inherit; *keeper_directory* is where the spools are;
+    *rules* are the slave's own, which no master can change.
     """
 
     log = Logger()
@@ -106,7 +111,9 @@ class Agent:
         means: Means,
         env: Mapping[str, str],
         clock: IReactorTime,
+        rules: Rules = NO_RULES,
     ) -> None:
+        self._rules = rules
         self.clock = clock
         self.means = means
         self._keeping = keeping
@@ -149,7 +156,7 @@ class Agent:
         """
         Have the keeper run something.
         """
-        workdir = self.means.tree.make(spec.workdir)
+        place = self.means.tree.make(spec.workdir)
         errand = self._adopt(id, fingerprint(spec))
 
         def start() -> None:
@@ -158,9 +165,12 @@ class Agent:
                 fingerprint=errand.fingerprint,
                 spec=spec,
                 secrets=secrets,
-                workdir=workdir,
+                workdir=place.path,
                 env=self._env,
                 stdin_path=stdin_path,
+                root=place.root,
+                wrapper=self._rules.words,
+                owner=self._rules.owner_of_files,
             )
 
         self._starts[id] = (start, MOST_STARTS - 1)

@@ -15,7 +15,7 @@ missing.  That starts nothing twice, because a claim is on disk before anything 
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -149,10 +149,13 @@ class Attendant:
         workdir: str,
         env: Mapping[str, str],
         stdin_path: str | None = None,
+        root: str | None = None,
+        wrapper: Sequence[str] = (),
+        owner: tuple[int, int] | None = None,
     ) -> None:
         """
         Run *spec* in the directory *workdir*, which is absolute.  *env* is what it inherits, the file *stdin_path* its
-        input.  ``claimed`` or ``refused`` follows.
+        input.  *root*, *wrapper*, *owner*: see `keeper.fence`.  ``claimed`` or ``refused`` follows.
         """
         self._say(
             {
@@ -164,6 +167,9 @@ class Attendant:
                 "workdir": workdir,
                 "env": dict(env),
                 "stdin_path": stdin_path,
+                "root": root,
+                "wrapper": list(wrapper),
+                "owner": owner,
             }
         )
 

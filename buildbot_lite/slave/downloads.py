@@ -4,6 +4,7 @@ Files on their way from the master.
 
 import hashlib
 import os
+import shutil
 from typing import BinaryIO
 
 from twisted.internet.defer import Deferred
@@ -108,11 +109,15 @@ class FileDownload(Transfer):
 
     def _finish(self, partial: BinaryIO) -> None:
         if self._spec.unpack:
-            into = self._means.tree.make(self._spec.path)
+            staged = self._path(".tree")
+            shutil.rmtree(staged, ignore_errors=True)
+            os.mkdir(staged, 0o700)
             try:
-                unpack(self._path(".tar"), into, stopped=lambda: self._stopped)
+                unpack(self._path(".tar"), staged, stopped=lambda: self._stopped)
+                self._means.tree.merge(staged, self._spec.path)
             finally:
                 remove(self._path(".tar"))
+                shutil.rmtree(staged, ignore_errors=True)
         else:
             os.fchmod(partial.fileno(), self._spec.mode)
             os.fsync(partial.fileno())
@@ -131,6 +136,7 @@ class FileDownload(Transfer):
         self._close()
         if self._spec.unpack:
             remove(self._path(".tar"))
+            shutil.rmtree(self._path(".tree"), ignore_errors=True)
         else:
             self._means.tree.discard(self._spec.path, self.id)
 

@@ -70,6 +70,16 @@ class Home:
         make_directory(self.transfers)
         make_directory(self.work, mode=0o755)
 
+    def share(self, owner: tuple[int, int]) -> None:
+        """
+        The user and group that commands run as get the work directory, and may pass by where their private files are.
+        """
+        try:
+            os.chown(self.work, *owner)
+            os.chmod(self.keeper, 0o711)  # noqa: S103 - what is in it is for the owner only
+        except OSError as error:
+            raise StorageError(f"{self.directory} cannot be shared with user {owner[0]}: {error.strerror}.") from None
+
     def lock(self) -> None:
         """
         Be the only slave in this directory, until this process ends or calls `unlock`; also across a fork.

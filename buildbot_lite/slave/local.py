@@ -15,13 +15,14 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError
+from ..errors import BuildbotLiteError, ConfigError
 from ..model.greeting import Welcome
 from ..wire.memory import MemoryDesk, MemoryLink
 from ..wire.roles import Desk
 from .agent import Agent
 from .attendant import Attendant
-from .home import Home, inherited
+from .home import Home
+from .rules import NO_RULES, Rules
 from .session import Session
 from .transfer import Means
 from .tree import Tree
@@ -33,7 +34,7 @@ REATTACH = 0.5
 
 class Crew:
     """
-    Keeper, agent and session in the directory *directory*.
+    Keeper, agent and session in the directory *directory*, which keep to the *rules*.
     """
 
     def __init__(
@@ -44,20 +45,27 @@ class Crew:
         welcomed: Callable[[Welcome], None],
         refused: Callable[[BuildbotLiteError], None],
         env: Mapping[str, str] = os.environ,
+        rules: Rules = NO_RULES,
     ) -> None:
         self.home = Home(directory)
         self.home.make()
+        if rules.owner_of_files is not None:
+            self.home.share(rules.owner_of_files)
+            if sentence := rules.why_unreachable(self.home.work):
+                raise ConfigError(sentence)
 
         def apart(function: Callable[[], T]) -> Deferred[T]:
             return deferToThreadPool(reactor, reactor.getThreadPool(), function)
 
+        tree = Tree(self.home.work, beyond=rules.directories, owner=rules.owner_of_files)
         self.attendant = Attendant(self.home.keeper, reactor)
         self.agent = Agent(
             keeping=self.attendant,
             keeper_directory=self.home.keeper,
-            means=Means(Tree(self.home.work), self.home.transfers, apart, reactor),
-            env=inherited(env),
+            means=Means(tree, self.home.transfers, apart, reactor),
+            env=rules.inherited(env),
             clock=reactor,
+            rules=rules,
         )
         self.session = Session(
             agent=self.agent,

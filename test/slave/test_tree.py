@@ -8,7 +8,7 @@ import stat
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import UnsafePathError
-from buildbot_lite.slave.tree import Tree
+from buildbot_lite.slave.tree import Place, Tree
 
 from .fakes import new_directory
 
@@ -46,8 +46,8 @@ class TreeTests(SynchronousTestCase):
         """
         before = os.umask(0o077)
         self.addCleanup(os.umask, before)
-        self.assertEqual(self.tree.make("a/b/c"), os.path.join(self.root, "a/b/c"))
-        self.assertEqual(self.tree.make("a/b/c"), os.path.join(self.root, "a/b/c"))
+        self.assertEqual(self.tree.make("a/b/c").path, os.path.join(self.root, "a/b/c"))
+        self.assertEqual(self.tree.make("a/b/c").path, os.path.join(self.root, "a/b/c"))
         self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.root, "a")).st_mode), 0o755)
 
     def test_make_over_a_file(self) -> None:
@@ -107,7 +107,7 @@ class TreeTests(SynchronousTestCase):
         self.write("a/secret", "mine")
 
         class Swapping(Tree):
-            def _resolved(self, path: str) -> list[str]:
+            def _resolved(self, path: str) -> Place:
                 parts = super()._resolved(path)
                 os.rename(os.path.join(self.root, "a"), os.path.join(self.root, "b"))
                 os.symlink(outside, os.path.join(self.root, "a"))

@@ -1,0 +1,172 @@
+"""
+What a slave's own slave.tac allows its master: as whom commands run, through what, with which environment, and which
+directories beyond ``work`` are within reach.
+
+The master has no say in any of it.  Directories are the slave's own doing (`tree`); user and wrapper are handed to the
+keeper with each command, beside the master's spec and never inside it (see `keeper.fence`).
+"""
+
+import os
+import pwd
+import re
+import shutil
+import stat
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from ..errors import ConfigError
+from ..keeper.fence import PLACEHOLDER, PLACEHOLDERS
+from .home import inherited
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
+
+
+@frozen
+class Owner:
+    """
+    The user that commands run as.
+    """
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+@frozen
+class Rules:
+    """
+    What holds for every command and every transfer of a slave.  Without arguments: what holds anyway.
+    """
+
+    owner: Owner | None = None
+    directories: tuple[str, ...] = ()
+    environment: tuple[str, ...] | None = None
+    wrapper: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        user: str | None = None,
+        directories: Sequence[str] = (),
+        environment: Sequence[str] | None = None,
+        wrapper: Sequence[str] = (),
+    ) -> "Rules":
+        """
+        The rules in a slave.tac.  `ConfigError`, a sentence, when they cannot be kept: then nothing is to be started.
+
+        *user*: as whom commands run; the slave itself must be root's.  *directories*: absolute ones to which symbolic
+        links in ``work`` may lead.  *environment*: the variables that commands get of the slave's own ("LC_*" for all
+        that begin so), None: all.  *wrapper*: the words that go before each command's own.
+        """
+        return cls(
+            _owner(user),
+            tuple(_directory(each) for each in _listed("directories", directories)),
+            None if environment is None else tuple(_variable(each) for each in _listed("environment", environment)),
+            _wrapper(_listed("wrapper", wrapper)),
+        )
+
+    def inherited(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """
+        What of *environment*, ours, commands get to see.
+        """
+        found = inherited(environment)
+        if self.owner is not None:
+            found.update(HOME=self.owner.home, USER=self.owner.name, LOGNAME=self.owner.name)
+        if self.environment is None:
+            return found
+        plain = {allowed for allowed in self.environment if not allowed.endswith("*")}
+        beginnings = tuple(allowed[:-1] for allowed in self.environment if allowed.endswith("*"))
+        return {name: value for name, value in found.items() if name in plain or name.startswith(beginnings)}
+
+    @property
+    def words(self) -> list[str]:
+        """
+        What goes before the words of every command.
+        """
+        if self.owner is None:
+            return list(self.wrapper)
+        uid, gid = self.owner.uid, self.owner.gid
+        return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--init-groups", "--inh-caps=-all", *self.wrapper]
+
+    @property
+    def owner_of_files(self) -> tuple[int, int] | None:
+        """
+        The user and group that everything in ``work`` belongs to; None: ours.
+        """
+        return None if self.owner is None else (self.owner.uid, self.owner.gid)
+
+    def why_unreachable(self, path: str) -> str | None:
+        """
+        The sentence that says why the user cannot come to the directory *path*; None if nothing is in the way.
+        """
+        if self.owner is None:
+            return None
+        while path != "/":
+            status = os.stat(path)
+            ours = status.st_uid == self.owner.uid or status.st_gid == self.owner.gid
+            if not ours and not status.st_mode & stat.S_IXOTH:
+                return f"The user {self.owner.name} cannot enter {path}, and so not work there.  Run: chmod o+x {path}"
+            path = os.path.dirname(path)
+        return None
+
+
+NO_RULES = Rules()
+
+
+def _listed(name: str, value: Any) -> list[str]:
+    usable = isinstance(value, (list, tuple))
+    if not usable or not all(isinstance(each, str) and each and "\0" not in each for each in value):
+        raise ConfigError(f"{name} in slave.tac must be a list of texts that are not empty.")
+    return list(value)
+
+
+def _owner(user: str | None) -> Owner | None:
+    if user is None:
+        return None
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise ConfigError(f"There is no user {user!r} here.  Make one with: useradd --system {user}") from None
+    if os.geteuid() != 0:
+        raise ConfigError(
+            f"Only root can run commands as {user}: start this slave as root, or leave user= out of slave.tac and "
+            f"start it as {user}."
+        )
+    if entry.pw_uid == 0:
+        raise ConfigError("user= in slave.tac is root, which forbids nothing.  Name another user.")
+    if shutil.which("setpriv") is None:
+        raise ConfigError(
+            "There is no program setpriv here, which is needed for user= (Debian: apt install util-linux)."
+        )
+    return Owner(user, entry.pw_uid, entry.pw_gid, entry.pw_dir)
+
+
+def _directory(path: str) -> str:
+    if not os.path.isabs(path) or os.path.realpath(path) == "/":
+        raise ConfigError(f"directories in slave.tac has {path!r}: give absolute directories, and not all of them.")
+    if not os.path.isdir(path):
+        raise ConfigError(f"directories in slave.tac has {path!r}, which is no directory.")
+    return os.path.realpath(path)
+
+
+def _variable(name: str) -> str:
+    if not _VARIABLE.match(name):
+        raise ConfigError(f'environment in slave.tac has {name!r}: give names of variables, or beginnings like "LC_*".')
+    return name
+
+
+def _wrapper(words: list[str]) -> tuple[str, ...]:
+    if not words:
+        return ()
+    if shutil.which(words[0]) is None or ("/" in words[0] and not os.path.isabs(words[0])):
+        raise ConfigError(f"The wrapper {words[0]!r} in slave.tac is no program here.  No command would be safe.")
+    for word in words:
+        for name in PLACEHOLDER.findall(word):
+            if name not in PLACEHOLDERS:
+                places = ", ".join("{" + each + "}" for each in PLACEHOLDERS)
+                raise ConfigError(f"The wrapper in slave.tac has {{{name}}}, which is none of {places}.")
+    return (shutil.which(words[0]) or words[0], *words[1:])
