@@ -9,11 +9,12 @@ from typing import Any
 from attrs import asdict, field, frozen
 
 from ..errors import MessageError
-from .shape import Shape, encode
+from .shape import Shape, encode, printable
 
 PROTOCOL = 1
 LARGEST_GREETING = 4 << 20
 MOST_HELD = 1000
+LONGEST_FACT = 200
 
 
 class Life(Enum):
@@ -77,15 +78,18 @@ class Hello:
         shape = Shape.decode(data, "hello", LARGEST_GREETING)
         facts = Shape(shape.mapping("platform", {}, most=100), "hello, platform")
         return cls(
-            home=shape.text("home", limit=64),
-            incarnation=shape.text("incarnation", limit=64),
-            keeper=shape.text("keeper", limit=64),
-            boot=shape.text("boot", limit=200),
-            version=shape.text("version", limit=40),
+            home=shape.prose("home", limit=64),
+            incarnation=shape.prose("incarnation", limit=64),
+            keeper=shape.prose("keeper", limit=64),
+            boot=shape.prose("boot", limit=200),
+            version=shape.prose("version", limit=40),
             protocol=shape.integer("protocol"),
             space=shape.integer("space", 0),
             draining=shape.flag("draining", default=False),
-            platform={name: facts.text(name, limit=200) for name in shape.mapping("platform", {}, most=100)},
+            platform={
+                printable(name[:LONGEST_FACT]): facts.prose(name, limit=LONGEST_FACT)
+                for name in shape.mapping("platform", {}, most=100)
+            },
             held=tuple(shape.shapes("held", _held, most=MOST_HELD)),
         )
 
@@ -118,8 +122,8 @@ class Welcome:
         """
         shape = Shape.decode(data, "welcome", LARGEST_GREETING)
         return cls(
-            name=shape.text("name", limit=80),
-            version=shape.text("version", limit=40),
+            name=shape.prose("name", limit=80),
+            version=shape.prose("version", limit=40),
             protocol=shape.integer("protocol"),
             hints=tuple(shape.texts("hints", [], most=20)),
             idle=shape.flag("idle", default=False),
@@ -134,8 +138,8 @@ def _held(shape: Shape) -> Held:
         raise MessageError(f"hello: {error}.") from None
     lengths = Shape(shape.mapping("lengths", {}, most=100), "hello, lengths")
     return Held(
-        id=shape.text("id", limit=100),
-        fingerprint=shape.text("fingerprint", limit=64),
+        id=shape.prose("id", limit=100),
+        fingerprint=shape.prose("fingerprint", limit=64),
         life=life,
         lengths={name: lengths.integer(name) for name in shape.mapping("lengths", {}, most=100)},
     )

@@ -115,16 +115,16 @@ class Outcome:
         except ValueError as error:
             raise MessageError(f"outcome: {error}.") from None
         seals = {
-            name: Seal(at.integer("length"), at.text("sha256", limit=64))
+            name: Seal(at.integer("length"), at.prose("sha256", limit=64))
             for name, at in ((n, Shape(v, f"outcome, {n}")) for n, v in shape.mapping("streams", {}, most=100).items())
         }
         usage = Shape(shape.mapping("usage", {}, most=20), "outcome, usage")
         return cls(
             ending=ending,
             exit_code=shape.optional("exit_code", lambda name: shape.integer(name, least=-255, most=1 << 32)),
-            signal=shape.optional("signal", lambda name: shape.text(name, limit=20)),
+            signal=shape.optional("signal", lambda name: shape.prose(name, limit=20)),
             why=why,
-            sentence=shape.text("sentence", "", limit=2000),
+            sentence=shape.prose("sentence", "", limit=2000, lines=True),
             streams=seals,
             started=shape.number("started", 0.0),
             elapsed=shape.number("elapsed", 0.0),
@@ -133,10 +133,10 @@ class Outcome:
                 shape.shapes(
                     "remarks",
                     lambda at: Remark(
-                        at.text("stream", limit=200),
+                        at.prose("stream", limit=200),
                         at.integer("offset"),
                         at.number("when"),
-                        at.text("text", limit=2000),
+                        at.prose("text", limit=2000, lines=True),
                     ),
                     most=1000,
                 )

@@ -24,6 +24,13 @@ def encode(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
+def printable(text: str, *, lines: bool = False) -> str:
+    """
+    *text* with "?" for all that cannot be printed, which includes lone surrogates; with *lines*, they stay.
+    """
+    return "".join(each if each.isprintable() or (lines and each == "\n") else "?" for each in text)
+
+
 class Shape:
     """
     One JSON object, from which fields are taken by name and type.
@@ -68,6 +75,14 @@ class Shape:
         if len(value) > limit:
             raise self._wrong(name, f"has more than {limit} characters")
         return value
+
+    def prose(self, name: str, default: str | None = None, *, limit: int, lines: bool = False) -> str:
+        """
+        The same, for people to read and for records: what cannot be printed, or not be written as UTF-8, becomes "?".
+        Only with *lines* may it have some.
+        """
+        value = self.text(name, default, limit=limit)
+        return value if value.isprintable() else printable(value, lines=lines)
 
     def integer(self, name: str, default: int | None = None, *, least: int = 0, most: int = 1 << 62) -> int:
         """

@@ -22,6 +22,7 @@ from typing import Any
 from foolscap import broker as stock
 from foolscap.call import InboundDelivery
 from foolscap.eventual import eventually
+from foolscap.ipb import DeadReferenceError
 from foolscap.tokens import BananaError
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
@@ -30,7 +31,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..errors import BuildbotLiteError
+from ..errors import BuildbotLiteError, MessageError
 from .background import background
 from .contract import (
     KEEPALIVE,
@@ -345,6 +346,24 @@ class Broker(stock.Broker):
             "getReferenceByName", name=name.encode("ascii"), _resultConstraint=AnyReference
         )
         return found
+
+    def remote_decref(self, clid: int, count: int) -> None:
+        if clid <= 0 or count <= 0:
+            raise MessageError("That is no reference.")
+        tracker = self.myReferenceByCLID.get(clid)
+        if tracker is not None:
+            super().remote_decref(clid, min(count, tracker.refcount))
+
+    def freeYourReference(self, tracker: Any, count: int) -> None:
+        if self.disconnected:
+            return
+
+        def refused(failure: Failure) -> None:
+            if failure.check(DeadReferenceError, error.ConnectionLost, error.ConnectionDone) is None:
+                self.drop("it would not take a reference back")
+
+        freeing = self.remote_broker.callRemote("decref", clid=tracker.clid, count=count).addErrback(refused)
+        background(freeing.addCallback(self.freeYourReferenceTracker, tracker), self.log, "giving a reference back")
 
     def remote_getReferenceByName(self, name: bytes) -> Any:
         try:

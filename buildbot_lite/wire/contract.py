@@ -68,6 +68,8 @@ LONGEST_WORD = 64
 MOST_ARGUMENTS = 8
 # Calls of one peer that wait for our answer, and the bytes in their arguments.
 MOST_CALLS = 1000
+# Objects of one peer's that we know; a slave knows one of each command that it holds.
+MOST_REFERENCES = 4000
 MOST_BYTES_IN_CALLS = 64 << 20
 # Answers that a peer asked for and does not read.
 MOST_BYTES_UNREAD = 16 << 20

@@ -34,6 +34,7 @@ _MOST_REPORTED = 100
 _HEAD = 9
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
+_PIECE = 2 << 10
 
 
 class Stranger:
@@ -72,7 +73,9 @@ class Stranger:
             if self._hello is not None and not self._hello.begins_well(data):
                 self._strangers.drop(self)
                 return
-            take(data)
+            # In small pieces, because what takes one in OpenSSL keeps room for as large a one as it has ever taken.
+            for start in range(0, len(data), _PIECE):
+                take(data[start : start + _PIECE])
             if self.known and self._hello is not None and self._hello.over:
                 self._strangers.shakes_hands(self)
 

@@ -32,7 +32,7 @@ from foolscap.slicers.list import ListUnslicer
 from foolscap.slicers.none import NoneUnslicer
 from foolscap.tokens import BananaError, Violation
 
-from .contract import LONGEST_NAME, LONGEST_WORD, MOST_ARGUMENTS
+from .contract import LONGEST_NAME, LONGEST_WORD, MOST_ARGUMENTS, MOST_REFERENCES
 from .refusal import NotOfferedError
 
 _LARGEST_INTEGER = 1 << 62
@@ -97,6 +97,9 @@ class BoundedReference(ReferenceUnslicer):
 
     def receiveClose(self):
         self.url = None
+        # The peer decides when one that it was given back is forgotten.
+        if len(self.broker.yourReferenceByCLID) >= MOST_REFERENCES:
+            raise BananaError("too many references")
         return super().receiveClose()
 
 

@@ -16,11 +16,12 @@ from buildbot_lite.model.greeting import Held, Hello, Life, Welcome
 from buildbot_lite.model.names import checked_name, directory_name, relative_path
 from buildbot_lite.model.outcome import LARGEST_OUTCOME, Ending, Outcome, Remark, Seal, Why
 from buildbot_lite.model.results import Result, worst
-from buildbot_lite.model.shape import Shape, encode
+from buildbot_lite.model.shape import Shape, encode, printable
 
 T = TypeVar("T")
 
 texts = st.text(max_size=20)
+lines = texts.map(printable)
 tokens = st.text(st.sampled_from("abcdef0123456789"), min_size=1, max_size=32)
 sizes = st.integers(0, 1 << 50)
 times = st.floats(0, 1e12)
@@ -71,14 +72,14 @@ outcomes = st.builds(
     Outcome,
     ending=st.sampled_from(Ending),
     exit_code=optional(st.integers(-255, 1 << 32)),
-    signal=optional(texts),
+    signal=optional(lines),
     why=optional(st.sampled_from(Why)),
-    sentence=texts,
+    sentence=lines,
     streams=st.dictionaries(texts, st.builds(Seal, sizes, tokens), max_size=3),
     started=times,
     elapsed=times,
     usage=st.fixed_dictionaries({}, optional={"user": times, "system": times, "peak": times}),
-    remarks=st.lists(st.builds(Remark, texts, sizes, times, texts), max_size=3).map(tuple),
+    remarks=st.lists(st.builds(Remark, lines, sizes, times, lines), max_size=3).map(tuple),
 )
 hellos = st.builds(
     Hello,
@@ -89,7 +90,7 @@ hellos = st.builds(
     version=tokens,
     protocol=st.integers(0, 99),
     space=sizes,
-    platform=st.dictionaries(texts, texts, max_size=3),
+    platform=st.dictionaries(lines, lines, max_size=3),
     held=st.lists(
         st.builds(Held, tokens, tokens, st.sampled_from(Life), st.dictionaries(texts, sizes, max_size=3)), max_size=3
     ).map(tuple),
@@ -244,6 +245,24 @@ class GreetingTests(SynchronousTestCase):
         document["held"][0]["life"] = "asleep"
         self.assertRaisesRegex(MessageError, "asleep", Hello.from_bytes, encode(document))
         self.assertRaises(MessageError, Welcome.from_bytes, encode({"name": "a", "version": "1", "hints": []}))
+
+    @given(st.text(max_size=40))
+    def test_printable(self, text: str) -> None:
+        """
+        Promise 13: whatever a slave says of itself can be written down, and moves nobody's cursor.
+        """
+        hostile = Hello("h", "i", "k", "b", text, platform={text: text})
+        outcome = Outcome(Ending.FAILED, sentence=f"{text}\n", remarks=(Remark("stdio", 0, 0.0, text),))
+
+        hello = Hello.from_bytes(hostile.to_bytes())
+        heard = Outcome.from_bytes(outcome.to_bytes())
+
+        for said in (hello.version, *hello.platform, *hello.platform.values()):
+            self.assertTrue(said.isprintable())
+            self.assertEqual(len(said.encode("utf-8", "strict").decode()), len(text))
+        for said in (heard.sentence, heard.remarks[0].text):
+            self.assertTrue(said.replace("\n", "").isprintable())
+        self.assertTrue(heard.sentence.endswith("\n"))
 
 
 class ShapeTests(SynchronousTestCase):

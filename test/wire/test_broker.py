@@ -17,16 +17,17 @@ from twisted.internet.task import Clock, deferLater
 
 from buildbot_lite.errors import LinkLostError, RevokedError, UnknownStringError, WrongVerbError
 from buildbot_lite.model.spec import Run
-from buildbot_lite.wire.contract import LARGEST_CHUNK, MOST_BYTES_UNREAD, MOST_PEERS, STRANGER_CALLS
+from buildbot_lite.wire.adapters import RemoteDesk
+from buildbot_lite.wire.contract import LARGEST_CHUNK, MOST_BYTES_UNREAD, MOST_PEERS, MOST_REFERENCES, STRANGER_CALLS
 from buildbot_lite.wire.dialling import dial
-from buildbot_lite.wire.exposed import ExposedDesk, Revocable
+from buildbot_lite.wire.exposed import ExposedDesk, ExposedSlave, Revocable
 from buildbot_lite.wire.roles import Command, Desk, Link
 from buildbot_lite.wire.tub import make_tub
 
 from .pair import FARM_KEY, SLAVE_KEY, SWISSNUM, TubTestCase, until, with_reactor
 from .players import HELLO, NotedCommand, NotedDesk, NotedSlave
 from .test_roles import failing
-from .tokens import a_call, begin, end, number, string
+from .tokens import a_call, begin, end, number, reference, string
 
 
 class BrokerTestCase(TubTestCase):
@@ -215,8 +216,58 @@ class StrangerTest(BrokerTestCase):
             self.assertNotIn("decgift", text)
             self.assertNotIn("File", text)
 
+    @with_reactor
+    async def test_hostile_decref(self) -> None:
+        """
+        Promise 13: references are given back no more often than they were given out, and numbers that are none are
+        refused, not logged.
+        """
+        broker = await self.stranger()
+        for clid, count in ((0, 1), (-1, 1), (1, 0), (1, -5)):
+            self.assertIn("no reference", await refusal(broker, "decref", clid=clid, count=count))
+        await broker.remote_broker.callRemote("decref", clid=77, count=1)
+        await broker.remote_broker.callRemote("getReferenceByName", name=SWISSNUM.encode())
+        await broker.remote_broker.callRemote("decref", clid=1, count=1 << 40)
+        await broker.remote_broker.callRemote("decref", clid=1, count=1)
+        self.assertFalse(broker.disconnected)
+
 
 class LinkTest(BrokerTestCase):
+    @with_reactor
+    async def test_references_not_taken_back(self) -> None:
+        """
+        Promise 13: a peer that breaks the contract over a reference that it is given back is cut, without a traceback.
+        """
+        await self.slave()
+        (mine,) = self.tubs[-1].brokers.values()
+        mine.remote_decref = lambda clid, count: "thanks"
+        (desk,) = (tracker.getRef() for tracker in mine.yourReferenceByCLID.values())
+        slave = NotedSlave()
+        far = RemoteDesk(desk, lambda each: ExposedSlave(each, Revocable()))
+
+        await far.attach(slave, HELLO, "")
+        self.desk.slaves.clear()
+        gc.collect()
+
+        await until(lambda: not self.farm.brokers)
+
+    @with_reactor
+    async def test_many_references(self) -> None:
+        """
+        Promise 13: what a peer may make us know of its objects is bounded.
+        """
+        await self.slave()
+        (broker,) = self.farm.brokers.values()
+        (mine,) = self.tubs[-1].brokers.values()
+
+        for each in range(MOST_REFERENCES + 1):
+            head = begin(0, b"call") + number(each + 1) + number(1) + string(b"attach") + begin(1, b"arguments")
+            offered = reference(2, each + 1, b"RISlave.buildbot-lite")
+            mine.transport.write(head + number(0) + string(b"slave") + offered + end(1) + end(0))
+
+        await until(lambda: bool(broker.disconnected))
+        self.assertLessEqual(len(broker.yourReferenceByCLID), MOST_REFERENCES)
+
     @with_reactor
     async def test_keepalive(self) -> None:
         """

@@ -90,7 +90,7 @@ class StrangersTest(SynchronousTestCase):
         for size in ((64 << 10) - 110, 1, 1):
             layer.dataReceived(bytes(size))
 
-        self.assertEqual((heard, self.cut), ([109, (64 << 10) - 110, 1], ["a1"]))
+        self.assertEqual((sum(heard), self.cut), (64 << 10, ["a1"]))
         self.assertEqual(len(self.strangers), 0)
 
     def test_bytes_of_a_friend(self) -> None:
@@ -119,7 +119,7 @@ class StrangersTest(SynchronousTestCase):
             self.assertEqual((sum(heard), self.cut.pop()), (8, name))
         layer, heard = self.tls(self.accept("e"))
         layer.dataReceived(hello(8192))
-        self.assertEqual((heard, self.cut), ([8201], []))
+        self.assertEqual((sum(heard), self.cut), (8201, []))
 
     def test_half_handshakes(self) -> None:
         """
