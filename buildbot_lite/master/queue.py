@@ -2,7 +2,8 @@
 Which request is built next, where, and why the others wait.
 
 One loop decides: it sleeps until something changed (a request came, a build ended, a slave attached, a back-off is
-over), then looks at every waiting request once, most urgent first.  The answer for each is either a slave, and the
+over; what changes without a word, as room on the disk or the mind of ``canStartBuild``, is asked again after a while),
+then looks at every waiting request once, most urgent first.  The answer for each is either a slave, and the
 build starts, or a `Reason`.  What people are told is that very reason.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ..model import reasons
@@ -23,15 +24,25 @@ from ..storage.records.requests import Buildset, Request
 from .roster import Member, Roster
 from .vocabulary import BuilderConfig
 
+LOOK_FOR_ROOM = 5.0
+"""Seconds between two looks whether there is room on the master's disk."""
+ASK_AGAIN = 60.0
+"""Seconds after which a ``canStartBuild`` that refused is asked again."""
+LONGEST_PAUSE = 300.0
+"""Seconds that a request waits at most before it is tried again, whatever the wall clock says."""
+
 
 @define
 class Waiting:
     """
     A request that waits, the buildset that it belongs to, and why it waits.
+
+    *due*: when it may be tried, by the clock that never jumps.
     """
 
     request: Request
     buildset: Buildset
+    due: float
     reason: Reason = field(factory=reasons.starting)
 
     @property
@@ -117,6 +128,7 @@ class Queue:
         self._by_id: dict[int, Waiting] = {}
         self._by_grant: Counter[int | None] = Counter()
         self._wake: Deferred[None] = Deferred()
+        self._alarm: IDelayedCall | None = None
         self._warm: dict[str, str] = {}
         self.slots = Slots()
 
@@ -124,7 +136,9 @@ class Queue:
         """
         One more.
         """
-        waiting = Waiting(request, buildset)
+        # Its pause is kept in seconds since 1970, because it outlives us; that clock may jump, so it is asked once.
+        pause = min(max(0.0, request.not_before - self._wall()), LONGEST_PAUSE)
+        waiting = Waiting(request, buildset, self._clock.seconds() + pause)
         self._by_id[request.id] = waiting
         self._by_grant[buildset.by_grant] += 1
         insort(self._order, waiting, key=lambda each: each.urgency)
@@ -174,6 +188,7 @@ class Queue:
 
     async def _look(self) -> None:
         blocked: dict[str, Reason] = {}
+        again: list[float] = []
         hold = self._hold()
         for waiting in tuple(self._order):
             if waiting.request.id not in self._by_id:
@@ -181,14 +196,19 @@ class Queue:
             builder = self._builders().get(waiting.request.builder)
             if hold is not None:
                 waiting.reason = hold
+                again.append(LOOK_FOR_ROOM)
             elif builder is None:
                 waiting.reason = reasons.no_builder(waiting.request.builder)
             elif builder.name in blocked:
                 waiting.reason = blocked[builder.name]
-            elif (left := waiting.request.not_before - self._wall()) > 0:
-                self._back_off(waiting, left)
+            elif (left := waiting.due - self._clock.seconds()) > 0:
+                waiting.reason = reasons.back_off(left, waiting.request.retries)
+                again.append(left)
             else:
                 await self._place(waiting, builder, blocked)
+                if builder.can_start_build is not None and waiting.request.id in self._by_id:
+                    again.append(ASK_AGAIN)
+        self._set_alarm(min(again, default=None))
 
     async def _place(self, waiting: Waiting, builder: BuilderConfig, blocked: dict[str, Reason]) -> None:
         choice = await self._choose(waiting, builder)
@@ -249,7 +269,7 @@ class Queue:
             self._log.failure("canStartBuild of {builder} failed; the request waits", builder=builder.name)
             return False
 
-    def _back_off(self, waiting: Waiting, left: float) -> None:
-        if waiting.reason.kind is not reasons.Kind.BACK_OFF:
-            self._clock.callLater(left, self.consider)
-        waiting.reason = reasons.back_off(left, waiting.request.retries)
+    def _set_alarm(self, seconds: float | None) -> None:
+        if self._alarm is not None and self._alarm.active():
+            self._alarm.cancel()
+        self._alarm = None if seconds is None else self._clock.callLater(seconds, self.consider)

@@ -149,6 +149,33 @@ class ReasonTests(SynchronousTestCase):
         stage.settle(3)
         self.assertEqual(len(stage.builds(request)), 2)
 
+    def test_back_off_and_a_jumping_clock(self) -> None:
+        """
+        Promise 5: a wall clock that jumps an hour back while a retry waits does not make it wait for an hour.
+        """
+        stage = Stage(ONE)
+        slave = stage.attach()
+        request = stage.submit()
+        slave.lose()
+        stage.attach(home="other")
+        stage.settle()
+        with mock.patch.object(stage.farm.queue, "_wall", lambda: stage.clock.seconds() - 3600):
+            stage.settle(3)
+        self.assertEqual(len(stage.builds(request)), 2)
+
+    def test_retry_of_the_future(self) -> None:
+        """
+        Promise 5: a retry that was put off by a clock that was an hour ahead waits minutes, not an hour.
+        """
+        stage = Stage(ONE)
+        slave = stage.attach()
+        request = stage.submit()
+        slave.lose()
+        with mock.patch.object(stage.farm.requests, "_wall", lambda: stage.clock.seconds() + 3600):
+            stage.attach(home="other")
+        stage.settle(301)
+        self.assertEqual(len(stage.builds(request)), 2)
+
     def test_no_builder(self) -> None:
         """
         Promise 10: its builder was removed from master.cfg.
@@ -176,7 +203,25 @@ class ReasonTests(SynchronousTestCase):
         stage.attach()
         full = os.statvfs_result((1,) * 10)
         with mock.patch("os.statvfs", lambda path: full):
-            self.assertEqual(self.reason(stage, stage.submit())[0], Kind.DISK_FULL)
+            self.assertEqual(self.reason(stage, request := stage.submit())[0], Kind.DISK_FULL)
+        stage.settle(6)
+        self.assertEqual(len(stage.builds(request)), 1, "there is room again, and nobody had to say so")
+
+    def test_asked_again(self) -> None:
+        """
+        A canStartBuild that refused is asked again after a minute: it may go by the time of day.
+        """
+        stage = Stage(
+            "at_night = []\n"
+            + ONE.replace("util.BuildFactory([", "canStartBuild=lambda *_: at_night, factory=util.BuildFactory([")
+        )
+        stage.attach()
+        request = stage.submit()
+        self.assertEqual(self.reason(stage, request)[0], Kind.REFUSED)
+        builder = stage.farm.config.builders["b"]
+        with mock.patch.object(builder, "can_start_build", lambda *_: True):
+            stage.settle(61)
+        self.assertEqual(len(stage.builds(request)), 1)
 
     def test_nearest(self) -> None:
         """
