@@ -1,0 +1,231 @@
+"""
+What a slave.tac allows a master.
+"""
+
+import os
+import shutil
+import tempfile
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError, UnsafePathError
+from buildbot_lite.slave.home import Home
+from buildbot_lite.slave.rules import Rules
+from buildbot_lite.slave.tree import Tree
+
+ENVIRONMENT = {"PATH": "/bin", "HOME": "/root", "LC_ALL": "C", "LC_TIME": "C", "TOKEN": "x", "NOTIFY_SOCKET": "x"}
+USER = "nobody"
+
+
+class RulesTests(SynchronousTestCase):
+    def test_nothing_said(self) -> None:
+        """
+        Without rules commands run as the slave does, with its environment but for what is the service's.
+        """
+        rules = Rules.of()
+        self.assertEqual((rules.words, rules.owner_of_files, rules.directories), ([], None, ()))
+        self.assertEqual(sorted(rules.inherited(ENVIRONMENT)), ["HOME", "LC_ALL", "LC_TIME", "PATH", "TOKEN"])
+
+    def test_environment(self) -> None:
+        """
+        Promise 16: only the variables that are named are passed on.
+        """
+        rules = Rules.of(environment=["PATH", "LC_*", "NOTIFY_SOCKET", "NONE"])
+        self.assertEqual(rules.inherited(ENVIRONMENT), {"PATH": "/bin", "LC_ALL": "C", "LC_TIME": "C"})
+        self.assertEqual(Rules.of(environment=[]).inherited(ENVIRONMENT), {})
+
+    def test_wrapper(self) -> None:
+        """
+        A wrapper's program is looked up once, so that no command's PATH has a say in it.
+        """
+        self.assertEqual(Rules.of(wrapper=["nice", "-n", "{id}"]).words, [shutil.which("nice"), "-n", "{id}"])
+
+    def test_user(self) -> None:
+        """
+        Promise 16: commands run as the user, with that user's home.
+        """
+        if os.geteuid() != 0:
+            error = self.assertRaises(ConfigError, Rules.of, user=USER)
+            self.assertIn("Only root can run commands as", str(error))
+            return
+        rules = Rules.of(user=USER, wrapper=["env"])
+        self.assertEqual(rules.words[0], "setpriv")
+        self.assertEqual(rules.words[-1], shutil.which("env"))
+        self.assertEqual(rules.inherited(ENVIRONMENT)["USER"], USER)
+        self.assertNotEqual(rules.inherited(ENVIRONMENT)["HOME"], "/root")
+
+    def test_mistakes(self) -> None:
+        """
+        Promise 16: a rule that cannot be kept is a sentence, and nothing is started.
+        """
+        mistakes: list[tuple[dict[str, Any], str]] = [
+            ({"user": "no-such-user"}, "no user 'no-such-user'"),
+            ({"directories": "/srv"}, "must be a list"),
+            ({"directories": ["srv"]}, "absolute"),
+            ({"directories": ["/"]}, "not all of them"),
+            ({"directories": ["/no/such"]}, "no directory"),
+            ({"environment": "PATH"}, "must be a list"),
+            ({"environment": ["*"]}, "names of variables"),
+            ({"environment": ["A=b"]}, "names of variables"),
+            ({"wrapper": "bwrap"}, "must be a list"),
+            ({"wrapper": ["no-such-program"]}, "is no program here"),
+            ({"wrapper": ["./env"]}, "is no program here"),
+            ({"wrapper": ["env", "{builder}"]}, "{builder}, which is none of {workdir}, {work}, {private}, {id}"),
+            ({"wrapper": ["env", ""]}, "not empty"),
+        ]
+        if os.geteuid() == 0:
+            mistakes.append(({"user": "root"}, "forbids nothing"))
+        for rules, sentence in mistakes:
+            self.assertIn(sentence, str(self.assertRaises(ConfigError, Rules.of, **rules)))
+
+
+class OwnerTests(SynchronousTestCase):
+    """
+    Files of a slave that is root's, with commands that are not.
+    """
+
+    if os.geteuid() != 0:
+        skip = "only root can give files away"
+
+    def setUp(self) -> None:
+        """
+        A slave's directory.
+        """
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.rules = Rules.of(user=USER)
+        self.owner = self.rules.owner_of_files
+
+    def test_made_for_the_user(self) -> None:
+        """
+        Promise 16: directories, downloads and what is unpacked belong to the user of commands.
+        """
+        tree = Tree(os.path.join(self.directory, "work"), owner=self.owner)
+        tree.make("a/b")
+        os.close(tree.open_partial("c/file", "x"))
+        tree.complete("c/file", "x")
+        staged = os.path.join(self.directory, "staged")
+        os.makedirs(os.path.join(staged, "d/e"))
+        os.symlink("/etc/passwd", os.path.join(staged, "d/link"))
+        open(os.path.join(staged, "d/e/f"), "w").close()
+        tree.merge(staged, "a")
+        for path in ("a", "a/b", "c", "c/file", "a/d", "a/d/e", "a/d/e/f", "a/d/link"):
+            status = os.lstat(os.path.join(self.directory, "work", path))
+            self.assertEqual((status.st_uid, status.st_gid), self.owner, path)
+        self.assertEqual(os.stat("/etc/passwd").st_uid, 0)
+
+    def test_reach(self) -> None:
+        """
+        A directory that the user cannot enter is said to be so, with the remedy.
+        """
+        home = Home(self.directory)
+        home.make()
+        assert self.owner is not None
+        home.share(self.owner)
+        sentence = self.rules.why_unreachable(home.work)
+        self.assertIn(f"chmod o+x {self.directory}", sentence or "")
+        os.chmod(self.directory, 0o711)
+        self.assertIs(self.rules.why_unreachable(home.work), None)
+        self.assertEqual(os.stat(home.private).st_mode & 0o777, 0o700)
+
+
+class DirectoriesTests(SynchronousTestCase):
+    """
+    Directories beyond ``work``.
+    """
+
+    def setUp(self) -> None:
+        """
+        One that is allowed, one that is not, and links to both.
+        """
+        self.directory = os.path.realpath(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        for name in ("work", "cache", "cache-private"):
+            os.mkdir(os.path.join(self.directory, name))
+            os.symlink(os.path.join(self.directory, name), os.path.join(self.directory, "work", f"to-{name}"))
+        rules = Rules.of(directories=[os.path.join(self.directory, "cache")])
+        self.tree = Tree(os.path.join(self.directory, "work"), beyond=rules.directories)
+
+    def test_within(self) -> None:
+        """
+        Promise 16: links lead to what slave.tac names, and to nothing else.
+        """
+        place = self.tree.make("to-cache/deep")
+        self.assertEqual(place, (os.path.join(self.directory, "cache"), ["deep"]))
+        self.assertTrue(os.path.isdir(os.path.join(self.directory, "cache/deep")))
+        for path in ("to-cache-private", "to-cache-private/x"):
+            self.assertRaises(UnsafePathError, self.tree.make, path)
+
+    def test_not_out_again(self) -> None:
+        """
+        Promise 16: from there no link leads on, and none up.
+        """
+        os.symlink("..", os.path.join(self.directory, "cache/up"))
+        os.symlink("/etc", os.path.join(self.directory, "cache/etc"))
+        for path in ("to-cache/up", "to-cache/up/cache-private", "to-cache/etc/passwd"):
+            self.assertRaises(UnsafePathError, self.tree.absolute, path)
+        os.symlink(os.path.join(self.directory, "work"), os.path.join(self.directory, "cache/back"))
+        self.assertEqual(self.tree.absolute("to-cache/back/x"), os.path.join(self.directory, "work/x"))
+
+
+class MergeTests(SynchronousTestCase):
+    """
+    What was unpacked apart.
+    """
+
+    def setUp(self) -> None:
+        """
+        Something unpacked, and somewhere to put it.
+        """
+        self.directory = os.path.realpath(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.tree = Tree(os.path.join(self.directory, "work"))
+        self.tree.make("into")
+        self.staged = os.path.join(self.directory, "staged")
+        os.makedirs(os.path.join(self.staged, "sub"))
+        for name in ("sub/new", "file"):
+            with open(os.path.join(self.staged, name), "w") as file:
+                file.write(name)
+
+    def path(self, name: str) -> str:
+        """
+        Something in the directory.
+        """
+        return os.path.join(self.directory, "work/into", name)
+
+    def test_over_what_is_there(self) -> None:
+        """
+        Files of the same names are replaced, others stay.
+        """
+        self.tree.make("into/sub")
+        for name in ("sub/old", "file"):
+            with open(self.path(name), "w") as file:
+                file.write("old")
+        self.tree.merge(self.staged, "into")
+        contents = {}
+        for name in ("sub/old", "sub/new", "file"):
+            with open(self.path(name)) as file:
+                contents[name] = file.read()
+        self.assertEqual(contents, {"sub/old": "old", "sub/new": "sub/new", "file": "file"})
+
+    def test_links(self) -> None:
+        """
+        Promise 16: a link that a command puts in the way is not written through.
+        """
+        outside = os.path.join(self.directory, "outside")
+        os.mkdir(outside)
+        os.symlink(outside, self.path("sub"))
+        os.symlink(os.path.join(outside, "target"), self.path("file"))
+        self.assertRaises(OSError, self.tree.merge, self.staged, "into")
+        os.unlink(self.path("sub"))
+        self.tree.merge(self.staged, "into")
+        self.assertEqual(os.listdir(outside), [])
+        self.assertFalse(os.path.islink(self.path("file")))
+
+    def test_deep(self) -> None:
+        """
+        An archive of directories without end is refused.
+        """
+        os.makedirs(os.path.join(self.staged, *["d"] * 210))
+        self.assertRaises(UnsafePathError, self.tree.merge, self.staged, "into")
