@@ -91,6 +91,7 @@ class MasterService(MultiService):
         self._farm: Farm | None = None
         self._upkeep: Upkeep | None = None
         self._kill = False
+        self._stopping = False
 
     @property
     def _database(self) -> str:
@@ -108,12 +109,15 @@ class MasterService(MultiService):
         """
         Let go of slaves and submitters, and close the records.
         """
+        self._stopping = True
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
         try:
             await self._open()
         except BaseException:
+            if self._stopping:
+                return  # told to stop before it was ready
             self.log.critical("the master cannot start, and stops")
             self._reactor.callLater(0, self._reactor.stop)
             raise

@@ -7,6 +7,7 @@ grants are in it.
 """
 
 import os
+import shutil
 import sqlite3
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -14,12 +15,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from ..errors import StorageError
+from ..errors import DiskFullError, StorageError
 from . import schema
-from .upgrading import upgrade
+from .upgrading import is_current, upgrade
 
 # For other processes that look into the file (a backup); our own writer is alone.
 _BUSY_MILLISECONDS = 5000
+# What SQLite needs beside the file to open it at all.
+_LEAST_ROOM = 64 << 10
 _OPTIONS = (
     # A commit writes whole pages, a build of one step about thirty: small pages are a quarter of the bytes.
     "PRAGMA page_size=1024",
@@ -48,11 +51,17 @@ def open_database(path_or_url: str) -> Engine:
     """
     engine = _engine(path_or_url)
     try:
-        with engine.connect() as connection:
-            upgrade(connection)
+        with engine.connect().execution_options(**READING) as connection:
+            current = is_current(connection)
+        if not current:
+            with engine.connect() as connection:
+                upgrade(connection)
     except (DBAPIError, sqlite3.Error) as error:
         engine.dispose()
         cause = error.orig if isinstance(error, DBAPIError) else error
+        if _no_room_beside(engine):
+            # SQLite calls it an I/O error when there is no room for the files beside the database.
+            raise DiskFullError(f"The disk with the farm's database {_shown(engine)} is full.  Make room.") from None
         raise StorageError(f"The farm's database {_shown(engine)} cannot be opened: {cause}.") from None
     except BaseException:
         engine.dispose()
@@ -107,6 +116,14 @@ def _prepare(engine: Engine) -> None:
         # A writer that begins as a reader cannot wait for its turn later.
         reading = connection.get_execution_options().get("buildbot_lite_reading")
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _no_room_beside(engine: Engine) -> bool:
+    path = engine.url.database
+    try:
+        return path is not None and shutil.disk_usage(os.path.dirname(path)).free < _LEAST_ROOM
+    except OSError:
+        return False
 
 
 def only_read(connection: Connection) -> None:

@@ -7,6 +7,7 @@ megabytes, is only imported when there is something to migrate.  A revision that
 version; such a database is left alone.
 """
 
+from collections.abc import Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,14 @@ The newest revision in ``migrations/versions``: the one that `schema` describes.
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
+def is_current(connection: Connection) -> bool:
+    """
+    Whether *connection*'s database is this version's.  Only reads: whoever has the database locked is not waited for.
+    """
+    with connection.begin():
+        return _revision(connection, inspect(connection).get_table_names()) == REVISION
+
+
 def upgrade(connection: Connection) -> None:
     """
     Make *connection*'s database this version's: all of it in one transaction, or nothing.
@@ -44,9 +53,13 @@ def upgrade(connection: Connection) -> None:
             _version.create(connection)
             connection.execute(insert(_version).values(version_num=REVISION))
             return
-        revision = connection.execute(select(_version.c.version_num)).scalar() if _version.name in tables else None
+        revision = _revision(connection, tables)
         if revision != REVISION:
             _migrate(connection, revision)
+
+
+def _revision(connection: Connection, tables: Sequence[str]) -> str | None:
+    return connection.execute(select(_version.c.version_num)).scalar() if _version.name in tables else None
 
 
 def configuration() -> "Config":

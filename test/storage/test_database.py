@@ -9,6 +9,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
+from unittest import mock
 
 from alembic.autogenerate import compare_metadata
 from alembic.command import upgrade
@@ -18,9 +20,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import NewerDatabaseError, StorageError
+from buildbot_lite.errors import DiskFullError, NewerDatabaseError, StorageError
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage import schema, upgrading
+from buildbot_lite.storage import database, schema, upgrading
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.records import (
     builds,
@@ -99,6 +101,26 @@ class OpeningTests(SynchronousTestCase):
         self.assertEqual(subprocess.run([sys.executable, "-c", program], check=False).returncode, 0)
         with self.open().connect() as connection:
             self.assertEqual(settings.get(connection, "a"), "b")
+
+    def test_opened_while_locked(self) -> None:
+        """
+        Promise 5: a master that starts while another program has the database locked need not wait for that.
+        """
+        open_database(self.path).dispose()
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
+            other.execute("begin immediate")
+            with mock.patch.object(database, "_OPTIONS", (*database._OPTIONS, "PRAGMA busy_timeout=0")):
+                open_database(self.path).dispose()
+
+    def test_no_room(self) -> None:
+        """
+        Promise 5: when SQLite cannot open it for want of room, the sentence says that the disk is full.
+        """
+        failing = mock.patch.object(database, "is_current", side_effect=sqlite3.OperationalError("disk I/O error"))
+        full = mock.patch("shutil.disk_usage", lambda path: mock.Mock(free=0))
+        with failing, full, self.assertRaises(DiskFullError) as caught:
+            open_database(self.path)
+        self.assertIn("is full", str(caught.exception))
 
     def test_newer(self) -> None:
         """
