@@ -13,7 +13,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -36,7 +36,7 @@ from .wires import End
 LONGEST_TEXT = 1 << 20
 
 
-@cache
+@lru_cache(64)
 def text_of(id: str, stream: str) -> bytes:
     """
     What the command *id* would write into *stream* if it wrote for ever: ever is `LONGEST_TEXT` long.

@@ -74,16 +74,9 @@ class Campaign:
         """
         Everything runs, and every request is finished.
         """
-        for name in SLAVES:
-            self._up(name)
-        self._up(MASTER)
         for line in self.farm.lines.values():
             line.throttle(None)
-        until(
-            lambda: all(client.process.poll() is not None or _told(client) for client in self.clients.values()),
-            "every client was told, or gave up",
-            END,
-        )
+        until(self._all_told, "every client was told, or gave up", END)
         until(lambda: not self._unfinished(), "every request is finished", END)
 
     def watched(self) -> dict[str, Done]:
@@ -181,7 +174,8 @@ class Campaign:
 
     def _do_reconfigure(self) -> None:
         self.farm.edit_config()
-        self.farm.client("buildbot-lite", "reconfig", str(self.farm.master_directory))
+        admin = (self.farm.master_directory / "private" / "admin.furl").read_text().split()[-1]
+        self.farm.client("buildbot-lite", "reconfig", "--furlfile", self.farm.private_furl(admin))
 
     def _do_edit_and_kill_master(self, seconds: str) -> None:
         self.farm.master.kill()
@@ -244,10 +238,17 @@ class Campaign:
         if not daemon.alive:
             daemon.spawn()
 
-    def _unfinished(self) -> list[int]:
-        # A full disk or a kill may have ended what was to run.
+    def _all_up(self) -> None:
+        # A full disk may have ended what was to run, and nothing here starts it again but us.
         for name in (*SLAVES, MASTER):
             self._up(name)
+
+    def _all_told(self) -> bool:
+        self._all_up()
+        return all(client.process.poll() is not None or _told(client) for client in self.clients.values())
+
+    def _unfinished(self) -> list[int]:
+        self._all_up()
         with suppress(sqlite3.OperationalError):
             return [id for (id,) in self.farm.rows("select id from requests where finished is null")]
         return [0]

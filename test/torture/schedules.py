@@ -49,7 +49,7 @@ FAULTS = (
     Fault("restart-slave", SLAVE, weight=2),
     Fault("stop-slave", SLAVE, 2, 40),
     Fault("stop-keeper", SLAVE, 1, 20, weight=1),
-    Fault("kill-master", NOBODY, 0, 5, weight=4),
+    Fault("kill-master", NOBODY, 0, 5, weight=3),
     Fault("restart-master", NOBODY, weight=1),
     Fault("stop-master", NOBODY, 2, 30),
     Fault("kill-both", SLAVE, 0, 5),
@@ -103,7 +103,7 @@ def schedule(seed: int, minutes: float) -> list[Event]:
     while at < length:
         (fault,) = random.choices(kinds, [fault.weight for fault in kinds])
         events.append(_event(random, at, fault, length))
-        at += random.choice((0.3, random.uniform(1.0, 8.0), random.uniform(3.0, 8.0)))
+        at += random.choice((0.3, random.uniform(2.0, 9.0), random.uniform(6.0, 14.0)))
     return sorted(events, key=lambda event: event.at)
 
 
