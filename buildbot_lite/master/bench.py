@@ -32,6 +32,7 @@ T = TypeVar("T")
 MOST_RANDOM = 1024
 # Longer arguments, and those of several lines, are shown as an ellipsis.
 LONGEST_SHOWN = 100
+MOST_LISTED = 15
 
 
 class SlaveLostError(BuildbotLiteError):
@@ -100,6 +101,7 @@ class Workplace:
     *env*: the builder's.  *secret*: looks a secret's value up.  *inputs*: what was submitted, by kind.
     *revealed*: the secrets that the build's commands have been told so far.  *master_directory*: in which master.cfg
     is.  *random*: gives bytes.  *on_lost*: "retry" or "fail", for steps that say neither.
+    *begun*: the commands so far, for people.
     """
 
     nonce: str
@@ -122,6 +124,7 @@ class Workplace:
     master_directory: str = "."
     random: Callable[[int], bytes] = os.urandom
     on_lost: str = "retry"
+    begun: list[str] = field(factory=list)
 
     def session_at(self, where: str) -> Session:
         """
@@ -289,6 +292,7 @@ class StepBench:
             self._lengths[log] = self._lengths.get(log, 0) + seal.length
         # A lease that ran out is the slave's side of the same loss.
         if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and repeats:
+            self._list_begun()
             raise SlaveLostError(outcome.sentence)
         shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)
         final = {name.partition("~")[0]: name for name in outcome.streams}
@@ -405,7 +409,18 @@ class StepBench:
         """
         if isinstance(spec, Run):
             words = spec.script if spec.script is not None else " ".join(map(_shown, spec.argv))
-            self.remark(f"$ {SECRET_REFERENCE.sub('*****', words)}  (in {spec.workdir})")
+            said = f"$ {SECRET_REFERENCE.sub('*****', words)}"
+            self._place.begun.append(said)
+            self.remark(f"{said}  (in {spec.workdir})")
+
+    def _list_begun(self) -> None:
+        """
+        The build is about to be done again: say what has been done already, by somebody who may mind.
+        """
+        begun = self._place.begun
+        if begun:
+            left_out = f"… {len(begun) - MOST_LISTED} earlier ones; " if len(begun) > MOST_LISTED else ""
+            self.remark("these had started: " + left_out + "; ".join(each[:100] for each in begun[-MOST_LISTED:]))
 
 
 def _secrets_in(document: Mapping[str, Any]) -> list[str]:

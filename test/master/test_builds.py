@@ -13,7 +13,7 @@ from buildbot_lite.master.loading import load
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage.records import streams
+from buildbot_lite.storage.records import remarks, streams
 
 from .stage import ONE, FakeSlave, Stage, scripted, succeeding
 
@@ -421,6 +421,18 @@ class LostTests(SynchronousTestCase):
         self.assertIn("grace", build.reason)
         back = self.stage.attach(held=self.slave.held())
         self.assertEqual(back.disowned, [self.slave.given[0].id])
+
+    def test_what_had_started(self) -> None:
+        """
+        Promise 8: before a build is done again, the commands that had started are listed.
+        """
+        self.slave.given[0].end(0)
+        self.stage.settle()
+        self.slave.lose()
+        self.stage.attach(home="home-2")
+        (build,) = self.stage.builds(self.request)
+        rows = self.stage.read(lambda connection: remarks.of_build(connection, build.id))
+        self.assertIn("these had started: $ run one; $ run two", [row.text for row in rows])
 
     def test_other_directory(self) -> None:
         """
