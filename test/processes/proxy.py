@@ -147,7 +147,9 @@ class Proxy:
                 if line.left is not None:
                     line.left -= len(data)
                     if line.left < 0:
-                        self.cuts += 1
+                        # Once for both directions.
+                        self.cuts += not line.over
+                        line.over = True
                         break
                 sink.write(data)
                 self.forwarded += len(data)
@@ -159,6 +161,7 @@ class _Line:
     def __init__(self, ends: list[asyncio.StreamWriter], left: int | None) -> None:
         self.ends = ends
         self.left = left
+        self.over = False
 
     def cut(self) -> None:
         for end in self.ends:

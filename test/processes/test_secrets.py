@@ -2,11 +2,13 @@
 Secrets, and the search that finds them where they do not belong.
 """
 
+import base64
 import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
 from unittest import mock
+from urllib.parse import quote, quote_plus
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -71,6 +73,88 @@ class SecretsTests(FarmCase):
             for name in ("cmdline", "environ"):
                 text = Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
                 self.assertFalse([swissnum for swissnum in swissnums if swissnum in text])
+
+
+class ProvidersTests(FarmCase):
+    """
+    A farm with secrets out of the environment and of ``pass``, which are printed in every way.
+    """
+
+    KEY = "-----BEGIN KEY-----\nMIIEowIBAAKCAQEAx5Yd\n7Qm2Z8vJ0pL/aT+w3u==\n-----END KEY-----"
+    TOKEN = "t0k/en+of the=master?"
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        ``pass`` is a program of the test's; test/master/test_secretstores.py has the real one.
+        """
+        farm = Farm("bot1")
+        store = farm.directory / "home" / "store"
+        store.mkdir()
+        (store / "key.gpg").touch()
+        (farm.directory / "home" / "key").write_text(cls.KEY)
+        program = farm.directory / "home" / "pass"
+        program.write_text('#!/bin/sh\nexec cat "$HOME/$2"\n')
+        program.chmod(0o755)
+        path = f"{program.parent}:{farm.env['PATH']}"
+        farm.master.env = {**farm.env, "PATH": path, "BUILDBOT_SECRET_TOKEN": cls.TOKEN}
+        farm.config(
+            f"c['secretsProviders'] = [secrets.SecretInEnvironment(), secrets.SecretInPass(dirname={str(store)!r})]\n"
+        )
+        encode = "import os, base64, urllib.parse as u; t = os.environ['TOKEN']; print(u.quote(t), u.quote_plus(t));"
+        encode += " [print(base64.b64encode(b'x' * n + t.encode() + b'yz').decode()) for n in range(3)]"
+        script = f"""
+            echo "$TOKEN"; cat "$KEY"; sed 's/^/  > /' "$KEY"; base64 "$KEY"; base64 -w 30 "$KEY"; base64 -w 0 "$KEY"
+            python3 -c "{encode}"; for each in $(echo "$TOKEN" | sed 's/./& /g'); do printf %s "$each"; sleep 0.01; done
+            grep -aslF "$(printf %s "$TOKEN")" /proc/[0-9]*/cmdline | grep -v $$ | wc -l
+        """
+        farm.builder(
+            "printing",
+            "env",
+            f"steps.ShellCommand(command={script!r}, env={{'TOKEN': util.Secret('token'),"
+            " 'KEY_TEXT': util.Secret('key')}, stdin=util.Secret('key'))".replace(
+                "command=", "command='KEY=$PWD/key; export KEY; umask 077; cat > $KEY\\n' + "
+            ),
+            "env",
+            "steps.SetPropertyFromCommand(command='cat key; exit 0', property='stolen')",
+            "steps.MasterShellCommand(command='env')",
+            "steps.SetProperty(property='note', value=util.Interpolate('%(prop:stolen)s again'))",
+        )
+        return farm
+
+    def test_everywhere(self) -> None:
+        """
+        Promise 19: nothing of them is in a log, a record, a remark, on the terminal, or in what did not ask for them.
+        """
+        done = self.farm.submit("printing")
+        self.assertEqual(done.code, 0, done.err)
+        forms = [self.TOKEN, *self.KEY.splitlines(), quote(self.TOKEN), quote_plus(self.TOKEN)]
+        for text in (self.TOKEN, self.KEY):
+            for before in range(3):
+                whole = base64.b64encode(bytes(before) + text.encode()).decode()[4:-4]
+                forms += [whole[at : at + 16] for at in range(0, len(whole) - 16, 7)]
+        for form in forms:
+            self.assertNotIn(form.encode(), done.out)
+            self.assertNotIn(form, done.err)
+        self.farm.secret_values += forms
+        held = self.farm.directory / "home" / "key"
+        held.unlink()
+        try:
+            self.assertEqual(leaks_of(self.farm.directory, forms), [])
+        finally:
+            held.write_text(self.KEY)
+        for pid in self.farm.processes():
+            for name in ("cmdline", "environ"):
+                text = Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+                self.assertFalse([form for form in forms if form in text], f"{pid} {name}")
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """
+        What the test itself had written down.
+        """
+        (cls.farm.directory / "home" / "key").unlink(missing_ok=True)
+        super().tearDownClass()
 
 
 class SearchTests(SynchronousTestCase):
