@@ -32,6 +32,10 @@ STOP_ORDINAL = -1
 STOP = "stop"
 
 
+MOST_REMARKS = 5000
+"""What may be said of one build from outside."""
+
+
 @frozen
 class Stop:
     """
@@ -100,6 +104,7 @@ class Build:
         self._max_time = max_time
         self._stops = {entry.step: _stop(entry) for entry in recorded if entry.kind == STOP}
         self._course = Course()
+        self._remarks = 0
         self._went_live = went_live
         effects = [entry for entry in recorded if entry.kind != STOP]
         journal = Journal(id, store, recorded=effects, went_live=went_live)
@@ -114,8 +119,12 @@ class Build:
 
     def remark(self, text: str) -> None:
         """
-        Say *text* beside the log of the present step.
+        Say *text* beside the log of the present step.  After a few thousand times, nothing more: what slaves do is said
+        here, and they can do it as often as they like.
         """
+        self._remarks += 1
+        if self._remarks > MOST_REMARKS:
+            return
         StepBench(self._place, self._course.step).remark(text)
 
     async def run(self) -> Ended:

@@ -50,6 +50,7 @@ from .revoking import Revoking
 from .roster import Roster, RosterDesk
 from .shelves import Building, InThread
 from .strings import Strings
+from .turnstile import Turnstile
 from .works import Unfinished, Works, read_entries
 
 LEAST_SPACE = 16 << 20
@@ -107,6 +108,7 @@ class Farm:
             records=self.records,
             wall=wall,
             expose={Verb.SLAVE: self._expose_desk, **{verb: make(self) for verb, make in expose.items()}},
+            breach=self._breach,
         )
         self.queue = Queue(
             roster=self.roster,
@@ -270,8 +272,15 @@ class Farm:
                 self._log.warn("an earlier configuration cannot be loaded: {why}", why=str(error))
         return found
 
+    def _breach(self, grant: Grant, sentence: str) -> bool:
+        if grant.verb != Verb.SLAVE.value:
+            return False
+        self.roster.breached(grant.object, sentence)
+        return True
+
     def _expose_desk(self, grant: Grant, revocable: Revocable) -> Exposed | None:
         name = grant.object
+        turnstile = Turnstile(self.clock)
 
         def admit(key: str) -> None:
             member = self.roster.get(name)
@@ -281,8 +290,10 @@ class Farm:
                 try:
                     self.grants.pin(grant, key)
                 except BuildbotLiteError as error:
-                    self._log.warn("{slave} was refused: {why}", slave=name, why=str(error))
+                    if turnstile.is_news():
+                        self._log.warn("{slave} was refused: {why}", slave=name, why=str(error))
                     raise
+            turnstile.pass_through(name)
             self.grants.used(grant)
 
         def idle() -> bool:

@@ -50,12 +50,21 @@ class Right:
 
 class Grants:
     """
-    All grants.  *expose*: by verb, what makes the object that a grant leads to.
+    All grants.  *expose*: by verb, what makes the object that a grant leads to.  *breach* hears how a holder broke the
+    contract, and answers whether it is to be cut off.
     """
 
     _log = Logger()
 
-    def __init__(self, *, records: Records, wall: Callable[[], float], expose: Mapping[Verb, Expose]) -> None:
+    def __init__(
+        self,
+        *,
+        records: Records,
+        wall: Callable[[], float],
+        expose: Mapping[Verb, Expose],
+        breach: Callable[[Grant, str], bool] = lambda grant, sentence: False,
+    ) -> None:
+        self._breach = breach
         self._records = records
         self._wall = wall
         self._expose = expose
@@ -248,7 +257,9 @@ class Grants:
             right.grant = grant
 
     def _keep(self, grant: Grant) -> None:
-        right = Right(grant, Revocable(lambda: self._check_time(right.grant)))
+        right = Right(
+            grant, Revocable(lambda: self._check_time(right.grant), lambda why: self._breach(right.grant, why))
+        )
         self._by_swissnum[grant.swissnum] = self._by_id[grant.id] = right
         self._by_object.setdefault((grant.verb, grant.object), []).append(right)
         if grant.label is None:

@@ -12,20 +12,23 @@ every time the slave attaches, it is handed the same order again, and the wire s
     answer to finished  ◄──────────────────────────────────────── committed() ◄──┘
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
-from ..errors import DiskFullError, MessageError, NotFoundError
+from ..errors import DiskFullError, MessageError, NotFoundError, RefusedError, StorageError
 from ..model.outcome import Ending, Outcome, Seal
-from ..model.spec import Spec, fingerprint
+from ..model.spec import Run, Spec, Upload, UploadDirectory, fingerprint
 from ..wire.roles import LATER
 
-MOST_STREAMS = 40
-_STREAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ +@-]{0,99}(~[1-9])?\Z")
+ARTIFACT = "artifact"
+"""What a slave calls the stream of an upload."""
+MOST_ROUNDS = 20
+"""How often a slave may report an end whose bytes are not here, until it is not believed any more."""
+_GENERATIONS = ("", "~1", "~2")
+NOT_NOW = "The master cannot take this now.  Its log says why."
 
 
 class Stream(Protocol):
@@ -109,6 +112,10 @@ class Order:
         self.unwanted = unwanted
         self._shelf = shelf
         self._sources = sources
+        self._streams = streams_of(spec)
+        self._ends: dict[str, int] | None = None
+        self._rounds = 0
+        self._is_told = False
         self._over: Deferred[Outcome] = Deferred()
         self._is_committed = False
         self._askers: list[Deferred[None]] = []
@@ -169,21 +176,31 @@ class Order:
         """
         See `Command.append`.
         """
-        if not _STREAM.match(stream) or offset < 0:
-            return fail(MessageError(f"{stream!r:.60} at {offset} is no place in a stream."))
+        if stream not in self._streams or offset < 0:
+            return fail(MessageError(f"{stream!r:.60} at {offset} is no place in a stream of this command."))
+        if self._over.called:
+            return fail(RefusedError("This command is over."))
         try:
             kept = self._shelf.stream(stream)
+            most = self._most
+            if most is not None and offset <= kept.length and self._too_much(most, stream, offset + len(data)):
+                return fail(MessageError(f"This command may send at most {most} bytes."))
             return succeed(kept.append(offset, data))
         except DiskFullError:
             return succeed(LATER)
+        except StorageError as error:
+            return fail(self._hidden(error))
 
     def read(self, name: str, offset: int, size: int) -> Deferred[bytes]:
         """
         See `Command.read`.
         """
         if name not in self._sources or offset < 0:
-            return fail(NotFoundError(f"This command may not read {name!r:.60}."))
-        return succeed(self._sources[name].read(offset, size))
+            return fail(MessageError(f"This command may not read {name!r:.60}."))
+        try:
+            return succeed(self._sources[name].read(offset, size))
+        except (StorageError, NotFoundError, OSError) as error:
+            return fail(self._hidden(error))
 
     def finished(self, outcome: Outcome) -> Deferred[tuple[str, ...]]:
         """
@@ -195,13 +212,50 @@ class Order:
         released, self._released = self._released, _nothing
         released()
 
+    @property
+    def _most(self) -> int | None:
+        """
+        How many bytes the slave may send, of all streams of one generation; None: as many as there are.
+        """
+        if isinstance(self.spec, Run):
+            return self.spec.cap
+        return self.spec.largest if isinstance(self.spec, Upload | UploadDirectory) else None
+
+    def _too_much(self, most: int, stream: str, end: int) -> bool:
+        # A slave's keeper sees to it; this is for one that does not.
+        if self._ends is None:
+            self._ends = self._shelf.lengths()
+        mark = stream.partition("~")[2]
+        self._ends[stream] = max(end, self._ends.get(stream, 0))
+        return sum(length for name, length in self._ends.items() if name.partition("~")[2] == mark) > most
+
+    def _hidden(self, error: Exception) -> RefusedError:
+        """
+        What ails us is none of the slave's business: it is in our log, once.
+        """
+        if not self._is_told:
+            self._is_told = True
+            self._log.error("{id}: what a slave sent or asked for: {why}", id=self.id, why=str(error))
+        return RefusedError(NOT_NOW)
+
     async def _finish(self, outcome: Outcome) -> tuple[str, ...]:
+        for name in outcome.streams:
+            if name not in self._streams:
+                raise MessageError(f"{name!r:.60} is no stream of this command.")
+        try:
+            return await self._seal(outcome)
+        except StorageError as error:
+            raise self._hidden(error) from None
+
+    async def _seal(self, outcome: Outcome) -> tuple[str, ...]:
         if not self._over.called:
             wrong = []
             for name, seal in outcome.streams.items():
                 if not await self._shelf.stream(name).seal(seal):
                     wrong.append(name)
-            if again := tuple(name for name in wrong if "~" not in name):
+            again = tuple(name for name in wrong if "~" not in name)
+            self._rounds += bool(again)
+            if again and self._rounds <= MOST_ROUNDS:
                 self._log.warn("checksums of {streams} differ in {id}; sent again", streams=again, id=self.id)
                 return again
             if wrong:
@@ -214,6 +268,18 @@ class Order:
             self._askers.append(answer)
             await answer
         return ()
+
+
+def streams_of(spec: Spec) -> frozenset[str]:
+    """
+    The streams that a slave may send of *spec*, in all generations.
+    """
+    names: set[str] = set()
+    if isinstance(spec, Run):
+        names = {"stdio", *spec.logfiles, *(["stderr"] if spec.separate_stderr else [])}
+    elif isinstance(spec, Upload | UploadDirectory):
+        names = {ARTIFACT}
+    return frozenset(name + mark for name in names for mark in _GENERATIONS)
 
 
 def _nothing() -> None:

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from .. import __version__
-from ..errors import MessageError
+from ..errors import RefusedError
 from ..model import reasons
 from ..model.greeting import PROTOCOL, Hello, Welcome
 from ..model.reasons import Reason
@@ -25,6 +25,7 @@ from ..wire.roles import Slave
 from .session import Session
 from .vocabulary import BuildSlave
 
+LONGEST_BREACH = 500
 OWN = "master"
 """The session of the keeper on the master's own machine."""
 
@@ -221,6 +222,7 @@ class Roster:
         """
         It did what the contract does not allow, and was cut off.
         """
+        sentence = "".join(letter if letter.isprintable() else "?" for letter in sentence[:LONGEST_BREACH])
         self._log.warn("{slave} broke the contract and was cut off: {why}", slave=name, why=sentence)
         if member := self._members.get(name):
             member.breach = self._wall(), sentence
@@ -283,7 +285,7 @@ class RosterDesk:
         """
         if hello.protocol != PROTOCOL:
             return fail(
-                MessageError(
+                RefusedError(
                     f"This master speaks version {PROTOCOL} of the protocol, the slave {hello.protocol}.  "
                     "Install the same buildbot_lite on both."
                 )

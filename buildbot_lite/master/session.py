@@ -19,7 +19,7 @@ A machine, because the wire, the builds and the operator all speak at once.
 from collections.abc import Iterable
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from automat import TypeMachineBuilder
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -195,7 +195,7 @@ _away = _builder.state("away")
 
 
 def _present(inputs: Inputs, core: Core, link: Slave, hello: Hello) -> Line:
-    return Line(link, hello)
+    return Line(link, evolve(hello, held=()))
 
 
 _here = _builder.state("present", _present)
@@ -221,7 +221,7 @@ def _greet(core: Core, link: Slave, hello: Hello) -> None:
         _reconcile(core, link, hello, order, held.pop(order.id, None))
     for stranger in held:
         core.disown(link, stranger)
-    core.greeted = hello
+    core.greeted = evolve(hello, held=())  # what it held may be megabytes
     core.listener.slave_attached(core.name, hello, news)
 
 
@@ -421,7 +421,7 @@ class Session:
         """
         The slave is on the line *link*.
         """
-        self._line = Line(link, hello)
+        self._line = Line(link, evolve(hello, held=()))
         self._inputs.attached(link, hello)
         link.when_lost(lambda: self._lost(link))
 

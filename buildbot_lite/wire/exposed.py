@@ -29,16 +29,25 @@ def _for_ever() -> None:
     """
 
 
+def _pardoned(sentence: str) -> bool:
+    """
+    It is told that it was refused, and no more.
+    """
+    return False
+
+
 class Revocable:
     """
     The right to call something, which can be taken back.
 
     A grant has one for as long as the process runs; whatever its FURL leads to is exposed under it.  *still* is asked
-    on each call, and raises when the right has come to its end.
+    on each call, and raises when the right has come to its end.  *breach* hears when its holder does what the contract
+    does not allow, with what that was, and answers whether it is to be cut off.
     """
 
-    def __init__(self, still: Callable[[], None] = _for_ever) -> None:
+    def __init__(self, still: Callable[[], None] = _for_ever, breach: Callable[[str], bool] = _pardoned) -> None:
         self._still = still
+        self.breach = breach
         self._refusal: BuildbotLiteError | None = None
         self._links: set[Link] = set()
 

@@ -10,6 +10,7 @@ from ..model.shape import Shape, encode
 from .contract import LARGEST_LENGTHS, LONGEST_ID, LONGEST_NAME
 
 _MOST_STREAMS = 200
+MOST_BYTES = 1 << 62
 
 
 def lengths_to_bytes(lengths: Mapping[str, int]) -> bytes:
@@ -66,8 +67,8 @@ def text(data: bytes, limit: int = LONGEST_ID) -> str:
 
 def not_negative(number: int) -> int:
     """
-    *number*, an offset or a size; `MessageError` when it is below 0.
+    *number*, an offset or a size; `MessageError` when it is below 0, or more than any file has.
     """
-    if number < 0:
-        raise MessageError("An offset or a size is negative.")
+    if not 0 <= number <= MOST_BYTES:
+        raise MessageError("An offset or a size is negative, or larger than any file.")
     return number

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DiskFullError, MessageError, NotFoundError, RefusedError
+from buildbot_lite.errors import DiskFullError, MessageError, RefusedError
 from buildbot_lite.master.orders import Order
 from buildbot_lite.master.session import Session
 from buildbot_lite.model.greeting import Held, Hello, Life
@@ -153,7 +153,7 @@ class OrderTests(SynchronousTestCase):
         A command reads what it was given, and nothing else.
         """
         self.assertEqual(self.successResultOf(order().read("tar", 5, 100)), b"text")
-        self.failureResultOf(order().read("other", 0, 1), NotFoundError)
+        self.failureResultOf(order().read("other", 0, 1), MessageError)
 
     def test_lose_once(self) -> None:
         """

@@ -1,0 +1,311 @@
+"""
+A hostile slave harms its own builds only (issue 3, promise 14): what it may say to a master, and what becomes of the
+rest.
+"""
+
+import os
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import MessageError, PinnedError, RefusedError, StorageError
+from buildbot_lite.master.builds import MOST_REMARKS
+from buildbot_lite.master.grants import Verb
+from buildbot_lite.master.orders import MOST_ROUNDS, NOT_NOW, Order, streams_of
+from buildbot_lite.model.greeting import Held, Hello, Life
+from buildbot_lite.model.outcome import Ending, Outcome, Remark, Seal
+from buildbot_lite.model.results import Result
+from buildbot_lite.model.spec import Download, Run, Upload
+from buildbot_lite.storage.records import remarks
+from buildbot_lite.wire.travelling import MOST_BYTES, not_negative
+
+from .stage import ONE, FakeSlave, Stage, hello, scripted, succeeding
+from .test_orders import MemoryShelf, order, seal_of
+
+LEADING_OUT = (
+    "../x", "/etc/passwd", "stdio/../../../../private/admin.furl", "stdio~/../x", "a/b", "", ".", "..", "stdio\0",
+    "STDIO", "Stdio", "stdio~3", "stdio~10", "stdio ", "artifact", "x" * 200, "\ud800", "traceback",
+)  # fmt: skip
+
+SECOND = ONE.replace('[slave.BuildSlave("bot1")]', '[slave.BuildSlave("bot1"), slave.BuildSlave("bot2")]').replace(
+    '"b", ["bot1"]', '"b", ["bot1", "bot2"]'
+)
+
+
+class BrokenShelf(MemoryShelf):
+    """
+    One that says where it is.
+    """
+
+    def stream(self, name: str) -> Any:
+        raise StorageError("/home/farm/streams/0/1/0-0-stdio cannot be used: Permission denied.")
+
+
+class StreamTests(SynchronousTestCase):
+    """
+    Promise 14: what a slave sends of a command.
+    """
+
+    def test_names(self) -> None:
+        """
+        Promise 14: it writes the streams of its own command, and no other name makes a file: no path out, no other
+        case, no NUL, nothing long, none that nobody asked for.
+        """
+        shelf = MemoryShelf()
+        it = order(shelf)
+        for name in LEADING_OUT:
+            self.failureResultOf(it.append(name, 0, b"x"), MessageError)
+            outcome = Outcome(Ending.EXITED, exit_code=0, streams={name: seal_of(b"")})
+            self.failureResultOf(it.finished(outcome), MessageError)
+
+        self.assertEqual(shelf.streams, {})
+        self.assertNoResult(it.when_over())
+
+    def test_only_what_was_asked_for(self) -> None:
+        """
+        Promise 14: which streams a command has is in what the master asked for.
+        """
+        self.assertEqual({name for name in streams_of(Run(argv=("x",))) if "~" not in name}, {"stdio"})
+        run = Run(argv=("x",), separate_stderr=True, logfiles={"test.log": "test.log"})
+        self.assertEqual({name for name in streams_of(run) if "~" not in name}, {"stdio", "stderr", "test.log"})
+        self.assertEqual({name for name in streams_of(Upload("x")) if "~" not in name}, {"artifact"})
+        self.assertEqual(streams_of(Download("x", "y", 1, "0" * 64)), frozenset())
+
+    def test_cap(self) -> None:
+        """
+        Promise 14: the cap of a log and the largest upload hold also for a slave whose keeper does not see to them.
+        """
+        for spec, stream in ((Run(argv=("x",), cap=10), "stdio"), (Upload("x", largest=10), "artifact")):
+            shelf = MemoryShelf()
+            it = Order(id="c1", spec=spec, secrets={}, grace=60.0, shelf=shelf, sources={})
+            self.assertEqual(self.successResultOf(it.append(stream, 0, b"0123456789")), 10)
+            self.assertEqual(self.successResultOf(it.append(stream, 0, b"0123456789")), 10)
+            self.failureResultOf(it.append(stream, 10, b"x"), MessageError)
+            self.assertEqual(self.successResultOf(it.append(f"{stream}~1", 0, b"0123456789")), 10)
+            self.assertEqual(shelf.lengths(), {stream: 10, f"{stream}~1": 10})
+
+    def test_cap_of_all_streams(self) -> None:
+        """
+        Promise 14: a cap is that of all streams together, also after a restart of the master.
+        """
+        shelf = MemoryShelf()
+        shelf.stream("stdio").append(0, b"01234567")
+        spec = Run(argv=("x",), cap=10, separate_stderr=True)
+        it = Order(id="c1", spec=spec, secrets={}, grace=60.0, shelf=shelf, sources={})
+
+        self.assertEqual(self.successResultOf(it.append("stderr", 0, b"ab")), 2)
+        self.failureResultOf(it.append("stderr", 2, b"c"), MessageError)
+
+    def test_offsets(self) -> None:
+        """
+        Promise 14: an offset or size that no file has is refused before anything is done with it.
+        """
+        for number in (-1, MOST_BYTES + 1, 1 << 63, 1 << 64):
+            self.assertRaises(MessageError, not_negative, number)
+        self.assertEqual(self.successResultOf(order().append("stdio", MOST_BYTES, b"x")), 0)
+        self.failureResultOf(order().append("stdio", -1, b"x"), MessageError)
+
+    def test_after_the_end(self) -> None:
+        """
+        Promise 14: a command that is over grows no more.
+        """
+        shelf = MemoryShelf()
+        it = order(shelf)
+        self.assertNoResult(it.finished(Outcome(Ending.EXITED, exit_code=0)))
+        self.failureResultOf(it.append("stdio", 0, b"x"), RefusedError)
+
+        self.assertEqual(shelf.streams, {})
+
+    def test_endless_ends(self) -> None:
+        """
+        Promise 14: one that reports an end over and over whose bytes never come is not believed after a while.
+        """
+        it = order()
+        over = it.when_over()
+        wrong = Outcome(Ending.EXITED, exit_code=0, streams={"stdio": Seal(5, "0" * 64)})
+        for _ in range(MOST_ROUNDS):
+            self.assertEqual(self.successResultOf(it.finished(wrong)), ("stdio",))
+        self.assertNoResult(it.finished(wrong))
+
+        self.assertIs(self.successResultOf(over).ending, Ending.FAILED)
+
+    def test_reads_its_own_only(self) -> None:
+        """
+        Promise 14: it reads what its command was given, and nothing else of the master's.
+        """
+        it = order()
+        for name in ("other", "../tar", "/etc/passwd", "tar\0", "TAR", ""):
+            self.failureResultOf(it.read(name, 0, 10), MessageError)
+        self.assertEqual(self.successResultOf(it.read("tar", 5, 100)), b"text")
+
+    def test_no_text_of_ours(self) -> None:
+        """
+        Promise 14: what ails the master reaches the slave without its text; the log has it, once.
+        """
+        it = order(BrokenShelf())
+        outcome = Outcome(Ending.EXITED, exit_code=0, streams={"stdio": seal_of(b"x")})
+        for asking in (it.append("stdio", 0, b"x"), it.append("stdio", 0, b"x"), it.finished(outcome)):
+            self.assertEqual(str(self.failureResultOf(asking, RefusedError).value), NOT_NOW)
+
+
+class SaidTests(SynchronousTestCase):
+    """
+    Promise 14: what a slave says of itself and of its commands.
+    """
+
+    def test_outcome(self) -> None:
+        """
+        Promise 14: words are bounded, and hold nothing that a terminal obeys or that a database cannot keep.
+        """
+        said = Outcome(
+            Ending.FAILED, sentence="\x1b[2Jgone \ud800", remarks=(Remark("stdio", 0, 1.0, "\x1b]0;title\x07"),)
+        )
+        heard = Outcome.from_bytes(said.to_bytes())
+
+        for text in (heard.sentence, heard.remarks[0].text):
+            self.assertTrue(text.isprintable(), text)
+            text.encode()
+        for wrong in (
+            said.but(sentence="x" * 2001),
+            said.but(remarks=tuple(Remark("stdio", 0, 1.0, "x") for _ in range(1001))),
+            said.but(streams={f"s{number}": seal_of(b"") for number in range(101)}),
+            said.but(streams={"stdio": Seal(-1, "0")}),
+            said.but(elapsed=float("nan")),
+        ):
+            self.assertRaises(MessageError, Outcome.from_bytes, wrong.to_bytes())
+
+    def test_hello(self) -> None:
+        """
+        Promise 14: the same for its greeting: facts, versions, and the commands that it claims to hold.
+        """
+        said = hello(version="\x1b[31m", platform={"os\n": "x\ud800"}, held=(Held("\ud800", "f", Life.RUNNING),))
+        heard = Hello.from_bytes(said.to_bytes())
+
+        for text in (heard.version, *heard.platform, *heard.platform.values(), heard.held[0].id):
+            text.encode()
+            self.assertTrue(text.isprintable(), text)
+        for wrong in (
+            hello(version="x" * 41),
+            hello(platform={str(number): "x" for number in range(101)}),
+            hello(platform={"x": "y" * 201}),
+            hello(held=tuple(Held(str(number), "f", Life.RUNNING) for number in range(1001))),
+            hello(space=-1),
+        ):
+            self.assertRaises(MessageError, Hello.from_bytes, wrong.to_bytes())
+
+
+class FarmTests(SynchronousTestCase):
+    """
+    Promise 14: a hostile slave in a farm.
+    """
+
+    def setUp(self) -> None:
+        self.stage = Stage(SECOND)
+
+    def desk(self, name: str = "bot1") -> Any:
+        """
+        What its string leads to.
+        """
+        grant = self.stage.farm.grants.of(Verb.SLAVE, name)
+        assert grant is not None
+        return self.stage.farm.grants.lookup(grant.swissnum)
+
+    def attach(self, key: str = "key-1") -> Deferred[Any]:
+        """
+        It attaches once more.
+        """
+        attaching: Deferred[Any] = self.desk()._desk.attach(FakeSlave(), hello(), key)
+        return attaching
+
+    def test_others_commands(self) -> None:
+        """
+        Promise 14: it cannot resume or end what runs on another slave by claiming to hold it.
+        """
+        first, second = self.stage.attach("bot1"), self.stage.attach("bot2")
+        self.stage.submit()
+        self.stage.submit()
+        (of_first,), (of_second,) = first.held(), second.held()
+        self.assertNotEqual(of_first.id, of_second.id)
+        again = self.stage.attach("bot1", held=(of_first, of_second))
+
+        self.assertEqual([id for id, _ in again.resumed], [of_first.id])
+        self.assertEqual(again.disowned, [of_second.id])
+        self.assertEqual((second.disowned, second.interrupted), ([], []))
+
+    def test_attaching_without_end(self) -> None:
+        """
+        Promise 14: it attaches as often as a slave may whose line is bad, and no more.
+        """
+        for _ in range(200):
+            self.successResultOf(self.attach())
+        self.assertIn("attaches too often", str(self.failureResultOf(self.attach(), RefusedError).value))
+        self.stage.clock.advance(1.0)
+        self.successResultOf(self.attach())
+
+    def test_stolen_string(self) -> None:
+        """
+        Promise 18: a string that its slave has used is of no use to another key, however often that tries.
+        """
+        self.successResultOf(self.attach("key-1"))
+        for _ in range(300):
+            self.failureResultOf(self.attach("key-2"), PinnedError)
+        self.successResultOf(self.attach("key-1"))
+
+    def test_remarks(self) -> None:
+        """
+        Promise 14: however often it comes and goes, a build's remarks come to an end.
+        """
+        self.stage.attach("bot1")
+        request = self.stage.submit()
+        (build,) = self.stage.builds(request)
+        for number in range(MOST_REMARKS + 100):
+            self.stage.farm.works.remark("bot1", str(number))
+        rows = self.stage.read(lambda connection: remarks.of_build(connection, build.id))
+
+        self.assertLess(len(rows), MOST_REMARKS + 10)
+
+    def test_breach_is_shown(self) -> None:
+        """
+        Promise 14: what breaks the contract is dropped, and shown with the reason: at the slave, beside its builds.
+        """
+        self.stage.attach("bot1")
+        self.stage.attach("bot2")
+        ours, theirs = self.stage.submit(), self.stage.submit()
+        self.assertTrue(self.desk().revocable.breach("'../x' is no place in a stream\x1b[2J"))
+        member = self.stage.farm.roster["bot1"]
+
+        assert member.breach is not None
+        self.assertEqual(member.breach[1], "'../x' is no place in a stream?[2J")
+        for request, number in ((ours, 1), (theirs, 0)):
+            (build,) = self.stage.builds(request)
+            said = [each.text for each in self.stage.read(lambda c, id=build.id: remarks.of_build(c, id))]
+            self.assertEqual(len([text for text in said if "broke the contract" in text]), number)
+
+    def test_its_word_counts_for_its_own_builds(self) -> None:
+        """
+        Promise 14: it may lie about its own commands; another slave's builds end as they do.
+        """
+        self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
+        lied = self.stage.submit()
+        self.stage.farm.roster.pause("bot1", paused=True)
+        self.stage.attach("bot2", FakeSlave(behaviour=scripted({"one": 1})))
+        built = self.stage.submit()
+
+        self.assertEqual(self.stage.builds(lied)[-1].result, Result.SUCCESS)
+        self.assertEqual(self.stage.builds(built)[-1].result, Result.FAILURE)
+
+    def test_files(self) -> None:
+        """
+        Promise 14: nothing that it sends makes a file elsewhere than among the streams of its build.
+        """
+        slave = self.stage.attach("bot1")
+        self.stage.submit()
+        (given,) = slave.given
+        before = {directory for directory, _, _ in os.walk(self.stage.basedir)}
+        for name in LEADING_OUT:
+            self.failureResultOf(given.command.append(name, 0, b"x"), MessageError)
+        given.write(b"x")
+        new = {directory for directory, _, _ in os.walk(self.stage.basedir)} - before
+
+        self.assertTrue(all(os.path.relpath(path, self.stage.basedir).startswith("streams") for path in new), new)
