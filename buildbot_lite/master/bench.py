@@ -26,6 +26,7 @@ from .ledger import Ledger
 from .orders import Order, Shelf, Source
 from .session import Session
 from .steps.base import Ran
+from .veil import Veil
 
 T = TypeVar("T")
 
@@ -99,8 +100,9 @@ class Workplace:
 
     *nonce*: of which command ids are made.  *home*: the slave's directory when the build began.  *grace*: seconds.
     *env*: the builder's.  *secret*: looks a secret's value up.  *inputs*: what was submitted, by kind.
-    *revealed*: the secrets that the build's commands have been told so far.  *master_directory*: in which master.cfg
-    is.  *random*: gives bytes.  *on_lost*: "retry" or "fail", for steps that say neither.
+    *revealed*: the secrets that the build's commands have been told so far; *veil*: hides their values in text of ours.
+    *master_directory*: in which master.cfg is.  *random*: gives bytes.  *on_lost*: "retry" or "fail", for steps that
+    say neither.
     *begun*: the commands so far, for people.
     """
 
@@ -121,6 +123,7 @@ class Workplace:
     wall: Callable[[], float]
     live: "LiveCommands"
     revealed: set[str] = field(factory=set)
+    veil: Veil = field(factory=Veil)
     master_directory: str = "."
     random: Callable[[int], bytes] = os.urandom
     on_lost: str = "retry"
@@ -267,7 +270,7 @@ class StepBench:
             order = Order(
                 id=command_id(place.nonce, entry.step, entry.ordinal),
                 spec=spec,
-                secrets={name: await place.secret(name) for name in sorted(place.revealed)},
+                secrets={name: place.veil.over(name, await place.secret(name)) for name in sorted(place.revealed)},
                 grace=place.grace if repeats else None,
                 shelf=shelf,
                 sources=sources or {},
@@ -348,7 +351,7 @@ class StepBench:
             ordinal = self._place.journal.allocate(self._step)
             self._written[log] = ordinal, self._place.shelves.shelf(self._step, ordinal), 0
         ordinal, shelf, offset = self._written[log]
-        written = text.encode("utf-8", "surrogateescape")
+        written = self._place.veil.text(text).encode("utf-8", "surrogateescape")
         shelf.stream(log).append(offset, written)
         self._written[log] = ordinal, shelf, offset + len(written)
         self._lengths[log] = self._lengths.get(log, 0) + len(written)
@@ -358,9 +361,8 @@ class StepBench:
         See `Bench`.  A replay does not say it again.
         """
         if not self._place.journal.replaying:
-            self._place.ledger.remark(
-                self._step, Remark(log, self._lengths.get(log, 0), self._place.wall(), text[:2000])
-            )
+            masked = self._place.veil.text(text)[:2000]
+            self._place.ledger.remark(self._step, Remark(log, self._lengths.get(log, 0), self._place.wall(), masked))
 
     def input(self, name: str) -> tuple[Source, int, str] | None:
         """
@@ -401,6 +403,7 @@ class StepBench:
         return entry.outcome["answer"] if entry.outcome else None
 
     def _properties(self) -> Mapping[str, Any]:
+        self._place.veil.properties(self._place.view.properties)
         return {name: tuple(pair) for name, pair in self._place.view.properties.to_document().items()}
 
     def _announce(self, spec: Spec) -> None:

@@ -205,6 +205,7 @@ class Build:
 
     async def _finish(self, number: int, step: BuildStep, bench: StepBench, result: Result, summary: str) -> None:
         hidden = await _quietly_hidden(step, result)
+        self._place.veil.properties(self._place.view.properties)
         self._place.ledger.step_finished(
             number,
             step.name,
@@ -220,7 +221,7 @@ class Build:
             if not await step.prepare(bench):
                 return Result.SKIPPED, "skipped"
             result = Result(await step.run())
-            return result, step.summary_of(result)
+            return result, self._place.veil.text(step.summary_of(result))
         except (SlaveLostError, ReplayError):
             raise
         except StorageError as error:
@@ -233,15 +234,21 @@ class Build:
             said = str(error)
         except Exception as error:  # noqa: BLE001 - the user's code: a bad step must not end the farm
             # A traceback's text may quote values; its frames do not.
-            said = f"{type(error).__name__}: {error}"[:500]
-            self._log.failure("{step} of {build} failed", step=step.name, build=self.label)
-            self._write_traceback(bench, error)
+            said = self._place.veil.text(f"{type(error).__name__}: {error}")[:500]
+            self._write_traceback(step, bench, error)
+        said = self._place.veil.text(said)
         bench.remark(said)
         return Result.EXCEPTION, said
 
-    def _write_traceback(self, bench: StepBench, error: Exception) -> None:
+    def _write_traceback(self, step: BuildStep, bench: StepBench, error: Exception) -> None:
+        text = "".join(traceback.format_exception(error))
+        masked = self._place.veil.text(text)
+        if masked == text:
+            self._log.failure("{step} of {build} failed", step=step.name, build=self.label)
+        else:
+            self._log.error("{step} of {build} failed:\n{text}", step=step.name, build=self.label, text=masked)
         try:
-            bench.write("traceback", "".join(traceback.format_exception(error)))
+            bench.write("traceback", masked)
         except DiskFullError:
             self._log.warn("no room for the traceback of {build}", build=self.label)
 

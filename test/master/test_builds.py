@@ -7,7 +7,9 @@ import tempfile
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import provider
 
 from buildbot_lite.master.loading import load
 from buildbot_lite.model.greeting import Life
@@ -111,6 +113,67 @@ class SecretTests(SynchronousTestCase):
         told = [dict(given.secrets) for given in slave.given]
         self.assertEqual(told, [{}, *[{"token": "hunter2hunter2"}] * 3])
         self.assertNotIn("hunter2", repr([given.spec for given in slave.given]))
+
+
+CARELESS = """
+class Careless(steps.BuildStep):
+    name = "careless"
+    async def run(self):
+        value = open(PATH).read()
+        self.bench.view.properties.set("stolen", [{"it": value}, 7], "me")
+        self.bench.remark("it is " + value)
+        self.bench.write("notes", value + "!")
+        self.summary = value
+        if self.name == "worse":
+            raise ValueError(value)
+        return util.SUCCESS
+class Worse(Careless):
+    name = "worse"
+c["secretsProviders"] = [secrets.SecretInAFile(os.path.dirname(PATH))]
+c["builders"][0].factory.addStep(steps.ShellCommand(command=["x"], env={"TOKEN": util.Secret("token")}))
+c["builders"][0].factory.addStep(Careless())
+c["builders"][0].factory.addStep(Worse())
+"""
+
+
+class VeilTests(SynchronousTestCase):
+    """
+    What the master writes itself.
+    """
+
+    def test_text_of_ours(self) -> None:
+        """
+        Promise 19: a value that a step came by in its own ways is in no traceback, remark, summary, property or log.
+        """
+        path = os.path.join(tempfile.mkdtemp(), "token")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            file.write(b"hunter2hunter2")
+        logged: list[str] = []
+
+        @provider(ILogObserver)
+        def observer(event: LogEvent) -> None:
+            logged.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+        stage = Stage(ONE + "import os\n" + CARELESS.replace("PATH", repr(path)))
+        stage.attach(slave=FakeSlave(behaviour=succeeding))
+        request = stage.submit()
+
+        self.assertEqual(stage.steps(request)[-2:], [("careless", Result.SUCCESS), ("worse", Result.EXCEPTION)])
+        self.assertIn("ValueError: **************", "".join(logged))
+        self.assertNotIn("hunter2", "".join(logged))
+        self.assertEqual(len(self.flushLoggedErrors()), 0)
+        records = []
+        for table in ("buildsets", "builds", "steps", "journal", "streams", "remarks", "feed"):
+            records += stage.read(lambda c, t=table: c.exec_driver_sql(f"select * from {t}").fetchall())
+        self.assertIn("**************", repr(records))
+        self.assertNotIn("hunter2", repr(records))
+        for directory, _, files in os.walk(stage.basedir):
+            for name in files:
+                with open(os.path.join(directory, name), "rb") as written:
+                    self.assertNotIn(b"hunter2", written.read(), name)
 
 
 class StopTests(SynchronousTestCase):
