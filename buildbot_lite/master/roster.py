@@ -33,8 +33,8 @@ OWN = "master"
 @define
 class Member:
     """
-    A configured slave.  *paused*, *lost_at*: seconds since 1970, or None.  *revoked*: it has no string.  *is_to_leave*:
-    it will be told to, as soon as it is heard again.  *breach*: how it last broke the contract, and when.
+    A configured slave.  *paused*, *lost_at*: seconds since 1970, or None.  *revoked*: it has no string.  *leaving*:
+    the process that is to stop, as its hello calls it.  *breach*: how it last broke the contract, and when.
     """
 
     config: BuildSlave
@@ -44,7 +44,7 @@ class Member:
     lost_at: float | None = None
     attached_at: float | None = None
     revoked: bool = False
-    is_to_leave: bool = False
+    leaving: str | None = None
     breach: tuple[float, str] | None = None
 
     @property
@@ -206,7 +206,9 @@ class Roster:
         Have it take no new builds, and leave when its last one ended.
         """
         member = self._members[name]
-        member.draining = member.is_to_leave = True
+        if member.session.hello is None:
+            raise RefusedError(f"{name} is not connected, so it cannot be told to leave.  To keep it idle: pause")
+        member.draining, member.leaving = True, member.session.hello.incarnation
         # It dials again, and is told in its welcome.
         member.session.dismiss("it is to leave")
         self._changed()
@@ -216,7 +218,7 @@ class Roster:
         Whether a slave that attaches is to be told to leave.
         """
         member = self._members.get(name)
-        return member is not None and member.is_to_leave
+        return member is not None and member.leaving is not None
 
     def breached(self, name: str, sentence: str) -> None:
         """
@@ -242,9 +244,9 @@ class Roster:
             )
             if member := self._members.get(name):
                 member.attached_at = now
-                if hello.draining:
-                    member.is_to_leave = False  # it knows
-                member.draining = hello.draining or member.is_to_leave
+                if hello.incarnation != member.leaving:
+                    member.leaving = None  # it was started again
+                member.draining = hello.draining or member.leaving is not None
             self._remark(name, f"{name}: {news}")
         self._changed()
 

@@ -116,8 +116,6 @@ class Holders:
 
     async def _drain(self, question: Shape) -> Answer:
         name = self._slave(question)
-        if self.farm.roster[name].session.hello is None:
-            raise RefusedError(f"{name} is not connected, so it cannot be told to leave.  To keep it idle: pause")
         running = sorted(each.label for each in self.farm.queue.slots.on(name))
         self.farm.roster.drain(name)
         return {"slave": name, "running": running}

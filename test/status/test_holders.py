@@ -560,9 +560,9 @@ class LeavingTests(HoldersCase):
         reason = self.stage.farm.why(request)
         assert reason is not None
         self.stage.attach("bot1", draining=True)
-        self.assertFalse(self.stage.farm.roster.is_to_leave("bot1"))
         self.assertEqual(self.stage.builds(request), [])
         self.stage.attach("bot1", incarnation="another")
+        self.assertFalse(self.stage.farm.roster.is_to_leave("bot1"))
 
         self.assertEqual(len(self.stage.builds(request)), 1)
 

@@ -1,0 +1,173 @@
+"""
+Strings that are taken back, replaced and handed out, and a master in a new directory: with real processes.
+"""
+
+import os
+import shutil
+
+from .case import FarmCase
+from .farm import Daemon, Farm, until
+
+WAITS = "echo $$ > $WITNESS/pid-$$; echo begun; while ! test -e $WITNESS/go; do sleep 0.05; done; echo ended"
+
+
+class RevokingTests(FarmCase):
+    """
+    Issue 3, promises 9 and 17.
+    """
+
+    def setUp(self) -> None:
+        """
+        A farm of its own for each.
+        """
+        type(self).farm = self.make().start()
+        self.addCleanup(self.farm.close)
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """
+        Nothing is shared.
+        """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        Two slaves, and a build that waits for a word.
+        """
+        return Farm("bot1", "bot2").builder("b", WAITS).builder("quick", "echo hello")
+
+    def command(self, *words: str) -> str:
+        """
+        What ``buildbot-lite`` prints; it must succeed.
+        """
+        done = self.farm.command(words[0], str(self.farm.master_directory), *words[1:])
+        self.assertEqual(done.code, 0, done.err)
+        return done.out.decode()
+
+    def begin(self) -> tuple[object, int]:
+        """
+        A build on bot1, and its command's process.
+        """
+        self.command("pause", "bot2")
+        client = self.farm.submitting("b")
+        until(lambda: b"begun" in client.out, "the build has begun")
+        self.command("unpause", "bot2")
+        (name,) = [each for each in os.listdir(self.farm.witness) if each.startswith("pid-")]
+        return client, int(name.removeprefix("pid-"))
+
+    def ended(self, pid: int) -> bool:
+        """
+        Whether that process is gone.
+        """
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+                return file.read().rpartition(")")[2].split()[0] == "Z"
+        except FileNotFoundError:
+            return True
+
+    def test_revoke(self) -> None:
+        """
+        Promise 17: a revoked slave is cut off, says so in one sentence, ends its commands, and asks again after an
+        hour; its build is tried again elsewhere.
+        """
+        client, pid = self.begin()
+        out = self.command("revoke", "bot1")
+        self.assertIn("to be bot1, is void", out)
+        self.assertIn("b/1 is tried again.", out)
+        sentence = "This string is no longer valid."
+        until(lambda: sentence in self.farm.slave("bot1").log, "the slave says that it was revoked")
+        until(lambda: self.ended(pid), "the slave ends its commands")
+        (self.farm.witness / "go").touch()
+        done = client.wait()  # type: ignore[attr-defined]  # a Client
+
+        self.assertEqual(done.code, 0, done.err)
+        self.assertIn("the string of bot1 was revoked", done.err)
+        self.assertIn("b/2 runs on bot2", done.err)
+        self.assertEqual(self.farm.slave("bot1").log.count(sentence), 1)
+        self.assertFalse((self.farm.master_directory / "furls" / "bot1.furl").exists())
+
+    def test_kill(self) -> None:
+        """
+        Promise 17: with --kill the command is interrupted before the link is cut; with --cancel that was it.
+        """
+        client, pid = self.begin()
+        self.command("revoke", "bot1", "--kill", "--cancel")
+
+        self.assertTrue(self.ended(pid))
+        done = client.wait()  # type: ignore[attr-defined]  # a Client
+        self.assertEqual(done.code, 4, done.err)
+
+    def test_rotate(self) -> None:
+        """
+        Promise 17: with the new string, and only with that, the slave comes back.
+        """
+        old = self.farm.furl("bot1")
+        self.command("rotate", "bot1")
+        until(lambda: "no longer valid" in self.farm.slave("bot1").log, "the old string is refused")
+        new = self.farm.furl("bot1")
+        self.assertNotEqual(old, new)
+        self.farm.slave("bot1").stop()
+        tac = self.farm.directory / "bot1" / "slave.tac"
+        tac.write_text(tac.read_text().replace(old, new))
+        self.farm.start_slave("bot1")
+
+    def test_drain(self) -> None:
+        """
+        Promise 17: a slave that is drained stops by itself; started again, it takes builds.
+        """
+        self.assertIn("stops now", self.command("drain", "bot1"))
+        self.assertEqual(self.farm.slave("bot1").wait(), 0)
+        self.command("pause", "bot2")
+        self.farm.start_slave("bot1")
+        self.assertEqual(self.farm.submit("quick").code, 0)
+
+    def test_grant(self) -> None:
+        """
+        Promise 15: a string for one use is good for one use.  It is printed once, alone on standard output.
+        """
+        done = self.farm.command(
+            "grant",
+            "submit",
+            str(self.farm.master_directory),
+            "quick",
+            "--uses",
+            "1",
+            "--expires",
+            "1h",
+            "--label",
+            "x",
+        )
+        furl = done.out.decode().strip()
+        self.assertRegex(furl, r"\Apb://\S+\Z")
+        self.assertNotIn("pb://", done.err)
+        first, second = self.farm.watch(furl), self.farm.watch(furl)
+
+        self.assertEqual((first.code, first.out), (0, b"hello\n"), first.err)
+        self.assertEqual((second.code, second.out), (2, b""))
+        self.assertIn("good for 1 submission, and is used up", second.err)
+        self.assertNotIn(furl.rpartition("/")[2], self.command("grants", "--json", "--all"))
+
+    def test_restored_elsewhere(self) -> None:
+        """
+        Promise 18: what docs/security.md says to back up is enough for a master in a new directory: slaves attach and
+        submissions go on with the strings that they have.
+        """
+        submission = self.farm.furl("quick")
+        self.farm.master.stop()
+        new = self.farm.directory / "restored"
+        new.mkdir(mode=0o700)
+        for name in ("master.cfg", "master.tac"):
+            shutil.copy2(self.farm.master_directory / name, new / name)
+        shutil.copytree(self.farm.master_directory / "private", new / "private")
+        shutil.rmtree(self.farm.master_directory)
+        self.farm.master_directory = new
+        self.farm.master = Daemon("master", new, self.farm.env, "master.tac", "the master is ready at")
+        self.farm.start_master()
+        for name in ("bot1", "bot2"):
+            slave = self.farm.slave(name)
+            until(lambda slave=slave: slave.log.count("attached to the master") == 2, f"{name} is back")  # type: ignore[misc]
+
+        self.assertEqual(self.farm.furl("quick"), submission)
+        done = self.farm.watch(submission)
+        self.assertEqual((done.code, done.out), (0, b"hello\n"), done.err)
+        self.assertNotIn("refused", self.farm.master.log)
