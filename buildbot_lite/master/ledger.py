@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from ..model.outcome import Remark, Seal
 from ..model.results import Result
+from ..model.shape import encode
 from ..storage.records import builds, feed, journal, remarks, steps, streams
 from ..storage.writer import Records
 from ..wire.background import background
@@ -34,6 +35,7 @@ class Ledger:
         self._build = build
         self._request = request
         self._wall = wall
+        self._kept = b""
 
     # The journal's store.
 
@@ -62,14 +64,14 @@ class Ledger:
         See `JournalStore.end`.
         """
         now = self._wall()
+        keep = self._keeping(properties or {})
 
         def change(connection: Connection) -> None:
             journal.end(connection, build, entry.step, entry.ordinal, outcome=done.outcome, now=now)
             _seal(connection, build, entry.step, entry.ordinal, done.seals)
             for remark in done.remarks:
                 self._add_remark(connection, entry.step, remark)
-            if properties is not None:
-                builds.save_properties(connection, build, properties)
+            keep(connection)
 
         return self._records.write(change)
 
@@ -104,11 +106,12 @@ class Ledger:
         Nobody waits: the next step's first entry, or the end of the build, takes it along.
         """
         now = self._wall()
+        keep = self._keeping(properties)
 
         def change(connection: Connection) -> None:
             for ordinal, (log, seal) in texts.items():
                 _seal(connection, self._build, number, ordinal, {log: seal})
-            builds.save_properties(connection, self._build, properties)
+            keep(connection)
             if steps.finish(connection, self._build, number, result, now, summary=summary, hidden=hidden):
                 body = {"step": number, "name": name, "result": int(result), "summary": summary, "hidden": hidden}
                 self._publish(connection, "step.finished", body, now)
@@ -140,6 +143,17 @@ class Ledger:
         Something to say beside a log.
         """
         self._note(lambda connection: self._add_remark(connection, step, remark), "a remark")
+
+    def _keeping(self, properties: Mapping[str, Any]) -> Callable[[Connection], None]:
+        """
+        What keeps *properties*, unless that was done: most steps change none, and a page or two would be written for
+        each.  An effect that says nothing of them has none.
+        """
+        said = encode(properties)
+        if not properties or said == self._kept:
+            return lambda connection: None
+        self._kept = said
+        return lambda connection: builds.save_properties(connection, self._build, properties)
 
     def _add_remark(self, connection: Connection, step: int, remark: Remark) -> None:
         remarks.add(
