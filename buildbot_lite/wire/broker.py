@@ -20,10 +20,11 @@ from collections.abc import Callable
 from typing import Any
 
 from foolscap import broker as stock
+from foolscap.banana import int2b128
 from foolscap.call import InboundDelivery
 from foolscap.eventual import eventually
 from foolscap.ipb import DeadReferenceError
-from foolscap.tokens import BananaError
+from foolscap.tokens import STRING, BananaError
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -52,6 +53,8 @@ from .unslicing import BoundedRoot
 
 # What a small message costs in a buffer, whatever is in it.
 _ENVELOPE = 200
+# Bytes of a string that may be in Foolscap's vocabulary, and some.
+_LONGEST_WORD = 100
 # Seconds that a timer may be early, so that rounding does not make it fire over and over.
 _GRAIN = 0.01
 # Seconds of silence until the peer's system is asked whether it is there, between two such questions, and their number.
@@ -239,6 +242,17 @@ class Broker(stock.Broker):
             if not self._clogged:
                 self.sendPING()
         self._wait()
+
+    # What goes out
+
+    def sendToken(self, obj):
+        # Foolscap asks of everything whether it is in the vocabulary: of a chunk of a log, the answer is a hash of it.
+        if isinstance(obj, bytes) and len(obj) > _LONGEST_WORD:
+            int2b128(len(obj), self.transport.write)
+            self.transport.write(STRING)
+            self.transport.write(obj)
+        else:
+            super().sendToken(obj)
 
     # What comes in
 
