@@ -47,10 +47,13 @@ def steps(work, quick):
     with Lab(work, f'{{"b": [SH(["true"]) for n in range({count})], "w": [SH(["true"])]}}') as lab:
         lab.submit("w")
         time.sleep(1)
-        before = proc.cpu(lab.master_pid)
+        before, bytes_ = proc.cpu(lab.master_pid), proc.written(lab.master_pid)
         seconds = lab.submit("b")
-        cpu = proc.cpu(lab.master_pid) - before
-        return {"ms_per_step": seconds * 1000 / count, "master_cpu_ms_per_step": cpu * 1000 / count}
+        return {
+            "ms_per_step": seconds * 1000 / count,
+            "master_cpu_ms_per_step": (proc.cpu(lab.master_pid) - before) * 1000 / count,
+            "kb_per_step": (proc.written(lab.master_pid) - bytes_) / count / 1000,
+        }
 
 
 def latency(work, quick):
@@ -331,7 +334,7 @@ def new_user(work, quick):
         began = time.monotonic()
         user("venv/bin/buildbot-lite create-slave bot2 - < farm/furls/bot2.furl")
         user(f"{env}; cd bot2 && twistd -y slave.tac")
-        pattern = re.compile(r"bot2\s.*(attached|idle|free)", re.IGNORECASE)
+        pattern = re.compile(r"^bot2\s+here\b", re.MULTILINE)
         while not pattern.search(_slaves(directory)):
             if time.monotonic() - began > 30:
                 raise RuntimeError(f"bot2 does not attach:\n{_slaves(directory)}")

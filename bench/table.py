@@ -58,6 +58,7 @@ ROWS = (
     Row("commits per such build, under load", "", "throughput.commits_per_build"),
     Row("a step of a build of 200", "ms", "steps.ms_per_step", "steps.ms_per_step", False, "<15,x8", "<8"),
     Row("CPU of the master per such step", "ms", "steps.master_cpu_ms_per_step"),
+    Row("written to disk per such step", "KB", "steps.kb_per_step"),
     Row(
         "submission to finish, idle, in the master",
         "ms",
