@@ -18,4 +18,5 @@ How master, slaves and clients speak: the only importer of Foolscap.
 ``unslicing``    reading tokens, each bounded before it is in memory
 ``strangers``    connections that have not shown a valid string yet
 ``crowd``        which of them goes when they are too many
+``turns``        how much of our time they get
 """

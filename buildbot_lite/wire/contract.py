@@ -82,6 +82,8 @@ STRANGER_CALLS = 16
 # The first message of a TLS handshake, and how many may be between it and the handshake's end.
 STRANGER_HELLO = 8 << 10
 MOST_SHAKING_HANDS = 256
+# How much of our time they may take, while others want some.
+STRANGERS_SHARE = 0.5
 # Peers of whom it is remembered how often they connected.
 MOST_PEERS = 10_000
 

@@ -3,7 +3,8 @@ Connections that have not shown a valid string yet.
 
 Anybody can connect to the master's port.  Until a connection has named something that exists, it may cost us little:
 a bounded number of calls (`broker`), of bytes, a bounded time, and a bounded number of such connections in all.  When
-they are too many, the oldest goes, of the address that holds most (`crowd`).
+they are too many, the oldest goes, of the address that holds most (`crowd`).  And all of them together get no more than
+half of our time (`turns`).
 
 Bytes are counted as they come from the network, before TLS has unpacked them: half a handshake is kept in memory as
 well, and so is whatever follows an offer that was refused.
@@ -17,16 +18,18 @@ well, and so is whatever follows an offer that was refused.
        `------ lost -----------------> (forgotten)
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .contract import MOST_SHAKING_HANDS, MOST_STRANGERS, STRANGER_BYTES, STRANGER_HELLO, STRANGER_SECONDS
 from .crowd import Crowd
+from .turns import Turns
 
 _REPORT_EVERY = 60.0
 _MOST_REPORTED = 100
@@ -34,6 +37,7 @@ _MOST_REPORTED = 100
 _HEAD = 9
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
+_LEAST_RECORD = 4
 _PIECE = 2 << 10
 
 
@@ -51,6 +55,7 @@ class Stranger:
         self._received = 0
         self._hello: Hello | None = Hello()
         self._unmeter: Callable[[], object] = _nothing
+        self._waiting: Callable[[], None] | None = None
 
     def received(self, size: int) -> bool:
         """
@@ -61,22 +66,42 @@ class Stranger:
             self._strangers.drop(self)
         return self.known
 
-    def meter(self, outermost: Protocol) -> None:
+    def meter(self, outermost: Protocol, transport: IPushProducer) -> None:
         """
         TLS begins: as long as it is a stranger, watch what *outermost*, the TLS layer of its connection, receives.
+        *transport* can be paused.
         """
         take = outermost.dataReceived
+        turns = self._strangers.turns
 
         def take_some(data: bytes) -> None:
             if not self.received(len(data)):
                 return
-            if self._hello is not None and not self._hello.begins_well(data):
+            hello = self._hello
+            if hello is None or hello.answered:
+                turns.work(lambda: take_all(data))
+            elif not hello.begins_well(data) or hello.over:
+                # Nobody can go on before there was an answer.
                 self._strangers.drop(self)
-                return
+            elif not hello.complete:
+                take(data)
+            else:
+                hello.answered = True
+                transport.pauseProducing()
+                self._waiting = lambda: turns.work(lambda: answer(data))
+                turns.begin(self.address, self._waiting)
+
+        def answer(data: bytes) -> None:
+            if self.known:
+                self._waiting = None
+                take(data)
+                transport.resumeProducing()
+
+        def take_all(data: bytes) -> None:
             # In small pieces, because what takes one in OpenSSL keeps room for as large a one as it has ever taken.
             for start in range(0, len(data), _PIECE):
                 take(data[start : start + _PIECE])
-            if self.known and self._hello is not None and self._hello.over:
+            if self.known and self._hello is not None:
                 self._strangers.shakes_hands(self)
 
         # On the one instance, so that a link that has shown a string costs nothing more.
@@ -102,6 +127,9 @@ class Stranger:
         It is counted no more.
         """
         self.known = False
+        if self._waiting is not None:
+            self._strangers.turns.leave(self.address, self._waiting)
+            self._waiting = None
         unmeter, self._unmeter = self._unmeter, _nothing
         unmeter()
 
@@ -117,13 +145,27 @@ class Hello:
     The first message of a TLS handshake, as far as its length is concerned: OpenSSL takes memory for all that a peer
     declares, up to 128 KiB, as soon as it has declared it.
 
-    ``over``: something came after it, and TLS is not established yet.
+    ``complete``: all of it has come.  ``over``: something came after it.  ``answered``: OpenSSL has it, or will.
     """
 
     def __init__(self) -> None:
-        self.over = False
+        self.answered = False
         self._head = b""
-        self._left = 0
+        self._left = 1
+
+    @property
+    def complete(self) -> bool:
+        """
+        Whether all of it has come.
+        """
+        return self._left <= 0
+
+    @property
+    def over(self) -> bool:
+        """
+        Whether more than it has come.
+        """
+        return self._left < 0
 
     def begins_well(self, data: bytes) -> bool:
         """
@@ -131,33 +173,40 @@ class Hello:
         """
         if len(self._head) == _HEAD:
             self._left -= len(data)
-        else:
-            taken = data[: _HEAD - len(self._head)]
-            self._head += taken
-            if len(self._head) < _HEAD:
-                return True
-            kind, _, _, *size, message = self._head[:6]
-            length = int.from_bytes(self._head[6:9])
-            if kind != _HANDSHAKE or message != _CLIENT_HELLO or int.from_bytes(bytes(size)) < 4:
-                return False
-            if length > STRANGER_HELLO:
-                return False
-            self._left = length - (len(data) - len(taken))
-        self.over = self.over or self._left < 0
-        return True
+            return True
+        taken = data[: _HEAD - len(self._head)]
+        self._head += taken
+        if len(self._head) < _HEAD:
+            return True
+        kind, _, _, *size, message = self._head[:6]
+        length = int.from_bytes(self._head[6:])
+        self._left = length - (len(data) - len(taken))
+        return (
+            kind == _HANDSHAKE
+            and message == _CLIENT_HELLO
+            and int.from_bytes(bytes(size)) >= _LEAST_RECORD
+            and length <= STRANGER_HELLO
+        )
 
 
 class Strangers:
     """
-    All of them, of one listening Tub.
+    All of them, of one listening Tub.  *now* is a clock that can measure milliseconds.
     """
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, most: int = MOST_STRANGERS, seconds: float = STRANGER_SECONDS) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        most: int = MOST_STRANGERS,
+        seconds: float = STRANGER_SECONDS,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._clock = clock
         self._most = most
         self._seconds = seconds
+        self.turns = Turns(clock, now)
         self._all: Crowd[Stranger] = Crowd()
         self._shaking: Crowd[Stranger] = Crowd()
         self._ages: deque[Stranger] = deque()

@@ -90,7 +90,7 @@ class OurNegotiation(Negotiation):
         self.transport.startTLS(self.tub.tls)
         if self.stranger is not None:
             # What is between the network and TLS by now.
-            self.stranger.meter(self.transport.protocol)
+            self.stranger.meter(self.transport.protocol, self.transport)
 
     def dataReceived(self, chunk):
         if self.stranger is not None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -27,7 +28,7 @@ def hello(length: int, record: int = 0) -> bytes:
 class StrangersTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.strangers = Strangers(self.clock, most=4, seconds=20.0)
+        self.strangers = Strangers(self.clock, most=4, seconds=20.0, now=self.clock.seconds)
         self.cut: list[str] = []
 
     def accept(self, name: str) -> Stranger:
@@ -75,7 +76,7 @@ class StrangersTest(SynchronousTestCase):
                 heard.append(len(data))
 
         layer = Layer()
-        stranger.meter(layer)
+        stranger.meter(layer, StringTransport())
         return layer, heard
 
     def test_bytes(self) -> None:
@@ -118,6 +119,9 @@ class StrangersTest(SynchronousTestCase):
                 layer.dataReceived(message[at : at + 1])
             self.assertEqual((sum(heard), self.cut.pop()), (8, name))
         layer, heard = self.tls(self.accept("e"))
+        layer.dataReceived(hello(100) + b"more")  # which nobody can have to say before an answer
+        self.assertEqual((heard, self.cut.pop()), ([], "e"))
+        layer, heard = self.tls(self.accept("e"))
         layer.dataReceived(hello(8192))
         self.assertEqual((sum(heard), self.cut), (8201, []))
 
@@ -126,7 +130,7 @@ class StrangersTest(SynchronousTestCase):
         Promise 11: of those who go on with a handshake and do not end it there are few; of those who wait for our
         answer, or have ended it, there may be many.
         """
-        strangers = Strangers(self.clock, most=1000, seconds=20.0)
+        strangers = Strangers(self.clock, most=1000, seconds=20.0, now=self.clock.seconds)
         layers = []
         for number in range(MOST_SHAKING_HANDS + 20):
             stranger = strangers.accept("a", partial(self.cut.append, str(number)))
@@ -144,6 +148,28 @@ class StrangersTest(SynchronousTestCase):
             layer.dataReceived(b"ca")
 
         self.assertEqual(self.cut, [str(number) for number in range(10, 20)])
+
+    def test_waits_for_its_turn(self) -> None:
+        """
+        Promise 12: when strangers had their time, a handshake begins later; until then nothing more is read, and who
+        is cut meanwhile is not answered.
+        """
+        self.strangers.turns._saved = -1.0
+        stranger, transport = self.accept("a1"), StringTransport()
+        heard: list[bytes] = []
+        layer = Protocol()
+        layer.dataReceived = heard.append  # type: ignore[method-assign,assignment]  # a stand-in
+        stranger.meter(layer, transport)
+        gone = self.accept("b1")
+        forgotten, nothing = self.tls(gone)
+
+        layer.dataReceived(hello(100))
+        forgotten.dataReceived(hello(100))
+        self.assertEqual((heard, transport.producerState), ([], "paused"))
+        gone.gone()
+        self.clock.advance(2.0)
+
+        self.assertEqual((heard, nothing, transport.producerState), ([hello(100)], [], "producing"))
 
     def test_crowd(self) -> None:
         """

@@ -1,0 +1,94 @@
+"""
+Whose turn it is to shake hands: strangers get at most half of our time.
+
+A TLS handshake takes one or two milliseconds; five hundred a second would leave nothing for builds.  So the work that
+is done for strangers is timed, and who wants to begin a handshake waits until there is time for strangers again.  The
+addresses take turns, and of each address the newest comes first: in a flood, the oldest will not be patient for long
+enough any more, and to serve them would be to serve nobody.
+
+::
+
+    hello complete ──► waits ──its address's turn, and time──► OpenSSL answers ──► …  (timed until it shows a string)
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from .contract import STRANGERS_SHARE
+
+# Seconds of work that may be saved up, so that two hundred slaves which come at once do not wait.
+_MOST_SAVED = 0.5
+_SHORTEST_WAIT = 0.001
+
+Begin = Callable[[], None]
+
+
+class Turns:
+    """
+    The time for strangers.  *now* is a clock that can measure milliseconds.
+    """
+
+    def __init__(self, clock: IReactorTime, now: Callable[[], float]) -> None:
+        self._clock = clock
+        self._now = now
+        self._saved = _MOST_SAVED
+        self._counted = now()
+        self._waiting: OrderedDict[str, list[Begin]] = OrderedDict()
+        self._timer: IDelayedCall | None = None
+
+    def work(self, work: Callable[[], None]) -> None:
+        """
+        Do *work* for a stranger.
+        """
+        begun = self._now()
+        try:
+            work()
+        finally:
+            self._saved -= self._now() - begun
+
+    def begin(self, address: str, begin: Begin) -> None:
+        """
+        Call *begin* as soon as it is the turn of somebody at *address*, at once if there is time.
+        """
+        if not self._waiting and self._time_left() >= 0:
+            begin()
+            return
+        self._waiting.setdefault(address, []).append(begin)
+        self._wait()
+
+    def leave(self, address: str, begin: Begin) -> None:
+        """
+        It waits no longer.
+        """
+        waiting = self._waiting.get(address, [])
+        if begin in waiting:
+            waiting.remove(begin)
+            if not waiting:
+                del self._waiting[address]
+        if not self._waiting and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_left(self) -> float:
+        now = self._now()
+        self._saved = min(_MOST_SAVED, self._saved + (now - self._counted) * STRANGERS_SHARE)
+        self._counted = now
+        return self._saved
+
+    def _wait(self) -> None:
+        if self._timer is None and self._waiting:
+            delay = max(_SHORTEST_WAIT, -self._time_left() / STRANGERS_SHARE)
+            self._timer = self._clock.callLater(delay, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        # One, then others, once around the reactor.
+        if self._waiting and self._time_left() >= 0:
+            address, waiting = self._waiting.popitem(last=False)
+            begin = waiting.pop()
+            if waiting:
+                self._waiting[address] = waiting
+            begin()
+        self._wait()

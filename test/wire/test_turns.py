@@ -1,0 +1,77 @@
+"""
+How much of our time strangers get.
+"""
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.wire.turns import Turns
+
+
+class TurnsTest(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.turns = Turns(self.clock, self.clock.seconds)
+        self.begun: list[str] = []
+
+    def handshake(self, name: str, cost: float = 0.1) -> None:
+        """
+        One from the address that is the first letter of its name.
+        """
+
+        def begin() -> None:
+            self.begun.append(name)
+            # What it costs: nobody is asked meanwhile.
+            self.turns.work(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + cost))
+
+        self.turns.begin(name[0], begin)
+
+    def test_time_enough(self) -> None:
+        """
+        Promise 12: a few begin at once.
+        """
+        for name in ("a1", "a2", "a3"):
+            self.handshake(name)
+        self.assertEqual(self.begun, ["a1", "a2", "a3"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_half_of_the_time(self) -> None:
+        """
+        Promise 12: however many come, they get half of our time.
+        """
+        for number in range(1000):
+            self.handshake(f"a{number}")
+        begun, since = len(self.begun), self.clock.seconds()
+
+        while self.clock.seconds() < since + 20:
+            self.clock.advance(0.01)
+
+        self.assertAlmostEqual(len(self.begun) - begun, 20 * 0.5 / 0.1, delta=10)
+
+    def test_turns(self) -> None:
+        """
+        Promise 12: addresses take turns, and of each address the newest comes first.
+        """
+        self.turns._saved = -0.01
+        for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
+            self.handshake(name)
+        while self.clock.getDelayedCalls():
+            self.clock.advance(0.1)
+        self.assertEqual(self.begun, ["a3", "b2", "c1", "a2", "b1", "a1"])
+
+    def test_leave(self) -> None:
+        """
+        One that is gone is not served; when nobody is left, nothing is waited for.
+        """
+        self.turns._saved = -1.0
+        begins = {name: lambda name=name: self.begun.append(name) for name in ("a1", "a2")}
+        for name, begin in begins.items():
+            self.turns.begin(name[0], begin)
+
+        self.turns.leave("a", begins["a2"])
+        self.turns.leave("a", begins["a2"])
+        self.turns.leave("b", begins["a2"])
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.turns.leave("a", begins["a1"])
+
+        self.assertEqual((self.begun, self.clock.getDelayedCalls()), ([], []))
