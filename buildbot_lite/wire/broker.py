@@ -24,7 +24,7 @@ from foolscap.banana import int2b128
 from foolscap.call import InboundDelivery
 from foolscap.eventual import eventually
 from foolscap.ipb import DeadReferenceError
-from foolscap.tokens import STRING, BananaError
+from foolscap.tokens import STRING, BananaError, Violation
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -46,7 +46,7 @@ from .contract import (
     AnyReference,
     RIBoundedBroker,
 )
-from .refusal import RefusalSlicer, ours
+from .refusal import NotOfferedError, RefusalSlicer, ours
 from .roles import Link
 from .strangers import Stranger
 from .unslicing import BoundedRoot
@@ -111,6 +111,7 @@ class Broker(stock.Broker):
         super().__init__(remote_tubref, params, None, None, connectionInfo)
         self.link: Link = LiveLink(self)
         self._stranger = stranger
+        self._rights: set[Any] = set()
         self._calls = 0
         self._bytes_in_calls = 0
         self._bytes_unread = 0
@@ -296,12 +297,19 @@ class Broker(stock.Broker):
     def callFailed(self, f: Failure, reqID: int, delivery: InboundDelivery | None = None) -> None:
         if not ours(f):
             self.log.failure("a call by {peer} failed; all it was told is that it did", failure=f, peer=self._peer())
-        if reqID == 0:
-            return
-        if reqID in self.activeLocalCalls:
+        if reqID in self.activeLocalCalls and reqID != 0:
             self._answered(delivery, _ENVELOPE)
             background(self.send(RefusalSlicer(reqID, f)), self.log, "refusing a call")
             del self.activeLocalCalls[reqID]
+        if isinstance(f.value, MessageError | Violation) and not isinstance(f.value, NotOfferedError):
+            self._breached(str(f.value))
+
+    def _breached(self, sentence: str) -> None:
+        """
+        The peer did what the contract does not allow: whoever gave it its strings decides.
+        """
+        if not self.disconnected and any(right.breach(sentence[:LONGEST_REASON]) for right in self._rights):
+            self.shutdown(Failure(error.ConnectionLost("contract broken")))
 
     def _answered(self, delivery: InboundDelivery | None, size: int) -> None:
         if delivery is not None and delivery.reqID != 0:
@@ -327,6 +335,8 @@ class Broker(stock.Broker):
                 peer=self._peer(),
                 why=str(f.value)[:LONGEST_REASON],
             )
+            for right in self._rights:
+                right.breach(str(f.value)[:LONGEST_REASON])
         self._unplug()
         self.finish(Failure(error.ConnectionLost("contract broken")))
         if self._stranger is not None:
@@ -390,6 +400,7 @@ class Broker(stock.Broker):
             stranger, self._stranger = self._stranger, None
             stranger.gone()
         found.revocable.used_by(self.link)
+        self._rights.add(found.revocable)
         return found
 
 

@@ -44,7 +44,7 @@ class RevokingTests(FarmCase):
         self.assertEqual(done.code, 0, done.err)
         return done.out.decode()
 
-    def begin(self) -> tuple[object, int]:
+    def underway(self) -> tuple[object, int]:
         """
         A build on bot1, and its command's process.
         """
@@ -70,7 +70,7 @@ class RevokingTests(FarmCase):
         Promise 17: a revoked slave is cut off, says so in one sentence, ends its commands, and asks again after an
         hour; its build is tried again elsewhere.
         """
-        client, pid = self.begin()
+        client, pid = self.underway()
         out = self.command("revoke", "bot1")
         self.assertIn("to be bot1, is void", out)
         self.assertIn("b/1 is tried again.", out)
@@ -90,7 +90,7 @@ class RevokingTests(FarmCase):
         """
         Promise 17: with --kill the command is interrupted before the link is cut; with --cancel that was it.
         """
-        client, pid = self.begin()
+        client, pid = self.underway()
         self.command("revoke", "bot1", "--kill", "--cancel")
 
         self.assertTrue(self.ended(pid))

@@ -1,0 +1,136 @@
+"""
+Strings and leaving slaves, at the command line.
+"""
+
+import json
+from typing import Any
+
+from .ground import FURL, CommandCase
+
+GIVEN: dict[str, Any] = {
+    "grant": 7,
+    "verb": "submit",
+    "name": "go",
+    "label": "release script",
+    "state": "in force",
+    "created": 1.0,
+    "used": None,
+    "uses": 0,
+    "uses_allowed": 5,
+    "expires": 2.0,
+    "per_hour": None,
+    "largest": None,
+    "most_waiting": 3,
+    "revoked": None,
+    "pinned": False,
+    "links": 0,
+}
+
+
+class HoldersCase(CommandCase):
+    def setUp(self) -> None:
+        """
+        A farm.
+        """
+        super().setUp()
+        self.make_farm()
+
+
+class GrantTests(HoldersCase):
+    def test_printed_once_and_alone(self) -> None:
+        """
+        Promise 17: the string, and nothing else, is on standard output; what it is for is beside it.
+        """
+        self.master.answers = {"grant": {"grant": GIVEN, "furl": FURL}}
+        said = self.command(
+            *("grant", "submit", "farm", "go", "--uses", "5", "--expires", "7d", "--label", "release script"),
+            *("--largest", "1.5k", "--per-hour", "2", "--waiting", "3"),
+        )
+
+        self.assertEqual((said.code, said.out), (0, f"{FURL}\n"))
+        self.assertEqual(said.err, "# string #7, to submit to go (release script); it is shown this once\n")
+        self.assertEqual(
+            self.master.questions,
+            [
+                {
+                    "ask": "grant", "to": "submit", "object": "go", "lasts": 604800.0, "uses": 5, "per_hour": 2,
+                    "largest": 1536, "most_waiting": 3, "label": "release script",
+                }
+            ],
+        )  # fmt: skip
+
+    def test_others(self) -> None:
+        """
+        To watch, to control, to administer.
+        """
+        self.master.answers = {"grant": {"grant": GIVEN, "furl": FURL}}
+        for words in (("watch", "farm"), ("control", "farm", "--expires", "90m"), ("admin", "farm")):
+            self.assertEqual(self.command("grant", *words).out, f"{FURL}\n")
+
+        self.assertEqual([each["to"] for each in self.master.questions], ["watch", "control", "admin"])
+        self.assertEqual(self.master.questions[1]["lasts"], 5400.0)
+
+    def test_wrong_limits(self) -> None:
+        """
+        What is no time, size or number is a sentence.
+        """
+        for words in (("--expires", "soon"), ("--expires", "0d"), ("--largest", "10x"), ("--uses", "0")):
+            sentence = self.refused("grant", "submit", "farm", "go", *words)
+            self.assertIn(words[1], sentence)
+        self.assertEqual(self.master.questions, [])
+
+    def test_listed(self) -> None:
+        """
+        Promise 17: as a table, or as a document.
+        """
+        self.master.answers = {"grants": {"grants": [GIVEN]}}
+        table = self.command("grants", "farm").out
+
+        self.assertRegex(table, r"#7 +submit +go +release script +in force")
+        self.assertIn("0 of 5 uses", table)
+        self.assertEqual(json.loads(self.command("grants", "farm", "--json").out), [GIVEN])
+
+
+class RevokeTests(HoldersCase):
+    def test_slave(self) -> None:
+        """
+        Promise 17: what became void is said, and what becomes of the builds; without --kill, with a warning.
+        """
+        self.master.answers = {"revoke": {"grant": {**GIVEN, "verb": "slave", "label": None}, "ended": ["b/1"]}}
+        said = self.command("revoke", "farm", "go")
+
+        self.assertEqual(said.out, "The string #7, to be go, is void.\nb/1 is tried again.\n")
+        self.assertIn("two attempts may run at the same time", said.err)
+        self.assertEqual(self.command("revoke", "farm", "go", "--kill", "--cancel").err, "")
+        self.assertEqual(self.master.questions[1], {"ask": "revoke", "which": "go", "kill": True, "cancel": True})
+
+    def test_rotate(self) -> None:
+        """
+        Promise 17: where the new string is; it is not printed.
+        """
+        self.master.answers = {"rotate": {"name": "bot1", "verb": "slave", "ended": []}}
+        self.assertIn("buildbot-lite furl DIR bot1", self.command("rotate", "farm", "bot1").out)
+        self.master.answers = {"rotate": {"name": "admin", "verb": "admin", "ended": []}}
+        self.assertIn("private/admin.furl", self.command("rotate", "farm", "admin").out)
+
+
+class LeavingTests(HoldersCase):
+    def test_lost(self) -> None:
+        """
+        Promise 8: what is lost is tried again, with a warning.
+        """
+        self.master.answers = {"lost": {"slave": "bot1", "connected": True, "lost": ["b/1"], "grace": 1830.0}}
+        said = self.command("lost", "farm", "bot1")
+
+        self.assertEqual(said.out, "b/1 is lost and is tried again.\n")
+        self.assertIn("for up to 30 min", said.err)
+        self.assertIn("bot1 was connected", said.err)
+        self.master.answers = {"lost": {"slave": "bot1", "connected": False, "lost": [], "grace": 1830.0}}
+        self.assertEqual(self.command("lost", "farm", "bot1").err, "")
+
+    def test_drain(self) -> None:
+        """
+        When it stops is said.
+        """
+        self.master.answers = {"drain": {"slave": "bot1", "running": ["b/1"]}}
+        self.assertIn("stops when these have ended: b/1.", self.command("drain", "farm", "bot1").out)

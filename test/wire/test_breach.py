@@ -1,0 +1,69 @@
+"""
+A holder of a string that does what the contract does not allow (issue 3, promise 14), over TLS.
+"""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from buildbot_lite.errors import BuildbotLiteError, MessageError, PinnedError
+from buildbot_lite.wire.dialling import dial
+from buildbot_lite.wire.exposed import ExposedDesk, Revocable
+from buildbot_lite.wire.roles import Desk, Link
+
+from .pair import SLAVE_KEY, TubTestCase, until, with_reactor
+from .players import HELLO, NotedDesk, NotedSlave
+
+
+class BreachTests(TubTestCase):
+    async def attached(self, answer: Exception | None) -> tuple[list[str], Link, BaseException | None]:
+        """
+        A slave attaches, and its desk answers so: what was said of it, its link, and what it was told.
+        """
+        said: list[str] = []
+
+        def breach(sentence: str) -> bool:
+            said.append(sentence)
+            return True
+
+        desk = NotedDesk()
+        desk.answer = answer
+        exposed = ExposedDesk(desk, Revocable(breach=breach))
+        tub, listener = self.listening(lambda swissnum: exposed)
+        await listener.ready
+        met: Deferred[tuple[Desk, Link]] = Deferred()
+
+        def on_desk(far: Desk, link: Link) -> None:
+            if not met.called:
+                met.callback((far, link))
+
+        dialling = dial(self.tub(SLAVE_KEY), self.furl(tub, listener), (), on_desk, lambda error: None)
+        self.addCleanup(dialling.stop)
+        far, link = await met
+        told: Any = None
+        try:
+            await far.attach(NotedSlave(), HELLO, "")
+        except BuildbotLiteError as error:
+            told = error
+        return said, link, told
+
+    @with_reactor
+    async def test_dropped(self: Any) -> None:
+        """
+        Promise 14: it is told its sentence, reported with the reason, and cut off.
+        """
+        said, link, told = await self.attached(MessageError("'../x' is no place in a stream."))
+        await until(lambda: link.lost)
+
+        self.assertEqual(said, ["'../x' is no place in a stream."])
+        self.assertIsInstance(told, BuildbotLiteError)
+
+    @with_reactor
+    async def test_refused_is_no_breach(self: Any) -> None:
+        """
+        One that is refused, or welcome, has broken nothing.
+        """
+        for answer in (PinnedError(), None):
+            said, link, _ = await self.attached(answer)
+
+            self.assertEqual((said, link.lost), ([], False))
