@@ -6,6 +6,7 @@ not depend on what is answered, so the same seed makes the same inputs wherever 
 *stranger*, who knows no string; a *slave*, with a slave's string; a *submitter*, with those of submissions.
 """
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -288,7 +289,7 @@ def _change(random: Random, document: Any) -> None:
         if isinstance(document, dict) and random.random() < 0.2:
             document[random.choice(TEXTS)] = document.pop(key)
         else:
-            document[key] = random.choice(VALUES)
+            document[key] = copy.deepcopy(random.choice(VALUES))
         return
 
 
