@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -29,6 +30,7 @@ from ..model.greeting import MOST_HELD, Held, Life
 from ..model.outcome import Outcome
 from ..model.spec import Run, Spec, fingerprint
 from ..storage.files import remove
+from ..wire.background import background
 from .errand import Errand
 from .rules import NO_RULES, Rules
 from .transfer import Means
@@ -123,6 +125,7 @@ class Agent:
         self._errands: dict[str, Errand] = {}  # also those that are being forgotten
         self._starts: dict[str, tuple[Callable[[], None], int]] = {}  # not claimed yet, and how often to try
         self._link: LinkEnd | None = None
+        self._unwanted = False
         for transfer in saved_transfers(means, self._changed):
             self._work[transfer.id] = transfer
             transfer.begin()
@@ -136,6 +139,7 @@ class Agent:
         if self._link is not None:
             self._link.lost()
         self._link = end
+        self._unwanted = False
 
     def find(self, id: str) -> Work | None:
         """
@@ -207,12 +211,13 @@ class Agent:
 
     async def forget_everything(self) -> None:
         """
-        Nobody is there any more who may want any of it.
+        Nobody is there any more who may want any of it; nor what a keeper says that it holds, until there is a link.
         """
+        self._unwanted = True
         if self._work:
             self.log.info("ending and forgetting all commands: {ids}", ids=", ".join(sorted(self._work)))
-        for id in list(self._work):
-            await self.forget(id)
+        for going in [Deferred.fromCoroutine(self.forget(id)) for id in list(self._work)]:
+            await going
 
     def input_path(self, id: str) -> str:
         """
@@ -262,6 +267,8 @@ class Agent:
             if id not in held:
                 self._missing(id, errand)
         self._sweep_inputs()
+        if self._unwanted:
+            background(self.forget_everything(), self.log, "ending commands that nobody wants")
 
     def claimed(self, id: str) -> None:
         """

@@ -280,6 +280,21 @@ class AgentTests(SynchronousTestCase):
         self.machine.agent.forgotten(ID)
         self.successResultOf(disowning)
 
+    def test_forget_everything(self) -> None:
+        """
+        Promise 17: a slave whose string was revoked ends all its commands, also those of which a keeper tells it later;
+        with a new link it holds commands again.
+        """
+        self.start()
+        self.successResultOf(Deferred.fromCoroutine(self.machine.agent.forget_everything()))
+        self.assertEqual(self.keeper.asked, [("start", ID), ("forget", ID)])
+        self.machine.agent.attached({"older": ("f" * 64, Life.RUNNING, {})})
+        self.assertEqual(self.keeper.asked[2:], [("forget", "older")])
+        self.assertTrue(self.machine.agent.idle)
+        AgentLink(self.machine.agent, lambda reason: None)
+        self.machine.agent.attached({"newer": ("f" * 64, Life.RUNNING, {})})
+        self.assertFalse(self.machine.agent.idle)
+
     def test_standard_input(self) -> None:
         """
         A build's input is fetched before the command is started, and removed when it is forgotten.
