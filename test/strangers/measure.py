@@ -58,3 +58,10 @@ async def all_at_once(
 
     await Crowd(target, most, tuple(keys)).keep_up(list(habits), over)
     return (peak - before) / MIB
+
+
+def swissnum_of(farm: Farm, name: str) -> str:
+    """
+    The secret part of a string.
+    """
+    return farm.furl(name).rpartition("/")[2]

@@ -1,0 +1,139 @@
+"""
+Strangers and others who mean ill, against a real master: economical here; in full with ``make strangers``.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Coroutine
+from random import Random
+from typing import Any, TypeVar
+
+from buildbot_lite.wire.tub import raise_file_limit
+
+from ..processes.case import FarmCase
+from ..processes.farm import Farm, rss
+from .hostile import HABITS, Crowd, Key, connected, to_tokens
+from .inputs import Conversation, Strings
+from .measure import MIB, all_at_once, one_by_one, swissnum_of, target_of
+
+T = TypeVar("T")
+
+MOST_FOR_ONE = 8
+MOST_FOR_ALL = 300
+ALL = 4096
+SOME = 200
+
+
+def alone(work: Coroutine[Any, Any, T]) -> T:
+    """
+    What *work*, which is asyncio's, comes to.
+    """
+    return asyncio.run(work)
+
+
+class StrangersTests(FarmCase):
+    @classmethod
+    def make(cls) -> Farm:
+        raise_file_limit()
+        farm = Farm("bot1", "evil").builder("foo", "echo hello").builder("bar", "true", more="slavenames=['evil']")
+        farm.slave_options["evil"] = "pin=False"
+        farm.may_complain = True
+        return farm
+
+    @classmethod
+    def begin(cls) -> None:
+        cls.farm.write_config()
+        cls.farm.start_master()
+        cls.farm.start_slave("bot1")
+        # What a master needs once, whoever comes.
+        target, pid = target_of(cls.farm), cls.farm.master.pid
+        alone(one_by_one(target, ["garbage", "endless-calls"], pid, Key.new(), seconds=0.5))
+
+    def assertBuilds(self) -> None:
+        """
+        The slave's link was never lost, and builds go on.
+        """
+        self.assertNotIn("bot1: connection lost", self.farm.master.log)
+        done = self.farm.submit("foo")
+        self.assertEqual((done.code, done.out), (0, b"hello\n"), done.err)
+
+    def test_one(self) -> None:
+        """
+        Promise 11: whatever one stranger does, and does again, the master's memory grows by at most 8 MiB.
+        """
+        target, pid = target_of(self.farm), self.farm.master.pid
+        grown = alone(one_by_one(target, list(HABITS), pid, Key.new(), seconds=0.7))
+        self.assertEqual({name: mib for name, mib in grown.items() if mib > MOST_FOR_ONE}, {})
+        self.assertBuilds()
+
+    def test_many(self) -> None:
+        """
+        Promise 11: nor by more than their share of 300 MiB when there are many at once, of all kinds.
+        """
+        target, pid = target_of(self.farm), self.farm.master.pid
+        keys = [Key.new() for _ in range(40)]
+        grown = alone(all_at_once(target, list(HABITS), pid, keys, most=SOME, seconds=6))
+        self.assertLessEqual(grown, MOST_FOR_ONE + MOST_FOR_ALL * SOME / ALL)
+        self.assertBuilds()
+
+    def test_attack(self) -> None:
+        """
+        Promise 12: while strangers come and come, builds go on, no link is lost, and a slave attaches.
+        """
+
+        async def attack() -> int:
+            crowd = Crowd(target_of(self.farm), 100, (Key.new(), Key.new()))
+            daemon = self.farm.spawn_slave("evil")
+            client = self.farm.submitting("foo")
+            return await crowd.keep_up(
+                [name for name in HABITS if name != "many-records"],
+                lambda: client.process.poll() is not None and daemon.ready in daemon.log,
+            )
+
+        self.assertGreater(alone(attack()), 0)
+        self.farm.slave("evil").stop()
+        self.assertBuilds()
+
+    def test_fuzz_through_tls(self) -> None:
+        """
+        Promise 13: hostile inputs, through TLS and the network, to a master under twistd: it stays up and goes on.
+        """
+        strings = Strings(
+            swissnum_of(self.farm, "evil"), [swissnum_of(self.farm, "bar"), swissnum_of(self.farm, "foo")]
+        )
+        target, key, random = target_of(self.farm), Key.new(), Random(7)
+
+        async def fuzz() -> None:
+            for _ in range(60):
+                async with connected(target) as line:
+                    await to_tokens(line, target, key)
+                    for each in Conversation(random, strings).inputs:
+                        await line.send(each)
+                        await asyncio.sleep(0.002)
+
+        alone(fuzz())
+        self.assertLess(rss(self.farm.master.pid) / MIB, 200)
+        self.assertNotIn("Traceback", self.farm.master.log)
+        self.assertBuilds()
+
+
+class FuzzTests(FarmCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        """
+        No farm: the fuzzer makes its own.
+        """
+
+    def test_a_few_thousand(self) -> None:
+        """
+        Promise 13: hostile inputs to a whole master, as stranger, slave and submitter: honest builds succeed, nothing
+        reaches the log as an exception, memory stays.
+        """
+        words = [sys.executable, "-m", "test.strangers.fuzz", "--seed", "5", "--count", "3000"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr[-5000:])
+        report = json.loads(done.stdout)
+        self.assertGreaterEqual(report["inputs"], 3000)
+        self.assertLess(report["memory_grown_mib"], 32)
