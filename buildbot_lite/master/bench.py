@@ -275,6 +275,7 @@ class StepBench:
                 shelf=shelf,
                 sources=sources or {},
                 home=None if on_master else place.home,
+                resumed=resumed,
             )
             running = Deferred.fromCoroutine(session.run(order))
             place.live.began(order.id, session)

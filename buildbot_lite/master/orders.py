@@ -87,6 +87,7 @@ class Order:
     *grace*: seconds for which the slave may be away before the command counts as lost; None: for ever.  *home*: the
     slave directory to which it went when it was first sent; None when this is not known.  *unwanted*: it is only to be
     made sure that the command does not run: it is lost when the slave was told, or when its lease has run out.
+    *resumed*: an earlier master may have sent it.
     """
 
     _log = Logger()
@@ -102,6 +103,7 @@ class Order:
         sources: Mapping[str, Source],
         home: str | None = None,
         unwanted: bool = False,
+        resumed: bool = False,
     ) -> None:
         self.id = id
         self.spec = spec
@@ -110,12 +112,15 @@ class Order:
         self.grace = grace
         self.home = home
         self.unwanted = unwanted
+        self.resumed = resumed
         self._shelf = shelf
         self._sources = sources
         self._streams = streams_of(spec)
         self._ends: dict[str, int] | None = None
         self._rounds = 0
         self._is_told = False
+        self.is_lost = False
+        """Whether we have given it up, whatever the slave may still say."""
         self._over: Deferred[Outcome] = Deferred()
         self._is_committed = False
         self._askers: list[Deferred[None]] = []
@@ -132,16 +137,23 @@ class Order:
     def lose(self, sentence: str) -> None:
         """
         Nobody will ever know how far it came.
-        """
-        if not self._over.called:
-            self._over.callback(Outcome.lost(sentence))
-            self._release()
 
-    def fail(self, sentence: str) -> None:
-        """
-        The slave will not do it.
+        It stays the session's until that is committed, like any other outcome: if the slave were told to forget it and
+        this master died before, the next one would find an intent without an outcome, and ask for it anew.
         """
         if not self._over.called:
+            self.is_lost = True
+            self._over.callback(Outcome.lost(sentence))
+            if self.unwanted:
+                self._release()
+
+    def refused(self, sentence: str) -> None:
+        """
+        The slave will not do it.  If it was asked before, by an earlier master, it may have done it already.
+        """
+        if self.resumed:
+            self.lose(sentence)
+        elif not self._over.called:
             self._over.callback(Outcome(Ending.FAILED, sentence=sentence))
             self._release()
 

@@ -175,7 +175,7 @@ class Core:
         def refused(failure: Failure) -> None:
             # When the line broke instead, the next attachment tells what became of it.
             if failure.check(LinkLostError) is None:
-                order.fail(str(failure.value))
+                order.refused(str(failure.value))
 
         background(told.addErrback(refused), self.log, f"telling {self.name}")
 
@@ -270,6 +270,8 @@ def _remember_interrupt(inputs: Inputs, core: Core, id: str, reason: str) -> Non
 @_here.upon(Inputs.settled).loop()
 def _settle(inputs: Inputs, core: Core, line: Line, order: Order) -> None:
     core.forget(order)
+    if order.is_lost and not order.unwanted:
+        core.disown(line.link, order.id)
 
 
 @_away.upon(Inputs.settled).loop()
@@ -339,6 +341,8 @@ def _reconcile(core: Core, link: Slave, hello: Hello, order: Order, held: Held |
     """
     What we want against what the slave has.
     """
+    if order.is_lost:
+        return  # it is disowned when that is committed
     if order.unwanted:
         core.disown(link, order.id)
         order.lose(f"{core.name} was told to forget it")
@@ -350,10 +354,8 @@ def _reconcile(core: Core, link: Slave, hello: Hello, order: Order, held: Held |
         if order.id in core.interrupts:
             core.interrupt(link, order.id)
     elif held.fingerprint != order.fingerprint:
-        core.disown(link, order.id)
         order.lose(f"{core.name} has another command of that id")
     elif held.life in {Life.UNKNOWN, Life.LOST}:
-        core.disown(link, order.id)
         order.lose(_how_lost(core, hello))
     else:
         core.resume(link, order)

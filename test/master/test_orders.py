@@ -233,13 +233,26 @@ class SessionTests(SynchronousTestCase):
 
     def test_back_after_the_loss(self) -> None:
         """
-        Invariant I8: a command that was given up is disowned at once, although its loss is not committed yet.
+        Invariants I4, I8: a command that was given up is disowned as soon as its loss is committed, before anything is
+        done again; not earlier, or the next master would find an intent, ask for it anew, and be refused.
         """
         it = order()
         _ = self.run_order(it)
         self.attach().lose()
         it.lose("too long")
-        self.assertEqual(self.attach(held=(Held("c1", it.fingerprint, Life.RUNNING),)).disowned, ["c1"])
+        slave = self.attach(held=(Held("c1", it.fingerprint, Life.RUNNING),))
+        self.assertEqual((slave.disowned, slave.resumed), ([], []))
+        it.committed()
+        self.assertEqual(slave.disowned, ["c1"])
+
+    def test_refused_the_second_time(self) -> None:
+        """
+        What a slave will not start again, after an earlier master had sent it, is lost: perhaps it ran.
+        """
+        slave = FakeSlave(refusal=RefusedError("It was here before."))
+        self.session.attached(slave, hello())
+        outcome = self.successResultOf(self.run_order(order(resumed=True)))
+        self.assertEqual((outcome.ending, outcome.sentence), (Ending.LOST, "It was here before."))
 
     def test_redial(self) -> None:
         """
@@ -289,10 +302,12 @@ class SessionTests(SynchronousTestCase):
         """
         A known id with another fingerprint is disowned and lost, never run.
         """
-        running = self.run_order(order())
+        it = order()
+        running = self.run_order(it)
         slave = self.attach(held=(Held("c1", "f" * 64, Life.RUNNING),))
+        self.assertEqual((slave.given, slave.resumed), ([], []))
+        it.committed()
         self.assertEqual(slave.disowned, ["c1"])
-        self.assertEqual(slave.given, [])
         self.assertEqual(self.successResultOf(running).ending, Ending.LOST)
 
     def test_keeper_gone(self) -> None:
@@ -303,9 +318,10 @@ class SessionTests(SynchronousTestCase):
             it = order()
             running = self.run_order(it)
             slave = self.attach(held=(Held("c1", fingerprint(it.spec), life),))
-            self.assertEqual(slave.given, [])
-            self.assertEqual(slave.disowned, ["c1"])
+            self.assertEqual((slave.given, slave.disowned), ([], []))
             self.assertIn("keeper", self.successResultOf(running).sentence)
+            it.committed()
+            self.assertEqual(slave.disowned, ["c1"])
             slave.lose()
 
     def test_never_lost_without_grace(self) -> None:
