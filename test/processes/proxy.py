@@ -154,6 +154,9 @@ class Proxy:
                 sink.write(data)
                 self.forwarded += len(data)
                 await sink.drain()
+        if not self._flowing:
+            # Silence is complete: that one side is gone is not passed on either.
+            await asyncio.Event().wait()
         line.cut()
 
 

@@ -61,7 +61,8 @@ def _cuts(count: int) -> cuts.Times:
     with Farm("bot1", proxied=True) as farm:
         farm.builder("idle", "true")
         farm.start()
-        return cuts.measure(farm, count)
+        assert farm.proxy is not None
+        return cuts.measure(farm.slave(), farm.proxy, count)
 
 
 def _keep(path: Path, seed: int, minutes: float, report: Report) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from test.processes.farm import Farm, until
+from test.processes.farm import Daemon, until
+from test.processes.proxy import Proxy
 
 
 @frozen
@@ -27,16 +28,15 @@ class Times:
         )
 
 
-def measure(farm: Farm, cuts: int) -> Times:
+def measure(slave: Daemon, line: Proxy, cuts: int) -> Times:
     """
-    Cut the line of a running *farm*'s only slave so often.
+    Cut the *line* of a *slave* that is attached so often.
     """
-    assert farm.proxy is not None
     seconds = []
     for number in range(cuts):
-        before = farm.slave().log.count("attached to the master")
+        before = slave.log.count("attached to the master")
         began = time.monotonic()
-        farm.proxy.cut()
-        until(lambda: farm.slave().log.count("attached to the master") > before, f"it is back after cut {number}")  # noqa: B023
+        line.cut()
+        until(lambda: slave.log.count("attached to the master") > before, f"it is back after cut {number}")  # noqa: B023
         seconds.append(time.monotonic() - began)
     return Times(seconds)

@@ -89,7 +89,7 @@ class TorturedFarm(Farm):
         whole = (
             f"{WORDS}c['location'] = ['127.0.0.1:9']\nSLAVES = {list(SLAVES)!r}\nc['slaves'] = [{slaves}]\n"
             f"{jobs.configuration(self.worker, self.generation)}"
-        )
+        ) + "".join(self._config)
         (self.master_directory / "master.cfg").write_text(whole if text is None else text)
 
     def edit_config(self) -> None:
@@ -110,14 +110,20 @@ class TorturedFarm(Farm):
             directory.mkdir()
             if self.disks:
                 self.mount(name, DISK)
-            tac = directory / "slave.tac"
-            tac.touch(mode=0o600)
-            place = f"@tcp:127.0.0.1:{self.lines[name].port}/"
-            tac.write_text(CLOCK + TAC.format(furl=re.sub(r"@tcp:127\.0\.0\.1:\d+/", place, self.furl(name))))
+            self.write_tac(name, self.lines[name])
             env = {**self.env, **self._own_environment(name)}
             self.slaves[name] = Daemon(name, directory, env, "slave.tac", "attached to the master")
         self.slaves[name].spawn()
         return self.slaves[name]
+
+    def write_tac(self, name: str, line: Proxy) -> None:
+        """
+        Have a slave come in through *line*, from its next start on.
+        """
+        tac = self.directory / name / "slave.tac"
+        tac.touch(mode=0o600)
+        place = f"@tcp:127.0.0.1:{line.port}/"
+        tac.write_text(CLOCK + TAC.format(furl=re.sub(r"@tcp:127\.0\.0\.1:\d+/", place, self.furl(name))))
 
     def daemon(self, name: str) -> Daemon:
         """

@@ -1,0 +1,322 @@
+"""
+Promises that accidents at random would rarely put to the test, each with the one accident that does.
+"""
+
+import os
+import shutil
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from typing import ClassVar
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from test.processes.farm import Client, until
+from test.processes.proxy import Proxy
+
+from . import cuts
+from .ground import TorturedFarm
+from .schedules import MASTER
+
+PATIENCE = 180.0
+NOWHERE = 9
+RETRY, SUCCESS, EXCEPTION = 5, 0, 4
+
+
+def patient(name: str) -> str:
+    """
+    A command that says once that it runs, and writes until it is told to stop.
+    """
+    return (
+        f"echo {name} >> $WITNESS/{name}; i=0; while ! test -e $WITNESS/{name}-stop; "
+        "do i=$((i + 1)); echo line $i; sleep 0.05; done; echo ended"
+    )
+
+
+class OutageCase(SynchronousTestCase):
+    """
+    Tests that share one farm, in which bot1 has the work.
+    """
+
+    farm: ClassVar[TorturedFarm]
+    names: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """
+        A farm with a builder for each test.
+        """
+        super().setUpClass()
+        cls.farm = TorturedFarm(disks=False)
+        cls.addClassCleanup(cls.farm.close)
+        for name in cls.names:
+            cls.farm.builder(name, patient(name), more="slavenames=['bot1']")
+        cls.configure()
+        cls.farm.start()
+
+    @classmethod
+    def configure(cls) -> None:
+        """
+        More builders.
+        """
+
+    def begun(self, name: str) -> Client:
+        """
+        A client whose build has begun to write.
+        """
+        client = self.farm.submitting(name)
+        client.watch_furl()
+        until(lambda: client.out.count(b"\n") > 3, "the command writes", PATIENCE)
+        return client
+
+    def check(self, name: str, furl: str) -> str:
+        """
+        The same build went on, its command ran once, and its log is whole; answers what its watcher was told.
+        """
+        (self.farm.witness / f"{name}-stop").touch()
+        done = self.farm.watch(furl, PATIENCE)
+        count = done.out.count(b"\n") - 1
+        self.assertEqual(done.code, 0, done.err)
+        self.assertEqual(done.out.decode(), "".join(f"line {i}\n" for i in range(1, count + 1)) + "ended\n")
+        self.assertEqual(self.farm.witnessed(name), [name])
+        self.assertEqual(self.results(name), [SUCCESS])
+        return done.err
+
+    def results(self, builder: str) -> list[int | None]:
+        """
+        How the attempts ended.
+        """
+        return [
+            row[0] for row in self.farm.rows("select result from builds where builder = ? order by number", builder)
+        ]
+
+
+class LineTests(OutageCase):
+    names = ("halfopen", "stopped")
+
+    @classmethod
+    def configure(cls) -> None:
+        """
+        One that writes more than a slow line carries.
+        """
+        script = (
+            "trap 'touch $WITNESS/slow-dead; exit 1' TERM; echo x >> $WITNESS/slow; head -c 52428800 /dev/zero; "
+            "touch $WITNESS/slow-wrote; while :; do sleep 0.1; done"
+        )
+        cls.farm.builder("slow", script, more="slavenames=['bot1']")
+
+    def test_cuts(self) -> None:
+        """
+        Promise 1: after each cut the slave is there again.
+        """
+        self.assertEqual(len(cuts.measure(self.farm.slave(), self.farm.lines["bot1"], 5).seconds), 5)
+
+    def test_half_open(self) -> None:
+        """
+        Promise 2: a slave that comes back while the master still believes in its old line is not refused.
+        """
+        client = self.begun("halfopen")
+        old = self.farm.lines["bot1"]
+        old.silence()
+        self.farm.slave().kill()
+        new = Proxy()
+        new.target = self.farm.port
+        self.addCleanup(old.close)
+        self.farm.lines["bot1"] = new
+        self.farm.write_tac("bot1", new)
+        self.farm.start_slave()
+        told = self.check("halfopen", client.watch_furl())
+        self.assertRegex(told, r"bot1: back after \d+\.\d s: the slave process was restarted")
+        self.assertNotIn("duplicate", self.farm.slave().log)
+        self.assertNotIn("refused", self.farm.slave().log)
+
+    def test_stopped(self) -> None:
+        """
+        Promise 3: a slave's process that stands still for so long that the master gives its line up goes on.
+        """
+        client = self.begun("stopped")
+        self.farm.slave().send(signal.SIGSTOP)
+        until(lambda: "bot1: connection lost" in client.err, "the master noticed", PATIENCE)
+        self.farm.slave().send(signal.SIGCONT)
+        until(lambda: "bot1: reconnected after" in client.err, "it is back", PATIENCE)
+        self.check("stopped", client.watch_furl())
+
+    def test_slow_line(self) -> None:
+        """
+        Promise 6: 50 MiB of log over 256 kbit/s: nobody takes the line for dead, and a cancelled command dies.
+        """
+        line = self.farm.lines["bot1"]
+        line.throttle(32_000)
+        self.addCleanup(line.throttle, None)
+        client = self.farm.submitting("slow")
+        client.watch_furl()
+        until((self.farm.witness / "slow-wrote").exists, "all was written", PATIENCE)
+        before = self.farm.master.log.count("connection lost")
+        # Longer than silence is borne.
+        until(lambda: len(client.out) > 1_000_000, "a part of it came through", PATIENCE)
+        self.assertEqual(self.farm.master.log.count("connection lost"), before)
+        ((request,),) = self.farm.rows("select request from builds where builder = 'slow'")
+        admin = (self.farm.master_directory / "private" / "admin.furl").read_text().split()[-1]
+        done = self.farm.command("cancel", "--furlfile", self.farm.private_furl(admin), str(request))
+        self.assertEqual(done.code, 0, done.err)
+        until((self.farm.witness / "slow-dead").exists, "it was interrupted", PATIENCE)
+        self.assertEqual(self.farm.master.log.count("connection lost"), before)
+        line.throttle(None)
+        self.assertEqual(client.wait(PATIENCE).code, 4)
+
+
+class MasterTests(OutageCase):
+    names = ("locked", "edited", "removed")
+
+    @classmethod
+    def configure(cls) -> None:
+        """
+        One that watches the clock.
+        """
+        cls.farm.builder(
+            "clocks",
+            f"steps.ShellCommand(command={patient('clocks')!r}, timeout=300, maxTime=3000)",
+            more="slavenames=['bot1'], maxTime=3000",
+        )
+
+    def without(self, name: str) -> str:
+        """
+        The configuration without a builder.
+        """
+        text = (self.farm.master_directory / "master.cfg").read_text()
+        return "".join(line for line in text.splitlines(keepends=True) if f"name='{name}'" not in line)
+
+    def test_locked_database(self) -> None:
+        """
+        Promise 5: another program locks the farm's database for 30 seconds, and everything goes on afterwards.
+        """
+        path = self.farm.master_directory / "private" / "farm.sqlite"
+        client = self.begun("locked")
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as other:
+            other.execute("begin immediate")
+            (self.farm.witness / "locked-stop").touch()
+            time.sleep(30)  # that is the accident, nothing is waited for
+            self.assertEqual(self.results("locked"), [None])
+        self.check("locked", client.watch_furl())
+        self.assertEqual(client.wait(PATIENCE).code, 0)
+
+    def test_clocks(self) -> None:
+        """
+        Promise 5: the clocks of master and slave jump an hour ahead and back, and nothing is taken for late.
+        """
+        if not self.farm.clocks:
+            self.skipTest("libfaketime is not installed")
+        client = self.begun("clocks")
+        lost = self.farm.master.log.count("connection lost")
+        for hours, name in ((1, MASTER), (1, "bot1"), (0, MASTER), (0, "bot1")):
+            self.farm.set_clock(name, 3600 * hours)
+            before = client.out.count(b"\n")
+            until(lambda: client.out.count(b"\n") > before + 60, "the log grows", PATIENCE)  # noqa: B023
+        self.check("clocks", client.watch_furl())
+        self.assertEqual(self.farm.master.log.count("connection lost"), lost)
+
+    def test_edited_while_down(self) -> None:
+        """
+        Promise 4: master and slave are killed, master.cfg loses the builder, both start: the old generation finishes.
+        """
+        furl = self.begun("edited").watch_furl()
+        self.farm.slave().kill()
+        self.farm.master.kill()
+        (self.farm.master_directory / "master.cfg").write_text(self.without("edited"))
+        self.farm.start_slave_later()
+        self.farm.start_master()
+        self.check("edited", furl)
+
+    def test_reconfigured(self) -> None:
+        """
+        Promise 7: a builder that is removed in mid-build finishes what it began.
+        """
+        client = self.begun("removed")
+        (self.farm.master_directory / "master.cfg").write_text(self.without("removed"))
+        admin = (self.farm.master_directory / "private" / "admin.furl").read_text().split()[-1]
+        done = self.farm.command("reconfig", "--furlfile", self.farm.private_furl(admin))
+        self.assertIn("removed", done.out.decode(), done.err)
+        self.check("removed", client.watch_furl())
+
+
+class MachineTests(OutageCase):
+    """
+    Promise 8: builds that are done again, and why.
+    """
+
+    @classmethod
+    def configure(cls) -> None:
+        """
+        Builders whose first attempt goes on until it is killed, and whose attempts would meet at one lock.
+        """
+        cls.farm.slave_options["bot1"] = "grace=40"
+        attempt = (
+            "flock -n $WITNESS/{0}-lock sh -c 'echo {0} >> $WITNESS/{0}; "
+            "if test $(wc -l < $WITNESS/{0}) = 1; then echo first; exec sleep 600; else echo second; fi' "
+            "|| echo {0} >> $WITNESS/violations"
+        )
+        for name in ("reboot", "partition"):
+            cls.farm.builder(name, attempt.format(name), more="slavenames=['bot1', 'bot2']")
+        cls.farm.builder("never", patient("never"), more="slavenames=['bot1'], onLost='fail'")
+
+    def begin_on_bot1(self, name: str) -> Client:
+        """
+        A client whose build runs on bot1.
+        """
+        client = self.farm.submitting(name)
+        until(lambda: b"first" in client.out, "the first attempt runs", PATIENCE)
+        return client
+
+    def first_on_bot1(self, name: str) -> str:
+        """
+        The slave of the first attempt.
+        """
+        ((slave,),) = self.farm.rows("select slave from builds where builder = ? and number = 1", name)
+        return str(slave)
+
+    def test_reboot(self) -> None:
+        """
+        Promise 8: the slave's machine is rebooted: RETRY with the reason, and what had started is listed.
+        """
+        if shutil.which("flock") is None:
+            self.skipTest("flock is not installed")
+        client = self.begin_on_bot1("reboot")
+        slave = self.first_on_bot1("reboot")
+        self.farm.reboot(slave)
+        self.farm.start_slave(slave)
+        done = client.wait(PATIENCE)
+        self.assertEqual(done.code, 0, done.err)
+        self.assertIn("the machine was rebooted", done.err)
+        self.assertIn("these had started: $ flock", done.err)
+        self.assertRegex(done.err, rf"retry 1 of 3 in \d+ s: {slave} was rebooted while the command ran")
+        self.assertEqual(self.results("reboot"), [RETRY, SUCCESS])
+        self.assertEqual(self.farm.witnessed("violations"), [])
+
+    def test_partition(self) -> None:
+        """
+        Promise 8: a slave is away for longer than its grace: its command is dead before another attempt begins, and
+        what has onLost="fail" goes on all the while, and is taken when the slave is back.
+        """
+        if shutil.which("flock") is None:
+            self.skipTest("flock is not installed")
+        bot2 = self.farm.slave("bot2")
+        bot2.stop()
+        never = self.begun("never")
+        client = self.begin_on_bot1("partition")
+        self.assertEqual(self.first_on_bot1("partition"), "bot1")
+        bot2.start()
+        line = self.farm.lines["bot1"]
+        line.target = NOWHERE
+        line.cut()
+        done = client.wait(PATIENCE)
+        self.assertEqual(done.code, 0, done.err)
+        self.assertRegex(done.err, r"retry 1 of 3 in \d+ s: bot1 was away for longer than the grace of 0.667 min")
+        self.assertEqual(self.results("partition"), [RETRY, SUCCESS])
+        self.assertEqual(self.farm.witnessed("violations"), [])
+        self.assertEqual(self.results("never"), [None])
+
+        line.target = self.farm.port
+        self.check("never", never.watch_furl())
+        commands = self.farm.directory / "bot1" / "keeper" / "commands"
+        until(lambda: not os.listdir(commands), "it has disowned what it held", PATIENCE)
