@@ -15,6 +15,7 @@ from pathlib import Path
 from test.processes.farm import Farm
 
 from . import cuts, schedules
+from .ground import GRACE
 from .run import Report, torture
 
 
@@ -27,6 +28,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--schedule", type=Path)
     parser.add_argument("--cuts", type=int, default=0)
+    parser.add_argument("--grace", type=float, default=GRACE, help="seconds that builds wait for a slave")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
@@ -38,7 +40,7 @@ def main() -> int:
     if events and options.minutes:
         _print(f"# seed {seed}, {options.minutes:g} minutes; run it again from a file with --schedule")
         _print(schedules.written(events))
-        report = torture(events, say=_say)
+        report = torture(events, say=_say, grace=options.grace)
         _print(report)
         lost = bool(report.verdict.lost)
         if options.json:

@@ -58,17 +58,17 @@ application = application_for(furl={furl!r})
 
 class TorturedFarm(Farm):
     """
-    See the module.  *disks*: whether each has a small one.
+    See the module.  *disks*: whether each has a small one.  *grace*: the slaves', in seconds.
     """
 
-    def __init__(self, *, disks: bool) -> None:
+    def __init__(self, *, disks: bool, grace: float = GRACE) -> None:
         super().__init__(*SLAVES)
         self.disks = disks
         self.generation = 1
         self.lines = {name: Proxy() for name in SLAVES}
         self.worker = self.directory / "worker.py"
         self.worker.write_text(jobs.WORKER)
-        self.slave_options = dict.fromkeys(SLAVES, f"grace={GRACE}")
+        self.slave_options = dict.fromkeys(SLAVES, f"grace={grace}")
         if disks:
             self.mount(MASTER, DISK)
         (self.master_directory / "master.tac").write_text(CLOCK + MASTER_TAC)

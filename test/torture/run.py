@@ -9,7 +9,7 @@ from collections.abc import Callable
 from attrs import frozen
 
 from .campaign import Campaign
-from .ground import TorturedFarm
+from .ground import GRACE, TorturedFarm
 from .oracle import LOSSES, Verdict, judge
 from .schedules import Event
 
@@ -34,11 +34,11 @@ class Report:
         return "\n".join(lines)
 
 
-def torture(events: list[Event], *, say: Callable[[str], None] = lambda text: None) -> Report:
+def torture(events: list[Event], *, say: Callable[[str], None] = lambda text: None, grace: float = GRACE) -> Report:
     """
-    Run *events* against a new farm.
+    Run *events* against a new farm, whose slaves have so many seconds of *grace*.
     """
-    with TorturedFarm(disks=os.geteuid() == 0) as farm:
+    with TorturedFarm(disks=os.geteuid() == 0, grace=grace) as farm:
         farm.start()
         campaign = Campaign(farm, say)
         campaign.run(events)
