@@ -1,0 +1,358 @@
+"""
+What a master and a slave of one version said to each other, call by call.
+
+A recording is a JSON list of calls in the order in which they were made, each as Foolscap carries it::
+
+    {"to": "desk", "call": "attach", "with": {"slave": {"is": "RISlave"}, "hello": {"json": …}}, "answer": {"json": …}}
+    {"to": "slave", "call": "start", "with": {"id": {"text": "c1"}, "spec": {"json": …}, "command": …}, "answer": null}
+    {"to": "command c1", "call": "append", "with": {"stream": …, "offset": 0, "data": {"base64": …}}, "answer": 14}
+    {"cut": true}
+
+Bytes are written as what they hold: a JSON document, a text, or base64.  The same script (`Script`) is played by both
+sides of today's code to record, and by one side against the recording of the other to replay; so a replay also shows
+that today's side says no less than it did then.  What it says more in a document (a new field) is allowed: documents
+may grow.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+from foolscap.remoteinterface import getRemoteInterfaceByName
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import LinkLostError, MessageError
+from buildbot_lite.master.orders import Order
+from buildbot_lite.master.session import Session
+from buildbot_lite.model.greeting import Hello, Welcome
+from buildbot_lite.model.outcome import Outcome
+from buildbot_lite.model.spec import Download, Run, Spec, Upload
+from buildbot_lite.wire.adapters import RemoteDesk
+from buildbot_lite.wire.exposed import Exposed, ExposedDesk, ExposedSlave, Revocable
+from buildbot_lite.wire.memory import MemoryLink
+from buildbot_lite.wire.roles import Desk, Slave
+
+from ..master.test_orders import Ears, MemoryShelf
+from ..slave.fakes import Machine, new_directory
+
+Recording = list[dict[str, Any]]
+
+SUFFIX = ".buildbot-lite"
+RUN, PUT, GET, LONG = ("c1" * 16, "c2" * 16, "c3" * 16, "c4" * 16)
+FILE = b"what a slave fetches\n"
+
+
+# Values, as they are recorded.
+
+
+def written(value: Any) -> Any:
+    """
+    *value*, an argument or an answer of a call, as it is recorded.
+    """
+    if isinstance(value, bytes):
+        try:
+            text = value.decode("utf-8")
+        except UnicodeDecodeError:
+            return {"base64": base64.b64encode(value).decode()}
+        try:
+            document = json.loads(text)
+        except ValueError:
+            return {"text": text}
+        return {"json": document} if isinstance(document, (dict, list)) else {"text": text}
+    if isinstance(value, Exposed):
+        return {"is": value.getInterfaceName().removesuffix(SUFFIX)}
+    return value
+
+
+def read(value: Any) -> Any:
+    """
+    The bytes or the number that were recorded as *value*.
+    """
+    if not isinstance(value, dict):
+        return value
+    if "json" in value:
+        return json.dumps(value["json"]).encode()
+    return value["text"].encode() if "text" in value else base64.b64decode(value["base64"])
+
+
+def says_no_less(now: Any, then: Any) -> bool:
+    """
+    Whether *now* holds all that *then* held; a document may have more fields.
+    """
+    if isinstance(then, dict) and isinstance(now, dict):
+        return all(name in now and says_no_less(now[name], value) for name, value in then.items())
+    if isinstance(then, list) and isinstance(now, list):
+        return len(now) == len(then) and all(map(says_no_less, now, then))
+    return bool(now == then)
+
+
+# The line between the two.
+
+
+@define(eq=False)
+class Reference:
+    """
+    What Foolscap has for an object of the other side: *call* is asked to carry each call.
+    """
+
+    call: Callable[[str, dict[str, Any]], Deferred[Any]]
+    link: MemoryLink
+
+    @property
+    def tracker(self) -> "Reference":
+        return self
+
+    @property
+    def broker(self) -> "Reference":
+        return self
+
+    def callRemote(self, method: str, **arguments: Any) -> Deferred[Any]:
+        return self.call(method, arguments)
+
+
+@define
+class Line:
+    """
+    Carries calls between today's two sides and notes them in *recording*; or plays in *recording* the side that is not
+    *replayed*, and finds there whatever the other says.  *broken*: what it said otherwise.
+    """
+
+    recording: Recording
+    replayed: str = ""
+    link: MemoryLink = field(factory=MemoryLink)
+    objects: dict[str, Exposed] = field(factory=dict)
+    broken: list[str] = field(factory=list)
+    _done: set[int] = field(factory=set)
+
+    def reference(self, name: str) -> Reference:
+        """
+        The object *name*, for the side that does not have it.
+        """
+        return Reference(lambda method, arguments: self.carry(name, method, arguments), self.link)
+
+    def cut(self) -> None:
+        """
+        The line is cut; there is a new one.
+        """
+        if self.replayed:
+            self._done.add(min(self._left(lambda entry: "cut" in entry)))
+        else:
+            self.recording.append({"cut": True})
+        old, self.link = self.link, MemoryLink()
+        old.drop("cut")
+
+    def carry(self, name: str, method: str, arguments: dict[str, Any]) -> Deferred[Any]:
+        """
+        A call by today's code.
+        """
+        said = {"to": name, "call": method, "with": {each: written(value) for each, value in arguments.items()}}
+        for each, value in arguments.items():
+            if isinstance(value, Exposed):
+                self.objects[_name_of(each, arguments)] = value
+        if self.replayed:
+            return self._found(said)
+        self.recording.append(said)
+        target = self.objects[name]
+        schema = getRemoteInterfaceByName(target.getInterfaceName())[method]
+        passed = dict(arguments)
+        for each, value in arguments.items():
+            if isinstance(value, Exposed):
+                passed[each] = self.reference(_name_of(each, arguments))
+            else:
+                schema.getKeywordArgConstraint(each)[1].checkObject(value, True)
+
+        def answered(answer: Any) -> Any:
+            said["answer"] = written(answer)
+            return answer
+
+        return maybeDeferred(target.doRemoteCall, method, (), passed).addCallback(answered)
+
+    def other_side_speaks(self) -> None:
+        """
+        Make the calls that the side which is not there made next.
+        """
+        while theirs := self._left(lambda entry: not self._is_mine(entry)):
+            if any(each < min(theirs) for each in self._left(self._is_mine)) or "cut" in self.recording[min(theirs)]:
+                return
+            self._done.add(min(theirs))
+            entry = self.recording[min(theirs)]
+            given = {name: value if _is_reference(value) else read(value) for name, value in entry["with"].items()}
+            passed = {
+                name: self.reference(_name_of(name, given)) if _is_reference(value) else value
+                for name, value in given.items()
+            }
+            answer = maybeDeferred(self.objects[entry["to"]].doRemoteCall, entry["call"], (), passed)
+            answer.addCallback(self._check, entry).addErrback(self._failed, entry)  # type: ignore[unused-awaitable]  # noted
+
+    @property
+    def left(self) -> Recording:
+        """
+        What was recorded and not said again.
+        """
+        return [self.recording[each] for each in self._left(lambda entry: True)]
+
+    def _left(self, wanted: Callable[[dict[str, Any]], bool]) -> list[int]:
+        return [at for at, entry in enumerate(self.recording) if at not in self._done and wanted(entry)]
+
+    def _is_mine(self, entry: Mapping[str, Any]) -> bool:
+        return "to" in entry and (entry["to"] == "slave") == (self.replayed == "master")
+
+    def _found(self, said: dict[str, Any]) -> Deferred[Any]:
+        for at in self._left(self._is_mine)[:1]:
+            entry = self.recording[at]
+            if says_no_less(said, {name: value for name, value in entry.items() if name != "answer"}):
+                self._done.add(at)
+                # A call that was cut off was never answered.
+                return succeed(read(entry["answer"])) if "answer" in entry else Deferred()
+        self.broken.append(f"now it says {said}, then {[self.recording[at] for at in self._left(self._is_mine)[:1]]}")
+        return fail(MessageError("This is not what was recorded."))
+
+    def _check(self, answer: Any, entry: Mapping[str, Any]) -> None:
+        if "answer" in entry and not says_no_less(written(answer), entry["answer"]):
+            self.broken.append(f"{entry} is now answered with {answer!r}")
+
+    def _failed(self, failure: Failure, entry: Mapping[str, Any]) -> None:
+        if failure.check(LinkLostError) is None:
+            self.broken.append(f"{entry} is now refused: {failure.value}")
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, dict) and "is" in value
+
+
+def _name_of(argument: str, arguments: Mapping[str, Any]) -> str:
+    return argument if argument == "slave" else f"{argument} {arguments['id'].decode()}"
+
+
+# Both sides of today's code.
+
+
+class Master:
+    """
+    A session and its orders: the role `Desk`.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self.clock = Clock()
+        self.session = Session("bot1", clock=self.clock, listener=Ears())
+        self.shelves: dict[str, MemoryShelf] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self._line = line
+        line.objects["desk"] = ExposedDesk(self, Revocable())
+
+    def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
+        self.session.attached(slave, hello)
+        answer: Deferred[Welcome] = Deferred()
+        answer.callback(Welcome(name="bot1", version="0.1.0", hints=("tcp:farm.example:9989",)))
+        return answer
+
+    def order(self, id: str, spec: Spec) -> None:
+        """
+        A build wants it.
+        """
+        shelf = self.shelves[id] = MemoryShelf()
+        order = Order(
+            id=id, spec=spec, secrets={"token": "sësame"}, grace=1800.0, shelf=shelf, sources={"tree": File()},
+            home="h" * 32,
+        )  # fmt: skip
+
+        def over(outcome: Outcome) -> None:
+            self.outcomes[id] = outcome
+            order.committed()
+
+        Deferred.fromCoroutine(self.session.run(order)).addCallback(over)  # type: ignore[unused-awaitable]  # cannot fail
+
+
+class File:
+    """
+    What the slave fetches.
+    """
+
+    def read(self, offset: int, size: int) -> bytes:
+        return FILE[offset : offset + size]
+
+
+class Bot:
+    """
+    A slave's agent, with a keeper that does as it is told.
+    """
+
+    def __init__(self, test: SynchronousTestCase, line: Line) -> None:
+        self.machine = Machine(new_directory(test))
+        self._line = line
+
+    def attach(self) -> None:
+        """
+        Over a new link.
+        """
+        held = SynchronousTestCase().successResultOf(Deferred.fromCoroutine(self.machine.agent.held()))
+        hello = Hello(
+            home="h" * 32, incarnation="1" * 32, keeper="k" * 32, boot="b" * 36, version="0.1.0", space=1 << 40,
+            platform={"system": "Linux", "node": "bot1"}, held=held,
+        )  # fmt: skip
+        desk: Desk = RemoteDesk(self._line.reference("desk"), lambda slave: ExposedSlave(slave, Revocable()))
+        attached = desk.attach(end := self.machine.link(), hello, "")
+        self._line.link.when_lost(end.lost)
+        attached.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]  # the line has noted it
+
+
+# What happens.
+
+
+RUN_SPEC = Run(argv=("make", "-j2"), env={"LANG": "C", "TERM": None, "TOKEN": "\0token\0"}, logfiles={"x": "x.log"})
+
+
+def steps_of(master: Master | None, bot: Bot | None, line: Line) -> list[Callable[[], None]]:
+    """
+    An attach, a run with output, a cut, a resume, the end of the run, an upload, a download, an interrupt, a disowning.
+    """
+
+    def master_does(work: Callable[[Master], None]) -> Callable[[], None]:
+        return lambda: work(master) if master is not None else None
+
+    def bot_does(work: Callable[[Bot], object]) -> Callable[[], None]:
+        def does() -> None:
+            if bot is not None:
+                work(bot)
+
+        return does
+
+    download = Download("in/tree", "tree", len(FILE), hashlib.sha256(FILE).hexdigest())
+    return [
+        bot_does(lambda b: b.machine.put("out/hello.tar", bytes(range(256)))),
+        bot_does(lambda b: b.attach()),
+        master_does(lambda m: m.order(RUN, RUN_SPEC)),
+        bot_does(lambda b: b.machine.keeper.write(RUN, b"compiling \xff\n")),
+        bot_does(lambda b: b.machine.keeper.write(RUN, b"done\n", "x")),
+        line.cut,
+        bot_does(lambda b: b.machine.keeper.write(RUN, b"linking\n")),
+        bot_does(lambda b: b.attach()),
+        bot_does(lambda b: b.machine.keeper.end(RUN, 2, ("stdio", "x"))),
+        master_does(lambda m: m.order(PUT, Upload("out/hello.tar", largest=1000))),
+        master_does(lambda m: m.order(GET, download)),
+        master_does(lambda m: m.order(LONG, Run(script="sleep 1000"))),
+        master_does(lambda m: m.session.interrupt(LONG, "stopped by Zoë")),
+        master_does(lambda m: m.session.give_up("the machine is gone")),
+    ]
+
+
+def play(test: SynchronousTestCase, line: Line) -> tuple[Master | None, Bot | None]:
+    """
+    Let it happen: between today's sides, or with the replayed one and the recording of the other.
+    """
+    master = Master(line) if line.replayed != "slave" else None
+    bot = Bot(test, line) if line.replayed != "master" else None
+    for step in steps_of(master, bot, line):
+        step()
+        for _ in range(5):
+            if line.replayed:
+                line.other_side_speaks()
+            if bot is not None:
+                bot.machine.settle()
+    return master, bot
