@@ -173,13 +173,14 @@ class LifeTests(SynchronousTestCase):
         """
         self.client.start("a-1", Run(script="echo $$; sleep 600"))
         self.client.wait_for_output("a-1", b"\n")
+        pid = int(self.ground.spool("a-1"))
         self.client.say(op="stop")
         outcome = self.client.ended("a-1")
 
         self.assertEqual(outcome.ending, Ending.LOST)
         self.assertIn("was stopped", outcome.sentence)
         self.assertEqual(self.keeper.wait(), 0)
-        self.assertFalse(alive(int(self.ground.spool("a-1"))))
+        self.assertFalse(alive(pid))
 
     def test_disown(self) -> None:
         """
