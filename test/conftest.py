@@ -14,6 +14,7 @@ Under pytest-xdist the tests of a class stay together, because those in ``proces
 
 import os
 import re
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     Begin: one file for everything that is found, also by the workers of pytest-xdist.
     """
+    # Under nohup, or in the background of a script, these are ignored; what is started here is to be as at a terminal.
+    for each, ordinary in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(each) is signal.SIG_IGN:
+            signal.signal(each, ordinary)
     # How long something takes here says nothing about it.
     settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("untimed")

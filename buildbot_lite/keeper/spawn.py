@@ -155,7 +155,9 @@ def _by_subprocess(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, by
         # subprocess cannot give a child a descriptor under another number.
         raise SpawnError("This system cannot start commands through a wrapper: its posix_spawn makes no sessions.")
 
-    def own_terminal() -> None:
+    def prepare() -> None:
+        for each in _RESET:
+            signal.signal(each, signal.SIG_DFL)
         if ends.terminal is not None:
             os.close(os.open(ends.terminal, os.O_RDWR))
 
@@ -170,7 +172,7 @@ def _by_subprocess(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, by
         stderr=ends.stderr,
         start_new_session=True,
         # Safe here: one thread.
-        preexec_fn=own_terminal if ends.terminal is not None else None,  # noqa: PLW1509
+        preexec_fn=prepare,  # noqa: PLW1509
     )
     # It is ours to reap: Popen must neither wait for it nor complain that nobody did.
     process.returncode = 0

@@ -4,6 +4,7 @@ What a command writes is what is in its spools, byte for byte; what it is given 
 
 import hashlib
 import os
+import signal
 import sys
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -24,6 +25,8 @@ class BytesTests(SynchronousTestCase):
         """
         A keeper and a client.
         """
+        # As under nohup, or in the background of a script: commands must not inherit it.
+        self.addCleanup(signal.signal, signal.SIGQUIT, signal.signal(signal.SIGQUIT, signal.SIG_IGN))
         self.ground = Ground(*self.arguments)
         self.addCleanup(self.ground.close)
         self.ground.start_keeper()
