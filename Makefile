@@ -2,6 +2,7 @@
 # make test    everything that tests need is installed into .venv, and all tests run
 # make check   lint, format, types, layers
 # make torture SEED=... MINUTES=... CUTS=...   random accidents, and that often a cut line, to a farm on this machine
+# make strangers   hostile connections to a master here: its memory, builds meanwhile, a million hostile inputs
 # make bench   this farm and Buildbot 4.3 in turn, on this machine; takes a while
 #
 # PYTHON=... chooses another Python than the first of these that is new enough.
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: demo test check torture bench format clean
+.PHONY: demo test check torture strangers bench format clean
 
 demo: $(VENV)/.with-test
 	@exec $(BIN)/python docs/demo/demo.py
@@ -35,6 +36,9 @@ MINUTES ?= 5
 CUTS ?= 1000
 torture: $(VENV)/.with-test
 	@$(BIN)/python -m test.torture --seed $(SEED) --minutes $(MINUTES) --cuts $(CUTS)
+
+strangers: $(VENV)/.with-test
+	@$(BIN)/python -m test.strangers
 
 bench: $(VENV)/.with-test
 	@exec $(BIN)/python bench/run.py

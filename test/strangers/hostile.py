@@ -161,13 +161,18 @@ def block(fields: dict[str, str]) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode() + b"\r\n"
 
 
-def client_hello(key: Key) -> bytes:
+def client_hello(key: Key, newest: ssl.TLSVersion | None = None) -> bytes:
     """
-    The first message of a TLS handshake.
+    The first message of a TLS handshake, for no newer version than *newest*.
     """
+    context = key.context
+    if newest is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.maximum_version = newest
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     with suppress(ssl.SSLWantReadError):
-        key.context.wrap_bio(incoming, outgoing).do_handshake()
+        context.wrap_bio(incoming, outgoing).do_handshake()
     return outgoing.read()
 
 
@@ -248,6 +253,20 @@ async def giant_hello(target: Target, key: Key) -> None:
         for start in range(0, len(body), 16_000):
             piece = body[start : start + 16_000]
             await line.send(b"\x16\x03\x01" + struct.pack(">H", len(piece)) + piece)
+        await line.until_cut()
+
+
+@habit
+async def half_certificate(target: Target, key: Key) -> None:
+    """
+    Goes on with the handshake: a certificate that declares 100 kB, and has a hundred bytes.
+    """
+    async with connected(target) as line:
+        await line.send(greeting(target))
+        await line.header()
+        await line.send(client_hello(key, ssl.TLSVersion.TLSv1_2))
+        await line.reader.read(_PIECE)
+        await line.send(b"\x16\x03\x03" + struct.pack(">H", 104) + b"\x0b" + (100_000).to_bytes(3, "big") + bytes(100))
         await line.until_cut()
 
 

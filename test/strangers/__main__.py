@@ -1,0 +1,178 @@
+"""
+Everything about strangers, in full: ``make strangers``, or ``python -m test.strangers [memory] [flood] [fuzz]``.
+
+*memory*: each habit alone, then 4096 connections of each kind, each against a fresh master.  *flood*: builds, links and
+a slave that attaches, under 500 hostile connections a second.  *fuzz*: a million inputs.  Prints JSON, one line each.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from buildbot_lite.wire.tub import raise_file_limit
+
+from ..processes.farm import Farm, rss
+from .hostile import HABITS, Key
+from .measure import MIB, all_at_once, one_by_one, target_of
+
+ALL = 4096
+# What keeps its connection for as long as it may; the others are over at once.
+PATIENT = (
+    "half-hello", "half-handshake", "half-certificate", "tls-and-mute", "dripping", "patient", "half-message",
+    "endless-calls-unread",
+)  # fmt: skip
+RATE = 500
+BUILDS = 100
+ROUNDS = 3
+
+
+def say(**what: Any) -> None:
+    """
+    Print a line of JSON.
+    """
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def fresh() -> Farm:
+    """
+    A farm whose master runs.
+    """
+    farm = Farm("bot1", "bot2").builder("foo", "true")
+    farm.may_complain = True
+    farm.write_config()
+    farm.start_master()
+    return farm
+
+
+def memory(most: int) -> None:
+    """
+    How much memory strangers cost.
+    """
+    keys = [Key.new() for _ in range(most)]
+    with fresh() as farm:
+        target, pid = target_of(farm), farm.master.pid
+        asyncio.run(one_by_one(target, ["garbage", "endless-calls"], pid, keys[0], seconds=2))
+        grown = asyncio.run(one_by_one(target, list(HABITS), pid, keys[0], seconds=3))
+        say(what="memory of one", mib={name: round(each, 2) for name, each in grown.items()})
+    for habits in (*([name] for name in PATIENT if name in HABITS), list(HABITS)):
+        with fresh() as farm:
+            target, pid = target_of(farm), farm.master.pid
+            asyncio.run(one_by_one(target, ["garbage", "endless-calls"], pid, keys[0], seconds=2))
+            grown_by = asyncio.run(all_at_once(target, habits, pid, keys, most=most, seconds=30))
+            kind = habits[0] if len(habits) == 1 else "all kinds"
+            say(what="memory of many", kind=kind, connections=most, mib=round(grown_by, 1))
+
+
+def flood() -> None:
+    """
+    What builds keep of their throughput.
+    """
+    farm = Farm("bot1", "bot2", "late")
+    farm.may_complain = True
+    names = [f"b{number}" for number in range(BUILDS)]
+    for name in names:
+        farm.builder(name, "true", submit=None, more="slavenames=['bot1', 'bot2']")
+    farm.config(f"c.setdefault('schedulers', []).append(schedulers.Submit(name='many', builderNames={names!r}))\n")
+    with farm:
+        farm.write_config()
+        farm.start_master()
+        for name in ("bot1", "bot2"):
+            farm.start_slave(name)
+        keys = tuple(Key.new() for _ in range(64))
+        throughput(farm)
+        for habits in (["mute"], ["half-handshake"], ["patient"], list(HABITS)):
+            quiet, attacked, came, attach = [], [], [], []
+            for _ in range(ROUNDS):
+                quiet.append(throughput(farm))
+                rate, number, attached = under_attack(farm, keys, habits)
+                attacked.append(rate)
+                came.append(number)
+                attach.append(attached)
+            say(
+                what="flood",
+                kind=habits[0] if len(habits) == 1 else "all kinds",
+                builds_per_second_quiet=[round(each, 1) for each in quiet],
+                builds_per_second_attacked=[round(each, 1) for each in attacked],
+                kept=round(sorted(attacked)[ROUNDS // 2] / sorted(quiet)[ROUNDS // 2], 2),
+                hostile_per_second=[round(each) for each in came],
+                seconds_to_attach=[round(each, 1) for each in attach],
+                links_lost=farm.master.log.count("bot1: connection lost")
+                + farm.master.log.count("bot2: connection lost"),
+                master_mib=round(rss(farm.master.pid) / MIB),
+            )
+
+
+def throughput(farm: Farm) -> float:
+    """
+    Builds per second.
+    """
+    done = farm.submit("many", within=600)
+    assert done.code == 0, done.err
+    return rate_of_last(farm)
+
+
+def rate_of_last(farm: Farm) -> float:
+    """
+    Builds per second of the last hundred, by their records.
+    """
+    ((first, last),) = farm.rows(
+        "select min(started), max(finished) from (select * from builds order by id desc limit ?)", BUILDS
+    )
+    return float(BUILDS / (last - first))
+
+
+def under_attack(farm: Farm, keys: Sequence[Key], habits: Sequence[str]) -> tuple[float, float, float]:
+    """
+    The same meanwhile; how many strangers came in a second; seconds until a slave had attached.
+    """
+    script = [sys.executable, "-m", "test.strangers.attack", str(farm.port), target_of(farm).tub_id, str(RATE), *habits]
+    attack = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert attack.stdin is not None
+    assert attack.stdout is not None
+    attack.stdout.readline()
+    time.sleep(2)
+    began = time.monotonic()
+    late = farm.spawn_slave("late")
+    client = farm.submitting("many")
+    attached = None
+    while client.process.poll() is None or attached is None:
+        time.sleep(0.02)
+        if attached is None and late.ready in late.log:
+            attached = time.monotonic() - began
+        assert time.monotonic() - began < 600
+    attack.stdin.close()
+    came = float(attack.stdout.readline())
+    attack.wait()
+    late.stop()
+    return rate_of_last(farm), came, attached
+
+
+def main() -> None:
+    """
+    Do what was asked for.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=["memory", "flood", "fuzz"], choices=["memory", "flood", "fuzz"])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--most", type=int, default=ALL)
+    options = parser.parse_args()
+    raise_file_limit()
+    if "memory" in options.parts:
+        memory(options.most)
+    if "flood" in options.parts:
+        flood()
+    if "fuzz" in options.parts:
+        words = ["-m", "test.strangers.fuzz", "--seed", str(options.seed), "--count", str(options.count)]
+        os.execv(sys.executable, [sys.executable, *words])
+
+
+if __name__ == "__main__":
+    main()
