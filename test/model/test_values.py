@@ -249,7 +249,7 @@ class GreetingTests(SynchronousTestCase):
     @given(st.text(max_size=40))
     def test_printable(self, text: str) -> None:
         """
-        Promise 13: whatever a slave says of itself can be written down, and moves nobody's cursor.
+        Promise 3.13: whatever a slave says of itself can be written down, and moves nobody's cursor.
         """
         hostile = Hello("h", "i", "k", "b", text, platform={text: text})
         outcome = Outcome(Ending.FAILED, sentence=f"{text}\n", remarks=(Remark("stdio", 0, 0.0, text),))

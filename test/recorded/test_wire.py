@@ -29,7 +29,7 @@ def recordings() -> dict[str, Recording]:
 class WireTests(SynchronousTestCase):
     def test_every_version(self) -> None:
         """
-        Promise 10: there is a recording, of this version too; it has an attach, a run with output, a cut, a resume, a
+        Promise 3.10: there is a recording, of this version too; it has an attach, a run with output, a cut, a resume, a
         finish, an upload and a download.
         """
         found = recordings()
@@ -41,7 +41,7 @@ class WireTests(SynchronousTestCase):
 
     def test_master(self) -> None:
         """
-        Promise 10: today's master understands the slave of every released version, and says what its master said.
+        Promise 3.10: today's master understands the slave of every released version, and says what its master said.
         """
         for version, recording in recordings().items():
             line = Line(recording, replayed="master")
@@ -57,7 +57,7 @@ class WireTests(SynchronousTestCase):
 
     def test_slave(self) -> None:
         """
-        Promise 10: today's slave understands the master of every released version, and says what its slave said.
+        Promise 3.10: today's slave understands the master of every released version, and says what its slave said.
         """
         for version, recording in recordings().items():
             line = Line(recording, replayed="slave")

@@ -61,7 +61,7 @@ class StrangersTests(FarmCase):
 
     def test_one(self) -> None:
         """
-        Promise 11: whatever one stranger does, and does again, the master's memory grows by at most 8 MiB.
+        Promise 3.11: whatever one stranger does, and does again, the master's memory grows by at most 8 MiB.
         """
         target, pid = target_of(self.farm), self.farm.master.pid
         grown = alone(one_by_one(target, list(HABITS), pid, Key.new(), seconds=0.7))
@@ -70,7 +70,7 @@ class StrangersTests(FarmCase):
 
     def test_many(self) -> None:
         """
-        Promise 11: nor by more than their share of 300 MiB when there are many at once, of all kinds.
+        Promise 3.11: nor by more than their share of 300 MiB when there are many at once, of all kinds.
         """
         target, pid = target_of(self.farm), self.farm.master.pid
         keys = [Key.new() for _ in range(40)]
@@ -80,7 +80,7 @@ class StrangersTests(FarmCase):
 
     def test_attack(self) -> None:
         """
-        Promise 12: while strangers come and come, builds go on, no link is lost, and a slave attaches.
+        Promise 3.12: while strangers come and come, builds go on, no link is lost, and a slave attaches.
         """
 
         async def attack() -> int:
@@ -98,7 +98,7 @@ class StrangersTests(FarmCase):
 
     def test_fuzz_through_tls(self) -> None:
         """
-        Promise 13: hostile inputs, through TLS and the network, to a master under twistd: it stays up and goes on.
+        Promise 3.13: hostile inputs, through TLS and the network, to a master under twistd: it stays up and goes on.
         """
         strings = Strings(
             swissnum_of(self.farm, "evil"), [swissnum_of(self.farm, "bar"), swissnum_of(self.farm, "foo")]
@@ -128,7 +128,7 @@ class FuzzTests(FarmCase):
 
     def test_a_few_thousand(self) -> None:
         """
-        Promise 13: hostile inputs to a whole master, as stranger, slave and submitter: honest builds succeed, nothing
+        Promise 3.13: hostile inputs to a whole master, as stranger, slave and submitter: honest builds succeed, nothing
         reaches the log as an exception, memory stays.
         """
         words = [sys.executable, "-m", "test.strangers.fuzz", "--seed", "5", "--count", "3000"]

@@ -135,7 +135,7 @@ class StrangerTest(BrokerTestCase):
     @with_reactor
     async def test_nothing_is_remembered(self) -> None:
         """
-        Promise 11: of those who came and showed nothing, nothing is left; of those who did, the last ten thousand.
+        Promise 3.11: of those who came and showed nothing, nothing is left; of those who did, the last ten thousand.
         """
         for _ in range(6):  # whose TubID is the greater one decides: both kinds are among them
             broker = await self.stranger()
@@ -219,7 +219,7 @@ class StrangerTest(BrokerTestCase):
     @with_reactor
     async def test_hostile_decref(self) -> None:
         """
-        Promise 13: references are given back no more often than they were given out, and numbers that are none are
+        Promise 3.13: references are given back no more often than they were given out, and numbers that are none are
         refused, not logged.
         """
         broker = await self.stranger()
@@ -236,7 +236,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_references_not_taken_back(self) -> None:
         """
-        Promise 13: a peer that breaks the contract over a reference that it is given back is cut, without a traceback.
+        Promise 3.13: a peer that breaks the contract over a reference that it is given back is cut, without a traceback.
         """
         await self.slave()
         (mine,) = self.tubs[-1].brokers.values()
@@ -254,7 +254,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_many_references(self) -> None:
         """
-        Promise 13: what a peer may make us know of its objects is bounded.
+        Promise 3.13: what a peer may make us know of its objects is bounded.
         """
         await self.slave()
         (broker,) = self.farm.brokers.values()

@@ -81,7 +81,7 @@ class StrangersTest(SynchronousTestCase):
 
     def test_bytes(self) -> None:
         """
-        Promise 11: each has 64 KiB, counted as they come from the network; then it is cut, and no more is looked at.
+        Promise 3.11: each has 64 KiB, counted as they come from the network; then it is cut, and no more is looked at.
         """
         stranger = self.accept("a1")
         layer, heard = self.tls(stranger)
@@ -110,7 +110,7 @@ class StrangersTest(SynchronousTestCase):
 
     def test_giant_handshake(self) -> None:
         """
-        Promise 11: a TLS hello that declares more than 8 KiB, or is none, never gets to OpenSSL, which would take
+        Promise 3.11: a TLS hello that declares more than 8 KiB, or is none, never gets to OpenSSL, which would take
         memory for all of it; however small the pieces in which it comes.
         """
         for name, message in (("a", hello(8193)), ("b", hello(1 << 17)), ("c", b"GET / HTTP/1.1"), ("d", hello(9, 3))):
@@ -127,7 +127,7 @@ class StrangersTest(SynchronousTestCase):
 
     def test_half_handshakes(self) -> None:
         """
-        Promise 11: of those who go on with a handshake and do not end it there are few; of those who wait for our
+        Promise 3.11: of those who go on with a handshake and do not end it there are few; of those who wait for our
         answer, or have ended it, there may be many.
         """
         strangers = Strangers(self.clock, most=1000, seconds=20.0, now=self.clock.seconds)
@@ -151,7 +151,7 @@ class StrangersTest(SynchronousTestCase):
 
     def test_waits_for_its_turn(self) -> None:
         """
-        Promise 12: when strangers had their time, a handshake begins later; until then nothing more is read, and who
+        Promise 3.12: when strangers had their time, a handshake begins later; until then nothing more is read, and who
         is cut meanwhile is not answered.
         """
         self.strangers.turns._saved = -1.0

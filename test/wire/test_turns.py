@@ -28,7 +28,7 @@ class TurnsTest(SynchronousTestCase):
 
     def test_time_enough(self) -> None:
         """
-        Promise 12: a few begin at once.
+        Promise 3.12: a few begin at once.
         """
         for name in ("a1", "a2", "a3"):
             self.handshake(name)
@@ -37,7 +37,7 @@ class TurnsTest(SynchronousTestCase):
 
     def test_half_of_the_time(self) -> None:
         """
-        Promise 12: however many come, they get half of our time.
+        Promise 3.12: however many come, they get half of our time.
         """
         for number in range(1000):
             self.handshake(f"a{number}")
@@ -50,7 +50,7 @@ class TurnsTest(SynchronousTestCase):
 
     def test_turns(self) -> None:
         """
-        Promise 12: addresses take turns, and of each address the newest comes first.
+        Promise 3.12: addresses take turns, and of each address the newest comes first.
         """
         self.turns._saved = -0.01
         for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
