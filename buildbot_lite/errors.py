@@ -107,6 +107,12 @@ class DiskFullError(StorageError):
     """
 
 
+class DatabaseLockedError(StorageError):
+    """
+    Another program has the farm's database locked.  Have it let go; what is waiting goes on by itself.
+    """
+
+
 class LinkLostError(BuildbotLiteError):
     """
     The connection was lost.  It is made again by itself.

@@ -23,7 +23,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError
+from ..errors import BuildbotLiteError, DatabaseLockedError
 from ..model import reasons
 from ..model.reasons import Reason
 from ..storage.growth import Growth
@@ -316,6 +316,8 @@ class Farm:
     def _hold(self) -> Reason | None:
         if self._stopping is not None:
             return self._stopping
+        if isinstance(self.records.obstacle, DatabaseLockedError):
+            return reasons.locked()
         if self.records.waiting or shutil.disk_usage(self.basedir).free < LEAST_SPACE:
             return reasons.disk_full()
         return None

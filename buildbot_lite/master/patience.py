@@ -1,8 +1,9 @@
 """
 Records that wait for room.
 
-A full disk is an accident that an admin mends; builds should not notice.  While the database cannot grow, changes are
-kept here, in order, and tried again every few seconds.  Everything else that can go wrong goes to whoever asked.
+A full disk is an accident that an admin mends, and so is another program that has the database locked; builds should
+not notice.  While the database cannot be written, changes are kept here, in order, and tried again every few seconds.
+Everything else that can go wrong goes to whoever asked.
 """
 
 from collections import deque
@@ -16,12 +17,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import DiskFullError
+from ..errors import DatabaseLockedError, DiskFullError
 from ..storage.writer import OnCommit, Records
 
 T = TypeVar("T")
 
 BETWEEN_TRIES = 5.0
+OBSTACLES = (DiskFullError, DatabaseLockedError)
 
 
 @frozen
@@ -33,7 +35,7 @@ class _Stuck:
 
 class PatientRecords:
     """
-    The same records, but a change for which there is no room waits until there is.
+    The same records, but a change that cannot be written for now waits until it can.
     """
 
     _log = Logger()
@@ -42,11 +44,13 @@ class PatientRecords:
         self._records = records
         self._clock = clock
         self._stuck: deque[_Stuck] = deque()
+        self.obstacle: BaseException | None = None
+        """What changes wait for; None when none does."""
 
     @property
     def waiting(self) -> int:
         """
-        How many changes wait for room.
+        How many changes wait.
         """
         return len(self._stuck)
 
@@ -90,17 +94,46 @@ class PatientRecords:
 
     def _try(self, stuck: _Stuck) -> None:
         def failed(failure: Failure) -> None:
-            if failure.check(DiskFullError) is None:
+            if not isinstance(failure.value, OBSTACLES):
                 stuck.done.errback(failure)
                 return
             if not self._stuck:
-                self._log.error("The disk with the farm's database is full; builds wait until there is room.")
-                self._clock.callLater(BETWEEN_TRIES, self._again)
+                self._stop_for(failure)
             self._stuck.append(stuck)
 
         stuck.how(stuck.change).addCallbacks(stuck.done.callback, failed)  # type: ignore[unused-awaitable]  # both ends are given
 
+    def _stop_for(self, failure: Failure) -> None:
+        self.obstacle = failure.value
+        self._log.error("{why}  Builds wait until then.", why=str(failure.value))
+        self._clock.callLater(BETWEEN_TRIES, self._again)
+
     def _again(self) -> None:
-        stuck, self._stuck = self._stuck, deque()
-        for each in stuck:
-            self._try(each)
+        """
+        Try the first that waits, and then the next: what is asked for meanwhile gets in behind them.
+        """
+
+        def done(result: Any) -> None:
+            if not self._stuck:
+                return  # closed meanwhile
+            first = self._stuck.popleft()
+            self._go_on()
+            if isinstance(result, Failure):
+                first.done.errback(result)
+            else:
+                first.done.callback(result)
+
+        def failed(failure: Failure) -> None:
+            if isinstance(failure.value, OBSTACLES):
+                self._clock.callLater(BETWEEN_TRIES, self._again)
+            else:
+                done(failure)
+
+        if self._stuck:
+            self._stuck[0].how(self._stuck[0].change).addCallbacks(done, failed)  # type: ignore[unused-awaitable]  # both ends are given
+
+    def _go_on(self) -> None:
+        if self._stuck:
+            self._again()
+        else:
+            self.obstacle = None

@@ -19,6 +19,7 @@ class Kind(Enum):
     NO_BUILDER = "no-builder"
     STOPPING = "stopping"
     DISK_FULL = "disk-full"
+    LOCKED = "database-locked"
     BACK_OFF = "back-off"
     REVOKED = "revoked"
     ABSENT = "absent"
@@ -77,6 +78,13 @@ def disk_full() -> Reason:
     The master has no room for logs.
     """
     return Reason(Kind.DISK_FULL, "the master's disk is full; builds start again when there is room")
+
+
+def locked() -> Reason:
+    """
+    The master cannot write down what it would begin.
+    """
+    return Reason(Kind.LOCKED, "another program has the farm's database locked; builds start again when it lets go")
 
 
 def back_off(seconds: float, attempt: int) -> Reason:

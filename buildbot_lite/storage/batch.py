@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from twisted.python.failure import Failure
 
-from ..errors import BuildbotLiteError, DiskFullError, StorageError
+from ..errors import BuildbotLiteError, DatabaseLockedError, DiskFullError, StorageError
 from .records import feed
 from .records.feed import Event
 
@@ -80,6 +80,8 @@ def explained(error: Exception) -> Exception:
     if isinstance(cause, sqlite3.Error):
         if _code(cause) == sqlite3.SQLITE_FULL:
             return DiskFullError()
+        if _code(cause) == sqlite3.SQLITE_BUSY:
+            return DatabaseLockedError()
         return StorageError(f"The farm's database cannot be used: {cause}.")
     return error
 

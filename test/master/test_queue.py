@@ -7,6 +7,7 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.errors import DatabaseLockedError
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.model.reasons import Kind, busy, nearest, paused
 from buildbot_lite.model.results import Result
@@ -206,6 +207,19 @@ class ReasonTests(SynchronousTestCase):
             self.assertEqual(self.reason(stage, request := stage.submit())[0], Kind.DISK_FULL)
         stage.settle(6)
         self.assertEqual(len(stage.builds(request)), 1, "there is room again, and nobody had to say so")
+
+    def test_locked(self) -> None:
+        """
+        Promise 10: another program has the master's database locked.
+        """
+        stage = Stage(ONE)
+        request = stage.submit()
+        stage.farm.records.obstacle = DatabaseLockedError()
+        stage.attach()
+        self.assertEqual(self.reason(stage, request)[0], Kind.LOCKED)
+        stage.farm.records.obstacle = None
+        stage.settle(6)
+        self.assertEqual(len(stage.builds(request)), 1)
 
     def test_asked_again(self) -> None:
         """

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DiskFullError, StorageError
+from buildbot_lite.errors import DatabaseLockedError, DiskFullError, StorageError
 from buildbot_lite.master.patience import BETWEEN_TRIES, PatientRecords
 from buildbot_lite.master.requests import LONGEST_BACK_OFF, back_off
 from buildbot_lite.model.results import Result
@@ -108,13 +108,15 @@ class BackOffTests(SynchronousTestCase):
 
 class FullDisk(InlineWriter):
     """
-    Records on a disk that is full for a while.
+    Records on a disk that is full for a while; or *full* says what else is wrong.
     """
 
-    full = False
+    full: bool | Exception = False
 
     def write(self, change: Any) -> Deferred[Any]:
-        return fail(DiskFullError()) if self.full else super().write(change)
+        if self.full:
+            return fail(DiskFullError() if self.full is True else self.full)
+        return super().write(change)
 
 
 class PatienceTests(SynchronousTestCase):
@@ -125,13 +127,19 @@ class PatienceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.disk = FullDisk()
+        self.order: list[str] = []
         self.records = PatientRecords(self.disk, self.clock)
 
     def put(self, name: str) -> Deferred[None]:
         """
         Write something.
         """
-        return self.records.write(lambda connection: settings.put(connection, name, "x"))
+
+        def put(connection: Connection) -> None:
+            self.order.append(name)
+            settings.put(connection, name, "x")
+
+        return self.records.write(put)
 
     def test_waits(self) -> None:
         """
@@ -149,6 +157,35 @@ class PatienceTests(SynchronousTestCase):
         for done in (first, second, third):
             self.successResultOf(done)
         self.assertEqual(self.records.waiting, 0)
+
+    def test_locked(self) -> None:
+        """
+        Promise 5: changes wait for another program that has the database locked, however long.
+        """
+        self.disk.full = DatabaseLockedError()
+        first, second = self.put("a"), self.put("b")
+        self.clock.advance(10 * BETWEEN_TRIES)
+        self.assertIsInstance(self.records.obstacle, DatabaseLockedError)
+        self.disk.full = False
+        for _ in range(3):
+            self.clock.advance(BETWEEN_TRIES)
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.assertIsNone(self.records.obstacle)
+
+    def test_order_is_kept(self) -> None:
+        """
+        What is asked for while the first is tried again gets in behind all that waits.
+        """
+        self.disk.full = True
+        first, second = self.put("a"), self.put("b")
+        self.disk.full = False
+        third: list[Deferred[None]] = []
+        first.addCallback(lambda nothing: third.append(self.put("c")))  # type: ignore[unused-awaitable]  # it has its result
+        self.clock.advance(BETWEEN_TRIES)
+        self.successResultOf(second)
+        self.successResultOf(third[0])
+        self.assertEqual(self.order, ["a", "b", "c"])
 
     def test_other_errors(self) -> None:
         """
