@@ -185,7 +185,7 @@ class Campaign:
     def _do_fill_disk(self, whose: str, seconds: str) -> None:
         if not self.farm.disks or (ballast := self.farm.directory / whose / "ballast").exists():
             return
-        self.farm.fill(whose, leave=0)
+        self.farm.fill_up(whose)
         self._after(seconds, ballast.unlink)
 
     def _do_lock_database(self, seconds: str) -> None:

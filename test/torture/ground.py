@@ -131,6 +131,16 @@ class TorturedFarm(Farm):
         """
         return self.master if name == MASTER else self.slaves[name]
 
+    def fill_up(self, name: str) -> Path:
+        """
+        Fill a disk to the last byte, although others write to it as well.
+        """
+        ballast = self.directory / name / "ballast"
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 20))
+        return ballast
+
     def set_clock(self, name: str, ahead: float) -> None:
         """
         From now on the wall clock of *name* is so many seconds ahead of ours.

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from .run import torture
 from .schedules import FAULTS, read, schedule, written
 
-MINUTES = 0.4
+MINUTES = 0.25
 
 
 class ScheduleTests(SynchronousTestCase):
