@@ -236,7 +236,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_references_not_taken_back(self) -> None:
         """
-        Promise 3.13: a peer that breaks the contract over a reference that it is given back is cut, without a traceback.
+        Promise 3.13: a peer that breaks the contract over a reference given back to it is cut, without a traceback.
         """
         await self.slave()
         (mine,) = self.tubs[-1].brokers.values()
