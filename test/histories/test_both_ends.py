@@ -150,6 +150,11 @@ class Histories(RuleBasedStateMachine):
 
     # The master's disk.
 
+    @rule(full=st.booleans())
+    def fill_disk(self, full: bool) -> None:
+        self.world.disk_full = full
+        self.world.settle()
+
     @precondition(lambda self: self.world.master.process is not None)
     @rule(held=st.booleans())
     def hold_commits(self, held: bool) -> None:

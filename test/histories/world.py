@@ -4,6 +4,7 @@ A master, two slaves and the lines between them, in memory, and what must be tru
 Time is everybody's, but each process has a clock of its own, which stops with it.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
+from unittest import mock
 
 from attrs import define
 from twisted.internet.defer import Deferred
@@ -19,6 +21,7 @@ from twisted.python.failure import Failure
 from buildbot_lite.master.roster import RosterDesk
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.results import Result
+from buildbot_lite.storage.streams import StreamFile
 from buildbot_lite.wire.contract import SILENCE
 
 from .keepers import Kept, Machine, text_of
@@ -81,6 +84,14 @@ class World:
         self.here: dict[str, float] = dict.fromkeys(SLAVES, self.time)
         self.codes: dict[str, int] = {}
         self.broken: list[str] = []
+        self.disk_full = False
+        self._really_open = StreamFile._open
+        self._patch = mock.patch.object(
+            StreamFile,
+            "_open",
+            lambda file: self._open(file),  # noqa: PLW0108 - a function becomes a method, a method does not
+        )
+        self._patch.start()
         os.mkdir(os.path.join(self.directory, "master"))
         secrets = os.path.join(self.directory, "master", "secrets")
         os.mkdir(secrets, 0o700)
@@ -99,7 +110,13 @@ class World:
         os.mkdir(directory)
         return Machine(name, directory, self.now, spawned=self._spawned, forgot=self._forgot)
 
+    def _open(self, file: StreamFile) -> int:
+        if self.disk_full:
+            raise OSError(errno.ENOSPC, "no room")
+        return self._really_open(file)
+
     def close(self) -> None:
+        self._patch.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def now(self) -> float:
@@ -341,7 +358,7 @@ class World:
         """
         Everything runs again.
         """
-        self.slow = False
+        self.slow = self.disk_full = False
         if self.master.farm is None:
             self.master.start()
         assert self.master.process is not None
@@ -358,6 +375,8 @@ class World:
         Let every command end, until every promise is kept.
         """
         self.heal()
+        self.pass_time(35)
+        self._check_interrupts()
         for _ in range(100):
             if not self._unfinished():
                 break
@@ -375,6 +394,16 @@ class World:
             assert not os.listdir(os.path.join(machine.directory, "transfers")), "transfers were left"
         self._check_requests()
         self._check_secret()
+
+    def _check_interrupts(self) -> None:
+        """
+        What is not wanted any more does not run any more; but the last step always does.
+        """
+        unwanted = {request.id for request in self.requests if request.cancelled}
+        for machine in self.machines.values():
+            for kept in machine.running:
+                always = kept.spec.argv[-1] == "last"
+                assert always or self._attempt(kept.id)[0] not in unwanted, f"{kept.id} was cancelled, and runs on"
 
     def end_command(self, machine: Machine, kept: Kept, code: int) -> None:
         """
