@@ -83,7 +83,7 @@ STRANGER_CALLS = 16
 STRANGER_HELLO = 8 << 10
 MOST_SHAKING_HANDS = 256
 # How much of our time they may take, while others want some.
-STRANGERS_SHARE = 0.5
+STRANGERS_SHARE = 1 / 3
 # Peers of whom it is remembered how often they connected.
 MOST_PEERS = 10_000
 

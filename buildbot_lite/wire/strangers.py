@@ -4,7 +4,7 @@ Connections that have not shown a valid string yet.
 Anybody can connect to the master's port.  Until a connection has named something that exists, it may cost us little:
 a bounded number of calls (`broker`), of bytes, a bounded time, and a bounded number of such connections in all.  When
 they are too many, the oldest goes, of the address that holds most (`crowd`).  And all of them together get no more than
-half of our time (`turns`).
+a third of our time (`turns`).
 
 Bytes are counted as they come from the network, before TLS has unpacked them: half a handshake is kept in memory as
 well, and so is whatever follows an offer that was refused.
@@ -66,20 +66,25 @@ class Stranger:
             self._strangers.drop(self)
         return self.known
 
+    def work(self, work: Callable[[], None]) -> None:
+        """
+        Do *work* for it: that is not for nothing.
+        """
+        self._strangers.turns.work(work)
+
     def meter(self, outermost: Protocol, transport: IPushProducer) -> None:
         """
         TLS begins: as long as it is a stranger, watch what *outermost*, the TLS layer of its connection, receives.
         *transport* can be paused.
         """
         take = outermost.dataReceived
-        turns = self._strangers.turns
 
         def take_some(data: bytes) -> None:
             if not self.received(len(data)):
                 return
             hello = self._hello
             if hello is None or hello.answered:
-                turns.work(lambda: take_all(data))
+                self.work(lambda: take_all(data))
             elif not hello.begins_well(data) or hello.over:
                 # Nobody can go on before there was an answer.
                 self._strangers.drop(self)
@@ -88,8 +93,8 @@ class Stranger:
             else:
                 hello.answered = True
                 transport.pauseProducing()
-                self._waiting = lambda: turns.work(lambda: answer(data))
-                turns.begin(self.address, self._waiting)
+                self._waiting = lambda: self.work(lambda: answer(data))
+                self._strangers.turns.begin(self.address, self._waiting)
 
         def answer(data: bytes) -> None:
             if self.known:

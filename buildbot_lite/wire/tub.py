@@ -93,12 +93,13 @@ class OurNegotiation(Negotiation):
             self.stranger.meter(self.transport.protocol, self.transport)
 
     def dataReceived(self, chunk):
-        if self.stranger is not None:
-            if self.receive_phase != PLAINTEXT:
-                self.stranger.shook_hands()
-            elif not self.stranger.received(len(chunk)):
-                return
-        super().dataReceived(chunk)
+        if self.stranger is None:
+            super().dataReceived(chunk)
+        elif self.receive_phase != PLAINTEXT:
+            self.stranger.shook_hands()
+            super().dataReceived(chunk)
+        elif self.stranger.received(len(chunk)):
+            self.stranger.work(lambda: Negotiation.dataReceived(self, chunk))
 
     def acceptDecision(self, decision):
         params = super().acceptDecision(decision)

@@ -1,5 +1,5 @@
 """
-Whose turn it is to shake hands: strangers get at most half of our time.
+Whose turn it is to shake hands: strangers get at most a third of our time.
 
 A TLS handshake takes one or two milliseconds; five hundred a second would leave nothing for builds.  So the work that
 is done for strangers is timed, and who wants to begin a handshake waits until there is time for strangers again.  The

@@ -5,6 +5,7 @@ How much of our time strangers get.
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.wire.contract import STRANGERS_SHARE
 from buildbot_lite.wire.turns import Turns
 
 
@@ -35,9 +36,9 @@ class TurnsTest(SynchronousTestCase):
         self.assertEqual(self.begun, ["a1", "a2", "a3"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_half_of_the_time(self) -> None:
+    def test_their_share(self) -> None:
         """
-        Promise 3.12: however many come, they get half of our time.
+        Promise 3.12: however many come, they get their share of our time and no more.
         """
         for number in range(1000):
             self.handshake(f"a{number}")
@@ -46,7 +47,7 @@ class TurnsTest(SynchronousTestCase):
         while self.clock.seconds() < since + 20:
             self.clock.advance(0.01)
 
-        self.assertAlmostEqual(len(self.begun) - begun, 20 * 0.5 / 0.1, delta=10)
+        self.assertAlmostEqual(len(self.begun) - begun, 20 * STRANGERS_SHARE / 0.1, delta=10)
 
     def test_turns(self) -> None:
         """
