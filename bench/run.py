@@ -76,7 +76,7 @@ def measure(options):
         peer.set_up()
     wanted = options.only or [*ours.MEASURES, "bare"]
     rounds = 1 if options.quick else options.rounds
-    raw = {"began": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), "rounds": [], "bare": [], "failed": []}
+    raw = {"began": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), "rounds": [], "failed": []}
     results = BENCH / "results" / f"raw-{time.strftime('%Y%m%d-%H%M%S')}.json"
     results.parent.mkdir(exist_ok=True)
     for number in range(rounds):
@@ -85,7 +85,13 @@ def measure(options):
             if number and name in ONCE:
                 continue
             if name == "bare":
-                attempt(raw, name, "bare", lambda: raw["bare"].append(bare.measure(options.work, options.quick)))
+                figures = raw["rounds"][-1][name] = {}
+                attempt(
+                    raw,
+                    name,
+                    "theirs",
+                    lambda figures=figures: figures.update(theirs=bare.measure(options.work, options.quick)),
+                )
             else:
                 one_round(raw, name, options, peer)
             results.write_text(json.dumps(raw, indent=1))
@@ -127,7 +133,6 @@ def merged(raws):
     whole = {**raws[0]}
     for raw in raws[1:]:
         whole["rounds"] = whole["rounds"] + raw["rounds"]
-        whole["bare"] = whole["bare"] + raw["bare"]
     return whole
 
 

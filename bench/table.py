@@ -1,8 +1,9 @@
 """
 The table of ratios, from raw figures.
 
-A raw file: {"rounds": [{measure: {"ours": {…}, "again": {…}, "theirs": {…}}}, …], "bare": [{…}, …], …}.  "again" is a
-second run of ours in the same round: the ratio of the two says how much a ratio is worth (the A/A control).
+A raw file: {"rounds": [{measure: {"ours": {…}, "again": {…}, "theirs": {…}}}, …], …}.  "again" is a second run of ours
+in the same round: the ratio of the two says how much a ratio is worth (the A/A control).  The measure "bare" has only
+"theirs": the limits.
 """
 
 from statistics import median
@@ -185,55 +186,67 @@ ROWS = (
 )
 
 
-def figures(raw, path, who):
+def figures(raw, path, *who):
     """
-    The values of "measure.figure" in all rounds.
+    For each round, the median of "measure.figure" of *who*, or None.
     """
-    if not path:
-        return []
-    measure, figure = path.split(".")
-    rows = raw["bare"] if measure == "bare" else [each.get(measure, {}).get(who) or {} for each in raw["rounds"]]
-    return [row[figure] for row in rows if row.get(figure) is not None]
+    measure, _, figure = path.partition(".")
+    found = []
+    for each in raw["rounds"]:
+        values = [(each.get(measure, {}).get(one) or {}).get(figure) for one in who]
+        values = [value for value in values if value is not None]
+        found.append(median(values) if values else None)
+    return found
+
+
+def ratios(first, second):
+    """
+    Of those rounds that have both.
+    """
+    return [one / other for one, other in zip(first, second, strict=True) if one is not None and other]
+
+
+def middle(values):
+    values = [value for value in values if value is not None]
+    return median(values) if values else None
 
 
 def lines(raw):
     """
-    The table in Markdown.
+    The table in Markdown.  A ratio is the median of the rounds' own ratios: what was measured hours apart does not
+    compare.
     """
     yield "| work | unit | Buildbot or bare | ours | times better | A/A | must | goal | |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for row in ROWS:
-        ours = figures(raw, row.ours, "ours")
-        if not ours:
+        ours = figures(raw, row.ours, "ours", "again")
+        mine = middle(ours)
+        if mine is None:
             continue
-        theirs, again = figures(raw, row.theirs, "theirs"), figures(raw, row.ours, "again")
-        mine = median(ours + again)
-        times = None
-        if theirs and mine and median(theirs):
-            times = mine / median(theirs) if row.more else median(theirs) / mine
-        control = median(ours) / median(again) if again and median(again) else None
-        yield (
-            "| "
-            + " | ".join(
-                (
-                    row.what,
-                    row.unit,
-                    number(median(theirs)) if theirs else NONE,
-                    number(mine),
-                    f"**{number(times)}**" if times is not None else NONE,
-                    f"{control:.2f}" if control else NONE,
-                    shown(row.must),
-                    shown(row.goal),
-                    verdict(row, mine, times),
-                )
-            )
-            + " |"
+        theirs = figures(raw, row.theirs, "theirs")
+        times = middle(ratios(ours, theirs) if row.more else ratios(theirs, ours))
+        if times is not None:
+            theirs = [value for value, beside in zip(theirs, ours, strict=True) if beside is not None]
+        control = middle(ratios(figures(raw, row.ours, "ours"), figures(raw, row.ours, "again")))
+        cells = (
+            row.what,
+            row.unit,
+            number(middle(theirs)),
+            number(mine),
+            NONE if times is None else f"**{number(times)}**",
+            NONE if control is None else f"{control:.2f}",
+            shown(row.must),
+            shown(row.goal),
+            verdict(row, mine, times),
         )
+        yield f"| {' | '.join(cells)} |"
 
 
 def verdict(row, mine, times):
     if row.goal and met(row.goal, mine, times):
         return "goal"
+    if "x" in row.must and times is None:
+        return "not compared"
     if row.must:
         return "met" if met(row.must, mine, times) else "**missed**"
     return ""
@@ -257,6 +270,8 @@ def shown(asked):
 
 
 def number(value):
+    if value is None:
+        return NONE
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
