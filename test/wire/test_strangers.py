@@ -167,7 +167,7 @@ class StrangersTest(SynchronousTestCase):
         forgotten.dataReceived(hello(100))
         self.assertEqual((heard, transport.producerState), ([], "paused"))
         gone.gone()
-        self.clock.advance(2.0)
+        self.clock.advance(4.0)
 
         self.assertEqual((heard, nothing, transport.producerState), ([hello(100)], [], "producing"))
 
