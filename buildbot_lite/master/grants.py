@@ -252,6 +252,15 @@ class Grants:
         await self._records.write(lambda connection: records_of_grants.pin(connection, grant.id, None))
         self._change(evolve(grant, pin=None))
 
+    def forget_watches(self, before: float) -> None:
+        """
+        Whoever shows a submission's watch string that ran out before *before* is told that it is unknown from now on.
+        """
+        for right in tuple(self._by_id.values()):
+            grant = right.grant
+            if grant.verb == Verb.WATCH.value and grant.label is None and (grant.expires or before) < before:
+                self._drop(grant)
+
     def _change(self, grant: Grant) -> None:
         if right := self._by_swissnum.get(grant.swissnum):
             right.grant = grant
@@ -266,15 +275,19 @@ class Grants:
             self._without.discard((grant.verb, grant.object))
 
     def _forget(self, grant: Grant) -> None:
-        self._by_swissnum.pop(grant.swissnum, None)
+        self._drop(grant)
         self._revoked.add(grant.swissnum)
+        which = grant.verb, grant.object
+        if grant.label is None and self.of(Verb(grant.verb), grant.object) is None:
+            self._without.add(which)
+
+    def _drop(self, grant: Grant) -> None:
+        self._by_swissnum.pop(grant.swissnum, None)
         which = grant.verb, grant.object
         if right := self._by_id.pop(grant.id, None):
             self._by_object[which].remove(right)
             if not self._by_object[which]:
                 del self._by_object[which]
-        if grant.label is None and self.of(Verb(grant.verb), grant.object) is None:
-            self._without.add(which)
 
     def _check_time(self, grant: Grant) -> None:
         if grant.expires is not None and grant.expires <= self._wall():

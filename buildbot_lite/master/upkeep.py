@@ -2,7 +2,7 @@
 What has to be done now and then so that a farm can run for years.
 
 When a build ends, its logs are compressed; when a request ends, the strings to watch it with get their last day.
-Once a day, what nobody can ask for any more is forgotten.
+At the start and once a day, what nobody can ask for any more is forgotten.
 """
 
 import os
@@ -25,6 +25,7 @@ from .grants import Verb
 DAY = 86400.0
 KEEP_EVENTS = 30 * DAY
 KEEP_DEAD_GRANTS = 365 * DAY
+KEEP_DEAD_WATCHES = DAY
 WORTH_COMPRESSING = 64 << 10
 EVENTS_AT_ONCE = 10_000
 
@@ -49,7 +50,7 @@ class Upkeep:
         From now on.
         """
         self._unsubscribe = self._farm.records.on_commit(self._committed)
-        background(self._daily.start(DAY, now=False), self._log, "the daily upkeep")
+        background(self._daily.start(DAY), self._log, "the daily upkeep")
 
     def stop(self) -> None:
         """
@@ -81,9 +82,11 @@ class Upkeep:
 
     def _forget(self) -> Deferred[int]:
         now = self._wall()
+        self._farm.grants.forget_watches(now - KEEP_DEAD_WATCHES)
 
         def change(connection: Connection) -> int:
             grants.prune(connection, now - KEEP_DEAD_GRANTS)
+            grants.prune_watches(connection, now - KEEP_DEAD_WATCHES)
             return feed.prune(connection, now - KEEP_EVENTS, EVENTS_AT_ONCE)
 
         return self._farm.records.write(change)

@@ -85,6 +85,21 @@ class GrantTests(SynchronousTestCase):
         self.time = 2000.0
         self.assertRaises(RevokedError, self.grants.lookup, grant.swissnum)
 
+    def test_watches_forgotten(self) -> None:
+        """
+        A submission's watch string that ran out is forgotten in the end; a slave's is not.
+        """
+        slave = self.ensure(expires=2000.0)
+        watch = self.successResultOf(
+            Deferred.fromCoroutine(self.grants.ensure(Verb.WATCH, "1", name="request-1", expires=2000.0))
+        )
+        self.time = 3000.0
+        self.grants.forget_watches(2000.0)
+        self.assertRaises(RevokedError, self.grants.lookup, watch.swissnum)
+        self.grants.forget_watches(2001.0)
+        self.assertIsNone(self.grants.lookup(watch.swissnum))
+        self.assertRaises(RevokedError, self.grants.lookup, slave.swissnum)
+
     def test_pinned(self) -> None:
         """
         Promise 3: the first that uses a slave's string pins it; another is refused with the remedy, until unpinned.

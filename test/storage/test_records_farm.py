@@ -104,6 +104,19 @@ class GrantTests(FarmCase):
         self.assertEqual(self.do(lambda c: grants.prune(c, 101.0)), 2)
         self.assertEqual(self.do(lambda c: grants.live(c, 50.0)), [kept])
 
+    def test_watches_pruned(self) -> None:
+        """
+        Watch strings that ran out are forgotten sooner; those that an admin named, and others, are not.
+        """
+        kept, watch, later = self.grant(), self.grant("1", verb="watch"), self.grant("2", verb="watch")
+        self.do(lambda c: grants.expire(c, watch.id, 100.0))
+        self.do(lambda c: grants.expire(c, later.id, 200.0))
+        self.do(lambda c: grants.expire(c, kept.id, 100.0))
+
+        self.assertEqual(self.do(lambda c: grants.prune_watches(c, 101.0)), 1)
+        left = [each.id for each in self.do(grants.everything)]
+        self.assertEqual(left, [kept.id, later.id])
+
     def test_revoked_stays(self) -> None:
         """
         A slave's own string that was revoked is remembered for ever: without it the slave would get a new one.

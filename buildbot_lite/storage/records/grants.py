@@ -117,6 +117,9 @@ _PRUNE = Statement(
         or_(and_(_grants.c.verb != "slave", _grants.c.verb != "submit"), _grants.c.label.is_not(None)),
     )
 )
+_PRUNE_WATCHES = Statement(
+    delete(_grants).where(_grants.c.verb == "watch", _grants.c.label.is_(None), _grants.c.expires < bindparam("before"))
+)
 _NEWEST = Query(_select().order_by(None).order_by(_grants.c.id.desc()).limit(bindparam("most")), Grant)
 
 
@@ -232,6 +235,14 @@ def expire(connection: Connection, id: int, at: float | None) -> None:
     It ends at *at*, or never.
     """
     _EXPIRE.run(connection, which=id, at=at)
+
+
+def prune_watches(connection: Connection, before: float) -> int:
+    """
+    Forget the watch strings of submissions that ran out before *before*; how many.  Every submission has one, and all
+    that are kept are read when the master starts.
+    """
+    return _PRUNE_WATCHES.changed(connection, before=before)
 
 
 def prune(connection: Connection, before: float) -> int:
