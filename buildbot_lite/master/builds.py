@@ -117,6 +117,13 @@ class Build:
         """
         return self._course.step
 
+    @property
+    def wanted_stop(self) -> Stop | None:
+        """
+        Who wants it to end, even if that is only just being recorded (its record comes before that of the end).
+        """
+        return self._course.stop or self._stops.get(self._course.step)
+
     def remark(self, text: str) -> None:
         """
         Say *text* beside the log of the present step.  After a few thousand times, nothing more: what slaves do is said
@@ -172,7 +179,7 @@ class Build:
                 self._course.step = number
                 await self._do(number, step)
         except SlaveLostError as error:
-            if stop := self._course.stop:
+            if stop := self.wanted_stop:
                 # Whoever wanted it to end does not want it again.
                 return Ended(stop.result, stop.reason)
             return Ended(Result.RETRY, str(error))

@@ -282,11 +282,14 @@ class Works:
         try:
             again = await self._requests().finished(request, row, ended)
         finally:
-            self._live.pop(request.id, None)
+            live = self._live.pop(request.id, None)
             self._queue().slots.leave(request.id)
         self._roster.build_ended(row.slave, left=len(self._queue().slots.on(row.slave)))
         if again is not None:
             self._queue().add(again, buildset)
+            if live is not None and (stop := live.build.wanted_stop) and stop.result is Result.CANCELLED:
+                # It was cancelled while its end, to be tried again, was being recorded.
+                background(self._requests().cancel(again.id, stop.reason), self._log, "cancelling a retry")
         self._queue().consider()
         self._tell_left(row.slave)
         self._tell_idle()

@@ -4,6 +4,8 @@ Builds in a farm in memory: results, stops, restarts at every moment, lost slave
 
 import os
 import tempfile
+from typing import Any
+from unittest import mock
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -484,6 +486,52 @@ class LostTests(SynchronousTestCase):
         self.assertIn("grace", build.reason)
         back = self.stage.attach(held=self.slave.held())
         self.assertEqual(back.disowned, [self.slave.given[0].id])
+
+    def test_lost_while_it_is_cancelled(self) -> None:
+        """
+        What is lost while its cancelling is being recorded is not done again.
+        """
+        writes: list[tuple[Any, Deferred[Any]]] = []
+        really = self.stage.records.write
+
+        def slowly(change: Any) -> Deferred[Any]:
+            writes.append((change, Deferred()))
+            return writes[-1][1]
+
+        with mock.patch.object(self.stage.records, "write", slowly):
+            stopping = Deferred.fromCoroutine(self.stage.farm.works.stop(self.request, "not wanted any more"))
+            self.slave.lose()
+            self.stage.farm.roster.session("bot1")._core.lose_all("gone")
+            while writes:
+                change, done = writes.pop(0)
+                really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
+        self.stage.settle()
+        self.assertTrue(self.successResultOf(stopping))
+        self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
+
+    def test_cancelled_while_its_loss_is_recorded(self) -> None:
+        """
+        What is cancelled in the moment in which its retry is being recorded is cancelled.
+        """
+        really, held = self.stage.records.write, []
+
+        def slowly(change: Any) -> Deferred[Any]:
+            held.append((change, Deferred[Any]()))
+            return held[-1][1]
+
+        self.slave.lose()
+        with mock.patch.object(self.stage.records, "write", slowly):
+            self.stage.farm.roster.session("bot1")._core.lose_all("gone")
+            change, done = held.pop(0)  # the outcome; the end of the build is next
+            really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
+            stopping = Deferred.fromCoroutine(self.stage.farm.works.stop(self.request, "not wanted any more"))
+            while held:
+                change, done = held.pop(0)
+                really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
+        self.stage.settle(10)
+        self.assertTrue(self.successResultOf(stopping))
+        self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
+        self.assertEqual(len(self.stage.builds(self.request)), 1)
 
     def test_what_had_started(self) -> None:
         """
