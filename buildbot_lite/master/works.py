@@ -217,7 +217,9 @@ class Works:
         """
         Take up what an earlier master left.  Fires when all of it has caught up with its journals.
         """
-        return DeferredList([self._take_up(each, generations.get(each.row.generation)) for each in unfinished])
+        taken_up = [self._take_up(each, generations.get(each.row.generation)) for each in unfinished]
+        # Whoever loses patience cancels the list, and with it those that it still waits for.
+        return DeferredList(taken_up, consumeErrors=True)
 
     def _take_up(self, left: Unfinished, generation: Generation | None) -> Deferred[None]:
         caught_up: Deferred[None] = Deferred()

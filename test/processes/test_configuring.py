@@ -7,6 +7,7 @@ import signal
 
 from .case import FarmCase
 from .farm import WORDS, Daemon, Farm, until
+from .test_killing import alive
 
 # Twelve mistakes, one of each kind; the line of each, counted from the first, stands in MISTAKES.
 TWELVE = """from buildbot_lite.plugins import schedulers, secrets, slave, steps, util
@@ -219,7 +220,7 @@ class DaemonTests(FarmCase):
         pid = self.pid()
         done = self.farm.command("stop", str(self.farm.master_directory), "--when-idle")
         self.assertEqual(done.code, 0, done.err)
-        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        self.assertFalse(alive(pid))
         done = self.farm.command("stop", str(self.farm.master_directory))
         self.assertEqual((done.code, done.err.count("\n")), (1, 1))
         done = self.farm.command("restart", str(self.farm.master_directory))

@@ -4,6 +4,7 @@ Strangers and others who mean ill, against a real master: economical here; in fu
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Coroutine
@@ -132,7 +133,9 @@ class FuzzTests(FarmCase):
         reaches the log as an exception, memory stays.
         """
         words = [sys.executable, "-m", "test.strangers.fuzz", "--seed", "5", "--count", "3000"]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        # Where "test" is ours, and not the standard library's.
+        checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=checkout)
         self.assertEqual(done.returncode, 0, done.stderr[-5000:])
         report = json.loads(done.stdout)
         self.assertGreaterEqual(report["inputs"], 3000)
