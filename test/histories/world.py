@@ -218,10 +218,10 @@ class World:
 
     def _excuse_the_absent(self, machine: Machine) -> None:
         """
-        A slave that was away for longer than its grace may lose what runs on it.
+        A slave that was away for longer than its grace, or was not heard, may lose what runs on it.
         """
         wire = self.line_of(machine)
-        if wire is not None and wire.broken is None:
+        if wire is not None and wire.broken is None and not self.slow:
             self.here[machine.name] = self.time
         elif self.time - self.here[machine.name] >= GRACE:
             rows = self.master.rows("select nonce from builds where slave = ? and finished is null", machine.name)

@@ -45,8 +45,14 @@ for at in range(0, size, piece):
     sys.stdout.buffer.flush()
     time.sleep(max(0.0, min(seconds / 40, end - time.monotonic())))
 time.sleep(max(0.0, end - time.monotonic()))
-with open(f"artifact-{job}", "wb") as artifact:
-    artifact.write(random.Random(f"{job}/artifact").randbytes(size + 10))
+while True:
+    # The disk may be full, and that is for a command itself to bear.
+    try:
+        with open(f"artifact-{job}", "wb") as artifact:
+            artifact.write(random.Random(f"{job}/artifact").randbytes(size + 10))
+        break
+    except OSError:
+        time.sleep(0.2)
 note(f"{job}.{step}", "ended\\n")
 sys.exit(code if step == "two" else 0)
 """

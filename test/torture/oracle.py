@@ -88,7 +88,8 @@ def _judge(campaign: Campaign, verdict: Verdict, job: Job, request: int, result:
         spent = len(tried) == RETRIES + 1 and result is Result.EXCEPTION
         lost_once = job.builder == "once" and result is Result.EXCEPTION
         fair = spent or (lost_once and _excuse(campaign, slave, started, finished) is not None)
-        verdict.note("results", fair, f"{builder}/{number} ({job.name}) is {result.name}: {reason}")
+        end = farm.log(builder, number)[-200:]
+        verdict.note("results", fair, f"{builder}/{number} ({job.name}) is {result.name}: {reason}; {end!r}")
         return
     verdict.note("results", True, "")
     for step in STEPS[job.builder]:
