@@ -114,6 +114,8 @@ class Works:
         self._clock = clock
         self._wall = wall
         self._live: dict[int, Live] = {}
+        # Requests that wait no more, and whose builds are only being recorded; and who waits for that.
+        self._beginning: dict[int, list[Deferred[None]]] = {}
         self._idle: list[Deferred[None]] = []
         self._left: dict[str, list[Deferred[None]]] = {}
 
@@ -159,6 +161,10 @@ class Works:
         """
         End the build of *request*; False when none runs.  Done when that is recorded; the build ends soon after.
         """
+        if request in self._beginning:
+            begun: Deferred[None] = Deferred()
+            self._beginning[request].append(begun)
+            await begun
         live = self._live.get(request)
         if live is None:
             return False
@@ -180,6 +186,7 @@ class Works:
         """
         Begin a build of what *waiting* asks for, on *slave*; the queue has taken the slot.
         """
+        self._beginning[waiting.request.id] = []
         background(self._begin(waiting, slave), self._log, f"starting a build of {waiting.request.builder}")
 
     async def _begin(self, waiting: Waiting, slave: str) -> None:
@@ -210,8 +217,13 @@ class Works:
             # Nothing was begun: the request waits on, and the next look starts it.
             self._queue().slots.leave(request.id)
             self._queue().add(request, buildset)
+            self._begun(request.id)
             raise
         await self._run(Unfinished(row, request, buildset, ()), generation, lambda: None)
+
+    def _begun(self, request: int) -> None:
+        for waiting in self._beginning.pop(request, ()):
+            waiting.callback(None)
 
     def resume(self, unfinished: Sequence[Unfinished], generations: Mapping[str, Generation]) -> Deferred[Any]:
         """
@@ -266,6 +278,7 @@ class Works:
             submitted = await self._submitted(buildset)
             build = self._build(start, generation, ledger, shelves, submitted, live)
             self._live[request.id] = Live(row, request, buildset, build)
+            self._begun(request.id)
             ended = await build.run()
         except StorageError as error:
             # The records are closed, because the master stops; or they are broken.  The build goes on later.
@@ -276,6 +289,7 @@ class Works:
         except Exception:  # noqa: BLE001 - a defect of ours must not keep the slot for ever
             self._log.failure("{build} failed", build=label)
         finally:
+            self._begun(request.id)
             if shelves is not None:
                 shelves.close()
         await self._end(row, request, buildset, ended)

@@ -533,6 +533,32 @@ class LostTests(SynchronousTestCase):
         self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
         self.assertEqual(len(self.stage.builds(self.request)), 1)
 
+    def test_cancelled_while_it_begins(self) -> None:
+        """
+        What is cancelled while the beginning of its build is being recorded is cancelled.
+        """
+        stage = Stage(ONE)
+        request = stage.submit()
+        really, held = stage.records.write, list[tuple[Any, Deferred[Any]]]()
+
+        def slowly(change: Any) -> Deferred[Any]:
+            held.append((change, Deferred()))
+            return held[-1][1]
+
+        with mock.patch.object(stage.records, "write", slowly):
+            slave = stage.attach()
+            stopping = Deferred.fromCoroutine(stage.farm.works.stop(request, "not wanted any more"))
+            self.assertNoResult(stopping)
+            while held:
+                change, done = held.pop(0)
+                really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
+        stage.settle()
+        self.assertTrue(self.successResultOf(stopping))
+        for given in slave.given:
+            given.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        stage.settle()
+        self.assertEqual(stage.request(request).result, Result.CANCELLED)
+
     def test_what_had_started(self) -> None:
         """
         Promise 8: before a build is done again, the commands that had started are listed.
