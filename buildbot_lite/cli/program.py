@@ -98,4 +98,4 @@ def sentence(error: Exception) -> str:
     )
 
 
-_OF_THE_MASTER = {"sqlalchemy", "alembic", "rich", "zstandard"}
+_OF_THE_MASTER = {"sqlalchemy", "alembic", "rich", "backports"}

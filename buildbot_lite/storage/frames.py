@@ -15,15 +15,20 @@ plain file counts, and the next `compress` makes the other anew.
 
 import os
 import struct
+import sys
 from bisect import bisect_right
 from itertools import accumulate
 from typing import Protocol
 
-import zstandard
 from attrs import frozen
 
 from ..errors import StorageError
 from .files import remove, sync_directory, write_all
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 SUFFIX = ".zst"
 FRAME = 256 << 10
@@ -121,13 +126,12 @@ class _Sizes:
 
 
 def _write_frames(source: int, target: int, frame: int, path: str) -> list[_Sizes]:
-    compressor = zstandard.ZstdCompressor(level=LEVEL)
-    decompressor = zstandard.ZstdDecompressor()
+    compressor = zstd.ZstdCompressor(level=LEVEL)
     entries = []
     offset = 0
     while piece := os.pread(source, frame, offset):
-        written = compressor.compress(piece)
-        if decompressor.decompress(written) != piece:
+        written = compressor.compress(piece, mode=compressor.FLUSH_FRAME)
+        if zstd.decompress(written) != piece:
             raise StorageError(
                 f"{path} could not be compressed: it reads back differently.  Test this machine's memory."
             )
@@ -185,7 +189,6 @@ class _Framed:
             raise
         self._written = [0, *accumulate(entry.written for entry in entries)]
         self._plain = [0, *accumulate(entry.plain for entry in entries)]
-        self._decompressor = zstandard.ZstdDecompressor()
         self._kept: tuple[int, bytes] = (-1, b"")
 
     @property
@@ -214,8 +217,9 @@ class _Framed:
             written = os.pread(self._descriptor, end - start, start)
             plain = self._plain[index + 1] - self._plain[index]
             try:
-                frame = self._decompressor.decompress(written, max_output_size=plain)
-            except zstandard.ZstdError as error:
+                # A byte more, so that a frame that holds too much is not taken for whole.
+                frame = zstd.ZstdDecompressor().decompress(written, max_length=plain + 1)
+            except zstd.ZstdError as error:
                 raise self._damaged() from error
             if len(frame) != plain:
                 raise self._damaged()
