@@ -44,6 +44,19 @@ class DocumentedTests(SynchronousTestCase):
                 self.assertIn(f"*{argument}*", doc, name)
                 self.assertIn(f"`{argument}`", page, name)
 
+    def test_positional(self) -> None:
+        """
+        The page says which arguments may stand without their names; a step made so is the step made with them.
+        """
+        said = dict(re.findall(r"`([A-Z]\w+)\(([\w, ]+)\)`", (DOCS / "steps.md").read_text()))
+        have = {name: ", ".join(getattr(steps, name).positional) for name in steps.__all__}
+        self.assertEqual(said, {name: names for name, names in have.items() if names})
+        plain, named = steps.StringDownload("text", "a"), steps.StringDownload(s="text", slavedest="a")
+        self.assertEqual((plain.s, plain.slavedest), (named.s, named.slavedest))
+        copy = plain.recipe.cook()
+        self.assertIsInstance(copy, steps.StringDownload)
+        self.assertEqual(vars(copy)["s"], "text")
+
     def test_defaults(self) -> None:
         """
         A step's name, and whether its failure ends the build, are as the page says.

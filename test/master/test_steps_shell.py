@@ -13,6 +13,7 @@ from buildbot_lite.master.steps import (
     Compile,
     Configure,
     MasterShellCommand,
+    SetProperty,
     SetPropertyFromCommand,
     ShellCommand,
 )
@@ -305,6 +306,9 @@ class MistakeTests(SynchronousTestCase):
         """
         for call, words in {
             "ShellCommand()": "needs the argument 'command'",
+            "ShellCommand('x', command='x')": "takes no argument without a name",
+            "SetProperty('a', 1, 2)": "takes only property and value without a name",
+            "SetProperty('a', 1, value=2)": "has the argument 'value' twice",
             "ShellCommand(comand='x')": "no argument 'comand'.  Did you mean 'command'?",
             "ShellCommand(command=['x', None])": "each word of command must be text, not None",
             "ShellCommand(command='')": "command must be a list of words",

@@ -165,13 +165,15 @@ class BuildStep(metaclass=Noting):
     anything; None: as its builder has it.
 
     A subclass declares its own arguments in ``arguments`` (name → how it is checked) and their defaults as attributes
-    of the same names; `mistakes.MISSING` is the default of one that must be given.  Each is rendered before ``run``, as
+    of the same names; `mistakes.MISSING` is the default of one that must be given.  Those listed in ``positional`` may
+    be given without their names.  Each is rendered before ``run``, as
     are the attributes named in ``renderables``.  None counts as not given, unless the argument is one of ``nullable``.
     """
 
     # What subclasses set.
     name: str = "step"
     arguments: ClassVar[Mapping[str, Check]] = {}
+    positional: ClassVar[tuple[str, ...]] = ()  # arguments that may be given without their names, in this order
     aliases: ClassVar[Mapping[str, str]] = {}  # another name → the argument that it means
     nullable: ClassVar[tuple[str, ...]] = ()  # arguments for which None means something
     without_effect: ClassVar[tuple[str, ...]] = ()  # arguments that are taken because Buildbot's step has them
@@ -196,7 +198,7 @@ class BuildStep(metaclass=Noting):
 
     def __init__(
         self,
-        *,
+        *values: Any,
         name: str | None = None,
         description: Any = None,
         descriptionDone: Any = None,
@@ -236,7 +238,7 @@ class BuildStep(metaclass=Noting):
         self.hideStepIf = hideStepIf
         self.onLost = onLost
         self.summary = ""
-        self._take(arguments)
+        self._take(self._named(values, arguments))
         self.check(Arguments(type(self).__name__, self))
 
     def check(self, at: Arguments) -> None:
@@ -286,6 +288,16 @@ class BuildStep(metaclass=Noting):
         after = " ".join(suffix) if isinstance(suffix, (list, tuple)) else str(suffix or "")
         text = " ".join(word for word in (words or self.summary or self.name, after) if word)
         return text if result <= Result.WARNINGS or not words or not self.summary else f"{text}: {self.summary}"
+
+    def _named(self, values: Sequence[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+        cls, what = type(self), type(self).__name__
+        if len(values) > len(cls.positional):
+            known = f"only {' and '.join(cls.positional)}" if cls.positional else "no argument"
+            note(f"{what} takes {known} without a name; give each of the others as name=value.", of=self)
+        named = dict(zip(cls.positional, values, strict=False))
+        for name in sorted(named.keys() & given.keys()):
+            note(f"{what} has the argument {name!r} twice: by its place and by its name.", of=self)
+        return {**named, **given}
 
     def _take(self, given: Mapping[str, Any]) -> None:
         cls, what = type(self), type(self).__name__
@@ -426,7 +438,7 @@ def _parameters(cls: type["BuildStep"]) -> tuple[str, ...]:
         parameter.name
         for init in inits
         for parameter in list(inspect.signature(init).parameters.values())[1:]
-        if parameter.kind is not parameter.VAR_KEYWORD
+        if parameter.kind not in {parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL}
     )
 
 

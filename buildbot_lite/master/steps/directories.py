@@ -25,6 +25,7 @@ class MakeDirectory(BuildStep):
 
     name = "MakeDirectory"
     haltOnFailure = True
+    positional = ("dir",)
     arguments = {"dir": checks.path}
     dir: Any = MISSING
 
@@ -46,6 +47,7 @@ class RemoveDirectory(BuildStep):
 
     name = "RemoveDirectory"
     haltOnFailure = True
+    positional = ("dir",)
     arguments = {"dir": checks.path}
     dir: Any = MISSING
 

@@ -23,6 +23,7 @@ class SetProperty(BuildStep):
     """
 
     name = "SetProperty"
+    positional = ("property", "value")
     arguments = {"property": checks.word, "value": checks.anything}
     nullable = ("value",)
     property: Any = MISSING
@@ -45,6 +46,7 @@ class SetProperties(BuildStep):
     """
 
     name = "SetProperties"
+    positional = ("properties",)
     arguments = {"properties": checks.properties}
     properties: Any = MISSING
 

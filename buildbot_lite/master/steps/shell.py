@@ -222,6 +222,7 @@ class MasterShellCommand(ShellCommand):
 
     name = "MasterShellCommand"
     haltOnFailure = True
+    positional = ("command",)
     workdir = "."
 
     async def run(self) -> Result:

@@ -169,6 +169,7 @@ class Git(BuildStep):
 
     name = "git"
     haltOnFailure = True
+    positional = ("repourl",)
     arguments = {
         "repourl": checks.word,
         "branch": _ref,

@@ -67,6 +67,7 @@ class FileUpload(_Transfer):
     """
 
     name = "upload"
+    positional = ("slavesrc", "masterdest")
     arguments = {"slavesrc": checks.file_path, "masterdest": checks.file_path, "maxsize": checks.whole}
     aliases = {"workersrc": "slavesrc"}
     without_effect = ("blocksize", "mode", "keepstamp")
@@ -93,6 +94,7 @@ class DirectoryUpload(_Transfer):
     """
 
     name = "upload"
+    positional = ("slavesrc", "masterdest")
     arguments = {"slavesrc": checks.path, "masterdest": checks.file_path, "maxsize": checks.whole}
     aliases = {"workersrc": "slavesrc"}
     without_effect = ("blocksize", "compress")
@@ -123,6 +125,7 @@ class FileDownload(_Transfer):
     """
 
     name = "download"
+    positional = ("mastersrc", "slavedest")
     arguments = {
         "mastersrc": checks.word,
         "slavedest": checks.file_path,
@@ -172,6 +175,7 @@ class StringDownload(_Transfer):
     """
 
     name = "string_download"
+    positional = ("s", "slavedest")
     arguments = {"s": checks.text, "slavedest": checks.file_path, "mode": checks.mode}
     aliases = {"workerdest": "slavedest"}
     without_effect = ("maxsize", "blocksize")

@@ -29,6 +29,7 @@ class Trigger(BuildStep):
     """
 
     name = "trigger"
+    positional = ("schedulerNames",)
     arguments = {
         "schedulerNames": checks.names,
         "waitForFinish": checks.flag,
