@@ -13,7 +13,6 @@ from buildbot_lite.master.steps import (
     Compile,
     Configure,
     MasterShellCommand,
-    SetProperty,
     SetPropertyFromCommand,
     ShellCommand,
 )
@@ -39,7 +38,7 @@ def mistakes(text: str) -> list[str]:
     What is noted while *text*, a piece of master.cfg, is read.
     """
     with collecting({"master.cfg": "master.cfg"}) as found:
-        exec(compile(text, "master.cfg", "exec"), {"__name__": "config", **globals()})
+        exec(compile(text, "master.cfg", "exec"), {"__name__": "config", **vars(steps)})
     return [str(mistake) for mistake in found.found]
 
 
