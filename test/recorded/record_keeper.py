@@ -1,0 +1,82 @@
+"""
+Writes what this version's keeper says and leaves behind: ``python -m test.recorded.record_keeper``.
+
+Run once for each version that is released, never again for one that was.
+"""
+
+import gzip
+import json
+import os
+import sys
+import tarfile
+import tempfile
+from typing import Any
+
+from twisted.internet.task import react
+
+from buildbot_lite import __version__
+from buildbot_lite.slave import attendant as attending
+from buildbot_lite.slave.attendant import Attendant, Reactor
+
+from .keeping import DIRECTORY, HOME, SHELF, Entry, News, converse, write_recording
+
+
+async def record(directory: str, reactor: Reactor) -> list[Entry]:
+    """
+    The conversation of a keeper in *directory*, which then leaves what it has.
+    """
+    recording: list[Entry] = []
+    told, asked = attending._Line.lineReceived, attending._Line.say
+
+    def keep_told(line: Any, data: bytes) -> None:
+        message = json.loads(data.replace(directory.encode(), HOME.encode()))
+        if message.get("event") == "hello":
+            message["boot"] = "recorded"
+        # How often it speaks of growth is a matter of chance.
+        if message.get("event") != "grew" or not any(entry == ("told", message) for entry in recording):
+            recording.append(("told", message))
+        told(line, data)
+
+    def keep_asked(line: Any, message: Any) -> None:
+        recording.append(("asked", json.loads(json.dumps(message).replace(directory, HOME))))
+        asked(line, message)
+
+    heard: Any = attending._Line
+    heard.lineReceived, heard.say = keep_told, keep_asked
+    attendant = Attendant(os.path.join(directory, "keeper"), reactor, linger=5.0)
+    await converse(attendant, News(), directory)
+    while recording[-1][0] == "asked":
+        recording.pop()
+    kept = list(recording)
+    await attendant.stop()
+    return kept
+
+
+def pack(source: str, target: str) -> None:
+    """
+    The directory *source* as it is, without its socket, and without anything of this machine.
+    """
+
+    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = member.mtime = 0
+        member.uname = member.gname = ""
+        return member
+
+    with gzip.GzipFile(target, "wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as archive:
+        for name in ("commands", "forgotten"):
+            archive.add(os.path.join(source, name), name, filter=plain)
+
+
+async def main(reactor: Any) -> None:
+    """
+    Both files.
+    """
+    with tempfile.TemporaryDirectory(prefix="recorded-") as directory:
+        recording = await record(directory, reactor)
+        pack(os.path.join(directory, "keeper"), os.path.join(DIRECTORY, f"{__version__}{SHELF}"))
+    write_recording(__version__, recording)
+    sys.stdout.write(f"{len(recording)} lines\n")
+
+
+if __name__ == "__main__":
+    react(main)

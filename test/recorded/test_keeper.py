@@ -1,0 +1,149 @@
+"""
+The keepers of every released version, with today's attendant; and what they left behind, with today's keeper.
+"""
+
+import glob
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from typing import Any
+
+from twisted.internet import reactor as _reactor  # noqa: TID251 - a real socket, and a real keeper
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXServerEndpoint
+from twisted.internet.protocol import Factory
+from twisted.trial.unittest import TestCase
+
+from buildbot_lite import __version__
+from buildbot_lite.keeper.shelf import spool_path
+from buildbot_lite.model.greeting import Life
+from buildbot_lite.model.outcome import Ending
+from buildbot_lite.model.spec import fingerprint
+from buildbot_lite.slave.attendant import Attendant
+
+from .keeping import (
+    DIRECTORY,
+    HOME,
+    LINES,
+    LONG,
+    OTHER,
+    QUICK,
+    RUNS,
+    SHELF,
+    Entry,
+    News,
+    PlayedKeeper,
+    converse,
+    spooled,
+)
+
+reactor: Any = _reactor
+
+
+def versions() -> list[str]:
+    """
+    Those of which there is a recording.
+    """
+    return [os.path.basename(path).removesuffix(LINES) for path in glob.glob(os.path.join(DIRECTORY, f"*{LINES}"))]
+
+
+def recording(version: str) -> list[Entry]:
+    """
+    The conversation of *version*.
+    """
+    with open(os.path.join(DIRECTORY, f"{version}{LINES}")) as file:
+        return [(kind, message) for kind, message in json.load(file)]
+
+
+def stop(attendant: Attendant) -> Deferred[None]:
+    """
+    Its keeper ends.
+    """
+    return Deferred.fromCoroutine(attendant.stop())
+
+
+class KeeperTests(TestCase):
+    def setUp(self) -> None:
+        """
+        A directory.
+        """
+        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="kept-"))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+    def test_this_version(self) -> None:
+        """
+        Promise 3.10: there is a recording of this version's keeper.
+        """
+        self.assertIn(__version__, versions())
+
+    async def play(self, entries: list[Entry]) -> tuple[News, list[str]]:
+        """
+        Today's attendant with a keeper that says *entries*; answers what it heard, and where it strayed.
+        """
+        news, wrong = News(), list[str]()
+        stray: Deferred[None] = Deferred()
+
+        def strayed(how: str) -> None:
+            wrong.append(how)
+            if not stray.called:
+                stray.callback(None)
+
+        socket = os.path.join(self.directory, "socket")
+        factory = Factory.forProtocol(lambda: PlayedKeeper(entries, strayed))
+        port: Any = await UNIXServerEndpoint(reactor, socket).listen(factory)
+        attendant = Attendant(self.directory, reactor)
+        talk = Deferred.fromCoroutine(converse(attendant, news, HOME))
+        stray.addCallback(lambda nothing: talk.cancel())  # type: ignore[unused-awaitable]  # it fires by itself
+        talk.addErrback(lambda failure: wrong and None)  # type: ignore[unused-awaitable]  # awaited just below
+        await talk
+        attendant.detach()
+        await port.stopListening()
+        return news, wrong
+
+    async def test_upgraded_slave(self) -> None:
+        """
+        Promises 3.3 and 3.10: a slave of today attends to the keeper of every released version.
+        """
+        for version in versions():
+            entries = recording(version)
+            news, wrong = await self.play(entries)
+            self.assertEqual((wrong, entries), ([], []), version)
+            quick, life = news.outcomes[QUICK]
+            self.assertEqual((quick.ending, quick.exit_code, life), (Ending.EXITED, 3, Life.ENDED))
+            self.assertEqual({name: seal.length for name, seal in quick.streams.items()}, {"stdio": 4, "stderr": 4})
+            self.assertEqual(news.outcomes[LONG][0].sentence, "stopped by Zoë")
+
+    async def test_notices(self) -> None:
+        """
+        An attendant that asks for something else than the recorded one is noticed.
+        """
+        entries = recording(__version__)
+        number = next(i for i, (kind, message) in enumerate(entries) if kind == "asked" and message["op"] == "word")
+        entries[number][1]["age"] = 7
+        _, wrong = await self.play(entries)
+        self.assertIn("'age': 0.5", wrong[0])
+
+    async def test_what_was_left(self) -> None:
+        """
+        Promises 3.3 and 3.10: a keeper of today takes over the directory of every released version: it knows how a
+        command ended, and which may never be started again.
+        """
+        for version in versions():
+            home = os.path.join(self.directory, version)
+            with tarfile.open(os.path.join(DIRECTORY, f"{version}{SHELF}")) as archive:
+                archive.extractall(home)
+            news = News()
+            attendant = Attendant(home, reactor, linger=5.0)
+            self.addCleanup(stop, attendant)
+            await attendant.ensure(news)
+            await news.when("ended", LONG)
+            self.assertEqual(news.held, {LONG: (fingerprint(RUNS[LONG]), Life.ENDED, {"stdio": 6})})
+            self.assertEqual(news.outcomes[LONG][0].sentence, "stopped by Zoë")
+            self.assertEqual(spooled(spool_path(home, LONG, "stdio")), "begun\n")
+            run = RUNS[OTHER]
+            attendant.start(
+                QUICK, fingerprint=fingerprint(run), spec=run, secrets={}, workdir=home, env={"PATH": "/usr/bin:/bin"}
+            )
+            await news.when("refused", QUICK)
