@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from .. import __version__
 from ..errors import RefusedError
 from ..model import reasons
+from ..model.allowance import Allowance
 from ..model.greeting import PROTOCOL, Hello, Welcome
 from ..model.reasons import Reason
 from ..storage.records import slaves as records_of_slaves
@@ -26,6 +27,8 @@ from .session import Session
 from .vocabulary import BuildSlave
 
 LONGEST_BREACH = 500
+COMPLAINTS_AT_ONCE = 20
+COMPLAINTS_PER_SECOND = 0.1
 OWN = "master"
 """The session of the keeper on the master's own machine."""
 
@@ -98,6 +101,7 @@ class Roster:
         self._changed = changed
         self._remark = remark
         self._members: dict[str, Member] = {}
+        self._complaints: dict[str, Allowance] = {}
         # Slaves that are configured no more, while builds still run on them.
         self._leaving: dict[str, Member] = {}
         self.own = Session(OWN, clock=clock, listener=self)
@@ -222,12 +226,16 @@ class Roster:
 
     def breached(self, name: str, sentence: str) -> None:
         """
-        It did what the contract does not allow, and was cut off.
+        It did what the contract does not allow, and was cut off.  It may do so as often as it likes: then that is not
+        said each time.
         """
         sentence = "".join(letter if letter.isprintable() else "?" for letter in sentence[:LONGEST_BREACH])
-        self._log.warn("{slave} broke the contract and was cut off: {why}", slave=name, why=sentence)
         if member := self._members.get(name):
             member.breach = self._wall(), sentence
+        complaints = Allowance(self._clock.seconds, COMPLAINTS_AT_ONCE, COMPLAINTS_PER_SECOND)
+        if not self._complaints.setdefault(name, complaints).take():
+            return
+        self._log.warn("{slave} broke the contract and was cut off: {why}", slave=name, why=sentence)
         self._remark(name, f"{name} broke the contract and was cut off: {sentence}")
 
     # What sessions tell.

@@ -9,6 +9,7 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from ..errors import RefusedError
+from ..model.allowance import Allowance
 
 MOST_AT_ONCE = 200
 PER_SECOND = 4.0
@@ -24,23 +25,18 @@ class Turnstile:
     clock: IReactorTime
     most: int = MOST_AT_ONCE
     per_second: float = PER_SECOND
-    _left: float = field(init=False)
-    _seen: float = field(init=False)
+    _allowance: Allowance = field(init=False)
     _said: float | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        self._left, self._seen = float(self.most), self.clock.seconds()
+        self._allowance = Allowance(self.clock.seconds, self.most, self.per_second)
 
     def pass_through(self, name: str) -> None:
         """
         One more, of the slave *name*; `RefusedError` when that is too often.
         """
-        now = self.clock.seconds()
-        self._left = min(float(self.most), self._left + (now - self._seen) * self.per_second)
-        self._seen = now
-        if self._left < 1.0:
+        if not self._allowance.take():
             raise RefusedError(f"{name} attaches too often.  Something cuts its connection; see its log.")
-        self._left -= 1.0
 
     def is_news(self) -> bool:
         """

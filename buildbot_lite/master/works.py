@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, NotFoundError, StorageError
+from ..model.allowance import Allowance
 from ..model.properties import Json, Properties
 from ..model.rendering import View
 from ..model.results import Result
@@ -38,6 +39,10 @@ from .queue import Queue, Running, Waiting
 from .requests import Requests
 from .roster import Roster
 from .shelves import Building, BuildShelves
+
+# What is said beside builds of the comings and goings of one slave.
+REMARKS_AT_ONCE = 1000
+REMARKS_PER_SECOND = 20.0
 
 
 @frozen
@@ -114,6 +119,7 @@ class Works:
         self._clock = clock
         self._wall = wall
         self._live: dict[int, Live] = {}
+        self._said: dict[str, Allowance] = {}
         # Requests that wait no more, and whose builds are only being recorded; and who waits for that.
         self._beginning: dict[int, list[Deferred[None]]] = {}
         self._idle: list[Deferred[None]] = []
@@ -151,10 +157,12 @@ class Works:
 
     def remark(self, slave: str, text: str) -> None:
         """
-        Something happened to *slave*: say so beside the log of every build on it.
+        Something happened to *slave*: say so beside the log of every build on it.  One that comes and goes without end
+        is not to keep the database from others: then some of it is left unsaid.
         """
-        for live in self._live.values():
-            if live.row.slave == slave:
+        said = self._said.setdefault(slave, Allowance(self._clock.seconds, REMARKS_AT_ONCE, REMARKS_PER_SECOND))
+        for live in self.on(slave):
+            if said.take():
                 live.build.remark(text)
 
     async def stop(self, request: int, reason: str, result: Result = Result.CANCELLED) -> bool:

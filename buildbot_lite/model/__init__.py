@@ -6,6 +6,7 @@ Values and pure functions: no Twisted, no input or output.  Also the JSON that t
 ``spec``        what a step asks of a slave
 ``outcome``     what became of it
 ``greeting``    what both sides tell each other on attaching
+``allowance``   how often something may happen
 ``shape``       reading JSON that a stranger wrote
 ``properties``  the values that a build carries, and how arguments are rendered with them
 ``reasons``     why a request is waiting

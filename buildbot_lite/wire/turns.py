@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from ..model.allowance import Allowance
 from .contract import STRANGERS_SHARE
 
 # Seconds of work that may be saved up, so that two hundred slaves which come at once do not wait.
@@ -33,8 +34,7 @@ class Turns:
     def __init__(self, clock: IReactorTime, now: Callable[[], float]) -> None:
         self._clock = clock
         self._now = now
-        self._saved = _MOST_SAVED
-        self._counted = now()
+        self._time = Allowance(now, _MOST_SAVED, STRANGERS_SHARE)
         self._waiting: OrderedDict[str, list[Begin]] = OrderedDict()
         self._timer: IDelayedCall | None = None
 
@@ -46,13 +46,13 @@ class Turns:
         try:
             work()
         finally:
-            self._saved -= self._now() - begun
+            self._time.spend(self._now() - begun)
 
     def begin(self, address: str, begin: Begin) -> None:
         """
         Call *begin* as soon as it is the turn of somebody at *address*, at once if there is time.
         """
-        if not self._waiting and self._time_left() >= 0:
+        if not self._waiting and self._time.left >= 0:
             begin()
             return
         self._waiting.setdefault(address, []).append(begin)
@@ -71,21 +71,14 @@ class Turns:
             self._timer.cancel()
             self._timer = None
 
-    def _time_left(self) -> float:
-        now = self._now()
-        self._saved = min(_MOST_SAVED, self._saved + (now - self._counted) * STRANGERS_SHARE)
-        self._counted = now
-        return self._saved
-
     def _wait(self) -> None:
         if self._timer is None and self._waiting:
-            delay = max(_SHORTEST_WAIT, -self._time_left() / STRANGERS_SHARE)
-            self._timer = self._clock.callLater(delay, self._time_passed)
+            self._timer = self._clock.callLater(max(_SHORTEST_WAIT, self._time.wait), self._time_passed)
 
     def _time_passed(self) -> None:
         self._timer = None
         # One, then others, once around the reactor.
-        if self._waiting and self._time_left() >= 0:
+        if self._waiting and self._time.left >= 0:
             address, waiting = self._waiting.popitem(last=False)
             begin = waiting.pop()
             if waiting:

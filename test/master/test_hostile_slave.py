@@ -13,6 +13,8 @@ from buildbot_lite.errors import MessageError, PinnedError, RefusedError, Storag
 from buildbot_lite.master.builds import MOST_REMARKS
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.master.orders import MOST_ROUNDS, NOT_NOW, Order, streams_of
+from buildbot_lite.master.roster import COMPLAINTS_AT_ONCE
+from buildbot_lite.master.works import REMARKS_AT_ONCE, REMARKS_PER_SECOND
 from buildbot_lite.model.greeting import Held, Hello, Life
 from buildbot_lite.model.outcome import Ending, Outcome, Remark, Seal
 from buildbot_lite.model.results import Result
@@ -260,10 +262,44 @@ class FarmTests(SynchronousTestCase):
         request = self.stage.submit()
         (build,) = self.stage.builds(request)
         for number in range(MOST_REMARKS + 100):
+            self.stage.clock.advance(1 / REMARKS_PER_SECOND)
             self.stage.farm.works.remark("bot1", str(number))
         rows = self.stage.read(lambda connection: remarks.of_build(connection, build.id))
 
         self.assertLess(len(rows), MOST_REMARKS + 10)
+
+    def test_remarks_of_many_builds(self) -> None:
+        """
+        Promise 14: a slave with many builds that comes and goes does not fill the queue of the database, in which all
+        others wait, with remarks; once it is quiet, its next ones are made.
+        """
+        self.stage.attach("bot1")
+        request = self.stage.submit()
+        (build,) = self.stage.builds(request)
+        for number in range(REMARKS_AT_ONCE + 500):
+            self.stage.farm.works.remark("bot1", str(number))
+        self.stage.clock.advance(1.0)
+        self.stage.farm.works.remark("bot1", "later")
+        texts = [each.text for each in self.stage.read(lambda connection: remarks.of_build(connection, build.id))]
+
+        self.assertLess(len(texts), REMARKS_AT_ONCE + 10)
+        self.assertEqual(texts[-1], "later")
+
+    def test_complaints(self) -> None:
+        """
+        Promise 14: however often it breaks the contract, the log does not grow without end; the last time is shown.
+        """
+        self.stage.attach("bot1")
+        request = self.stage.submit()
+        (build,) = self.stage.builds(request)
+        for number in range(200):
+            self.desk().revocable.breach(str(number))
+        said = [each.text for each in self.stage.read(lambda c: remarks.of_build(c, build.id))]
+        member = self.stage.farm.roster["bot1"]
+
+        self.assertEqual(len([text for text in said if "broke the contract" in text]), COMPLAINTS_AT_ONCE)
+        assert member.breach is not None
+        self.assertEqual(member.breach[1], "199")
 
     def test_breach_is_shown(self) -> None:
         """

@@ -154,7 +154,7 @@ class StrangersTest(SynchronousTestCase):
         Promise 3.12: when strangers had their time, a handshake begins later; until then nothing more is read, and who
         is cut meanwhile is not answered.
         """
-        self.strangers.turns._saved = -1.0
+        self.strangers.turns.work(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 1.5))
         stranger, transport = self.accept("a1"), StringTransport()
         heard: list[bytes] = []
         layer = Protocol()

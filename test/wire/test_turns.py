@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.contract import STRANGERS_SHARE
-from buildbot_lite.wire.turns import Turns
+from buildbot_lite.wire.turns import _MOST_SAVED, Turns
 
 
 class TurnsTest(SynchronousTestCase):
@@ -15,6 +15,12 @@ class TurnsTest(SynchronousTestCase):
         self.turns = Turns(self.clock, self.clock.seconds)
         self.begun: list[str] = []
 
+    def busy(self, seconds: float) -> None:
+        """
+        Something is done for a stranger, and nobody is asked meanwhile.
+        """
+        self.turns.work(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + seconds))
+
     def handshake(self, name: str, cost: float = 0.1) -> None:
         """
         One from the address that is the first letter of its name.
@@ -22,8 +28,7 @@ class TurnsTest(SynchronousTestCase):
 
         def begin() -> None:
             self.begun.append(name)
-            # What it costs: nobody is asked meanwhile.
-            self.turns.work(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + cost))
+            self.busy(cost)
 
         self.turns.begin(name[0], begin)
 
@@ -53,7 +58,7 @@ class TurnsTest(SynchronousTestCase):
         """
         Promise 3.12: addresses take turns, and of each address the newest comes first.
         """
-        self.turns._saved = -0.01
+        self.busy(_MOST_SAVED + 0.01)
         for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
             self.handshake(name)
         while self.clock.getDelayedCalls():
@@ -64,7 +69,7 @@ class TurnsTest(SynchronousTestCase):
         """
         One that is gone is not served; when nobody is left, nothing is waited for.
         """
-        self.turns._saved = -1.0
+        self.busy(_MOST_SAVED + 1.0)
         begins = {name: lambda name=name: self.begun.append(name) for name in ("a1", "a2")}
         for name, begin in begins.items():
             self.turns.begin(name[0], begin)
