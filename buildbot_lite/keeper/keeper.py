@@ -8,13 +8,12 @@ commands: *grew* with the present lengths, *ended* with the outcome.
 
 import os
 import secrets
-import sys
 from typing import Any, NamedTuple
 
 from .command import Command, Patience, Surroundings, streams_of
 from .follow import Notices
 from .kinship import Kinship, Means
-from .loop import Loop, Timer
+from .loop import Loop, Timer, complain
 from .order import Order, OrderError, read_order
 from .output import FULL
 from .server import Server
@@ -138,7 +137,7 @@ class Keeper:
             elif op == "forget":
                 self._forget(id)
         else:
-            sys.stderr.write("keeper: the client sent something that is not understood\n")
+            complain("the client sent something that is not understood")
 
     def client_changed(self, present: bool) -> None:
         """
@@ -296,7 +295,7 @@ class Keeper:
         try:
             self._shelf.end(kept)
         except OSError as error:
-            sys.stderr.write(f"keeper: an outcome cannot be written: {error.strerror}\n")
+            complain(f"an outcome cannot be written: {error.strerror}")
             self._unwritten[kept.id] = self._loop.later(self._settings.patience.retry, lambda: self._write(kept))
         else:
             self._rest()

@@ -181,6 +181,15 @@ class Loop:
                     self._signals[signum]()
 
 
+def complain(sentence: str) -> None:
+    """
+    Tell whoever reads the keeper's log.  When there is no room for it, nobody is told, and all else goes on.
+    """
+    # Not through sys.stderr: it would raise on a full disk, and keep the words, and raise again.
+    with contextlib.suppress(OSError):
+        os.write(2, f"keeper: {sentence}\n".encode("utf-8", "replace"))
+
+
 def _nothing(signum: int, frame: object) -> None:
     """
     The wake-up descriptor does the work; Python wants a function all the same.

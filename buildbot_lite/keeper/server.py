@@ -10,10 +10,9 @@ import errno
 import json
 import os
 import socket
-import sys
 from typing import Any, Protocol
 
-from .loop import READ, WRITE, Loop
+from .loop import READ, WRITE, Loop, complain
 
 LONGEST_LINE = 8 << 20
 _ROOM = 256 << 10
@@ -142,7 +141,7 @@ class Server:
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
                 # Too many open files, most likely.  It would come here again at once.
-                sys.stderr.write(f"keeper: cannot accept a client: {error.strerror}\n")
+                complain(f"cannot accept a client: {error.strerror}")
                 self._loop.unwatch(self._listener.fileno())
                 self._loop.later(1.0, lambda: self._loop.watch(self._listener.fileno(), self._accept))
             return
@@ -186,7 +185,7 @@ class Server:
             for line in lines:
                 self._line_came(line)
         if len(self._in) > LONGEST_LINE:
-            sys.stderr.write("keeper: the client sent a line without an end\n")
+            complain("the client sent a line without an end")
             self._drop()
 
     def _line_came(self, line: bytes) -> None:
@@ -199,7 +198,7 @@ class Server:
         if isinstance(message, dict):
             self._desk.asked(message)
         else:
-            sys.stderr.write("keeper: the client sent something that is not a JSON object\n")
+            complain("the client sent something that is not a JSON object")
             self._drop()
 
     def _drop(self) -> None:

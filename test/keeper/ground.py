@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import IO, Any
 
 from buildbot_lite.keeper.shelf import spool_path
 from buildbot_lite.model.outcome import Outcome
@@ -36,13 +36,13 @@ class Ground:
         self.clients: list[Client] = []
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start_keeper(self, *arguments: str) -> "subprocess.Popen[bytes]":
+    def start_keeper(self, *arguments: str, stderr: "int | IO[bytes]" = subprocess.PIPE) -> "subprocess.Popen[bytes]":
         """
-        Start one in the foreground, and wait until it listens.
+        Start one in the foreground, and wait until it listens.  *stderr*: where it complains.
         """
         process = subprocess.Popen(
             [sys.executable, "-m", "buildbot_lite.keeper", "--foreground", *self.arguments, *arguments, self.home],
-            stderr=subprocess.PIPE,
+            stderr=stderr,
         )
         self.processes.append(process)
         wait_until(lambda: process.poll() is not None or self._answers())

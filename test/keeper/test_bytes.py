@@ -374,3 +374,17 @@ class DiskTests(SynchronousTestCase):
         outcome = self.ground.client().run("a-1", Run(argv=("/bin/sh", "-c", "mkdir $0; echo words; sleep 600", path)))
         self.assertEqual(outcome.why, Why.DISK_FULL)
         self.assertIn("cannot be written", outcome.sentence)
+
+    def test_no_room_for_complaints(self) -> None:
+        """
+        When neither the outcome nor a word about that finds room, the outcome is told all the same.
+        """
+        ground = Ground()
+        self.addCleanup(ground.close)
+        with open("/dev/full", "wb") as full:
+            ground.start_keeper(stderr=full)
+        client = ground.client()
+        path = os.path.join(ground.home, "commands", "a-1", "outcome.json")
+        outcome = client.run("a-1", Run(argv=("/bin/sh", "-c", "rm $0; ln -s /dev/full $0; echo words", path)))
+        self.assertTrue(outcome.succeeded)
+        self.assertTrue(client.run("b-1", Run(argv=("true",))).succeeded)
