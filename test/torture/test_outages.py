@@ -260,6 +260,11 @@ class MachineTests(OutageCase):
         )
         for name in ("reboot", "partition"):
             cls.farm.builder(name, attempt.format(name), more="slavenames=['bot1', 'bot2']")
+        cls.farm.builder(
+            "lost",
+            "echo x >> $WITNESS/lost; if test $(wc -l < $WITNESS/lost) = 1; then echo first; exec sleep 600; fi",
+            more="slavenames=['bot1', 'bot2']",
+        )
         cls.farm.builder("never", patient("never"), more="slavenames=['bot1'], onLost='fail'")
 
     def begin_on_bot1(self, name: str) -> Client:
@@ -276,6 +281,30 @@ class MachineTests(OutageCase):
         """
         ((slave,),) = self.farm.rows("select slave from builds where builder = ? and number = 1", name)
         return str(slave)
+
+    def test_lost(self) -> None:
+        """
+        Promise 8: ``buildbot-lite lost`` has it tried again at once, with a warning; who comes back disowns.
+        """
+        bot2 = self.farm.slave("bot2")
+        bot2.stop()
+        client = self.begin_on_bot1("lost")
+        line = self.farm.lines["bot1"]
+        line.target = NOWHERE
+        line.cut()
+        bot2.start()
+        admin = (self.farm.master_directory / "private" / "admin.furl").read_text().split()[-1]
+        said = self.farm.command("lost", "--furlfile", self.farm.private_furl(admin), "bot1")
+        self.assertEqual((said.code, said.out), (0, b"lost/1 is lost and is tried again.\n"), said.err)
+        self.assertIn("two attempts may run at the same time", said.err)
+        done = client.wait(PATIENCE)
+        self.assertEqual(done.code, 0, done.err)
+        self.assertEqual(self.results("lost"), [RETRY, SUCCESS])
+
+        commands = self.farm.directory / "bot1" / "keeper" / "commands"
+        self.assertEqual(len(os.listdir(commands)), 1)
+        line.target = self.farm.port
+        until(lambda: not os.listdir(commands), "it has disowned what it held", PATIENCE)
 
     def test_reboot(self) -> None:
         """
