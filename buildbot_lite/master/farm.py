@@ -109,6 +109,7 @@ class Farm:
             wall=wall,
             expose={Verb.SLAVE: self._expose_desk, **{verb: make(self) for verb, make in expose.items()}},
             breach=self._breach,
+            slowed=self._slowed,
         )
         self.queue = Queue(
             roster=self.roster,
@@ -277,6 +278,10 @@ class Farm:
             return False
         self.roster.breached(grant.object, sentence)
         return True
+
+    def _slowed(self, grant: Grant, sentence: str) -> None:
+        if grant.verb == Verb.SLAVE.value:
+            self._remark(grant.object, f"{grant.object}: {sentence}")
 
     def _expose_desk(self, grant: Grant, revocable: Revocable) -> Exposed | None:
         name = grant.object

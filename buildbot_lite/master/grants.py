@@ -51,7 +51,7 @@ class Right:
 class Grants:
     """
     All grants.  *expose*: by verb, what makes the object that a grant leads to.  *breach* hears how a holder broke the
-    contract, and answers whether it is to be cut off.
+    contract, and answers whether it is to be cut off; *slowed*, that it takes too much of our time.
     """
 
     _log = Logger()
@@ -63,8 +63,10 @@ class Grants:
         wall: Callable[[], float],
         expose: Mapping[Verb, Expose],
         breach: Callable[[Grant, str], bool] = lambda grant, sentence: False,
+        slowed: Callable[[Grant, str], None] = lambda grant, sentence: None,
     ) -> None:
         self._breach = breach
+        self._slowed = slowed
         self._records = records
         self._wall = wall
         self._expose = expose
@@ -267,7 +269,12 @@ class Grants:
 
     def _keep(self, grant: Grant) -> None:
         right = Right(
-            grant, Revocable(lambda: self._check_time(right.grant), lambda why: self._breach(right.grant, why))
+            grant,
+            Revocable(
+                lambda: self._check_time(right.grant),
+                lambda why: self._breach(right.grant, why),
+                lambda why: self._slowed(right.grant, why),
+            ),
         )
         self._by_swissnum[grant.swissnum] = self._by_id[grant.id] = right
         self._by_object.setdefault((grant.verb, grant.object), []).append(right)

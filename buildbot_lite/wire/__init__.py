@@ -19,4 +19,5 @@ How master, slaves and clients speak: the only importer of Foolscap.
 ``strangers``    connections that have not shown a valid string yet
 ``crowd``        which of them goes when they are too many
 ``turns``        how much of our time they get
+``share``        how much of it one link gets
 """

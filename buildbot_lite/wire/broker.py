@@ -9,6 +9,7 @@ Foolscap calls the end of a connection a broker.  Ours differs from the stock on
   chunk until the collector runs: a hundred chunks and more.
 * Everything that a peer can make grow is bounded: what it may send before it has shown a valid string, the calls that
   wait for our answer, the answers that it does not read.
+* Whoever has shown a valid string gets its share of our time (`share`).
 * A failure leaves as its sentence (`refusal`), and is logged here when it is a defect.
 * A connection that is given up is cut, instead of waiting for the peer to take what was still to be sent.
 
@@ -48,9 +49,12 @@ from .contract import (
 )
 from .refusal import NotOfferedError, RefusalSlicer, ours
 from .roles import Link
+from .share import Share
 from .strangers import Stranger
 from .unslicing import BoundedRoot
 
+# Calls that bring bytes of a stream, which are paid for by the byte.
+_BRINGING = {"append", "feed_stdin"}
 # What a small message costs in a buffer, whatever is in it.
 _ENVELOPE = 200
 # Bytes of a string that may be in Foolscap's vocabulary, and some.
@@ -122,6 +126,7 @@ class Broker(stock.Broker):
         self._pinged = 0.0
         self._cutting: IDelayedCall | None = None
         self._when_lost: list[Callable[[], None]] = []
+        self._share: Share | None = None
 
     # A link's life
 
@@ -129,6 +134,9 @@ class Broker(stock.Broker):
         self._heard = self._pinged = self.tub.clock.seconds()
         self.transport.registerProducer(_Backlog(self), True)
         self._plugged = True
+        if self._stranger is not None:
+            # It came to us.  Whom we dialled has a right to all of our time.
+            self._share = Share(self.tub.clock, self.transport, self.tub.processor_time, self._slowed)
         super().connectionMade()
         self._wait()
 
@@ -189,6 +197,8 @@ class Broker(stock.Broker):
                 eventually(callback)
 
     def connectionLost(self, why: Failure) -> None:
+        if self._share is not None:
+            self._share.stop()
         for timer in (self._cutting, self.keepaliveTimer):
             if timer is not None and timer.active():
                 timer.cancel()
@@ -235,6 +245,8 @@ class Broker(stock.Broker):
         if self.disconnected:
             return
         now = self.tub.clock.seconds()
+        if self._share is not None:
+            self._heard = max(self._heard, self._share.deaf_until)
         if now >= self._heard + SILENCE - _GRAIN and not self._patient:
             self.drop(f"nothing was heard for {SILENCE:.0f} seconds")
             return
@@ -259,7 +271,11 @@ class Broker(stock.Broker):
 
     def dataReceived(self, chunk: bytes) -> None:
         self._heard = self.tub.clock.seconds()
-        super().dataReceived(chunk)
+        if self._share is None or self._stranger is not None:
+            super().dataReceived(chunk)
+        else:
+            with self._share.spending():
+                super().dataReceived(chunk)
 
     def call_begins(self, number: int) -> None:
         """
@@ -281,6 +297,14 @@ class Broker(stock.Broker):
         super().scheduleCall(delivery, ready_deferred)
 
     def _doCall(self, delivery):
+        if self._share is None:
+            return self._do_call(delivery)
+        if delivery.methodname in _BRINGING:
+            self._share.earned(delivery.size)
+        with self._share.spending():
+            return self._do_call(delivery)
+
+    def _do_call(self, delivery: InboundDelivery) -> Any:
         try:
             return super()._doCall(delivery)
         finally:
@@ -291,7 +315,10 @@ class Broker(stock.Broker):
                 self._bytes_in_calls -= delivery.size
 
     def _callFinished(self, res, delivery):
-        self._answered(delivery, _ENVELOPE + (len(res) if isinstance(res, bytes) else 0))
+        size = len(res) if isinstance(res, bytes) else 0
+        if self._share is not None and delivery.methodname == "read":
+            self._share.earned(size)
+        self._answered(delivery, _ENVELOPE + size)
         super()._callFinished(res, delivery)
 
     def callFailed(self, f: Failure, reqID: int, delivery: InboundDelivery | None = None) -> None:
@@ -310,6 +337,14 @@ class Broker(stock.Broker):
         """
         if not self.disconnected and any(right.breach(sentence[:LONGEST_REASON]) for right in self._rights):
             self.shutdown(Failure(error.ConnectionLost("contract broken")))
+
+    def _slowed(self, sentence: str) -> None:
+        """
+        It takes more than its share of our time.
+        """
+        self.log.warn("{peer}: {why}", peer=self._peer(), why=sentence)
+        for right in self._rights:
+            right.slowed(sentence)
 
     def _answered(self, delivery: InboundDelivery | None, size: int) -> None:
         if delivery is not None and delivery.reqID != 0:

@@ -36,18 +36,31 @@ def _pardoned(sentence: str) -> bool:
     return False
 
 
+def _let_be(sentence: str) -> None:
+    """
+    It is in the log anyway.
+    """
+
+
 class Revocable:
     """
     The right to call something, which can be taken back.
 
     A grant has one for as long as the process runs; whatever its FURL leads to is exposed under it.  *still* is asked
     on each call, and raises when the right has come to its end.  *breach* hears when its holder does what the contract
-    does not allow, with what that was, and answers whether it is to be cut off.
+    does not allow, with what that was, and answers whether it is to be cut off.  *slowed* hears, now and then, that it
+    is heard more slowly, and why.
     """
 
-    def __init__(self, still: Callable[[], None] = _for_ever, breach: Callable[[str], bool] = _pardoned) -> None:
+    def __init__(
+        self,
+        still: Callable[[], None] = _for_ever,
+        breach: Callable[[str], bool] = _pardoned,
+        slowed: Callable[[str], None] = _let_be,
+    ) -> None:
         self._still = still
         self.breach = breach
+        self.slowed = slowed
         self._refusal: BuildbotLiteError | None = None
         self._links: set[Link] = set()
 

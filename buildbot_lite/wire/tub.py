@@ -14,6 +14,7 @@ Foolscap's defaults are those of 2005 and of a friendly network.  What is differ
 """
 
 import resource
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -181,6 +182,7 @@ class Tub(pb.Tub):
         self.setOption("accept-gifts", False)
         self.setOption("handle-old-duplicate-connections", int(SILENCE))
         self.clock = clock
+        self.processor_time: Callable[[], float] = time.thread_time
         self.strangers = Strangers(clock)
         self.tls = _OneContext(
             privateKey=self.myCertificate.privateKey.original, certificate=self.myCertificate.original

@@ -113,6 +113,12 @@ class Peer:
     def unregisterProducer(self) -> None:
         pass
 
+    def pauseProducing(self) -> None:
+        pass  # this one sends on
+
+    def resumeProducing(self) -> None:
+        pass
+
     def setTcpKeepAlive(self, on: bool) -> None:
         pass
 

@@ -1,0 +1,141 @@
+"""
+What one link may take of the master's time (issue 3, promise 14).
+"""
+
+from typing import Any
+
+from twisted.internet import reactor  # noqa: TID251 - these tests use the network
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.wire.contract import FREE_PER_BYTE, LINK_SAVED, LINK_SHARE, SILENCE
+from buildbot_lite.wire.share import SLOWED, Share
+
+from .pair import turn, until, with_reactor
+from .test_broker import BrokerTestCase
+
+
+class ShareTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.used = 0.0
+        self.transport = StringTransport()
+        self.slowed: list[str] = []
+        self.share = Share(self.clock, self.transport, lambda: self.used, self.slowed.append)
+
+    def work(self, seconds: float) -> None:
+        """
+        The processor works so long for the link, and no time passes otherwise.
+        """
+        with self.share.spending():
+            self.used += seconds
+
+    def test_saved(self) -> None:
+        """
+        A burst, as of a slave that holds a thousand commands when it attaches, slows nothing.
+        """
+        self.work(LINK_SAVED)
+        self.assertEqual((self.share.resting, self.transport.producerState, self.slowed), (False, "producing", []))
+
+    def test_share(self) -> None:
+        """
+        Promise 14: whoever takes more is read again when it is even; so it has its share, and the others theirs.
+        """
+        self.work(LINK_SAVED + 1.0)
+        self.assertEqual((self.share.resting, self.transport.producerState), (True, "paused"))
+        self.clock.advance(1.0 / LINK_SHARE - 0.1)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.clock.advance(0.1)
+        self.assertEqual((self.share.resting, self.transport.producerState), (False, "producing"))
+
+    def test_what_had_come_already(self) -> None:
+        """
+        What is still done for it while it rests is counted.
+        """
+        self.work(LINK_SAVED + 1.0)
+        self.work(1.0)
+        self.clock.advance(1.0 / LINK_SHARE)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.clock.advance(1.0 / LINK_SHARE)
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_long_run(self) -> None:
+        """
+        Promise 14: however much it sends, in the long run it has its share.
+        """
+        for _ in range(100_000):
+            if self.share.resting:
+                self.clock.advance(0.001)
+            else:
+                self.work(0.001)
+                self.clock.advance(0.001)
+
+        self.assertLess(self.used, self.clock.seconds() * LINK_SHARE + LINK_SAVED + 0.1)
+
+    def test_bytes_are_free(self) -> None:
+        """
+        A log of any length and speed is no reason to rest.
+        """
+        for _ in range(10_000):
+            self.share.earned(1 << 18)
+            self.work((1 << 18) * FREE_PER_BYTE)
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_bytes_are_not_saved_up(self) -> None:
+        """
+        Promise 14: whoever has sent much may not do anything for that afterwards.
+        """
+        self.share.earned(1 << 40)
+        self.work(LINK_SAVED + 0.1)
+        self.assertEqual(self.transport.producerState, "paused")
+
+    def test_said(self) -> None:
+        """
+        The reason is told once a minute, however often it happens.
+        """
+        for _ in range(10):
+            self.work(LINK_SAVED + 1.0)
+            self.clock.advance(4.0 / LINK_SHARE)
+        self.assertEqual(self.slowed, [SLOWED, SLOWED])
+
+    def test_lost(self) -> None:
+        """
+        When the link is lost, nothing is left to be done.
+        """
+        self.work(LINK_SAVED + 1.0)
+        self.share.stop()
+        self.work(LINK_SAVED + 1.0)
+        self.assertEqual((self.clock.getDelayedCalls(), self.share.resting), ([], False))
+
+
+class LinkTests(BrokerTestCase):
+    @with_reactor
+    async def test_endless_calls(self: Any) -> None:
+        """
+        Promise 14: a slave that calls without end is not read for a while, and not cut, though nothing is heard of it;
+        whoever gave it its string is told, and another link is served meanwhile.
+        """
+        used = [0.0]
+        slowed: list[str] = []
+
+        def each_time() -> float:
+            used[0] += 0.1
+            return used[0]
+
+        _, remote = await self.command()
+        self.revocable.slowed = slowed.append
+        (broker,) = {link._broker for link in self.revocable.links}
+        self.farm.processor_time = broker._share._time = each_time
+        calls = [remote.read("x", 0, 0) for _ in range(200)]
+        await until(lambda: broker._share.resting)
+        read = broker.transport in reactor.getReaders()
+        self.clock.advance(SILENCE)
+        while not all(call.called for call in calls):
+            self.clock.advance(0.01)
+            await turn()
+
+        self.assertFalse(read)
+        self.assertFalse(broker.disconnected)
+        self.assertIn(SLOWED, slowed)
+        self.assertEqual([await call for call in calls], [b""] * len(calls))
