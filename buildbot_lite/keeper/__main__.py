@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--umask", type=lambda text: int(text, 8), default=0o022, help="for commands; 022 if not given")
     parser.add_argument("--disk-patience", type=float, default=600.0, metavar="SECONDS", help="wait so long for room")
+    parser.add_argument("--haste", type=float, default=15.0, metavar="SECONDS", help="the longest sigtermTime in haste")
     parser.add_argument(
         "--without", default="", metavar="MEANS", help="do not use: pidfd,subreaper,proc,inotify,spawn (for tests)"
     )
@@ -90,7 +91,7 @@ def _redirect() -> None:
 def _work(directory: str, options: argparse.Namespace, told: int | None = None) -> None:
     loop = Loop()
     without = tuple(filter(None, options.without.split(",")))
-    settings = Settings(options.linger, without, Patience(disk=options.disk_patience))
+    settings = Settings(options.linger, without, Patience(disk=options.disk_patience, haste=options.haste))
     keeper = Keeper(directory, loop, settings)
     loop.on_signal(signal.SIGCHLD, keeper.reap)
     loop.on_signal(signal.SIGTERM, keeper.stop)

@@ -42,6 +42,9 @@ _MOST_REMARKS = 200
 # Linux counts KiB, macOS bytes.
 _PEAK_SHIFT = 10 if sys.platform == "darwin" else 0
 _LONGEST_SENTENCE = 1000
+# Reasons to end that cannot wait for the command's own sigtermTime, which may be hours: the master tries elsewhere 30 s
+# after its grace, and the machine shuts down.
+_HASTY = ("lease", "")
 
 
 class Phase(Enum):
@@ -59,13 +62,14 @@ class Phase(Enum):
 class Patience(NamedTuple):
     """
     How many seconds to wait: for room on the *disk*, trying every *retry*; for pipes to *drain* when everybody is dead;
-    for processes to die of SIGKILL.
+    for processes to die of SIGKILL; in *haste*, between the polite signal and that.
     """
 
     disk: float = 600.0
     retry: float = 1.0
     drain: float = 5.0
     kill: float = 60.0
+    haste: float = 15.0
 
 
 class Listener(Protocol):
@@ -101,11 +105,11 @@ class Surroundings(NamedTuple):
 
 class Command:
     """
-    A command that was claimed.
+    A command that was claimed.  It was *asked* for when `Loop.awake` said so; its lease runs from then.
     """
 
     def __init__(
-        self, id: str, fingerprint: str, order: Order, *, surroundings: Surroundings, listener: Listener
+        self, id: str, fingerprint: str, order: Order, *, asked: float, surroundings: Surroundings, listener: Listener
     ) -> None:
         self.id = id
         self.fingerprint = fingerprint
@@ -124,7 +128,7 @@ class Command:
         self._remarks: list[dict[str, Any]] = []
         self._started = time.time()
         self._began = self._heard = self._loop.now()
-        self._asked = self._loop.awake()
+        self._asked = asked
         streams = streams_of(order)
         self._output = Output(
             streams,
@@ -219,12 +223,18 @@ class Command:
             # It ended by itself, but its log is not complete.
             self._verdict = self._verdict or {"why": why, "sentence": sentence}
         if self._phase is not Phase.RUNNING:
+            if why in _HASTY and "force" in self._timers:
+                # It is being polite to somebody.
+                left = self._timers["force"].due - self._loop.now()
+                self._later("force", min(left, self._around.patience.haste), self._force)
             return
         self._phase = Phase.DYING
         self._verdict = {"why": why, "sentence": sentence}
         self._signal_all(self._order.interrupt_signal, self._members())
-        polite = self._order.interrupt_signal != signal.SIGKILL
-        self._later("force", self._order.sigterm_time if polite else 0.0, self._force)
+        patience = 0.0 if self._order.interrupt_signal == signal.SIGKILL else self._order.sigterm_time
+        if why in _HASTY:
+            patience = min(patience, self._around.patience.haste)
+        self._later("force", patience, self._force)
 
     def give_up(self, sentence: str) -> None:
         """
@@ -234,12 +244,11 @@ class Command:
 
     def silent(self, seconds: float) -> None:
         """
-        There was no word from the master for so long; *seconds* since this command began count at most.
+        There was no word from the master for so long; *seconds* since this command was asked for count at most.
         """
-        grace = self._order.grace
-        lease = None if grace is None else max(grace - 30.0, 1.0)
-        if lease is not None and min(seconds, self._loop.awake() - self._asked) >= lease:
-            self.kill("lease", f"lease expired: no word from the master for {lease:.0f} s.")
+        sentence = expired(self._order, min(seconds, self._loop.awake() - self._asked))
+        if sentence is not None:
+            self.kill("lease", sentence)
 
     def main_ended(self, status: int, usage: Any) -> None:
         """
@@ -539,6 +548,19 @@ def streams_of(order: Order) -> list[str]:
     """
     own = ["stdio", "stderr"] if order.separate_stderr and not order.pty else ["stdio"]
     return [*own, *(name for name in order.logfiles if name not in own)]
+
+
+def expired(order: Order, silent: float) -> str | None:
+    """
+    The sentence that says why *order* may not run when the master was *silent* for so many seconds; None if it may.
+
+    The master tries elsewhere 30 s after its grace.  We are to be done 30 s before it, or a quarter of a short grace: a
+    master that has nothing to say is heard every 20 s only.
+    """
+    if order.grace is None:
+        return None
+    lease = order.grace - min(30.0, order.grace / 4)
+    return f"lease expired: no word from the master for {lease:.0f} s." if silent >= lease else None
 
 
 def _identity(process: Process) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import os
 import secrets
 from typing import Any, NamedTuple
 
-from .command import Command, Patience, Surroundings, streams_of
+from .command import Command, Patience, Surroundings, expired, streams_of
 from .follow import Notices
 from .kinship import Kinship, Means
 from .loop import Loop, Timer, complain
@@ -132,8 +132,8 @@ class Keeper:
         elif isinstance(id := message.get("id"), str) and 0 < len(id) <= _LONGEST_ID:
             if op == "start":
                 self._start(id, message)
-            elif op == "interrupt" and id in self._running:
-                self._running[id].kill("interrupted", str(message.get("reason") or "It was interrupted."))
+            elif op == "interrupt":
+                self._interrupt(id, str(message.get("reason") or "It was interrupted."))
             elif op == "forget":
                 self._forget(id)
         else:
@@ -216,21 +216,26 @@ class Keeper:
         elif self._stopping:
             self._refuse(id, "This slave is being stopped.")
         elif id not in self._waiting:
-            self._claim(id, fingerprint, message, self._loop.now() + self._settings.patience.disk)
+            self._claim(id, fingerprint, message, self._loop.awake())
 
-    def _claim(self, id: str, fingerprint: str, message: dict[str, Any], deadline: float) -> None:
+    def _claim(self, id: str, fingerprint: str, message: dict[str, Any], asked: float) -> None:
         self._waiting.pop(id, None)
         order: Order | None = None
         try:
             order = read_order(message)
         except OrderError as error:
             sentence = str(error)
+        waited = self._loop.awake() - asked
+        if order is not None and (over := expired(order, min(waited, self._silence()))) is not None:
+            # While it waited for room, the master may have asked somebody else.
+            self._refuse(id, over)
+            return
         try:
             self._shelf.claim(id, fingerprint, streams_of(order) if order is not None else [])
         except OSError as error:
-            if error.errno in FULL and self._loop.now() < deadline:
+            if error.errno in FULL and waited < self._settings.patience.disk:
                 retry = self._settings.patience.retry
-                self._waiting[id] = self._loop.later(retry, lambda: self._claim(id, fingerprint, message, deadline))
+                self._waiting[id] = self._loop.later(retry, lambda: self._claim(id, fingerprint, message, asked))
             else:
                 self._refuse(id, "disk full" if error.errno in FULL else f"It cannot be noted: {error.strerror}.")
             return
@@ -239,12 +244,18 @@ class Keeper:
             kept = Kept(id, fingerprint, "ended", {"ending": "failed", "sentence": sentence, "streams": {}})
             self.ended(kept)
             return
-        command = Command(id, fingerprint, order, surroundings=self._around, listener=self)
+        command = Command(id, fingerprint, order, asked=asked, surroundings=self._around, listener=self)
         self._running[id] = command
         command.begin()
         if self._lease_timer is None:
             self._lease_timer = self._loop.later(_LEASE_PERIOD, self._check_leases)
         self._rest()
+
+    def _interrupt(self, id: str, reason: str) -> None:
+        if id in self._running:
+            self._running[id].kill("interrupted", reason)
+        elif id in self._waiting:
+            self._refuse(id, f"It was interrupted before it began: {reason}")
 
     def _forget(self, id: str) -> None:
         for timers in (self._waiting, self._unwritten):
@@ -301,7 +312,10 @@ class Keeper:
             self._rest()
 
     def _refuse(self, id: str, sentence: str) -> None:
+        if id in self._waiting:
+            self._waiting.pop(id).cancel()
         self._server.send({"event": "refused", "id": id, "sentence": sentence})
+        self._rest()
 
     def _tell(self, event: str, id: str) -> None:
         if self._introduced:
@@ -318,10 +332,15 @@ class Keeper:
             self._grown.clear()
             self._grew_timer = self._loop.later(_GREW_PERIOD, self._tell_growth)
 
+    def _silence(self) -> float:
+        """
+        Seconds since the master was heard.
+        """
+        return self._loop.awake() - self._word
+
     def _check_leases(self) -> None:
-        silent = self._loop.awake() - self._word
         for command in list(self._running.values()):
-            command.silent(silent)
+            command.silent(self._silence())
         self._lease_timer = self._loop.later(_LEASE_PERIOD, self._check_leases) if self._running else None
 
     def _rest(self) -> None:

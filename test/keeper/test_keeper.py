@@ -128,6 +128,35 @@ class InProcessTests(SynchronousTestCase):
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.assertIn("not started twice", self.until("refused")["sentence"])
 
+    def test_interrupted_while_waiting(self) -> None:
+        """
+        A start that waits for room can be interrupted; then it does not begin when there is room.
+        """
+        patched = self.patch(Shelf, "claim", full)
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.send(self.client, op="interrupt", id="a-1", reason="Somebody said so.")
+        self.assertIn("before it began: Somebody said so.", self.until("refused")["sentence"])
+        patched.restore()
+        self.send(self.client, op="start", id="b-1", **ELSEWHERE)
+        self.assertEqual(self.until("claimed")["id"], "b-1")
+
+    def test_lease_ends_while_waiting(self) -> None:
+        """
+        What waited for room until its lease was over is not begun: the master has asked another slave (Invariant I8).
+        """
+        patched = self.patch(Shelf, "claim", full)
+        awake = self.loop.awake
+        spec = {"argv": ["touch", os.path.join(self.directory, "ran")], "grace": 120.0}
+        order = {"spec": spec, "workdir": self.directory, "fingerprint": "f", "env": {"PATH": os.environ["PATH"]}}
+        self.send(self.client, op="start", id="a-1", **order)
+        self.send(self.client, op="forget", id="b-1")
+        self.until("forgotten")
+        self.patch(self.keeper, "_settings", Settings(patience=Patience(retry=0.01)))
+        self.loop.awake = lambda: awake() + 91.0  # type: ignore[method-assign]  # the line was cut meanwhile
+        patched.restore()
+        self.assertIn("lease expired", self.until("refused")["sentence"])
+        self.assertEqual(os.listdir("commands"), [])
+
     def test_no_room_for_an_outcome(self) -> None:
         """
         Without room for an outcome it is told all the same, and written as soon as there is room.

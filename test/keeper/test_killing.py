@@ -9,6 +9,8 @@ import textwrap
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.keeper.command import expired
+from buildbot_lite.keeper.order import read_order
 from buildbot_lite.model.outcome import Ending, Outcome, Why
 from buildbot_lite.model.spec import Run
 
@@ -292,18 +294,48 @@ class PoliteTests(SynchronousTestCase):
 
     def test_lease(self) -> None:
         """
-        Without word from the master for its grace but 30 s a command is killed; with word it is not.
+        Without word from the master for its grace but a quarter a command is killed; with word it is not.
         """
-        self.client.start("a-1", Run(argv=("sleep", "600"), grace=31.0))
+        self.client.start("a-1", Run(argv=("sleep", "600"), grace=1.4))
         outcome = self.client.ended("a-1")
         self.assertEqual(outcome.why, Why.LEASE)
         self.assertIn("lease expired", outcome.sentence)
 
-        self.client.start("a-2", Run(argv=("sleep", "3"), grace=32.0))
+        self.client.start("a-2", Run(argv=("sleep", "3"), grace=2.7))
         for _turn in range(12):
             self.client.say(op="word", age=0.1)
             self.client.run(f"b-{_turn}", Run(argv=("sleep", "0.25")))
         self.assertTrue(self.client.ended("a-2").succeeded)
+
+    def test_lease_is_not_polite(self) -> None:
+        """
+        When its lease is over, a command that is deaf to the polite signal is dead before the master, 30 s after the
+        grace, tries elsewhere; whatever its sigterm_time (Invariant I8).
+        """
+        ground = Ground("--haste=0.2")
+        self.addCleanup(ground.close)
+        ground.start_keeper()
+        client = ground.client()
+        deaf = Run(script="trap '' TERM; echo ready; sleep 600 & wait; sleep 600", sigterm_time=1e6, grace=1.4)
+        client.start("a-1", deaf)
+        self.assertEqual(client.ended("a-1").why, Why.LEASE)
+
+        client.say(op="word", age=0.0)
+        client.start("a-2", deaf)
+        client.wait_for_output("a-2", b"ready")
+        client.say(op="interrupt", id="a-2", reason="Somebody said so.")
+        self.assertEqual(client.ended("a-2").sentence, "Somebody said so.")
+
+    def test_leases(self) -> None:
+        """
+        A lease ends 30 s before the grace; of the shortest graces there is enough left to hear a silent master in.
+        """
+        message = {"spec": {"argv": ["true"]}, "workdir": "/"}
+        for grace, lease in ((40.0, 30.0), (120.0, 90.0), (1800.0, 1770.0)):
+            order = read_order(message)._replace(grace=grace)
+            self.assertIsNone(expired(order, lease - 0.1))
+            self.assertIn(f"for {lease:.0f} s", expired(order, lease) or "")
+        self.assertIsNone(expired(read_order(message), 1e9))
 
     def test_no_lease(self) -> None:
         """
