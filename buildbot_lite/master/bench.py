@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 
-from ..errors import BuildbotLiteError, ConfigError
+from ..errors import BuildbotLiteError, ConfigError, StorageError
 from ..model.outcome import Ending, Outcome, Remark, Seal, Why
 from ..model.properties import Json
 from ..model.rendering import View, rendered_environment
@@ -219,6 +219,7 @@ class StepBench:
         self._step = step
         self._written: dict[str, tuple[int, Texts, int]] = {}
         self._lengths: dict[str, int] = {}
+        self._unwritten: StorageError | None = None
 
     @property
     def view(self) -> View:
@@ -285,7 +286,7 @@ class StepBench:
             finally:
                 place.live.ended(order.id)
             remarks = [evolve(each, offset=each.offset + self._lengths.get(each.stream, 0)) for each in outcome.remarks]
-            return Done(outcome.to_document(), outcome.streams, remarks, order.committed)
+            return Done(outcome.to_document(), outcome.streams, remarks, order.committed, held=True)
 
         entry = await place.journal.effect(
             self._step, COMMAND, intent, perform, properties=self._properties, live_at_once=False
@@ -353,9 +354,18 @@ class StepBench:
             self._written[log] = ordinal, self._place.shelves.shelf(self._step, ordinal), 0
         ordinal, shelf, offset = self._written[log]
         written = self._place.veil.text(text).encode("utf-8", "surrogateescape")
-        shelf.stream(log).append(offset, written)
         self._written[log] = ordinal, shelf, offset + len(written)
         self._lengths[log] = self._lengths.get(log, 0) + len(written)
+
+        def append() -> None:
+            try:
+                shelf.stream(log).append(offset, written)
+            except StorageError as error:
+                self._unwritten = error
+
+        # It is read at once, and must not tell what a replay would not.
+        self._place.journal.once_kept(append)
+        self._complain()
 
     def remark(self, text: str, log: str = "stdio") -> None:
         """
@@ -371,10 +381,20 @@ class StepBench:
         """
         return self._place.inputs.get(name)
 
-    def written(self) -> dict[int, tuple[str, Seal]]:
+    async def settled(self) -> None:
         """
-        By ordinal, the logs that the step wrote itself.
+        Wait until what the step wrote itself is where it belongs; `StorageError` if it cannot be.
         """
+        if self._written:
+            await self._place.journal.kept()
+        self._complain()
+
+    async def written(self) -> dict[int, tuple[str, Seal]]:
+        """
+        By ordinal, the logs that the step wrote itself, as far as there was room for them.
+        """
+        if self._written:
+            await self._place.journal.kept()
         return {ordinal: (log, shelf.seals()[log]) for log, (ordinal, shelf, _) in self._written.items()}
 
     async def _ask(self, name: str, properties: Mapping[str, Json]) -> int:
@@ -406,6 +426,11 @@ class StepBench:
     def _properties(self) -> Mapping[str, Any]:
         self._place.veil.properties(self._place.view.properties)
         return {name: tuple(pair) for name, pair in self._place.view.properties.to_document().items()}
+
+    def _complain(self) -> None:
+        error, self._unwritten = self._unwritten, None
+        if error is not None:
+            raise error
 
     def _announce(self, spec: Spec) -> None:
         """

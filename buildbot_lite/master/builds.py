@@ -220,7 +220,7 @@ class Build:
             summary,
             hidden=hidden,
             properties={key: tuple(pair) for key, pair in self._place.view.properties.to_document().items()},
-            texts=bench.written(),
+            texts=await bench.written(),
         )
 
     async def _result_of(self, step: BuildStep, bench: StepBench) -> tuple[Result, str]:
@@ -228,6 +228,7 @@ class Build:
             if not await step.prepare(bench):
                 return Result.SKIPPED, "skipped"
             result = Result(await step.run())
+            await bench.settled()
             return result, self._place.veil.text(step.summary_of(result))
         except (SlaveLostError, ReplayError):
             raise

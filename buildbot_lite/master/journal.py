@@ -10,6 +10,11 @@ A build is a coroutine, and everything that it asks of the world outside its own
        |                  |-- outcome, committed      |
        |<------ outcome --|-- after(): may be forgotten ->|
 
+The outcome of a command is *held* by its slave until we say that it is committed.  So nobody waits for that: it is
+committed with the program's next intent, or with the build's end, and the program goes on meanwhile.  What it does
+meanwhile is nobody else's to see: the next effect is performed only when all outcomes before it are committed, and
+whatever else it leaves behind waits in `Journal.once_kept`.  After a crash the slave still has the outcome.
+
 After a crash the same coroutine runs again from its beginning.  An effect whose outcome is recorded answers at once;
 one whose intent alone is recorded is performed with ``resumed=True``, which for a command on a slave means finding it
 again instead of starting it.  There is no other recovery: starting *is* recovering.
@@ -24,6 +29,7 @@ from typing import Any, Protocol
 
 from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from ..errors import ReplayError
 from ..model.outcome import Remark, Seal
@@ -51,13 +57,15 @@ class Done:
     What performing an effect gave.
 
     *outcome*: a JSON value, never None.  *seals*: by name, the streams that are complete now.  *remarks*: to keep
-    beside the logs.  *after*: called once the outcome is committed.
+    beside the logs.  *after*: called once the outcome is committed.  *held*: until then somebody else has it, who gives
+    the same answer when the effect is resumed.
     """
 
     outcome: Any
     seals: Mapping[str, Seal] = field(factory=dict)
     remarks: Sequence[Remark] = ()
     after: Callable[[], None] = lambda: None
+    held: bool = False
 
 
 class JournalStore(Protocol):
@@ -72,7 +80,7 @@ class JournalStore(Protocol):
 
     def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
         """
-        Keep the outcome and what belongs to it, in one transaction.
+        Keep the outcome and what belongs to it, in one transaction; of what is *held*, in that of the next intent.
         """
 
 
@@ -98,6 +106,11 @@ class Journal:
         self._store = store
         self._recorded = {(entry.step, entry.ordinal): entry for entry in recorded}
         self._next: dict[int, int] = {}
+        # Outcomes on their way to the disk, what waits for them, who waits for them, and why they will not get there.
+        self._unkept = 0
+        self._waiting: list[Callable[[], None]] = []
+        self._waiters: list[Deferred[None]] = []
+        self._failed: BaseException | None = None
         self.live = went_live
 
     @property
@@ -150,13 +163,60 @@ class Journal:
             await self._store.begin(self._build, entry)
         elif recorded.outcome is not None:
             return recorded
+        # As a rule they were in the transaction of the intent, or in an earlier one.
+        await self.kept()
         performing = Deferred.fromCoroutine(_awaited(perform(entry, recorded is not None)))
         if live_at_once:
             self.live()
         done = await performing
-        await self._store.end(self._build, entry, done, properties())
-        done.after()
+        ended = self._store.end(self._build, entry, done, properties()).addCallback(lambda _: done.after())
+        if done.held:
+            self._keep(ended)
+        else:
+            await ended
         return evolve(entry, outcome=done.outcome)
+
+    def once_kept(self, work: Callable[[], None]) -> None:
+        """
+        Do *work*, which depends on the outcomes so far and does not raise: now if they are committed, else as soon as
+        they are, and never if they cannot be.
+        """
+        if self._unkept:
+            self._waiting.append(work)
+        else:
+            work()
+
+    async def kept(self) -> None:
+        """
+        Wait until every outcome so far is committed, and what waited for that is done.
+        """
+        if self._unkept:
+            kept: Deferred[None] = Deferred()
+            self._waiters.append(kept)
+            await kept
+        if self._failed is not None:
+            raise self._failed
+
+    def _keep(self, ended: Deferred[None]) -> None:
+        self._unkept += 1
+
+        def failed(failure: Failure) -> None:
+            self._failed = failure.value
+
+        def over(result: object) -> None:
+            self._unkept -= 1
+            if self._unkept:
+                return
+            waiting, self._waiting = self._waiting, []
+            for work in waiting if self._failed is None else ():
+                work()
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                waiter.callback(None)
+
+        ended.addErrback(failed).addCallback(over)  # type: ignore[unused-awaitable]  # `kept` waits for it
+        if self._failed is not None:
+            raise self._failed
 
 
 async def _awaited(awaitable: Awaitable[Done]) -> Done:

@@ -73,7 +73,7 @@ class Ledger:
                 self._add_remark(connection, entry.step, remark)
             keep(connection)
 
-        return self._records.write(change)
+        return self._records.note(change) if done.held else self._records.write(change)
 
     # What people see.
 

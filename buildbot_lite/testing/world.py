@@ -129,10 +129,14 @@ class _Store:
         self.last: int | None = None
 
     def begin(self, build: int, entry: Entry) -> Deferred[None]:
+        if self._crashed:
+            return Deferred()
         self.entries[entry.step, entry.ordinal] = entry
         return self._pass(f"{entry.kind} {entry.step}.{entry.ordinal}, its intent committed")
 
     def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
+        if self._crashed:
+            return Deferred()
         what = f"{entry.kind} {entry.step}.{entry.ordinal}"
         before = self._pass(f"{what}, done and not committed")
         if not before.called:
@@ -142,8 +146,11 @@ class _Store:
 
     def _pass(self, moment: str) -> Deferred[None]:
         self.moments.append(moment)
-        crashed = self.last is not None and len(self.moments) > self.last
-        return Deferred() if crashed else succeed(None)
+        return Deferred() if self._crashed else succeed(None)
+
+    @property
+    def _crashed(self) -> bool:
+        return self.last is not None and len(self.moments) > self.last
 
 
 class _Notes(Ledger):

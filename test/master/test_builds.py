@@ -4,10 +4,12 @@ Builds in a farm in memory: results, stops, restarts at every moment, lost slave
 
 import os
 import tempfile
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 from attrs import evolve
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,8 +19,10 @@ from buildbot_lite.master.loading import load
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result
+from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import remarks, streams
 
+from . import stage as stage_module
 from .stage import ONE, FakeSlave, Stage, scripted, succeeding
 
 
@@ -410,6 +414,107 @@ class Waiting(steps.BuildStep):
         self.assertNoResult(started)
         stage.settle(60)
         self.successResultOf(started)
+
+
+class LazyRecords(InlineWriter):
+    """
+    Records in which what nobody waits for is written with what somebody waits for, as in the real ones.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[Callable[[], object]] = []
+        self.writes = 0
+
+    def note(self, change: Callable[[Connection], Any]) -> Deferred[Any]:
+        noted: Deferred[Any] = Deferred()
+        write = super().write
+        self.notes.append(lambda: write(change).chainDeferred(noted))
+        return noted
+
+    def write(self, change: Callable[[Connection], Any]) -> Deferred[Any]:
+        self.writes += 1
+        self.flush()
+        return super().write(change)
+
+    def flush(self) -> None:
+        notes, self.notes = self.notes, []
+        for note in notes:
+            note()
+
+
+class HeldTests(SynchronousTestCase):
+    """
+    Outcomes that are committed with what comes next.
+    """
+
+    def stage(self, text: str) -> Stage:
+        with mock.patch.object(stage_module, "InlineWriter", LazyRecords):
+            return Stage(text)
+
+    def records(self, stage: Stage) -> LazyRecords:
+        assert isinstance(stage.records, LazyRecords)
+        return stage.records
+
+    def test_commits(self) -> None:
+        """
+        A build of one command takes four commits: asked for, begun, intended, ended; one more for each more command.
+        """
+        more = 'util.BuildFactory([steps.ShellCommand(name="zero", command=["run", "zero"]),'
+        for text, commits in ((ONE, 7), (ONE.replace("util.BuildFactory([", more), 8)):
+            stage = self.stage(text)
+            slave = stage.attach(slave=FakeSlave(behaviour=succeeding))
+            before = self.records(stage).writes
+            request = stage.submit()
+            self.assertIs(stage.request(request).result, Result.SUCCESS)
+            self.assertEqual(self.records(stage).writes - before, commits)
+            self.assertEqual(slave.disowned, [])
+
+    def test_forgotten_when_committed(self) -> None:
+        """
+        Invariant I4: the slave may forget a command only when its outcome is committed, however far the build is.
+        """
+        stage = self.stage(TELLING)
+        slave = stage.attach()
+        stage.submit()
+        told = slave.given[0].end(0)
+        stage.settle()
+        self.assertEqual((len(slave.given), told), (1, []))
+        self.records(stage).notes.clear()
+        stage.restart()
+        again = stage.attach(held=slave.held())
+        self.assertEqual([id for id, _ in again.resumed], [slave.given[0].id])
+        self.assertEqual(again.disowned, [])
+
+    def test_text(self) -> None:
+        """
+        Invariant I6: what a step writes is seen when the outcome that it may tell of is committed; and it is all there.
+        """
+        stage = self.stage(TELLING)
+        slave = stage.attach()
+        stage.submit()
+        slave.given[0].end(0)
+        self.assertFalse(os.path.exists(os.path.join(stage.basedir, "streams", "0", "1", "0-1-told")))
+        self.records(stage).flush()
+        with open(os.path.join(stage.basedir, "streams", "0", "1", "0-1-told")) as file:
+            self.assertEqual(file.read(), "EXITED, says one")
+        stage.settle()
+        self.assertEqual(len(slave.given), 2)
+        self.records(stage).flush()
+        told = [row for row in stage.read(lambda c: streams.of_build(c, 1)) if row.name == "told"]
+        self.assertEqual([row.length for row in told], [len("EXITED, says one")])
+
+
+TELLING = """
+class Telling(steps.BuildStep):
+    async def run(self):
+        ran = await self.execute(["run", self.name])
+        self.bench.write("told", ran.outcome.ending.name + ", says " + self.name)
+        return util.SUCCESS
+c["slaves"] = [slave.BuildSlave("bot1")]
+c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory([Telling(name="one"), Telling(name="two")]))]
+c["schedulers"] = [schedulers.Submit("go", ["b"])]
+"""
 
 
 class StrayTests(SynchronousTestCase):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import ReplayError
+from buildbot_lite.errors import ReplayError, StorageError
 from buildbot_lite.master.journal import Done, Entry, Journal
 
 
@@ -122,6 +122,97 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual(repeated, outcomes)
         performed = [event for event in self.store.events if event.startswith("perform")]
         self.assertEqual(len(performed), len(program) - kept)
+
+
+class LateStore(Store):
+    """
+    A store in which outcomes are committed when the test says so.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late: list[Deferred[None]] = []
+
+    def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
+        self.late.append(super().end(build, entry, done, properties).addCallback(self._later))
+        return self.late[-1]
+
+    def _later(self, answer: None) -> Deferred[None]:
+        self.last: Deferred[None] = Deferred()
+        return self.last
+
+
+class HeldTests(SynchronousTestCase):
+    """
+    Outcomes that a slave holds until they are committed.
+    """
+
+    def setUp(self) -> None:
+        self.store = LateStore()
+        self.journal = Journal(1, self.store, went_live=lambda: None)
+        self.entry = self.successResultOf(self.effect("one", held=True))
+
+    def effect(self, intent: str, *, held: bool) -> Deferred[Entry]:
+        async def perform(entry: Entry, resumed: bool) -> Done:
+            self.store.events.append(f"perform {intent}")
+            return Done("x", after=lambda: self.store.events.append(f"after {intent}"), held=held)
+
+        return Deferred.fromCoroutine(self.journal.effect(0, "command", intent, perform))
+
+    def test_nobody_waits(self) -> None:
+        """
+        The program goes on with an outcome that is held; it may be forgotten only once it is committed.
+        """
+        self.assertEqual(self.entry.outcome, "x")
+        self.assertNotIn("after one", self.store.events)
+        self.store.last.callback(None)
+        self.assertIn("after one", self.store.events)
+
+    def test_next_effect(self) -> None:
+        """
+        Invariant I5: nothing is done because of an outcome that is not committed, also if the next intent is.
+        """
+        second = self.effect("two", held=True)
+        self.assertEqual(self.store.events[-1], "begin command")
+        self.assertNoResult(second)
+        self.store.last.callback(None)
+        self.successResultOf(second)
+        self.assertEqual(self.store.events[-3:], ["after one", "perform two", "end command"])
+
+    def test_what_is_seen(self) -> None:
+        """
+        Invariant I6: what a step shows to people waits until the outcomes on which it depends are committed.
+        """
+        self.journal.once_kept(lambda: self.store.events.append("seen"))
+        kept = Deferred.fromCoroutine(self.journal.kept())
+        self.assertNoResult(kept)
+        self.assertNotIn("seen", self.store.events)
+        self.store.last.callback(None)
+        self.successResultOf(kept)
+        self.assertIn("seen", self.store.events)
+
+    def test_cannot_be_committed(self) -> None:
+        """
+        A program whose outcome cannot be committed goes on to no other effect, and nothing is seen of it.
+        """
+        self.journal.once_kept(lambda: self.store.events.append("seen"))
+        second = self.effect("two", held=True)
+        self.store.last.errback(StorageError("broken"))
+        self.failureResultOf(second, StorageError)
+        self.failureResultOf(self.effect("three", held=True), StorageError)
+        self.assertEqual(
+            [event for event in self.store.events if event[:5] in {"perfo", "after", "seen"}], ["perform one"]
+        )
+
+    def test_what_nobody_else_has(self) -> None:
+        """
+        An outcome that nobody holds is committed before the program hears of it.
+        """
+        self.store.last.callback(None)
+        second = self.effect("two", held=False)
+        self.assertNoResult(second)
+        self.store.last.callback(None)
+        self.successResultOf(second)
 
 
 async def _never(entry: Entry, resumed: bool) -> Done:
