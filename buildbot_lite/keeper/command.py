@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, Protocol
 
 from .fence import settings
 from .follow import Follower, Notices
-from .kinship import Family, Kinship, Process
+from .kinship import Family, Kinship, Process, boot
 from .loop import WRITE, Loop, Timer
 from .masking import Masker
 from .order import Order, OrderError
@@ -125,6 +125,7 @@ class Command:
         self._verdict: dict[str, Any] = {}
         self._end: dict[str, Any] = {}
         self._told: set[tuple[int, int]] = set()
+        self._waits = True
         self._remarks: list[dict[str, Any]] = []
         self._started = time.time()
         self._began = self._heard = self._loop.now()
@@ -200,8 +201,8 @@ class Command:
         except OSError as error:
             self._fail(f"The command's private files cannot be written: {error.strerror}.")
             return
-        around.shelf.spawned(self.id, spawned.pid)
         self._family = around.families[spawned.pid] = around.kinship.family(self.id, spawned.pid)
+        around.shelf.spawned(self.id, spawned.pid, self._family.started, boot())
         for stream, fd in spawned.outputs.items():
             self._channels[fd] = stream
         self._watch()
@@ -342,20 +343,22 @@ class Command:
             return
         self._cancel("disk")
         self._heard = self._loop.now()
-        if self._phase is Phase.DRAINING and not self._channels:
-            self._settle()
-        else:
-            self._watch()
+        self._go_on()
 
     def _disk_stays_full(self) -> None:
         self._cancel("retry")
         self._output.abandon()
         self.kill("disk-full", "disk full")
-        if self._phase is Phase.DRAINING and not self._channels:
-            self._settle()
-        else:
-            # What comes now is dropped, so that nobody hangs in a write.
-            self._watch()
+        # What comes now is dropped, so that nobody hangs in a write.
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """
+        There is room again, or there never will be.
+        """
+        self._watch()
+        if self._phase is Phase.DRAINING:
+            self._drain(wait=self._waits)
 
     def _feed(self, fd: int, data: bytes) -> None:
         self._stdin = memoryview(data)
@@ -436,11 +439,15 @@ class Command:
                 self._around.kinship.signal(process, signal.SIGCONT)
 
     def _drain(self, *, wait: bool) -> None:
+        """
+        Read what there is.  *wait*: until the pipes are closed; otherwise somebody may have them for ever.
+        """
         self._phase = Phase.DRAINING
+        self._waits = wait
         for name in ("force", "clean", "unkillable"):
             self._cancel(name)
-        if self._family is not None:
-            self._around.families.pop(self._family.pid, None)
+        if self._family is not None and self._around.families.get(self._family.pid) is self._family:
+            del self._around.families[self._family.pid]
         for fd in list(self._channels):
             # Whoever still writes may do so for ever; what was there when the main process ended is less than this.
             for _chunk in range(_MOST_CHUNKS):
@@ -483,11 +490,9 @@ class Command:
             self._cancel(name)
         self._phase = Phase.SEALED
         self._around.shelf.remove_private(self.id)
-        try:
-            streams = self._output.seal()
-        except OSError as error:
-            streams = self._output.seal()
-            self._remark("stdio", self._output.length("stdio"), f"The disk failed: {error.strerror}.")
+        streams, failed = self._output.seal()
+        for stream, problem in failed.items():
+            self._remark(stream, self._output.length(stream), f"The disk failed: {problem}.")
         self._listener.ended(Kept(self.id, self.fingerprint, self._life(), self._outcome(streams)))
 
     def _fail(self, sentence: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .command import Command, Patience, Surroundings, expired, streams_of
 from .follow import Notices
-from .kinship import Kinship, Means
+from .kinship import Kinship, Means, boot
 from .loop import Loop, Timer, complain
 from .order import Order, OrderError, read_order
 from .output import FULL
@@ -284,7 +284,7 @@ class Keeper:
                 dead.append((id, fingerprint, spawned))
         if not dead:
             return
-        self._around.kinship.kill_tagged([id for id, _fingerprint, _spawned in dead])
+        self._around.kinship.kill_left({id: self._shelf.main_of(id, boot()) for id, _fingerprint, _spawned in dead})
         for id, fingerprint, spawned in dead:
             self._shelf.remove_private(id)
             sentence = (
@@ -364,15 +364,3 @@ class Keeper:
         self._idle_timer = None
         if self._server.leave():
             self._loop.stop()
-
-
-def boot() -> str:
-    """
-    One run of this machine: the kernel's boot id with the process namespace (a container has one of its own).
-    """
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
-            boot_id = source.read().strip()
-        return f"{boot_id}/{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return f"{os.uname().nodename}/{os.uname().release}"

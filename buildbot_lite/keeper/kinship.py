@@ -10,16 +10,21 @@ command that was there when it began, or, of several, to the last one to end.
 What can escape: processes of other users (``sudo``), and what was asked of a service (cron, systemd, Docker).  Without
 a subreaper (not Linux), also a double-forked process in its own session whose environment cannot be read.
 
+When a keeper is killed, its strays go to init, and the next keeper has to find them: by their environment, as the main
+process that was noted or in its session, or as begun by one of these.  There, too, escapes what is double-forked, in a
+session of its own, and has no environment to be read.
+
 Signals go through a pidfd, opened before the identity of the process is checked again, so that a recycled number
 is never hit; without pidfds the same check leaves a gap of microseconds.
 """
 
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 _COMMAND = b"BUILDBOT_LITE_COMMAND"
@@ -91,6 +96,7 @@ class Kinship:
         self._self = os.getpid()
         # From then on an unmarked stray may be what a command was allowed to leave behind.
         self._spared_since: int | None = None
+        self._spared: set[str] = set()
 
     def marks(self, id: str) -> dict[bytes, bytes]:
         """
@@ -110,6 +116,7 @@ class Kinship:
         """
         What *family* leaves behind may live on.
         """
+        self._spared.add(family.id)
         if self._spared_since is None:
             self._spared_since = family.started
 
@@ -151,18 +158,32 @@ class Kinship:
         family.members.update((pid, table[pid].started) for pid in mine)
         return [table[pid] for pid in mine]
 
-    def kill_tagged(self, ids: Iterable[str]) -> None:
+    def kill_left(self, mains: Mapping[str, Sequence[int]]) -> None:
         """
-        SIGKILL to every process that carries one of *ids* in its environment, until none is left or for two seconds.
+        SIGKILL to what commands of an earlier keeper left, until none is left or for two seconds.
+
+        *mains*: by id, number and start of the main process, where they are known.  Whoever carries such an id in its
+        environment goes, the main processes and their sessions, and all that these have begun.
         """
-        wanted = set(ids)
         for _round in range(100):
-            found = [process for process in self.table().values() if self._tag(process.pid) in wanted]
-            if not found:
+            table = self.table()
+            left = {process.pid for process in table.values() if self._was_left(process, mains, table)}
+            self._descend(table, left, {})
+            left.discard(self._self)
+            if not left:
                 return
-            for process in found:
-                self.signal(process, signal.SIGKILL)
+            for pid in left:
+                self.signal(table[pid], signal.SIGKILL)
             time.sleep(0.02)
+
+    def _was_left(self, process: Process, mains: Mapping[str, Sequence[int]], table: Mapping[int, Process]) -> bool:
+        for pid, started in filter(None, mains.values()):
+            # As long as its session has members, no other process gets the number of a main process that is dead.
+            leader = table.get(pid)
+            ours = leader.started == started if leader is not None else process.started >= started
+            if process.session == pid and ours:
+                return True
+        return self._tag(process.pid) in mains
 
     def signal(self, process: Process, signum: int) -> None:
         """
@@ -214,8 +235,11 @@ class Kinship:
         if stray.session == family.pid:
             return family
         tag = self._tag(stray.pid)
-        if tag is not None:
-            return family if tag == family.id else None
+        if tag == family.id:
+            return family
+        # A mark can be forged.  One of nobody who is here counts as none.
+        if tag is not None and (tag in self._spared or any(other.id == tag for other in others.values())):
+            return None
         if not self._means.subreaper or stray.started < family.started:
             return None
         if self._spared_since is not None and self._spared_since <= stray.started:
@@ -232,6 +256,19 @@ class Kinship:
         if found.get(_KEEPER) != self._keeper.encode():
             return None
         return found.get(_COMMAND, b"").decode("utf-8", "replace")
+
+
+@functools.cache
+def boot() -> str:
+    """
+    One run of this machine: the kernel's boot id with the process namespace (a container has one of its own).
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
+            boot_id = source.read().strip()
+        return f"{boot_id}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return f"{os.uname().nodename}/{os.uname().release}"
 
 
 def _proc_table() -> dict[int, Process]:

@@ -33,7 +33,7 @@ class AnySpool(Protocol):
 
     def seal(self) -> dict[str, object]:
         """
-        Make it durable; answers length and checksum.
+        Make it durable; answers length and checksum.  OSError once, if that failed.
         """
 
 
@@ -130,12 +130,22 @@ class Output:
         """
         return {stream: spool.length for stream, spool in self._spools.items() if spool.length}
 
-    def seal(self) -> dict[str, dict[str, object]]:
+    def seal(self) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
         """
-        Length and checksum of every stream that has bytes, now durable.
+        Length and checksum of every stream that has bytes, now durable but for those that the disk did not take, with
+        what it said.
         """
-        seals = {stream: spool.seal() for stream, spool in self._spools.items()}
-        return {stream: seal for stream, seal in seals.items() if seal["length"]}
+        seals: dict[str, dict[str, object]] = {}
+        failed: dict[str, str] = {}
+        for stream, spool in self._spools.items():
+            try:
+                seal = spool.seal()
+            except OSError as error:
+                failed[stream] = str(error.strerror)
+                seal = spool.seal()
+            if seal["length"]:
+                seals[stream] = seal
+        return seals, failed
 
     def _write(self, stream: str, data: bytes) -> None:
         if not data:

@@ -4,7 +4,7 @@ What the keeper has on disk: one directory for each command that it holds.
 ::
 
     commands/ID/claim          fingerprint, names of streams; there before anything is spawned
-               spawned         there as soon as something was
+               spawned         there as soon as something was: a link, to number and start of the process and the boot
                stdio …         the spools, created at their first byte
                private/        files with secrets, 0600, gone when the command ended
                outcome.json    empty at first; in the end how it ended: whole JSON, or as good as empty
@@ -74,6 +74,8 @@ class Shelf:
         self._directory = directory
         self._commands = os.path.join(directory, "commands")
         os.makedirs(self._commands, mode=0o700, exist_ok=True)
+        # A claim is not on the disk unless the directories above it are.
+        _sync_directory(directory)
         self._tombs = os.path.join(directory, "forgotten")
         self._forgotten = self._read_forgotten()
         self._commands_fd = os.open(self._commands, os.O_RDONLY | os.O_CLOEXEC)
@@ -109,13 +111,23 @@ class Shelf:
             _remove(directory)
             raise
 
-    def spawned(self, id: str, pid: int) -> None:
+    def spawned(self, id: str, pid: int, started: int, boot: str) -> None:
         """
-        Note that something was spawned for *id*.  Not synced: what a dead machine does not remember is *unknown*.
+        Note what was spawned for *id*.  Not synced: what a dead machine does not remember is *unknown*.
         """
         # A full disk costs us the word "lost" and gives us "unknown", which is treated alike.
         with contextlib.suppress(OSError):
-            os.symlink(str(pid), os.path.join(self.directory(id), "spawned"))
+            os.symlink(f"{pid} {started} {boot}", os.path.join(self.directory(id), "spawned"))
+
+    def main_of(self, id: str, boot: str) -> tuple[int, ...]:
+        """
+        Number and start of the main process of *id*, as an earlier keeper noted them in this *boot*; otherwise nothing.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            pid, started, noted = os.readlink(os.path.join(self.directory(id), "spawned")).split(" ", 2)
+            if noted == boot and int(started):
+                return int(pid), int(started)
+        return ()
 
     def make_private(self, id: str, owner: tuple[int, int] | None = None) -> str:
         """
@@ -162,7 +174,8 @@ class Shelf:
         if id not in self._forgotten:
             self._forgotten[id] = None
             with contextlib.suppress(OSError), _opened(self._tombs, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as fd:
-                _write_all(fd, json.dumps(id).encode() + b"\n")
+                # After a line that a full disk or a dead machine has torn, a new one begins all the same.
+                _write_all(fd, b"\n" + json.dumps(id).encode() + b"\n")
             if len(self._forgotten) > 2 * MOST_FORGOTTEN:
                 self._trim_forgotten()
         _remove(self.directory(id))
@@ -195,7 +208,8 @@ class Shelf:
         found = {}
         claim = _read_json(os.path.join(self.directory(id), "claim")) or {}
         for stream in claim.get("streams", []):
-            with contextlib.suppress(FileNotFoundError), open(spool_path(self._directory, id, stream), "rb") as spool:
+            # What cannot be read cannot be told; the command is lost anyhow.
+            with contextlib.suppress(OSError), open(spool_path(self._directory, id, stream), "rb") as spool:
                 digest = hashlib.file_digest(spool, "sha256").hexdigest()
                 found[stream] = {"length": spool.tell(), "sha256": digest}
         return {stream: seal for stream, seal in found.items() if seal["length"]}
@@ -203,11 +217,8 @@ class Shelf:
     def _read_forgotten(self) -> dict[str, None]:
         try:
             with open(self._tombs, encoding="ascii", errors="replace") as lines:
-                # The last line may be torn.
-                ids = [json.loads(line) for line in lines if line.startswith('"') and line.endswith('"\n')]
+                ids = [id for line in lines if line.endswith("\n") and (id := _read_string(line)) is not None]
         except FileNotFoundError:
-            return {}
-        except (OSError, ValueError):
             return {}
         return dict.fromkeys(ids[-MOST_FORGOTTEN:])
 
@@ -254,6 +265,14 @@ def _write_all(fd: int, data: bytes) -> None:
 def _sync_directory(path: str) -> None:
     with _opened(path, os.O_RDONLY) as fd:
         os.fsync(fd)
+
+
+def _read_string(line: str) -> str | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _read_json(path: str) -> dict[str, Any] | None:

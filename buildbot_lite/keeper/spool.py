@@ -42,7 +42,9 @@ class Spool:
 
     def seal(self) -> dict[str, object]:
         """
-        Make it durable and close it; answers its length and checksum.  OSError if the disk does not do as told.
+        Make it durable and close it; answers its length and checksum.
+
+        OSError if the disk does not do as told; asked again, it answers all the same.
         """
         if self._fd >= 0:
             fd, self._fd = self._fd, -1

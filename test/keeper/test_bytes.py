@@ -363,6 +363,34 @@ class DiskTests(SynchronousTestCase):
         outcome = self.client.run("a-1", Run(argv=("/bin/sh", "-c", "ln -s /dev/full $0; echo words", path)))
         self.assertEqual((outcome.why, outcome.exit_code), (Why.DISK_FULL, 0))
 
+    def test_full_at_the_end_of_one_that_leaves_others(self) -> None:
+        """
+        A command that leaves somebody running, with its output open, ends when there is room again.
+        """
+        self.ground = Ground()
+        self.addCleanup(self.ground.close)
+        self.ground.start_keeper()
+        self.client = self.ground.client()
+        path = os.path.join(self.ground.home, "commands", "a-1", "stdio")
+        script = "ln -s /dev/full $0; sleep 600 & echo $! > left; echo words"
+        self.client.start("a-1", Run(argv=("/bin/sh", "-c", script, path), leave_running=True))
+        wait_until(self.reaped)
+        os.unlink(path)
+        self.assertTrue(self.client.ended("a-1").succeeded)
+        self.assertEqual(self.ground.spool("a-1"), b"words\n")
+        with open(os.path.join(self.ground.work, "left")) as left:
+            os.kill(int(left.read()), signal.SIGKILL)
+
+    def reaped(self) -> bool:
+        """
+        Whether the keeper knows that the main process has ended.
+        """
+        try:
+            main = os.readlink(os.path.join(self.ground.home, "commands", "a-1", "spawned")).split()[0]
+        except FileNotFoundError:
+            return False
+        return not os.path.exists(f"/proc/{main}")
+
     def test_other_trouble(self) -> None:
         """
         A spool that cannot be written for another reason ends the command at once, and the sentence says why.

@@ -26,6 +26,12 @@ ELSEWHERE = {"spec": {"argv": ["true"]}, "workdir": "relative, hence refused", "
 MEANS = ("subreaper", "inotify")
 
 
+def nothing() -> None:
+    """
+    Nobody reacts.
+    """
+
+
 def full(*arguments: object) -> None:
     """
     A disk without room.
@@ -342,7 +348,7 @@ class ShelfTests(SynchronousTestCase):
         """
         for id in ("a-1", "a-2", "a-3"):
             self.shelf.claim(id, "f", ["stdio", "a/log"])
-        self.shelf.spawned("a-2", 1)
+        self.shelf.spawned("a-2", 1, 2, "this one")
         self.shelf.end(Kept("a-3", "f", "ended", {"ending": "exited"}))
         spool = Spool(spool_path(self.directory, "a-2", "a/log"))
         spool.append(b"words")
@@ -354,6 +360,8 @@ class ShelfTests(SynchronousTestCase):
         found = {id: (ended is not None, spawned) for id, _mark, ended, spawned in Shelf(self.directory).found()}
         self.assertEqual(found, {"a-1": (False, False), "a-2": (False, True), "a-3": (True, False)})
         self.assertEqual(self.shelf.seals("a-2"), {"a/log": spool.seal()})
+        self.assertEqual([self.shelf.main_of("a-2", boot) for boot in ("this one", "another")], [(1, 2), ()])
+        self.assertEqual(self.shelf.main_of("a-1", "this one"), ())
 
     def test_forgotten_is_bounded(self) -> None:
         """
@@ -367,7 +375,42 @@ class ShelfTests(SynchronousTestCase):
         self.assertTrue(all(again.forgot(f"a-{number}") for number in range(90, 100)))
         self.assertFalse(again.forgot("a-1"))
         with open(os.path.join(self.directory, "forgotten")) as lines:
-            self.assertLess(len(lines.readlines()), 25)
+            self.assertLess(len([line for line in lines if line.strip()]), 25)
+
+    def test_torn_list_of_the_forgotten(self) -> None:
+        """
+        A line that was torn, by a full disk or a dead machine, costs no other id its place in the list (Invariant I1).
+        """
+        self.shelf.forget("a-1")
+        with open(os.path.join(self.directory, "forgotten"), "a") as lines:
+            lines.write('"a-2')
+        self.shelf.forget("a-3")
+        again = Shelf(self.directory)
+        self.addCleanup(again.close)
+        self.assertEqual([again.forgot(id) for id in ("a-1", "a-2", "a-3")], [True, False, True])
+
+    def test_directories_are_synced(self) -> None:
+        """
+        A claim is on the disk with all directories above it, also the first one (Invariant I1).
+        """
+        synced: list[str] = []
+        self.patch(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+        home = os.path.join(os.path.realpath(self.directory), "new")
+        os.mkdir(home)
+        shelf = Shelf(home)
+        self.addCleanup(shelf.close)
+        shelf.claim("a-1", "f", [])
+        commands = os.path.join(home, "commands")
+        one = os.path.join(commands, "a-1")
+        self.assertEqual(synced, [home, os.path.join(one, "claim"), one, commands])
+
+    def test_unreadable_spool(self) -> None:
+        """
+        A spool that cannot be read does not keep the next keeper from starting.
+        """
+        self.shelf.claim("a-1", "f", ["stdio"])
+        os.mkdir(spool_path(self.directory, "a-1", "stdio"))
+        self.assertEqual(self.shelf.seals("a-1"), {})
 
 
 class OutputTests(SynchronousTestCase):
@@ -434,6 +477,26 @@ class OutputTests(SynchronousTestCase):
         output = self.output(cap=5)
         output.accept("stdio", b"12345")
         self.assertNotIn("capped", self.events)
+
+    def test_failing_disk(self) -> None:
+        """
+        When the disk takes none of the streams, all are told with what they are.
+        """
+        paths = {stream: os.path.join(self.mktemp(), stream) for stream in self.written}
+        for path in paths.values():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        calm = Reactions(grew=nothing, capped=nothing, stalled=nothing, failed=self.events.append)
+        output = Output(list(paths), secrets=[], cap=None, open_spool=lambda name: Spool(paths[name]), reactions=calm)
+        for stream in paths:
+            output.accept(stream, b"words")
+
+        def failing(fd: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        self.patch(os, "fsync", failing)
+        seals, failed = output.seal()
+        self.assertEqual({name: seal["length"] for name, seal in seals.items()}, {"stdio": 5, "log": 5})
+        self.assertEqual(failed, dict.fromkeys(paths, os.strerror(errno.EIO)))
 
     def test_full_at_the_end(self) -> None:
         """

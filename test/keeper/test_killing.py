@@ -326,6 +326,18 @@ class PoliteTests(SynchronousTestCase):
         client.say(op="interrupt", id="a-2", reason="Somebody said so.")
         self.assertEqual(client.ended("a-2").sentence, "Somebody said so.")
 
+    def test_forged_mark(self) -> None:
+        """
+        A process that says that it is another command's is killed with its own, when that other one is not there.
+        """
+        code = ESCAPES + "os.environ['BUILDBOT_LITE_COMMAND'] = 'b-1'\n"
+        code += "sleeper(session=True, clean=False, deaf=False, twice=True)\n"
+        self.assertTrue(self.client.run("a-1", Run(argv=(sys.executable, "-c", code))).succeeded)
+        with open(os.path.join(self.ground.work, "pids")) as pids:
+            forger = int(pids.read())
+        self.addCleanup(kill_all, [forger])
+        self.assertFalse(alive(forger))
+
     def test_leases(self) -> None:
         """
         A lease ends 30 s before the grace; of the shortest graces there is enough left to hear a silent master in.

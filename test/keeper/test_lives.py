@@ -131,6 +131,29 @@ class LifeTests(SynchronousTestCase):
         again.until("claimed", "a-1")
         self.assertEqual(again.ended("a-1").ending, Ending.LOST)
 
+    def test_lost_without_marks(self) -> None:
+        """
+        What a killed keeper left is killed by the next one, also when it has emptied its environment: the main process,
+        its session, and what the marked ones have begun (Invariant I8).
+        """
+        clean = "env -i sh -c 'echo $$; sleep 600 & wait'"
+        self.client.start("a-1", Run(script=f"exec {clean}"))
+        self.client.start("a-2", Run(script=f"{clean} & exec sleep 600"))
+        self.client.start("a-3", Run(script=f'(setsid sh -c "{clean} & wait" &) ; exec env -i sleep 600'))
+        for id in ("a-1", "a-2", "a-3"):
+            self.client.wait_for_output(id, b"\n")
+        left = [int(self.ground.spool(id)) for id in ("a-1", "a-2", "a-3")]
+        bystander = subprocess.Popen(["sleep", "600"])
+        self.addCleanup(bystander.wait)
+        self.addCleanup(bystander.kill)
+        self.keeper.kill()
+        self.keeper.wait()
+        self.assertTrue(all(map(alive, left)))
+        self.ground.start_keeper()
+
+        self.assertEqual([pid for pid in left if alive(pid)], [])
+        self.assertIsNone(bystander.poll())
+
     def test_unknown(self) -> None:
         """
         A claim of which nothing says that it was spawned is unknown, and is not started (Invariant I1).
