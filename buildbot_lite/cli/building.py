@@ -51,8 +51,11 @@ def force(farm: Farm, builder: str, pairs: tuple[str, ...], reason: str, wait: b
     """
     question = {"ask": "force", "builder": builder, "reason": reason, "properties": dict(map(_property, pairs))}
 
+    requests: list[int] = []
+
     async def work(line: Line) -> int:
         asked = await line.ask(question)
+        requests.append(asked["request"])
         if not wait:
             click.echo(f"request {asked['request']}")
             return 0
@@ -63,8 +66,10 @@ def force(farm: Farm, builder: str, pairs: tuple[str, ...], reason: str, wait: b
     try:
         return farm.call(work)
     except KeyboardInterrupt:
-        note("The build goes on.  To end it: buildbot-lite cancel")
-        raise
+        if requests:
+            # Below the ^C of the terminal.
+            note(f"\nThe build goes on.  To end it: {farm.command('cancel', requests[0])}")
+        raise click.Abort from None
 
 
 @program.command(cls=FarmCommand)

@@ -3,6 +3,7 @@ Strings: handing them out, listing them, taking them back, replacing them.
 """
 
 import re
+import shlex
 from typing import Any
 
 import click
@@ -41,7 +42,7 @@ _label = click.option("--label", default="", help="Whom it is for, or what; show
 _count = click.IntRange(1, 1 << 40)
 
 
-@program.group()
+@program.group(short_help="Hand out a string: to submit, watch, control, administer.")
 def grant() -> None:
     """
     Hand out a string: to submit, to watch, to control, to do everything.
@@ -50,7 +51,7 @@ def grant() -> None:
     """
 
 
-@grant.command("submit", cls=FarmCommand)
+@grant.command("submit", cls=FarmCommand, short_help="A string to ask for builds.")
 @click.argument("builder")
 @click.option("--uses", type=_count, metavar="N", help="How often it may be used.")
 @_expires
@@ -62,13 +63,15 @@ def grant_submit(farm: Farm, builder: str, largest: float | None, expires: float
     """
     A string to ask for builds: of the Submit scheduler BUILDER, or of the one that asks for that builder alone.
 
-    Use it with: flappclient --furlfile FILE run-command    (or: upload-file NAME)
+    Use it with: flappclient --furlfile FILE run-command
+
+    Where files are taken: flappclient --furlfile FILE upload-file NAME
     """
     more["largest"] = None if largest is None else max(1, int(largest))
     _hand_out(farm, "submit", object=builder, lasts=expires, **more)
 
 
-@grant.command("watch", cls=FarmCommand)
+@grant.command("watch", cls=FarmCommand, short_help="A string to look at one REQUEST, or at the whole farm.")
 @click.argument("request", required=False)
 @_expires
 @_label
@@ -77,12 +80,13 @@ def grant_watch(farm: Farm, request: str | None, expires: float | None, label: s
     A string to look at one REQUEST, or without one at the whole farm.
 
     For a request, use it with: flappclient --furlfile FILE run-command
+
     For the farm: buildbot-lite status --furlfile FILE, and all else that only looks.
     """
     _hand_out(farm, "watch", object=request or "", lasts=expires, label=label)
 
 
-@grant.command("control", cls=FarmCommand)
+@grant.command("control", cls=FarmCommand, short_help="A string to look at the farm, and to steer it.")
 @_expires
 @_label
 def grant_control(farm: Farm, expires: float | None, label: str) -> None:
@@ -94,7 +98,7 @@ def grant_control(farm: Farm, expires: float | None, label: str) -> None:
     _hand_out(farm, "control", lasts=expires, label=label)
 
 
-@grant.command("admin", cls=FarmCommand)
+@grant.command("admin", cls=FarmCommand, short_help="A string to do everything that this command can do.")
 @_expires
 @_label
 def grant_admin(farm: Farm, expires: float | None, label: str) -> None:
@@ -104,7 +108,7 @@ def grant_admin(farm: Farm, expires: float | None, label: str) -> None:
     _hand_out(farm, "admin", lasts=expires, label=label)
 
 
-@program.command(cls=FarmCommand)
+@program.command(cls=FarmCommand, short_help="Every string that was handed out, and how far it goes.")
 @click.option("--all", "everything", is_flag=True, help="Also those of single requests, and those that are void.")
 @json_option
 def grants(farm: Farm, everything: bool, as_json: bool) -> None:
@@ -114,7 +118,7 @@ def grants(farm: Farm, everything: bool, as_json: bool) -> None:
     show(farm.ask({"ask": "grants", "all": everything})["grants"], "grants", as_json=as_json)
 
 
-@program.command(cls=FarmCommand)
+@program.command(cls=FarmCommand, short_help="Take a string back.")
 @click.argument("which")
 @click.option("--kill", is_flag=True, help="Of a slave: first interrupt its commands, for at most 10 s.")
 @click.option("--cancel", is_flag=True, help="End its builds as cancelled, instead of trying them again elsewhere.")
@@ -135,7 +139,7 @@ def revoke(farm: Farm, which: str, kill: bool, cancel: bool) -> None:
     _tell_ended(answer["ended"], cancelled=cancel)
 
 
-@program.command(cls=FarmCommand)
+@program.command(cls=FarmCommand, short_help="Replace a string with a new one.")
 @click.argument("name")
 def rotate(farm: Farm, name: str) -> None:
     """
@@ -147,7 +151,8 @@ def rotate(farm: Farm, name: str) -> None:
     if answer["verb"] == "admin":
         click.echo("The admin's string was replaced: private/admin.furl holds the new one.")
     else:
-        click.echo(f"The string of {name} was replaced.  For the new one: buildbot-lite furl DIR {name}")
+        where = shlex.quote(farm.directory or "DIR")
+        click.echo(f"The string of {name} was replaced.  For the new one: buildbot-lite furl {where} {name}")
     _tell_ended(answer["ended"], cancelled=False)
 
 

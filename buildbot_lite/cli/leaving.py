@@ -9,7 +9,7 @@ from .output import note
 from .program import program
 
 
-@program.command(cls=FarmCommand)
+@program.command(cls=FarmCommand, short_help="Have SLAVE take no new builds, and stop when it is idle.")
 @click.argument("slave")
 def drain(farm: Farm, slave: str) -> None:
     """
@@ -22,7 +22,7 @@ def drain(farm: Farm, slave: str) -> None:
     click.echo(f"{slave} takes no new builds, and stops{after}.")
 
 
-@program.command(cls=FarmCommand)
+@program.command(cls=FarmCommand, short_help="Say that the machine of SLAVE is gone for good.")
 @click.argument("slave")
 def lost(farm: Farm, slave: str) -> None:
     """

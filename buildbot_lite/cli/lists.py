@@ -53,7 +53,9 @@ def builders(farm: Farm, as_json: bool) -> None:
 
 @program.command(cls=FarmCommand)
 @click.argument("builder", required=False)
-@click.option("-n", "--most", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option(
+    "-n", "--most", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="How many."
+)
 @json_option
 def builds(farm: Farm, builder: str | None, most: int, as_json: bool) -> None:
     """

@@ -4,6 +4,7 @@ New directories: a master's, a slave's.  And the strings by which slaves and sub
 
 import os
 import re
+import shlex
 import sys
 from importlib.resources import files
 
@@ -11,7 +12,7 @@ import click
 
 from ..errors import BuildbotLiteError, FurlError, NotFoundError
 from ..storage.files import make_directory, write_whole
-from .office import furl_in, read_furl, stdin_text
+from .office import furls_in, read_furl, stdin_text
 from .output import note
 from .program import need_a_masters_parts, program
 
@@ -28,8 +29,12 @@ PLACEHOLDER = "pb://PUT-THE-SLAVES-STRING-HERE"
 
 @program.command("create-master", short_help="Make the directory of a master.")
 @click.argument("directory", metavar="DIR")
-@click.option("--port", type=click.IntRange(1, 65535), help="The port to listen at, instead of a free one.")
-@click.option("--host", help="The name or address by which slaves find this machine, instead of its own name.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), metavar="PORT", help="The port to listen at, instead of a free one."
+)
+@click.option(
+    "--host", metavar="HOST", help="The name or address by which slaves find this machine, instead of its own name."
+)
 def create_master(directory: str, port: int | None, host: str | None) -> None:
     """
     Make DIR the directory of a master.
@@ -63,7 +68,7 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
             f"Its strings will name the host {with_host.host}, because {with_host.problem}: only slaves on this "
             "machine can use them.  If others are to, set c['location'] in master.cfg."
         )
-    click.echo(f"Now:  cd {directory} && twistd -y master.tac")
+    click.echo(f"Now:  cd {shlex.quote(directory)} && twistd -y master.tac")
 
 
 @program.command("create-slave", short_help="Make the directory of a slave.")
@@ -82,7 +87,7 @@ def create_slave(directory: str, furl: str) -> None:
     else:
         note(
             "A word of warning: while this command ran, every user of this machine could read that string in the list "
-            f"of processes.  Next time: buildbot-lite create-slave {directory} -    (and paste it)"
+            f"of processes.  Next time: buildbot-lite create-slave {shlex.quote(directory)} -    (and paste it)"
         )
     parts = parse(furl)
     _refuse_used(directory)
@@ -91,7 +96,7 @@ def create_slave(directory: str, furl: str) -> None:
     make_directory(directory)
     write_whole(os.path.join(directory, "slave.tac"), text.replace(PLACEHOLDER, str(parts)).encode())
     click.echo(f"{directory} is a slave's directory now.  It will look for its master at {', '.join(parts.hints)}.")
-    click.echo(f"Now:  cd {directory} && twistd -y slave.tac")
+    click.echo(f"Now:  cd {shlex.quote(directory)} && twistd -y slave.tac")
 
 
 @program.command("furl", short_help="Print the one string of a slave or a submission.")
@@ -101,7 +106,9 @@ def furl_of(directory: str, name: str) -> None:
     """
     Print the string of the slave or the Submit scheduler NAME of the master in DIR.
 
-    For example:  buildbot-lite furl farm bot1 | ssh bot1 buildbot-lite create-slave bot1 -
+    For example:
+
+    buildbot-lite furl farm bot1 | ssh bot1 buildbot-lite create-slave bot1 -
     """
     from .processes import Kind, kind_of
 
@@ -112,7 +119,7 @@ def furl_of(directory: str, name: str) -> None:
     if not known:
         raise NotFoundError(
             f"There are no strings in {directory} yet: the master writes them when it starts.  "
-            f"Start it with: cd {directory} && twistd -y master.tac"
+            f"Start it with: cd {shlex.quote(directory)} && twistd -y master.tac"
         )
     if name not in known:
         raise NotFoundError(f"There is no string for {name!r:.100} in {directory}.  There are: {', '.join(known)}.")
@@ -128,12 +135,16 @@ def sample(name: str) -> str:
 
 def _read_string() -> str:
     if sys.stdin.isatty():
-        return str(click.prompt("The slave's string", hide_input=True, err=True, prompt_suffix=": "))
-    text = stdin_text()
+        text = str(click.prompt("The slave's string", hide_input=True, err=True, prompt_suffix=": "))
+    else:
+        text = stdin_text()
     if not text.strip():
         raise FurlError("There is nothing on standard input.  Give the slave's string there, from buildslave.furls.")
-    # A whole file from furls/ will do; what is none of that is told what is wrong with it.
-    return furl_in(text) or text.strip()
+    strings = furls_in(text)
+    if len(strings) > 1:
+        raise FurlError("These are several strings.  Give the line of one slave from buildslave.furls.")
+    # What is none is told what is wrong with it.
+    return strings[0] if strings else text.strip()
 
 
 def _refuse_used(directory: str) -> None:

@@ -9,6 +9,7 @@ A reactor runs once in a process; so a command does all of its asking in one cor
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -20,12 +21,13 @@ from twisted.internet.task import deferLater, react
 
 from ..errors import FurlError, NotRunningError
 from .output import Pouring, Take
+from .processes import need_a_master
 
 T = TypeVar("T")
 Document = Mapping[str, Any]
 
 LARGEST_FURL_FILE = 1 << 16
-HERE = "."
+HERE = os.curdir
 
 
 class Line(Protocol):
@@ -113,8 +115,8 @@ def visit(furl: str, work: Callable[[Line], Awaitable[T]]) -> T:
     try:
         react(lambda reactor: Deferred.fromCoroutine(attempt(reactor)))
     except SystemExit:
-        if pouring.unread:
-            raise BrokenPipeError from None
+        if pouring.refused is not None:
+            raise pouring.refused from None
         if not outcome:
             # The reactor was stopped by Ctrl-C.
             raise KeyboardInterrupt from None
@@ -147,14 +149,20 @@ class Farm:
         result: T = self.visit(self._furl(), work)
         return result
 
+    def command(self, name: str, *arguments: object) -> str:
+        """
+        What to type for another command about the same master.
+        """
+        words = [] if self.directory in {None, HERE} else [self.directory]
+        named = ["--furlfile", self.furlfile] if self.directory is None else []
+        return shlex.join(["buildbot-lite", name, *map(str, [*words, *arguments, *named])])
+
     def _furl(self) -> str:
         if self.directory is not None and not os.path.exists(self.furlfile):
-            if not os.path.exists(os.path.join(self.directory, "master.cfg")):
-                where = "This" if self.directory == HERE else self.directory
-                raise NotRunningError(f"{where} is not the directory of a master: it has no master.cfg.")
+            need_a_master(self.directory)
             raise NotRunningError(
                 f"The master in {self.directory} has never run.  Start it with: "
-                f"cd {self.directory} && twistd -y master.tac"
+                f"cd {shlex.quote(self.directory)} && twistd -y master.tac"
             )
         return read_furl(self.furlfile)
 
@@ -166,7 +174,9 @@ class FarmCommand(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._others = any(isinstance(param, click.Argument) and param.required for param in self.params)
+        arguments = [param for param in self.params if isinstance(param, click.Argument)]
+        self._others = any(param.required for param in arguments)
+        self._optional = None if self._others or not arguments else arguments[0].name
         directory = click.Argument(["directory"], metavar="[DIR]", default=HERE)
         furlfile = click.Option(
             ["--furlfile"],
@@ -177,12 +187,17 @@ class FarmCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """
-        Where --furlfile says where the master is, nothing else does; and DIR may be left out before what may not.
+        Where --furlfile says where the master is, nothing else does; and DIR may be left out before what may not, and
+        before anything in a master's directory.
         """
         if any(arg.partition("=")[0] == "--furlfile" for arg in args):
             return super().parse_args(ctx, [HERE, *args])
         try:
-            return super().parse_args(ctx, list(args))
+            rest = super().parse_args(ctx, list(args))
+            if not self._optional or ctx.params[self._optional] is not None or not _is_no_dir(ctx.params["directory"]):
+                return rest
+            ctx.params.clear()
+            return super().parse_args(ctx, [HERE, *args])
         except click.BadParameter:
             if not self._others:
                 raise
@@ -208,6 +223,10 @@ class FarmCommand(click.Command):
         return super().invoke(ctx)
 
 
+def _is_no_dir(word: str) -> bool:
+    return not os.path.isdir(word) and os.path.exists("master.cfg")
+
+
 def read_furl(path: str) -> str:
     """
     The first line of the file *path* that begins with ``pb://``; `FurlError` when there is none.
@@ -217,18 +236,18 @@ def read_furl(path: str) -> str:
             text = file.read(LARGEST_FURL_FILE)
     except OSError as error:
         raise FurlError(f"{path} cannot be read: {error.strerror}.") from None
-    return furl_in(text) or _no_furl(path)
+    found = next((line.strip() for line in text.splitlines() if line.strip().startswith("pb://")), None)
+    if found is None:
+        raise FurlError(f"No line of {path} begins with pb://.")
+    return found
 
 
-def furl_in(text: str) -> str:
+def furls_in(text: str) -> list[str]:
     """
-    The first line of *text* that begins with ``pb://``, or nothing.
+    The strings in *text*: alone in their lines, or after a name as in ``buildslave.furls``.
     """
-    return next((line.strip() for line in text.splitlines() if line.strip().startswith("pb://")), "")
-
-
-def _no_furl(path: str) -> str:
-    raise FurlError(f"No line of {path} begins with pb://.")
+    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    return [words[-1] for words in lines if len(words) in {1, 2} and words[-1].startswith("pb://")]
 
 
 def stdin_text() -> str:

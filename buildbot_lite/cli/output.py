@@ -19,6 +19,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
+from ..errors import BuildbotLiteError
+
 OUT, ERR = 1, 2
 Take = Callable[[bytes], Deferred[None] | None]
 PLAIN_WIDTH = 500
@@ -33,15 +35,27 @@ def show(document: Any, what: str, *, as_json: bool) -> None:
         click.echo(json.dumps(document, indent=2))
         return
     from rich.console import Console
+    from rich.measure import Measurement
 
     from ..status.tables import TABLES
 
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    table = TABLES[what](document)
+    console = Console(width=None if on_a_terminal() else PLAIN_WIDTH, highlight=False)
+    # On a narrow terminal rather lines that it breaks than columns of a letter each.
+    narrowest = Measurement.get(console, console.options.update(width=PLAIN_WIDTH), table).minimum
+    console.width = max(console.width, narrowest)
     with console.capture() as capture:
-        console.print(TABLES[what](document))
+        console.print(table)
     # Without the spaces that rich puts at the ends of lines.
     for line in capture.get().splitlines():
         click.echo(line.rstrip())
+
+
+def on_a_terminal() -> bool:
+    """
+    Whether standard output is one.
+    """
+    return sys.stdout.isatty()
 
 
 def note(text: str) -> None:
@@ -83,7 +97,8 @@ class Pouring:
 
     def __init__(self, descriptors: Mapping[int, int] = MappingProxyType({OUT: OUT, ERR: ERR})) -> None:
         self._descriptors = descriptors
-        self.unread = False
+        self.refused: OSError | None = None
+        """Why what was poured could not be written, as when whoever read it has seen enough."""
 
     def by(self, reactor: IReactorFromThreads) -> Take:
         """
@@ -106,9 +121,10 @@ class Pouring:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-        except OSError:
-            self.unread = True
-            failure = Failure()
+        except OSError as error:
+            self.refused = error
+            # A sentence for the master; our own defects would be logged here, with a traceback.
+            failure = Failure(BuildbotLiteError("Nobody takes these bytes any more."))
             reactor.callFromThread(written.errback, failure)
         else:
             reactor.callFromThread(written.callback, None)

@@ -53,6 +53,18 @@ def kind_of(directory: str) -> Kind:
     raise NotFoundError(f"{directory} is neither a master's nor a slave's: it has no master.cfg and no slave.tac.")
 
 
+def need_a_master(directory: str) -> None:
+    """
+    Raise `NotFoundError` where *directory* has no ``master.cfg``.
+    """
+    if os.path.exists(os.path.join(directory, "master.cfg")):
+        return
+    where = "This" if directory == os.curdir else directory
+    if os.path.exists(os.path.join(directory, Kind.SLAVE.tac)):
+        raise NotFoundError(f"{where} is the directory of a slave, not of a master.")
+    raise NotFoundError(f"{where} is not the directory of a master: it has no master.cfg.")
+
+
 @frozen
 class Process:
     """
@@ -144,6 +156,8 @@ def kill_left_behind(directory: str, within: float) -> bool:
                 pass
         except (FileNotFoundError, ConnectionRefusedError):
             return False
+        except ConnectionError:
+            pass  # it ended while we spoke
         except TimeoutError:
             raise BuildbotLiteError(
                 f"The keeper in {keeper} has not ended after {within:.0f} s.  Its keeper.log may say why."

@@ -49,16 +49,16 @@ def run(arguments: list[str], visit: object = None) -> int:
     """
     Do what *arguments* say; answers the exit code.  *visit*: instead of the network, see `office.Visit`.
     """
-    for module in MODULES:
-        import_module(f".{module}", __package__)
     try:
+        for module in MODULES:
+            import_module(f".{module}", __package__)
         code = program.main(arguments, prog_name="buildbot-lite", standalone_mode=False, obj=visit)
         sys.stdout.flush()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else FAILED
     except BrokenPipeError:
-        # Whoever read our output has seen enough.  Nothing is to be flushed at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        _let_go_of_output()
         return FAILED
     except (KeyboardInterrupt, click.Abort):
         return CUT_OFF
@@ -66,6 +66,7 @@ def run(arguments: list[str], visit: object = None) -> int:
         if "--debug" in arguments:
             raise
         click.echo(sentence(error), err=True)
+        _let_go_of_output()
         return FAILED
     return code if isinstance(code, int) else 0
 
@@ -78,10 +79,22 @@ def need_a_masters_parts() -> None:
         import_module(module)
 
 
+def _let_go_of_output() -> None:
+    """
+    See that nothing is left to be flushed at exit, where Python would complain of a closed pipe or a full disk itself.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def sentence(error: Exception) -> str:
     """
     What a person is told of *error*.
     """
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error.format_message()
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "buildbot-lite"
         return f"{error.format_message()}  See: {path} --help"

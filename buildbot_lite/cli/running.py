@@ -20,7 +20,12 @@ LOOK = 1.0
 LOOK_WHETHER_READY = 0.2
 
 patience_option = click.option(
-    "--patience", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds to wait for its end."
+    "--patience",
+    type=click.FloatRange(1),
+    metavar="SECONDS",
+    default=60.0,
+    show_default=True,
+    help="How long to wait for its end.",
 )
 
 
@@ -32,6 +37,7 @@ def checkconfig(directory: str) -> None:
     """
     from ..master.loading import load
 
+    processes.need_a_master(directory)
     config = load(directory).config
     counts = [(len(config.slaves), "slave"), (len(config.builders), "builder"), (len(config.schedulers), "scheduler")]
     found = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
@@ -80,6 +86,9 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
             raise
         click.echo(f"No slave runs in {directory}; what an earlier one left running was killed.")
     else:
+        if kill:
+            # A slave that was killed by the signal, before it listened for it, has told nobody.
+            processes.kill_left_behind(directory, patience)
         click.echo(f"The {kind.value} in {directory} has stopped.")
 
 
@@ -91,9 +100,11 @@ def restart(directory: str, when_idle: bool, patience: float) -> None:
     """
     Stop the master or slave in DIR if it runs; start it.
 
-    A master that was started answers when this ends.
+    A master is only stopped when its master.cfg is good; it answers when this ends.
     """
     kind = processes.kind_of(directory)
+    if kind is Kind.MASTER:
+        _refuse_mistakes(directory)
     try:
         _stop(directory, kind, when_idle=when_idle, kill=False, patience=patience)
     except NotRunningError as error:
@@ -102,6 +113,15 @@ def restart(directory: str, when_idle: bool, patience: float) -> None:
     if kind is Kind.MASTER:
         _wait_until_ready(directory, patience)
     click.echo(f"The {kind.value} in {directory} was started.")
+
+
+def _refuse_mistakes(directory: str) -> None:
+    from ..master.loading import load
+
+    try:
+        load(directory)
+    except ConfigError as error:
+        raise ConfigError(f"{error}\nNothing was stopped or started.") from None
 
 
 def _stop(directory: str, kind: Kind, *, when_idle: bool, kill: bool, patience: float) -> None:

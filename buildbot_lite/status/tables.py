@@ -18,6 +18,8 @@ from rich.text import Text
 Document = Mapping[str, Any]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_SENTENCES = {"why", "system", "description", "limits", ""}
+"""Columns that may take several lines, between words, where the terminal is narrow."""
 _STYLES = {
     "SUCCESS": "green",
     "WARNINGS": "yellow",
@@ -160,10 +162,16 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Renderable
     if not rows:
         return _text("none", "dim")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for head in heads:
-        table.add_column(head, overflow="fold", justify="right" if head in {"bytes", "running", "waiting"} else "left")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else _text(str(cell)) for cell in row))
+    texts = [[cell if isinstance(cell, Text) else _text(str(cell)) for cell in row] for row in rows]
+    for head, *column in zip(heads, *texts, strict=True):
+        table.add_column(
+            head,
+            overflow="fold",
+            min_width=None if head in _SENTENCES else max(len(head), *(text.cell_len for text in column)),
+            justify="right" if head in {"bytes", "running", "waiting"} else "left",
+        )
+    for row in texts:
+        table.add_row(*row)
     return table
 
 

@@ -9,6 +9,7 @@ farm ends with it, the keepers and what they run included.
 import fcntl
 import os
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -30,6 +31,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Seconds until a process counts as stuck.
 PATIENCE = 60.0
 PATIENCE_AT_THE_END = 15.0
+INTERRUPTED = 130
 
 ENVIRONMENT = {
     **os.environ,
@@ -244,7 +246,7 @@ def what_next() -> str:
     return f"""
 The farm is up.  In another terminal:
 
-  cd {CHECKOUT}
+  cd {shlex.quote(str(CHECKOUT))}
   {bin_}/buildbot-lite status {MASTER}
   {bin_}/buildbot-lite builds {MASTER}
   {bin_}/buildbot-lite log {MASTER} demo 1 test
@@ -254,7 +256,7 @@ The farm is up.  In another terminal:
 
 The last one counts for a minute.  While it does, kill the slaves in a third terminal: the count goes on.
 
-  kill -9 $(cat {FARM}/bot1/twistd.pid {FARM}/bot2/twistd.pid)
+  kill -9 $(cat {FARM}/bot1/twistd.pid) $(cat {FARM}/bot2/twistd.pid)
 
 The configuration is {MASTER}/master.cfg; after a change:  {bin_}/buildbot-lite reconfig {MASTER}
 Ctrl-C here ends everything.
@@ -293,6 +295,8 @@ def main() -> int:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, end)
     farm = Farm()
+    # Unless the job ended: Ctrl-C after that is how the demo is meant to end.
+    code = INTERRUPTED
     try:
         lock = only_one()
         try:
@@ -316,7 +320,7 @@ def main() -> int:
     except Ended:
         with suppress(OSError):
             print("\nEverything has ended.", flush=True)
-        return 130
+        return code
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 from typing import Any
+from unittest import mock
 
+from buildbot_lite.cli import output, processes
 from buildbot_lite.errors import NotFoundError, NotRunningError
 
-from .ground import FURL, CommandCase
+from .ground import FURL, CommandCase, FakeMaster
 
 BUILD: dict[str, Any] = {
     "builder": "hello",
@@ -53,6 +55,27 @@ class ListsTests(AskingCase):
         self.assertEqual(len(lines), 2)
         self.assertTrue(lines[1].startswith("hello/1  SUCCESS  bot1 "), lines[1])
         self.assertTrue(lines[1].endswith("x" * 300), lines[1])
+
+    def test_narrow_terminal(self) -> None:
+        """
+        On a terminal that is too narrow, the lines of a table are too long; its columns stay whole.
+        """
+        self.master.answers = {"builds": {"builds": [{**BUILD, "reason": "it is so"}]}}
+        with mock.patch.dict(os.environ, COLUMNS="30"), mock.patch.object(output, "on_a_terminal", return_value=True):
+            lines = self.command("builds", "farm").out.splitlines()
+
+        self.assertRegex(lines[1], r"^hello/1  SUCCESS  bot1   1970-01-0\d \d\d:\d\d:\d\d  1\.0 s  1        it")
+
+    def test_of_a_builder_here(self) -> None:
+        """
+        In the master's directory a word that is no directory's is a builder's.
+        """
+        self.master.answers = {"builds": {"builds": []}}
+        os.chdir("farm")
+        for words in ([], ["hello"], [".", "hello"], ["."]):
+            self.assertEqual(self.command("builds", *words).code, 0)
+
+        self.assertEqual([each["builder"] for each in self.master.questions], [None, "hello", "hello", None])
 
     def test_questions(self) -> None:
         """
@@ -142,6 +165,17 @@ class RefusalsTests(AskingCase):
         ):
             self.assertIn(sentence, self.refused(*words))
 
+    def test_no_words(self) -> None:
+        """
+        Without any words it is the help, and nothing more, with every sentence of it whole.
+        """
+        with mock.patch.dict(os.environ, COLUMNS="80"):
+            said = self.refused()
+
+            self.assertEqual(said, self.command("--help").out.rstrip("\n"))
+            for group in ((), ("grant",), ("artifacts",)):
+                self.assertNotIn("...", self.command(*group, "--help").out.partition("Commands:")[2])
+
     def test_a_defect(self) -> None:
         """
         An error of ours is a sentence, too; --debug shows where it is.
@@ -184,6 +218,17 @@ class ForceTests(AskingCase):
 
             self.assertEqual((said.code, said.out, said.err), (code, "", "# request 7\n"))
         self.assertEqual(self.master.questions[-1], {"follow": "request", "buildset": 5})
+
+    def test_wait_no_longer(self) -> None:
+        """
+        After Ctrl-C it says that the build goes on, and how to end it.
+        """
+        self.master.answers = {"force": {"request": 7, "buildset": 5}, "request": {}}
+        with mock.patch.object(FakeMaster, "pour", side_effect=KeyboardInterrupt):
+            said = self.command("force", "farm", "hello", "--wait")
+
+        self.assertEqual(said.code, 130)
+        self.assertIn("The build goes on.  To end it: buildbot-lite cancel farm 7\n", said.err)
 
     def test_cancel(self) -> None:
         """
@@ -263,7 +308,18 @@ class ReconfigTests(AskingCase):
 
         self.write("farm/master.cfg", "\n1 / 0\n")
         self.assertEqual(self.refused("checkconfig", "farm"), "master.cfg:2: ZeroDivisionError: division by zero")
-        self.assertIn("cannot be read", self.refused("checkconfig", "nowhere"))
+        self.assertIn("nowhere is not the directory of a master", self.refused("checkconfig", "nowhere"))
+
+    def test_restart(self) -> None:
+        """
+        A master is not stopped for a master.cfg with a mistake.
+        """
+        self.write("farm/master.cfg", "\n1 / 0\n")
+        with mock.patch.object(processes, "running_in") as running:
+            said = self.refused("restart", "farm")
+
+        running.assert_not_called()
+        self.assertIn("master.cfg:2: ZeroDivisionError: division by zero\nNothing was stopped or started.", said)
 
 
 class ArtifactsTests(AskingCase):

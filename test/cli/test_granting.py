@@ -109,7 +109,7 @@ class RevokeTests(HoldersCase):
         Promise 17: where the new string is; it is not printed.
         """
         self.master.answers = {"rotate": {"name": "bot1", "verb": "slave", "ended": []}}
-        self.assertIn("buildbot-lite furl DIR bot1", self.command("rotate", "farm", "bot1").out)
+        self.assertIn("buildbot-lite furl farm bot1", self.command("rotate", "farm", "bot1").out)
         self.master.answers = {"rotate": {"name": "admin", "verb": "admin", "ended": []}}
         self.assertIn("private/admin.furl", self.command("rotate", "farm", "admin").out)
 

@@ -150,11 +150,23 @@ class CreateSlaveTests(CommandCase):
         self.assertIn("every user of this machine could read that string", said.err)
         self.assertNotIn(FURL, said.out + said.err)
 
+    def test_a_line(self) -> None:
+        """
+        A slave's line of buildslave.furls will do, as it is; the whole file, with others' strings, will not.
+        """
+        other = FURL.replace("ssss", "tttt")
+        sentence = self.refused("create-slave", "bot1", "-", stdin=f"# a remark\nbot0 {other}\nbot1 {FURL}\n".encode())
+        self.assertIn("These are several strings", sentence)
+
+        self.command("create-slave", "bot1", "-", stdin=f"bot1 {FURL}\n".encode())
+        with open("bot1/slave.tac") as file:
+            self.assertIn(FURL, file.read())
+
     def test_no_furl(self) -> None:
         """
         Promise 3: what is no FURL is refused with the remedy, before anything is made, and is not repeated.
         """
-        for text in ("", "hello", FURL[:-30], "bot1 " + FURL, FURL.replace("@", ""), "pb://" + "s" * 5000):
+        for text in ("", "hello", FURL[:-30], "my bot1 " + FURL, FURL.replace("@", ""), "pb://" + "s" * 5000):
             sentence = self.refused("create-slave", "bot1", "-", stdin=text.encode())
 
             self.assertRegex(sentence, "Copy the whole string|Give ", text)

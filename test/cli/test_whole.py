@@ -312,3 +312,16 @@ class WholeTests(FarmCase):
         )
 
         self.assertEqual(self.farm.witnessed("one"), ["["])
+
+    def test_full_disk(self) -> None:
+        """
+        What finds no room is one sentence, from a list as from a log.
+        """
+        self.command("force", self.master, "bytes", "--wait")
+        number = json.loads(self.command.well("builds", self.master, "bytes", "--json"))[0]["number"]
+        for words in (f"builds {self.master}", f"log {self.master} bytes {number}"):
+            self.farm.run(
+                f"{self.farm.program('buildbot-lite')} {words} > /dev/full 2> {self.farm.witness}/said"
+                f" || echo $? >> {self.farm.witness}/said"
+            )
+            self.assertEqual(self.farm.witnessed("said"), ["No space left on device.", "1"], words)

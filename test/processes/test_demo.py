@@ -130,6 +130,25 @@ class DemoTests(SynchronousTestCase):
         self.assertIn(b"Everything has ended.", said + rest)
         self.check_gone()
 
+    def test_next_steps(self) -> None:
+        """
+        After the job, what it says about killing the slaves works as it is printed, and Ctrl-C is no failure.
+        """
+        demo = self.demo(once=False)
+        assert demo.stdout is not None
+        said = read_until(demo.stdout.fileno(), b"Ctrl-C here ends everything.")
+        kill = next(line for line in said.decode().splitlines() if "kill -9" in line)
+        subprocess.run(kill, shell=True, cwd=self.clone, check=True)
+        said = read_until(demo.stdout.fileno(), b"bot1 died; it is started again.")
+        if b"bot2 died" not in said:
+            read_until(demo.stdout.fileno(), b"bot2 died; it is started again.")
+        os.killpg(demo.pid, signal.SIGINT)
+        rest, _ = demo.communicate(timeout=PATIENCE)
+
+        self.assertIn(b"Everything has ended.", rest)
+        self.assertNotIn(b"Error", rest)
+        self.check_gone()
+
     def test_terminal_closed(self) -> None:
         """
         Promise 1: when its terminal is closed, no process of it is alive.
