@@ -13,9 +13,11 @@ from ..errors import NotFoundError
 from ..model.properties import Json, Properties
 from ..model.results import Result
 from ..storage.inputs import Kept
-from ..storage.records import inputs
+from ..storage.records import grants, inputs
+from ..storage.records.grants import Grant
 from ..storage.records.requests import Submitted
 from ..storage.writer import Records
+from ..wire.furl import new_swissnum
 from .admission import Admission, Admissions
 from .config import MasterConfig
 from .grants import Grants, Verb
@@ -23,9 +25,6 @@ from .queue import Queue
 from .requests import Requests
 from .vocabulary import Scheduler, Submit
 from .works import Works
-
-WATCH_AFTER_END = 7 * 86400.0
-"""Seconds for which a watch string lives after it was made or its request ended."""
 
 
 class FrontDoor:
@@ -82,13 +81,18 @@ class FrontDoor:
             properties.set("filename", name, "Submit")
         by = f" ({grant.label})" if grant.label else ""
         reason = f"submitted through {scheduler.name}{by}" + (f": {name}" if name else "")
+        watches: list[Grant] = []
         submitted = await self._ask(
             scheduler,
             properties,
             reason=reason,
             input=None if kept is None else self._noting_input(kept, kind, name),
             by_grant=grant.id,
+            # Whoever uploads a file is told of no string.
+            beside=None if scheduler.file else self._making_watch(watches),
         )
+        for watch in watches[-1:]:
+            self._grants.recorded(watch)
         admission.spend()
         return submitted
 
@@ -96,9 +100,8 @@ class FrontDoor:
         """
         See `status.submissions.Door`.
         """
-        buildset = submitted.buildset.id
-        grant = await self._grants.ensure(Verb.WATCH, str(buildset), name=f"request-{submitted.requests[0].id}")
-        return self._furl(grant.swissnum)
+        object_, name = _watched(submitted)
+        return self._furl((await self._grants.ensure(Verb.WATCH, object_, name=name)).swissnum)
 
     async def cancel(self, submitted: Submitted, reason: str) -> None:
         """
@@ -183,6 +186,17 @@ class FrontDoor:
             **more,
         )
 
+    def _making_watch(self, made: list[Grant]) -> Callable[[Connection, Submitted], None]:
+        swissnum, now = new_swissnum(), self._wall()
+
+        def make(connection: Connection, submitted: Submitted) -> None:
+            object_, name = _watched(submitted)
+            made.append(
+                grants.add(connection, name=name, verb=Verb.WATCH.value, object=object_, swissnum=swissnum, now=now)
+            )
+
+        return make
+
     def _noting_input(self, kept: Kept, kind: str, name: str) -> Callable[[Connection], int]:
         now = self._wall()
 
@@ -191,3 +205,10 @@ class FrontDoor:
             return row.id
 
         return note
+
+
+def _watched(submitted: Submitted) -> tuple[str, str]:
+    """
+    What a string to watch *submitted* is a right to, and what it is called.
+    """
+    return str(submitted.buildset.id), f"request-{submitted.requests[0].id}"

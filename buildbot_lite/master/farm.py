@@ -120,7 +120,11 @@ class Farm:
             wall=wall,
         )
         self.requests = Requests(
-            records=self.records, queue=self.queue, wall=wall, most_retries=lambda: self.config.max_retries
+            records=self.records,
+            queue=self.queue,
+            grants=self.grants,
+            wall=wall,
+            most_retries=lambda: self.config.max_retries,
         )
         self.works = Works(
             records=self.records,

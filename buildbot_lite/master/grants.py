@@ -173,12 +173,19 @@ class Grants:
         self._keep(grant)
         return grant
 
-    async def expire(self, grant: Grant, at: float) -> None:
+    def recorded(self, grant: Grant) -> None:
         """
-        It ends at *at*, in seconds since 1970.
+        It was handed out in a transaction of somebody else's.
         """
-        await self._records.write(lambda connection: records_of_grants.expire(connection, grant.id, at))
-        self._change(evolve(grant, expires=at))
+        self._keep(grant)
+
+    def watches_expire(self, buildset: int, at: float) -> None:
+        """
+        What watches *buildset* ends at *at*, in seconds since 1970, if not before; whoever says so has recorded it.
+        """
+        for grant in self.all_of(Verb.WATCH, str(buildset)):
+            if grant.expires is None or grant.expires > at:
+                self._change(evolve(grant, expires=at))
 
     def prefer(self, grant: Grant) -> None:
         """

@@ -7,7 +7,8 @@ What was asked for, from the submission to its result.
                     ▲                   │
                     '── RETRY, after a back-off, at most maxRetries times
 
-A request is a promise to whoever asked; builds are attempts at keeping it.
+A request is a promise to whoever asked; builds are attempts at keeping it.  When the last request of a submission ends,
+the strings to watch it with get their last day, in the same transaction.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +18,17 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
 from ..model.results import Result
-from ..storage.records import builds, feed, grants
+from ..storage.records import builds, feed
+from ..storage.records import grants as records_of_grants
 from ..storage.records import requests as records_of_requests
 from ..storage.records.requests import Buildset, Request, Submitted
 from ..storage.writer import Records
 from .builds import Ended
+from .grants import Grants
 from .queue import Queue
 
+WATCH_AFTER_END = 7 * 86400.0
+"""Seconds for which a watch string lives after it was made or its submission ended."""
 FIRST_BACK_OFF = 2.0
 LONGEST_BACK_OFF = 300.0
 
@@ -41,10 +46,17 @@ class Requests:
     """
 
     def __init__(
-        self, *, records: Records, queue: Queue, wall: Callable[[], float], most_retries: Callable[[], int]
+        self,
+        *,
+        records: Records,
+        queue: Queue,
+        grants: Grants,
+        wall: Callable[[], float],
+        most_retries: Callable[[], int],
     ) -> None:
         self._records = records
         self._queue = queue
+        self._grants = grants
         self._wall = wall
         self._most_retries = most_retries
         self._awaited: dict[int, list[Deferred[Result]]] = {}
@@ -61,12 +73,13 @@ class Requests:
         parent: str | None = None,
         priority: int = 0,
         by_grant: int | None = None,
+        beside: Callable[[Connection, Submitted], object] | None = None,
     ) -> Submitted:
         """
         Ask each of *builders* for a build.  When this returns, it is a promise.
 
-        *input* makes the row of what was submitted, in the same transaction.  *by_grant*: with which string.  With a
-        *parent* that asked before, nothing happens: the earlier answer is the answer.
+        *input* makes the row of what was submitted, in the same transaction; *beside* is done in it, too.  *by_grant*:
+        with which string.  With a *parent* that asked before, nothing happens: the earlier answer is the answer.
         """
         now = self._wall()
 
@@ -88,10 +101,12 @@ class Requests:
                 by_grant=by_grant,
             )
             if by_grant is not None:
-                grants.used(connection, by_grant, now)
+                records_of_grants.used(connection, by_grant, now)
             for request in submitted.requests:
                 body = {"builder": request.builder, "scheduler": scheduler, "reason": reason}
                 feed.publish(connection, "request.submitted", now=now, request=request.id, body=body)
+            if beside is not None:
+                beside(connection, submitted)
             return submitted, True
 
         submitted, fresh = await self._records.write(change)
@@ -123,7 +138,7 @@ class Requests:
             return records_of_requests.get(connection, request.id), None
 
         again, buildset = await self._records.write(change)
-        self._tell(buildset)
+        self._ended(buildset, now)
         return again
 
     async def cancel(self, request: int, reason: str) -> bool:
@@ -137,7 +152,7 @@ class Requests:
         def change(connection: Connection) -> Buildset | None:
             return self._end(connection, request, Result.CANCELLED, now, reason)
 
-        self._tell(await self._records.write(change))
+        self._ended(await self._records.write(change), now)
         return True
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
@@ -157,10 +172,18 @@ class Requests:
     def _end(self, connection: Connection, request: int, result: Result, now: float, reason: str) -> Buildset | None:
         body = {"result": int(result), "reason": reason}
         feed.publish(connection, "request.finished", now=now, request=request, body=body)
-        return records_of_requests.finish(connection, request, result, now, reason)
+        buildset = records_of_requests.finish(connection, request, result, now, reason)
+        if buildset is not None:
+            records_of_grants.expire_watches(connection, buildset.id, now + WATCH_AFTER_END)
+        return buildset
 
-    def _tell(self, buildset: Buildset | None) -> None:
-        if buildset is not None and buildset.result is not None:
+    def _ended(self, buildset: Buildset | None, now: float) -> None:
+        if buildset is not None:
+            self._grants.watches_expire(buildset.id, now + WATCH_AFTER_END)
+            self._tell(buildset)
+
+    def _tell(self, buildset: Buildset) -> None:
+        if buildset.result is not None:
             for waiting in self._awaited.pop(buildset.id, []):
                 waiting.callback(buildset.result)
 

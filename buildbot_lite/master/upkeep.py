@@ -1,8 +1,7 @@
 """
 What has to be done now and then so that a farm can run for years.
 
-When a build ends, its logs are compressed; when a request ends, the strings to watch it with get their last day.
-At the start and once a day, what nobody can ask for any more is forgotten.
+When a build ends, its logs are compressed.  At the start and once a day, what nobody can ask for any more is forgotten.
 """
 
 import os
@@ -15,12 +14,10 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ..storage.compression import Compression
-from ..storage.records import feed, grants, requests, streams
+from ..storage.records import feed, grants, streams
 from ..storage.records.feed import Event
 from ..wire.background import background
-from .door import WATCH_AFTER_END
 from .farm import Farm
-from .grants import Verb
 
 DAY = 86400.0
 KEEP_EVENTS = 30 * DAY
@@ -65,20 +62,11 @@ class Upkeep:
         for event in events:
             if event.kind == "build.finished" and event.build is not None:
                 background(self._compress(event.build), self._log, "compressing logs")
-            elif event.kind == "request.finished" and event.request is not None:
-                background(self._expire(event.request), self._log, "ending a watch string")
 
     async def _compress(self, build: int) -> None:
         for row in await self._farm.records.read(lambda connection: streams.of_build(connection, build)):
             if row.kind == "log" and (row.length or 0) >= WORTH_COMPRESSING:
                 await self._compression.add(os.path.join(self._farm.building.streams, row.path))
-
-    async def _expire(self, request: int) -> None:
-        row = await self._farm.records.read(lambda connection: requests.get(connection, request))
-        last = self._wall() + WATCH_AFTER_END
-        for grant in self._farm.grants.all_of(Verb.WATCH, str(row.buildset)) if row else ():
-            if grant.expires is None or grant.expires > last:
-                await self._farm.grants.expire(grant, last)
 
     def _forget(self) -> Deferred[int]:
         now = self._wall()

@@ -11,9 +11,9 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import NotFoundError, RefusedError
-from ..master.door import WATCH_AFTER_END
 from ..master.farm import Farm
 from ..master.grants import Verb
+from ..master.requests import WATCH_AFTER_END
 from ..master.session import LEASE_MARGIN
 from ..model.shape import Shape
 from ..storage.records import grants as records_of_grants

@@ -3,6 +3,7 @@ Requests, triggers and records that wait for room.
 """
 
 from typing import Any
+from unittest import mock
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail
@@ -10,11 +11,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DatabaseLockedError, DiskFullError, StorageError
+from buildbot_lite.master.grants import Verb
 from buildbot_lite.master.patience import BETWEEN_TRIES, PatientRecords
 from buildbot_lite.master.requests import LONGEST_BACK_OFF, back_off
+from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.inline import InlineWriter
-from buildbot_lite.storage.records import builds, requests, settings
+from buildbot_lite.storage.records import builds, grants, requests, settings
+from buildbot_lite.storage.records.grants import Grant
+from buildbot_lite.storage.records.requests import Submitted
 
 from .stage import FakeSlave, Stage, scripted
 
@@ -29,6 +34,86 @@ c["builders"] = [
     ])),
 ]
 c["schedulers"] = [schedulers.Submit("go", ["upper"]), schedulers.Triggerable("down", ["lower"])]
+"""
+
+
+class WatchTests(SynchronousTestCase):
+    """
+    The string with which a submission is watched.
+    """
+
+    def setUp(self) -> None:
+        self.stage = Stage(TWO_BUILDERS)
+        self.grants = self.stage.farm.grants
+        self.slave = self.stage.attach()
+
+    def submit(self, name: str = "go") -> Submitted:
+        door, scheduler = self.stage.farm.door, self.stage.farm.config.submits[name]
+        grant = self.grants.of(Verb.SUBMIT, name)
+        assert grant is not None
+        asking = door.submit(
+            scheduler, door.admit(grant.id, scheduler), kept=None, kind="", name="", properties=Properties()
+        )
+        submitted: Submitted = self.stage.done(asking)
+        return submitted
+
+    def watches(self, submitted: Submitted) -> list[Grant]:
+        """
+        As they are recorded, and as they are remembered: the same.
+        """
+        of = str(submitted.buildset.id)
+        recorded: list[Grant] = self.stage.read(lambda connection: grants.by_object(connection, "watch", of))
+        self.assertEqual(list(self.grants.all_of(Verb.WATCH, of)), recorded)
+        return recorded
+
+    def test_made(self) -> None:
+        """
+        It is made in the transaction that asks for the builds, unless its submitter is never told of it.
+        """
+        written = self.stage.farm.records.write
+        with mock.patch.object(self.stage.farm.records, "write", side_effect=written) as write:
+            submitted = self.submit()
+            (watch,) = self.watches(submitted)
+            furl = self.stage.done(self.stage.farm.door.watch_furl(submitted))
+            self.assertEqual(write.call_count, 1)
+        self.assertTrue(furl.endswith(watch.swissnum))
+        self.assertEqual(self.watches(self.submit("file")), [])
+
+    def test_last_day(self) -> None:
+        """
+        It lives for seven days after the last of its requests ended, which is recorded together with that end.
+        """
+        submitted = self.submit()
+        self.stage.settle()
+        self.slave.given[0].end(0)
+        self.stage.settle(3 * 86400)
+        self.assertEqual([each.expires for each in self.watches(submitted)], [None])
+
+        written = self.stage.farm.records.write
+        with mock.patch.object(self.stage.farm.records, "write", side_effect=written) as write:
+            self.slave.given[1].end(0)
+            self.stage.settle()
+        self.assertEqual(write.call_count, 1)
+        self.assertEqual([each.expires for each in self.watches(submitted)], [self.stage.clock.seconds() + 7 * 86400])
+
+    def test_cancelled(self) -> None:
+        """
+        The same when its request is cancelled while it waits.
+        """
+        self.stage.farm.hold()
+        submitted = self.submit()
+        for request in submitted.requests:
+            self.stage.done(self.stage.farm.requests.cancel(request.id, "not wanted"))
+        self.assertEqual([each.expires for each in self.watches(submitted)], [self.stage.clock.seconds() + 7 * 86400])
+
+
+TWO_BUILDERS = """
+c["slaves"] = [slave.BuildSlave("bot1")]
+c["builders"] = [
+    util.BuilderConfig(name, ["bot1"], util.BuildFactory([steps.ShellCommand(command=["run", name])]))
+    for name in ("one", "two")
+]
+c["schedulers"] = [schedulers.Submit("go", ["one", "two"]), schedulers.Submit("file", ["one"], file="file")]
 """
 
 

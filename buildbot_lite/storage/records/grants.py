@@ -110,6 +110,15 @@ _USED = Statement(
     update(_grants).where(_grants.c.id == bindparam("which")).values(used=bindparam("now"), uses=_grants.c.uses + 1)
 )
 _EXPIRE = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(expires=bindparam("at")))
+_EXPIRE_WATCHES = Statement(
+    update(_grants)
+    .where(
+        _grants.c.verb == "watch",
+        _grants.c.object == bindparam("of"),
+        or_(_grants.c.expires.is_(None), _grants.c.expires > bindparam("at")),
+    )
+    .values(expires=bindparam("at"))
+)
 # A slave or a submission whose string was revoked is known by that row: without it, it would get a new one by itself.
 _PRUNE = Statement(
     delete(_grants).where(
@@ -235,6 +244,13 @@ def expire(connection: Connection, id: int, at: float | None) -> None:
     It ends at *at*, or never.
     """
     _EXPIRE.run(connection, which=id, at=at)
+
+
+def expire_watches(connection: Connection, buildset: int, at: float) -> int:
+    """
+    What watches *buildset* ends at *at*, if it would not end before; how many strings.
+    """
+    return _EXPIRE_WATCHES.changed(connection, of=str(buildset), at=at)
 
 
 def prune_watches(connection: Connection, before: float) -> int:
