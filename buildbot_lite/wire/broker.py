@@ -134,9 +134,6 @@ class Broker(stock.Broker):
         self._heard = self._pinged = self.tub.clock.seconds()
         self.transport.registerProducer(_Backlog(self), True)
         self._plugged = True
-        if self._stranger is not None:
-            # It came to us.  Whom we dialled has a right to all of our time.
-            self._share = Share(self.tub.clock, self.transport, self.tub.processor_time, self._slowed)
         super().connectionMade()
         self._wait()
 
@@ -271,7 +268,7 @@ class Broker(stock.Broker):
 
     def dataReceived(self, chunk: bytes) -> None:
         self._heard = self.tub.clock.seconds()
-        if self._share is None or self._stranger is not None:
+        if self._share is None:
             super().dataReceived(chunk)
         else:
             with self._share.spending():
@@ -434,6 +431,9 @@ class Broker(stock.Broker):
         if self._stranger is not None:
             stranger, self._stranger = self._stranger, None
             stranger.gone()
+            # What it came with is what it lives on.
+            purse = found.revocable.purse(self.tub.clock)
+            self._share = Share(self.tub.clock, purse, self.transport, self.tub.processor_time, self._slowed)
         found.revocable.used_by(self.link)
         self._rights.add(found.revocable)
         return found

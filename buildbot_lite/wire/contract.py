@@ -74,10 +74,10 @@ MOST_BYTES_IN_CALLS = 64 << 20
 # Answers that a peer asked for and does not read.
 MOST_BYTES_UNREAD = 16 << 20
 
-# How much of our time one link may take, of each second; how many seconds of it may be saved up; and how many seconds a
-# byte of a stream may cost that are not counted, three times what it does.
-LINK_SHARE = 0.5
-LINK_SAVED = 2.0
+# How much of our time the links of one string may take, of each second; how many seconds of it may be saved up; and how
+# many seconds a byte of a stream may cost that are not counted, three times what it does.
+HOLDER_SHARE = 0.5
+HOLDER_SAVED = 2.0
 FREE_PER_BYTE = 0.01 / (1 << 20)
 
 # Connections that have not shown a valid string.

@@ -10,15 +10,17 @@ from collections.abc import Callable
 
 from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from ..errors import BuildbotLiteError, RevokedError, WrongVerbError
 from ..model import spec as specs
+from ..model.allowance import Allowance
 from ..model.greeting import Hello, Welcome
 from ..model.outcome import Outcome
 from .adapters import RemoteCommand, RemoteSlave
-from .contract import LARGEST_CHUNK, LONGEST_NAME, RICommand, RIDesk, RISlave
+from .contract import HOLDER_SAVED, HOLDER_SHARE, LARGEST_CHUNK, LONGEST_NAME, RICommand, RIDesk, RISlave
 from .roles import Command, Desk, Link, Slave
 from .travelling import lengths_from_bytes, not_negative, streams_to_bytes, text
 
@@ -63,6 +65,7 @@ class Revocable:
         self.slowed = slowed
         self._refusal: BuildbotLiteError | None = None
         self._links: set[Link] = set()
+        self._purse: Allowance | None = None
 
     def check(self) -> None:
         """
@@ -86,6 +89,14 @@ class Revocable:
         The live links on which the string was shown.
         """
         return tuple(self._links)
+
+    def purse(self, clock: IReactorTime) -> Allowance:
+        """
+        The time that all links together get on which the string was shown.
+        """
+        if self._purse is None:
+            self._purse = Allowance(clock.seconds, HOLDER_SAVED, HOLDER_SHARE)
+        return self._purse
 
     def revoke(self, refusal: BuildbotLiteError | None = None) -> None:
         """

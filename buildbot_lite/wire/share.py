@@ -1,9 +1,10 @@
 """
-What one link may take of our time: half of it.
+What the holder of one string may take of our time: half of it.
 
 Whoever holds a string may make any call that the contract has, as often as they like: read nothing, append nothing,
 send documents that take long to read.  Each is answered, but not so that everybody else waits.  So what is done for a
-link is timed (in time of the processor), and one that has had more than its share is read no further until it is even::
+link is timed (in time of the processor), and paid out of a purse that all links have in common on which that string was
+shown.  When more than there was has been spent, a link is read no further until they are even::
 
     heard ──what it sends costs more than there is──► resting ──even again──► heard
 
@@ -21,7 +22,7 @@ from contextlib import contextmanager
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 
 from ..model.allowance import Allowance
-from .contract import FREE_PER_BYTE, LINK_SAVED, LINK_SHARE
+from .contract import FREE_PER_BYTE
 
 SLOWED = "it makes more calls than it has a share of the master's time for; its link is read more slowly"
 _SAY_EVERY = 60.0
@@ -30,13 +31,14 @@ _SHORTEST_REST = 0.01
 
 class Share:
     """
-    The time for the link that *transport* is the end of.  *time* tells what the processor has done for this thread, in
-    seconds; *slowed* hears why, once a minute.
+    The time for the link that *transport* is the end of, paid out of *purse*.  *time* tells what the processor has done
+    for this thread, in seconds; *slowed* hears why, once a minute.
     """
 
     def __init__(
         self,
         clock: IReactorTime,
+        purse: Allowance,
         transport: IPushProducer,
         time: Callable[[], float],
         slowed: Callable[[str], None],
@@ -45,7 +47,7 @@ class Share:
         self._transport = transport
         self._time = time
         self._slowed = slowed
-        self._allowance = Allowance(clock.seconds, LINK_SAVED, LINK_SHARE)
+        self._purse = purse
         self._resting: IDelayedCall | None = None
         self._rested_at = 0.0
         self._said: float | None = None
@@ -74,8 +76,8 @@ class Share:
         try:
             yield
         finally:
-            self._allowance.spend(self._time() - begun)
-            if self._resting is None and self._allowance.left < 0 and not self._stopped:
+            self._purse.spend(self._time() - begun)
+            if self._resting is None and self._purse.left < 0 and not self._stopped:
                 self._transport.pauseProducing()
                 self._rest()
                 self._say()
@@ -84,7 +86,7 @@ class Share:
         """
         It brought, or is given, *size* bytes of a stream.
         """
-        self._allowance.spend(-size * FREE_PER_BYTE)
+        self._purse.spend(-size * FREE_PER_BYTE)
 
     def stop(self) -> None:
         """
@@ -96,11 +98,11 @@ class Share:
             self._resting = None
 
     def _rest(self) -> None:
-        self._resting = self._clock.callLater(max(_SHORTEST_REST, self._allowance.wait), self._rested)
+        self._resting = self._clock.callLater(max(_SHORTEST_REST, self._purse.wait), self._rested)
 
     def _rested(self) -> None:
         self._resting = None
-        if self._allowance.left < 0:
+        if self._purse.left < 0:
             self._rest()  # what had come already cost more
         else:
             self._rested_at = self._clock.seconds()

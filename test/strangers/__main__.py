@@ -1,8 +1,9 @@
 """
-Everything about strangers, in full: ``make strangers``, or ``python -m test.strangers [memory] [flood] [fuzz]``.
+Everything about strangers, in full: ``make strangers``, or ``python -m test.strangers [PART…]``.
 
 *memory*: each habit alone, then 4096 connections of each kind, each against a fresh master.  *flood*: builds, links and
-a slave that attaches, under 500 hostile connections a second.  *fuzz*: a million inputs.  Prints JSON, one line each.
+a slave that attaches, under 500 hostile connections a second.  *greedy*: builds while a slave
+makes calls without end.  *fuzz*: a million inputs.  Prints JSON, one line each.
 """
 
 import argparse
@@ -15,11 +16,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from buildbot_lite.wire.share import SLOWED
 from buildbot_lite.wire.tub import raise_file_limit
 
 from ..processes.farm import Farm, rss
 from .hostile import HABITS, Key
-from .measure import MIB, all_at_once, one_by_one, target_of
+from .measure import MIB, all_at_once, calling_without_end, one_by_one, target_of
 
 ALL = 4096
 # What keeps its connection for as long as it may; the others are over at once.
@@ -30,6 +32,7 @@ PATIENT = (
 RATE = 500
 BUILDS = 100
 ROUNDS = 3
+PARTS = ["memory", "flood", "greedy", "fuzz"]
 
 
 def say(**what: Any) -> None:
@@ -109,6 +112,40 @@ def flood() -> None:
             )
 
 
+def greedy() -> None:
+    """
+    What builds keep of their throughput while a slave makes calls without end.
+    """
+    farm = Farm("bot1", "bot2", "evil")
+    farm.may_complain = True
+    farm.slave_options["evil"] = "pin=False"
+    names = [f"b{number}" for number in range(BUILDS)]
+    for name in names:
+        farm.builder(name, "true", submit=None, more="slavenames=['bot1', 'bot2']")
+    farm.config(f"c.setdefault('schedulers', []).append(schedulers.Submit(name='many', builderNames={names!r}))\n")
+    with farm:
+        farm.write_config()
+        farm.start_master()
+        for name in ("bot1", "bot2"):
+            farm.start_slave(name)
+        throughput(farm)
+        quiet, attacked, answered = [], [], []
+        for _ in range(ROUNDS):
+            quiet.append(throughput(farm))
+            with calling_without_end(farm, "evil") as ended:
+                attacked.append(throughput(farm))
+                answered.append(ended())
+        say(
+            what="greedy",
+            builds_per_second_quiet=[round(each, 1) for each in quiet],
+            builds_per_second_attacked=[round(each, 1) for each in attacked],
+            kept=round(sorted(attacked)[ROUNDS // 2] / sorted(quiet)[ROUNDS // 2], 2),
+            its_calls_per_second=[round(each) for each in answered],
+            links_lost=farm.master.log.count("connection lost"),
+            times_said=farm.master.log.count(SLOWED),
+        )
+
+
 def throughput(farm: Farm) -> float:
     """
     Builds per second.
@@ -159,7 +196,7 @@ def main() -> None:
     Do what was asked for.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["memory", "flood", "fuzz"], choices=["memory", "flood", "fuzz"])
+    parser.add_argument("parts", nargs="*", default=PARTS, choices=PARTS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--most", type=int, default=ALL)
@@ -169,6 +206,8 @@ def main() -> None:
         memory(options.most)
     if "flood" in options.parts:
         flood()
+    if "greedy" in options.parts:
+        greedy()
     if "fuzz" in options.parts:
         words = ["-m", "test.strangers.fuzz", "--seed", str(options.seed), "--count", str(options.count)]
         os.execv(sys.executable, [sys.executable, *words])

@@ -3,8 +3,12 @@ The memory of a master, while strangers come.
 """
 
 import asyncio
+import os
 import re
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from ..processes.farm import Farm, rss
 from .hostile import HABITS, Crowd, Key, Target
@@ -58,6 +62,35 @@ async def all_at_once(
 
     await Crowd(target, most, tuple(keys)).keep_up(list(habits), over)
     return (peak - before) / MIB
+
+
+@contextmanager
+def calling_without_end(farm: Farm, name: str) -> Iterator[Callable[[], float]]:
+    """
+    A slave that holds the string of *name* makes calls without end.  Gives what ends it, and answers how many of its
+    calls were answered in a second.
+    """
+    script = [sys.executable, "-m", "test.strangers.greedy", str(farm.port), target_of(farm).tub_id]
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    attack = subprocess.Popen(
+        [*script, swissnum_of(farm, name)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
+    )
+    assert attack.stdin is not None
+    assert attack.stdout is not None
+    attack.stdout.readline()
+
+    def ended() -> float:
+        assert attack.stdin is not None
+        assert attack.stdout is not None
+        attack.stdin.close()
+        return float(attack.stdout.readline())
+
+    try:
+        yield ended
+    finally:
+        attack.stdin.close()
+        attack.wait()
+        attack.stdout.close()
 
 
 def swissnum_of(farm: Farm, name: str) -> str:

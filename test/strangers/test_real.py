@@ -17,7 +17,7 @@ from ..processes.case import FarmCase
 from ..processes.farm import Farm, rss
 from .hostile import HABITS, Crowd, Key, connected, to_tokens
 from .inputs import Conversation, Strings
-from .measure import MIB, all_at_once, one_by_one, swissnum_of, target_of
+from .measure import MIB, all_at_once, calling_without_end, one_by_one, swissnum_of, target_of
 
 T = TypeVar("T")
 
@@ -96,6 +96,14 @@ class StrangersTests(FarmCase):
         self.assertGreater(alone(attack()), 0)
         self.farm.slave("evil").stop()
         self.assertBuilds()
+
+    def test_endless_calls_of_a_slave(self) -> None:
+        """
+        Promise 3.14: while a slave makes calls without end, each of which it may make, others' builds go on.
+        """
+        with calling_without_end(self.farm, "evil") as ended:
+            self.assertBuilds()
+            self.assertGreater(ended(), 0)
 
     def test_fuzz_through_tls(self) -> None:
         """

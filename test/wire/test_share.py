@@ -1,5 +1,5 @@
 """
-What one link may take of the master's time (issue 3, promise 14).
+What the holder of a string may take of the master's time (issue 3, promise 14).
 """
 
 from typing import Any
@@ -9,7 +9,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.contract import FREE_PER_BYTE, LINK_SAVED, LINK_SHARE, SILENCE
+from buildbot_lite.wire.contract import FREE_PER_BYTE, HOLDER_SAVED, HOLDER_SHARE, SILENCE
+from buildbot_lite.wire.exposed import Revocable
 from buildbot_lite.wire.share import SLOWED, Share
 
 from .pair import turn, until, with_reactor
@@ -20,9 +21,10 @@ class ShareTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.used = 0.0
+        self.purse = Revocable().purse(self.clock)
         self.transport = StringTransport()
         self.slowed: list[str] = []
-        self.share = Share(self.clock, self.transport, lambda: self.used, self.slowed.append)
+        self.share = Share(self.clock, self.purse, self.transport, lambda: self.used, self.slowed.append)
 
     def work(self, seconds: float) -> None:
         """
@@ -35,16 +37,16 @@ class ShareTests(SynchronousTestCase):
         """
         A burst, as of a slave that holds a thousand commands when it attaches, slows nothing.
         """
-        self.work(LINK_SAVED)
+        self.work(HOLDER_SAVED)
         self.assertEqual((self.share.resting, self.transport.producerState, self.slowed), (False, "producing", []))
 
     def test_share(self) -> None:
         """
         Promise 14: whoever takes more is read again when it is even; so it has its share, and the others theirs.
         """
-        self.work(LINK_SAVED + 1.0)
+        self.work(HOLDER_SAVED + 1.0)
         self.assertEqual((self.share.resting, self.transport.producerState), (True, "paused"))
-        self.clock.advance(1.0 / LINK_SHARE - 0.1)
+        self.clock.advance(1.0 / HOLDER_SHARE - 0.1)
         self.assertEqual(self.transport.producerState, "paused")
         self.clock.advance(0.1)
         self.assertEqual((self.share.resting, self.transport.producerState), (False, "producing"))
@@ -53,11 +55,11 @@ class ShareTests(SynchronousTestCase):
         """
         What is still done for it while it rests is counted.
         """
-        self.work(LINK_SAVED + 1.0)
+        self.work(HOLDER_SAVED + 1.0)
         self.work(1.0)
-        self.clock.advance(1.0 / LINK_SHARE)
+        self.clock.advance(1.0 / HOLDER_SHARE)
         self.assertEqual(self.transport.producerState, "paused")
-        self.clock.advance(1.0 / LINK_SHARE)
+        self.clock.advance(1.0 / HOLDER_SHARE)
         self.assertEqual(self.transport.producerState, "producing")
 
     def test_long_run(self) -> None:
@@ -71,7 +73,7 @@ class ShareTests(SynchronousTestCase):
                 self.work(0.001)
                 self.clock.advance(0.001)
 
-        self.assertLess(self.used, self.clock.seconds() * LINK_SHARE + LINK_SAVED + 0.1)
+        self.assertLess(self.used, self.clock.seconds() * HOLDER_SHARE + HOLDER_SAVED + 0.1)
 
     def test_bytes_are_free(self) -> None:
         """
@@ -87,7 +89,7 @@ class ShareTests(SynchronousTestCase):
         Promise 14: whoever has sent much may not do anything for that afterwards.
         """
         self.share.earned(1 << 40)
-        self.work(LINK_SAVED + 0.1)
+        self.work(HOLDER_SAVED + 0.1)
         self.assertEqual(self.transport.producerState, "paused")
 
     def test_said(self) -> None:
@@ -95,17 +97,27 @@ class ShareTests(SynchronousTestCase):
         The reason is told once a minute, however often it happens.
         """
         for _ in range(10):
-            self.work(LINK_SAVED + 1.0)
-            self.clock.advance(4.0 / LINK_SHARE)
+            self.work(HOLDER_SAVED + 1.0)
+            self.clock.advance(4.0 / HOLDER_SHARE)
         self.assertEqual(self.slowed, [SLOWED, SLOWED])
+
+    def test_one_purse(self) -> None:
+        """
+        Promise 14: whoever shows a string on many links at once gets no more for it.
+        """
+        other = Share(self.clock, self.purse, StringTransport(), lambda: self.used, self.slowed.append)
+        self.work(HOLDER_SAVED)
+        with other.spending():
+            self.used += 0.1
+        self.assertTrue(other.resting)
 
     def test_lost(self) -> None:
         """
         When the link is lost, nothing is left to be done.
         """
-        self.work(LINK_SAVED + 1.0)
+        self.work(HOLDER_SAVED + 1.0)
         self.share.stop()
-        self.work(LINK_SAVED + 1.0)
+        self.work(HOLDER_SAVED + 1.0)
         self.assertEqual((self.clock.getDelayedCalls(), self.share.resting), ([], False))
 
 
@@ -126,7 +138,7 @@ class LinkTests(BrokerTestCase):
         _, remote = await self.command()
         self.revocable.slowed = slowed.append
         (broker,) = {link._broker for link in self.revocable.links}
-        self.farm.processor_time = broker._share._time = each_time
+        broker._share._time = each_time
         calls = [remote.read("x", 0, 0) for _ in range(200)]
         await until(lambda: broker._share.resting)
         read = broker.transport in reactor.getReaders()
