@@ -78,8 +78,12 @@ class Campaign:
         """
         for line in self.farm.lines.values():
             line.throttle(None)
-        until(self._all_told, "every client was told, or gave up", END)
-        until(lambda: not self._unfinished(), "every request is finished", END)
+        try:
+            until(self._all_told, "every client was told, or gave up", END)
+            until(lambda: not self._unfinished(), "every request is finished", END)
+        except AssertionError as error:
+            error.add_note(self._state())
+            raise
 
     def watched(self) -> dict[str, Done]:
         """
@@ -260,6 +264,22 @@ class Campaign:
         with suppress(sqlite3.OperationalError):
             return [id for (id,) in self.farm.rows("select id from requests where finished is null")]
         return [0]
+
+    def _state(self) -> str:
+        """
+        What is unfinished, and what everybody said last.
+        """
+        farm = self.farm
+        asked = "select b.builder, b.number, b.slave, j.step, j.kind, j.outcome is null from builds b "
+        asked += "join journal j on j.build = b.id where b.finished is null order by b.id, j.step, j.ordinal"
+        said = [f"unfinished requests: {self._unfinished()}", *map(str, farm.rows(asked))]
+        admin = (farm.master_directory / "private" / "admin.furl").read_text().split()[-1]
+        said.append(farm.command("queue", "--furlfile", farm.private_furl(admin)).out.decode(errors="replace"))
+        for name in (MASTER, *farm.slaves):
+            said += [f"--- {name}", *farm.daemon(name).log.splitlines()[-40:]]
+            held = sorted(path.name for path in (farm.directory / name / "keeper" / "commands").glob("*/*"))
+            said.append(f"held: {held}")
+        return "\n".join(said)
 
 
 def _told(client: Client) -> str:
