@@ -9,7 +9,8 @@ Configuration
 Building
     ``queue`` chooses; ``works`` begins, takes up and ends builds.  ``builds`` is one build, ``bench`` what its steps
     have at hand, ``journal`` its recorded effects, ``ledger`` how all of it is written down.  ``orders`` is the
-    master's end of one command, ``session`` the memory of one slave, ``shelves`` where the bytes stand;
+    master's end of one command, ``session`` the memory of one slave, ``shelves`` where the bytes stand, ``reserve`` who
+    has to wait when there is little room for them;
     ``abandoning`` gives up what a build will not come to again.
 
 People and machines

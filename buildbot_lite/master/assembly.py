@@ -27,7 +27,7 @@ LARGEST_PORT = 65535
 
 KEYS = (
     "slaves", "builders", "schedulers", "port", "location", "db", "title", "buildbotURL", "maxRetries",
-    "secretsProviders",
+    "minspace", "secretsProviders",
 )  # fmt: skip
 
 # What Buildbot has under another name, or has not here.
@@ -80,6 +80,7 @@ def assemble(c: object, basedir: str, places: Mapping[str, Place]) -> MasterConf
         max_retries=keys.value(
             "maxRetries", lambda at, value: at.whole("the value", value, most=MOST_RETRIES), DEFAULT_MAX_RETRIES
         ),
+        minspace=keys.value("minspace", lambda at, value: at.whole("the value", value, least=0), None),
         secrets_providers=keys.value("secretsProviders", _providers, ()),
     )
 

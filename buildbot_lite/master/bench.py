@@ -102,7 +102,7 @@ class Workplace:
     *env*: the builder's.  *secret*: looks a secret's value up.  *inputs*: what was submitted, by kind.
     *revealed*: the secrets that the build's commands have been told so far; *veil*: hides their values in text of ours.
     *master_directory*: in which master.cfg is.  *random*: gives bytes.  *on_lost*: "retry" or "fail", for steps that
-    say neither.
+    say neither.  *room*: whether the slave may send so many bytes now.
     *begun*: the commands so far, for people.
     """
 
@@ -127,6 +127,7 @@ class Workplace:
     master_directory: str = "."
     random: Callable[[int], bytes] = os.urandom
     on_lost: str = "retry"
+    room: Callable[[int], bool] = lambda size: True
     begun: list[str] = field(factory=list)
 
     def session_at(self, where: str) -> Session:
@@ -277,6 +278,7 @@ class StepBench:
                 sources=sources or {},
                 home=None if on_master else place.home,
                 resumed=resumed,
+                room=(lambda size: True) if on_master else place.room,
             )
             running = Deferred.fromCoroutine(session.run(order))
             place.live.began(order.id, session)

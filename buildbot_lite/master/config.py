@@ -28,7 +28,7 @@ class MasterConfig:
 
     *port*: the endpoint to listen at, like "tcp:9989"; None: choose a free port once.  *location*: hosts, each with or
     without ":port", where slaves find the master; empty: find out.  *db*: the database's file, relative to the
-    master's directory.
+    master's directory.  *minspace*: bytes of the disk that are kept for slaves that send little; None: see `reserve`.
     """
 
     basedir: str
@@ -41,6 +41,7 @@ class MasterConfig:
     title: str = DEFAULT_TITLE
     buildbot_url: str | None = None
     max_retries: int = DEFAULT_MAX_RETRIES
+    minspace: int | None = None
     secrets_providers: tuple[Provider, ...] = ()
 
     @property

@@ -46,6 +46,7 @@ from .loading import Generation, load
 from .patience import PatientRecords
 from .queue import Queue, Waiting
 from .requests import Requests
+from .reserve import Reserve
 from .revoking import Revoking
 from .roster import Roster, RosterDesk
 from .shelves import Building, InThread
@@ -126,6 +127,9 @@ class Farm:
             wall=wall,
             most_retries=lambda: self.config.max_retries,
         )
+        self.reserve = Reserve(
+            clock, disk=lambda: shutil.disk_usage(basedir)[::2], least=lambda: self.config.minspace, tell=self._remark
+        )
         self.works = Works(
             records=self.records,
             roster=self.roster,
@@ -133,6 +137,7 @@ class Farm:
             requests=lambda: self.requests,
             triggers=lambda: self.door,
             building=self.building,
+            reserve=self.reserve,
             inputs=self.inputs,
             generation=lambda: self._generation,
             clock=clock,

@@ -87,7 +87,7 @@ class Order:
     *grace*: seconds for which the slave may be away before the command counts as lost; None: for ever.  *home*: the
     slave directory to which it went when it was first sent; None when this is not known.  *unwanted*: it is only to be
     made sure that the command does not run: it is lost when the slave was told, or when its lease has run out.
-    *resumed*: an earlier master may have sent it.
+    *resumed*: an earlier master may have sent it.  *room*: whether so many bytes of it may be written now.
     """
 
     _log = Logger()
@@ -104,6 +104,7 @@ class Order:
         home: str | None = None,
         unwanted: bool = False,
         resumed: bool = False,
+        room: Callable[[int], bool] = lambda size: True,
     ) -> None:
         self.id = id
         self.spec = spec
@@ -113,6 +114,7 @@ class Order:
         self.home = home
         self.unwanted = unwanted
         self.resumed = resumed
+        self._room = room
         self._shelf = shelf
         self._sources = sources
         self._streams = streams_of(spec)
@@ -197,6 +199,8 @@ class Order:
             most = self._most
             if most is not None and offset <= kept.length and self._too_much(most, stream, offset + len(data)):
                 return fail(MessageError(f"This command may send at most {most} bytes."))
+            if not self._room(len(data)):
+                return succeed(LATER)
             return succeed(kept.append(offset, data))
         except DiskFullError:
             return succeed(LATER)

@@ -7,6 +7,7 @@ is a single transaction: the build, its request (finished, or to be tried again)
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, frozen
@@ -37,6 +38,7 @@ from .loading import Generation
 from .orders import Source
 from .queue import Queue, Running, Waiting
 from .requests import Requests
+from .reserve import Reserve
 from .roster import Roster
 from .shelves import Building, BuildShelves
 
@@ -103,6 +105,7 @@ class Works:
         requests: Callable[[], Requests],
         triggers: Callable[[], Triggers],
         building: Building,
+        reserve: Reserve,
         inputs: InputStore,
         generation: Callable[[], Generation],
         clock: IReactorTime,
@@ -114,6 +117,7 @@ class Works:
         self._requests = requests
         self._triggers = triggers
         self._building = building
+        self._reserve = reserve
         self._inputs = inputs
         self._generation = generation
         self._clock = clock
@@ -364,6 +368,7 @@ class Works:
                 live=LiveCommands(),
                 master_directory=self._building.basedir,
                 on_lost=builder.on_lost,
+                room=partial(self._reserve.takes, row.slave),
             )
 
         return Build(

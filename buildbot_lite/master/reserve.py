@@ -1,0 +1,106 @@
+"""
+Room on the master's disk that no slave alone can take from all others.
+
+A log may have any length, and so may an artifact: nobody can say beforehand what is too much.  But when less than a
+reserve is left of the disk, the slave that has sent most of late waits (it is told "later", as when the disk is full),
+and what is left is for the others::
+
+    plenty ──less than the reserve is free──► scarce: who sent most waits, others go on
+       ^──────────── there is room again ────────'
+
+What a slave has sent counts half after an hour, so that an old and busy one is not taken for the one that just went
+wild; and who has sent little goes on in any case.
+
+Rejected: a largest size for every stream by default, because a slave with many builds fills any disk within it, and
+because the one honest log that is larger would be cut off.
+"""
+
+from collections.abc import Callable
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+LARGEST_RESERVE = 1 << 30
+SHARE_OF_DISK = 20
+"""Without a word of the admin: a twentieth of the disk, and no more than `LARGEST_RESERVE`."""
+LITTLE = 16
+"""This part of the reserve is little."""
+
+_HALF_LIFE = 3600.0
+_LOOK_EVERY = 1.0
+_LOOK_AFTER = 64 << 20
+_SAY_EVERY = 60.0
+
+
+@define
+class _Sent:
+    """
+    What one slave has sent, and as of when that is.
+    """
+
+    amount: float = 0.0
+    since: float = 0.0
+    said: float | None = None
+
+    def by(self, now: float) -> float:
+        self.amount *= 0.5 ** ((now - self.since) / _HALF_LIFE)
+        self.since = now
+        return self.amount
+
+
+@define
+class Reserve:
+    """
+    See the module.  *disk* gives the bytes that it has and those that are free; *least* the admin's word, in bytes, or
+    None; *tell* hears why a slave waits: its name and the sentence.
+    """
+
+    clock: IReactorTime
+    disk: Callable[[], tuple[int, int]]
+    least: Callable[[], int | None]
+    tell: Callable[[str, str], None]
+    _log: Logger = field(factory=Logger)
+    _sent: dict[str, _Sent] = field(factory=dict)
+    _looked: float | None = field(default=None)
+    _since_then: int = field(default=0)
+    _reserve: int = field(default=0)
+    _scarce: bool = field(default=False)
+
+    def takes(self, slave: str, size: int) -> bool:
+        """
+        Whether *size* bytes of *slave* may be written now.
+        """
+        now = self.clock.seconds()
+        self._look(now, size)
+        sent = self._sent.setdefault(slave, _Sent(since=now))
+        if self._scarce and self._is_greedy(sent, now):
+            self._say(slave, sent, now)
+            return False
+        sent.amount = sent.by(now) + size
+        return True
+
+    def _look(self, now: float, size: int) -> None:
+        self._since_then += size
+        if self._looked is not None and now - self._looked < _LOOK_EVERY and self._since_then < _LOOK_AFTER:
+            return
+        self._looked, self._since_then = now, 0
+        total, free = self.disk()
+        least = self.least()
+        self._reserve = min(LARGEST_RESERVE, total // SHARE_OF_DISK) if least is None else least
+        self._scarce = free < self._reserve
+
+    def _is_greedy(self, sent: _Sent, now: float) -> bool:
+        amount = sent.by(now)
+        return amount > self._reserve / LITTLE and amount >= max(each.by(now) for each in self._sent.values())
+
+    def _say(self, slave: str, sent: _Sent, now: float) -> None:
+        if sent.said is not None and now - sent.said < _SAY_EVERY:
+            return
+        sent.said = now
+        why = (
+            f"the master's disk has less than {self._reserve} bytes free (c['minspace']), and {slave} has sent most of "
+            "late: it waits until there is more room, others go on"
+        )
+        self._log.warn("{slave}: {why}", slave=slave, why=why)
+        self.tell(slave, why)
