@@ -30,6 +30,7 @@ from twisted.python import usage
 
 from .errors import BuildbotLiteError, FurlError, RevokedError, StorageError
 from .model.greeting import Welcome
+from .slave.home import Home
 from .slave.local import Crew
 from .slave.rules import NO_RULES, Rules
 from .storage.files import readable_by_others
@@ -55,8 +56,11 @@ class SlaveService(MultiService):
         parse(furl)
         self._furl = furl.strip()
         self._reactor = reactor
-        self._crew = Crew(basedir, reactor, welcomed=self._welcomed, refused=self._refused, rules=rules)
-        self._crew.home.lock()
+        home = Home(basedir)
+        home.make()
+        # Before anything is looked at or taken up again that belongs to a slave which works there.
+        home.lock()
+        self._crew = Crew(home, reactor, welcomed=self._welcomed, refused=self._refused, rules=rules)
         self._tub = make_tub(reactor, load_or_create(self._crew.home.certificate))
         self._tub.setServiceParent(self)
         self._dialling: Dialling | None = None
@@ -67,13 +71,14 @@ class SlaveService(MultiService):
         Start the keeper and dial the master.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        # Before there is anything that they are to end.
+        if hasattr(signal, "SIGUSR1"):
+            signal.signal(signal.SIGUSR1, self._signalled)
+            signal.signal(signal.SIGUSR2, self._told_to_drain)
         self._crew.session.start()
         self._dialling = dial(
             self._tub, self._furl, self._crew.home.hints(), self._crew.session.dialled, self._not_connected
         )
-        if hasattr(signal, "SIGUSR1"):
-            signal.signal(signal.SIGUSR1, self._signalled)
-            signal.signal(signal.SIGUSR2, self._told_to_drain)
 
     def stopService(self) -> Deferred[None]:
         """

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorProcess, IReactorTime, IReactorUNIX
@@ -118,6 +118,7 @@ class Attendant:
         self._python = python
         self._arguments = [f"--linger={linger:g}", *options]
         self._line: _Line | None = None
+        self._starting: _Starting | None = None
         self._wanted = False
         self._pause: Deferred[None] | None = None
         self._interrupts: dict[str, str] = {}
@@ -203,12 +204,13 @@ class Attendant:
 
     async def stop(self) -> None:
         """
-        Have the keeper kill everything and end; fires when it is gone.
+        Have the keeper kill everything and end, also one that is not attached to yet; fires when it is gone.
         """
         self._give_up()
-        if self._line is not None:
-            gone = self._line.when_lost()
-            self._say({"op": "stop"})
+        line = self._line or await self._found()
+        if line is not None:
+            gone = line.when_lost()
+            line.say({"op": "stop"})
             await gone
 
     def _give_up(self) -> None:
@@ -249,10 +251,14 @@ class Attendant:
             try:
                 await self._attach(news)
             except (KeeperLostError, MessageError) as error:
-                self.log.warn("No keeper can be started: {why}", why=str(error))
-                self._pause = deferLater(self._reactor, _PAUSE_AFTER_FAILURE)
-                with suppress(CancelledError):
-                    await self._pause
+                await self._after_failure(error)
+
+    async def _after_failure(self, error: Exception) -> None:
+        if self._wanted:
+            self.log.warn("No keeper can be started: {why}", why=str(error))
+            self._pause = deferLater(self._reactor, _PAUSE_AFTER_FAILURE)
+            with suppress(CancelledError):
+                await self._pause
 
     def _told(self, news: KeeperNews, message: Shape) -> None:
         event = message.text("event", limit=40)
@@ -288,12 +294,29 @@ class Attendant:
                 return await self._dial(path)
             except (ConnectError, OSError):
                 # Nobody listens, or nobody yet, or not any more.
+                if not self._wanted:
+                    break
                 code, words = await self._start_keeper()
             if code not in (0, _BUSY):
                 raise KeeperLostError(f"The keeper could not be started: {words[-500:] or code}")
             if code == _BUSY:
                 await deferLater(self._reactor, _PAUSE)
         raise KeeperLostError(f"Something holds {self.directory}/lock, but does not answer at {path}.")
+
+    async def _found(self) -> "_Line | None":
+        """
+        A line to the keeper that is there, or is being started; None when there is none.
+        """
+        if self._starting is not None:
+            await self._starting.when_ended()
+        try:
+            line = await self._dial(os.path.join(self.directory, "socket"))
+            line.say({"op": "hello"})
+            await line.when_greeted()
+        except (ConnectError, OSError, KeeperLostError):
+            return None
+        line.go_on()
+        return line
 
     async def _dial(self, path: str) -> "_Line":
         # A socket's address has room for 107 bytes; through a descriptor any directory is near.
@@ -314,9 +337,9 @@ class Attendant:
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [_SOURCE, os.environ.get("PYTHONPATH")]))}
         arguments = [self._python, "-m", "buildbot_lite.keeper", *self._arguments, self.directory]
-        starting = _Starting()
+        starting = self._starting = _Starting()
         self._reactor.spawnProcess(starting, self._python, arguments, env, self.directory)
-        return await starting.ended
+        return await starting.when_ended()
 
 
 class _Line(LineOnlyReceiver):
@@ -383,7 +406,8 @@ class _Starting(ProcessProtocol):
     """
 
     def __init__(self) -> None:
-        self.ended: Deferred[tuple[int | None, str]] = Deferred()
+        self._ended: tuple[int | None, str] | None = None
+        self._waiting: list[Deferred[tuple[int | None, str]]] = []
         self._words = b""
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N802, N803 - Twisted's
@@ -392,7 +416,17 @@ class _Starting(ProcessProtocol):
     def processExited(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
         # Not processEnded: it waits for the pipes as well, and the keeper goes on.
         code = getattr(reason.value, "exitCode", None)
-        self.ended.callback((code, self._words.decode("utf-8", "replace").strip()))
+        ended = self._ended = (code, self._words.decode("utf-8", "replace").strip())
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(ended)
+
+    def when_ended(self) -> Deferred[tuple[int | None, str]]:
+        if self._ended is not None:
+            return succeed(self._ended)
+        ended: Deferred[tuple[int | None, str]] = Deferred()
+        self._waiting.append(ended)
+        return ended
 
 
 def _holding(shape: Shape) -> tuple[str, Holding]:

@@ -34,12 +34,12 @@ REATTACH = 0.5
 
 class Crew:
     """
-    Keeper, agent and session in the directory *directory*, which keep to the *rules*.
+    Keeper, agent and session in *home*, which is ours alone; they keep to the *rules*.
     """
 
     def __init__(
         self,
-        directory: str,
+        home: Home,
         reactor: Any,
         *,
         welcomed: Callable[[Welcome], None],
@@ -47,8 +47,7 @@ class Crew:
         env: Mapping[str, str] = os.environ,
         rules: Rules = NO_RULES,
     ) -> None:
-        self.home = Home(directory)
-        self.home.make()
+        self.home = home
         if rules.owner_of_files is not None:
             self.home.share(rules.owner_of_files)
             if sentence := rules.why_unreachable(self.home.work):
@@ -86,7 +85,9 @@ class LocalSlave:
 
     def __init__(self, directory: str, reactor: Any, *, env: Mapping[str, str] = os.environ) -> None:
         self._reactor = reactor
-        self._crew = Crew(directory, reactor, welcomed=lambda _: None, refused=self._refused, env=env)
+        home = Home(directory)
+        home.make()
+        self._crew = Crew(home, reactor, welcomed=lambda _: None, refused=self._refused, env=env)
         self._desk: Desk | None = None
         self._link: MemoryLink | None = None
         self._waiting: IDelayedCall | None = None

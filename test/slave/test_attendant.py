@@ -3,9 +3,11 @@ The client of the keeper's socket, with real keepers.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,12 +17,15 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from buildbot_lite.cli.program import run
 from buildbot_lite.errors import KeeperLostError
 from buildbot_lite.keeper.shelf import spool_path
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.attendant import Attendant, Holding
+
+from ..keeper.ground import alive, wait_until
 
 reactor: Any = _reactor
 
@@ -192,6 +197,73 @@ class AttendantTests(TestCase):
         attendant.interrupt("a-1", "Enough.")
         outcome, _life = await self.news.when("ended", "a-1")
         self.assertEqual((outcome.ending, outcome.sentence), (Ending.KILLED, "Enough."))
+
+    async def test_stopped_at_once(self) -> None:
+        """
+        Told to stop while its keeper is being started, or greeted, it leaves none behind, and starts no other.
+        """
+        for turns in (0, 1, 2, 5, 10):
+            attendant = self.attendant(os.path.join(self.directory, f"keeper-{turns}"), linger=600.0)
+            starting = Deferred.fromCoroutine(attendant.ensure(self.news))
+            for _turn in range(turns):
+                await deferLater(reactor, 0.01)
+            starting.addErrback(lambda _failure: None)  # type: ignore[unused-awaitable]  # it is cancelled
+            starting.cancel()
+            await attendant.stop()
+            # It lets go of its line a moment before its lock.
+            wait_until(lambda: self.is_free(attendant.directory))  # noqa: B023 - it is called at once
+
+    def is_free(self, home: str) -> bool:
+        """
+        Whether no keeper is at work there.
+        """
+        os.makedirs(home, exist_ok=True)
+        with open(os.path.join(home, "lock"), "a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    async def test_stopped_before_it_is_attached(self) -> None:
+        """
+        Told to stop before it has reached the keeper of an earlier process, it has that one end, too.
+        """
+        first = self.attendant()
+        await first.ensure(self.news)
+        self.start(first, "a-1", Run(script="echo $$; exec sleep 600"))
+        await self.news.when("grew", "a-1")
+        pid = int(contents(spool_path(self.home, "a-1", "stdio")))
+        first.detach()
+        await self.attendant().stop()
+
+        self.assertFalse(alive(pid))
+
+    async def test_stop_kill_of_a_slave_that_does_not_listen(self) -> None:
+        """
+        ``stop --kill`` ends what runs, also when the slave dies of the signal because it has not begun to listen.
+        """
+        first = self.attendant()
+        await first.ensure(self.news)
+        self.start(first, "a-1", Run(script="echo $$; exec sleep 600"))
+        await self.news.when("grew", "a-1")
+        pid = int(contents(spool_path(self.home, "a-1", "stdio")))
+        first.detach()
+        self.stop_kill_deaf_slave()
+        self.assertFalse(alive(pid))
+
+    def stop_kill_deaf_slave(self) -> None:
+        """
+        A process that looks like a slave's twistd, and the command that stops it.
+        """
+        os.mkdir(os.path.join(self.directory, "private"))
+        write(os.path.join(self.directory, "private", "lock"), "")
+        slave = subprocess.Popen(["sh", "-c", "exec sleep 600 9< private/lock"], cwd=self.directory)
+        self.addCleanup(slave.wait)
+        self.addCleanup(slave.kill)
+        wait_until(lambda: os.path.exists(f"/proc/{slave.pid}/fd/9"))
+        write(os.path.join(self.directory, "twistd.pid"), str(slave.pid))
+        self.assertEqual(run(["stop", self.directory, "--kill"]), 0)
 
     async def test_goes_on(self) -> None:
         """

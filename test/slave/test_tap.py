@@ -209,14 +209,17 @@ class TwistdTests(TubTestCase):
     @with_reactor
     async def test_two(self) -> None:
         """
-        Promise 12: a second slave in the directory says so in one sentence, and exits.
+        Promise 12: a second slave in the directory says so in one sentence, and exits, and has touched nothing.
         """
         await self.attached()
+        packing = os.path.join(self.directory, "transfers", f"{ID}.tar.new")
+        write(packing, b"half of an archive that the first one packs")
         second = self.twistd("-y", self.write_tac())
         await second.ended
         self.assertEqual(second.exit_code, 1)
         [line] = second.printed.decode().strip().splitlines()
         self.assertIn("Another slave already works in", line)
+        self.assertTrue(read(packing))
 
     @with_reactor
     async def test_mistyped(self) -> None:
