@@ -7,11 +7,9 @@ then looks at every waiting request once, most urgent first.  The answer for eac
 build starts, or a `Reason`.  What people are told is that very reason.
 """
 
-import inspect
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -21,6 +19,7 @@ from twisted.logger import Logger
 from ..model import reasons
 from ..model.reasons import Reason
 from ..storage.records.requests import Buildset, Request
+from .asking import GOOD_FOR, Asking
 from .roster import Member, Roster
 from .vocabulary import BuilderConfig
 
@@ -130,6 +129,7 @@ class Queue:
         self._wake: Deferred[None] = Deferred()
         self._alarm: IDelayedCall | None = None
         self._warm: dict[str, str] = {}
+        self._asking = Asking(clock=clock, changed=self.consider)
         self.slots = Slots()
 
     def add(self, request: Request, buildset: Buildset) -> None:
@@ -152,6 +152,7 @@ class Queue:
         if waiting is not None:
             self._order.remove(waiting)
             self._by_grant[waiting.buildset.by_grant] -= 1
+            self._asking.forget(request)
         return waiting
 
     def waiting_for(self, grant: int) -> int:
@@ -179,20 +180,18 @@ class Queue:
         """
         while True:
             wake = self._wake
-            await self._look()
+            self._look()
             await wake
             # Several changes in one turn of the reactor are one reason to look.
             turn: Deferred[None] = Deferred()
             self._clock.callLater(0, turn.callback, None)
             await turn
 
-    async def _look(self) -> None:
+    def _look(self) -> None:
         blocked: dict[str, Reason] = {}
         again: list[float] = []
         hold = self._hold()
         for waiting in tuple(self._order):
-            if waiting.request.id not in self._by_id:
-                continue
             builder = self._builders().get(waiting.request.builder)
             if hold is not None:
                 waiting.reason = hold
@@ -205,26 +204,25 @@ class Queue:
                 waiting.reason = reasons.back_off(left, waiting.request.retries)
                 again.append(left)
             else:
-                await self._place(waiting, builder, blocked)
+                self._place(waiting, builder, blocked)
                 if builder.can_start_build is not None and waiting.request.id in self._by_id:
-                    again.append(ASK_AGAIN)
+                    again.append(GOOD_FOR if self._asking.knows(waiting.request.id) else ASK_AGAIN)
         self._set_alarm(min(again, default=None))
 
-    async def _place(self, waiting: Waiting, builder: BuilderConfig, blocked: dict[str, Reason]) -> None:
-        choice = await self._choose(waiting, builder)
+    def _place(self, waiting: Waiting, builder: BuilderConfig, blocked: dict[str, Reason]) -> None:
+        choice = self._choose(waiting, builder)
         if isinstance(choice, Reason):
             waiting.reason = choice
             if builder.can_start_build is None:
                 blocked[builder.name] = choice
             return
-        if self.remove(waiting.request.id) is None:
-            return  # cancelled while canStartBuild was being asked
+        self.remove(waiting.request.id)
         waiting.reason = reasons.starting()
         self._warm[builder.name] = choice.name
         self.slots.take(waiting.request.id, Running(builder.name, builder.name, choice.name))
         self._start(waiting, choice.name)
 
-    async def _choose(self, waiting: Waiting, builder: BuilderConfig) -> Member | Reason:
+    def _choose(self, waiting: Waiting, builder: BuilderConfig) -> Member | Reason:
         obstacles: list[Reason] = []
         free: list[Member] = []
         for name in builder.slavenames:
@@ -237,9 +235,11 @@ class Queue:
             else:
                 obstacles.append(obstacle)
         for member in sorted(free, key=lambda each: self._preference(each, builder)):
-            if await self._allowed(builder, member, waiting):
+            allowed = self._asking.allowed(builder, member.config, waiting.request)
+            if allowed:
                 return member
-            obstacles.append(reasons.refused(member.name, builder.name))
+            no = reasons.asked if allowed is None else reasons.refused
+            obstacles.append(no(member.name, builder.name))
         return reasons.nearest(obstacles) if obstacles else reasons.no_builder(builder.name)
 
     def _occupied(self, member: Member, builder: BuilderConfig) -> Reason | None:
@@ -256,18 +256,6 @@ class Queue:
     def _preference(self, member: Member, builder: BuilderConfig) -> tuple[int, bool]:
         # The least loaded; among equals the one that built it last, which has the checkout.
         return len(self.slots.on(member.name)), self._warm.get(builder.name) != member.name
-
-    async def _allowed(self, builder: BuilderConfig, member: Member, waiting: Waiting) -> bool:
-        if builder.can_start_build is None:
-            return True
-        try:
-            answer: Any = builder.can_start_build(builder, member.config, waiting.request)
-            if inspect.isawaitable(answer):
-                answer = await answer
-            return bool(answer)
-        except Exception:  # noqa: BLE001 - the user's function
-            self._log.failure("canStartBuild of {builder} failed; the request waits", builder=builder.name)
-            return False
 
     def _set_alarm(self, seconds: float | None) -> None:
         if self._alarm is not None and self._alarm.active():

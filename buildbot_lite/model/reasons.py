@@ -29,6 +29,7 @@ class Kind(Enum):
     DRAINING = "draining"
     BUILDER_BUSY = "builder-busy"
     BUSY = "busy"
+    ASKED = "asked"
     STARTING = "starting"
 
 
@@ -148,6 +149,13 @@ def refused(slave: str, builder: str) -> Reason:
     The builder's ``canStartBuild`` said no.
     """
     return Reason(Kind.REFUSED, f"canStartBuild of {builder} refuses {slave}")
+
+
+def asked(slave: str, builder: str) -> Reason:
+    """
+    The builder's ``canStartBuild`` has not answered yet.
+    """
+    return Reason(Kind.ASKED, f"canStartBuild of {builder} is being asked about {slave}")
 
 
 def starting() -> Reason:

@@ -3,11 +3,14 @@ Which request is built next, where, and why the others wait.
 """
 
 import os
+from typing import Any
 from unittest import mock
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DatabaseLockedError
+from buildbot_lite.master.asking import MOST_ASKED
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.model.reasons import Kind, busy, nearest, paused
 from buildbot_lite.model.results import Result
@@ -297,6 +300,82 @@ async def ask(builder, slave, request):
         self.assertEqual(stage.request(second).result, Result.SUCCESS)
         self.assertTrue(self.flushLoggedErrors(ValueError))
 
+    def test_can_start_build_without_end(self) -> None:
+        """
+        Promise 10: a canStartBuild that does not answer holds up nobody else; the request says that it is being asked.
+        """
+        stage = Stage(ASKING)
+        stage.attach(slave=FakeSlave(behaviour=succeeding))
+        slow, quick = stage.submit("slow"), stage.submit("quick")
+        self.assertEqual(stage.request(quick).result, Result.SUCCESS)
+        self.assertEqual(self.why(stage, slow), Kind.ASKED)
+        stage.settle(30)
+        self.assertEqual(stage.request(stage.submit("quick")).result, Result.SUCCESS)
+        stage.settle(31)
+        self.assertEqual(self.why(stage, slow), Kind.REFUSED)
+        stage.settle(11)
+        self.assertEqual(self.why(stage, slow), Kind.ASKED)
+
+    def test_can_start_build_answers_late(self) -> None:
+        """
+        Once a canStartBuild has answered, the request is built, or waits because it is refused; it is not asked again
+        at once.
+        """
+        stage = Stage(ASKING)
+        stage.attach(slave=FakeSlave(behaviour=succeeding))
+        first, second = stage.submit("slow"), stage.submit("slow")
+        asked = dict(self.asked(stage))
+        asked[first].callback(True)
+        asked[second].callback(False)
+        stage.settle()
+        self.assertEqual(stage.request(first).result, Result.SUCCESS)
+        self.assertEqual(self.why(stage, second), Kind.REFUSED)
+        self.assertIs(asked[second], self.asked(stage)[second])
+
+    def test_cancelled_while_asked(self) -> None:
+        """
+        A request that is cancelled while canStartBuild is being asked is not built, and it is asked no longer.
+        """
+        stage = Stage(ASKING)
+        stage.attach()
+        request = stage.submit("slow")
+        stage.done(stage.farm.door.cancel_request(request, "not needed"))
+        stage.settle()
+        self.assertTrue(self.asked(stage)[request].called)
+        self.assertEqual(stage.builds(request), [])
+
+    def test_most_asked(self) -> None:
+        """
+        Of many requests only some are asked about at a time; the others are when those have been.
+        """
+        stage = Stage(ASKING)
+        stage.attach()
+        for _ in range(MOST_ASKED + 5):
+            last = stage.submit("slow")
+        asked = self.asked(stage)
+        self.assertEqual(len(asked), MOST_ASKED)
+        self.assertEqual(self.why(stage, last), Kind.ASKED)
+        for answer in list(asked.values()):
+            answer.callback(False)
+        stage.settle()
+        self.assertEqual(len(asked), MOST_ASKED + 5)
+
+    def asked(self, stage: Stage) -> dict[int, Deferred[bool]]:
+        """
+        By request, what canStartBuild has been asked; see `ASKING`.
+        """
+        builder: Any = stage.farm.config.builders["slow"]
+        found: dict[int, Deferred[bool]] = builder.can_start_build.__globals__["asked"]
+        return found
+
+    def why(self, stage: Stage, request: int) -> Kind:
+        """
+        Why *request* waits.
+        """
+        reason = stage.farm.why(request)
+        assert reason is not None
+        return reason.kind
+
     def test_cancel_waiting(self) -> None:
         """
         A request that waits can be cancelled, and is not built.
@@ -317,3 +396,19 @@ async def ask(builder, slave, request):
         stage.restart()
         self.assertEqual([each.request.id for each in stage.farm.queue.waiting()], [request])
         self.assertEqual(len(stage.read(requests.unfinished)), 1)
+
+
+ASKING = """
+from twisted.internet.defer import Deferred
+asked = {}
+def ask(builder, slave, request):
+    asked[request.id] = Deferred()
+    return asked[request.id]
+c["slaves"] = [slave.BuildSlave("bot1")]
+one = util.BuildFactory([steps.ShellCommand(command=["run"])])
+c["builders"] = [
+    util.BuilderConfig("slow", ["bot1"], one, canStartBuild=ask),
+    util.BuilderConfig("quick", ["bot1"], one),
+]
+c["schedulers"] = [schedulers.Submit(name, [name]) for name in ("slow", "quick")]
+"""
