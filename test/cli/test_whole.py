@@ -3,10 +3,10 @@ The command with real masters and slaves, as a new user meets it.
 """
 
 import json
-import os
 import signal
 from pathlib import Path
 
+from test.keeper.ground import alive
 from test.processes.case import FarmCase
 from test.processes.farm import Client, Done, Farm, until
 
@@ -271,7 +271,7 @@ class WholeTests(FarmCase):
         pid = int(until(lambda: self.farm.witnessed("endless"), "the command runs")[0])
         self.command.well("stop", self.bot, "--kill")
 
-        until(lambda: not os.path.exists(f"/proc/{pid}"), "the command is gone")
+        until(lambda: not alive(pid), "the command is gone")
         self.command("cancel", self.master, asked[1])
 
     def test_kill_left_behind(self) -> None:
@@ -282,11 +282,11 @@ class WholeTests(FarmCase):
         asked = self.command.well("force", self.master, "endless").split()
         pid = int(until(lambda: self.farm.witnessed("endless"), "the command runs")[0])
         self.command.well("stop", self.bot)
-        self.assertTrue(os.path.exists(f"/proc/{pid}"))
+        self.assertTrue(alive(pid))
         out = self.command.well("stop", self.bot, "--kill")
 
         self.assertIn("what an earlier one left running was killed", out)
-        until(lambda: not os.path.exists(f"/proc/{pid}"), "the command is gone")
+        until(lambda: not alive(pid), "the command is gone")
         self.assertIn("No slave runs in", self.command("stop", self.bot, "--kill").err)
         self.command("cancel", self.master, asked[1])
 

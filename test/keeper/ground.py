@@ -20,7 +20,7 @@ from buildbot_lite.keeper.shelf import spool_path
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Run, fingerprint, to_document
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Ground:
@@ -73,7 +73,7 @@ class Ground:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(5)
+                    process.wait(PATIENCE)
             if process.poll() is None:
                 process.kill()
                 process.wait()

@@ -321,7 +321,7 @@ class DiskTests(SynchronousTestCase):
         script = "read x; for i in $(seq 20000); do echo line $i; done; echo over > over"
         self.fifo = os.path.join(self.ground.directory, "fifo")
         os.mkfifo(self.fifo)
-        self.client.start("a-1", Run(script=f"exec < {self.fifo}; {script}", timeout=0.5, sigterm_time=0.1))
+        self.client.start("a-1", Run(script=f"exec < {self.fifo}; {script}", timeout=4.0, sigterm_time=0.1))
         self.client.until("claimed")
         self.spool = os.path.join(self.ground.home, "commands", "a-1", "stdio")
         os.symlink("/dev/full", self.spool)
@@ -334,7 +334,7 @@ class DiskTests(SynchronousTestCase):
         """
         self.started()
         # Longer than its timeout, which does not count while it is us that it waits for.
-        self.client.run("b-1", Run(argv=("sleep", "1.2")))
+        self.client.run("b-1", Run(argv=("sleep", "6")))
         self.assertFalse(os.path.exists(os.path.join(self.ground.work, "over")))
         os.unlink(self.spool)
         outcome = self.client.ended("a-1")

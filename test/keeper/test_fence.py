@@ -230,9 +230,12 @@ class BubblewrapTests(FenceTests):
         """
         Promise 8: a command in bwrap is killed with all that it started; nothing can escape.
         """
+        # Nobody else sleeps for just that long, in another run of this test for example.
+        span = f"1234.{os.getpid()}"
+        script = f"(setsid setsid sleep {span} &) ; setsid sleep {span} & echo up; wait"
         self.client.start(
             "long",
-            Run(script="(setsid setsid sleep 1234.5 &) ; setsid sleep 1234.5 & echo up; wait", sigterm_time=0.2),
+            Run(script=script, sigterm_time=0.2),
             wrapper=BWRAP,
             root=self.ground.work,
             workdir=self.ground.work,
@@ -240,7 +243,7 @@ class BubblewrapTests(FenceTests):
         wait_until(lambda: b"up" in self.ground.spool("long"))
         self.client.say(op="interrupt", id="long", reason="enough")
         self.client.ended("long")
-        self.assertEqual(_sleeping(b"1234.5"), [])
+        self.assertEqual(_sleeping(span.encode()), [])
 
 
 class SettingsTests(SynchronousTestCase):

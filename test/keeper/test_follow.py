@@ -184,8 +184,8 @@ class FollowingTests(SynchronousTestCase):
         """
         A command that writes only to its log is not silent.
         """
-        script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo $i >> test.log; sleep 0.25; done"
-        run = Run(script=script, logfiles={"log": "test.log"}, timeout=2.5)
+        script = "for i in $(seq 30); do echo $i >> test.log; sleep 0.25; done"
+        run = Run(script=script, logfiles={"log": "test.log"}, timeout=6.0)
         self.assertTrue(self.client.run("a-1", run).succeeded)
 
 

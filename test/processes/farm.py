@@ -29,6 +29,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -44,7 +45,7 @@ T = TypeVar("T")
 
 BIN = Path(sys.executable).parent
 MARK = "BUILDBOT_LITE_TEST_FARM"
-PATIENCE = 60.0
+PATIENCE = 120.0
 LOOK_AGAIN = 0.02
 
 WORDS = "from buildbot_lite.plugins import schedulers, secrets, slave, steps, util\nc = BuildmasterConfig = {}\n"
@@ -65,6 +66,20 @@ def until(condition: Callable[[], T], what: str, within: float = PATIENCE) -> T:
             raise AssertionError(f"within {within:.0f} s it did not happen: {what}")
         time.sleep(LOOK_AGAIN)
     return answer
+
+
+@cache
+def can_mount() -> bool:
+    """
+    Whether we may mount small disks: as root, but not in every container.
+    """
+    if os.geteuid() != 0:
+        return False
+    with tempfile.TemporaryDirectory(prefix="farm-") as directory:
+        tried = subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=False, capture_output=True)
+        if tried.returncode == 0:
+            subprocess.run(["umount", directory], check=True)
+        return tried.returncode == 0
 
 
 def die_with_the_test() -> None:

@@ -225,7 +225,8 @@ class FullDiskTests(SynchronousTestCase):
         Bad input: while a slave's disk is full the command waits; when there is room it goes on, and nothing is lost.
         """
         with Farm("bot1") as farm:
-            farm.builder("long", "echo begun; sleep 0.5; seq 1 1500000").write_config()
+            farm.builder("long", "echo begun; until test -e $WITNESS/go; do sleep 0.05; done; seq 1 1500000")
+            farm.write_config()
             farm.start_master()
             tac = (farm.slave_directory("bot1") / "slave.tac").read_text()
             farm.mount("bot1", 24 << 20)
@@ -235,6 +236,7 @@ class FullDiskTests(SynchronousTestCase):
             client = farm.submitting("long")
             until(lambda: client.out, "the command runs")
             ballast = farm.fill("bot1", leave=1 << 20)
+            (farm.witness / "go").touch()
             until(lambda: farm.free("bot1") == 0, "the disk is full")
             self.assertIsNone(client.process.poll())
             ballast.unlink()

@@ -106,7 +106,7 @@ class DemoTests(SynchronousTestCase):
         """
         No process is left, the keepers and what they ran included.
         """
-        until(lambda: not self.processes(), "every process of the demo is gone", within=30)
+        until(lambda: not self.processes(), "every process of the demo is gone")
 
     def test_once(self) -> None:
         """

@@ -12,9 +12,12 @@ from .farm import Farm, until
 # Forks twice, has a session of its own, closes what it inherited, and is deaf to all that can be ignored.
 RUNAWAY = """
 import os, signal, sys, time
+witness = os.environ["WITNESS"] + "/" + sys.argv[1]
 if os.fork():
     os.wait()
-    time.sleep(0.1 if "leave" in sys.argv else 600)
+    # Who leaves does not go before the one that is left has said who it is.
+    while "leave" not in sys.argv or not (os.path.exists(witness) and os.path.getsize(witness)):
+        time.sleep(0.02)
     os._exit(0)
 os.setsid()
 if os.fork():
@@ -24,7 +27,7 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 for descriptor in range(3):
     os.close(descriptor)
-with open(os.environ["WITNESS"] + "/" + sys.argv[1], "w") as file:
+with open(witness, "w") as file:
     file.write(str(os.getpid()))
 time.sleep(600)
 """
@@ -46,8 +49,8 @@ class KillingTests(FarmCase):
         python = f"{sys.executable} {runaway}"
         ways = {
             "interrupted": (f"echo begun; {python} interrupted", ""),
-            "silent": (f"{python} silent", "timeout=2"),
-            "long": (f"{python} long & while :; do echo talking; sleep 0.1; done", "maxTime=2"),
+            "silent": (f"{python} silent", "timeout=6"),
+            "long": (f"{python} long & while :; do echo talking; sleep 0.1; done", "maxTime=6"),
             "capped": (
                 f"{python} capped & until test -s $WITNESS/capped; do sleep 0.05; done; yes",
                 "logMaxSize=100000",
@@ -92,7 +95,7 @@ class KillingTests(FarmCase):
         """
         done = self.farm.submit("silent")
         self.assertEqual(done.code, 1)
-        self.assertIn("There was no output for 2 s.", done.err)
+        self.assertIn("There was no output for 6 s.", done.err)
         self.check_dead("silent")
 
     def test_max_time(self) -> None:
@@ -101,7 +104,7 @@ class KillingTests(FarmCase):
         """
         done = self.farm.submit("long")
         self.assertEqual(done.code, 1)
-        self.assertIn("It was still running after 2 s.", done.err)
+        self.assertIn("It was still running after 6 s.", done.err)
         self.check_dead("long")
 
     def test_cap(self) -> None:

@@ -106,7 +106,7 @@ class WaitingTests(FarmCase):
 
         answers: list[list[object]] = []
         try:
-            until(found, f"{builder} waits because of {kind}", within=30)
+            until(found, f"{builder} waits because of {kind}")
         except AssertionError as error:
             raise AssertionError(f"{error}; it was {answers[-1]}") from None
         (why,) = (why for why in answers[-1] if isinstance(why, dict) and why["kind"] == kind)

@@ -153,6 +153,13 @@ class TorturedFarm(Farm):
         """
         The power of a slave's machine fails: all its processes are gone, and what was not yet on its disk.
         """
+        # All at once: nobody may see another one die, and tell.
+        stopped = set[int]()
+        while new := set(self.processes_of(name)) - stopped:
+            for pid in new:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            stopped |= new
 
         def nobody_left() -> bool:
             for pid in (found := self.processes_of(name)):

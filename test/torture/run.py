@@ -2,11 +2,12 @@
 One farm, one schedule, one verdict.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable
 
 from attrs import frozen
+
+from test.processes.farm import can_mount
 
 from .campaign import Campaign
 from .ground import GRACE, TorturedFarm
@@ -38,7 +39,7 @@ def torture(events: list[Event], *, say: Callable[[str], None] = lambda text: No
     """
     Run *events* against a new farm, whose slaves have so many seconds of *grace*.
     """
-    with TorturedFarm(disks=os.geteuid() == 0, grace=grace) as farm:
+    with TorturedFarm(disks=can_mount(), grace=grace) as farm:
         farm.start()
         campaign = Campaign(farm, say)
         campaign.run(events)
