@@ -13,6 +13,8 @@ from .shape import Shape, encode, printable
 
 PROTOCOL = 1
 LARGEST_GREETING = 4 << 20
+# Of a thousand commands, each with as many streams as it may have.
+MOST_VALUES = 250_000
 MOST_HELD = 1000
 LONGEST_FACT = 200
 
@@ -75,7 +77,7 @@ class Hello:
         """
         The greeting that travelled as *data*; `MessageError` when it is none.
         """
-        shape = Shape.decode(data, "hello", LARGEST_GREETING)
+        shape = Shape.decode(data, "hello", LARGEST_GREETING, most=MOST_VALUES)
         facts = Shape(shape.mapping("platform", {}, most=100), "hello, platform")
         return cls(
             home=shape.prose("home", limit=64),

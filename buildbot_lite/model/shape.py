@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 LONGEST_TEXT = 1 << 20
 MOST_ITEMS = 10_000
+_BEGINNINGS = (b"{", b"[", b",")
 
 
 def encode(document: object) -> bytes:
@@ -43,12 +44,16 @@ class Shape:
         self._what = what
 
     @classmethod
-    def decode(cls, data: bytes, what: str, limit: int) -> "Shape":
+    def decode(cls, data: bytes, what: str, limit: int, *, most: int | None = None) -> "Shape":
         """
-        The object in *data*, which may have *limit* bytes at most.
+        The object in *data*, which may have *limit* bytes at most, and *most* values (about: commas in texts count).
+
+        Of three bytes JSON makes an object of 64: without a bound of values, a few MiB of them are a hundred in memory.
         """
         if len(data) > limit:
             raise MessageError(f"{what} has {len(data)} bytes; at most {limit} are allowed.")
+        if most is not None and sum(map(data.count, _BEGINNINGS)) > most:
+            raise MessageError(f"{what} has more than {most} values.")
         try:
             return cls(json.loads(data), what)
         except (ValueError, RecursionError):

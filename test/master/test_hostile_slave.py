@@ -4,6 +4,7 @@ rest.
 """
 
 import os
+import tracemalloc
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -176,6 +177,26 @@ class SaidTests(SynchronousTestCase):
             said.but(elapsed=float("nan")),
         ):
             self.assertRaises(MessageError, Outcome.from_bytes, wrong.to_bytes())
+
+    def test_hello_of_a_million_values(self) -> None:
+        """
+        Promise 14: a greeting of a few MiB is not a hundred in memory.
+        """
+        for values in (b"{}," * 1_300_000, b"[]," * 1_300_000, b"0," * 2_000_000):
+            said = hello().to_bytes()[:-1] + b',"x":[' + values + b"0]}"
+            tracemalloc.start()
+            self.assertRaises(MessageError, Hello.from_bytes, said)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            self.assertLess(peak, 1 << 20)
+
+    def test_hello_of_a_busy_slave(self) -> None:
+        """
+        One of a slave that holds as many commands as it may, each with many streams, is read.
+        """
+        lengths = {f"log-{number}": 1 << 40 for number in range(90)}
+        said = hello(held=tuple(Held(f"{number:032x}-1", "f" * 64, Life.RUNNING, lengths) for number in range(1000)))
+        self.assertEqual(len(Hello.from_bytes(said.to_bytes()).held), 1000)
 
     def test_hello(self) -> None:
         """
