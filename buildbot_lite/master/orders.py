@@ -15,7 +15,7 @@ every time the slave attaches, it is handed the same order again, and the wire s
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.logger import Logger
 
 from ..errors import DiskFullError, MessageError, NotFoundError, RefusedError, StorageError
@@ -124,6 +124,7 @@ class Order:
         self.is_lost = False
         """Whether we have given it up, whatever the slave may still say."""
         self._over: Deferred[Outcome] = Deferred()
+        self._sealing = DeferredLock()
         self._is_committed = False
         self._askers: list[Deferred[None]] = []
         self._released: Callable[[], None] = _nothing
@@ -259,7 +260,9 @@ class Order:
             if name not in self._streams:
                 raise MessageError(f"{name!r:.60} is no stream of this command.")
         try:
-            return await self._seal(outcome)
+            # A slave that dialled again reports the end again, while a long stream may still be on its way to the disk.
+            again = await self._sealing.run(lambda: Deferred.fromCoroutine(self._seal(outcome)))
+            return again or await self._answer()
         except StorageError as error:
             raise self._hidden(error) from None
 
@@ -278,6 +281,9 @@ class Order:
                 outcome = _differing(outcome, wrong[0])
             if not self._over.called:
                 self._over.callback(outcome)
+        return ()
+
+    async def _answer(self) -> tuple[str, ...]:
         # Each link may ask; all are answered by the one commit.
         if not self._is_committed:
             answer: Deferred[None] = Deferred()

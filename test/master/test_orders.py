@@ -44,6 +44,20 @@ class MemoryStream:
         return succeed(seal == seal_of(self.data))
 
 
+class SlowStream(MemoryStream):
+    """
+    One that takes its time to be sealed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sealing: list[Deferred[bool]] = []
+
+    def seal(self, seal: Seal) -> Deferred[bool]:
+        self.sealing.append(Deferred())
+        return self.sealing[-1]
+
+
 class MemoryShelf:
     """
     Streams in memory.
@@ -117,6 +131,25 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(first), ())
         self.assertEqual(self.successResultOf(second), ())
         self.assertEqual(self.successResultOf(it.finished(Outcome(Ending.EXITED, exit_code=0))), ())
+
+    def test_reported_again_while_it_is_sealed(self) -> None:
+        """
+        A slave that dialled again may report the end again while the stream is still on its way to the disk, in a
+        thread: nothing else is done with the stream meanwhile, and both reports are answered.
+        """
+        stream, shelf = SlowStream(), MemoryShelf()
+        shelf.streams["stdio"] = stream
+        it = order(shelf)
+        over = it.when_over()
+        self.successResultOf(it.append("stdio", 0, b"text"))
+        outcome = Outcome(Ending.EXITED, exit_code=0, streams={"stdio": seal_of(b"text")})
+        first, second = it.finished(outcome), it.finished(outcome)
+        self.assertEqual(len(stream.sealing), 1)
+        stream.sealing[0].callback(True)
+        self.assertEqual(len(stream.sealing), 1)
+        self.assertTrue(self.successResultOf(over).succeeded)
+        it.committed()
+        self.assertEqual([self.successResultOf(first), self.successResultOf(second)], [(), ()])
 
     def test_checksum_differs_twice(self) -> None:
         """
