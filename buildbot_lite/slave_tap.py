@@ -18,7 +18,6 @@ import os
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any, cast
@@ -29,6 +28,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from .errors import BuildbotLiteError, FurlError, RevokedError, StorageError
+from .keeper.loop import awake
 from .model.greeting import Welcome
 from .slave.home import Home
 from .slave.local import Crew
@@ -240,8 +240,9 @@ def _service(furl: str, basedir: str, *, found_in: str, rules: Rules) -> SlaveSe
     # Only here, because to import it is to choose it: twistd may have been told another.
     from twisted.internet import reactor  # noqa: TID251 - this is a tap
 
-    # Leases and time-outs must not jump when somebody sets the clock.  Nothing is scheduled yet.
-    reactor.seconds = time.monotonic  # type: ignore[method-assign]  # the clock is to be another
+    # Leases and time-outs must not jump when somebody sets the clock; and a laptop that slept has not just heard its
+    # master: its leases went on, the master's patience too.  Nothing is scheduled yet.
+    reactor.seconds = awake  # type: ignore[method-assign]  # the clock is to be another
     try:
         service = SlaveService(furl, basedir, reactor, rules)
     except BuildbotLiteError as error:

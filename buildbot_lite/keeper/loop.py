@@ -77,10 +77,9 @@ class Loop:
 
     def awake(self) -> float:
         """
-        Seconds on a clock that goes on while the machine sleeps: the master does not sleep with it.
+        See `awake`.
         """
-        clock = getattr(time, "CLOCK_BOOTTIME", None)
-        return time.monotonic() if clock is None else time.clock_gettime(clock)
+        return awake()
 
     def watch(self, fd: int, ready: Callable[[], object], events: int = READ) -> None:
         """
@@ -179,6 +178,14 @@ class Loop:
             for signum in set(os.read(self._woken, 4096)):
                 if signum in self._signals:
                     self._signals[signum]()
+
+
+def awake() -> float:
+    """
+    Seconds on a clock that goes on while the machine sleeps: the master does not sleep with it.
+    """
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def complain(sentence: str) -> None:

@@ -327,7 +327,7 @@ class Agent:
         start, left = self._starts.get(id, (None, 0))
         if id not in self._work:
             self.forgotten(id)
-        elif start is not None and left:
+        elif start is not None and left and not errand.interrupted:
             # It was not claimed, hence nothing was spawned: to hand it on cannot start it twice.
             self._starts[id] = (start, left - 1)
             start()

@@ -43,6 +43,8 @@ class Errand:
         self.life = Life.RUNNING
         self.settled = False
         """Whether it is known that it was claimed, or that it was refused."""
+        self.interrupted = False
+        """Whether it was to be killed: then it is not to begin, either."""
         self._keeper = keeper
         self._directory = directory
         self._outcome: Outcome | None = None
@@ -188,6 +190,7 @@ class Errand:
         """
         See `Work`.
         """
+        self.interrupted = True
         if self._outcome is None:
             self._keeper.interrupt(self.id, reason)
 

@@ -26,13 +26,14 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
 @frozen
 class Owner:
     """
-    The user that commands run as.
+    The user that commands run as, and the program that makes them so.
     """
 
     name: str
     uid: int
     gid: int
     home: str
+    setpriv: str
 
 
 @frozen
@@ -90,7 +91,14 @@ class Rules:
         if self.owner is None:
             return list(self.wrapper)
         uid, gid = self.owner.uid, self.owner.gid
-        return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--init-groups", "--inh-caps=-all", *self.wrapper]
+        return [
+            self.owner.setpriv,
+            f"--reuid={uid}",
+            f"--regid={gid}",
+            "--init-groups",
+            "--inh-caps=-all",
+            *self.wrapper,
+        ]
 
     @property
     def owner_of_files(self) -> tuple[int, int] | None:
@@ -138,11 +146,12 @@ def _owner(user: str | None) -> Owner | None:
         )
     if entry.pw_uid == 0:
         raise ConfigError("user= in slave.tac is root, which forbids nothing.  Name another user.")
-    if shutil.which("setpriv") is None:
+    setpriv = _program("setpriv")
+    if setpriv is None:
         raise ConfigError(
             "There is no program setpriv here, which is needed for user= (Debian: apt install util-linux)."
         )
-    return Owner(user, entry.pw_uid, entry.pw_gid, entry.pw_dir)
+    return Owner(user, entry.pw_uid, entry.pw_gid, entry.pw_dir, setpriv)
 
 
 def _directory(path: str) -> str:
@@ -162,11 +171,21 @@ def _variable(name: str) -> str:
 def _wrapper(words: list[str]) -> tuple[str, ...]:
     if not words:
         return ()
-    if shutil.which(words[0]) is None or ("/" in words[0] and not os.path.isabs(words[0])):
+    program = _program(words[0])
+    if program is None or ("/" in words[0] and not os.path.isabs(words[0])):
         raise ConfigError(f"The wrapper {words[0]!r} in slave.tac is no program here.  No command would be safe.")
     for word in words:
         for name in PLACEHOLDER.findall(word):
             if name not in PLACEHOLDERS:
                 places = ", ".join("{" + each + "}" for each in PLACEHOLDERS)
                 raise ConfigError(f"The wrapper in slave.tac has {{{name}}}, which is none of {places}.")
-    return (shutil.which(words[0]) or words[0], *words[1:])
+    return (program, *words[1:])
+
+
+def _program(name: str) -> str | None:
+    """
+    Where the program *name* is now.  Looked for when a command starts, in a PATH with ``.`` in it, a build could put its
+    own there.
+    """
+    found = shutil.which(name)
+    return None if found is None else os.path.abspath(found)

@@ -222,6 +222,17 @@ class AgentTests(SynchronousTestCase):
         self.failureResultOf(starting, RefusedError)
         self.assertEqual(self.keeper.asked, [("start", ID)] * 3)
 
+    def test_interrupted_at_lost_keeper(self) -> None:
+        """
+        A start that the dead keeper had not claimed, and that was interrupted, is not handed to the next one.
+        """
+        self.keeper.claims = False
+        starting = self.link.start(ID, SPEC, {}, self.command)
+        self.successResultOf(self.link.interrupt(ID, "Enough."))
+        self.machine.keeper_attached()
+        self.failureResultOf(starting, RefusedError)
+        self.assertEqual(self.keeper.asked, [("start", ID), ("interrupt", ID, "Enough.")])
+
     def test_forget_at_lost_keeper(self) -> None:
         """
         What was to be forgotten when the keeper died is forgotten by the next one; or was never known to it.

@@ -50,7 +50,7 @@ class RulesTests(SynchronousTestCase):
             self.assertIn("Only root can run commands as", str(error))
             return
         rules = Rules.of(user=USER, wrapper=["env"])
-        self.assertEqual(rules.words[0], "setpriv")
+        self.assertEqual(rules.words[0], shutil.which("setpriv"))
         self.assertEqual(rules.words[-1], shutil.which("env"))
         self.assertEqual(rules.inherited(ENVIRONMENT)["USER"], USER)
         self.assertNotEqual(rules.inherited(ENVIRONMENT)["HOME"], "/root")
@@ -78,6 +78,22 @@ class RulesTests(SynchronousTestCase):
             mistakes.append(({"user": "root"}, "forbids nothing"))
         for rules, sentence in mistakes:
             self.assertIn(sentence, str(self.assertRaises(ConfigError, Rules.of, **rules)))
+
+    def test_programs_are_found_once(self) -> None:
+        """
+        Promise 16: where a wrapper is, a command cannot change: also with a PATH that has the present directory in it.
+        """
+        directory = os.path.realpath(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, directory)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(directory)
+        for name in ("fence", "setpriv"):
+            with open(name, "w") as program:
+                os.fchmod(program.fileno(), 0o755)
+        self.patch(os, "environ", {**os.environ, "PATH": f".:{os.environ['PATH']}"})
+        self.assertEqual(Rules.of(wrapper=["fence", "x"]).words, [os.path.join(directory, "fence"), "x"])
+        if os.geteuid() == 0:
+            self.assertEqual(Rules.of(user=USER).words[0], os.path.join(directory, "setpriv"))
 
 
 class OwnerTests(SynchronousTestCase):

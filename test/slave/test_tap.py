@@ -14,10 +14,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FurlError, PinnedError
+from buildbot_lite.keeper.loop import awake
 from buildbot_lite.model.greeting import Hello, Life, Welcome
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run
-from buildbot_lite.slave_tap import Options, furl_in
+from buildbot_lite.slave_tap import Options, application_for, furl_in
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.roles import Slave
 
@@ -289,6 +290,14 @@ class FurlFileTests(SynchronousTestCase):
         A file for a FURL.
         """
         self.path = os.path.join(new_directory(self), "furl")
+
+    def test_clock(self) -> None:
+        """
+        A slave's clock goes on while its machine sleeps, like that of its keeper's leases (Invariant I8).
+        """
+        self.patch(reactor, "seconds", reactor.seconds)
+        self.assertRaises(SystemExit, application_for, "no string", basedir="/nowhere")
+        self.assertIs(reactor.seconds, awake)
 
     def test_first(self) -> None:
         """
