@@ -90,15 +90,9 @@ class Rules:
         """
         if self.owner is None:
             return list(self.wrapper)
-        uid, gid = self.owner.uid, self.owner.gid
-        return [
-            self.owner.setpriv,
-            f"--reuid={uid}",
-            f"--regid={gid}",
-            "--init-groups",
-            "--inh-caps=-all",
-            *self.wrapper,
-        ]
+        owner = self.owner
+        user = (f"--reuid={owner.uid}", f"--regid={owner.gid}", "--init-groups")
+        return [owner.setpriv, *user, "--inh-caps=-all", *self.wrapper]
 
     @property
     def owner_of_files(self) -> tuple[int, int] | None:
@@ -184,8 +178,9 @@ def _wrapper(words: list[str]) -> tuple[str, ...]:
 
 def _program(name: str) -> str | None:
     """
-    Where the program *name* is now.  Looked for when a command starts, in a PATH with ``.`` in it, a build could put its
-    own there.
+    Where the program *name* is now.
+
+    Looked for when a command starts, in its directory, a PATH with ``.`` in it would lead to one that a build put there.
     """
     found = shutil.which(name)
     return None if found is None else os.path.abspath(found)
