@@ -1,5 +1,5 @@
 """
-That docs/promises.md tells of tests that there are.
+That docs/promises.md and docs/security.md tell of tests that there are.
 """
 
 import ast
@@ -21,7 +21,11 @@ def names_in(path: Path) -> set[str]:
         if isinstance(node, ast.ClassDef):
             found |= {
                 node.name,
-                *(f"{node.name}.{each.name}" for each in node.body if isinstance(each, ast.FunctionDef)),
+                *(
+                    f"{node.name}.{each.name}"
+                    for each in node.body
+                    if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+                ),
             }
     return found
 
@@ -29,16 +33,16 @@ def names_in(path: Path) -> set[str]:
 class PromisesTests(SynchronousTestCase):
     def test_named_tests_exist(self) -> None:
         """
-        Every file, class and test that the table names is there.
+        Every file, class and test that the tables name is there.
         """
-        text = (ROOT / "docs" / "promises.md").read_text()
+        text = "".join((ROOT / "docs" / page).read_text() for page in ("promises.md", "security.md"))
         path, tests = ROOT, set[str]()
-        for word in re.findall(r"`([^`]+)`", text):
+        for word in re.findall(r"`([^`\n]+)`", text):
             if word.endswith(".py"):
                 path = ROOT / word
                 self.assertTrue(path.is_file(), word)
                 tests = names_in(path)
-            elif re.fullmatch(r"[A-Z][A-Za-z]+Tests(\.test_\w+)?", word):
+            elif re.fullmatch(r"[A-Z][A-Za-z]+Tests?(\.test_\w+)?", word):
                 self.assertIn(word, tests, path)
 
     def test_each_promise_is_shown(self) -> None:
