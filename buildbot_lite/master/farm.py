@@ -200,14 +200,11 @@ class Farm:
         Apply master.cfg as it is now: all of it, or `ConfigError` and nothing.  Running builds go on as they began.
         """
         generation = load(self.basedir)
-        now = self.wall()
-
-        def change(connection: Connection) -> None:
-            records_of_generations.keep(connection, generation.hash, generation.files, now)
-            records_of_generations.prune(connection, generation.hash)
-
-        await self.records.write(change)
+        hash_, files, now = generation.hash, generation.files, self.wall()
+        await self.records.write(lambda connection: records_of_generations.keep(connection, hash_, files, now))
         self._generation = generation
+        # Only now: builds that began meanwhile did so with the earlier one, and are before this in the line.
+        await self.records.write(lambda connection: records_of_generations.prune(connection, hash_))
         self.roster.configure(generation.config.slaves)
         self.revoking.bar_the_revoked()
         for name in generation.config.submits:

@@ -68,7 +68,10 @@ class Upkeep:
             if row.kind == "log" and (row.length or 0) >= WORTH_COMPRESSING:
                 await self._compression.add(os.path.join(self._farm.building.streams, row.path))
 
-    def _forget(self) -> Deferred[int]:
+    def _forget(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._forget_all())
+
+    async def _forget_all(self) -> None:
         now = self._wall()
         self._farm.grants.forget_watches(now - KEEP_DEAD_WATCHES)
 
@@ -77,4 +80,6 @@ class Upkeep:
             grants.prune_watches(connection, now - KEEP_DEAD_WATCHES)
             return feed.prune(connection, now - KEEP_EVENTS, EVENTS_AT_ONCE)
 
-        return self._farm.records.write(change)
+        # Some at a time, so that builds get in between.
+        while await self._farm.records.write(change) == EVENTS_AT_ONCE:
+            pass

@@ -20,7 +20,8 @@ from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.inline import InlineWriter
-from buildbot_lite.storage.records import remarks, streams
+from buildbot_lite.storage.records import generations, remarks, streams
+from test.histories.masters import MortalRecords
 
 from . import stage as stage_module
 from .stage import ONE, FakeSlave, Stage, scripted, succeeding
@@ -333,6 +334,32 @@ class RestartTests(SynchronousTestCase):
         first, second = stage.builds(request)
         self.assertEqual(first.result, Result.RETRY)
         self.assertIsNone(second.finished)
+
+    def test_begun_while_reconfigured(self) -> None:
+        """
+        Promise 3.4: the configuration of a build that begins while another is being recorded is kept until it ends.
+        """
+        with mock.patch.object(stage_module, "InlineWriter", lambda: MortalRecords(InlineWriter())):
+            stage = Stage(ONE)
+        records: Any = stage.records
+        stage.attach()
+        stage.farm.hold()
+        request = stage.submit()
+        stage.configure(ONE + "c['title'] = 'another'")
+        records.held = True
+        reconfigured = Deferred.fromCoroutine(stage.farm.reconfigure())
+        stage.farm.let_go()
+        stage.settle()
+        records.held = False
+        records.commit(records.waiting)
+        stage.settle()
+        self.successResultOf(reconfigured)
+        (build,) = stage.builds(request)
+        self.assertIsNotNone(stage.read(lambda c: generations.get(c, build.generation)))
+        stage.restart()
+        stage.attach(slave=FakeSlave(behaviour=succeeding))
+        self.assertEqual(len(stage.builds(request)), 1)
+        self.assertIs(stage.request(request).result, Result.SUCCESS)
 
     def test_unloadable_configuration(self) -> None:
         """
