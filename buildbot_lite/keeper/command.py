@@ -32,7 +32,7 @@ from .kinship import Family, Kinship, Process, boot
 from .loop import WRITE, Loop, Timer
 from .masking import Masker
 from .order import Order, OrderError
-from .output import Output, Reactions, file_spools
+from .output import FULL, Output, Reactions, file_spools
 from .shelf import Kept, Shelf, spool_path
 from .spawn import SpawnError, spawn
 
@@ -158,20 +158,23 @@ class Command:
 
     def begin(self) -> None:
         """
-        Spawn it.  If that cannot be done, it ends at once, FAILED.
+        Spawn it.  If that cannot be done, it ends at once, FAILED; only for room on the disk it waits.
         """
-        order, around = self._order, self._around
-        fence = order.fence
-        marks = around.kinship.marks(self.id)
-        env = {**order.env, **marks}
-        argv, third = order.argv, None
-        for secret in order.seen_in_ps:
+        for secret in self._order.seen_in_ps:
             self._remark(
                 "stdio",
                 0,
                 f"The secret {secret} is in this command's arguments, which all users of this "
                 "machine can see in ps.  Give it in env, stdin or a file.",
             )
+        self._spawn()
+
+    def _spawn(self) -> None:
+        order, around = self._order, self._around
+        fence = order.fence
+        marks = around.kinship.marks(self.id)
+        env = {**order.env, **marks}
+        argv, third = order.argv, None
         try:
             private = around.shelf.make_private(self.id, fence.owner) if order.files or fence.wrapper else ""
             for name, contents in order.files.items():
@@ -199,7 +202,13 @@ class Command:
             self._fail(str(error))
             return
         except OSError as error:
-            self._fail(f"The command's private files cannot be written: {error.strerror}.")
+            around.shelf.remove_private(self.id)
+            if error.errno not in FULL:
+                self._fail(f"The command's private files cannot be written: {error.strerror}.")
+            elif self._loop.now() - self._began < around.patience.disk:
+                self._later("begin", around.patience.retry, self._spawn)
+            else:
+                self._fail("disk full")
             return
         self._family = around.families[spawned.pid] = around.kinship.family(self.id, spawned.pid)
         around.shelf.spawned(self.id, spawned.pid, self._family.started, boot())
@@ -231,6 +240,11 @@ class Command:
             return
         self._phase = Phase.DYING
         self._verdict = {"why": why, "sentence": sentence}
+        if self._family is None:
+            # It has not begun: it waits for room for its files.
+            self._phase = Phase.DRAINING
+            self._settle()
+            return
         self._signal_all(self._order.interrupt_signal, self._members())
         patience = 0.0 if self._order.interrupt_signal == signal.SIGKILL else self._order.sigterm_time
         if why in _HASTY:

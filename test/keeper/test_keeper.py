@@ -163,6 +163,51 @@ class InProcessTests(SynchronousTestCase):
         self.assertIn("lease expired", self.until("refused")["sentence"])
         self.assertEqual(os.listdir("commands"), [])
 
+    def with_a_file(self, **more: Any) -> None:
+        """
+        A start of a command with a private file, which would end with a sentence.
+        """
+        spec = {"argv": ["/no/such/program"], "files": {"KEY": "contents"}, **more}
+        self.send(self.client, op="start", id="a-1", spec=spec, workdir=self.directory, fingerprint="f", env={})
+
+    def test_no_room_for_a_file(self) -> None:
+        """
+        Without room for its private files a command waits; when there is room, it begins.
+        """
+        write = Shelf.write_private
+        written: list[str] = []
+
+        def sometimes(shelf: Shelf, *what: Any) -> str:
+            written.append(write(shelf, *what))
+            if len(written) < 3:
+                full()
+            return written[-1]
+
+        self.patch(Shelf, "write_private", sometimes)
+        self.with_a_file()
+        self.assertIn("No such program", self.until("ended")["outcome"]["sentence"])
+        self.assertEqual(len(written), 3)
+
+    def test_never_room_for_a_file(self) -> None:
+        """
+        When there is none for too long, it has failed: disk full.
+        """
+        self.patch(Shelf, "write_private", full)
+        self.with_a_file()
+        outcome = self.until("ended")["outcome"]
+        self.assertEqual((outcome["ending"], outcome["sentence"]), ("failed", "disk full"))
+
+    def test_interrupted_without_room_for_a_file(self) -> None:
+        """
+        While it waits, it can be interrupted.
+        """
+        self.patch(self.keeper, "_around", self.keeper._around._replace(patience=Patience(disk=600.0)))
+        self.patch(Shelf, "write_private", full)
+        self.with_a_file()
+        self.send(self.client, op="interrupt", id="a-1", reason="Enough.")
+        outcome = self.until("ended")["outcome"]
+        self.assertEqual((outcome["ending"], outcome["sentence"]), ("killed", "Enough."))
+
     def test_no_room_for_an_outcome(self) -> None:
         """
         Without room for an outcome it is told all the same, and written as soon as there is room.
