@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from ..model.results import Result
 from ..storage.records import builds, feed
@@ -159,15 +160,26 @@ class Requests:
         """
         Fires with its result; also when it has finished long ago.
         """
-        waiting: Deferred[Result] = Deferred(lambda cancelled: self._awaited.get(buildset, []).remove(cancelled))
+        waiting: Deferred[Result] = Deferred(lambda cancelled: self._give_up(buildset, cancelled))
         self._awaited.setdefault(buildset, []).append(waiting)
 
         def known(row: Buildset | None) -> None:
             if row is not None and row.result is not None:
                 self._tell(row)
 
-        self._records.read(lambda c: records_of_requests.buildset(c, buildset)).addCallbacks(known, waiting.errback)  # type: ignore[unused-awaitable]  # both ends are given
+        def unknown(failure: Failure) -> None:
+            if not waiting.called:
+                self._give_up(buildset, waiting)
+                waiting.errback(failure)
+
+        self._records.read(lambda c: records_of_requests.buildset(c, buildset)).addCallbacks(known, unknown)  # type: ignore[unused-awaitable]  # both ends are given
         return waiting
+
+    def _give_up(self, buildset: int, waiting: Deferred[Result]) -> None:
+        left = self._awaited[buildset]
+        left.remove(waiting)
+        if not left:
+            del self._awaited[buildset]
 
     def _end(self, connection: Connection, request: int, result: Result, now: float, reason: str) -> Buildset | None:
         body = {"result": int(result), "reason": reason}

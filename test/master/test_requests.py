@@ -133,6 +133,19 @@ class TriggerTests(SynchronousTestCase):
             self.assertEqual([given.spec.argv for given in slave.given], [("run", "upper")])  # type: ignore[union-attr]  # it runs
             self.assertEqual(stage.request(request).result, result)
 
+    def test_cannot_be_asked_for(self) -> None:
+        """
+        Whoever cannot be told of a result is told so, and is in nobody's way when the result comes.
+        """
+        stage = Stage(TRIGGERING)
+        request = stage.submit()
+        requests_, buildset = stage.farm.requests, stage.request(request).buildset
+        with mock.patch.object(stage.farm.records, "read", side_effect=[fail(StorageError("busy"))]):
+            self.failureResultOf(requests_.when_finished(buildset), StorageError)
+        told = requests_.when_finished(buildset)
+        self.assertTrue(stage.done(requests_.cancel(request, "not wanted")))
+        self.assertIs(self.successResultOf(told), Result.CANCELLED)
+
     def test_restart(self) -> None:
         """
         A master that dies while a Trigger waits asks for nothing twice.
