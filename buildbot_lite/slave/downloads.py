@@ -8,21 +8,18 @@ import shutil
 from typing import BinaryIO
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 
 from ..errors import InputError, MessageError
 from ..model.outcome import Outcome
 from ..model.shape import Shape
-from ..storage.files import is_disk_full, remove
+from ..storage.files import remove
 from ..wire.roles import Command
 from .archive import unpack
 from .shield import shielded
-from .transfer import Transfer, succeeded
+from .transfer import Transfer, succeeded, with_room, write_at
 
 CHUNK = 256 << 10
 MOST_FLYING = 4
-MOST_PATIENCE = 600
-"""Seconds for which a download waits while the disk is full."""
 
 
 class FileDownload(Transfer):
@@ -58,7 +55,7 @@ class FileDownload(Transfer):
 
     async def _perform_with(self, command: Command) -> None:
         if self._partial is None:
-            self._partial = self._opened()
+            self._partial = await with_room(self._means.clock, self._opened)
         partial = self._partial
         await self._fetch(command, partial)
         self._finishing = True  # from here on the link does not matter
@@ -96,14 +93,7 @@ class FileDownload(Transfer):
                 one.cancel()
 
     async def _write(self, partial: BinaryIO, data: bytes) -> None:
-        for patience in range(MOST_PATIENCE, -1, -1):
-            try:
-                os.pwrite(partial.fileno(), data, self._size)
-                break
-            except OSError as error:
-                if not is_disk_full(error) or not patience:
-                    raise
-                await deferLater(self._means.clock, 1.0)
+        await with_room(self._means.clock, lambda: write_at(partial.fileno(), data, self._size))
         self._digest.update(data)
         self._size += len(data)
 

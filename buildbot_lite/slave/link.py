@@ -5,6 +5,7 @@ A link's couriers, its pace and its half-fetched inputs are here, and end with i
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from twisted.internet.defer import CancelledError, Deferred
 
@@ -16,7 +17,7 @@ from .agent import Agent
 from .courier import Courier
 from .pace import Pace
 from .shield import shielded
-from .transfer import os_sentence, private_file
+from .transfer import os_sentence, private_file, with_room, write_at
 from .work import Work
 
 _CHUNK = 256 << 10
@@ -153,27 +154,26 @@ class AgentLink:
         try:
             if not isinstance(spec, Run):
                 return self._agent.transfer(id, spec)
-            stdin_path = None
-            if spec.stdin_input is not None:
-                stdin_path = await self._fetch(id, spec.stdin_input, command)
-            return self._agent.run(id, spec, secrets, stdin_path)
+            return self._agent.run(id, spec, secrets, await self._prepared(id, spec, command))
         except OSError as error:
             raise RefusedError(f"The slave cannot start it: {os_sentence(error)}") from None
 
-    async def _fetch(self, id: str, name: str, command: Command) -> str:
+    async def _prepared(self, id: str, spec: Run, command: Command) -> str | None:
         """
-        Get the standard input of a command, before it is claimed: when that breaks off, nothing has happened.
+        Make the working directory of a command, and get its standard input, before it is claimed: when that breaks off,
+        nothing has happened.  Answers where the input is.
         """
         if id in self._fetches:
             raise RefusedError("This command is being started already.")
-        path = self._agent.input_path(id)
+        clock, tree = self._agent.clock, self._agent.means.tree
+        path = None if spec.stdin_input is None else self._agent.input_path(id)
 
-        async def fetching() -> None:
-            with private_file(path) as out:
-                while data := await shielded(command.read(name, out.tell(), _CHUNK)):
-                    out.write(data)
+        async def preparing() -> None:
+            await with_room(clock, lambda: tree.make(spec.workdir))
+            if path is not None and spec.stdin_input is not None:
+                await self._fetch(path, spec.stdin_input, command)
 
-        going = self._fetches[id] = Deferred.fromCoroutine(fetching())
+        going = self._fetches[id] = Deferred.fromCoroutine(preparing())
         try:
             await going
         except CancelledError:
@@ -181,6 +181,13 @@ class AgentLink:
         finally:
             del self._fetches[id]
         return path
+
+    async def _fetch(self, path: str, name: str, command: Command) -> None:
+        clock, size = self._agent.clock, 0
+        with await with_room(clock, lambda: private_file(path)) as out:
+            while data := await shielded(command.read(name, size, _CHUNK)):
+                await with_room(clock, partial(write_at, out.fileno(), data, size))
+                size += len(data)
 
     def _bring(self, work: Work, command: Command, have: Mapping[str, int]) -> None:
         self._stop_courier(work.id)

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, TypeVar
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, LinkLostError
@@ -35,6 +36,9 @@ from .shield import shielded
 from .tree import Tree
 
 T = TypeVar("T")
+
+MOST_PATIENCE = 600
+"""Seconds for which whatever a slave does itself waits while its disk is full."""
 
 
 @frozen
@@ -290,6 +294,32 @@ def os_sentence(error: OSError, path: str = "") -> str:
         return "disk full"
     where = path or error.filename
     return f"{where!r:.200}: {error.strerror or error}." if where else f"{error.strerror or error}."
+
+
+async def with_room(clock: IReactorTime, attempt: Callable[[], T]) -> T:
+    """
+    What *attempt* gives; while the disk is full it is made again every second, for `MOST_PATIENCE` seconds at most.
+    """
+    patience = MOST_PATIENCE
+    while True:
+        try:
+            return attempt()
+        except OSError as error:
+            if not is_disk_full(error) or not patience:
+                raise
+        patience -= 1
+        await deferLater(clock, 1.0)
+
+
+def write_at(descriptor: int, data: bytes, offset: int) -> None:
+    """
+    Write all of *data* at *offset*.  A disk that is nearly full takes a part at first, and says no word about it.
+    """
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest = rest[written:]
+        offset += written
 
 
 def succeeded() -> Outcome:

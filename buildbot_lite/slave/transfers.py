@@ -13,7 +13,7 @@ from ..model.shape import Shape
 from ..model.spec import Download, MakeDirectory, RemoveDirectory, Spec, Upload, UploadDirectory, from_document
 from ..storage.files import remove
 from .downloads import FileDownload
-from .transfer import Means, Transfer, succeeded
+from .transfer import Means, Transfer, succeeded, with_room
 from .uploads import DirectoryUpload, FileUpload
 
 INPUT = ".stdin"
@@ -28,7 +28,7 @@ class DirectoryMaking(Transfer):
     """
 
     async def _perform(self) -> None:
-        self._means.tree.make(self._spec.path)
+        await with_room(self._means.clock, lambda: self._means.tree.make(self._spec.path))
         self._end(succeeded())
 
 

@@ -2,9 +2,11 @@
 The agent: what a master asks of its slave, over links that break.
 """
 
+import errno
 import os
 import shutil
 import tempfile
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -334,6 +336,38 @@ class AgentTests(SynchronousTestCase):
         command.slow = False
         self.successResultOf(self.machine.link().start(ID, spec, {}, command))
         self.assertEqual(self.keeper.asked, [("start", ID)])
+
+    def test_no_room_to_begin(self) -> None:
+        """
+        Without room for its directory or its input a command waits, and is begun when there is room.
+        """
+        command = FakeCommand({"input": b"patch"})
+        spec = Run(argv=("patch",), workdir="new", stdin_input="input")
+        for name in ("mkdir", "pwrite"):
+            with mock.patch(f"os.{name}", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+                starting = self.link.start(name, spec, {}, command)
+                self.machine.clock.advance(1)
+                self.assertNoResult(starting)
+                self.assertNotIn(("start", name), self.keeper.asked)
+            self.machine.clock.advance(1)
+            self.successResultOf(starting)
+            with open(self.keeper.started[name]["stdin_path"], "rb") as fetched:
+                self.assertEqual(fetched.read(), b"patch")
+            os.rmdir(self.machine.path("new"))
+
+    def test_lost_without_room(self) -> None:
+        """
+        What waits for room is not begun any more when the link is lost, or when it is interrupted.
+        """
+        with mock.patch("os.mkdir", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+            first = self.link.start("first", Run(argv=("true",), workdir="new"), {}, self.command)
+            self.successResultOf(self.link.interrupt("first", "Enough."))
+            self.failureResultOf(first, RefusedError)
+            second = self.link.start("second", Run(argv=("true",), workdir="new"), {}, self.command)
+            self.link.lost()
+            self.failureResultOf(second, LinkLostError)
+        self.machine.clock.advance(2)
+        self.assertEqual(self.keeper.asked, [])
 
     def test_abandoned_input(self) -> None:
         """

@@ -16,6 +16,7 @@ from buildbot_lite.errors import LinkLostError, NotFoundError
 from buildbot_lite.model.outcome import Ending, Outcome, Why
 from buildbot_lite.model.spec import Download, MakeDirectory, RemoveDirectory, Spec, Upload, UploadDirectory
 from buildbot_lite.slave import downloads
+from buildbot_lite.slave.transfer import MOST_PATIENCE
 
 from .fakes import FakeCommand, Machine, new_directory, sealed
 
@@ -539,12 +540,22 @@ class DownloadTests(TransferTests):
         self.machine.settle()
         with mock.patch("os.pwrite", side_effect=OSError(errno.ENOSPC, "No space left on device")):
             self.start(self.download(b"data"))
-            for _ in range(downloads.MOST_PATIENCE - 1):
+            for _ in range(MOST_PATIENCE - 1):
                 self.machine.clock.advance(1)
             self.assertEqual(self.command.outcomes, [])
             self.machine.clock.advance(1)
             self.machine.settle()
         self.assert_failed("disk full")
+
+    def test_nearly_full(self) -> None:
+        """
+        A disk that takes only a part of what is written, and says no word about it, gets the rest as well.
+        """
+        write = os.pwrite
+        with mock.patch("os.pwrite", lambda fd, data, offset: write(fd, data[:3], offset)):
+            self.start(self.download(b"more than that"))
+            self.machine.settle()
+        self.assertEqual(self.machine.contents("b/x"), b"more than that")
 
     def test_room_again(self) -> None:
         """
