@@ -17,6 +17,7 @@ from ..storage.records import grants as records_of_grants
 from ..storage.records.grants import NO_LIMITS, Grant, Limits
 from ..storage.writer import Records
 from ..wire.background import background
+from ..wire.contract import MOST_LINKS, MOST_LINKS_OF_A_SLAVE
 from ..wire.exposed import Exposed, Revocable
 from ..wire.furl import new_swissnum
 
@@ -281,6 +282,8 @@ class Grants:
                 lambda: self._check_time(right.grant),
                 lambda why: self._breach(right.grant, why),
                 lambda why: self._slowed(right.grant, why),
+                MOST_LINKS_OF_A_SLAVE if grant.verb == Verb.SLAVE.value else MOST_LINKS,
+                lambda: right.grant.pin,
             ),
         )
         self._by_swissnum[grant.swissnum] = self._by_id[grant.id] = right

@@ -173,7 +173,8 @@ class Broker(stock.Broker):
         """
         if self.disconnected:
             return
-        self.log.info("dropping the link to {peer}: {reason}", peer=self._peer(), reason=reason[:LONGEST_REASON])
+        if self.tub.lines.take():
+            self.log.info("dropping the link to {peer}: {reason}", peer=self._peer(), reason=reason[:LONGEST_REASON])
         self._cut()
 
     def shutdown(self, why: Failure, fireDisconnectWatchers: bool = True) -> None:
@@ -362,11 +363,12 @@ class Broker(stock.Broker):
         The peer does not speak our language, and was told so; the connection ends.
         """
         if self._stranger is None:
-            self.log.warn(
-                "{peer} broke the contract, so its link is cut: {why}",
-                peer=self._peer(),
-                why=str(f.value)[:LONGEST_REASON],
-            )
+            if self.tub.lines.take():
+                self.log.warn(
+                    "{peer} broke the contract, so its link is cut: {why}",
+                    peer=self._peer(),
+                    why=str(f.value)[:LONGEST_REASON],
+                )
             for right in self._rights:
                 right.breach(str(f.value)[:LONGEST_REASON])
         self._unplug()

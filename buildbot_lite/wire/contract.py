@@ -74,6 +74,12 @@ MOST_BYTES_IN_CALLS = 64 << 20
 # Answers that a peer asked for and does not read.
 MOST_BYTES_UNREAD = 16 << 20
 
+# Links on which one string was shown.  A slave needs one, and a few that are not known to be dead.
+MOST_LINKS = 2000
+MOST_LINKS_OF_A_SLAVE = 20
+# Lines of our log about connections that were cut: their holders can come again at once.
+LINES_AT_ONCE = 1000
+LINES_PER_SECOND = 5.0
 # How much of our time the links of one string may take, of each second; how many seconds of it may be saved up; and how
 # many seconds a byte of a stream may cost that are not counted, three times what it does.
 HOLDER_SHARE = 0.5

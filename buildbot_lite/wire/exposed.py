@@ -20,7 +20,7 @@ from ..model.allowance import Allowance
 from ..model.greeting import Hello, Welcome
 from ..model.outcome import Outcome
 from .adapters import RemoteCommand, RemoteSlave
-from .contract import HOLDER_SAVED, HOLDER_SHARE, LARGEST_CHUNK, LONGEST_NAME, RICommand, RIDesk, RISlave
+from .contract import HOLDER_SAVED, HOLDER_SHARE, LARGEST_CHUNK, LONGEST_NAME, MOST_LINKS, RICommand, RIDesk, RISlave
 from .roles import Command, Desk, Link, Slave
 from .travelling import lengths_from_bytes, not_negative, streams_to_bytes, text
 
@@ -44,6 +44,12 @@ def _let_be(sentence: str) -> None:
     """
 
 
+def _nobody() -> None:
+    """
+    It belongs to whoever has it.
+    """
+
+
 class Revocable:
     """
     The right to call something, which can be taken back.
@@ -51,7 +57,8 @@ class Revocable:
     A grant has one for as long as the process runs; whatever its FURL leads to is exposed under it.  *still* is asked
     on each call, and raises when the right has come to its end.  *breach* hears when its holder does what the contract
     does not allow, with what that was, and answers whether it is to be cut off.  *slowed* hears, now and then, that it
-    is heard more slowly, and why.
+    is heard more slowly, and why.  *most_links*: when it was shown on more, the oldest is cut, of those that
+    have another key than its *owner*, if there is one.
     """
 
     def __init__(
@@ -59,12 +66,16 @@ class Revocable:
         still: Callable[[], None] = _for_ever,
         breach: Callable[[str], bool] = _pardoned,
         slowed: Callable[[str], None] = _let_be,
+        most_links: int = MOST_LINKS,
+        owner: Callable[[], str | None] = _nobody,
     ) -> None:
+        self._owner = owner
         self._still = still
+        self._most_links = most_links
         self.breach = breach
         self.slowed = slowed
         self._refusal: BuildbotLiteError | None = None
-        self._links: set[Link] = set()
+        self._links: dict[Link, None] = {}  # oldest first
         self._purse: Allowance | None = None
 
     def check(self) -> None:
@@ -80,8 +91,13 @@ class Revocable:
         *link* has shown the string: it will be cut when the right is revoked.
         """
         if link not in self._links:
-            self._links.add(link)
-            link.when_lost(lambda: self._links.discard(link))
+            while len(self._links) >= self._most_links:
+                owner = self._owner()
+                oldest = next((each for each in self._links if each.key != owner), next(iter(self._links)))
+                del self._links[oldest]
+                oldest.drop(f"its string is in use on {self._most_links} newer connections")
+            self._links[link] = None
+            link.when_lost(lambda: self._links.pop(link, None))
 
     @property
     def links(self) -> tuple[Link, ...]:

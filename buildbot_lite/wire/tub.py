@@ -31,8 +31,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ..errors import UnknownStringError
+from ..model.allowance import Allowance
 from .broker import Broker
-from .contract import CONNECT, MOST_PEERS, NEGOTIATION, SILENCE
+from .contract import CONNECT, LINES_AT_ONCE, LINES_PER_SECOND, MOST_PEERS, NEGOTIATION, SILENCE
 from .strangers import Stranger, Strangers
 
 Lookup = Callable[[str], Referenceable | None]
@@ -182,6 +183,8 @@ class Tub(pb.Tub):
         self.setOption("accept-gifts", False)
         self.setOption("handle-old-duplicate-connections", int(SILENCE))
         self.clock = clock
+        self.lines = Allowance(clock.seconds, LINES_AT_ONCE, LINES_PER_SECOND)
+        """Of our log, about connections that were cut."""
         self.processor_time: Callable[[], float] = time.thread_time
         self.strangers = Strangers(clock)
         self.tls = _OneContext(
