@@ -180,7 +180,7 @@ def _program(name: str) -> str | None:
     """
     Where the program *name* is now.
 
-    Looked for when a command starts, in its directory, a PATH with ``.`` in it would lead to one that a build put there.
+    Looked for when a command starts, in its directory, a PATH with ``.`` in it would lead to what a build put there.
     """
     found = shutil.which(name)
     return None if found is None else os.path.abspath(found)
