@@ -125,8 +125,7 @@ class FrontDoor:
         The requests that were asked for with a grant's string, and wait or run.
         """
         waiting = [each.request.id for each in self._queue.waiting() if each.buildset.by_grant == grant]
-        running = [number for number, live in self._works.live().items() if live.buildset.by_grant == grant]
-        return sorted({*waiting, *running})
+        return sorted({*waiting, *self._works.asked_for_with(grant)})
 
     async def force(self, builder: str, properties: Mapping[str, Json], reason: str) -> Submitted:
         """

@@ -6,11 +6,11 @@ is a single transaction: the build, its request (finished, or to be tried again)
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
@@ -76,6 +76,17 @@ class Live:
 
 
 @frozen
+class Beginning:
+    """
+    A request that waits no more, and whose build is only being recorded: where, and who waits for that.
+    """
+
+    slave: str
+    buildset: Buildset
+    waiting: list[Deferred[None]] = field(factory=list)
+
+
+@frozen
 class Unfinished:
     """
     What an earlier master left running.
@@ -124,8 +135,7 @@ class Works:
         self._wall = wall
         self._live: dict[int, Live] = {}
         self._said: dict[str, Allowance] = {}
-        # Requests that wait no more, and whose builds are only being recorded; and who waits for that.
-        self._beginning: dict[int, list[Deferred[None]]] = {}
+        self._beginning: dict[int, Beginning] = {}
         self._idle: list[Deferred[None]] = []
         self._left: dict[str, list[Deferred[None]]] = {}
 
@@ -137,6 +147,13 @@ class Works:
         """
         return self._live
 
+    def asked_for_with(self, grant: int) -> Sequence[int]:
+        """
+        The requests that are being built, or are about to be, and were asked for with the string of *grant*.
+        """
+        begun: Iterable[tuple[int, Live | Beginning]] = (*self._live.items(), *self._beginning.items())
+        return [request for request, each in begun if each.buildset.by_grant == grant]
+
     def on(self, slave: str) -> Sequence[Live]:
         """
         Every build that runs on *slave*.
@@ -145,10 +162,12 @@ class Works:
 
     async def stop_all_on(self, slave: str, reason: str, result: Result) -> None:
         """
-        End every build on *slave*; done when that is recorded.
+        End every build on *slave*, also those that are only being recorded; done when that is recorded.
         """
         for live in self.on(slave):
             await live.build.stop(reason, result)
+        for request in self._beginning_on(slave):
+            await self.stop(request, reason, result)
 
     def when_left(self, slave: str) -> Deferred[None]:
         """
@@ -175,7 +194,7 @@ class Works:
         """
         if request in self._beginning:
             begun: Deferred[None] = Deferred()
-            self._beginning[request].append(begun)
+            self._beginning[request].waiting.append(begun)
             await begun
         live = self._live.get(request)
         if live is None:
@@ -198,7 +217,7 @@ class Works:
         """
         Begin a build of what *waiting* asks for, on *slave*; the queue has taken the slot.
         """
-        self._beginning[waiting.request.id] = []
+        self._beginning[waiting.request.id] = Beginning(slave, waiting.buildset)
         background(self._begin(waiting, slave), self._log, f"starting a build of {waiting.request.builder}")
 
     async def _begin(self, waiting: Waiting, slave: str) -> None:
@@ -234,8 +253,13 @@ class Works:
         await self._run(Unfinished(row, request, buildset, ()), generation, lambda: None)
 
     def _begun(self, request: int) -> None:
-        for waiting in self._beginning.pop(request, ()):
-            waiting.callback(None)
+        if beginning := self._beginning.pop(request, None):
+            for waiting in beginning.waiting:
+                waiting.callback(None)
+            self._tell_left(beginning.slave)
+
+    def _beginning_on(self, slave: str) -> list[int]:
+        return [request for request, each in self._beginning.items() if each.slave == slave]
 
     def resume(self, unfinished: Sequence[Unfinished], generations: Mapping[str, Generation]) -> Deferred[Any]:
         """
@@ -394,7 +418,7 @@ class Works:
         return {row.kind: (StoredInput(self._inputs, row.sha256), row.length, row.sha256)}
 
     def _tell_left(self, slave: str) -> None:
-        if slave in self._left and not self.on(slave):
+        if slave in self._left and not self.on(slave) and not self._beginning_on(slave):
             for waiting in self._left.pop(slave):
                 if not waiting.called:
                     waiting.callback(None)

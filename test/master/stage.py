@@ -210,7 +210,7 @@ class Stage:
         self.settle()
         return slave
 
-    def submit(self, name: str = "go") -> int:
+    def submit(self, name: str = "go", **more: Any) -> int:
         """
         Ask for the builds of a Submit scheduler; answers the (last) request.
         """
@@ -218,7 +218,7 @@ class Stage:
         numbers: list[int] = []
 
         async def ask() -> None:
-            submitted = await self.farm.door._ask(scheduler, _none(), reason="test")
+            submitted = await self.farm.door._ask(scheduler, _none(), reason="test", **more)
             numbers.extend(request.id for request in submitted.requests)
 
         self.done(ask())

@@ -15,6 +15,7 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import provider
 
+from buildbot_lite.master.grants import Verb
 from buildbot_lite.master.loading import load
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Why
@@ -690,6 +691,35 @@ class LostTests(SynchronousTestCase):
             given.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
         stage.settle()
         self.assertEqual(stage.request(request).result, Result.CANCELLED)
+
+    def test_revoked_while_it_begins(self) -> None:
+        """
+        Promise 3.17: revoked with --cancel while the beginning of its build is being recorded, a request is cancelled:
+        whether it was the slave's string, or that with which it was asked for.
+        """
+        for verb, name in ((Verb.SLAVE, "bot1"), (Verb.SUBMIT, "go")):
+            for kill in {False, verb is Verb.SLAVE}:
+                with mock.patch.object(stage_module, "InlineWriter", lambda: MortalRecords(InlineWriter())):
+                    stage = Stage(ONE)
+                records: Any = stage.records
+                slave = stage.attach()
+                grant, string = stage.farm.grants.of(verb, name), stage.farm.grants.of(Verb.SUBMIT, "go")
+                assert grant is not None
+                assert string is not None
+                stage.farm.hold()
+                request = stage.submit(by_grant=string.id)
+                records.held = True
+                stage.farm.let_go()
+                stage.settle()
+                revoking = Deferred.fromCoroutine(stage.farm.revoking.revoke(grant, kill=kill, cancel=True))
+                records.held = False
+                records.commit(records.waiting)
+                stage.settle()
+                for given in slave.given:
+                    given.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+                stage.settle(11)
+                self.successResultOf(revoking)
+                self.assertIs(stage.request(request).result, Result.CANCELLED, (verb, kill))
 
     def test_what_had_started(self) -> None:
         """
