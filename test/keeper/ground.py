@@ -85,10 +85,20 @@ class Ground:
         shutil.rmtree(self.directory, ignore_errors=True)
         assert b"Traceback" not in words, words.decode()
 
+    def reach(self, line: socket.socket) -> None:
+        """
+        Connect *line*.  A socket's path must be short, and that of TMPDIR need not be.
+        """
+        above = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            line.connect(f"/proc/self/fd/{above}/socket")
+        finally:
+            os.close(above)
+
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             try:
-                probe.connect(os.path.join(self.home, "socket"))
+                self.reach(probe)
             except OSError:
                 return False
         return True
@@ -103,7 +113,7 @@ class Client:
         self._ground = ground
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(PATIENCE)
-        self._socket.connect(os.path.join(ground.home, "socket"))
+        ground.reach(self._socket)
         self._lines = self._socket.makefile("rb")
         self.seen: list[dict[str, Any]] = []
         self.say(op="hello")

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 PIECE = 64 << 10
+PATIENCE = 120.0
 
 
 class Proxy:
@@ -104,7 +105,7 @@ class Proxy:
 
         self._done(close())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._listening.close()
         self._loop.close()
 
@@ -115,7 +116,7 @@ class Proxy:
         self._done(tell())
 
     def _done(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     # What happens in the thread.
 

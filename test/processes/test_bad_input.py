@@ -276,7 +276,7 @@ class FullDiskTests(SynchronousTestCase):
             self.assertEqual(farm.rows("select builder from builds"), [("long",)], "nothing else began")
             ballast.unlink()
 
-            done = client.wait(120)
+            done = client.wait(400)
             wanted = b"begun\n" + b"".join(b"%d\n" % number for number in range(1, 3000001))
             self.assertEqual(done.code, 0, done.err)
             self.assertEqual(done.out == wanted, True, "the log is whole")

@@ -23,7 +23,7 @@ from .farm import until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
-PATIENCE = 180.0
+PATIENCE = 400.0
 
 
 class DemoTests(SynchronousTestCase):

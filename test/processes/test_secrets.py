@@ -5,7 +5,7 @@ Secrets, and the search that finds them where they do not belong.
 import base64
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from unittest import mock
 from urllib.parse import quote, quote_plus
@@ -19,6 +19,15 @@ from .leaks import NOTED, leaks_of
 SECRET = "correct-horse-battery-staple"
 LINES = "-----BEGIN KEY-----\nabcdefghijklmnop\nqrstuvwxyz012345\n-----END KEY-----"
 STRING = "pb://" + "a" * 32 + "@tcp:127.0.0.1:9989/" + "b" * 32
+
+
+def told_by(pid: int, name: str) -> str:
+    """
+    What /proc has about a process; nothing, when it has ended meanwhile.
+    """
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+    return ""
 
 
 class SecretsTests(FarmCase):
@@ -71,7 +80,7 @@ class SecretsTests(FarmCase):
         swissnums = [swissnum for (swissnum,) in self.farm.rows("select swissnum from grants")]
         for pid in self.farm.processes():
             for name in ("cmdline", "environ"):
-                text = Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+                text = told_by(pid, name)
                 self.assertFalse([swissnum for swissnum in swissnums if swissnum in text])
 
 
@@ -149,7 +158,7 @@ class ProvidersTests(FarmCase):
             held.write_text(self.KEY)
         for pid in self.farm.processes():
             for name in ("cmdline", "environ"):
-                text = Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+                text = told_by(pid, name)
                 self.assertFalse([form for form in forms if form in text], f"{pid} {name}")
 
     @classmethod

@@ -69,7 +69,8 @@ class KeeperTests(TestCase):
         """
         A directory.
         """
-        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="kept-"))
+        # Not below TMPDIR: the path of the socket in it must be short.
+        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="kept-", dir="/tmp"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
 
     def test_this_version(self) -> None:

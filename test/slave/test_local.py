@@ -88,7 +88,7 @@ def read(path: str) -> bytes:
 
 
 class LocalSlaveTests(TestCase):
-    timeout = 60
+    timeout = 240
 
     def setUp(self) -> None:
         """
