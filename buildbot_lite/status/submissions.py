@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
-from attrs import frozen
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from attrs import define, field, frozen
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, DiskFullError, InputError, LimitError, LinkLostError, StorageError
@@ -35,7 +35,7 @@ from .following import Following
 PIECE = 256 << 10
 LARGEST_PROPERTIES = 256 << 10
 MOST_CLIENTS = 1000
-"""Clients that one string may have waiting for their builds."""
+"""Clients that one string may have waiting for their builds, or for the word that they get none."""
 REFUSED = 2
 """The exit code for input that cannot be used."""
 
@@ -78,6 +78,32 @@ class Door(Protocol):
         """
 
 
+@define
+class Clients:
+    """
+    Those that are being told something, with one string: a client that takes nothing stays one.
+    """
+
+    _now: int = 0
+
+    def check(self) -> None:
+        """
+        `LimitError` when there are as many as there may be.
+        """
+        if self._now >= MOST_CLIENTS:
+            raise LimitError(f"{self._now} clients of this string are being told of their builds already.")
+
+    async def tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
+        """
+        One more, until it has heard how *watching* ended.
+        """
+        self._now += 1
+        try:
+            await _told(watcher, watching)
+        finally:
+            self._now -= 1
+
+
 @frozen
 class Watching:
     """
@@ -86,6 +112,7 @@ class Watching:
 
     following: Following
     buildset: int
+    clients: Clients = field(factory=Clients)
 
     _log = Logger()
 
@@ -93,7 +120,12 @@ class Watching:
         """
         See `Submission.execute`.
         """
-        background(_told(watcher, _followed(watcher, self.following, self.buildset)), self._log, "watching a request")
+        try:
+            self.clients.check()
+        except LimitError:
+            return fail()
+        watching = _followed(watcher, self.following, self.buildset)
+        background(self.clients.tell(watcher, watching), self._log, "watching a request")
         return succeed(None)
 
 
@@ -221,12 +253,16 @@ class Submitting:
         self._door = door
         self._store = store
         self._following = following
-        self._clients = 0
+        self._clients = Clients()
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         """
         See `Submission.execute`.
         """
+        try:
+            self._clients.check()
+        except LimitError:
+            return fail()  # it may not be listening to what is told otherwise
         try:
             admission = self._admit()
         except BuildbotLiteError as error:
@@ -251,8 +287,6 @@ class Submitting:
         return Deferred.fromCoroutine(self._put(name.decode("utf-8", "replace"), read))
 
     def _admit(self) -> Admission:
-        if self._clients >= MOST_CLIENTS:
-            raise LimitError(f"{self._clients} clients of this string are being told of their builds already.")
         return self._door.admit(self._grant, self._scheduler)
 
     def _feed(self, watcher: Watcher, admission: Admission) -> Collecting | Reading:
@@ -312,14 +346,7 @@ class Submitting:
             admission.release()
 
     def _go(self, watcher: Watcher, submitting: Awaitable[Submitted]) -> None:
-        background(self._told(watcher, submitting), self._log, "a submission")
-
-    async def _told(self, watcher: Watcher, submitting: Awaitable[Submitted]) -> None:
-        self._clients += 1
-        try:
-            await _told(watcher, self._watch(watcher, submitting))
-        finally:
-            self._clients -= 1
+        background(self._clients.tell(watcher, self._watch(watcher, submitting)), self._log, "a submission")
 
     async def _watch(self, watcher: Watcher, submitting: Awaitable[Submitted]) -> int:
         submitted = await submitting

@@ -15,11 +15,18 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, DiskFullError, InputError, RefusedError
+from buildbot_lite.errors import BuildbotLiteError, DiskFullError, InputError, LimitError, RefusedError
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import Following, tell_growth
-from buildbot_lite.status.submissions import Collecting, Submitting, Watching, check_input, properties_from
+from buildbot_lite.status.submissions import (
+    MOST_CLIENTS,
+    Collecting,
+    Submitting,
+    Watching,
+    check_input,
+    properties_from,
+)
 from buildbot_lite.storage.inputs import InputStore, Kept
 from buildbot_lite.storage.records import inputs, requests
 from buildbot_lite.wire.flapp import StdinFeed
@@ -44,13 +51,14 @@ PATCH = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
 @define(eq=False)
 class FakeWatcher:
     """
-    A client that takes everything.
+    A client that takes everything; or, *deaf*, what is told to its standard error never.
     """
 
     out: bytes = b""
     err: str = ""
     codes: list[int] = field(factory=list)
     lost: list[Callable[[], None]] = field(factory=list)
+    deaf: bool = False
 
     def stdout(self, data: bytes) -> Deferred[None]:
         self.out += data
@@ -58,7 +66,7 @@ class FakeWatcher:
 
     def stderr(self, data: bytes) -> Deferred[None]:
         self.err += data.decode()
-        return succeed(None)
+        return Deferred() if self.deaf else succeed(None)
 
     def done(self, exit_code: int) -> Deferred[None]:
         self.codes.append(exit_code)
@@ -176,6 +184,40 @@ class RunCommandTests(SubmittingCase):
 
         self.assertEqual(again.codes, [0])
         self.assertEqual(again.err, "".join(first.err.splitlines(keepends=True)[1:]))
+
+    def test_too_many_watchers(self) -> None:
+        """
+        Promise 14: with one watch string so many follow at a time; more are refused, until one of them has left.
+        """
+        self.run_command("plain")
+        watching = Watching(self.following, 1)
+        watchers = [FakeWatcher() for _ in range(MOST_CLIENTS)]
+        for watcher in watchers:
+            self.successResultOf(watching.execute(watcher))
+        self.failureResultOf(watching.execute(FakeWatcher()), LimitError)
+        watchers[0].go_away()
+        self.stage.settle()
+
+        self.successResultOf(watching.execute(FakeWatcher()))
+
+    def test_refused_and_deaf(self) -> None:
+        """
+        Promise 15: a submitter that is refused over and over, and does not take the sentence, is counted, too.
+        """
+        grant = self.farm.grants.of(Verb.SUBMIT, "plain")
+        assert grant is not None
+        self.stage.done(self.farm.grants.revoke(grant))
+        submitting = Submitting(
+            self.farm.config.submits["plain"],
+            grant=grant.id,
+            door=self.farm.door,
+            store=self.farm.inputs,
+            following=self.following,
+        )
+        for _ in range(MOST_CLIENTS):
+            self.successResultOf(submitting.execute(FakeWatcher(deaf=True)))
+
+        self.failureResultOf(submitting.execute(FakeWatcher(deaf=True)), LimitError)
 
     def test_goes_on(self) -> None:
         """
