@@ -59,6 +59,7 @@ class FakeWatcher:
     codes: list[int] = field(factory=list)
     lost: list[Callable[[], None]] = field(factory=list)
     deaf: bool = False
+    answers: list[Deferred[None]] = field(factory=list)
 
     def stdout(self, data: bytes) -> Deferred[None]:
         self.out += data
@@ -66,7 +67,11 @@ class FakeWatcher:
 
     def stderr(self, data: bytes) -> Deferred[None]:
         self.err += data.decode()
-        return Deferred() if self.deaf else succeed(None)
+        answer: Deferred[None] = Deferred()
+        self.answers.append(answer)  # as a link keeps it
+        if not self.deaf:
+            answer.callback(None)
+        return answer
 
     def done(self, exit_code: int) -> Deferred[None]:
         self.codes.append(exit_code)
@@ -214,8 +219,9 @@ class RunCommandTests(SubmittingCase):
             store=self.farm.inputs,
             following=self.following,
         )
-        for _ in range(MOST_CLIENTS):
-            self.successResultOf(submitting.execute(FakeWatcher(deaf=True)))
+        watchers = [FakeWatcher(deaf=True) for _ in range(MOST_CLIENTS)]
+        for watcher in watchers:
+            self.successResultOf(submitting.execute(watcher))
 
         self.failureResultOf(submitting.execute(FakeWatcher(deaf=True)), LimitError)
 
