@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from attrs import define, field, frozen
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -104,6 +104,7 @@ class Build:
         self._max_time = max_time
         self._stops = {entry.step: _stop(entry) for entry in recorded if entry.kind == STOP}
         self._course = Course()
+        self._stopping = DeferredLock()
         self._remarks = 0
         self._went_live = went_live
         effects = [entry for entry in recorded if entry.kind != STOP]
@@ -156,8 +157,12 @@ class Build:
 
     async def stop(self, reason: str, result: Result = Result.CANCELLED) -> None:
         """
-        End it: what runs now is interrupted, of the rest only what always runs is run.  Done when that is recorded.
+        End it: what runs now is interrupted, of the rest only what always runs is run.  Done when that is recorded,
+        also for whoever asks meanwhile.
         """
+        await self._stopping.run(lambda: Deferred.fromCoroutine(self._record_stop(reason, result)))
+
+    async def _record_stop(self, reason: str, result: Result) -> None:
         step = self._course.step
         if self._course.stop is not None or step in self._stops:
             return
@@ -171,7 +176,7 @@ class Build:
         else:
             # It came to the next step while this was being written; a replay will find it there too.
             self._stops.pop(step)
-            await self.stop(reason, result)
+            await self._record_stop(reason, result)
 
     async def _run(self) -> Ended:
         try:

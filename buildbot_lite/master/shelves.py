@@ -77,6 +77,8 @@ class BuildShelves:
         self._artifacts = f"{directory_name(builder)}/{number}"
         self._ledger = ledger
         self._shelves: dict[tuple[int, int], EntryShelf] = {}
+        # Which entry was the first to upload to a path; in a replay they come in the same order.
+        self._first: dict[str, tuple[int, int]] = {}
 
     def shelf(self, step: int, ordinal: int, artifact: str | None = None) -> "EntryShelf":
         """
@@ -85,9 +87,15 @@ class BuildShelves:
         key = step, ordinal
         if key not in self._shelves:
             path = None if artifact is None else f"{self._artifacts}/{_artifact_path(artifact)}"
-            directory = streams_directory(self._build)
+            is_first = path is None or self._first.setdefault(path, key) == key
             self._shelves[key] = EntryShelf(
-                self._building, self._ledger, step=step, ordinal=ordinal, directory=directory, artifact=path
+                self._building,
+                self._ledger,
+                step=step,
+                ordinal=ordinal,
+                directory=streams_directory(self._build),
+                artifact=path,
+                instead="" if is_first else f".{step}-{ordinal}",
             )
         return self._shelves[key]
 
@@ -150,10 +158,20 @@ class Kept:
 class EntryShelf:
     """
     The streams of one journal entry: the role `bench.Texts`.
+
+    *artifact*: the path of its upload; *instead*: see `ArtifactFile`.
     """
 
     def __init__(
-        self, building: Building, ledger: Ledger, *, step: int, ordinal: int, directory: str, artifact: str | None
+        self,
+        building: Building,
+        ledger: Ledger,
+        *,
+        step: int,
+        ordinal: int,
+        directory: str,
+        artifact: str | None,
+        instead: str = "",
     ) -> None:
         self._building = building
         self._ledger = ledger
@@ -161,6 +179,7 @@ class EntryShelf:
         self._ordinal = ordinal
         self._directory = directory
         self._artifact = artifact
+        self._instead = instead
         self._kept: dict[str, Kept] = {}
 
     def stream(self, name: str) -> Kept:
@@ -182,7 +201,9 @@ class EntryShelf:
         if self._artifact is not None:
             above, last = os.path.split(os.path.join(self._building.artifacts, self._artifact))
             beside = os.listdir(above) if os.path.isdir(above) else []
-            names |= {ARTIFACT + mark for mark in ("", "~1") if f"{last}{mark}{SUFFIX}" in beside or last in beside}
+            is_there = not self._instead and last in beside
+            partial = f"{last}{self._instead}"
+            names |= {ARTIFACT + mark for mark in ("", "~1") if is_there or f"{partial}{mark}{SUFFIX}" in beside}
         lengths = {name: self.stream(name).length for name in names | set(self._kept)}
         return {name: length for name, length in lengths.items() if length}
 
@@ -224,7 +245,7 @@ class EntryShelf:
     def _artifact_stream(self, name: str) -> Kept:
         assert self._artifact is not None
         mark = name.removeprefix(ARTIFACT)
-        file = ArtifactFile(os.path.join(self._building.artifacts, self._artifact), mark)
+        file = ArtifactFile(os.path.join(self._building.artifacts, self._artifact), mark, instead=self._instead)
         return self._keep(file, self._artifact, ARTIFACT, "artifact")
 
     def _keep(self, file: StreamFile, path: str, name: str, kind: str) -> Kept:

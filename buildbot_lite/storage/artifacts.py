@@ -19,11 +19,14 @@ class ArtifactFile(StreamFile):
     A stream file that is at *path* once it is sealed, and at ``path.partial`` before.
 
     *generation*: "~1" when it is sent for the second time, because it changed or arrived damaged the first time.
+    *instead*: what is at *path* is another upload's, which this one replaces when it is sealed; the text tells the two
+    apart until then.
     """
 
-    def __init__(self, path: str, generation: str = "") -> None:
+    def __init__(self, path: str, generation: str = "", *, instead: str = "") -> None:
         self._final = os.path.abspath(path)
-        super().__init__(path if os.path.exists(path) else path + generation + SUFFIX)
+        is_there = not instead and os.path.exists(path)
+        super().__init__(path if is_there else path + instead + generation + SUFFIX)
 
     @property
     def final_path(self) -> str:
@@ -39,7 +42,7 @@ class ArtifactFile(StreamFile):
         if not super().seal(length, sha256):
             return False
         try:
-            if not length and not os.path.exists(self._final):
+            if not length and not os.path.exists(self._path):
                 os.makedirs(os.path.dirname(self._final), exist_ok=True)
                 os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
             if self._path != self._final:

@@ -17,9 +17,10 @@ from zope.interface import provider
 
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.master.loading import load
-from buildbot_lite.model.greeting import Life
+from buildbot_lite.model.greeting import Held, Life
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.spec import fingerprint
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import generations, remarks, streams
 from test.histories.masters import MortalRecords
@@ -213,6 +214,23 @@ class StopTests(SynchronousTestCase):
         self.stage.settle()
         self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
         self.assertEqual(self.stage.steps(self.request), [("one", Result.CANCELLED), ("last", Result.SUCCESS)])
+
+    def test_cancelled_twice(self) -> None:
+        """
+        Invariant I6: nobody is told that it is cancelled before that is committed, whoever asked first.
+        """
+        with mock.patch.object(stage_module, "InlineWriter", lambda: MortalRecords(InlineWriter())):
+            stage = Stage(ONE)
+        records: Any = stage.records
+        stage.attach()
+        request = stage.submit()
+        records.held = True
+        told = [Deferred.fromCoroutine(stage.farm.works.stop(request, "not wanted")) for _ in range(2)]
+        for each in told:
+            self.assertNoResult(each)
+        records.held = False
+        records.commit(records.waiting)
+        self.assertEqual([self.successResultOf(each) for each in told], [True, True])
 
     def test_cancel_then_restart(self) -> None:
         """
@@ -543,6 +561,39 @@ c["slaves"] = [slave.BuildSlave("bot1")]
 c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory([Telling(name="one"), Telling(name="two")]))]
 c["schedulers"] = [schedulers.Submit("go", ["b"])]
 """
+
+
+class UploadTests(SynchronousTestCase):
+    """
+    Artifacts.
+    """
+
+    def test_the_same_name_twice(self) -> None:
+        """
+        Invariant I2: a second upload to the same name touches the first only when it is whole; then it replaces it.
+        """
+        upload = 'steps.FileUpload(slavesrc="out", masterdest="out")'
+        stage = Stage(ONE.replace("util.BuildFactory([", f"util.BuildFactory([{upload}, {upload}, {upload}, "))
+        slave = stage.attach()
+        request = stage.submit()
+        before = b""
+        for number, text in enumerate((b"the first", b"another, longer one", b"")):
+            given = slave.given[number]
+            path = os.path.join(stage.basedir, "artifacts", "b", "1", "out")
+            if number:
+                given.write(text[:5], "artifact")
+                with open(path, "rb") as file:
+                    self.assertEqual(file.read(), before)
+                stage.restart()
+                stage.attach(slave=slave, held=[Held(given.id, fingerprint(given.spec), Life.RUNNING)])
+                self.assertEqual(slave.resumed[-1], (given.id, {"artifact": 5} if text else {}))
+            given.write(text, "artifact")
+            self.assertEqual(given.end(streams={"artifact": text}), [()])
+            with open(path, "rb") as file:
+                self.assertEqual(file.read(), text)
+            before = text
+        self.assertEqual([result for _, result in stage.steps(request)][:3], [Result.SUCCESS] * 3)
+        self.assertEqual(os.listdir(os.path.dirname(path)), ["out"])
 
 
 class StrayTests(SynchronousTestCase):
