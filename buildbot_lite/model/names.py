@@ -36,12 +36,21 @@ def relative_path(path: object) -> str:
     """
     *path* in its shortest form, if it stays inside the directory that it is relative to.
 
-    Refused with `UnsafePathError`: absolute paths, paths that climb out with ``..``, NUL, more than 1024 characters.
+    Refused with `UnsafePathError`: absolute paths, paths that climb out with ``..``, NUL, more than 1024 characters, and
+    what cannot be the name of a file at all, like half of a pair of surrogates out of somebody's JSON.
     What symbolic links do is for whoever opens the file to check.
     """
-    if not isinstance(path, str) or len(path) > LONGEST_PATH or "\0" in path:
+    if not isinstance(path, str) or len(path) > LONGEST_PATH or "\0" in path or not _can_be_written(path):
         raise UnsafePathError(f"{path!r:.100} is not a usable path.")
     short = normpath(path or ".")
     if short == ".." or short.startswith(("/", "../")):
         raise UnsafePathError(f"{path!r:.100} leads out of its directory.  Give a path inside it, without '..'.")
     return short
+
+
+def _can_be_written(path: str) -> bool:
+    try:
+        path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
