@@ -368,7 +368,7 @@ class NamesTests(SynchronousTestCase):
 
     def test_paths_that_no_file_can_have(self) -> None:
         """
-        Promise 14: half a pair of surrogates, which JSON can hold, is refused; bytes of old names that are no UTF-8 stay.
+        Promise 14: half a pair of surrogates, which JSON can hold, is refused; bytes that are no UTF-8 stay.
         """
         self.assertRaises(UnsafePathError, relative_path, "a/\ud800")
         self.assertEqual(relative_path("a/\udcff"), "a/\udcff")
