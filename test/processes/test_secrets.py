@@ -3,9 +3,10 @@ Secrets, and the search that finds them where they do not belong.
 """
 
 import base64
+import contextlib
 import sqlite3
 import tempfile
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from unittest import mock
 from urllib.parse import quote, quote_plus
@@ -25,7 +26,7 @@ def told_by(pid: int, name: str) -> str:
     """
     What /proc has about a process; nothing, when it has ended meanwhile.
     """
-    with suppress(OSError):
+    with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
     return ""
 
