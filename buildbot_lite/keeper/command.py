@@ -16,12 +16,9 @@ While the disk is full nothing is read, so that the command waits instead of los
 `timeout` nor its log.  Whatever is asked twice counts once, and the first reason to kill is the one that is told.
 """
 
-import contextlib
 import errno
 import os
 import signal
-import sys
-import time
 from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -33,15 +30,12 @@ from .loop import WRITE, Loop, Timer
 from .masking import Masker
 from .order import Order, OrderError
 from .output import FULL, Output, Reactions, file_spools
+from .report import Report
 from .shelf import Kept, Shelf, spool_path
 from .spawn import SpawnError, spawn
 
 _CHUNK = 256 << 10
 _MOST_CHUNKS = 64  # of a pipe; it holds 64 KiB, or 1 MiB if the command asked for that
-_MOST_REMARKS = 200
-# Linux counts KiB, macOS bytes.
-_PEAK_SHIFT = 10 if sys.platform == "darwin" else 0
-_LONGEST_SENTENCE = 1000
 # Reasons to end that cannot wait for the command's own sigtermTime, which may be hours: the master tries elsewhere 30 s
 # after its grace, and the machine shuts down.
 _HASTY = ("lease", "")
@@ -122,13 +116,10 @@ class Command:
         self._channels: dict[int, str] = {}
         self._timers: dict[str, Timer] = {}
         self._stdin = memoryview(b"")
-        self._verdict: dict[str, Any] = {}
-        self._end: dict[str, Any] = {}
+        self._report = Report(surroundings.loop)
         self._told: set[tuple[int, int]] = set()
         self._waits = True
-        self._remarks: list[dict[str, Any]] = []
-        self._started = time.time()
-        self._began = self._heard = self._loop.now()
+        self._heard = self._loop.now()
         self._asked = asked
         streams = streams_of(order)
         self._output = Output(
@@ -148,7 +139,7 @@ class Command:
                 stream,
                 os.path.join(order.workdir, path),
                 accept=self._followed,
-                remark=self._remark,
+                remark=self._report.remark,
                 root=order.fence.root if order.fence.wrapper else None,
             )
             for stream, path in order.logfiles.items()
@@ -161,7 +152,7 @@ class Command:
         Spawn it.  If that cannot be done, it ends at once, FAILED; only for room on the disk it waits.
         """
         for secret in self._order.seen_in_ps:
-            self._remark(
+            self._report.remark(
                 "stdio",
                 0,
                 f"The secret {secret} is in this command's arguments, which all users of this "
@@ -205,7 +196,7 @@ class Command:
             around.shelf.remove_private(self.id)
             if error.errno not in FULL:
                 self._fail(f"The command's private files cannot be written: {error.strerror}.")
-            elif self._loop.now() - self._began < around.patience.disk:
+            elif self._report.elapsed < around.patience.disk:
                 self._later("begin", around.patience.retry, self._spawn)
             else:
                 self._fail("disk full")
@@ -231,7 +222,7 @@ class Command:
         """
         if self._phase in (Phase.CLEANING, Phase.DRAINING) and why in ("cap", "disk-full"):
             # It ended by itself, but its log is not complete.
-            self._verdict = self._verdict or {"why": why, "sentence": sentence}
+            self._report.killed(why, sentence)
         if self._phase is not Phase.RUNNING:
             if why in _HASTY and "force" in self._timers:
                 # It is being polite to somebody.
@@ -239,7 +230,7 @@ class Command:
                 self._later("force", min(left, self._around.patience.haste), self._force)
             return
         self._phase = Phase.DYING
-        self._verdict = {"why": why, "sentence": sentence}
+        self._report.killed(why, sentence)
         if self._family is None:
             # It has not begun: it waits for room for its files.
             self._phase = Phase.DRAINING
@@ -269,14 +260,9 @@ class Command:
         """
         The main process was reaped.
         """
-        if self._end:
+        if self._report.is_reaped:
             return
-        code = os.waitstatus_to_exitcode(status)
-        self._end = {
-            "exit_code": code if code >= 0 else None,
-            "signal": None if code >= 0 else _signal_name(-code),
-            "usage": {"user": usage.ru_utime, "system": usage.ru_stime, "peak": usage.ru_maxrss >> _PEAK_SHIFT},
-        }
+        self._report.reaped(status, usage)
         if self._family is not None:
             # Reaped, its number may become another's.
             self._family.members.pop(self._family.pid, None)
@@ -346,7 +332,7 @@ class Command:
         for fd in self._channels:
             self._loop.unwatch(fd)
         if "disk" not in self._timers:
-            self._remark("stdio", self._output.length("stdio"), "The slave's disk is full; the command waits.")
+            self._report.remark("stdio", self._output.length("stdio"), "The slave's disk is full; the command waits.")
             self._later("disk", self._around.patience.disk, self._disk_stays_full)
         if "retry" not in self._timers:
             self._later("retry", self._around.patience.retry, self._retry)
@@ -418,7 +404,7 @@ class Command:
             self._drain(wait=True)
             return
         # Those who got the polite signal have until SIGKILL is due.
-        polite = "why" in self._verdict and "force" in self._timers and self._timers["force"].due > self._loop.now()
+        polite = self._report.is_killed and "force" in self._timers and self._timers["force"].due > self._loop.now()
         if not polite:
             self._signal_all(signal.SIGKILL, left)
             self._bound_killing()
@@ -435,8 +421,7 @@ class Command:
 
     def _unkillable(self) -> None:
         pids = ", ".join(str(process.pid) for process in self._members())
-        self._remark("stdio", self._output.length("stdio"), f"Not even SIGKILL ended these processes: {pids}.")
-        self._end.setdefault("exit_code", None)
+        self._report.remark("stdio", self._output.length("stdio"), f"Not even SIGKILL ended these processes: {pids}.")
         self._drain(wait=False)
 
     def _members(self) -> list[Process]:
@@ -479,7 +464,7 @@ class Command:
             self._later("drain", self._around.patience.drain, self._never_drained)
             return
         text = "A process that is not this command's any more still holds its output open; nothing more is read."
-        self._remark("stdio", self._output.length("stdio"), text)
+        self._report.remark("stdio", self._output.length("stdio"), text)
         self._settle()
 
     def _settle(self) -> None:
@@ -506,50 +491,16 @@ class Command:
         self._around.shelf.remove_private(self.id)
         streams, failed = self._output.seal()
         for stream, problem in failed.items():
-            self._remark(stream, self._output.length(stream), f"The disk failed: {problem}.")
-        self._listener.ended(Kept(self.id, self.fingerprint, self._life(), self._outcome(streams)))
+            self._report.remark(stream, self._output.length(stream), f"The disk failed: {problem}.")
+        self._listener.ended(Kept(self.id, self.fingerprint, self._report.life, self._report.outcome(streams)))
 
     def _fail(self, sentence: str) -> None:
-        self._verdict = {"failed": Masker(self._order.secrets).text(sentence)}
+        self._report.failed(Masker(self._order.secrets).text(sentence))
         self._phase = Phase.DRAINING
         self._followers.clear()
         self._settle()
 
-    def _life(self) -> str:
-        return "lost" if self._verdict.get("why") == "" else "ended"
-
-    def _outcome(self, streams: dict[str, dict[str, object]]) -> dict[str, Any]:
-        why = self._verdict.get("why")
-        sentence = str(self._verdict.get("failed") or self._verdict.get("sentence") or "")
-        if "failed" in self._verdict:
-            ending = "failed"
-        elif why is not None:
-            ending = "killed" if why else "lost"
-        else:
-            ending = "exited" if self._end.get("exit_code") is not None else "signalled"
-        return {
-            "ending": ending,
-            "exit_code": self._end.get("exit_code"),
-            "signal": self._end.get("signal"),
-            "why": why or None,
-            "sentence": sentence[:_LONGEST_SENTENCE],
-            "streams": streams,
-            "started": self._started,
-            "elapsed": self._loop.now() - self._began,
-            "usage": self._end.get("usage", {}),
-            "remarks": self._remarks,
-        }
-
     # -- small things
-
-    def _remark(self, stream: str, offset: int, text: str) -> None:
-        if len(self._remarks) >= _MOST_REMARKS:
-            return
-        if len(self._remarks) == _MOST_REMARKS - 1:
-            text = "There were more remarks than are kept."
-        self._remarks.append(
-            {"stream": stream, "offset": offset, "when": time.time(), "text": text[:_LONGEST_SENTENCE]}
-        )
 
     def _later(self, name: str, seconds: float, call: Any) -> None:
         self._cancel(name)
@@ -584,9 +535,3 @@ def expired(order: Order, silent: float) -> str | None:
 
 def _identity(process: Process) -> tuple[int, int]:
     return process.pid, process.started
-
-
-def _signal_name(number: int) -> str:
-    with contextlib.suppress(ValueError):
-        return signal.Signals(number).name
-    return f"signal {number}"

@@ -150,6 +150,7 @@ class LifeTests(SynchronousTestCase):
         self.keeper.wait()
         self.assertTrue(all(map(alive, left)))
         self.ground.start_keeper()
+        self.ground.client()
 
         self.assertEqual([pid for pid in left if alive(pid)], [])
         self.assertIsNone(bystander.poll())
