@@ -37,7 +37,8 @@ def relative_path(path: object) -> str:
     *path* in its shortest form, if it stays inside the directory that it is relative to.
 
     Refused with `UnsafePathError`: absolute paths, paths that climb out with ``..``, NUL, more than 1024 characters,
-    and what cannot be the name of a file at all, like half of a pair of surrogates out of somebody's JSON.  What symbolic links do is for whoever opens the file to check.
+    and what cannot be the name of a file at all, like half of a pair of surrogates out of somebody's JSON.  What
+    symbolic links do is for whoever opens the file to check.
     """
     if not isinstance(path, str) or len(path) > LONGEST_PATH or "\0" in path or not _can_be_written(path):
         raise UnsafePathError(f"{path!r:.100} is not a usable path.")
