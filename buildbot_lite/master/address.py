@@ -112,7 +112,7 @@ def test_host(host: str) -> Tested:
             with socket.create_connection((host, port), timeout=PATIENCE):
                 return Tested(host)
         except OSError as error:
-            return Tested(host, f"{host} does not lead to this machine ({error})")
+            return Tested(host, f"{host} does not lead to this machine ({error.strerror or error})")
 
 
 def _chosen_port() -> bytes:

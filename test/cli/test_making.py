@@ -77,6 +77,16 @@ class CreateMasterTests(CommandCase):
         self.assertIn("the host farm.example, although farm.example does not lead to this machine", out)
         self.assertIn("is no host name", self.refused("create-master", "other", "--host", "a b"))
 
+    def test_why_it_does_not(self) -> None:
+        """
+        The reason is in words.
+        """
+        with mock.patch("socket.create_connection", side_effect=OSError(-2, "Name or service not known")):
+            self.assertEqual(
+                address.test_host("farm.example").problem,
+                "farm.example does not lead to this machine (Name or service not known)",
+            )
+
     def test_not_empty(self) -> None:
         """
         A directory with anything in it is refused and left alone.
