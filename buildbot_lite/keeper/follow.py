@@ -2,8 +2,8 @@
 Log files that a command writes, copied into a spool as they grow, as by ``tail``.
 
 What is in the file when the command starts is not its output and is skipped.  Rotation (another file under the
-name), truncation and late creation are told in remarks, never in the log.  inotify, where there is one, only makes it
-quicker: once a second every file is looked at anyway, which also sees network file systems.
+name), truncation, writing anew and late creation are told in remarks, never in the log.  inotify, where there is one,
+only makes it quicker: once a second every file is looked at anyway, which also sees network file systems.
 """
 
 import contextlib
@@ -18,6 +18,8 @@ from .loop import Loop, Timer
 
 _CHUNK = 256 << 10
 _PERIOD = 1.0
+# Enough to tell one log from another.
+_TAIL = 256
 _IN_MODIFY = 0x2
 _IN_IGNORED = 0x8000
 
@@ -44,6 +46,7 @@ class Follower:
         self._remark = remark
         self._fd = -1
         self._position = 0
+        self._tail = b""
         self._taken = 0
         self._odd = False
         self._finished = False
@@ -90,10 +93,21 @@ class Follower:
         data = os.pread(self._fd, size, self._position)
         if not data:
             return False
+        if not self._goes_on():
+            self._say(f"{os.path.basename(self.path)} was written anew; it is read from its beginning.")
+            self._position, self._tail = 0, b""
+            return True
         self._position += len(data)
+        self._tail = (self._tail + data)[-_TAIL:]
         self._taken += len(data)
         # If it will take no more, poll is called again when it will.
         return self._accept(self._stream, data)
+
+    def _goes_on(self) -> bool:
+        """
+        Whether what was read last is still there.  A file can be emptied and filled again between two looks.
+        """
+        return os.pread(self._fd, len(self._tail), self._position - len(self._tail)) == self._tail
 
     def _changed(self) -> bool:
         """
@@ -102,7 +116,7 @@ class Follower:
         name = os.path.basename(self.path)
         if os.fstat(self._fd).st_size < self._position:
             self._say(f"{name} was truncated; it is read from its beginning again.")
-            self._position = 0
+            self._position, self._tail = 0, b""
             return True
         try:
             there = os.stat(self.path)
@@ -137,13 +151,15 @@ class Follower:
                 self._say(f"{os.path.basename(self.path)} is not a regular file; it is not followed.")
             return
         self._fd = fd
-        self._position = 0
+        self._position, self._tail = 0, b""
         self._end = None
         name = os.path.basename(self.path)
         if how == "appeared":
             self._say(f"{name} appeared.")
         elif how == "there already" and state.st_size:
             self._position = state.st_size
+            begin = max(0, state.st_size - _TAIL)
+            self._tail = os.pread(fd, state.st_size - begin, begin)
             self._say(f"{name} was there before; its first {state.st_size} bytes are not shown.")
 
     def _close(self) -> None:

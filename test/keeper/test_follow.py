@@ -65,6 +65,21 @@ class FollowerTests(SynchronousTestCase):
         self.assertEqual(self.taken, b"one\ntwo\n")
         self.assertEqual(self.remarks, [(0, "test.log appeared.")])
 
+    def test_written_anew(self) -> None:
+        """
+        A file that was emptied and got more than before, between two looks, is read from its beginning, each time.
+        """
+        self.write(b"the tests of yesterday\n")
+        follower = self.follower()
+        for today in (b"the tests of today, which are more than those were\n", b"and once more, " * 20):
+            self.write(today, "wb")
+            while follower.poll():
+                pass
+            self.assertTrue(self.taken.endswith(today))
+        self.finish(follower)
+        self.assertEqual(self.taken.count(b"tests"), 1)
+        self.assertIn("was written anew", self.remarks[-1][1])
+
     def test_there_before(self) -> None:
         """
         What was in it before is not this command's, and a remark says so.
