@@ -7,9 +7,10 @@ from typing import Any
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.contract import FREE_PER_BYTE, HOLDER_SAVED, HOLDER_SHARE, SILENCE
+from buildbot_lite.wire.contract import FREE_PER_BYTE, HOLDER_SAVED, HOLDER_SHARE, LINES_AT_ONCE, SILENCE
 from buildbot_lite.wire.exposed import Revocable
 from buildbot_lite.wire.share import SLOWED, Share
 
@@ -122,6 +123,23 @@ class ShareTests(SynchronousTestCase):
 
 
 class LinkTests(BrokerTestCase):
+    @with_reactor
+    async def test_lines_of_the_log(self: Any) -> None:
+        """
+        Promise 14: whoever comes again each time that they are cut does not fill the log.
+        """
+        said = []
+        for _ in range(2):
+            await self.slave()
+            (link,) = self.revocable.links
+            with capturedLogs() as logs:
+                link.drop("for no reason")
+            said.append(len([each for each in logs if "dropping the link" in each["log_format"]]))
+            await until(lambda: not self.revocable.links)
+            self.farm.lines.spend(LINES_AT_ONCE)
+
+        self.assertEqual(said, [1, 0])
+
     @with_reactor
     async def test_endless_calls(self: Any) -> None:
         """
