@@ -104,7 +104,14 @@ class Farm:
         self._strings = Strings(basedir)
         self._stopping: Reason | None = None
         self._deciding: Deferred[None] | None = None
-        self.roster = Roster(records=self.records, clock=clock, wall=wall, changed=self._consider, remark=self._remark)
+        self.roster = Roster(
+            records=self.records,
+            clock=clock,
+            wall=wall,
+            changed=self._consider,
+            remark=self._remark,
+            busy=lambda name: bool(self.queue.slots.on(name)),
+        )
         self.grants = Grants(
             records=self.records,
             wall=wall,
@@ -294,7 +301,7 @@ class Farm:
         turnstile = Turnstile(self.clock)
 
         def admit(key: str) -> None:
-            member = self.roster.get(name)
+            member = self.roster.serving(name)
             if member is None:
                 raise BuildbotLiteError(f"The slave {name} is not in master.cfg any more.")
             if member.config.pin:

@@ -29,6 +29,7 @@ from .vocabulary import BuildSlave
 LONGEST_BREACH = 500
 COMPLAINTS_AT_ONCE = 20
 COMPLAINTS_PER_SECOND = 0.1
+NO_MORE = "this slave is not in master.cfg any more"
 OWN = "master"
 """The session of the keeper on the master's own machine."""
 
@@ -81,7 +82,8 @@ class Roster:
     All members, by name.
 
     *changed* is called whenever a slave may take builds that could not before; *remark* is told, for people, what
-    happened to a slave (its name, a sentence).  *wall* tells the time in seconds since 1970.
+    happened to a slave (its name, a sentence).  *wall* tells the time in seconds since 1970.  *busy*: whether builds are
+    on the slave of that name.
     """
 
     _log = Logger()
@@ -94,12 +96,14 @@ class Roster:
         wall: Callable[[], float],
         changed: Callable[[], None],
         remark: Callable[[str, str], None],
+        busy: Callable[[str], bool],
     ) -> None:
         self._records = records
         self._clock = clock
         self._wall = wall
         self._changed = changed
         self._remark = remark
+        self._busy = busy
         self._members: dict[str, Member] = {}
         self._complaints: dict[str, Allowance] = {}
         # Slaves that are configured no more, while builds still run on them.
@@ -117,12 +121,14 @@ class Roster:
 
     def configure(self, slaves: Mapping[str, BuildSlave]) -> None:
         """
-        From now on these are the slaves.  Sessions of those that stay go on as they are.
+        From now on these are the slaves.  Sessions of those that stay go on as they are; one that is gone stays until
+        its last build ended.
         """
         for name in set(self._members) - set(slaves):
             gone = self._members.pop(name)
             self._leaving[name] = gone
-            gone.session.dismiss("this slave is not in master.cfg any more")
+            if not self._busy(name):
+                gone.session.dismiss(NO_MORE)
         for name, config in slaves.items():
             if member := self._members.get(name):
                 member.config = config
@@ -134,6 +140,12 @@ class Roster:
 
     def __getitem__(self, name: str) -> Member:
         return self._members.get(name) or self._leaving[name]
+
+    def serving(self, name: str) -> Member | None:
+        """
+        The slave called *name* if it is configured, or if builds are still on it.
+        """
+        return self._members.get(name) or (self._leaving.get(name) if self._busy(name) else None)
 
     def get(self, name: str) -> Member | None:
         """
@@ -163,7 +175,11 @@ class Roster:
         A build on the slave *name* ended, and *left* others go on.  One that drains is told when it may leave.
         """
         member = self._members.get(name)
-        if member is not None and member.draining and not left:
+        if left:
+            return
+        if member is None:
+            self.session(name).dismiss(NO_MORE)
+        elif member.draining:
             # It dials again, and hears in its welcome that it is idle.
             member.session.dismiss("drained")
 
@@ -202,7 +218,7 @@ class Roster:
         """
         An admin says that its machine is gone: what runs there is lost, at once.
         """
-        self._members[name].session.give_up(reason)
+        self[name].session.give_up(reason)
         self._changed()
 
     def drain(self, name: str) -> None:

@@ -121,11 +121,15 @@ class Holders:
         return {"slave": name, "running": running}
 
     async def _lost(self, question: Shape) -> Answer:
-        name = self._slave(question)
+        name = question.text("slave", limit=200)
+        member = self.farm.roster.serving(name)
+        if member is None:
+            name = self._slave(question)
+            member = self.farm.roster[name]
         running = sorted(each.label for each in self.farm.queue.slots.on(name))
-        connected = self.farm.roster[name].session.hello is not None
+        connected = member.session.hello is not None
         self.farm.roster.give_up(name, f"an admin says that {name} is lost")
-        grace = self.farm.config.slaves[name].grace + LEASE_MARGIN
+        grace = member.config.grace + LEASE_MARGIN
         return {"slave": name, "connected": connected, "lost": running, "grace": grace}
 
     # What is meant.

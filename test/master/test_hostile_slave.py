@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import MessageError, PinnedError, RefusedError, StorageError
+from buildbot_lite.errors import BuildbotLiteError, MessageError, PinnedError, RefusedError, StorageError
 from buildbot_lite.master.builds import MOST_REMARKS
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.master.orders import MOST_ROUNDS, NOT_NOW, Order, streams_of
@@ -255,6 +255,28 @@ class FarmTests(SynchronousTestCase):
         self.assertEqual([id for id, _ in again.resumed], [of_first.id])
         self.assertEqual(again.disowned, [of_second.id])
         self.assertEqual((second.disowned, second.interrupted), ([], []))
+
+    def test_removed_in_mid_build(self) -> None:
+        """
+        Promise 11: a slave that is taken out of master.cfg finishes the build that is on it, also over another link and
+        another master; then it is sent away.
+        """
+        slave = self.stage.attach("bot1")
+        request = self.stage.submit()
+        desk = self.desk()
+        self.stage.configure(SECOND.replace('slave.BuildSlave("bot1"), ', "").replace('"bot1", ', ""))
+        self.stage.done(self.stage.farm.reconfigure())
+        self.assertEqual(slave.dropped, [])
+        slave.lose()
+        self.successResultOf(desk._desk.attach(FakeSlave(), hello(held=slave.held()), "key-1"))
+        self.stage.restart()
+        back = FakeSlave(given=slave.given, behaviour=succeeding)
+        self.successResultOf(self.desk()._desk.attach(back, hello(held=slave.held()), "key-1"))
+        slave.given[0].end(0)
+        self.stage.settle()
+        self.assertEqual([(each.slave, each.result) for each in self.stage.builds(request)], [("bot1", Result.SUCCESS)])
+        self.assertEqual(back.dropped, ["this slave is not in master.cfg any more"])
+        self.failureResultOf(self.attach(), BuildbotLiteError)
 
     def test_attaching_without_end(self) -> None:
         """

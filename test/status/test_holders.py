@@ -530,6 +530,18 @@ class LeavingTests(HoldersCase):
         (build,) = self.stage.builds(request)
         self.assertEqual((build.result, build.reason), (Result.RETRY, "an admin says that bot1 is lost"))
 
+    def test_lost_after_it_was_removed(self) -> None:
+        """
+        Promise 8: also a slave that is not in master.cfg any more, while a build waits for it.
+        """
+        slave = self.stage.attach("bot1")
+        request = self.stage.submit()
+        slave.lose()
+        self.stage.configure(TWO.replace('slave.BuildSlave("bot1"), ', "").replace('"bot1", ', ""))
+        self.stage.done(self.stage.farm.reconfigure())
+        self.assertEqual(self.ask("lost", slave="bot1")["lost"], ["b/1"])
+        self.assertEqual([each.result for each in self.stage.builds(request)], [Result.RETRY])
+
     def test_lost_and_back(self) -> None:
         """
         Promise 8: a slave that was not lost after all is told to forget what it ran, and is used again.
