@@ -82,8 +82,8 @@ class Roster:
     All members, by name.
 
     *changed* is called whenever a slave may take builds that could not before; *remark* is told, for people, what
-    happened to a slave (its name, a sentence).  *wall* tells the time in seconds since 1970.  *busy*: whether builds are
-    on the slave of that name.
+    happened to a slave (its name, a sentence).  *wall* tells the time in seconds since 1970.  *busy*: whether builds
+    are on the slave of that name.
     """
 
     _log = Logger()
