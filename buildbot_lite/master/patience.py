@@ -6,8 +6,10 @@ not notice.  While the database cannot be written, changes are kept here, in ord
 Everything else that can go wrong goes to whoever asked.
 """
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -28,6 +30,7 @@ OBSTACLES = (DiskFullError, DatabaseLockedError)
 
 @frozen
 class _Stuck:
+    number: int
     how: Callable[[Callable[[Connection], Any]], Deferred[Any]]
     change: Callable[[Connection], Any]
     done: Deferred[Any]
@@ -44,6 +47,7 @@ class PatientRecords:
         self._records = records
         self._clock = clock
         self._stuck: deque[_Stuck] = deque()
+        self._numbers = count()
         self.obstacle: BaseException | None = None
         """What changes wait for; None when none does."""
 
@@ -58,13 +62,13 @@ class PatientRecords:
         """
         See `Records`.  Behind a change that waits, every later one waits too: they keep their order.
         """
-        return self._keep_order(_Stuck(self._records.write, change, Deferred()))
+        return self._keep_order(self._records.write, change)
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
         See `Records`.
         """
-        return self._keep_order(_Stuck(self._records.note, change, Deferred()))
+        return self._keep_order(self._records.note, change)
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
@@ -85,7 +89,10 @@ class PatientRecords:
         self._stuck.clear()
         return self._records.close()
 
-    def _keep_order(self, stuck: _Stuck) -> Deferred[Any]:
+    def _keep_order(
+        self, how: Callable[[Callable[[Connection], T]], Deferred[T]], change: Callable[[Connection], T]
+    ) -> Deferred[T]:
+        stuck = _Stuck(next(self._numbers), how, change, Deferred())
         if self._stuck:
             self._stuck.append(stuck)
         else:
@@ -99,7 +106,8 @@ class PatientRecords:
                 return
             if not self._stuck:
                 self._stop_for(failure)
-            self._stuck.append(stuck)
+            # Others that were asked for later may wait already.
+            insort(self._stuck, stuck, key=lambda each: each.number)
 
         stuck.how(stuck.change).addCallbacks(stuck.done.callback, failed)  # type: ignore[unused-awaitable]  # both ends are given
 

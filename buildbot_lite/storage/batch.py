@@ -35,11 +35,13 @@ _BREATH: Final = 0.05
 @frozen
 class Batch:
     """
-    What became of a batch: for each change its value or its `Failure`; and the events that are committed now.
+    What became of a batch: for each change its value or its `Failure`; the events that are committed now; and how many
+    batches failed as a whole, this one included.
     """
 
     results: tuple[object, ...]
     events: tuple[Event, ...] = ()
+    failures: int = 0
 
 
 def commit(
@@ -66,7 +68,7 @@ def commit(
     except Exception as error:  # noqa: BLE001 - it is the result of every change
         feed.collected(connection)
         _give_up(connection)
-        return Batch((Failure(explained(error)),) * len(changes))
+        return Batch((Failure(explained(error)),) * len(changes), failures=1)
     return Batch(results, events)
 
 

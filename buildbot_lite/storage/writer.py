@@ -14,8 +14,11 @@ Group commit: whatever was asked for while one transaction went to the disk is t
 for nobody; under load one fsync serves hundreds.  Nothing is heard of a change before it is on the disk: its Deferred
 fires, and the events that it published are told, after the commit, events first.
 
-Threads of our own rather than the reactor's pool, because each keeps its connection, and because order matters:
-changes happen in the order in which they were asked for.
+Changes happen in the order in which they were asked for, or not at all: when a transaction fails as a whole (the disk
+is full), whatever was asked for before anybody could know of that fails with it, so that nothing is ever on the disk
+without what was asked for before it.
+
+Threads of our own rather than the reactor's pool, because each keeps its connection, and because order matters.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +27,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -143,8 +146,13 @@ class Subscribers:
 
 @frozen
 class _Asked:
+    """
+    *heard*: how many failed batches the asker knew of.
+    """
+
     work: Change
     done: Deferred[Any]
+    heard: int
 
 
 _Queue = SimpleQueue[_Asked | None]
@@ -172,6 +180,7 @@ class Writer:
         self._patience = patience
         self._most_waiting = most_waiting
         self._waiting = 0
+        self._heard = 0
         self._notes: list[_Asked] = []
         self._soon: IDelayedCall | None = None
         self._closing = False
@@ -238,7 +247,7 @@ class Writer:
             )
         self._waiting += 1
         done: Deferred[T] = Deferred()
-        put(_Asked(work, done))
+        put(_Asked(work, done, self._heard))
         return done
 
     def _hand_over_notes(self) -> None:
@@ -252,6 +261,7 @@ class Writer:
 
     def _answer(self, asked: Sequence[_Asked], batch: Batch) -> None:
         self._waiting -= len(asked)
+        self._heard = max(self._heard, batch.failures)
         self._subscribers.tell(batch.events)
         for each, result in zip(asked, batch.results, strict=True):
             if isinstance(result, Failure):
@@ -276,10 +286,16 @@ class Writer:
 
     def _write_all(self) -> None:
         line = _Line(self._engine)
+        failed = Batch(())
         while asked := _next_batch(self._changes):
-            work = [each.work for each in asked]
-            batch = line.use(lambda connection: commit(connection, work, patience=self._patience), len(asked))  # noqa: B023
-            self._reactor.callFromThread(self._answer, asked, batch)
+            late = [each for each in asked if each.heard < failed.failures]
+            if late:
+                self._reactor.callFromThread(self._answer, late, evolve(failed, results=failed.results[:1] * len(late)))
+            if work := [each.work for each in asked[len(late) :]]:
+                batch = line.use(lambda connection: commit(connection, work, patience=self._patience), len(work))
+                if batch.failures:
+                    failed = batch = evolve(batch, failures=failed.failures + 1)
+                self._reactor.callFromThread(self._answer, asked[len(late) :], batch)
         line.close()
 
     def _read_all(self) -> None:
@@ -310,7 +326,7 @@ class _Line:
             return work(self._connection)
         except Exception as error:  # noqa: BLE001 - it is the result of everything that was asked
             self.close()
-            return Batch((Failure(explained(error)),) * size)
+            return Batch((Failure(explained(error)),) * size, failures=1)
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

@@ -285,6 +285,26 @@ class PatienceTests(SynchronousTestCase):
         self.successResultOf(third[0])
         self.assertEqual(self.order, ["a", "b", "c"])
 
+    def test_late_news(self) -> None:
+        """
+        What was asked for before anybody knew of the full disk, and fails a little later, keeps its place.
+        """
+        asked: list[tuple[Any, Deferred[Any]]] = []
+
+        def slow(change: Any) -> Deferred[Any]:
+            asked.append((change, Deferred()))
+            return asked[-1][1]
+
+        self.patch(self.disk, "write", slow)
+        first, second = self.put("a"), self.put("b")
+        asked[0][1].errback(DiskFullError())
+        third = self.put("c")
+        asked[1][1].errback(DiskFullError())
+        for number in (2, 3, 4):
+            self.clock.advance(BETWEEN_TRIES)
+            asked[number][1].callback(number)
+        self.assertEqual([self.successResultOf(each) for each in (first, second, third)], [2, 3, 4])
+
     def test_other_errors(self) -> None:
         """
         Anything else goes to whoever asked.

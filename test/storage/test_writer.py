@@ -481,6 +481,33 @@ class WriterTests(WriterCase):
         self.assertEqual([e.kind for e in events], ["later"])
         self.assertEqual(await writer.read(lambda c: feed.since(c, 0)), events)
 
+    async def test_nothing_without_what_was_asked_for_before(self) -> None:
+        """
+        What was asked for while a transaction failed as a whole fails with it, notes too (invariant I6: nothing is on
+        the disk without what it follows from); what is asked for by somebody who knows of it is done.
+        """
+        writer = self.writer()
+        gate = Gate()
+
+        def fails(connection: Connection) -> None:
+            gate.held(connection)
+            raise DiskFullError
+
+        first = writer.write(fails)
+        gate.entered()
+        after = [writer.note(put("a", "x")), writer.write(put("b", "x"))]
+        gate.open()
+        later: list[Deferred[None]] = []
+        first.addErrback(lambda failure: later.append(writer.write(put("c", "x"))))  # type: ignore[unused-awaitable]  # awaited
+        await first
+        for each in after:
+            with self.assertRaises(DiskFullError):
+                await each
+        await later[0]
+
+        found = [await writer.read(get(name)) for name in "abc"]
+        self.assertEqual(found, [None, None, "x"])
+
     async def test_connection_that_breaks(self) -> None:
         """
         A connection that was lost is made again for the next change.
