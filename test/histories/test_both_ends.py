@@ -136,6 +136,12 @@ class Histories(RuleBasedStateMachine):
         self.world.lose(machine, machine.reboot(), "a reboot")
         self.world.settle()
 
+    @precondition(lambda self: self.world.master.farm is not None and not self.world.master.process.held)
+    @rule(name=NAMES)
+    def give_up(self, name: str) -> None:
+        self.world.give_up(self.machine(name))
+        self.world.settle()
+
     @precondition(lambda self: self.world.master.farm is not None)
     @rule(committing=st.integers(0, 2))
     def kill_master(self, committing: int) -> None:

@@ -63,6 +63,8 @@ class Request:
 
     id: int
     cancelled: bool = False
+    # Whoever did so was told that it is so.
+    is_told: bool = False
 
 
 class World:
@@ -81,6 +83,7 @@ class World:
         self.spawned: dict[str, str] = {}
         self.disowned: set[str] = set()
         self.excused: dict[str, str] = {}
+        self.given_up: set[str] = set()
         self.here: dict[str, float] = dict.fromkeys(SLAVES, self.time)
         self.codes: dict[str, int] = {}
         self.broken: list[str] = []
@@ -169,8 +172,9 @@ class World:
         request.cancelled = True
 
         async def cancel() -> None:
-            if not await farm.requests.cancel(request.id, "not wanted any more"):
-                await farm.works.stop(request.id, "not wanted any more")
+            why = "not wanted any more"
+            if await farm.requests.cancel(request.id, why) or await farm.works.stop(request.id, why):
+                request.is_told = True
 
         Deferred.fromCoroutine(cancel()).addErrback(self.defects.append)  # type: ignore[unused-awaitable]  # what fails is seen by check()
 
@@ -188,6 +192,17 @@ class World:
         """
         for id in lost:
             self.excused.setdefault(id, why)
+
+    def give_up(self, machine: Machine) -> None:
+        """
+        An admin says that a machine is gone, rightly or not.  If not, its commands may run on until it is heard again.
+        """
+        farm = self.master.farm
+        assert farm is not None
+        rows = self.master.rows("select nonce from builds where slave = ? and finished is null", machine.name)
+        self.excused.update((nonce, "an admin said so") for (nonce,) in rows)
+        self.given_up.update(nonce for (nonce,) in rows)
+        farm.roster.give_up(machine.name, "an admin says that it is lost")
 
     def pass_time(self, seconds: float) -> None:
         """
@@ -277,7 +292,8 @@ class World:
         for other in self.machines.values():
             for kept in other.running:
                 theirs = self._attempt(kept.id)
-                if kept.id != id and mine[0] == theirs[0] and mine[1] != theirs[1]:
+                given_up = {id.partition("-")[0], kept.id.partition("-")[0]} & self.given_up
+                if kept.id != id and mine[0] == theirs[0] and mine[1] != theirs[1] and not given_up:
                     self.broken.append(f"I8: {id} was started while {kept.id} of another attempt ran on {other.name}")
 
     def _attempt(self, id: str) -> tuple[int, int]:
@@ -399,7 +415,7 @@ class World:
         """
         What is not wanted any more does not run any more; but the last step always does.
         """
-        unwanted = {request.id for request in self.requests if request.cancelled}
+        unwanted = {request.id for request in self.requests if request.is_told}
         for machine in self.machines.values():
             for kept in machine.running:
                 always = kept.spec.argv[-1] == "last"
