@@ -36,6 +36,7 @@ except ModuleNotFoundError:
 
 from .errors import BuildbotLiteError, NotRunningError
 from .master import address
+from .master.config import MasterConfig
 from .master.farm import Address, Farm
 from .master.grants import Verb
 from .master.loading import load
@@ -129,7 +130,7 @@ class MasterService(MultiService):
             basedir=self._basedir,
             records=Writer(open_database(self._database), reactor),
             generation=self._generation,
-            address=Address(self._furl, self._hints),
+            address=Address(self._furl, self._hints, self._nearby),
             expose={
                 Verb.SUBMIT: _submitting,
                 Verb.WATCH: _watching,
@@ -171,8 +172,14 @@ class MasterService(MultiService):
         return build(self._tub.tub_id, self._hints(), swissnum)
 
     def _hints(self) -> tuple[str, ...]:
-        config = self._farm.config if self._farm is not None else self._generation.config
-        return address.hints(config, self._private)
+        return address.hints(self._config, self._private)
+
+    def _nearby(self) -> tuple[str, ...]:
+        return address.nearby(self._config, self._private)
+
+    @property
+    def _config(self) -> MasterConfig:
+        return self._farm.config if self._farm is not None else self._generation.config
 
     def _hung_up(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._reconfigure)

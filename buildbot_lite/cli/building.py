@@ -2,6 +2,8 @@
 Builds: asking for one, ending it, reading its logs, fetching what it produced.
 """
 
+import os
+
 import click
 
 from ..errors import PropertyError
@@ -31,6 +33,23 @@ class _Number(click.ParamType[int]):
 
 MOST = 1 << 62
 NUMBER = _Number()
+
+
+class _BuildCommand(FarmCommand):
+    """
+    About one build, which may be named as lists name it: BUILDER/NUMBER.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """
+        See `click.Command.parse_args`.
+        """
+        for at, word in enumerate(args[:2]):
+            builder, _, number = word.rpartition("/")
+            if builder and number.isdecimal() and not os.path.exists(word):
+                args = [*args[:at], builder, number, *args[at + 1 :]]
+                break
+        return super().parse_args(ctx, args)
 
 
 @program.command(cls=FarmCommand)
@@ -84,7 +103,7 @@ def cancel(farm: Farm, request: int) -> None:
     click.echo(f"Request {request} is cancelled.")
 
 
-@program.command(cls=FarmCommand)
+@program.command(cls=_BuildCommand)
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
 @click.argument("step", required=False)
@@ -119,7 +138,7 @@ def artifacts() -> None:
     """
 
 
-@artifacts.command("list", cls=FarmCommand)
+@artifacts.command("list", cls=_BuildCommand)
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
 @json_option
@@ -131,7 +150,7 @@ def list_artifacts(farm: Farm, builder: str, number: int, as_json: bool) -> None
     show(answer["artifacts"], "artifacts", as_json=as_json)
 
 
-@artifacts.command("fetch", cls=FarmCommand)
+@artifacts.command("fetch", cls=_BuildCommand)
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
 @click.argument("names", metavar="[NAME]...", nargs=-1)

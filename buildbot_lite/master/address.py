@@ -60,6 +60,14 @@ def hints(config: MasterConfig, private: str) -> tuple[str, ...]:
     return tuple(f"tcp:{host}:{port}" for host in kept.decode().split())
 
 
+def nearby(config: MasterConfig, private: str) -> tuple[str, ...]:
+    """
+    Where the master is found on its own machine; empty when what it listens at does not tell.
+    """
+    port = port_of(endpoint(config, private))
+    return (f"tcp:{LOOPBACK}:{port}",) if port else ()
+
+
 def keep_host(private: str, host: str) -> None:
     """
     From now on *host* goes into strings.

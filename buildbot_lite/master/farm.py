@@ -38,6 +38,7 @@ from ..storage.records.requests import Request
 from ..storage.writer import Records
 from ..wire.background import background
 from ..wire.exposed import Exposed, ExposedDesk, Revocable
+from ..wire.furl import with_hints
 from .admission import HOUR, Admissions
 from .config import MasterConfig
 from .door import FrontDoor
@@ -64,11 +65,13 @@ LONGEST_CATCH_UP = 60.0
 @frozen
 class Address:
     """
-    Where the master is found: *furl* makes a string of a swissnum; *hints* are the places in it.
+    Where the master is found: *furl* makes a string of a swissnum; *hints* are the places in it.  *nearby*: where it
+    is found from its own machine, whatever its name there leads to.
     """
 
     furl: Callable[[str], str]
     hints: Callable[[], Sequence[str]]
+    nearby: Callable[[], Sequence[str]] = lambda: ()
 
 
 class Farm:
@@ -228,7 +231,9 @@ class Farm:
         slaves = await self._furls_of(Verb.SLAVE, self.config.slaves)
         submissions = await self._furls_of(Verb.SUBMIT, self.config.submits)
         self._strings.publish(slaves, submissions)
-        self._strings.publish_private("admin", await self._furl_of(Verb.ADMIN, "farm"))
+        admin = await self._furl_of(Verb.ADMIN, "farm")
+        nearby = self._address.nearby()
+        self._strings.publish_private("admin", with_hints(admin, nearby) if nearby else admin)
 
     def hold(self) -> None:
         """

@@ -254,6 +254,17 @@ class ForceTests(AskingCase):
             [{**all_of_it, "remarks": False, "to_the_end": False}, {**one, "remarks": True, "to_the_end": True}],
         )
 
+    def test_as_lists_name_it(self) -> None:
+        """
+        BUILDER/NUMBER is what builds are called in lists; it will do wherever a build is named.
+        """
+        self.master.answers = {"log": {}, "artifacts": {"artifacts": []}}
+        self.assertEqual(self.command("log", "farm", "a/b/3", "test").code, 0)
+        self.assertEqual(self.command("artifacts", "list", "farm", "hello/3").code, 0)
+        self.assertEqual(self.command("log", "hello/3", "--furlfile", "farm/private/admin.furl").code, 0)
+        named = [(each["builder"], each["number"]) for each in self.master.questions]
+        self.assertEqual(named, [("a/b", 3), ("hello", 3), ("hello", 3)])
+
     def test_slaves(self) -> None:
         """
         pause, unpause and unpin name a slave.

@@ -613,7 +613,7 @@ class Farm:
         A file with *furl* in it, for ``--furlfile``: strings are not for command lines.
         """
         # Clients do not come in through the proxy.
-        direct = re.sub(r"@tcp:127\.0\.0\.1:\d+/", f"@tcp:127.0.0.1:{self.port}/", furl)
+        direct = re.sub(r"@tcp:127\.0\.0\.1:\d+[^/]*/", f"@tcp:127.0.0.1:{self.port}/", furl)
         number = len(list(self.clients_directory.iterdir()))
         path = self.clients_directory / f"{number}.furl"
         path.touch(mode=0o600)

@@ -131,6 +131,18 @@ class PluginTests(SynchronousTestCase):
             farm.run("tar -czf some.tar.gz home")
             self.assertEqual(farm.upload("tarball", archive).code, 0)
 
+    def test_a_name_that_leads_nowhere(self) -> None:
+        """
+        Whoever asks on the master's own machine finds it there, whatever its name leads to.
+        """
+        with Farm("bot1") as farm:
+            shutil.rmtree(farm.master_directory)
+            farm.command("create-master", str(farm.master_directory), "--host", "nowhere.invalid")
+            farm.start_master()
+            self.assertIn("nowhere.invalid", farm.furl("bot1"))
+            done = farm.command("status", str(farm.master_directory))
+            self.assertEqual((done.code, done.err), (0, ""))
+
 
 class DatabaseTests(SynchronousTestCase):
     """

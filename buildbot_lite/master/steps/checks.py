@@ -200,10 +200,10 @@ def logfiles(at: Arguments, name: str, value: Any) -> dict[str, str]:
         filename = what
         if isinstance(what, Mapping):
             filename = what.get("filename")
-            if what.get("follow"):
-                at.note(f"{name}[{log!r}]: follow=True is not known here; a followed file is always read whole.")
+            # Every file is followed so: what was in it before is not the command's.
+            flag(at, f"{name}[{log!r}]['follow']", what.get("follow", True))
             for key in sorted(map(str, what.keys() - {"filename", "follow"})):
-                at.note(f"{name}[{log!r}] has a {key!r:.60}; there is only 'filename'.")
+                at.note(f"{name}[{log!r}] has a {key!r:.60}; there are only 'filename' and 'follow'.")
         found[log] = file_path(at, f"{name}[{log!r}]", filename)
     return found
 
