@@ -143,7 +143,8 @@ class Kept:
         """
         See `orders.Stream`.
         """
-        if isinstance(self.file, ArtifactFile) and not self._noted:
+        # Bytes of which a master that was killed could not note any more that they are here are not sent again.
+        if not self._noted and (isinstance(self.file, ArtifactFile) or self.file.length):
             self._noted = True
             self.note()
         if not seal.length and not self.file.length and not isinstance(self.file, ArtifactFile):

@@ -21,6 +21,7 @@ from buildbot_lite.model.greeting import Held, Life
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import fingerprint
+from buildbot_lite.storage import schema
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import generations, remarks, streams
 from test.histories.masters import MortalRecords
@@ -328,6 +329,27 @@ class RestartTests(SynchronousTestCase):
         stage.restart()
         again = stage.attach(held=slave.held())
         self.assertEqual(again.resumed, [(slave.given[0].id, {"stdio": 6})])
+
+    def test_log_that_was_not_noted(self) -> None:
+        """
+        Promise 3.5, Invariant I3: a master that is killed while its database is locked could not note that there is a
+        log; its bytes are here and are not sent again, and the next master notes it all the same.
+        """
+        stage = Stage(ONE)
+        slave = stage.attach()
+        request = stage.submit()
+        running = slave.given[0]
+        running.write(b"hello ")
+        [build] = stage.builds(request)
+        stage.records.write(lambda connection: connection.execute(schema.streams.delete()))  # type: ignore[unused-awaitable]  # at once
+        stage.restart()
+        again = stage.attach(slave=FakeSlave(), held=slave.held())
+        running.command = stage.farm.roster.session("bot1")._core.orders[running.id]
+        running.end(0, streams={"stdio": b"hello "})
+        stage.settle()
+        self.assertEqual(again.resumed, [(running.id, {"stdio": 6})])
+        noted = stage.read(lambda connection: streams.of_build(connection, build.id))
+        self.assertEqual([(each.name, each.length) for each in noted], [("stdio", 6)])
 
     def test_changed_program(self) -> None:
         """
