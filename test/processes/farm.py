@@ -52,6 +52,10 @@ WORDS = "from buildbot_lite.plugins import schedulers, secrets, slave, steps, ut
 MASTER_TAC = "from buildbot_lite.master_tap import application_for\napplication = application_for(__file__)\n"
 SLAVE_TAC = "from buildbot_lite.slave_tap import application_for\napplication = application_for(furl={furl!r})\n"
 _LOG_ON_FULL_DISK = re.compile(r"Temporarily disabling observer .*\n(\t.*\n)*?\t.*OSError: \[Errno 28\].*\n(\t\n)?")
+# It cannot write its process number then, either; and there is no room for all of what it says to that.
+_START_ON_FULL_DISK = re.compile(
+    r"[^\n]*\[stderr#error\] Traceback.*\n(?:.*\[stderr#error\].*\n)*?.*\[stderr#error\].*\S\d{4}-\d\d-\d\dT\S+ \[-\] Loading"
+)
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -733,7 +737,7 @@ class Farm:
         """
         for path in (*self.directory.glob("*/twistd.*"), *self.directory.glob("**/keeper.log")):
             # twistd itself cannot log while the disk of its log is full, and says so afterwards.
-            text = _LOG_ON_FULL_DISK.sub("", path.read_text(errors="replace"))
+            text = _START_ON_FULL_DISK.sub("", _LOG_ON_FULL_DISK.sub("", path.read_text(errors="replace")))
             at = min((at for word in ("Traceback", "Unhandled") if (at := text.find(word)) >= 0), default=None)
             if at is not None:
                 yield f"{path.relative_to(self.directory)}:\n{text[max(0, at - 300) : at + 3000]}"
