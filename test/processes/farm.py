@@ -54,7 +54,8 @@ SLAVE_TAC = "from buildbot_lite.slave_tap import application_for\napplication = 
 _LOG_ON_FULL_DISK = re.compile(r"Temporarily disabling observer .*\n(\t.*\n)*?\t.*OSError: \[Errno 28\].*\n(\t\n)?")
 # It cannot write its process number then, either; and there is no room for all of what it says to that.
 _START_ON_FULL_DISK = re.compile(
-    r"[^\n]*\[stderr#error\] Traceback.*\n(?:.*\[stderr#error\].*\n)*?.*\[stderr#error\].*\S\d{4}-\d\d-\d\dT\S+ \[-\] Loading"
+    r".*\[stderr#error\] Traceback.*\n(?:.*\[stderr#error\].*\n)*?"
+    r".*\[stderr#error\].*\S\d{4}-\d\d-\d\dT\S+ \[-\] Loading"
 )
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
