@@ -41,11 +41,12 @@ Expose = Callable[[Grant, Revocable], Exposed | None]
 @define(eq=False)
 class Right:
     """
-    A grant in force, and what it leads to once it was shown.
+    A grant in force; and, once it was shown, what takes it back and what it leads to.  (Most are never shown: every
+    submission of the last week has a string to watch it with.)
     """
 
     grant: Grant
-    revocable: Revocable
+    revocable: Revocable | None = None
     exposed: Exposed | None = None
 
 
@@ -97,6 +98,8 @@ class Grants:
         right = self._by_swissnum.get(swissnum)
         if right is None:
             return None
+        if right.revocable is None:
+            right.revocable = self._revocable(right)
         right.revocable.check()
         if right.exposed is None:
             right.exposed = self._expose[Verb(right.grant.verb)](right.grant, right.revocable)
@@ -124,7 +127,7 @@ class Grants:
         right = self._by_id.get(id)
         if right is None:
             raise RevokedError
-        right.revocable.check()
+        self._check_time(right.grant)
         return right.grant
 
     def is_without(self, verb: Verb, object: str) -> bool:
@@ -144,7 +147,7 @@ class Grants:
         On how many live links it was shown.
         """
         right = self._by_id.get(grant.id)
-        return len(right.revocable.links) if right else 0
+        return len(right.revocable.links) if right and right.revocable else 0
 
     async def ensure(self, verb: Verb, object: str, *, name: str, expires: float | None = None) -> Grant:
         """
@@ -200,7 +203,7 @@ class Grants:
         """
         right = self._by_swissnum.get(grant.swissnum)
         self._forget(grant)
-        if right is not None:
+        if right is not None and right.revocable is not None:
             right.revocable.revoke()
         now = self._wall()
         await self._records.write(lambda connection: records_of_grants.revoke(connection, grant.id, now))
@@ -275,17 +278,17 @@ class Grants:
         if right := self._by_swissnum.get(grant.swissnum):
             right.grant = grant
 
-    def _keep(self, grant: Grant) -> None:
-        right = Right(
-            grant,
-            Revocable(
-                lambda: self._check_time(right.grant),
-                lambda why: self._breach(right.grant, why),
-                lambda why: self._slowed(right.grant, why),
-                MOST_LINKS_OF_A_SLAVE if grant.verb == Verb.SLAVE.value else MOST_LINKS,
-                lambda: right.grant.pin,
-            ),
+    def _revocable(self, right: Right) -> Revocable:
+        return Revocable(
+            lambda: self._check_time(right.grant),
+            lambda why: self._breach(right.grant, why),
+            lambda why: self._slowed(right.grant, why),
+            MOST_LINKS_OF_A_SLAVE if right.grant.verb == Verb.SLAVE.value else MOST_LINKS,
+            lambda: right.grant.pin,
         )
+
+    def _keep(self, grant: Grant) -> None:
+        right = Right(grant)
         self._by_swissnum[grant.swissnum] = self._by_id[grant.id] = right
         self._by_object.setdefault((grant.verb, grant.object), []).append(right)
         if grant.label is None:

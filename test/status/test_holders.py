@@ -307,7 +307,9 @@ class RevokingTests(HoldersCase):
         grant = self.stage.farm.grants.of(verb, name)
         assert grant is not None
         link = MemoryLink()
-        self.stage.farm.grants._by_id[grant.id].revocable.used_by(link)
+        shown = self.stage.farm.grants.lookup(grant.swissnum)
+        assert shown is not None
+        shown.revocable.used_by(link)
         return link
 
     def running(self) -> tuple[FakeSlave, int]:
