@@ -330,7 +330,9 @@ class Attendant:
 
     async def _dial_near(self, path: str) -> "_Line":
         endpoint = UNIXClientEndpoint(self._reactor, path, timeout=10)
-        line: _Line = await endpoint.connect(Factory.forProtocol(_Line))
+        factory = Factory.forProtocol(_Line)
+        factory.noisy = False
+        line: _Line = await endpoint.connect(factory)
         return line
 
     async def _start_keeper(self) -> tuple[int | None, str]:

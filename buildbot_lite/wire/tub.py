@@ -139,6 +139,7 @@ class Listener(pb.Listener):
     A port of ours, and the strangers at it.  *ready* fires when it listens, or fails because it cannot.
     """
 
+    noisy = False
     ready: "Deferred[Any]"
 
     def startService(self):
