@@ -65,6 +65,24 @@ def reconfig(farm: Farm) -> None:
 
 @program.command()
 @click.argument("directory", metavar="[DIR]", default=".")
+@patience_option
+def start(directory: str, patience: float) -> None:
+    """
+    Start the master or slave in DIR, in the background.
+
+    It is "twistd -y" of its tac file; for a master it answers when this ends.
+    """
+    kind = processes.kind_of(directory)
+    try:
+        processes.running_in(directory).close()
+    except NotRunningError:
+        _start(directory, kind, patience)
+    else:
+        raise BuildbotLiteError(f"A {kind.value} runs in {directory} already.")
+
+
+@program.command()
+@click.argument("directory", metavar="[DIR]", default=".")
 @click.option("--when-idle", is_flag=True, help="Take no new builds, and stop when none runs any more.")
 @click.option("--kill", is_flag=True, help="For a slave: end what it runs, too.  Otherwise that goes on without it.")
 @patience_option
@@ -109,6 +127,10 @@ def restart(directory: str, when_idle: bool, patience: float) -> None:
         _stop(directory, kind, when_idle=when_idle, kill=False, patience=patience)
     except NotRunningError as error:
         note(str(error))
+    _start(directory, kind, patience)
+
+
+def _start(directory: str, kind: Kind, patience: float) -> None:
     processes.start(directory)
     if kind is Kind.MASTER:
         _wait_until_ready(directory, patience)

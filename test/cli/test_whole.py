@@ -81,15 +81,15 @@ class WholeTests(FarmCase):
     @classmethod
     def begin(cls) -> None:
         """
-        create-master, create-slave, restart.
+        create-master, create-slave, start.
         """
         command = cls.command = Command(cls.farm)
         command.well("create-master", command.master)
         Path(command.master, "master.cfg").write_text(CONFIG)
-        command.well("restart", command.master)
+        command.well("start", command.master)
         furl = command.well("furl", command.master, "bot1")
         command.well("create-slave", command.bot, "-", stdin=furl.encode())
-        command.well("restart", command.bot)
+        command.well("start", command.bot)
 
     def setUp(self) -> None:
         """
@@ -203,6 +203,14 @@ class WholeTests(FarmCase):
         self.assertEqual((refused.code, refused.err.count("master.cfg:")), (1, 12))
         self.assertIn("slaves added: bot2", applied.out.decode())
         self.assertIn("bot2", Path(self.master, "buildslave.furls").read_text())
+
+    def test_started_twice(self) -> None:
+        """
+        What runs is not started once more.
+        """
+        for directory, kind in ((self.master, "master"), (self.bot, "slave")):
+            done = self.command("start", directory)
+            self.assertEqual((done.code, done.err), (1, f"A {kind} runs in {directory} already.\n"))
 
     def test_restart_goes_on(self) -> None:
         """
