@@ -22,7 +22,7 @@ from ..storage.records.grants import Grant
 from .grants import Grants
 
 HOUR = 3600.0
-MOST_AT_ONCE = 20
+MOST_AT_ONCE = 1000
 """Submissions with one string whose input is still coming in."""
 
 

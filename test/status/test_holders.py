@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 
 from buildbot_lite.errors import InputError, LimitError, RevokedError
+from buildbot_lite.master.admission import MOST_AT_ONCE
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.model.reasons import Kind
 from buildbot_lite.model.results import Result
@@ -112,6 +113,17 @@ class LimitsTests(HoldersCase):
         )
         (listed,) = [each for each in self.ask("grants")["grants"] if each["grant"] == grant]
         self.assertEqual((listed["uses"], listed["state"]), (2, "used up"))
+
+    def test_at_once(self) -> None:
+        """
+        Promise 15: hundreds may submit with one string at the same moment, but not without end.
+        """
+        grant, admissions = self.grant(), self.stage.farm.admissions
+        coming = [admissions.admit(grant, 1) for _ in range(MOST_AT_ONCE)]
+        self.assertGreaterEqual(len(coming), 500)
+        self.assertRaisesRegex(LimitError, "are coming in already", admissions.admit, grant, 1)
+        coming[0].release()
+        admissions.admit(grant, 1)
 
     def test_expires(self) -> None:
         """
