@@ -23,7 +23,9 @@ from .grants import Grants
 
 HOUR = 3600.0
 MOST_AT_ONCE = 1000
-"""Submissions with one string whose input is still coming in."""
+"""Submissions with one string that are on their way into the records."""
+MOST_INPUTS = 20
+"""Those of them whose input is still coming in, which may take as long as their submitters like."""
 
 
 @define(eq=False)
@@ -75,13 +77,14 @@ class Admissions:
         for id, when in times.items():
             self._times[id] = deque(when)
 
-    def admit(self, id: int, requests: int) -> Admission:
+    def admit(self, id: int, requests: int, *, with_input: bool) -> Admission:
         """
         Let the grant *id* submit once, which makes so many *requests*; or `RefusedError`, with the sentence.
+        *with_input*: whether what this string submits to takes any.
         """
         grant = self._grants.in_force(id)
         coming = self._coming[id]
-        if coming >= MOST_AT_ONCE:
+        if coming >= (MOST_INPUTS if with_input else MOST_AT_ONCE):
             raise LimitError(f"{coming} submissions with this string are coming in already.  Try again later.")
         if grant.uses_allowed is not None and grant.uses + coming >= grant.uses_allowed:
             raise LimitError(

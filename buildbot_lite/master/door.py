@@ -61,7 +61,7 @@ class FrontDoor:
         """
         See `status.submissions.Door`.
         """
-        return self._admissions.admit(grant, len(scheduler.builder_names))
+        return self._admissions.admit(grant, len(scheduler.builder_names), with_input=scheduler.takes_input)
 
     async def submit(
         self,

@@ -236,6 +236,13 @@ class Submit(Scheduler):
         self.file = None if file is None else self.arguments.choice("file", file, FILE_KINDS)
         self.cancel_on_disconnect = self.arguments.flag("cancelOnDisconnect", cancelOnDisconnect)
 
+    @property
+    def takes_input(self) -> bool:
+        """
+        Whether anything comes with a submission.
+        """
+        return self.stdin != "none" or self.file is not None
+
     def checked_name(self, name: Any) -> str:
         """
         A name that becomes a line of submit.furls and a file.

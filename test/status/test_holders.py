@@ -119,11 +119,11 @@ class LimitsTests(HoldersCase):
         Promise 15: hundreds may submit with one string at the same moment, but not without end.
         """
         grant, admissions = self.grant(), self.stage.farm.admissions
-        coming = [admissions.admit(grant, 1) for _ in range(MOST_AT_ONCE)]
+        coming = [admissions.admit(grant, 1, with_input=False) for _ in range(MOST_AT_ONCE)]
         self.assertGreaterEqual(len(coming), 500)
-        self.assertRaisesRegex(LimitError, "are coming in already", admissions.admit, grant, 1)
+        self.assertRaisesRegex(LimitError, "are coming in already", admissions.admit, grant, 1, with_input=False)
         coming[0].release()
-        admissions.admit(grant, 1)
+        admissions.admit(grant, 1, with_input=False)
 
     def test_expires(self) -> None:
         """
