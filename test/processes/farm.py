@@ -430,7 +430,9 @@ class Farm:
         """
         place = f"127.0.0.1:{self.proxy.port}" if self.proxy else "127.0.0.1"
         slaves = ", ".join(f"slave.BuildSlave({name!r}, {options})" for name, options in self.slave_options.items())
-        whole = f"{WORDS}c['location'] = [{place!r}]\nc['slaves'] = [{slaves}]\n" + "".join(self._config)
+        # How full the disk of this machine is otherwise is nobody's business here.
+        head = f"{WORDS}c['location'] = [{place!r}]\nc['minspace'] = 0\nc['slaves'] = [{slaves}]\n"
+        whole = head + "".join(self._config)
         (self.master_directory / "master.cfg").write_text(whole if text is None else text)
 
     def secret(self, name: str, value: str) -> Self:
