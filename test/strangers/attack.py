@@ -29,7 +29,8 @@ def main() -> None:
     def over() -> bool:
         return bool(select.select([0], [], [], 0)[0]) and not os.read(0, 1)
 
-    crowd = Crowd(Target(int(port), tub_id), 12_000, keys)
+    # Not from where the slaves are: addresses take turns.
+    crowd = Crowd(Target(int(port), tub_id, here="127.0.0.2"), 12_000, keys)
     count = asyncio.run(crowd.keep_up(habits, over, float(rate)))
     sys.stdout.write(f"{count / (time.monotonic() - begun)}\n")
 

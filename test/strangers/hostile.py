@@ -35,12 +35,13 @@ _CALLS = b"".join(a_call(n + 1, 2 * n) for n in range(20_000))
 @frozen
 class Target:
     """
-    A master, as a stranger knows it.
+    A master, as a stranger knows it, who calls from the address *here*, or from any.
     """
 
     port: int
     tub_id: str
     host: str = "127.0.0.1"
+    here: str | None = None
 
 
 @frozen
@@ -109,7 +110,8 @@ async def connected(target: Target) -> AsyncIterator[Line]:
     A plain connection; whatever becomes of it is no error.
     """
     with suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, EOFError):
-        line = Line(*await asyncio.open_connection(target.host, target.port))
+        here = None if target.here is None else (target.here, 0)
+        line = Line(*await asyncio.open_connection(target.host, target.port, local_addr=here))
         try:
             yield line
         finally:
