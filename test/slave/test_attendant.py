@@ -394,9 +394,15 @@ class AttendantTests(TestCase):
         await attendant.ensure(self.news)
         self.start(attendant, "a-1", Run(argv=("sleep", "600")))
         await self.news.when("claimed", "a-1")
+        anew: list[object] = []
+
+        async def attach_again(news: object) -> None:
+            anew.append(news)
+
+        self.patch(attendant, "_attach_again", attach_again)
         await attendant.stop()
         outcome, _life = await self.news.when("ended", "a-1")
         self.assertEqual(outcome.ending, Ending.LOST)
-        await deferLater(reactor, 0.05)
+        self.assertEqual(anew, [])
         self.assertFalse(attendant.attached)
         self.assertNotIn("socket", os.listdir(self.home))
