@@ -13,7 +13,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from buildbot_lite.wire.share import SLOWED
@@ -73,12 +74,14 @@ def memory(most: int) -> None:
             say(what="memory of many", kind=kind, connections=most, mib=round(grown_by, 1))
 
 
-def flood() -> None:
+@contextmanager
+def busy_farm(other: str, options: str = "") -> Iterator[Farm]:
     """
-    What builds keep of their throughput.
+    A farm with two slaves that build, and the string of an *other*, with its *options*.
     """
-    farm = Farm("bot1", "bot2", "late")
+    farm = Farm("bot1", "bot2", other)
     farm.may_complain = True
+    farm.slave_options[other] = options
     names = [f"b{number}" for number in range(BUILDS)]
     for name in names:
         farm.builder(name, "true", submit=None, more="slavenames=['bot1', 'bot2']")
@@ -88,6 +91,14 @@ def flood() -> None:
         farm.start_master()
         for name in ("bot1", "bot2"):
             farm.start_slave(name)
+        yield farm
+
+
+def flood() -> None:
+    """
+    What builds keep of their throughput.
+    """
+    with busy_farm("late") as farm:
         keys = tuple(Key.new() for _ in range(64))
         throughput(farm)
         for habits in (["mute"], ["half-handshake"], ["patient"], list(HABITS)):
@@ -116,18 +127,7 @@ def greedy() -> None:
     """
     What builds keep of their throughput while a slave makes calls without end.
     """
-    farm = Farm("bot1", "bot2", "evil")
-    farm.may_complain = True
-    farm.slave_options["evil"] = "pin=False"
-    names = [f"b{number}" for number in range(BUILDS)]
-    for name in names:
-        farm.builder(name, "true", submit=None, more="slavenames=['bot1', 'bot2']")
-    farm.config(f"c.setdefault('schedulers', []).append(schedulers.Submit(name='many', builderNames={names!r}))\n")
-    with farm:
-        farm.write_config()
-        farm.start_master()
-        for name in ("bot1", "bot2"):
-            farm.start_slave(name)
+    with busy_farm("evil", "pin=False") as farm:
         throughput(farm)
         quiet, attacked, answered = [], [], []
         for _ in range(ROUNDS):
