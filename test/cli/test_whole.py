@@ -6,7 +6,7 @@ import json
 import signal
 from pathlib import Path
 
-from test.keeper.ground import alive
+from test.living import alive
 from test.processes.case import FarmCase
 from test.processes.farm import Client, Done, Farm, until
 

@@ -201,17 +201,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def alive(pid: int) -> bool:
-    """
-    Whether there is such a process, zombies apart.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            return stat.read().rpartition(b")")[2].split()[0] not in b"ZX"
-    except OSError:
-        return False
-
-
 @contextlib.contextmanager
 def keeper(*arguments: str) -> Iterator[tuple[Ground, Client]]:
     """

@@ -16,7 +16,8 @@ from buildbot_lite.keeper.fence import OrderError, open_below, settings
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, secret_reference
 
-from .ground import Client, Ground, alive, keeper, wait_until
+from ..living import alive, arguments, others
+from .ground import Client, Ground, keeper, wait_until
 
 # As in docs/security.md.
 BWRAP = [
@@ -243,7 +244,7 @@ class BubblewrapTests(FenceTests):
         wait_until(lambda: b"up" in self.ground.spool("long"))
         self.client.say(op="interrupt", id="long", reason="enough")
         self.client.ended("long")
-        self.assertEqual(_sleeping(span.encode()), [])
+        self.assertEqual(_sleeping(span), [])
 
 
 class SettingsTests(SynchronousTestCase):
@@ -285,13 +286,5 @@ class OpenBelowTests(SynchronousTestCase):
         self.assertTrue(os.path.isdir(os.path.join(root, "a", "b")))
 
 
-def _sleeping(argument: bytes) -> list[int]:
-    found = []
-    for entry in os.listdir("/proc"):
-        try:
-            with open(f"/proc/{entry}/cmdline", "rb") as words:
-                if entry.isdigit() and words.read().split(b"\0")[:2] == [b"sleep", argument] and alive(int(entry)):
-                    found.append(int(entry))
-        except OSError:
-            continue
-    return found
+def _sleeping(span: str) -> list[int]:
+    return [pid for pid in others() if arguments(pid)[:2] == ["sleep", span] and alive(pid)]

@@ -15,7 +15,8 @@ from buildbot_lite.keeper.order import read_order
 from buildbot_lite.model.outcome import Ending, Outcome, Why
 from buildbot_lite.model.spec import Run
 
-from .ground import Ground, alive, wait_until
+from ..living import alive, kill
+from .ground import Ground, wait_until
 
 # Writes its number to the file "pids" and sleeps; each line is one way not to be found.
 ESCAPES = textwrap.dedent(
@@ -60,8 +61,7 @@ def kill_all(pids: list[int]) -> None:
     Leave nobody behind, whatever the test showed.
     """
     for pid in pids:
-        if alive(pid):
-            os.kill(pid, signal.SIGKILL)
+        kill(pid)
 
 
 class KillingTests(SynchronousTestCase):

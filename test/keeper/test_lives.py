@@ -13,7 +13,8 @@ from buildbot_lite.keeper.__main__ import BUSY
 from buildbot_lite.model.outcome import Ending
 from buildbot_lite.model.spec import Run
 
-from .ground import Ground, alive, wait_until
+from ..living import alive
+from .ground import Ground, wait_until
 
 
 class LifeTests(SynchronousTestCase):

@@ -18,7 +18,8 @@ from buildbot_lite.master import secretstores
 from buildbot_lite.plugins import secrets
 from buildbot_lite.slave.home import inherited
 
-from ..keeper.ground import alive, wait_until
+from ..keeper.ground import wait_until
+from ..living import alive
 from .farms import configured, mistakes_in
 
 

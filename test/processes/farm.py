@@ -38,6 +38,7 @@ from attrs import define, field, frozen
 
 from buildbot_lite.storage.frames import open_stream
 
+from ..living import arguments, kill, others, told
 from .leaks import leaks_of
 from .proxy import Proxy
 
@@ -334,7 +335,7 @@ def rss(pid: int) -> int:
     """
     The resident bytes of a process.
     """
-    match = re.search(r"^VmRSS:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    match = re.search(r"^VmRSS:\s+(\d+) kB$", told(pid, "status").decode(), re.MULTILINE)
     return int(match[1]) << 10 if match else 0
 
 
@@ -535,14 +536,8 @@ class Farm:
         """
         All that live of this farm, clients and commands too, by the mark in their environment.
         """
-        found = []
         mark = f"{MARK}={self.directory}\0".encode()
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and int(entry) != os.getpid():
-                with suppress(OSError):
-                    if mark in Path(f"/proc/{entry}/environ").read_bytes() + b"\0":
-                        found.append(int(entry))
-        return found
+        return [pid for pid in others() if mark in told(pid, "environ") + b"\0"]
 
     def keeper_pid(self, of: str = "bot1") -> int:
         """
@@ -550,10 +545,9 @@ class Farm:
         """
         directory = str(self.directory / "master" / "own" if of == "master" else self.directory / of)
         for pid in self.processes():
-            with suppress(OSError):
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-                if "buildbot_lite.keeper" in words and any(word.startswith(directory) for word in words):
-                    return pid
+            words = arguments(pid)
+            if "buildbot_lite.keeper" in words and any(word.startswith(directory) for word in words):
+                return pid
         raise AssertionError(f"{of} has no keeper")
 
     # Clients.
@@ -752,8 +746,7 @@ class Farm:
 
         def none_left() -> bool:
             for pid in (found := self.processes()):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                kill(pid)
             for daemon in (self.master, *self.slaves.values()):
                 daemon.kill()
             for client in self._clients:

@@ -5,9 +5,9 @@ Mistakes in master.cfg, and applying it to a farm that runs.
 import os
 import signal
 
+from ..living import alive
 from .case import FarmCase
 from .farm import WORDS, Daemon, Farm, until
-from .test_killing import alive
 
 # Twelve mistakes, one of each kind; the line of each, counted from the first, stands in MISTAKES.
 TWELVE = """from buildbot_lite.plugins import schedulers, secrets, slave, steps, util

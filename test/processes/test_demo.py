@@ -4,7 +4,6 @@
 Its packages are those of the tests' own environment, so that nothing is fetched: ``.venv`` leads there.
 """
 
-import contextlib
 import os
 import pty
 import select
@@ -19,6 +18,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ..living import kill, others, told
 from .farm import until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -66,22 +66,15 @@ class DemoTests(SynchronousTestCase):
         """
         All that have to do with the clone.
         """
-        found = []
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and int(entry) != os.getpid():
-                with contextlib.suppress(OSError):
-                    words = Path(f"/proc/{entry}/environ").read_bytes() + Path(f"/proc/{entry}/cmdline").read_bytes()
-                    if str(self.clone).encode() in words:
-                        found.append(int(entry))
-        return found
+        mark = str(self.clone).encode()
+        return [pid for pid in others() if mark in told(pid, "environ") + told(pid, "cmdline")]
 
     def tearDown(self) -> None:
         """
         Leave nothing behind, whatever was found.
         """
         for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            kill(pid)
 
     def demo(self, *, once: bool, terminal: int | None = None) -> "subprocess.Popen[bytes]":
         """

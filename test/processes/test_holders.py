@@ -5,6 +5,7 @@ Strings that are taken back, replaced and handed out, and a master in a new dire
 import os
 import shutil
 
+from ..living import alive
 from .case import FarmCase
 from .farm import Daemon, Farm, until
 
@@ -55,16 +56,6 @@ class RevokingTests(FarmCase):
         (name,) = [each for each in os.listdir(self.farm.witness) if each.startswith("pid-")]
         return client, int(name.removeprefix("pid-"))
 
-    def ended(self, pid: int) -> bool:
-        """
-        Whether that process is gone.
-        """
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-                return file.read().rpartition(")")[2].split()[0] == "Z"
-        except FileNotFoundError:
-            return True
-
     def test_revoke(self) -> None:
         """
         Promise 17: a revoked slave is cut off, says so in one sentence, ends its commands, and asks again after an
@@ -76,7 +67,7 @@ class RevokingTests(FarmCase):
         self.assertIn("b/1 is tried again.", out)
         sentence = "This string is no longer valid."
         until(lambda: sentence in self.farm.slave("bot1").log, "the slave says that it was revoked")
-        until(lambda: self.ended(pid), "the slave ends its commands")
+        until(lambda: not alive(pid), "the slave ends its commands")
         (self.farm.witness / "go").touch()
         done = client.wait()  # type: ignore[attr-defined]  # a Client
 
@@ -93,7 +84,7 @@ class RevokingTests(FarmCase):
         client, pid = self.underway()
         self.command("revoke", "bot1", "--kill", "--cancel")
 
-        self.assertTrue(self.ended(pid))
+        self.assertFalse(alive(pid))
         done = client.wait()  # type: ignore[attr-defined]  # a Client
         self.assertEqual(done.code, 4, done.err)
 

@@ -2,10 +2,9 @@
 Killing a command kills everything that it started.
 """
 
-import os
 import sys
-from pathlib import Path
 
+from ..living import alive
 from .case import FarmCase
 from .farm import Farm, until
 
@@ -146,13 +145,3 @@ class KillingTests(FarmCase):
 
             self.assertEqual(done.code, 0, done.err)
             until(lambda: not alive(pid) and not alive(keeper), "command and keeper are dead")
-
-
-def alive(pid: int) -> bool:
-    """
-    Whether the process is there, and no zombie.
-    """
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z" and bool(os.getpgid(pid))
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -3,7 +3,6 @@ Secrets, and the search that finds them where they do not belong.
 """
 
 import base64
-import contextlib
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -13,6 +12,7 @@ from urllib.parse import quote, quote_plus
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ..living import told
 from .case import FarmCase
 from .farm import Farm
 from .leaks import NOTED, leaks_of
@@ -20,15 +20,6 @@ from .leaks import NOTED, leaks_of
 SECRET = "correct-horse-battery-staple"
 LINES = "-----BEGIN KEY-----\nabcdefghijklmnop\nqrstuvwxyz012345\n-----END KEY-----"
 STRING = "pb://" + "a" * 32 + "@tcp:127.0.0.1:9989/" + "b" * 32
-
-
-def told_by(pid: int, name: str) -> str:
-    """
-    What /proc has about a process; nothing, when it has ended meanwhile.
-    """
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
-    return ""
 
 
 class SecretsTests(FarmCase):
@@ -81,7 +72,7 @@ class SecretsTests(FarmCase):
         swissnums = [swissnum for (swissnum,) in self.farm.rows("select swissnum from grants")]
         for pid in self.farm.processes():
             for name in ("cmdline", "environ"):
-                text = told_by(pid, name)
+                text = told(pid, name).decode(errors="replace")
                 self.assertFalse([swissnum for swissnum in swissnums if swissnum in text])
 
 
@@ -159,7 +150,7 @@ class ProvidersTests(FarmCase):
             held.write_text(self.KEY)
         for pid in self.farm.processes():
             for name in ("cmdline", "environ"):
-                text = told_by(pid, name)
+                text = told(pid, name).decode(errors="replace")
                 self.assertFalse([form for form in forms if form in text], f"{pid} {name}")
 
     @classmethod

@@ -25,7 +25,8 @@ from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.attendant import Attendant, Holding
 
-from ..keeper.ground import alive, wait_until
+from ..keeper.ground import wait_until
+from ..living import alive
 
 reactor: Any = _reactor
 

@@ -22,6 +22,7 @@ from buildbot_lite.slave_tap import Options, application_for, furl_in
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.roles import Slave
 
+from ..living import arguments, kill, others
 from ..wire.pair import SWISSNUM, TubTestCase, with_reactor
 from .fakes import new_directory
 from .test_local import Commands, Desk, read, write
@@ -329,19 +330,12 @@ def end_keepers(directory: str) -> None:
     End what slaves that were merely stopped left behind.
     """
     for pid in keepers(directory):
-        os.kill(int(pid), signal.SIGTERM)
+        kill(pid, signal.SIGTERM)
 
 
-def keepers(directory: str) -> list[str]:
+def keepers(directory: str) -> list[int]:
     """
     The processes that keep *directory*.
     """
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            arguments = read(f"/proc/{pid}/cmdline").decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if "buildbot_lite.keeper" in arguments and os.path.join(directory, "keeper") in arguments:
-            found.append(pid)
-    return found
+    kept = {"buildbot_lite.keeper", os.path.join(directory, "keeper")}
+    return [pid for pid in others() if kept <= set(arguments(pid))]

@@ -11,10 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from attrs import define, field, frozen
 
+from test.living import told
 from test.processes.farm import Client, Done, until, watch_furl_in
 
 from .ground import TorturedFarm
@@ -287,6 +287,4 @@ def _told(client: Client) -> str:
 
 
 def _started(pid: int) -> bytes:
-    with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[19]
-    return b""
+    return b"".join(told(pid, "stat").rpartition(b")")[2].split()[19:20])

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from test.living import told
 from test.processes.farm import MASTER_TAC, WORDS, Daemon, Farm, until
 from test.processes.proxy import Proxy
 
@@ -187,12 +188,7 @@ class TorturedFarm(Farm):
         Everything that runs on a slave's machine.
         """
         mark = f"{_WHOSE}={name}\0".encode()
-        found = []
-        for pid in self.processes():
-            with suppress(OSError):
-                if mark in Path(f"/proc/{pid}/environ").read_bytes() + b"\0":
-                    found.append(pid)
-        return found
+        return [pid for pid in self.processes() if mark in told(pid, "environ") + b"\0"]
 
     def close(self) -> None:
         for line in self.lines.values():
