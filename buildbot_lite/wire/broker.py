@@ -21,10 +21,11 @@ from collections.abc import Callable
 from typing import Any
 
 from foolscap import broker as stock
-from foolscap.banana import int2b128
+from foolscap.banana import b1282int, int2b128
 from foolscap.call import InboundDelivery
 from foolscap.eventual import eventually
 from foolscap.ipb import DeadReferenceError
+from foolscap.stringchain import StringChain
 from foolscap.tokens import STRING, BananaError, Violation
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
@@ -57,6 +58,8 @@ from .unslicing import BoundedRoot
 _BRINGING = {"append", "feed_stdin"}
 # What a small message costs in a buffer, whatever is in it.
 _ENVELOPE = 200
+# Bytes of a token before its body, in Foolscap's words.
+_LONGEST_HEAD = 65
 # Bytes of a string that may be in Foolscap's vocabulary, and some.
 _LONGEST_WORD = 100
 # Seconds that a timer may be early, so that rounding does not make it fire over and over.
@@ -122,6 +125,8 @@ class Broker(stock.Broker):
         self._clogged = False
         self._plugged = False
         self._patient = False
+        # Bytes of a string that was let in and is not complete yet.
+        self._missing = 0
         self._heard = 0.0
         self._pinged = 0.0
         self._cutting: IDelayedCall | None = None
@@ -208,6 +213,7 @@ class Broker(stock.Broker):
         # The readers of a message that was cut in the middle refer to each other, and to its bytes.
         self.receiveStack = [self.rootUnslicer]
         self.buffer.clear()
+        self._missing = 0
         self.inboundDeliveryQueue.clear()
 
     def _cut(self) -> None:
@@ -269,11 +275,17 @@ class Broker(stock.Broker):
 
     def dataReceived(self, chunk: bytes) -> None:
         self._heard = self.tub.clock.seconds()
+        if len(chunk) < self._missing and not self.connectionAbandoned:
+            # TLS brings 16 KiB at a time; Foolscap would look at the string's beginning again for each of them.
+            self._missing -= len(chunk)
+            self.buffer.append(chunk)
+            return
         if self._share is None:
             super().dataReceived(chunk)
         else:
             with self._share.spending():
                 super().dataReceived(chunk)
+        self._missing = _missing(self.buffer)
 
     def call_begins(self, number: int) -> None:
         """
@@ -464,3 +476,15 @@ class _Backlog:
 def _size(delivery: InboundDelivery) -> int:
     arguments = [*delivery.allargs.args, *delivery.allargs.kwargs.values()]
     return _ENVELOPE + sum(len(value) for value in arguments if isinstance(value, bytes))
+
+
+def _missing(buffer: StringChain) -> int:
+    """
+    How many more bytes the string needs with which *buffer* begins; 0: it has no string at its beginning.
+    """
+    if len(buffer) <= _LONGEST_HEAD:
+        return 0  # it is looked at soon enough
+    head = buffer.popleft(_LONGEST_HEAD)
+    buffer.appendleft(head)
+    digits = head.partition(STRING)[0]
+    return len(digits) + 1 + b1282int(digits) - len(buffer) if digits.isascii() else 0

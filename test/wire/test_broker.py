@@ -382,6 +382,52 @@ class LinkTest(BrokerTestCase):
         self.assertEqual([len(data) for data in await gatherResults(reads)], [len(chunk)] * 40)
 
     @with_reactor
+    async def test_split_anywhere(self) -> None:
+        """
+        However the bytes come in, the same arrives; and pieces of a long string are not looked at one by one.
+        """
+        command, far = await self.command()
+        (broker,) = self.farm.brokers.values()
+        whole, look = broker.dataReceived, broker.handleData
+        looked_at: list[int] = []
+
+        def noted(chunk: bytes) -> None:
+            looked_at.append(len(chunk))
+            look(chunk)
+
+        self.patch(broker, "handleData", noted)
+        for size in (1, 7, 64, 65, 66, 1000):
+
+            def split(data: bytes, size: int = size) -> None:
+                for begins in range(0, len(data), size):
+                    whole(data[begins : begins + size])
+
+            self.patch(broker, "dataReceived", split)
+            for length in (0, 1, 60, 64, 65, 66, 127, 128, 129, 5000, 20_000):
+                stream, data = f"{size}-{length}", os.urandom(length)
+                await far.append(stream, 0, data)
+                self.assertEqual(command.streams[stream], data)
+
+        self.assertEqual(broker.disconnected, False)
+        looked_at.clear()
+        await far.append("long", 0, os.urandom(LARGEST_CHUNK))
+        self.assertLess(len(looked_at), 10)
+
+    @with_reactor
+    async def test_nothing_is_kept_after_a_breach(self) -> None:
+        """
+        What follows what breaks the language is not kept until its string is complete.
+        """
+        await self.slave()
+        (broker,) = self.farm.brokers.values()
+        broker.transport.stopReading()
+        broker.dataReceived(begin(0, b"call") + number(1) + number(0) + string(b"x" * 200, 1 << 31))
+        for _ in range(100):
+            broker.dataReceived(b"x" * 1000)
+
+        self.assertLess(len(broker.buffer), 1000)
+
+    @with_reactor
     async def test_revoked(self) -> None:
         """
         Revoking refuses further calls with its sentence, cuts the link, and refuses the string from then on.
