@@ -14,7 +14,9 @@ How master, slaves and clients speak: the only importer of Foolscap.
 ``client``       the command's side of it
 ``memory``       the same roles in one process, nothing between but a link that can be cut
 ``refusal``      how a failure crosses the wire: as its sentence, and nothing else
-``broker``       one connection: its timers, its bounds, its garbage
+``broker``       one connection: its bounds, its garbage, its end
+``pulse``        whether the peer is still there
+``unread``       whether it reads what we send
 ``unslicing``    reading tokens, each bounded before it is in memory
 ``strangers``    connections that have not shown a valid string yet
 ``crowd``        which of them goes when they are too many

@@ -1,14 +1,13 @@
 """
-One connection: its timers, its bounds, its garbage.
+One connection: its bounds, its garbage, its end.
 
 Foolscap calls the end of a connection a broker.  Ours differs from the stock one in this:
 
-* Both timers are exact.  The stock ones look at the clock every *n* seconds, so they may take twice their value, and
-  they ask the wall clock.
+* One exact timer tells whether the peer is still there (`pulse`).
 * A call's arguments are let go when the call was made.  The stock readers stay linked in a cycle, and each holds its
   chunk until the collector runs: a hundred chunks and more.
 * Everything that a peer can make grow is bounded: what it may send before it has shown a valid string, the calls that
-  wait for our answer, the answers that it does not read.
+  wait for our answer, the answers that it does not read (`unread`).
 * Whoever has shown a valid string gets its share of our time (`share`).
 * A failure leaves as its sentence (`refusal`), and is logged here when it is a defect.
 * A connection that is given up is cut, instead of waiting for the peer to take what was still to be sent.
@@ -29,29 +28,28 @@ from foolscap.stringchain import StringChain
 from foolscap.tokens import STRING, BananaError, Violation
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from ..errors import BuildbotLiteError, MessageError
 from .background import background
 from .contract import (
-    KEEPALIVE,
     LINGER,
     LONGEST_REASON,
     MOST_BYTES_IN_CALLS,
-    MOST_BYTES_UNREAD,
     MOST_CALLS,
     SILENCE,
     STRANGER_CALLS,
     AnyReference,
     RIBoundedBroker,
 )
+from .pulse import Pulse
 from .refusal import NotOfferedError, RefusalSlicer, ours
 from .roles import Link
 from .share import Share
 from .strangers import Stranger
+from .unread import Unread
 from .unslicing import BoundedRoot
 
 # Calls that bring bytes of a stream, which are paid for by the byte.
@@ -62,8 +60,6 @@ _ENVELOPE = 200
 _LONGEST_HEAD = 65
 # Bytes of a string that may be in Foolscap's vocabulary, and some.
 _LONGEST_WORD = 100
-# Seconds that a timer may be early, so that rounding does not make it fire over and over.
-_GRAIN = 0.01
 # Seconds of silence until the peer's system is asked whether it is there, between two such questions, and their number.
 _KERNEL_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 6}
 
@@ -85,7 +81,7 @@ class LiveLink:
         return bool(self._broker.disconnected)
 
     def silence(self) -> float:
-        return self._broker.silence()
+        return self._broker.pulse.silence
 
     def drop(self, reason: str) -> None:
         self._broker.drop(reason)
@@ -102,6 +98,9 @@ class Broker(stock.Broker):
     log = Logger()
     unslicerClass = BoundedRoot
     requireSchema = True
+    # From when the connection is made: Foolscap makes a broker before.
+    pulse: Pulse
+    _unread: Unread
 
     def __init__(
         self,
@@ -112,7 +111,6 @@ class Broker(stock.Broker):
         connectionInfo=None,
         stranger: Stranger | None = None,
     ) -> None:
-        self.keepaliveTimer: IDelayedCall | None
         self.disconnected: bool
         # The stock timers stay off.
         super().__init__(remote_tubref, params, None, None, connectionInfo)
@@ -121,14 +119,8 @@ class Broker(stock.Broker):
         self._rights: set[Any] = set()
         self._calls = 0
         self._bytes_in_calls = 0
-        self._bytes_unread = 0
-        self._clogged = False
-        self._plugged = False
-        self._patient = False
         # Bytes of a string that was let in and is not complete yet.
         self._missing = 0
-        self._heard = 0.0
-        self._pinged = 0.0
         self._cutting: IDelayedCall | None = None
         self._when_lost: list[Callable[[], None]] = []
         self._share: Share | None = None
@@ -136,20 +128,12 @@ class Broker(stock.Broker):
     # A link's life
 
     def connectionMade(self) -> None:
-        self._heard = self._pinged = self.tub.clock.seconds()
-        self.transport.registerProducer(_Backlog(self), True)
-        self._plugged = True
+        self._unread = Unread(self.transport)
+        self.pulse = Pulse(self.tub.clock, ping=self._ping, silent=self._gave_no_sign, deaf_until=self._deaf_until)
         super().connectionMade()
-        self._wait()
-
-    def silence(self) -> float:
-        """
-        Seconds since anything was received.
-        """
-        return float(self.tub.clock.seconds() - self._heard)
 
     def getDataLastReceivedAt(self):
-        return self._heard
+        return self.pulse.heard_at
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """
@@ -164,9 +148,7 @@ class Broker(stock.Broker):
         """
         From now on silence is no reason to give up: the peer may stand still.  Its system must answer, though.
         """
-        if self._patient:
-            return
-        self._patient = True
+        self.pulse.be_patient()
         self.transport.setTcpKeepAlive(True)
         for name, value in _KERNEL_KEEPALIVE.items():
             if hasattr(socket, name):  # not every system has all of them
@@ -188,12 +170,13 @@ class Broker(stock.Broker):
         """
         if self._cutting is None and not self.disconnected:
             self._cutting = self.tub.clock.callLater(LINGER, self._abort)
-        self._unplug()
+        self._unread.unplug()
         super().shutdown(why, fireDisconnectWatchers)
 
     def finish(self, why: Failure) -> None:
         first = not self.disconnected
         super().finish(why)
+        self.pulse.stop()
         if first:
             callbacks, self._when_lost = self._when_lost, []
             for callback in callbacks:
@@ -202,10 +185,9 @@ class Broker(stock.Broker):
     def connectionLost(self, why: Failure) -> None:
         if self._share is not None:
             self._share.stop()
-        for timer in (self._cutting, self.keepaliveTimer):
-            if timer is not None and timer.active():
-                timer.cancel()
-        self.keepaliveTimer = self._cutting = None
+        if self._cutting is not None:
+            self._cutting.cancel()
+            self._cutting = None
         if self._stranger is not None:
             self._stranger.gone()
             self.tub.forget_peer(self.remote_tubref)
@@ -222,43 +204,22 @@ class Broker(stock.Broker):
 
     def _abort(self) -> None:
         self._cutting = None
-        self._unplug()
+        self._unread.unplug()
         self.connectionAbandoned = True
         getattr(self.transport, "abortConnection", self.transport.loseConnection)()
-
-    def _unplug(self) -> None:
-        # A transport with a producer waits for it before it closes.
-        if self._plugged:
-            self._plugged = False
-            self.transport.unregisterProducer()
 
     def _peer(self) -> str:
         return str(self.remote_tubref.getShortTubID()) if self.remote_tubref else "?"
 
-    # Both timers are one
+    def _ping(self) -> None:
+        if not self._unread.clogged:
+            self.sendPING()
 
-    def _wait(self) -> None:
-        now = self.tub.clock.seconds()
-        deadline = max(self._heard, self._pinged) + KEEPALIVE
-        if not self._patient:
-            deadline = min(deadline, self._heard + SILENCE)
-        self.keepaliveTimer = self.tub.clock.callLater(max(_GRAIN, deadline - now), self._time_passed)
+    def _gave_no_sign(self) -> None:
+        self.drop(f"nothing was heard for {SILENCE:.0f} seconds")
 
-    def _time_passed(self) -> None:
-        self.keepaliveTimer = None
-        if self.disconnected:
-            return
-        now = self.tub.clock.seconds()
-        if self._share is not None:
-            self._heard = max(self._heard, self._share.deaf_until)
-        if now >= self._heard + SILENCE - _GRAIN and not self._patient:
-            self.drop(f"nothing was heard for {SILENCE:.0f} seconds")
-            return
-        if now >= max(self._heard, self._pinged) + KEEPALIVE - _GRAIN:
-            self._pinged = now
-            if not self._clogged:
-                self.sendPING()
-        self._wait()
+    def _deaf_until(self) -> float:
+        return self._share.deaf_until if self._share is not None else 0.0
 
     # What goes out
 
@@ -274,7 +235,7 @@ class Broker(stock.Broker):
     # What comes in
 
     def dataReceived(self, chunk: bytes) -> None:
-        self._heard = self.tub.clock.seconds()
+        self.pulse.heard()
         if len(chunk) < self._missing and not self.connectionAbandoned:
             # TLS brings 16 KiB at a time; Foolscap would look at the string's beginning again for each of them.
             self._missing -= len(chunk)
@@ -360,13 +321,11 @@ class Broker(stock.Broker):
         if delivery is not None and delivery.reqID != 0:
             self._bytes_in_calls -= delivery.size
             delivery.size = 0
-        if self._clogged:
-            self._bytes_unread += size
-            if self._bytes_unread > MOST_BYTES_UNREAD:
-                self.drop("it does not read what it asked for")
+        if self._unread.adds(size):
+            self.drop("it does not read what it asked for")
 
     def sendPONG(self, number: int) -> None:
-        if self._clogged:
+        if self._unread.clogged:
             return  # it will hear of us when it reads what it has
         super().sendPONG(number)
 
@@ -383,7 +342,7 @@ class Broker(stock.Broker):
                 )
             for right in self._rights:
                 right.breach(str(f.value)[:LONGEST_REASON])
-        self._unplug()
+        self._unread.unplug()
         self.finish(Failure(error.ConnectionLost("contract broken")))
         if self._stranger is not None:
             self._abort()
@@ -398,7 +357,7 @@ class Broker(stock.Broker):
         return super().send(obj)
 
     def sendError(self, msg: str) -> None:
-        self._unplug()
+        self._unread.unplug()
         super().sendError("The contract was broken.")  # *msg* would tell of our objects
 
     def sendFailed(self, f: Failure) -> None:
@@ -451,26 +410,6 @@ class Broker(stock.Broker):
         found.revocable.used_by(self.link)
         self._rights.add(found.revocable)
         return found
-
-
-@implementer(IPushProducer)
-class _Backlog:
-    """
-    Notices whether the peer reads what we send.  It produces nothing, so there is nothing to stop.
-    """
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-
-    def pauseProducing(self) -> None:
-        self._broker._clogged = True  # noqa: SLF001 - half of it
-        self._broker._bytes_unread = 0  # noqa: SLF001 - half of it
-
-    def resumeProducing(self) -> None:
-        self._broker._clogged = False  # noqa: SLF001 - half of it
-
-    def stopProducing(self) -> None:
-        pass
 
 
 def _size(delivery: InboundDelivery) -> int:

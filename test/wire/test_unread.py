@@ -1,0 +1,51 @@
+"""
+A peer that does not read.
+"""
+
+from typing import Any
+
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.wire.contract import MOST_BYTES_UNREAD
+from buildbot_lite.wire.unread import Unread
+
+
+class UnreadTests(SynchronousTestCase):
+    """
+    Told by its transport.
+    """
+
+    def setUp(self) -> None:
+        self.transport = StringTransport()
+        self.unread = Unread(self.transport)
+
+    def test_reads(self) -> None:
+        """
+        Who reads may get as much as it likes.
+        """
+        self.assertFalse(self.unread.clogged)
+        self.assertFalse(self.unread.adds(10 * MOST_BYTES_UNREAD))
+
+    def test_does_not(self) -> None:
+        """
+        From when the transport has enough, what is added is counted; when it was read it begins anew.
+        """
+        producer: Any = self.transport.producer
+        for _ in range(2):
+            producer.pauseProducing()
+            self.assertTrue(self.unread.clogged)
+            self.assertFalse(self.unread.adds(MOST_BYTES_UNREAD))
+            self.assertTrue(self.unread.adds(1))
+            producer.resumeProducing()
+            self.assertFalse(self.unread.clogged)
+
+    def test_unplugged(self) -> None:
+        """
+        A transport that is to be closed has no producer any more; saying so twice does nothing.
+        """
+        self.unread.unplug()
+        self.unread.unplug()
+        producer: Any = self.transport.producer
+
+        self.assertIsNone(producer)
