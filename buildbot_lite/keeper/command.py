@@ -497,6 +497,8 @@ class Command:
     def _fail(self, sentence: str) -> None:
         self._report.failed(Masker(self._order.secrets).text(sentence))
         self._phase = Phase.DRAINING
+        for follower in self._followers:
+            follower.close()
         self._followers.clear()
         self._settle()
 

@@ -88,6 +88,13 @@ class Follower:
         self._close()
         return False
 
+    def close(self) -> None:
+        """
+        Follow it no more, and say nothing of it: nobody was there to write it.
+        """
+        self._finished = True
+        self._close()
+
     def _copy(self) -> bool:
         size = _CHUNK if self._end is None else max(0, min(_CHUNK, self._end - self._position))
         data = os.pread(self._fd, size, self._position)

@@ -188,6 +188,19 @@ class InProcessTests(SynchronousTestCase):
         self.assertIn("No such program", self.until("ended")["outcome"]["sentence"])
         self.assertEqual(len(written), 3)
 
+    def test_no_descriptor_is_left_of_a_failure(self) -> None:
+        """
+        A log file that was there before is open no more when the command that should write it could not be spawned.
+        """
+        log = os.path.join(self.directory, "test.log")
+        with open(log, "w") as yesterday:
+            yesterday.write("the tests of yesterday")
+        self.with_a_file(logfiles={"test": "test.log"})
+        self.assertIn("No such program", self.until("ended")["outcome"]["sentence"])
+        # The listing's own descriptor is gone when its link is read.
+        links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+        self.assertNotIn(log, [os.readlink(link) for link in links if os.path.lexists(link)])
+
     def test_never_room_for_a_file(self) -> None:
         """
         When there is none for too long, it has failed: disk full.
