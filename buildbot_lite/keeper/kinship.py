@@ -143,7 +143,10 @@ class Kinship:
 
     def members(self, family: Family, others: Mapping[int, Family]) -> list[Process]:
         """
-        The living processes of *family*; *others* are those of the commands that run besides, by their main process.
+        The living processes of *family*, parents before their children: a shell that is signalled first does not see
+        its command die, and go on with its next line.
+
+        *others* are the families of the commands that run besides, by their main process.
         """
         table = self.table()
         mine = {process.pid for process in table.values() if family.members.get(process.pid) == process.started}
@@ -156,7 +159,7 @@ class Kinship:
         self._descend(table, mine, others)
         family.members.clear()
         family.members.update((pid, table[pid].started) for pid in mine)
-        return [table[pid] for pid in mine]
+        return sorted((table[pid] for pid in mine), key=lambda process: (process.started, process.pid))
 
     def kill_left(self, mains: Mapping[str, Sequence[int]]) -> None:
         """

@@ -1,0 +1,30 @@
+"""
+Who belongs to a command.
+"""
+
+import os
+import tempfile
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.keeper.kinship import Kinship, Means, Process
+
+
+class MembersTests(SynchronousTestCase):
+    def test_parents_first(self) -> None:
+        """
+        Parents come before their children, whatever their numbers are: those begin anew when they were all given away.
+        """
+        directory = tempfile.mkdtemp()
+        self.addCleanup(os.rmdir, directory)
+        kinship = Kinship(Means.here(("subreaper",)), directory)
+        for shell, command, its in ((7, 8, 9), (32767, 300, 301), (16, 15, 14)):
+            table = {
+                its: Process(its, command, shell, 102),
+                shell: Process(shell, 1, shell, 100),
+                command: Process(command, shell, shell, 101),
+            }
+            self.patch(kinship, "table", lambda table=table: table)
+            family = kinship.family("a-1", shell)._replace(members={shell: 100})
+            members = kinship.members(family, {shell: family})
+            self.assertEqual([process.pid for process in members], [shell, command, its])
