@@ -31,7 +31,7 @@ def alive(pid: int) -> bool:
 
 def arguments(pid: int) -> list[str]:
     """
-    The words of its command line.
+    The words of its command line; none in the middle of exec(2).
     """
     return told(pid, "cmdline").decode(errors="replace").split("\0")
 

@@ -21,11 +21,14 @@ class LivingTests(SynchronousTestCase):
         """
         It is seen while it lives, and not as a zombie.
         """
-        child = subprocess.Popen([sys.executable, "-c", "input()", "x"], stdin=subprocess.PIPE)
+        words = [sys.executable, "-uc", "print(); input()", "x"]
+        child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()  # in the middle of exec(2) it would have no words
         self.assertTrue(alive(child.pid))
         self.assertIn(child.pid, others())
         self.assertNotIn(os.getpid(), others())
-        self.assertEqual(arguments(child.pid), [sys.executable, "-c", "input()", "x", ""])
+        self.assertEqual(arguments(child.pid), [*words, ""])
         kill(child.pid)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         self.assertFalse(alive(child.pid))

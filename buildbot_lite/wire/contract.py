@@ -91,6 +91,8 @@ MOST_STRANGERS = 4096
 STRANGER_BYTES = 64 << 10
 STRANGER_SECONDS = 20.0
 STRANGER_CALLS = 16
+# Until its turn to shake hands has come: whoever is honest dials again, and is the newest then.
+STRANGER_PATIENCE = 5.0
 # The first message of a TLS handshake, and how many may be between it and the handshake's end.
 STRANGER_HELLO = 8 << 10
 MOST_SHAKING_HANDS = 256
@@ -104,8 +106,10 @@ KEEPALIVE = 10.0
 SILENCE = 25.0
 CONNECT = 15.0
 NEGOTIATION = 20.0
-# Between two attempts to connect: the first, the longest; each varies by this share of itself.
+# Between two attempts to connect: the first, how much longer each is than the one before, the longest; each varies by
+# this share of itself.
 FIRST_DELAY = 0.5
+DELAY_FACTOR = 1.5
 LONGEST_DELAY = 30.0
 JITTER = 0.3
 # After a refusal, which time alone will not change: what is unknown may yet be added, what is revoked stays so.

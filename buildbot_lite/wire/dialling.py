@@ -34,7 +34,7 @@ from ..errors import (
     WrongVerbError,
 )
 from .adapters import RemoteDesk
-from .contract import FIRST_DELAY, JITTER, LONGEST_DELAY, REFUSED_DELAY, REVOKED_DELAY, RIDesk
+from .contract import DELAY_FACTOR, FIRST_DELAY, JITTER, LONGEST_DELAY, REFUSED_DELAY, REVOKED_DELAY, RIDesk
 from .exposed import ExposedSlave, Revocable
 from .furl import parse, with_hints
 from .refusal import error_of, why_unreachable, wrong_master
@@ -116,6 +116,7 @@ def _expose(slave: Slave) -> ExposedSlave:
 class _Reconnector(Reconnector):
     log = Logger()
     initialDelay = FIRST_DELAY
+    factor = DELAY_FACTOR
     maxDelay = LONGEST_DELAY
     _active: bool
     _delay: float

@@ -539,16 +539,22 @@ class Farm:
         mark = f"{MARK}={self.directory}\0".encode()
         return [pid for pid in others() if mark in told(pid, "environ") + b"\0"]
 
-    def keeper_pid(self, of: str = "bot1") -> int:
+    def keepers(self, of: str = "bot1") -> list[int]:
         """
-        The process of a slave's keeper; of the master's own with "master".
+        The processes that now are a slave's keeper, if any; of the master's own with "master".
         """
         directory = str(self.directory / "master" / "own" if of == "master" else self.directory / of)
-        for pid in self.processes():
-            words = arguments(pid)
-            if "buildbot_lite.keeper" in words and any(word.startswith(directory) for word in words):
-                return pid
-        raise AssertionError(f"{of} has no keeper")
+
+        def is_it(words: Sequence[str]) -> bool:
+            return "buildbot_lite.keeper" in words and any(word.startswith(directory) for word in words)
+
+        return [pid for pid in self.processes() if is_it(arguments(pid))]
+
+    def keeper_pid(self, of: str = "bot1") -> int:
+        """
+        The process of its keeper, as soon as there is one.
+        """
+        return until(lambda: self.keepers(of), f"{of} has a keeper")[0]
 
     # Clients.
 

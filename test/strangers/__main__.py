@@ -8,6 +8,7 @@ makes calls without end.  *fuzz*: a million inputs.  Prints JSON, one line each.
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -33,6 +34,8 @@ PATIENT = (
 RATE = 500
 BUILDS = 100
 ROUNDS = 3
+ELSEWHERE = "127.0.0.2"
+SLAVES_OWN = "127.0.0.1"
 PARTS = ["memory", "flood", "greedy", "fuzz"]
 
 
@@ -99,19 +102,21 @@ def flood() -> None:
     What builds keep of their throughput.
     """
     with busy_farm("late") as farm:
-        keys = tuple(Key.new() for _ in range(64))
         throughput(farm)
-        for habits in (["mute"], ["half-handshake"], ["patient"], list(HABITS)):
+        for habits, here in itertools.product(
+            (["mute"], ["half-handshake"], ["patient"], list(HABITS)), (ELSEWHERE, SLAVES_OWN)
+        ):
             quiet, attacked, came, attach = [], [], [], []
             for _ in range(ROUNDS):
                 quiet.append(throughput(farm))
-                rate, number, attached = under_attack(farm, keys, habits)
+                rate, number, attached = under_attack(farm, here, habits)
                 attacked.append(rate)
                 came.append(number)
                 attach.append(attached)
             say(
                 what="flood",
                 kind=habits[0] if len(habits) == 1 else "all kinds",
+                come_from="elsewhere" if here == ELSEWHERE else "the slaves' own address",
                 builds_per_second_quiet=[round(each, 1) for each in quiet],
                 builds_per_second_attacked=[round(each, 1) for each in attacked],
                 kept=round(sorted(attacked)[ROUNDS // 2] / sorted(quiet)[ROUNDS // 2], 2),
@@ -165,11 +170,12 @@ def rate_of_last(farm: Farm) -> float:
     return float(BUILDS / (last - first))
 
 
-def under_attack(farm: Farm, keys: Sequence[Key], habits: Sequence[str]) -> tuple[float, float, float]:
+def under_attack(farm: Farm, here: str, habits: Sequence[str]) -> tuple[float, float, float]:
     """
     The same meanwhile; how many strangers came in a second; seconds until a slave had attached.
     """
-    script = [sys.executable, "-m", "test.strangers.attack", str(farm.port), target_of(farm).tub_id, str(RATE), *habits]
+    target = str(farm.port), target_of(farm).tub_id
+    script = [sys.executable, "-m", "test.strangers.attack", *target, str(RATE), here, *habits]
     attack = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert attack.stdin is not None
     assert attack.stdout is not None

@@ -1,5 +1,9 @@
 """
-A crowd in a process of its own: ``python -m test.strangers.attack PORT TUBID RATE HABIT…``, until its stdin is closed.
+A crowd in a process of its own, until its stdin is closed::
+
+    python -m test.strangers.attack PORT TUBID RATE HERE HABIT…
+
+*HERE* is the address that it comes from: addresses take turns.
 
 Prints a line when it begins, and in the end how many connections there were in a second.
 """
@@ -20,7 +24,7 @@ def main() -> None:
     Attack.
     """
     raise_file_limit()
-    port, tub_id, rate, *habits = sys.argv[1:]
+    port, tub_id, rate, here, *habits = sys.argv[1:]
     keys = tuple(Key.new() for _ in range(64))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -29,8 +33,7 @@ def main() -> None:
     def over() -> bool:
         return bool(select.select([0], [], [], 0)[0]) and not os.read(0, 1)
 
-    # Not from where the slaves are: addresses take turns.
-    crowd = Crowd(Target(int(port), tub_id, here="127.0.0.2"), 12_000, keys)
+    crowd = Crowd(Target(int(port), tub_id, here=here), 12_000, keys)
     count = asyncio.run(crowd.keep_up(habits, over, float(rate)))
     sys.stdout.write(f"{count / (time.monotonic() - begun)}\n")
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from attrs import define, field, frozen
 
-from test.living import told
+from test.living import kill, told
 from test.processes.farm import Client, Done, until, watch_furl_in
 
 from .ground import TorturedFarm
@@ -157,8 +157,8 @@ class Campaign:
         self._pause(slave, self.farm.slaves[slave].pid, seconds)
 
     def _do_stop_keeper(self, slave: str, seconds: str) -> None:
-        with suppress(AssertionError):
-            self._pause(slave, self.farm.keeper_pid(slave), seconds)
+        for pid in self.farm.keepers(slave):
+            self._pause(slave, pid, seconds)
 
     def _do_stop_master(self, seconds: str) -> None:
         self._pause(MASTER, self.farm.master.pid, seconds)
@@ -205,8 +205,8 @@ class Campaign:
 
     def _do_kill_keeper(self, slave: str) -> None:
         self._excuse(slave, 5.0, "kill-keeper")
-        with suppress(AssertionError, ProcessLookupError):
-            os.kill(self.farm.keeper_pid(slave), signal.SIGKILL)
+        for pid in self.farm.keepers(slave):
+            kill(pid)
 
     def _do_reboot(self, slave: str, seconds: str) -> None:
         self._excuse(slave, 10.0, "reboot")

@@ -117,8 +117,11 @@ class DiallingTest(TubTestCase):
         await farm.stopService()
         self.dial(furl)
 
-        pauses = await self.pauses(8)
-        self.assertEqual([round(pause, 1) for pause in pauses], [0.5, 1.4, 3.7, 10.0, 27.3, 30.0, 30.0, 30.0])
+        pauses = await self.pauses(13)
+        self.assertEqual(
+            [round(pause, 2) for pause in pauses],
+            [0.5, 0.75, 1.12, 1.69, 2.53, 3.8, 5.7, 8.54, 12.81, 19.22, 28.83, 30.0, 30.0],
+        )
         await until(lambda: bool(self.waiting()))
         self.farm(port)
         await self.pauses(1)
