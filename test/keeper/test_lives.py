@@ -226,11 +226,12 @@ class IdleTests(SynchronousTestCase):
         """
         Without a client and a command it ends after a while; with either it stays.
         """
-        ground = Ground("--linger=0.2")
+        # Time enough for a client to come on a busy machine, too; the command takes longer than that.
+        ground = Ground("--linger=5")
         self.addCleanup(ground.close)
         keeper = ground.start_keeper()
         client = ground.client()
-        client.start("a-1", Run(script="sleep 0.5; echo done"))
+        client.start("a-1", Run(script="sleep 6; echo done"))
         client.until("claimed")
         client.hang_up()
 
@@ -241,10 +242,10 @@ class IdleTests(SynchronousTestCase):
         """
         Without --foreground the command returns when the keeper listens, and the keeper is in a session of its own.
         """
-        ground = Ground("--linger=0.1")
+        ground = Ground()
         self.addCleanup(ground.close)
         started = subprocess.run(
-            [sys.executable, "-m", "buildbot_lite.keeper", "--linger=0.3", ground.home],
+            [sys.executable, "-m", "buildbot_lite.keeper", "--linger=5", ground.home],
             check=True,
         )
         self.assertEqual(started.returncode, 0)
