@@ -24,6 +24,7 @@ from buildbot_lite.keeper.spool import Spool
 
 ELSEWHERE = {"spec": {"argv": ["true"]}, "workdir": "relative, hence refused", "fingerprint": "f"}
 MEANS = ("subreaper", "inotify")
+IMPATIENT = Patience(disk=0.2, retry=0.01)
 
 
 def nothing() -> None:
@@ -50,8 +51,7 @@ class InProcessTests(SynchronousTestCase):
         os.chdir(self.directory)
         self.loop = Loop()
         self.addCleanup(self.loop.close)
-        patience = Patience(disk=0.2, retry=0.01)
-        self.keeper = Keeper(self.directory, self.loop, Settings(without=MEANS, patience=patience))
+        self.keeper = Keeper(self.directory, self.loop, Settings(without=MEANS, patience=Patience(retry=0.01)))
         self.addCleanup(self.keeper.close)
         self.client = self.connect()
 
@@ -116,6 +116,7 @@ class InProcessTests(SynchronousTestCase):
         """
         When there is none for too long it is refused, and may be started another time.
         """
+        self.patch(self.keeper, "_settings", Settings(patience=IMPATIENT))
         patched = self.patch(Shelf, "claim", full)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.assertEqual(self.until("refused")["sentence"], "disk full")
@@ -157,7 +158,6 @@ class InProcessTests(SynchronousTestCase):
         self.send(self.client, op="start", id="a-1", **order)
         self.send(self.client, op="forget", id="b-1")
         self.until("forgotten")
-        self.patch(self.keeper, "_settings", Settings(patience=Patience(retry=0.01)))
         self.loop.awake = lambda: awake() + 91.0  # type: ignore[method-assign]  # the line was cut meanwhile
         patched.restore()
         self.assertIn("lease expired", self.until("refused")["sentence"])
@@ -205,6 +205,7 @@ class InProcessTests(SynchronousTestCase):
         """
         When there is none for too long, it has failed: disk full.
         """
+        self.patch(self.keeper, "_around", self.keeper._around._replace(patience=IMPATIENT))
         self.patch(Shelf, "write_private", full)
         self.with_a_file()
         outcome = self.until("ended")["outcome"]
@@ -214,7 +215,6 @@ class InProcessTests(SynchronousTestCase):
         """
         While it waits, it can be interrupted.
         """
-        self.patch(self.keeper, "_around", self.keeper._around._replace(patience=Patience(disk=600.0)))
         self.patch(Shelf, "write_private", full)
         self.with_a_file()
         self.send(self.client, op="interrupt", id="a-1", reason="Enough.")
