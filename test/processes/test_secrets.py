@@ -198,6 +198,15 @@ class SearchTests(SynchronousTestCase):
         }
         self.assertEqual(self.leaks({**files, "master/secrets/password": SECRET}, [SECRET]), [])
 
+    def test_gone_meanwhile(self) -> None:
+        """
+        What a farm that runs removes while it is searched holds nothing, and is no error.
+        """
+        with tempfile.TemporaryDirectory() as directory:
+            Path(directory, "spool").write_text(STRING)
+            with mock.patch("builtins.open", side_effect=FileNotFoundError):
+                self.assertEqual(leaks_of(Path(directory)), [])
+
     def test_where_they_may_not_be(self) -> None:
         """
         Promise 14: anywhere else they are found: whole or the secret part alone, in logs, streams and records.
