@@ -114,7 +114,9 @@ class BadInputTests(FarmCase):
         for name in (b"../../../outside", b"/tmp/outside"):
             patch = b"--- /dev/null\n+++ b/" + name + b"\n@@ -0,0 +1 @@\n+x\n"
             self.refused("patched", patch, r"(?i)patch")
-        self.assertEqual([path for path in self.farm.directory.rglob("outside") if path.name == "outside"], [])
+        # Unlike Path.rglob, this bears with what is removed meanwhile.
+        for above, directories, files in os.walk(self.farm.directory):
+            self.assertNotIn("outside", directories + files, above)
 
     def test_archives_that_lead_out(self) -> None:
         """
