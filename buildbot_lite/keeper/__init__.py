@@ -14,5 +14,7 @@ Everything here is the standard library, and little of that: a keeper takes a fe
 
 Reading order: `loop` (what happens next), `order` (what is asked), `shelf` and `spool` (what is on disk), `masking`,
 `output` (from a pipe into spools), `follow`, `spawn`, `kinship` (which process belongs to which command), `report`
-(what is told of it), `command` (one command's life), `keeper` (all of them), `server` (the socket).
+(what is told of it), `surroundings` (what all commands share); of one command `flow` (what it writes, read to the end),
+`processes` (how they are ended), `limits` (for how long it may go on) and `command` (its life); `keeper` (all of them),
+`server` (the socket).
 """

@@ -11,9 +11,9 @@ import os
 import signal
 import sys
 
-from .command import Patience
 from .keeper import Keeper, Settings
 from .loop import Loop
+from .surroundings import Patience
 
 BUSY = 3
 _LARGEST_LOG = 1 << 20

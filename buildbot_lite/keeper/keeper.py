@@ -10,14 +10,16 @@ import os
 import secrets
 from typing import Any, NamedTuple
 
-from .command import Command, Patience, Surroundings, expired, streams_of
+from .command import Command
 from .follow import Notices
 from .kinship import Kinship, Means, boot
+from .limits import expired
 from .loop import Loop, Timer, complain
 from .order import Order, OrderError, read_order
 from .output import FULL
 from .server import Server
 from .shelf import Kept, Shelf
+from .surroundings import Patience, Surroundings
 
 # Between two words about growth; the first one is told at once.
 _GREW_PERIOD = 0.01
@@ -231,7 +233,7 @@ class Keeper:
             self._refuse(id, over)
             return
         try:
-            self._shelf.claim(id, fingerprint, streams_of(order) if order is not None else [])
+            self._shelf.claim(id, fingerprint, order.streams() if order is not None else [])
         except OSError as error:
             if error.errno in FULL and waited < self._settings.patience.disk:
                 retry = self._settings.patience.retry

@@ -180,6 +180,48 @@ class Loop:
                     self._signals[signum]()
 
 
+class Timers:
+    """
+    The timers of one matter, by name.  One that is set again is moved; one that is due is none any more.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._pending: dict[str, Timer] = {}
+
+    def __contains__(self, name: str) -> bool:
+        """
+        Whether its call is still to be made.
+        """
+        return name in self._pending
+
+    def set(self, name: str, seconds: float, call: Callable[[], object]) -> None:
+        """
+        Call *call* once, in *seconds*, and not when *name* was due before.
+        """
+        self.cancel(name)
+        self._pending[name] = self._loop.later(seconds, lambda: self._due(name, call))
+
+    def cancel(self, name: str) -> None:
+        """
+        Do not make its call, if it is still to be made.
+        """
+        timer = self._pending.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def clear(self) -> None:
+        """
+        Cancel all of them.
+        """
+        for name in list(self._pending):
+            self.cancel(name)
+
+    def _due(self, name: str, call: Callable[[], object]) -> None:
+        del self._pending[name]
+        call()
+
+
 def awake() -> float:
     """
     Seconds on a clock that goes on while the machine sleeps: the master does not sleep with it.

@@ -49,6 +49,13 @@ class Order(NamedTuple):
     seen_in_ps: list[str]
     fence: Fence
 
+    def streams(self) -> list[str]:
+        """
+        The names of the streams that it may write.
+        """
+        own = ["stdio", "stderr"] if self.separate_stderr and not self.pty else ["stdio"]
+        return [*own, *(name for name in self.logfiles if name not in own)]
+
 
 def read_order(message: Mapping[str, Any]) -> Order:
     """

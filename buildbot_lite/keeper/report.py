@@ -51,13 +51,6 @@ class Report:
         return self._loop.now() - self._began
 
     @property
-    def is_killed(self) -> bool:
-        """
-        Whether it did not end, or will not end, by itself.
-        """
-        return self._why is not None
-
-    @property
     def life(self) -> str:
         """
         ``lost`` when the keeper itself had to end, so that nobody knows how far it might have come.

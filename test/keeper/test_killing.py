@@ -10,7 +10,7 @@ import textwrap
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.command import expired
+from buildbot_lite.keeper.limits import expired
 from buildbot_lite.keeper.order import read_order
 from buildbot_lite.model.outcome import Ending, Outcome, Why
 from buildbot_lite.model.spec import Run

@@ -1,0 +1,286 @@
+"""
+What flows between a command and us: what it is fed, what it writes, and what it adds to its log files.
+
+::
+
+    stdin <--------------- fed ----------------- the order
+    stdout, stderr, pty -- read, when ready ---.
+                                               +---> Output ---> spools, sealed in the end
+    log files ------------ polled, by tail ----'
+
+While the disk is full nothing is read, so that the command waits instead of losing output; that costs it neither its
+`timeout` nor its log.  When there is no room for too long, it is killed, and what it still writes is dropped.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
+
+from .follow import Follower
+from .loop import WRITE, Loop, Timers
+from .order import Order
+from .output import Output, Reactions, file_spools
+from .report import Report
+from .shelf import spool_path
+from .spawn import Spawned
+from .surroundings import Surroundings
+
+_CHUNK = 256 << 10
+_MOST_CHUNKS = 64  # of a pipe; it holds 64 KiB, or 1 MiB if the command asked for that
+
+
+class Until(Enum):
+    """
+    How long is read what a command writes.
+    """
+
+    OVER = "until it is over"
+    CLOSED = "until its pipes are closed"
+    EMPTY = "until its pipes are empty: who was left running may have them for ever"
+    READ = "no more: everything was read"
+
+
+class Flow:
+    """
+    Of the command *id*.
+
+    *report* is told what is remarkable.  *grew*: a spool did.  *kill* the command, for a reason and with a sentence: it
+    wrote too much, or the disk does not take it.  *ended* is called once, when after `finish` everything was read.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        order: Order,
+        *,
+        surroundings: Surroundings,
+        report: Report,
+        grew: Callable[[], None],
+        kill: Callable[[str, str], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._order = order
+        self._loop = surroundings.loop
+        self._notices = surroundings.notices
+        self._patience = surroundings.patience
+        self._report = report
+        self._kill = kill
+        self._ended = ended
+        self._timers = Timers(surroundings.loop)
+        self._channels: dict[int, str] = {}
+        self._until = Until.OVER
+        self._heard = self._loop.now()
+        self._output = Output(
+            order.streams(),
+            secrets=order.secrets,
+            cap=order.cap,
+            open_spool=file_spools(lambda stream: spool_path(surroundings.directory, id, stream)),
+            reactions=Reactions(
+                grew=grew,
+                capped=lambda: kill("cap", f"It wrote more than {order.cap} bytes."),
+                stalled=self._stall,
+                failed=partial(kill, "disk-full"),
+            ),
+        )
+        # Before it begins, so that what is in them already is not taken for its output.
+        self._followers = [
+            Follower(
+                stream,
+                os.path.join(order.workdir, path),
+                accept=self._accept,
+                remark=report.remark,
+                root=order.fence.root if order.fence.wrapper else None,
+            )
+            for stream, path in order.logfiles.items()
+        ]
+
+    # -- what is asked of it
+
+    def begin(self, spawned: Spawned) -> None:
+        """
+        Read what *spawned* writes, and feed it.
+        """
+        self._channels = {fd: stream for stream, fd in spawned.outputs.items()}
+        self._watch()
+        if spawned.feed >= 0:
+            feed(self._loop, spawned.feed, self._order.stdin or b"")
+        for follower in self._followers:
+            self._notices.add(follower, self._poll)
+
+    def never(self) -> None:
+        """
+        Nobody will write anything: nothing is expected of the log files.
+        """
+        for follower in self._followers:
+            follower.close()
+        self._followers.clear()
+
+    def silence(self) -> float:
+        """
+        For how many seconds it has written nothing, though it could.
+        """
+        return 0.0 if self._output.stalled() else self._loop.now() - self._heard
+
+    def lengths(self) -> dict[str, int]:
+        """
+        The bytes of every stream that has some.
+        """
+        return self._output.lengths()
+
+    def remark(self, text: str) -> None:
+        """
+        A line of ours beside what it wrote so far.
+        """
+        self._report.remark("stdio", self._output.length("stdio"), text)
+
+    def finish(self, until: Until) -> None:
+        """
+        It is over: read what there is, *until* its pipes are CLOSED (for which there is patience), or EMPTY.
+        """
+        self._until = until
+        for fd in list(self._channels):
+            # Whoever still writes may do so for ever; what was there when the main process ended is less than this.
+            for _chunk in range(_MOST_CHUNKS):
+                if self._output.stalled() or not self._read(fd):
+                    break
+        if not self._channels or until is Until.EMPTY:
+            self._settle()
+        else:
+            self._timers.set("drain", self._patience.drain, self._never_drained)
+
+    def seal(self) -> dict[str, dict[str, object]]:
+        """
+        Length and checksum of every stream that has bytes, which are durable now, if the disk did as told.
+        """
+        streams, failed = self._output.seal()
+        for stream, problem in failed.items():
+            self._report.remark(stream, self._output.length(stream), f"The disk failed: {problem}.")
+        return streams
+
+    # -- reading
+
+    def _watch(self) -> None:
+        for fd in self._channels:
+            self._loop.watch(fd, partial(self._read, fd))
+
+    def _read(self, fd: int) -> bool:
+        """
+        Read once; answers whether there may be more right now.
+        """
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            # A terminal whose last user is gone.
+            data = b""
+        if data:
+            return self._accept(self._channels[fd], data)
+        self._loop.unwatch(fd)
+        del self._channels[fd]
+        os.close(fd)
+        if not self._channels:
+            self._settle()
+        return False
+
+    def _poll(self, follower: Follower) -> None:
+        if not self._output.stalled() and follower.poll():
+            self._loop.soon(lambda: self._poll(follower))
+
+    def _accept(self, stream: str, data: bytes) -> bool:
+        """
+        Whatever comes, comes through here; answers whether there may be more.
+        """
+        self._heard = self._loop.now()
+        self._output.accept(stream, data)
+        return not self._output.stalled()
+
+    # -- when the disk is full
+
+    def _stall(self) -> None:
+        for fd in self._channels:
+            self._loop.unwatch(fd)
+        if "disk" not in self._timers:
+            self.remark("The slave's disk is full; the command waits.")
+            self._timers.set("disk", self._patience.disk, self._disk_stays_full)
+        if "retry" not in self._timers:
+            self._timers.set("retry", self._patience.retry, self._retry)
+
+    def _retry(self) -> None:
+        if self._output.retry():
+            self._timers.cancel("disk")
+            self._heard = self._loop.now()
+            self._go_on()
+
+    def _disk_stays_full(self) -> None:
+        self._timers.cancel("retry")
+        self._output.abandon()
+        self._kill("disk-full", "disk full")
+        # What comes now is dropped, so that nobody hangs in a write.
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """
+        There is room again, or there never will be.
+        """
+        self._watch()
+        if self._until is not Until.OVER:
+            self.finish(self._until)
+
+    # -- ending
+
+    def _never_drained(self) -> None:
+        if self._output.stalled():
+            self._timers.set("drain", self._patience.drain, self._never_drained)
+            return
+        self.remark("A process that is not this command's any more still holds its output open; nothing more is read.")
+        self._settle()
+
+    def _settle(self) -> None:
+        """
+        If it is over: let go of the pipes, take the logs to their ends, and write what was held back.
+        """
+        if self._until in (Until.OVER, Until.READ) or self._output.stalled():
+            return
+        for fd in self._channels:
+            self._loop.unwatch(fd)
+            os.close(fd)
+        self._channels.clear()
+        for follower in self._followers:
+            self._notices.remove(follower)
+            while not self._output.stalled() and follower.finish():
+                pass
+        if not self._output.stalled():
+            self._output.flush()
+        if self._output.stalled():
+            # This is called again when there is room.
+            return
+        self._timers.clear()
+        self._until = Until.READ
+        self._ended()
+
+
+def feed(loop: Loop, fd: int, data: bytes) -> None:
+    """
+    Write *data* to *fd* as it is taken, and close that; whoever reads it may have enough before.
+    """
+    rest = memoryview(data)
+
+    def write() -> None:
+        nonlocal rest
+        try:
+            rest = rest[os.write(fd, rest[:_CHUNK]) :] if rest else rest
+        except BlockingIOError:
+            return
+        except OSError:
+            # It does not want to read any more.
+            rest = memoryview(b"")
+        if not rest:
+            loop.unwatch(fd)
+            os.close(fd)
+
+    loop.watch(fd, write, WRITE)

@@ -1,0 +1,140 @@
+"""
+The processes of one command, and how they are ended.
+
+::
+
+    main process lives --ask--> asked --time is up--> SIGKILL, again and again
+            |                     |                      |
+            `----- main ended ----+------ main ended ----'
+                                  |
+                                  v
+                   those who are left: the polite signal, if they were not told yet and there is time;
+                                       then SIGKILL, until nobody is left or it does not help
+
+`kinship` knows who they are.  It looks anew before every blow: a process may be born between look and blow.
+"""
+
+import signal
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from .kinship import Family, Process
+from .loop import Timers
+from .surroundings import Surroundings
+
+
+class Request(NamedTuple):
+    """
+    To end, by *signum*, politely *until* then; who was *told* so, by number and start.
+    """
+
+    signum: int
+    until: float
+    told: set[tuple[int, int]]
+
+
+class Processes:
+    """
+    Those of *family*, which begins now.  *gone* is called once, when nobody is left but those that it is given: not
+    even SIGKILL ended them.
+    """
+
+    def __init__(self, family: Family, *, surroundings: Surroundings, gone: Callable[[list[Process]], None]) -> None:
+        self._family = family
+        self._kinship = surroundings.kinship
+        self._families = surroundings.families
+        self._loop = surroundings.loop
+        self._patience = surroundings.patience.kill
+        self._gone = gone
+        self._timers = Timers(surroundings.loop)
+        # Nobody was asked: who outlives the main process has no time left.
+        self._request = Request(signal.SIGKILL, 0.0, set())
+        self._families[family.pid] = family
+
+    def ask(self, signum: int, patience: float) -> None:
+        """
+        Tell all of them to end, by *signum*; those who have not in *patience* seconds are killed.
+        """
+        self._request = Request(signum, self._loop.now() + patience, set())
+        self._tell(self._members())
+        self._timers.set("force", patience, self._force)
+
+    def hurry(self, patience: float) -> None:
+        """
+        Who was asked has *patience* seconds at most.
+        """
+        now = self._loop.now()
+        self._request = self._request._replace(until=min(self._request.until, now + patience))
+        if "force" in self._timers:
+            self._timers.set("force", self._request.until - now, self._force)
+
+    def main_ended(self) -> None:
+        """
+        The main process was reaped: who is left has to go as well.
+        """
+        # Its number may become another's.
+        self._family.members.pop(self._family.pid, None)
+        self._timers.cancel("force")
+        if self._kinship.childless(self._families):
+            self._let_go([])
+        else:
+            self._clean()
+
+    def spare(self) -> None:
+        """
+        The main process was reaped: who is left may live, and is nothing to us.  (*gone* is not called.)
+        """
+        self._kinship.spare(self._family)
+        self._forget()
+
+    def _force(self) -> None:
+        """
+        SIGKILL to everybody, until the main process is reaped.
+        """
+        self._kill(self._members())
+        self._timers.set("force", 0.05, self._force)
+
+    def _clean(self) -> None:
+        """
+        Make those go who are left without the main process.
+        """
+        left = self._members()
+        if not left:
+            self._let_go([])
+        elif self._loop.now() < self._request.until:
+            # Those who were being born when everybody else was told.
+            self._tell(process for process in left if _identity(process) not in self._request.told)
+            self._timers.set("clean", 0.05, self._clean)
+        else:
+            self._kill(left)
+            self._timers.set("clean", 0.01, self._clean)
+
+    def _members(self) -> list[Process]:
+        return self._kinship.members(self._family, self._families)
+
+    def _tell(self, processes: Iterable[Process]) -> None:
+        for process in processes:
+            self._request.told.add(_identity(process))
+            self._kinship.signal(process, self._request.signum)
+            if self._request.signum != signal.SIGKILL:
+                # One that was stopped would not notice.
+                self._kinship.signal(process, signal.SIGCONT)
+
+    def _kill(self, processes: Iterable[Process]) -> None:
+        for process in processes:
+            self._kinship.signal(process, signal.SIGKILL)
+        if "unkillable" not in self._timers:
+            self._timers.set("unkillable", self._patience, lambda: self._let_go(self._members()))
+
+    def _let_go(self, survivors: list[Process]) -> None:
+        self._forget()
+        self._gone(survivors)
+
+    def _forget(self) -> None:
+        self._timers.clear()
+        if self._families.get(self._family.pid) is self._family:
+            del self._families[self._family.pid]
+
+
+def _identity(process: Process) -> tuple[int, int]:
+    return process.pid, process.started

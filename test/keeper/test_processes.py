@@ -1,0 +1,234 @@
+"""
+How the processes of one command are ended: who gets which signal, and when.
+
+The processes are made up, and so is the time.
+"""
+
+import signal
+from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.keeper.kinship import Family, Process
+from buildbot_lite.keeper.loop import Timer
+from buildbot_lite.keeper.processes import Processes
+from buildbot_lite.keeper.surroundings import Patience, Surroundings
+
+KILL, TERM, CONT = signal.SIGKILL, signal.SIGTERM, signal.SIGCONT
+MAIN, CHILD, NEWBORN = (Process(pid, parent=1, session=10, started=pid) for pid in (10, 11, 12))
+
+
+class FakeLoop:
+    """
+    Time passes when the test says so.
+    """
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.timers: list[Timer] = []
+
+    def now(self) -> float:
+        """
+        Seconds.
+        """
+        return self.time
+
+    def later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        """
+        A timer.
+        """
+        self.timers.append(Timer(self.time + max(0.0, seconds), call))
+        return self.timers[-1]
+
+    def pass_by(self, seconds: float) -> None:
+        """
+        Make the calls that are due until then, in their order.
+        """
+        end = self.time + seconds
+        while due := [timer for timer in self.timers if timer.call is not None and timer.due <= end]:
+            timer = min(due, key=lambda timer: timer.due)
+            self.time = max(self.time, timer.due)
+            call, timer.call = timer.call, None
+            assert call is not None
+            call()
+        self.time = end
+
+
+class FakeKinship:
+    """
+    Knows those who are *alive*; SIGKILL ends all but the *immortal*, SIGTERM those who *obey*.
+    """
+
+    def __init__(self, loop: FakeLoop) -> None:
+        self._loop = loop
+        self.alive = [MAIN, CHILD]
+        self.obey: list[Process] = []
+        self.immortal: list[Process] = []
+        self.spared: list[Family] = []
+        self.events: list[tuple[float, int, int]] = []
+
+    def members(self, family: Family, others: object) -> list[Process]:
+        """
+        Everybody.
+        """
+        return list(self.alive)
+
+    def childless(self, mains: object) -> bool | None:
+        """
+        That cannot be told cheaply.
+        """
+        return None
+
+    def spare(self, family: Family) -> None:
+        """
+        Noted.
+        """
+        self.spared.append(family)
+
+    def signal(self, process: Process, signum: int) -> None:
+        """
+        Noted, with the time since the beginning.
+        """
+        self.events.append((round(self._loop.time - 1000.0, 2), process.pid, signum))
+        dies = process not in self.immortal if signum == KILL else signum == TERM and process in self.obey
+        if dies and process in self.alive:
+            self.alive.remove(process)
+
+
+class ProcessesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A main process with a child.
+        """
+        self.loop = FakeLoop()
+        self.kinship = FakeKinship(self.loop)
+        self.families: dict[int, Family] = {}
+        self.survivors: list[list[Process]] = []
+        around = Surroundings(
+            directory="/nowhere",
+            loop=cast(Any, self.loop),
+            shelf=cast(Any, None),
+            kinship=cast(Any, self.kinship),
+            families=self.families,
+            notices=cast(Any, None),
+            patience=Patience(kill=60.0),
+            portable_spawn=False,
+        )
+        self.family = Family("a-1", MAIN.pid, MAIN.started, {MAIN.pid: MAIN.started})
+        self.processes = Processes(self.family, surroundings=around, gone=self.survivors.append)
+
+    def main_ends(self) -> None:
+        """
+        It is reaped.
+        """
+        self.kinship.alive = [process for process in self.kinship.alive if process is not MAIN]
+        self.processes.main_ended()
+
+    def test_obedient(self) -> None:
+        """
+        Who ends when told so hears nothing more; with the last of them the family is gone.
+        """
+        self.kinship.obey = [MAIN, CHILD]
+        self.processes.ask(TERM, 5.0)
+        self.assertEqual(self.families, {MAIN.pid: self.family})
+        self.main_ends()
+        self.loop.pass_by(1000.0)
+        self.assertEqual(self.kinship.events, [(0, 10, TERM), (0, 10, CONT), (0, 11, TERM), (0, 11, CONT)])
+        self.assertEqual((self.survivors, self.families), ([[]], {}))
+
+    def test_told_once(self) -> None:
+        """
+        While there is time, only those are told who were being born when the others were; then SIGKILL.
+        """
+        self.processes.ask(TERM, 1.0)
+        self.kinship.events.clear()
+        self.kinship.alive.append(NEWBORN)
+        self.main_ends()
+        self.loop.pass_by(0.9)
+        self.assertEqual(self.kinship.events, [(0, 12, TERM), (0, 12, CONT)])
+        self.assertEqual(self.survivors, [])
+        self.kinship.events.clear()
+        self.loop.pass_by(0.2)
+        self.assertEqual([event[1:] for event in self.kinship.events], [(11, KILL), (12, KILL)])
+        self.assertEqual(self.survivors, [[]])
+
+    def test_not_polite_again(self) -> None:
+        """
+        When time was up for the main process it is up for everybody: who was being born gets SIGKILL, too.
+        """
+        self.processes.ask(TERM, 1.0)
+        self.loop.pass_by(1.0)
+        self.kinship.events.clear()
+        self.kinship.alive.append(NEWBORN)
+        self.main_ends()
+        self.assertEqual(self.kinship.events, [(1.0, 12, KILL)])
+
+    def test_by_itself(self) -> None:
+        """
+        What a main process leaves behind that ended by itself has no time at all, whoever hurries.
+        """
+        self.main_ends()
+        self.assertEqual(self.kinship.events, [(0, 11, KILL)])
+        self.processes.hurry(15.0)
+        self.loop.pass_by(0.1)
+        self.assertEqual(self.kinship.events, [(0, 11, KILL)])
+        self.assertEqual(self.survivors, [[]])
+
+    def test_hurry(self) -> None:
+        """
+        Who was given hours can be given less, and who has less is not given more.
+        """
+        self.processes.ask(TERM, 7200.0)
+        self.processes.hurry(15.0)
+        self.processes.hurry(7200.0)
+        self.kinship.immortal = [MAIN]
+        self.kinship.events.clear()
+        self.loop.pass_by(15.0)
+        self.assertEqual(self.kinship.events, [(15.0, 10, KILL), (15.0, 11, KILL)])
+
+    def test_hurry_those_who_are_left(self) -> None:
+        """
+        So it is for those whom the main process left.
+        """
+        self.processes.ask(TERM, 7200.0)
+        self.main_ends()
+        self.kinship.events.clear()
+        self.processes.hurry(15.0)
+        self.loop.pass_by(14.9)
+        self.assertEqual(self.kinship.events, [])
+        self.loop.pass_by(0.2)
+        self.assertEqual([event[1:] for event in self.kinship.events], [(11, KILL)])
+
+    def test_immortal(self) -> None:
+        """
+        Who survives SIGKILL for a minute is told, and given up: nothing is sent after that.
+        """
+        self.kinship.immortal = [MAIN]
+        self.processes.ask(TERM, 1.0)
+        self.loop.pass_by(60.9)
+        self.assertEqual(self.survivors, [])
+        self.loop.pass_by(0.2)
+        self.assertEqual((self.survivors, self.families), ([[MAIN]], {}))
+        self.kinship.events.clear()
+        self.loop.pass_by(60.0)
+        self.assertEqual(self.kinship.events, [])
+
+    def test_spared(self) -> None:
+        """
+        What may live on gets no signal, and the number of its main process is free.
+        """
+        self.processes.spare()
+        self.loop.pass_by(60.0)
+        self.assertEqual((self.kinship.spared, self.kinship.events, self.families), ([self.family], [], {}))
+        self.assertEqual(self.survivors, [])
+
+    def test_number_of_another(self) -> None:
+        """
+        When another command's main process got the number meanwhile, that one keeps its family.
+        """
+        self.processes.ask(TERM, 1.0)
+        another = self.families[MAIN.pid] = self.family._replace(id="b-1")
+        self.main_ends()
+        self.loop.pass_by(2.0)
+        self.assertEqual((self.survivors, self.families), ([[]], {MAIN.pid: another}))
