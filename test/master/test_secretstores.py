@@ -135,7 +135,8 @@ class FakePassTests(SynchronousTestCase):
         Promise 19: ``pass`` that does not answer is killed, with what it started; the sentence says what to do.
         """
         self.program(f"sleep 1000 & echo $! > {self.directory}/pid; wait")
-        self.patch(secretstores, "PATIENCE", 0.3)
+        # Long enough for it to begin on a busy machine.
+        self.patch(secretstores, "PATIENCE", 5.0)
         provider = secrets.SecretInPass(dirname=self.store)
         error = self.assertRaises(ConfigError, provider.value, ".", "token")
         self.assertIn("did not answer", str(error))
