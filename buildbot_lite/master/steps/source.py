@@ -479,5 +479,8 @@ def _web_host(url: str) -> str | None:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return None
-    usable = parts.scheme in {"http", "https"} and parts.hostname
-    return f"{parts.scheme}://{parts.hostname}{port}" if usable else None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return None
+    # An address of IPv6 had brackets, and has them for git.
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{port}"
