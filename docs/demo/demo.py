@@ -16,8 +16,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -112,7 +112,7 @@ class Farm:
         # One that was killed has left it.
         (directory / "twistd.pid").unlink(missing_ok=True)
         tac = "master.tac" if directory == MASTER else "slave.tac"
-        with (directory / "twistd.errors").open("wb") as said:
+        with noted(), (directory / "twistd.errors").open("wb") as said:
             process = self._running[directory] = subprocess.Popen(
                 [str(BIN / "twistd"), "--nodaemon", "--logfile=twistd.log", "-y", tac],
                 cwd=directory,
@@ -124,6 +124,24 @@ class Farm:
                 start_new_session=True,
             )
         return process
+
+
+@contextmanager
+def noted() -> Iterator[None]:
+    """
+    A signal that comes meanwhile is heard afterwards: what is started here is noted, and ends with the others.
+    """
+    came: list[int] = []
+    ours = [number for number in SIGNALS if signal.getsignal(number) is end]
+    for number in ours:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, end)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def end_keeper(directory: Path) -> None:

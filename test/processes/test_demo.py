@@ -4,6 +4,7 @@
 Its packages are those of the tests' own environment, so that nothing is fetched: ``.venv`` leads there.
 """
 
+import importlib.util
 import os
 import pty
 import select
@@ -15,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import ClassVar
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -153,6 +155,36 @@ class DemoTests(SynchronousTestCase):
         os.close(ours)
         demo.wait(PATIENCE)
         self.check_gone()
+
+
+class StartingTests(SynchronousTestCase):
+    """
+    A part of it, in this process.
+    """
+
+    def test_interrupted(self) -> None:
+        """
+        Promise 1: what is being started when Ctrl-C comes is not forgotten, and ends with the rest.
+        """
+        spec = importlib.util.spec_from_file_location("demo", CHECKOUT / "docs" / "demo" / "demo.py")
+        assert spec is not None
+        assert spec.loader is not None
+        demo = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(demo)
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, demo.end))
+        for number in demo.SIGNALS:
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        child = mock.Mock()
+
+        def begin(*words: object, **more: object) -> mock.Mock:
+            signal.raise_signal(signal.SIGINT)
+            return child
+
+        directory, farm = Path(self.mktemp()), demo.Farm()
+        directory.mkdir(parents=True)
+        self.patch(demo.subprocess, "Popen", begin)
+        self.assertRaises(demo.Ended, farm._start, directory)
+        self.assertEqual(farm._running, {directory: child})
 
 
 def can_run_as_nobody() -> bool:
