@@ -7,7 +7,8 @@ driver's own cursor 7 µs.  A build of one step runs some twenty statements, all
 everybody waits for.
 
 Values go to the driver as they are: whole numbers, floats, text, None.  Whatever else a column means (JSON, a
-`Result`) is put on and taken off in `buildbot_lite.storage.records`.
+`Result`) is put on and taken off in `buildbot_lite.storage.records`.  Of text that is no UTF-8 (an undecodable byte of
+somebody's command line, in a step's summary, say) what is not becomes "?": a record is never lost over a character.
 """
 
 import json
@@ -70,7 +71,10 @@ class Statement:
         if compiled.constants:
             values = {**compiled.constants, **values}
         cursor = connection.connection.cursor()
-        cursor.execute(compiled.text, compiled.arranged(values))
+        try:
+            cursor.execute(compiled.text, compiled.arranged(values))
+        except UnicodeEncodeError:
+            cursor.execute(compiled.text, compiled.arranged({name: _as_utf8(value) for name, value in values.items()}))
         return cursor
 
     def changed(self, connection: Connection, **values: float | str | None) -> int:
@@ -123,6 +127,10 @@ def selecting(table: Table, row: type[AttrsInstance]) -> Select[tuple[Any, ...]]
     The statement that answers the columns of *table* that are fields of *row*, in their order.
     """
     return select(*[table.c[field.name] for field in fields(row)])
+
+
+def _as_utf8(value: float | str | None) -> float | str | None:
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 def to_json(document: object) -> str:

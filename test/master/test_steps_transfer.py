@@ -84,6 +84,17 @@ class UploadTests(SynchronousTestCase):
         self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
         self.assertIn("masterdest must be a relative path", ran.summary)
 
+    def test_name_that_is_no_text(self) -> None:
+        """
+        An artifact whose name nobody could type or record is refused; what a file on the slave is called is its affair.
+        """
+        odd = {"p": "a\udcffb"}
+        for step in (FileUpload(slavesrc="a", masterdest=Property("p")), DirectoryUpload("a", Property("p"))):
+            ran = run(step, properties=odd)
+            self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
+            self.assertIn("masterdest must be text that can be written as UTF-8", ran.summary)
+        self.assertEqual(run(FileUpload(Property("p"), "b"), properties=odd).result, Result.SUCCESS)
+
 
 class FileDownloadTests(SynchronousTestCase):
     def setUp(self) -> None:

@@ -10,7 +10,9 @@ from functools import partial
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from buildbot_lite.model.results import Result
 from buildbot_lite.storage import records, schema
+from buildbot_lite.storage.records import builds, steps
 from buildbot_lite.storage.statements import Statement
 
 from .farm_case import FarmCase
@@ -73,6 +75,18 @@ class StatementTests(FarmCase):
         for name, statement in statements():
             with self.subTest(name):
                 self.assertTrue(statement.compiled(postgresql.dialect()).text)
+
+    def test_no_utf_8(self) -> None:
+        """
+        Of text that is no UTF-8, as out of somebody's command line, the rest is recorded and found again.
+        """
+        build = self.build(self.request("odd\udcff"))
+        self.do(lambda c: steps.start(c, build.id, 0, "shell", 1.0))
+        self.do(lambda c: steps.finish(c, build.id, 0, Result.SUCCESS, 2.0, summary="a\udcffb"))
+        (step,) = self.do(lambda c: steps.of_build(c, build.id))
+
+        self.assertEqual((step.result, step.summary), (Result.SUCCESS, "a?b"))
+        self.assertEqual(len(self.do(lambda c: builds.newest(c, "odd\udcff"))), 1)
 
     def test_missing_parameter(self) -> None:
         """

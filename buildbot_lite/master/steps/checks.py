@@ -122,6 +122,18 @@ def file_path(at: Arguments, name: str, value: Any) -> str:
     return path(at, name, value)
 
 
+def artifact_name(at: Arguments, name: str, value: Any) -> str:
+    """
+    The same, of an artifact, which is recorded by its name: so that has to be text.
+    """
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        at.wrong(name, value, "text that can be written as UTF-8")
+        return "file"
+    return file_path(at, name, value)
+
+
 def seconds(at: Arguments, name: str, value: Any) -> float:
     """
     A time in seconds.

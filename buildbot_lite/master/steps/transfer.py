@@ -68,7 +68,7 @@ class FileUpload(_Transfer):
 
     name = "upload"
     positional = ("slavesrc", "masterdest")
-    arguments = {"slavesrc": checks.file_path, "masterdest": checks.file_path, "maxsize": checks.whole}
+    arguments = {"slavesrc": checks.file_path, "masterdest": checks.artifact_name, "maxsize": checks.whole}
     aliases = {"workersrc": "slavesrc"}
     without_effect = ("blocksize", "mode", "keepstamp")
     slavesrc: Any = MISSING
@@ -95,7 +95,7 @@ class DirectoryUpload(_Transfer):
 
     name = "upload"
     positional = ("slavesrc", "masterdest")
-    arguments = {"slavesrc": checks.path, "masterdest": checks.file_path, "maxsize": checks.whole}
+    arguments = {"slavesrc": checks.path, "masterdest": checks.artifact_name, "maxsize": checks.whole}
     aliases = {"workersrc": "slavesrc"}
     without_effect = ("blocksize", "compress")
     slavesrc: Any = MISSING
