@@ -8,6 +8,15 @@ log everything else.  The docstring of each class is the sentence that its victi
 import inspect
 
 
+def sentence(error: Exception) -> str:
+    """
+    What a person is told of *error*: its own sentence, and for one of the system's what it is about.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return str(error)
+
+
 class BuildbotLiteError(Exception):
     """
     Something went wrong that buildbot_lite knows about.

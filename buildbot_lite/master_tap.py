@@ -34,7 +34,7 @@ except ModuleNotFoundError:
     # On a slave's machine this is no defect, and needs no traceback.
     raise SystemExit("A master needs more than a slave.  Install it: pip install 'buildbot-lite[master]'") from None
 
-from .errors import BuildbotLiteError, NotRunningError
+from .errors import BuildbotLiteError, NotRunningError, sentence
 from .master import address
 from .master.config import MasterConfig
 from .master.farm import Address, Farm
@@ -302,5 +302,5 @@ def _service(basedir: str) -> MasterService:
     reactor.seconds = time.monotonic  # type: ignore[method-assign]  # the clock is to be another
     try:
         return MasterService(basedir, reactor)
-    except BuildbotLiteError as error:
-        raise SystemExit(str(error)) from None
+    except (BuildbotLiteError, OSError) as error:
+        raise SystemExit(sentence(error)) from None

@@ -27,7 +27,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python import usage
 
-from .errors import BuildbotLiteError, FurlError, RevokedError, StorageError
+from .errors import BuildbotLiteError, FurlError, RevokedError, StorageError, sentence
 from .keeper.loop import awake
 from .model.greeting import Welcome
 from .slave.home import Home
@@ -122,7 +122,8 @@ class SlaveService(MultiService):
         except StorageError as error:
             # The next process will have to do with what is in its string.
             self.log.warn("{sentence}", sentence=str(error))
-        if welcome.drain:
+        # Once: to attach anew is how it says so, and then it is told the same again.
+        if welcome.drain and not self._crew.session.draining:
             self.log.info("the master's admin says that this slave is to leave")
             self._drain()
 
@@ -245,8 +246,8 @@ def _service(furl: str, basedir: str, *, found_in: str, rules: Rules) -> SlaveSe
     reactor.seconds = awake  # type: ignore[method-assign]  # the clock is to be another
     try:
         service = SlaveService(furl, basedir, reactor, rules)
-    except BuildbotLiteError as error:
-        raise SystemExit(str(error)) from None
+    except (BuildbotLiteError, OSError) as error:
+        raise SystemExit(sentence(error)) from None
     if os.path.exists(found_in) and readable_by_others(found_in):
         service.log.warn(
             "others on this machine can read {path}, and whoever has the string in it can be this slave: chmod 600 it",

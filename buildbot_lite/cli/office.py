@@ -21,7 +21,7 @@ from twisted.internet.task import deferLater, react
 
 from ..errors import FurlError, NotRunningError
 from .output import Pouring, Take
-from .processes import need_a_master
+from .processes import is_there, need_a_master
 
 T = TypeVar("T")
 Document = Mapping[str, Any]
@@ -158,7 +158,7 @@ class Farm:
         return shlex.join(["buildbot-lite", name, *map(str, [*words, *arguments, *named])])
 
     def _furl(self) -> str:
-        if self.directory is not None and not os.path.exists(self.furlfile):
+        if self.directory is not None and not is_there(self.furlfile):
             need_a_master(self.directory)
             raise NotRunningError(
                 f"The master in {self.directory} has never run.  Start it with: "

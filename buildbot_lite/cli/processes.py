@@ -40,13 +40,24 @@ class Kind(Enum):
         return f"{self.value}.tac"
 
 
+def is_there(*path: str) -> bool:
+    """
+    Whether there is a *path*; `OSError` when one may not know.
+    """
+    try:
+        os.stat(os.path.join(*path))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def kind_of(directory: str) -> Kind:
     """
     What *directory* is for; `NotFoundError` when it is neither a master's nor a slave's.
     """
-    if any(os.path.exists(os.path.join(directory, name)) for name in ("master.cfg", Kind.MASTER.tac)):
+    if any(is_there(directory, name) for name in ("master.cfg", Kind.MASTER.tac)):
         return Kind.MASTER
-    if any(os.path.exists(os.path.join(directory, name)) for name in (Kind.SLAVE.tac, "keeper")):
+    if any(is_there(directory, name) for name in (Kind.SLAVE.tac, "keeper")):
         return Kind.SLAVE
     if not os.path.isdir(directory):
         raise NotFoundError(f"There is no directory {directory}.")
@@ -57,10 +68,10 @@ def need_a_master(directory: str) -> None:
     """
     Raise `NotFoundError` where *directory* has no ``master.cfg``.
     """
-    if os.path.exists(os.path.join(directory, "master.cfg")):
+    if is_there(directory, "master.cfg"):
         return
     where = "This" if directory == os.curdir else directory
-    if os.path.exists(os.path.join(directory, Kind.SLAVE.tac)):
+    if is_there(directory, Kind.SLAVE.tac):
         raise NotFoundError(f"{where} is the directory of a slave, not of a master.")
     raise NotFoundError(f"{where} is not the directory of a master: it has no master.cfg.")
 

@@ -10,7 +10,7 @@ from importlib import import_module
 
 import click
 
-from .. import __version__
+from .. import __version__, errors
 from ..errors import BuildbotLiteError
 
 MODULES = ("making", "running", "lists", "building", "rights", "leaving", "granting")
@@ -42,6 +42,10 @@ def main() -> None:
     """
     The entry point.
     """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        # None when whoever started us had closed it (``>&-``): then it is as if nobody spoke, or listened.
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the end
     sys.exit(run(sys.argv[1:]))
 
 
@@ -100,12 +104,10 @@ def sentence(error: Exception) -> str:
         return f"{error.format_message()}  See: {path} --help"
     if isinstance(error, click.ClickException):
         return error.format_message()
-    if isinstance(error, BuildbotLiteError):
-        return str(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _OF_THE_MASTER:
         return "This command needs what a master needs.  Install it with: pip install 'buildbot-lite[master]'"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    if isinstance(error, BuildbotLiteError) or (isinstance(error, OSError) and error.strerror):
+        return errors.sentence(error)
     return (
         f"An error of buildbot-lite itself: {type(error).__name__}: {error}.  See where with: buildbot-lite --debug …"
     )

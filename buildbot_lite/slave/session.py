@@ -138,6 +138,13 @@ class Session:
         if self._link is not None:
             self._link.drop("draining")
 
+    @property
+    def draining(self) -> bool:
+        """
+        Whether it takes no new builds, and has said so or is about to.
+        """
+        return self._drained is not None
+
     async def stop(self, *, kill: bool = False) -> None:
         """
         This process is to end.  What the keeper runs goes on, unless it is to be *killed*, too.
@@ -164,7 +171,7 @@ class Session:
             boot=self._keeping.boot,
             version=__version__,
             space=self._home.space(),
-            draining=self._drained is not None,
+            draining=self.draining,
             platform=platform_facts(),
             held=held,
         )

@@ -2,10 +2,13 @@
 Who runs in a directory.
 """
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+from typing import Any
+from unittest import mock
 
 from buildbot_lite.cli import processes
 from buildbot_lite.cli.processes import Kind, kind_of, running_in
@@ -54,6 +57,28 @@ class ProcessesTests(CommandCase):
 
         self.assertEqual((kind_of("farm"), kind_of("bot1")), (Kind.MASTER, Kind.SLAVE))
         self.assertIn("neither", str(self.assertRaises(NotFoundError, kind_of, "empty")))
+
+    def test_no_permission(self) -> None:
+        """
+        What may not be looked into is not taken for what is not there.
+        """
+        self.write("farm/master.cfg", "")
+        self.write("farm/private/admin.furl", "")
+        really = os.stat
+
+        def stat(path: Any, *args: Any, **options: Any) -> os.stat_result:
+            if str(path).startswith("farm/"):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return really(path, *args, **options)
+
+        with mock.patch("os.stat", stat):
+            for words, path in {
+                ("status", "farm"): "farm/private/admin.furl",
+                ("checkconfig", "farm"): "farm/master.cfg",
+                ("furl", "farm", "bot1"): "farm/master.cfg",
+                ("stop", "farm"): "farm/master.cfg",
+            }.items():
+                self.assertEqual(self.refused(*words), f"{path}: Permission denied.", words)
 
     def test_ours(self) -> None:
         """

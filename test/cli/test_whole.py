@@ -321,6 +321,18 @@ class WholeTests(FarmCase):
 
         self.assertEqual(self.farm.witnessed("one"), ["["])
 
+    def test_closed(self) -> None:
+        """
+        Without standard output, input or error, as some daemons start programs, it is as if nobody listened.
+        """
+        program, said = self.farm.program("buildbot-lite"), f"{self.farm.witness}/said"
+        self.farm.run(f"{program} status {self.master} >&- 2> {said}; echo $? >> {said}")
+        self.farm.run(f"{program} create-slave new - <&- 2>> {said} || echo $? >> {said}")
+        self.farm.run(f"{program} status nowhere 2>&- || echo $? >> {said}")
+
+        nothing = "There is nothing on standard input.  Give the slave's string there, from buildslave.furls."
+        self.assertEqual(self.farm.witnessed("said"), ["0", nothing, "1", "1"])
+
     def test_full_disk(self) -> None:
         """
         What finds no room is one sentence, from a list as from a log.

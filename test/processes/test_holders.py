@@ -112,6 +112,20 @@ class RevokingTests(FarmCase):
         self.farm.start_slave("bot1")
         self.assertEqual(self.farm.submit("quick").code, 0)
 
+    def test_drain_in_mid_build(self) -> None:
+        """
+        Promise 17: one that builds is told once that it is to leave, ends its build, and stops.
+        """
+        client, _ = self.underway()
+        self.assertIn("stops when these have ended: b/1", self.command("drain", "bot1"))
+        until(lambda: "that this slave is to leave" in self.farm.slave("bot1").log, "the slave knows")
+        (self.farm.witness / "go").touch()
+        done = client.wait()  # type: ignore[attr-defined]  # a Client
+
+        self.assertEqual(done.code, 0, done.err)
+        self.assertEqual(self.farm.slave("bot1").wait(), 0)
+        self.assertEqual(self.farm.slave("bot1").log.count("that this slave is to leave"), 1)
+
     def test_grant(self) -> None:
         """
         Promise 15: a string for one use is good for one use.  It is printed once, alone on standard output.

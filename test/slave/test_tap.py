@@ -300,6 +300,17 @@ class FurlFileTests(SynchronousTestCase):
         self.assertRaises(SystemExit, application_for, "no string", basedir="/nowhere")
         self.assertIs(reactor.seconds, awake)
 
+    def test_no_permission(self) -> None:
+        """
+        A directory that cannot be used ends the process with one sentence.
+        """
+        self.patch(reactor, "seconds", reactor.seconds)
+        directory = new_directory(self)
+        lock = os.path.join(directory, "private", "lock")
+        os.makedirs(lock)
+        ended = self.assertRaises(SystemExit, application_for, f"pb://{'a' * 32}@tcp:h:1/{SWISSNUM}", basedir=directory)
+        self.assertEqual(str(ended), f"{lock}: Is a directory.")
+
     def test_first(self) -> None:
         """
         The first line that begins with pb:// counts.
