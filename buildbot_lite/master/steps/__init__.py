@@ -1,5 +1,8 @@
 """
 The steps that are shipped.  ``base`` says what a step is; each of the others is made of its public parts only.
+
+Besides, there is what steps are made with: ``checks`` (of arguments), ``verdict`` (what a command's end means), and for
+`Git` ``repository`` (git's words) and ``access`` (its secrets).
 """
 
 from .base import BuildStep
