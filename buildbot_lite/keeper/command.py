@@ -163,7 +163,7 @@ class Command:
         """
         stage = self._stage
         if self._report.is_reaped or not isinstance(stage, Running | Ending):
-            # Another has its number.
+            # That was another with its number.
             return
         self._report.reaped(status, usage)
         if isinstance(stage, Running):

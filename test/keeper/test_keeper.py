@@ -213,13 +213,25 @@ class InProcessTests(SynchronousTestCase):
 
     def test_interrupted_without_room_for_a_file(self) -> None:
         """
-        While it waits, it can be interrupted.
+        While it waits, it can be interrupted; then it does not try again.
         """
-        self.patch(Shelf, "write_private", full)
+        attempts: list[str] = []
+
+        def noted(shelf: Shelf, id: str, *what: object) -> None:
+            attempts.append(id)
+            full()
+
+        self.patch(Shelf, "write_private", noted)
         self.with_a_file()
         self.send(self.client, op="interrupt", id="a-1", reason="Enough.")
         outcome = self.until("ended")["outcome"]
         self.assertEqual((outcome["ending"], outcome["sentence"]), ("killed", "Enough."))
+        self.assertEqual(set(attempts), {"a-1"})
+        attempts.clear()
+        # Due after every attempt that there may be still.
+        self.loop.later(0.02, self.loop.stop)
+        self.loop.run()
+        self.assertEqual(attempts, [])
 
     def test_no_room_for_an_outcome(self) -> None:
         """
