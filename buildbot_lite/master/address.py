@@ -6,8 +6,10 @@ Both are chosen once and kept, so that strings stay good: the port in ``private/
 """
 
 import os
+import random
 import re
 import socket
+from contextlib import suppress
 
 from attrs import frozen
 
@@ -19,6 +21,10 @@ PORT = "port"
 LOCATION = "location"
 LOOPBACK = "127.0.0.1"
 PATIENCE = 3.0
+LOWEST = 10_000
+"""The lowest port that is chosen: below it services are at home."""
+TRIES = 100
+_GIVEN_OUT = "/proc/sys/net/ipv4/ip_local_port_range"
 
 
 @frozen
@@ -85,11 +91,30 @@ def port_of(endpoint: str) -> int:
 
 def free_port() -> int:
     """
-    A TCP port that is free now.
+    A TCP port that is free now, and that the system gives to nobody who does not ask for just that one.
+
+    One of those that it gives out by itself could go to any connection between now and the master's start, and
+    whenever the master is down for a moment.
     """
-    with socket.socket() as listening:
-        listening.bind(("", 0))
-        return int(listening.getsockname()[1])
+    first, last = given_out()
+    others = [port for port in range(LOWEST, 1 << 16) if not first <= port <= last]
+    for port in (*random.sample(others, min(TRIES, len(others))), 0):
+        with suppress(OSError), socket.socket() as listening:
+            listening.bind(("", port))
+            return int(listening.getsockname()[1])
+    raise BuildbotLiteError("No TCP port is free.  Choose one with c['port'] in master.cfg.")
+
+
+def given_out() -> tuple[int, int]:
+    """
+    The first and the last of the ports that the system gives out by itself.
+    """
+    try:
+        with open(_GIVEN_OUT, encoding="ascii") as source:
+            first, last = map(int, source.read().split())
+    except (OSError, ValueError):
+        return 1 << 15, (1 << 16) - 1  # not Linux: a guess
+    return first, last
 
 
 def choose_host() -> Tested:
