@@ -35,7 +35,7 @@ class Proxy:
         self._flowing = True
         self._rate: float | None = None
         self._delay = 0.0
-        self._next_cut: Callable[[], int | None] = lambda: None
+        self._cuts_to_come: list[int] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         self._thread.start()
@@ -85,10 +85,11 @@ class Proxy:
     def cut_at_random(self, times: int, *, least: int, most: int, seed: int) -> None:
         """
         Cut each of the next *times* lines after a number of bytes between *least* and *most*.
+
+        A line that ends otherwise before that leaves its cut to the next.
         """
         random = Random(seed)
-        left = [random.randint(least, most) for _ in range(times)]
-        self._next_cut = lambda: left.pop() if left else None
+        self._cuts_to_come = [random.randint(least, most) for _ in range(times)]
         self.cut()
 
     def close(self) -> None:
@@ -125,7 +126,8 @@ class Proxy:
             line.cut()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = _Line([writer], self._next_cut())
+        cuts = self._cuts_to_come
+        line = _Line([writer], cuts.pop() if cuts else None)
         self._lines.add(line)
         try:
             with suppress(OSError, asyncio.CancelledError):
@@ -135,6 +137,8 @@ class Proxy:
         finally:
             line.cut()
             self._lines.discard(line)
+            if line.left is not None and not line.over:
+                cuts.append(line.left)
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, line: "_Line") -> None:
         with suppress(OSError):
