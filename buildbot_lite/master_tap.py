@@ -131,6 +131,7 @@ class MasterService(MultiService):
             records=Writer(open_database(self._database), reactor),
             generation=self._generation,
             address=Address(self._furl, self._hints, self._nearby),
+            knocks=self._tub.knocks,
             expose={
                 Verb.SUBMIT: _submitting,
                 Verb.WATCH: _watching,

@@ -39,6 +39,7 @@ from ..storage.writer import Records
 from ..wire.background import background
 from ..wire.exposed import Exposed, ExposedDesk, Revocable
 from ..wire.furl import with_hints
+from ..wire.knock import Knocks
 from .admission import HOUR, Admissions
 from .config import MasterConfig
 from .door import FrontDoor
@@ -78,7 +79,8 @@ class Farm:
     """
     A running master, without its network.
 
-    *expose*: what strings other than slaves' lead to.  *wall* tells the time in seconds since 1970.
+    *knocks*: where slaves are expected.  *expose*: what strings other than slaves' lead to.  *wall* tells the time in
+    seconds since 1970.
     """
 
     _log = Logger()
@@ -90,6 +92,7 @@ class Farm:
         records: Records,
         generation: Generation,
         address: Address,
+        knocks: Knocks,
         expose: Mapping[Verb, Callable[["Farm"], Expose]],
         clock: IReactorTime,
         wall: Callable[[], float],
@@ -119,6 +122,7 @@ class Farm:
             records=self.records,
             wall=wall,
             expose={Verb.SLAVE: self._expose_desk, **{verb: make(self) for verb, make in expose.items()}},
+            knocks=knocks,
             breach=self._breach,
             slowed=self._slowed,
         )

@@ -20,6 +20,7 @@ from ..wire.background import background
 from ..wire.contract import MOST_LINKS, MOST_LINKS_OF_A_SLAVE
 from ..wire.exposed import Exposed, Revocable
 from ..wire.furl import new_swissnum
+from ..wire.knock import Knocks
 
 
 class Verb(Enum):
@@ -33,6 +34,9 @@ class Verb(Enum):
     CONTROL = "control"
     ADMIN = "admin"
 
+
+# Whose holders' programs are ours, and knock (`wire.knock`).
+_EXPECTED = {Verb.SLAVE, Verb.CONTROL, Verb.ADMIN}
 
 Expose = Callable[[Grant, Revocable], Exposed | None]
 """Makes what a grant leads to; None when that does not exist (any more)."""
@@ -53,7 +57,8 @@ class Right:
 class Grants:
     """
     All grants.  *expose*: by verb, what makes the object that a grant leads to.  *breach* hears how a holder broke the
-    contract, and answers whether it is to be cut off; *slowed*, that it takes too much of our time.
+    contract, and answers whether it is to be cut off; *slowed*, that it takes too much of our time.  Slaves and
+    admins are expected at *knocks*.
     """
 
     _log = Logger()
@@ -64,6 +69,7 @@ class Grants:
         records: Records,
         wall: Callable[[], float],
         expose: Mapping[Verb, Expose],
+        knocks: Knocks,
         breach: Callable[[Grant, str], bool] = lambda grant, sentence: False,
         slowed: Callable[[Grant, str], None] = lambda grant, sentence: None,
     ) -> None:
@@ -72,6 +78,7 @@ class Grants:
         self._records = records
         self._wall = wall
         self._expose = expose
+        self._knocks = knocks
         self._by_swissnum: dict[str, Right] = {}
         self._by_id: dict[int, Right] = {}
         self._by_object: dict[tuple[str, str], list[Right]] = {}
@@ -291,6 +298,8 @@ class Grants:
         right = Right(grant)
         self._by_swissnum[grant.swissnum] = self._by_id[grant.id] = right
         self._by_object.setdefault((grant.verb, grant.object), []).append(right)
+        if Verb(grant.verb) in _EXPECTED:
+            self._knocks.expect(grant.swissnum)
         if grant.label is None:
             self._without.discard((grant.verb, grant.object))
 
@@ -303,6 +312,8 @@ class Grants:
 
     def _drop(self, grant: Grant) -> None:
         self._by_swissnum.pop(grant.swissnum, None)
+        if Verb(grant.verb) in _EXPECTED:
+            self._knocks.forget(grant.swissnum)
         which = grant.verb, grant.object
         if right := self._by_id.pop(grant.id, None):
             self._by_object[which].remove(right)

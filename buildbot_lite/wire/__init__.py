@@ -21,5 +21,6 @@ How master, slaves and clients speak: the only importer of Foolscap.
 ``strangers``    connections that have not shown a valid string yet
 ``crowd``        which of them goes when they are too many
 ``turns``        how much of our time they get
+``knock``        which connections need not wait among them
 ``share``        how much of it one link gets
 """

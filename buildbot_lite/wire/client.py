@@ -13,6 +13,7 @@ from .certificate import new_certificate
 from .contract import RIControl
 from .control import Document, RemoteControl
 from .furl import Furl, parse
+from .knock import knock_of
 from .refusal import error_of, why_unreachable, wrong_master
 from .tub import Tub, make_tub
 
@@ -39,6 +40,7 @@ async def follow(
 async def _visit(reactor: IReactorTime, furl: str, work: Callable[[RemoteControl], Deferred[Document]]) -> Document:
     parts = parse(furl)
     tub = make_tub(reactor, new_certificate())
+    tub.knock = knock_of(parts.swissnum, parts.tub_id)
     tub.startService()
     try:
         return await work(await _control(tub, parts))

@@ -96,6 +96,9 @@ STRANGER_PATIENCE = 5.0
 # The first message of a TLS handshake, and how many may be between it and the handshake's end.
 STRANGER_HELLO = 8 << 10
 MOST_SHAKING_HANDS = 256
+# Knocks by which who has a slave's string goes first (`knock`): at once, and then a second.
+KNOCKS_AT_ONCE = 10.0
+KNOCKS_PER_SECOND = 0.5
 # How much of our time they may take, while others want some.
 STRANGERS_SHARE = 1 / 3
 # Peers of whom it is remembered how often they connected.

@@ -37,6 +37,7 @@ from .adapters import RemoteDesk
 from .contract import DELAY_FACTOR, FIRST_DELAY, JITTER, LONGEST_DELAY, REFUSED_DELAY, REVOKED_DELAY, RIDesk
 from .exposed import ExposedSlave, Revocable
 from .furl import parse, with_hints
+from .knock import knock_of
 from .refusal import error_of, why_unreachable, wrong_master
 from .roles import Desk, Link, Slave
 from .tub import Tub
@@ -56,6 +57,8 @@ class Dialling:
         self._on_desk = on_desk
         self._on_refused = on_refused
         self._link: Link | None = None
+        parts = parse(furl)
+        tub.knock = knock_of(parts.swissnum, parts.tub_id)
         self._reconnector = _Reconnector(self, furl)
         if tub.running:
             self._reconnector.startConnecting(tub)
@@ -100,7 +103,7 @@ class Dialling:
 
 def dial(tub: Tub, furl: str, hints: Iterable[str], on_desk: OnDesk, on_refused: OnRefused) -> Dialling:
     """
-    Connect *tub* to the desk that *furl* designates, and again whenever the link is lost.
+    Connect *tub*, which serves nothing else, to the desk that *furl* designates, and again whenever the link is lost.
 
     *hints* are further places to look (those of an earlier welcome).  Each time that it is connected, *on_desk* gets
     the desk and the new link.  *on_refused* gets a `RefusedError`, or a `FurlError` when what answers is not the

@@ -4,7 +4,7 @@ Connections that have not shown a valid string yet.
 Anybody can connect to the master's port.  Until a connection has named something that exists, it may cost us little:
 a bounded number of calls (`broker`), of bytes, a bounded time, and a bounded number of such connections in all.  When
 they are too many, the oldest goes, of the address that holds most (`crowd`).  And all of them together get no more than
-a third of our time (`turns`).
+a third of our time (`turns`), but for those that are expected (`knock`).
 
 Bytes are counted as they come from the network, before TLS has unpacked them: half a handshake is kept in memory as
 well, and so is whatever follows an offer that was refused.
@@ -38,7 +38,7 @@ from .contract import (
     STRANGER_SECONDS,
 )
 from .crowd import Crowd
-from .turns import Turns
+from .turns import Begin, Turns
 
 _REPORT_EVERY = 60.0
 _MOST_REPORTED = 100
@@ -65,6 +65,7 @@ class Stranger:
         self._hello: Hello | None = Hello()
         self._unmeter: Callable[[], object] = _nothing
         self._waiting: _Waiting | None = None
+        self._begin: Callable[[Begin], None] = self._in_turn
 
     def received(self, size: int) -> bool:
         """
@@ -80,6 +81,12 @@ class Stranger:
         Do *work* for it: that is not for nothing.
         """
         self._strangers.turns.work(work)
+
+    def is_expected(self) -> None:
+        """
+        It has knocked (`knock`), so it does not wait for a turn.
+        """
+        self._begin = _at_once
 
     def meter(self, outermost: Protocol, transport: IPushProducer) -> None:
         """
@@ -103,7 +110,7 @@ class Stranger:
                 hello.answered = True
                 transport.pauseProducing()
                 self._waiting = self._strangers.waits(self, lambda: self.work(lambda: answer(data)))
-                self._strangers.turns.begin(self.address, self._waiting.begin)
+                self._begin(self._waiting.begin)
 
         def answer(data: bytes) -> None:
             if self.known:
@@ -151,6 +158,9 @@ class Stranger:
         """
         self._strangers.puzzled_by(failure)
 
+    def _in_turn(self, begin: Begin) -> None:
+        self._strangers.turns.begin(self.address, begin)
+
     def _wait_no_longer(self) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
@@ -165,7 +175,7 @@ class _Waiting:
     For its turn, or until it has waited for too long.
     """
 
-    begin: Callable[[], None]
+    begin: Begin
     too_long: IDelayedCall
 
 
@@ -275,7 +285,7 @@ class Strangers:
             # Only the front is cleared as it goes; a patient one there must not make the rest pile up.
             self._ages = deque(one for one in self._ages if one.known)
 
-    def waits(self, stranger: Stranger, begin: Callable[[], None]) -> _Waiting:
+    def waits(self, stranger: Stranger, begin: Begin) -> _Waiting:
         """
         *stranger* wants to shake hands, and is cut unless *begin* is called soon: of each address the newest is served
         first, so who has waited for long is likely to wait for ever, and who is honest had better dial again.
@@ -354,3 +364,7 @@ def _nothing() -> None:
     """
     It was never metered.
     """
+
+
+def _at_once(begin: Begin) -> None:
+    begin()

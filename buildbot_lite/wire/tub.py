@@ -23,7 +23,7 @@ from foolscap import pb
 from foolscap.crypto import FoolscapContextFactory
 from foolscap.info import ConnectionInfo
 from foolscap.logging.log import UNUSUAL
-from foolscap.negotiate import PLAINTEXT, Negotiation
+from foolscap.negotiate import ENCRYPTED, PLAINTEXT, Negotiation
 from foolscap.referenceable import Referenceable, TubRef
 from twisted.application import service
 from twisted.internet.defer import Deferred
@@ -34,6 +34,7 @@ from ..errors import UnknownStringError
 from ..model.allowance import Allowance
 from .broker import Broker
 from .contract import CONNECT, LINES_AT_ONCE, LINES_PER_SECOND, MOST_PEERS, NEGOTIATION, SILENCE
+from .knock import Knocks, opening
 from .strangers import Stranger, Strangers
 
 Lookup = Callable[[str], Referenceable | None]
@@ -87,6 +88,15 @@ class OurNegotiation(Negotiation):
         """
         if kwargs.get("level") == UNUSUAL and "failure" in kwargs and self.stranger is not None:
             self.stranger.puzzled_by(kwargs["failure"])
+
+    def sendPlaintextClient(self):
+        self.transport.write(opening(self.target.tubID, self.targetHost, self.tub.knock))
+        self.send_phase = ENCRYPTED
+
+    def handlePLAINTEXTServer(self, header):
+        if self.stranger is not None and self.listener.knocks.heard(header):
+            self.stranger.is_expected()
+        super().handlePLAINTEXTServer(header)
 
     def startTLS(self, cert):
         self.transport.startTLS(self.tub.tls)
@@ -142,6 +152,13 @@ class Listener(pb.Listener):
     noisy = False
     ready: "Deferred[Any]"
 
+    @property
+    def knocks(self) -> Knocks:
+        """
+        Those that are expected here.
+        """
+        return self._tub.knocks
+
     def startService(self):
         service.Service.startService(self)
         self.ready = self._ep.listen(self).addCallback(self._listening)
@@ -193,6 +210,10 @@ class Tub(pb.Tub):
         )
         self.master_table = _LastPeers()
         self._lookup = lookup
+        self.knocks = Knocks(self.tub_id, clock.seconds)
+        """Those that are expected, where we listen."""
+        self.knock = ""
+        """What we say where we are expected."""
 
     @property
     def tub_id(self) -> str:

@@ -17,6 +17,7 @@ from buildbot_lite.master.loading import load
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records.feed import Event
 from buildbot_lite.storage.writer import OnCommit
+from buildbot_lite.wire.knock import Knocks
 
 T = TypeVar("T")
 
@@ -115,6 +116,7 @@ class Master:
             records=self.process,
             generation=load(self.directory),
             address=Address(lambda swissnum: f"pb://tub@tcp:here:1/{swissnum}", lambda: ()),
+            knocks=Knocks("tub", self.clock.seconds),
             expose={},
             clock=self.clock,
             wall=self.clock.seconds,

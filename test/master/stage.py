@@ -23,6 +23,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run, Spec, fingerprint
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import builds, requests, steps
+from buildbot_lite.wire.knock import Knocks
 from buildbot_lite.wire.roles import Command
 
 
@@ -272,6 +273,7 @@ class Stage:
             records=self.records,
             generation=generation,
             address=Address(lambda swissnum: f"pb://tub@tcp:here:1/{swissnum}", lambda: ()),
+            knocks=Knocks("tub", self.clock.seconds),
             expose={},
             clock=self.clock,
             wall=self.clock.seconds,

@@ -14,6 +14,7 @@ from buildbot_lite.master.grants import Grants, Verb
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import grants as records
 from buildbot_lite.wire.exposed import Exposed, Revocable
+from buildbot_lite.wire.knock import Knocks, knock_of, opening
 
 from .stage import ONE, Stage, hello
 
@@ -32,7 +33,9 @@ class GrantTests(SynchronousTestCase):
         """
         Those of a master that starts now.
         """
-        grants = Grants(records=self.records, wall=lambda: self.time, expose=dict.fromkeys(Verb, self.expose))
+        self.knocks = Knocks("tub", lambda: self.time)
+        expose = dict.fromkeys(Verb, self.expose)
+        grants = Grants(records=self.records, wall=lambda: self.time, expose=expose, knocks=self.knocks)
         grants.remember(self.successResultOf(self.records.read(records.everything)))
         return grants
 
@@ -75,6 +78,24 @@ class GrantTests(SynchronousTestCase):
         self.assertRaises(RevokedError, self.grants.lookup, grant.swissnum)
         self.assertRaises(RevokedError, exposed.revocable.check)
         self.assertRaises(RevokedError, self.another().lookup, grant.swissnum)
+
+    def test_expected(self) -> None:
+        """
+        Promise 3.12: who has a slave's string in force is expected, also by the next master; nobody else is.
+        """
+        grant = self.ensure()
+        watch = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(Verb.WATCH, "1", name="request-1")))
+
+        def expected(grant: records.Grant) -> bool:
+            return self.knocks.heard(opening("tub", "farm", knock_of(grant.swissnum, "tub")))
+
+        self.assertEqual((expected(grant), expected(watch)), (True, False))
+        self.grants = self.another()
+        self.assertEqual((expected(grant), expected(watch)), (True, False))
+        self.successResultOf(Deferred.fromCoroutine(self.grants.revoke(grant)))
+        self.assertEqual(expected(grant), False)
+        self.another()
+        self.assertEqual(expected(grant), False)
 
     def test_expired(self) -> None:
         """

@@ -132,6 +132,27 @@ class DiallingTest(TubTestCase):
         self.assertEqual(self.refused, [])
 
     @with_reactor
+    async def test_expected(self) -> None:
+        """
+        Promise 3.12: a slave that is expected attaches while strangers' turn never comes, from whatever address.
+        """
+        farm, listener = self.farm()
+        farm.knocks.expect(SWISSNUM)
+        waiting: list[Callable[[], None]] = []
+        self.patch(farm.strangers.turns, "begin", lambda address, begin: waiting.append(begin))
+        self.dial(self.furl(farm, listener))
+        await until(lambda: len(self.links) == 1)
+        self.assertEqual(waiting, [])
+
+        farm.knocks.forget(SWISSNUM)
+        self.links[0].drop("the test says so")
+        await self.pauses(1)
+        await until(lambda: len(waiting) == 1)
+        self.assertEqual(len(self.links), 1)
+        waiting[0]()
+        await until(lambda: len(self.links) == 2)
+
+    @with_reactor
     async def test_refused(self) -> None:
         """
         Who is refused is told so once, with the remedy, and asks again after a minute; after an hour when revoked

@@ -189,6 +189,19 @@ class StrangersTest(SynchronousTestCase):
         self.clock.advance(STRANGER_PATIENCE + 1)
         self.assertEqual((len(heard), self.cut), (1, ["a1"]))
 
+    def test_expected(self) -> None:
+        """
+        Promise 3.12: who is expected does not wait for a turn; its time is counted all the same.
+        """
+        self.strangers.turns.work(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 10))
+        slave, others = self.accept("a1"), self.accept("a2")
+        slave.is_expected()
+        (layer, heard), (layer_of_others, heard_of_others) = self.tls(slave), self.tls(others)
+        layer_of_others.dataReceived(hello(100))
+        layer.dataReceived(hello(100))
+
+        self.assertEqual((len(heard), len(heard_of_others)), (1, 0))
+
     def test_crowd(self) -> None:
         """
         When they are too many, the oldest goes, of the address that holds most.

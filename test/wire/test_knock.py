@@ -1,0 +1,75 @@
+"""
+Who is expected, and says so.
+"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.wire.contract import KNOCKS_AT_ONCE, KNOCKS_PER_SECOND
+from buildbot_lite.wire.knock import Knocks, knock_of, opening
+
+TUB = "t" * 32
+KNOCK = knock_of("secret", TUB)
+
+
+class KnockTests(SynchronousTestCase):
+    """
+    One string is expected.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.knocks = Knocks(TUB, self.clock.seconds)
+        self.knocks.expect("secret")
+
+    def heard(self, knock: str) -> bool:
+        """
+        Whether a connection that begins so may go first, as Foolscap hands its head on: without the empty line.
+        """
+        return self.knocks.heard(opening(TUB, "farm.example", knock).removesuffix(b"\r\n\r\n"))
+
+    def test_words(self) -> None:
+        """
+        What is said: the same in every version, or an older slave would wait.
+        """
+        self.assertEqual(KNOCK, "96f7c5932ff186afc4daf8074afa3913")
+        self.assertEqual(
+            opening(TUB, "farm.example", KNOCK),
+            f"GET /id/{TUB} HTTP/1.1\r\nHost: farm.example\r\nKnock: {KNOCK}\r\nUpgrade: TLS/1.0\r\n"
+            "Connection: Upgrade\r\n\r\n".encode(),
+        )
+        self.assertNotIn(b"Knock", opening(TUB, "farm.example", ""))
+
+    def test_expected(self) -> None:
+        """
+        Who has the string, until it is forgotten; of another string, of another master's, or of none, nobody.
+        """
+        others = [knock_of("other", TUB), knock_of("secret", "u" * 32), KNOCK.upper(), KNOCK[1:], KNOCK + "0", ""]
+        self.assertEqual([self.heard(knock) for knock in others], [False] * 6)
+        self.assertTrue(self.heard(KNOCK))
+        self.knocks.forget("secret")
+        self.knocks.forget("unknown")
+        self.assertFalse(self.heard(KNOCK))
+
+    def test_too_often(self) -> None:
+        """
+        A few at once, and then as often as an honest slave may: whoever overheard it holds nobody up.
+        """
+        self.knocks.expect("another")
+        heard = [self.heard(KNOCK) for _ in range(100)]
+        self.assertEqual(sum(heard), KNOCKS_AT_ONCE)
+        self.knocks.expect("secret")
+        self.assertFalse(self.heard(KNOCK))
+        self.assertTrue(self.heard(knock_of("another", TUB)))
+        self.clock.advance(1 / KNOCKS_PER_SECOND)
+        self.assertEqual([self.heard(KNOCK), self.heard(KNOCK)], [True, False])
+
+    @given(st.binary(max_size=4096))
+    def test_garbage(self, head: bytes) -> None:
+        """
+        Whatever else a connection begins with is nobody who is expected.
+        """
+        self.assertFalse(self.knocks.heard(head))
+        self.assertFalse(self.knocks.heard(b"GET /\r\nKnock: " + head))
