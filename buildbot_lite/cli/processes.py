@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from enum import Enum
 
 from attrs import frozen
@@ -178,9 +179,9 @@ def kill_left_behind(directory: str, within: float) -> bool:
     return True
 
 
-def start(directory: str) -> None:
+def start(directory: str, environment: Mapping[str, str] | None = None) -> None:
     """
-    Start what *directory* is for, in the background, as ``twistd`` does it.
+    Start what *directory* is for, in the background, as ``twistd`` does it.  *environment*: None for that of this process.
     """
     kind = kind_of(directory)
     if not os.path.exists(os.path.join(directory, kind.tac)):
@@ -189,7 +190,8 @@ def start(directory: str) -> None:
     twistd = beside if os.path.exists(beside) else shutil.which("twistd")
     if twistd is None:
         raise NotFoundError("There is no program twistd, which comes with Twisted.  Install Twisted properly.")
-    done = subprocess.run([twistd, "-y", kind.tac], cwd=directory, check=False, stdin=subprocess.DEVNULL)
+    words = [twistd, "-y", kind.tac]
+    done = subprocess.run(words, cwd=directory, env=environment, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise BuildbotLiteError(f"The {kind.value} did not start.")
 

@@ -5,6 +5,7 @@ Masters and slaves as processes: is the configuration good, apply it, stop, star
 import os
 import signal
 import time
+from collections.abc import Mapping
 
 import click
 
@@ -121,17 +122,19 @@ def restart(directory: str, when_idle: bool, patience: float) -> None:
     A master is only stopped when its master.cfg is good; it answers when this ends.
     """
     kind = processes.kind_of(directory)
+    # Whoever reads a master.cfg takes its secrets out of the environment, and the next master needs them.
+    environment = dict(os.environ)
     if kind is Kind.MASTER:
         _refuse_mistakes(directory)
     try:
         _stop(directory, kind, when_idle=when_idle, kill=False, patience=patience)
     except NotRunningError as error:
         note(str(error))
-    _start(directory, kind, patience)
+    _start(directory, kind, patience, environment)
 
 
-def _start(directory: str, kind: Kind, patience: float) -> None:
-    processes.start(directory)
+def _start(directory: str, kind: Kind, patience: float, environment: Mapping[str, str] | None = None) -> None:
+    processes.start(directory, environment)
     if kind is Kind.MASTER:
         _wait_until_ready(directory, patience)
     click.echo(f"The {kind.value} in {directory} was started.")

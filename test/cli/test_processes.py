@@ -168,6 +168,25 @@ class ProcessesTests(CommandCase):
 
         self.assertIn("There is no slave.tac in bot1", str(self.assertRaises(NotFoundError, processes.start, "bot1")))
 
+    def test_secrets_in_the_environment(self) -> None:
+        """
+        Restart reads master.cfg, which takes secrets out of the environment; the new master has them all the same.
+        """
+        self.write(
+            "farm/master.cfg",
+            "from buildbot_lite.plugins import secrets\n"
+            "c = {'secretsProviders': [secrets.SecretInEnvironment('OF_THE_FARM_')]}\n",
+        )
+        self.write("farm/master.tac", "")
+        done = subprocess.CompletedProcess([], 1)
+        with (
+            mock.patch.dict(os.environ, OF_THE_FARM_TOKEN="sesame-99"),
+            mock.patch.object(subprocess, "run", return_value=done) as ran,
+        ):
+            self.command("restart", "farm")
+
+        self.assertEqual(ran.call_args.kwargs["env"]["OF_THE_FARM_TOKEN"], "sesame-99")
+
     def test_does_not_start(self) -> None:
         """
         What does not start is told, after what it said itself.
