@@ -181,7 +181,9 @@ def kill_left_behind(directory: str, within: float) -> bool:
 
 def start(directory: str, environment: Mapping[str, str] | None = None) -> None:
     """
-    Start what *directory* is for, in the background, as ``twistd`` does it.  *environment*: None for that of this process.
+    Start what *directory* is for, in the background, as ``twistd`` does it.
+
+    *environment*: what it gets, or None for that of this process.
     """
     kind = kind_of(directory)
     if not os.path.exists(os.path.join(directory, kind.tac)):

@@ -178,7 +178,7 @@ class ProcessesTests(CommandCase):
             "c = {'secretsProviders': [secrets.SecretInEnvironment('OF_THE_FARM_')]}\n",
         )
         self.write("farm/master.tac", "")
-        done = subprocess.CompletedProcess([], 1)
+        done: subprocess.CompletedProcess[bytes] = subprocess.CompletedProcess([], 1)
         with (
             mock.patch.dict(os.environ, OF_THE_FARM_TOKEN="sesame-99"),
             mock.patch.object(subprocess, "run", return_value=done) as ran,
