@@ -91,8 +91,6 @@ MOST_STRANGERS = 4096
 STRANGER_BYTES = 64 << 10
 STRANGER_SECONDS = 20.0
 STRANGER_CALLS = 16
-# Until its turn to shake hands has come: whoever is honest dials again, and is the newest then.
-STRANGER_PATIENCE = 5.0
 # The first message of a TLS handshake, and how many may be between it and the handshake's end.
 STRANGER_HELLO = 8 << 10
 MOST_SHAKING_HANDS = 256

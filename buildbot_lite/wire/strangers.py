@@ -12,7 +12,6 @@ well, and so is whatever follows an offer that was refused.
 ::
 
     accepted --shows a valid string--> (forgotten: no stranger any more)
-       |-- waits 5 s for its turn ---> cut
        |------ 20 s pass ------------> cut
        |------ 64 KiB came ----------> cut
        |------ too many -------------> cut
@@ -23,7 +22,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from attrs import frozen
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
@@ -34,7 +32,6 @@ from .contract import (
     MOST_STRANGERS,
     STRANGER_BYTES,
     STRANGER_HELLO,
-    STRANGER_PATIENCE,
     STRANGER_SECONDS,
 )
 from .crowd import Crowd
@@ -64,7 +61,7 @@ class Stranger:
         self._received = 0
         self._hello: Hello | None = Hello()
         self._unmeter: Callable[[], object] = _nothing
-        self._waiting: _Waiting | None = None
+        self._waiting: Begin | None = None
         self._begin: Callable[[Begin], None] = self._in_turn
 
     def received(self, size: int) -> bool:
@@ -109,12 +106,12 @@ class Stranger:
             else:
                 hello.answered = True
                 transport.pauseProducing()
-                self._waiting = self._strangers.waits(self, lambda: self.work(lambda: answer(data)))
-                self._begin(self._waiting.begin)
+                self._waiting = lambda: self.work(lambda: answer(data))
+                self._begin(self._waiting)
 
         def answer(data: bytes) -> None:
             if self.known:
-                self._wait_no_longer()
+                self._waiting = None
                 take(data)
                 transport.resumeProducing()
 
@@ -148,7 +145,9 @@ class Stranger:
         It is counted no more.
         """
         self.known = False
-        self._wait_no_longer()
+        if self._waiting is not None:
+            self._strangers.turns.leave(self.address, self._waiting)
+            self._waiting = None
         unmeter, self._unmeter = self._unmeter, _nothing
         unmeter()
 
@@ -160,23 +159,6 @@ class Stranger:
 
     def _in_turn(self, begin: Begin) -> None:
         self._strangers.turns.begin(self.address, begin)
-
-    def _wait_no_longer(self) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            self._strangers.turns.leave(self.address, waiting.begin)
-            if waiting.too_long.active():
-                waiting.too_long.cancel()
-
-
-@frozen
-class _Waiting:
-    """
-    For its turn, or until it has waited for too long.
-    """
-
-    begin: Begin
-    too_long: IDelayedCall
 
 
 class Hello:
@@ -284,13 +266,6 @@ class Strangers:
         elif len(self._ages) > 2 * self._most:
             # Only the front is cleared as it goes; a patient one there must not make the rest pile up.
             self._ages = deque(one for one in self._ages if one.known)
-
-    def waits(self, stranger: Stranger, begin: Begin) -> _Waiting:
-        """
-        *stranger* wants to shake hands, and is cut unless *begin* is called soon: of each address the newest is served
-        first, so who has waited for long is likely to wait for ever, and who is honest had better dial again.
-        """
-        return _Waiting(begin, self._clock.callLater(STRANGER_PATIENCE, self.drop, stranger))
 
     def shakes_hands(self, stranger: Stranger) -> None:
         """

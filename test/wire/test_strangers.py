@@ -13,7 +13,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.contract import MOST_SHAKING_HANDS, STRANGER_PATIENCE
+from buildbot_lite.wire.contract import MOST_SHAKING_HANDS
 from buildbot_lite.wire.strangers import Stranger, Strangers
 
 
@@ -170,24 +170,6 @@ class StrangersTest(SynchronousTestCase):
         self.clock.advance(4.0)
 
         self.assertEqual((heard, nothing, transport.producerState), ([hello(100)], [], "producing"))
-
-    def test_waits_in_vain(self) -> None:
-        """
-        Promise 3.12: whose turn does not come within five seconds is cut, and so can dial again; no other is.
-        """
-        self.strangers.turns.work(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 10))
-        layer, heard = self.tls(self.accept("a1"))
-        layer.dataReceived(hello(100))
-        self.clock.advance(STRANGER_PATIENCE - 0.1)
-        self.assertEqual((heard, self.cut), ([], []))
-        self.clock.advance(0.1)
-        self.assertEqual((heard, self.cut), ([], ["a1"]))
-
-        self.clock.pump([0.5] * 100)
-        served, heard = self.tls(self.accept("a2"))
-        served.dataReceived(hello(100))
-        self.clock.advance(STRANGER_PATIENCE + 1)
-        self.assertEqual((len(heard), self.cut), (1, ["a1"]))
 
     def test_expected(self) -> None:
         """

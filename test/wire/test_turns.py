@@ -54,6 +54,17 @@ class TurnsTest(SynchronousTestCase):
 
         self.assertLessEqual(abs(len(self.begun) - begun - 20 * STRANGERS_SHARE / 0.1), 10)
 
+    def test_after_a_flood(self) -> None:
+        """
+        Promise 3.12: what was done for many whatever it cost is not owed for ever; soon after them others are served.
+        """
+        for _ in range(100):
+            self.busy(1.0)
+        self.handshake("a1")
+        self.clock.pump([0.01] * 200)
+
+        self.assertEqual(self.begun, ["a1"])
+
     def test_turns(self) -> None:
         """
         Promise 3.12: addresses take turns, and of each address the newest comes first.
