@@ -120,9 +120,9 @@ class KillingTests(SynchronousTestCase):
         Promise 8: so does silence for longer than its timeout.
         """
         # Long enough for the program to begin, and then for each that it leaves behind, on a busy machine too.
-        outcome = self.killed(Run(argv=self.program(STAY), timeout=3.0, sigterm_time=0.1))
+        outcome = self.killed(Run(argv=self.program(STAY), timeout=6.0, sigterm_time=0.1))
         self.assertEqual(outcome.why, Why.TIMEOUT)
-        self.assertIn("no output for 3 s", outcome.sentence)
+        self.assertIn("no output for 6 s", outcome.sentence)
 
     def test_max_time(self) -> None:
         """
