@@ -25,6 +25,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..model.allowance import Allowance
 from ..storage.records.requests import Request
 from .vocabulary import BuilderConfig, BuildSlave
 
@@ -32,6 +33,8 @@ LONGEST_ASKING = 60.0
 """Seconds that a ``canStartBuild`` may take."""
 GOOD_FOR = 10.0
 """Seconds for which an answer that had to be awaited is not asked for again."""
+COMPLAIN_EVERY = 600.0
+"""Seconds between two lines of the log about one builder's that fails."""
 MOST_ASKED = 50
 """Requests of one builder that are asked about at a time."""
 
@@ -62,6 +65,7 @@ class Asking:
         self._asked: dict[int, _Asked] = {}
         self._of: Counter[str] = Counter()
         self._said: dict[int, dict[str, _Said]] = {}
+        self._complaints: dict[str, Allowance] = {}
 
     def allowed(self, builder: BuilderConfig, slave: BuildSlave, request: Request) -> bool | None:
         """
@@ -76,7 +80,7 @@ class Asking:
         try:
             answer: Any = builder.can_start_build(builder, slave, request)
         except Exception:  # noqa: BLE001 - the user's function
-            self._log.failure("canStartBuild of {builder} failed; the request waits", builder=builder.name)
+            self._complain(builder.name, Failure())
             return False
         if not inspect.isawaitable(answer):
             return bool(answer)
@@ -130,12 +134,17 @@ class Asking:
             if timer.active():
                 timer.cancel()
             if isinstance(result, Failure):
-                self._log.failure("canStartBuild of {builder} failed; the request waits", result, builder=builder)
+                self._complain(builder, result)
             yes = result is True
             self._said.setdefault(request, {})[slave] = _Said(yes, self._clock.seconds())
             self._changed()
 
         asked.answer.addBoth(said)  # type: ignore[unused-awaitable]  # it is told of both
+
+    def _complain(self, builder: str, failure: Failure) -> None:
+        # It is asked for every request, whenever anything changes.
+        if self._complaints.setdefault(builder, Allowance(self._clock.seconds, 1.0, 1 / COMPLAIN_EVERY)).take():
+            self._log.failure("canStartBuild of {builder} failed; the request waits", failure, builder=builder)
 
 
 async def _truth_of(answer: Awaitable[Any]) -> bool:

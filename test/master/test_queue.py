@@ -300,6 +300,20 @@ async def ask(builder, slave, request):
         self.assertEqual(stage.request(second).result, Result.SUCCESS)
         self.assertTrue(self.flushLoggedErrors(ValueError))
 
+    def test_can_start_build_raises(self) -> None:
+        """
+        A canStartBuild that raises is asked for each request, and again; the log has it once in ten minutes.
+        """
+        raising = "def ask(builder, slave, request):\n    raise ValueError('no')\n"
+        stage = Stage(raising + ONE.replace("]))]", "]), canStartBuild=ask)]"))
+        stage.attach(slave=FakeSlave(behaviour=succeeding))
+        for _ in range(5):
+            stage.submit()
+        stage.clock.pump([60.0] * 9)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        stage.clock.pump([60.0] * 3)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
     def test_can_start_build_without_end(self) -> None:
         """
         Promise 10: a canStartBuild that does not answer holds up nobody else; the request says that it is being asked.
