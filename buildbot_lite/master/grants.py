@@ -268,7 +268,7 @@ class Grants:
         """
         grant = self.of(Verb.SLAVE, name)
         if grant is None:
-            raise NotFoundError(f"No slave is called {name}.")
+            raise NotFoundError(f"{name} has no string in force.  It gets a new one by: buildbot-lite rotate {name}")
         await self._records.write(lambda connection: records_of_grants.pin(connection, grant.id, None))
         self._change(evolve(grant, pin=None))
 

@@ -103,7 +103,7 @@ class Holders:
         return {"name": name, "verb": verb.value, "ended": await self.farm.revoking.rotate(verb, name)}
 
     async def _unpin(self, question: Shape) -> Answer:
-        name = question.text("slave", limit=200)
+        name = self._slave(question)
         await self.farm.grants.unpin(name)
         return {"slave": name}
 

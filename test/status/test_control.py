@@ -223,7 +223,7 @@ class AnswersTests(ControlCase):
         (grant,) = [each for each in grants.everything() if each.verb == "slave"]
         grants.pin(grant, "second")
 
-        self.assertIn("x", self.refused("unpin", slave="x"))
+        self.assertEqual(self.refused("unpin", slave="x"), "No slave is called 'x'.  There are: bot1.")
 
     def test_reconfig(self) -> None:
         """

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from buildbot_lite.wire.tub import raise_file_limit
 
 from ..processes.case import FarmCase
-from ..processes.farm import Farm, rss
+from ..processes.farm import PATIENCE, Farm, rss
 from .hostile import HABITS, Crowd, Key, connected, to_tokens
 from .inputs import Conversation, Strings
 from .measure import MIB, all_at_once, calling_without_end, one_by_one, swissnum_of, target_of
@@ -88,10 +88,9 @@ class StrangersTests(FarmCase):
             crowd = Crowd(target_of(self.farm), 100, (Key.new(), Key.new()))
             daemon = self.farm.spawn_slave("evil")
             client = self.farm.submitting("foo")
-            return await crowd.keep_up(
-                [name for name in HABITS if name != "many-records"],
-                lambda: client.process.poll() is not None and daemon.ready in daemon.log,
-            )
+            habits = [name for name in HABITS if name != "many-records"]
+            going_on = crowd.keep_up(habits, lambda: client.process.poll() is not None and daemon.ready in daemon.log)
+            return await asyncio.wait_for(going_on, PATIENCE)
 
         self.assertGreater(alone(attack()), 0)
         self.farm.slave("evil").stop()
