@@ -5,7 +5,8 @@ Promise 14: no secret and no FURL is in any log or record of the run.  Whatever 
 when it ends (`test.processes.leaks`), whatever is logged inside the tests' own process is searched as it is logged, and
 what the other tests leave in their temporary directories is searched in the end.  One find fails the run.
 
-No test fails because it took long on a busy machine: Hypothesis has no deadlines.
+No test fails because it took long on a busy machine: Hypothesis has no deadlines.  With CI in the environment it tries
+the same examples each time, as its own profile for that does; at home it goes on looking for new ones.
 
 Tests make their temporary directories outside this checkout.
 
@@ -55,7 +56,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if signal.getsignal(each) is signal.SIG_IGN:
             signal.signal(each, ordinary)
     # How long something takes here says nothing about it.
-    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(
+        "untimed",
+        deadline=None,
+        derandomize="CI" in os.environ,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     settings.load_profile("untimed")
     if not hasattr(config, "workerinput"):
         descriptor, name = tempfile.mkstemp(prefix="leaks-")
