@@ -192,6 +192,9 @@ class Broker(stock.Broker):
             self._stranger.gone()
             self.tub.forget_peer(self.remote_tubref)
         super().connectionLost(why)
+        if self.tub.brokers.get(self.remote_tubref) is self:
+            # It ended with the last words of its negotiation, and the Tub was told of it only then.
+            self.tub.brokerDetached(self, why)
         # The readers of a message that was cut in the middle refer to each other, and to its bytes.
         self.receiveStack = [self.rootUnslicer]
         self.buffer.clear()
@@ -323,6 +326,15 @@ class Broker(stock.Broker):
             delivery.size = 0
         if self._unread.adds(size):
             self.drop("it does not read what it asked for")
+
+    def handleError(self, msg: bytes) -> None:
+        """
+        The peer says that we broke the contract, in words of its own.  Whatever it sends then is not looked at.
+        """
+        if self._stranger is None:
+            self.drop("it says that we broke the contract")
+        else:
+            self._cut()
 
     def sendPONG(self, number: int) -> None:
         if self._unread.clogged:

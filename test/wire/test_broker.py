@@ -9,6 +9,7 @@ from typing import Any
 
 from foolscap.api import Referenceable, flushEventualQueue
 from foolscap.api import Tub as StockTub
+from foolscap.negotiate import Negotiation
 from foolscap.referenceable import SturdyRef
 from foolscap.tokens import RemoteException
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
@@ -18,6 +19,7 @@ from twisted.internet.task import Clock, deferLater
 from buildbot_lite.errors import LinkLostError, RevokedError, UnknownStringError, WrongVerbError
 from buildbot_lite.model.spec import Run
 from buildbot_lite.wire.adapters import RemoteDesk
+from buildbot_lite.wire.certificate import new_certificate
 from buildbot_lite.wire.contract import LARGEST_CHUNK, MOST_BYTES_UNREAD, MOST_PEERS, MOST_REFERENCES, STRANGER_CALLS
 from buildbot_lite.wire.dialling import dial
 from buildbot_lite.wire.exposed import ExposedDesk, ExposedSlave, Revocable
@@ -153,6 +155,29 @@ class StrangerTest(BrokerTestCase):
         peers["peer"] = 1
         self.assertEqual(len(peers), MOST_PEERS)
         self.assertEqual(peers["peer 5"], 2)
+
+    @with_reactor
+    async def test_cut_before_it_is_there(self) -> None:
+        """
+        Nothing is left either of one that breaks the language in the same breath in which it ends its negotiation.
+        """
+
+        class Hasty(Negotiation):  # type: ignore[misc]  # Foolscap has no types
+            def sendBlock(self, block: dict[str, Any]) -> None:
+                super().sendBlock(block)
+                if "banana-decision-version" in block:
+                    self.transport.write(b"\x01" * 100)
+
+        tub = StockTub(certData=new_certificate())
+        while tub.tubID < self.farm.tub_id:  # the greater one decides
+            tub = StockTub(certData=new_certificate())
+        tub.negotiationClass = Hasty
+        tub.startService()
+        self.stock.append(tub)
+        broker = await tub.getBrokerForTubRef(SturdyRef(self.url).getTubRef())
+        await until(lambda: bool(broker.disconnected) and len(self.farm.strangers) == 0)
+
+        self.assertEqual(self.farm.brokers, {})
 
     @with_reactor
     async def test_time(self) -> None:
@@ -426,6 +451,20 @@ class LinkTest(BrokerTestCase):
             broker.dataReceived(b"x" * 1000)
 
         self.assertLess(len(broker.buffer), 1000)
+
+    @with_reactor
+    async def test_nothing_is_kept_after_an_error(self) -> None:
+        """
+        Nor is what follows the peer's word that we broke it: the link is cut then.
+        """
+        await self.slave()
+        (broker,) = self.farm.brokers.values()
+        broker.dataReceived(number(0, 0x8D) + string(b"x" * 200, 1 << 31))
+        for _ in range(100):
+            broker.dataReceived(b"x" * 1000)
+
+        self.assertLess(len(broker.buffer), 1000)
+        self.assertTrue(broker.disconnected)
 
     @with_reactor
     async def test_revoked(self) -> None:

@@ -26,7 +26,7 @@ class PulseTests(SynchronousTestCase):
 
     def passes(self, seconds: int) -> None:
         """
-        So much time, a tenth of a second after the other.
+        So much time, an eighth of a second after the other.
         """
         self.clock.pump([0.125] * (8 * seconds))
 
