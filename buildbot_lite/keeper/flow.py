@@ -28,7 +28,11 @@ from .spawn import Spawned
 from .surroundings import Surroundings
 
 _CHUNK = 256 << 10
-_MOST_CHUNKS = 64  # of a pipe; it holds 64 KiB, or 1 MiB if the command asked for that
+_MOST_CHUNKS = 64  # of a pipe; it holds 256 KiB, or 1 MiB if the command asked for that
+# Who writes line by line would wake us for each of them, and wait for us: so after a read that brought little we let so
+# many seconds pass.  Meanwhile the pipe takes what comes.
+_LITTLE = 16 << 10
+_REST = 0.001
 
 
 class Until(Enum):
@@ -163,29 +167,39 @@ class Flow:
 
     def _watch(self) -> None:
         for fd in self._channels:
-            self._loop.watch(fd, partial(self._read, fd))
+            self._loop.watch(fd, partial(self._ready, fd))
 
-    def _read(self, fd: int) -> bool:
+    def _ready(self, fd: int) -> None:
+        if self._read(fd) < _LITTLE and fd in self._channels:
+            self._loop.unwatch(fd)
+            self._timers.set(f"rest {fd}", _REST, partial(self._rested, fd))
+
+    def _rested(self, fd: int) -> None:
+        if fd in self._channels and not self._output.stalled():
+            self._loop.watch(fd, partial(self._ready, fd))
+
+    def _read(self, fd: int) -> int:
         """
-        Read once; answers whether there may be more right now.
+        Read once; answers how many bytes there were.
         """
         try:
             data = os.read(fd, _CHUNK)
         except BlockingIOError:
-            return False
+            return 0
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
             # A terminal whose last user is gone.
             data = b""
         if data:
-            return self._accept(self._channels[fd], data)
+            self._accept(self._channels[fd], data)
+            return len(data)
         self._loop.unwatch(fd)
         del self._channels[fd]
         os.close(fd)
         if not self._channels:
             self._settle()
-        return False
+        return 0
 
     def _poll(self, follower: Follower) -> None:
         if not self._output.stalled() and follower.poll():

@@ -18,6 +18,9 @@ from typing import NamedTuple
 
 from .fence import inside
 
+# Bytes that a command may be ahead of us: four times what Linux gives to a pipe.
+_PIPE = 256 << 10
+_SET_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux
 # What Python ignores, and what whoever started the keeper may have ignored (nohup).
 _RESET = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT]
 
@@ -224,15 +227,24 @@ def _outputs(
         theirs.append(slave)
         _make_transparent(slave)
         return {"stdio": master}, slave, slave, os.ttyname(slave)
-    read, write = os.pipe()
+    read, write = _pipe()
     ours.append(read)
     theirs.append(write)
     if not separate_stderr:
         return {"stdio": read}, write, write, None
-    read_too, write_too = os.pipe()
+    read_too, write_too = _pipe()
     ours.append(read_too)
     theirs.append(write_too)
     return {"stdio": read, "stderr": read_too}, write, write_too, None
+
+
+def _pipe() -> tuple[int, int]:
+    read, write = os.pipe()
+    if _SET_SIZE is not None:
+        # Not everybody may have as many large ones as they like.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(read, _SET_SIZE, _PIPE)
+    return read, write
 
 
 def _make_transparent(terminal: int) -> None:

@@ -318,7 +318,7 @@ class DiskTests(SynchronousTestCase):
         self.addCleanup(self.ground.close)
         self.ground.start_keeper()
         self.client = self.ground.client()
-        script = "read x; for i in $(seq 20000); do echo line $i; done; echo over > over"
+        script = "read x; for i in $(seq 60000); do echo line $i; done; echo over > over"
         self.fifo = os.path.join(self.ground.directory, "fifo")
         os.mkfifo(self.fifo)
         self.client.start("a-1", Run(script=f"exec < {self.fifo}; {script}", timeout=4.0, sigterm_time=0.1))
@@ -340,7 +340,7 @@ class DiskTests(SynchronousTestCase):
         outcome = self.client.ended("a-1")
 
         self.assertTrue(outcome.succeeded)
-        self.assertEqual(self.ground.spool("a-1"), b"".join(b"line %d\n" % (i + 1) for i in range(20000)))
+        self.assertEqual(self.ground.spool("a-1"), b"".join(b"line %d\n" % (i + 1) for i in range(60000)))
         self.assertIn("disk is full", outcome.remarks[0].text)
 
     def test_gives_up(self) -> None:

@@ -1,0 +1,144 @@
+"""
+When a command's pipes are read.  The pipes are real; the time is made up.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.keeper.flow import Flow, Until
+from buildbot_lite.keeper.order import read_order
+from buildbot_lite.keeper.report import Report
+from buildbot_lite.keeper.spawn import Spawned, spawn
+from buildbot_lite.keeper.surroundings import Patience, Surroundings
+
+from .test_processes import FakeLoop
+
+
+class WatchingLoop(FakeLoop):
+    """
+    Also watches descriptors: whoever is watched is called in `turn`, as if it were ready.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched: dict[int, Callable[[], object]] = {}
+
+    def watch(self, fd: int, ready: Callable[[], object], events: int = 0) -> None:
+        """
+        See `Loop`.
+        """
+        self.watched[fd] = ready
+
+    def unwatch(self, fd: int) -> None:
+        """
+        See `Loop`.
+        """
+        self.watched.pop(fd, None)
+
+    def turn(self) -> None:
+        """
+        Once around.
+        """
+        for ready in list(self.watched.values()):
+            ready()
+
+
+class FlowTests(SynchronousTestCase):
+    """
+    One command with one pipe.
+    """
+
+    def setUp(self) -> None:
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        os.makedirs(os.path.join(directory, "commands", "a-1"))
+        self.loop = WatchingLoop()
+        self.ended: list[bool] = []
+        around = Surroundings(
+            directory=directory,
+            loop=cast(Any, self.loop),
+            shelf=cast(Any, None),
+            kinship=cast(Any, None),
+            families={},
+            notices=cast(Any, None),
+            patience=Patience(),
+            portable_spawn=False,
+        )
+        self.flow = Flow(
+            "a-1",
+            read_order({"spec": {"argv": ["x"]}, "workdir": directory}),
+            surroundings=around,
+            report=Report(cast(Any, self.loop)),
+            grew=lambda: None,
+            kill=lambda why, sentence: None,
+            ended=lambda: self.ended.append(True),
+        )
+        read, self.write = os.pipe()
+        self.addCleanup(os.close, self.write)
+        os.set_blocking(read, False)
+        self.flow.begin(Spawned(pid=1, outputs={"stdio": read}, feed=-1))
+
+    def test_line_by_line(self) -> None:
+        """
+        The first line is read at once; those that come within a millisecond after it, all at once when that is over.
+        """
+        lengths = []
+        for _ in range(4):
+            os.write(self.write, b"0123456789")
+            self.loop.turn()
+            lengths.append(self.flow.lengths().get("stdio", 0))
+        self.loop.pass_by(0.001)
+        self.loop.turn()
+        lengths.append(self.flow.lengths()["stdio"])
+
+        self.assertEqual(lengths, [10, 10, 10, 10, 40])
+
+    def test_much(self) -> None:
+        """
+        Who writes much is read as quickly as it writes.
+        """
+        for count in range(1, 5):
+            os.write(self.write, bytes(32 << 10))
+            self.loop.turn()
+            self.assertEqual(self.flow.lengths(), {"stdio": count * (32 << 10)})
+
+    def test_end(self) -> None:
+        """
+        When the command ends nobody waits for the rest of a millisecond.
+        """
+        os.write(self.write, b"line\n")
+        self.loop.turn()
+        os.write(self.write, b"last\n")
+        self.flow.finish(Until.EMPTY)
+
+        self.assertEqual((self.flow.lengths(), self.ended), ({"stdio": 10}, [True]))
+        self.loop.pass_by(1)
+        self.assertEqual(self.loop.watched, {})
+
+
+class PipeTests(SynchronousTestCase):
+    def test_room(self) -> None:
+        """
+        A command may be 256 KiB ahead of its reader, where a pipe's size can be chosen.
+        """
+        if not hasattr(fcntl, "F_GETPIPE_SZ"):
+            self.skipTest("not here")
+        spawned = spawn(
+            [b"true"],
+            {b"PATH": os.environb[b"PATH"]},
+            workdir="/",
+            stdin_path=None,
+            feed=False,
+            pty=False,
+            separate_stderr=False,
+        )
+        self.addCleanup(os.waitpid, spawned.pid, 0)
+        self.addCleanup(os.close, spawned.outputs["stdio"])
+
+        self.assertEqual(fcntl.fcntl(spawned.outputs["stdio"], fcntl.F_GETPIPE_SZ), 256 << 10)
