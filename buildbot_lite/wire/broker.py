@@ -56,6 +56,8 @@ from .unslicing import BoundedRoot
 _BRINGING = {"append", "feed_stdin"}
 # What a small message costs in a buffer, whatever is in it.
 _ENVELOPE = 200
+# Bytes of a string's middle that cost next to nothing; who sends less at a time pays for the trouble.
+_SHORTEST_PIECE = 256
 # Bytes of a token before its body, in Foolscap's words.
 _LONGEST_HEAD = 65
 # Bytes of a string that may be in Foolscap's vocabulary, and some.
@@ -239,7 +241,7 @@ class Broker(stock.Broker):
 
     def dataReceived(self, chunk: bytes) -> None:
         self.pulse.heard()
-        if len(chunk) < self._missing and not self.connectionAbandoned:
+        if _SHORTEST_PIECE <= len(chunk) < self._missing and not self.connectionAbandoned:
             # TLS brings 16 KiB at a time; Foolscap would look at the string's beginning again for each of them.
             self._missing -= len(chunk)
             self.buffer.append(chunk)

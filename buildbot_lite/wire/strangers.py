@@ -73,6 +73,12 @@ class Stranger:
             self._strangers.drop(self)
         return self.known
 
+    def hear(self, work: Callable[[], None]) -> None:
+        """
+        Do *work* for it before TLS.
+        """
+        self._strangers.turns.hear(work)
+
     def work(self, work: Callable[[], None]) -> None:
         """
         Do *work* for it: that is not for nothing.

@@ -111,7 +111,7 @@ class OurNegotiation(Negotiation):
             self.stranger.shook_hands()
             super().dataReceived(chunk)
         elif self.stranger.received(len(chunk)):
-            self.stranger.work(lambda: Negotiation.dataReceived(self, chunk))
+            self.stranger.hear(lambda: Negotiation.dataReceived(self, chunk))
 
     def acceptDecision(self, decision):
         params = super().acceptDecision(decision)

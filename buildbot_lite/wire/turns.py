@@ -21,7 +21,8 @@ from .contract import STRANGERS_SHARE
 
 # Seconds of work that may be saved up, so that two hundred slaves which come at once do not wait.
 _MOST_SAVED = 0.5
-# Seconds that may be owed: some work is done whatever it costs, and who comes after a flood is not to pay for it.
+# Seconds that may be owed for what was heard before TLS: that is done whatever it costs, and who comes after a flood is
+# not to pay for it.
 _MOST_OWED = 0.5
 _SHORTEST_WAIT = 0.001
 
@@ -48,7 +49,18 @@ class Turns:
         try:
             work()
         finally:
-            self._time.spend(min(self._now() - begun, self._time.left + _MOST_OWED))
+            self._time.spend(self._now() - begun)
+
+    def hear(self, work: Callable[[], None]) -> None:
+        """
+        Do *work* for one that has only just connected.
+        """
+        begun = self._now()
+        try:
+            work()
+        finally:
+            cost, may_owe = self._now() - begun, self._time.left + _MOST_OWED
+            self._time.spend(max(0.0, min(cost, may_owe)))
 
     def begin(self, address: str, begin: Begin) -> None:
         """

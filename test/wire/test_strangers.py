@@ -173,7 +173,7 @@ class StrangersTest(SynchronousTestCase):
 
     def test_expected(self) -> None:
         """
-        Promise 3.12: who is expected does not wait for a turn; its time is counted all the same.
+        Promise 3.12: who is expected does not wait for a turn.
         """
         self.strangers.turns.work(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 10))
         slave, others = self.accept("a1"), self.accept("a2")

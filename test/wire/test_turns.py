@@ -19,7 +19,10 @@ class TurnsTest(SynchronousTestCase):
         """
         Something is done for a stranger, and nobody is asked meanwhile.
         """
-        self.turns.work(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + seconds))
+        self.turns.work(lambda: self._passes(seconds))
+
+    def _passes(self, seconds: float) -> None:
+        self.clock.rightNow += seconds
 
     def handshake(self, name: str, cost: float = 0.1) -> None:
         """
@@ -59,7 +62,7 @@ class TurnsTest(SynchronousTestCase):
         Promise 3.12: what was done for many whatever it cost is not owed for ever; soon after them others are served.
         """
         for _ in range(100):
-            self.busy(1.0)
+            self.turns.hear(lambda: self._passes(1.0))
         self.handshake("a1")
         self.clock.pump([0.01] * 200)
 
@@ -75,6 +78,18 @@ class TurnsTest(SynchronousTestCase):
         while self.clock.getDelayedCalls():
             self.clock.advance(0.1)
         self.assertEqual(self.begun, ["a3", "b2", "c1", "a2", "b1", "a1"])
+
+    def test_work_is_owed(self) -> None:
+        """
+        Promise 3.12: what was done for those that shook hands is owed in full, also by others: a third is a third.
+        """
+        self.busy(10.0)
+        self.turns.hear(lambda: self._passes(1.0))
+        self.handshake("a1")
+        self.clock.pump([0.1] * 250)
+        self.assertEqual(self.begun, [])
+        self.clock.pump([0.1] * 40)
+        self.assertEqual(self.begun, ["a1"])
 
     def test_leave(self) -> None:
         """
