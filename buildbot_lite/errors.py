@@ -158,6 +158,12 @@ class InputError(BuildbotLiteError):
     """
 
 
+class FileError(BuildbotLiteError):
+    """
+    A file or directory on the slave cannot be read, written or removed.
+    """
+
+
 class PropertyError(BuildbotLiteError):
     """
     A property cannot have this value, or an argument cannot be rendered from the build's properties.

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from ..errors import UnsafePathError
+from ..errors import FileError, UnsafePathError
 from ..model.names import relative_path
+from .tree_removal import remove_tree
 
 MOST_LINKS = 40
 MOST_LEVELS = 200
@@ -122,7 +123,7 @@ class Tree:
         """
         Remove *path* and everything in it, also out of directories without write permission; nothing there is fine.
 
-        A symbolic link is removed, not what it points to.
+        A symbolic link is removed, not what it points to.  `FileError` names what cannot be removed.
         """
         parts = relative_path(path).split("/")
         if parts == ["."]:
@@ -130,9 +131,14 @@ class Tree:
         above = self._resolved("/".join(parts[:-1]) or ".")
         try:
             with self._directory(above) as directory:
-                _remove(parts[-1], directory)
+                remove_tree(parts[-1].encode("utf-8", "surrogateescape"), directory)
         except FileNotFoundError:
             pass
+        except OSError as error:
+            if not isinstance(error.filename, bytes):
+                raise
+            found = os.path.join(*parts[:-1], error.filename.decode("utf-8", "surrogateescape"))
+            raise FileError(f"{found!r:.200} cannot be removed: {error.strerror}.") from None
 
     def merge(self, staged: str, path: str) -> None:
         """
@@ -283,16 +289,3 @@ def _partial(name: str, suffix: str) -> str:
 def _unlink(name: str, directory: int) -> None:
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory)
-
-
-def _remove(name: str, directory: int) -> None:
-    if not stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode):
-        os.unlink(name, dir_fd=directory)
-        return
-    try:
-        shutil.rmtree(name, dir_fd=directory)
-    except PermissionError:
-        # Tools such as Go's leave directories without write permission in their caches.
-        for *_, inner in os.fwalk(name, dir_fd=directory, onerror=None):
-            os.fchmod(inner, 0o700)
-        shutil.rmtree(name, dir_fd=directory)

@@ -6,7 +6,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import define, field
@@ -32,6 +33,20 @@ def new_directory(test: SynchronousTestCase) -> str:
     directory = os.path.realpath(tempfile.mkdtemp(prefix="slave-"))
     test.addCleanup(shutil.rmtree, directory, ignore_errors=True)
     return directory
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """
+    Be the user "nobody", who may do less than root, as far as files are concerned.  For tests that root runs.
+    """
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
 
 
 def sealed(**streams: bytes) -> dict[str, Seal]:

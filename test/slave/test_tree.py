@@ -2,12 +2,14 @@
 Paths under work/: links may point anywhere inside, and lead nowhere outside.
 """
 
+import errno
 import os
 import stat
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import UnsafePathError
+from buildbot_lite.errors import FileError, UnsafePathError
 from buildbot_lite.slave.tree import Place, Tree
 
 from .fakes import new_directory
@@ -165,6 +167,18 @@ class TreeTests(SynchronousTestCase):
         self.tree.remove("never/was")
         self.assertEqual(os.listdir(self.root), [])
         self.assertTrue(os.path.exists(self.secret))
+
+    def test_remove_what_cannot_be_removed(self) -> None:
+        """
+        The sentence names the thing inside, not only what was to be removed.
+        """
+        self.tree.make("a/b/c")
+        with (
+            mock.patch.object(os, "rmdir", side_effect=OSError(errno.EBUSY, "Device or resource busy")),
+            self.assertRaises(FileError) as caught,
+        ):
+            self.tree.remove("a/b")
+        self.assertEqual(str(caught.exception), "'a/b/c' cannot be removed: Device or resource busy.")
 
     def test_remove_link(self) -> None:
         """

@@ -1,0 +1,163 @@
+"""
+Removing a directory tree that somebody else made, however deep, wide and locked it is.
+
+Iterative, and with directory descriptors only: a path longer than PATH_MAX (4096 bytes) cannot be given to the system,
+and a path that was looked at before may lead elsewhere now.  At most `MOST_OPEN` directories are open at a time; a
+directory below that depth is first moved up into the top directory of the tree, so that no depth is too much::
+
+    top/a/b/…/y/z   --rename-->   top/.removed-1f2e…    (removed with the rest of top)
+
+Directories without the permissions that removing takes get them first, without following a link.
+"""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+
+MOST_OPEN = 100
+"""Directories that are open at the same time."""
+MOST_VAIN_PASSES = 100
+"""How often a directory may be read without finding an entry, and still not be empty."""
+_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def remove_tree(name: bytes, directory: int) -> None:
+    """
+    Remove the entry *name* of the open *directory*: a file or a link itself, a directory with everything in it.
+
+    What is not there is removed already.  `OSError` with the path of what cannot be removed, relative to *directory*.
+    """
+    if not _unlinked(name, directory):
+        levels = [_Level(name, directory)]
+        try:
+            while levels:
+                _advance(levels)
+        finally:
+            for level in levels:
+                level.close()
+
+
+class _Level:
+    """
+    A directory that is being emptied: *name* in the open directory *above*.
+    """
+
+    def __init__(self, name: bytes, above: int) -> None:
+        self.name = name
+        self._above = above
+        self.descriptor = _opened(name, above)
+        self._vain_passes = 0
+        self._entries = self._read()
+
+    def next(self) -> bytes | None:
+        """
+        The name of the next entry, None after the last.
+        """
+        return next(self._entries, None)
+
+    def remove(self) -> bool:
+        """
+        Remove the directory itself; False if there are entries again, which `next` will give.
+        """
+        with suppress(FileNotFoundError):
+            try:
+                os.rmdir(self.name, dir_fd=self._above)
+            except OSError as error:
+                # Some file systems skip entries while others are removed; and a process may still write here.
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or self._vain_passes >= MOST_VAIN_PASSES:
+                    raise
+                self._entries = self._read()
+                return False
+        self.close()
+        return True
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+    def _read(self) -> Iterator[bytes]:
+        self._vain_passes += 1
+        with os.scandir(self.descriptor) as entries:
+            for entry in entries:
+                self._vain_passes = 0
+                yield os.fsencode(entry.name)
+
+
+def _advance(levels: list[_Level]) -> None:
+    """
+    Do the next thing in the deepest of the open directories.
+    """
+    level = levels[-1]
+    name = level.next()
+    try:
+        if name is None:
+            if level.remove():
+                levels.pop()
+        elif not _unlinked(name, level.descriptor):
+            if len(levels) < MOST_OPEN:
+                levels.append(_Level(name, level.descriptor))
+            else:
+                _move_up(name, level.descriptor, levels[0].descriptor)
+    except FileNotFoundError:
+        pass  # somebody else removed it
+    except OSError as error:
+        where = b"/".join([*(each.name for each in levels), *([name] if name is not None else [])])
+        raise OSError(error.errno, error.strerror, where) from None
+
+
+def _unlinked(name: bytes, directory: int) -> bool:
+    """
+    Remove *name* unless it is a directory; whether it is gone.
+    """
+    try:
+        if stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode):
+            return False
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        pass
+    return True
+
+
+def _move_up(name: bytes, directory: int, top: int) -> None:
+    # To move a directory is to change its "..", for which it must be writable.
+    os.close(_opened(name, directory))
+    os.rename(name, b".removed-" + secrets.token_hex(16).encode(), src_dir_fd=directory, dst_dir_fd=top)
+
+
+def _opened(name: bytes, directory: int) -> int:
+    """
+    A descriptor of the directory *name*, in which we may now read, search and remove.
+    """
+    try:
+        opened = os.open(name, os.O_RDONLY | _FLAGS, dir_fd=directory)
+    except PermissionError:
+        _unlock(name, directory)
+        opened = os.open(name, os.O_RDONLY | _FLAGS, dir_fd=directory)
+    try:
+        mode = stat.S_IMODE(os.fstat(opened).st_mode)
+        if mode & stat.S_IRWXU != stat.S_IRWXU:
+            # Tools such as Go's leave directories without write permission.  Another user's we may not change, and if
+            # it matters, removing says so.
+            with suppress(PermissionError):
+                os.fchmod(opened, mode | stat.S_IRWXU)
+    except BaseException:
+        os.close(opened)
+        raise
+    return opened
+
+
+def _unlock(name: bytes, directory: int) -> None:
+    """
+    Let us read the directory *name*.
+    """
+    if not hasattr(os, "O_PATH"):
+        os.chmod(name, stat.S_IRWXU, dir_fd=directory, follow_symlinks=False)
+        return
+    # Linux has no chmod that follows no link (before 6.6), but /proc leads to what is open, even if it is unreadable.
+    reference = os.open(name, os.O_PATH | _FLAGS, dir_fd=directory)
+    try:
+        os.chmod(f"/proc/self/fd/{reference}", stat.S_IRWXU)
+    finally:
+        os.close(reference)
