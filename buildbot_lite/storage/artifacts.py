@@ -8,7 +8,7 @@ serves the directory serves no half file.
 import os
 
 from ..errors import StorageError
-from .files import sync_directory
+from .files import PRIVATE, make_directories, sync_directory
 from .streams import StreamFile
 
 SUFFIX = ".partial"
@@ -43,8 +43,8 @@ class ArtifactFile(StreamFile):
             return False
         try:
             if not length and not os.path.exists(self._path):
-                os.makedirs(os.path.dirname(self._final), exist_ok=True)
-                os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
+                make_directories(os.path.dirname(self._final))
+                os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE))
             if self._path != self._final:
                 os.rename(self._path, self._final)
                 self._path = self._final

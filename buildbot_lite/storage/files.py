@@ -75,6 +75,18 @@ def make_directory(path: str, *, mode: int = 0o700) -> None:
         sync_directory(above)
 
 
+def make_directories(path: str) -> tuple[str, ...]:
+    """
+    Make *path* and every directory missing above it, each for its owner alone; answers the directories in which a new
+    one was made, for `sync_directory`.
+    """
+    above = os.path.dirname(path)
+    new = () if os.path.isdir(above) else make_directories(above)
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    return (*new, above)
+
+
 def remove(path: str) -> None:
     """
     Remove the file *path*, if it is there.

@@ -23,7 +23,7 @@ from typing import Protocol
 from attrs import frozen
 
 from ..errors import StorageError
-from .files import remove, sync_directory, write_all
+from .files import PRIVATE, remove, sync_directory, write_all
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -101,7 +101,8 @@ def compress(path: str, *, frame: int = FRAME) -> bool:
     try:
         if os.fstat(source).st_size < NOT_WORTH_IT:
             return False
-        with open(beside, "wb", buffering=0) as target:
+        remove(beside)
+        with open(beside, "xb", buffering=0, opener=_private) as target:
             write_all(target.fileno(), _table(_write_frames(source, target.fileno(), frame, path)))
             os.fsync(target.fileno())
         os.rename(beside, path + SUFFIX)
@@ -113,6 +114,10 @@ def compress(path: str, *, frame: int = FRAME) -> bool:
         os.close(source)
     os.unlink(path)
     return True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, PRIVATE)
 
 
 @frozen

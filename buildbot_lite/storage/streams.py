@@ -24,7 +24,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from ..errors import DiskFullError, StorageError
-from .files import is_disk_full, sync_directory
+from .files import PRIVATE, is_disk_full, make_directories, sync_directory
 
 # What is sealed at once; more is better sealed by a thread.
 LARGEST_AT_ONCE = 1 << 20
@@ -150,10 +150,10 @@ class StreamFile:
         if self._descriptor is None:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
-                self._descriptor = os.open(self._path, flags, 0o644)
+                self._descriptor = os.open(self._path, flags, PRIVATE)
             except FileNotFoundError:
-                self._new = _make_directories(os.path.dirname(self._path))
-                self._descriptor = os.open(self._path, flags, 0o644)
+                self._new = make_directories(os.path.dirname(self._path))
+                self._descriptor = os.open(self._path, flags, PRIVATE)
         return self._descriptor
 
     def _sum_of_all(self) -> str:
@@ -184,16 +184,6 @@ def sealed(
         return file.seal(length, sha256)
 
     return maybeDeferred(work) if file.length <= LARGEST_AT_ONCE else in_thread(work)
-
-
-def _make_directories(path: str) -> tuple[str, ...]:
-    """
-    Make *path* and what is missing above it; answers the directories that have a new name in them.
-    """
-    above = os.path.dirname(path)
-    new = () if os.path.isdir(above) else _make_directories(above)
-    os.makedirs(path, exist_ok=True)
-    return (*new, above)
 
 
 def _length_of(path: str) -> int:

@@ -27,6 +27,14 @@ _MAY_HOLD_STRINGS = re.compile(
 _MAY_HOLD_SECRETS = re.compile(
     r"master/(secrets/|master\.cfg\Z)|witness/|[^/]+/work/|master/artifacts/|clients/.*\.in\Z"
 )
+# Farms run in the foreground here, where twistd leaves the umask as it is.
+_PRIVATE = (
+    "*/private",
+    "*/private/*",
+    "*/furls",
+    "*/furls/*",
+    *(f"master/{name}/**/*" for name in ("streams", "artifacts")),
+)
 _DATABASE = re.compile(r".*\.sqlite\Z")
 _OF_A_DATABASE = re.compile(r".*\.sqlite(-wal|-shm|-journal)?\Z")
 
@@ -113,7 +121,7 @@ def _in_database(name: str, path: Path, strings: set[bytes], values: Sequence[by
 
 
 def _readable_by_others(directory: Path) -> Iterator[str]:
-    for pattern in ("*/private", "*/private/*.sqlite*", "*/private/*.pem", "*/private/*.furl", "*/furls"):
+    for pattern in _PRIVATE:
         for path in directory.glob(pattern):
-            if _open_to_others(path):
+            if not path.is_symlink() and _open_to_others(path):
                 yield f"{path.relative_to(directory)} may be read by others"

@@ -5,6 +5,7 @@ The master's copy of a stream.
 import errno
 import hashlib
 import os
+import stat
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DiskFullError, StorageError
-from buildbot_lite.storage import streams
+from buildbot_lite.storage import frames, streams
+from buildbot_lite.storage.artifacts import ArtifactFile
 from buildbot_lite.storage.streams import StreamFile, sealed
 
 EVERY_BYTE = bytes(range(256))
@@ -47,6 +49,33 @@ class StreamFileTests(SynchronousTestCase):
         """
         with open(self.path, "rb") as file:
             return file.read()
+
+    def test_private(self) -> None:
+        """
+        Promise 6.18: whatever the umask, only the owner can read logs and artifacts, empty and compressed ones too, or
+        look into the directories made for them.
+        """
+        self.addCleanup(os.umask, os.umask(0))
+        farm = os.path.join(self.mktemp(), "farm")
+        for file in (
+            StreamFile(os.path.join(farm, "streams", "0", "7", "stdio")),
+            ArtifactFile(os.path.join(farm, "artifacts", "b", "1", "app")),
+            ArtifactFile(os.path.join(farm, "artifacts", "b", "2", "deep", "empty")),
+        ):
+            data = b"" if file.path.endswith("empty.partial") else b"line\n" * 10_000
+            file.append(0, data)
+            self.assertTrue(file.seal(len(data), sum_of(data)))
+        self.assertTrue(frames.compress(os.path.join(farm, "streams", "0", "7", "stdio")))
+
+        modes = {
+            os.path.relpath(os.path.join(above, name), farm): stat.S_IMODE(os.stat(os.path.join(above, name)).st_mode)
+            for above, directories, files in os.walk(farm)
+            for name in directories + files
+        }
+        directories = ("streams", "streams/0", "streams/0/7", "artifacts", "artifacts/b", "artifacts/b/1")
+        more = ("artifacts/b/2", "artifacts/b/2/deep")
+        files = ("streams/0/7/stdio.zst", "artifacts/b/1/app", "artifacts/b/2/deep/empty")
+        self.assertEqual(modes, {**dict.fromkeys((*directories, *more), 0o700), **dict.fromkeys(files, 0o600)})
 
     def test_made_at_first_byte(self) -> None:
         """
