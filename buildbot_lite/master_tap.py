@@ -57,7 +57,7 @@ from .wire.background import background
 from .wire.certificate import load_or_create
 from .wire.control import ExposedControl
 from .wire.exposed import Exposed, Revocable
-from .wire.flapp import RunCommandService, UploadService
+from .wire.flapp import FlappService
 from .wire.furl import build
 from .wire.tub import make_tub, raise_file_limit
 
@@ -195,16 +195,9 @@ class MasterService(MultiService):
 
 
 def _submitting(farm: Farm) -> Any:
-    def expose(grant: Grant, revocable: Revocable) -> Exposed | None:
-        scheduler = farm.config.submits.get(grant.object)
-        if scheduler is None:
-            return None
-        submitting = Submitting(
-            scheduler, grant=grant.id, door=farm.door, store=farm.inputs, following=_following(farm)
-        )
-        if scheduler.file is not None:
-            return UploadService(submitting, revocable)
-        return RunCommandService(submitting, revocable)
+    def expose(grant: Grant, revocable: Revocable) -> Exposed:
+        submitting = Submitting(grant=grant.id, door=farm.door, store=farm.inputs, following=_following(farm))
+        return FlappService(submitting, revocable)
 
     return expose
 
@@ -213,7 +206,7 @@ def _watching(farm: Farm) -> Any:
     def expose(grant: Grant, revocable: Revocable) -> Exposed:
         if grant.object == FARM:
             return ExposedControl(AdminDesk(farm, _following(farm), MAY_LOOK), revocable)
-        return RunCommandService(Watching(_following(farm), int(grant.object)), revocable)
+        return FlappService(Watching(_following(farm), int(grant.object)), revocable)
 
     return expose
 

@@ -3,9 +3,9 @@ Who may submit now: the limits of submissions' strings.
 
 ::
 
-    admitted ──► input comes in ──► stored and asked for: spent
-        │                 │
-        │                 '──► broke off, or refused: given back
+    admitted ──► input comes in ──► the transaction ──► recorded: it counts as a use
+        │                 │                │
+        │                 '────────────────'──► broke off, or refused: it does not count
         '──► refused, with the sentence: before a byte of it was taken
 
 What is admitted counts at once, so that twenty submissions that begin together are not twenty exceptions.  Everything
@@ -14,8 +14,9 @@ is in memory, because it is asked before anything else is done; after a restart 
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import Self
 
-from attrs import define, field
+from attrs import frozen
 
 from ..errors import LimitError
 from ..storage.records.grants import Grant
@@ -28,34 +29,23 @@ MOST_INPUTS = 20
 """Those of them whose input is still coming in, which may take as long as their submitters like."""
 
 
-@define(eq=False)
+@frozen(eq=False)
 class Admission:
     """
-    Leave to submit once with *grant*.  `spend` or `release` it; what comes second is without effect.
+    Leave to submit once with *grant*: a place among those that are under way, until the end of its ``with``.
+
+    Whoever is admitted enters it at once and holds it until the submission is in the records, or is none.  It cannot be
+    given back from elsewhere: a client that hangs up while its submission is being written has used its string.
     """
 
     grant: Grant
     _admissions: "Admissions"
-    _open: bool = field(default=True)
 
-    def spend(self) -> None:
-        """
-        It was submitted.
-        """
-        if self._end():
-            self._admissions.spent(self.grant)
+    def __enter__(self) -> Self:
+        return self
 
-    def release(self) -> None:
-        """
-        It was not.
-        """
-        self._end()
-
-    def _end(self) -> bool:
-        was_open, self._open = self._open, False
-        if was_open:
-            self._admissions.ended(self.grant.id)
-        return was_open
+    def __exit__(self, *problem: object) -> None:
+        self._admissions.ended(self.grant.id)
 
 
 class Admissions:
@@ -98,7 +88,7 @@ class Admissions:
 
     def spent(self, grant: Grant) -> None:
         """
-        See `Admission`.
+        A submission with *grant* is in the records.
         """
         now = self._wall()
         if grant.per_hour is not None:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from attrs import field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
-from ..errors import NotFoundError
+from ..errors import InputError, NotFoundError, RevokedError
 from ..model.properties import Json, Properties
 from ..model.results import Result
 from ..storage.inputs import Kept
@@ -25,6 +26,23 @@ from .queue import Queue
 from .requests import Requests
 from .vocabulary import Scheduler, Submit
 from .works import Works
+
+
+@frozen
+class Given:
+    """
+    What came with a submission: a *kind* of `Submit.input_kind`, that its submitter calls *name*.
+
+    *kept*: the input, if it is one that is stored; otherwise it is *properties*, or nothing.
+    """
+
+    kind: str = "none"
+    name: str = ""
+    kept: Kept | None = None
+    properties: Properties = field(factory=Properties)
+
+
+NOTHING = Given()
 
 
 class FrontDoor:
@@ -57,44 +75,58 @@ class FrontDoor:
         self._furl = furl
         self._wall = wall
 
-    def admit(self, grant: int, scheduler: Submit) -> Admission:
+    def check_configured(self, grant: Grant) -> None:
+        """
+        `RevokedError` when *grant* is to submit to something that master.cfg does not have (any more).
+        """
+        if grant.verb == Verb.SUBMIT.value:
+            self._scheduler_of(grant)
+
+    def scheduler(self, grant: int) -> Submit:
         """
         See `status.submissions.Door`.
         """
-        return self._admissions.admit(grant, len(scheduler.builder_names), with_input=scheduler.takes_input)
+        return self._scheduler_of(self._grants.in_force(grant))
 
-    async def submit(
-        self,
-        scheduler: Submit,
-        admission: Admission,
-        *,
-        kept: Kept | None,
-        kind: str,
-        name: str,
-        properties: Properties,
-    ) -> Submitted:
+    def admit(self, grant: int) -> Admission:
+        """
+        See `status.submissions.Door`.
+        """
+        scheduler = self.scheduler(grant)
+        return self._admissions.admit(
+            grant, len(scheduler.builder_names), with_input=scheduler.input_kind != NOTHING.kind
+        )
+
+    async def submit(self, admission: Admission, given: Given) -> Submitted:
         """
         See `status.submissions.Door`.
         """
         grant = self._grants.in_force(admission.grant.id)
+        scheduler = self._scheduler_of(grant)
+        if given.kind != scheduler.input_kind:
+            raise InputError(f"What {scheduler.name} takes was changed while this came in.  Submit it again.")
+        kept, name, properties = given.kept, given.name, given.properties.copy()
         if name:
             properties.set("filename", name, "Submit")
         by = f" ({grant.label})" if grant.label else ""
         reason = f"submitted through {scheduler.name}{by}" + (f": {name}" if name else "")
         watches: list[Grant] = []
-        submitted = await self._ask(
+
+        def recorded() -> None:
+            self._admissions.spent(grant)
+            for watch in watches[-1:]:
+                self._grants.recorded(watch)
+
+        return await self._ask(
             scheduler,
             properties,
             reason=reason,
-            input=None if kept is None else self._noting_input(kept, kind, name),
+            input=None if kept is None else self._noting_input(kept, given.kind, name),
             by_grant=grant.id,
             # Whoever uploads a file is told of no string.
             beside=None if scheduler.file else self._making_watch(watches),
+            recorded=recorded,
         )
-        for watch in watches[-1:]:
-            self._grants.recorded(watch)
-        admission.spend()
-        return submitted
 
     async def watch_furl(self, submitted: Submitted) -> str:
         """
@@ -165,6 +197,14 @@ class FrontDoor:
         See `bench.Triggers.when_finished`.
         """
         return self._requests.when_finished(buildset)
+
+    def _scheduler_of(self, grant: Grant) -> Submit:
+        scheduler = self._config().submits.get(grant.object)
+        if scheduler is None:
+            raise RevokedError(
+                f"{grant.object} is not in master.cfg any more.  Ask the farm's admin for another string."
+            )
+        return scheduler
 
     async def _ask(
         self, scheduler: Scheduler, given: Properties, *, reason: str, builders: list[str] | None = None, **more: Any

@@ -123,6 +123,7 @@ class Farm:
             wall=wall,
             expose={Verb.SLAVE: self._expose_desk, **{verb: make(self) for verb, make in expose.items()}},
             knocks=knocks,
+            configured=self._check_configured,
             breach=self._breach,
             slowed=self._slowed,
         )
@@ -221,8 +222,6 @@ class Farm:
         await self.records.write(lambda connection: records_of_generations.prune(connection, hash_))
         self.roster.configure(generation.config.slaves)
         self.revoking.bar_the_revoked()
-        for name in generation.config.submits:
-            self.grants.forget_what_it_leads_to(Verb.SUBMIT, name)
         await self.publish()
         self.queue.consider()
         self._log.info("the configuration was applied")
@@ -295,6 +294,9 @@ class Farm:
                 self._log.warn("an earlier configuration cannot be loaded: {why}", why=str(error))
         return found
 
+    def _check_configured(self, grant: Grant) -> None:
+        self.door.check_configured(grant)
+
     def _breach(self, grant: Grant, sentence: str) -> bool:
         if grant.verb != Verb.SLAVE.value:
             return False
@@ -305,7 +307,7 @@ class Farm:
         if grant.verb == Verb.SLAVE.value:
             self._remark(grant.object, f"{grant.object}: {sentence}")
 
-    def _expose_desk(self, grant: Grant, revocable: Revocable) -> Exposed | None:
+    def _expose_desk(self, grant: Grant, revocable: Revocable) -> Exposed:
         name = grant.object
         turnstile = Turnstile(self.clock)
 

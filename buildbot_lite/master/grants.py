@@ -38,8 +38,11 @@ class Verb(Enum):
 # Whose holders' programs are ours, and knock (`wire.knock`).
 _EXPECTED = {Verb.SLAVE, Verb.CONTROL, Verb.ADMIN}
 
-Expose = Callable[[Grant, Revocable], Exposed | None]
-"""Makes what a grant leads to; None when that does not exist (any more)."""
+Expose = Callable[[Grant, Revocable], Exposed]
+"""
+Makes what a grant leads to.  It is made once and kept, so it may keep nothing of the configuration: it asks on each
+call what is configured.
+"""
 
 
 @define(eq=False)
@@ -56,9 +59,10 @@ class Right:
 
 class Grants:
     """
-    All grants.  *expose*: by verb, what makes the object that a grant leads to.  *breach* hears how a holder broke the
-    contract, and answers whether it is to be cut off; *slowed*, that it takes too much of our time.  Slaves and
-    admins are expected at *knocks*.
+    All grants.  *expose*: by verb, what makes the object that a grant leads to.  *configured* is asked whenever a
+    string is used, and raises when its object is not in the configuration (any more).  *breach* hears how a holder
+    broke the contract, and answers whether it is to be cut off; *slowed*, that it takes too much of our time.  Slaves
+    and admins are expected at *knocks*.
     """
 
     _log = Logger()
@@ -70,6 +74,7 @@ class Grants:
         wall: Callable[[], float],
         expose: Mapping[Verb, Expose],
         knocks: Knocks,
+        configured: Callable[[Grant], None] = lambda grant: None,
         breach: Callable[[Grant, str], bool] = lambda grant, sentence: False,
         slowed: Callable[[Grant, str], None] = lambda grant, sentence: None,
     ) -> None:
@@ -79,6 +84,7 @@ class Grants:
         self._wall = wall
         self._expose = expose
         self._knocks = knocks
+        self._configured = configured
         self._by_swissnum: dict[str, Right] = {}
         self._by_id: dict[int, Right] = {}
         self._by_object: dict[tuple[str, str], list[Right]] = {}
@@ -215,13 +221,6 @@ class Grants:
         now = self._wall()
         await self._records.write(lambda connection: records_of_grants.revoke(connection, grant.id, now))
 
-    def forget_what_it_leads_to(self, verb: Verb, object: str) -> None:
-        """
-        The configuration changed: make it anew when it is shown next.
-        """
-        for right in self._by_object.get((verb.value, object), ()):
-            right.exposed = None
-
     def note_use(self, id: int, now: float) -> None:
         """
         It was used; whoever says so has recorded it.
@@ -287,7 +286,7 @@ class Grants:
 
     def _revocable(self, right: Right) -> Revocable:
         return Revocable(
-            lambda: self._check_time(right.grant),
+            lambda: self._check(right.grant),
             lambda why: self._breach(right.grant, why),
             lambda why: self._slowed(right.grant, why),
             MOST_LINKS_OF_A_SLAVE if right.grant.verb == Verb.SLAVE.value else MOST_LINKS,
@@ -319,6 +318,10 @@ class Grants:
             self._by_object[which].remove(right)
             if not self._by_object[which]:
                 del self._by_object[which]
+
+    def _check(self, grant: Grant) -> None:
+        self._check_time(grant)
+        self._configured(grant)
 
     def _check_time(self, grant: Grant) -> None:
         if grant.expires is not None and grant.expires <= self._wall():

@@ -75,12 +75,14 @@ class Requests:
         priority: int = 0,
         by_grant: int | None = None,
         beside: Callable[[Connection, Submitted], object] | None = None,
+        recorded: Callable[[], None] = lambda: None,
     ) -> Submitted:
         """
         Ask each of *builders* for a build.  When this returns, it is a promise.
 
-        *input* makes the row of what was submitted, in the same transaction; *beside* is done in it, too.  *by_grant*:
-        with which string.  With a *parent* that asked before, nothing happens: the earlier answer is the answer.
+        *input* makes the row of what was submitted, in the same transaction; *beside* is done in it, too; *recorded* is
+        called as soon as it is committed.  *by_grant*: with which string.  With a *parent* that asked before, nothing
+        happens: the earlier answer is the answer.
         """
         now = self._wall()
 
@@ -111,6 +113,7 @@ class Requests:
             return submitted, True
 
         submitted, fresh = await self._records.write(change)
+        recorded()
         if fresh:
             for request in submitted.requests:
                 self._queue.add(request, submitted.buildset)

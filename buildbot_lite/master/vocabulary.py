@@ -237,11 +237,11 @@ class Submit(Scheduler):
         self.cancel_on_disconnect = self.arguments.flag("cancelOnDisconnect", cancelOnDisconnect)
 
     @property
-    def takes_input(self) -> bool:
+    def input_kind(self) -> str:
         """
-        Whether anything comes with a submission.
+        What comes with a submission: one of `STDIN_KINDS` or `FILE_KINDS`.
         """
-        return self.stdin != "none" or self.file is not None
+        return str(self.file or self.stdin)
 
     def checked_name(self, name: Any) -> str:
         """

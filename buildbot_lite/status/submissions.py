@@ -14,7 +14,7 @@ What the holder of a submission's string can do: ask for its builds, and watch t
 The first line on stderr is the request and its watch string: whoever loses the connection loses nothing else.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Protocol
 
@@ -22,25 +22,21 @@ from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, DiskFullError, InputError, LimitError, LinkLostError, StorageError
+from ..errors import BuildbotLiteError, DiskFullError, LimitError, LinkLostError, StorageError, WrongVerbError
 from ..master.admission import Admission
+from ..master.door import NOTHING, Given
 from ..master.vocabulary import Submit
-from ..model.properties import Properties
-from ..storage.inputs import Incoming, InputStore, Kept
+from ..storage.inputs import InputStore
 from ..storage.records.requests import Submitted
 from ..wire.background import background
-from ..wire.flapp import Read, StdinFeed, Watcher
+from ..wire.flapp import TAKES_A_FILE, TAKES_NO_FILE, Read, StdinFeed, Watcher
 from .following import Following
+from .intake import LARGEST_PROPERTIES, Intake, PropertiesSink, StoredSink, pump
 
-PIECE = 256 << 10
-LARGEST_PROPERTIES = 256 << 10
 MOST_CLIENTS = 1000
 """Clients that one string may have waiting for their builds, or for the word that they get none."""
 REFUSED = 2
 """The exit code for input that cannot be used."""
-
-_PATCH_MARKS = (b"diff --git ", b"--- ", b"Index: ", b"diff -", b"*** ", b"From ")
-_COMPRESSIONS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 
 
 class Door(Protocol):
@@ -48,23 +44,19 @@ class Door(Protocol):
     How submissions get into the farm.
     """
 
-    def admit(self, grant: int, scheduler: Submit) -> Admission:
+    def scheduler(self, grant: int) -> Submit:
+        """
+        What the string of *grant* submits to, as configured now; `RevokedError` when it is nothing any more.
+        """
+
+    def admit(self, grant: int) -> Admission:
         """
         Leave to submit with the string of *grant* now; or `RefusedError`, which says why not and until when.
         """
 
-    async def submit(
-        self,
-        scheduler: Submit,
-        admission: Admission,
-        *,
-        kept: Kept | None,
-        kind: str,
-        name: str,
-        properties: Properties,
-    ) -> Submitted:
+    async def submit(self, admission: Admission, given: Given) -> Submitted:
         """
-        Ask for the builds of *scheduler*, with an input that was stored: a *kind* that its submitter calls *name*.
+        Ask for the builds that the string of *admission* is for, with what was *given*.
         """
 
     async def watch_furl(self, submitted: Submitted) -> str:
@@ -128,127 +120,24 @@ class Watching:
         background(self.clients.tell(watcher, watching), self._log, "watching a request")
         return succeed(None)
 
-
-def _anything(head: bytes) -> None:
-    """
-    It is good.
-    """
-
-
-class Collecting:
-    """
-    The standard input of a client, on its way into *incoming*: the role `StdinFeed`.
-
-    Either *complete* is called, with what was kept, or *broken*, with why nothing could be; once.  What a client sends
-    after that is not heard.  *judge* sees how it begins before it is kept, and raises when that will not do.
-    """
-
-    def __init__(
-        self,
-        incoming: Incoming,
-        complete: Callable[[Kept], None],
-        broken: Callable[[BuildbotLiteError], None],
-        judge: Callable[[bytes], None] = _anything,
-    ) -> None:
-        self._incoming = incoming
-        self._judge = judge
-        self._complete = complete
-        self._broken = broken
-        self._over = False
-
-    def feed(self, data: bytes) -> None:
+    def put(self, name: bytes, read: Read) -> Deferred[None]:
         """
-        See `StdinFeed.feed`.
+        See `Submission.put`.
         """
-        self._attempt(lambda: self._incoming.write(data))
-
-    def close(self) -> None:
-        """
-        See `StdinFeed.close`.
-        """
-        kept: list[Kept] = []
-        self._attempt(lambda: self._judge(self._incoming.head))
-        self._attempt(lambda: kept.append(self._incoming.keep()))
-        self._over = True
-        for each in kept:
-            self._complete(each)
-
-    def give_up(self) -> None:
-        """
-        The client went away before it was done: nothing is asked for.
-        """
-        self._over = True
-        self._incoming.abandon()
-
-    def _attempt(self, work: Callable[[], None]) -> None:
-        if self._over:
-            return
-        try:
-            work()
-        except BuildbotLiteError as error:
-            self.give_up()
-            self._broken(error)
-
-
-class Reading:
-    """
-    The standard input of a client where it is properties: a short text, which is not kept.
-    """
-
-    def __init__(
-        self, complete: Callable[[Properties], None], broken: Callable[[BuildbotLiteError], None], largest: int
-    ) -> None:
-        self._complete = complete
-        self._broken = broken
-        self._largest = largest
-        self._text = bytearray()
-        self._over = False
-
-    def feed(self, data: bytes) -> None:
-        """
-        See `StdinFeed.feed`.
-        """
-        if self._over:
-            return
-        self._text += data
-        if len(self._text) > self._largest:
-            self.give_up()
-            self._broken(InputError(f"The properties have more than {self._largest} bytes."))
-
-    def close(self) -> None:
-        """
-        See `StdinFeed.close`.
-        """
-        if self._over:
-            return
-        text = bytes(self._text)
-        self.give_up()
-        try:
-            properties = properties_from(text)
-        except BuildbotLiteError as error:
-            self._broken(error)
-        else:
-            self._complete(properties)
-
-    def give_up(self) -> None:
-        """
-        The client went away, or all was said.
-        """
-        self._over = True
-        self._text.clear()
+        return fail(WrongVerbError(TAKES_NO_FILE))
 
 
 class Submitting:
     """
-    What the string of a Submit scheduler leads to: the roles `wire.flapp.Submission` and `wire.flapp.Upload`.
+    What the string of a Submit scheduler leads to: the role `wire.flapp.Submission`.
 
-    *grant*: the number of the grant whose string that is.  Its limits are asked before anything is taken in.
+    *grant*: the number of the grant whose string that is.  What it submits to is asked for on each call, so that the
+    string is a right to what master.cfg says now.
     """
 
     _log = Logger()
 
-    def __init__(self, scheduler: Submit, *, grant: int, door: Door, store: InputStore, following: Following) -> None:
-        self._scheduler = scheduler
+    def __init__(self, *, grant: int, door: Door, store: InputStore, following: Following) -> None:
         self._grant = grant
         self._door = door
         self._store = store
@@ -264,93 +153,65 @@ class Submitting:
         except LimitError:
             return fail()  # it may not be listening to what is told otherwise
         try:
-            admission = self._admit()
+            scheduler = self._door.scheduler(self._grant)
+            if scheduler.file is not None:
+                return fail(WrongVerbError(TAKES_A_FILE))
+            admission = self._door.admit(self._grant)
         except BuildbotLiteError as error:
-            self._go(watcher, _raising(error))
+            self._tell(watcher, _raising(error))
             return succeed(None)
-        if self._scheduler.stdin == "none":
-            self._go(watcher, self._submit(admission, None, "", "", Properties()))
-            return succeed(None)
-        feed = self._feed(watcher, admission)
-
-        def lost() -> None:
-            feed.give_up()
-            admission.release()
-
-        watcher.when_lost(lost)
-        return succeed(feed)
+        intake = self._intake(admission, scheduler.stdin, f"stdin.{scheduler.stdin}")
+        if intake is not None:
+            watcher.when_lost(intake.lost)
+        self._tell(watcher, self._watch(watcher, scheduler, self._submit(admission, intake)))
+        return succeed(intake)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         """
-        See `Upload.put`.
+        See `Submission.put`.
         """
         return Deferred.fromCoroutine(self._put(name.decode("utf-8", "replace"), read))
 
-    def _admit(self) -> Admission:
-        return self._door.admit(self._grant, self._scheduler)
-
-    def _feed(self, watcher: Watcher, admission: Admission) -> Collecting | Reading:
-        kind, largest = self._scheduler.stdin, admission.grant.largest
-
-        def broken(error: BuildbotLiteError) -> None:
-            admission.release()
-            self._go(watcher, _raising(error))
-
-        def read(properties: Properties) -> None:
-            self._go(watcher, self._submit(admission, None, "", "", properties))
-
-        def stored(kept: Kept) -> None:
-            self._go(watcher, self._submit(admission, kept, kind, f"stdin.{kind}", Properties()))
-
+    def _intake(self, admission: Admission, kind: str, name: str) -> Intake | None:
+        largest, clock = admission.grant.largest, self._following.clock
+        if kind == "none":
+            return None
         if kind == "properties":
-            return Reading(read, broken, min(largest or LARGEST_PROPERTIES, LARGEST_PROPERTIES))
-        return Collecting(self._store.receive(largest), stored, broken, lambda head: check_input(kind, head))
+            return Intake(PropertiesSink(min(largest or LARGEST_PROPERTIES, LARGEST_PROPERTIES)), clock)
+        return Intake(StoredSink(self._store.receive(largest), kind, name), clock)
 
     async def _put(self, name: str, read: Read) -> None:
-        admission = self._admit()
-        incoming = self._store.receive(admission.grant.largest)
-        kind = self._scheduler.file or "file"
-        try:
-            while data := await read(PIECE):
-                incoming.write(data)
-            check_input(kind, incoming.head)
-            kept = incoming.keep()
-        except BaseException:
-            admission.release()
-            raise
-        finally:
-            incoming.abandon()
-        submitted = await self._submit(admission, kept, kind, name, Properties())
-        self._log.info(
-            "{name} ({length} bytes, sha256 {sha256}) is stored for {requests}",
-            name=name,
-            length=kept.length,
-            sha256=kept.sha256,
-            requests=_numbers(submitted),
-        )
+        kind = self._door.scheduler(self._grant).file
+        if kind is None:
+            raise WrongVerbError(TAKES_NO_FILE)
+        admission = self._door.admit(self._grant)
+        intake = self._intake(admission, kind, name)
+        assert intake is not None
+        background(pump(read, intake), self._log, "taking in a file")
+        submitted = await self._submit(admission, intake)
+        self._log.info("a file is stored for {requests}", requests=_numbers(submitted))
 
-    async def _submit(
-        self, admission: Admission, kept: Kept | None, kind: str, name: str, properties: Properties
-    ) -> Submitted:
-        try:
-            return await self._door.submit(
-                self._scheduler, admission, kept=kept, kind=kind, name=name, properties=properties
-            )
-        except StorageError as error:
-            if isinstance(error, DiskFullError):
+    async def _submit(self, admission: Admission, intake: Intake | None) -> Submitted:
+        """
+        The one owner of *admission* from when it was granted: whether it is spent or given back is known here alone.
+        """
+        with admission:
+            given = NOTHING if intake is None else await intake.given
+            try:
+                return await self._door.submit(admission, given)
+            except DiskFullError:
                 raise
-            # Where the records stand, and what ails them, is the admin's business.
-            self._log.error("a submission could not be recorded: {why}", why=str(error))
-            raise BuildbotLiteError("The farm cannot take this now.  Try again later.") from None
-        finally:
-            admission.release()
+            except StorageError as error:
+                # Where the records stand, and what ails them, is the admin's business.
+                self._log.error("a submission could not be recorded: {why}", why=str(error))
+                raise BuildbotLiteError("The farm cannot take this now.  Try again later.") from None
 
-    def _go(self, watcher: Watcher, submitting: Awaitable[Submitted]) -> None:
-        background(self._clients.tell(watcher, self._watch(watcher, submitting)), self._log, "a submission")
+    def _tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
+        background(self._clients.tell(watcher, watching), self._log, "a submission")
 
-    async def _watch(self, watcher: Watcher, submitting: Awaitable[Submitted]) -> int:
+    async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[Submitted]) -> int:
         submitted = await submitting
-        if self._scheduler.cancel_on_disconnect:
+        if scheduler.cancel_on_disconnect:
             cancelling = self._door.cancel
             watcher.when_lost(
                 lambda: background(cancelling(submitted, "the client went away"), self._log, "cancelling a submission")
@@ -397,44 +258,10 @@ async def _complain(watcher: Watcher, sentence: str) -> None:
         await watcher.stderr(f"{sentence}\n".encode())
 
 
-async def _raising(error: BuildbotLiteError) -> Submitted:
+async def _raising(error: BuildbotLiteError) -> int:
     raise error
 
 
 def _numbers(submitted: Submitted) -> str:
     numbers = [str(request.id) for request in submitted.requests]
     return f"request {numbers[0]}" if len(numbers) == 1 else f"requests {', '.join(numbers)}"
-
-
-def check_input(kind: str, head: bytes) -> None:
-    """
-    `InputError`, with what is wrong, if what begins with *head* cannot be a *kind* ("patch", "tar", "file").
-    """
-    if kind == "patch":
-        if not head.strip():
-            raise InputError("The patch is empty: there is nothing to try.  (For example: git diff | flappclient …)")
-        if not any(line.startswith(_PATCH_MARKS) for line in head.splitlines()):
-            raise InputError("What was submitted is no patch: it has no line that begins with 'diff ' or '--- '.")
-    elif kind == "tar" and not (head.startswith(_COMPRESSIONS) or head[257:262] == b"ustar"):
-        raise InputError("What was submitted is no tar archive, plain or compressed with gzip, bzip2 or xz.")
-
-
-def properties_from(text: bytes) -> Properties:
-    """
-    The properties in lines ``name=value``; empty lines and lines that begin with # are skipped.
-    """
-    if len(text) > LARGEST_PROPERTIES:
-        raise InputError(f"The properties have more than {LARGEST_PROPERTIES} bytes.")
-    try:
-        lines = text.decode("utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise InputError("The properties are not UTF-8 text.") from None
-    properties = Properties()
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, equals, value = line.partition("=")
-        if not equals:
-            raise InputError(f"Line {number} of the properties is not name=value: {line!r:.100}")
-        properties.set(name.strip(), value.strip(), "Submit")
-    return properties

@@ -26,7 +26,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from ..errors import LinkLostError, WrongVerbError
+from ..errors import LinkLostError
 from .adapters import Remote
 from .contract import LARGEST_CHUNK, Acknowledgement, Chunk, RIStdin, RISubmission
 from .exposed import Exposed, Revocable
@@ -37,6 +37,9 @@ from .refusal import error_of, would_block
 _CLIENTS_BUFFER = 1024
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
+
+TAKES_NO_FILE = "This string takes no file.  Use it with: flappclient --furlfile FILE run-command"
+TAKES_A_FILE = "This string takes a file.  Use it with: flappclient --furlfile FILE upload-file NAME"
 
 Read = Callable[[int], Deferred[bytes]]
 """
@@ -94,24 +97,19 @@ class StdinFeed(Protocol):
 @runtime_checkable
 class Submission(Protocol):
     """
-    What ``flappclient run-command`` finds at the end of its FURL.
+    What ``flappclient`` finds at the end of its FURL.
     """
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         """
-        Go, and tell *watcher*.  Fires with what wants its standard input, or None; or fails with a refusal.
+        ``run-command``: go, and tell *watcher*.  Fires with what wants its standard input, or None; or fails with a
+        refusal.
         """
-
-
-@runtime_checkable
-class Upload(Protocol):
-    """
-    What ``flappclient upload-file`` finds at the end of its FURL.
-    """
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         """
-        Take the file that the client calls *name* (any bytes); fires when it is stored, or fails with a refusal.
+        ``upload-file``: take the file that the client calls *name* (any bytes); fires when it is stored, or fails with
+        a refusal.
         """
 
 
@@ -215,7 +213,7 @@ class ExposedStdin(Exposed):
 
 
 @implementer(RISubmission)
-class RunCommandService(Exposed):
+class FlappService(Exposed):
     """
     *local*, for whoever holds a submission's (or a watch) FURL.
     """
@@ -234,23 +232,6 @@ class RunCommandService(Exposed):
             return ExposedStdin(feed, self.revocable)
 
         return self._local.execute(remote).addCallback(started)
-
-    def remote_putfile(self, name: bytes, source: object) -> None:
-        raise WrongVerbError("This string takes no file.  Use it with: flappclient --furlfile FILE run-command")
-
-
-@implementer(RISubmission)
-class UploadService(Exposed):
-    """
-    *local*, for whoever holds the FURL of a submission that is a file.
-    """
-
-    def __init__(self, local: Upload, revocable: Revocable) -> None:
-        super().__init__(revocable)
-        self._local = local
-
-    def remote_execute(self, watcher: object) -> None:
-        raise WrongVerbError("This string takes a file.  Use it with: flappclient --furlfile FILE upload-file NAME")
 
     def remote_putfile(self, name: bytes, source: Any) -> Deferred[None]:
         return self._local.put(name, RemoteSource(source).read).addCallback(lambda _: None)

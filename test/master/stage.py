@@ -16,6 +16,7 @@ from twisted.internet.task import Clock
 
 from buildbot_lite.errors import LinkLostError
 from buildbot_lite.master.farm import Address, Farm
+from buildbot_lite.master.grants import Expose, Verb
 from buildbot_lite.master.loading import Generation, load
 from buildbot_lite.model.greeting import Held, Hello, Life
 from buildbot_lite.model.outcome import Ending, Outcome, Seal
@@ -159,9 +160,12 @@ def scripted(exit_codes: Mapping[str, int]) -> Callable[[Given], None]:
 class Stage:
     """
     A farm with the configuration *text*, which begins with the imports and ``c = {}``; restarted with `restart`.
+
+    *expose*: what strings lead to, other than slaves'.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, expose: Mapping[Verb, Callable[[Farm], Expose]] | None = None) -> None:
+        self._expose = expose or {}
         self.basedir = tempfile.mkdtemp(prefix="farm-")
         self.records = InlineWriter()
         self.clock = Clock()
@@ -274,7 +278,7 @@ class Stage:
             generation=generation,
             address=Address(lambda swissnum: f"pb://tub@tcp:here:1/{swissnum}", lambda: ()),
             knocks=Knocks("tub", self.clock.seconds),
-            expose={},
+            expose=self._expose,
             clock=self.clock,
             wall=self.clock.seconds,
             in_thread=maybeDeferred,

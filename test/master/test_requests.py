@@ -11,10 +11,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DatabaseLockedError, DiskFullError, StorageError
+from buildbot_lite.master.door import Given
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.master.patience import BETWEEN_TRIES, PatientRecords
 from buildbot_lite.master.requests import LONGEST_BACK_OFF, back_off
-from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import builds, grants, requests, settings
@@ -48,13 +48,11 @@ class WatchTests(SynchronousTestCase):
         self.slave = self.stage.attach()
 
     def submit(self, name: str = "go") -> Submitted:
-        door, scheduler = self.stage.farm.door, self.stage.farm.config.submits[name]
-        grant = self.grants.of(Verb.SUBMIT, name)
+        door, grant = self.stage.farm.door, self.grants.of(Verb.SUBMIT, name)
         assert grant is not None
-        asking = door.submit(
-            scheduler, door.admit(grant.id, scheduler), kept=None, kind="", name="", properties=Properties()
-        )
-        submitted: Submitted = self.stage.done(asking)
+        with door.admit(grant.id) as admission:
+            kind = door.scheduler(grant.id).input_kind
+            submitted: Submitted = self.stage.done(door.submit(admission, Given(kind)))
         return submitted
 
     def watches(self, submitted: Submitted) -> list[Grant]:

@@ -28,7 +28,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -679,6 +679,16 @@ class Farm:
         """
         with closing(sqlite3.connect(self.master_directory / "private" / "farm.sqlite", timeout=30)) as connection:
             return connection.execute(query, arguments).fetchall()
+
+    @contextmanager
+    def locked_records(self) -> Iterator[None]:
+        """
+        Meanwhile nothing is recorded: another program has the database locked.
+        """
+        path = self.master_directory / "private" / "farm.sqlite"
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+            connection.execute("begin immediate")
+            yield
 
     def log(self, builder: str, number: int, step: str | None = None, name: str = "stdio") -> bytes:
         """

@@ -124,6 +124,28 @@ class StringsTests(FarmCase):
         self.reconfig()
         self.assertEqual(self.lines("buildslave.furls"), new)
 
+    def test_removed_submission(self) -> None:
+        """
+        Promise 6.5: the string of a Submit that was taken out of master.cfg submits no more, though it was shown;
+        put back, it does again.
+        """
+        furl, whole = self.farm.furl("try"), (self.farm.master_directory / "master.cfg").read_text()
+        self.addCleanup(self.reconfig)
+
+        def answer() -> tuple[int, str]:
+            done = self.farm.watch(furl)
+            return done.code, done.err
+
+        self.assertEqual(answer()[0], 2)
+        self.farm.write_config(whole.replace("schedulers.Submit(name='try'", "schedulers.Submit(name='other'"))
+        self.assertEqual(self.farm.command("reconfig", str(self.farm.master_directory)).code, 0)
+        code, sentence = answer()
+        self.assertEqual(code, 255)
+        self.assertIn("try is not in master.cfg any more.  Ask the farm's admin for another string.", sentence)
+        self.reconfig()
+        self.assertEqual(answer()[0], 2)
+        self.assertEqual(self.farm.furl("try"), furl)
+
     def test_by_name(self) -> None:
         """
         ``buildbot-lite furl`` prints the same string, and says which there are when there is none of that name.

@@ -178,6 +178,27 @@ class SubmittingTests(FarmCase):
             self.assertEqual(done.code, 2)
             self.assertIn(why, done.err)
 
+    def test_hung_up_in_mid_transaction(self) -> None:
+        """
+        Promise 6.4: clients of a string for one use that send their input, close it and hang up while it is being
+        recorded get one request, and no more.
+        """
+        asked = self.farm.command("grant", "submit", str(self.farm.master_directory), "told", "--uses", "1")
+        furl_file = self.farm.private_furl(asked.out.decode().strip())
+        program = str(Path(__file__).with_name("hanging_up.py"))
+        before = self.farm.rows("select count(*) from requests where builder = 'told'")[0][0]
+        with self.farm.locked_records():
+            said = [self.farm.client("python", program, furl_file, "colour=red").wait().out for _ in range(3)]
+        until(
+            lambda: self.farm.rows("select count(*) from requests where builder = 'told'")[0][0] > before,
+            "the first is recorded",
+        )
+        said.append(self.farm.client("python", program, furl_file, "colour=red").wait().out)
+
+        used_up = b"This string was good for 1 submission, and is used up.  Ask the farm's admin for another.\n"
+        self.assertEqual(said, [b"", used_up, used_up, used_up])
+        self.assertEqual(self.farm.rows("select count(*) from requests where builder = 'told'")[0][0], before + 1)
+
     def test_upload(self) -> None:
         """
         Promise 5: upload-file answers when the file is stored under its sha256 and the request is queued.

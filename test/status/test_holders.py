@@ -5,17 +5,20 @@ Strings as an admin handles them: handed out with limits, listed, taken back, re
 import io
 import os
 from typing import Any
+from unittest import mock
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 
-from buildbot_lite.errors import InputError, LimitError, RevokedError
+from buildbot_lite.errors import DiskFullError, InputError, LimitError, RevokedError, StorageError
 from buildbot_lite.master.admission import MOST_AT_ONCE
 from buildbot_lite.master.grants import Verb
+from buildbot_lite.master.patience import BETWEEN_TRIES
 from buildbot_lite.model.reasons import Kind
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.control import AdminDesk
 from buildbot_lite.status.following import Following
 from buildbot_lite.status.holders import MAY_CONTROL, MAY_LOOK
+from buildbot_lite.status.intake import PATIENCE
 from buildbot_lite.status.submissions import Submitting
 from buildbot_lite.wire.memory import MemoryLink
 from test.master.stage import ONE, FakeSlave, succeeding
@@ -57,21 +60,19 @@ class HoldersCase(ControlCase):
         """
         return int(self.ask("grant", to="submit", object=object, **limits)["grant"]["grant"])
 
-    def submitting(self, grant: int, name: str = "go") -> Submitting:
+    def submitting(self, grant: int) -> Submitting:
         """
         What that string leads to.
         """
         farm = self.stage.farm
-        return Submitting(
-            farm.config.submits[name], grant=grant, door=farm.door, store=farm.inputs, following=self.following()
-        )
+        return Submitting(grant=grant, door=farm.door, store=farm.inputs, following=self.following())
 
-    def submit(self, grant: int, name: str = "go") -> FakeWatcher:
+    def submit(self, grant: int) -> FakeWatcher:
         """
         ``flappclient run-command`` with that string.
         """
         watcher = FakeWatcher()
-        self.successResultOf(self.submitting(grant, name).execute(watcher))
+        self.successResultOf(self.submitting(grant).execute(watcher))
         self.stage.settle()
         return watcher
 
@@ -80,7 +81,7 @@ class HoldersCase(ControlCase):
         ``flappclient upload-file`` with that string.
         """
         source = io.BytesIO(data)
-        return self.submitting(grant, "file").put(b"f", lambda size: succeed(source.read(size)))
+        return self.submitting(grant).put(b"f", lambda size: succeed(source.read(size)))
 
     def text(self, name: str) -> str:
         """
@@ -122,7 +123,8 @@ class LimitsTests(HoldersCase):
         coming = [admissions.admit(grant, 1, with_input=False) for _ in range(MOST_AT_ONCE)]
         self.assertGreaterEqual(len(coming), 500)
         self.assertRaisesRegex(LimitError, "are coming in already", admissions.admit, grant, 1, with_input=False)
-        coming[0].release()
+        with coming[0]:
+            pass
         admissions.admit(grant, 1, with_input=False)
 
     def test_expires(self) -> None:
@@ -166,7 +168,7 @@ class LimitsTests(HoldersCase):
 
         self.assertIn("larger than the 10 bytes", str(failure.value))
         self.assertEqual(len(os.listdir(os.path.join(self.stage.basedir, "inputs"))), 1)
-        feed = self.successResultOf(self.submitting(self.grant("words", largest=10), "words").execute(FakeWatcher()))
+        feed = self.successResultOf(self.submitting(self.grant("words", largest=10)).execute(FakeWatcher()))
         assert feed is not None
         feed.feed(b"a=" + b"x" * 9)
         feed.close()
@@ -189,21 +191,69 @@ class LimitsTests(HoldersCase):
         """
         grant = self.grant("words", uses=1)
         first, second = FakeWatcher(), FakeWatcher()
-        feed = self.successResultOf(self.submitting(grant, "words").execute(first))
+        feed = self.successResultOf(self.submitting(grant).execute(first))
         assert feed is not None
-        self.assertIsNone(self.successResultOf(self.submitting(grant, "words").execute(second)))
+        self.assertIsNone(self.successResultOf(self.submitting(grant).execute(second)))
         self.assertIn("is used up", second.err)
         first.go_away()
-        self.assertIsNotNone(self.successResultOf(self.submitting(grant, "words").execute(FakeWatcher())))
+        self.assertIsNotNone(self.successResultOf(self.submitting(grant).execute(FakeWatcher())))
 
     def test_half_open(self) -> None:
         """
         Promise 15: a string without limits cannot begin any number of submissions that never come to an end.
         """
         grant = self.grant("words")
-        feeds = [self.successResultOf(self.submitting(grant, "words").execute(FakeWatcher())) for _ in range(30)]
+        feeds = [self.successResultOf(self.submitting(grant).execute(FakeWatcher())) for _ in range(30)]
 
         self.assertEqual(len([feed for feed in feeds if feed is not None]), 20)
+
+    def test_hung_up_in_mid_transaction(self) -> None:
+        """
+        Promise 6.4: a client that hangs up while its submission is being recorded has used its string; no limit lets it
+        begin another meanwhile.
+        """
+        full, write = [True], self.stage.records.write
+        self.patch(self.stage.records, "write", lambda change: fail(DiskFullError()) if full else write(change))
+        for limit in ("uses", "per_hour", "most_waiting"):
+            full.clear()
+            grant, before = self.grant("words", **{limit: 1}), len(self.ask("queue")["queue"])
+            full.append(True)
+            for _ in range(3):
+                watcher = FakeWatcher()
+                feed = self.successResultOf(self.submitting(grant).execute(watcher))
+                if feed is not None:
+                    feed.feed(b"a=b")
+                    feed.close()
+                watcher.go_away()
+                self.stage.settle()
+            full.clear()
+            self.stage.settle(BETWEEN_TRIES)
+
+            self.assertEqual(len(self.ask("queue")["queue"]) - before, 1, limit)
+            self.assertIn("# request", self.submit(self.grant("go", **{limit: 1})).err)
+            self.assertNotIn("# request", self.submit(grant).err)
+
+    def test_given_back(self) -> None:
+        """
+        Promise 6.4: what was not recorded, for whatever reason, is no use.
+        """
+        grant = self.grant("words", uses=1)
+        for spoil in ("nonsense", "stands still", "not recorded", "hangs up"):
+            watcher = FakeWatcher()
+            feed = self.successResultOf(self.submitting(grant).execute(watcher))
+            assert feed is not None, watcher.err
+            feed.feed(b"nonsense" if spoil == "nonsense" else b"a=b")
+            if spoil == "stands still":
+                self.stage.settle(PATIENCE)
+            elif spoil == "hangs up":
+                watcher.go_away()
+            with mock.patch.object(self.stage.records, "write", side_effect=StorageError):
+                feed.close()
+                self.stage.settle()
+            self.assertEqual(watcher.codes, [] if spoil == "hangs up" else [2])
+        feed = self.successResultOf(self.submitting(grant).execute(FakeWatcher()))
+
+        self.assertIsNotNone(feed)
 
     def test_refused_before_it_is_taken(self) -> None:
         """
@@ -212,7 +262,7 @@ class LimitsTests(HoldersCase):
         grant = self.grant("file", uses=1)
         self.successResultOf(self.upload(grant, b"x"))
         failure = self.failureResultOf(
-            self.submitting(grant, "file").put(b"f", lambda size: self.fail("it was asked")), LimitError
+            self.submitting(grant).put(b"f", lambda size: self.fail("it was asked")), LimitError
         )
 
         self.assertIn("used up", str(failure.value))

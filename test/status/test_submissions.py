@@ -8,28 +8,25 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, DiskFullError, InputError, LimitError, RefusedError
+from buildbot_lite.errors import DiskFullError, InputError, LimitError, RefusedError, RevokedError, WrongVerbError
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import Following, tell_growth
-from buildbot_lite.status.submissions import (
-    MOST_CLIENTS,
-    Collecting,
-    Submitting,
-    Watching,
-    check_input,
-    properties_from,
-)
-from buildbot_lite.storage.inputs import InputStore, Kept
+from buildbot_lite.status.intake import PATIENCE, SLOWEST, Intake, StoredSink, check_input, properties_from
+from buildbot_lite.status.submissions import MOST_CLIENTS, Submitting, Watching
+from buildbot_lite.storage.inputs import InputStore
 from buildbot_lite.storage.records import inputs, requests
-from buildbot_lite.wire.flapp import StdinFeed
+from buildbot_lite.storage.records.grants import Grant
+from buildbot_lite.wire.exposed import Exposed, Revocable
+from buildbot_lite.wire.flapp import FlappService, StdinFeed
 from test.master.stage import FakeSlave, Stage, succeeding
 
 CONFIG = """
@@ -103,7 +100,7 @@ class SubmittingCase(SynchronousTestCase):
         """
         A farm whose slave is not there.
         """
-        self.stage = Stage(CONFIG)
+        self.stage = Stage(CONFIG, {Verb.SUBMIT: lambda farm: self.expose})
         self.farm = self.stage.farm
         self.addCleanup(shutil.rmtree, self.stage.basedir)
         self.addCleanup(tell_growth(self.farm.records, self.farm.growth))
@@ -121,13 +118,19 @@ class SubmittingCase(SynchronousTestCase):
         """
         grant = self.farm.grants.of(Verb.SUBMIT, name)
         assert grant is not None
-        return Submitting(
-            self.farm.config.submits[name],
-            grant=grant.id,
-            door=self.farm.door,
-            store=self.farm.inputs,
-            following=self.following,
-        )
+        return self.submitting_with(grant.id)
+
+    def submitting_with(self, grant: int) -> Submitting:
+        """
+        What the string of that grant leads to.
+        """
+        return Submitting(grant=grant, door=self.farm.door, store=self.farm.inputs, following=self.following)
+
+    def expose(self, grant: Grant, revocable: Revocable) -> Exposed:
+        """
+        The same, for whoever looks its string up.
+        """
+        return FlappService(self.submitting_with(grant.id), revocable)
 
     def run_command(self, name: str, stdin: bytes | None = None) -> FakeWatcher:
         """
@@ -212,13 +215,7 @@ class RunCommandTests(SubmittingCase):
         grant = self.farm.grants.of(Verb.SUBMIT, "plain")
         assert grant is not None
         self.stage.done(self.farm.grants.revoke(grant))
-        submitting = Submitting(
-            self.farm.config.submits["plain"],
-            grant=grant.id,
-            door=self.farm.door,
-            store=self.farm.inputs,
-            following=self.following,
-        )
+        submitting = self.submitting_with(grant.id)
         watchers = [FakeWatcher(deaf=True) for _ in range(MOST_CLIENTS)]
         for watcher in watchers:
             self.successResultOf(submitting.execute(watcher))
@@ -339,6 +336,95 @@ class RunCommandTests(SubmittingCase):
         self.assertEqual(watcher.codes, [2])
 
 
+class ReconfiguredTests(SubmittingCase):
+    """
+    Promise 6.5: a string is a right to what master.cfg says now.
+    """
+
+    def reconfigure(self, old: str = "", new: str = "") -> None:
+        """
+        Apply the configuration, with *new* instead of *old*.
+        """
+        self.assertIn(old, CONFIG)
+        self.stage.configure(CONFIG.replace(old, new))
+        self.stage.done(self.farm.reconfigure())
+
+    def shown(self, name: str) -> Submitting:
+        """
+        What somebody holds who has shown the string *name*.
+        """
+        grant = self.farm.grants.of(Verb.SUBMIT, name)
+        assert grant is not None
+        service = self.farm.grants.lookup(grant.swissnum)
+        assert isinstance(service, FlappService)
+        local: Any = service._local
+        return cast("Submitting", local)
+
+    def test_removed(self) -> None:
+        """
+        Promise 6.5: a Submit that was taken out of master.cfg submits no more, also for those who hold it already, and
+        its string leads nowhere; put back, it does again.
+        """
+        held, watcher = self.shown("plain"), FakeWatcher()
+        self.reconfigure('schedulers.Submit("plain", ["b"]),')
+        self.successResultOf(held.execute(watcher))
+
+        self.assertEqual((watcher.codes, self.requests()), ([2], []))
+        self.assertIn("plain is not in master.cfg any more", watcher.err)
+        with self.assertRaisesRegex(RevokedError, "plain is not in master.cfg any more"):
+            self.shown("plain")
+        self.reconfigure()
+        self.assertIs(self.shown("plain"), held)
+        self.successResultOf(held.execute(FakeWatcher()))
+        self.stage.settle()
+        self.assertEqual(len(self.requests()), 1)
+
+    def test_removed_meanwhile(self) -> None:
+        """
+        Promise 6.5: the same when it is taken out while the input comes in.
+        """
+        watcher = FakeWatcher()
+        feed = self.execute("try", watcher)
+        assert feed is not None
+        self.reconfigure('schedulers.Submit("try", ["b"], stdin="patch"),')
+        feed.feed(PATCH)
+        feed.close()
+        self.stage.settle()
+
+        self.assertEqual((watcher.codes, self.requests()), ([2], []))
+        self.assertIn("try is not in master.cfg any more", watcher.err)
+
+    def test_other_builders(self) -> None:
+        """
+        Promise 6.5: what it asks for, and what it takes, are the present configuration's.
+        """
+        held = self.shown("plain")
+        self.reconfigure('Submit("plain", ["b"])', 'Submit("plain", ["b2"])')
+        self.successResultOf(held.execute(FakeWatcher()))
+        self.stage.settle()
+        self.assertEqual([request.builder for request in self.requests()], ["b2"])
+        self.reconfigure('Submit("plain", ["b"])', 'Submit("plain", ["b"], file="file")')
+
+        self.failureResultOf(held.execute(FakeWatcher()), WrongVerbError)
+        self.successResultOf(held.put(b"x", lambda size: succeed(b"")))
+        self.assertEqual([request.builder for request in self.requests()], ["b2", "b"])
+
+    def test_other_kind_meanwhile(self) -> None:
+        """
+        Promise 6.5: an input that was judged as one thing is not used as another.
+        """
+        watcher = FakeWatcher()
+        feed = self.execute("try", watcher)
+        assert feed is not None
+        feed.feed(PATCH)
+        self.reconfigure('stdin="patch"', 'stdin="tar"')
+        feed.close()
+        self.stage.settle()
+
+        self.assertEqual((watcher.codes, self.requests()), ([2], []))
+        self.assertIn("What try takes was changed while this came in.  Submit it again.", watcher.err)
+
+
 class UploadTests(SubmittingCase):
     def upload(self, data: bytes, name: bytes = b"hello-2.10.tar") -> Deferred[None]:
         """
@@ -383,41 +469,93 @@ class UploadTests(SubmittingCase):
         self.assertEqual(os.listdir(os.path.join(self.stage.basedir, "inputs")), [])
 
 
-class CollectingTests(SynchronousTestCase):
+class IntakeTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         An input on its way.
         """
-        directory = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, directory)
-        self.store = InputStore(directory, largest=10)
-        self.kept: list[Kept] = []
-        self.broken: list[BuildbotLiteError] = []
-        self.incoming = self.store.receive()
-        self.collecting = Collecting(self.incoming, self.kept.append, self.broken.append)
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.clock = Clock()
+        self.incoming = InputStore(self.directory, largest=10 << 20).receive(10)
+        self.intake = Intake(StoredSink(self.incoming, "file", "f"), self.clock)
+
+    def assertGivenUp(self, error: type[Exception]) -> str:
+        """
+        Nothing was taken in, and nothing is kept; answers the sentence.
+        """
+        self.intake.feed(b"more")
+        self.intake.close()
+        self.intake.lost()
+        self.assertEqual((os.listdir(self.directory), self.clock.getDelayedCalls()), ([], []))
+        return str(self.failureResultOf(self.intake.given, error).value)
+
+    def test_given(self) -> None:
+        """
+        A complete input is given once; the client that hangs up afterwards takes nothing back.
+        """
+        self.intake.feed(b"12345")
+        self.intake.close()
+        self.intake.close()
+        self.intake.lost()
+        given = self.successResultOf(self.intake.given)
+
+        assert given.kept is not None
+        self.assertEqual((given.kind, given.name, given.kept.length), ("file", "f", 5))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_too_large(self) -> None:
         """
         Too much is refused, once; the rest is not heard.
         """
         for _ in range(3):
-            self.collecting.feed(b"12345678")
-        self.collecting.close()
+            self.intake.feed(b"12345678")
 
-        self.assertEqual((len(self.broken), self.kept), (1, []))
+        self.assertIn("larger than the 10 bytes", self.assertGivenUp(InputError))
 
     def test_disk_full(self) -> None:
         """
         What could not be written whole is not taken for whole when there is room again.
         """
-        self.collecting.feed(b"123")
+        self.intake.feed(b"123")
         with mock.patch.object(self.incoming, "_open", side_effect=OSError(28, "No space left on device")):
-            self.collecting.feed(b"456")
-        self.collecting.feed(b"789")
-        self.collecting.close()
+            self.intake.feed(b"456")
 
-        self.assertEqual(self.kept, [])
-        self.assertIsInstance(self.broken[0], DiskFullError)
+        self.assertGivenUp(DiskFullError)
+
+    def test_stands_still(self) -> None:
+        """
+        Promise 6.15: an input that stands still is given up, and its submitter is told why.
+        """
+        self.intake.feed(b"123")
+        self.clock.advance(PATIENCE - 1)
+        self.assertNoResult(self.intake.given)
+        self.clock.advance(2)
+
+        self.assertIn("stood still and was given up after 5 min", self.assertGivenUp(InputError))
+
+    def test_trickles(self) -> None:
+        """
+        Promise 6.15: a byte now and then does not hold the place of an input for ever.
+        """
+        for _ in range(9):
+            self.intake.feed(b"x")
+            self.clock.advance(PATIENCE / 8)
+
+        self.assertGivenUp(InputError)
+
+    def test_large_and_slow(self) -> None:
+        """
+        Promise 6.15: an input that goes on at the least allowed rate may take as long as it likes.
+        """
+        intake = Intake(StoredSink(InputStore(self.directory).receive(), "file", "f"), self.clock)
+        for _ in range(20):
+            self.clock.advance(PATIENCE - 1)
+            intake.feed(b"x" * int(PATIENCE * SLOWEST))
+        intake.close()
+
+        self.assertEqual(self.successResultOf(intake.given).name, "f")
+        self.failureResultOf(self.intake.given, InputError)
 
 
 class InputsTests(SynchronousTestCase):

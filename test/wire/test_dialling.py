@@ -21,7 +21,7 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.wire.dialling import Dialling, dial
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
-from buildbot_lite.wire.flapp import RunCommandService
+from buildbot_lite.wire.flapp import FlappService
 from buildbot_lite.wire.furl import build
 from buildbot_lite.wire.roles import Desk, Link
 from buildbot_lite.wire.tub import Listener, Tub, make_tub
@@ -177,7 +177,7 @@ class DiallingTest(TubTestCase):
         """
         A submission's string is not for a slave, and the sentence says where slaves take theirs from (Promise 3).
         """
-        self.exposed[SWISSNUM] = RunCommandService(Refuse(), Revocable())
+        self.exposed[SWISSNUM] = FlappService(Refuse(), Revocable())
         farm, listener = self.farm()
         with capturedLogs() as events:
             self.dial(self.furl(farm, listener))

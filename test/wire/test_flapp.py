@@ -14,9 +14,9 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from buildbot_lite.errors import InputError, LinkLostError, RevokedError
+from buildbot_lite.errors import InputError, LinkLostError, RevokedError, WrongVerbError
 from buildbot_lite.wire.exposed import Exposed, ExposedDesk, Revocable
-from buildbot_lite.wire.flapp import Read, RunCommandService, StdinFeed, Submission, Upload, UploadService, Watcher
+from buildbot_lite.wire.flapp import TAKES_A_FILE, TAKES_NO_FILE, FlappService, Read, StdinFeed, Submission, Watcher
 
 from .pair import SWISSNUM, TubTestCase, until, with_reactor
 from .players import NotedDesk
@@ -78,6 +78,9 @@ class Say:
         self.go()
         return succeed(None)
 
+    def put(self, name: bytes, read: Read) -> Deferred[None]:
+        return fail(WrongVerbError(TAKES_NO_FILE))
+
     def go(self) -> None:
         self.said = Deferred.fromCoroutine(self._say()).addErrback(self._failed).addCallback(self._ended)
 
@@ -107,19 +110,25 @@ class Refuse:
     A `Submission` that refuses.
     """
 
+    def put(self, name: bytes, read: Read) -> Deferred[None]:
+        return fail(WrongVerbError(TAKES_NO_FILE))
+
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         return fail(InputError("The builder hello is paused.  Ask its admin."))
 
 
 class Store:
     """
-    An `Upload` that keeps what it gets.
+    A `Submission` that keeps the file that it gets.
     """
 
     def __init__(self, refuse: Exception | None = None) -> None:
         self.name = b""
         self.data = b""
         self.refuse = refuse
+
+    def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
+        return fail(WrongVerbError(TAKES_A_FILE))
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         if self.refuse is not None:
@@ -149,10 +158,9 @@ class FlappTest(TubTestCase):
         return name
 
     def submission(self, local: Submission) -> str:
-        return self.expose(lambda revocable: RunCommandService(local, revocable))
+        return self.expose(lambda revocable: FlappService(local, revocable))
 
-    def upload(self, local: Upload) -> str:
-        return self.expose(lambda revocable: UploadService(local, revocable))
+    upload = submission
 
     @with_reactor
     async def test_run_command(self) -> None:
@@ -312,7 +320,7 @@ class FlappTest(TubTestCase):
         """
         A mistyped string gets one sentence with the remedy, and no part of it (Promise 3).
         """
-        furlfile = self.expose(lambda revocable: RunCommandService(Say([]), revocable), "wrong" * 6)
+        furlfile = self.expose(lambda revocable: FlappService(Say([]), revocable), "wrong" * 6)
 
         client = Client(furlfile, "run-command")
 

@@ -1,0 +1,241 @@
+"""
+The input of a submission, from its client to the store.
+
+::
+
+    feed … feed, close ────────────► given: the input, on the disk
+      │
+      '── no room, too large, not what it should be, too slow, client lost ──► given fails, nothing is kept
+
+Standard input (``run-command``) is fed by the client; a file (``upload-file``) is read from the client by `pump`, so
+that both end in the same way.
+
+An input that does not go on holds one of the few places that its string has for inputs, so it is given up.  A plain
+idle time-out would let a client hold the place with a byte now and then; a bound of the whole time would forbid large
+inputs over slow lines.  So each byte buys time, and no more than `PATIENCE` of it can be saved up.
+"""
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from ..errors import BuildbotLiteError, InputError, LinkLostError
+from ..master.door import Given
+from ..model.properties import Properties
+from ..storage.inputs import Incoming
+from ..wire.flapp import Read
+
+PATIENCE = 300.0
+"""Seconds for which an input may stand still."""
+SLOWEST = 1024
+"""Bytes a second that an input must bring in the long run."""
+LARGEST_PROPERTIES = 256 << 10
+PIECE = 256 << 10
+
+_PATCH_MARKS = (b"diff --git ", b"--- ", b"Index: ", b"diff -", b"*** ", b"From ")
+_COMPRESSIONS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
+
+
+class Sink(Protocol):
+    """
+    Where the bytes of one input go.
+    """
+
+    def write(self, data: bytes) -> None:
+        """
+        The next bytes; raises a `BuildbotLiteError` when they cannot be taken.
+        """
+
+    def finish(self) -> Given:
+        """
+        The whole input, kept; or raises a `BuildbotLiteError`, with what is wrong with it.
+        """
+
+    def abandon(self) -> None:
+        """
+        Forget what was written.  Without effect after `finish`.
+        """
+
+
+class StoredSink:
+    """
+    Keeps an input, which its client calls *name*, if it can be a *kind* ("patch", "tar", "file").
+    """
+
+    def __init__(self, incoming: Incoming, kind: str, name: str) -> None:
+        self._incoming = incoming
+        self._kind = kind
+        self._name = name
+
+    def write(self, data: bytes) -> None:
+        """
+        See `Sink.write`.
+        """
+        self._incoming.write(data)
+
+    def finish(self) -> Given:
+        """
+        See `Sink.finish`.
+        """
+        check_input(self._kind, self._incoming.head)
+        return Given(self._kind, self._name, self._incoming.keep())
+
+    def abandon(self) -> None:
+        """
+        See `Sink.abandon`.
+        """
+        self._incoming.abandon()
+
+
+class PropertiesSink:
+    """
+    Reads properties, a text of at most *largest* bytes, which is not kept.
+    """
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self._text = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """
+        See `Sink.write`.
+        """
+        self._text += data
+        if len(self._text) > self._largest:
+            raise InputError(f"The properties have more than {self._largest} bytes.")
+
+    def finish(self) -> Given:
+        """
+        See `Sink.finish`.
+        """
+        return Given("properties", properties=properties_from(bytes(self._text)))
+
+    def abandon(self) -> None:
+        """
+        See `Sink.abandon`.
+        """
+        self._text.clear()
+
+
+class Intake:
+    """
+    One input on its way into *sink*: the role `StdinFeed`.  `given` fires once; what comes after that is ignored.
+    """
+
+    def __init__(self, sink: Sink, clock: IReactorTime) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._deadline = clock.seconds() + PATIENCE
+        self._timer = clock.callLater(PATIENCE, self._timed_out)
+        self.given: Deferred[Given] = Deferred(lambda cancelled: self._stop())
+
+    @property
+    def over(self) -> bool:
+        """
+        Whether `given` has fired.
+        """
+        return bool(self.given.called)
+
+    def feed(self, data: bytes) -> None:
+        """
+        See `StdinFeed.feed`.
+        """
+        if self.over:
+            return
+        try:
+            self._sink.write(data)
+        except BuildbotLiteError as error:
+            self.fail(error)
+            return
+        now = self._clock.seconds()
+        self._deadline = min(now + PATIENCE, self._deadline + len(data) / SLOWEST)
+        self._timer.reset(max(0.0, self._deadline - now))
+
+    def close(self) -> None:
+        """
+        See `StdinFeed.close`.
+        """
+        if self.over:
+            return
+        try:
+            given = self._sink.finish()
+        except BuildbotLiteError as error:
+            self.fail(error)
+            return
+        self._stop()
+        self.given.callback(given)
+
+    def fail(self, error: BuildbotLiteError) -> None:
+        """
+        Give the input up because of *error*, unless it is complete.
+        """
+        if not self.over:
+            self._stop()
+            self.given.errback(error)
+
+    def lost(self) -> None:
+        """
+        The client is gone.  An input that is complete is not its client's any more.
+        """
+        self.fail(LinkLostError())
+
+    def _timed_out(self) -> None:
+        self.fail(
+            InputError(
+                f"The input stood still and was given up after {PATIENCE / 60:.0f} min: nothing is built.  Have all of "
+                f"it ready before you submit it, and send at least {SLOWEST} bytes a second."
+            )
+        )
+
+    def _stop(self) -> None:
+        if self._timer.active():
+            self._timer.cancel()
+        self._sink.abandon()
+
+
+async def pump(read: Read, intake: Intake) -> None:
+    """
+    Feed *intake* with a file that the client holds open.
+    """
+    try:
+        while not intake.over and (data := await read(PIECE)):
+            intake.feed(data)
+    except BuildbotLiteError as error:
+        intake.fail(error)
+    else:
+        intake.close()
+
+
+def check_input(kind: str, head: bytes) -> None:
+    """
+    `InputError`, with what is wrong, if what begins with *head* cannot be a *kind* ("patch", "tar", "file").
+    """
+    if kind == "patch":
+        if not head.strip():
+            raise InputError("The patch is empty: there is nothing to try.  (For example: git diff | flappclient …)")
+        if not any(line.startswith(_PATCH_MARKS) for line in head.splitlines()):
+            raise InputError("What was submitted is no patch: it has no line that begins with 'diff ' or '--- '.")
+    elif kind == "tar" and not (head.startswith(_COMPRESSIONS) or head[257:262] == b"ustar"):
+        raise InputError("What was submitted is no tar archive, plain or compressed with gzip, bzip2 or xz.")
+
+
+def properties_from(text: bytes) -> Properties:
+    """
+    The properties in lines ``name=value``; empty lines and lines that begin with # are skipped.
+    """
+    if len(text) > LARGEST_PROPERTIES:
+        raise InputError(f"The properties have more than {LARGEST_PROPERTIES} bytes.")
+    try:
+        lines = text.decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InputError("The properties are not UTF-8 text.") from None
+    properties = Properties()
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals:
+            raise InputError(f"Line {number} of the properties is not name=value: {line!r:.100}")
+        properties.set(name.strip(), value.strip(), "Submit")
+    return properties
