@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 from .fence import settings
 from .flow import Flow, Until
-from .kinship import Process, boot
+from .kinship import boot
 from .limits import Limits, expired
 from .masking import Masker
 from .order import Order, OrderError
@@ -216,11 +216,10 @@ class Command:
         self._flow.never()
         self._finish(Until.CLOSED)
 
-    def _gone(self, survivors: list[Process]) -> None:
-        if survivors:
-            pids = ", ".join(str(process.pid) for process in survivors)
-            self._flow.remark(f"Not even SIGKILL ended these processes: {pids}.")
-        self._finish(Until.EMPTY if survivors else Until.CLOSED)
+    def _gone(self, sentence: str) -> None:
+        if sentence:
+            self._flow.remark(sentence)
+        self._finish(Until.EMPTY if sentence else Until.CLOSED)
 
     def _finish(self, until: Until) -> None:
         self._stage = Over()

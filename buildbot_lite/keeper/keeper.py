@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .command import Command
 from .follow import Notices
-from .kinship import Kinship, Means, boot
+from .kinship import Kinship, Means, NoProcessTableError, boot
 from .limits import expired
 from .loop import Loop, Timer, complain
 from .order import Order, OrderError, read_order
@@ -76,6 +76,8 @@ class Keeper:
             portable_spawn="spawn" in settings.without,
         )
         self._server = Server(loop, self)
+        if (problem := self._helplessness()) is not None:
+            complain(problem)
         self._take_over()
         self._rest()
 
@@ -217,8 +219,20 @@ class Keeper:
             self._refuse(id, "This command was here before and was forgotten; it is not started twice.")
         elif self._stopping:
             self._refuse(id, "This slave is being stopped.")
+        elif (problem := self._helplessness()) is not None:
+            self._refuse(id, problem)
         elif id not in self._waiting:
             self._claim(id, fingerprint, message, self._loop.awake())
+
+    def _helplessness(self) -> str | None:
+        """
+        The sentence that says why a command could not be ended now; None when it could.
+        """
+        try:
+            self._around.kinship.check()
+        except NoProcessTableError as error:
+            return str(error)
+        return None
 
     def _claim(self, id: str, fingerprint: str, message: dict[str, Any], asked: float) -> None:
         self._waiting.pop(id, None)
@@ -286,7 +300,7 @@ class Keeper:
                 dead.append((id, fingerprint, spawned))
         if not dead:
             return
-        self._around.kinship.kill_left({id: self._shelf.main_of(id, boot()) for id, _fingerprint, _spawned in dead})
+        left = self._kill_left([id for id, _fingerprint, _spawned in dead])
         for id, fingerprint, spawned in dead:
             self._shelf.remove_private(id)
             sentence = (
@@ -294,10 +308,24 @@ class Keeper:
                 if spawned
                 else "The keeper that claimed it is gone; nobody knows whether it ran."
             )
-            outcome = {"ending": "lost", "sentence": sentence, "streams": self._shelf.seals(id)}
+            outcome = {"ending": "lost", "sentence": f"{sentence}{left}", "streams": self._shelf.seals(id)}
             kept = Kept(id, fingerprint, "lost" if spawned else "unknown", outcome)
             self._kept[id] = kept
             self._write(kept)
+
+    def _kill_left(self, ids: list[str]) -> str:
+        """
+        Kill what the commands *ids* of an earlier keeper left; the words about what that did not end, or "".
+        """
+        try:
+            left = self._around.kinship.kill_left({id: self._shelf.main_of(id, boot()) for id in ids})
+        except NoProcessTableError as error:
+            words = f"  What it left behind may still run.  {error}"
+        else:
+            words = f"  Not even SIGKILL ended these processes: {', '.join(map(str, left))}." if left else ""
+        if words:
+            complain(words.strip())
+        return words
 
     def _write(self, kept: Kept) -> None:
         """

@@ -14,6 +14,9 @@ When a keeper is killed, its strays go to init, and the next keeper has to find 
 process that was noted or in its session, or as begun by one of these.  There, too, escapes what is double-forked, in a
 session of its own, and has no environment to be read.
 
+Where processes cannot be listed (neither /proc nor ``ps``), nothing can be ended, and `NoProcessTableError` says so: an
+empty table would look like a command that left nothing behind.
+
 Signals go through a pidfd, opened before the identity of the process is checked again, so that a recycled number
 is never hit; without pidfds the same check leaves a gap of microseconds.
 """
@@ -30,6 +33,21 @@ from typing import NamedTuple
 _COMMAND = b"BUILDBOT_LITE_COMMAND"
 _KEEPER = b"BUILDBOT_LITE_KEEPER"
 _PR_SET_CHILD_SUBREAPER = 36
+# Seconds after which ``ps`` is not waited for any more; a busy machine needs a fraction of one.
+_PS_PATIENCE = 20.0
+
+
+class NoProcessTableError(Exception):
+    """
+    The processes of this machine cannot be listed.  (Not one of `buildbot_lite.errors`: it leaves the keeper as a
+    sentence only.)
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The slave's keeper cannot list processes ({why}), so it could not end what it starts: mount /proc, or "
+            "install ps (Debian: apt install procps)."
+        )
 
 
 class Process(NamedTuple):
@@ -137,14 +155,24 @@ class Kinship:
 
     def table(self) -> dict[int, Process]:
         """
-        Every process that is alive.
+        Every process that is alive.  `NoProcessTableError` when they cannot be listed.
         """
-        return _proc_table() if self._means.proc else _ps_table()
+        table = _proc_table() if self._means.proc else _ps_table()
+        if self._self not in table:
+            raise NoProcessTableError("/proc is not mounted" if self._means.proc else "ps does not list this process")
+        return table
+
+    def check(self) -> None:
+        """
+        `NoProcessTableError` unless processes can be listed now.
+        """
+        if not self._means.proc or _read_stat(self._self) is None:
+            self.table()
 
     def members(self, family: Family, others: Mapping[int, Family]) -> list[Process]:
         """
         The living processes of *family*, parents before their children: a shell that is signalled first does not see
-        its command die, and go on with its next line.
+        its command die, and go on with its next line.  `NoProcessTableError` when they cannot be listed.
 
         *others* are the families of the commands that run besides, by their main process.
         """
@@ -161,23 +189,26 @@ class Kinship:
         family.members.update((pid, table[pid].started) for pid in mine)
         return sorted((table[pid] for pid in mine), key=lambda process: (process.started, process.pid))
 
-    def kill_left(self, mains: Mapping[str, Sequence[int]]) -> None:
+    def kill_left(self, mains: Mapping[str, Sequence[int]]) -> list[int]:
         """
-        SIGKILL to what commands of an earlier keeper left, until none is left or for two seconds.
+        SIGKILL to what commands of an earlier keeper left, until none is left or for two seconds; returns the numbers
+        of those that are still there.  `NoProcessTableError` when processes cannot be listed.
 
         *mains*: by id, number and start of the main process, where they are known.  Whoever carries such an id in its
         environment goes, the main processes and their sessions, and all that these have begun.
         """
+        left: set[int] = set()
         for _round in range(100):
             table = self.table()
             left = {process.pid for process in table.values() if self._was_left(process, mains, table)}
             self._descend(table, left, {})
             left.discard(self._self)
             if not left:
-                return
+                break
             for pid in left:
                 self.signal(table[pid], signal.SIGKILL)
             time.sleep(0.02)
+        return sorted(left)
 
     def _was_left(self, process: Process, mains: Mapping[str, Sequence[int]], table: Mapping[int, Process]) -> bool:
         for pid, started in filter(None, mains.values()):
@@ -275,7 +306,11 @@ def boot() -> str:
 
 
 def _proc_table() -> dict[int, Process]:
-    found = (_read_stat(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return {}
+    found = (_read_stat(int(name)) for name in names if name.isdigit())
     return {process.pid: process for process in found if process is not None}
 
 
@@ -295,7 +330,15 @@ def _read_stat(pid: int) -> Process | None:
 def _ps_table() -> dict[int, Process]:
     import subprocess  # costs memory, and is needed only here
 
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="], capture_output=True, check=False).stdout
+    words = ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="]
+    try:
+        listed = subprocess.run(words, capture_output=True, check=False, timeout=_PS_PATIENCE).stdout
+    except FileNotFoundError:
+        raise NoProcessTableError("there is no /proc and no program ps") from None
+    except OSError as error:
+        raise NoProcessTableError(f"ps cannot be started: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise NoProcessTableError(f"ps does not answer within {_PS_PATIENCE:.0f} s") from None
     found = (line.split() for line in listed.splitlines())
     # The process group stands for the session: sessions are not shown as numbers everywhere.
     return {

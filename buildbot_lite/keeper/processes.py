@@ -12,15 +12,21 @@ The processes of one command, and how they are ended.
                                        then SIGKILL, until nobody is left or it does not help
 
 `kinship` knows who they are.  It looks anew before every blow: a process may be born between look and blow.
+
+When processes cannot be listed for a while, the main process is signalled all the same (it is our child, so its number
+is its own until it is reaped), and the rest is looked for again until patience ends.
 """
 
 import signal
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .kinship import Family, Process
+from .kinship import Family, NoProcessTableError, Process
 from .loop import Timers
 from .surroundings import Surroundings
+
+# Seconds between two attempts to list processes when the first one failed.
+_LOOK_AGAIN = 1.0
 
 
 class Request(NamedTuple):
@@ -35,11 +41,11 @@ class Request(NamedTuple):
 
 class Processes:
     """
-    Those of *family*, which begins now.  *gone* is called once, when nobody is left but those that it is given: not
-    even SIGKILL ended them.
+    Those of *family*, which begins now.  *gone* is called once, when nothing more is done to them: with "" when none is
+    left, or with a sentence about those that were not ended.
     """
 
-    def __init__(self, family: Family, *, surroundings: Surroundings, gone: Callable[[list[Process]], None]) -> None:
+    def __init__(self, family: Family, *, surroundings: Surroundings, gone: Callable[[str], None]) -> None:
         self._family = family
         self._kinship = surroundings.kinship
         self._families = surroundings.families
@@ -76,7 +82,7 @@ class Processes:
         self._family.members.pop(self._family.pid, None)
         self._timers.cancel("force")
         if self._kinship.childless(self._families):
-            self._let_go([])
+            self._let_go("")
         else:
             self._clean()
 
@@ -98,9 +104,15 @@ class Processes:
         """
         Make those go who are left without the main process.
         """
-        left = self._members()
+        try:
+            left = self._members()
+        except NoProcessTableError:
+            # Perhaps only for now: ps cannot be started while the machine has no room for another process.
+            self._lose_patience_later()
+            self._timers.set("clean", _LOOK_AGAIN, self._clean)
+            return
         if not left:
-            self._let_go([])
+            self._let_go("")
         elif self._loop.now() < self._request.until:
             # Those who were being born when everybody else was told.
             self._tell(process for process in left if _identity(process) not in self._request.told)
@@ -110,7 +122,13 @@ class Processes:
             self._timers.set("clean", 0.01, self._clean)
 
     def _members(self) -> list[Process]:
-        return self._kinship.members(self._family, self._families)
+        family = self._family
+        try:
+            return self._kinship.members(family, self._families)
+        except NoProcessTableError:
+            if family.pid not in family.members:
+                raise
+            return [Process(family.pid, 0, family.pid, family.started)]
 
     def _tell(self, processes: Iterable[Process]) -> None:
         for process in processes:
@@ -123,12 +141,23 @@ class Processes:
     def _kill(self, processes: Iterable[Process]) -> None:
         for process in processes:
             self._kinship.signal(process, signal.SIGKILL)
-        if "unkillable" not in self._timers:
-            self._timers.set("unkillable", self._patience, lambda: self._let_go(self._members()))
+        self._lose_patience_later()
 
-    def _let_go(self, survivors: list[Process]) -> None:
+    def _lose_patience_later(self) -> None:
+        if "unkillable" not in self._timers:
+            self._timers.set("unkillable", self._patience, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        try:
+            pids = ", ".join(str(process.pid) for process in self._members())
+        except NoProcessTableError as error:
+            self._let_go(f"What the command left behind was not ended.  {error}")
+        else:
+            self._let_go(f"Not even SIGKILL ended these processes: {pids}." if pids else "")
+
+    def _let_go(self, sentence: str) -> None:
         self._forget()
-        self._gone(survivors)
+        self._gone(sentence)
 
     def _forget(self) -> None:
         self._timers.clear()

@@ -301,6 +301,7 @@ class Agent:
         """
         errand = self._errands.get(id)
         if errand is not None and not errand.settled:
+            self.log.warn("{id} was not started: {sentence}", id=id, sentence=sentence)
             self.drop_refused(id)
             errand.refused(sentence)
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
 from buildbot_lite.keeper.shelf import spool_path
@@ -36,13 +36,20 @@ class Ground:
         self.clients: list[Client] = []
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start_keeper(self, *arguments: str, stderr: "int | IO[bytes]" = subprocess.PIPE) -> "subprocess.Popen[bytes]":
+    def start_keeper(
+        self,
+        *arguments: str,
+        stderr: "int | IO[bytes]" = subprocess.PIPE,
+        env: Mapping[str, str] | None = None,
+    ) -> "subprocess.Popen[bytes]":
         """
-        Start one in the foreground, and wait until it listens.  *stderr*: where it complains.
+        Start one in the foreground, and wait until it listens.  *stderr*: where it complains.  *env*: its environment,
+        if it is not ours.
         """
         process = subprocess.Popen(
             [sys.executable, "-m", "buildbot_lite.keeper", "--foreground", *self.arguments, *arguments, self.home],
             stderr=stderr,
+            env=env,
         )
         self.processes.append(process)
         wait_until(lambda: process.poll() is not None or self._answers())

@@ -17,6 +17,7 @@ from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, secret_reference
 
 from ..living import alive, arguments, others
+from ..needs import needs
 from .ground import Client, Ground, keeper, wait_until
 
 # As in docs/security.md.
@@ -187,6 +188,7 @@ class FenceTests(SynchronousTestCase):
         )
 
 
+@needs("bwrap")
 class BubblewrapTests(FenceTests):
     """
     The same, and what the fence is for, with the bwrap of docs/security.md.
@@ -196,8 +198,6 @@ class BubblewrapTests(FenceTests):
         """
         Where bwrap works.
         """
-        if shutil.which("bwrap") is None:
-            self.skipTest("bwrap is not installed")
         tried = subprocess.run(
             ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"],
             capture_output=True,

@@ -16,6 +16,7 @@ from buildbot_lite.model.outcome import Ending, Outcome, Why
 from buildbot_lite.model.spec import Run
 
 from ..living import alive, kill
+from ..needs import needs
 from .ground import Ground, wait_until
 
 # Writes its number to the file "pids" and sleeps; each line is one way not to be found.
@@ -375,6 +376,7 @@ class WithoutSubreaperTests(KillingTests):
     )
 
 
+@needs("ps")
 class WithoutProcTests(WithoutSubreaperTests):
     """
     And without /proc: what neither descends from the command nor is in its session is beyond reach.
@@ -391,3 +393,79 @@ class WithoutProcTests(WithoutSubreaperTests):
         """
         self.escapes = ESCAPES + "".join(line + "\n" for line in EVERY_WAY.splitlines() if "session=False" in line)
         super().test_left_behind()
+
+
+class WithoutProcessTableTests(SynchronousTestCase):
+    """
+    With neither /proc nor ``ps``.
+    """
+
+    def setUp(self) -> None:
+        """
+        A keeper that can list no processes, and a client.
+        """
+        self.ground = Ground()
+        self.addCleanup(self.ground.close)
+        self.complaints = self.enterContext(open(os.path.join(self.ground.directory, "complaints"), "w+b"))
+        self.helpless()
+        self.client = self.ground.client()
+
+    def helpless(self) -> None:
+        """
+        Start one.
+        """
+        self.keeper = self.ground.start_keeper(
+            "--without=subreaper,proc", stderr=self.complaints, env={**os.environ, "PATH": "/nonexistent"}
+        )
+
+    def complained(self) -> str:
+        """
+        What the keepers have logged.
+        """
+        with open(self.complaints.name) as complaints:
+            return complaints.read()
+
+    def test_refused(self) -> None:
+        """
+        Promise 6.3: a keeper that can list no processes says so, and refuses to start what it could not end.
+        """
+        self.assertIn("there is no /proc and no program ps", self.complained())
+        self.client.start("a-1", Run(script="touch ../ran"))
+        sentence = self.client.until("refused", "a-1")["sentence"]
+        self.assertIn("cannot list processes (there is no /proc and no program ps)", sentence)
+        self.assertIn("apt install procps", sentence)
+        self.assertFalse(os.path.exists(os.path.join(self.ground.directory, "ran")))
+        self.assertEqual(os.listdir(os.path.join(self.ground.home, "commands")), [])
+
+    def test_again(self) -> None:
+        """
+        The refusal is not remembered: what was refused runs under a keeper that can list processes.
+        """
+        self.client.start("a-1", run := Run(script="true"))
+        self.client.until("refused", "a-1")
+        self.keeper.terminate()
+        self.keeper.wait()
+        self.ground.start_keeper()
+        self.assertTrue(self.ground.client().run("a-1", run).succeeded)
+
+    def test_lost(self) -> None:
+        """
+        When it takes over from a keeper that was killed, it does not claim that what that one ran is gone.
+        """
+        self.keeper.terminate()
+        self.keeper.wait()
+        before = self.ground.start_keeper()
+        client = self.ground.client()
+        client.start("a-1", Run(script="echo $$; exec sleep 600"))
+        client.wait_for_output("a-1", b"\n")
+        left = int(self.ground.spool("a-1"))
+        self.addCleanup(kill, left)
+        before.kill()
+        before.wait()
+        self.helpless()
+        outcome = self.ground.client().ended("a-1")
+
+        self.assertEqual(outcome.ending, Ending.LOST)
+        self.assertIn("What it left behind may still run.", outcome.sentence)
+        self.assertIn("What it left behind may still run.", self.complained())
+        self.assertTrue(alive(left))

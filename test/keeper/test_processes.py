@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.kinship import Family, Process
+from buildbot_lite.keeper.kinship import Family, NoProcessTableError, Process
 from buildbot_lite.keeper.loop import Timer
 from buildbot_lite.keeper.processes import Processes
 from buildbot_lite.keeper.surroundings import Patience, Surroundings
@@ -66,12 +66,15 @@ class FakeKinship:
         self.obey: list[Process] = []
         self.immortal: list[Process] = []
         self.spared: list[Family] = []
+        self.blind = False
         self.events: list[tuple[float, int, int]] = []
 
     def members(self, family: Family, others: object) -> list[Process]:
         """
-        Everybody.
+        Everybody, unless processes cannot be listed.
         """
+        if self.blind:
+            raise NoProcessTableError("a test says so")
         return list(self.alive)
 
     def childless(self, mains: object) -> bool | None:
@@ -104,7 +107,7 @@ class ProcessesTests(SynchronousTestCase):
         self.loop = FakeLoop()
         self.kinship = FakeKinship(self.loop)
         self.families: dict[int, Family] = {}
-        self.survivors: list[list[Process]] = []
+        self.told: list[str] = []
         around = Surroundings(
             directory="/nowhere",
             loop=cast(Any, self.loop),
@@ -116,7 +119,7 @@ class ProcessesTests(SynchronousTestCase):
             portable_spawn=False,
         )
         self.family = Family("a-1", MAIN.pid, MAIN.started, {MAIN.pid: MAIN.started})
-        self.processes = Processes(self.family, surroundings=around, gone=self.survivors.append)
+        self.processes = Processes(self.family, surroundings=around, gone=self.told.append)
 
     def main_ends(self) -> None:
         """
@@ -135,7 +138,7 @@ class ProcessesTests(SynchronousTestCase):
         self.main_ends()
         self.loop.pass_by(1000.0)
         self.assertEqual(self.kinship.events, [(0, 10, TERM), (0, 10, CONT), (0, 11, TERM), (0, 11, CONT)])
-        self.assertEqual((self.survivors, self.families), ([[]], {}))
+        self.assertEqual((self.told, self.families), ([""], {}))
 
     def test_told_once(self) -> None:
         """
@@ -147,11 +150,11 @@ class ProcessesTests(SynchronousTestCase):
         self.main_ends()
         self.loop.pass_by(0.9)
         self.assertEqual(self.kinship.events, [(0, 12, TERM), (0, 12, CONT)])
-        self.assertEqual(self.survivors, [])
+        self.assertEqual(self.told, [])
         self.kinship.events.clear()
         self.loop.pass_by(0.2)
         self.assertEqual([event[1:] for event in self.kinship.events], [(11, KILL), (12, KILL)])
-        self.assertEqual(self.survivors, [[]])
+        self.assertEqual(self.told, [""])
 
     def test_not_polite_again(self) -> None:
         """
@@ -173,7 +176,7 @@ class ProcessesTests(SynchronousTestCase):
         self.processes.hurry(15.0)
         self.loop.pass_by(0.1)
         self.assertEqual(self.kinship.events, [(0, 11, KILL)])
-        self.assertEqual(self.survivors, [[]])
+        self.assertEqual(self.told, [""])
 
     def test_hurry(self) -> None:
         """
@@ -207,12 +210,43 @@ class ProcessesTests(SynchronousTestCase):
         self.kinship.immortal = [MAIN]
         self.processes.ask(TERM, 1.0)
         self.loop.pass_by(60.9)
-        self.assertEqual(self.survivors, [])
+        self.assertEqual(self.told, [])
         self.loop.pass_by(0.2)
-        self.assertEqual((self.survivors, self.families), ([[MAIN]], {}))
+        self.assertEqual(self.told, ["Not even SIGKILL ended these processes: 10."])
+        self.assertEqual(self.families, {})
         self.kinship.events.clear()
         self.loop.pass_by(60.0)
         self.assertEqual(self.kinship.events, [])
+
+    def test_blind(self) -> None:
+        """
+        While processes cannot be listed, the main process is signalled all the same; the others as soon as they can be.
+        """
+        self.kinship.blind = True
+        self.processes.ask(TERM, 1.0)
+        self.loop.pass_by(1.0)
+        self.assertEqual(self.kinship.events, [(0, 10, TERM), (0, 10, CONT), (1, 10, KILL)])
+        self.main_ends()
+        self.loop.pass_by(10.0)
+        self.assertEqual(self.told, [])
+        self.kinship.blind = False
+        self.loop.pass_by(2.0)
+        self.assertEqual(self.kinship.events[-1][1:], (11, KILL))
+        self.assertEqual((self.told, self.families), ([""], {}))
+
+    def test_blind_for_good(self) -> None:
+        """
+        When they cannot be listed for a minute, nobody claims that none is left.
+        """
+        self.kinship.blind = True
+        self.main_ends()
+        self.loop.pass_by(59.0)
+        self.assertEqual(self.told, [])
+        self.loop.pass_by(2.0)
+        [sentence] = self.told
+        self.assertIn("What the command left behind was not ended.", sentence)
+        self.assertIn("a test says so", sentence)
+        self.assertEqual(self.families, {})
 
     def test_spared(self) -> None:
         """
@@ -221,7 +255,7 @@ class ProcessesTests(SynchronousTestCase):
         self.processes.spare()
         self.loop.pass_by(60.0)
         self.assertEqual((self.kinship.spared, self.kinship.events, self.families), ([self.family], [], {}))
-        self.assertEqual(self.survivors, [])
+        self.assertEqual(self.told, [])
 
     def test_number_of_another(self) -> None:
         """
@@ -231,4 +265,4 @@ class ProcessesTests(SynchronousTestCase):
         another = self.families[MAIN.pid] = self.family._replace(id="b-1")
         self.main_ends()
         self.loop.pass_by(2.0)
-        self.assertEqual((self.survivors, self.families), ([[]], {MAIN.pid: another}))
+        self.assertEqual((self.told, self.families), ([""], {MAIN.pid: another}))

@@ -20,6 +20,7 @@ from buildbot_lite.slave.home import inherited
 
 from ..keeper.ground import wait_until
 from ..living import alive
+from ..needs import needs
 from .farms import configured, mistakes_in
 
 
@@ -199,19 +200,18 @@ class FakePassTests(SynchronousTestCase):
         """
         Promise 19: the master asks for it in a thread, and for what is at hand at once.
         """
+        self.program("exit 0")
         self.assertTrue(
             configured(f"c['secretsProviders'] = [secrets.SecretInPass(dirname={self.store!r})]").slow_secrets
         )
         self.assertFalse(configured("c['secretsProviders'] = [secrets.SecretInEnvironment()]").slow_secrets)
 
 
+@needs("pass", "gpg")
 class RealPassTests(SynchronousTestCase):
     """
     With ``pass`` and gpg, in a home of their own.
     """
-
-    if not shutil.which("pass") or not shutil.which("gpg"):
-        skip = "pass or gpg is not installed"
 
     PASSPHRASE: ClassVar = "open sesame"
 

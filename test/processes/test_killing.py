@@ -2,6 +2,8 @@
 Killing a command kills everything that it started.
 """
 
+import os
+import subprocess
 import sys
 
 from ..living import alive
@@ -145,3 +147,40 @@ class KillingTests(FarmCase):
 
             self.assertEqual(done.code, 0, done.err)
             until(lambda: not alive(pid) and not alive(keeper), "command and keeper are dead")
+
+
+class WithoutProcessTableTests(FarmCase):
+    """
+    A slave on a machine with neither /proc nor ``ps``.
+    """
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        One builder.
+        """
+        return Farm("bot1").builder("b", "touch $WITNESS/ran")
+
+    @classmethod
+    def begin(cls) -> None:
+        """
+        The slave attaches to a keeper that can list no processes.
+        """
+        farm = cls.farm
+        farm.write_config()
+        farm.start_master()
+        home = farm.slave_directory("bot1") / "keeper"
+        words = [sys.executable, "-m", "buildbot_lite.keeper", "--without=subreaper,proc", str(home)]
+        subprocess.run(words, check=True, env={**farm.env, "PATH": "/nonexistent"})
+        farm.start_slave()
+
+    def test_refused(self) -> None:
+        """
+        Promise 6.3: nothing is started that could not be ended; the submitter and the slave's log are told why.
+        """
+        done = self.farm.submit("b")
+        self.assertEqual(done.code, 1, done.err)
+        sentence = "cannot list processes (there is no /proc and no program ps)"
+        self.assertIn(sentence, done.err)
+        self.assertIn(sentence, self.farm.slave().log)
+        self.assertFalse(os.path.exists(self.farm.witness / "ran"))

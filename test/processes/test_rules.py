@@ -4,11 +4,11 @@ Slaves whose own slave.tac forbids things, and masters that try.
 
 import os
 import pwd
-import shutil
 import subprocess
 import tempfile
 
 from ..keeper.test_fence import BWRAP
+from ..needs import lacking, needs
 from .case import FarmCase
 from .farm import Farm
 
@@ -74,6 +74,7 @@ class RulesCase(FarmCase):
         return text
 
 
+@needs("bwrap")
 class BubblewrapTests(RulesCase):
     """
     With bwrap, and only some variables.
@@ -86,15 +87,15 @@ class BubblewrapTests(RulesCase):
         """
         Where bwrap works.
         """
-        if (
-            shutil.which("bwrap") is None
-            or subprocess.run(
-                ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"],
-                check=False,
-                capture_output=True,
-            ).returncode
-        ):
-            cls.skip = "bwrap is not installed, or does not work here"
+        if lacking("bwrap"):
+            return
+        tried = subprocess.run(
+            ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"],
+            check=False,
+            capture_output=True,
+        )
+        if tried.returncode:
+            cls.skip = f"bwrap does not work here: {tried.stderr.decode().strip()[:100]}"
             return
         super().setUpClass()
 

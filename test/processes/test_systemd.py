@@ -4,7 +4,6 @@ own.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from ..living import alive
+from ..needs import needs
 from .farm import BIN, Farm, die_with_the_test, until
 
 UNIT = "buildbot-lite-slave.service"
@@ -25,6 +25,7 @@ AS_IF_BOOTED = (
 WAITS = "echo run >> $WITNESS/lines; echo begun; while ! test -e $WITNESS/go; do sleep 0.05; done; echo ended"
 
 
+@needs("systemctl")
 class SystemdTests(SynchronousTestCase):
     """
     Issue 3, promise 3.
@@ -34,7 +35,7 @@ class SystemdTests(SynchronousTestCase):
         """
         An instance of systemd, and a farm whose slave it starts.
         """
-        if MANAGER is None or shutil.which("systemctl") is None:
+        if MANAGER is None:
             raise SkipTest("there is no systemd here")
         self.farm = Farm("bot1").builder("b", WAITS)
         self.addCleanup(self.farm.close)

@@ -11,6 +11,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError, MessageError, RefusedError
@@ -104,13 +105,15 @@ class AgentTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        What the keeper refuses is refused with its sentence, and not held.
+        What the keeper refuses is refused with its sentence, which is logged, and not held.
         """
         self.keeper.claims = False
         starting = self.link.start(ID, SPEC, {}, self.command)
-        self.machine.agent.refused(ID, "It was forgotten.")
+        with capturedLogs() as seen:
+            self.machine.agent.refused(ID, "It was forgotten.")
         self.assertEqual(str(self.failureResultOf(starting, RefusedError).value), "It was forgotten.")
         self.assertEqual(self.held(), {})
+        self.assertIn(f"{ID} was not started: It was forgotten.", map(formatEvent, seen))
 
     def test_bad_id(self) -> None:
         """

@@ -4,15 +4,16 @@ Finished logs, compressed, and read from any offset.
 
 import os
 import subprocess
-from shutil import which
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import StorageError
 from buildbot_lite.storage import frames
 from buildbot_lite.storage.frames import compress, open_stream
+
+from ..needs import needs
 
 LOG = b"".join(b"line %d of a log that says much the same all the time\n" % n for n in range(30_000))
 
@@ -171,12 +172,11 @@ class FramesTests(SynchronousTestCase):
                 self.read(path, 0, 100)
             self.assertIn("damaged", str(caught.exception))
 
+    @needs("zstd")
     def test_zstd(self) -> None:
         """
         The zstd command gives back the log.
         """
-        if which("zstd") is None:
-            raise SkipTest("zstd is not installed")
         path = self.write(LOG)
         compress(path)
         plain = subprocess.run(["zstd", "-dc", path + frames.SUFFIX], stdout=subprocess.PIPE, check=True).stdout

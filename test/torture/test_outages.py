@@ -3,7 +3,6 @@ Promises that accidents at random would rarely put to the test, each with the on
 """
 
 import os
-import shutil
 import signal
 import sqlite3
 import time
@@ -12,6 +11,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from test.needs import needs
 from test.processes.farm import Client, until
 from test.processes.proxy import Proxy
 
@@ -201,12 +201,13 @@ class MasterTests(OutageCase):
         self.check("locked", client.watch_furl())
         self.assertEqual(client.wait(PATIENCE).code, 0)
 
+    @needs("faketime")
     def test_clocks(self) -> None:
         """
         Promise 5: the clocks of master and slave jump an hour ahead and back, and nothing is taken for late.
         """
         if not self.farm.clocks:
-            self.skipTest("libfaketime is not installed")
+            self.skipTest("libfaketimeMT.so.1 is in no directory of /usr/lib")
         client = self.begun("clocks")
         lost = self.farm.master.log.count("connection lost")
         for hours, name in ((1, MASTER), (1, "bot1"), (0, MASTER), (0, "bot1")):
@@ -306,12 +307,11 @@ class MachineTests(OutageCase):
         line.target = self.farm.port
         until(lambda: not os.listdir(commands), "it has disowned what it held", PATIENCE)
 
+    @needs("flock")
     def test_reboot(self) -> None:
         """
         Promise 8: the slave's machine is rebooted: RETRY with the reason, and what had started is listed.
         """
-        if shutil.which("flock") is None:
-            self.skipTest("flock is not installed")
         client = self.begin_on_bot1("reboot")
         slave = self.first_on_bot1("reboot")
         self.farm.reboot(slave)
@@ -324,13 +324,12 @@ class MachineTests(OutageCase):
         self.assertEqual(self.results("reboot"), [RETRY, SUCCESS])
         self.assertEqual(self.farm.witnessed("reboot-violations"), [])
 
+    @needs("flock")
     def test_partition(self) -> None:
         """
         Promise 8: a slave is away for longer than its grace: its command is dead before another attempt begins, and
         what has onLost="fail" goes on all the while, and is taken when the slave is back.
         """
-        if shutil.which("flock") is None:
-            self.skipTest("flock is not installed")
         bot2 = self.farm.slave("bot2")
         bot2.stop()
         never = self.begun("never")
