@@ -124,7 +124,7 @@ class DatabaseLockedError(StorageError):
 
 class LinkLostError(BuildbotLiteError):
     """
-    The connection was lost.  It is made again by itself.
+    The connection was lost.
     """
 
 
@@ -143,6 +143,12 @@ class NotFoundError(BuildbotLiteError):
 class NotRunningError(BuildbotLiteError):
     """
     The master is not running.  Start it with: twistd -y master.tac
+    """
+
+
+class NoAnswerError(NotRunningError):
+    """
+    No master answers.  Start it with: twistd -y master.tac
     """
 
 

@@ -2,11 +2,8 @@
 Builds: asking for one, ending it, reading its logs, fetching what it produced.
 """
 
-import os
-
 import click
 
-from ..errors import PropertyError
 from .lists import json_option
 from .office import Farm, FarmCommand, Line
 from .output import note, show
@@ -31,8 +28,30 @@ class _Number(click.ParamType[int]):
         return int(text)
 
 
+class _Pair(click.ParamType[tuple[str, str]]):
+    """
+    ``NAME=VALUE``, of a property.
+    """
+
+    name = "pair"
+
+    def convert(
+        self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """
+        See `click.ParamType.convert`.
+        """
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            self.fail(f"{value!r:.100} is not NAME=VALUE.", param, ctx)
+        return name, text
+
+
 MOST = 1 << 62
 NUMBER = _Number()
+PAIR = _Pair()
 
 
 class _BuildCommand(FarmCommand):
@@ -40,26 +59,24 @@ class _BuildCommand(FarmCommand):
     About one build, which may be named as lists name it: BUILDER/NUMBER.
     """
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def named(self, words: list[str]) -> list[str]:
         """
-        See `click.Command.parse_args`.
+        See `FarmCommand.named`.
         """
-        for at, word in enumerate(args[:2]):
-            builder, _, number = word.rpartition("/")
-            if builder and number.isdecimal() and not os.path.exists(word):
-                args = [*args[:at], builder, number, *args[at + 1 :]]
-                break
-        return super().parse_args(ctx, args)
+        builder, _, number = words[0].rpartition("/") if words else ("", "", "")
+        return [builder, number, *words[1:]] if builder and number.isdecimal() else words
 
 
 @program.command(cls=FarmCommand)
 @click.argument("builder")
-@click.option("-p", "--property", "pairs", multiple=True, metavar="NAME=VALUE", help="A property; may be repeated.")
+@click.option(
+    "-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="A property; may be repeated."
+)
 @click.option(
     "--reason", default="forced from the command line", show_default=True, help="Why, for those who ask later."
 )
 @click.option("--wait", is_flag=True, help="Show its log until it ended; the exit code is that of a submission.")
-def force(farm: Farm, builder: str, pairs: tuple[str, ...], reason: str, wait: bool) -> int:
+def force(farm: Farm, builder: str, pairs: tuple[tuple[str, str], ...], reason: str, wait: bool) -> int:
     """
     Ask for a build of BUILDER.
 
@@ -68,7 +85,7 @@ def force(farm: Farm, builder: str, pairs: tuple[str, ...], reason: str, wait: b
     With --wait the log goes to standard output and remarks to standard error.  The exit code is 0 for success and
     warnings, 1 for a failure, 2 for an exception, 4 when it was cancelled or retries were used up.
     """
-    question = {"ask": "force", "builder": builder, "reason": reason, "properties": dict(map(_property, pairs))}
+    question = {"ask": "force", "builder": builder, "reason": reason, "properties": dict(pairs)}
 
     requests: list[int] = []
 
@@ -175,10 +192,3 @@ def fetch_artifacts(farm: Farm, builder: str, number: int, names: tuple[str, ...
             click.echo(receiving.path)
 
     farm.call(work)
-
-
-def _property(pair: str) -> tuple[str, str]:
-    name, equals, text = pair.partition("=")
-    if not equals or not name:
-        raise PropertyError(f"{pair!r:.100} is not NAME=VALUE.")
-    return name, text

@@ -11,7 +11,8 @@ A reactor runs once in a process; so a command does all of its asking in one cor
 import os
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import click
@@ -19,7 +20,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
-from ..errors import FurlError, NotRunningError
+from ..errors import FurlError, LinkLostError, NoAnswerError
 from .output import Pouring, Take
 from .processes import is_there, need_a_master
 
@@ -76,7 +77,13 @@ class NetworkLine:
         """
         from ..wire.client import ask
 
-        return await ask(self.reactor, self.furl, question)
+        try:
+            return await ask(self.reactor, self.furl, question)
+        except LinkLostError:
+            raise LinkLostError(
+                "The connection to the master was lost before it answered.  It may have done what was asked: look "
+                "before you ask again."
+            ) from None
 
     async def follow(self, question: Document, take: Take) -> Document:
         """
@@ -160,7 +167,7 @@ class Farm:
     def _furl(self) -> str:
         if self.directory is not None and not is_there(self.furlfile):
             need_a_master(self.directory)
-            raise NotRunningError(
+            raise NoAnswerError(
                 f"The master in {self.directory} has never run.  Start it with: "
                 f"cd {shlex.quote(self.directory)} && twistd -y master.tac"
             )
@@ -175,8 +182,8 @@ class FarmCommand(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         arguments = [param for param in self.params if isinstance(param, click.Argument)]
-        self._others = any(param.required for param in arguments)
-        self._optional = None if self._others or not arguments else arguments[0].name
+        self._least = sum(param.required for param in arguments)
+        self._most = len(arguments) if all(param.nargs == 1 for param in arguments) else None
         directory = click.Argument(["directory"], metavar="[DIR]", default=HERE)
         furlfile = click.Option(
             ["--furlfile"],
@@ -187,27 +194,54 @@ class FarmCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """
-        Where --furlfile says where the master is, nothing else does; and DIR may be left out before what may not, and
-        before anything in a master's directory.
+        Put DIR where it was left out: with --furlfile always, otherwise see `_begins_with_dir`.
         """
-        if any(arg.partition("=")[0] == "--furlfile" for arg in args):
-            return super().parse_args(ctx, [HERE, *args])
-        try:
-            rest = super().parse_args(ctx, list(args))
-            if not self._optional or ctx.params[self._optional] is not None or not _is_no_dir(ctx.params["directory"]):
-                return rest
-            ctx.params.clear()
-            return super().parse_args(ctx, [HERE, *args])
-        except click.BadParameter:
-            if not self._others:
-                raise
-            ctx.params.clear()
-            try:
-                return super().parse_args(ctx, [HERE, *args])
-            except click.UsageError:
-                pass
-            # It is not that: the mistake is the first one.
-            raise
+        options, words = self._apart(args)
+        directory = HERE
+        if "--furlfile" not in {option.partition("=")[0] for option, *_ in options} and self._begins_with_dir(words):
+            directory, *words = words
+        flat = [part for option in options for part in option]
+        return super().parse_args(ctx, [*flat, "--", directory, *self.named(words)])
+
+    def named(self, words: list[str]) -> list[str]:
+        """
+        The arguments without DIR, as they were written; for commands that take one of them in several spellings.
+        """
+        return words
+
+    def _begins_with_dir(self, words: list[str]) -> bool:
+        """
+        Whether the first of *words* is DIR: it is a master's directory; or there are more words than would do without
+        it, and we are in no master's directory, or too many words for that.
+        """
+        if not words:
+            return False
+        if os.path.exists(os.path.join(words[0], "master.cfg")):
+            return True
+        too_many = self._most is not None and len(words) > self._most
+        return too_many or (len(words) > self._least and not os.path.exists("master.cfg"))
+
+    def _apart(self, args: list[str]) -> tuple[list[list[str]], list[str]]:
+        """
+        The options, each with its value, and the words of *args*.
+        """
+        with_value = {
+            name
+            for param in self.params
+            if isinstance(param, click.Option) and not param.is_flag and not param.count
+            for name in param.opts
+        }
+        options: list[list[str]] = []
+        words: list[str] = []
+        rest = iter(args)
+        for arg in rest:
+            if arg == "--":
+                words += rest
+            elif arg == "-" or not arg.startswith("-"):
+                words.append(arg)
+            else:
+                options.append([arg, *islice(rest, int(_last_option(arg, with_value) in with_value))])
+        return options, words
 
     def invoke(self, ctx: click.Context) -> Any:
         """
@@ -223,8 +257,16 @@ class FarmCommand(click.Command):
         return super().invoke(ctx)
 
 
-def _is_no_dir(word: str) -> bool:
-    return not os.path.isdir(word) and os.path.exists("master.cfg")
+def _last_option(arg: str, with_value: Collection[str]) -> str:
+    """
+    Of ``-fn`` the ``-n``, which may want the next word as its value; "" where it has its value with it: ``-n5``.
+    """
+    if arg.startswith("--"):
+        return arg
+    for at, letter in enumerate(arg[1:], 2):
+        if f"-{letter}" in with_value:
+            return f"-{letter}" if at == len(arg) else ""
+    return ""
 
 
 def read_furl(path: str) -> str:

@@ -1,7 +1,11 @@
 """
 The group of all commands, and the one place in which errors become sentences.
 
-Whatever goes wrong is one sentence on standard error and exit code 1: a traceback is for ``--debug``.
+Whatever goes wrong is one sentence on standard error and an exit code: a traceback is for ``--debug``.
+
+Exit codes 0, 1, 2 and 4 belong to builds, as they do with ``flappclient``: a script that waits for a build must be able
+to tell that it failed from that it could not be asked for.  The command's own are those of sysexits.h: `USAGE`,
+`NO_ANSWER`, and `FAILED` for everything else.  docs/commands.md has the table.
 """
 
 import os
@@ -11,10 +15,12 @@ from importlib import import_module
 import click
 
 from .. import __version__, errors
-from ..errors import BuildbotLiteError
+from ..errors import BuildbotLiteError, LinkLostError, NoAnswerError
 
 MODULES = ("making", "running", "lists", "building", "rights", "leaving", "granting")
-FAILED = 1
+USAGE = 64
+NO_ANSWER = 69
+FAILED = 70
 CUT_OFF = 130
 
 
@@ -71,8 +77,17 @@ def run(arguments: list[str], visit: object = None) -> int:
             raise
         click.echo(sentence(error), err=True)
         _let_go_of_output()
-        return FAILED
+        return exit_code(error)
     return code if isinstance(code, int) else 0
+
+
+def exit_code(error: Exception) -> int:
+    """
+    The code of a command that failed with *error*.
+    """
+    if isinstance(error, click.UsageError):
+        return USAGE
+    return NO_ANSWER if isinstance(error, NoAnswerError | LinkLostError) else FAILED
 
 
 def need_a_masters_parts() -> None:

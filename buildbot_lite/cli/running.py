@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import click
 
-from ..errors import BuildbotLiteError, ConfigError, NotRunningError
+from ..errors import BuildbotLiteError, ConfigError, NoAnswerError, NotRunningError
 from . import processes
 from .office import Farm, FarmCommand, Line, visit
 from .output import Progress, note
@@ -95,9 +95,9 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
     """
     kind = processes.kind_of(directory)
     if kill and kind is Kind.MASTER:
-        raise BuildbotLiteError("--kill is for slaves: a master runs nothing that could be killed.  See: cancel")
+        raise click.UsageError("--kill is for slaves: a master runs nothing that could be killed.  See: cancel")
     if kill and when_idle:
-        raise BuildbotLiteError("Say --when-idle or --kill, not both.")
+        raise click.UsageError("Say --when-idle or --kill, not both.")
     try:
         _stop(directory, kind, when_idle=when_idle, kill=kill, patience=patience)
     except NotRunningError:
@@ -202,7 +202,7 @@ def _wait_until_ready(directory: str, patience: float) -> None:
         while True:
             try:
                 await line.ask({"ask": "queue"})
-            except NotRunningError:
+            except NoAnswerError:
                 _still_starting(directory, end)
                 await line.pause(LOOK_WHETHER_READY)
             else:
@@ -218,4 +218,4 @@ def _still_starting(directory: str, end: float) -> None:
     except NotRunningError:
         raise NotRunningError(f"The master in {directory} has stopped again.  {log} says why.") from None
     if time.monotonic() > end:
-        raise NotRunningError(f"The master in {directory} does not answer yet.  {log} may say why.")
+        raise NoAnswerError(f"The master in {directory} does not answer yet.  {log} may say why.")

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from ..errors import FurlError, NotRunningError, RefusedError, WrongVerbError
+from ..errors import FurlError, NoAnswerError, RefusedError, WrongVerbError
 from .certificate import new_certificate
 from .contract import RIControl
 from .control import Document, RemoteControl
@@ -22,7 +22,7 @@ async def ask(reactor: IReactorTime, furl: str, question: Document) -> Document:
     """
     What the master answers to *question*.
 
-    Raises `NotRunningError` when nobody listens where *furl* says, `FurlError` when it is none or another master
+    Raises `NoAnswerError` when nobody listens where *furl* says, `FurlError` when it is none or another master
     answers there, `LinkLostError` when the connection breaks, and whatever the master refuses with.
     """
     return await _visit(reactor, furl, lambda control: control.ask(question))
@@ -58,7 +58,7 @@ async def _control(tub: Tub, parts: Furl) -> RemoteControl:
             raise error from None
         if wrong_master(raised):
             raise FurlError(f"What answers at {places} is not the master of this string.") from None
-        raise NotRunningError(
+        raise NoAnswerError(
             f"No master answers at {places}: {why_unreachable(raised)}.  Start it with: twistd -y master.tac"
         ) from None
     if reference.tracker.interfaceName != RIControl.__remote_name__:

@@ -20,17 +20,18 @@ from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupErro
 from twisted.python.failure import Failure
 
 from .. import errors
-from ..errors import BuildbotLiteError, LinkLostError, MessageError, RefusedError
+from ..errors import BuildbotLiteError, LinkLostError, MessageError, NoAnswerError, RefusedError
 from .contract import LONGEST_SENTENCE
 
 OUR_FAULT = "Something went wrong on the other side.  Its log says what."
 NOT_IN_THE_CONTRACT = "The other side does not take such a call."
 
-# What a peer may say of itself, and we repeat as ours.  Not LinkLostError: only we know about our link.
+# What a peer may say of itself, and we repeat as ours.  Not what only we can know: that nobody answers, that our link
+# is gone.
 _KNOWN: dict[str, type[BuildbotLiteError]] = {
     name: kind
     for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, BuildbotLiteError) and kind is not LinkLostError
+    if isinstance(kind, type) and issubclass(kind, BuildbotLiteError) and kind not in {LinkLostError, NoAnswerError}
 }
 
 

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.cli.office import Line
 from buildbot_lite.cli.output import Take
-from buildbot_lite.cli.program import run
+from buildbot_lite.cli.program import FAILED, run
 
 FURL = "pb://" + "a" * 32 + "@tcp:farm.example:9989/" + "s" * 32
 
@@ -113,12 +113,12 @@ class CommandCase(SynchronousTestCase):
             code = run(list(words), self.master.visit)
         return Said(code, out.getvalue(), err.getvalue())
 
-    def refused(self, *words: str, stdin: bytes = b"") -> str:
+    def refused(self, *words: str, stdin: bytes = b"", code: int = FAILED) -> str:
         """
-        The one sentence with which it does not do it.
+        The one sentence with which it does not do it, with the exit code *code*.
         """
         said = self.command(*words, stdin=stdin)
-        self.assertEqual((said.code, said.out), (1, ""), said)
+        self.assertEqual((said.code, said.out), (code, ""), said)
         self.assertNotIn("Traceback", said.err)
         return said.err.rstrip("\n")
 

@@ -9,7 +9,8 @@ from typing import Any
 from unittest import mock
 
 from buildbot_lite.cli import output, processes
-from buildbot_lite.errors import NotFoundError, NotRunningError
+from buildbot_lite.cli.program import FAILED, NO_ANSWER, USAGE
+from buildbot_lite.errors import NoAnswerError, NotFoundError
 
 from .ground import FURL, CommandCase, FakeMaster
 
@@ -137,18 +138,23 @@ class RefusalsTests(AskingCase):
         self.write("fresh/master.cfg", "")
 
         self.assertIn("it has no master.cfg", self.refused("status", "nowhere"))
-        self.assertIn("has never run.  Start it with: cd fresh && twistd", self.refused("status", "fresh"))
+        self.assertIn(
+            "has never run.  Start it with: cd fresh && twistd", self.refused("status", "fresh", code=NO_ANSWER)
+        )
         self.assertEqual(self.refused("status", "--furlfile", "x"), "x cannot be read: No such file or directory.")
         self.write("x", "nothing\n")
         self.assertEqual(self.refused("status", "--furlfile", "x"), "No line of x begins with pb://.")
 
     def test_sentences(self) -> None:
         """
-        What the master refuses, or that there is none, is one sentence and exit code 1.
+        What the master refuses, or that there is none, is one sentence.
         """
-        for error in (NotFoundError("There is no builder 'x'."), NotRunningError("No master answers.")):
+        for error, code in (
+            (NotFoundError("There is no builder 'x'."), FAILED),
+            (NoAnswerError("No master answers."), NO_ANSWER),
+        ):
             self.master.answers = {"queue": error}
-            self.assertEqual(self.refused("queue", "farm"), str(error))
+            self.assertEqual(self.refused("queue", "farm", code=code), str(error))
 
     def test_wrong_words(self) -> None:
         """
@@ -163,14 +169,14 @@ class RefusalsTests(AskingCase):
             (("queue", "--jason"), "No such option"),
             (("force", "farm", "hello", "-p", "novalue"), "'novalue' is not NAME=VALUE."),
         ):
-            self.assertIn(sentence, self.refused(*words))
+            self.assertIn(sentence, self.refused(*words, code=USAGE))
 
     def test_no_words(self) -> None:
         """
         Without any words it is the help, and nothing more, with every sentence of it whole.
         """
         with mock.patch.dict(os.environ, COLUMNS="80"):
-            said = self.refused()
+            said = self.refused(code=USAGE)
 
             self.assertEqual(said, self.command("--help").out.rstrip("\n"))
             for group in ((), ("grant",), ("artifacts",)):
@@ -261,9 +267,31 @@ class ForceTests(AskingCase):
         self.master.answers = {"log": {}, "artifacts": {"artifacts": []}}
         self.assertEqual(self.command("log", "farm", "a/b/3", "test").code, 0)
         self.assertEqual(self.command("artifacts", "list", "farm", "hello/3").code, 0)
-        self.assertEqual(self.command("log", "hello/3", "--furlfile", "farm/private/admin.furl").code, 0)
+        elsewhere = "farm/private/admin.furl"
+        self.assertEqual(self.command("log", "hello/3", "--furlfile", elsewhere).code, 0)
         named = [(each["builder"], each["number"]) for each in self.master.questions]
         self.assertEqual(named, [("a/b", 3), ("hello", 3), ("hello", 3)])
+
+    def test_options_first(self) -> None:
+        """
+        Promise 6.13: the same wherever options stand, and whatever their values look like.
+        """
+        self.master.answers = {"log": {}}
+        elsewhere = "farm/private/admin.furl"
+        for words in (
+            ("log", "--furlfile", elsewhere, "hello/3", "test"),
+            ("log", f"--furlfile={elsewhere}", "-f", "hello/3", "test"),
+            ("log", "hello/3", "--furlfile", elsewhere, "test"),
+            ("log", "--remarks", "farm", "hello/3", "test"),
+            ("log", "farm", "--", "hello/3", "test"),
+        ):
+            said = self.command(*words)
+            asked = self.master.questions[-1]
+            self.assertEqual((said.code, asked["builder"], asked["number"], asked["step"]), (0, "hello", 3, "test"))
+
+        self.master.answers = {"force": {"request": 7, "buildset": 5}}
+        self.assertEqual(self.command("force", "farm", "hello", "--reason", "--furlfile", "-pa=1").code, 0)
+        self.assertEqual(self.master.questions[-1]["reason"], "--furlfile")
 
     def test_slaves(self) -> None:
         """

@@ -75,7 +75,7 @@ class GrantTests(HoldersCase):
         What is no time, size or number is a sentence.
         """
         for words in (("--expires", "soon"), ("--expires", "0d"), ("--largest", "10x"), ("--uses", "0")):
-            sentence = self.refused("grant", "submit", "farm", "go", *words)
+            sentence = self.refused("grant", "submit", "farm", "go", *words, code=64)
             self.assertIn(words[1], sentence)
         self.assertEqual(self.master.questions, [])
 

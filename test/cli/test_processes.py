@@ -147,8 +147,8 @@ class ProcessesTests(CommandCase):
         """
         self.write("farm/master.cfg", "")
 
-        self.assertIn("--kill is for slaves", self.refused("stop", "farm", "--kill"))
-        self.assertIn("not both", self.refused("stop", "bot1", "--kill", "--when-idle"))
+        self.assertIn("--kill is for slaves", self.refused("stop", "farm", "--kill", code=64))
+        self.assertIn("not both", self.refused("stop", "bot1", "--kill", "--when-idle", code=64))
 
     def test_does_not_end(self) -> None:
         """

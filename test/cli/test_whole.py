@@ -200,7 +200,7 @@ class WholeTests(FarmCase):
         path.write_text(CONFIG.replace('BuildSlave("bot1")', 'BuildSlave("bot1"), slave.BuildSlave("bot2")'))
         applied = self.command("reconfig", self.master)
 
-        self.assertEqual((refused.code, refused.err.count("master.cfg:")), (1, 12))
+        self.assertEqual((refused.code, refused.err.count("master.cfg:")), (70, 12))
         self.assertIn("slaves added: bot2", applied.out.decode())
         self.assertIn("bot2", Path(self.master, "buildslave.furls").read_text())
 
@@ -210,7 +210,7 @@ class WholeTests(FarmCase):
         """
         for directory, kind in ((self.master, "master"), (self.bot, "slave")):
             done = self.command("start", directory)
-            self.assertEqual((done.code, done.err), (1, f"A {kind} runs in {directory} already.\n"))
+            self.assertEqual((done.code, done.err), (70, f"A {kind} runs in {directory} already.\n"))
 
     def test_restart_goes_on(self) -> None:
         """
@@ -305,7 +305,7 @@ class WholeTests(FarmCase):
         self.command.well("stop", self.master)
         done = self.command("status", self.master)
 
-        self.assertEqual((done.code, done.out), (1, b""))
+        self.assertEqual((done.code, done.out), (69, b""))
         self.assertRegex(
             done.err, r"^No master answers at tcp:127\.0\.0\.1:\d+: .*Start it with: twistd -y master\.tac\n$"
         )
@@ -331,7 +331,7 @@ class WholeTests(FarmCase):
         self.farm.run(f"{program} status nowhere 2>&- || echo $? >> {said}")
 
         nothing = "There is nothing on standard input.  Give the slave's string there, from buildslave.furls."
-        self.assertEqual(self.farm.witnessed("said"), ["0", nothing, "1", "1"])
+        self.assertEqual(self.farm.witnessed("said"), ["0", nothing, "70", "70"])
 
     def test_full_disk(self) -> None:
         """
@@ -344,4 +344,4 @@ class WholeTests(FarmCase):
                 f"{self.farm.program('buildbot-lite')} {words} > /dev/full 2> {self.farm.witness}/said"
                 f" || echo $? >> {self.farm.witness}/said"
             )
-            self.assertEqual(self.farm.witnessed("said"), ["No space left on device.", "1"], words)
+            self.assertEqual(self.farm.witnessed("said"), ["No space left on device.", "70"], words)

@@ -104,7 +104,7 @@ class MistakesTests(FarmCase):
         self.edit(TWELVE)
         done = self.farm.command("checkconfig", str(self.farm.master_directory))
 
-        self.assertEqual((done.code, done.out), (1, b""))
+        self.assertEqual((done.code, done.out), (70, b""))
         self.check_all(done.err)
 
     def test_start(self) -> None:
@@ -130,7 +130,7 @@ class MistakesTests(FarmCase):
         self.edit(TWELVE)
         done = self.farm.command("reconfig", str(self.farm.master_directory))
 
-        self.assertEqual((done.code, done.out), (1, b""))
+        self.assertEqual((done.code, done.out), (70, b""))
         self.check_all(done.err)
         self.assertIn("Nothing was applied", done.err)
         self.assertEqual(sorted(path.name for path in (self.farm.master_directory / "furls").iterdir()), before)
@@ -143,7 +143,7 @@ class MistakesTests(FarmCase):
         self.edit(WORDS + "slave.BuildSlave('bot 2')\n\nc['slaves'] = nothing\n")
         for command in ("checkconfig", "reconfig"):
             done = self.farm.command(command, str(self.farm.master_directory))
-            self.assertEqual((done.code, done.out), (1, b""))
+            self.assertEqual((done.code, done.out), (70, b""))
             self.assertRegex(done.err.splitlines()[0], r"\Amaster\.cfg:5: .*name 'nothing' is not defined")
             self.assertNotIn("Traceback", done.err)
             self.assertNotIn("bot 2", done.err)
@@ -222,7 +222,7 @@ class DaemonTests(FarmCase):
         self.assertEqual(done.code, 0, done.err)
         self.assertFalse(alive(pid))
         done = self.farm.command("stop", str(self.farm.master_directory))
-        self.assertEqual((done.code, done.err.count("\n")), (1, 1))
+        self.assertEqual((done.code, done.err.count("\n")), (70, 1))
         done = self.farm.command("restart", str(self.farm.master_directory))
         self.assertEqual(done.code, 0, done.err)
 

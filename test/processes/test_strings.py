@@ -153,7 +153,7 @@ class StringsTests(FarmCase):
         done = self.farm.command("furl", str(self.farm.master_directory), "bot1")
         self.assertEqual(done.out.decode().strip(), self.farm.furl("bot1"))
         done = self.farm.command("furl", str(self.farm.master_directory), "bot9")
-        self.assertEqual((done.code, done.out), (1, b""))
+        self.assertEqual((done.code, done.out), (70, b""))
         self.assertRegex(done.err, r"\AThere is no string for 'bot9' in .*  There are: bot1, bot2, hello, try\.\n\Z")
 
 

@@ -1,0 +1,143 @@
+"""
+The exit codes of all commands.  0, 1, 2 and 4 are a build's; whatever else happens has a code of its own.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from buildbot_lite.cli.office import FarmCommand
+from buildbot_lite.cli.program import CUT_OFF, FAILED, NO_ANSWER, USAGE, program
+from buildbot_lite.errors import FurlError, LinkLostError, NoAnswerError, NotFoundError, RefusedError, RevokedError
+
+from .ground import CommandCase
+
+OF_BUILDS = {0, 1, 2, 4}
+
+# By command: arguments that are well formed, and nonsense.  A new command needs a line here.
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "create-master": ("farm",),
+    "create-slave": ("bot1", "-"),
+    "furl": ("farm", "nobody"),
+    "checkconfig": ("nowhere",),
+    "reconfig": (),
+    "start": ("nowhere",),
+    "stop": ("nowhere",),
+    "restart": ("nowhere",),
+    "status": (),
+    "queue": (),
+    "slaves": (),
+    "builders": (),
+    "builds": (),
+    "force": ("hello",),
+    "cancel": ("7",),
+    "log": ("hello", "3"),
+    "artifacts list": ("hello", "3"),
+    "artifacts fetch": ("hello", "3"),
+    "pause": ("bot1",),
+    "unpause": ("bot1",),
+    "unpin": ("bot1",),
+    "drain": ("bot1",),
+    "lost": ("bot1",),
+    "grant submit": ("hello",),
+    "grant watch": (),
+    "grant control": (),
+    "grant admin": (),
+    "grants": (),
+    "revoke": ("bot1",),
+    "rotate": ("bot1",),
+}
+
+
+def commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
+    """
+    Every command, with the words that name it.
+    """
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *above, name)
+        else:
+            yield " ".join([*above, name]), command
+
+
+class ExitCodesTests(CommandCase):
+    def setUp(self) -> None:
+        """
+        A farm; all commands are known.
+        """
+        super().setUp()
+        self.make_farm()
+        self.command()
+        self.commands = dict(commands(program))
+
+    def asking(self) -> Iterator[tuple[str, ...]]:
+        """
+        Command lines that ask a master.
+        """
+        for name, command in self.commands.items():
+            if isinstance(command, FarmCommand):
+                yield (*name.split(), "farm", *WORDS[name])
+
+    def answer_all(self, answer: Any) -> None:
+        """
+        Whatever is asked, the master answers so.
+        """
+
+        class Everything(dict[str, Any]):
+            def __missing__(self, key: str) -> Any:
+                return answer
+
+        self.master.answers = Everything()
+
+    def test_every_command_is_here(self) -> None:
+        """
+        Promise 6.13: no command is left out of what follows.
+        """
+        self.assertEqual(set(self.commands), set(WORDS))
+
+    def test_usage(self) -> None:
+        """
+        Promise 6.13: a command line that is wrong is 64, whatever the command.
+        """
+        for name in WORDS:
+            for wrong in (("--no-such-option",), ("a", "b", "c", "d", "e", "f", "--no-such-option")):
+                self.assertIn("--help", self.refused(*name.split(), *wrong, code=USAGE))
+        for words in (("no-such-command",), ("force", "farm"), ("grant",), ("artifacts", "nothing")):
+            self.assertIn("buildbot-lite", self.refused(*words, code=USAGE))
+
+    def test_no_answer(self) -> None:
+        """
+        Promise 6.13: that no master answers, or not any more, is 69, of each command that asks one.
+        """
+        for error in (NoAnswerError("No master answers."), LinkLostError("It is gone.")):
+            self.answer_all(error)
+            for words in self.asking():
+                said = self.command(*words)
+                self.assertEqual((said.code, said.out), (NO_ANSWER, ""), words)
+
+    def test_everything_else(self) -> None:
+        """
+        Promise 6.13: what the master refuses, a string that is none and our own mistakes are 70, of each command.
+        """
+        for error in (RefusedError(), RevokedError(), NotFoundError(), FurlError(), ZeroDivisionError("x")):
+            self.answer_all(error)
+            for words in self.asking():
+                said = self.command(*words)
+                self.assertEqual((said.code, said.out), (FAILED, ""), words)
+
+    def test_without_a_master(self) -> None:
+        """
+        Promise 6.13: commands that ask no master fail with 70, too, never with a code of builds.
+        """
+        for name, command in self.commands.items():
+            if not isinstance(command, FarmCommand):
+                said = self.command(*name.split(), *WORDS[name], stdin=b"nonsense")
+                self.assertEqual(said.code, FAILED, (name, said))
+
+    def test_own_codes(self) -> None:
+        """
+        Promise 6.13: none of the command's own codes can be taken for a build's.
+        """
+        self.assertFalse({USAGE, NO_ANSWER, FAILED, CUT_OFF} & OF_BUILDS)
+        self.assertEqual((USAGE, NO_ANSWER, FAILED), (64, 69, 70))
