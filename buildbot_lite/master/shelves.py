@@ -5,6 +5,7 @@ Where the bytes of builds stand on the master's disk.
 
     streams/<build / 1000>/<build>/<step>-<ordinal>-<stream>      logs: found again through the records
     artifacts/<builder>/<number>/<name>                            files that people fetch
+    artifacts/<builder>/.incoming/<number>-<step>-<ordinal>        the same while they are on their way
 
 A shelf holds the streams of one journal entry.  It notes each in the records at its first byte, tells whoever follows
 that there is more, and brings it to the disk when it is complete.
@@ -21,7 +22,7 @@ from twisted.internet.defer import Deferred, succeed
 from ..errors import UnsafePathError
 from ..model.names import directory_name, relative_path
 from ..model.outcome import Seal
-from ..storage.artifacts import SUFFIX, ArtifactFile
+from ..storage.artifacts import ArtifactFile
 from ..storage.growth import Growth
 from ..storage.streams import StreamFile, sealed
 from .ledger import Ledger
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 ARTIFACT = "artifact"
 """What a slave calls the stream of an upload."""
+INCOMING = ".incoming"
+"""Where artifacts on their way stand: beside the directories of a builder's builds, which are numbers."""
 
 InThread = Callable[[Callable[[], Any]], Deferred[Any]]
 
@@ -74,7 +77,8 @@ class BuildShelves:
     def __init__(self, building: Building, *, build: int, builder: str, number: int, ledger: Ledger) -> None:
         self._building = building
         self._build = build
-        self._artifacts = f"{directory_name(builder)}/{number}"
+        self._builder = directory_name(builder)
+        self._number = number
         self._ledger = ledger
         self._shelves: dict[tuple[int, int], EntryShelf] = {}
         # Which entry was the first to upload to a path; in a replay they come in the same order.
@@ -86,8 +90,7 @@ class BuildShelves:
         """
         key = step, ordinal
         if key not in self._shelves:
-            path = None if artifact is None else f"{self._artifacts}/{_artifact_path(artifact)}"
-            is_first = path is None or self._first.setdefault(path, key) == key
+            path = None if artifact is None else f"{self._builder}/{self._number}/{_artifact_path(artifact)}"
             self._shelves[key] = EntryShelf(
                 self._building,
                 self._ledger,
@@ -95,7 +98,8 @@ class BuildShelves:
                 ordinal=ordinal,
                 directory=streams_directory(self._build),
                 artifact=path,
-                instead="" if is_first else f".{step}-{ordinal}",
+                incoming=f"{self._builder}/{INCOMING}/{self._number}-{step}-{ordinal}",
+                replaces=path is not None and self._first.setdefault(path, key) != key,
             )
         return self._shelves[key]
 
@@ -160,7 +164,7 @@ class EntryShelf:
     """
     The streams of one journal entry: the role `bench.Texts`.
 
-    *artifact*: the path of its upload; *instead*: see `ArtifactFile`.
+    *artifact*: the path of its upload; *incoming*, *replaces*: see `ArtifactFile`.
     """
 
     def __init__(
@@ -172,7 +176,8 @@ class EntryShelf:
         ordinal: int,
         directory: str,
         artifact: str | None,
-        instead: str = "",
+        incoming: str,
+        replaces: bool = False,
     ) -> None:
         self._building = building
         self._ledger = ledger
@@ -180,7 +185,8 @@ class EntryShelf:
         self._ordinal = ordinal
         self._directory = directory
         self._artifact = artifact
-        self._instead = instead
+        self._incoming = incoming
+        self._replaces = replaces
         self._kept: dict[str, Kept] = {}
 
     def stream(self, name: str) -> Kept:
@@ -200,11 +206,7 @@ class EntryShelf:
         found = os.listdir(directory) if os.path.isdir(directory) else []
         names = {name.removeprefix(prefix) for name in found if name.startswith(prefix)}
         if self._artifact is not None:
-            above, last = os.path.split(os.path.join(self._building.artifacts, self._artifact))
-            beside = os.listdir(above) if os.path.isdir(above) else []
-            is_there = not self._instead and last in beside
-            partial = f"{last}{self._instead}"
-            names |= {ARTIFACT + mark for mark in ("", "~1") if is_there or f"{partial}{mark}{SUFFIX}" in beside}
+            names |= {ARTIFACT + mark for mark in ("", "~1")}
         lengths = {name: self.stream(name).length for name in names | set(self._kept)}
         return {name: length for name, length in lengths.items() if length}
 
@@ -245,8 +247,10 @@ class EntryShelf:
 
     def _artifact_stream(self, name: str) -> Kept:
         assert self._artifact is not None
-        mark = name.removeprefix(ARTIFACT)
-        file = ArtifactFile(os.path.join(self._building.artifacts, self._artifact), mark, instead=self._instead)
+        directory = self._building.artifacts
+        path, incoming = os.path.join(directory, self._artifact), os.path.join(directory, self._incoming)
+        # What is sent a second time, because it changed or arrived damaged, is another file: "~1".
+        file = ArtifactFile(path, incoming + name.removeprefix(ARTIFACT), replaces=self._replaces)
         return self._keep(file, self._artifact, ARTIFACT, "artifact")
 
     def _keep(self, file: StreamFile, path: str, name: str, kind: str) -> Kept:

@@ -1,8 +1,8 @@
 """
 Files that builds produced.
 
-While one is on its way it is called ``NAME.partial``; it gets its name when every byte of it is there, so that whoever
-serves the directory serves no half file.
+One that is on its way stands elsewhere, where no artifact can be.  It gets its name when every byte of it is there, so
+that whoever serves the directory serves no half file, and no name of an artifact means another that is not complete.
 """
 
 import os
@@ -11,22 +11,17 @@ from ..errors import StorageError
 from .files import PRIVATE, make_directories, sync_directory
 from .streams import StreamFile
 
-SUFFIX = ".partial"
-
 
 class ArtifactFile(StreamFile):
     """
-    A stream file that is at *path* once it is sealed, and at ``path.partial`` before.
+    A stream file that is at *path* once it is sealed, and at *incoming* before, on the same disk.
 
-    *generation*: "~1" when it is sent for the second time, because it changed or arrived damaged the first time.
-    *instead*: what is at *path* is another upload's, which this one replaces when it is sealed; the text tells the two
-    apart until then.
+    *replaces*: what is at *path* is another upload's, which this one replaces when it is sealed.
     """
 
-    def __init__(self, path: str, generation: str = "", *, instead: str = "") -> None:
+    def __init__(self, path: str, incoming: str, *, replaces: bool = False) -> None:
         self._final = os.path.abspath(path)
-        is_there = not instead and os.path.exists(path)
-        super().__init__(path if is_there else path + instead + generation + SUFFIX)
+        super().__init__(path if not replaces and os.path.exists(path) else incoming)
 
     @property
     def final_path(self) -> str:
@@ -43,12 +38,14 @@ class ArtifactFile(StreamFile):
             return False
         try:
             if not length and not os.path.exists(self._path):
-                make_directories(os.path.dirname(self._final))
+                make_directories(os.path.dirname(self._path))
                 os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE))
             if self._path != self._final:
+                new = make_directories(os.path.dirname(self._final))
                 os.rename(self._path, self._final)
                 self._path = self._final
-                sync_directory(os.path.dirname(self._final))
+                for directory in (os.path.dirname(self._final), *new):
+                    sync_directory(directory)
         except OSError as error:
             raise StorageError(f"{self._final} cannot be stored: {error.strerror}.") from error
         return True

@@ -617,6 +617,27 @@ class UploadTests(SynchronousTestCase):
         self.assertEqual([result for _, result in stage.steps(request)][:3], [Result.SUCCESS] * 3)
         self.assertEqual(os.listdir(os.path.dirname(path)), ["out"])
 
+    def test_names_like_ours(self) -> None:
+        """
+        Promise 6.17: no name of an artifact is that of another on its way: both are there in the end.
+        """
+        names = ("app.partial", "app~1.partial", "app", ".incoming/1-0-0", "app~1")
+        uploads = ", ".join(f'steps.FileUpload(slavesrc="x", masterdest={name!r})' for name in names)
+        stage = Stage(ONE.replace("util.BuildFactory([", f"util.BuildFactory([{uploads}, "))
+        slave = stage.attach()
+        stage.submit()
+        for number, name in enumerate(names):
+            slave.given[number].write(name.encode(), "artifact")
+            stage.restart()
+            held = [Held(slave.given[number].id, fingerprint(slave.given[number].spec), Life.RUNNING)]
+            stage.attach(slave=slave, held=held)
+            self.assertEqual(slave.resumed[-1][1], {"artifact": len(name)})
+            self.assertEqual(slave.given[number].end(streams={"artifact": name.encode()}), [()])
+
+        for name in names:
+            with open(os.path.join(stage.basedir, "artifacts", "b", "1", name), encoding="ascii") as file:
+                self.assertEqual(file.read(), name)
+
 
 class StrayTests(SynchronousTestCase):
     """

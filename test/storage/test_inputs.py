@@ -136,22 +136,24 @@ class ArtifactTests(SynchronousTestCase):
         """
         An artifact of which nothing came yet.
         """
-        self.directory = self.mktemp()
+        above = self.mktemp()
+        self.directory = os.path.join(above, "1")
         self.path = os.path.join(self.directory, "hello.tar")
-        self.file = ArtifactFile(self.path)
+        self.incoming = os.path.join(above, ".incoming", "1-0-0")
+        self.file = ArtifactFile(self.path, self.incoming)
 
     def test_named_when_whole(self) -> None:
         """
         An artifact has its name when all of it is there, and not before.
         """
         self.file.append(0, b"abc")
-        self.assertEqual(os.listdir(self.directory), ["hello.tar.partial"])
+        self.assertEqual((os.path.exists(self.directory), os.path.exists(self.incoming)), (False, True))
         self.assertFalse(self.file.seal(3, SUM))
-        self.assertEqual(os.listdir(self.directory), ["hello.tar.partial"])
+        self.assertEqual((os.path.exists(self.directory), os.path.exists(self.incoming)), (False, True))
         self.file.append(3, b"def")
         self.assertTrue(self.file.seal(6, SUM))
 
-        self.assertEqual(os.listdir(self.directory), ["hello.tar"])
+        self.assertEqual((os.listdir(self.directory), os.path.exists(self.incoming)), (["hello.tar"], False))
         self.assertEqual(self.file.path, self.file.final_path)
         self.assertEqual(self.file.read(0, 10), b"abcdef")
 
@@ -160,11 +162,11 @@ class ArtifactTests(SynchronousTestCase):
         A new process goes on with the part that is there; one that was whole already is sealed again.
         """
         self.file.append(0, b"abc")
-        again = ArtifactFile(self.path)
+        again = ArtifactFile(self.path, self.incoming)
         self.assertEqual(again.append(3, b"def"), 6)
         self.assertTrue(again.seal(6, SUM))
 
-        third = ArtifactFile(self.path)
+        third = ArtifactFile(self.path, self.incoming)
         self.assertEqual(third.append(0, b"abcdef"), 6)
         self.assertTrue(third.seal(6, SUM))
         self.assertEqual(os.listdir(self.directory), ["hello.tar"])
@@ -182,7 +184,7 @@ class ArtifactTests(SynchronousTestCase):
         What is sent a second time has nothing of the first.
         """
         self.file.append(0, b"xyz")
-        again = ArtifactFile(self.path, "~1")
+        again = ArtifactFile(self.path, self.incoming + "~1")
         self.assertEqual(again.length, 0)
         again.append(0, b"abcdef")
         self.assertTrue(again.seal(6, SUM))

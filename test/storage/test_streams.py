@@ -57,12 +57,12 @@ class StreamFileTests(SynchronousTestCase):
         """
         self.addCleanup(os.umask, os.umask(0))
         farm = os.path.join(self.mktemp(), "farm")
-        for file in (
-            StreamFile(os.path.join(farm, "streams", "0", "7", "stdio")),
-            ArtifactFile(os.path.join(farm, "artifacts", "b", "1", "app")),
-            ArtifactFile(os.path.join(farm, "artifacts", "b", "2", "deep", "empty")),
+        artifacts = os.path.join(farm, "artifacts", "b")
+        for file, data in (
+            (StreamFile(os.path.join(farm, "streams", "0", "7", "stdio")), b"line\n" * 10_000),
+            (ArtifactFile(f"{artifacts}/1/app", f"{artifacts}/.incoming/1"), b"line\n" * 10_000),
+            (ArtifactFile(f"{artifacts}/2/deep/empty", f"{artifacts}/.incoming/2"), b""),
         ):
-            data = b"" if file.path.endswith("empty.partial") else b"line\n" * 10_000
             file.append(0, data)
             self.assertTrue(file.seal(len(data), sum_of(data)))
         self.assertTrue(frames.compress(os.path.join(farm, "streams", "0", "7", "stdio")))
@@ -73,7 +73,7 @@ class StreamFileTests(SynchronousTestCase):
             for name in directories + files
         }
         directories = ("streams", "streams/0", "streams/0/7", "artifacts", "artifacts/b", "artifacts/b/1")
-        more = ("artifacts/b/2", "artifacts/b/2/deep")
+        more = ("artifacts/b/.incoming", "artifacts/b/2", "artifacts/b/2/deep")
         files = ("streams/0/7/stdio.zst", "artifacts/b/1/app", "artifacts/b/2/deep/empty")
         self.assertEqual(modes, {**dict.fromkeys((*directories, *more), 0o700), **dict.fromkeys(files, 0o600)})
 
