@@ -64,8 +64,8 @@ class Lab:
         (self.master / "master.cfg").write_text(config)
         (self.master / "master.tac").write_text(MASTER_TAC.format(bench=str(BENCH), socket=self.socket))
         if database is not None:
-            (self.master / "private").mkdir(mode=0o700)
-            shutil.copy(database, self.master / "private" / "farm.sqlite")
+            (self.master / "records").mkdir(mode=0o700)
+            shutil.copy(database, self.master / "records" / "farm.sqlite")
         self._processes = []
         self.slave_pids = {}
         try:

@@ -138,7 +138,7 @@ def _log(work, mib, *, look_at_tail=False):
 
 
 def _stream_of(lab):
-    with closing(sqlite3.connect(f"file:{lab.master}/private/farm.sqlite?mode=ro", uri=True)) as database:
+    with closing(sqlite3.connect(f"file:{lab.master}/records/farm.sqlite?mode=ro", uri=True)) as database:
         (length, path) = database.execute(
             "select length, path from streams where sha256 is not null order by length desc"
         ).fetchone()
@@ -203,7 +203,7 @@ def _last_step_s(lab):
     """
     Seconds of the last step of the last build, as recorded.
     """
-    with closing(sqlite3.connect(f"file:{lab.master}/private/farm.sqlite?mode=ro", uri=True)) as database:
+    with closing(sqlite3.connect(f"file:{lab.master}/records/farm.sqlite?mode=ro", uri=True)) as database:
         (seconds,) = database.execute(
             "select finished - started from steps where finished is not null order by build desc, number desc"
         ).fetchone()

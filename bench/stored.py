@@ -32,7 +32,7 @@ def make(path, builds):
         for name in ("generations", "buildsets", "requests", "builds", "steps", "journal", "streams", "feed", "grants")
     }
     now = time.time()
-    insert(database, columns, "generations", [{"hash": "0" * 64, "applied": now - YEARS, "files": "{}"}])
+    insert(database, columns, "generations", [{"hash": "0" * 64, "applied": now - YEARS}])
     for first in range(1, builds + 1, AT_ONCE):
         rows = {name: [] for name in columns}
         for number in range(first, min(first + AT_ONCE, builds + 1)):
@@ -111,7 +111,8 @@ def one(rows, number, at, now):
                 "name": f"request-{number}",
                 "verb": "watch",
                 "object": str(number),
-                "swissnum": os.urandom(20).hex(),
+                "digest": os.urandom(32).hex(),
+                "salt": os.urandom(16).hex(),
                 "created": at,
                 "expires": at + LIVE_STRINGS,
             }

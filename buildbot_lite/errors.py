@@ -140,6 +140,12 @@ class NotFoundError(BuildbotLiteError):
     """
 
 
+class LostStringError(BuildbotLiteError):
+    """
+    A string was handed out and is good, but the farm can show it no more.
+    """
+
+
 class NotRunningError(BuildbotLiteError):
     """
     The master is not running.  Start it with: twistd -y master.tac

@@ -36,7 +36,7 @@ except ModuleNotFoundError:
 
 from .errors import BuildbotLiteError, NotRunningError, sentence
 from .master import address
-from .master.config import MasterConfig
+from .master.config import DB_OF_0_1_0, DEFAULT_DB, MasterConfig
 from .master.farm import Address, Farm
 from .master.grants import Verb
 from .master.loading import load
@@ -51,15 +51,20 @@ from .storage.compression import Compression
 from .storage.database import open_database
 from .storage.files import make_directory
 from .storage.lock import DirectoryLock
+from .storage.moving import move_database
 from .storage.records.grants import Grant
+from .storage.swissnums import Swissnums
 from .storage.writer import Writer
 from .wire.background import background
-from .wire.certificate import load_or_create
+from .wire.certificate import key_derived_from, load_or_create
 from .wire.control import ExposedControl
 from .wire.exposed import Exposed, Revocable
 from .wire.flapp import FlappService
 from .wire.furl import build
 from .wire.tub import make_tub, raise_file_limit
+
+STRINGS = "strings"
+"""What the key that strings are made with is derived for."""
 
 
 class MasterService(MultiService):
@@ -84,8 +89,11 @@ class MasterService(MultiService):
         self._endpoint = address.endpoint(self._generation.config, self._private)
         check_port(address.port_of(self._endpoint))
         # Threads do not survive the fork by which twistd becomes a daemon: this is for what may be wrong.
-        open_database(self._database).dispose()
-        self._tub = make_tub(reactor, load_or_create(os.path.join(self._private, "tub.pem")), self._lookup)
+        self._database = self._place_of_database()
+        open_database(self._database, private=self._private).dispose()
+        certificate = load_or_create(os.path.join(self._private, "tub.pem"))
+        self._tub = make_tub(reactor, certificate, self._lookup)
+        self._swissnums = Swissnums.load(key_derived_from(certificate, STRINGS), self._private)
         own = os.path.join(self._basedir, "own")
         make_directory(own)
         self._own = LocalSlave(own, reactor)
@@ -94,10 +102,21 @@ class MasterService(MultiService):
         self._kill = False
         self._stopping = False
 
-    @property
-    def _database(self) -> str:
+    def _place_of_database(self) -> str:
+        """
+        Where the database is; what 0.1.0 left at its place is brought there first.
+        """
         db = self._generation.config.db
-        return db if "://" in db else os.path.join(self._basedir, db)
+        path = db if "://" in db else os.path.join(self._basedir, db)
+        if db == DEFAULT_DB:
+            make_directory(os.path.dirname(path))
+            old = os.path.join(self._basedir, DB_OF_0_1_0)
+            if os.path.exists(old):
+                # Where it is, because what leaves it must not be in the other directory for a moment.
+                open_database(old, private=self._private).dispose()
+                move_database(old, path)
+                self.log.info("the records were moved from {old} to {new}", old=DB_OF_0_1_0, new=DEFAULT_DB)
+        return path
 
     def startService(self) -> None:
         """
@@ -129,6 +148,7 @@ class MasterService(MultiService):
         farm = self._farm = Farm(
             basedir=self._basedir,
             records=Writer(open_database(self._database), reactor),
+            swissnums=self._swissnums,
             generation=self._generation,
             address=Address(self._furl, self._hints, self._nearby),
             knocks=self._tub.knocks,

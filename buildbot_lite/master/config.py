@@ -11,7 +11,8 @@ from ..errors import ConfigError
 from .secretfiles import Provider
 from .vocabulary import BuilderConfig, BuildSlave, ForceScheduler, Scheduler, Submit, Triggerable
 
-DEFAULT_DB = "private/farm.sqlite"
+DEFAULT_DB = "records/farm.sqlite"
+DB_OF_0_1_0 = "private/farm.sqlite"
 DEFAULT_TITLE = "Build farm"
 DEFAULT_MAX_RETRIES = 3
 

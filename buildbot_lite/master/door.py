@@ -18,7 +18,6 @@ from ..storage.records import grants, inputs
 from ..storage.records.grants import Grant
 from ..storage.records.requests import Submitted
 from ..storage.writer import Records
-from ..wire.furl import new_swissnum
 from .admission import Admission, Admissions
 from .config import MasterConfig
 from .grants import Grants, Verb
@@ -49,7 +48,7 @@ class FrontDoor:
     """
     The one place where schedulers become requests.
 
-    *furl*: the string of a grant, by its swissnum.
+    *furl*: the string of a grant.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class FrontDoor:
         queue: Queue,
         grants: Grants,
         admissions: Admissions,
-        furl: Callable[[str], str],
+        furl: Callable[[Grant], str],
         wall: Callable[[], float],
     ) -> None:
         self._records = records
@@ -133,7 +132,7 @@ class FrontDoor:
         See `status.submissions.Door`.
         """
         object_, name = _watched(submitted)
-        return self._furl((await self._grants.ensure(Verb.WATCH, object_, name=name)).swissnum)
+        return self._furl(await self._grants.ensure(Verb.WATCH, object_, name=name))
 
     async def cancel(self, submitted: Submitted, reason: str) -> None:
         """
@@ -226,12 +225,12 @@ class FrontDoor:
         )
 
     def _making_watch(self, made: list[Grant]) -> Callable[[Connection, Submitted], None]:
-        swissnum, now = new_swissnum(), self._wall()
+        minted, now = self._grants.mint(), self._wall()
 
         def make(connection: Connection, submitted: Submitted) -> None:
             object_, name = _watched(submitted)
             made.append(
-                grants.add(connection, name=name, verb=Verb.WATCH.value, object=object_, swissnum=swissnum, now=now)
+                grants.add(connection, name=name, verb=Verb.WATCH.value, object=object_, minted=minted, now=now)
             )
 
         return make

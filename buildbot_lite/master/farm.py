@@ -19,22 +19,25 @@ from functools import partial
 
 from attrs import frozen
 from sqlalchemy import Connection
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, DatabaseLockedError
+from ..errors import BuildbotLiteError, DatabaseLockedError, LostStringError
 from ..model import reasons
 from ..model.reasons import Reason
+from ..storage.generation_texts import GenerationTexts
 from ..storage.growth import Growth
 from ..storage.inputs import InputStore
 from ..storage.records import builds as records_of_builds
 from ..storage.records import generations as records_of_generations
 from ..storage.records import grants as records_of_grants
 from ..storage.records import requests as records_of_requests
+from ..storage.records import settings
 from ..storage.records import slaves as records_of_slaves
 from ..storage.records.grants import Grant
 from ..storage.records.requests import Request
+from ..storage.swissnums import Swissnums
 from ..storage.writer import Records
 from ..wire.background import background
 from ..wire.exposed import Exposed, ExposedDesk, Revocable
@@ -63,11 +66,15 @@ LONGEST_CATCH_UP = 60.0
 """Seconds that a master waits for unfinished builds to catch up with their journals before it lets anybody in."""
 
 
+KEY = "strings"
+"""The setting that tells with which key the strings in force were made."""
+
+
 @frozen
 class Address:
     """
-    Where the master is found: *furl* makes a string of a swissnum; *hints* are the places in it.  *nearby*: where it
-    is found from its own machine, whatever its name there leads to.
+    Where the master is found: *furl* makes a string of its secret part; *hints* are the places in it.  *nearby*: where
+    it is found from its own machine, whatever its name there leads to.
     """
 
     furl: Callable[[str], str]
@@ -79,8 +86,8 @@ class Farm:
     """
     A running master, without its network.
 
-    *knocks*: where slaves are expected.  *expose*: what strings other than slaves' lead to.  *wall* tells the time in
-    seconds since 1970.
+    *swissnums* makes the secret parts of strings.  *knocks*: where slaves are expected.  *expose*: what strings other
+    than slaves' lead to.  *wall* tells the time in seconds since 1970.
     """
 
     _log = Logger()
@@ -90,6 +97,7 @@ class Farm:
         *,
         basedir: str,
         records: Records,
+        swissnums: Swissnums,
         generation: Generation,
         address: Address,
         knocks: Knocks,
@@ -106,10 +114,13 @@ class Farm:
         self.building = Building(basedir, self.growth, in_thread)
         self._generation = generation
         self._address = address
+        self._swissnums = swissnums
+        self._texts = GenerationTexts(os.path.join(basedir, "private"))
         self.wall = wall
         self._strings = Strings(basedir)
         self._stopping: Reason | None = None
         self._deciding: Deferred[None] | None = None
+        self._reconfiguring = DeferredLock()
         self.roster = Roster(
             records=self.records,
             clock=clock,
@@ -120,6 +131,7 @@ class Farm:
         )
         self.grants = Grants(
             records=self.records,
+            swissnums=swissnums,
             wall=wall,
             expose={Verb.SLAVE: self._expose_desk, **{verb: make(self) for verb, make in expose.items()}},
             knocks=knocks,
@@ -167,7 +179,7 @@ class Farm:
             grants=self.grants,
             queue=self.queue,
             admissions=self.admissions,
-            furl=address.furl,
+            furl=self.furl,
             wall=wall,
         )
         self.revoking = Revoking(
@@ -191,12 +203,13 @@ class Farm:
         """
         Remember everything, take up what was unfinished, and open the queue.
         """
-        now = self.wall()
-        hash_, files = self._generation.hash, self._generation.files
-        await self.records.write(lambda connection: records_of_generations.keep(connection, hash_, files, now))
+        await self._keep(self._generation)
+        await self._check_key()
         grants = await self.records.read(records_of_grants.everything)
         self.grants.remember(grants)
-        self.admissions.remember(await self.records.read(partial(_times_asked, grants=grants, since=now - HOUR)))
+        self.admissions.remember(
+            await self.records.read(partial(_times_asked, grants=grants, since=self.wall() - HOUR))
+        )
         self.roster.configure(self.config.slaves)
         self.roster.remember(await self.records.read(records_of_slaves.everyone))
         self.revoking.bar_the_revoked()
@@ -206,6 +219,7 @@ class Farm:
         await catching_up.addTimeout(LONGEST_CATCH_UP, self.clock, self._not_caught_up)
         for request, buildset in waiting:
             self.queue.add(request, buildset)
+        await self._reconfiguring.run(lambda: Deferred.fromCoroutine(self._let_go_of_texts()))
         await self.publish()
         self._deciding = Deferred.fromCoroutine(self.queue.run())
         background(self._deciding.addErrback(lambda failure: failure.trap(CancelledError)), self._log, "the queue")
@@ -214,12 +228,13 @@ class Farm:
         """
         Apply master.cfg as it is now: all of it, or `ConfigError` and nothing.  Running builds go on as they began.
         """
+        return await self._reconfiguring.run(lambda: Deferred.fromCoroutine(self._reconfigure()))
+
+    async def _reconfigure(self) -> Generation:
         generation = load(self.basedir)
-        hash_, files, now = generation.hash, generation.files, self.wall()
-        await self.records.write(lambda connection: records_of_generations.keep(connection, hash_, files, now))
+        await self._keep(generation)
         self._generation = generation
-        # Only now: builds that began meanwhile did so with the earlier one, and are before this in the line.
-        await self.records.write(lambda connection: records_of_generations.prune(connection, hash_))
+        await self._let_go_of_texts()
         self.roster.configure(generation.config.slaves)
         self.revoking.bar_the_revoked()
         await self.publish()
@@ -234,7 +249,7 @@ class Farm:
         slaves = await self._furls_of(Verb.SLAVE, self.config.slaves)
         submissions = await self._furls_of(Verb.SUBMIT, self.config.submits)
         self._strings.publish(slaves, submissions)
-        admin = await self._furl_of(Verb.ADMIN, "farm")
+        admin = await self._admins_furl()
         nearby = self._address.nearby()
         self._strings.publish_private("admin", with_hints(admin, nearby) if nearby else admin)
 
@@ -256,7 +271,7 @@ class Farm:
         """
         The string of *grant*.
         """
-        return self._address.furl(grant.swissnum)
+        return self._address.furl(self.grants.swissnum(grant))
 
     async def stop(self) -> None:
         """
@@ -276,20 +291,67 @@ class Farm:
         return None
 
     async def _furls_of(self, verb: Verb, names: Iterable[str]) -> Mapping[str, str]:
-        # Whose string was revoked gets a new one when an admin says so.
-        return {name: await self._furl_of(verb, name) for name in names if not self.grants.is_without(verb, name)}
+        found = {}
+        for name in names:
+            # Whose string was revoked gets a new one when an admin says so.
+            if not self.grants.is_without(verb, name):
+                try:
+                    found[name] = await self._furl_of(verb, name)
+                except LostStringError as error:
+                    self._log.warn("{why}", why=str(error))
+        return found
 
     async def _furl_of(self, verb: Verb, name: str) -> str:
-        return self._address.furl((await self.grants.ensure(verb, name, name=name)).swissnum)
+        return self.furl(await self.grants.ensure(verb, name, name=name))
+
+    async def _admins_furl(self) -> str:
+        try:
+            return await self._furl_of(Verb.ADMIN, "farm")
+        except LostStringError:
+            # Without it nobody could ask for another one.
+            for grant in self.grants.all_of(Verb.ADMIN, "farm"):
+                if grant.label is None:
+                    await self.grants.revoke(grant)
+            return await self._furl_of(Verb.ADMIN, "farm")
+
+    async def _check_key(self) -> None:
+        """
+        With another key, what was handed out is void: a string also says whom it is for.
+        """
+        fingerprint, now = self._swissnums.fingerprint, self.wall()
+
+        def change(connection: Connection) -> int:
+            before = settings.get(connection, KEY)
+            settings.put(connection, KEY, fingerprint)
+            if before in (None, fingerprint):
+                return 0
+            return records_of_grants.revoke_all(connection, now, label="of the key before")
+
+        if void := await self.records.write(change):
+            self._log.warn(
+                "private/tub.pem is another key than before: the {count} strings that were handed out are void.  New "
+                "ones are in the farm's files",
+                count=void,
+            )
+
+    async def _keep(self, generation: Generation) -> None:
+        # On the disk before the records name it.
+        self._texts.keep(generation.hash, generation.files)
+        hash_, now = generation.hash, self.wall()
+        await self.records.write(lambda connection: records_of_generations.keep(connection, hash_, now))
+
+    async def _let_go_of_texts(self) -> None:
+        # A write, because builds that began before it with an earlier configuration are recorded before it.
+        needed = await self.records.write(records_of_generations.needed)
+        self._texts.let_go_all_but({self._generation.hash, *needed})
 
     async def _generations_of(self, unfinished: Sequence[Unfinished]) -> Mapping[str, Generation]:
         found = {self._generation.hash: self._generation}
         for hash_ in {each.row.generation for each in unfinished} - set(found):
-            kept = await self.records.read(partial(_generation, hash=hash_))
-            if kept is None:
-                continue
             try:
-                found[hash_] = load(self.basedir, files=kept.files)
+                files = self._texts.get(hash_)
+                if files is not None:
+                    found[hash_] = load(self.basedir, files=files)
             except BuildbotLiteError as error:
                 self._log.warn("an earlier configuration cannot be loaded: {why}", why=str(error))
         return found
@@ -361,10 +423,6 @@ def _times_asked(connection: Connection, *, grants: Sequence[Grant], since: floa
         for grant in grants
         if grant.per_hour is not None and grant.revoked is None
     }
-
-
-def _generation(connection: Connection, *, hash: str) -> records_of_generations.Generation | None:
-    return records_of_generations.get(connection, hash)
 
 
 def _unfinished(

@@ -2,8 +2,8 @@
 Every string that this master handed out, and what each leads to.
 
 A grant is a row: for whom, what it may do, until when.  All of them are in memory, because whoever shows a string is
-answered at once.  What a grant leads to is made when it is first shown, and kept: its `Revocable` is how the right is
-taken back.
+answered at once.  They are found by the digest of what is shown, so the time that an answer takes tells nothing of any
+string.  What a grant leads to is made when it is first shown, and kept: its `Revocable` is how the right is taken back.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +12,14 @@ from enum import Enum
 from attrs import define, evolve
 from twisted.logger import Logger
 
-from ..errors import NotFoundError, PinnedError, RevokedError
+from ..errors import LostStringError, NotFoundError, PinnedError, RevokedError
 from ..storage.records import grants as records_of_grants
 from ..storage.records.grants import NO_LIMITS, Grant, Limits
+from ..storage.swissnums import KEPT, Minted, Swissnums, digest_of
 from ..storage.writer import Records
 from ..wire.background import background
 from ..wire.contract import MOST_LINKS, MOST_LINKS_OF_A_SLAVE
 from ..wire.exposed import Exposed, Revocable
-from ..wire.furl import new_swissnum
 from ..wire.knock import Knocks
 
 
@@ -59,10 +59,10 @@ class Right:
 
 class Grants:
     """
-    All grants.  *expose*: by verb, what makes the object that a grant leads to.  *configured* is asked whenever a
-    string is used, and raises when its object is not in the configuration (any more).  *breach* hears how a holder
-    broke the contract, and answers whether it is to be cut off; *slowed*, that it takes too much of our time.  Slaves
-    and admins are expected at *knocks*.
+    All grants.  *swissnums* makes the secret parts of their strings.  *expose*: by verb, what makes the object that a
+    grant leads to.  *configured* is asked whenever a string is used, and raises when its object is not in the
+    configuration (any more).  *breach* hears how a holder broke the contract, and answers whether it is to be cut off;
+    *slowed*, that it takes too much of our time.  Slaves and admins are expected at *knocks*.
     """
 
     _log = Logger()
@@ -71,6 +71,7 @@ class Grants:
         self,
         *,
         records: Records,
+        swissnums: Swissnums,
         wall: Callable[[], float],
         expose: Mapping[Verb, Expose],
         knocks: Knocks,
@@ -81,11 +82,12 @@ class Grants:
         self._breach = breach
         self._slowed = slowed
         self._records = records
+        self._swissnums = swissnums
         self._wall = wall
         self._expose = expose
         self._knocks = knocks
         self._configured = configured
-        self._by_swissnum: dict[str, Right] = {}
+        self._by_digest: dict[str, Right] = {}
         self._by_id: dict[int, Right] = {}
         self._by_object: dict[tuple[str, str], list[Right]] = {}
         self._revoked: set[str] = set()
@@ -106,9 +108,10 @@ class Grants:
         """
         What the string that ends with *swissnum* leads to; None when nothing, `RevokedError` when nothing any more.
         """
-        if swissnum in self._revoked:
+        digest = digest_of(swissnum)
+        if digest in self._revoked:
             raise RevokedError
-        right = self._by_swissnum.get(swissnum)
+        right = self._by_digest.get(digest)
         if right is None:
             return None
         if right.revocable is None:
@@ -117,6 +120,24 @@ class Grants:
         if right.exposed is None:
             right.exposed = self._expose[Verb(right.grant.verb)](right.grant, right.revocable)
         return right.exposed
+
+    def mint(self) -> Minted:
+        """
+        What to record of a new string.
+        """
+        return self._swissnums.mint()
+
+    def swissnum(self, grant: Grant) -> str:
+        """
+        The secret part of the string of *grant*; `LostStringError`, with the remedy, when it cannot be made any more.
+        """
+        swissnum = self._swissnums.of(grant)
+        if swissnum is None:
+            raise LostStringError(
+                f"The string of {grant.name} is good, but cannot be shown any more: private/{KEPT} is lost.  Restore "
+                f"it from a backup, or give {grant.name} another string: buildbot-lite rotate {grant.name}"
+            )
+        return swissnum
 
     def of(self, verb: Verb, object: str) -> Grant | None:
         """
@@ -153,7 +174,7 @@ class Grants:
         """
         All in force.
         """
-        return tuple(right.grant for right in self._by_swissnum.values())
+        return tuple(right.grant for right in self._by_digest.values())
 
     def links(self, grant: Grant) -> int:
         """
@@ -174,14 +195,14 @@ class Grants:
         """
         A new grant to do *verb* to *object*.  Without a *label* it is the one for the farm's files.
         """
-        swissnum, now = new_swissnum(), self._wall()
+        minted, now = self.mint(), self._wall()
         grant = await self._records.write(
             lambda connection: records_of_grants.add(
                 connection,
                 name=name,
                 verb=verb.value,
                 object=object,
-                swissnum=swissnum,
+                minted=minted,
                 now=now,
                 label=label,
                 limits=limits,
@@ -214,7 +235,7 @@ class Grants:
         """
         Take it back, and cut the links on which it was shown: at once, before it is even recorded.
         """
-        right = self._by_swissnum.get(grant.swissnum)
+        right = self._by_digest.get(grant.digest)
         self._forget(grant)
         if right is not None and right.revocable is not None:
             right.revocable.revoke()
@@ -244,7 +265,7 @@ class Grants:
         """
         Let the Tub *key* use a slave's string, if it is the first that does; `PinnedError` for any other.
         """
-        right = self._by_swissnum.get(grant.swissnum)
+        right = self._by_digest.get(grant.digest)
         if right is None:
             raise RevokedError
         pinned = right.grant.pin
@@ -280,8 +301,11 @@ class Grants:
             if grant.verb == Verb.WATCH.value and grant.label is None and (grant.expires or before) < before:
                 self._drop(grant)
 
+    def _knocking(self, grant: Grant) -> str | None:
+        return self._swissnums.of(grant) if Verb(grant.verb) in _EXPECTED else None
+
     def _change(self, grant: Grant) -> None:
-        if right := self._by_swissnum.get(grant.swissnum):
+        if right := self._by_digest.get(grant.digest):
             right.grant = grant
 
     def _revocable(self, right: Right) -> Revocable:
@@ -295,24 +319,24 @@ class Grants:
 
     def _keep(self, grant: Grant) -> None:
         right = Right(grant)
-        self._by_swissnum[grant.swissnum] = self._by_id[grant.id] = right
+        self._by_digest[grant.digest] = self._by_id[grant.id] = right
         self._by_object.setdefault((grant.verb, grant.object), []).append(right)
-        if Verb(grant.verb) in _EXPECTED:
-            self._knocks.expect(grant.swissnum)
+        if swissnum := self._knocking(grant):
+            self._knocks.expect(swissnum)
         if grant.label is None:
             self._without.discard((grant.verb, grant.object))
 
     def _forget(self, grant: Grant) -> None:
         self._drop(grant)
-        self._revoked.add(grant.swissnum)
+        self._revoked.add(grant.digest)
         which = grant.verb, grant.object
         if grant.label is None and self.of(Verb(grant.verb), grant.object) is None:
             self._without.add(which)
 
     def _drop(self, grant: Grant) -> None:
-        self._by_swissnum.pop(grant.swissnum, None)
-        if Verb(grant.verb) in _EXPECTED:
-            self._knocks.forget(grant.swissnum)
+        self._by_digest.pop(grant.digest, None)
+        if swissnum := self._knocking(grant):
+            self._knocks.forget(swissnum)
         which = grant.verb, grant.object
         if right := self._by_id.pop(grant.id, None):
             self._by_object[which].remove(right)

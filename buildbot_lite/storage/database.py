@@ -2,8 +2,8 @@
 Opening the farm's database.
 
 SQLite in WAL mode with synchronous=FULL: what a transaction said is on the disk when `commit` returns, and those who
-read never wait for the one who writes.  The file is readable by its owner alone from its first moment, because
-grants are in it.
+read never wait for the one who writes.  The file is readable by its owner alone from its first moment: no string is in
+it, but what was built, for whom, and with which arguments.
 """
 
 import os
@@ -42,12 +42,13 @@ The execution options of a connection that only reads.
 """
 
 
-def open_database(path_or_url: str) -> Engine:
+def open_database(path_or_url: str, *, private: str | None = None) -> Engine:
     """
     The farm's database, brought to this version's schema.
 
-    *path_or_url*: the path of an SQLite file, which is made if need be, or an SQLAlchemy URL.  `NewerDatabaseError`
-    when a newer version wrote it; `StorageError` when it cannot be opened.
+    *path_or_url*: the path of an SQLite file, which is made if need be, or an SQLAlchemy URL.  *private*: the directory
+    to which strings go that 0.1.0 kept in its database; None when it cannot be so old.  `NewerDatabaseError` when a
+    newer version wrote it; `StorageError` when it cannot be opened.
     """
     engine = _engine(path_or_url)
     try:
@@ -55,7 +56,7 @@ def open_database(path_or_url: str) -> Engine:
             current = is_current(connection)
         if not current:
             with engine.connect() as connection:
-                upgrade(connection)
+                upgrade(connection, private)
     except (DBAPIError, sqlite3.Error) as error:
         engine.dispose()
         cause = error.orig if isinstance(error, DBAPIError) else error

@@ -3,7 +3,8 @@ The tables.
 
 What a person would call the farm's memory: who may do what (``grants``), what was asked for (``requests``), what was
 tried (``builds``, ``steps``), what those tries asked of the world (``journal``), which bytes belong to them
-(``streams``), and the order in which all of it became true (``feed``).  No log byte is ever in here.
+(``streams``), and the order in which all of it became true (``feed``).  No log byte is ever in here, and nothing that
+gives whoever reads it a right: no string, no key, no text of a master.cfg.
 
 Each commit writes every page that it touched, and each index is one more: so there are few, those of what is
 unfinished hold only that, and a row that is found by its primary key is stored there (``sqlite_with_rowid=False``).
@@ -31,7 +32,8 @@ grants = Table(
     Column("name", String(80), nullable=False),  # the slave's, the submission's, or what it is a right to
     Column("verb", String(20), nullable=False),  # slave, submit, watch, control, admin
     Column("object", String(200), nullable=False),  # what it is a right to: a slave, a scheduler, a request id
-    Column("swissnum", String(80), nullable=False, unique=True),
+    Column("digest", String(64), nullable=False, unique=True),  # of its secret part, which is not here: `swissnums`
+    Column("salt", String(64)),
     Column("created", Float, nullable=False),
     Column("expires", Float),
     Column("used", Float),
@@ -50,8 +52,7 @@ generations = Table(
     "generations",
     metadata,
     Column("hash", String(64), primary_key=True),
-    Column("applied", Float, nullable=False),
-    Column("files", Text, nullable=False),  # {"master.cfg": text, "module.py": text}
+    Column("applied", Float, nullable=False),  # its text is in a file: `generation_texts`
 )
 
 slaves = Table(

@@ -19,10 +19,14 @@ from . import schema
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """
 The newest revision in ``migrations/versions``: the one that `schema` describes.
 """
+
+# Kept in the header of an SQLite file (``user_version``): 1 when no page of it, used or free, holds what 0.1.0 kept
+# there and revision 0002 took out.  Not a revision, because writing the file anew cannot be a part of the transaction.
+_CLEAN = 1
 
 # Alembic's own; beside the schema, because it is not a part of what is migrated.
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
@@ -33,12 +37,13 @@ def is_current(connection: Connection) -> bool:
     Whether *connection*'s database is this version's.  Only reads: whoever has the database locked is not waited for.
     """
     with connection.begin():
-        return _revision(connection, inspect(connection).get_table_names()) == REVISION
+        return _revision(connection, inspect(connection).get_table_names()) == REVISION and _is_clean(connection)
 
 
-def upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, private: str | None) -> None:
     """
-    Make *connection*'s database this version's: all of it in one transaction, or nothing.
+    Make *connection*'s database this version's: all of it in one transaction, or nothing.  *private*: the directory for
+    what is secret in older ones; None when there can be nothing.
 
     The connection is not to be used for anything else: references between rows are not checked on it any more.
     """
@@ -52,10 +57,38 @@ def upgrade(connection: Connection) -> None:
             schema.metadata.create_all(connection)
             _version.create(connection)
             connection.execute(insert(_version).values(version_num=REVISION))
-            return
-        revision = _revision(connection, tables)
-        if revision != REVISION:
-            _migrate(connection, revision)
+            _mark_clean(connection)
+        elif (revision := _revision(connection, tables)) != REVISION:
+            _migrate(connection, revision, private)
+    if not _is_clean(connection):
+        _write_anew(connection)
+
+
+def _is_clean(connection: Connection) -> bool:
+    if connection.dialect.name != "sqlite":
+        return True
+    (version,) = connection.connection.cursor().execute("PRAGMA user_version").fetchone()
+    return int(version) >= _CLEAN
+
+
+def _mark_clean(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.connection.cursor().execute(f"PRAGMA user_version={_CLEAN}")
+
+
+def _write_anew(connection: Connection) -> None:
+    """
+    Write the whole file anew from what is in its tables, and empty its write-ahead log.
+    """
+    cursor = connection.connection.cursor()
+    cursor.execute("VACUUM")
+    (busy, *_) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise StorageError(
+            "Another program reads the farm's database, which is to be written anew for this version.  End that "
+            "program, and start the master again."
+        )
+    _mark_clean(connection)
 
 
 def _revision(connection: Connection, tables: Sequence[str]) -> str | None:
@@ -74,7 +107,7 @@ def configuration() -> "Config":
     return config
 
 
-def _migrate(connection: Connection, revision: str | None) -> None:
+def _migrate(connection: Connection, revision: str | None, private: str | None) -> None:
     from alembic import command
     from alembic.script import ScriptDirectory
 
@@ -82,7 +115,7 @@ def _migrate(connection: Connection, revision: str | None) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
         raise NewerDatabaseError
-    config.attributes["connection"] = connection
+    config.attributes.update(connection=connection, private=private)
     command.upgrade(config, "head")
     if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").all():
         raise StorageError(

@@ -14,6 +14,7 @@ from contextlib import suppress
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import NameOID
 
 from ..errors import BuildbotLiteError
@@ -60,6 +61,17 @@ def load_or_create(path: str) -> bytes:
     except FileNotFoundError:
         _create(path, new_certificate())
         return _load(path)
+
+
+def key_derived_from(pem: bytes, purpose: str) -> bytes:
+    """
+    32 secret bytes for *purpose*, made of the private key in *pem* by HKDF-SHA256 (RFC 5869), which tell nothing of it.
+    """
+    private = serialization.load_pem_private_key(pem[pem.index(b"-----BEGIN PRIVATE KEY") :], None)
+    secret = private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return HKDF(hashes.SHA256(), 32, salt=None, info=f"buildbot_lite {purpose}".encode()).derive(secret)
 
 
 def _load(path: str) -> bytes:

@@ -6,7 +6,6 @@ is the secret.  No exception of this module repeats any of it.
 """
 
 import re
-import secrets
 from collections.abc import Iterable
 
 from attrs import field, frozen
@@ -105,11 +104,3 @@ def with_hints(furl: str, hints: Iterable[str]) -> str:
             continue  # a newer master may name places of which we have not heard
     kept = tuple(dict.fromkeys((*usable, *parts.hints)))[:MOST_HINTS]
     return build(parts.tub_id, kept, parts.swissnum)
-
-
-def new_swissnum() -> str:
-    """
-    A new secret of 160 random bits, in the letters that Foolscap uses.
-    """
-    alphabet = "abcdefghijklmnopqrstuvwxyz234567"
-    return "".join(secrets.choice(alphabet) for _ in range(32))

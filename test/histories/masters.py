@@ -16,6 +16,7 @@ from buildbot_lite.master.farm import Address, Farm
 from buildbot_lite.master.loading import load
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records.feed import Event
+from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.storage.writer import OnCommit
 from buildbot_lite.wire.knock import Knocks
 
@@ -116,6 +117,7 @@ class Master:
             records=self.process,
             generation=load(self.directory),
             address=Address(lambda swissnum: f"pb://tub@tcp:here:1/{swissnum}", lambda: ()),
+            swissnums=Swissnums(b"key"),
             knocks=Knocks("tub", self.clock.seconds),
             expose={},
             clock=self.clock,

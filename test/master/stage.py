@@ -24,6 +24,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run, Spec, fingerprint
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import builds, requests, steps
+from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.wire.knock import Knocks
 from buildbot_lite.wire.roles import Command
 
@@ -168,6 +169,7 @@ class Stage:
         self._expose = expose or {}
         self.basedir = tempfile.mkdtemp(prefix="farm-")
         self.records = InlineWriter()
+        self.swissnums = Swissnums(b"key")
         self.clock = Clock()
         self.clock.advance(1_000_000_000)
         self.configure(text)
@@ -277,6 +279,7 @@ class Stage:
             records=self.records,
             generation=generation,
             address=Address(lambda swissnum: f"pb://tub@tcp:here:1/{swissnum}", lambda: ()),
+            swissnums=self.swissnums,
             knocks=Knocks("tub", self.clock.seconds),
             expose=self._expose,
             clock=self.clock,

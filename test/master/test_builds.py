@@ -23,7 +23,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import fingerprint
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.inline import InlineWriter
-from buildbot_lite.storage.records import generations, remarks, streams
+from buildbot_lite.storage.records import remarks, streams
 from test.histories.masters import MortalRecords
 
 from . import stage as stage_module
@@ -396,7 +396,7 @@ class RestartTests(SynchronousTestCase):
         stage.settle()
         self.successResultOf(reconfigured)
         (build,) = stage.builds(request)
-        self.assertIsNotNone(stage.read(lambda c: generations.get(c, build.generation)))
+        self.assertIn(build.generation, os.listdir(os.path.join(stage.basedir, "private", "generations")))
         stage.restart()
         stage.attach(slave=FakeSlave(behaviour=succeeding))
         self.assertEqual(len(stage.builds(request)), 1)
@@ -413,6 +413,45 @@ class RestartTests(SynchronousTestCase):
         stage.configure(ONE)
         stage.restart()
         self.check_abandoned(stage, slave, request)
+
+    def test_lost_configuration(self) -> None:
+        """
+        Promise 6.19: a build whose configuration's text was lost, or damaged, is tried again, but not beside itself.
+        """
+        for text in (None, "[1"):
+            stage = Stage(ONE)
+            slave = stage.attach()
+            request = stage.submit()
+            (name,) = os.listdir(os.path.join(stage.basedir, "private", "generations"))
+            path = os.path.join(stage.basedir, "private", "generations", name)
+            os.unlink(path)
+            if text is not None:
+                with open(path, "w", encoding="ascii") as file:
+                    file.write(text)
+            stage.configure(ONE + "c['title'] = 'another'")
+            stage.restart()
+            self.check_abandoned(stage, slave, request)
+
+    def test_text_let_go(self) -> None:
+        """
+        Promise 6.19: the text of an earlier configuration is there as long as a build that began with it runs, and not
+        after the next start or `reconfig`.
+        """
+        stage = Stage(ONE)
+        slave, directory = stage.attach(), os.path.join(stage.basedir, "private", "generations")
+        stage.submit()
+        (old,) = os.listdir(directory)
+        stage.configure(ONE + "c['title'] = 'another'")
+        stage.done(stage.farm.reconfigure())
+        self.assertIn(old, os.listdir(directory))
+        slave.behaviour = succeeding
+        for each in range(4):
+            slave.given[each].end(0)
+            stage.settle()
+        stage.done(stage.farm.reconfigure())
+
+        self.assertEqual(len(os.listdir(directory)), 1)
+        self.assertNotIn(old, os.listdir(directory))
 
     def test_other_program(self) -> None:
         """

@@ -38,7 +38,7 @@ class KeysTests(SynchronousTestCase):
         """
         config = configured("")
         self.assertEqual((config.slaves, config.builders, config.schedulers), ({}, {}, {}))
-        self.assertEqual((config.port, config.location, config.db), (None, (), "private/farm.sqlite"))
+        self.assertEqual((config.port, config.location, config.db), (None, (), "records/farm.sqlite"))
         self.assertEqual((config.title, config.buildbot_url, config.max_retries), ("Build farm", None, 3))
         self.assertEqual(config.secrets_providers, ())
 

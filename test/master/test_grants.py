@@ -9,10 +9,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, NotFoundError, PinnedError, RevokedError
+from buildbot_lite.errors import BuildbotLiteError, LostStringError, NotFoundError, PinnedError, RevokedError
 from buildbot_lite.master.grants import Grants, Verb
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import grants as records
+from buildbot_lite.storage.swissnums import Swissnums, digest_of
 from buildbot_lite.wire.exposed import Exposed, Revocable
 from buildbot_lite.wire.knock import Knocks, knock_of, opening
 
@@ -35,7 +36,13 @@ class GrantTests(SynchronousTestCase):
         """
         self.knocks = Knocks("tub", lambda: self.time)
         expose = dict.fromkeys(Verb, self.expose)
-        grants = Grants(records=self.records, wall=lambda: self.time, expose=expose, knocks=self.knocks)
+        grants = Grants(
+            records=self.records,
+            swissnums=Swissnums(b"key"),
+            wall=lambda: self.time,
+            expose=expose,
+            knocks=self.knocks,
+        )
         grants.remember(self.successResultOf(self.records.read(records.everything)))
         return grants
 
@@ -51,6 +58,12 @@ class GrantTests(SynchronousTestCase):
         """
         return self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(Verb.SLAVE, "bot1", name="bot1", **more)))
 
+    def lookup(self, grant: records.Grant) -> Exposed | None:
+        """
+        What whoever shows its string gets.
+        """
+        return self.grants.lookup(self.grants.swissnum(grant))
+
     def test_kept(self) -> None:
         """
         Promise 2: a string is the same after a restart.
@@ -59,7 +72,7 @@ class GrantTests(SynchronousTestCase):
         self.assertEqual(self.ensure(), grant)
         again = self.another()
         self.assertEqual(again.of(Verb.SLAVE, "bot1"), grant)
-        self.assertIsNotNone(again.lookup(grant.swissnum))
+        self.assertIsNotNone(again.lookup(again.swissnum(grant)))
 
     def test_unknown(self) -> None:
         """
@@ -72,12 +85,12 @@ class GrantTests(SynchronousTestCase):
         A revoked string is refused, also by the next master, and what it led to refuses too.
         """
         grant = self.ensure()
-        exposed = self.grants.lookup(grant.swissnum)
+        exposed = self.lookup(grant)
         assert exposed is not None
         self.successResultOf(Deferred.fromCoroutine(self.grants.revoke(grant)))
-        self.assertRaises(RevokedError, self.grants.lookup, grant.swissnum)
+        self.assertRaises(RevokedError, self.lookup, grant)
         self.assertRaises(RevokedError, exposed.revocable.check)
-        self.assertRaises(RevokedError, self.another().lookup, grant.swissnum)
+        self.assertRaises(RevokedError, self.another().lookup, self.grants.swissnum(grant))
 
     def test_expected(self) -> None:
         """
@@ -87,7 +100,7 @@ class GrantTests(SynchronousTestCase):
         watch = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(Verb.WATCH, "1", name="request-1")))
 
         def expected(grant: records.Grant) -> bool:
-            return self.knocks.heard(opening("tub", "farm", knock_of(grant.swissnum, "tub")))
+            return self.knocks.heard(opening("tub", "farm", knock_of(self.grants.swissnum(grant), "tub")))
 
         self.assertEqual((expected(grant), expected(watch)), (True, False))
         self.grants = self.another()
@@ -102,9 +115,9 @@ class GrantTests(SynchronousTestCase):
         A string ends when it was said to end.
         """
         grant = self.ensure(expires=2000.0)
-        self.assertIsNotNone(self.grants.lookup(grant.swissnum))
+        self.assertIsNotNone(self.lookup(grant))
         self.time = 2000.0
-        self.assertRaises(RevokedError, self.grants.lookup, grant.swissnum)
+        self.assertRaises(RevokedError, self.lookup, grant)
 
     def test_watches_forgotten(self) -> None:
         """
@@ -116,10 +129,10 @@ class GrantTests(SynchronousTestCase):
         )
         self.time = 3000.0
         self.grants.forget_watches(2000.0)
-        self.assertRaises(RevokedError, self.grants.lookup, watch.swissnum)
+        self.assertRaises(RevokedError, self.lookup, watch)
         self.grants.forget_watches(2001.0)
-        self.assertIsNone(self.grants.lookup(watch.swissnum))
-        self.assertRaises(RevokedError, self.grants.lookup, slave.swissnum)
+        self.assertIsNone(self.lookup(watch))
+        self.assertRaises(RevokedError, self.lookup, slave)
 
     def test_pinned(self) -> None:
         """
@@ -139,6 +152,75 @@ class GrantTests(SynchronousTestCase):
         There must be such a slave.
         """
         self.failureResultOf(Deferred.fromCoroutine(self.grants.unpin("bot9")), NotFoundError)
+
+
+class LostTests(SynchronousTestCase):
+    """
+    A farm whose files in ``private/`` are not those that its strings were made with.
+    """
+
+    def setUp(self) -> None:
+        self.stage = Stage(ONE)
+
+    def restart(self, swissnums: Swissnums) -> None:
+        """
+        The next master has these.
+        """
+        self.stage.swissnums = swissnums
+        self.stage.restart()
+
+    def texts(self) -> dict[str, str]:
+        """
+        The files with the strings of a slave, a submission and the admin.
+        """
+        found = {}
+        for name in ("furls/bot1.furl", "furls/go.furl", "private/admin.furl"):
+            with open(os.path.join(self.stage.basedir, name), encoding="utf-8") as file:
+                found[name] = file.read()
+        return found
+
+    def test_other_key(self) -> None:
+        """
+        Promise 6.19: with another key every string is void, those that were handed out with a label too; the files
+        have new ones, and a restart changes nothing any more.
+        """
+        grants, before = self.stage.farm.grants, self.texts()
+        given = self.stage.done(grants.hand_out(Verb.CONTROL, "farm", name="farm", label="on call"))
+        old = [grants.swissnum(grant) for grant in grants.everything()]
+        self.assertIn(grants.swissnum(given), old)
+        self.restart(Swissnums(b"another key"))
+
+        for swissnum in old:
+            self.assertRaises(RevokedError, self.stage.farm.grants.lookup, swissnum)
+        after = self.texts()
+        for name, text in after.items():
+            self.assertNotEqual(text, before[name])
+        self.restart(Swissnums(b"another key"))
+        self.assertEqual(self.texts(), after)
+
+    def test_kept_lost(self) -> None:
+        """
+        Strings of 0.1.0 whose file is lost go on working and are shown no more, until they are replaced; but the admin
+        has a new one at once.
+        """
+        old = {verb: f"random-{verb}" for verb in ("slave", "submit", "admin")}
+        rows = [(digest_of(swissnum), verb) for verb, swissnum in old.items()]
+        sql = "UPDATE grants SET salt = NULL, digest = ? WHERE verb = ?"
+        _ = self.stage.records.write(lambda connection: connection.exec_driver_sql(sql, rows))
+        kept = Swissnums(b"key", {digest_of(swissnum): swissnum for swissnum in old.values()})
+        self.restart(kept)
+        self.assertEqual([text.strip().rpartition("/")[2] for text in self.texts().values()], list(old.values()))
+        self.restart(Swissnums(b"key"))
+
+        grants = self.stage.farm.grants
+        self.assertIsNotNone(grants.lookup(old["slave"]))
+        self.assertRaises(RevokedError, grants.lookup, old["admin"])
+        self.assertFalse(os.path.exists(os.path.join(self.stage.basedir, "furls", "bot1.furl")))
+        slave = grants.of(Verb.SLAVE, "bot1")
+        assert slave is not None
+        self.assertIn("buildbot-lite rotate bot1", str(self.assertRaises(LostStringError, grants.swissnum, slave)))
+        self.stage.done(self.stage.farm.revoking.rotate(Verb.SLAVE, "bot1"))
+        self.assertTrue(os.path.exists(os.path.join(self.stage.basedir, "furls", "bot1.furl")))
 
 
 class StringFileTests(SynchronousTestCase):

@@ -232,7 +232,7 @@ class FarmTests(SynchronousTestCase):
         """
         grant = self.stage.farm.grants.of(Verb.SLAVE, name)
         assert grant is not None
-        return self.stage.farm.grants.lookup(grant.swissnum)
+        return self.stage.farm.grants.lookup(self.stage.farm.grants.swissnum(grant))
 
     def attach(self, key: str = "key-1") -> Deferred[Any]:
         """

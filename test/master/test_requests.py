@@ -74,7 +74,7 @@ class WatchTests(SynchronousTestCase):
             (watch,) = self.watches(submitted)
             furl = self.stage.done(self.stage.farm.door.watch_furl(submitted))
             self.assertEqual(write.call_count, 1)
-        self.assertTrue(furl.endswith(watch.swissnum))
+        self.assertTrue(furl.endswith(self.grants.swissnum(watch)))
         self.assertEqual(self.watches(self.submit("file")), [])
 
     def test_last_day(self) -> None:

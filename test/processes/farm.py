@@ -39,7 +39,7 @@ from attrs import define, field, frozen
 from buildbot_lite.storage.frames import open_stream
 
 from ..living import arguments, kill, others, told
-from .leaks import leaks_of
+from .leaks import leaks_of, swissnums_of
 from .proxy import Proxy
 
 T = TypeVar("T")
@@ -637,12 +637,13 @@ class Farm:
         """
         The watch string of a build's request, for the test of a client that was not told in time.
         """
-        ((swissnum,),) = self.rows(
-            "select swissnum from grants where verb = 'watch' and object = (select cast(buildset as text) from"
+        ((id_,),) = self.rows(
+            "select id from grants where verb = 'watch' and object = (select cast(buildset as text) from"
             " requests join builds on requests.id = builds.request where builds.builder = ? and number = ?)",
             builder,
             number,
         )
+        swissnum = swissnums_of(self.master_directory)[id_]
         any_furl = (self.master_directory / "private" / "admin.furl").read_text().split()[-1]
         return f"{any_furl.rpartition('/')[0]}/{swissnum}"
 
@@ -677,7 +678,7 @@ class Farm:
         """
         What the farm's records answer.
         """
-        with closing(sqlite3.connect(self.master_directory / "private" / "farm.sqlite", timeout=30)) as connection:
+        with closing(sqlite3.connect(self.master_directory / "records" / "farm.sqlite", timeout=30)) as connection:
             return connection.execute(query, arguments).fetchall()
 
     @contextmanager

@@ -1,8 +1,8 @@
 """
 Where strings and secrets are, and where they may be.
 
-A string's secret part, its swissnum, belongs into the files made for it, into the table ``grants``, and to the slave
-that it is for.  Anywhere else (a log, a record, a stream, a keeper's spool) it is a leak, and so is the value of a
+A string's secret part, its swissnum, belongs into the files made for it, and to the slave that it is for.  Anywhere
+else (a log, a record, a free page of the database, a stream, a keeper's spool) it is a leak, and so is the value of a
 secret.  What is found by one farm is noted for the end of the whole run, which fails then (see ``test/conftest.py``).
 """
 
@@ -13,6 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from buildbot_lite.master_tap import STRINGS
+from buildbot_lite.storage.swissnums import Minted, Swissnums
+from buildbot_lite.wire.certificate import key_derived_from
+
 NOTED = "BUILDBOT_LITE_TEST_LEAKS"
 """The environment variable with the path of the file in which leaks are noted."""
 
@@ -21,11 +25,11 @@ _LARGEST = 64 << 20
 
 # Below the directory of a farm of tests; "clients" is what clients were given and told.
 _MAY_HOLD_STRINGS = re.compile(
-    r"[^/]+/(buildslave\.furls|submit\.furls|furls/[^/]*\.furl|private/[^/]*\.furl)\Z"
+    r"[^/]+/(buildslave\.furls|submit\.furls|furls/[^/]*\.furl|private/[^/]*\.furl|private/strings\.kept)\Z"
     r"|[^/]+/slave\.tac\Z|clients/|[^/]+/[^/]+\.furl\Z"
 )
 _MAY_HOLD_SECRETS = re.compile(
-    r"master/(secrets/|master\.cfg\Z)|witness/|[^/]+/work/|master/artifacts/|clients/.*\.in\Z"
+    r"master/(secrets/|master\.cfg\Z|private/generations/)|witness/|[^/]+/work/|master/artifacts/|clients/.*\.in\Z"
 )
 # Farms run in the foreground here, where twistd leaves the umask as it is.
 _PRIVATE = (
@@ -36,7 +40,6 @@ _PRIVATE = (
     *(f"master/{name}/**/*" for name in ("streams", "artifacts")),
 )
 _DATABASE = re.compile(r".*\.sqlite\Z")
-_OF_A_DATABASE = re.compile(r".*\.sqlite(-wal|-shm|-journal)?\Z")
 
 
 def leaks_of(directory: Path, secrets: Sequence[str] = ()) -> list[str]:
@@ -66,19 +69,18 @@ def _find(directory: Path, secrets: Sequence[str]) -> Iterator[str]:
             strings |= set(_SWISSNUM.findall(_start_of(path)))
             if _open_to_others(path) and not name.startswith("clients/"):
                 yield f"{name} may be read by others"
-    for name, path in files.items():
-        if _DATABASE.match(name):
-            strings |= {swissnum.encode() for swissnum in _swissnums_in(path)}
+    for above in directory.iterdir():
+        strings |= {swissnum.encode() for swissnum in swissnums_of(above).values()}
     values = [value.encode() for value in secrets]
     for name, path in files.items():
         if _DATABASE.match(name):
             yield from _in_database(name, path, strings, values)
-        elif not _OF_A_DATABASE.match(name):
-            text = _start_of(path)
-            if not _MAY_HOLD_STRINGS.match(name) and (_SWISSNUM.search(text) or any(each in text for each in strings)):
-                yield f"{name} holds a string"
-            if not _MAY_HOLD_SECRETS.match(name) and any(value in text for value in values):
-                yield f"{name} holds a secret"
+        # A database too, byte by byte: what was removed from its tables may be there, and in its write-ahead log.
+        text = _start_of(path)
+        if not _MAY_HOLD_STRINGS.match(name) and (_SWISSNUM.search(text) or any(each in text for each in strings)):
+            yield f"{name} holds a string"
+        if not _MAY_HOLD_SECRETS.match(name) and any(value in text for value in values):
+            yield f"{name} holds a secret"
     yield from _readable_by_others(directory)
 
 
@@ -95,11 +97,20 @@ def _open_to_others(path: Path) -> bool:
     return False
 
 
-def _swissnums_in(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as connection:
+def swissnums_of(master: Path) -> dict[int, str]:
+    """
+    The swissnums of all that the master in the directory *master* handed out, by the number of the grant.
+    """
+    database, key, private = master / "records" / "farm.sqlite", master / "private" / "tub.pem", master / "private"
+    if not database.exists() or not key.exists():
+        return {}
+    swissnums = Swissnums.load(key_derived_from(key.read_bytes(), STRINGS), str(private))
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
         if not connection.execute("select 1 from sqlite_master where name = 'grants'").fetchall():
-            return []
-        return [swissnum for (swissnum,) in connection.execute("select swissnum from grants")]
+            return {}
+        rows = connection.execute("select id, salt, digest from grants").fetchall()
+    found = {id_: swissnums.of(Minted(salt, digest)) for id_, salt, digest in rows}
+    return {id_: swissnum for id_, swissnum in found.items() if swissnum is not None}
 
 
 def _in_database(name: str, path: Path, strings: set[bytes], values: Sequence[bytes]) -> Iterator[str]:
@@ -111,11 +122,10 @@ def _in_database(name: str, path: Path, strings: set[bytes], values: Sequence[by
         for table in tables:
             for row in connection.execute(f'select * from "{table}"'):
                 text = b"\n".join(value for value in row if isinstance(value, bytes))
-                if table != "grants" and (_SWISSNUM.search(text) or any(each in text for each in strings)):
+                if _SWISSNUM.search(text) or any(each in text for each in strings):
                     yield f"{name}: the table {table} holds a string"
                     break
-                # master.cfg itself is kept, and a careless user may have written a secret into it.
-                if table != "generations" and any(value in text for value in values):
+                if any(value in text for value in values):
                     yield f"{name}: the table {table} holds a secret"
                     break
 

@@ -157,7 +157,7 @@ class DatabaseTests(SynchronousTestCase):
             farm.builder("hello", "echo hello").write_config()
             farm.start_master()
             farm.master.stop()
-            path = farm.master_directory / "private" / "farm.sqlite"
+            path = farm.master_directory / "records" / "farm.sqlite"
             with closing(sqlite3.connect(path)) as connection, connection:
                 connection.execute("update alembic_version set version_num = '9999'")
             before = path.read_bytes()
@@ -175,14 +175,36 @@ class DatabaseTests(SynchronousTestCase):
         for recorded in sorted(RECORDED.glob("*.sqlite.gz")):
             with Farm("bot1") as farm:
                 farm.builder("hello", "echo hello").write_config()
-                private = farm.master_directory / "private"
-                private.mkdir(mode=0o700)
-                (private / "farm.sqlite").touch(mode=0o600)
-                (private / "farm.sqlite").write_bytes(gzip.decompress(recorded.read_bytes()))
-                ((count,),) = farm.rows("select count(*) from builds")
+                old = recorded.name.startswith("0001")
+                path = farm.master_directory / ("private" if old else "records") / "farm.sqlite"
+                path.parent.mkdir(mode=0o700)
+                path.touch(mode=0o600)
+                path.write_bytes(gzip.decompress(recorded.read_bytes()))
+                with closing(sqlite3.connect(path)) as connection:
+                    ((count,),) = connection.execute("select count(*) from builds").fetchall()
                 farm.start_master()
                 done = farm.command("builds", "--json", str(farm.master_directory))
 
                 self.assertEqual((done.code, done.err), (0, ""))
                 self.assertEqual(len(json.loads(done.out)), count)
                 self.assertGreater(count, 0)
+
+    def test_string_of_0_1_0(self) -> None:
+        """
+        Promise 6.19: a farm of 0.1.0 has its records moved out of ``private/`` and no string is left in them, but all
+        go on working: of its slave, and in the files.
+        """
+        with Farm("bot1") as farm:
+            farm.builder("hello", "echo hello").write_config()
+            old = farm.master_directory / "private" / "farm.sqlite"
+            old.parent.mkdir(mode=0o700)
+            old.touch(mode=0o600)
+            old.write_bytes(gzip.decompress((RECORDED / "0001.sqlite.gz").read_bytes()))
+            farm.start()
+
+            self.assertTrue(farm.furl("bot1").endswith("/recorded-slave"))
+            self.assertEqual(farm.submit("hello").out, b"hello\n")
+            self.assertEqual([path.name for path in old.parent.glob("farm.sqlite*")], [])
+            self.assertIn(b"recorded-submit", (old.parent / "strings.kept").read_bytes())
+            for path in (farm.master_directory / "records").iterdir():
+                self.assertNotRegex(path.read_bytes(), b"recorded-(slave|watch|submit)")

@@ -12,10 +12,13 @@ from urllib.parse import quote, quote_plus
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.storage.swissnums import digest_of, keep
+from buildbot_lite.wire.certificate import load_or_create
+
 from ..living import told
 from .case import FarmCase
 from .farm import Farm
-from .leaks import NOTED, leaks_of
+from .leaks import NOTED, leaks_of, swissnums_of
 
 SECRET = "correct-horse-battery-staple"
 LINES = "-----BEGIN KEY-----\nabcdefghijklmnop\nqrstuvwxyz012345\n-----END KEY-----"
@@ -69,11 +72,12 @@ class SecretsTests(FarmCase):
         """
         Promise 14: a string is in no argument and no environment of a process of the farm.
         """
-        swissnums = [swissnum for (swissnum,) in self.farm.rows("select swissnum from grants")]
+        swissnums = swissnums_of(self.farm.master_directory)
+        self.assertGreaterEqual(len(swissnums), 3)
         for pid in self.farm.processes():
             for name in ("cmdline", "environ"):
                 text = told(pid, name).decode(errors="replace")
-                self.assertFalse([swissnum for swissnum in swissnums if swissnum in text])
+                self.assertFalse([swissnum for swissnum in swissnums.values() if swissnum in text])
 
 
 class ProvidersTests(FarmCase):
@@ -177,19 +181,26 @@ class SearchTests(SynchronousTestCase):
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 path.touch(mode=0o600)
                 path.write_text(text)
-            database = Path(directory, "master", "private", "farm.sqlite")
+            private = Path(directory, "master", "private")
+            private.mkdir(parents=True, mode=0o700)
+            load_or_create(str(private / "tub.pem"))
+            keep(str(private), ["c" * 32])
+            database = Path(directory, "master", "records", "farm.sqlite")
             database.parent.mkdir(parents=True, mode=0o700)
             database.touch(mode=0o600)
             with closing(sqlite3.connect(database)) as connection, connection:
-                connection.execute("create table grants (swissnum text)")
-                connection.execute("insert into grants values (?)", ["c" * 32])
+                connection.execute("create table grants (id integer, verb text, object text, digest text, salt text)")
+                connection.execute("insert into grants values (1, 'slave', 'x', ?, null)", [digest_of("c" * 32)])
                 connection.execute("create table remarks (text text)")
                 connection.execute("insert into remarks values (?)", [files.get("remark", "")])
+                connection.execute("insert into remarks values (?)", [files.get("removed", "")])
+            with closing(sqlite3.connect(database)) as connection, connection:
+                connection.execute("delete from remarks where rowid = 2")
             return sorted(leaks_of(Path(directory), secrets))
 
     def test_where_they_may_be(self) -> None:
         """
-        Promise 14: strings may be in the files made for them, in the table of grants, and with the slave.
+        Promise 14: strings may be in the files made for them, and with the slave.
         """
         files = {
             "master/furls/bot1.furl": STRING,
@@ -216,14 +227,17 @@ class SearchTests(SynchronousTestCase):
             "bot1/twistd.log": "looked up " + "c" * 32,
             "bot1/keeper/commands/1/stdio": f"the password is {SECRET}",
             "remark": f"see {STRING}",
+            "removed": "c" * 32,
         }
         self.assertEqual(
             self.leaks(files, [SECRET]),
             [
                 "bot1/keeper/commands/1/stdio holds a secret",
                 "bot1/twistd.log holds a string",
-                "master/private/farm.sqlite: the table remarks holds a string",
+                "master/records/farm.sqlite holds a string",
+                "master/records/farm.sqlite: the table remarks holds a string",
                 "master/twistd.log holds a string",
                 "remark holds a string",
+                "removed holds a string",
             ],
         )

@@ -84,10 +84,10 @@ class StringsTests(FarmCase):
             *directory.glob("furls/*"),
             *directory.glob("private/*.furl"),
             *directory.glob("private/*.pem"),
-            *directory.glob("private/farm.sqlite*"),
+            *directory.glob("records/farm.sqlite*"),
         ):
             self.assertEqual(oct(stat.S_IMODE(path.stat().st_mode)), "0o600", path)
-        for path in (directory / "furls", directory / "private", directory / "inputs"):
+        for path in (directory / "furls", directory / "private", directory / "records", directory / "inputs"):
             self.assertEqual(oct(stat.S_IMODE(path.stat().st_mode)), "0o700", path)
 
     def test_restart(self) -> None:

@@ -30,6 +30,7 @@ from buildbot_lite.storage.records import (
     steps,
     streams,
 )
+from buildbot_lite.storage.swissnums import Minted, digest_of
 from buildbot_lite.storage.upgrading import REVISION
 
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
@@ -41,13 +42,20 @@ def fill(connection: Connection) -> None:
     Something in every table.
     """
     settings.put(connection, "tub", "recorded")
-    grants.add(connection, name="bot1", verb="slave", object="bot1", swissnum="recorded-slave", now=100.0)
+    grants.add(
+        connection,
+        name="bot1",
+        verb="slave",
+        object="bot1",
+        minted=Minted("salt", digest_of("recorded-slave")),
+        now=100.0,
+    )
     watch = grants.add(
         connection,
         name="1",
         verb="watch",
         object="1",
-        swissnum="recorded-watch",
+        minted=Minted("salt", digest_of("recorded-watch")),
         now=101.0,
         limits=grants.Limits(expires=900.0),
     )
@@ -58,12 +66,12 @@ def fill(connection: Connection) -> None:
         name="try",
         verb="submit",
         object="try",
-        swissnum="recorded-submit",
+        minted=Minted("salt", digest_of("recorded-submit")),
         now=101.0,
         label="release script",
         limits=limits,
     )
-    generations.keep(connection, "9" * 64, {"master.cfg": "c = {}\n"}, 102.0)
+    generations.keep(connection, "9" * 64, 102.0)
     hello = Hello("home", "incarnation", "keeper", "boot", "0.1", platform={"system": "Linux"})
     slaves.seen(connection, "bot1", hello, 103.0)
     patch = inputs.add(connection, name="a.diff", kind="patch", length=6, sha256="a" * 64, now=104.0)

@@ -136,7 +136,7 @@ class LimitsTests(HoldersCase):
         self.stage.settle(60.0)
 
         self.assertRaises(RevokedError, self.stage.farm.grants.in_force, grant.id)
-        self.assertRaises(RevokedError, self.stage.farm.grants.lookup, grant.swissnum)
+        self.assertRaises(RevokedError, self.stage.farm.grants.lookup, self.stage.farm.grants.swissnum(grant))
         watcher = FakeWatcher()
         self.successResultOf(before.execute(watcher))
         self.assertIn("has expired", watcher.err)
@@ -294,7 +294,7 @@ class HandingOutTests(HoldersCase):
         for text in everything:
             self.assertNotIn(swissnum, text)
         for grant in self.stage.farm.grants.everything():
-            self.assertNotIn(grant.swissnum, everything[0] + everything[1])
+            self.assertNotIn(self.stage.farm.grants.swissnum(grant), everything[0] + everything[1])
 
     def test_by_builder(self) -> None:
         """
@@ -369,7 +369,7 @@ class RevokingTests(HoldersCase):
         grant = self.stage.farm.grants.of(verb, name)
         assert grant is not None
         link = MemoryLink()
-        shown = self.stage.farm.grants.lookup(grant.swissnum)
+        shown = self.stage.farm.grants.lookup(self.stage.farm.grants.swissnum(grant))
         assert shown is not None
         shown.revocable.used_by(link)
         return link
@@ -499,10 +499,12 @@ class RevokingTests(HoldersCase):
         new = self.stage.farm.grants.of(Verb.SLAVE, "bot1")
 
         assert old is not None and new is not None
-        self.assertNotEqual(old.swissnum, new.swissnum)
-        self.assertRaises(RevokedError, self.stage.farm.grants.lookup, old.swissnum)
-        self.assertIn(new.swissnum, self.text("furls/bot1.furl"))
-        self.assertIn(f"bot1 pb://tub@tcp:here:1/{new.swissnum}\n", self.text("buildslave.furls"))
+        self.assertNotEqual(self.stage.farm.grants.swissnum(old), self.stage.farm.grants.swissnum(new))
+        self.assertRaises(RevokedError, self.stage.farm.grants.lookup, self.stage.farm.grants.swissnum(old))
+        self.assertIn(self.stage.farm.grants.swissnum(new), self.text("furls/bot1.furl"))
+        self.assertIn(
+            f"bot1 pb://tub@tcp:here:1/{self.stage.farm.grants.swissnum(new)}\n", self.text("buildslave.furls")
+        )
         self.assertNotEqual(before, self.text("furls/bot1.furl"))
         slave = self.stage.attach("bot1")
         self.stage.settle(5)
@@ -529,7 +531,7 @@ class RevokingTests(HoldersCase):
         assert old is not None
 
         self.assertRaises(RevokedError, self.stage.farm.grants.in_force, old.id)
-        self.assertNotIn(old.swissnum, self.text("submit.furls"))
+        self.assertNotIn(self.stage.farm.grants.swissnum(old), self.text("submit.furls"))
         self.stage.farm.grants.in_force(given)
 
     def test_rotate_admin(self) -> None:
@@ -541,7 +543,7 @@ class RevokingTests(HoldersCase):
         new = self.stage.farm.grants.of(Verb.ADMIN, "farm")
 
         assert old is not None and new is not None
-        self.assertIn(new.swissnum, self.text("private/admin.furl"))
+        self.assertIn(self.stage.farm.grants.swissnum(new), self.text("private/admin.furl"))
         self.stage.farm.grants.in_force(old.id)
         self.stage.settle(1.0)
         self.assertRaises(RevokedError, self.stage.farm.grants.in_force, old.id)

@@ -168,7 +168,9 @@ class RunCommandTests(SubmittingCase):
         grant = self.farm.grants.of(Verb.WATCH, "1")
 
         assert grant is not None
-        self.assertEqual(watcher.err, f"# request 1: watch with pb://tub@tcp:here:1/{grant.swissnum}\n")
+        self.assertEqual(
+            watcher.err, f"# request 1: watch with pb://tub@tcp:here:1/{self.farm.grants.swissnum(grant)}\n"
+        )
         self.assertEqual(watcher.codes, [])
 
     def test_to_the_end(self) -> None:

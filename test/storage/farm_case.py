@@ -50,8 +50,7 @@ class FarmCase(SynchronousTestCase):
         asked = request or self.request()
 
         def start(connection: Connection) -> Build:
-            if generations.get(connection, "g") is None:
-                generations.keep(connection, "g", {"master.cfg": "c = {}"}, now)
+            generations.keep(connection, "g", now)
             return builds.start(
                 connection, request=asked.id, builder=asked.builder, slave="bot1", nonce="00", generation="g", now=now
             )

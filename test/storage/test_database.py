@@ -3,6 +3,7 @@ Opening the farm's database, whatever version wrote it.
 """
 
 import gzip
+import json
 import os
 import shutil
 import sqlite3
@@ -22,12 +23,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DiskFullError, NewerDatabaseError, StorageError
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage import database, schema, upgrading
+from buildbot_lite.storage import database, schema, swissnums, upgrading
 from buildbot_lite.storage.database import open_database
+from buildbot_lite.storage.generation_texts import GenerationTexts
 from buildbot_lite.storage.records import (
     builds,
     feed,
-    generations,
     grants,
     inputs,
     journal,
@@ -38,6 +39,7 @@ from buildbot_lite.storage.records import (
     steps,
     streams,
 )
+from buildbot_lite.storage.swissnums import Swissnums, digest_of
 from buildbot_lite.storage.upgrading import REVISION, configuration
 
 from ..recorded.record import DIRECTORY, SUFFIX, record
@@ -196,12 +198,16 @@ class MigrationTests(SynchronousTestCase):
         )
 
 
+TEXT = {"master.cfg": "password = 'open sesame'"}
+ADMIN = b"recorded-admin"
+SECRETS = (b"recorded-slave", ADMIN, b"recorded-watch", b"recorded-submit", b"open sesame")
+
 CHANGE = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -216,12 +222,12 @@ class UpgradingTests(SynchronousTestCase):
         What this version recorded, and a next version.
         """
         self.path = self.mktemp()
-        with gzip.open(os.path.join(DIRECTORY, "0001" + SUFFIX)) as source, open(self.path, "wb") as target:
+        with gzip.open(os.path.join(DIRECTORY, "0002" + SUFFIX)) as source, open(self.path, "wb") as target:
             target.write(source.read())
         migrations = os.path.join(self.mktemp(), "migrations")
         shutil.copytree(configuration().get_main_option("script_location") or "", migrations)
         self.change = os.path.join(migrations, "versions", "colour.py")
-        self.patch(upgrading, "REVISION", "0002")
+        self.patch(upgrading, "REVISION", "0003")
 
         def next_configuration() -> Config:
             config = configuration()
@@ -252,7 +258,7 @@ class UpgradingTests(SynchronousTestCase):
             self.assertEqual(connection.exec_driver_sql("SELECT colour FROM builds").scalar(), "green")
             self.assertEqual(connection.exec_driver_sql("PRAGMA foreign_keys").scalar(), 1)
 
-        self.assertEqual(self.found(), ("0002", ["colour"], 1))
+        self.assertEqual(self.found(), ("0003", ["colour"], 1))
 
     def test_all_or_nothing(self) -> None:
         """
@@ -268,6 +274,113 @@ class UpgradingTests(SynchronousTestCase):
             self.assertEqual(self.found(), before)
 
 
+class LeavingSecretsTests(SynchronousTestCase):
+    """
+    A database of 0.1.0, in which there are strings and the text of a master.cfg.
+    """
+
+    def setUp(self) -> None:
+        """
+        As an 0.1.0 that was killed leaves it: some of it only in the write-ahead log.
+        """
+        directory = self.mktemp()
+        self.path, self.private = os.path.join(directory, "farm.sqlite"), os.path.join(directory, "private")
+        os.makedirs(self.private, 0o700)
+        with gzip.open(os.path.join(DIRECTORY, "0001" + SUFFIX)) as source, open(self.path, "wb") as target:
+            target.write(source.read())
+        self.other = sqlite3.connect(self.path, isolation_level=None)
+        self.addCleanup(self.other.close)
+        self.other.execute(
+            "UPDATE grants SET swissnum = 'recorded-admin', verb = 'admin', object = 'farm' WHERE id = 1"
+        )
+        self.other.execute("UPDATE generations SET files = ?", [json.dumps(TEXT)])
+
+    def on_the_disk(self) -> list[bytes]:
+        """
+        The secrets that are in the database's files: in used pages, free ones, or the write-ahead log.
+        """
+        whole = b""
+        for path in (self.path, f"{self.path}-wal", f"{self.path}-journal"):
+            if os.path.exists(path):
+                with open(path, "rb") as file:
+                    whole += file.read()
+        return [secret for secret in SECRETS if secret in whole]
+
+    def check_moved(self) -> None:
+        """
+        The database has no secret, and the files have all that is needed.
+        """
+        self.assertEqual(self.on_the_disk(), [])
+        swissnums = Swissnums.load(b"key", self.private)
+        with open_database(self.path, private=self.private).connect() as connection, connection.begin():
+            found = {grant.verb: swissnums.of(grant) for grant in grants.everything(connection)}
+        self.assertEqual(found, {"admin": "recorded-admin", "watch": None, "submit": "recorded-submit"})
+        self.assertEqual(GenerationTexts(self.private).get("9" * 64), TEXT)
+        for name in ("strings.kept", "generations/" + "9" * 64):
+            self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.private, name)).st_mode), 0o600)
+
+    def test_leave(self) -> None:
+        """
+        Promise 6.19: strings and texts go to private files; nothing of them stays, in a free page or a log either.
+        """
+        self.assertEqual(self.on_the_disk(), list(SECRETS))
+        self.other.close()
+        open_database(self.path, private=self.private).dispose()
+
+        self.check_moved()
+
+    def test_killed(self) -> None:
+        """
+        Promise 6.19: a master that was killed at any moment of it leaves the old database, or the new one and all
+        files; the next one brings it to its end.
+        """
+        self.other.close()
+        moments = ("_mark_clean", "_write_anew", "_migrate")
+        for moment in reversed(moments):
+            with mock.patch.object(upgrading, moment, side_effect=ZeroDivisionError), self.subTest(moment):
+                self.assertRaises(ZeroDivisionError, open_database, self.path, private=self.private)
+                if moment == "_migrate":
+                    self.assertIn(ADMIN, self.on_the_disk())
+        open_database(self.path, private=self.private).dispose()
+
+        self.check_moved()
+
+    def test_files_first(self) -> None:
+        """
+        Promise 6.19: while a file cannot be written, the database keeps what it has.
+        """
+        self.other.close()
+        with mock.patch.object(swissnums, "write_whole", side_effect=StorageError("no room")):
+            self.assertRaises(StorageError, open_database, self.path, private=self.private)
+
+        self.assertIn(ADMIN, self.on_the_disk())
+        open_database(self.path, private=self.private).dispose()
+        self.check_moved()
+
+    def test_read_meanwhile(self) -> None:
+        """
+        When another program keeps an old state of the database open, it is a sentence, and done at the next start.
+        """
+        self.other.execute("BEGIN")
+        self.other.execute("SELECT * FROM grants").fetchone()
+        with mock.patch.object(database, "_OPTIONS", (*database._OPTIONS, "PRAGMA busy_timeout=0")):
+            error = self.assertRaises(StorageError, open_database, self.path, private=self.private)
+        self.assertIn("End that program", str(error))
+        self.other.close()
+        open_database(self.path, private=self.private).dispose()
+
+        self.check_moved()
+
+    def test_nowhere_to_go(self) -> None:
+        """
+        Who opens it without saying where the strings are to go changes nothing.
+        """
+        self.other.close()
+        self.assertRaises(StorageError, open_database, self.path)
+
+        self.assertIn(ADMIN, self.on_the_disk())
+
+
 class RecordedTests(SynchronousTestCase):
     def opened(self, name: str) -> Engine:
         """
@@ -276,7 +389,9 @@ class RecordedTests(SynchronousTestCase):
         path = self.mktemp()
         with gzip.open(os.path.join(DIRECTORY, name)) as source, open(path, "wb") as target:
             target.write(source.read())
-        engine = open_database(path)
+        private = self.mktemp()
+        os.mkdir(private)
+        engine = open_database(path, private=private)
         self.addCleanup(engine.dispose)
         return engine
 
@@ -289,15 +404,12 @@ class RecordedTests(SynchronousTestCase):
                 with self.subTest(name), self.opened(name).connect() as connection, connection.begin():
                     self.assertEqual(settings.get(connection, "tub"), "recorded")
                     self.assertEqual([g.verb for g in grants.live(connection, 500.0)], ["slave", "watch", "submit"])
-                    given = grants.by_swissnum(connection, "recorded-submit")
+                    given = grants.by_digest(connection, digest_of("recorded-submit"))
                     assert given is not None
                     self.assertEqual(
                         (given.label, given.uses_allowed, given.per_hour, given.largest, given.most_waiting),
                         ("release script", 5, 2, 4096, 1),
                     )
-                    kept = generations.newest(connection)
-                    assert kept is not None
-                    self.assertEqual(kept.files, {"master.cfg": "c = {}\n"})
                     self.assertEqual([s.platform for s in slaves.everyone(connection)], [{"system": "Linux"}])
                     found = inputs.get(connection, 1)
                     assert found is not None

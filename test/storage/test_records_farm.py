@@ -8,6 +8,7 @@ from buildbot_lite.model.greeting import Hello
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import builds, generations, grants, settings, slaves
 from buildbot_lite.storage.records.grants import Grant
+from buildbot_lite.storage.swissnums import Minted, digest_of
 
 from .farm_case import FarmCase
 
@@ -38,7 +39,7 @@ class GrantTests(FarmCase):
                 name=name,
                 verb=verb,
                 object=name,
-                swissnum=f"secret of {name} {verb}",
+                minted=Minted("salt", digest_of(f"secret of {name} {verb}")),
                 now=10.0,
                 limits=grants.Limits(expires=expires, uses=uses_allowed),
             )
@@ -46,14 +47,14 @@ class GrantTests(FarmCase):
 
     def test_found(self) -> None:
         """
-        A grant is found by its swissnum, by its number, and by what it is a right to.
+        A grant is found by the digest of its string, by its number, and by what it is a right to.
         """
         bot1, _, submit = self.grant(), self.grant("bot2"), self.grant(verb="submit")
 
-        self.assertEqual(self.do(lambda c: grants.by_swissnum(c, bot1.swissnum)), bot1)
+        self.assertEqual(self.do(lambda c: grants.by_digest(c, digest_of("secret of bot1 slave"))), bot1)
         self.assertEqual(self.do(lambda c: grants.get(c, submit.id)), submit)
         self.assertEqual(self.do(lambda c: grants.by_object(c, "slave", "bot1")), [bot1])
-        self.assertIsNone(self.do(lambda c: grants.by_swissnum(c, "guessed")))
+        self.assertIsNone(self.do(lambda c: grants.by_digest(c, digest_of("guessed"))))
 
     def test_live(self) -> None:
         """
@@ -135,33 +136,17 @@ class GrantTests(FarmCase):
 
 
 class GenerationTests(FarmCase):
-    def test_kept(self) -> None:
+    def test_needed(self) -> None:
         """
-        A configuration is kept with its files; applied again, it is the newest again.
-        """
-        self.assertIsNone(self.do(generations.newest))
-        for hash, now in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
-            self.do(partial(generations.keep, hash=hash, files={"master.cfg": hash}, now=now))
-
-        self.assertEqual(self.do(generations.newest), generations.Generation("a", 3.0, {"master.cfg": "a"}))
-        self.assertEqual(
-            self.do(lambda c: generations.get(c, "b")), generations.Generation("b", 2.0, {"master.cfg": "b"})
-        )
-
-    def test_let_go(self) -> None:
-        """
-        The text that an unfinished build was started with is kept until it is finished, the current one in any case.
+        The configuration that an unfinished build was started with is needed until it is finished.
         """
         build = self.build()
-        self.do(lambda c: generations.keep(c, "new", {"master.cfg": "new"}, 50.0))
-        self.assertEqual(self.do(lambda c: generations.prune(c, "new")), 0)
+        for now in (50.0, 51.0):
+            self.do(partial(generations.keep, hash="new", now=now))
+        self.assertEqual(self.do(generations.needed), {build.generation})
         self.do(lambda c: builds.finish(c, build.id, Result.SUCCESS, 60.0))
 
-        self.assertEqual(self.do(lambda c: generations.prune(c, "new")), 1)
-        self.assertIsNone(self.do(lambda c: generations.get(c, build.generation)))
-        self.assertEqual(self.do(generations.newest), self.do(lambda c: generations.get(c, "new")))
-        self.do(lambda c: generations.keep(c, build.generation, {"master.cfg": "back"}, 70.0))
-        self.assertIsNotNone(self.do(lambda c: generations.get(c, build.generation)))
+        self.assertEqual(self.do(generations.needed), set())
 
 
 class SlaveTests(FarmCase):

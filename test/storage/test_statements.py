@@ -23,8 +23,7 @@ _MAY_SCAN = {
     "grants._LIVE",
     "grants._NEWEST",
     "grants._PRUNE",
-    "generations._NEWEST",
-    "generations._PRUNE",
+    "grants._REVOKE_ALL",
     "slaves._ALL",
     # By its primary key, and only as far as its limit.
     "feed._OLDEST",

@@ -189,10 +189,14 @@ async def fuzz(directory: str, seed: int, count: int, findings: Findings) -> dic
     service, slave = await whole_master(directory)
     farm = service._farm
     assert farm is not None
-    swissnums = {grant.object: grant.swissnum for grant in farm.grants.everything() if grant.verb == Verb.SUBMIT.value}
+    swissnums = {
+        grant.object: farm.grants.swissnum(grant)
+        for grant in farm.grants.everything()
+        if grant.verb == Verb.SUBMIT.value
+    }
     evil = farm.grants.of(Verb.SLAVE, "evil")
     assert evil is not None
-    strings = Strings(evil.swissnum, [swissnums[name] for name in ("run", "try", "set", "tar")])
+    strings = Strings(farm.grants.swissnum(evil), [swissnums[name] for name in ("run", "try", "set", "tar")])
     random, tub, begun = Random(seed), service._tub, time.monotonic()
     sent = connections = builds = 0
     warm = 0

@@ -198,7 +198,7 @@ class Campaign:
         self._after(seconds, ballast.unlink)
 
     def _do_lock_database(self, seconds: str) -> None:
-        path = self.farm.master_directory / "private" / "farm.sqlite"
+        path = self.farm.master_directory / "records" / "farm.sqlite"
         connection = sqlite3.connect(path, timeout=0.2, isolation_level=None)
         with suppress(sqlite3.OperationalError):
             connection.execute("begin immediate")

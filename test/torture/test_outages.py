@@ -191,7 +191,7 @@ class MasterTests(OutageCase):
         """
         Promise 5: another program locks the farm's database for 30 seconds, and everything goes on afterwards.
         """
-        path = self.farm.master_directory / "private" / "farm.sqlite"
+        path = self.farm.master_directory / "records" / "farm.sqlite"
         client = self.begun("locked")
         with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as other:
             other.execute("begin immediate")

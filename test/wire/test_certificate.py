@@ -8,7 +8,7 @@ import stat
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.certificate import CertificateError, load_or_create, new_certificate
+from buildbot_lite.wire.certificate import CertificateError, key_derived_from, load_or_create, new_certificate
 from buildbot_lite.wire.tub import make_tub
 
 
@@ -63,3 +63,13 @@ class CertificateTest(SynchronousTestCase):
         Two keys are two identities.
         """
         self.assertNotEqual(make_tub(Clock(), new_certificate()).tub_id, make_tub(Clock(), new_certificate()).tub_id)
+
+    def test_derived(self) -> None:
+        """
+        Keys for other purposes are made of it, the same each time, and differ by purpose and by key.
+        """
+        pem, other = load_or_create(self.path), new_certificate()
+        keys = [key_derived_from(pem, "a"), key_derived_from(pem, "b"), key_derived_from(other, "a")]
+
+        self.assertEqual(len({*keys, key_derived_from(load_or_create(self.path), "a")}), 3)
+        self.assertEqual({len(key) for key in keys}, {32})

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FurlError
-from buildbot_lite.wire.furl import MOST_HINTS, build, check_hint, new_swissnum, parse, with_hints
+from buildbot_lite.wire.furl import MOST_HINTS, build, check_hint, parse, with_hints
 
 TUB = "abcdefghijklmnopqrstuvwxyz234567"
 GOOD = f"pb://{TUB}@tcp:farm.example:9989,tcp:[fe80::1]:9989/sesame-open"
@@ -81,15 +81,6 @@ class FurlTest(SynchronousTestCase):
             self.assertEqual(check_hint(hint), hint)
         for hint in ("tcp:farm", "tcp:farm:0", "tcp:farm:70000", "tcp:a b:1", "farm", ":1", "tcp:a:1,tcp:b:1"):
             self.assertRaises(FurlError, check_hint, hint)
-
-    def test_new_swissnum(self) -> None:
-        """
-        Secrets differ, and fit into a FURL.
-        """
-        first, second = new_swissnum(), new_swissnum()
-
-        self.assertNotEqual(first, second)
-        self.assertEqual(parse(build(TUB, ["tcp:a:1"], first)).swissnum, first)
 
     @given(st.text())
     def test_anything(self, text: str) -> None:

@@ -1,16 +1,15 @@
 """
-Every FURL that was handed out: who may do what, until when, how often.
-
-A swissnum is the secret part of a FURL; it is left out of ``repr``, so that it does not reach a log.
+Every FURL that was handed out: who may do what, until when, how often.  Its secret part is not here: `swissnums`.
 """
 
 from typing import Any
 
-from attrs import field, frozen
-from sqlalchemy import Connection, Select, and_, bindparam, delete, or_, update
+from attrs import frozen
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, or_, update
 
 from .. import schema
 from ..statements import Query, Statement, inserting, selecting
+from ..swissnums import Minted
 
 _grants = schema.grants
 
@@ -39,6 +38,7 @@ class Grant:
     """
     A right: to do *verb* to *object*.
 
+    *digest*, *salt*: what is recorded of the secret part of its string (`swissnums.Minted`).
     *uses_allowed*, *expires*, *per_hour*, *largest*, *most_waiting*: see `Limits`.  *revoked*, *used* (last): seconds
     since 1970, or None.  *pin*: the Tub id of the first that used it, from then on the only one that may.
     *label*: what the admin who handed it out says of it; None: it is the one in the farm's files.
@@ -48,7 +48,8 @@ class Grant:
     name: str
     verb: str
     object: str
-    swissnum: str = field(repr=False)
+    digest: str
+    salt: str | None
     created: float
     expires: float | None = None
     used: float | None = None
@@ -79,13 +80,13 @@ def _select() -> Select[tuple[Any, ...]]:
 _ADD = Statement(
     inserting(
         _grants,
-        *("name", "verb", "object", "swissnum", "created", "label"),
+        *("name", "verb", "object", "digest", "salt", "created", "label"),
         *("expires", "uses_allowed", "per_hour", "largest", "most_waiting"),
     ).returning(_grants.c.id)
 )
 _ALL = Query(_select(), Grant)
 _GET = Query(_select().where(_grants.c.id == bindparam("id")), Grant)
-_BY_SWISSNUM = Query(_select().where(_grants.c.swissnum == bindparam("swissnum")), Grant)
+_BY_DIGEST = Query(_select().where(_grants.c.digest == bindparam("digest")), Grant)
 _BY_OBJECT = Query(
     _select().where(
         _grants.c.verb == bindparam("verb"), _grants.c.object == bindparam("object"), _grants.c.revoked.is_(None)
@@ -104,6 +105,11 @@ _REVOKE = Statement(
     update(_grants)
     .where(_grants.c.id == bindparam("which"), _grants.c.revoked.is_(None))
     .values(revoked=bindparam("now"))
+)
+_REVOKE_ALL = Statement(
+    update(_grants)
+    .where(_grants.c.revoked.is_(None))
+    .values(revoked=bindparam("now"), label=func.coalesce(_grants.c.label, bindparam("of")))
 )
 _PIN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(pin=bindparam("key")))
 _USED = Statement(
@@ -138,7 +144,7 @@ def add(
     name: str,
     verb: str,
     object: str,
-    swissnum: str,
+    minted: Minted,
     now: float,
     label: str | None = None,
     limits: Limits = NO_LIMITS,
@@ -151,7 +157,8 @@ def add(
         name=name,
         verb=verb,
         object=object,
-        swissnum=swissnum,
+        digest=minted.digest,
+        salt=minted.salt,
         created=now,
         label=label,
         expires=limits.expires,
@@ -165,7 +172,8 @@ def add(
         name,
         verb,
         object,
-        swissnum,
+        minted.digest,
+        minted.salt,
         now,
         expires=limits.expires,
         uses_allowed=limits.uses,
@@ -183,11 +191,11 @@ def get(connection: Connection, id: int) -> Grant | None:
     return _GET.first(connection, id=id)
 
 
-def by_swissnum(connection: Connection, swissnum: str) -> Grant | None:
+def by_digest(connection: Connection, digest: str) -> Grant | None:
     """
-    The grant whose FURL ends with *swissnum*, revoked or not.
+    The grant whose FURL's secret part has that *digest*, revoked or not.
     """
-    return _BY_SWISSNUM.first(connection, swissnum=swissnum)
+    return _BY_DIGEST.first(connection, digest=digest)
 
 
 def by_object(connection: Connection, verb: str, object: str) -> list[Grant]:
@@ -223,6 +231,14 @@ def revoke(connection: Connection, id: int, now: float) -> bool:
     It gives no right any more.  False when it was revoked before, or never was.
     """
     return bool(_REVOKE.changed(connection, which=id, now=now))
+
+
+def revoke_all(connection: Connection, now: float, *, label: str) -> int:
+    """
+    No string that was handed out gives a right any more; how many.  Those that were in the farm's files get *label*, so
+    that others take their place there.
+    """
+    return _REVOKE_ALL.changed(connection, now=now, of=label)
 
 
 def pin(connection: Connection, id: int, key: str | None) -> None:

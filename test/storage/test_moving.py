@@ -1,0 +1,98 @@
+"""
+The database of 0.1.0, on its way out of ``private/``.
+"""
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import StorageError
+from buildbot_lite.storage.database import open_database
+from buildbot_lite.storage.moving import move_database
+from buildbot_lite.storage.records import settings
+
+
+class MovingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A database at its old place.
+        """
+        directory = self.mktemp()
+        self.old = os.path.join(directory, "private", "farm.sqlite")
+        self.new = os.path.join(directory, "records", "farm.sqlite")
+        os.makedirs(os.path.dirname(self.old))
+        engine = open_database(self.old)
+        with engine.begin() as connection:
+            settings.put(connection, "name", "value")
+        engine.dispose()
+
+    def check_moved(self, value: str = "value") -> None:
+        """
+        All of it is at the new place, and nothing at the old one.
+        """
+        self.assertEqual(os.listdir(os.path.dirname(self.old)), [])
+        engine = open_database(self.new)
+        self.addCleanup(engine.dispose)
+        with engine.begin() as connection:
+            self.assertEqual(settings.get(connection, "name"), value)
+
+    def test_moved(self) -> None:
+        """
+        Promise 6.19: it is moved once, with what was only in its write-ahead log.
+        """
+        private, copy = os.path.dirname(self.old), os.path.dirname(self.old) + ".copy"
+        with closing(sqlite3.connect(self.old)) as master:
+            master.execute("UPDATE settings SET value = 'later'")
+            master.commit()
+            shutil.copytree(private, copy)
+        shutil.rmtree(private)
+        os.rename(copy, private)
+        self.assertGreater(os.path.getsize(f"{self.old}-wal"), 0)
+        self.assertTrue(move_database(self.old, self.new))
+        self.check_moved("later")
+        self.assertFalse(move_database(self.old, self.new))
+
+    def test_in_use(self) -> None:
+        """
+        While another program has it open it stays where it is, and a sentence says so.
+        """
+        with closing(sqlite3.connect(self.old, isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT * FROM settings").fetchall()
+            with mock.patch("sqlite3.connect", self.impatient(sqlite3.connect)):
+                error = self.assertRaises(StorageError, move_database, self.old, self.new)
+            self.assertIn(self.old, str(error))
+            self.assertTrue(os.path.exists(self.old))
+        move_database(self.old, self.new)
+        self.check_moved()
+
+    @staticmethod
+    def impatient(connect: object) -> object:
+        """
+        A ``connect`` that does not wait for others.
+        """
+        return lambda *args, **kwargs: connect(*args, timeout=0, **kwargs)  # type: ignore[operator]  # it is
+
+    def test_two(self) -> None:
+        """
+        With one at either place nothing is moved or lost: an admin has to choose.
+        """
+        os.makedirs(os.path.dirname(self.new))
+        open_database(self.new).dispose()
+        error = self.assertRaises(StorageError, move_database, self.old, self.new)
+
+        self.assertIn("two databases", str(error))
+        self.assertTrue(os.path.exists(self.old))
+
+    def test_other_disk(self) -> None:
+        """
+        Where it cannot be moved, a sentence says what to do.
+        """
+        with mock.patch("os.rename", side_effect=OSError(18, "Invalid cross-device link")):
+            error = self.assertRaises(StorageError, move_database, self.old, self.new)
+        self.assertIn("c['db'] =", str(error))
+        self.assertTrue(os.path.exists(self.old))
