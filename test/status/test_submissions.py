@@ -357,7 +357,7 @@ class ReconfiguredTests(SubmittingCase):
         """
         grant = self.farm.grants.of(Verb.SUBMIT, name)
         assert grant is not None
-        service = self.farm.grants.lookup(grant.swissnum)
+        service = self.farm.grants.lookup(self.farm.grants.swissnum(grant))
         assert isinstance(service, FlappService)
         local: Any = service._local
         return cast("Submitting", local)
