@@ -30,14 +30,17 @@ from twisted.python import usage
 from .errors import BuildbotLiteError, FurlError, RevokedError, StorageError, sentence
 from .keeper.loop import awake
 from .model.greeting import Welcome
+from .slave import connection_state
+from .slave.connection_state import ConnectionState, State
 from .slave.home import Home
 from .slave.local import Crew
 from .slave.rules import NO_RULES, Rules
 from .storage.files import readable_by_others
 from .wire.background import background
 from .wire.certificate import load_or_create
-from .wire.dialling import Dialling, dial
+from .wire.dialling import Dialling, dial, retry_delay
 from .wire.furl import parse
+from .wire.roles import Desk, Link
 from .wire.tub import make_tub
 
 _LARGEST_FURL_FILE = 1 << 16
@@ -64,6 +67,7 @@ class SlaveService(MultiService):
         self._tub = make_tub(reactor, load_or_create(self._crew.home.certificate))
         self._tub.setServiceParent(self)
         self._dialling: Dialling | None = None
+        self._connection = ConnectionState(State.CONNECTING)
         self._kill = False
 
     def startService(self) -> None:
@@ -76,8 +80,14 @@ class SlaveService(MultiService):
             signal.signal(signal.SIGUSR1, self._signalled)
             signal.signal(signal.SIGUSR2, self._told_to_drain)
         self._crew.session.start()
+        self._now(ConnectionState(State.CONNECTING))
         self._dialling = dial(
-            self._tub, self._furl, self._crew.home.hints(), self._crew.session.dialled, self._not_connected
+            self._tub,
+            self._furl,
+            self._crew.home.hints(),
+            self._dialled,
+            self._not_connected,
+            lambda reason: self._now(ConnectionState(State.UNREACHABLE, reason)),
         )
 
     def stopService(self) -> Deferred[None]:
@@ -114,7 +124,25 @@ class SlaveService(MultiService):
         if self.running:
             self._reactor.stop()
 
+    def _now(self, found: ConnectionState) -> None:
+        self._connection = found
+        try:
+            connection_state.write(self._crew.home.private, found)
+        except StorageError as error:
+            # It is for whoever looks; the slave can do without.
+            self.log.warn("{sentence}", sentence=str(error))
+
+    def _dialled(self, desk: Desk, link: Link) -> None:
+        link.when_lost(self._link_lost)
+        self._crew.session.dialled(desk, link)
+
+    def _link_lost(self) -> None:
+        # After a refusal the link is lost, too; that is no news.
+        if self._connection.state is State.CONNECTED:
+            self._now(ConnectionState(State.CONNECTING))
+
     def _welcomed(self, welcome: Welcome) -> None:
+        self._now(ConnectionState(State.CONNECTED))
         if self._dialling is not None:
             self._dialling.learn(welcome.hints)
         try:
@@ -133,6 +161,7 @@ class SlaveService(MultiService):
 
     def _not_connected(self, error: BuildbotLiteError) -> None:
         self.log.error("{sentence}", sentence=str(error))
+        self._now(ConnectionState(State.REFUSED, str(error), retry_delay(error)))
         if isinstance(error, RevokedError):
             background(self._crew.agent.forget_everything(), self.log, "ending what the former master asked for")
 

@@ -34,7 +34,7 @@ def unpin(farm: Farm, slave: str) -> None:
     """
     Let another machine use the string of SLAVE.
 
-    The first machine that used it is the only one that may.  After this, the next one that does is.
+    Only the machine that used the string first may use it.  After this command that is the next machine that does.
     """
     farm.ask({"ask": "unpin", "slave": slave})
-    click.echo(f"The next machine that uses the string of {slave} is {slave} from then on.")
+    click.echo(f"{slave}'s string is free for a new machine.  A slave that was refused retries by itself, within 80 s.")

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 import click
 
 from ..errors import BuildbotLiteError, ConfigError, NoAnswerError, NotRunningError
+from ..slave import connection_state
 from . import processes
+from .connecting import wait_until_connected
 from .office import Farm, FarmCommand, Line, visit
 from .output import Progress, note
 from .processes import Kind, Process
@@ -71,7 +73,8 @@ def start(directory: str, patience: float) -> None:
     """
     Start the master or slave in DIR, in the background.
 
-    It is "twistd -y" of its tac file; for a master it answers when this ends.
+    It is "twistd -y" of its tac file.  This ends when a master answers, and when a slave is connected to its master or
+    it is known why not: then the slave goes on trying, and the exit code is 69 (no master answers) or 70 (refused).
     """
     kind = processes.kind_of(directory)
     try:
@@ -134,10 +137,15 @@ def restart(directory: str, when_idle: bool, patience: float) -> None:
 
 
 def _start(directory: str, kind: Kind, patience: float, environment: Mapping[str, str] | None = None) -> None:
+    if kind is Kind.SLAVE:
+        connection_state.forget(os.path.join(directory, "private"))
     processes.start(directory, environment)
     if kind is Kind.MASTER:
         _wait_until_ready(directory, patience)
-    click.echo(f"The {kind.value} in {directory} was started.")
+        click.echo(f"The master in {directory} was started.")
+    else:
+        wait_until_connected(directory, patience)
+        click.echo(f"The slave in {directory} was started, and is connected to its master.")
 
 
 def _refuse_mistakes(directory: str) -> None:

@@ -278,8 +278,8 @@ class Grants:
             )
         elif pinned != key:
             raise PinnedError(
-                f"The string of {grant.name} is in use by another slave.  Give each slave a string of its own; if that "
-                f"machine is gone for good, run on the master: buildbot-lite unpin {grant.name}"
+                f"{grant.name}'s string belongs to another machine, or to this one before it was reinstalled.  Give "
+                f"each slave a string of its own, or run on the master: buildbot-lite unpin {grant.name}"
             )
 
     async def unpin(self, name: str) -> None:

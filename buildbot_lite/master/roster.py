@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from .. import __version__
-from ..errors import RefusedError
+from ..errors import BuildbotLiteError, RefusedError
 from ..model import reasons
 from ..model.allowance import Allowance
 from ..model.greeting import PROTOCOL, Hello, Welcome
@@ -38,7 +38,8 @@ OWN = "master"
 class Member:
     """
     A configured slave.  *paused*, *lost_at*: seconds since 1970, or None.  *revoked*: it has no string.  *leaving*:
-    the process that is to stop, as its hello calls it.  *breach*: how it last broke the contract, and when.
+    the process that is to stop, as its hello calls it.  *breach*: how it last broke the contract, and when.  *refused*:
+    when a slave last showed its string and was not let in, and the sentence that it was told.
     """
 
     config: BuildSlave
@@ -50,6 +51,7 @@ class Member:
     revoked: bool = False
     leaving: str | None = None
     breach: tuple[float, str] | None = None
+    refused: tuple[float, str] | None = None
 
     @property
     def name(self) -> str:
@@ -254,6 +256,13 @@ class Roster:
         self._log.warn("{slave} broke the contract and was cut off: {why}", slave=name, why=sentence)
         self._remark(name, f"{name} broke the contract and was cut off: {sentence}")
 
+    def refused(self, name: str, sentence: str) -> None:
+        """
+        A slave showed the string of *name* and was not let in.
+        """
+        if member := self._members.get(name):
+            member.refused = self._wall(), sentence
+
     # What sessions tell.
 
     def slave_attached(self, name: str, hello: Hello, news: str) -> None:
@@ -268,6 +277,7 @@ class Roster:
             )
             if member := self._members.get(name):
                 member.attached_at = now
+                member.refused = None
                 if hello.incarnation != member.leaving:
                     member.leaving = None  # it was started again
                 member.draining = hello.draining or member.leaving is not None
@@ -310,15 +320,17 @@ class RosterDesk:
         See `Desk.attach`.
         """
         if hello.protocol != PROTOCOL:
-            return fail(
-                RefusedError(
-                    f"This master speaks version {PROTOCOL} of the protocol, the slave {hello.protocol}.  "
-                    "Install the same buildbot_lite on both."
-                )
+            sentence = (
+                f"This master speaks version {PROTOCOL} of the protocol, the slave {hello.protocol}.  Install the same "
+                "buildbot_lite on both."
             )
+            self.roster.refused(self.name, sentence)
+            return fail(RefusedError(sentence))
         try:
             self.admit(key)
-        except Exception:  # noqa: BLE001 - whatever it is, the caller is told
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
+            if isinstance(error, BuildbotLiteError):
+                self.roster.refused(self.name, str(error))
             return fail()
         self.roster.session(self.name).attached(slave, hello)
         welcome = Welcome(

@@ -22,6 +22,7 @@ from ..storage.records import builds, steps, streams
 from ..storage.records.builds import Build
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
+from ..wire.contract import JITTER, REFUSED_DELAY
 
 Document = dict[str, Any]
 
@@ -81,6 +82,7 @@ def of_slave(farm: Farm, member: Member) -> Document:
         "paused": member.paused,
         "draining": member.draining,
         "revoked": member.revoked,
+        "refused": _refused(member),
         "breach": None if member.breach is None else {"at": member.breach[0], "reason": member.breach[1]},
         "obstacle": None if obstacle is None else obstacle.sentence,
         "running": sorted(running.label for running in farm.queue.slots.on(member.name)),
@@ -90,6 +92,18 @@ def of_slave(farm: Farm, member: Member) -> Document:
         "space": None if hello is None else hello.space,
         "platform": None if hello is None else dict(hello.platform),
     }
+
+
+def _refused(member: Member) -> Document | None:
+    """
+    That a slave which has the string was not let in, why, and when it will have asked again.
+    """
+    if member.refused is None or member.session.hello is not None:
+        return None
+    at, reason = member.refused
+    if at < (member.lost_at or 0.0):
+        return None  # while the one that has gone since was connected
+    return {"at": at, "reason": reason, "asks_again_by": at + REFUSED_DELAY * (1 + JITTER)}
 
 
 def of_builders(farm: Farm, connection: Connection) -> list[Document]:

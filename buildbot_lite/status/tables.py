@@ -70,7 +70,7 @@ def slaves(document: Sequence[Document]) -> RenderableType:
             (each["platform"] or {}).get("hostname", ""),
             (each["platform"] or {}).get("os", ""),
             each["version"] or "",
-            _breach(each),
+            _trouble(each),
         )
         for each in document
     ]
@@ -195,6 +195,8 @@ def _presence(slave: Document) -> Text:
     if slave.get("revoked"):
         return _text("revoked", "red")
     if not slave["connected"]:
+        if slave.get("refused"):
+            return _text("refused", "red")
         return _text("away" if slave["since"] else "never seen", "red")
     if slave["draining"]:
         return _text("draining", "yellow")
@@ -203,7 +205,14 @@ def _presence(slave: Document) -> Text:
     return _text("here", "green")
 
 
-def _breach(slave: Document) -> Text:
+def _trouble(slave: Document) -> Text:
+    """
+    Why it was not let in, or cut off.
+    """
+    refused = slave.get("refused")
+    if refused:
+        again = f"It asks again by {_when(refused['asks_again_by'])}."
+        return _text(f"refused: {refused['reason']}  {again}", "red")
     breach = slave.get("breach")
     return _text(f"cut off {_when(breach['at'])}: {breach['reason']}" if breach else "", "red")
 

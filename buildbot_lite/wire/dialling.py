@@ -44,6 +44,20 @@ from .tub import Tub
 
 OnDesk = Callable[[Desk, Link], None]
 OnRefused = Callable[[BuildbotLiteError], None]
+OnUnreachable = Callable[[str], None]
+
+
+def _logged_only(reason: str) -> None:
+    """
+    It is in the log.
+    """
+
+
+def retry_delay(error: BuildbotLiteError) -> float:
+    """
+    Seconds, give or take `JITTER`, after which a slave that was refused with *error* asks again.
+    """
+    return REVOKED_DELAY if isinstance(error, RevokedError) else REFUSED_DELAY
 
 
 class Dialling:
@@ -51,11 +65,19 @@ class Dialling:
     One FURL that is kept connected.  Made by `dial`.
     """
 
-    def __init__(self, tub: Tub, furl: str, on_desk: OnDesk, on_refused: OnRefused) -> None:
+    def __init__(
+        self,
+        tub: Tub,
+        furl: str,
+        on_desk: OnDesk,
+        on_refused: OnRefused,
+        on_unreachable: OnUnreachable,
+    ) -> None:
         self._tub = tub
         self._furl = furl
         self._on_desk = on_desk
         self._on_refused = on_refused
+        self._on_unreachable = on_unreachable
         self._link: Link | None = None
         parts = parse(furl)
         tub.knock = knock_of(parts.swissnum, parts.tub_id)
@@ -101,15 +123,23 @@ class Dialling:
         self._on_desk(RemoteDesk(reference, _expose), link)
 
 
-def dial(tub: Tub, furl: str, hints: Iterable[str], on_desk: OnDesk, on_refused: OnRefused) -> Dialling:
+def dial(
+    tub: Tub,
+    furl: str,
+    hints: Iterable[str],
+    on_desk: OnDesk,
+    on_refused: OnRefused,
+    on_unreachable: OnUnreachable = _logged_only,
+) -> Dialling:
     """
     Connect *tub*, which serves nothing else, to the desk that *furl* designates, and again whenever the link is lost.
 
     *hints* are further places to look (those of an earlier welcome).  Each time that it is connected, *on_desk* gets
     the desk and the new link.  *on_refused* gets a `RefusedError`, or a `FurlError` when what answers is not the
-    FURL's master: once per sentence, although it is asked again.  A *furl* that is none raises `FurlError` at once.
+    FURL's master: once per sentence, although it is asked again.  *on_unreachable* gets "PLACES: REASON", once per
+    reason, when no master can be reached.  A *furl* that is none raises `FurlError` at once.
     """
-    return Dialling(tub, with_hints(furl, hints), on_desk, on_refused)
+    return Dialling(tub, with_hints(furl, hints), on_desk, on_refused, on_unreachable)
 
 
 def _expose(slave: Slave) -> ExposedSlave:
@@ -127,6 +157,7 @@ class _Reconnector(Reconnector):
     def __init__(self, dialling: Dialling, furl: str) -> None:
         super().__init__(furl, dialling._connected, (), {})  # noqa: SLF001 - the other half of it
         self._on_refused = dialling._on_refused  # noqa: SLF001 - the other half of it
+        self._on_unreachable = dialling._on_unreachable  # noqa: SLF001 - the other half of it
         self._said = ""
         self._timer: IDelayedCall | None = None
         self._pause: float | None = None
@@ -154,7 +185,7 @@ class _Reconnector(Reconnector):
         """
         Say so, and let the next pause be a long one.
         """
-        self._pause = REVOKED_DELAY if isinstance(error, RevokedError) else REFUSED_DELAY
+        self._pause = retry_delay(error)
         if str(error) != self._said:
             self._said = str(error)
             self._on_refused(error)
@@ -203,6 +234,7 @@ class _Reconnector(Reconnector):
             self._said = reason
             places = ", ".join(parse(self._url).hints)
             self.log.info("cannot connect to {places}: {reason}; trying again", places=places, reason=reason)
+            self._on_unreachable(f"{places}: {reason}")
 
     def _retry(self) -> None:
         if not self._active or self._tub is None:

@@ -212,6 +212,34 @@ class WholeTests(FarmCase):
             done = self.command("start", directory)
             self.assertEqual((done.code, done.err), (70, f"A {kind} runs in {directory} already.\n"))
 
+    def test_start_of_a_slave(self) -> None:
+        """
+        Promise 6.12: start of a slave says that it is connected, refused (with the remedy), or that no master answers.
+        """
+        self.command.well("stop", self.bot)
+        furl = self.command.well("furl", self.master, "bot1").strip()
+        other = str(self.farm.directory / "reinstalled")
+        self.command.well("create-slave", other, "-", stdin=furl.encode())
+        refused = self.command("start", other)
+        self.addCleanup(self.command, "stop", other)
+
+        self.assertEqual((refused.code, refused.out), (70, b""))
+        self.assertRegex(
+            refused.err, r"^The slave in \S+ runs, but is refused: bot1's string belongs .*every minute.*\n$"
+        )
+        shown = self.command.well("slaves", self.master)
+        self.assertRegex(shown, r"bot1 +refused .*buildbot-lite unpin bot1  It asks again by ")
+
+        self.command.well("stop", self.master)
+        away = self.command("restart", self.bot)
+        self.assertEqual((away.code, away.out), (69, b""))
+        self.assertRegex(
+            away.err, r"\nThe slave in \S+ runs, but no master answers at tcp:.*goes on trying by itself\.\n$"
+        )
+        self.command.well("start", self.master)
+        until(lambda: " here " in self.command.well("slaves", self.master), "the slave came by itself")
+        self.assertIn("is connected to its master.", self.command.well("restart", self.bot))
+
     def test_restart_goes_on(self) -> None:
         """
         Promise 7: a build outlives the restart of its slave and of its master.

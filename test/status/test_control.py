@@ -13,11 +13,12 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NotFoundError
+from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NotFoundError, PinnedError
+from buildbot_lite.master.roster import RosterDesk
 from buildbot_lite.status.control import AdminDesk
 from buildbot_lite.status.following import Following, tell_growth
 from buildbot_lite.storage.records import streams
-from test.master.stage import ONE, FakeSlave, Stage, scripted, succeeding
+from test.master.stage import ONE, FakeSlave, Stage, hello, scripted, succeeding
 
 FORCED = ONE.replace(
     'c["schedulers"] = [', 'c["schedulers"] = [schedulers.ForceScheduler("force", builderNames=["b"]), '
@@ -124,6 +125,30 @@ class AnswersTests(ControlCase):
         )
         self.assertEqual(waiting["why"], {"kind": "absent", "sentence": "bot1 is not connected (never seen)"})
         self.assertEqual(self.ask("status")["status"]["waiting"], [waiting])
+
+    def test_refused_slave(self) -> None:
+        """
+        Promise 6.12: a slave that was not let in is told apart from one that is away, until it is let in.
+        """
+        roster = self.stage.farm.roster
+
+        def pinned(key: str) -> None:
+            raise PinnedError("bot1's string belongs to another machine.")
+
+        desk = RosterDesk("bot1", roster, pinned, lambda: ())
+        self.failureResultOf(desk.attach(FakeSlave(), hello(), "k"), PinnedError)
+        (slave,) = self.ask("slaves")["slaves"]
+
+        self.assertEqual(
+            (slave["connected"], slave["refused"]["reason"]), (False, "bot1's string belongs to another machine.")
+        )
+        self.assertEqual(slave["refused"]["asks_again_by"] - slave["refused"]["at"], 78.0)
+        self.stage.attach("bot1")
+        (slave,) = self.ask("slaves")["slaves"]
+        self.assertEqual((slave["connected"], slave["refused"]), (True, None))
+        self.failureResultOf(desk.attach(FakeSlave(), hello(), "k"), PinnedError)
+        (slave,) = self.ask("slaves")["slaves"]
+        self.assertEqual((slave["connected"], slave["refused"]), (True, None))
 
     def test_builds(self) -> None:
         """

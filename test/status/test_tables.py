@@ -66,6 +66,19 @@ class TablesTests(SynchronousTestCase):
 
         self.assertRegex(line, r"^hello/12  running  .* test …$")
 
+    def test_refused_slave(self) -> None:
+        """
+        Promise 6.12: a slave that was refused has the remedy in its line, and when it asks again.
+        """
+        refused = {"at": 1_000_000_000.0, "reason": "Run: buildbot-lite unpin bot1", "asks_again_by": 1_000_000_078.0}
+        away = {**SLAVE, "connected": False, "platform": None, "version": None, "running": [], "refused": refused}
+        _, line = lines("slaves", [away])
+
+        self.assertRegex(
+            line,
+            r"^bot1   refused  2001-09-0.* refused: Run: buildbot-lite unpin bot1  It asks again by .*:47:58\.$",
+        )
+
     def test_queue(self) -> None:
         """
         Promise 10: a request is a line, with why it waits.

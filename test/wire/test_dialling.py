@@ -47,6 +47,7 @@ class DiallingTest(TubTestCase):
         self.links: list[Link] = []
         self.desks: list[Desk] = []
         self.refused: list[BuildbotLiteError] = []
+        self.unreachable: list[str] = []
         self.events: list[LogEvent] = []
         observer = cast("ILogObserver", self.events.append)
         globalLogPublisher.addObserver(observer)
@@ -67,7 +68,7 @@ class DiallingTest(TubTestCase):
             self.desks.append(desk)
             self.links.append(link)
 
-        return dial(self.slave, furl, hints or [], on_desk, self.refused.append)
+        return dial(self.slave, furl, hints or [], on_desk, self.refused.append, self.unreachable.append)
 
     def waiting(self) -> list[float]:
         """
@@ -130,6 +131,8 @@ class DiallingTest(TubTestCase):
         told = [event for event in self.events if "cannot connect" in str(event.get("log_format"))]
         self.assertEqual(len(told), 1)
         self.assertEqual(self.refused, [])
+        self.assertEqual(len(self.unreachable), 1)
+        self.assertRegex(self.unreachable[0], rf"^tcp:127\.0\.0\.1:{port}: .*refused")
 
     @with_reactor
     async def test_expected(self) -> None:

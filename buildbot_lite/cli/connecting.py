@@ -1,0 +1,72 @@
+"""
+Waiting until a slave that was started is connected to its master, or until it is known why it is not.
+
+A slave may be started while its master is away: it goes on trying.  So nothing here stops it; it is only said.
+"""
+
+import os
+import shlex
+import time
+
+from ..errors import BuildbotLiteError, NoAnswerError, NotRunningError, RefusedError
+from ..slave import connection_state
+from ..slave.connection_state import ConnectionState, State
+from . import processes
+
+LOOK = 0.1
+MASTER_AWAY = 5.0
+"""Seconds that a master may be unreachable before that is reported: one that is being restarted is back sooner."""
+
+
+def wait_until_connected(directory: str, patience: float) -> None:
+    """
+    Until the slave in *directory*, which was just started, is connected to its master.
+
+    `RefusedError` when the master refuses it; `NoAnswerError` when no master can be reached, or nothing is decided
+    after *patience* seconds; `NotRunningError` when the slave ended.
+    """
+    begun = time.monotonic()
+    while True:
+        # Before its state: one that ended cannot change it any more.
+        runs = _runs(directory)
+        found = connection_state.read(os.path.join(directory, "private"))
+        waited = time.monotonic() - begun
+        if found is not None and found.state is State.CONNECTED:
+            return
+        if not runs:
+            log = os.path.join(directory, "twistd.log")
+            raise NotRunningError(f"The slave in {directory} has stopped again.  {log} says why.")
+        if (error := _why_not(directory, found, waited, patience)) is not None:
+            raise error
+        time.sleep(LOOK)
+
+
+def _why_not(directory: str, found: ConnectionState | None, waited: float, patience: float) -> BuildbotLiteError | None:
+    """
+    Why the slave is not connected, or None while that is not decided.
+    """
+    if found is not None and found.state is State.REFUSED:
+        again = "every minute" if found.retry <= 60 else f"every {found.retry / 60:.0f} minutes"
+        return RefusedError(
+            f"The slave in {directory} runs, but is refused: {found.reason}  It asks again {again}.  To give it "
+            f"another string: buildbot-lite furl --replace {shlex.quote(directory)} -"
+        )
+    if found is not None and found.state is State.UNREACHABLE and waited >= min(MASTER_AWAY, patience):
+        return NoAnswerError(
+            f"The slave in {directory} runs, but no master answers at {found.reason}.  It goes on trying by itself."
+        )
+    if waited >= patience:
+        log = os.path.join(directory, "twistd.log")
+        return NoAnswerError(
+            f"The slave in {directory} runs, but is not connected to its master after {patience:.0f} s.  It goes on "
+            f"trying by itself.  {log} may say why."
+        )
+    return None
+
+
+def _runs(directory: str) -> bool:
+    try:
+        processes.running_in(directory).close()
+    except NotRunningError:
+        return False
+    return True
