@@ -8,8 +8,9 @@ Secrets out of a stream, as it is written.
 
 Every byte that belongs to an occurrence of a secret becomes ``*``; so the stream keeps its length and nothing moves.
 A secret of several lines (a key) is looked for as a whole, and line by line, because tools indent and cut.  Each is
-also looked for as percent-encoding writes it, and in base64 (both alphabets), where it looks different at each of three
-alignments.  Tools break base64 into lines anywhere; so any 16 characters of it count.
+also looked for as programs spell it (`spellings`): escaped for URLs, JSON, XML, shells; and in base64 (both alphabets),
+where it looks different at each of three alignments.  Tools break base64 into lines anywhere; so any 16 characters of
+it count.
 
 What a chunk ends with may be the beginning of a secret.  Such a tail is held back until the next chunk, or the end,
 decides.  The result does not depend on where the chunks were cut; a test holds that against the plain definition, which
@@ -21,10 +22,10 @@ all long patterns, however many there are, or rather that there are none; a key 
 one ``find`` for each (time grows with the lines of a key), and one regular expression (slower than both).
 """
 
-import binascii
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
+
+from .spellings import escaped, in_base64
 
 SHORTEST = 6
 _STAR = b"*"
@@ -32,10 +33,6 @@ _WORD = 8
 # What of base64 is a secret's, wherever it was broken.
 _PIECE = 16
 _LONG = 2 * _WORD - 1
-# What programs leave as it is when they percent-encode: strict ones, for a path, encodeURIComponent, encodeURI,
-# overcautious ones; and forms, which write a space as a plus.
-_PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
-_LEFT = (_PLAIN, _PLAIN + "/", _PLAIN + "!'()*", _PLAIN + ";,/?:@&=+$!*'()#", "")
 
 
 def patterns(secrets: Iterable[bytes]) -> list[bytes]:
@@ -68,10 +65,11 @@ class Texts:
         for secret in secrets:
             stripped = secret.strip()
             lines = [line.strip() for line in secret.splitlines()]
-            for number, part in enumerate((stripped if len(stripped) >= SHORTEST else secret, *lines)):
+            parts = dict.fromkeys((stripped if len(stripped) >= SHORTEST else secret, *lines))
+            for number, part in enumerate(parts):
                 if len(part) >= SHORTEST:
-                    whole.update(dict.fromkeys([part, *_percent_encoded(part)]))
-                    encoded = dict.fromkeys(_in_base64(part))
+                    whole.update(dict.fromkeys([part, *escaped(part)]))
+                    encoded = dict.fromkeys(in_base64(part))
                     whole.update(dict.fromkeys(text for text in encoded if len(text) < _PIECE))
                     # Those of the secret as a whole are also those of its lines.
                     if number == 0:
@@ -230,36 +228,3 @@ def _words(data: bytes, shift: int) -> memoryview:
 
 def _number(word: bytes) -> int:
     return int.from_bytes(word, sys.byteorder)
-
-
-def _in_base64(part: bytes) -> Iterator[bytes]:
-    """
-    What is always the same when *part* is somewhere in something that is encoded.
-
-    The characters at both ends that are made of neighbours as well are left out: they hold 4 bits of it at most.
-    """
-    for before in range(3):
-        begin = (before * 8 + 5) // 6
-        end = (before + len(part)) * 8 // 6
-        encoded = binascii.b2a_base64(bytes(before) + part, newline=False)[begin:end]
-        yield encoded
-        yield encoded.replace(b"+", b"-").replace(b"/", b"_")
-
-
-def _percent_encoded(part: bytes) -> Iterator[bytes]:
-    """
-    In every way in which programs do it, with capital and with small digits.
-    """
-    text = part.decode("latin-1")
-    for table in _tables():
-        yield text.translate(table).encode("latin-1")
-
-
-@cache
-def _tables() -> list[dict[int, str]]:
-    tables = [
-        {byte: chr(byte) if chr(byte) in left else form % byte for byte in range(256)}
-        for form in ("%%%02X", "%%%02x")
-        for left in _LEFT
-    ]
-    return [*tables, {**tables[0], 0x20: "+"}, {**tables[len(_LEFT)], 0x20: "+"}]

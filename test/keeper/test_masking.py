@@ -3,8 +3,17 @@ Secrets out of a stream, wherever it is cut.
 """
 
 import base64
+import html
+import json
+import os
+import quopri
 import random
+import re
+import shlex
+import subprocess
 from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape as xml_escape
+from xml.sax.saxutils import quoteattr
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,6 +135,49 @@ class MaskerTests(SynchronousTestCase):
             for form in (text, text.replace("%C3%A4", "%c3%a4").replace("%2F", "%2f")):
                 masked = in_pieces([secret], [f"http://host/?q={form}&x=%20".encode()])
                 self.assertEqual(masked, b"http://host/?q=" + b"*" * len(form) + b"&x=%20")
+
+    def test_escaped(self) -> None:
+        """
+        Promise 6.18: a secret is masked as programs spell it: JSON, shells, literals of languages, XML,
+        quoted-printable, in which letters beyond ASCII, quotes and control characters look different.
+        """
+        secret = "p\u00e4ss=w\u20acrd/'\"<&> $x\\`\U0001f511+\t!;"
+        data = secret.encode()
+        quoted = quopri.encodestring(data, quotetabs=False).replace(b"=\n", b"")
+        texts = [
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+            json.dumps(secret)[1:-1].replace("/", "\\/"),
+            json.dumps(secret)[1:-1].translate({ord(each): f"\\u{ord(each):04x}" for each in "<>&"}),
+            shlex.quote(secret)[1:-1],
+            secret.replace("'", "'\\''"),
+            re.sub(r'(["\\$`])', r"\\\1", secret),
+            re.sub(r"([ \t!\"$&'()*,;<>?\[\]^`{|}\\])", r"\\\1", secret),
+            repr(secret)[1:-1],
+            ascii(secret)[1:-1],
+            repr(data)[2:-1],
+            repr(data + b'"')[2:-2],
+            xml_escape(secret),
+            quoteattr(secret)[1:-1],
+            html.escape(secret),
+            xml_escape(secret, {'"': "&quot;", "'": "&apos;"}),
+            quoted.decode(),
+        ]
+        for text in texts:
+            masked = in_pieces([data], [b"<", text.encode(), b">"])
+            self.assertEqual(masked, b"<" + b"*" * len(text.encode()) + b">", text)
+
+    def test_escaped_by_programs(self) -> None:
+        """
+        Promise 6.18: the same as programs that are at hand do it.
+        """
+        secret = 'it\'s "50%" & <more>/\\n$HOME'
+        env = {**os.environ, "SECRET": secret, "LC_ALL": "C.UTF-8"}
+        for script in ('set -x; : "$SECRET"', 'printf %q "$SECRET"', "export -p", "declare -p SECRET"):
+            done = subprocess.run(["bash", "-c", script], env=env, check=True, capture_output=True, timeout=60)
+            masked = in_pieces([secret.encode()], [done.stdout + done.stderr])
+            self.assertIn(b"*******************", masked, script)
+            self.assertNotIn(b"more", masked, script)
 
     def test_key(self) -> None:
         """

@@ -107,7 +107,8 @@ class ProvidersTests(FarmCase):
             f"c['secretsProviders'] = [secrets.SecretInEnvironment(), secrets.SecretInPass(dirname={str(store)!r})]\n"
         )
         encode = (
-            "import os, base64, time, urllib.parse as u; t = os.environ['TOKEN']; print(u.quote(t), u.quote_plus(t));"
+            "import os, base64, quopri, time, urllib.parse as u; t = os.environ['TOKEN'];"
+            " print(u.quote(t), u.quote_plus(t), t.replace('/', chr(92) + '/'), quopri.encodestring(t.encode()));"
         )
         encode += " [print(c, end='', flush=True) or time.sleep(0.002) for c in t];"
         encode += " [print(base64.b64encode(b'x' * n + t.encode() + b'yz').decode()) for n in range(3)]"
@@ -132,11 +133,13 @@ class ProvidersTests(FarmCase):
 
     def test_everywhere(self) -> None:
         """
-        Promise 19: nothing of them is in a log, a record, a remark, on the terminal, or in what did not ask for them.
+        Promise 19, Promise 6.18: nothing of them is in a log, a record, a remark, on the terminal, or in what did not
+        ask for them, however it is spelt.
         """
         done = self.farm.submit("printing")
         self.assertEqual(done.code, 0, done.err)
         forms = [self.TOKEN, *self.KEY.splitlines(), quote(self.TOKEN), quote_plus(self.TOKEN)]
+        forms += [self.TOKEN.replace("/", "\\/"), self.TOKEN.replace("=", "=3D")]
         for text in (self.TOKEN, self.KEY):
             for before in range(3):
                 whole = base64.b64encode(bytes(before) + text.encode()).decode()[4:-4]

@@ -1,0 +1,189 @@
+"""
+How programs spell a secret when they do not print it as it is.
+
+A secret with a quote, a slash or a letter beyond ASCII in it looks different in JSON, in XML, in a URL, in the trace of
+a shell.  What a program writes for which character is a table here; the programs that do so are named beside it.  What
+is spelt twice (JSON within JSON) is not looked for.
+"""
+
+import binascii
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
+
+Table = Mapping[int, str]
+"""What is written for a character; what is not in it is written as it is."""
+Beyond = Callable[[str], str]
+"""What is written for a character beyond ASCII that is not in the table."""
+
+_BEYOND = range(128, 256)
+_LAST_OF_ASCII = "\x7f"
+_CONTROLS = (*range(32), 127)
+
+# What programs leave as it is when they percent-encode: strict ones, for a path, encodeURIComponent, encodeURI; and
+# forms, which write a space as a plus.
+_PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
+_LEFT = (_PLAIN, _PLAIN + "/", _PLAIN + "!'()*", _PLAIN + ";,/?:@&=+$!*'()#")
+# But by who percent-encodes everything.
+_NEVER_CHANGED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_ITSELF = {each: each for each in _NEVER_CHANGED}
+
+
+def in_base64(part: bytes) -> Iterator[bytes]:
+    """
+    What is always the same when *part* is somewhere in something that is encoded, in both alphabets (RFC 4648).
+
+    The characters at both ends that are made of neighbours as well are left out: they hold 4 bits of it at most.
+    """
+    for before in range(3):
+        begin = (before * 8 + 5) // 6
+        end = (before + len(part)) * 8 // 6
+        encoded = binascii.b2a_base64(bytes(before) + part, newline=False)[begin:end]
+        yield encoded
+        yield encoded.replace(b"+", b"-").replace(b"/", b"_")
+
+
+def escaped(part: bytes) -> Iterator[bytes]:
+    """
+    *part* as URLs, JSON, XML, quoted-printable, shells and programming languages have it, where that is not itself.
+    """
+    for form in ("%%%02X", "%%%02x"):
+        yield "".join([form % byte for byte in part]).encode()
+    for spelt in _spelt(part.decode("latin-1"), _tables_of_bytes()):
+        yield spelt.encode("latin-1")
+    try:
+        text = part.decode()
+    except UnicodeDecodeError:
+        return
+    for spelt in _spelt(text, _tables_of_characters()):
+        yield spelt.encode()
+
+
+def _spelt(text: str, tables: Iterable[tuple[Table, Beyond]]) -> Iterator[str]:
+    """
+    *text* in each of the ways of *tables*, none twice.
+    """
+    letters = sorted({*text} - _NEVER_CHANGED)
+    # Several tables do the same to the letters of one text, and long texts are dear to spell.
+    seen = {tuple(letters)}
+    for table, beyond in tables:
+        spelt = tuple([table.get(ord(each)) or (beyond(each) if each > _LAST_OF_ASCII else each) for each in letters])
+        if spelt not in seen:
+            seen.add(spelt)
+            yield "".join(map({**_ITSELF, **dict(zip(letters, spelt, strict=True))}.__getitem__, text))
+
+
+@cache
+def _tables_of_bytes() -> list[tuple[Table, Beyond]]:
+    tables = (*_percent(), *_xml(), *_quoted_printable(), *_shells(), *_languages())
+    return [(table, str) for table in tables]
+
+
+def _percent() -> Iterator[Table]:
+    """
+    RFC 3986, with capital and with small digits.
+    """
+    for form in ("%%%02X", "%%%02x"):
+        tables = [{byte: form % byte for byte in range(256) if chr(byte) not in left} for left in _LEFT]
+        yield from tables
+        yield {**tables[0], 0x20: "+"}
+
+
+def _xml() -> Iterator[Table]:
+    """
+    XML 1.0 and HTML; the quotes, of which there are several spellings, one way or another.
+    """
+    text = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+    lines = {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
+    for quotes in (
+        {},  # saxutils.escape, text of libxml2
+        {'"': "&quot;"},  # quoteattr, attributes of libxml2
+        {'"': "&quot;", "'": "&apos;"},
+        {'"': "&quot;", "'": "&#x27;"},  # html.escape
+        {'"': "&quot;", "'": "&#39;"},  # Jinja, Java
+        {'"': "&quot;", "'": "&#039;"},  # PHP
+        {'"': "&#34;", "'": "&#39;"},  # Go, markupsafe
+    ):
+        yield _of({**text, **quotes})
+        yield _of({**text, **quotes, **lines})
+    yield _of({"&": "&amp;", "<": "&lt;"})
+
+
+def _quoted_printable() -> Iterator[Table]:
+    """
+    RFC 2045 §6.7, without its soft line breaks; and that of headers, RFC 2047 §4.2.
+    """
+    body = {byte: f"={byte:02X}" for byte in (*_CONTROLS, ord("="), *_BEYOND)}
+    yield body
+    yield {byte: text for byte, text in body.items() if byte not in b"\t\r\n"}
+    yield {**body, **{ord(each): f"={ord(each):02X}" for each in "?_"}, 0x20: "_"}
+
+
+def _shells() -> Iterator[Table]:
+    yield _of({"'": "'\"'\"'"})  # shlex.quote
+    yield _of({"'": "'\\''"})  # the trace (set -x) of bash and dash, git
+    yield _of({each: f"\\{each}" for each in '"\\$`'})  # between double quotes
+    yield _of({each: f"\\{each}" for each in '"\\$`!'})
+    special = " \t!\"$&'()*,;<>?[\\]^`{|}"
+    for more in ("", "#~", "#~=", "#~=:%@+/"):  # printf %q of bash; of zsh; ls, find and make, which differ
+        yield _of({each: f"\\{each}" for each in special + more})
+
+
+def _languages() -> Iterator[Table]:
+    """
+    Literals of bytes: Python's repr, C, Go, git's quoted paths, ``$'…'``.
+    """
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    c = {**short, "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
+    for quotes in ("", "'", '"', "'\""):
+        basic = _of({"\\": "\\\\", **{each: f"\\{each}" for each in quotes}})
+        for names, form, codes in (
+            (short, "\\x%02x", _CONTROLS),  # repr of text that can be printed
+            (short, "\\x%02x", (*_CONTROLS, *_BEYOND)),  # repr of bytes
+            (c, "\\%03o", (*_CONTROLS, *_BEYOND)),  # bash, git
+            ({**c, "\x1b": "\\E"}, "\\%03o", (*_CONTROLS, *_BEYOND)),
+        ):
+            yield {**{code: form % code for code in codes}, **_of(names), **basic}
+
+
+@cache
+def _tables_of_characters() -> list[tuple[Table, Beyond]]:
+    """
+    JSON (RFC 8259 §7) and literals of text; with each, what is written for letters beyond ASCII.
+    """
+    names = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
+    basic = {'"': '\\"', "\\": "\\\\"}
+    tables: list[tuple[Table, Beyond]] = []
+    for form in ("\\u%04x", "\\u%04X"):
+        controls = {chr(code): form % code for code in _CONTROLS[:-1]}
+        for more in (
+            {},  # Python, JavaScript, jq
+            {each: form % ord(each) for each in "<>&"},  # Go
+            {each: form % ord(each) for each in "<>&'"},
+            {each: form % ord(each) for each in "\"<>&'+`\x7f"},  # .NET
+            {"/": "\\/"},  # PHP
+        ):
+            json = _of({**controls, **names, **basic, **more})
+            tables += [(json, str), (json, partial(_in_utf16, form))]
+    literal = {
+        **{chr(code): f"\\x{code:02x}" for code in _CONTROLS},
+        "\n": "\\n",
+        "\r": "\\r",
+        "\t": "\\t",
+        "\\": "\\\\",
+    }
+    for quotes in ({}, {"'": "\\'"}):
+        tables.append((_of({**literal, **quotes}), _in_python))
+    return tables
+
+
+def _in_utf16(form: str, letter: str) -> str:
+    data = letter.encode("utf-16-be")
+    return "".join(form % int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2))
+
+
+def _in_python(letter: str) -> str:
+    return ascii(letter)[1:-1]
+
+
+def _of(texts: Mapping[str, str]) -> dict[int, str]:
+    return {ord(character): text for character, text in texts.items()}
