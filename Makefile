@@ -1,5 +1,6 @@
 # make demo    a farm on this machine: a master, two slaves, a real job; Ctrl-C ends it   (ONCE=1: ends after the job)
 # make test    everything that tests need is installed into .venv, and all tests run
+# make coverage  the same, and which lines no test reached
 # make check   lint, format, types, layers
 # make torture SEED=... MINUTES=... CUTS=...   random accidents, and that often a cut line, to a farm on this machine
 # make strangers   hostile connections to a master here: its memory, builds meanwhile, a million hostile inputs
@@ -13,13 +14,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: demo test check torture strangers bench format clean
+.PHONY: demo test coverage check torture strangers bench format clean
 
 demo: $(VENV)/.with-test
 	@exec $(BIN)/python docs/demo/demo.py
 
+# OPTIONS are pytest's.
 test: $(VENV)/.with-test
-	@$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered test
+	@$(BIN)/python -m pytest -n auto $(OPTIONS) test
+
+coverage: $(VENV)/.with-test
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered $(OPTIONS) test
 
 check: $(VENV)/.with-dev
 	$(BIN)/ruff check .

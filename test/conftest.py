@@ -32,6 +32,8 @@ FURL = re.compile(r"pb://[a-z2-7]{32}@[^/\s\"'>]*/[A-Za-z0-9_~-]{8,}")
 _NOTED_HERE = pytest.StashKey[Path]()
 _PROCESSES = "test/processes/"
 
+pytest_plugins = ["test.harness.outcomes"]
+
 
 def _note(line: str) -> None:
     with open(os.environ[NOTED], "a") as file:

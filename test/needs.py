@@ -24,6 +24,12 @@ PACKAGES = {
     "zstd": "zstd",
 }
 
+# What no package brings: where one of these is the reason, a test may be skipped on the complete system as well.
+MOUNTS = "only root, and not in every container, can mount a small disk"
+NO_SYSTEMD = "systemd does not run for a user here"
+NO_BWRAP = "bwrap does not work here"
+FORBIDDEN = (MOUNTS, NO_SYSTEMD, NO_BWRAP)
+
 T = TypeVar("T", bound=Callable[..., Any])
 
 

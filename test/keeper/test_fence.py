@@ -17,7 +17,7 @@ from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, secret_reference
 
 from ..living import alive, arguments, others
-from ..needs import needs
+from ..needs import NO_BWRAP, needs
 from .ground import Client, Ground, keeper, wait_until
 
 # As in docs/security.md.
@@ -204,7 +204,7 @@ class BubblewrapTests(FenceTests):
             check=False,
         )
         if tried.returncode:
-            self.skipTest(f"bwrap does not work here: {tried.stderr.decode().strip()[:100]}")
+            self.skipTest(f"{NO_BWRAP}: {tried.stderr.decode().strip()[:100]}")
         super().setUp()
 
     def test_fence(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ..needs import MOUNTS
 from .farm import Farm, can_mount
 
 
@@ -46,5 +47,5 @@ def root_only(case: Any) -> Any:
     Skip *case* for whoever cannot mount small disks.
     """
     if not can_mount():
-        case.skip = "only root, and not in every container, can mount a small disk"
+        case.skip = MOUNTS
     return case

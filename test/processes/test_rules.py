@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 from ..keeper.test_fence import BWRAP
-from ..needs import lacking, needs
+from ..needs import NO_BWRAP, lacking, needs
 from .case import FarmCase
 from .farm import Farm
 
@@ -95,7 +95,7 @@ class BubblewrapTests(RulesCase):
             capture_output=True,
         )
         if tried.returncode:
-            cls.skip = f"bwrap does not work here: {tried.stderr.decode().strip()[:100]}"
+            cls.skip = f"{NO_BWRAP}: {tried.stderr.decode().strip()[:100]}"
             return
         super().setUpClass()
 

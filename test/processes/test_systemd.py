@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from ..living import alive
-from ..needs import needs
+from ..needs import NO_SYSTEMD, needs
 from .farm import BIN, Farm, die_with_the_test, until
 
 UNIT = "buildbot-lite-slave.service"
@@ -55,7 +55,7 @@ class SystemdTests(SynchronousTestCase):
         self.addCleanup(self.end)
         until(lambda: self.manager.poll() is not None or self.ctl("show-environment"), "systemd is there, or is not")
         if self.manager.poll() is not None:
-            raise SkipTest("systemd does not run for a user here")
+            raise SkipTest(NO_SYSTEMD)
 
     def end(self) -> None:
         """

@@ -1,0 +1,177 @@
+"""
+Runs that add up: what is skipped on one machine runs on another.
+
+::
+
+    minimal system:  pytest --write-outcomes FILE   →  FILE: what became of each test, and why it was skipped
+    complete one:    pytest --after FILE            →  runs what FILE does not call passed or failed; each skipped test
+                                                       is listed with both results; skipped in both fails the run
+
+With ``--after`` pytest's closing line counts the tests that passed before, too.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from test.needs import FORBIDDEN
+
+_RANK = ("passed", "skipped", "failed")
+
+
+class Outcome(NamedTuple):
+    """
+    What became of a test (one of `_RANK`), and why, if it was skipped.
+    """
+
+    result: str
+    reason: str = ""
+
+    @property
+    def excused(self) -> bool:
+        """
+        Whether the reason is one that no package removes.
+        """
+        return any(sentence in self.reason for sentence in FORBIDDEN)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """
+    The two options.
+    """
+    group = parser.getgroup("outcomes", "runs that add up")
+    group.addoption("--write-outcomes", metavar="FILE", type=Path, help="write what became of each test to FILE")
+    group.addoption("--after", metavar="FILE", type=Path, help="run only what FILE says was skipped or did not run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    Begin.
+    """
+    path = config.getoption("after")
+    before = read(path) if path else {}
+    if path:
+        config.pluginmanager.register(Selection(before), "outcomes-selection")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Record(config.getoption("write_outcomes"), before), "outcomes-record")
+
+
+def read(path: Path) -> dict[str, Outcome]:
+    """
+    What ``--write-outcomes`` wrote.
+    """
+    return {test: Outcome(*outcome) for test, outcome in json.loads(path.read_text()).items()}
+
+
+class Selection:
+    """
+    Leaves out what did not have to be skipped *before*.
+    """
+
+    def __init__(self, before: dict[str, Outcome]) -> None:
+        self._before = before
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """
+        Deselect what ran.
+        """
+        ran = [item for item in items if self._before.get(item.nodeid, Outcome("skipped")).result != "skipped"]
+        config.hook.pytest_deselected(items=ran)
+        items[:] = [item for item in items if item not in set(ran)]
+
+
+class Record:
+    """
+    What became of each test in this run, written to *path* (None: nowhere); in the run *before*, as read from its file.
+    """
+
+    def __init__(self, path: Path | None, before: dict[str, Outcome]) -> None:
+        self._path = path
+        self._before = before
+        self._now: dict[str, Outcome] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """
+        Of a test's three reports the worst counts.
+        """
+        known = self._now.get(report.nodeid, Outcome("passed"))
+        if report.outcome in _RANK and _RANK.index(report.outcome) >= _RANK.index(known.result):
+            self._now[report.nodeid] = Outcome(report.outcome, _reason(report))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """
+        Write the file; fail if a test was skipped for a second time.
+        """
+        if self._path is not None:
+            self._path.write_text(json.dumps(self._now, indent=0))
+        if session.exitstatus == pytest.ExitCode.OK and self._never_run():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """
+        Say what was skipped where.
+        """
+        if self._path is not None:
+            skipped = {test: outcome for test, outcome in self._now.items() if outcome.result == "skipped"}
+            self._section(terminalreporter, f"{len(skipped)} tests were skipped here", _by_reason(skipped))
+        if not self._before:
+            return
+        lines = _by_reason({
+            test: Outcome("skipped", f"before: {outcome.reason}; here: {self._here(test)}")
+            for test, outcome in self._before.items()
+            if outcome.result == "skipped"
+        })  # fmt: skip
+        self._section(terminalreporter, "skipped before", lines)
+        twice = {test: self._now[test] for test in self._twice()}
+        excused = {test: outcome for test, outcome in twice.items() if outcome.excused}
+        self._section(terminalreporter, "skipped in both: not possible on these machines", _by_reason(excused))
+        never = {test: twice[test] for test in self._never_run()}
+        self._section(terminalreporter, "FAILED: skipped in both, so never run", _by_reason(never))
+        terminalreporter.stats.setdefault("passed", []).extend(
+            pytest.TestReport(test, ("", None, test), {}, "passed", None, "call")
+            for test, outcome in self._before.items()
+            if outcome.result == "passed"
+        )
+
+    def _here(self, test: str) -> str:
+        outcome = self._now.get(test, Outcome("not there"))
+        return f"{outcome.result} {outcome.reason}".strip()
+
+    def _twice(self) -> list[str]:
+        return [
+            test
+            for test, outcome in self._now.items()
+            if outcome.result == "skipped" and self._before.get(test, Outcome("passed")).result == "skipped"
+        ]
+
+    def _never_run(self) -> list[str]:
+        return [test for test in self._twice() if not self._now[test].excused]
+
+    @staticmethod
+    def _section(reporter: Any, title: str, lines: Sequence[str]) -> None:
+        if lines:
+            reporter.section(title)
+            for line in lines:
+                reporter.write_line(line)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    if report.outcome != "skipped":
+        return ""
+    words = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return words.removeprefix("Skipped: ")
+
+
+def _by_reason(outcomes: dict[str, Outcome]) -> list[str]:
+    """
+    One line for each reason, with the tests below it.
+    """
+    reasons: dict[str, list[str]] = {}
+    for test, outcome in outcomes.items():
+        reasons.setdefault(outcome.reason, []).append(test)
+    return [line for reason, tests in reasons.items() for line in (f"{reason}:", *(f"    {test}" for test in tests))]

@@ -1,0 +1,70 @@
+"""
+A directory with a few tests of its own, and a pytest of its own that runs them under our plugins.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from shutil import rmtree
+from typing import NamedTuple
+
+from twisted.trial.unittest import SynchronousTestCase
+
+CHECKOUT = Path(__file__).parents[2]
+# Seconds; each run takes one or two.
+PATIENCE = 240.0
+
+
+class Ran(NamedTuple):
+    """
+    What became of a run: pytest's exit status, and what it printed.
+    """
+
+    code: int
+    text: str
+
+
+class TinyCase(SynchronousTestCase):
+    """
+    With such a directory.
+    """
+
+    plugins: tuple[str, ...] = ()
+
+    def setUp(self) -> None:
+        """
+        An empty one.
+        """
+        self.directory = Path(tempfile.mkdtemp(prefix="tiny-"))
+        self.addCleanup(rmtree, self.directory)
+
+    def file(self, name: str, text: str) -> Path:
+        """
+        A file in it.
+        """
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    def pytest(self, *words: str, env: Mapping[str, str] | None = None) -> Ran:
+        """
+        Run the tests in it.
+        """
+        plugins = [word for plugin in self.plugins for word in ("-p", plugin)]
+        given = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir=.", *plugins, *words, "."],
+            cwd=self.directory,
+            env={**given, "PYTHONPATH": str(CHECKOUT), "PY_COLORS": "0", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=PATIENCE,
+        )
+        return Ran(done.returncode, done.stdout.decode(errors="replace"))
