@@ -96,7 +96,11 @@ def force(farm: Farm, builder: str, pairs: tuple[tuple[str, str], ...], reason: 
             click.echo(f"request {asked['request']}")
             return 0
         note(f"# request {asked['request']}")
-        followed = await line.pour({"follow": "request", "buildset": asked["buildset"]})
+        goes_on = (
+            f"The build goes on by itself.  To see it: {farm.command('builds', builder)}    "
+            f"To end it: {farm.command('cancel', asked['request'])}"
+        )
+        followed = await line.pour_to_the_end({"follow": "request", "buildset": asked["buildset"]}, goes_on)
         return int(followed["exit_code"])
 
     try:
@@ -145,7 +149,8 @@ def log(
         "remarks": remarks,
         "to_the_end": follow,
     }
-    farm.call(lambda line: line.pour(question))
+    goes_on = f"The build goes on by itself.  To go on here: {farm.command('log', builder, number, '--follow')}"
+    farm.call(lambda line: line.pour_to_the_end(question, goes_on))
 
 
 @program.group()

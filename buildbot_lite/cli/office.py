@@ -11,7 +11,7 @@ A reactor runs once in a process; so a command does all of its asking in one cor
 import os
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -21,12 +21,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
 from ..errors import FurlError, LinkLostError, NoAnswerError
-from .output import Pouring, Take
+from .output import Document, Pouring, Take
 from .processes import is_there, need_a_master
+from .resuming import resumed
 
 T = TypeVar("T")
-Document = Mapping[str, Any]
-
 LARGEST_FURL_FILE = 1 << 16
 HERE = os.curdir
 
@@ -49,6 +48,11 @@ class Line(Protocol):
     async def pour(self, question: Document) -> Document:
         """
         The same, its bytes to standard output and standard error.
+        """
+
+    async def pour_to_the_end(self, question: Document, goes_on: str) -> Document:
+        """
+        The same, also over restarts of the master: see `resuming.resumed`.
         """
 
     async def pause(self, seconds: float) -> None:
@@ -98,6 +102,12 @@ class NetworkLine:
         See `Line.pour`.
         """
         return await self.follow(question, self.pouring)
+
+    async def pour_to_the_end(self, question: Document, goes_on: str) -> Document:
+        """
+        See `Line.pour_to_the_end`.
+        """
+        return await resumed(lambda take: self.follow(question, take), self.pouring, pause=self.pause, goes_on=goes_on)
 
     async def pause(self, seconds: float) -> None:
         """

@@ -23,6 +23,7 @@ from ..errors import BuildbotLiteError
 
 OUT, ERR = 1, 2
 Take = Callable[[bytes], Deferred[None] | None]
+Document = Mapping[str, Any]
 PLAIN_WIDTH = 500
 """Columns of a table that nobody sees on a terminal: enough that nothing is cut."""
 

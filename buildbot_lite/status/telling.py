@@ -118,7 +118,9 @@ class Telling:
         all_steps, all_streams, all_remarks = await self._records.read(read)
         chosen = all_steps if wanted.step is None else [the_step(all_steps, wanted.step)]
         for step in chosen:
-            logs = [stream for stream in all_streams if stream.step == step.number and stream.kind == "log"]
+            # In the order in which they began, as `_as_it_goes` tells them: see `cli.resuming`.
+            of_step = sorted((stream for stream in all_streams if stream.step == step.number), key=lambda each: each.id)
+            logs = [stream for stream in of_step if stream.kind == "log"]
             said = [remark for remark in all_remarks if remark.step == step.number] if wanted.remarks else []
             await self._step(step, logs, said)
 

@@ -82,6 +82,12 @@ class FakeMaster:
         """
         return await self.follow(question, self.poured.append)
 
+    async def pour_to_the_end(self, question: Mapping[str, Any], goes_on: str) -> Mapping[str, Any]:
+        """
+        See `Line.pour_to_the_end`.
+        """
+        return await self.pour(question)
+
     async def pause(self, seconds: float) -> None:
         """
         See `Line.pause`.

@@ -42,6 +42,8 @@ class RecoveryTests(FarmCase):
             "echo x >> $WITNESS/keeper; test $(wc -l < $WITNESS/keeper) = 2 || { echo $PPID; sleep 600; }; echo second"
         )
         farm.builder("keeper-killed", once)
+        farm.builder("followed", counted("followed") + "; exit 3")
+        farm.config("c['schedulers'].append(schedulers.ForceScheduler('force', builderNames=['followed']))\n")
         return farm.builder("many-cuts", "echo x >> $WITNESS/many; seq 1 7000000")
 
     def setUp(self) -> None:
@@ -167,6 +169,30 @@ class RecoveryTests(FarmCase):
         self.assertEqual(client.wait().code, 3)
         self.farm.start_master()
         self.check("master-stopped", furl)
+
+    def test_followed_over_restarts(self) -> None:
+        """
+        Promise 6.12: force --wait and log --follow go on over restarts: each byte once, the exit code of the build.
+        """
+        master = str(self.farm.master_directory)
+        waiting = self.farm.client("buildbot-lite", "force", master, "followed", "--wait")
+        until(lambda: waiting.out.count(b"\n") > 20, "the command writes")
+        following = self.farm.client("buildbot-lite", "log", master, "followed/1", "0", "--follow")
+        for end in (self.farm.master.kill, self.farm.master.stop):
+            until(lambda: following.out.count(b"\n") > 20, "both follow")
+            before, printed = waiting.err.count("lost the connection"), waiting.out.count(b"\n")
+            end()
+            until(lambda: waiting.err.count("lost the connection") > before, "the loss is said")  # noqa: B023 - at once
+            self.farm.start_master()
+            until(lambda: waiting.out.count(b"\n") > printed + 20, "it goes on")  # noqa: B023 - at once
+        (self.farm.witness / "followed-stop").touch()
+        count = int(*until(lambda: self.farm.witnessed("followed-count"), "the command ends"))
+        wanted = "begun\n" + "".join(f"line {i}\n" for i in range(1, count + 1)) + "ended\n"
+
+        waited, followed = waiting.wait(), following.wait()
+        self.assertEqual((waited.code, waited.out), (1, wanted.encode()), waited.err)
+        self.assertEqual((followed.code, followed.out), (0, wanted.encode()), followed.err)
+        self.assertEqual(waited.err.count("# followed/1 runs on bot1\n"), 1, waited.err)
 
     def test_both_killed(self) -> None:
         """

@@ -101,6 +101,23 @@ class TellingTests(WatchedCase):
             b"=== test\nfirst\nsecond\n--- FAILURE: exit code 1\n",
         )
 
+    def test_same_bytes_later(self) -> None:
+        """
+        Promise 6.12: who followed to the end and who asks afterwards get the same bytes, whatever the order of logs.
+        """
+        build, going = self.start(), FakeClient()
+        following = self.tell(build, going, to_the_end=True)
+        self.begin(build, 0, "two at once")
+        self.write(build, 0, b"b\n", "second", ordinal=1)
+        self.write(build, 0, b"a", ordinal=0)
+        self.write(build, 0, b"c", "warnings", ordinal=1)
+        self.write(build, 0, b"d\n", "first", ordinal=0)
+        self.finish_step(build, 0, "two at once")
+        self.finish(build)
+
+        self.assertTrue(following.done)
+        self.assertEqual(self.told(build, to_the_end=True).out, going.out)
+
     def test_compressed(self) -> None:
         """
         A log that was compressed meanwhile has the same bytes.

@@ -1,0 +1,130 @@
+"""
+Following over a master's restart: no byte is lost or printed twice.
+
+A master tells what is followed from its beginning, to everybody who asks.  So after a lost connection the same question
+is asked again, and what was printed already is dropped: of the log the first bytes, as many as were printed, because a
+log only ever grows; of the remarks those that were printed, each as often as it was, because their order may differ
+(a remark about a running step overtakes the step's log).
+
+::
+
+    attempt ──► bytes ──► those not printed yet ──► printed
+       ▲  lost                                          │
+       └───── pause (1 s … 10 s, 30 min in all) ◄───────┘ the chunk that is being printed is waited for
+"""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+
+from ..errors import LinkLostError, NoAnswerError
+from .output import OUT, Document, Take, note
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 10.0
+KEEP_TRYING = 1800.0
+"""Seconds without a master after which nobody waits any longer: as long as a build waits for its slave by default."""
+
+T = TypeVar("T")
+Attempt = Callable[[Take], Awaitable[Document]]
+Pause = Callable[[float], Awaitable[None]]
+
+
+class Printed:
+    """
+    What *take* was given so far, over all connections.
+    """
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self._length = 0
+        self._remarks: Counter[bytes] = Counter()
+        self._to_skip = 0
+        self._remarks_to_skip: Counter[bytes] = Counter()
+        self._idle: Deferred[None] | None = None
+
+    async def from_the_start(self) -> Take:
+        """
+        What takes the chunks of a new connection.  Waits until the last chunk of the former one is printed.
+        """
+        if self._idle is not None:
+            await self._idle
+        self._to_skip = self._length
+        self._remarks_to_skip = self._remarks.copy()
+        return self._next
+
+    def _next(self, chunk: bytes) -> Deferred[None] | None:
+        news = self._news(chunk)
+        if not news:
+            return None
+        taken = self._take(news)
+        if taken is None:
+            return None
+        idle: Deferred[None] = Deferred()
+        self._idle = idle
+
+        def done(result: T) -> T:
+            idle.callback(None)
+            return result
+
+        return taken.addBoth(done)
+
+    def _news(self, chunk: bytes) -> bytes:
+        """
+        What of *chunk* was not printed yet, after the byte that says where it belongs.
+        """
+        if int(chunk[:1]) == OUT:
+            skipped = min(self._to_skip, len(chunk) - 1)
+            self._to_skip -= skipped
+            self._length += len(chunk) - 1 - skipped
+            return chunk[:1] + chunk[1 + skipped :] if len(chunk) - 1 > skipped else b""
+        which = blake2b(chunk, digest_size=16).digest()
+        if self._remarks_to_skip[which] > 0:
+            self._remarks_to_skip[which] -= 1
+            return b""
+        self._remarks[which] += 1
+        return chunk
+
+
+async def resumed(
+    attempt: Attempt, take: Take, *, pause: Pause, goes_on: str, seconds: Callable[[], float] = time.monotonic
+) -> Document:
+    """
+    What *attempt* answers, asked again whenever the connection is lost; *take* gets each byte once.
+
+    An attempt gets what takes its chunks.  `NoAnswerError` when no master answers the first one, or for `KEEP_TRYING`
+    seconds later; *goes_on* is the end of that sentence: what to do then.
+    """
+    printed = Printed(take)
+    lost_at: float | None = None
+    delay = FIRST_PAUSE
+    while True:
+        begun = False
+        taking = await printed.from_the_start()
+
+        def taken(chunk: bytes, taking: Take = taking) -> Deferred[None] | None:
+            nonlocal begun
+            begun = True
+            return taking(chunk)
+
+        try:
+            return await attempt(taken)
+        except LinkLostError:
+            if begun or lost_at is None:
+                # It was there; so it is a new loss.
+                lost_at, delay = seconds(), FIRST_PAUSE
+                note(
+                    "# lost the connection to the master; the build goes on.  Trying to reach it again for up to "
+                    f"{KEEP_TRYING / 60:.0f} minutes."
+                )
+        except NoAnswerError:
+            if lost_at is None:
+                raise
+        if seconds() - lost_at > KEEP_TRYING:
+            raise NoAnswerError(f"No master answered for {KEEP_TRYING / 60:.0f} minutes.  {goes_on}")
+        await pause(delay)
+        delay = min(2 * delay, LONGEST_PAUSE)

@@ -1,0 +1,179 @@
+"""
+What is followed over lost connections: each byte once.
+"""
+
+import random
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.cli import resuming
+from buildbot_lite.cli.output import Document, Take
+from buildbot_lite.cli.resuming import KEEP_TRYING, resumed
+from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NoAnswerError, RevokedError
+
+Happening = Sequence[bytes | BuildbotLiteError]
+END: Document = {"exit_code": 1}
+
+
+class ResumingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        Nobody reads the notes on a terminal.
+        """
+        self.notes: list[str] = []
+        self.patch(resuming, "note", self.notes.append)
+        self.printed: list[bytes] = []
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def take(self, chunk: bytes) -> None:
+        """
+        It is printed at once.
+        """
+        self.printed.append(chunk)
+
+    async def pause(self, seconds: float) -> None:
+        """
+        See `Line.pause`.
+        """
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def follow(self, *attempts: Happening, take: Take | None = None) -> "Deferred[Document]":
+        """
+        Follow; each connection is the chunks that arrive, and perhaps how it ends.  The last one ends well.
+        """
+        rest = list(attempts)
+
+        async def attempt(taking: Take) -> Document:
+            for each in rest.pop(0) if len(rest) > 1 or not isinstance(rest[0][0], NoAnswerError) else rest[0]:
+                if isinstance(each, BuildbotLiteError):
+                    raise each
+                if (taken := taking(each)) is not None:
+                    await taken
+            return END
+
+        return Deferred.fromCoroutine(
+            resumed(attempt, take or self.take, pause=self.pause, goes_on="It goes on.", seconds=lambda: self.now)
+        )
+
+    def of(self, channel: bytes) -> bytes:
+        """
+        What was printed there.
+        """
+        return b"".join(chunk[1:] for chunk in self.printed if chunk[:1] == channel)
+
+    def test_over_a_restart(self) -> None:
+        """
+        Promise 6.12: what was printed is dropped, wherever chunks are cut; remarks too, whatever their order.
+        """
+        lost, away = LinkLostError(), NoAnswerError("No master.")
+        following = self.follow(
+            [b"2# one runs\n", b"1abc", b"1def", lost],
+            [away],
+            [away],
+            [b"2# one runs\n", b"1abcdefg", b"2# early\n", lost],
+            [b"2# early\n", b"2# one runs\n", b"1a", b"1bcdefghi", b"2# late\n"],
+        )
+
+        self.assertEqual(self.successResultOf(following), END)
+        self.assertEqual(self.of(b"1"), b"abcdefghi")
+        self.assertEqual(self.of(b"2"), b"# one runs\n# early\n# late\n")
+        self.assertEqual(len(self.notes), 2)
+        self.assertIn("for up to 30 minutes", self.notes[0])
+        self.assertEqual(self.pauses, [1.0, 2.0, 4.0, 1.0])
+
+    def test_any_cuts(self) -> None:
+        """
+        Promise 6.12: the same for any bytes, cut anywhere, lost anywhere, any number of times.
+        """
+        for seed in range(200):
+            chance = random.Random(seed)
+            whole = chance.randbytes(chance.randrange(200))
+            remarks = [b"2# %d\n" % chance.randrange(4) for _ in range(chance.randrange(6))]
+            attempts: list[list[bytes | BuildbotLiteError]] = []
+            for last in [False] * chance.randrange(5) + [True]:
+                chunks: list[bytes] = []
+                rest = whole
+                while rest:
+                    size = chance.randrange(1, 40)
+                    chunks.append(b"1" + rest[:size])
+                    rest = rest[size:]
+                mixed = [*chunks]
+                for remark in chance.sample(remarks, len(remarks)):
+                    mixed.insert(chance.randrange(len(mixed) + 1), remark)
+                told = len(mixed) if last else chance.randrange(len(mixed) + 1)
+                attempts.append([*mixed[:told], *([] if last else [LinkLostError()])])
+            self.printed.clear()
+            self.successResultOf(self.follow(*attempts))
+
+            self.assertEqual(self.of(b"1"), whole, seed)
+            self.assertEqual(sorted(each for each in self.printed if each[:1] == b"2"), sorted(remarks), seed)
+
+    def test_same_remark_twice(self) -> None:
+        """
+        A remark that was made twice is printed twice, also when the connection was lost between the two.
+        """
+        following = self.follow([b"2# again\n", LinkLostError()], [b"2# again\n", b"2# again\n"])
+
+        self.successResultOf(following)
+        self.assertEqual(self.of(b"2"), b"# again\n# again\n")
+
+    def test_never_answered(self) -> None:
+        """
+        A master that does not answer at all is not waited for.
+        """
+        self.failureResultOf(self.follow([NoAnswerError("No master.")]), NoAnswerError)
+        self.assertEqual((self.pauses, self.notes), ([], []))
+
+    def test_stays_away(self) -> None:
+        """
+        Promise 6.12: after half an hour it is said what to do then.
+        """
+        error = self.failureResultOf(self.follow([LinkLostError()], [NoAnswerError("No master.")]), NoAnswerError)
+
+        self.assertEqual(str(error.value), "No master answered for 30 minutes.  It goes on.")
+        self.assertLess(self.now, KEEP_TRYING + 20)
+        self.assertEqual(self.pauses[-1], 10.0)
+
+    def test_revoked_meanwhile(self) -> None:
+        """
+        What the master says when it is there again is told, and not asked again.
+        """
+        self.failureResultOf(self.follow([b"1a", LinkLostError()], [RevokedError()]), RevokedError)
+
+    def test_slow_reader(self) -> None:
+        """
+        A chunk that is still being printed when the connection is lost is waited for, and is not printed again.
+        """
+        slow: list[Deferred[None]] = []
+
+        def take(chunk: bytes) -> "Deferred[None] | None":
+            self.printed.append(chunk)
+            if slow:
+                return None
+            slow.append(Deferred())
+            return slow[0]
+
+        lost = Deferred[None]()
+        asked: list[Take] = []
+
+        async def attempt(taking: Take) -> Document:
+            asked.append(taking)
+            if len(asked) == 1:
+                _ = taking(b"1first")
+                await lost
+            taking(b"1first and second")
+            return END
+
+        following = Deferred.fromCoroutine(
+            resumed(attempt, take, pause=self.pause, goes_on="", seconds=lambda: self.now)
+        )
+        lost.errback(LinkLostError())
+        self.assertEqual(len(asked), 1)
+        slow[0].callback(None)
+
+        self.assertEqual(self.successResultOf(following), END)
+        self.assertEqual(self.of(b"1"), b"first and second")
