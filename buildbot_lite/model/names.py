@@ -4,6 +4,7 @@ Which names and which paths are allowed.
 Names become directories, lines of ``buildslave.furls`` and words on a command line, so they are kept plain.
 """
 
+import os
 import re
 from posixpath import normpath
 
@@ -48,9 +49,30 @@ def relative_path(path: object) -> str:
     return short
 
 
+def path_bytes(path: str) -> bytes:
+    """
+    The name or path that travelled as *path*: UTF-8, whatever the locale; bytes that are none travel as surrogates.
+    """
+    return path.encode("utf-8", "surrogateescape")
+
+
+def path_text(path: bytes) -> str:
+    """
+    As what *path* travels; the reverse of `path_bytes`.
+    """
+    return path.decode("utf-8", "surrogateescape")
+
+
+def travelling(text: str) -> str:
+    """
+    *text*, a path or variable as this process spells it in its own locale, as it travels to a process in UTF-8 mode.
+    """
+    return path_text(os.fsencode(text))
+
+
 def _can_be_written(path: str) -> bool:
     try:
-        path.encode("utf-8", "surrogateescape")
+        path_bytes(path)
     except UnicodeEncodeError:
         return False
     return True

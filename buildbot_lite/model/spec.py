@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeAlias
 
-from attrs import asdict, field, frozen
+from attrs import field, fields, frozen
 
 from ..errors import MessageError
 from .names import relative_path
@@ -27,6 +27,11 @@ SECRET_REFERENCE = re.compile("\0([^\0]{1,80})\0")
 DEFAULT_TIMEOUT = 1200.0
 # Seconds between the polite signal and SIGKILL.
 DEFAULT_SIGTERM_TIME = 10.0
+# Seconds that it may take to pack, unpack or remove a directory.
+DEFAULT_MAX_TIME = 3600.0
+# What an archive may have when it is unpacked: bytes, and members.
+LARGEST_UNPACKED = 10 << 30
+MOST_MEMBERS = 1_000_000
 
 
 def secret_reference(name: str) -> str:
@@ -34,6 +39,15 @@ def secret_reference(name: str) -> str:
     What stands for the secret called *name* in a spec.
     """
     return f"\0{name}\0"
+
+
+def added(default: Any) -> Any:
+    """
+    A field that the first version did not have: where it has its *default* it is not written.
+
+    So what is asked for without it has the same fingerprint as before, on either side of an upgrade.
+    """
+    return field(default=default, metadata={"added": True})
 
 
 @frozen
@@ -118,19 +132,21 @@ class Upload:
 @frozen
 class UploadDirectory:
     """
-    Send the directory *path* to the master as an uncompressed tar archive, as the stream "artifact".
+    Send the directory *path* to the master as an uncompressed tar archive, as the stream "artifact".  *largest*: bytes
+    allowed, or None.  *max_time*: seconds that packing may take; None: any.
     """
 
     kind: ClassVar[str] = "upload-directory"
     path: str
     largest: int | None = None
+    max_time: float | None = added(DEFAULT_MAX_TIME)
 
     @classmethod
     def read(cls, shape: Shape) -> "UploadDirectory":
         """
         See `from_document`.
         """
-        return cls(relative_path(shape.text("path")), shape.optional("largest", shape.integer))
+        return cls(relative_path(shape.text("path")), shape.optional("largest", shape.integer), _max_time(shape))
 
 
 @frozen
@@ -139,7 +155,8 @@ class Download:
     Fetch the *size* bytes called *name* from the master, into the file *path*; it appears whole or not at all.
 
     *mode*: permission bits.  *sha256*: what the contents must be.  *unpack*: it is a tar archive (also compressed)
-    to be unpacked into the directory *path* instead.
+    to be unpacked into the directory *path* instead, which may have *members* members at most, *largest* bytes when it
+    is unpacked, and take *max_time* seconds (None: any).
     """
 
     kind: ClassVar[str] = "download"
@@ -149,6 +166,9 @@ class Download:
     sha256: str
     mode: int = 0o644
     unpack: bool = False
+    largest: int = added(LARGEST_UNPACKED)
+    members: int = added(MOST_MEMBERS)
+    max_time: float | None = added(DEFAULT_MAX_TIME)
 
     @classmethod
     def read(cls, shape: Shape) -> "Download":
@@ -162,6 +182,9 @@ class Download:
             shape.text("sha256", limit=64),
             shape.integer("mode", 0o644, most=0o777),
             shape.flag("unpack", default=False),
+            shape.integer("largest", LARGEST_UNPACKED),
+            shape.integer("members", MOST_MEMBERS),
+            _max_time(shape),
         )
 
 
@@ -185,18 +208,20 @@ class MakeDirectory:
 @frozen
 class RemoveDirectory:
     """
-    Remove the directory *path* with everything in it; one that does not exist is removed already.
+    Remove the directory *path* with everything in it; one that does not exist is removed already.  *max_time*: seconds
+    that it may take; None: any.
     """
 
     kind: ClassVar[str] = "rmdir"
     path: str
+    max_time: float | None = added(DEFAULT_MAX_TIME)
 
     @classmethod
     def read(cls, shape: Shape) -> "RemoveDirectory":
         """
         See `from_document`.
         """
-        return cls(relative_path(shape.text("path")))
+        return cls(relative_path(shape.text("path")), _max_time(shape))
 
 
 Spec: TypeAlias = Run | Upload | UploadDirectory | Download | MakeDirectory | RemoveDirectory
@@ -210,11 +235,12 @@ def to_document(spec: Spec) -> dict[str, Any]:
     """
     *spec* as a JSON object.
     """
-    fields = asdict(spec, recurse=False)
-    return {
-        "kind": spec.kind,
-        **{name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()},
-    }
+    document: dict[str, Any] = {"kind": spec.kind}
+    for each in fields(type(spec)):
+        value = getattr(spec, each.name)
+        if not (each.metadata.get("added") and value == each.default):
+            document[each.name] = list(value) if isinstance(value, tuple) else value
+    return document
 
 
 def to_bytes(spec: Spec, secrets: Mapping[str, str]) -> bytes:
@@ -248,6 +274,11 @@ def fingerprint(spec: Spec) -> str:
     64 hexadecimal digits that tell two specs apart.  Secrets' values have no part in it.
     """
     return hashlib.sha256(encode(to_document(spec))).hexdigest()
+
+
+def _max_time(shape: Shape) -> float | None:
+    # Not written is the default, null is none.
+    return shape.optional("max_time", shape.number) if "max_time" in shape.document else DEFAULT_MAX_TIME
 
 
 def _texts(shape: Shape, name: str) -> dict[str, str]:

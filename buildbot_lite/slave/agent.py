@@ -126,7 +126,14 @@ class Agent:
         self._starts: dict[str, tuple[Callable[[], None], int]] = {}  # not claimed yet, and how often to try
         self._link: LinkEnd | None = None
         self._unwanted = False
-        for transfer in saved_transfers(means, self._changed):
+
+    def start(self) -> None:
+        """
+        Take up the transfers that an earlier process left.
+
+        Not when this is made: its process may be about to fork (twistd does), and a transfer has children.
+        """
+        for transfer in saved_transfers(self.means, self._changed):
             self._work[transfer.id] = transfer
             transfer.begin()
 
@@ -172,7 +179,7 @@ class Agent:
                 workdir=place.path,
                 env=self._env,
                 stdin_path=stdin_path,
-                root=place.root,
+                root=os.fsdecode(place.root),
                 wrapper=self._rules.words,
                 owner=self._rules.owner_of_files,
             )

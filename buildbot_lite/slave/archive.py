@@ -1,168 +1,302 @@
 """
 Directories as tar archives: packing what is uploaded, unpacking what is downloaded.
 
-Both block, and are run in a thread.  Neither follows a symbolic link: it is packed as a link, and one that would lead
-out of the directory is not unpacked.
+Both are done in a process of their own (`file_worker`), because both may take long, and an archive may be made to do
+harm.  Neither follows a symbolic link: it is packed as a link, and one that could lead out of the directory is not
+unpacked.
 
-What an archive may do is checked here, and by Python's own filter as well, where there is one: the first versions of
-3.11, Debian's among them, have none.
+When is a link harmless?  What it leads to cannot be looked up: a later member, or a later archive, may change what is
+on the way.  It can be read off its text, though: a relative path whose only ``..`` are the first components, and no
+more of them than there are directories above the link.  Each directory on the way up is a real one, since nothing is
+unpacked through a link; and whatever link is met on the way down is of the same kind.
 """
 
-import copy
+import errno
+import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Callable
-from typing import BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from posixpath import normpath
+from typing import IO, BinaryIO, NamedTuple
 
-from ..errors import InputError, UnsafePathError
+from ..errors import FileError, InputError, UnsafePathError
+from ..model.names import path_bytes, path_text
+from ..storage.files import is_disk_full
+from .archive_input import Archive, Bounds, open_archive, unpacks_to_more
+from .directories import Owner, step_into, walk_down
 
-_BLOCK = 1 << 20
-MOST_MEMBERS = 1_000_000
 LONGEST_PATH = 4000
-PYTHON_FILTERS = hasattr(tarfile, "data_filter")
+"""Bytes of a member's path; the system takes 4096."""
+MOST_NAMED = 5
+_BLOCK = 1 << 20
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class StoppedError(InputError):
+class Packed(NamedTuple):
     """
-    It was interrupted.
+    An archive that was written: its *size* in bytes and *sha256*; the paths of the first `MOST_NAMED` pipes, sockets
+    and devices, which were *left_out*, and how many were.
     """
 
+    size: int
+    sha256: str
+    left_out: list[str]
+    left_out_count: int
 
-def pack(directory: int, into: BinaryIO, *, largest: int | None, stopped: Callable[[], bool]) -> None:
+
+def pack(directory: int, into: BinaryIO, *, largest: int | None = None) -> Packed:
     """
     Write everything below the open *directory* as an uncompressed archive.
 
-    Sorted by name; owners are left out, because they mean nothing on another machine.  Sockets, pipes and devices are
-    left out, too.  `InputError` when it would have more than *largest* bytes, or a file changes in between.
+    Sorted by name; owners are left out, because they mean nothing on another machine.  `InputError` when it would have
+    more than *largest* bytes, or a file becomes shorter meanwhile; `FileError` names what cannot be read.
     """
-    with tarfile.open(fileobj=into, mode="w", format=tarfile.PAX_FORMAT, bufsize=_BLOCK) as archive:
-        for path, directories, files, inside in os.fwalk(".", dir_fd=directory):
-            if stopped():
-                raise StoppedError
-            directories.sort()
-            links = [name for name in directories if stat.S_ISLNK(_mode(name, inside))]
-            real = [name for name in directories if name not in links]
-            for name in sorted(files + links):
-                _pack_entry(archive, os.path.normpath(os.path.join(path, name)), name, inside, largest, stopped)
-            for name in real:
-                _pack_entry(archive, os.path.normpath(os.path.join(path, name)), name, inside, largest, stopped)
-    into.flush()
-    _check_size(into.tell(), largest)
+    packing = _Packing(into, largest)
+    pending: list[tuple[bytes, ...]] = [()]
+    while pending:
+        parts = pending.pop()
+        with _told(parts, "read"), walk_down(directory, parts) as here:
+            names = sorted(map(os.fsencode, os.listdir(here)))
+        deeper = [(*parts, name) for name in names if packing.add(directory, (*parts, name))]
+        pending.extend(reversed(deeper))
+    return packing.end()
 
 
-def unpack(archived: str, into: str, *, stopped: Callable[[], bool]) -> None:
+def unpack(archived: IO[bytes], into: int, bounds: Bounds, *, owner: Owner = None) -> None:
     """
-    Unpack the archive *archived*, compressed or not, into the directory *into*.
+    Unpack the open archive *archived*, compressed or not, into the open, empty directory *into*.
 
-    Everything is refused, before anything is written, when one member has an absolute path or one with ``..``.
+    What is unpacked is *owner*'s (None: ours), and writable by nobody else.  `InputError`, `UnsafePathError` or
+    `FileError` when it has to be given up; a part may be there then.
+    """
+    unpacking = _Unpacking(into, bounds, owner)
+    with open_archive(archived, bounds) as archive:
+        for member in archive.members():
+            unpacking.add(archive, member)
+
+
+class _Packing:
+    """
+    An archive that is being written to *into*, and summed meanwhile.
+    """
+
+    def __init__(self, into: BinaryIO, largest: int | None) -> None:
+        self._into = into
+        self._largest = largest
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self._left_out: list[str] = []
+        self._left_out_count = 0
+        self._tar = tarfile.TarFile(
+            fileobj=self,  # type: ignore[arg-type]  # it writes, and that is what is needed
+            mode="w",
+            format=tarfile.PAX_FORMAT,
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
+
+    def write(self, data: bytes) -> int:
+        """
+        What tarfile wants written.
+        """
+        self._into.write(data)
+        self._digest.update(data)
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """
+        How much was written.
+        """
+        return self._size
+
+    def add(self, directory: int, parts: tuple[bytes, ...]) -> bool:
+        """
+        Add the entry at *parts* below *directory*; whether it is a directory.
+        """
+        entry = tarfile.TarInfo(path_text(b"/".join(parts)))
+        with _told(parts, "read"), walk_down(directory, parts[:-1]) as here:
+            facts = os.lstat(parts[-1], dir_fd=here)
+            entry.mode, entry.mtime = stat.S_IMODE(facts.st_mode), facts.st_mtime
+            if stat.S_ISLNK(facts.st_mode):
+                entry.type, entry.linkname = tarfile.SYMTYPE, path_text(os.readlink(parts[-1], dir_fd=here))
+            elif stat.S_ISDIR(facts.st_mode):
+                entry.type = tarfile.DIRTYPE
+            elif stat.S_ISREG(facts.st_mode):
+                contents = os.open(parts[-1], _READ, dir_fd=here)
+            else:
+                self._leave_out(entry.name)
+                return False
+        if entry.isreg():
+            self._add_file(entry, contents)
+        else:
+            self._tar.addfile(entry)
+        self._tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
+        return entry.isdir()
+
+    def end(self) -> Packed:
+        """
+        Everything was added.
+        """
+        self._tar.close()
+        self._into.flush()
+        self._check(self._size)
+        return Packed(self._size, self._digest.hexdigest(), self._left_out, self._left_out_count)
+
+    def _add_file(self, entry: tarfile.TarInfo, contents: int) -> None:
+        with open(contents, "rb", buffering=0) as source:
+            entry.size = os.fstat(contents).st_size
+            self._check(self._size + entry.size)
+            self._tar.addfile(entry, _Contents(source, entry.name))  # type: ignore[arg-type]  # it reads
+
+    def _check(self, size: int) -> None:
+        if self._largest is not None and size > self._largest:
+            raise InputError(f"The directory has more than {self._largest} bytes, which is as much as may be uploaded.")
+
+    def _leave_out(self, path: str) -> None:
+        self._left_out_count += 1
+        if len(self._left_out) < MOST_NAMED:
+            self._left_out.append(path)
+
+
+class _Contents:
+    """
+    A file that is being packed, whose reading says what is wrong with it.
+    """
+
+    def __init__(self, source: IO[bytes], name: str) -> None:
+        self._source = source
+        self._name = name
+
+    def read(self, size: int) -> bytes:
+        """
+        Exactly *size* bytes.
+        """
+        data = b""
+        while len(data) < size:
+            with _told((path_bytes(self._name),), "read"):
+                more = self._source.read(size - len(data))
+            if not more:
+                raise InputError(f"{self._name!r:.200} changed while it was packed.")
+            data += more
+        return data
+
+
+class _Unpacking:
+    """
+    A directory *into* which an archive is being unpacked.
+    """
+
+    def __init__(self, into: int, bounds: Bounds, owner: Owner) -> None:
+        self._into = into
+        self._bounds = bounds
+        self._room = bounds.size
+        self._owner = owner
+
+    def add(self, archive: Archive, member: tarfile.TarInfo) -> None:
+        """
+        Unpack *member*.
+        """
+        parts = _parts(member, member.name)
+        if not parts:
+            return  # the directory itself
+        with _told(parts, "unpacked"), walk_down(self._into, parts[:-1], make=True, owner=self._owner) as directory:
+            name = parts[-1]
+            if member.isdir():
+                os.close(step_into(directory, name, make=True, owner=self._owner))
+                return
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
+            if member.isreg():
+                self._add_file(archive, member, name, directory)
+            elif member.issym():
+                os.symlink(_harmless(member, parts), name, dir_fd=directory)
+            elif member.islnk():
+                self._add_hard_link(member, name, directory)
+            else:
+                raise UnsafePathError(
+                    f"The archive has a member {member.name!r:.200}, which is neither a file, a directory nor a link."
+                )
+            if self._owner is not None:
+                os.chown(name, *self._owner, dir_fd=directory, follow_symlinks=False)
+
+    def _add_file(self, archive: Archive, member: tarfile.TarInfo, name: bytes, directory: int) -> None:
+        with (
+            open(os.open(name, _NEW_FILE, 0o600, dir_fd=directory), "wb", buffering=0) as file,
+            archive.contents(member) as contents,
+        ):
+            while block := contents.read(_BLOCK):
+                # Not only what was read: in a sparse file there is more.
+                self._room -= len(block)
+                if self._room < 0:
+                    raise unpacks_to_more(self._bounds)
+                rest = memoryview(block)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            # As Python's filter has it: nobody else may write, we may, and a file that its owner cannot execute nobody
+            # can.
+            allowed = 0o755 if member.mode & stat.S_IXUSR else 0o644
+            os.fchmod(file.fileno(), (member.mode | stat.S_IRUSR | stat.S_IWUSR) & allowed)
+            with suppress(OSError, OverflowError, ValueError):  # a time that there is not
+                os.utime(file.fileno(), (member.mtime, member.mtime))
+
+    def _add_hard_link(self, member: tarfile.TarInfo, name: bytes, directory: int) -> None:
+        target = _parts(member, member.linkname)
+        with walk_down(self._into, target[:-1]) as there:
+            # To link a symbolic link would be to move it, perhaps to where it leads out.
+            if not target or not stat.S_ISREG(os.lstat(target[-1], dir_fd=there).st_mode):
+                raise UnsafePathError(f"The archive has a hard link {member.name!r:.200} to what is no file.")
+            os.link(target[-1], name, src_dir_fd=there, dst_dir_fd=directory, follow_symlinks=False)
+
+
+def _parts(member: tarfile.TarInfo, path: str) -> tuple[bytes, ...]:
+    """
+    The components of *path*, a name in *member*.
+    """
+    found = path_bytes(path)
+    parts = tuple(part for part in found.split(b"/") if part not in (b"", b"."))
+    if found.startswith(b"/") or b".." in parts:
+        raise _leads_out(member)
+    if len(found) > LONGEST_PATH:
+        raise InputError(
+            f"The archive has a member {member.name!r:.200}…, whose path has more than {LONGEST_PATH} bytes."
+        )
+    return parts
+
+
+def _harmless(member: tarfile.TarInfo, parts: tuple[bytes, ...]) -> bytes:
+    """
+    The text of the symbolic link *member* at *parts*; why it is harmless is said above.
+    """
+    target = path_bytes(member.linkname)
+    components = [part for part in target.split(b"/") if part not in (b"", b".")]
+    up = next((number for number, part in enumerate(components) if part != b".."), len(components))
+    if b".." in components[up:]:
+        target = normpath(target)
+        components = target.split(b"/")
+        up = components.count(b"..")
+    if target.startswith(b"/") or up >= len(parts):
+        raise _leads_out(member)
+    return target
+
+
+def _leads_out(member: tarfile.TarInfo) -> UnsafePathError:
+    return UnsafePathError(f"The archive has a member {member.name!r:.200}, which leads out of its directory.")
+
+
+@contextmanager
+def _told(parts: tuple[bytes, ...], what: str) -> Iterator[None]:
+    """
+    What goes wrong with the file at *parts*, which is to be read or unpacked, becomes a sentence that names it.
     """
     try:
-        with tarfile.open(archived, mode="r:*") as archive:
-            for count, member in enumerate(archive):
-                if count >= MOST_MEMBERS:
-                    raise InputError(f"The archive has more than {MOST_MEMBERS} members.")
-                if stopped():
-                    raise StoppedError
-                _check_member(member)
-            for member in archive.getmembers():
-                if stopped():
-                    raise StoppedError
-                _extract(archive, _harmless(member, into), into)
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise InputError(f"That is no tar archive, or only a part of one: {error}.") from None
-
-
-def _check_member(member: tarfile.TarInfo) -> None:
-    if member.name.startswith("/") or ".." in member.name.split("/"):
-        raise UnsafePathError(f"The archive has a member {member.name!r:.200}, which leads out of its directory.")
-
-
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, into: str) -> None:
-    if not PYTHON_FILTERS:
-        archive.extract(member, into)
-        return
-    try:
-        archive.extract(member, into, filter="data")
-    except tarfile.FilterError as error:
-        raise UnsafePathError(f"The archive cannot be unpacked: {error}.") from None
-
-
-def _harmless(member: tarfile.TarInfo, into: str) -> tarfile.TarInfo:
-    """
-    *member*, ours and writable by us alone, if it and what it links to are below *into*, links there considered.
-    """
-    root = os.path.realpath(into)
-    places = [member.name]
-    if member.issym():
-        places.append(os.path.join(os.path.dirname(member.name.rstrip("/")), member.linkname))
-    elif member.islnk():
-        places.append(member.linkname)
-    elif not (member.isreg() or member.isdir()):
-        raise UnsafePathError(f"The archive has a member {member.name!r:.200}, which is a device or a pipe.")
-    for place in places:
-        real = os.path.realpath(os.path.join(root, place))
-        # Links through links can make a path that is too long to be looked at; then nobody knows where it leads.
-        if os.path.isabs(place) or os.path.commonpath([root, real]) != root or len(os.fsencode(real)) > LONGEST_PATH:
-            raise UnsafePathError(f"The archive has a member {member.name!r:.200}, which leads out of its directory.")
-    harmless = copy.copy(member)
-    # As Python's filter has it: nobody else may write, we may, and a file that its owner cannot execute nobody can.
-    executable = member.isdir() or member.mode & stat.S_IXUSR
-    harmless.mode = (member.mode | stat.S_IRUSR | stat.S_IWUSR) & (0o755 if executable else 0o644)
-    if member.isdir():
-        harmless.mode = 0o755
-    harmless.uid, harmless.gid, harmless.uname, harmless.gname = os.geteuid(), os.getegid(), "", ""
-    return harmless
-
-
-def _mode(name: str, inside: int) -> int:
-    return os.lstat(name, dir_fd=inside).st_mode
-
-
-def _pack_entry(
-    archive: tarfile.TarFile, path: str, name: str, inside: int, largest: int | None, stopped: Callable[[], bool]
-) -> None:
-    facts = os.lstat(name, dir_fd=inside)
-    entry = tarfile.TarInfo(path)
-    entry.mode = stat.S_IMODE(facts.st_mode)
-    entry.mtime = facts.st_mtime
-    if stat.S_ISLNK(facts.st_mode):
-        entry.type = tarfile.SYMTYPE
-        entry.linkname = os.readlink(name, dir_fd=inside)
-        archive.addfile(entry)
-    elif stat.S_ISDIR(facts.st_mode):
-        entry.type = tarfile.DIRTYPE
-        archive.addfile(entry)
-    elif stat.S_ISREG(facts.st_mode):
-        with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=inside), "rb") as contents:
-            entry.size = os.fstat(contents.fileno()).st_size
-            _check_size(archive.offset + entry.size, largest)
-            try:
-                archive.addfile(entry, _Stoppable(contents, stopped))
-            except tarfile.ReadError:
-                raise InputError(f"{path!r:.200} changed while it was packed.") from None
-            except OSError as error:
-                # That is how tarfile says that a file ended too early.
-                if error.errno is None:
-                    raise InputError(f"{path!r:.200} changed while it was packed.") from None
-                raise
-
-
-def _check_size(size: int, largest: int | None) -> None:
-    if largest is not None and size > largest:
-        raise InputError(f"The directory has more than {largest} bytes, which is as much as may be uploaded.")
-
-
-class _Stoppable:
-    """
-    A file that can be told to stop while it is copied.
-    """
-
-    def __init__(self, contents: BinaryIO, stopped: Callable[[], bool]) -> None:
-        self._contents = contents
-        self._stopped = stopped
-
-    def read(self, size: int = -1, /) -> bytes:
-        if self._stopped():
-            raise StoppedError
-        return self._contents.read(size)
+        yield
+    except OSError as error:
+        if is_disk_full(error) or error.errno is None:
+            raise
+        shown = path_text(b"/".join(parts) or b".")
+        why = "a link or a file is in its way" if error.errno in (errno.ENOTDIR, errno.ELOOP) else error.strerror
+        raise FileError(f"{shown!r:.200} cannot be {what}: {why}.") from None

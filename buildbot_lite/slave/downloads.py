@@ -4,22 +4,27 @@ Files on their way from the master.
 
 import hashlib
 import os
-import shutil
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from ..errors import InputError, MessageError
 from ..model.outcome import Outcome
 from ..model.shape import Shape
 from ..storage.files import remove
+from ..wire.background import background
 from ..wire.roles import Command
-from .archive import unpack
+from .archive_input import Bounds
+from .file_jobs import discard_job, unpack_job
 from .shield import shielded
-from .transfer import Transfer, succeeded, with_room, write_at
+from .transfer import Means, Transfer, succeeded, with_room, write_at
 
+STAGED = ".tree"
+"""How the names of directories end in which archives are unpacked before they go to their place."""
 CHUNK = 256 << 10
 MOST_FLYING = 4
+_log = Logger()
 
 
 class FileDownload(Transfer):
@@ -64,7 +69,7 @@ class FileDownload(Transfer):
                 f"What arrived for {self._spec.path!r:.200} has the checksum {self._digest.hexdigest()}, "
                 f"not {self._spec.sha256}."
             )
-        await self._apart(lambda: self._finish(partial))
+        await self._finished(partial)
         if not self._stopped:
             self._end(succeeded())
 
@@ -97,38 +102,27 @@ class FileDownload(Transfer):
         self._digest.update(data)
         self._size += len(data)
 
+    def _finished(self, partial: BinaryIO) -> Deferred[Any]:
+        """
+        Put what arrived where it belongs.
+        """
+        return self._apart(lambda: self._finish(partial))
+
     def _finish(self, partial: BinaryIO) -> None:
-        if self._spec.unpack:
-            staged = self._path(".tree")
-            shutil.rmtree(staged, ignore_errors=True)
-            os.mkdir(staged, 0o700)
-            try:
-                unpack(self._path(".tar"), staged, stopped=lambda: self._stopped)
-                self._means.tree.merge(staged, self._spec.path)
-            finally:
-                remove(self._path(".tar"))
-                shutil.rmtree(staged, ignore_errors=True)
-        else:
-            os.fchmod(partial.fileno(), self._spec.mode)
-            os.fsync(partial.fileno())
-            if not self._stopped:
-                self._means.tree.complete(self._spec.path, self.id)
+        os.fchmod(partial.fileno(), self._spec.mode)
+        os.fsync(partial.fileno())
+        if not self._stopped:
+            self._means.tree.complete(self._spec.path, self.id)
 
     def _opened(self) -> BinaryIO:
         return open(self._open_partial(), "wb", buffering=0)
 
     def _open_partial(self) -> int:
-        if self._spec.unpack:
-            return os.open(self._path(".tar"), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         return self._means.tree.open_partial(self._spec.path, self.id)
 
     def _clear(self) -> None:
         self._close()
-        if self._spec.unpack:
-            remove(self._path(".tar"))
-            shutil.rmtree(self._path(".tree"), ignore_errors=True)
-        else:
-            self._means.tree.discard(self._spec.path, self.id)
+        self._means.tree.discard(self._spec.path, self.id)
 
     def _end(self, outcome: Outcome) -> None:
         self._close()
@@ -140,3 +134,39 @@ class FileDownload(Transfer):
         if self._partial is not None:
             self._partial.close()
             self._partial = None
+
+
+class ArchiveDownload(FileDownload):
+    """
+    An archive of the master's, unpacked when it is here.
+    """
+
+    def _finished(self, partial: BinaryIO) -> Deferred[Any]:
+        job = unpack_job(
+            self._means.tree,
+            self._spec.path,
+            self._path(".tar"),
+            self._path(STAGED),
+            bounds=Bounds(self._spec.largest, self._spec.members),
+        )
+        return self._in_worker(job, seconds=self._spec.max_time)
+
+    def _open_partial(self) -> int:
+        return os.open(self._path(".tar"), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+
+    def _clear(self) -> None:
+        self._close()
+        remove(self._path(".tar"))
+        discard(self._means, self._path(STAGED))
+
+    def _end(self, outcome: Outcome) -> None:
+        remove(self._path(".tar"))
+        super()._end(outcome)
+
+
+def discard(means: Means, path: str) -> None:
+    """
+    Remove the directory *path*, if it is there, which a worker left that was killed; nobody waits for it.
+    """
+    if os.path.lexists(path):
+        background(means.workers.start(discard_job(path)).answer, _log, "removing what was unpacked")

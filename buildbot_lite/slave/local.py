@@ -26,6 +26,7 @@ from .rules import NO_RULES, Rules
 from .session import Session
 from .transfer import Means
 from .tree import Tree
+from .worker_process import WorkerProcesses
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ class Crew:
         self.agent = Agent(
             keeping=self.attendant,
             keeper_directory=self.home.keeper,
-            means=Means(tree, self.home.transfers, apart, reactor),
+            means=Means(tree, self.home.transfers, apart, reactor, WorkerProcesses(reactor)),
             env=rules.inherited(env),
             clock=reactor,
             rules=rules,

@@ -114,8 +114,9 @@ class Session:
 
     def start(self) -> None:
         """
-        See that there is a keeper.
+        See that there is a keeper, and take up what an earlier process left.
         """
+        self._agent.start()
         self._starting = Deferred.fromCoroutine(self._start())
         background(_unless_cancelled(self._starting), self._log, "starting the keeper")
 

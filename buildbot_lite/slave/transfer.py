@@ -31,9 +31,10 @@ from ..model.spec import to_document
 from ..storage.files import is_disk_full, remove
 from ..wire.background import background
 from ..wire.roles import Command
-from .archive import StoppedError
+from .file_jobs import Job
 from .shield import shielded
 from .tree import Tree
+from .worker_process import Workers
 
 T = TypeVar("T")
 
@@ -41,18 +42,26 @@ MOST_PATIENCE = 600
 """Seconds for which whatever a slave does itself waits while its disk is full."""
 
 
+class StoppedError(BuildbotLiteError):
+    """
+    It was interrupted.
+    """
+
+
 @frozen
 class Means:
     """
     What every transfer needs.
 
-    *tree*: the work directory.  *directory*: where claims are.  *apart*: runs what would block in a thread.
+    *tree*: the work directory.  *directory*: where claims are.  *apart*: runs what blocks for a moment in a thread.
+    *workers*: do what takes long, or may do harm, in a process of its own.
     """
 
     tree: Tree
     directory: str
     apart: Callable[[Callable[[], Any]], Deferred[Any]]
     clock: IReactorTime
+    workers: Workers
 
 
 class Transfer:
@@ -237,6 +246,14 @@ class Transfer:
             return result
 
         return shielded(running.addBoth(over))
+
+    def _in_worker(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> Deferred[Any]:
+        """
+        What *job* gives, out of a process of its own, which is killed when we are stopped.
+        """
+        running = self._means.workers.start(job, seconds=seconds, descriptor=descriptor)
+        self._busy = running.gone
+        return running.answer
 
     def _stop(self) -> Deferred[None]:
         """

@@ -12,7 +12,8 @@ from ..errors import BuildbotLiteError
 from ..model.shape import Shape
 from ..model.spec import Download, MakeDirectory, RemoveDirectory, Spec, Upload, UploadDirectory, from_document
 from ..storage.files import remove
-from .downloads import FileDownload
+from .downloads import STAGED, ArchiveDownload, FileDownload, discard
+from .file_jobs import remove_job
 from .transfer import Means, Transfer, succeeded, with_room
 from .uploads import DirectoryUpload, FileUpload
 
@@ -38,7 +39,8 @@ class DirectoryRemoval(Transfer):
     """
 
     async def _perform(self) -> None:
-        await self._apart(lambda: self._means.tree.remove(self._spec.path))
+        if not self._means.tree.remove_quickly(self._spec.path):
+            await self._in_worker(remove_job(self._means.tree, self._spec.path), seconds=self._spec.max_time)
         self._end(succeeded())
 
 
@@ -55,7 +57,7 @@ def new_transfer(id: str, fingerprint: str, spec: Spec, means: Means, changed: C
     """
     The transfer that *spec* asks for, claimed but not begun.
     """
-    transfer = _KINDS[type(spec)](id, fingerprint, spec, means, partial(changed, id))
+    transfer = _kind(spec)(id, fingerprint, spec, means, partial(changed, id))
     transfer.claim()
     return transfer
 
@@ -77,7 +79,9 @@ def saved_transfers(means: Means, changed: Callable[[str], None]) -> list[Transf
                 _log.warn("transfer {id} cannot be read ({problem}); dropped", id=id, problem=str(error))
     for name in names:
         id, ending = os.path.splitext(name)
-        if ending != INPUT and (id not in found or ending == ".new"):
+        if ending == STAGED and id not in found:
+            discard(means, os.path.join(means.directory, name))
+        elif ending not in (INPUT, STAGED) and (id not in found or ending == ".new"):
             remove(os.path.join(means.directory, name))
     return list(found.values())
 
@@ -86,4 +90,8 @@ def _read(id: str, path: str, means: Means, changed: Callable[[], None]) -> Tran
     with open(path, "rb") as claim:
         saved = Shape.decode(claim.read(_LARGEST_CLAIM + 1), "transfer", _LARGEST_CLAIM)
     spec = from_document(saved.mapping("spec"))
-    return _KINDS[type(spec)](id, saved.text("fingerprint", limit=64), spec, means, changed, saved=saved)
+    return _kind(spec)(id, saved.text("fingerprint", limit=64), spec, means, changed, saved=saved)
+
+
+def _kind(spec: Spec) -> type[Transfer]:
+    return ArchiveDownload if isinstance(spec, Download) and spec.unpack else _KINDS[type(spec)]

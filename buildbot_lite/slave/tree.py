@@ -4,11 +4,11 @@ Paths under a slave's ``work`` directory.
 What a master names is first resolved by hand (a symbolic link may point anywhere inside the tree, never out of it), and
 the result is then opened one directory at a time with ``O_NOFOLLOW``.  So a link that appears in between, made by a
 build that still runs, is refused instead of followed.  The root itself may be a link: that is the admin's choice.
+
+Names are bytes here: what travels is UTF-8, and this process may have a locale that is not.
 """
 
-import errno
 import os
-import shutil
 import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,12 +16,12 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from ..errors import FileError, UnsafePathError
-from ..model.names import relative_path
+from ..model.names import path_bytes, path_text, relative_path
+from .directories import DIRECTORY, walk_down
+from .tree_merge import merge_trees
 from .tree_removal import remove_tree
 
 MOST_LINKS = 40
-MOST_LEVELS = 200
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Place(NamedTuple):
@@ -29,15 +29,15 @@ class Place(NamedTuple):
     A path without links: *parts* below one of the roots.
     """
 
-    root: str
-    parts: list[str]
+    root: bytes
+    parts: list[bytes]
 
     @property
     def path(self) -> str:
         """
-        It is absolute.
+        The absolute path, as this process spells paths.
         """
-        return os.path.join(self.root, *self.parts)
+        return os.fsdecode(os.path.join(self.root, *self.parts))
 
 
 class Tree:
@@ -48,8 +48,9 @@ class Tree:
 
     def __init__(self, root: str, *, beyond: Sequence[str] = (), owner: tuple[int, int] | None = None) -> None:
         self.root = os.path.abspath(root)
-        self._beyond = tuple(beyond)
-        self._owner = owner
+        self.beyond = tuple(beyond)
+        self.owner = owner
+        self._root = os.fsencode(self.root)
 
     def make(self, path: str) -> Place:
         """
@@ -95,8 +96,8 @@ class Tree:
             _unlink(name, directory)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             partial = os.open(name, flags, 0o600, dir_fd=directory)
-            if self._owner is not None:
-                os.fchown(partial, *self._owner)
+            if self.owner is not None:
+                os.fchown(partial, *self.owner)
             return partial
 
     def complete(self, path: str, suffix: str) -> None:
@@ -125,36 +126,55 @@ class Tree:
 
         A symbolic link is removed, not what it points to.  `FileError` names what cannot be removed.
         """
-        parts = relative_path(path).split("/")
-        if parts == ["."]:
-            raise UnsafePathError("That is the work directory itself.  Name a directory inside it.")
-        above = self._resolved("/".join(parts[:-1]) or ".")
         try:
-            with self._directory(above) as directory:
-                remove_tree(parts[-1].encode("utf-8", "surrogateescape"), directory)
+            with self._parent(path) as (directory, name):
+                remove_tree(name, directory)
         except FileNotFoundError:
             pass
         except OSError as error:
             if not isinstance(error.filename, bytes):
                 raise
-            found = os.path.join(*parts[:-1], error.filename.decode("utf-8", "surrogateescape"))
+            found = os.path.join(os.path.dirname(path), path_text(error.filename))
             raise FileError(f"{found!r:.200} cannot be removed: {error.strerror}.") from None
 
-    def merge(self, staged: str, path: str) -> None:
+    def remove_quickly(self, path: str) -> bool:
         """
-        Move everything in the directory *staged* into the directory *path*, over what has the same names there.
+        Remove *path* if that is one system call: a file, a link, an empty directory; True if there is nothing now.
+        """
+        try:
+            with self._parent(path) as (directory, name):
+                if stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode):
+                    os.rmdir(name, dir_fd=directory)
+                else:
+                    os.unlink(name, dir_fd=directory)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False  # why, `remove` finds out
+        return True
+
+    def merge(self, staged: int, path: str) -> None:
+        """
+        Move everything in the open directory *staged* into the directory *path*, over what has the same names there.
 
         What was unpacked comes here this way: to unpack it in its place would be to write through whatever links a
-        command that still runs puts there meanwhile.
+        command that still runs puts there meanwhile.  `FileError` names what is in the way.
         """
         with self._directory(self._resolved(path), make=True) as into:
-            source = os.open(staged, _DIRECTORY)
-            try:
-                _merge(source, into, self._owner, MOST_LEVELS)
-            finally:
-                os.close(source)
+            merge_trees(staged, into, owner=self.owner)
 
-    def _named(self, path: str) -> tuple[Place, str]:
+    @contextmanager
+    def _parent(self, path: str) -> Iterator[tuple[int, bytes]]:
+        """
+        The open directory that *path* is in, and its name there; the last component is not followed if it is a link.
+        """
+        parts = relative_path(path).split("/")
+        if parts == ["."]:
+            raise UnsafePathError("That is the work directory itself.  Name a directory inside it.")
+        with self._directory(self._resolved("/".join(parts[:-1]) or ".")) as directory:
+            yield directory, path_bytes(parts[-1])
+
+    def _named(self, path: str) -> tuple[Place, bytes]:
         root, parts = self._resolved(path)
         if not parts:
             raise UnsafePathError("That is the work directory itself.  Name a file inside it.")
@@ -164,15 +184,15 @@ class Tree:
         """
         The components of *path* without ``.``, ``..`` and links.
         """
-        root = self.root
-        todo = deque(relative_path(path).split("/"))
-        done: list[str] = []
+        root = self._root
+        todo = deque(path_bytes(relative_path(path)).split(b"/"))
+        done: list[bytes] = []
         links = 0
         while todo:
             part = todo.popleft()
-            if part in ("", "."):
+            if part in (b"", b"."):
                 continue
-            if part == "..":
+            if part == b"..":
                 if not done:
                     raise _leads_out(path)
                 done.pop()
@@ -185,19 +205,20 @@ class Tree:
             links += 1
             if links > MOST_LINKS:
                 raise UnsafePathError(f"{path!r:.200} goes through too many symbolic links.")
-            if target.startswith("/"):
+            if target.startswith(b"/"):
                 root, target = self._inside(target, path)
                 done.clear()
-            todo.extendleft(reversed(target.split("/")))
+            todo.extendleft(reversed(target.split(b"/")))
         return Place(root, done)
 
-    def _inside(self, target: str, path: str) -> tuple[str, str]:
+    def _inside(self, target: bytes, path: str) -> tuple[bytes, bytes]:
+        beyond = [os.fsencode(directory) for directory in self.beyond]
         for known, root in (
-            (self.root, self.root),
-            (os.path.realpath(self.root), self.root),
-            *zip(self._beyond, self._beyond, strict=True),
+            (self._root, self._root),
+            (os.path.realpath(self._root), self._root),
+            *zip(beyond, beyond, strict=True),
         ):
-            if target == known or target.startswith(known + "/"):
+            if target == known or target.startswith(known + b"/"):
                 return root, target[len(known) + 1 :]
         raise _leads_out(path)
 
@@ -208,84 +229,23 @@ class Tree:
         """
         if make:
             os.makedirs(place.root, exist_ok=True)
-        current = os.open(place.root, _DIRECTORY)
+        root = os.open(place.root, DIRECTORY)
         try:
-            for part in place.parts:
-                current = _step(current, part, make=make, owner=self._owner)
-            yield current
+            with walk_down(root, place.parts, make=make, owner=self.owner) as directory:
+                yield directory
         finally:
-            os.close(current)
-
-
-def _step(directory: int, part: str, *, make: bool, owner: tuple[int, int] | None) -> int:
-    try:
-        deeper = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-    except FileNotFoundError:
-        if not make:
-            raise
-        with suppress(FileExistsError):  # somebody was faster
-            os.mkdir(part, 0o755, dir_fd=directory)
-        deeper = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-        os.fchmod(deeper, 0o755)  # twistd has a umask of its own
-        if owner is not None:
-            os.fchown(deeper, *owner)
-    # Not in a finally: when opening fails, the caller closes *directory*.
-    os.close(directory)
-    return deeper
-
-
-def _merge(source: int, into: int, owner: tuple[int, int] | None, levels: int) -> None:
-    if not levels:
-        raise UnsafePathError(f"The archive has directories more than {MOST_LEVELS} deep.")
-    for name in os.listdir(source):
-        if stat.S_ISDIR(os.lstat(name, dir_fd=source).st_mode):
-            deeper = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=source)
-            try:
-                there = _step(os.dup(into), name, make=True, owner=owner)
-                try:
-                    _merge(deeper, there, owner, levels - 1)
-                finally:
-                    os.close(there)
-            finally:
-                os.close(deeper)
-        else:
-            if owner is not None:
-                os.chown(name, *owner, dir_fd=source, follow_symlinks=False)
-            _move(name, source, into, owner)
-
-
-def _move(name: str, source: int, into: int, owner: tuple[int, int] | None) -> None:
-    try:
-        os.rename(name, name, src_dir_fd=source, dst_dir_fd=into)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        # A directory beyond work, on another disk.
-        _unlink(name, into)
-        status = os.lstat(name, dir_fd=source)
-        if stat.S_ISLNK(status.st_mode):
-            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=into)
-            return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with (
-            open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source), "rb") as old,
-            open(os.open(name, flags, 0o600, dir_fd=into), "wb") as new,
-        ):
-            shutil.copyfileobj(old, new)
-            os.fchmod(new.fileno(), stat.S_IMODE(status.st_mode))
-            if owner is not None:
-                os.fchown(new.fileno(), *owner)
+            os.close(root)
 
 
 def _leads_out(path: str) -> UnsafePathError:
     return UnsafePathError(f"{path!r:.200} leads out of the work directory through a symbolic link.")
 
 
-def _partial(name: str, suffix: str) -> str:
+def _partial(name: bytes, suffix: str) -> bytes:
     # Names have at most 255 bytes.
-    return f".{name.encode(errors='surrogateescape')[:120].decode(errors='replace')}.{suffix}.part"
+    return b".%b.%b.part" % (name[:120], suffix.encode())
 
 
-def _unlink(name: str, directory: int) -> None:
+def _unlink(name: bytes, directory: int) -> None:
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory)

@@ -6,21 +6,23 @@ and ctime are compared at the end and after a restart; if it changed, it is sent
 the stream, and if it changed again, that is what the step fails with.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from ..errors import BuildbotLiteError, InputError
-from ..model.outcome import Outcome, Seal
-from ..model.shape import Shape
+from ..model.outcome import Outcome, Remark, Seal
+from ..model.shape import Shape, printable
 from ..storage.files import remove
-from .archive import StoppedError, pack
+from .archive import Packed
 from .courier import latest_generations, next_generation
-from .transfer import Transfer, private_file, succeeded
+from .file_jobs import pack_job, sha256_of, sum_job
+from .transfer import StoppedError, Transfer, succeeded
 
 ARTIFACT = "artifact"
-_BLOCK = 1 << 20
+LARGE = 64 << 20
+"""Bytes of a file that is summed in a process of its own."""
 
 
 class FileUpload(Transfer):
@@ -101,16 +103,42 @@ class FileUpload(Transfer):
             )
         self._save()
         self._tell()
-        # The thread has a descriptor of its own, so that ours may be closed at any time.
-        copy = os.dup(source.fileno())
-        digest = await self._apart(lambda: _sha256(copy, facts[2], lambda: self._stopped or source.closed))
-        self._outcome = succeeded().but(streams={self._stream: Seal(self._size, digest)})
+        digest = await self._summed(source, facts[2])
+        self._outcome = succeeded().but(streams={self._stream: Seal(self._size, digest)}, remarks=self._remarks())
         self._tell()
 
     async def _prepare(self) -> None:
         """
         Make the file that is to be sent.
         """
+
+    async def _summed(self, source: BinaryIO, size: int) -> str:
+        """
+        The checksum of the *size* bytes of *source*.
+        """
+        if size >= LARGE:
+            answer = await self._in_worker(sum_job(source.fileno(), size), descriptor=source.fileno())
+            return str(answer["sha256"])
+
+        def check() -> None:
+            if self._stopped or source.closed:
+                raise StoppedError
+
+        def sum_it() -> str:
+            try:
+                return sha256_of(copy, size, check)
+            finally:
+                os.close(copy)
+
+        # The thread has a descriptor of its own, so that ours may be closed at any time.
+        copy = os.dup(source.fileno())
+        return await self._apart(sum_it)
+
+    def _remarks(self) -> tuple[Remark, ...]:
+        """
+        What is to be said of it.
+        """
+        return ()
 
     def _opened(self) -> BinaryIO:
         return open(self._open(), "rb", buffering=0)
@@ -172,24 +200,37 @@ class DirectoryUpload(FileUpload):
     A directory, packed into a file beside the claim first.
     """
 
+    def _restore(self, saved: Shape | None) -> None:
+        super()._restore(saved)
+        self._packed = Packed(**saved.document["packed"]) if saved and saved.has("packed") else None
+
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "packed": self._packed and self._packed._asdict()}
+
     async def _prepare(self) -> None:
         if self._facts and self._facts_now() == self._facts:
             return  # a former process packed it; the master may have some of that already
-        directory = self._means.tree.open_directory(self._spec.path)
-        await self._apart(lambda: self._pack(directory))
-
-    def _pack(self, directory: int) -> None:
         # Under another name until it is whole; and never into a file that is being sent.
         temporary = self._path(".tar.new")
-        try:
-            with private_file(temporary) as out:
-                pack(directory, out, largest=self._spec.largest, stopped=lambda: self._stopped)
-            os.replace(temporary, self._path(".tar"))
-        except BaseException:
-            remove(temporary)
-            raise
-        finally:
-            os.close(directory)
+        job = pack_job(self._means.tree, self._spec.path, temporary, largest=self._spec.largest)
+        self._packed = Packed(**await self._in_worker(job, seconds=self._spec.max_time))
+        os.replace(temporary, self._path(".tar"))
+
+    async def _summed(self, source: BinaryIO, size: int) -> str:
+        return self._packed.sha256 if self._packed else await super()._summed(source, size)
+
+    def _remarks(self) -> tuple[Remark, ...]:
+        """
+        What was left out, so that nobody takes the archive for the whole directory.
+        """
+        packed = self._packed
+        if packed is None or not packed.left_out_count:
+            return ()
+        named = ", ".join(printable(path)[:100] for path in packed.left_out)
+        more = packed.left_out_count - len(packed.left_out)
+        said = f"Left out, because an archive has only files, directories and links: {named}"
+        text = f"{said} and {more} more." if more else f"{said}."
+        return (Remark(self._stream, 0, time.time(), text),)
 
     def _open(self) -> int:
         return os.open(self._path(".tar"), os.O_RDONLY | os.O_CLOEXEC)
@@ -203,15 +244,3 @@ class DirectoryUpload(FileUpload):
 def _facts(descriptor: int) -> list[int]:
     now = os.fstat(descriptor)
     return [now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns]
-
-
-def _sha256(descriptor: int, size: int, stopped: Callable[[], bool]) -> str:
-    try:
-        digest = hashlib.sha256()
-        for offset in range(0, size, _BLOCK):
-            if stopped():
-                raise StoppedError
-            digest.update(os.pread(descriptor, min(_BLOCK, size - offset), offset))
-        return digest.hexdigest()
-    finally:
-        os.close(descriptor)

@@ -31,6 +31,7 @@ from buildbot_lite.slave.session import Session
 from buildbot_lite.slave.transfer import Means
 from buildbot_lite.slave.tree import Tree
 
+from ..slave.fakes import AtOnce
 from .wires import End
 
 LONGEST_TEXT = 1 << 20
@@ -324,6 +325,7 @@ class Process:
                 os.path.join(machine.directory, "transfers"),
                 _at_once,
                 self.clock,
+                AtOnce(),
             ),
             env={},
             clock=self.clock,

@@ -3,6 +3,7 @@ Both neighbours of the slave's agent, in memory: a master's end of commands, and
 """
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -15,15 +16,17 @@ from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError
+from buildbot_lite.errors import BuildbotLiteError, FileError
 from buildbot_lite.keeper.shelf import spool_path
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Outcome, Seal
 from buildbot_lite.model.spec import Run
 from buildbot_lite.slave.agent import Agent
+from buildbot_lite.slave.file_jobs import Job, discard_job, perform
 from buildbot_lite.slave.link import AgentLink
 from buildbot_lite.slave.transfer import Means
 from buildbot_lite.slave.tree import Tree
+from buildbot_lite.slave.worker_process import Running
 
 
 def new_directory(test: SynchronousTestCase) -> str:
@@ -31,8 +34,21 @@ def new_directory(test: SynchronousTestCase) -> str:
     A directory that is removed after *test*.
     """
     directory = os.path.realpath(tempfile.mkdtemp(prefix="slave-"))
-    test.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+    test.addCleanup(perform, discard_job(directory))
     return directory
+
+
+def make_deep(path: str, name: str, levels: int) -> int:
+    """
+    A descriptor of the lowest of *levels* directories in each other, in the directory *path*, all called *name*.
+    """
+    here = os.open(path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir(name, dir_fd=here)
+        there = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = there
+    return here
 
 
 @contextmanager
@@ -47,6 +63,37 @@ def as_nobody() -> Iterator[None]:
     finally:
         os.seteuid(0)
         os.setegid(0)
+
+
+def answered(answer: Deferred[Mapping[str, Any]], said: Mapping[str, Any]) -> None:
+    """
+    Fire *answer* with what a job said of itself.
+    """
+    if "problem" in said:
+        answer.errback(FileError(said["problem"]))
+    elif "os_error" in said:
+        answer.errback(OSError(*said["os_error"]))
+    else:
+        answer.callback(said["done"])
+
+
+def through_json(job: Job) -> dict[str, Any]:
+    """
+    What came of *job*, which was done in this process, with nothing but JSON in between.
+    """
+    found: dict[str, Any] = json.loads(json.dumps(perform(json.loads(json.dumps(job)))))
+    return found
+
+
+class AtOnce:
+    """
+    `Workers` that do each job at once, in this process.
+    """
+
+    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> Running:
+        answer: Deferred[Mapping[str, Any]] = Deferred()
+        answered(answer, through_json(job))
+        return Running(answer, succeed(None))
 
 
 def sealed(**streams: bytes) -> dict[str, Seal]:
@@ -192,6 +239,8 @@ class Machine:
     drops: list[str] = field(factory=list)
     busy: bool = False
     threads: list[Callable[[], object]] = field(factory=list)
+    jobs: list[tuple[str, float | None]] = field(factory=list)
+    killed: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.keeper = FakeKeeper(os.path.join(self.directory, "keeper"))
@@ -210,7 +259,29 @@ class Machine:
             os.path.join(self.directory, "transfers"),
             self.apart,
             self.clock,
+            self,
         )
+
+    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> Running:
+        """
+        What would be done by a process of its own (`Workers`): like what is done `apart`, through JSON all the same.
+        """
+        self.jobs.append((job["job"], seconds))
+        gone: Deferred[None] = Deferred()
+        answer: Deferred[Mapping[str, Any]] = Deferred(lambda _: self.kill(gone))
+
+        def ended(result: Any) -> None:
+            if not gone.called:
+                answered(answer, result)
+                gone.callback(None)
+
+        done = self.apart(lambda: through_json(job))
+        done.addCallback(ended)  # type: ignore[unused-awaitable]  # *answer* is what is waited for
+        return Running(answer, gone)
+
+    def kill(self, gone: Deferred[None]) -> None:
+        self.killed += 1
+        gone.callback(None)
 
     def restart(self) -> None:
         """
@@ -224,6 +295,7 @@ class Machine:
             env={"PATH": "/bin"},
             clock=self.clock,
         )
+        self.agent.start()
 
     def apart(self, function: Callable[[], Any]) -> Deferred[Any]:
         """

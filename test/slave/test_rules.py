@@ -2,17 +2,24 @@
 What a slave.tac allows a master.
 """
 
+import errno
 import os
 import shutil
+import tarfile
 import tempfile
 from typing import Any
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import ConfigError, UnsafePathError
+from buildbot_lite.errors import ConfigError, FileError, UnsafePathError
+from buildbot_lite.slave.archive_input import Bounds
+from buildbot_lite.slave.file_jobs import perform, unpack_job
 from buildbot_lite.slave.home import Home
 from buildbot_lite.slave.rules import Rules
 from buildbot_lite.slave.tree import Tree
+
+from .fakes import make_deep, new_directory
 
 ENVIRONMENT = {"PATH": "/bin", "HOME": "/root", "LC_ALL": "C", "LC_TIME": "C", "TOKEN": "x", "NOTIFY_SOCKET": "x"}
 USER = "nobody"
@@ -121,15 +128,16 @@ class OwnerTests(SynchronousTestCase):
         tree.make("a/b")
         os.close(tree.open_partial("c/file", "x"))
         tree.complete("c/file", "x")
-        staged = os.path.join(self.directory, "staged")
-        os.makedirs(os.path.join(staged, "d/e"))
-        os.symlink("/etc/passwd", os.path.join(staged, "d/link"))
-        open(os.path.join(staged, "d/e/f"), "w").close()
-        tree.merge(staged, "a")
+        archive = os.path.join(self.directory, "archive")
+        with tarfile.open(archive, "w") as made:
+            made.addfile(tarfile.TarInfo("d/e/f"))
+            link = tarfile.TarInfo("d/link")
+            link.type, link.linkname = tarfile.SYMTYPE, "e/f"
+            made.addfile(link)
+        perform(unpack_job(tree, "a", archive, os.path.join(self.directory, "staged"), bounds=Bounds(1 << 20, 10)))
         for path in ("a", "a/b", "c", "c/file", "a/d", "a/d/e", "a/d/e/f", "a/d/link"):
             status = os.lstat(os.path.join(self.directory, "work", path))
             self.assertEqual((status.st_uid, status.st_gid), self.owner, path)
-        self.assertEqual(os.stat("/etc/passwd").st_uid, 0)
 
     def test_reach(self) -> None:
         """
@@ -168,7 +176,7 @@ class DirectoriesTests(SynchronousTestCase):
         Promise 16: links lead to what slave.tac names, and to nothing else.
         """
         place = self.tree.make("to-cache/deep")
-        self.assertEqual(place, (os.path.join(self.directory, "cache"), ["deep"]))
+        self.assertEqual(place, (os.fsencode(os.path.join(self.directory, "cache")), [b"deep"]))
         self.assertTrue(os.path.isdir(os.path.join(self.directory, "cache/deep")))
         for path in ("to-cache-private", "to-cache-private/x"):
             self.assertRaises(UnsafePathError, self.tree.make, path)
@@ -194,8 +202,7 @@ class MergeTests(SynchronousTestCase):
         """
         Something unpacked, and somewhere to put it.
         """
-        self.directory = os.path.realpath(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.directory = new_directory(self)
         self.tree = Tree(os.path.join(self.directory, "work"))
         self.tree.make("into")
         self.staged = os.path.join(self.directory, "staged")
@@ -203,6 +210,16 @@ class MergeTests(SynchronousTestCase):
         for name in ("sub/new", "file"):
             with open(os.path.join(self.staged, name), "w") as file:
                 file.write(name)
+
+    def merge(self) -> None:
+        """
+        Put it there.
+        """
+        staged = os.open(self.staged, os.O_RDONLY)
+        try:
+            self.tree.merge(staged, "into")
+        finally:
+            os.close(staged)
 
     def path(self, name: str) -> str:
         """
@@ -218,7 +235,7 @@ class MergeTests(SynchronousTestCase):
         for name in ("sub/old", "file"):
             with open(self.path(name), "w") as file:
                 file.write("old")
-        self.tree.merge(self.staged, "into")
+        self.merge()
         contents = {}
         for name in ("sub/old", "sub/new", "file"):
             with open(self.path(name)) as file:
@@ -233,15 +250,41 @@ class MergeTests(SynchronousTestCase):
         os.mkdir(outside)
         os.symlink(outside, self.path("sub"))
         os.symlink(os.path.join(outside, "target"), self.path("file"))
-        self.assertRaises(OSError, self.tree.merge, self.staged, "into")
+        error = self.assertRaises(FileError, self.merge)
+        self.assertIn("'sub' cannot be put in its place", str(error))
         os.unlink(self.path("sub"))
-        self.tree.merge(self.staged, "into")
+        self.merge()
         self.assertEqual(os.listdir(outside), [])
         self.assertFalse(os.path.islink(self.path("file")))
 
     def test_deep(self) -> None:
         """
-        An archive of directories without end is refused.
+        However deep both are, what is new is added at the bottom.
         """
-        os.makedirs(os.path.join(self.staged, *["d"] * 210))
-        self.assertRaises(UnsafePathError, self.tree.merge, self.staged, "into")
+        os.close(make_deep(self.path("."), "d", 1500))
+        lowest = make_deep(self.staged, "d", 1500)
+        os.mkdir("new", dir_fd=lowest)
+        os.close(lowest)
+        self.merge()
+        self.assertEqual(os.listdir(self.path(os.path.join(*["d"] * 1500))), ["new"])
+
+    def test_in_the_way(self) -> None:
+        """
+        A file does not go over a directory, nor a directory over a file; the sentence names it.
+        """
+        self.tree.make("into/file")
+        error = self.assertRaises(FileError, self.merge)
+        self.assertEqual(str(error), "'file' cannot be put in its place: Is a directory.")
+
+    def test_on_another_disk(self) -> None:
+        """
+        What cannot be moved to another disk is copied there, with contents, permissions and links.
+        """
+        os.chmod(os.path.join(self.staged, "file"), 0o755)
+        os.symlink("new", os.path.join(self.staged, "sub/link"))
+        with mock.patch.object(os, "rename", side_effect=OSError(errno.EXDEV, "Invalid cross-device link")):
+            self.merge()
+        with open(self.path("sub/new")) as file:
+            self.assertEqual(file.read(), "sub/new")
+        self.assertEqual(os.readlink(self.path("sub/link")), "new")
+        self.assertTrue(os.access(self.path("file"), os.X_OK))

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import LinkLostError, NotFoundError
 from buildbot_lite.model.outcome import Ending, Outcome, Why
 from buildbot_lite.model.spec import Download, MakeDirectory, RemoveDirectory, Spec, Upload, UploadDirectory
-from buildbot_lite.slave import downloads
+from buildbot_lite.slave import downloads, uploads
 from buildbot_lite.slave.transfer import MOST_PATIENCE
 
 from .fakes import FakeCommand, Machine, new_directory, sealed
@@ -104,6 +104,34 @@ class DirectoryTests(TransferTests):
         self.assertTrue(self.outcome.succeeded)
         self.assertEqual(os.listdir(self.machine.work), [])
 
+    def test_remove_is_stopped(self) -> None:
+        """
+        Promise 6.15: to interrupt a removal kills the process that does it, and then it is over.
+        """
+        self.machine.put("a/b/c", b"")
+        self.machine.busy = True
+        self.start(RemoveDirectory("a", max_time=7.0))
+        self.assertEqual(self.machine.jobs, [("remove", 7.0)])
+        self.successResultOf(self.link.interrupt(ID, "cancelled"))
+        self.machine.settle()
+        self.assertIs(self.outcome.why, Why.INTERRUPTED)
+        self.assertEqual(self.machine.killed, 1)
+        self.assert_clean()
+
+    def test_remove_what_is_nothing(self) -> None:
+        """
+        A file, a link, an empty directory, and nothing, are removed without a process.
+        """
+        self.machine.put("file", b"")
+        os.symlink("file", self.machine.path("link"))
+        os.mkdir(self.machine.path("empty"))
+        for number, name in enumerate(("file", "link", "empty", "nothing")):
+            self.successResultOf(self.link.start(f"{number:032}", RemoveDirectory(name), {}, self.command))
+            self.machine.settle()
+        self.assertEqual(os.listdir(self.machine.work), [])
+        self.assertEqual([outcome.succeeded for outcome in self.command.outcomes], [True] * 4)
+        self.assertEqual(self.machine.jobs, [])
+
     def test_link_out(self) -> None:
         """
         Nothing outside of the work directory is touched.
@@ -126,6 +154,17 @@ class UploadTests(TransferTests):
         self.assertEqual(self.command.streams, {"artifact": data})
         self.assertEqual(self.outcome, Outcome(Ending.EXITED, exit_code=0, streams=sealed(artifact=data)))
         self.assert_clean()
+
+    def test_large(self) -> None:
+        """
+        Promise 6.15: a large file is summed by a process of its own.
+        """
+        self.patch(uploads, "LARGE", 1000)
+        data = os.urandom(100_000)
+        self.machine.put("x", data)
+        self.start(Upload("x"))
+        self.assertEqual(self.outcome.streams, sealed(artifact=data))
+        self.assertEqual(self.machine.jobs, [("sum", None)])
 
     def test_empty(self) -> None:
         """
@@ -376,6 +415,21 @@ class UploadDirectoryTests(TransferTests):
         self.start(UploadDirectory("b", largest=10_000))
         self.assert_failed("more than 10000 bytes")
 
+    def test_left_out(self) -> None:
+        """
+        Promise 6.22: what cannot be in an archive is told of in a remark, also by a process that did not pack it.
+        """
+        self.machine.put("b/x", b"1" * 100_000)
+        os.mkfifo(self.machine.path("b/pipe"))
+        self.command.slow = True
+        self.start(UploadDirectory("b"))
+        self.machine.restart()
+        self.command.slow = False
+        self.relink()
+        [remark] = self.outcome.remarks
+        self.assertIn("Left out, because an archive has only files, directories and links: pipe.", remark.text)
+        self.assertEqual([name for name, _ in self.machine.jobs], ["pack"])
+
     def test_missing(self) -> None:
         """
         A directory that is not there fails the step.
@@ -592,6 +646,41 @@ class DownloadTests(TransferTests):
         self.start(self.download(out.getvalue(), "b/src", unpack=True))
         self.assertTrue(self.outcome.succeeded)
         self.assertEqual(self.machine.contents("b/src/hello-2.10/configure"), b"#!")
+        self.assert_clean()
+
+    def test_unpack_bounds(self) -> None:
+        """
+        Promise 6.15: bytes, members and seconds are those of the spec; what is beyond them is not unpacked in part.
+        """
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w:gz") as archive:
+            for number in range(3):
+                archive.addfile(tarfile.TarInfo(str(number)))
+        self.start(self.download(out.getvalue(), "b", unpack=True, largest=1 << 20, members=2, max_time=5.0))
+        self.assert_failed("more than 2 members")
+        self.assertEqual([each for each in self.machine.jobs if each[0] != "discard"], [("unpack", 5.0)])
+        self.assertFalse(os.path.exists(self.machine.path("b")))
+
+    def test_unpack_is_stopped(self) -> None:
+        """
+        Promise 6.15: to disown it kills the process that unpacks; what that left is removed.
+        """
+        self.machine.busy = True
+        self.start(self.download(b"some archive", "b", unpack=True))
+        staged = os.path.join(self.machine.directory, "transfers", f"{ID}.tree")
+        os.makedirs(os.path.join(staged, "left"))
+        self.machine.busy = False
+        self.successResultOf(self.link.disown(ID))
+        self.assertEqual(self.machine.killed, 1)
+        self.assertEqual(self.machine.jobs[-1], ("discard", None))
+        self.assert_clean()
+
+    def test_unpack_left_by_a_crash(self) -> None:
+        """
+        What an earlier process unpacked in part, and nobody asks for any more, is removed.
+        """
+        os.makedirs(os.path.join(self.machine.directory, "transfers", f"{ID}.tree", "left"))
+        self.machine.restart()
         self.assert_clean()
 
     def test_unpack_nonsense(self) -> None:

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.slave import tree_removal
 from buildbot_lite.slave.tree_removal import remove_tree
 
-from .fakes import as_nobody, new_directory
+from .fakes import as_nobody, make_deep, new_directory
 
 
 class RemovalTests(SynchronousTestCase):
@@ -47,12 +47,7 @@ class RemovalTests(SynchronousTestCase):
         """
         Directories so deep that no system call takes the path, with a file at the bottom.
         """
-        here = os.open(self.make("x"), os.O_RDONLY)
-        for _ in range(levels):
-            os.mkdir("deeper", dir_fd=here)
-            there = os.open("deeper", os.O_RDONLY, dir_fd=here)
-            os.close(here)
-            here = there
+        here = make_deep(self.make("x"), "deeper", levels)
         os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
         os.close(here)
 

@@ -2,7 +2,7 @@
 Making and removing directories on the slave.
 """
 
-# ruff: noqa: RUF012 - what a class declares is never changed
+# ruff: noqa: RUF012 - arguments keep Buildbot's spelling; what a class declares is never changed
 
 from typing import Any
 
@@ -42,19 +42,22 @@ class RemoveDirectory(BuildStep):
     """
     Remove a directory with everything in it; one that is not there is removed already.
 
-    *dir*: relative to the builder's directory, so ``dir="build/out"`` is "out" where commands run.
+    *dir*: relative to the builder's directory, so ``dir="build/out"`` is "out" where commands run.  *maxTime*: seconds
+    that it may take, default 3600; None: any.
     """
 
     name = "RemoveDirectory"
     haltOnFailure = True
     positional = ("dir",)
-    arguments = {"dir": checks.path}
+    arguments = {"dir": checks.path, "maxTime": checks.seconds}
+    nullable = ("maxTime",)
     dir: Any = MISSING
+    maxTime: Any = spec.DEFAULT_MAX_TIME
 
     async def run(self) -> Result:
         """
         Remove it.
         """
-        ran = await self.do(spec.RemoveDirectory(self.workdir_path(self.dir)))
+        ran = await self.do(spec.RemoveDirectory(self.workdir_path(self.dir), self.maxTime))
         result, self.summary = verdict(ran.outcome, self.slave_name)
         return result

@@ -5,7 +5,7 @@ What a slave sends becomes an artifact of the build.  What it gets is a file of 
 submitted with the request.
 """
 
-# ruff: noqa: RUF012 - what a class declares is never changed
+# ruff: noqa: N815, RUF012 - arguments keep Buildbot's spelling; what a class declares is never changed
 
 import hashlib
 import os
@@ -88,26 +88,38 @@ class DirectoryUpload(_Transfer):
 
     *slavesrc* (or *workersrc*): the directory, relative to *workdir*.  *masterdest*: what the artifact is called;
     ".tar" is added unless it is there.  *workdir*: relative to the builder's directory, default "build".
-    *maxsize*: bytes that are allowed; default None: any number.
+    *maxsize*: bytes that are allowed; default None: any number.  *maxTime*: seconds that packing may take, default
+    3600; None: any.
+
+    What cannot be read fails the step.  Pipes, sockets and devices are left out, with a remark.
 
     Without effect: *blocksize* and *compress* (logs and artifacts travel as they are).
     """
 
     name = "upload"
     positional = ("slavesrc", "masterdest")
-    arguments = {"slavesrc": checks.path, "masterdest": checks.artifact_name, "maxsize": checks.whole}
+    arguments = {
+        "slavesrc": checks.path,
+        "masterdest": checks.artifact_name,
+        "maxsize": checks.whole,
+        "maxTime": checks.seconds,
+    }
+    nullable = ("maxTime",)
     aliases = {"workersrc": "slavesrc"}
     without_effect = ("blocksize", "compress")
     slavesrc: Any = MISSING
     masterdest: Any = MISSING
     maxsize: Any = None
+    maxTime: Any = spec.DEFAULT_MAX_TIME
 
     async def run(self) -> Result:
         """
         Send it.
         """
         called = self.masterdest if self.masterdest.endswith(".tar") else f"{self.masterdest}.tar"
-        return await self.transfer(spec.UploadDirectory(self.on_slave(self.slavesrc), self.maxsize), artifact=called)
+        return await self.transfer(
+            spec.UploadDirectory(self.on_slave(self.slavesrc), self.maxsize, self.maxTime), artifact=called
+        )
 
 
 class FileDownload(_Transfer):
@@ -271,13 +283,27 @@ class Unpack(_Submitted):
     standard input) or "file" (it was uploaded); default: the one that there is.  *workdir*: relative to the builder's
     directory, default "build".
 
-    An archive that would write outside that directory is refused.  What is there already stays there: put
+    *maxsize*: bytes that it may unpack to, default 10 GiB.  *maxMembers*: how many files, directories and links it may
+    have, default 1000000.  *maxTime*: seconds that unpacking may take, default 3600; None: any.  A process of its
+    own does it, with 256 MiB of memory.
+
+    An archive that breaks off, that is beyond these bounds, or that would write outside that directory (also through
+    links, its own or others), is refused, and nothing of it is left.  What is there already stays there: put
     `RemoveDirectory` before it for a clean start.
     """
 
     name = "unpack"
-    arguments = {"slavedest": checks.path}
+    arguments = {
+        "slavedest": checks.path,
+        "maxsize": checks.whole,
+        "maxMembers": checks.whole,
+        "maxTime": checks.seconds,
+    }
+    nullable = ("maxTime",)
     slavedest: Any = "."
+    maxsize: Any = spec.LARGEST_UNPACKED
+    maxMembers: Any = spec.MOST_MEMBERS
+    maxTime: Any = spec.DEFAULT_MAX_TIME
 
     async def run(self) -> Result:
         """
@@ -288,7 +314,17 @@ class Unpack(_Submitted):
         except InputError as error:
             return self.fail(str(error))
         return await self.transfer(
-            spec.Download(self.on_slave(self.slavedest), "input", size, sha256, unpack=True), sources={"input": source}
+            spec.Download(
+                self.on_slave(self.slavedest),
+                "input",
+                size,
+                sha256,
+                unpack=True,
+                largest=self.maxsize,
+                members=self.maxMembers,
+                max_time=self.maxTime,
+            ),
+            sources={"input": source},
         )
 
 

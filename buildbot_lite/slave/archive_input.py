@@ -1,0 +1,189 @@
+"""
+Reading a tar archive of somebody who may mean harm: compressed or not, forward only, and within bounds.
+
+::
+
+    file ──► gzip, bzip2 or xz, as its first bytes say ──► Forward ──► tarfile ──► members, one at a time
+                                                             bounds
+
+An archive of 1 KB can unpack to a header of 1 GiB, to a million members or to a terabyte of zeros.  Every byte that
+tarfile sees comes through `Forward`, which counts, and which gives at most `LARGEST_HEADER` at once: only a header is
+ever asked for in one piece.  Of the members none is remembered.
+
+An archive ends with a block of zeros.  One that stops without it was cut off, perhaps between two members, where
+tarfile (and other programs) would see nothing wrong.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, NamedTuple, Self
+
+from ..errors import InputError
+
+LARGEST_HEADER = 1 << 20
+"""Bytes of one header: room for names and attributes, and more than any archive of sources has."""
+_BLOCK = 1 << 20
+_OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda source: gzip.GzipFile(fileobj=source),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+    b"\x5d\x00\x00": lzma.LZMAFile,
+}
+
+
+class Bounds(NamedTuple):
+    """
+    What an archive may have at most: *size* in bytes, unpacked, with its headers; number of *members*.
+    """
+
+    size: int
+    members: int
+
+
+class Forward(io.RawIOBase):
+    """
+    The uncompressed bytes of an archive, as a file that can be read from its beginning to its end, and not back.
+    """
+
+    def __init__(self, source: IO[bytes], bounds: Bounds) -> None:
+        super().__init__()
+        self._source = source
+        self._bounds = bounds
+        self._position = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """
+        *size* bytes, or fewer at the end.  `InputError` beyond the bounds.
+        """
+        if not 0 <= size <= LARGEST_HEADER:
+            raise InputError(f"The archive has a header of more than {LARGEST_HEADER} bytes.")
+        data = self._source.read(size)
+        self._position += len(data)
+        if self._position > self._bounds.size:
+            raise unpacks_to_more(self._bounds)
+        return data
+
+    def seek(self, position: int, whence: int = io.SEEK_SET, /) -> int:
+        """
+        Skip what is before *position*.
+        """
+        if whence != io.SEEK_SET or position < self._position:
+            raise tarfile.ReadError("it wants to be read backwards")
+        while self._position < position and self.read(min(position - self._position, _BLOCK)):
+            pass
+        return self._position
+
+    def tell(self) -> int:
+        """
+        How many bytes were read or skipped.
+        """
+        return self._position
+
+    def seekable(self) -> bool:
+        """
+        Forwards.
+        """
+        return True
+
+    def readable(self) -> bool:
+        """
+        Always.
+        """
+        return True
+
+
+class _Member(tarfile.TarInfo):
+    """
+    A member, or the sentence about why there is none: tarfile takes a damaged header for the end of the archive.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        if len(buf) < tarfile.BLOCKSIZE:
+            raise no_archive("it breaks off without its end")
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if any(buf):
+                raise no_archive(error) from None
+            raise  # the end
+
+
+class Archive:
+    """
+    An archive that is being read; see `open_archive`.
+    """
+
+    def __init__(self, source: Forward, bounds: Bounds) -> None:
+        self._source = source
+        self._bounds = bounds
+        self._tar = tarfile.TarFile(
+            fileobj=source, mode="r", tarinfo=_Member, encoding="utf-8", errors="surrogateescape"
+        )
+
+    def members(self) -> Iterator[tarfile.TarInfo]:
+        """
+        Each member, in order; what `contents` gives of one has to be read before the next.
+        """
+        count = 0
+        while (member := self._tar.next()) is not None:
+            self._tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
+            count += 1
+            if count > self._bounds.members:
+                raise InputError(f"The archive has more than {self._bounds.members} members (maxMembers).")
+            if member.size < 0:
+                # tarfile would go back, and take the beginning for the end.
+                raise no_archive(f"{member.name!r:.200} has a negative size")
+            yield member
+        # Only at its end a compressed file shows whether it is whole.
+        while self._source.read(_BLOCK):
+            pass
+
+    def contents(self, member: tarfile.TarInfo) -> IO[bytes]:
+        """
+        The contents of a *member* that is a file.
+        """
+        found = self._tar.extractfile(member)
+        if found is None:
+            raise InputError(f"The archive has a member {member.name!r:.200} without contents.")
+        return found
+
+
+@contextmanager
+def open_archive(source: IO[bytes], bounds: Bounds) -> Iterator[Archive]:
+    """
+    The archive in the open file *source*; whatever is wrong with it becomes an `InputError`.
+    """
+    try:
+        beginning = source.read(6)
+        source.seek(0)
+        opener = next((each for magic, each in _OPENERS.items() if beginning.startswith(magic)), None)
+        with source if opener is None else opener(source) as plain:
+            yield Archive(Forward(plain, bounds), bounds)
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError, zlib.error, lzma.LZMAError) as error:
+        raise no_archive(error) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # That is how gzip and bz2 say that their data are damaged.
+        raise no_archive(error) from None
+
+
+def no_archive(why: object) -> InputError:
+    """
+    What is said of what is damaged, cut off or something else.
+    """
+    return InputError(f"That is no tar archive, or only a part of one: {why}.")
+
+
+def unpacks_to_more(bounds: Bounds) -> InputError:
+    """
+    What is said of an archive that is too large.
+    """
+    return InputError(f"The archive unpacks to more than {bounds.size} bytes, which is as much as it may (maxsize).")

@@ -1,0 +1,58 @@
+"""
+Walking down directories by their descriptors, without following links.
+
+Whoever holds a descriptor of a directory has that directory, whatever happens to its path meanwhile.  The standard
+library only.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+"""How a directory is opened."""
+
+Owner = tuple[int, int] | None
+"""The user and group to whom what is made belongs; None: ours."""
+
+
+def step_into(directory: int, name: bytes, *, make: bool = False, owner: Owner = None) -> int:
+    """
+    A descriptor of the directory *name* in the open *directory*; `OSError` when it is a link or not a directory.
+
+    *make*: make it if it is not there, for others to read whatever our umask.
+    """
+    try:
+        return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with suppress(FileExistsError):  # somebody was faster
+        os.mkdir(name, 0o755, dir_fd=directory)
+    deeper = os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+    try:
+        os.fchmod(deeper, 0o755)
+        if owner is not None:
+            os.fchown(deeper, *owner)
+    except BaseException:
+        os.close(deeper)
+        raise
+    return deeper
+
+
+@contextmanager
+def walk_down(directory: int, parts: Sequence[bytes], *, make: bool = False, owner: Owner = None) -> Iterator[int]:
+    """
+    A descriptor of the directory *parts* below the open *directory*, open for as long as the context lasts.
+
+    One descriptor at a time, however many *parts*.
+    """
+    current = os.dup(directory)
+    try:
+        for part in parts:
+            deeper = step_into(current, part, make=make, owner=owner)
+            os.close(current)
+            current = deeper
+        yield current
+    finally:
+        os.close(current)

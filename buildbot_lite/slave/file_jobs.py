@@ -1,0 +1,155 @@
+"""
+What a slave does with many files at once: to pack, unpack, remove and sum them.
+
+A job is a JSON object, and so is what came of it, because it is done in another process (`file_worker`, started by
+`worker_process`).  The standard library only, so that this process starts quickly.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import BuildbotLiteError
+from ..model.names import travelling
+from .archive import pack, unpack
+from .archive_input import Bounds
+from .directories import DIRECTORY
+from .tree import Tree
+from .tree_removal import remove_tree
+
+Job = Mapping[str, Any]
+LARGEST_ANSWER = 64 << 10
+_BLOCK = 1 << 20
+
+
+def pack_job(tree: Tree, path: str, into: str, *, largest: int | None = None) -> Job:
+    """
+    Pack the directory *path* of *tree* into the new file *into*.  Answers with the fields of `archive.Packed`.
+    """
+    return {"job": "pack", "tree": _described(tree), "path": path, "into": travelling(into), "largest": largest}
+
+
+def unpack_job(tree: Tree, path: str, archive: str, staged: str, *, bounds: Bounds) -> Job:
+    """
+    Unpack the file *archive* into the directory *path* of *tree*: first into the new directory *staged*, and when it is
+    whole there, to its place.
+    """
+    return {
+        "job": "unpack",
+        "tree": _described(tree),
+        "path": path,
+        "archive": travelling(archive),
+        "staged": travelling(staged),
+        "bounds": list(bounds),
+    }
+
+
+def remove_job(tree: Tree, path: str) -> Job:
+    """
+    Remove *path* from *tree*.
+    """
+    return {"job": "remove", "tree": _described(tree), "path": path}
+
+
+def discard_job(path: str) -> Job:
+    """
+    Remove the absolute *path*, which is in a directory of our own, with everything in it.
+    """
+    return {"job": "discard", "path": travelling(path)}
+
+
+def sum_job(descriptor: int, size: int) -> Job:
+    """
+    Sum the first *size* bytes of the open file *descriptor*.  Answers with their *sha256*.
+    """
+    return {"job": "sum", "descriptor": descriptor, "size": size}
+
+
+def perform(job: Job) -> dict[str, Any]:
+    """
+    Do *job*, and answer with one of ``done`` (an object), ``problem`` (a sentence), ``os_error`` (number and text).
+    """
+    try:
+        return {"done": _JOBS[job["job"]](job)}
+    except BuildbotLiteError as error:
+        return {"problem": str(error)}
+    except OSError as error:
+        return {"os_error": [error.errno or 0, error.strerror or str(error)]}
+    except MemoryError:
+        return {"problem": "It would take more memory than a slave may use for one archive."}
+
+
+def _described(tree: Tree) -> dict[str, Any]:
+    return {"root": travelling(tree.root), "beyond": [travelling(each) for each in tree.beyond], "owner": tree.owner}
+
+
+def _tree(job: Job) -> Tree:
+    found = job["tree"]
+    return Tree(found["root"], beyond=found["beyond"], owner=tuple(found["owner"]) if found["owner"] else None)
+
+
+def _pack(job: Job) -> dict[str, Any]:
+    directory = _tree(job).open_directory(job["path"])
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(job["into"], flags, 0o600), "wb", buffering=_BLOCK) as into:
+            return pack(directory, into, largest=job["largest"])._asdict()
+    finally:
+        os.close(directory)
+
+
+def _unpack(job: Job) -> dict[str, Any]:
+    tree, staged = _tree(job), job["staged"]
+    _discard({"path": staged})
+    os.mkdir(staged, 0o700)
+    try:
+        directory = os.open(staged, DIRECTORY)
+        try:
+            with open(job["archive"], "rb") as archive:
+                unpack(archive, directory, Bounds(*job["bounds"]), owner=tree.owner)
+            tree.merge(directory, job["path"])
+        finally:
+            os.close(directory)
+    finally:
+        _discard({"path": staged})
+    return {}
+
+
+def _remove(job: Job) -> dict[str, Any]:
+    _tree(job).remove(job["path"])
+    return {}
+
+
+def _discard(job: Job) -> dict[str, Any]:
+    above, name = os.path.split(os.fsencode(job["path"]))
+    directory = os.open(above, DIRECTORY)
+    try:
+        remove_tree(name, directory)
+    finally:
+        os.close(directory)
+    return {}
+
+
+def _sum(job: Job) -> dict[str, Any]:
+    return {"sha256": sha256_of(job["descriptor"], job["size"], lambda: None)}
+
+
+def sha256_of(descriptor: int, size: int, check: Callable[[], None]) -> str:
+    """
+    The checksum of the first *size* bytes of an open file; *check* is called now and then, and may raise.
+    """
+    digest = hashlib.sha256()
+    for offset in range(0, size, _BLOCK):
+        check()
+        digest.update(os.pread(descriptor, min(_BLOCK, size - offset), offset))
+    return digest.hexdigest()
+
+
+_JOBS: dict[str, Callable[[Job], dict[str, Any]]] = {
+    "pack": _pack,
+    "unpack": _unpack,
+    "remove": _remove,
+    "discard": _discard,
+    "sum": _sum,
+}

@@ -1,0 +1,84 @@
+"""
+Moving a tree that was unpacked beside its place into it.
+
+What is not there yet is moved in one piece.  Only where both have a directory of one name, or the place is on another
+disk, its entries are moved one by one.  Directories are reached by their descriptors, from the top each time: constant
+in descriptors and stack, however deep the tree is.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from contextlib import suppress
+
+from ..errors import FileError
+from ..model.names import path_text
+from .directories import Owner, step_into, walk_down
+
+_MERGED = {errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV}
+
+
+def merge_trees(source: int, into: int, *, owner: Owner = None) -> None:
+    """
+    Move every entry of the open directory *source* into the open directory *into*, over what has the same name.
+
+    A directory only goes over a directory, and through no link.  *owner*: to whom what has to be copied belongs.
+    `FileError` names what is in the way.
+    """
+    pending: list[tuple[bytes, ...]] = [()]
+    while pending:
+        parts = pending.pop()
+        with walk_down(source, parts) as here, walk_down(into, parts) as there:
+            for name in os.listdir(here):
+                path = (*parts, os.fsencode(name))
+                try:
+                    if _moved(path[-1], here, there, owner):
+                        continue
+                    os.close(step_into(there, path[-1], make=True, owner=owner))
+                except OSError as error:
+                    shown = path_text(b"/".join(path))
+                    raise FileError(f"{shown!r:.200} cannot be put in its place: {error.strerror}.") from None
+                pending.append(path)
+
+
+def _moved(name: bytes, source: int, into: int, owner: Owner) -> bool:
+    """
+    Move *name*; False if it is a directory whose entries have to be moved one by one.
+    """
+    try:
+        os.rename(name, name, src_dir_fd=source, dst_dir_fd=into)
+    except OSError as error:
+        facts = os.lstat(name, dir_fd=source)
+        if stat.S_ISDIR(facts.st_mode):
+            if error.errno in _MERGED:
+                return False
+            raise
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(name, facts, source, into, owner)
+    return True
+
+
+def _copy(name: bytes, facts: os.stat_result, source: int, into: int, owner: Owner) -> None:
+    """
+    Copy the file or link *name* to another disk.
+    """
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=into)
+    if stat.S_ISLNK(facts.st_mode):
+        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=into)
+        if owner is not None:
+            os.chown(name, *owner, dir_fd=into, follow_symlinks=False)
+        return
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with (
+        open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source), "rb") as old,
+        open(os.open(name, flags, 0o600, dir_fd=into), "wb") as new,
+    ):
+        shutil.copyfileobj(old, new)
+        new.flush()
+        os.utime(new.fileno(), ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        if owner is not None:
+            os.fchown(new.fileno(), *owner)
+        os.fchmod(new.fileno(), stat.S_IMODE(facts.st_mode))

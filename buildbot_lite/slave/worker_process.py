@@ -1,0 +1,161 @@
+"""
+Jobs with many files (`file_jobs`), each in a process of its own (`file_worker`).
+
+::
+
+    start ──► running ──answer, and it ended──► done, or an error
+                 │
+                 └── cancelled, or its time is up: SIGKILL ──► ended
+
+A thread would be cheaper; but it cannot be stopped, has no memory of its own to be bounded, and takes the slave with it
+when it crashes.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorTime
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..errors import FileError
+from .file_jobs import LARGEST_ANSWER, Job
+
+_DESCRIPTOR = 3
+# The package may be in nobody's site-packages.
+_SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@frozen
+class Running:
+    """
+    A job under way.  *answer* fires with what it gave, or why it failed; to cancel it ends the job.  *gone* fires when
+    nothing of it goes on any more.
+    """
+
+    answer: Deferred[Mapping[str, Any]]
+    gone: Deferred[None]
+
+
+class Workers(Protocol):
+    """
+    Whoever can have jobs done.
+    """
+
+    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> Running:
+        """
+        Have *job* done, in *seconds* at most.  *descriptor*: an open file that it needs; may be closed at once.
+        """
+
+
+class Reactor(IReactorProcess, IReactorTime):
+    """
+    What is needed of the reactor.
+    """
+
+
+class WorkerProcesses:
+    """
+    `Workers` that start a process for each job.  *python* runs it.
+    """
+
+    def __init__(self, reactor: Reactor, *, python: str = sys.executable) -> None:
+        self._reactor = reactor
+        self._python = python
+
+    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> Running:
+        """
+        See `Workers`.
+        """
+        protocol = _Worker(job if descriptor is None else {**job, "descriptor": _DESCRIPTOR})
+        # Nothing of our environment: neither locale nor PYTHON… variables are to change what it does.
+        self._reactor.spawnProcess(
+            protocol,
+            os.fsencode(self._python),
+            [os.fsencode(self._python), b"-sPX", b"utf8", b"-m", b"buildbot_lite.slave.file_worker"],
+            {b"PYTHONPATH": os.fsencode(_SOURCE)},
+            childFDs={0: "w", 1: "r", 2: "r", **({} if descriptor is None else {_DESCRIPTOR: descriptor})},
+        )
+        if seconds is not None:
+            protocol.limit(
+                self._reactor.callLater(seconds, protocol.kill, f"It took longer than its maxTime of {seconds:g} s.")
+            )
+        return Running(protocol.answer, protocol.gone)
+
+
+class _Worker(ProcessProtocol):
+    def __init__(self, job: Job) -> None:
+        self.answer: Deferred[Mapping[str, Any]] = Deferred(lambda _: self.kill("It was stopped."))
+        self.gone: Deferred[None] = Deferred()
+        self._job = job
+        self._said = b""
+        self._complained = b""
+        self._killed = ""
+        self._limit: IDelayedCall | None = None
+
+    _log = Logger()
+
+    def limit(self, limit: IDelayedCall) -> None:
+        self._limit = limit
+
+    def kill(self, sentence: str) -> None:
+        self._killed = self._killed or sentence
+        with suppress(ProcessExitedAlready):
+            self._process().signalProcess("KILL")
+
+    def connectionMade(self) -> None:
+        self._process().write(json.dumps(self._job).encode() + b"\n")
+
+    def outReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's
+        self._said = (self._said + data)[: LARGEST_ANSWER + 1]
+
+    def errReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's
+        self._complained = (self._complained + data)[-2000:]
+
+    def processEnded(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
+        if self._limit is not None and self._limit.active():
+            self._limit.cancel()
+        if not self.answer.called:
+            try:
+                self.answer.callback(self._answered(reason))
+            except (FileError, OSError):
+                self.answer.errback(Failure())
+        self.gone.callback(None)
+
+    def _answered(self, reason: Failure) -> Mapping[str, Any]:
+        if self._killed:
+            raise FileError(self._killed)
+        try:
+            answer = json.loads(self._said)
+            if "os_error" in answer:
+                raise OSError(*answer["os_error"])
+            if "problem" in answer:
+                raise FileError(answer["problem"])
+            return dict(answer["done"])
+        except (ValueError, KeyError, TypeError):
+            raise FileError(self._crashed(reason)) from None
+
+    def _crashed(self, reason: Failure) -> str:
+        self._log.error(
+            "a file worker crashed ({job}): {words}",
+            job=self._job["job"],
+            words=self._complained.decode("utf-8", "replace"),
+        )
+        number = getattr(reason.value, "signal", None)
+        if number == signal.SIGKILL:
+            return "The process that did it was killed by another, perhaps because this machine has too little memory."
+        how = f"was ended by {signal.Signals(number).name}" if number else "crashed"
+        return f"The process that did it {how}; the slave's log (twistd.log) says more."
+
+    def _process(self) -> Any:
+        # Twisted types it as less than it is.
+        return self.transport

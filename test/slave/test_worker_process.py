@@ -1,0 +1,177 @@
+"""
+Jobs with many files, in real processes: what they answer, what bounds them, and what ends them.
+"""
+
+# ruff: noqa: ASYNC230, ASYNC240 - small files of the test's own
+
+import bz2
+import os
+import signal
+import tarfile
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet import reactor  # noqa: TID251 - real processes
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from buildbot_lite.errors import FileError
+from buildbot_lite.slave.archive_input import Bounds
+from buildbot_lite.slave.file_jobs import Job, pack_job, remove_job, sum_job, unpack_job
+from buildbot_lite.slave.tree import Tree
+from buildbot_lite.slave.worker_process import Running, WorkerProcesses
+
+from .fakes import new_directory
+
+BOUNDS = Bounds(size=1 << 40, members=1_000_000)
+
+
+class WorkerTests(TestCase):
+    timeout = 60
+
+    def setUp(self) -> None:
+        """
+        A tree, and somebody who does jobs with it.
+        """
+        self.directory = new_directory(self)
+        self.tree = Tree(os.path.join(self.directory, "wörk"))
+        self.tree.make(".")
+        self.workers = WorkerProcesses(reactor)  # type: ignore[arg-type]  # it is one
+
+    def path(self, name: str) -> str:
+        """
+        Something beside the tree.
+        """
+        return os.path.join(self.directory, name)
+
+    async def done(self, job: Job, **how: Any) -> Mapping[str, Any]:
+        """
+        What *job* gives.
+        """
+        running = self.workers.start(job, **how)
+        try:
+            return await running.answer
+        finally:
+            await running.gone
+
+    async def refused(self, job: Job, **how: Any) -> str:
+        """
+        The sentence with which *job* fails.
+        """
+        try:
+            await self.done(job, **how)
+        except FileError as error:
+            return str(error)
+        raise AssertionError("it was done")
+
+    def bomb(self, streams: int) -> str:
+        """
+        An archive of few bytes that unpacks to *streams* GiB.
+        """
+        header = tarfile.TarInfo("zeros")
+        header.size = 1 << 40
+        stream = bz2.compress(bytes(64 << 20))
+        with open(self.path("bomb"), "wb") as out:
+            out.write(bz2.compress(header.tobuf(tarfile.GNU_FORMAT)) + 16 * streams * stream)
+        return self.path("bomb")
+
+    async def test_there_and_back(self) -> None:
+        """
+        A directory is packed, unpacked elsewhere, and removed, with names that are not ASCII or not even UTF-8.
+        """
+        name = b"\xff\xc3\xbc"
+        place = os.path.join(os.fsencode(self.tree.make("früher").path), name)
+        with open(place, "wb") as out:
+            out.write(b"contents")
+        packed = await self.done(pack_job(self.tree, "früher", self.path("x.tar")))
+        self.assertEqual(packed["size"], os.path.getsize(self.path("x.tar")))
+        await self.done(unpack_job(self.tree, "später", self.path("x.tar"), self.path("staged"), bounds=BOUNDS))
+        self.assertEqual(os.listdir(os.fsencode(os.path.join(self.tree.root, "später"))), [name])
+        self.assertFalse(os.path.exists(self.path("staged")))
+        await self.done(remove_job(self.tree, "früher"))
+        self.assertEqual(os.listdir(self.tree.root), ["später"])
+
+    async def test_sum(self) -> None:
+        """
+        An open file is summed.
+        """
+        with open(self.path("x"), "w+b") as file:
+            file.write(b"abc")
+            file.flush()
+            answer = await self.done(sum_job(file.fileno(), 3), descriptor=file.fileno())
+        self.assertEqual(answer["sha256"], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+
+    async def test_refused(self) -> None:
+        """
+        What cannot be done is told in a sentence, and the system's errors as such.
+        """
+        job = unpack_job(self.tree, "a", self.path("x.tar"), self.path("staged"), bounds=BOUNDS)
+        await self.assertFailure(Deferred.fromCoroutine(self.done(job)), FileNotFoundError)
+        with open(self.path("x.tar"), "w") as out:
+            out.write("nonsense")
+        self.assertIn("no tar archive", await self.refused(job))
+
+    async def test_memory(self) -> None:
+        """
+        Promise 6.15: what would take more memory than a worker may have ends with a sentence.
+        """
+        # Compressed with a dictionary that needs 3 GiB to unpack.
+        header = b"\x5d" + (3 << 30).to_bytes(4, "little") + b"\xff" * 8
+        with open(self.path("x.tar"), "wb") as out:
+            out.write(header + bytes(100))
+        job = unpack_job(self.tree, "a", self.path("x.tar"), self.path("staged"), bounds=BOUNDS)
+        self.assertIn("more memory than", await self.refused(job))
+
+    async def test_seconds(self) -> None:
+        """
+        Promise 6.15: a bomb is unpacked for no longer than it may be, and nothing of it comes to its place.
+        """
+        job = unpack_job(self.tree, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS)
+        self.assertEqual(await self.refused(job, seconds=0.5), "It took longer than its maxTime of 0.5 s.")
+        self.assertEqual(os.listdir(self.tree.root), [])
+
+    async def started(self, running: Running) -> int:
+        """
+        The number of the process that unpacks, when it has begun.
+        """
+        while not os.path.exists(self.path("staged/zeros")):
+            await deferLater(reactor, 0.01)
+        [pid] = [int(each) for each in os.listdir("/proc") if each.isdigit() and self.writes_here(each)]
+        return pid
+
+    def writes_here(self, pid: str) -> bool:
+        """
+        Whether that process has a file of the staged directory open.
+        """
+        try:
+            opened = [os.readlink(f"/proc/{pid}/fd/{each}") for each in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            return False
+        return any(each.startswith(self.path("staged/")) for each in opened)
+
+    async def test_cancelled(self) -> None:
+        """
+        Promise 6.15: to cancel it kills it at once, in the middle of a member without end.
+        """
+        running = self.workers.start(
+            unpack_job(self.tree, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS), seconds=50
+        )
+        pid = await self.started(running)
+        running.answer.cancel()
+        await self.assertFailure(running.answer, CancelledError)
+        await running.gone
+        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+
+    async def test_crashed(self) -> None:
+        """
+        Promise 6.15: a worker that crashes is told of, and not begun again.
+        """
+        running = self.workers.start(
+            unpack_job(self.tree, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS), seconds=50
+        )
+        os.kill(await self.started(running), signal.SIGSEGV)
+        error = await self.assertFailure(running.answer, FileError)
+        self.assertIn("was ended by SIGSEGV", str(error))
+        self.flushLoggedErrors()
+        await running.gone
