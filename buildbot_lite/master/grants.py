@@ -38,6 +38,12 @@ class Verb(Enum):
 # Whose holders' programs are ours, and knock (`wire.knock`).
 _EXPECTED = {Verb.SLAVE, Verb.CONTROL, Verb.ADMIN}
 
+# Of the others, a use is what they are for: a slave attaches, a submission is stored.
+_USED_WHEN_SHOWN = {Verb.WATCH, Verb.CONTROL, Verb.ADMIN}
+
+RECORD_USES_EVERY = 60.0
+"""Seconds.  A master that is killed forgets at most the uses of so long."""
+
 Expose = Callable[[Grant, Revocable], Exposed]
 """
 Makes what a grant leads to.  It is made once and kept, so it may keep nothing of the configuration: it asks on each
@@ -55,6 +61,10 @@ class Right:
     grant: Grant
     revocable: Revocable | None = None
     exposed: Exposed | None = None
+    unrecorded: int = 0
+    """Uses that are counted in *grant*, and not yet in its row."""
+    recorded: float | None = None
+    """When uses were last recorded, in seconds since 1970."""
 
 
 class Grants:
@@ -119,6 +129,8 @@ class Grants:
         right.revocable.check()
         if right.exposed is None:
             right.exposed = self._expose[Verb(right.grant.verb)](right.grant, right.revocable)
+        if Verb(right.grant.verb) in _USED_WHEN_SHOWN:
+            self._shown(right)
         return right.exposed
 
     def mint(self) -> Minted:
@@ -257,6 +269,22 @@ class Grants:
         self.note_use(grant.id, now)
         background(
             self._records.write(lambda connection: records_of_grants.used(connection, grant.id, now)),
+            self._log,
+            "noting the use of a string",
+        )
+
+    def _shown(self, right: Right) -> None:
+        """
+        Count a use.  A command shows its string for each question: so it is recorded once a minute only.
+        """
+        now, id = self._wall(), right.grant.id
+        self.note_use(id, now)
+        right.unrecorded += 1
+        if right.recorded is not None and right.recorded <= now < right.recorded + RECORD_USES_EVERY:
+            return
+        times, right.unrecorded, right.recorded = right.unrecorded, 0, now
+        background(
+            self._records.write(lambda connection: records_of_grants.used(connection, id, now, times)),
             self._log,
             "noting the use of a string",
         )

@@ -64,11 +64,17 @@ class Holders:
         grants = self.farm.grants
         if question.flag("all", default=False):
             rows: Sequence[Grant] = await self.farm.records.read(lambda c: records_of_grants.newest(c, MOST_LISTED))
-            found = sorted(rows, key=lambda grant: grant.id)
+            # Uses are recorded now and then; those in memory are exact.
+            in_force = {grant.id: grant for grant in grants.everything()}
+            found = [in_force.get(row.id, row) for row in sorted(rows, key=lambda grant: grant.id)]
         else:
-            # Each request has a string to watch it with; they come and go by themselves.
-            found = [each for each in grants.everything() if each.verb != Verb.WATCH.value or each.label is not None]
+            found = [each for each in grants.everything() if self._is_of_interest(each)]
         return {"grants": [self._document(grant) for grant in found]}
+
+    def _is_of_interest(self, grant: Grant) -> bool:
+        # Each request has a string to watch it with; they come and go by themselves.
+        of_a_request = grant.verb == Verb.WATCH.value and grant.label is None
+        return not of_a_request and _state(grant, self.farm.wall()) != "expired"
 
     async def _grant(self, question: Shape) -> Answer:
         verb = _verb(question.text("to", limit=20))

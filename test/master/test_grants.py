@@ -74,6 +74,50 @@ class GrantTests(SynchronousTestCase):
         self.assertEqual(again.of(Verb.SLAVE, "bot1"), grant)
         self.assertIsNotNone(again.lookup(again.swissnum(grant)))
 
+    def recorded(self, grant: records.Grant) -> tuple[float | None, int]:
+        """
+        When it was last used, and how often, as recorded.
+        """
+        row = self.successResultOf(self.records.read(lambda connection: records.get(connection, grant.id)))
+        assert row is not None
+        return row.used, row.uses
+
+    def test_uses(self) -> None:
+        """
+        Promise 6.12: each time that an admin's, control's or watcher's string is shown is a use, also after a restart;
+        it is recorded once a minute.
+        """
+        for verb in (Verb.ADMIN, Verb.CONTROL, Verb.WATCH):
+            grant = self.successResultOf(
+                Deferred.fromCoroutine(self.grants.hand_out(verb, "farm", name="farm", label="x"))
+            )
+            self.time = first = self.time + 100
+            self.lookup(grant)
+            for _ in range(3):
+                self.time += 10
+                self.lookup(grant)
+            used = self.grants.in_force(grant.id)
+            self.assertEqual((used.used, used.uses), (self.time, 4))
+            self.assertEqual(self.recorded(grant), (first, 1))
+            self.time += 60
+            self.lookup(grant)
+            again = self.another().in_force(grant.id)
+            self.assertEqual((again.used, again.uses), (self.time, 5))
+
+    def test_no_use(self) -> None:
+        """
+        A string that has expired is not used by being shown; a slave's is used when it attaches, and not before.
+        """
+        grant = self.ensure()
+        self.lookup(grant)
+        self.assertEqual(self.grants.in_force(grant.id).uses, 0)
+        watch = self.successResultOf(
+            Deferred.fromCoroutine(self.grants.ensure(Verb.WATCH, "1", name="request-1", expires=self.time + 1))
+        )
+        self.time += 2
+        self.assertRaises(RevokedError, self.lookup, watch)
+        self.assertEqual(self.recorded(watch), (None, 0))
+
     def test_unknown(self) -> None:
         """
         Nobody's string leads nowhere.

@@ -140,6 +140,10 @@ class LimitsTests(HoldersCase):
         watcher = FakeWatcher()
         self.successResultOf(before.execute(watcher))
         self.assertIn("has expired", watcher.err)
+        listed = [each["grant"] for each in self.ask("grants")["grants"]]
+        every = {each["grant"]: each["state"] for each in self.ask("grants", all=True)["grants"]}
+        self.assertNotIn(grant.id, listed)
+        self.assertEqual(every[grant.id], "expired")
         self.assertEqual(self.ask("queue")["queue"], [])
 
     def test_rate(self) -> None:

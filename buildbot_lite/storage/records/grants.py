@@ -113,7 +113,9 @@ _REVOKE_ALL = Statement(
 )
 _PIN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(pin=bindparam("key")))
 _USED = Statement(
-    update(_grants).where(_grants.c.id == bindparam("which")).values(used=bindparam("now"), uses=_grants.c.uses + 1)
+    update(_grants)
+    .where(_grants.c.id == bindparam("which"))
+    .values(used=bindparam("now"), uses=_grants.c.uses + bindparam("times"))
 )
 _EXPIRE = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(expires=bindparam("at")))
 _EXPIRE_WATCHES = Statement(
@@ -248,11 +250,11 @@ def pin(connection: Connection, id: int, key: str | None) -> None:
     _PIN.run(connection, which=id, key=key)
 
 
-def used(connection: Connection, id: int, now: float) -> None:
+def used(connection: Connection, id: int, now: float, times: int = 1) -> None:
     """
-    It was used once more.
+    It was used so many *times* more, at last at *now*.
     """
-    _USED.run(connection, which=id, now=now)
+    _USED.run(connection, which=id, now=now, times=times)
 
 
 def expire(connection: Connection, id: int, at: float | None) -> None:
