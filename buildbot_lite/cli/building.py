@@ -118,10 +118,13 @@ def cancel(farm: Farm, request: int) -> None:
     """
     End a request, whether it waits or is being built.
 
-    REQUEST is its number, as in queue and builds.
+    REQUEST is its number, as in queue and builds.  The requests that its build waits for, because it triggered them,
+    are ended as well.
     """
-    farm.ask({"ask": "cancel", "request": request, "reason": "cancelled from the command line"})
+    answer = farm.ask({"ask": "cancel", "request": request, "reason": "cancelled from the command line"})
     click.echo(f"Request {request} is cancelled.")
+    for child in answer.get("also", ()):
+        click.echo(f"So is request {child['request']}, which it waited for: {child['build']}")
 
 
 @program.command(cls=_BuildCommand)

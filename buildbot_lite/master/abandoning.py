@@ -4,9 +4,12 @@ Giving up commands that a build began and will not come to again.
 A build that cannot be continued is tried again from its beginning.  But a command of the first attempt may still run,
 on a slave that is away; and two attempts never run at the same time (invariant I8).  So the second waits until the
 slave was told to forget the command, or was away for so long that the command's lease has run out.
+
+Builds that the first attempt waits for are cancelled: the second asks for its own.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -18,6 +21,19 @@ from .session import Session
 
 COMMAND = "command"
 """The kind of the journal's entries that are commands."""
+TRIGGERED = "triggered"
+"""The kind of those that wait for the builds which a Trigger asked for."""
+
+
+class Children(Protocol):
+    """
+    The builds that a build asked for.
+    """
+
+    async def cancel(self, buildset: int, reason: str) -> Sequence[object]:
+        """
+        End the requests of *buildset* that have not ended, because of *reason*; answers which.
+        """
 
 
 def command_id(nonce: str, step: int, ordinal: int) -> str:
@@ -57,6 +73,15 @@ async def abandon(
     live()
     for each in waiting:
         await each
+
+
+async def end_children(entries: Iterable[Entry], children: Children, reason: str) -> None:
+    """
+    Cancel the builds that *entries* wait for: nobody will ask what became of them.
+    """
+    for entry in entries:
+        if entry.kind == TRIGGERED and entry.outcome is None:
+            await children.cancel(int(entry.intent["buildset"]), reason)
 
 
 class _NoShelf:

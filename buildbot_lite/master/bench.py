@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, succeed
 
 from ..errors import BuildbotLiteError, ConfigError, StorageError
 from ..model.outcome import Ending, Outcome, Remark, Seal, Why
@@ -20,12 +20,13 @@ from ..model.rendering import View, rendered_environment
 from ..model.results import Result
 from ..model.shape import encode
 from ..model.spec import SECRET_REFERENCE, Run, Spec, to_document
-from .abandoning import COMMAND, command_id
+from .abandoning import COMMAND, TRIGGERED, command_id
 from .journal import Done, Entry, Journal
 from .ledger import Ledger
 from .orders import Order, Shelf, Source
 from .session import Session
 from .steps.base import Ran
+from .triggered import MOST_CHILDREN, Child
 from .veil import Veil
 
 T = TypeVar("T")
@@ -92,6 +93,16 @@ class Triggers(Protocol):
         Fires with its result, also when it has finished long ago.
         """
 
+    def children(self, buildset: int) -> Deferred[Sequence[Child]]:
+        """
+        What has become of each of its requests so far.
+        """
+
+    async def cancel(self, buildset: int, reason: str) -> Sequence[Child]:
+        """
+        End those that have not ended; answers which.
+        """
+
 
 @frozen
 class Workplace:
@@ -103,7 +114,8 @@ class Workplace:
     *revealed*: the secrets that the build's commands have been told so far; *veil*: hides their values in text of ours.
     *master_directory*: in which master.cfg is.  *random*: gives bytes.  *on_lost*: "retry" or "fail", for steps that
     say neither.  *room*: whether the slave may send so many bytes now.
-    *begun*: the commands so far, for people.
+    *begun*: the commands so far, for people.  *used*: the kinds of input that steps asked for or passed on;
+    *inherited*: whether the inputs are those of a parent build.
     """
 
     nonce: str
@@ -129,6 +141,8 @@ class Workplace:
     on_lost: str = "retry"
     room: Callable[[int], bool] = lambda size: True
     begun: list[str] = field(factory=list)
+    used: set[str] = field(factory=set)
+    inherited: bool = False
 
     def session_at(self, where: str) -> Session:
         """
@@ -140,9 +154,10 @@ class Workplace:
 @define
 class LiveCommands:
     """
-    The commands that a build is waiting for now, and whether they are to end.
+    The commands and the *buildsets* that a build is waiting for now, and whether they are to end.
     """
 
+    buildsets: set[int] = field(factory=set)
     _running: dict[str, Session] = field(factory=dict)
     _waits: set[Deferred[Any]] = field(factory=set)
     _reason: str | None = None
@@ -201,6 +216,13 @@ class LiveCommands:
         The next step may run commands again.
         """
         self._reason = None
+
+    @property
+    def reason(self) -> str:
+        """
+        Why the step is to end; empty when it is not.
+        """
+        return self._reason or ""
 
     @property
     def ids(self) -> Sequence[str]:
@@ -306,15 +328,37 @@ class StepBench:
         return Ran(outcome, lambda log, limit: shelf.read(final.get(log, log), 0, limit))
 
     async def trigger(
-        self, names: list[str], properties: Mapping[str, Json], *, wait: bool
+        self,
+        names: list[str],
+        properties: Mapping[str, Json],
+        *,
+        wait: bool,
+        source: Mapping[str, Json] | None = None,
+        log: str | None = None,
     ) -> dict[str, Result | None]:
         """
         See `Bench`.
         """
-        asked = [await self._ask(name, properties) for name in names]
+        # Whoever passes an input on has used it; what becomes of it is the children's.
+        self._place.used.update(self._place.inputs)
+        source = self.view.sources.get("", {}) if source is None else source
+        asked = {name: await self._ask(name, properties, source) for name in names}
+        buildsets = {name: int(outcome["buildset"]) for name, outcome in asked.items()}
         if not wait:
+            if log is not None:
+                self.write(log, "".join(f"{name}: {_asked_for(outcome)}\n" for name, outcome in asked.items()))
             return dict.fromkeys(names)
-        return {name: await self._await(name, buildset) for name, buildset in zip(names, asked, strict=True)}
+        waits = [Deferred.fromCoroutine(self._await(name, buildset)) for name, buildset in buildsets.items()]
+        ended: list[tuple[bool, Any]] = await DeferredList(waits, consumeErrors=True)
+        for succeeded, failure in ended:
+            if not succeeded:
+                await self._end_children(buildsets)
+                raise failure.value
+        outcomes = {name: outcome for name, (_, outcome) in zip(buildsets, ended, strict=True)}
+        if log is not None:
+            listed = [f"{name}: {line}\n" for name, outcome in outcomes.items() for line in _listed(outcome)]
+            self.write(log, "".join(listed))
+        return {name: Result(outcome["result"]) for name, outcome in outcomes.items()}
 
     async def now(self) -> float:
         """
@@ -381,6 +425,7 @@ class StepBench:
         """
         See `Bench`.
         """
+        self._place.used.add(name)
         return self._place.inputs.get(name)
 
     async def settled(self) -> None:
@@ -399,24 +444,54 @@ class StepBench:
             await self._place.journal.kept()
         return {ordinal: (log, shelf.seals()[log]) for log, (ordinal, shelf, _) in self._written.items()}
 
-    async def _ask(self, name: str, properties: Mapping[str, Json]) -> int:
+    async def _ask(self, name: str, properties: Mapping[str, Json], source: Mapping[str, Json]) -> Mapping[str, Any]:
+        triggers = self._place.triggers
+
         async def perform(entry: Entry, resumed: bool) -> Done:
             parent = command_id(self._place.nonce, entry.step, entry.ordinal)
-            source = self._place.view.sources.get("", {})
-            return Done({"buildset": await self._place.triggers.trigger(name, parent, properties, source)})
+            buildset = await triggers.trigger(name, parent, properties, source)
+            children = await triggers.children(buildset)
+            outcome = {"buildset": buildset, "requests": [(each.request, each.builder) for each in children]}
+            self.remark(f"{name}: {_asked_for(outcome)}")
+            return Done(outcome)
 
         intent = {"scheduler": name, "properties": dict(properties)}
         entry = await self._place.journal.effect(self._step, "trigger", intent, perform)
-        return int(entry.outcome["buildset"]) if entry.outcome else 0
+        outcome: Mapping[str, Any] = entry.outcome or {"buildset": 0}
+        return outcome
 
-    async def _await(self, name: str, buildset: int) -> Result:
+    async def _await(self, name: str, buildset: int) -> Mapping[str, Any]:
+        place = self._place
+
         async def perform(entry: Entry, resumed: bool) -> Done:
-            result: Result = await self._place.live.waiting_for(self._place.triggers.when_finished(buildset))
-            return Done({"result": int(result)})
+            place.live.buildsets.add(buildset)
+            try:
+                result: Result = await place.live.waiting_for(place.triggers.when_finished(buildset))
+            finally:
+                place.live.buildsets.discard(buildset)
+            children = await place.triggers.children(buildset)
+            outcome = {
+                "result": int(result),
+                "builds": [each.to_document() for each in children[:MOST_CHILDREN]],
+                "more": max(0, len(children) - MOST_CHILDREN),
+            }
+            for line in _listed(outcome):
+                self.remark(f"{name}: {line}")
+            return Done(outcome)
 
-        intent = {"buildset": buildset}
-        entry = await self._place.journal.effect(self._step, "triggered", intent, perform)
-        return Result(entry.outcome["result"]) if entry.outcome else Result.EXCEPTION
+        entry = await place.journal.effect(self._step, TRIGGERED, {"buildset": buildset}, perform)
+        outcome: Mapping[str, Any] = entry.outcome or {"result": int(Result.EXCEPTION)}
+        return outcome
+
+    async def _end_children(self, buildsets: Mapping[str, int]) -> None:
+        """
+        Nobody waits for these builds any more.
+        """
+        place = self._place
+        for name, buildset in buildsets.items():
+            ended = await place.triggers.cancel(buildset, place.live.reason or "its step failed")
+            if ended:
+                self.remark(f"{name}: cancelled as well: " + ", ".join(child.label for child in ended))
 
     async def _once(self, kind: str, intent: Json, ask: Callable[[], Json]) -> Any:
         async def perform(entry: Entry, resumed: bool) -> Done:
@@ -452,6 +527,19 @@ class StepBench:
         if begun:
             left_out = f"… {len(begun) - MOST_LISTED} earlier ones; " if len(begun) > MOST_LISTED else ""
             self.remark("these had started: " + left_out + "; ".join(each[:100] for each in begun[-MOST_LISTED:]))
+
+
+def _asked_for(outcome: Mapping[str, Any]) -> str:
+    return ", ".join(f"request {id} ({builder})" for id, builder in outcome.get("requests", ()))
+
+
+def _listed(outcome: Mapping[str, Any]) -> list[str]:
+    """
+    What is said of triggered builds.  An entry of version 0.1.0 has only their result.
+    """
+    lines = [line for each in outcome.get("builds", ()) for line in Child.from_document(each).lines]
+    more = outcome.get("more", 0)
+    return [*lines, f"and {more} more"] if more else lines
 
 
 def _secrets_in(document: Mapping[str, Any]) -> list[str]:

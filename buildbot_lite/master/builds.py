@@ -22,7 +22,7 @@ from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, DiskFullError, ReplayError, StorageError
 from ..model.results import Result, worst
-from .abandoning import abandon
+from .abandoning import abandon, end_children
 from .bench import SlaveLostError, StepBench, Workplace
 from .journal import Done, Entry, Journal, JournalStore, fingerprint
 from .steps.base import BuildStep, Recipe
@@ -119,6 +119,13 @@ class Build:
         return self._course.step
 
     @property
+    def waits_for(self) -> Sequence[int]:
+        """
+        The buildsets that it waits for now.
+        """
+        return tuple(self._place.live.buildsets)
+
+    @property
     def wanted_stop(self) -> Stop | None:
         """
         Who wants it to end, even if that is only just being recorded (its record comes before that of the end).
@@ -144,11 +151,12 @@ class Build:
             left = max(0.0, self._deadline - self._place.wall())
             timer = self._clock.callLater(left, self._ran_out_of_time)
         try:
-            ended = await self._run()
+            ended = self._judged(await self._run())
             place = self._place
             await abandon(
                 place.journal.unfinished(), session=place.session_at, nonce=place.nonce, live=place.journal.live
             )
+            await end_children(place.journal.unfinished(), place.triggers, ended.reason)
             return ended
         finally:
             if timer is not None and timer.active():
@@ -194,6 +202,23 @@ class Build:
         if self._course.stop is not None:
             return Ended(self._course.stop.result, self._course.stop.reason)
         return Ended(worst(self._course.results), self._course.reason)
+
+    def _judged(self, ended: Ended) -> Ended:
+        """
+        A patch that no step applied was not tested: then the build is no success.  One that was inherited from a
+        parent is only remarked on, because not every build of a fan-out has sources.
+        """
+        unused = [name for name in self._place.inputs if name not in self._place.used]
+        if not unused or ended.result > Result.WARNINGS or self._course.stop is not None:
+            return ended
+        StepBench(self._place, self._course.step).remark(f"No step of this build used the submitted {unused[0]}.")
+        if "patch" not in unused or self._place.inherited:
+            return ended
+        return Ended(
+            Result.FAILURE,
+            "no step applied the submitted patch, so it was not tested: give the builder a Git step, "
+            'or take stdin="patch" out of the Submit scheduler',
+        )
 
     async def _do(self, number: int, step: BuildStep) -> None:
         course, place = self._course, self._place

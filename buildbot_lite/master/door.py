@@ -2,8 +2,9 @@
 How builds are asked for, whoever asks: submitters, admins, and builds that trigger others.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from attrs import field, frozen
@@ -23,8 +24,11 @@ from .config import MasterConfig
 from .grants import Grants, Verb
 from .queue import Queue
 from .requests import Requests
+from .triggered import Child, read_children
 from .vocabulary import Scheduler, Submit
 from .works import Works
+
+_SOURCE = ("branch", "revision", "repository", "project")
 
 
 @frozen
@@ -138,10 +142,7 @@ class FrontDoor:
         """
         See `status.submissions.Door`.
         """
-        for request in submitted.requests:
-            # One that is over is not in the way of the others.
-            with suppress(NotFoundError):
-                await self.cancel_request(request.id, reason)
+        await self.cancel_unfinished([request.id for request in submitted.requests], reason)
 
     async def cancel_request(self, request: int, reason: str) -> None:
         """
@@ -174,11 +175,40 @@ class FrontDoor:
         given = Properties(dict(properties), "Force")
         return await self._ask(scheduler, given, reason=reason, builders=[builder])
 
+    async def cancel_unfinished(self, requests: Iterable[int], reason: str) -> None:
+        """
+        See `triggered.Asking`.
+        """
+        for request in requests:
+            # One that is over is not in the way of the others.
+            with suppress(NotFoundError):
+                await self.cancel_request(request, reason)
+
+    async def waited_for_by(self, request: int) -> Sequence[Child]:
+        """
+        The unfinished requests that the build of *request* waits for, and those that they wait for: `cancel_request`
+        of it ends them too.
+        """
+        live = self._works.live().get(request)
+        found: list[Child] = []
+        for buildset in () if live is None else live.build.waits_for:
+            read = partial(read_children, buildset=buildset, directory=self._works.streams)
+            found += [child for child in await self._records.read(read) if child.result is None]
+        below = [each for child in found for each in await self.waited_for_by(child.request)]
+        return [*found, *below]
+
     def trigger(
-        self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
+        self,
+        scheduler: str,
+        parent: str,
+        properties: Mapping[str, Json],
+        source: Mapping[str, Json],
+        *,
+        build: int | None = None,
+        input: int | None = None,
     ) -> Deferred[int]:
         """
-        See `bench.Triggers.trigger`.
+        See `triggered.Asking`.
         """
 
         async def ask() -> int:
@@ -186,14 +216,22 @@ class FrontDoor:
             if triggerable is None:
                 raise NotFoundError(f"There is no Triggerable {scheduler!r:.100} in master.cfg.")
             given = Properties(dict(properties), "Trigger")
-            submitted = await self._ask(triggerable, given, reason="triggered", parent=parent, source=source)
+            submitted = await self._ask(
+                triggerable,
+                given,
+                reason="triggered",
+                parent=parent,
+                parent_build=build,
+                source=source,
+                input=None if input is None else lambda connection: input,
+            )
             return submitted.buildset.id
 
         return Deferred.fromCoroutine(ask())
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
         """
-        See `bench.Triggers.when_finished`.
+        See `triggered.Asking`.
         """
         return self._requests.when_finished(buildset)
 
@@ -211,9 +249,9 @@ class FrontDoor:
         properties = Properties(scheduler.properties, "Scheduler")
         properties.update_from(given)
         recorded = {name: (value, source) for name, (value, source) in properties.to_document().items()}
-        source = more.pop("source", None) or {
-            name: properties.get(name) for name in ("branch", "revision", "repository", "project") if name in properties
-        }
+        # What is said of the sources by name counts more than what is inherited.
+        named = given if "source" in more else properties
+        source = dict(more.pop("source", {})) | {name: named.get(name) for name in _SOURCE if name in named}
         return await self._requests.submit(
             scheduler=scheduler.name,
             builders=builders or list(scheduler.builder_names),

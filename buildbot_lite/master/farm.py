@@ -162,7 +162,7 @@ class Farm:
             roster=self.roster,
             queue=lambda: self.queue,
             requests=lambda: self.requests,
-            triggers=lambda: self.door,
+            asking=lambda: self.door,
             building=self.building,
             reserve=self.reserve,
             inputs=self.inputs,

@@ -74,6 +74,7 @@ class Requests:
         parent: str | None = None,
         priority: int = 0,
         by_grant: int | None = None,
+        parent_build: int | None = None,
         beside: Callable[[Connection, Submitted], object] | None = None,
         recorded: Callable[[], None] = lambda: None,
     ) -> Submitted:
@@ -82,7 +83,8 @@ class Requests:
 
         *input* makes the row of what was submitted, in the same transaction; *beside* is done in it, too; *recorded* is
         called as soon as it is committed.  *by_grant*: with which string.  With a *parent* that asked before, nothing
-        happens: the earlier answer is the answer.
+        happens: the earlier answer is the answer.  *parent_build*: the
+        build that has that parent.
         """
         now = self._wall()
 
@@ -102,6 +104,7 @@ class Requests:
                 parent=parent,
                 priority=priority,
                 by_grant=by_grant,
+                parent_build=parent_build,
             )
             if by_grant is not None:
                 records_of_grants.used(connection, by_grant, now)

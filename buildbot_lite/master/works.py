@@ -28,8 +28,8 @@ from ..storage.records import journal as records_of_journal
 from ..storage.records.requests import Buildset, Request
 from ..storage.writer import Records
 from ..wire.background import background
-from .abandoning import abandon
-from .bench import LiveCommands, Triggers, Workplace
+from .abandoning import abandon, end_children
+from .bench import LiveCommands, Workplace
 from .builds import Build, Ended
 from .config import MasterConfig
 from .journal import Entry, Journal
@@ -41,6 +41,7 @@ from .requests import Requests
 from .reserve import Reserve
 from .roster import Roster
 from .shelves import Building, BuildShelves
+from .triggered import Asking, ChildBuilds
 
 # What is said beside builds of the comings and goings of one slave.
 REMARKS_AT_ONCE = 1000
@@ -114,7 +115,7 @@ class Works:
         roster: Roster,
         queue: Callable[[], Queue],
         requests: Callable[[], Requests],
-        triggers: Callable[[], Triggers],
+        asking: Callable[[], Asking],
         building: Building,
         reserve: Reserve,
         inputs: InputStore,
@@ -126,7 +127,7 @@ class Works:
         self._roster = roster
         self._queue = queue
         self._requests = requests
-        self._triggers = triggers
+        self._asking = asking
         self._building = building
         self._reserve = reserve
         self._inputs = inputs
@@ -140,6 +141,13 @@ class Works:
         self._left: dict[str, list[Deferred[None]]] = {}
 
     # What others ask.
+
+    @property
+    def streams(self) -> str:
+        """
+        The directory in which logs stand.
+        """
+        return self._building.streams
 
     def live(self) -> Mapping[int, Live]:
         """
@@ -265,6 +273,9 @@ class Works:
         """
         Take up what an earlier master left.  Fires when all of it has caught up with its journals.
         """
+        # All are known before the first runs: one that was stopped stops the others that it waits for.
+        for each in unfinished:
+            self._beginning[each.request.id] = Beginning(each.row.slave, each.buildset)
         taken_up = [self._take_up(each, generations.get(each.row.generation)) for each in unfinished]
         # Whoever loses patience cancels the list, and with it those that it still waits for.
         return DeferredList(taken_up, consumeErrors=True)
@@ -281,24 +292,26 @@ class Works:
             try:
                 if generation is None:
                     reason = "the configuration that it began with cannot be loaded any more"
-                    await self._abandon(left, live)
+                    await self._abandon(left, reason, live)
                     await self._end(left.row, left.request, left.buildset, Ended(Result.RETRY, reason))
                 else:
                     await self._run(left, generation, live)
             finally:
+                self._begun(left.request.id)
                 live()
 
         self._queue().slots.take(left.request.id, Running(label, left.row.builder, left.row.slave))
         background(take_up(), self._log, f"continuing {label}")
         return caught_up
 
-    async def _abandon(self, left: Unfinished, live: Callable[[], None]) -> None:
+    async def _abandon(self, left: Unfinished, reason: str, live: Callable[[], None]) -> None:
         await abandon(
             left.entries,
             session=lambda where: self._roster.own if where == "master" else self._roster.session(left.row.slave),
             nonce=left.row.nonce,
             live=live,
         )
+        await end_children(left.entries, self._children(left.row, left.buildset), reason)
 
     # Running and ending.
 
@@ -386,8 +399,9 @@ class Works:
                 shelves=shelves,
                 view=view,
                 secret=secret,
-                triggers=self._triggers(),
+                triggers=self._children(row, start.buildset),
                 inputs=submitted,
+                inherited=start.buildset.parent is not None,
                 wall=self._wall,
                 live=LiveCommands(),
                 master_directory=self._building.basedir,
@@ -406,6 +420,11 @@ class Works:
             max_time=builder.max_time,
             recorded=start.entries,
             went_live=live,
+        )
+
+    def _children(self, row: records_of_builds.Build, buildset: Buildset) -> ChildBuilds:
+        return ChildBuilds(
+            asking=self._asking(), records=self._records, directory=self.streams, parent=row, input=buildset.input
         )
 
     async def _submitted(self, buildset: Buildset) -> Mapping[str, tuple[Source, int, str]]:

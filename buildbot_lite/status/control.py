@@ -157,8 +157,9 @@ class AdminDesk:
 
     async def _cancel(self, question: Shape) -> Answer:
         request = question.integer("request")
+        also = await self.farm.door.waited_for_by(request)
         await self.farm.door.cancel_request(request, question.text("reason", "cancelled by an admin", limit=1000))
-        return {"request": request}
+        return {"request": request, "also": [{"request": child.request, "build": child.label} for child in also]}
 
     # Tellings.
 

@@ -18,7 +18,7 @@ from ..errors import NotFoundError
 from ..master.farm import Farm
 from ..master.roster import Member
 from ..model.results import Result
-from ..storage.records import builds, steps, streams
+from ..storage.records import builds, requests, steps, streams
 from ..storage.records.builds import Build
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
@@ -148,6 +148,8 @@ def of_build(connection: Connection, row: Build) -> Document:
         "started": row.started,
         "finished": row.finished,
         "steps": [_of_step(step, logs) for step in steps.of_build(connection, row.id)],
+        "triggered_by": _parent(connection, row),
+        "triggered": _children(connection, row),
     }
 
 
@@ -186,6 +188,35 @@ def the_build(connection: Connection, builder: str, number: int) -> Build:
     if newest:
         raise NotFoundError(f"There is no build {builder}/{number}; the newest is {builder}/{newest[0].number}.")
     raise NotFoundError(f"There is no build {builder}/{number}: {builder!r:.100} has not built anything.")
+
+
+def _parent(connection: Connection, row: Build) -> Document | None:
+    """
+    The build whose Trigger asked for this one.
+    """
+    request = requests.get(connection, row.request)
+    buildset = requests.buildset(connection, request.buildset) if request else None
+    parent = builds.get(connection, buildset.parent_build) if buildset and buildset.parent_build else None
+    return {"builder": parent.builder, "number": parent.number} if parent else None
+
+
+def _children(connection: Connection, row: Build) -> list[Document]:
+    """
+    The requests that this build's Triggers asked for, each with its newest build.
+    """
+    found = []
+    for buildset in requests.of_parent(connection, row.id):
+        for request in requests.of_buildset(connection, buildset.id):
+            attempts = builds.of_request(connection, request.id)
+            found.append(
+                {
+                    "request": request.id,
+                    "builder": request.builder,
+                    "number": attempts[-1].number if attempts else None,
+                    "result": _name(request.result),
+                }
+            )
+    return found
 
 
 def _of_step(step: Step, logs: Sequence[Stream]) -> Document:

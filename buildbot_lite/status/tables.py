@@ -108,7 +108,7 @@ def builds(document: Sequence[Document]) -> RenderableType:
             _when(each["started"]),
             _span(each["started"], each["finished"]),
             each["request"],
-            each["reason"] or _current(each),
+            "; ".join(filter(None, [each["reason"] or _current(each), _related(each)])),
         )
         for each in document
     ]
@@ -247,6 +247,19 @@ def _current(build: Document) -> str:
     return next(
         (f"{each['name']}: {each['summary']}" for each in build["steps"] if each["result"] == build["result"]), ""
     )
+
+
+def _related(build: Document) -> str:
+    """
+    Which build triggered it, and which ones it triggered.
+    """
+    parent = build.get("triggered_by")
+    by = f"triggered by {_label(parent)}" if parent else ""
+    children = [
+        f"{_label(each) if each['number'] else each['builder']} {each['result'] or 'not finished'}"
+        for each in build.get("triggered", ())
+    ]
+    return "; ".join(filter(None, [by, f"triggered {', '.join(children)}" if children else ""]))
 
 
 def _when(seconds: float | None) -> str:

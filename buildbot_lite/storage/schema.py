@@ -94,11 +94,17 @@ buildsets = Table(
     Column("finished", Float),
     Column("result", Integer),
     Column("by_grant", Integer),  # with which string it was asked for, if with one
+    Column("parent_build", Integer),  # the build whose Trigger asked for it
 )
 Index(
     "buildsets_by_parent",
     buildsets.c.parent,
     sqlite_where=buildsets.c.parent.is_not(None),
+)
+Index(
+    "buildsets_by_parent_build",
+    buildsets.c.parent_build,
+    sqlite_where=buildsets.c.parent_build.is_not(None),
 )
 Index(
     "buildsets_by_grant",

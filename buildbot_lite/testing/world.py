@@ -20,6 +20,7 @@ from ..master.ledger import Ledger
 from ..master.orders import Source, Stream
 from ..master.session import Session
 from ..master.steps.base import BuildStep, builder_directory
+from ..master.triggered import Child
 from ..model.greeting import Hello
 from ..model.outcome import Remark, Seal
 from ..model.properties import Json, Properties
@@ -207,7 +208,16 @@ class _Triggers:
         return succeed(list(self._asked).index(parent))
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
-        return succeed(self._results[self.triggered[buildset][0]])
+        return succeed(self._result(buildset))
+
+    def children(self, buildset: int) -> Deferred[Sequence[Child]]:
+        return succeed([Child(buildset, self.triggered[buildset][0], 1, self._result(buildset))])
+
+    async def cancel(self, buildset: int, reason: str) -> Sequence[Child]:
+        return []
+
+    def _result(self, buildset: int) -> Result:
+        return self._results[self.triggered[buildset][0]]
 
 
 class _Nobody:

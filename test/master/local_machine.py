@@ -184,7 +184,7 @@ class LocalMachine:
         return None if data is None else (Memory(data), len(data), hashlib.sha256(data).hexdigest())
 
     async def trigger(
-        self, names: list[str], properties: Mapping[str, Json], *, wait: bool
+        self, names: list[str], properties: Mapping[str, Json], *, wait: bool, **more: Any
     ) -> dict[str, Result | None]:
         raise NotImplementedError
 

@@ -202,12 +202,13 @@ TEXT = {"master.cfg": "password = 'open sesame'"}
 ADMIN = b"recorded-admin"
 SECRETS = (b"recorded-slave", ADMIN, b"recorded-watch", b"recorded-submit", b"open sesame")
 
-CHANGE = """
+NEXT = "next"
+CHANGE = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = {NEXT!r}
+down_revision = {REVISION!r}
 
 
 def upgrade() -> None:
@@ -227,7 +228,7 @@ class UpgradingTests(SynchronousTestCase):
         migrations = os.path.join(self.mktemp(), "migrations")
         shutil.copytree(configuration().get_main_option("script_location") or "", migrations)
         self.change = os.path.join(migrations, "versions", "colour.py")
-        self.patch(upgrading, "REVISION", "0003")
+        self.patch(upgrading, "REVISION", NEXT)
 
         def next_configuration() -> Config:
             config = configuration()
@@ -258,7 +259,7 @@ class UpgradingTests(SynchronousTestCase):
             self.assertEqual(connection.exec_driver_sql("SELECT colour FROM builds").scalar(), "green")
             self.assertEqual(connection.exec_driver_sql("PRAGMA foreign_keys").scalar(), 1)
 
-        self.assertEqual(self.found(), ("0003", ["colour"], 1))
+        self.assertEqual(self.found(), (NEXT, ["colour"], 1))
 
     def test_all_or_nothing(self) -> None:
         """

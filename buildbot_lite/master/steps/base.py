@@ -94,10 +94,20 @@ class Bench(Protocol):
         """
 
     async def trigger(
-        self, names: list[str], properties: Mapping[str, Json], *, wait: bool
+        self,
+        names: list[str],
+        properties: Mapping[str, Json],
+        *,
+        wait: bool,
+        source: Mapping[str, Json] | None = None,
+        log: str | None = None,
     ) -> dict[str, Result | None]:
         """
         Start the Triggerable schedulers called *names*, once; answer each one's result, or None without *wait*.
+
+        Their builds get what was submitted for this one, and are made of *source* (branch, revision, repository,
+        project); None: of this build's.  What became of them is remarked on as soon as it is known, and listed in
+        the *log* of that name.  When the step is stopped while it waits, those that have not ended are cancelled.
         """
 
     async def now(self) -> float:

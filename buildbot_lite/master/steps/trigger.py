@@ -25,7 +25,10 @@ class Trigger(BuildStep):
     properties of this build that they get, too; those that it does not have are left out.
     *unimportantSchedulerNames*: those of *schedulerNames* whose results do not count.
 
-    The builds are of the same sources as this one.
+    The builds are of the same branch, repository and project as this one, get the patch or file that was submitted for
+    it, and hand them on in turn.  *updateSourceStamp*: of the same commit, too, by "got_revision"; default True; False:
+    of the revision that was asked for, if one was.  *alwaysUseLatest*: of the newest commit instead; default False.
+    *set_properties* of "branch", "revision", "repository" and "project" count more.
     """
 
     name = "trigger"
@@ -36,12 +39,16 @@ class Trigger(BuildStep):
         "set_properties": checks.properties,
         "copy_properties": checks.texts,
         "unimportantSchedulerNames": checks.texts,
+        "updateSourceStamp": checks.flag,
+        "alwaysUseLatest": checks.flag,
     }
     schedulerNames: Any = MISSING
     waitForFinish: Any = False
     set_properties: Any = None
     copy_properties: Any = ()
     unimportantSchedulerNames: Any = ()
+    updateSourceStamp: Any = True
+    alwaysUseLatest: Any = False
 
     def check(self, at: Arguments) -> None:
         """
@@ -61,7 +68,9 @@ class Trigger(BuildStep):
         """
         properties = {name: self.getProperty(name) for name in self.copy_properties if self.hasProperty(name)}
         properties |= self.set_properties or {}
-        results = await self.bench.trigger(self.schedulerNames, properties, wait=self.waitForFinish)
+        results = await self.bench.trigger(
+            self.schedulerNames, properties, wait=self.waitForFinish, source=self._source(), log="stdio"
+        )
         if not self.waitForFinish:
             self.summary = f"triggered {', '.join(results)}"
             return Result.SUCCESS
@@ -73,6 +82,15 @@ class Trigger(BuildStep):
             if result is not None and name not in self.unimportantSchedulerNames
         ]
         return worst(counting)
+
+    def _source(self) -> dict[str, Any]:
+        source = dict(self.bench.view.sources.get("", {}))
+        found = self.getProperty("got_revision")
+        if self.alwaysUseLatest:
+            source["revision"] = None
+        elif self.updateSourceStamp and isinstance(found, str):
+            source["revision"] = found
+        return source
 
 
 def _word(result: Result | None) -> str:

@@ -25,7 +25,8 @@ class Buildset:
     What one submission asked for.
 
     *source*: branch, revision, repository, project.  *properties*: name → [value, source].  *input*: the id of the
-    submitted file.  *parent*: the journal entry of the Trigger that asked.  *by_grant*: the grant whose string asked.
+    submitted file.  *parent*: the journal entry of the Trigger that asked, and *parent_build* the build that has it.
+    *by_grant*: the grant whose string asked.
     """
 
     id: int
@@ -39,6 +40,7 @@ class Buildset:
     finished: float | None = None
     result: Result | None = None
     by_grant: int | None = None
+    parent_build: int | None = None
 
 
 @frozen
@@ -70,12 +72,10 @@ class Submitted:
 
 
 def _buildset(*row: Any) -> Buildset:
-    id, scheduler, reason, submitted, source, properties, input, parent, finished, result, by_grant = row
+    id, scheduler, reason, submitted, source, properties, input, parent, finished, result, *by = row
     values = json.loads(properties)
     ended = None if result is None else Result(result)
-    return Buildset(
-        id, scheduler, reason, submitted, json.loads(source), values, input, parent, finished, ended, by_grant
-    )
+    return Buildset(id, scheduler, reason, submitted, json.loads(source), values, input, parent, finished, ended, *by)
 
 
 def _request(*row: Any) -> Request:
@@ -86,13 +86,26 @@ def _request(*row: Any) -> Request:
 
 _ADD_BUILDSET = Statement(
     inserting(
-        _buildsets, "scheduler", "reason", "submitted", "source", "properties", "input", "parent", "by_grant"
+        _buildsets,
+        "scheduler",
+        "reason",
+        "submitted",
+        "source",
+        "properties",
+        "input",
+        "parent",
+        "by_grant",
+        "parent_build",
     ).returning(_buildsets.c.id)
 )
 _ADD_REQUEST = Statement(inserting(_requests, "buildset", "builder", "submitted", "priority").returning(_requests.c.id))
 _GET = Query(selecting(_requests, Request).where(_requests.c.id == bindparam("id")), _request)
 _BUILDSET = Query(selecting(_buildsets, Buildset).where(_buildsets.c.id == bindparam("id")), _buildset)
 _BY_PARENT = Query(selecting(_buildsets, Buildset).where(_buildsets.c.parent == bindparam("parent")), _buildset)
+_OF_PARENT = Query(
+    selecting(_buildsets, Buildset).where(_buildsets.c.parent_build == bindparam("build")).order_by(_buildsets.c.id),
+    _buildset,
+)
 _OF_BUILDSET = Query(
     selecting(_requests, Request).where(_requests.c.buildset == bindparam("buildset")).order_by(_requests.c.id),
     _request,
@@ -156,6 +169,7 @@ def submit(
     parent: str | None = None,
     priority: int = 0,
     by_grant: int | None = None,
+    parent_build: int | None = None,
 ) -> Submitted:
     """
     Ask each of *builders* for a build.
@@ -178,6 +192,7 @@ def submit(
         input=input,
         parent=parent,
         by_grant=by_grant,
+        parent_build=parent_build,
     )
     requests = tuple(
         Request(
@@ -189,7 +204,9 @@ def submit(
         )
         for builder in builders
     )
-    made = Buildset(id, scheduler, reason, now, source, properties, input, parent, by_grant=by_grant)
+    made = Buildset(
+        id, scheduler, reason, now, source, properties, input, parent, by_grant=by_grant, parent_build=parent_build
+    )
     return Submitted(made, requests)
 
 
@@ -219,6 +236,13 @@ def by_parent(connection: Connection, parent: str) -> Buildset | None:
     The buildset that the journal entry *parent* asked for.
     """
     return _BY_PARENT.first(connection, parent=parent)
+
+
+def of_parent(connection: Connection, build: int) -> list[Buildset]:
+    """
+    The buildsets that the build with the id *build* asked for, oldest first.
+    """
+    return _OF_PARENT.all(connection, build=build)
 
 
 def of_buildset(connection: Connection, buildset: int) -> list[Request]:
