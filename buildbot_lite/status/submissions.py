@@ -35,6 +35,8 @@ from .intake import LARGEST_PROPERTIES, Intake, PropertiesSink, StoredSink, pump
 
 MOST_CLIENTS = 1000
 """Clients that one string may have waiting for their builds, or for the word that they get none."""
+UNUSED = "# The input was ignored, because this string takes none: what is built is what it would be without it."
+"""What a client is told whose standard input nobody wants."""
 REFUSED = 2
 """The exit code for input that cannot be used."""
 
@@ -127,6 +129,29 @@ class Watching:
         return fail(WrongVerbError(TAKES_NO_FILE))
 
 
+class UnusedInput:
+    """
+    The standard input of a client whose submission takes none: the role `wire.flapp.StdinFeed`.
+
+    Nothing of it is kept.  *came* fires at its first byte.
+    """
+
+    def __init__(self) -> None:
+        self.came: Deferred[None] = Deferred()
+
+    def feed(self, data: bytes) -> None:
+        """
+        See `StdinFeed.feed`.
+        """
+        if data and not self.came.called:
+            self.came.callback(None)
+
+    def close(self) -> None:
+        """
+        See `StdinFeed.close`.
+        """
+
+
 class Submitting:
     """
     What the string of a Submit scheduler leads to: the role `wire.flapp.Submission`.
@@ -163,8 +188,9 @@ class Submitting:
         intake = self._intake(admission, scheduler.stdin, f"stdin.{scheduler.stdin}")
         if intake is not None:
             watcher.when_lost(intake.lost)
-        self._tell(watcher, self._watch(watcher, scheduler, self._submit(admission, intake)))
-        return succeed(intake)
+        unused = UnusedInput()
+        self._tell(watcher, self._watch(watcher, scheduler, self._submit(admission, intake), unused))
+        return succeed(intake or unused)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         """
@@ -209,7 +235,9 @@ class Submitting:
     def _tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
         background(self._clients.tell(watcher, watching), self._log, "a submission")
 
-    async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[Submitted]) -> int:
+    async def _watch(
+        self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[Submitted], unused: "UnusedInput"
+    ) -> int:
         submitted = await submitting
         if scheduler.cancel_on_disconnect:
             cancelling = self._door.cancel
@@ -218,6 +246,10 @@ class Submitting:
             )
         furl = await self._door.watch_furl(submitted)
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())
+        # The request's number is the first line, whatever came first.
+        unused.came.addCallback(  # type: ignore[unused-awaitable]  # it does not fail
+            lambda _: background(_complain(watcher, UNUSED), self._log, "telling of unused input")
+        )
         return await _followed(watcher, self._following, submitted.buildset.id)
 
 

@@ -60,6 +60,11 @@ class BadInputTests(FarmCase):
         properties = "stdin='properties'"
         git = f"steps.Git(repourl={str(farm.directory / 'origin')!r}, mode='full', method='fresh', haltOnFailure=True)"
         farm.builder("patched", git, "cat file", submit="stdin='patch'")
+        farm.builder(
+            "fan", git, "steps.Trigger(schedulerNames=['checked'], waitForFinish=True)", submit="stdin='patch'"
+        )
+        farm.builder("checked", git, "cat file; grep -q '^content' file", submit=None)
+        farm.config("c['schedulers'].append(schedulers.Triggerable('checked', ['checked']))\n")
         farm.builder("unpacked", "steps.Unpack()", "find . -type f", submit="stdin='tar'")
         farm.builder("there", f"steps.ShellCommand(command='pwd', workdir={where})", submit=properties)
         farm.builder("taken", f"steps.FileUpload(slavesrc={where}, masterdest='x')", submit=properties)
@@ -106,6 +111,21 @@ class BadInputTests(FarmCase):
         self.assertEqual(self.farm.submit("patched", PATCH).out[-14:], b"other content\n")
         self.refused("patched", PATCH.replace(b"-content", b"-nothing of the kind"), r"(?i)patch.*apply")
         self.assertEqual(self.farm.submit("patched", PATCH).code, 0)
+
+    def test_patch_through_a_trigger(self) -> None:
+        """
+        Promises 6.9 and 6.10: triggered builds are of the patched sources, and a red one is explained to the submitter.
+        """
+        harmless = b"--- /dev/null\n+++ b/more\n@@ -0,0 +1 @@\n+x\n"
+        self.assertEqual(self.farm.submit("fan", harmless).code, 0)
+        done = self.farm.submit("fan", PATCH)
+        self.assertEqual(done.code, 1, done.err)
+        self.assertRegex(
+            done.err, r"# checked: checked/\d+: FAILURE, step shell \(exit code 1\)\n# checked: +other content"
+        )
+        self.assertRegex(
+            done.out, rb"checked: checked/\d+: FAILURE, step shell \(exit code 1\)\nchecked: +other content"
+        )
 
     def test_patch_that_leads_out(self) -> None:
         """

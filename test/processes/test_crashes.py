@@ -89,6 +89,13 @@ STEPS = [
 
 
 @frozen
+def any_child(log: bytes) -> bytes:
+    """
+    A log, whichever number the triggered build has that it names.
+    """
+    return re.sub(rb"child/\d+", b"child/N", log)
+
+
 class Moment:
     """
     After which commit the master dies.
@@ -181,7 +188,7 @@ class Crashes(FarmCase):
             number = type(self).number
             done = self.farm.watch(self.farm.watch_furl_of("all", number))
             self.assertEqual(done.code, 0, f"{moment}: {done.err}")
-            self.assertEqual(done.out, wanted_log, moment)
+            self.assertEqual(any_child(done.out), any_child(wanted_log), moment)
             self.assertEqual(self.taken_witness(), wanted_witness, moment)
             self.assertEqual(self.artifacts(number)["archive.tar"], wanted_artifacts["archive.tar"], moment)
             ((count, result),) = self.farm.rows(

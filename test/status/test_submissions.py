@@ -271,6 +271,16 @@ class RunCommandTests(SubmittingCase):
         self.assertEqual((row.kind, row.length), ("patch", len(PATCH)))
         self.assertEqual(self.farm.inputs.read(row.sha256, 0, 1000), PATCH)
 
+    def test_unused_input(self) -> None:
+        """
+        Promise 6.9: whoever pipes a patch into a string that takes none is told that it was ignored, once, below the
+        request's number.
+        """
+        watcher = self.run_command("plain", PATCH)
+        self.assertRegex(watcher.err, r"\A# request 1: watch with .*\n# The input was ignored, .*\n\Z")
+        self.assertEqual(self.stage.read(lambda connection: inputs.get(connection, 1)), None)
+        self.assertNotIn("ignored", self.run_command("plain", b"").err)
+
     def test_no_patch(self) -> None:
         """
         A patch that is none is refused in a sentence, and nothing is asked for.
