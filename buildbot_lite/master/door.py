@@ -131,6 +131,14 @@ class FrontDoor:
             recorded=recorded,
         )
 
+    def could_patch(self, scheduler: Submit) -> bool:
+        """
+        See `status.submissions.Door`.
+        """
+        builders = self._config().builders
+        found = [builders[name] for name in scheduler.builder_names if name in builders]
+        return any(step.recipe.cls.applies_patch for builder in found for step in builder.steps)
+
     async def watch_furl(self, submitted: Submitted) -> str:
         """
         See `status.submissions.Door`.

@@ -35,8 +35,8 @@ from .intake import LARGEST_PROPERTIES, Intake, PropertiesSink, StoredSink, pump
 
 MOST_CLIENTS = 1000
 """Clients that one string may have waiting for their builds, or for the word that they get none."""
-UNUSED = "# The input was ignored, because this string takes none: what is built is what it would be without it."
-"""What a client is told whose standard input nobody wants."""
+UNPATCHED = "standard input is not read here: the builds are of what is in the repository, without your changes"
+"""What is said where a patch could be expected to be applied, and is not."""
 REFUSED = 2
 """The exit code for input that cannot be used."""
 
@@ -59,6 +59,11 @@ class Door(Protocol):
     async def submit(self, admission: Admission, given: Given) -> Submitted:
         """
         Ask for the builds that the string of *admission* is for, with what was *given*.
+        """
+
+    def could_patch(self, scheduler: Submit) -> bool:
+        """
+        Whether one of its builders has a step that would apply a patch.
         """
 
     async def watch_furl(self, submitted: Submitted) -> str:
@@ -129,29 +134,6 @@ class Watching:
         return fail(WrongVerbError(TAKES_NO_FILE))
 
 
-class UnusedInput:
-    """
-    The standard input of a client whose submission takes none: the role `wire.flapp.StdinFeed`.
-
-    Nothing of it is kept.  *came* fires at its first byte.
-    """
-
-    def __init__(self) -> None:
-        self.came: Deferred[None] = Deferred()
-
-    def feed(self, data: bytes) -> None:
-        """
-        See `StdinFeed.feed`.
-        """
-        if data and not self.came.called:
-            self.came.callback(None)
-
-    def close(self) -> None:
-        """
-        See `StdinFeed.close`.
-        """
-
-
 class Submitting:
     """
     What the string of a Submit scheduler leads to: the role `wire.flapp.Submission`.
@@ -188,9 +170,8 @@ class Submitting:
         intake = self._intake(admission, scheduler.stdin, f"stdin.{scheduler.stdin}")
         if intake is not None:
             watcher.when_lost(intake.lost)
-        unused = UnusedInput()
-        self._tell(watcher, self._watch(watcher, scheduler, self._submit(admission, intake), unused))
-        return succeed(intake or unused)
+        self._tell(watcher, self._watch(watcher, scheduler, self._submit(admission, intake)))
+        return succeed(intake)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         """
@@ -235,9 +216,7 @@ class Submitting:
     def _tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
         background(self._clients.tell(watcher, watching), self._log, "a submission")
 
-    async def _watch(
-        self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[Submitted], unused: "UnusedInput"
-    ) -> int:
+    async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[Submitted]) -> int:
         submitted = await submitting
         if scheduler.cancel_on_disconnect:
             cancelling = self._door.cancel
@@ -246,10 +225,10 @@ class Submitting:
             )
         furl = await self._door.watch_furl(submitted)
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())
-        # The request's number is the first line, whatever came first.
-        unused.came.addCallback(  # type: ignore[unused-awaitable]  # it does not fail
-            lambda _: background(_complain(watcher, UNUSED), self._log, "telling of unused input")
-        )
+        if scheduler.stdin == "none" and self._door.could_patch(scheduler):
+            # Whether something was piped in cannot be seen: a client whose input is wanted takes its log in pieces of
+            # 1 KiB, so it is not asked for where it has no use.
+            await watcher.stderr(f"# {UNPATCHED}\n".encode())
         return await _followed(watcher, self._following, submitted.buildset.id)
 
 

@@ -89,13 +89,6 @@ STEPS = [
 
 
 @frozen
-def any_child(log: bytes) -> bytes:
-    """
-    A log, whichever number the triggered build has that it names.
-    """
-    return re.sub(rb"child/\d+", b"child/N", log)
-
-
 class Moment:
     """
     After which commit the master dies.
@@ -117,6 +110,13 @@ def archive() -> bytes:
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))
     return whole.getvalue()
+
+
+def any_child(log: bytes) -> bytes:
+    """
+    A log, whichever number the triggered build has that it names.
+    """
+    return re.sub(rb"child/\d+", b"child/N", log)
 
 
 class Crashes(FarmCase):

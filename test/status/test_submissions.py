@@ -271,15 +271,18 @@ class RunCommandTests(SubmittingCase):
         self.assertEqual((row.kind, row.length), ("patch", len(PATCH)))
         self.assertEqual(self.farm.inputs.read(row.sha256, 0, 1000), PATCH)
 
-    def test_unused_input(self) -> None:
+    def test_unpatched(self) -> None:
         """
-        Promise 6.9: whoever pipes a patch into a string that takes none is told that it was ignored, once, below the
-        request's number.
+        Promise 6.9: where sources are checked out and no patch is taken, its submitter is told that none is applied.
         """
-        watcher = self.run_command("plain", PATCH)
-        self.assertRegex(watcher.err, r"\A# request 1: watch with .*\n# The input was ignored, .*\n\Z")
-        self.assertEqual(self.stage.read(lambda connection: inputs.get(connection, 1)), None)
-        self.assertNotIn("ignored", self.run_command("plain", b"").err)
+        self.assertNotIn("without your changes", self.run_command("plain").err)
+        self.stage.configure(
+            CONFIG.replace('steps.ShellCommand(name="one"', 'steps.Git("/r"), steps.ShellCommand(name="one"')
+        )
+        self.stage.done(self.farm.reconfigure())
+        watcher = self.run_command("plain")
+        self.assertRegex(watcher.err, r"\A# request 2: watch with .*\n# standard input is not read here: .*\n\Z")
+        self.assertNotIn("without your changes", self.run_command("try", PATCH).err)
 
     def test_no_patch(self) -> None:
         """

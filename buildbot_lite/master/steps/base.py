@@ -195,6 +195,8 @@ class BuildStep(metaclass=Noting):
     warnOnWarnings = True
     alwaysRun = False
 
+    applies_patch: ClassVar[bool] = False  # whether it applies the patch that came with the request
+
     recipe: Recipe
     bench: Bench
 

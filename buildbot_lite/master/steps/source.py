@@ -103,6 +103,7 @@ class Git(BuildStep):
 
     name = "git"
     haltOnFailure = True
+    applies_patch = True
     positional = ("repourl",)
     arguments = {
         "repourl": checks.word,
