@@ -110,15 +110,45 @@ class NewerDatabaseError(StorageError):
     """
 
 
-class DiskFullError(StorageError):
+class RecordsClosedError(StorageError):
+    """
+    The farm's records are closed: the master is stopping.
+    """
+
+
+class RecordsFailingError(StorageError):
+    """
+    The farm's database cannot be used now.  What is waiting goes on by itself when it can.
+    """
+
+
+class DatabaseFullError(RecordsFailingError):
+    """
+    The disk with the farm's database is full.  Make room; what is waiting goes on by itself.
+    """
+
+
+class DatabaseLockedError(RecordsFailingError):
+    """
+    Another program has the farm's database locked.  Have it let go; what is waiting goes on by itself.
+    """
+
+
+class FileError(StorageError):
+    """
+    A file or directory cannot be read, written or removed.
+    """
+
+
+class DiskFullError(FileError):
     """
     The disk is full.  Make room; what is waiting goes on by itself.
     """
 
 
-class DatabaseLockedError(StorageError):
+class NameRefusedError(FileError):
     """
-    Another program has the farm's database locked.  Have it let go; what is waiting goes on by itself.
+    The file system does not take a file of that name there.
     """
 
 
@@ -167,12 +197,6 @@ class ReplayError(BuildbotLiteError):
 class InputError(BuildbotLiteError):
     """
     What was submitted cannot be used.
-    """
-
-
-class FileError(BuildbotLiteError):
-    """
-    A file or directory on the slave cannot be read, written or removed.
     """
 
 

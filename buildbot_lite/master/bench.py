@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, DeferredList, succeed
 
-from ..errors import BuildbotLiteError, ConfigError, StorageError
+from ..errors import BuildbotLiteError, ConfigError, FileError
 from ..model.outcome import Ending, Outcome, Remark, Seal, Why
 from ..model.properties import Json
 from ..model.rendering import View, rendered_environment
@@ -242,7 +242,7 @@ class StepBench:
         self._step = step
         self._written: dict[str, tuple[int, Texts, int]] = {}
         self._lengths: dict[str, int] = {}
-        self._unwritten: StorageError | None = None
+        self._unwritten: FileError | None = None
 
     @property
     def view(self) -> View:
@@ -320,6 +320,8 @@ class StepBench:
             log = name.partition("~")[0]
             self._lengths[log] = self._lengths.get(log, 0) + seal.length
         # A lease that ran out is the slave's side of the same loss.
+        if outcome.why is Why.STORAGE:
+            raise FileError(outcome.sentence)
         if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and repeats:
             self._list_begun()
             raise SlaveLostError(outcome.sentence)
@@ -406,7 +408,7 @@ class StepBench:
         def append() -> None:
             try:
                 shelf.stream(log).append(offset, written)
-            except StorageError as error:
+            except FileError as error:
                 self._unwritten = error
 
         # It is read at once, and must not tell what a replay would not.
@@ -430,7 +432,7 @@ class StepBench:
 
     async def settled(self) -> None:
         """
-        Wait until what the step wrote itself is where it belongs; `StorageError` if it cannot be.
+        Wait until what the step wrote itself is where it belongs; `FileError` if it cannot be.
         """
         if self._written:
             await self._place.journal.kept()
@@ -438,11 +440,20 @@ class StepBench:
 
     async def written(self) -> dict[int, tuple[str, Seal]]:
         """
-        By ordinal, the logs that the step wrote itself, as far as there was room for them.
+        By ordinal, the logs that the step wrote itself, as far as they could be stored.
         """
         if self._written:
             await self._place.journal.kept()
-        return {ordinal: (log, shelf.seals()[log]) for log, (ordinal, shelf, _) in self._written.items()}
+        sealed: dict[int, tuple[str, Seal]] = {}
+        for log, (ordinal, shelf, _) in self._written.items():
+            try:
+                seal = shelf.seals().get(log)
+            except FileError as error:
+                self.remark(str(error))
+            else:
+                if seal is not None:
+                    sealed[ordinal] = log, seal
+        return sealed
 
     async def _ask(self, name: str, properties: Mapping[str, Json], source: Mapping[str, Json]) -> Mapping[str, Any]:
         triggers = self._place.triggers

@@ -20,7 +20,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, DiskFullError, ReplayError, StorageError
+from ..errors import BuildbotLiteError, FileError, RecordsClosedError, ReplayError
 from ..model.results import Result, worst
 from .abandoning import abandon, end_children
 from .bench import SlaveLostError, StepBench, Workplace
@@ -260,12 +260,8 @@ class Build:
             result = Result(await step.run())
             await bench.settled()
             return result, self._place.veil.text(step.summary_of(result))
-        except (SlaveLostError, ReplayError):
+        except (SlaveLostError, ReplayError, RecordsClosedError):
             raise
-        except StorageError as error:
-            if not isinstance(error, DiskFullError):
-                raise  # the master stops, or cannot write any more: nothing was decided
-            said = str(error)
         except CancelledError:
             return Result.CANCELLED, "cancelled"
         except BuildbotLiteError as error:
@@ -287,8 +283,8 @@ class Build:
             self._log.error("{step} of {build} failed:\n{text}", step=step.name, build=self.label, text=masked)
         try:
             bench.write("traceback", masked)
-        except DiskFullError:
-            self._log.warn("no room for the traceback of {build}", build=self.label)
+        except FileError as unwritten:
+            self._log.warn("the traceback of {build} is not in its log: {why}", build=self.label, why=str(unwritten))
 
     def _judge(self, step: BuildStep, result: Result) -> None:
         """

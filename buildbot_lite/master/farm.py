@@ -23,7 +23,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, DatabaseLockedError, LostStringError
+from ..errors import BuildbotLiteError, DatabaseFullError, DatabaseLockedError, LostStringError
 from ..model import reasons
 from ..model.reasons import Reason
 from ..storage.generation_texts import GenerationTexts
@@ -108,7 +108,7 @@ class Farm:
     ) -> None:
         self.basedir = basedir
         self.clock = clock
-        self.records = PatientRecords(records, clock)
+        self.records = PatientRecords(records, clock, self._consider)
         self.growth = Growth()
         self.inputs = InputStore(os.path.join(basedir, "inputs"))
         self.building = Building(basedir, self.growth, in_thread)
@@ -153,6 +153,7 @@ class Farm:
             grants=self.grants,
             wall=wall,
             most_retries=lambda: self.config.max_retries,
+            clock=clock,
         )
         self.reserve = Reserve(
             clock, disk=lambda: shutil.disk_usage(basedir)[::2], least=lambda: self.config.minspace, tell=self._remark
@@ -285,10 +286,20 @@ class Farm:
         """
         Why *request* waits; None when it does not.
         """
-        for waiting in self.queue.waiting():
+        for waiting in self.waiting():
             if waiting.request.id == request:
                 return waiting.reason
         return None
+
+    def waiting(self) -> Sequence[Waiting]:
+        """
+        Every request that waits, most urgent first, and before them those whose builds are about to begin.
+        """
+        hold = self._hold()
+        beginning = self.works.beginning()
+        for each in beginning:
+            each.reason = hold or each.reason
+        return [*beginning, *self.queue.waiting()]
 
     async def _furls_of(self, verb: Verb, names: Iterable[str]) -> Mapping[str, str]:
         found = {}
@@ -407,11 +418,18 @@ class Farm:
     def _hold(self) -> Reason | None:
         if self._stopping is not None:
             return self._stopping
-        if isinstance(self.records.obstacle, DatabaseLockedError):
+        obstacle = self.records.obstacle
+        if isinstance(obstacle, DatabaseLockedError):
             return reasons.locked()
-        if self.records.waiting or shutil.disk_usage(self.basedir).free < LEAST_SPACE:
+        if isinstance(obstacle, DatabaseFullError):
             return reasons.disk_full()
-        return None
+        if obstacle is not None:
+            return reasons.storage_failing(str(obstacle))
+        try:
+            free = shutil.disk_usage(self.basedir).free
+        except OSError as error:
+            return reasons.storage_failing(f"the master's directory cannot be used: {error.strerror}")
+        return reasons.disk_full() if free < LEAST_SPACE else None
 
 
 def _times_asked(connection: Connection, *, grants: Sequence[Grant], since: float) -> Mapping[int, Sequence[float]]:

@@ -18,8 +18,8 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.logger import Logger
 
-from ..errors import DiskFullError, MessageError, NotFoundError, RefusedError, StorageError
-from ..model.outcome import Ending, Outcome, Seal
+from ..errors import DiskFullError, FileError, MessageError, NameRefusedError, NotFoundError, RefusedError
+from ..model.outcome import Ending, Outcome, Seal, Why
 from ..model.spec import Run, Spec, Upload, UploadDirectory, fingerprint
 from ..wire.roles import LATER
 
@@ -29,6 +29,7 @@ MOST_ROUNDS = 20
 """How often a slave may report an end whose bytes are not here, until it is not believed any more."""
 _GENERATIONS = ("", "~1", "~2")
 NOT_NOW = "The master cannot take this now.  Its log says why."
+OVER = "This command is over."
 
 
 class Stream(Protocol):
@@ -44,7 +45,8 @@ class Stream(Protocol):
 
     def append(self, offset: int, data: bytes) -> int:
         """
-        Add what is new of *data*; answer the length.  `DiskFullError` when there is no room.
+        Add what is new of *data*; answer the length.  `DiskFullError` when there is no room, `FileError` when the file
+        cannot be written.
         """
 
     def seal(self, seal: Seal) -> Deferred[bool]:
@@ -60,12 +62,12 @@ class Shelf(Protocol):
 
     def stream(self, name: str) -> Stream:
         """
-        The stream called *name*; it is made at its first byte.
+        The stream called *name*; it is made at its first byte.  `FileError` when it cannot be.
         """
 
     def lengths(self) -> dict[str, int]:
         """
-        The bytes of every stream that exists already.
+        The bytes of every stream that exists already.  `FileError` when that cannot be read.
         """
 
 
@@ -76,7 +78,7 @@ class Source(Protocol):
 
     def read(self, offset: int, size: int) -> bytes:
         """
-        At most *size* bytes from *offset* on.
+        At most *size* bytes from *offset* on.  `FileError` or `NotFoundError` when they cannot be read.
         """
 
 
@@ -120,7 +122,6 @@ class Order:
         self._streams = streams_of(spec)
         self._ends: dict[str, int] | None = None
         self._rounds = 0
-        self._is_told = False
         self.is_lost = False
         """Whether we have given it up, whatever the slave may still say."""
         self._over: Deferred[Outcome] = Deferred()
@@ -131,11 +132,15 @@ class Order:
 
     # What the session asks.
 
-    def have(self) -> dict[str, int]:
+    def have(self) -> dict[str, int] | None:
         """
-        How many bytes of each stream are here.
+        How many bytes of each stream are here; None when this cannot be read, and the command is over for that reason.
         """
-        return self._shelf.lengths()
+        try:
+            return self._shelf.lengths()
+        except FileError as error:
+            self._fail(error)
+            return None
 
     def lose(self, sentence: str) -> None:
         """
@@ -194,7 +199,7 @@ class Order:
         if stream not in self._streams or offset < 0:
             return fail(MessageError(f"{stream!r:.60} at {offset} is no place in a stream of this command."))
         if self._over.called:
-            return fail(RefusedError("This command is over."))
+            return fail(RefusedError(OVER))
         try:
             kept = self._shelf.stream(stream)
             most = self._most
@@ -205,8 +210,8 @@ class Order:
             return succeed(kept.append(offset, data))
         except DiskFullError:
             return succeed(LATER)
-        except StorageError as error:
-            return fail(self._hidden(error))
+        except FileError as error:
+            return fail(self._fail(error))
 
     def read(self, name: str, offset: int, size: int) -> Deferred[bytes]:
         """
@@ -216,8 +221,8 @@ class Order:
             return fail(MessageError(f"This command may not read {name!r:.60}."))
         try:
             return succeed(self._sources[name].read(offset, size))
-        except (StorageError, NotFoundError, OSError) as error:
-            return fail(self._hidden(error))
+        except (FileError, NotFoundError) as error:
+            return fail(self._fail(error))
 
     def finished(self, outcome: Outcome) -> Deferred[tuple[str, ...]]:
         """
@@ -246,14 +251,22 @@ class Order:
         self._ends[stream] = max(end, self._ends.get(stream, 0))
         return sum(length for name, length in self._ends.items() if name.partition("~")[2] == mark) > most
 
-    def _hidden(self, error: Exception) -> RefusedError:
+    def _fail(self, error: FileError | NotFoundError) -> RefusedError:
         """
-        What ails us is none of the slave's business: it is in our log, once.
+        End the command, because the master cannot store what it sends, or read what it asks for.
+
+        Answers what the slave is told, which is nothing about the master's files.  It is told to disown the command
+        when this outcome is committed.
         """
-        if not self._is_told:
-            self._is_told = True
-            self._log.error("{id}: what a slave sent or asked for: {why}", id=self.id, why=str(error))
-        return RefusedError(NOT_NOW)
+        if not self._over.called:
+            self._log.error("{id} is ended: {why}", id=self.id, why=str(error))
+            self.is_lost = True
+            if isinstance(error, NameRefusedError):
+                # Another name would have done: this is a mistake of the step's.
+                self._over.callback(Outcome(Ending.FAILED, sentence=str(error)))
+            else:
+                self._over.callback(Outcome(Ending.KILLED, why=Why.STORAGE, sentence=str(error)))
+        return RefusedError(OVER)
 
     async def _finish(self, outcome: Outcome) -> tuple[str, ...]:
         for name in outcome.streams:
@@ -263,8 +276,11 @@ class Order:
             # A slave that dialled again reports the end again, while a long stream may still be on its way to the disk.
             again = await self._sealing.run(lambda: Deferred.fromCoroutine(self._seal(outcome)))
             return again or await self._answer()
-        except StorageError as error:
-            raise self._hidden(error) from None
+        except DiskFullError:
+            raise RefusedError(NOT_NOW) from None
+        except FileError as error:
+            self._fail(error)
+            return await self._answer()
 
     async def _seal(self, outcome: Outcome) -> tuple[str, ...]:
         if not self._over.called:

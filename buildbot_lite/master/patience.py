@@ -1,9 +1,18 @@
 """
-Records that wait for room.
+Records that wait until the database works.
 
-A full disk is an accident that an admin mends, and so is another program that has the database locked; builds should
-not notice.  While the database cannot be written, changes are kept here, in order, and tried again every few seconds.
-Everything else that can go wrong goes to whoever asked.
+::
+
+    write ──► committed
+      │ RecordsFailingError
+      ▼
+    waiting ──► the first is tried again after 1, 2, 4 … 30 s ──► it is committed: all others follow, in order
+                   ▲                                  │
+                   └────────── it fails again ────────┘
+
+A full disk, a disk that fails, a file system that became read-only and another program that has the database locked
+are accidents that an admin mends, and builds should not notice.  While the database cannot be used, changes are kept
+here, in order.  Everything else that can go wrong goes to whoever asked.
 """
 
 from bisect import insort
@@ -14,18 +23,26 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import DatabaseLockedError, DiskFullError
+from ..errors import RecordsClosedError, RecordsFailingError
+from ..model.allowance import Allowance
 from ..storage.writer import OnCommit, Records
+from ..wire.background import background
 
 T = TypeVar("T")
 
-BETWEEN_TRIES = 5.0
-OBSTACLES = (DiskFullError, DatabaseLockedError)
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+"""Seconds between two attempts at a database that fails: the first, doubled each time, and the longest."""
+SAY_EVERY = 60.0
+"""Seconds between two lines of the log about a database that fails."""
+MOST_WAITING = 100_000
+"""Changes that may wait; more are refused."""
 
 
 @frozen
@@ -39,16 +56,21 @@ class _Stuck:
 class PatientRecords:
     """
     The same records, but a change that cannot be written for now waits until it can.
+
+    *changed*: called when the database begins to fail, and when it works again.
     """
 
     _log = Logger()
 
-    def __init__(self, records: Records, clock: IReactorTime) -> None:
+    def __init__(self, records: Records, clock: IReactorTime, changed: Callable[[], None] = lambda: None) -> None:
         self._records = records
         self._clock = clock
+        self._changed = changed
         self._stuck: deque[_Stuck] = deque()
         self._numbers = count()
-        self.obstacle: BaseException | None = None
+        self._going: Deferred[None] = succeed(None)
+        self._troubles, self._recoveries = (Allowance(clock.seconds, 1.0, 1 / SAY_EVERY) for _ in range(2))
+        self.obstacle: RecordsFailingError | None = None
         """What changes wait for; None when none does."""
 
     @property
@@ -72,7 +94,7 @@ class PatientRecords:
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.
+        See `Records`.  `RecordsFailingError` at once when the database cannot be read: see `read_patiently`.
         """
         return self._records.read(query)
 
@@ -84,16 +106,21 @@ class PatientRecords:
 
     def close(self) -> Deferred[None]:
         """
-        See `Records`.  What waits is given up: it was never promised.
+        See `Records`.  What waits is given up, with a `RecordsClosedError`: it was never promised.
         """
-        self._stuck.clear()
+        self._going.cancel()
+        stuck, self._stuck = self._stuck, deque()
+        for each in stuck:
+            each.done.errback(RecordsClosedError())
         return self._records.close()
 
     def _keep_order(
         self, how: Callable[[Callable[[Connection], T]], Deferred[T]], change: Callable[[Connection], T]
     ) -> Deferred[T]:
         stuck = _Stuck(next(self._numbers), how, change, Deferred())
-        if self._stuck:
+        if len(self._stuck) >= MOST_WAITING:
+            stuck.done.errback(RecordsFailingError(f"{len(self._stuck)} changes wait already.  {self.obstacle}"))
+        elif self._stuck:
             self._stuck.append(stuck)
         else:
             self._try(stuck)
@@ -101,47 +128,67 @@ class PatientRecords:
 
     def _try(self, stuck: _Stuck) -> None:
         def failed(failure: Failure) -> None:
-            if not isinstance(failure.value, OBSTACLES):
+            if not isinstance(failure.value, RecordsFailingError):
                 stuck.done.errback(failure)
                 return
-            if not self._stuck:
-                self._stop_for(failure)
             # Others that were asked for later may wait already.
             insort(self._stuck, stuck, key=lambda each: each.number)
+            if self.obstacle is None:
+                self._stop_for(failure.value)
+                self._going = Deferred.fromCoroutine(self._go_on())
+                ended = self._going.addErrback(lambda failure: failure.trap(CancelledError))
+                background(ended, self._log, "writing what waits for the database")
 
         stuck.how(stuck.change).addCallbacks(stuck.done.callback, failed)  # type: ignore[unused-awaitable]  # both ends are given
 
-    def _stop_for(self, failure: Failure) -> None:
-        self.obstacle = failure.value
-        self._log.error("{why}  Builds wait until then.", why=str(failure.value))
-        self._clock.callLater(BETWEEN_TRIES, self._again)
+    def _stop_for(self, error: RecordsFailingError) -> None:
+        began, self.obstacle = self.obstacle is None, error
+        if self._troubles.take():
+            self._log.error("{why}  Builds wait until then ({count} changes).", why=str(error), count=len(self._stuck))
+        if began:
+            self._changed()
 
-    def _again(self) -> None:
+    async def _go_on(self) -> None:
+        pause = FIRST_PAUSE
+        while self._stuck:
+            await deferLater(self._clock, pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            if await self._first_is_written():
+                # What is asked for meanwhile gets in behind them.
+                while self._stuck:
+                    self._try(self._stuck.popleft())
+        self.obstacle = None
+        if self._recoveries.take():
+            self._log.info("the farm's database works again")
+        self._changed()
+
+    async def _first_is_written(self) -> bool:
         """
-        Try the first that waits, and then the next: what is asked for meanwhile gets in behind them.
+        Try the first that waits.  False: the database still fails.
         """
-
-        def done(result: Any) -> None:
-            if not self._stuck:
-                return  # closed meanwhile
-            first = self._stuck.popleft()
-            self._go_on()
-            if isinstance(result, Failure):
-                first.done.errback(result)
-            else:
-                first.done.callback(result)
-
-        def failed(failure: Failure) -> None:
-            if isinstance(failure.value, OBSTACLES):
-                self._clock.callLater(BETWEEN_TRIES, self._again)
-            else:
-                done(failure)
-
-        if self._stuck:
-            self._stuck[0].how(self._stuck[0].change).addCallbacks(done, failed)  # type: ignore[unused-awaitable]  # both ends are given
-
-    def _go_on(self) -> None:
-        if self._stuck:
-            self._again()
+        first = self._stuck[0]
+        try:
+            result = await first.how(first.change)
+        except RecordsFailingError as error:
+            self._stop_for(error)
+            return False
+        except Exception:  # noqa: BLE001 - it is the result of that change
+            self._stuck.popleft()
+            first.done.errback()
         else:
-            self.obstacle = None
+            self._stuck.popleft()
+            first.done.callback(result)
+        return True
+
+
+async def read_patiently(records: Records, query: Callable[[Connection], T], clock: IReactorTime) -> T:
+    """
+    What *query* finds, however long the database fails before.  For builds; people are told instead.
+    """
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await records.read(query)
+        except RecordsFailingError:
+            await deferLater(clock, pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

@@ -180,7 +180,11 @@ class Queue:
         """
         while True:
             wake = self._wake
-            self._look()
+            try:
+                self._look()
+            except Exception:  # noqa: BLE001 - a defect of ours: it must not end the queue for ever
+                self._log.failure("looking at the queue failed; it is tried again in {wait} s", wait=LOOK_FOR_ROOM)
+                self._set_alarm(LOOK_FOR_ROOM)
             await wake
             # Several changes in one turn of the reactor are one reason to look.
             turn: Deferred[None] = Deferred()

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ..model.results import Result
@@ -26,6 +27,7 @@ from ..storage.records.requests import Buildset, Request, Submitted
 from ..storage.writer import Records
 from .builds import Ended
 from .grants import Grants
+from .patience import read_patiently
 from .queue import Queue
 
 WATCH_AFTER_END = 7 * 86400.0
@@ -54,12 +56,14 @@ class Requests:
         grants: Grants,
         wall: Callable[[], float],
         most_retries: Callable[[], int],
+        clock: IReactorTime,
     ) -> None:
         self._records = records
         self._queue = queue
         self._grants = grants
         self._wall = wall
         self._most_retries = most_retries
+        self._clock = clock
         self._awaited: dict[int, list[Deferred[Result]]] = {}
 
     async def submit(
@@ -178,7 +182,8 @@ class Requests:
                 self._give_up(buildset, waiting)
                 waiting.errback(failure)
 
-        self._records.read(lambda c: records_of_requests.buildset(c, buildset)).addCallbacks(known, unknown)  # type: ignore[unused-awaitable]  # both ends are given
+        asking = read_patiently(self._records, lambda c: records_of_requests.buildset(c, buildset), self._clock)
+        Deferred.fromCoroutine(asking).addCallbacks(known, unknown)  # type: ignore[unused-awaitable]  # both ends are given
         return waiting
 
     def _give_up(self, buildset: int, waiting: Deferred[Result]) -> None:

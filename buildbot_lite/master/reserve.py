@@ -85,7 +85,10 @@ class Reserve:
         if self._looked is not None and now - self._looked < _LOOK_EVERY and self._since_then < _LOOK_AFTER:
             return
         self._looked, self._since_then = now, 0
-        total, free = self.disk()
+        try:
+            total, free = self.disk()
+        except OSError:
+            return  # whoever writes to it will be told
         least = self.least()
         self._reserve = min(LARGEST_RESERVE, total // SHARE_OF_DISK) if least is None else least
         self._scarce = free < self._reserve

@@ -157,7 +157,9 @@ class Core:
         """
         Have it reported on again.
         """
-        self._tell(link.resume(order.id, order, order.have()), order)
+        have = order.have()
+        if have is not None:
+            self._tell(link.resume(order.id, order, have), order)
 
     def interrupt(self, link: Slave, id: str) -> None:
         """

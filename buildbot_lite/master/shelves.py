@@ -23,6 +23,7 @@ from ..errors import UnsafePathError
 from ..model.names import directory_name, relative_path
 from ..model.outcome import Seal
 from ..storage.artifacts import ArtifactFile
+from ..storage.files import file_error
 from ..storage.growth import Growth
 from ..storage.streams import StreamFile, sealed
 from .ledger import Ledger
@@ -201,9 +202,8 @@ class EntryShelf:
         """
         See `orders.Shelf`.
         """
-        directory = os.path.join(self._building.streams, self._directory)
         prefix = f"{self._step}-{self._ordinal}-"
-        found = os.listdir(directory) if os.path.isdir(directory) else []
+        found = _names_in(os.path.join(self._building.streams, self._directory), "logs of a build")
         names = {name.removeprefix(prefix) for name in found if name.startswith(prefix)}
         if self._artifact is not None:
             names |= {ARTIFACT + mark for mark in ("", "~1")}
@@ -242,15 +242,20 @@ class EntryShelf:
 
     def _log_stream(self, name: str) -> Kept:
         path = f"{self._directory}/{self._step}-{self._ordinal}-{name}"
-        file = StreamFile(os.path.join(self._building.streams, path))
+        file = StreamFile(os.path.join(self._building.streams, path), what=f"log {name}")
         return self._keep(file, path, name.partition("~")[0], "log")
 
     def _artifact_stream(self, name: str) -> Kept:
         assert self._artifact is not None
         directory = self._building.artifacts
         path, incoming = os.path.join(directory, self._artifact), os.path.join(directory, self._incoming)
-        # What is sent a second time, because it changed or arrived damaged, is another file: "~1".
-        file = ArtifactFile(path, incoming + name.removeprefix(ARTIFACT), replaces=self._replaces)
+        file = ArtifactFile(
+            path,
+            # What is sent a second time, because it changed or arrived damaged, is another file: "~1".
+            incoming + name.removeprefix(ARTIFACT),
+            replaces=self._replaces,
+            what=f"artifact {self._artifact.split('/', 2)[-1]}",
+        )
         return self._keep(file, self._artifact, ARTIFACT, "artifact")
 
     def _keep(self, file: StreamFile, path: str, name: str, kind: str) -> Kept:
@@ -258,6 +263,15 @@ class EntryShelf:
             self._ledger.stream_begun(self._step, self._ordinal, name, kind, path)
 
         return Kept(file, path, note, self._building.growth, self._building.in_thread)
+
+
+def _names_in(directory: str, what: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise file_error(error, what, cannot="be read") from error
 
 
 def _artifact_path(artifact: str) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, NotFoundError, StorageError
+from ..errors import BuildbotLiteError, NotFoundError, RecordsClosedError
 from ..model.allowance import Allowance
 from ..model.properties import Json, Properties
 from ..model.rendering import View
@@ -36,6 +36,7 @@ from .journal import Entry, Journal
 from .ledger import Ledger
 from .loading import Generation
 from .orders import Source
+from .patience import read_patiently
 from .queue import Queue, Running, Waiting
 from .requests import Requests
 from .reserve import Reserve
@@ -46,6 +47,8 @@ from .triggered import Asking, ChildBuilds
 # What is said beside builds of the comings and goings of one slave.
 REMARKS_AT_ONCE = 1000
 REMARKS_PER_SECOND = 20.0
+BEGIN_AGAIN = 30.0
+"""Seconds after which a build whose beginning could not be recorded is begun again."""
 
 
 @frozen
@@ -79,11 +82,15 @@ class Live:
 @frozen
 class Beginning:
     """
-    A request that waits no more, and whose build is only being recorded: where, and who waits for that.
+    A request that waits no more, and whose build is only being recorded.
+
+    *request*: as it stood in the queue, or None for a build that an earlier master began.  *waiting*: who waits for the
+    record.
     """
 
     slave: str
     buildset: Buildset
+    request: Waiting | None = None
     waiting: list[Deferred[None]] = field(factory=list)
 
 
@@ -155,6 +162,12 @@ class Works:
         """
         return self._live
 
+    def beginning(self) -> Sequence[Waiting]:
+        """
+        The requests whose builds are only being recorded.
+        """
+        return [each.request for each in self._beginning.values() if each.request is not None]
+
     def asked_for_with(self, grant: int) -> Sequence[int]:
         """
         The requests that are being built, or are about to be, and were asked for with the string of *grant*.
@@ -225,7 +238,7 @@ class Works:
         """
         Begin a build of what *waiting* asks for, on *slave*; the queue has taken the slot.
         """
-        self._beginning[waiting.request.id] = Beginning(slave, waiting.buildset)
+        self._beginning[waiting.request.id] = Beginning(slave, waiting.buildset, waiting)
         background(self._begin(waiting, slave), self._log, f"starting a build of {waiting.request.builder}")
 
     async def _begin(self, waiting: Waiting, slave: str) -> None:
@@ -253,10 +266,11 @@ class Works:
         try:
             row = await self._records.write(change)
         except BuildbotLiteError:
-            # Nothing was begun: the request waits on, and the next look starts it.
+            # Nothing was begun: the request waits on, and is tried again after a while.
             self._queue().slots.leave(request.id)
-            self._queue().add(request, buildset)
+            self._queue().add(evolve(request, not_before=now + BEGIN_AGAIN), buildset)
             self._begun(request.id)
+            self._roster.build_ended(slave, left=len(self._queue().slots.on(slave)))
             raise
         await self._run(Unfinished(row, request, buildset, ()), generation, lambda: None)
 
@@ -329,9 +343,8 @@ class Works:
             self._live[request.id] = Live(row, request, buildset, build)
             self._begun(request.id)
             ended = await build.run()
-        except StorageError as error:
-            # The records are closed, because the master stops; or they are broken.  The build goes on later.
-            self._log.warn("{build} is interrupted: {why}", build=label, why=str(error))
+        except RecordsClosedError:
+            self._log.info("{build} goes on when the master is started again", build=label)
             return
         except BuildbotLiteError as error:
             ended = Ended(Result.EXCEPTION, str(error))
@@ -431,7 +444,7 @@ class Works:
         which = buildset.input
         if which is None:
             return {}
-        row = await self._records.read(lambda connection: inputs.get(connection, which))
+        row = await read_patiently(self._records, lambda connection: inputs.get(connection, which), self._clock)
         if row is None:
             return {}
         return {row.kind: (StoredInput(self._inputs, row.sha256), row.length, row.sha256)}

@@ -37,6 +37,7 @@ class Why(Enum):
     CAP = "cap"
     LEASE = "lease"
     DISK_FULL = "disk-full"
+    STORAGE = "storage"  # the master could not store what it sent, or read what it asked for
 
 
 @frozen

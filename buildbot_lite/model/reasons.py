@@ -20,6 +20,7 @@ class Kind(Enum):
     STOPPING = "stopping"
     DISK_FULL = "disk-full"
     LOCKED = "database-locked"
+    STORAGE = "storage-failing"
     BACK_OFF = "back-off"
     REVOKED = "revoked"
     ABSENT = "absent"
@@ -88,10 +89,19 @@ def locked() -> Reason:
     return Reason(Kind.LOCKED, "another program has the farm's database locked; builds start again when it lets go")
 
 
+def storage_failing(why: str) -> Reason:
+    """
+    The master's database or its directory cannot be used; *why* is a sentence.
+    """
+    return Reason(Kind.STORAGE, f"{why.rstrip('.')}; builds start again when it works")
+
+
 def back_off(seconds: float, attempt: int) -> Reason:
     """
-    It was tried and lost, and is tried again after a pause.
+    It was tried and lost, and is tried again after a pause.  *attempt* 0: not even its beginning could be recorded.
     """
+    if not attempt:
+        return Reason(Kind.BACK_OFF, f"its beginning could not be recorded; it is tried again in {seconds:.0f} s")
     return Reason(Kind.BACK_OFF, f"retry {attempt} begins in {seconds:.0f} s")
 
 

@@ -65,7 +65,7 @@ def of_queue(farm: Farm) -> list[Document]:
             "retries": waiting.request.retries,
             "why": {"kind": waiting.reason.kind.value, "sentence": waiting.reason.sentence},
         }
-        for waiting in farm.queue.waiting()
+        for waiting in farm.waiting()
     ]
 
 
@@ -110,7 +110,7 @@ def of_builders(farm: Farm, connection: Connection) -> list[Document]:
     """
     Every builder, in the order of master.cfg, with the build that it began last.
     """
-    waiting = [each.request.builder for each in farm.queue.waiting()]
+    waiting = [each.request.builder for each in farm.waiting()]
     running = [live.row for live in farm.works.live().values()]
     return [
         {

@@ -7,9 +7,12 @@ that whoever serves the directory serves no half file, and no name of an artifac
 
 import os
 
-from ..errors import StorageError
-from .files import PRIVATE, make_directories, sync_directory
+from ..errors import NameRefusedError
+from .files import PRIVATE, file_error, make_directories, sync_directory
 from .streams import StreamFile
+
+LONGEST_NAME = 240
+"""Bytes: file systems allow 255, and whoever fetches or signs the file appends something to its name."""
 
 
 class ArtifactFile(StreamFile):
@@ -19,9 +22,13 @@ class ArtifactFile(StreamFile):
     *replaces*: what is at *path* is another upload's, which this one replaces when it is sealed.
     """
 
-    def __init__(self, path: str, incoming: str, *, replaces: bool = False) -> None:
+    def __init__(self, path: str, incoming: str, *, replaces: bool = False, what: str = "") -> None:
         self._final = os.path.abspath(path)
-        super().__init__(path if not replaces and os.path.exists(path) else incoming)
+        if any(len(os.fsencode(name)) > LONGEST_NAME for name in path.split("/")):
+            raise NameRefusedError(
+                f"The {what or 'artifact'} cannot be stored on the master: a name may have {LONGEST_NAME} bytes."
+            )
+        super().__init__(path if not replaces and os.path.exists(path) else incoming, what=what)
 
     @property
     def final_path(self) -> str:
@@ -46,6 +53,6 @@ class ArtifactFile(StreamFile):
                 self._path = self._final
                 for directory in (os.path.dirname(self._final), *new):
                     sync_directory(directory)
-        except OSError as error:
-            raise StorageError(f"{self._final} cannot be stored: {error.strerror}.") from error
+        except (OSError, ValueError) as error:
+            raise file_error(error, self._what) from error
         return True

@@ -5,8 +5,9 @@ Many changes, one transaction.
 
     BEGIN    SAVEPOINT  change 1  RELEASE    SAVEPOINT  change 2 !  ROLLBACK TO    …    COMMIT
 
-A change that raises takes back what it did, and nothing else; its exception is its result.  Only when the disk is
-full, or the database itself fails, does the whole batch fail, and then none of it has happened.
+A change that raises takes back what it did, and nothing else; its exception is its result.  Only when the database
+itself fails (its disk is full or broken, somebody has it locked) does the whole batch fail, with a
+`RecordsFailingError`, and then none of it has happened: the same may be tried again.
 
 This is the part of writing that has no thread in it; `buildbot_lite.storage.writer` and
 `buildbot_lite.storage.inline` both use it.
@@ -19,14 +20,29 @@ from typing import Any, Final
 
 from attrs import frozen
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from twisted.python.failure import Failure
 
-from ..errors import BuildbotLiteError, DatabaseLockedError, DiskFullError, StorageError
+from ..errors import BuildbotLiteError, DatabaseFullError, DatabaseLockedError, RecordsFailingError, StorageError
 from .records import feed
 from .records.feed import Event
 
 Change = Callable[[Connection], Any]
+
+# What SQLite answers when it is not the change that is wrong: https://www.sqlite.org/rescode.html
+_FAILING: Final = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
 
 # Between two attempts at a database that another process has locked, in seconds.
 _BREATH: Final = 0.05
@@ -68,7 +84,7 @@ def commit(
     except Exception as error:  # noqa: BLE001 - it is the result of every change
         feed.collected(connection)
         _give_up(connection)
-        return Batch((Failure(explained(error)),) * len(changes), failures=1)
+        return Batch((Failure(failing(error)),) * len(changes), failures=1)
     return Batch(results, events)
 
 
@@ -81,11 +97,24 @@ def explained(error: Exception) -> Exception:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, sqlite3.Error):
         if _code(cause) == sqlite3.SQLITE_FULL:
-            return DiskFullError()
-        if _code(cause) == sqlite3.SQLITE_BUSY:
+            return DatabaseFullError()
+        if _code(cause) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             return DatabaseLockedError()
-        return StorageError(f"The farm's database cannot be used: {cause}.")
+        kind = RecordsFailingError if _code(cause) in _FAILING else StorageError
+        return kind(f"The farm's database cannot be used: {cause}.")
+    if isinstance(error, OperationalError | InterfaceError):
+        return RecordsFailingError(f"The farm's database cannot be used: {cause}.")
     return error
+
+
+def failing(error: Exception) -> RecordsFailingError:
+    """
+    *error*, which came of no change but of the transaction or the connection, as our own.
+    """
+    ours = explained(error)
+    if isinstance(ours, RecordsFailingError):
+        return ours
+    return RecordsFailingError(str(ours) if ours is not error else f"The farm's database cannot be used: {error}.")
 
 
 def _one(connection: Connection, change: Change) -> object:
@@ -95,7 +124,7 @@ def _one(connection: Connection, change: Change) -> object:
     try:
         value = change(connection)
     except Exception as error:
-        if isinstance(explained(error), DiskFullError):
+        if isinstance(explained(error), RecordsFailingError):
             # SQLite may have rolled everything back by itself; nothing in this batch can be trusted.
             raise
         raw.execute("ROLLBACK TO SAVEPOINT change")

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from ..errors import DiskFullError, StorageError
+from ..errors import DatabaseFullError, StorageError
 from . import schema
 from .upgrading import is_current, upgrade
 
@@ -62,7 +62,9 @@ def open_database(path_or_url: str, *, private: str | None = None) -> Engine:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if _no_room_beside(engine):
             # SQLite calls it an I/O error when there is no room for the files beside the database.
-            raise DiskFullError(f"The disk with the farm's database {_shown(engine)} is full.  Make room.") from None
+            raise DatabaseFullError(
+                f"The disk with the farm's database {_shown(engine)} is full.  Make room."
+            ) from None
         raise StorageError(f"The farm's database {_shown(engine)} cannot be opened: {cause}.") from None
     except BaseException:
         engine.dispose()

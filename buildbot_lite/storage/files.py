@@ -14,7 +14,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..errors import DiskFullError, StorageError
+from ..errors import DiskFullError, FileError, NameRefusedError
 
 PRIVATE = 0o600
 
@@ -82,8 +82,12 @@ def make_directories(path: str) -> tuple[str, ...]:
     """
     above = os.path.dirname(path)
     new = () if os.path.isdir(above) else make_directories(above)
-    with suppress(FileExistsError):
+    try:
         os.mkdir(path, 0o700)
+    except FileExistsError:
+        if os.path.islink(path) and not os.path.exists(path):
+            nowhere = f"its directory {os.path.basename(path)} is a link that leads nowhere (is its disk mounted?)"
+            raise FileNotFoundError(errno.ENOENT, nowhere) from None
     return (*new, above)
 
 
@@ -122,6 +126,26 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+# What a file system answers when a file of that name cannot be where it is wanted, whatever the state of the disk.
+_NAME_REFUSED = frozenset(
+    {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ELOOP}
+)
+
+
+def file_error(error: OSError | ValueError, what: str, *, cannot: str = "be stored") -> FileError:
+    """
+    *error* as one of ours, in a sentence for people: "The log stdio cannot be stored on the master: …".
+
+    *what*: the kind of the file and its name.  A `ValueError` is Python's answer to a name that no file can have.
+    """
+    if isinstance(error, ValueError):
+        return NameRefusedError(f"The {what} cannot {cannot} on the master: no file can have this name.")
+    if is_disk_full(error):
+        return DiskFullError(f"The master's disk is full: there is no room for the {what}.")
+    refused = NameRefusedError if error.errno in _NAME_REFUSED else FileError
+    return refused(f"The {what} cannot {cannot} on the master: {error.strerror or error}.")
+
+
 def readable_by_others(path: str) -> bool:
     """
     Whether anybody but the owner can read or write the file *path*.
@@ -144,4 +168,4 @@ class _told:  # noqa: N801 - it reads as a clause of a with statement
         if isinstance(error, OSError):
             if is_disk_full(error):
                 raise DiskFullError(f"There is no room for {self._path}.  Make room and try again.") from error
-            raise StorageError(f"{self._path} cannot be used: {error.strerror}.") from error
+            raise FileError(f"{self._path} cannot be used: {error.strerror}.") from error

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from ..errors import StorageError
+from ..errors import FileError
 from .files import PRIVATE, remove, sync_directory, write_all
 
 if sys.version_info >= (3, 14):
@@ -76,7 +76,7 @@ def open_stream(path: str) -> Reading:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+            raise FileError(f"{path} cannot be read: {error.strerror}.") from error
         try:
             return _Framed(path + SUFFIX)
         except FileNotFoundError:
@@ -84,7 +84,7 @@ def open_stream(path: str) -> Reading:
             if not os.path.exists(path):
                 return _Nothing()
         except OSError as error:
-            raise StorageError(f"{path}{SUFFIX} cannot be read: {error.strerror}.") from error
+            raise FileError(f"{path}{SUFFIX} cannot be read: {error.strerror}.") from error
 
 
 def compress(path: str, *, frame: int = FRAME) -> bool:
@@ -137,9 +137,7 @@ def _write_frames(source: int, target: int, frame: int, path: str) -> list[_Size
     while piece := os.pread(source, frame, offset):
         written = compressor.compress(piece, mode=compressor.FLUSH_FRAME)
         if zstd.decompress(written) != piece:
-            raise StorageError(
-                f"{path} could not be compressed: it reads back differently.  Test this machine's memory."
-            )
+            raise FileError(f"{path} could not be compressed: it reads back differently.  Test this machine's memory.")
         write_all(target, written)
         entries.append(_Sizes(len(written), len(piece)))
         offset += len(piece)
@@ -246,5 +244,5 @@ class _Framed:
             raise self._damaged()
         return entries
 
-    def _damaged(self) -> StorageError:
-        return StorageError(f"{self._path} is damaged.  Restore it from a backup.")
+    def _damaged(self) -> FileError:
+        return FileError(f"{self._path} is damaged.  Restore it from a backup.")

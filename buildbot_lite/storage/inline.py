@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.python.failure import Failure
 
+from ..errors import RecordsClosedError
 from . import batch
 from .database import database_in_memory
-from .writer import OnCommit, Subscribers, closed
+from .writer import OnCommit, Subscribers
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class InlineWriter:
         See `Records`.
         """
         if self._closed:
-            return fail(closed())
+            return fail(RecordsClosedError())
         done = batch.commit(self._connection, [change], patience=0.0)
         self._subscribers.tell(done.events)
         (result,) = done.results
@@ -51,7 +52,7 @@ class InlineWriter:
         See `Records`.
         """
         if self._closed:
-            return fail(closed())
+            return fail(RecordsClosedError())
         try:
             return execute(query, self._connection)
         finally:

@@ -8,11 +8,12 @@ it once, and a crash between the file and its row in the database leaves a file 
 import hashlib
 import os
 import re
+from contextlib import suppress
 
 from attrs import frozen
 
-from ..errors import DiskFullError, InputError, NotFoundError, StorageError
-from .files import is_disk_full, make_directory, remove, sync_directory, write_all
+from ..errors import DiskFullError, FileError, InputError, NotFoundError
+from .files import file_error, is_disk_full, make_directory, remove, sync_directory, write_all
 
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 _INCOMING = ".incoming-"
@@ -94,8 +95,11 @@ class Incoming:
         self._over = True
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
-            remove(self._path)
+            # What cannot be removed now is removed when the store is opened next.
+            with suppress(OSError):
+                os.close(descriptor)
+            with suppress(OSError):
+                remove(self._path)
 
     def _check(self) -> None:
         # Whoever sends on after a refusal must not make another file, of the rest, under the sum of the whole.
@@ -146,11 +150,15 @@ class InputStore:
         """
         At most *size* bytes of an input from *offset* on; fewer only at its end.
         """
-        descriptor = os.open(self.path(sha256), os.O_RDONLY | os.O_CLOEXEC)
+        path = self.path(sha256)
         try:
-            return os.pread(descriptor, size, offset)
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return os.pread(descriptor, size, offset)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise file_error(error, "submitted input", cannot="be read") from error
 
     def discard(self, sha256: str) -> None:
         """
@@ -160,7 +168,7 @@ class InputStore:
             remove(os.path.join(self._directory, sha256))
 
 
-def _explained(error: OSError) -> StorageError:
+def _explained(error: OSError) -> FileError:
     if is_disk_full(error):
         return DiskFullError("The master's disk is full: what was submitted could not be stored.  Try again later.")
-    return StorageError(f"What was submitted could not be stored: {error.strerror}.")
+    return FileError(f"What was submitted could not be stored: {error.strerror}.")

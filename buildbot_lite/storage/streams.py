@@ -20,11 +20,12 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from ..errors import DiskFullError, StorageError
-from .files import PRIVATE, is_disk_full, make_directories, sync_directory
+from ..errors import FileError, NameRefusedError
+from .files import PRIVATE, file_error, make_directories, sync_directory
 
 # What is sealed at once; more is better sealed by a thread.
 LARGEST_AT_ONCE = 1 << 20
@@ -35,13 +36,16 @@ class StreamFile:
     """
     The file *path*, which is made at its first byte, with the directories above it.
 
+    *what*: its kind and name, for the sentence of a `FileError`, which every method may raise.
+
     For streams that are not sealed yet: once one is, it may have been compressed; read it with `frames.open_stream`.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, what: str = "") -> None:
         self._path = os.path.abspath(path)
+        self._what = what or f"file {self._path}"
         self._descriptor: int | None = None
-        self._length = _length_of(self._path)
+        self._length = self._length_found()
         # The sum of the first bytes; after a restart it lags behind until it is needed.
         self._sum = hashlib.sha256()
         self._summed = 0
@@ -75,7 +79,7 @@ class StreamFile:
         Write what is new of *data*, whose first byte is byte *offset* of the stream; answers the length after that.
 
         `DiskFullError`: some of it was perhaps written, all that was acknowledged is there, and the same again is the
-        way to go on.  `StorageError`: the file cannot be written.
+        way to go on.  `FileError`: the file cannot be written.
         """
         known = self._length - offset
         if known < 0 or known >= len(data) or self._sealed:
@@ -89,8 +93,8 @@ class StreamFile:
                     self._summed += written
                 self._length += written
                 new = new[written:]
-        except OSError as error:
-            raise self._explained(error) from error
+        except (OSError, ValueError) as error:
+            raise file_error(error, self._what) from error
         return self._length
 
     def read(self, offset: int, size: int) -> bytes:
@@ -102,7 +106,7 @@ class StreamFile:
         try:
             return os.pread(self._open(), min(size, self._length - offset), offset)
         except OSError as error:
-            raise self._explained(error) from error
+            raise file_error(error, self._what, cannot="be read") from error
 
     def seal(self, length: int, sha256: str) -> bool:
         """
@@ -121,7 +125,7 @@ class StreamFile:
                 for directory in (os.path.dirname(self._path), *self._new):
                     sync_directory(directory)
         except OSError as error:
-            raise self._explained(error) from error
+            raise file_error(error, self._what) from error
         self._sealed = True
         self.close()
         return True
@@ -132,7 +136,9 @@ class StreamFile:
         """
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
+            # What close(2) reports is of bytes that were not sealed yet: the checksum will tell.
+            with suppress(OSError):
+                os.close(descriptor)
 
     def discard(self) -> None:
         """
@@ -144,7 +150,7 @@ class StreamFile:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise self._explained(error) from error
+            raise file_error(error, self._what) from error
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -166,10 +172,18 @@ class StreamFile:
             self._summed += len(piece)
         return self._sum.hexdigest()
 
-    def _explained(self, error: OSError) -> StorageError:
-        if is_disk_full(error):
-            return DiskFullError(f"The master's disk is full: there is no room for {self._path}.")
-        return StorageError(f"{self._path} cannot be used: {error.strerror}.")
+    def _length_found(self) -> int:
+        try:
+            found = os.lstat(self._path)
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as error:
+            raise file_error(error, self._what) from error
+        if stat.S_ISDIR(found.st_mode):
+            raise NameRefusedError(f"The {self._what} cannot be stored on the master: a directory has this name.")
+        if stat.S_ISLNK(found.st_mode):
+            raise FileError(f"The {self._what} cannot be stored on the master: a link has its name.  Remove it.")
+        return found.st_size
 
 
 def sealed(
@@ -184,15 +198,3 @@ def sealed(
         return file.seal(length, sha256)
 
     return maybeDeferred(work) if file.length <= LARGEST_AT_ONCE else in_thread(work)
-
-
-def _length_of(path: str) -> int:
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        return 0
-    except OSError as error:
-        raise StorageError(f"{path} cannot be used: {error.strerror}.") from error
-    if stat.S_ISLNK(found.st_mode):
-        raise StorageError(f"{path} is a symbolic link, which is none of ours.  Remove it.")
-    return found.st_size

@@ -15,8 +15,8 @@ for nobody; under load one fsync serves hundreds.  Nothing is heard of a change 
 fires, and the events that it published are told, after the commit, events first.
 
 Changes happen in the order in which they were asked for, or not at all: when a transaction fails as a whole (the disk
-is full), whatever was asked for before anybody could know of that fails with it, so that nothing is ever on the disk
-without what was asked for before it.
+is full, or fails), whatever was asked for before anybody could know of that fails with it, so that nothing is ever on
+the disk without what was asked for before it.
 
 Threads of our own rather than the reactor's pool, because each keeps its connection, and because order matters.
 """
@@ -34,8 +34,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import StorageError
-from .batch import Batch, Change, commit, explained
+from ..errors import RecordsClosedError, RecordsFailingError
+from .batch import Batch, Change, commit, explained, failing
 from .database import READING, only_read
 from .records.feed import Event
 
@@ -75,8 +75,9 @@ class Records(Protocol):
         Call *change* in a transaction; fires with what it returned, after the commit.
 
         If it raises, nothing that it did remains, and the Deferred fails with that; other changes are not touched.
-        `DiskFullError` when there is no room, `StorageError` when the database cannot be used: neither has done
-        anything.  *change* runs in another thread: it may use the connection and its own arguments, nothing else.
+        `RecordsFailingError` when the database cannot be used now: nothing was done, and the same may be asked again.
+        `RecordsClosedError` after `close`.
+        *change* runs in another thread: it may use the connection and its own arguments, nothing else.
         """
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
@@ -100,13 +101,6 @@ class Records(Protocol):
         """
         Finish what was asked for, then close the database.
         """
-
-
-def closed() -> StorageError:
-    """
-    What those hear who ask after `Records.close`.
-    """
-    return StorageError("The farm's records are closed: the master is stopping.")
 
 
 class Subscribers:
@@ -163,7 +157,7 @@ class Writer:
     The records in *engine*'s database, from *reactor*'s point of view.
 
     *readers*: threads that read.  *patience*: seconds to wait for another process that has the database locked.
-    *most_waiting*: changes and queries that may wait; more are refused with a `StorageError`.
+    *most_waiting*: changes and queries that may wait; more are refused with a `RecordsFailingError`.
     """
 
     def __init__(
@@ -240,10 +234,10 @@ class Writer:
 
     def _ask(self, put: Callable[[_Asked], object], work: Callable[[Connection], T]) -> Deferred[T]:
         if self._closing:
-            return fail(closed())
+            return fail(RecordsClosedError())
         if self._waiting >= self._most_waiting:
             return fail(
-                StorageError(f"{self._waiting} changes already wait for the farm's database.  Is its disk slow?")
+                RecordsFailingError(f"{self._waiting} changes already wait for the farm's database.  Is its disk slow?")
             )
         self._waiting += 1
         done: Deferred[T] = Deferred()
@@ -323,10 +317,13 @@ class _Line:
         try:
             if self._connection is None or self._connection.invalidated:
                 self._connection = self._open()
-            return work(self._connection)
+            batch = work(self._connection)
         except Exception as error:  # noqa: BLE001 - it is the result of everything that was asked
+            batch = Batch((Failure(failing(error)),) * size, failures=1)
+        if any(isinstance(each, Failure) and each.check(RecordsFailingError) for each in batch.results):
+            # One that was opened while the file was read-only, or not there, would not notice that it is better now.
             self.close()
-            return Batch((Failure(explained(error)),) * size, failures=1)
+        return batch
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

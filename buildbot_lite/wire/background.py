@@ -9,19 +9,20 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import BuildbotLiteError, LinkLostError
+from ..errors import BuildbotLiteError, LinkLostError, RecordsClosedError
 
 
 def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Logger, what: str) -> None:
     """
     Let *work* go on by itself; when it fails, *log* says that *what* did.
 
-    A lost link is no event.  Our own errors are one line; anything else is a defect and gets its traceback.
+    A lost link is no event, nor are records that are closed because the master stops.  Our own errors are one line;
+    anything else is a defect and gets its traceback.
     """
     running = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
 
     def failed(failure: Failure) -> None:
-        if failure.check(LinkLostError):
+        if failure.check(LinkLostError, RecordsClosedError):
             return
         if failure.check(BuildbotLiteError):
             log.warn("{what}: {why}", what=what, why=str(failure.value))

@@ -10,10 +10,10 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DatabaseLockedError, DiskFullError, StorageError
+from buildbot_lite.errors import DatabaseFullError, DatabaseLockedError, StorageError
 from buildbot_lite.master.door import Given
 from buildbot_lite.master.grants import Verb
-from buildbot_lite.master.patience import BETWEEN_TRIES, PatientRecords
+from buildbot_lite.master.patience import LONGEST_PAUSE, PatientRecords
 from buildbot_lite.master.requests import LONGEST_BACK_OFF, back_off
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.inline import InlineWriter
@@ -211,7 +211,7 @@ class FullDisk(InlineWriter):
 
     def write(self, change: Any) -> Deferred[Any]:
         if self.full:
-            return fail(DiskFullError() if self.full is True else self.full)
+            return fail(DatabaseFullError() if self.full is True else self.full)
         return super().write(change)
 
 
@@ -243,13 +243,13 @@ class PatienceTests(SynchronousTestCase):
         """
         self.disk.full = True
         first, second = self.put("a"), self.put("b")
-        self.clock.advance(BETWEEN_TRIES)
+        self.clock.advance(LONGEST_PAUSE)
         self.assertNoResult(first)
         self.disk.full = False
         third = self.put("c")
         self.assertNoResult(third)
         self.assertEqual(self.records.waiting, 3)
-        self.clock.advance(BETWEEN_TRIES)
+        self.clock.advance(LONGEST_PAUSE)
         for done in (first, second, third):
             self.successResultOf(done)
         self.assertEqual(self.records.waiting, 0)
@@ -260,11 +260,11 @@ class PatienceTests(SynchronousTestCase):
         """
         self.disk.full = DatabaseLockedError()
         first, second = self.put("a"), self.put("b")
-        self.clock.advance(10 * BETWEEN_TRIES)
+        self.clock.advance(10 * LONGEST_PAUSE)
         self.assertIsInstance(self.records.obstacle, DatabaseLockedError)
         self.disk.full = False
         for _ in range(3):
-            self.clock.advance(BETWEEN_TRIES)
+            self.clock.advance(LONGEST_PAUSE)
         self.successResultOf(first)
         self.successResultOf(second)
         self.assertIsNone(self.records.obstacle)
@@ -278,7 +278,7 @@ class PatienceTests(SynchronousTestCase):
         self.disk.full = False
         third: list[Deferred[None]] = []
         first.addCallback(lambda nothing: third.append(self.put("c")))  # type: ignore[unused-awaitable]  # it has its result
-        self.clock.advance(BETWEEN_TRIES)
+        self.clock.advance(LONGEST_PAUSE)
         self.successResultOf(second)
         self.successResultOf(third[0])
         self.assertEqual(self.order, ["a", "b", "c"])
@@ -295,11 +295,11 @@ class PatienceTests(SynchronousTestCase):
 
         self.patch(self.disk, "write", slow)
         first, second = self.put("a"), self.put("b")
-        asked[0][1].errback(DiskFullError())
+        asked[0][1].errback(DatabaseFullError())
         third = self.put("c")
-        asked[1][1].errback(DiskFullError())
+        asked[1][1].errback(DatabaseFullError())
         for number in (2, 3, 4):
-            self.clock.advance(BETWEEN_TRIES)
+            self.clock.advance(LONGEST_PAUSE)
             asked[number][1].callback(number)
         self.assertEqual([self.successResultOf(each) for each in (first, second, third)], [2, 3, 4])
 

@@ -9,10 +9,10 @@ from unittest import mock
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from buildbot_lite.errors import DiskFullError, InputError, LimitError, RevokedError, StorageError
+from buildbot_lite.errors import DatabaseFullError, InputError, LimitError, RevokedError, StorageError
 from buildbot_lite.master.admission import MOST_AT_ONCE
 from buildbot_lite.master.grants import Verb
-from buildbot_lite.master.patience import BETWEEN_TRIES
+from buildbot_lite.master.patience import LONGEST_PAUSE
 from buildbot_lite.model.reasons import Kind
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.control import AdminDesk
@@ -217,7 +217,7 @@ class LimitsTests(HoldersCase):
         begin another meanwhile.
         """
         full, write = [True], self.stage.records.write
-        self.patch(self.stage.records, "write", lambda change: fail(DiskFullError()) if full else write(change))
+        self.patch(self.stage.records, "write", lambda change: fail(DatabaseFullError()) if full else write(change))
         for limit in ("uses", "per_hour", "most_waiting"):
             full.clear()
             grant, before = self.grant("words", **{limit: 1}), len(self.ask("queue")["queue"])
@@ -231,7 +231,7 @@ class LimitsTests(HoldersCase):
                 watcher.go_away()
                 self.stage.settle()
             full.clear()
-            self.stage.settle(BETWEEN_TRIES)
+            self.stage.settle(LONGEST_PAUSE)
 
             self.assertEqual(len(self.ask("queue")["queue"]) - before, 1, limit)
             self.assertIn("# request", self.submit(self.grant("go", **{limit: 1})).err)

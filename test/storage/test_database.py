@@ -21,7 +21,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DiskFullError, NewerDatabaseError, StorageError
+from buildbot_lite.errors import DatabaseFullError, NewerDatabaseError, StorageError
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage import database, schema, swissnums, upgrading
 from buildbot_lite.storage.database import open_database
@@ -120,7 +120,7 @@ class OpeningTests(SynchronousTestCase):
         """
         failing = mock.patch.object(database, "is_current", side_effect=sqlite3.OperationalError("disk I/O error"))
         full = mock.patch("shutil.disk_usage", lambda path: mock.Mock(free=0))
-        with failing, full, self.assertRaises(DiskFullError) as caught:
+        with failing, full, self.assertRaises(DatabaseFullError) as caught:
             open_database(self.path)
         self.assertIn("is full", str(caught.exception))
 

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from buildbot_lite.errors import DiskFullError, StorageError
+from buildbot_lite.errors import DatabaseFullError, StorageError
 from buildbot_lite.storage import writer as writer_module
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.inline import InlineWriter
@@ -172,7 +172,7 @@ class RecordsContract(_Case):
         A full disk is said to whoever asked, undoes what they asked for, and is over when there is room again.
         """
         await self.records.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1"))
-        with self.assertRaises(DiskFullError):
+        with self.assertRaises(DatabaseFullError):
             await self.records.write(put("large", "x" * 1_000_000))
         await self.records.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1000000"))
 
@@ -491,7 +491,7 @@ class WriterTests(WriterCase):
 
         def fails(connection: Connection) -> None:
             gate.held(connection)
-            raise DiskFullError
+            raise DatabaseFullError
 
         first = writer.write(fails)
         gate.entered()
@@ -501,7 +501,7 @@ class WriterTests(WriterCase):
         first.addErrback(lambda failure: later.append(writer.write(put("c", "x"))))  # type: ignore[unused-awaitable]  # awaited
         await first
         for each in after:
-            with self.assertRaises(DiskFullError):
+            with self.assertRaises(DatabaseFullError):
                 await each
         await later[0]
 

@@ -21,6 +21,7 @@ from ...errors import InputError, NotFoundError, UnsafePathError
 from ...model import spec
 from ...model.properties import Json
 from ...model.results import Result
+from ...storage.files import file_error
 from ..arguments import Arguments
 from ..mistakes import MISSING
 from ..orders import Source
@@ -345,11 +346,16 @@ class _MasterFile:
     path: str
 
     def read(self, offset: int, size: int) -> bytes:
-        descriptor = _open(self.path)
         try:
-            return os.pread(descriptor, size, offset)
-        finally:
-            os.close(descriptor)
+            descriptor = _open(self.path)
+            try:
+                return os.pread(descriptor, size, offset)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise file_error(error, f"file {os.path.basename(self.path)}", cannot="be read") from error
+        except NotFoundError as error:
+            raise NotFoundError(f"The master cannot send {os.path.basename(self.path)!r:.200}: {error}.") from None
 
 
 def _open(path: str) -> int:

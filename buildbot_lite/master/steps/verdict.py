@@ -26,7 +26,7 @@ def verdict(outcome: Outcome, slave: str, decode: Mapping[int, Result] = SUCCEED
         said = outcome.sentence or (_KILLED[outcome.why] if outcome.why else "killed")
         if outcome.why is Why.INTERRUPTED:
             return Result.CANCELLED, said
-        if outcome.why is Why.LEASE:
+        if outcome.why in {Why.LEASE, Why.STORAGE}:
             return Result.EXCEPTION, said
         return Result.FAILURE, f"{slave}: {said}" if outcome.why is Why.DISK_FULL else said
     if outcome.ending is Ending.LOST:
@@ -41,4 +41,5 @@ _KILLED = {
     Why.CAP: "killed: it wrote too much",
     Why.LEASE: "killed: the master was away for too long",
     Why.DISK_FULL: "disk full",
+    Why.STORAGE: "killed: the master could not store what it sent",
 }
