@@ -11,6 +11,8 @@ the same examples each time, as its own profile for that does; at home it goes o
 Tests make their temporary directories outside this checkout.
 
 Under pytest-xdist the tests of a class stay together, because those in ``processes`` share a farm; the long ones begin.
+
+What a run owes to those who wait for it (it ends, and a race costs nothing) is in `test.harness`.
 """
 
 import os
@@ -32,7 +34,12 @@ FURL = re.compile(r"pb://[a-z2-7]{32}@[^/\s\"'>]*/[A-Za-z0-9_~-]{8,}")
 _NOTED_HERE = pytest.StashKey[Path]()
 _PROCESSES = "test/processes/"
 
-pytest_plugins = ["test.harness.outcomes"]
+pytest_plugins = [
+    "test.harness.bounds",
+    "test.harness.outcomes",
+    "test.harness.second_runs",
+    "test.harness.workers",
+]
 
 
 def _note(line: str) -> None:
@@ -126,14 +133,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Tests with processes go first: they are the longest.
     """
     items.sort(key=lambda item: not item.nodeid.startswith(_PROCESSES))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """
-    Keep the tests of a class together.
-    """
-    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
-
-    config.option.loadscopereorder = False
-    return LoadScopeScheduling(config, log)

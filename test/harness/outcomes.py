@@ -102,6 +102,12 @@ class Record:
         if report.outcome in _RANK and _RANK.index(report.outcome) >= _RANK.index(known.result):
             self._now[report.nodeid] = Outcome(report.outcome, _reason(report))
 
+    def note(self, test: str, outcome: Outcome) -> None:
+        """
+        This became of *test*, whatever is known of it.
+        """
+        self._now[test] = outcome
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """

@@ -1,0 +1,95 @@
+"""
+Tests with real processes get a second chance, in the open.
+"""
+
+from .tiny import Ran, TinyCase
+
+# Each fails as often as its name says; "count" is kept in files, because a second run is another process.
+RACES = """
+    import os, threading
+    from twisted.trial.unittest import SynchronousTestCase
+
+    def fails(name, times):
+        path = os.path.join(os.environ["COUNTS"], name)
+        with open(path, "a+") as file:
+            file.write("x")
+            file.flush()
+            return os.path.getsize(path) <= times
+
+    class RaceTests(SynchronousTestCase):
+        def test_never(self):
+            assert not fails("never", 0)
+
+        def test_once(self):
+            assert not fails("once", 1), "the bad luck of the first time"
+
+    class ClassTests(SynchronousTestCase):
+        @classmethod
+        def setUpClass(cls):
+            assert not fails("class", 1)
+
+        def test_it(self):
+            pass
+
+    class HangTests(SynchronousTestCase):
+        def test_it(self):
+            fails("hang", 1) and threading.Event().wait()
+    """
+TWICE = """
+    from test_races import *
+    class TwiceTests(SynchronousTestCase):
+        def test_twice(self):
+            assert not fails("twice", 2)
+    """
+
+
+class SecondRunTests(TinyCase):
+    plugins = ("test.harness.bounds", "test.harness.outcomes", "test.harness.second_runs", "test.harness.workers")
+
+    def run_(self, *words: str, paths: str = "test_races.py") -> Ran:
+        """
+        Run what there is.
+        """
+        (self.directory / "counts").mkdir()
+        self.file("test_races.py", RACES)
+        env = {"TEST_SECOND_RUNS": paths, "COUNTS": str(self.directory / "counts")}
+        return self.pytest("-q", "-p", "no:faulthandler", "-o", "timeout=5", *words, env=env)
+
+    def times(self, name: str) -> int:
+        """
+        How often that ran.
+        """
+        return len((self.directory / "counts" / name).read_text())
+
+    def test_once(self) -> None:
+        """
+        Promise 6.2: what fails once, whether in a test, its class or by hanging, runs a second time, is printed under a
+        heading of its own with its first failure, and does not fail the run.
+        """
+        ran = self.run_("-n2", "--write-outcomes=outcomes")
+        self.assertEqual(ran.code, 0, ran.text)
+        self.assertIn("Run a second time: a defect to mend first", ran.text)
+        for test in ("RaceTests::test_once", "ClassTests::test_it", "HangTests::test_it"):
+            self.assertIn(f"test_races.py::{test}: failed, then passed", ran.text)
+        self.assertIn("the bad luck of the first time", ran.text)
+        self.assertRegex(ran.text.splitlines()[-1], r"^4 passed in ")
+        self.assertEqual([self.times(name) for name in ("never", "once", "class", "hang")], [1, 2, 2, 2])
+        self.assertNotIn("failed", (self.directory / "outcomes").read_text())
+
+    def test_twice(self) -> None:
+        """
+        Promise 6.2: what fails twice fails the run.
+        """
+        self.file("test_twice.py", TWICE)
+        ran = self.run_("-n0", "-k", "RaceTests or TwiceTests", paths="test_twice.py test_races.py")
+        self.assertEqual(ran.code, 1, ran.text)
+        self.assertIn("test_twice.py::TwiceTests::test_twice: failed, then failed", ran.text)
+        self.assertEqual((self.times("once"), self.times("twice")), (3, 2))
+
+    def test_in_memory(self) -> None:
+        """
+        A test of another kind has failed when it failed once.
+        """
+        ran = self.run_("-n0", "-k", "RaceTests", paths="test/processes/")
+        self.assertEqual(ran.code, 1, ran.text)
+        self.assertEqual(self.times("once"), 1)

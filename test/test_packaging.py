@@ -1,0 +1,30 @@
+"""
+What an installation brings with it.
+"""
+
+from configparser import ConfigParser
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from twisted.trial.unittest import SynchronousTestCase
+
+SETUP = Path(__file__).parents[1] / "setup.cfg"
+# The last release with a vulnerability that is known; whoever learns of another one adds it here.
+VULNERABLE = {
+    "Twisted": "25.5.0",  # CVE-2026-42304
+    "pyOpenSSL": "25.3.0",  # CVE-2026-27448, CVE-2026-27459
+    "cryptography": "49.99",  # CVE-2026-69247; CVE-2026-34073 and others before
+}
+
+
+class RequirementsTests(SynchronousTestCase):
+    def test_lower_bounds(self) -> None:
+        """
+        Promise 6.18: no release with a known vulnerability satisfies what setup.cfg asks for.
+        """
+        config = ConfigParser()
+        config.read(SETUP)
+        lines = config["options"]["install_requires"].split("\n")
+        wanted = {each.name: each for each in (Requirement(line) for line in lines if line.strip())}
+        for name, version in VULNERABLE.items():
+            self.assertNotIn(version, wanted[name].specifier)
