@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 from .fence import settings
 from .flow import Flow, Until
-from .kinship import boot
+from .kinship import Process, boot
 from .limits import Limits, expired
 from .masking import Masker
 from .order import Order, OrderError
@@ -38,6 +38,7 @@ from .surroundings import Surroundings
 _HASTY = ("lease", "")
 # Reasons that count also when it ended by itself: its log is not complete.
 _SPOILT = ("cap", "disk-full")
+_MOST_NAMED = 5
 
 
 class Listener(Protocol):
@@ -100,6 +101,8 @@ class Command:
         self._around = surroundings
         self._listener = listener
         self._stage: Waiting | Running | Ending | Over = Waiting()
+        # What it left behind and is killed for that: name by process number.
+        self._outlived: dict[int, str] = {}
         self._report = Report(surroundings.loop)
         self._flow = Flow(
             id,
@@ -173,7 +176,9 @@ class Command:
                 self._finish(Until.EMPTY)
                 return
             self._stage = Ending(stage.processes)
-        stage.processes.main_ended()
+            stage.processes.main_ended(self._note_outlived)
+        else:
+            stage.processes.main_ended()
 
     def lengths(self) -> dict[str, int]:
         """
@@ -216,7 +221,19 @@ class Command:
         self._flow.never()
         self._finish(Until.CLOSED)
 
+    def _note_outlived(self, left: list[Process]) -> None:
+        for each in left:
+            if each.pid not in self._outlived and (name := self._around.kinship.name_of(each)):
+                self._outlived[each.pid] = name
+
     def _gone(self, sentence: str) -> None:
+        if self._outlived:
+            named = [f"{name} ({pid})" for pid, name in self._outlived.items()]
+            more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+            self._flow.remark(
+                f"Ended, because the command had ended and left them behind: {', '.join(named[:_MOST_NAMED])}{more}.  "
+                "With leaveRunning=True such processes go on."
+            )
         if sentence:
             self._flow.remark(sentence)
         self._finish(Until.EMPTY if sentence else Until.CLOSED)

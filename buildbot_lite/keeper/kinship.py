@@ -235,6 +235,17 @@ class Kinship:
             finally:
                 os.close(fd)
 
+    def name_of(self, process: Process) -> str:
+        """
+        What *process* is called, for people to read; "" when it has ended, or when that cannot be told.
+        """
+        try:
+            with open(f"/proc/{process.pid}/comm", "rb") as comm:
+                name = comm.read().strip().decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return "".join(each if each.isprintable() else "?" for each in name) if self._is_still(process) else ""
+
     def _is_still(self, process: Process) -> bool:
         if not self._means.proc:
             return True

@@ -53,6 +53,7 @@ class Processes:
         self._patience = surroundings.patience.kill
         self._gone = gone
         self._timers = Timers(surroundings.loop)
+        self._outlived: Callable[[list[Process]], None] = lambda left: None
         # Nobody was asked: who outlives the main process has no time left.
         self._request = Request(signal.SIGKILL, 0.0, set())
         self._families[family.pid] = family
@@ -74,10 +75,12 @@ class Processes:
         if "force" in self._timers:
             self._timers.set("force", self._request.until - now, self._force)
 
-    def main_ended(self) -> None:
+    def main_ended(self, outlived: Callable[[list[Process]], None] = lambda left: None) -> None:
         """
-        The main process was reaped: who is left has to go as well.
+        The main process was reaped: the others have to end as well.  *outlived* is given those that are killed for it,
+        some of them again and again.
         """
+        self._outlived = outlived
         # Its number may become another's.
         self._family.members.pop(self._family.pid, None)
         self._timers.cancel("force")
@@ -118,6 +121,7 @@ class Processes:
             self._tell(process for process in left if _identity(process) not in self._request.told)
             self._timers.set("clean", 0.05, self._clean)
         else:
+            self._outlived(left)
             self._kill(left)
             self._timers.set("clean", 0.01, self._clean)
 

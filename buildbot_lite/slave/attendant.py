@@ -31,6 +31,7 @@ from twisted.python.failure import Failure
 
 from ..errors import KeeperLostError, MessageError
 from ..model.greeting import MOST_HELD, Life
+from ..model.names import travelling
 from ..model.outcome import Outcome
 from ..model.shape import Shape
 from ..model.spec import Run, to_document
@@ -157,6 +158,8 @@ class Attendant:
         """
         Run *spec* in the directory *workdir*, which is absolute.  *env* is what it inherits, the file *stdin_path* its
         input.  *root*, *wrapper*, *owner*: see `keeper.fence`.  ``claimed`` or ``refused`` follows.
+
+        All of these but *spec* are spelt as in this process, whose locale may be another than UTF-8.
         """
         self._say(
             {
@@ -165,11 +168,11 @@ class Attendant:
                 "fingerprint": fingerprint,
                 "spec": to_document(spec),
                 "secrets": dict(secrets),
-                "workdir": workdir,
-                "env": dict(env),
-                "stdin_path": stdin_path,
-                "root": root,
-                "wrapper": list(wrapper),
+                "workdir": travelling(workdir),
+                "env": {travelling(name): travelling(value) for name, value in env.items()},
+                "stdin_path": stdin_path and travelling(stdin_path),
+                "root": root and travelling(root),
+                "wrapper": [travelling(word) for word in wrapper],
                 "owner": owner,
             }
         )
@@ -319,8 +322,9 @@ class Attendant:
         return line
 
     async def _dial(self, path: str) -> "_Line":
-        # A socket's address has room for 107 bytes; through a descriptor any directory is near.
-        if len(os.fsencode(path)) < _LONGEST_PATH or not _DESCRIPTORS_ARE_PATHS:
+        # A socket's address has room for 107 bytes, and Twisted wants it in the locale's own characters; through a
+        # descriptor any directory is near.
+        if not _DESCRIPTORS_ARE_PATHS or (path.isascii() and len(path) < _LONGEST_PATH):
             return await self._dial_near(path)
         near = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -337,10 +341,14 @@ class Attendant:
 
     async def _start_keeper(self) -> tuple[int | None, str]:
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [_SOURCE, os.environ.get("PYTHONPATH")]))}
-        arguments = [self._python, "-m", "buildbot_lite.keeper", *self._arguments, self.directory]
+        path = os.pathsep.join(filter(None, [_SOURCE, os.environ.get("PYTHONPATH")]))
+        # Bytes, because Twisted refuses texts with surrogates, which stand for what is not in the locale's encoding.
+        env = {**os.environb, b"PYTHONPATH": os.fsencode(path)}
+        # In UTF-8 mode, whatever the locale: what travels is UTF-8.
+        words = [self._python, "-X", "utf8", "-m", "buildbot_lite.keeper", *self._arguments, self.directory]
+        arguments = [os.fsencode(word) for word in words]
         starting = self._starting = _Starting()
-        self._reactor.spawnProcess(starting, self._python, arguments, env, self.directory)
+        self._reactor.spawnProcess(starting, arguments[0], arguments, env, os.fsencode(self.directory))
         return await starting.when_ended()
 
 

@@ -151,6 +151,29 @@ class KillingTests(SynchronousTestCase):
         *left, _main = self.pids()
         self.assertEqual([pid for pid in left if alive(pid)], [])
 
+    def test_left_behind_is_told(self) -> None:
+        """
+        Promise 6.23: one remark names what was ended because the command left it behind, and says how it is kept.
+        """
+        outcome = self.client.run("a-1", Run(script="sleep 600 >&- 2>&- & sleep 601 >&- 2>&- & echo done"))
+        [remark] = outcome.remarks
+        self.assertRegex(
+            remark.text,
+            r"Ended, because the command had ended and left them behind: sleep \(\d+\), sleep \(\d+\)\.  "
+            r"With leaveRunning=True such processes go on\.",
+        )
+        self.assertEqual(remark.offset, outcome.streams["stdio"].length)
+
+    def test_nothing_left_behind(self) -> None:
+        """
+        A command that waits for what it started gets no such remark, nor one that was interrupted.
+        """
+        outcome = self.client.run("a-1", Run(script="sleep 0 & sleep 0 & wait; echo done | cat | cat"))
+        self.assertEqual(outcome.remarks, ())
+        self.client.start("a-2", Run(script="sleep 600 & sleep 600"))
+        self.client.say(op="interrupt", id="a-2", reason="enough")
+        self.assertEqual(self.client.ended("a-2").remarks, ())
+
     def test_others_live(self) -> None:
         """
         Killing one command leaves the others alone.

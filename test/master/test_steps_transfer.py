@@ -201,6 +201,41 @@ class StringDownloadTests(SynchronousTestCase):
         self.assertIsInstance(spec, Run)
         self.assertNotIn("hunter22", repr(spec))
 
+    def test_secret_through_links(self) -> None:
+        """
+        Promise 6.16: links that a patch brought are replaced, not written through, whatever their name, wherever they
+        lead.
+        """
+        outside = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, outside)
+        tac = os.path.join(outside, "slave.tac")
+        with open(tac, "w") as out:
+            out.write("precious")
+        os.makedirs(self.machine.path("build"))
+        for name in ("conf", "conf.part"):
+            os.symlink(tac, self.machine.path("build", name))
+        os.symlink(outside, self.machine.path("build", "directory"))
+        for name in ("conf", "directory"):
+            step = StringDownload(s=Interpolate("%(secret:token)s"), slavedest=name)
+            self.assertEqual(self.machine.run(step), Result.SUCCESS, self.machine.output)
+            self.assertEqual(self.machine.text("build", name), "hunter22")
+            self.assertFalse(os.path.islink(self.machine.path("build", name)))
+        self.assertEqual(sorted(os.listdir(self.machine.path("build"))), ["conf", "conf.part", "directory"])
+        self.assertEqual(os.listdir(outside), ["slave.tac"])
+        with open(tac) as kept:
+            self.assertEqual(kept.read(), "precious")
+
+    def test_secret_over_a_directory(self) -> None:
+        """
+        Where a directory is in the way, the step fails, and leaves nothing.
+        """
+        os.makedirs(self.machine.path("build", "conf"))
+        step = StringDownload(s=Interpolate("%(secret:token)s"), slavedest="conf")
+        self.assertEqual(self.machine.run(step), Result.FAILURE)
+        self.assertIn("conf is a directory", self.machine.output)
+        self.assertEqual(os.listdir(self.machine.path("build")), ["conf"])
+        self.assertEqual(os.listdir(self.machine.path("build", "conf")), [])
+
     def test_secret_mode(self) -> None:
         """
         With a mode given, that is its mode.

@@ -355,6 +355,33 @@ class AttendantTests(TestCase):
         outcome, _life = await self.news.when("ended", "a-1")
         self.assertTrue(outcome.succeeded)
 
+    async def test_any_path(self) -> None:
+        """
+        Promise 6.21: the directory and its parts may have any name, also one that is no text in any locale.
+        """
+        self.directory = os.fsdecode(os.path.join(os.fsencode(self.directory), b"\xff \xc3\xbc", b"deep" * 60))
+        attendant = self.attendant(os.path.join(self.directory, "keeper"))
+        await attendant.ensure(self.news)
+        self.start(attendant, "a-1", Run(script="pwd"))
+        outcome, _life = await self.news.when("ended", "a-1")
+        self.assertTrue(outcome.succeeded, outcome.sentence)
+        place = os.fsencode(self.directory) + b"/work\n"
+        self.assertEqual(contents(spool_path(attendant.directory, "a-1", "stdio")), place)
+
+    async def test_any_environment(self) -> None:
+        """
+        Promise 6.21: variables keep their bytes, whatever they are; the keeper's own, too.
+        """
+        os.environb[b"ODD"] = b"\xff\xfe"
+        self.addCleanup(os.environb.pop, b"ODD")
+        attendant = self.attendant()
+        await attendant.ensure(self.news)
+        run = Run(script='printf %s "$ODD"')
+        env = {"PATH": os.environ["PATH"], "ODD": os.fsdecode(b"\xe4 in Latin-1")}
+        attendant.start("a-1", fingerprint=fingerprint(run), spec=run, secrets={}, workdir=self.directory, env=env)
+        await self.news.when("ended", "a-1")
+        self.assertEqual(contents(spool_path(attendant.directory, "a-1", "stdio")), b"\xe4 in Latin-1")
+
     async def test_cannot_start(self) -> None:
         """
         When no keeper can be started the error says why.

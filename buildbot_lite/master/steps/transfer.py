@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from posixpath import normpath
+from posixpath import normpath, split
 from typing import Any
 
 from attrs import frozen
@@ -213,21 +213,32 @@ class StringDownload(_Transfer):
         # A download carries size and checksum, which are recorded, and would tell something about the secret.  So
         # this is a command that copies one of its private files.
         mode = 0o600 if self.mode is None else self.mode
-        ran = await self.execute(
-            ["/bin/sh", "-ec", _COPY, "write-file", f"./{self.slavedest}", f"{mode:o}"],
-            workdir=self.workdir,
-            files={"BUILDBOT_LITE_TEXT": self.s},
+        directory, name = split(normpath(self.slavedest))
+        # Its working directory is the one that the file goes to: the slave makes it and enters it without following
+        # links out of its work directory, which a shell could not.
+        ran = await self.do(
+            spec.Run(
+                argv=("/bin/sh", "-ec", _COPY, "write-file", name, f"{mode:o}"),
+                workdir=self.on_slave(directory),
+                files={"BUILDBOT_LITE_TEXT": self.s},
+            )
         )
         result, self.summary = verdict(ran.outcome, self.slave_name)
         return result
 
 
+# Whatever has one of these names may be a link that came with the sources.  "set -C" has the shell make a new file or
+# none; "mv" would follow a link to a directory.
 _COPY = """\
 umask 077
-mkdir -p "${1%/*}"
-cp "$BUILDBOT_LITE_TEXT" "$1.part"
-chmod "$2" "$1.part"
-mv -f "$1.part" "$1"
+part=".write-file.$$.part"
+rm -f -- "$part"
+set -C
+cat -- "$BUILDBOT_LITE_TEXT" > "$part"
+chmod "$2" "$part"
+[ ! -h "./$1" ] || rm -f -- "./$1"
+if [ -d "./$1" ]; then rm -f -- "$part"; echo "$1 is a directory" >&2; exit 1; fi
+mv -f -- "$part" "./$1"
 """
 
 
