@@ -1,6 +1,7 @@
 # make demo    a farm on this machine: a master, two slaves, a real job; Ctrl-C ends it   (ONCE=1: ends after the job)
 # make test    everything that tests need is installed into .venv, and all tests run
-# make coverage  the same, and which lines no test reached
+# make coverage   the same, and which lines no test reached
+# make full    coverage, torture and strangers: takes half an hour
 # make check   lint, format, types, layers
 # make torture SEED=... MINUTES=... CUTS=...   random accidents, and that often a cut line, to a farm on this machine
 # make strangers   hostile connections to a master here: its memory, builds meanwhile, a million hostile inputs
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: demo test coverage check torture strangers bench format clean
+.PHONY: demo test coverage full check torture strangers bench format clean
 
 demo: $(VENV)/.with-test
 	@exec $(BIN)/python docs/demo/demo.py
@@ -35,6 +36,8 @@ check: $(VENV)/.with-dev
 format: $(VENV)/.with-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+full: coverage torture strangers
 
 SEED ?= 1
 MINUTES ?= 5
