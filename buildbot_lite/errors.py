@@ -170,6 +170,12 @@ class NotFoundError(BuildbotLiteError):
     """
 
 
+class LoosePermissionsError(BuildbotLiteError):
+    """
+    Others on this machine can read a file with a string, a key or the records.
+    """
+
+
 class LostStringError(BuildbotLiteError):
     """
     A string was handed out and is good, but the farm can show it no more.

@@ -52,6 +52,7 @@ from .storage.database import open_database
 from .storage.files import make_directory
 from .storage.lock import DirectoryLock
 from .storage.moving import move_database
+from .storage.permissions import check_farm
 from .storage.records.grants import Grant
 from .storage.swissnums import Swissnums
 from .storage.writer import Writer
@@ -108,6 +109,7 @@ class MasterService(MultiService):
         """
         db = self._generation.config.db
         path = db if "://" in db else os.path.join(self._basedir, db)
+        check_farm(self._basedir, path)
         if db == DEFAULT_DB:
             make_directory(os.path.dirname(path))
             old = os.path.join(self._basedir, DB_OF_0_1_0)

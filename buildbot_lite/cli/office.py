@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
 from ..errors import FurlError, LinkLostError, NoAnswerError
+from ..storage.permissions import refuse_loose
 from .output import Document, Pouring, Take
 from .processes import is_there, need_a_master
 from .resuming import resumed
@@ -181,6 +182,8 @@ class Farm:
                 f"The master in {self.directory} has never run.  Start it with: "
                 f"cd {shlex.quote(self.directory)} && twistd -y master.tac"
             )
+        if self.directory is not None:
+            refuse_loose([self.furlfile])
         return read_furl(self.furlfile)
 
 

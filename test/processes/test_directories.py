@@ -208,3 +208,32 @@ class DatabaseTests(SynchronousTestCase):
             self.assertIn(b"recorded-submit", (old.parent / "strings.kept").read_bytes())
             for path in (farm.master_directory / "records").iterdir():
                 self.assertNotRegex(path.read_bytes(), b"recorded-(slave|watch|submit)")
+
+
+class LoosePermissionsTests(SynchronousTestCase):
+    """
+    Files with strings, or the records, that others may read.
+    """
+
+    def test_refused(self) -> None:
+        """
+        Promise 6.18: a master refuses to start, and the command to ask, with a sentence that has the remedy in it.
+        """
+        with Farm("bot1") as farm:
+            farm.builder("hello", "echo hello").write_config()
+            farm.start_master()
+            admin = farm.master_directory / "private" / "admin.furl"
+            admin.chmod(0o640)
+            done = farm.command("status", str(farm.master_directory))
+            self.assertEqual((done.code, done.out), (70, b""))
+            self.assertIn(f"chmod go= {admin}", done.err)
+            farm.master.stop()
+            (farm.master_directory / "furls").chmod(0o755)
+            (farm.master_directory / "records" / "farm.sqlite").chmod(0o644)
+            (farm.master_directory / "twistd.err").write_text("")
+            farm.master.spawn()
+
+            self.assertEqual(farm.master.wait(), 1)
+            self.assertRegex(farm.master.said, r"\A[^\n]*admin.furl and 2 more may be read by others[^\n]*\n\Z")
+            farm.run(farm.master.said.partition("Run: ")[2])
+            farm.start_master()

@@ -1,0 +1,41 @@
+"""
+Files that must not be read by others on this machine, because who reads them has a right, or sees what was built.
+"""
+
+import os
+import shlex
+from collections.abc import Iterable
+from glob import escape, glob
+
+from ..errors import LoosePermissionsError
+from .files import readable_by_others
+
+_PRIVATE = (
+    *("private", "private/*", "private/generations/*"),
+    *("furls", "furls/*", "buildslave.furls", "submit.furls"),
+    "records",
+)
+_OF_A_DATABASE = ("", "-wal", "-shm", "-journal")
+
+
+def check_farm(basedir: str, database: str) -> None:
+    """
+    `LoosePermissionsError`, with the remedy, when others may read a string, a key or the records of the master in
+    *basedir*, whose database is the file *database*.
+    """
+    patterns = [os.path.join(escape(basedir), pattern) for pattern in _PRIVATE]
+    patterns += [escape(database) + ending for ending in _OF_A_DATABASE]
+    refuse_loose(path for pattern in patterns for path in sorted(glob(pattern)))
+
+
+def refuse_loose(paths: Iterable[str]) -> None:
+    """
+    `LoosePermissionsError` when anybody but the owner can read or write one of *paths*; all that are so are named.
+    """
+    loose = list(dict.fromkeys(path for path in paths if readable_by_others(path)))
+    if loose:
+        others = f" and {len(loose) - 1} more" if len(loose) > 1 else ""
+        raise LoosePermissionsError(
+            f"{loose[0]}{others} may be read by others than the owner, who then could do what this farm's strings and "
+            f"keys are for.  Run: chmod go= {shlex.join(loose)}"
+        )

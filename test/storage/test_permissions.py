@@ -1,0 +1,72 @@
+"""
+Files that others may not read.
+"""
+
+import os
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import LoosePermissionsError
+from buildbot_lite.storage.permissions import check_farm
+
+
+class PermissionsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A master's directory as it should be.
+        """
+        self.basedir = os.path.join(self.mktemp(), "a [farm]")
+        self.database = os.path.join(self.basedir, "records", "farm.sqlite")
+        self.files = (
+            *("private/tub.pem", "private/admin.furl", "private/strings.kept", "private/generations/00"),
+            *("furls/bot1.furl", "buildslave.furls", "submit.furls", "records/farm.sqlite", "records/farm.sqlite-wal"),
+        )
+        for name in self.files:
+            path = os.path.join(self.basedir, name)
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            os.chmod(os.path.dirname(path), 0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        with open(os.path.join(self.basedir, "master.cfg"), "w", encoding="utf-8"):
+            os.chmod(os.path.join(self.basedir, "master.cfg"), 0o644)
+
+    def test_as_it_should_be(self) -> None:
+        """
+        Nothing is said; master.cfg is whoever's its owner wants.
+        """
+        check_farm(self.basedir, self.database)
+
+    def test_loose(self) -> None:
+        """
+        Promise 6.18: each file and directory with strings, keys or records is refused when others may read or write
+        it, with a command that mends it.
+        """
+        for name in (*self.files, "private", "private/generations", "furls", "records"):
+            path = os.path.join(self.basedir, name)
+            before = os.stat(path).st_mode
+            for bits in (0o040, 0o004, 0o020):
+                os.chmod(path, before | bits)
+                error = self.assertRaises(LoosePermissionsError, check_farm, self.basedir, self.database)
+                self.assertTrue(str(error).startswith(f"{path} may be read by others"), error)
+                self.assertTrue(str(error).endswith(f"Run: chmod go= '{path}'"), error)
+            os.chmod(path, before)
+
+    def test_several(self) -> None:
+        """
+        All of them are in the command, so that one run of it is enough.
+        """
+        for name in ("private/admin.furl", "furls/bot1.furl"):
+            os.chmod(os.path.join(self.basedir, name), 0o644)
+        error = self.assertRaises(LoosePermissionsError, check_farm, self.basedir, self.database)
+
+        self.assertIn("admin.furl and 1 more may", str(error))
+        self.assertEqual(str(error).count("bot1.furl"), 1)
+
+    def test_database_elsewhere(self) -> None:
+        """
+        Promise 6.18: the same for a database that is somewhere else.
+        """
+        path = os.path.join(self.mktemp(), "farm.sqlite")
+        os.makedirs(os.path.dirname(path))
+        with open(path, "w", encoding="utf-8"):
+            os.chmod(path, 0o640)
+        self.assertRaises(LoosePermissionsError, check_farm, self.basedir, path)
