@@ -32,6 +32,16 @@ class ConfigError(BuildbotLiteError):
     """
 
 
+class PortError(ConfigError):
+    """
+    The master cannot listen at its port.  Choose another one with c['port'] in master.cfg.
+    """
+
+    def __init__(self, sentence: str = "", errno: int | None = None) -> None:
+        super().__init__(sentence)
+        self.errno = errno
+
+
 class FurlError(BuildbotLiteError):
     """
     That is not a FURL.  Copy the whole string, from ``pb://`` to its last character, out of buildslave.furls.

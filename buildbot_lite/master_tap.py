@@ -17,10 +17,11 @@ what the master itself runs (``MasterShellCommand``), with its keeper.
 
 import os
 import signal
-import socket
 import time
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from twisted.application.service import Application, MultiService
 from twisted.internet.defer import Deferred
@@ -35,12 +36,14 @@ except ModuleNotFoundError:
     raise SystemExit("A master needs more than a slave.  Install it: pip install 'buildbot-lite[master]'") from None
 
 from .errors import BuildbotLiteError, NotRunningError, sentence
-from .master import address
-from .master.config import DB_OF_0_1_0, DEFAULT_DB, MasterConfig
-from .master.farm import Address, Farm
+from .master.address import PATIENCE
+from .master.config import DB_OF_0_1_0, DEFAULT_DB
+from .master.farm import Farm
 from .master.grants import Verb
 from .master.loading import load
+from .master.location import Location
 from .master.roster import OWN, RosterDesk
+from .master.trial_load import TrialLoad
 from .master.upkeep import Upkeep
 from .slave.local import LocalSlave
 from .status.control import AdminDesk
@@ -58,11 +61,14 @@ from .storage.swissnums import Swissnums
 from .storage.writer import Writer
 from .wire.background import background
 from .wire.certificate import key_derived_from, load_or_create
+from .wire.client import why_not_reached
 from .wire.control import ExposedControl
 from .wire.exposed import Exposed, Revocable
 from .wire.flapp import FlappService
-from .wire.furl import build
+from .wire.ports import Ports
 from .wire.tub import make_tub, raise_file_limit
+
+T = TypeVar("T")
 
 STRINGS = "strings"
 """What the key that strings are made with is derived for."""
@@ -86,20 +92,28 @@ class MasterService(MultiService):
         self._private = os.path.join(self._basedir, "private")
         make_directory(self._private)
         self._lock = DirectoryLock(self._private, "master")
-        self._generation = load(self._basedir)
-        self._endpoint = address.endpoint(self._generation.config, self._private)
-        check_port(address.port_of(self._endpoint))
+        self._generation = generation = load(self._basedir)
+        certificate = load_or_create(os.path.join(self._private, "tub.pem"))
+        self._tub = make_tub(reactor, certificate, self._lookup)
+        self._location = Location(
+            tub_id=self._tub.tub_id,
+            ports=Ports(self._tub, reactor),
+            private=self._private,
+            config=generation.config,
+            wall=time.time,
+            why_not_reached=partial(why_not_reached, reactor, within=PATIENCE),
+        )
+        self._location.bind(generation.config).commit()
         # Threads do not survive the fork by which twistd becomes a daemon: this is for what may be wrong.
         self._database = self._place_of_database()
         open_database(self._database, private=self._private).dispose()
-        certificate = load_or_create(os.path.join(self._private, "tub.pem"))
-        self._tub = make_tub(reactor, certificate, self._lookup)
         self._swissnums = Swissnums.load(key_derived_from(certificate, STRINGS), self._private)
         own = os.path.join(self._basedir, "own")
         make_directory(own)
         self._own = LocalSlave(own, reactor)
         self._farm: Farm | None = None
         self._upkeep: Upkeep | None = None
+        self._trial: TrialLoad | None = None
         self._kill = False
         self._stopping = False
 
@@ -152,7 +166,7 @@ class MasterService(MultiService):
             records=Writer(open_database(self._database), reactor),
             swissnums=self._swissnums,
             generation=self._generation,
-            address=Address(self._furl, self._hints, self._nearby),
+            location=self._location,
             knocks=self._tub.knocks,
             expose={
                 Verb.SUBMIT: _submitting,
@@ -162,7 +176,8 @@ class MasterService(MultiService):
             },
             clock=reactor,
             wall=time.time,
-            in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
+            in_thread=self._in_thread,
+            try_out=self._try_out,
         )
         tell_growth(farm.records, farm.growth)
         self._own.start()
@@ -171,15 +186,17 @@ class MasterService(MultiService):
         self._upkeep = Upkeep(farm, compression=Compression(reactor), clock=reactor, wall=time.time)
         self._upkeep.start()
         self._tub.startService()
-        await self._tub.listen(self._endpoint).ready
         signal.signal(signal.SIGUSR1, self._told_to_kill)
         if is_daemon():
             signal.signal(signal.SIGHUP, self._hung_up)
-        self.log.info("the master is ready at {places}", places=", ".join(self._hints()))
+        self.log.info("the master is ready at {places}", places=", ".join(self._location.hints()))
+        background(farm.check_places(), self.log, "trying the places in strings")
 
     async def _stop(self) -> None:
         if self._upkeep is not None:
             self._upkeep.stop()
+        if self._trial is not None:
+            self._trial.stop()
         if self._tub.running:
             await self._tub.stopService()
         await self._own.stop(kill=self._kill)
@@ -188,21 +205,15 @@ class MasterService(MultiService):
         await cast("Deferred[None]", super().stopService())  # type: ignore[no-untyped-call]  # Twisted's
         self._lock.release()
 
+    async def _try_out(self, seconds: float) -> None:
+        self._trial = TrialLoad(self._basedir, seconds=seconds)
+        await self._in_thread(partial(self._trial.run, quiet=True))
+
+    def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
+
     def _lookup(self, swissnum: str) -> Exposed | None:
         return self._farm.grants.lookup(swissnum) if self._farm is not None else None
-
-    def _furl(self, swissnum: str) -> str:
-        return build(self._tub.tub_id, self._hints(), swissnum)
-
-    def _hints(self) -> tuple[str, ...]:
-        return address.hints(self._config, self._private)
-
-    def _nearby(self) -> tuple[str, ...]:
-        return address.nearby(self._config, self._private)
-
-    @property
-    def _config(self) -> MasterConfig:
-        return self._farm.config if self._farm is not None else self._generation.config
 
     def _hung_up(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._reconfigure)
@@ -255,23 +266,6 @@ def _following(farm: Farm) -> Following:
         why=farm.why,
         clock=farm.clock,
     )
-
-
-def check_port(port: int) -> None:
-    """
-    `NotRunningError`, with what to do, when another program listens at *port*.
-    """
-    if not port:
-        return
-    with socket.socket() as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("", port))
-        except OSError as error:
-            raise NotRunningError(
-                f"The master cannot listen at port {port}: {error.strerror}.  Stop the program that does, or choose "
-                "another port with c['port'] in master.cfg (strings then change)."
-            ) from None
 
 
 def is_daemon() -> bool:

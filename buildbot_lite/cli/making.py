@@ -3,7 +3,6 @@ New directories: a master's, a slave's.  And the strings by which slaves and sub
 """
 
 import os
-import re
 import shlex
 import sys
 from importlib.resources import files
@@ -46,9 +45,7 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     from ..master import address
 
     _refuse_used(directory)
-    if host is not None and not re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,255}", host):
-        raise BuildbotLiteError(f"{host!r:.100} is no host name and no address.")
-    with_host = address.choose_host() if host is None else address.test_host(host)
+    with_host = address.choose_host() if host is None else address.test_place(address.place(host))
     make_directory(directory)
     private = os.path.join(directory, "private")
     make_directory(private)
@@ -62,7 +59,7 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     if not with_host.problem:
         click.echo(f"Its strings will name the host {with_host.host}: tested, it leads to this machine.")
     elif host is not None:
-        click.echo(f"Its strings will name the host {host}, although {with_host.problem}.")
+        click.echo(f"Its strings will name the host {with_host.host}, although {with_host.problem}.")
     else:
         click.echo(
             f"Its strings will name the host {with_host.host}, because {with_host.problem}: only slaves on this "

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
@@ -59,6 +59,11 @@ class Line(Protocol):
     async def pause(self, seconds: float) -> None:
         """
         Some time later.
+        """
+
+    def at(self, furl: str) -> "Line":
+        """
+        A line to what *furl* leads to instead.
         """
 
 
@@ -115,6 +120,12 @@ class NetworkLine:
         See `Line.pause`.
         """
         await deferLater(self.reactor, seconds)
+
+    def at(self, furl: str) -> Line:
+        """
+        See `Line.at`.
+        """
+        return evolve(self, furl=furl)
 
 
 def visit(furl: str, work: Callable[[Line], Awaitable[T]]) -> T:

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from enum import Enum
 
 from attrs import frozen
@@ -179,11 +178,9 @@ def kill_left_behind(directory: str, within: float) -> bool:
     return True
 
 
-def start(directory: str, environment: Mapping[str, str] | None = None) -> None:
+def start(directory: str) -> None:
     """
     Start what *directory* is for, in the background, as ``twistd`` does it.
-
-    *environment*: what it gets, or None for that of this process.
     """
     kind = kind_of(directory)
     if not os.path.exists(os.path.join(directory, kind.tac)):
@@ -193,7 +190,7 @@ def start(directory: str, environment: Mapping[str, str] | None = None) -> None:
     if twistd is None:
         raise NotFoundError("There is no program twistd, which comes with Twisted.  Install Twisted properly.")
     words = [twistd, "-y", kind.tac]
-    done = subprocess.run(words, cwd=directory, env=environment, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(words, cwd=directory, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise BuildbotLiteError(f"The {kind.value} did not start.")
 

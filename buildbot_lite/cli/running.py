@@ -5,15 +5,14 @@ Masters and slaves as processes: is the configuration good, apply it, stop, star
 import os
 import signal
 import time
-from collections.abc import Mapping
 
 import click
 
-from ..errors import BuildbotLiteError, ConfigError, NoAnswerError, NotRunningError
+from ..errors import BuildbotLiteError, ConfigError, FurlError, NoAnswerError, NotRunningError
 from ..slave import connection_state
 from . import processes
 from .connecting import wait_until_connected
-from .office import Farm, FarmCommand, Line, visit
+from .office import Farm, FarmCommand, Line, read_furl, visit
 from .output import Progress, note
 from .processes import Kind, Process
 from .program import program
@@ -38,13 +37,13 @@ def checkconfig(directory: str) -> None:
     """
     Say what is wrong with master.cfg, with the lines.
     """
-    from ..master.loading import load
+    from ..master.trial_load import TrialLoad
 
     processes.need_a_master(directory)
-    config = load(directory).config
-    counts = [(len(config.slaves), "slave"), (len(config.builders), "builder"), (len(config.schedulers), "scheduler")]
-    found = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
-    click.echo(f"{os.path.join(directory, 'master.cfg')} is good: {found}.")
+    found = TrialLoad(directory).run()
+    counts = [(found.slaves, "slave"), (found.builders, "builder"), (found.schedulers, "scheduler")]
+    said = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
+    click.echo(f"{os.path.join(directory, 'master.cfg')} is good: {said}.")
 
 
 @program.command(cls=FarmCommand)
@@ -64,6 +63,8 @@ def reconfig(farm: Farm) -> None:
         if answer[what][verb]
     ]
     click.echo("The configuration was applied" + (f" ({'; '.join(changes)})." if changes else "."))
+    for remark in answer.get("remarks", ()):
+        note(str(remark))
 
 
 @program.command()
@@ -122,24 +123,22 @@ def restart(directory: str, when_idle: bool, patience: float) -> None:
     """
     Stop the master or slave in DIR if it runs; start it.
 
-    A master is only stopped when its master.cfg is good; it answers when this ends.
+    A master is only stopped when its master.cfg is good and its ports are free; it answers when this ends.
     """
     kind = processes.kind_of(directory)
-    # Whoever reads a master.cfg takes its secrets out of the environment, and the next master needs them.
-    environment = dict(os.environ)
     if kind is Kind.MASTER:
         _refuse_mistakes(directory)
     try:
         _stop(directory, kind, when_idle=when_idle, kill=False, patience=patience)
     except NotRunningError as error:
         note(str(error))
-    _start(directory, kind, patience, environment)
+    _start(directory, kind, patience)
 
 
-def _start(directory: str, kind: Kind, patience: float, environment: Mapping[str, str] | None = None) -> None:
+def _start(directory: str, kind: Kind, patience: float) -> None:
     if kind is Kind.SLAVE:
         connection_state.forget(os.path.join(directory, "private"))
-    processes.start(directory, environment)
+    processes.start(directory)
     if kind is Kind.MASTER:
         _wait_until_ready(directory, patience)
         click.echo(f"The master in {directory} was started.")
@@ -149,10 +148,15 @@ def _start(directory: str, kind: Kind, patience: float, environment: Mapping[str
 
 
 def _refuse_mistakes(directory: str) -> None:
-    from ..master.loading import load
+    from ..master.trial_load import TrialLoad
 
     try:
-        load(directory)
+        processes.running_in(directory).close()
+        ports = "ours"
+    except NotRunningError:
+        ports = "free"
+    try:
+        TrialLoad(directory, ports=ports).run()
     except ConfigError as error:
         raise ConfigError(f"{error}\nNothing was stopped or started.") from None
 
@@ -209,8 +213,9 @@ def _wait_until_ready(directory: str, patience: float) -> None:
     async def asking(line: Line) -> None:
         while True:
             try:
-                await line.ask({"ask": "queue"})
-            except NoAnswerError:
+                # It may listen at another port than before, and writes its string anew then.
+                await line.at(read_furl(furlfile)).ask({"ask": "queue"})
+            except (NoAnswerError, FurlError):
                 _still_starting(directory, end)
                 await line.pause(LOOK_WHETHER_READY)
             else:

@@ -2,23 +2,29 @@
 Where a master listens, and which places go into its strings.
 
 Both are chosen once and kept, so that strings stay good: the port in ``private/port``, the host in
-``private/location``.  What master.cfg says (``c['port']``, ``c['location']``) is not kept: it is said there.
+``private/location``.  What master.cfg says (``c['port']``, ``c['location']``) counts more, and is not kept: it is said
+there.  ``private/listening`` records where the master listened last, and since when.
 """
 
 import os
 import random
 import re
 import socket
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from ipaddress import IPv6Address
 
 from attrs import frozen
 
-from ..errors import BuildbotLiteError
-from ..storage.files import read_or_make, write_whole
-from .config import MasterConfig
+from ..errors import BuildbotLiteError, PortError
+from ..model.greeting import MOST_HINTS
+from ..storage.files import make_directory, read_or_make, write_whole
+from ..wire.endpoint import Endpoint, open_port, together
+from .config import HINT, MasterConfig
 
 PORT = "port"
 LOCATION = "location"
+LISTENING = "listening"
 LOOPBACK = "127.0.0.1"
 PATIENCE = 3.0
 LOWEST = 10_000
@@ -37,11 +43,47 @@ class Tested:
     problem: str = ""
 
 
-def endpoint(config: MasterConfig, private: str) -> str:
+def listening(private: str) -> Mapping[str, float]:
     """
-    The endpoint to listen at: what master.cfg says, or a free port that is chosen once.
+    The endpoints at which the master listens, or did when it last ran, and since when (seconds since 1970).
     """
-    return config.port or f"tcp:{kept_port(private)}"
+    found = {}
+    with suppress(FileNotFoundError), open(os.path.join(private, LISTENING), encoding="ascii", errors="replace") as at:
+        for line in at:
+            endpoint, _, since = line.rstrip().partition(" ")
+            with suppress(ValueError):
+                found[endpoint] = float(since)
+    return found
+
+
+def check_ports(config: MasterConfig, private: str, *, running: bool) -> None:
+    """
+    `PortError` when a master that starts now could not listen where *config* says.
+
+    *running*: a master does, whose ports its successor gets; of those only the interface is tried.
+    """
+    make_directory(private)
+    ours = port_numbers(listening(private)) if running else frozenset()
+    for endpoint in endpoints(config, private):
+        open_port(endpoint, port=0 if endpoint.port in ours else None).close()
+
+
+def endpoints(config: MasterConfig, private: str) -> tuple[Endpoint, ...]:
+    """
+    Where to listen: what master.cfg says, or a free port that is chosen once.
+
+    Where one of the master's places is an address of IPv6, a port that is open on all interfaces is so for IPv6 too.
+    """
+    wanted = [Endpoint.parse(text) for text in config.ports or (f"tcp:{kept_port(private)}",)]
+    found = [each for each in wanted if each is not None]
+    if any(_is_ipv6(place) for place in places(config, private)):
+        given = {each.port for each in found if each.family is socket.AF_INET6}
+        found += [
+            Endpoint(each.port, socket.AF_INET6, backlog=each.backlog)
+            for each in found
+            if not each.interface and each.port not in given
+        ]
+    return together(found)
 
 
 def kept_port(private: str) -> int:
@@ -55,23 +97,68 @@ def kept_port(private: str) -> int:
         raise BuildbotLiteError(f"{os.path.join(private, PORT)} has no port number in it; remove it.") from None
 
 
-def hints(config: MasterConfig, private: str) -> tuple[str, ...]:
+def place_hints(places: Iterable[str], endpoints: Iterable[Endpoint]) -> tuple[str, ...]:
     """
-    The places that go into strings, such as ``tcp:farm.example:9989``.
+    *places* as Foolscap's hints, at most as many as a string may have; one without a port has all of *endpoints*'.
     """
-    port = port_of(endpoint(config, private))
+    ports = tuple(dict.fromkeys(str(each.port) for each in endpoints))
+    found = []
+    for place in places:
+        match = HINT.match(place)
+        if match is not None:
+            found += [f"tcp:{match['host']}:{port}" for port in ([match["port"]] if match["port"] else ports)]
+    return tuple(dict.fromkeys(found))[:MOST_HINTS]
+
+
+def place(text: str) -> str:
+    """
+    A host or an address, with or without a port, as `HINT` has it: IPv6 in brackets.
+
+    `BuildbotLiteError` if *text* is none.
+    """
+    with suppress(ValueError):
+        found = IPv6Address(text)
+        if found.scope_id is None:
+            return f"[{found.compressed}]"
+    match = HINT.match(text)
+    if match is None or not 0 < int(match["port"] or 1) < 1 << 16:
+        raise BuildbotLiteError(
+            f"{text!r:.100} is no host name and no address.  Give one like farm.example.org, 192.0.2.7 or 2001:db8::7, "
+            "with :PORT if slaves reach the master at another port than it listens at ([2001:db8::7]:PORT)."
+        )
+    return text
+
+
+def places(config: MasterConfig, private: str) -> tuple[str, ...]:
+    """
+    The hosts at which the master is found, each with a port if that is another than the one it listens at.
+    """
     if config.location:
-        return config.hints(port)
-    kept = read_or_make(os.path.join(private, LOCATION), _chosen_host)
-    return tuple(f"tcp:{host}:{port}" for host in kept.decode().split())
+        return config.location
+    kept = read_or_make(os.path.join(private, LOCATION), _chosen_host).decode("ascii", "replace").split()
+    if not kept or not all(map(HINT.match, kept)):
+        raise BuildbotLiteError(f"{os.path.join(private, LOCATION)} names no host; remove it, and one is found out.")
+    return tuple(kept)
 
 
-def nearby(config: MasterConfig, private: str) -> tuple[str, ...]:
+def _is_ipv6(place: str) -> bool:
+    match = HINT.match(place)
+    return match is not None and match["host"].startswith("[")
+
+
+def port_numbers(endpoints: Iterable[str]) -> frozenset[int]:
     """
-    Where the master is found on its own machine; empty when what it listens at does not tell.
+    The ports of *endpoints*.
     """
-    port = port_of(endpoint(config, private))
-    return (f"tcp:{LOOPBACK}:{port}",) if port else ()
+    return frozenset(each.port for each in map(Endpoint.parse, endpoints) if each is not None)
+
+
+def keep_listening(private: str, bound: Mapping[str, float]) -> None:
+    """
+    Record where the master listens: see `listening`.
+    """
+    text = "".join(f"{endpoint} {since!r}\n" for endpoint, since in bound.items())
+    write_whole(os.path.join(private, LISTENING), text.encode())
 
 
 def keep_host(private: str, host: str) -> None:
@@ -79,14 +166,6 @@ def keep_host(private: str, host: str) -> None:
     From now on *host* goes into strings.
     """
     write_whole(os.path.join(private, LOCATION), f"{host}\n".encode())
-
-
-def port_of(endpoint: str) -> int:
-    """
-    The number of the port in a TCP endpoint; 0 when it has none.
-    """
-    match = re.match(r"(?:tcp6?|ssl):(?:port=)?([0-9]+)", endpoint) or re.match(r"([0-9]+)\Z", endpoint)
-    return int(match[1]) if match else 0
 
 
 def free_port() -> int:
@@ -135,17 +214,26 @@ def choose_host() -> Tested:
 
 def test_host(host: str) -> Tested:
     """
-    Whether a connection to *host* comes back to this machine.
+    Whether a connection to *host* (a name, or an address; IPv6 in brackets) comes back to this machine.
     """
-    with socket.socket() as listening:
-        listening.bind(("", 0))
-        listening.listen(1)
-        port = int(listening.getsockname()[1])
-        try:
-            with socket.create_connection((host, port), timeout=PATIENCE):
-                return Tested(host)
-        except OSError as error:
-            return Tested(host, f"{host} does not lead to this machine ({error.strerror or error})")
+    bare = host.strip("[]")
+    try:
+        with (
+            open_port(Endpoint(0, socket.AF_INET6 if ":" in bare else socket.AF_INET)) as opened,
+            socket.create_connection((bare, opened.getsockname()[1]), timeout=PATIENCE),
+        ):
+            return Tested(host)
+    except (OSError, PortError) as error:
+        return Tested(host, f"{host} does not lead to this machine ({getattr(error, 'strerror', None) or error})")
+
+
+def test_place(place: str) -> Tested:
+    """
+    Whether *place*, a host with or without a port, leads to this machine; the port is not tried.
+    """
+    match = HINT.match(place)
+    assert match is not None, "place() made it"
+    return Tested(place, test_host(match["host"]).problem)
 
 
 def _chosen_port() -> bytes:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+from ..model.greeting import MOST_HINTS
+from ..wire.endpoint import LARGEST_PORT, Endpoint
 from .arguments import Arguments, shown
-from .config import DEFAULT_DB, DEFAULT_MAX_RETRIES, DEFAULT_TITLE, HINT, MasterConfig
+from .config import DEFAULT_DB, DEFAULT_MAX_RETRIES, DEFAULT_RECONFIG_TIMEOUT, DEFAULT_TITLE, HINT, MasterConfig
 from .mistakes import Place, did_you_mean, note
 from .secretfiles import Provider
 from .vocabulary import BuilderConfig, BuildSlave, Scheduler, Submit
@@ -22,12 +24,13 @@ T = TypeVar("T")
 Named = TypeVar("Named", BuildSlave, BuilderConfig, Scheduler)
 
 MOST_RETRIES = 100
-MOST_HINTS = 10
-LARGEST_PORT = 65535
+MOST_PLACES = 10
+MOST_PORTS = 5
+LONGEST_RECONFIG = 3600
 
 KEYS = (
     "slaves", "builders", "schedulers", "port", "location", "db", "title", "buildbotURL", "maxRetries",
-    "minspace", "secretsProviders",
+    "minspace", "reconfigTimeout", "secretsProviders",
 )  # fmt: skip
 
 # What Buildbot has under another name, or has not here.
@@ -47,9 +50,6 @@ _LATER = (
     "logMaxTailSize", "logEncoding", "machines", "metrics", "changeHorizon", "buildHorizon", "logHorizon",
 )  # fmt: skip
 
-# The endpoint, and the options that Twisted knows for it.
-_ENDPOINT = re.compile(r"tcp6?:(?P<port>[0-9]{1,5})(?::(?:interface|backlog)=(?:\\:|[^:=\s])+)*\Z")
-
 
 def assemble(c: object, basedir: str, places: Mapping[str, Place]) -> MasterConfig:
     """
@@ -67,13 +67,17 @@ def assemble(c: object, basedir: str, places: Mapping[str, Place]) -> MasterConf
     schedulers = keys.by_name("schedulers", Scheduler)
     _check_builders(builders, keys.called("slaves"))
     _check_schedulers(schedulers, keys.called("builders"), slaves)
+    nothing: tuple[str, ...] = ()
+    ports, location = keys.value("port", _ports, nothing), keys.value("location", _location, nothing)
+    if sum(1 if _has_port(each) else len(ports) for each in location) > MOST_HINTS:
+        keys.note("location", f"with {len(ports)} ports these are more than the {MOST_HINTS} places of a string.")
     return MasterConfig(
         basedir=basedir,
         slaves=slaves,
         builders=builders,
         schedulers=schedulers,
-        port=keys.value("port", _port, None),
-        location=keys.value("location", _location, ()),
+        ports=ports,
+        location=location,
         db=keys.value("db", _db, DEFAULT_DB),
         title=keys.value("title", lambda at, value: at.label("the title", value), DEFAULT_TITLE),
         buildbot_url=keys.value("buildbotURL", _url, None),
@@ -81,6 +85,11 @@ def assemble(c: object, basedir: str, places: Mapping[str, Place]) -> MasterConf
             "maxRetries", lambda at, value: at.whole("the value", value, most=MOST_RETRIES), DEFAULT_MAX_RETRIES
         ),
         minspace=keys.value("minspace", lambda at, value: at.whole("the value", value, least=0), None),
+        reconfig_timeout=keys.value(
+            "reconfigTimeout",
+            lambda at, value: at.whole("the value", value, least=1, most=LONGEST_RECONFIG),
+            DEFAULT_RECONFIG_TIMEOUT,
+        ),
         secrets_providers=keys.value("secretsProviders", _providers, ()),
     )
 
@@ -92,6 +101,9 @@ class _Keys:
 
     def _place(self, key: str) -> Place:
         return self._places.get(key, Place())
+
+    def note(self, key: str, sentence: str) -> None:
+        note(f"c[{key!r}]: {sentence}", self._place(key))
 
     def note_unknown(self) -> None:
         for key in self._c:
@@ -172,24 +184,36 @@ def _note_strangers(who: str, what: str, names: Iterable[str], known: Collection
             note(f"{who} names the {what} {name!r}, and there is none of that name.{did_you_mean(name, known)}", place)
 
 
-def _port(at: Arguments, value: Any) -> str | None:
-    endpoint = f"tcp:{value}" if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else value
-    match = _ENDPOINT.match(endpoint) if isinstance(endpoint, str) else None
-    if isinstance(value, bool) or match is None or not 0 < int(match["port"]) <= LARGEST_PORT:
-        at.wrong("the port", value, 'a number from 1 to 65535 or an endpoint like "tcp:9989:interface=127.0.0.1"')
-        return None
-    return cast("str", endpoint)
+def _ports(at: Arguments, value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if not 0 < len(values) <= MOST_PORTS:
+        at.note(f"give 1 to {MOST_PORTS} ports.")
+    found = []
+    for each in values[:MOST_PORTS]:
+        endpoint = f"tcp:{each}" if isinstance(each, int) or (isinstance(each, str) and each.isdecimal()) else each
+        if isinstance(each, bool) or not isinstance(endpoint, str) or Endpoint.parse(endpoint) is None:
+            at.wrong("the port", each, 'a number from 1 to 65535 or an endpoint like "tcp:9989:interface=127.0.0.1"')
+        elif endpoint in found:
+            at.note(f"{each!r} is there twice.")
+        else:
+            found.append(endpoint)
+    return tuple(found)
 
 
 def _location(at: Arguments, value: Any) -> tuple[str, ...]:
     hosts = at.texts("the location", [value] if isinstance(value, str) else value)
-    if len(hosts) > MOST_HINTS:
-        at.note(f"at most {MOST_HINTS} places are allowed.")
+    if len(hosts) > MOST_PLACES:
+        at.note(f"at most {MOST_PLACES} places are allowed.")
     for host in hosts:
         match = HINT.match(host)
         if match is None or not 0 < int(match["port"] or 1) <= LARGEST_PORT:
             at.wrong("a place", host, 'a host, with or without a port, like "farm.example.org:9989"')
     return hosts
+
+
+def _has_port(place: str) -> bool:
+    match = HINT.match(place)
+    return match is not None and match["port"] is not None
 
 
 def _db(at: Arguments, value: Any) -> str:

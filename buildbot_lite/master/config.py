@@ -15,6 +15,7 @@ DEFAULT_DB = "records/farm.sqlite"
 DB_OF_0_1_0 = "private/farm.sqlite"
 DEFAULT_TITLE = "Build farm"
 DEFAULT_MAX_RETRIES = 3
+DEFAULT_RECONFIG_TIMEOUT = 60
 
 # A host name, an IPv4 address, or an IPv6 address in brackets; a port if there is one.
 HINT = re.compile(
@@ -27,22 +28,24 @@ class MasterConfig:
     """
     What a master.cfg says.
 
-    *port*: the endpoint to listen at, like "tcp:9989"; None: choose a free port once.  *location*: hosts, each with or
+    *ports*: endpoints to listen at, like "tcp:9989"; none: choose a free port once.  *location*: hosts, each with or
     without ":port", where slaves find the master; empty: find out.  *db*: the database's file, relative to the
     master's directory.  *minspace*: bytes of the disk that are kept for slaves that send little; None: see `reserve`.
+    *reconfig_timeout*: seconds that the next master.cfg may take to load while the master runs.
     """
 
     basedir: str
     slaves: Mapping[str, BuildSlave]
     builders: Mapping[str, BuilderConfig]
     schedulers: Mapping[str, Scheduler]
-    port: str | None = None
+    ports: tuple[str, ...] = ()
     location: tuple[str, ...] = ()
     db: str = DEFAULT_DB
     title: str = DEFAULT_TITLE
     buildbot_url: str | None = None
     max_retries: int = DEFAULT_MAX_RETRIES
     minspace: int | None = None
+    reconfig_timeout: int = DEFAULT_RECONFIG_TIMEOUT
     secrets_providers: tuple[Provider, ...] = ()
 
     @property
@@ -73,17 +76,6 @@ class MasterConfig:
         Those that may build on *slave*.
         """
         return [builder for builder in self.builders.values() if slave in builder.slavenames]
-
-    def hints(self, port: int) -> tuple[str, ...]:
-        """
-        The *location* as Foolscap's hints; those without a port of their own get *port*.
-        """
-        found = []
-        for place in self.location:
-            match = HINT.match(place)
-            if match is not None:
-                found.append(f"tcp:{match['host']}:{match['port'] or port}")
-        return tuple(found)
 
     def secret(self, name: str) -> str:
         """

@@ -14,8 +14,9 @@ their journals, then the queue opens, and only then does anybody get in.
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 from attrs import frozen
 from sqlalchemy import Connection
@@ -23,7 +24,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, DatabaseFullError, DatabaseLockedError, LostStringError
+from ..errors import BuildbotLiteError, ConfigError, DatabaseFullError, DatabaseLockedError, LostStringError
 from ..model import reasons
 from ..model.reasons import Reason
 from ..storage.generation_texts import GenerationTexts
@@ -48,6 +49,7 @@ from .config import MasterConfig
 from .door import FrontDoor
 from .grants import Expose, Grants, Verb
 from .loading import Generation, load
+from .location import Moved
 from .patience import PatientRecords
 from .queue import Queue, Waiting
 from .requests import Requests
@@ -65,27 +67,82 @@ LEAST_SPACE = 16 << 20
 LONGEST_CATCH_UP = 60.0
 """Seconds that a master waits for unfinished builds to catch up with their journals before it lets anybody in."""
 
+_NAMED = {Verb.SLAVE.value, Verb.SUBMIT.value}
+MOST_NAMED = 20
+"""How many strings a remark names."""
+
+
+class Move(Protocol):
+    """
+    See `location.Move`.
+    """
+
+    def commit(self) -> None:
+        """
+        The master is found where the new configuration says.
+        """
+
+    def cancel(self) -> None:
+        """
+        It is found where it was.
+        """
+
+
+class Location(Protocol):
+    """
+    Where the master is found: see `location.Location`.
+    """
+
+    def bind(self, config: MasterConfig) -> "Move":
+        """
+        Bind the ports of *config*; `PortError` when one cannot be.
+        """
+
+    def moved(self) -> Moved:
+        """
+        Which ports were closed since this was last asked.
+        """
+
+    def furl(self, swissnum: str) -> str:
+        """
+        The string that ends with *swissnum*.
+        """
+
+    def hints(self) -> Sequence[str]:
+        """
+        The places in it.
+        """
+
+    def nearby(self) -> Sequence[str]:
+        """
+        Where the master is found from its own machine, whatever its name there leads to.
+        """
+
+    async def unreachable(self, hints: Iterable[str], furl: str) -> list[str]:
+        """
+        Those of *hints* that do not lead here, each with the reason; *furl* is a string to show there.
+        """
+
 
 KEY = "strings"
 """The setting that tells with which key the strings in force were made."""
 
 
 @frozen
-class Address:
+class Applied:
     """
-    Where the master is found: *furl* makes a string of its secret part; *hints* are the places in it.  *nearby*: where
-    it is found from its own machine, whatever its name there leads to.
+    A generation that came into force, and *remarks*: sentences about what that did to others.
     """
 
-    furl: Callable[[str], str]
-    hints: Callable[[], Sequence[str]]
-    nearby: Callable[[], Sequence[str]] = lambda: ()
+    generation: Generation
+    remarks: Sequence[str] = ()
 
 
 class Farm:
     """
     A running master, without its network.
 
+    *try_out* loads master.cfg in another process, in so many seconds, and fails with `ConfigError` when it is not good.
     *swissnums* makes the secret parts of strings.  *knocks*: where slaves are expected.  *expose*: what strings other
     than slaves' lead to.  *wall* tells the time in seconds since 1970.
     """
@@ -99,13 +156,15 @@ class Farm:
         records: Records,
         swissnums: Swissnums,
         generation: Generation,
-        address: Address,
+        location: Location,
         knocks: Knocks,
         expose: Mapping[Verb, Callable[["Farm"], Expose]],
         clock: IReactorTime,
         wall: Callable[[], float],
         in_thread: InThread,
+        try_out: Callable[[float], Awaitable[None]],
     ) -> None:
+        self._try_out = try_out
         self.basedir = basedir
         self.clock = clock
         self.records = PatientRecords(records, clock, self._consider)
@@ -113,7 +172,7 @@ class Farm:
         self.inputs = InputStore(os.path.join(basedir, "inputs"))
         self.building = Building(basedir, self.growth, in_thread)
         self._generation = generation
-        self._address = address
+        self._location = location
         self._swissnums = swissnums
         self._texts = GenerationTexts(os.path.join(basedir, "private"))
         self.wall = wall
@@ -222,26 +281,80 @@ class Farm:
             self.queue.add(request, buildset)
         await self._reconfiguring.run(lambda: Deferred.fromCoroutine(self._let_go_of_texts()))
         await self.publish()
+        for remark in self._stranded():
+            self._log.warn("{remark}", remark=remark)
         self._deciding = Deferred.fromCoroutine(self.queue.run())
         background(self._deciding.addErrback(lambda failure: failure.trap(CancelledError)), self._log, "the queue")
 
-    async def reconfigure(self) -> Generation:
+    async def reconfigure(self) -> Applied:
         """
         Apply master.cfg as it is now: all of it, or `ConfigError` and nothing.  Running builds go on as they began.
         """
-        return await self._reconfiguring.run(lambda: Deferred.fromCoroutine(self._reconfigure()))
+        applied = await self._reconfiguring.run(lambda: Deferred.fromCoroutine(self._reconfigure()))
+        for remark in applied.remarks:
+            self._log.warn("{remark}", remark=remark)
+        return applied
 
-    async def _reconfigure(self) -> Generation:
-        generation = load(self.basedir)
-        await self._keep(generation)
+    async def _reconfigure(self) -> Applied:
+        seconds = self.config.reconfig_timeout
+        await self._try_out(seconds)
+        generation = load(self.basedir, seconds=seconds)
+        config = generation.config
+        if database(config) != database(self.config):
+            raise ConfigError(
+                f"The farm's records cannot move from {database(self.config)} to {database(config)} while the master "
+                "runs.  Put c['db'] back; or stop the master, move the file with its -wal and -shm, and start it."
+            )
+        move, hints = self._location.bind(config), set(self._location.hints())
+        try:
+            await self._keep(generation)
+        except BaseException:
+            move.cancel()
+            raise
         self._generation = generation
+        move.commit()
         await self._let_go_of_texts()
-        self.roster.configure(generation.config.slaves)
+        self.roster.configure(config.slaves)
         self.revoking.bar_the_revoked()
         await self.publish()
         self.queue.consider()
         self._log.info("the configuration was applied")
-        return generation
+        stranded = self._stranded()
+        new = set(self._location.hints()) - hints
+        if new:
+            # A slave learns where the master is found when it attaches.
+            self.grants.redial(Verb.SLAVE, "the master is found at another place, too")
+        return Applied(generation, [*stranded, *await self._unreachable(new)])
+
+    def _stranded(self) -> list[str]:
+        """
+        For each port that was closed, the strings that may lead nowhere now.
+
+        A slave that attached since the master listens where it does now knows that place.
+        """
+        moved = self._location.moved()
+        found = []
+        for port in moved.ports:
+            names = [
+                grant.label or (grant.name if grant.verb in _NAMED else f"{grant.verb} of {grant.name}")
+                for grant in self.grants.everything()
+                if grant.port == port and not (grant.verb == Verb.SLAVE.value and (grant.used or 0) >= moved.since)
+            ]
+            closed = f"The master does not listen at port {port} any more.  "
+            found.append(
+                f"{closed}These strings were last used through it: {_some(names)}.  Hand them out again, or put the "
+                "port back into c['port']."
+                if names
+                else f"{closed}No string that is in force needs it."
+            )
+        return found
+
+    async def _unreachable(self, hints: Iterable[str]) -> list[str]:
+        lost = await self._location.unreachable(sorted(hints), await self._furl_of(Verb.ADMIN, "farm"))
+        return [
+            f"From here, a place in the farm's strings does not lead to this master: {each}.  Set c['location']."
+            for each in lost
+        ]
 
     async def publish(self) -> None:
         """
@@ -251,7 +364,7 @@ class Farm:
         submissions = await self._furls_of(Verb.SUBMIT, self.config.submits)
         self._strings.publish(slaves, submissions)
         admin = await self._admins_furl()
-        nearby = self._address.nearby()
+        nearby = self._location.nearby()
         self._strings.publish_private("admin", with_hints(admin, nearby) if nearby else admin)
 
     def hold(self) -> None:
@@ -272,7 +385,7 @@ class Farm:
         """
         The string of *grant*.
         """
-        return self._address.furl(self.grants.swissnum(grant))
+        return self._location.furl(self.grants.swissnum(grant))
 
     async def stop(self) -> None:
         """
@@ -300,6 +413,13 @@ class Farm:
         for each in beginning:
             each.reason = hold or each.reason
         return [*beginning, *self.queue.waiting()]
+
+    async def check_places(self) -> None:
+        """
+        Log which of the places in strings do not lead here.
+        """
+        for remark in await self._unreachable(self._location.hints()):
+            self._log.warn("{remark}", remark=remark)
 
     async def _furls_of(self, verb: Verb, names: Iterable[str]) -> Mapping[str, str]:
         found = {}
@@ -401,7 +521,7 @@ class Farm:
         def idle() -> bool:
             return not self.queue.slots.on(name)
 
-        return ExposedDesk(RosterDesk(name, self.roster, admit, self._address.hints, idle), revocable)
+        return ExposedDesk(RosterDesk(name, self.roster, admit, self._location.hints, idle), revocable)
 
     def _not_caught_up(self, result: object, timeout: float) -> None:
         self._log.warn("some builds have not caught up with their journals after {seconds} s", seconds=timeout)
@@ -430,6 +550,18 @@ class Farm:
         except OSError as error:
             return reasons.storage_failing(f"the master's directory cannot be used: {error.strerror}")
         return reasons.disk_full() if free < LEAST_SPACE else None
+
+
+def database(config: MasterConfig) -> str:
+    """
+    The path of the file of the records.
+    """
+    return os.path.join(config.basedir, config.db)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _times_asked(connection: Connection, *, grants: Sequence[Grant], since: float) -> Mapping[int, Sequence[float]]:

@@ -195,6 +195,15 @@ class Grants:
         right = self._by_id.get(grant.id)
         return len(right.revocable.links) if right and right.revocable else 0
 
+    def redial(self, verb: Verb, reason: str) -> None:
+        """
+        Cut every link on which a string for *verb* was shown.  Whoever keeps connected is back at once.
+        """
+        for right in self._by_id.values():
+            if right.grant.verb == verb.value and right.revocable is not None:
+                for link in right.revocable.links:
+                    link.drop(reason)
+
     async def ensure(self, verb: Verb, object: str, *, name: str, expires: float | None = None) -> Grant:
         """
         A grant to do *verb* to *object*: the one that there is, or a new one.  *expires*: in seconds since 1970.
@@ -343,6 +352,18 @@ class Grants:
             lambda why: self._slowed(right.grant, why),
             MOST_LINKS_OF_A_SLAVE if right.grant.verb == Verb.SLAVE.value else MOST_LINKS,
             lambda: right.grant.pin,
+            lambda port: self._came_in_by(right, port),
+        )
+
+    def _came_in_by(self, right: Right, port: int) -> None:
+        if right.grant.port == port:
+            return
+        right.grant = evolve(right.grant, port=port)
+        id = right.grant.id
+        background(
+            self._records.write(lambda connection: records_of_grants.shown(connection, id, port)),
+            self._log,
+            "noting the port of a string",
         )
 
     def _keep(self, grant: Grant) -> None:

@@ -20,6 +20,7 @@ from .assembly import assemble
 from .config import MasterConfig
 from .isolation import LARGEST_FILES, Modules, Sources
 from .mistakes import MAIN_FILE, Mistake, MistakesError, Place, collecting
+from .time_limit import OverdueError, time_limit
 
 
 @frozen
@@ -33,12 +34,14 @@ class Generation:
     config: MasterConfig
 
 
-def load(basedir: str, text: str | None = None, files: Mapping[str, str] | None = None) -> Generation:
+def load(
+    basedir: str, text: str | None = None, files: Mapping[str, str] | None = None, *, seconds: float | None = None
+) -> Generation:
     """
     The configuration of the master in *basedir*; `MistakesError` with all that is wrong with it.
 
     *text*: instead of what is in master.cfg.  *files*: those of an earlier generation; then nothing is read from the
-    directory, and nothing outside the configuration is checked.
+    directory, and nothing outside the configuration is checked.  *seconds*: how long it may take (see `time_limit`).
     """
     basedir = os.path.abspath(basedir)
     if files is None:
@@ -49,7 +52,8 @@ def load(basedir: str, text: str | None = None, files: Mapping[str, str] | None 
         label = f"<generation {hash_of(files)[:12]}>"
     modules = Modules(sources, label)
     with collecting(modules.files) as mistakes:
-        c = _executed(modules, basedir)
+        with time_limit(seconds):
+            c = _executed(modules, basedir)
         config = assemble(c, basedir, _key_places(sources.texts[MAIN_FILE]))
         if files is None:
             mistakes.check(config)
@@ -83,13 +87,22 @@ def _main_text(basedir: str) -> str:
 def _executed(modules: Modules, basedir: str) -> object:
     try:
         names = modules.execute_main({"basedir": basedir})
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, OverdueError) as error:
         raise MistakesError([_as_mistake(error, modules.files)]) from error
     return names.get("BuildmasterConfig", names.get("c"))
 
 
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, BuildbotLiteError):
+        return str(error)
+    if isinstance(error, OverdueError):
+        return "Loading it took too long, and was here when it was ended."
+    if isinstance(error, MemoryError):
+        return "Loading it took more memory than it may have."
+    return f"{type(error).__name__}: {error!s:.500}"
+
+
 def _as_mistake(error: BaseException, files: Mapping[str, str]) -> Mistake:
-    sentence = str(error) if isinstance(error, BuildbotLiteError) else f"{type(error).__name__}: {error!s:.500}"
     if isinstance(error, SyntaxError) and error.filename is not None and error.filename in files:
         return Mistake(Place(files[error.filename], error.lineno or 0), f"{type(error).__name__}: {error.msg}")
     place = Place()
@@ -99,7 +112,7 @@ def _as_mistake(error: BaseException, files: Mapping[str, str]) -> Mistake:
         if file is not None:
             place = Place(file, trace.tb_lineno)
         trace = trace.tb_next
-    return Mistake(place, sentence)
+    return Mistake(place, _sentence(error))
 
 
 def _key_places(text: str) -> dict[str, Place]:

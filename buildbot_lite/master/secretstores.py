@@ -30,6 +30,13 @@ _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}\Z")
 _taken: dict[str, str] = {}
 
 
+def taken() -> dict[str, str]:
+    """
+    The variables that were taken out of the environment so far, secrets all of them.
+    """
+    return dict(_taken)
+
+
 class SecretInEnvironment(metaclass=Noting):
     """
     Secrets in environment variables of the master: *prefix* and the name of the secret.

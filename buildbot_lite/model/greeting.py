@@ -16,6 +16,8 @@ LARGEST_GREETING = 4 << 20
 # Of a thousand commands, each with as many streams as it may have.
 MOST_VALUES = 250_000
 MOST_HELD = 1000
+MOST_HINTS = 20
+"""Places at which a master may be found."""
 LONGEST_FACT = 200
 
 
@@ -127,7 +129,7 @@ class Welcome:
             name=shape.prose("name", limit=80),
             version=shape.prose("version", limit=40),
             protocol=shape.integer("protocol"),
-            hints=tuple(shape.texts("hints", [], most=20)),
+            hints=tuple(shape.texts("hints", [], most=MOST_HINTS)),
             idle=shape.flag("idle", default=False),
             drain=shape.flag("drain", default=False),
         )

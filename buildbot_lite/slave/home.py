@@ -21,10 +21,10 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from ..errors import StorageError
+from ..model.greeting import MOST_HINTS
 from ..storage.files import make_directory, read_or_make, write_whole
 from ..storage.lock import DirectoryLock
 
-MOST_HINTS = 20
 _LONGEST_FACT = 200
 # What a service manager tells the service itself, and not what the service starts.
 _NOT_INHERITED = {

@@ -138,12 +138,14 @@ class AdminDesk:
     async def _reconfig(self, question: Shape) -> Answer:
         before = self.farm.config
         try:
-            after = (await self.farm.reconfigure()).config
+            applied = await self.farm.reconfigure()
         except ConfigError as error:
             # In the answer, because a refusal is one sentence, and this may be two hundred.
             return {"applied": False, "mistakes": str(error).splitlines()}
+        after = applied.generation.config
         return {
             "applied": True,
+            "remarks": list(applied.remarks),
             "slaves": _difference(before.slaves, after.slaves),
             "builders": _difference(before.builders, after.builders),
             "schedulers": _difference(before.schedulers, after.schedulers),

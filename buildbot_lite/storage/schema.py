@@ -45,6 +45,7 @@ grants = Table(
     Column("per_hour", Integer),  # limits of submissions: how many an hour, bytes of each, how many may wait
     Column("largest", Integer),
     Column("most_waiting", Integer),
+    Column("port", Integer),  # the master's, by which it was last shown
 )
 Index("grants_by_object", grants.c.verb, grants.c.object)
 

@@ -19,7 +19,7 @@ from . import schema
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """
 The newest revision in ``migrations/versions``: the one that `schema` describes.
 """

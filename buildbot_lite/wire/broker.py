@@ -421,7 +421,7 @@ class Broker(stock.Broker):
             # What it came with is what it lives on.
             purse = found.revocable.purse(self.tub.clock)
             self._share = Share(self.tub.clock, purse, self.transport, self.tub.processor_time, self._slowed)
-        found.revocable.used_by(self.link)
+        found.revocable.used_by(self.link, getattr(self.transport.getHost(), "port", 0))
         self._rights.add(found.revocable)
         return found
 

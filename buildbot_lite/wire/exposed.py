@@ -50,6 +50,12 @@ def _nobody() -> None:
     """
 
 
+def _wherever(port: int) -> None:
+    """
+    Nobody wants to know.
+    """
+
+
 class Revocable:
     """
     The right to call something, which can be taken back.
@@ -57,8 +63,8 @@ class Revocable:
     A grant has one for as long as the process runs; whatever its FURL leads to is exposed under it.  *still* is asked
     on each call, and raises when the right has come to its end.  *breach* hears when its holder does what the contract
     does not allow, with what that was, and answers whether it is to be cut off.  *slowed* hears, now and then, that it
-    is heard more slowly, and why.  *most_links*: when it was shown on more, the oldest is cut, of those that
-    have another key than its *owner*, if there is one.
+    is heard more slowly, and why.  *most_links*: when it was shown on more, the oldest is cut, of those that have
+    another key than its *owner*, if there is one.  *shown* is called for each new link, with the local port.
     """
 
     def __init__(
@@ -68,7 +74,9 @@ class Revocable:
         slowed: Callable[[str], None] = _let_be,
         most_links: int = MOST_LINKS,
         owner: Callable[[], str | None] = _nobody,
+        shown: Callable[[int], None] = _wherever,
     ) -> None:
+        self._shown = shown
         self._owner = owner
         self._still = still
         self._most_links = most_links
@@ -86,11 +94,13 @@ class Revocable:
             raise self._refusal
         self._still()
 
-    def used_by(self, link: Link) -> None:
+    def used_by(self, link: Link, port: int = 0) -> None:
         """
-        *link* has shown the string: it will be cut when the right is revoked.
+        *link*, accepted at the local *port* (0: none), has shown the string: revoking the right cuts it.
         """
         if link not in self._links:
+            if port:
+                self._shown(port)
             while len(self._links) >= self._most_links:
                 owner = self._owner()
                 oldest = next((each for each in self._links if each.key != owner), next(iter(self._links)))

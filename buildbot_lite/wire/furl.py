@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from attrs import field, frozen
 
 from ..errors import FurlError
+from ..model.greeting import MOST_HINTS
 from .contract import LONGEST_SWISSNUM
 
 LONGEST_FURL = 4000
-MOST_HINTS = 20
 
 _BASE32 = re.compile(r"[a-z2-7]+\Z")
 _TUB_ID_LENGTH = 32

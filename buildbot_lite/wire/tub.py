@@ -27,13 +27,14 @@ from foolscap.negotiate import ENCRYPTED, PLAINTEXT, Negotiation
 from foolscap.referenceable import Referenceable, TubRef
 from twisted.application import service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 from twisted.python.failure import Failure
 
 from ..errors import UnknownStringError
 from ..model.allowance import Allowance
 from .broker import Broker
 from .contract import CONNECT, LINES_AT_ONCE, LINES_PER_SECOND, MOST_PEERS, NEGOTIATION, SILENCE
+from .endpoint import BACKLOG
 from .knock import Knocks, opening
 from .strangers import Stranger, Strangers
 
@@ -41,8 +42,6 @@ Lookup = Callable[[str], Referenceable | None]
 """
 What a swissnum designates: an exposed object (`exposed`, `flapp`, `control`); None when nothing; or a `RefusedError`.
 """
-
-BACKLOG = 4096
 
 
 class _OneContext(FoolscapContextFactory):
@@ -222,15 +221,15 @@ class Tub(pb.Tub):
         """
         return str(self.tubID)
 
-    def listen(self, endpoint: str) -> Listener:
+    def listen(self, endpoint: str | IStreamServerEndpoint) -> Listener:
         """
         Listen at *endpoint*, such as ``tcp:9989``, while the Tub runs.
         """
-        if endpoint.split(":", maxsplit=1)[0] in ("tcp", "tcp6", "unix", "ssl") and ":backlog=" not in endpoint:
+        if isinstance(endpoint, str) and endpoint.startswith("tcp") and ":backlog=" not in endpoint:
             endpoint = f"{endpoint}:backlog={BACKLOG}"
         return self.listenOn(endpoint)
 
-    def listenOn(self, what: str, _test_options: object = None) -> Listener:
+    def listenOn(self, what: str | IStreamServerEndpoint, _test_options: object = None) -> Listener:
         listener = Listener(self, what, {}, self.negotiationClass)
         self.listeners.append(listener)
         listener.setServiceParent(self)

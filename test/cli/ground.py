@@ -88,6 +88,13 @@ class FakeMaster:
         """
         return await self.pour(question)
 
+    def at(self, furl: str) -> "FakeMaster":
+        """
+        See `Line.at`.
+        """
+        self.furls.append(furl)
+        return self
+
     async def pause(self, seconds: float) -> None:
         """
         See `Line.pause`.

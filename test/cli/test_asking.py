@@ -357,7 +357,7 @@ class ReconfigTests(AskingCase):
         with mock.patch.object(processes, "running_in") as running:
             said = self.refused("restart", "farm")
 
-        running.assert_not_called()
+        running.return_value.send.assert_not_called()
         self.assertIn("master.cfg:2: ZeroDivisionError: division by zero\nNothing was stopped or started.", said)
 
 

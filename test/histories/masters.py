@@ -9,16 +9,18 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
-from buildbot_lite.master.farm import Address, Farm
+from buildbot_lite.master.farm import Farm
 from buildbot_lite.master.loading import load
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records.feed import Event
 from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.storage.writer import OnCommit
 from buildbot_lite.wire.knock import Knocks
+
+from ..master.stage import FixedLocation
 
 T = TypeVar("T")
 
@@ -116,13 +118,14 @@ class Master:
             basedir=self.directory,
             records=self.process,
             generation=load(self.directory),
-            address=Address(lambda swissnum: f"pb://tub@tcp:here:1/{swissnum}", lambda: ()),
+            location=FixedLocation(),
             swissnums=Swissnums(b"key"),
             knocks=Knocks("tub", self.clock.seconds),
             expose={},
             clock=self.clock,
             wall=self.clock.seconds,
             in_thread=maybeDeferred,
+            try_out=lambda seconds: succeed(None),
         )
         done: list[Any] = []
         _ = Deferred.fromCoroutine(self.farm.start()).addBoth(done.append)

@@ -7,7 +7,7 @@ A master in memory: real records (without threads), real builds, and slaves that
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -15,9 +15,11 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
 from buildbot_lite.errors import LinkLostError
-from buildbot_lite.master.farm import Address, Farm
+from buildbot_lite.master.config import MasterConfig
+from buildbot_lite.master.farm import Farm
 from buildbot_lite.master.grants import Expose, Verb
 from buildbot_lite.master.loading import Generation, load
+from buildbot_lite.master.location import Moved
 from buildbot_lite.model.greeting import Held, Hello, Life
 from buildbot_lite.model.outcome import Ending, Outcome, Seal
 from buildbot_lite.model.results import Result
@@ -158,6 +160,58 @@ def scripted(exit_codes: Mapping[str, int]) -> Callable[[Given], None]:
     return behave
 
 
+class FixedLocation:
+    """
+    A location that never changes.
+    """
+
+    def bind(self, config: MasterConfig) -> "FixedLocation":
+        """
+        See `Location.bind`.
+        """
+        return self
+
+    def commit(self) -> None:
+        """
+        See `Move.commit`.
+        """
+
+    def cancel(self) -> None:
+        """
+        See `Move.cancel`.
+        """
+
+    def moved(self) -> Moved:
+        """
+        See `Location.moved`.
+        """
+        return Moved()
+
+    def furl(self, swissnum: str) -> str:
+        """
+        See `Location.furl`.
+        """
+        return f"pb://tub@tcp:here:1/{swissnum}"
+
+    def hints(self) -> Sequence[str]:
+        """
+        See `Location.hints`.
+        """
+        return ()
+
+    def nearby(self) -> Sequence[str]:
+        """
+        See `Location.nearby`.
+        """
+        return ()
+
+    async def unreachable(self, hints: Iterable[str], furl: str) -> list[str]:
+        """
+        See `Location.unreachable`.
+        """
+        return []
+
+
 class Stage:
     """
     A farm with the configuration *text*, which begins with the imports and ``c = {}``; restarted with `restart`.
@@ -278,13 +332,14 @@ class Stage:
             basedir=self.basedir,
             records=self.records,
             generation=generation,
-            address=Address(lambda swissnum: f"pb://tub@tcp:here:1/{swissnum}", lambda: ()),
+            location=FixedLocation(),
             swissnums=self.swissnums,
             knocks=Knocks("tub", self.clock.seconds),
             expose=self._expose,
             clock=self.clock,
             wall=self.clock.seconds,
             in_thread=maybeDeferred,
+            try_out=lambda seconds: succeed(None),
         )
 
 

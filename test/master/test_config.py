@@ -38,7 +38,7 @@ class KeysTests(SynchronousTestCase):
         """
         config = configured("")
         self.assertEqual((config.slaves, config.builders, config.schedulers), ({}, {}, {}))
-        self.assertEqual((config.port, config.location, config.db), (None, (), "records/farm.sqlite"))
+        self.assertEqual((config.ports, config.location, config.db), ((), (), "records/farm.sqlite"))
         self.assertEqual((config.title, config.buildbot_url, config.max_retries), ("Build farm", None, 3))
         self.assertEqual(config.secrets_providers, ())
 
@@ -57,24 +57,36 @@ class KeysTests(SynchronousTestCase):
 
     def test_port(self) -> None:
         """
-        A port is a number, or an endpoint; nothing else.
+        A port is a number, or an endpoint; or there are several in a list; nothing else.
         """
-        self.assertEqual(configured("c['port'] = 9989").port, "tcp:9989")
-        self.assertEqual(configured("c['port'] = '9989'").port, "tcp:9989")
+        self.assertEqual(configured("c['port'] = 9989").ports, ("tcp:9989",))
+        self.assertEqual(configured("c['port'] = '9989'").ports, ("tcp:9989",))
+        self.assertEqual(configured("c['port'] = [9989, 'tcp6:9990']").ports, ("tcp:9989", "tcp6:9990"))
         for endpoint in ("tcp:9989:interface=127.0.0.1", "tcp6:9989", r"tcp:9989:interface=\\:\\:1"):
-            self.assertEqual(configured(f"c['port'] = '{endpoint}'").port, endpoint.replace("\\\\", "\\"))
-        for wrong in ("0", "65536", "'ssl:1'", "'tcp:x'", "True", "['tcp:1']", "-1", "'tcp:1:port=2'"):
+            self.assertEqual(configured(f"c['port'] = '{endpoint}'").ports, (endpoint.replace("\\\\", "\\"),))
+        for wrong in (
+            *("0", "65536", "'ssl:1'", "'tcp:x'", "True", "['tcp:0']", "-1", "'tcp:1:port=2'"),
+            *("[]", "[1, 1]", "[1, 'tcp:1']", "[1, 2, 3, 4, 5, 6]", "'tcp:1:backlog=x'", "{}"),
+        ):
             self.assertEqual(len(mistakes_in(f"c['port'] = {wrong}")), 1, wrong)
 
     def test_location(self) -> None:
         """
-        A location is a host or several, with or without ports; those without get the port that the master listens at.
+        A location is a host or several, with or without ports.
         """
-        self.assertEqual(configured("c['location'] = 'farm.example.org'").hints(9989), ("tcp:farm.example.org:9989",))
-        config = configured("c['location'] = ['192.0.2.7:1', 'tcp:farm:2', '[2001:db8::1]', '[::1]:3']")
-        self.assertEqual(config.hints(9), ("tcp:192.0.2.7:1", "tcp:farm:2", "tcp:[2001:db8::1]:9", "tcp:[::1]:3"))
+        self.assertEqual(configured("c['location'] = 'farm.example.org'").location, ("farm.example.org",))
+        several = ("192.0.2.7:1", "tcp:farm:2", "[2001:db8::1]", "[::1]:3")
+        self.assertEqual(configured(f"c['location'] = {list(several)!r}").location, several)
         for wrong in ("'a b'", "'http://farm'", "'farm:0'", "'farm:65536'", "3", "['x', 3]", "['h'] * 11", "''"):
             self.assertEqual(len(mistakes_in(f"c['location'] = {wrong}")), 1, wrong)
+
+    def test_too_many_places(self) -> None:
+        """
+        Hosts and ports that make more places than a string may have are a mistake.
+        """
+        self.assertEqual(mistakes_in("c['port'] = [1, 2, 3]; c['location'] = ['h', 'h:1'] * 5"), [])
+        (sentence,) = sentences_in("c['port'] = [1, 2, 3, 4]; c['location'] = ['h', 'h:1'] * 5")
+        self.assertIn("more than the 20 places", sentence)
 
     def test_db(self) -> None:
         """
@@ -149,7 +161,7 @@ class KeysTests(SynchronousTestCase):
             config = assemble(c, "/nowhere", {})
         for mistake in mistakes.found:
             self.assertTrue(mistake.sentence.endswith((".", "?")), mistake.sentence)
-        self.assertIsInstance(config.hints(1), tuple)
+        self.assertIsInstance(config.ports, tuple)
 
 
 class WholeTests(SynchronousTestCase):

@@ -4,10 +4,13 @@ Mistakes in master.cfg, and applying it to a farm that runs.
 
 import os
 import signal
+import socket
+
+from buildbot_lite.master.address import free_port
 
 from ..living import alive
 from .case import FarmCase
-from .farm import WORDS, Daemon, Farm, until
+from .farm import WORDS, Daemon, Done, Farm, until
 
 # Twelve mistakes, one of each kind; the line of each, counted from the first, stands in MISTAKES.
 TWELVE = """from buildbot_lite.plugins import schedulers, secrets, slave, steps, util
@@ -227,3 +230,67 @@ class DaemonTests(FarmCase):
         self.assertEqual(done.code, 0, done.err)
 
         self.assertEqual(self.farm.submit("hello").code, 0)
+
+    def test_ports(self) -> None:
+        """
+        Promise 6.11: a port is added and taken out by reconfig while clients use it; what cannot be bound is refused by
+        reconfig and restart, and the master goes on.
+        """
+        directory = self.farm.master_directory
+        first, second = self.farm.port, free_port()
+        old = self.farm.private_furl(self.farm.furl("hello"))
+        text = (directory / "master.cfg").read_text()
+        self.addCleanup((directory / "master.cfg").write_text, text)
+
+        def reconfigured(port: object, more: str = "") -> Done:
+            self.farm.write_config(f"{text}c['port'] = {port!r}\n{more}")
+            return self.farm.command("reconfig", str(directory))
+
+        def submitted(furl_file: str) -> int:
+            return self.farm.client("flappclient", "--furlfile", furl_file, "run-command").wait().code
+
+        self.assertEqual(reconfigured([first, second]).code, 0)
+        self.assertIn(f"@tcp:127.0.0.1:{first},tcp:127.0.0.1:{second}/", self.farm.furl("hello"))
+        until(lambda: str(second) in (self.farm.directory / "bot1" / "private" / "hints").read_text(), "it is told")
+        self.assertEqual(submitted(old), 0)
+        done = reconfigured(second)
+        self.assertIn(f"does not listen at port {first} any more.  These strings were last used through it:", done.err)
+        self.assertIn("hello", done.err)
+        self.assertNotIn("bot1", done.err)
+        self.assertNotIn(f":{first}", self.farm.furl("hello"))
+        self.assertEqual(submitted(str(directory / "furls" / "hello.furl")), 0)
+        self.assertNotEqual(submitted(old), 0)
+
+        with socket.create_server(("", 0)) as other:
+            taken = other.getsockname()[1]
+            done = reconfigured([second, taken])
+            self.assertEqual(done.code, 1)
+            self.assertIn(f"cannot listen at tcp:{taken}: Address already in use", done.err)
+            self.assertNotIn(str(taken), self.farm.furl("hello"))
+            pid = self.pid()
+            done = self.farm.command("restart", str(directory))
+            self.assertIn("Address already in use", done.err)
+            self.assertIn("Nothing was stopped or started.", done.err)
+        self.assertTrue(alive(pid))
+        self.assertEqual(submitted(str(directory / "furls" / "hello.furl")), 0)
+        self.assertIn("records cannot move", reconfigured(second, "c['db'] = 'other.sqlite'\n").err)
+        done = reconfigured(first, "c['location'] = ['127.0.0.1', 'nowhere.invalid']\n")
+        self.assertEqual(done.code, 0)
+        self.assertIn(f"does not lead to this master: nowhere.invalid:{first} (", done.err)
+
+    def test_never_ends(self) -> None:
+        """
+        Promise 6.23: a master.cfg that never ends does not stop the master.
+        """
+        directory = self.farm.master_directory
+        text = (directory / "master.cfg").read_text()
+        self.addCleanup((directory / "master.cfg").write_text, text)
+        self.farm.write_config(text + "c['reconfigTimeout'] = 1\n")
+        self.assertEqual(self.farm.command("reconfig", str(directory)).code, 0)
+        self.farm.write_config(text + "while True: pass\n")
+        reconfiguring = self.farm.client("buildbot-lite", "reconfig", str(directory))
+
+        self.assertEqual(self.farm.command("queue", str(directory)).code, 0)
+        done = reconfiguring.wait()
+        self.assertEqual(done.code, 1)
+        self.assertIn("Nothing was applied", done.err)

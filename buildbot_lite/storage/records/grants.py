@@ -41,7 +41,8 @@ class Grant:
     *digest*, *salt*: what is recorded of the secret part of its string (`swissnums.Minted`).
     *uses_allowed*, *expires*, *per_hour*, *largest*, *most_waiting*: see `Limits`.  *revoked*, *used* (last): seconds
     since 1970, or None.  *pin*: the Tub id of the first that used it, from then on the only one that may.
-    *label*: what the admin who handed it out says of it; None: it is the one in the farm's files.
+    *label*: what the admin who handed it out says of it; None: it is the one in the farm's files.  *port*: the master's
+    port by which it was last shown; None: not known.
     """
 
     id: int
@@ -61,6 +62,7 @@ class Grant:
     per_hour: int | None = None
     largest: int | None = None
     most_waiting: int | None = None
+    port: int | None = None
 
     def live(self, now: float) -> bool:
         """
@@ -112,6 +114,7 @@ _REVOKE_ALL = Statement(
     .values(revoked=bindparam("now"), label=func.coalesce(_grants.c.label, bindparam("of")))
 )
 _PIN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(pin=bindparam("key")))
+_SHOWN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(port=bindparam("by")))
 _USED = Statement(
     update(_grants)
     .where(_grants.c.id == bindparam("which"))
@@ -248,6 +251,13 @@ def pin(connection: Connection, id: int, key: str | None) -> None:
     From now on only the Tub *key* may use it; None: the next that does is pinned.
     """
     _PIN.run(connection, which=id, key=key)
+
+
+def shown(connection: Connection, id: int, port: int) -> None:
+    """
+    It was last shown on a connection that came in by *port*.
+    """
+    _SHOWN.run(connection, which=id, by=port)
 
 
 def used(connection: Connection, id: int, now: float, times: int = 1) -> None:

@@ -1,0 +1,230 @@
+"""
+Where a master is found: ports, hosts, and what is kept of them.
+"""
+
+import os
+import socket
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import BuildbotLiteError, PortError
+from buildbot_lite.master import address
+from buildbot_lite.master.config import MasterConfig
+from buildbot_lite.master.location import Location, Moved
+from buildbot_lite.wire.endpoint import Endpoint, open_port, together
+
+from .farms import configured
+
+TUB = "a" * 32
+SWISSNUM = "s" * 32
+
+
+@define
+class FakePorts:
+    """
+    Ports of which none is taken but *busy*.
+    """
+
+    endpoints: tuple[Endpoint, ...] = ()
+    busy: set[int] = field(factory=set)
+    wanted: tuple[Endpoint, ...] = ()
+
+    def bind(self, endpoints: Any) -> "FakePorts":
+        """
+        See `Ports.bind`.
+        """
+        self.wanted = together(endpoints)
+        if any(each.port in self.busy for each in self.wanted):
+            raise PortError
+        return self
+
+    def commit(self) -> None:
+        """
+        See `Change.commit`.
+        """
+        self.endpoints = self.wanted
+
+
+class LocationTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A master's private directory.
+        """
+        self.private = self.mktemp()
+        os.mkdir(self.private)
+        self.now = 1000.0
+        self.ports = FakePorts()
+        self.location = self.begun()
+        self.lost: dict[str, str] = {}
+
+    def begun(self) -> Location:
+        """
+        That of a master that starts.
+        """
+        return Location(
+            tub_id=TUB,
+            ports=self.ports,  # type: ignore[arg-type]  # as much of them as is needed
+            private=self.private,
+            config=configured(""),
+            wall=lambda: self.now,
+            why_not_reached=self.why_not_reached,
+        )
+
+    async def why_not_reached(self, furl: str) -> str:
+        """
+        Each host leads here that is not lost.
+        """
+        await succeed(None)
+        return next((why for host, why in self.lost.items() if host in furl), "")
+
+    def move(self, config: str) -> MasterConfig:
+        """
+        Apply a configuration.
+        """
+        made = configured(config)
+        self.location.bind(made).commit()
+        return made
+
+    def write(self, name: str, text: str) -> None:
+        """
+        A file of the private directory.
+        """
+        with open(os.path.join(self.private, name), "w") as file:
+            file.write(text)
+
+    def test_every_port_in_strings(self) -> None:
+        """
+        Promise 6.11: a string names every host at every port, a host with a port of its own at that.
+        """
+        self.move("c['port'] = [1, 2]; c['location'] = ['farm', '192.0.2.7:9']")
+        self.assertEqual(self.location.hints(), ("tcp:farm:1", "tcp:farm:2", "tcp:192.0.2.7:9"))
+        self.assertEqual(self.location.furl(SWISSNUM), f"pb://{TUB}@tcp:farm:1,tcp:farm:2,tcp:192.0.2.7:9/{SWISSNUM}")
+        self.assertEqual(self.location.nearby(), ("tcp:127.0.0.1:1", "tcp:127.0.0.1:2"))
+
+    def test_no_unbound_port(self) -> None:
+        """
+        Promise 6.11: no string names a port before it is bound, nor when it could not be.
+        """
+        self.move("c['port'] = 1; c['location'] = 'farm'")
+        config = configured("c['port'] = [1, 2]; c['location'] = 'farm'")
+        self.location.bind(config)
+        self.assertEqual(self.location.hints(), ("tcp:farm:1",))
+        self.ports.busy = {2}
+        self.assertRaises(PortError, self.location.bind, config)
+        self.assertEqual(self.location.hints(), ("tcp:farm:1",))
+
+    def test_ports_that_were_closed(self) -> None:
+        """
+        Promise 6.11: a port that was closed is told once, also when a restart closed it.
+        """
+        self.move("c['port'] = [1, 2]; c['location'] = 'farm'")
+        self.assertEqual(self.location.moved(), Moved((), 1000.0))
+        self.now = 2000.0
+        self.move("c['port'] = [2, 3]; c['location'] = 'farm'")
+        self.assertEqual(self.location.moved(), Moved((1,), 1000.0))
+        self.assertEqual(self.location.moved(), Moved((), 1000.0))
+        self.now = 3000.0
+        self.location = self.begun()
+        self.move("c['port'] = 3; c['location'] = 'farm'")
+        self.assertEqual(self.location.moved(), Moved((2,), 2000.0))
+
+    def test_unreachable(self) -> None:
+        """
+        Promise 6.11: each place that does not lead here is told, with the reason.
+        """
+        self.lost = {"farm": "its host name is not known"}
+        asking = self.location.unreachable(["tcp:farm:1", "tcp:127.0.0.1:1"], f"pb://{TUB}@tcp:x:1/{SWISSNUM}")
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(asking)), ["farm:1 (its host name is not known)"])
+
+    def test_ipv6(self) -> None:
+        """
+        Where a place is an address of IPv6, a port that is open on all interfaces is open to IPv6 too.
+        """
+        self.move("c['port'] = [1, 'tcp:2:interface=127.0.0.1', 3, 'tcp6:3']; c['location'] = '[2001:db8::7]'")
+        six = Endpoint(1, socket.AF_INET6, ipv6_only=True)
+        self.assertIn(six, self.ports.endpoints)
+        self.assertEqual(sorted(each.port for each in self.ports.endpoints), [1, 1, 2, 3, 3])
+        self.assertEqual(self.location.hints()[0], "tcp:[2001:db8::7]:1")
+
+    def test_kept_places(self) -> None:
+        """
+        Without a location in master.cfg the kept hosts count, and with none there the file is called wrong.
+        """
+        self.write("port", "1\n")
+        self.write("location", "[::1]:9\nfarm\n")
+        self.move("")
+        self.assertEqual(self.location.hints(), ("tcp:[::1]:9", "tcp:farm:1"))
+        for wrong in ("", "::1\n", "http://farm\n"):
+            self.write("location", wrong)
+            self.assertIn("remove it", str(self.assertRaises(BuildbotLiteError, self.location.hints)))
+
+
+class CheckPortsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A port that somebody listens at.
+        """
+        self.private = self.mktemp()
+        os.mkdir(self.private)
+        opened = open_port(Endpoint(0))
+        self.addCleanup(opened.close)
+        self.port = opened.getsockname()[1]
+
+    def check(self, *, running: bool, interface: str = "") -> None:
+        """
+        Could a master start that is to listen there?
+        """
+        option = f":interface={interface}" if interface else ""
+        config = configured(f"c['port'] = 'tcp:{self.port}{option}'; c['location'] = 'farm'")
+        address.check_ports(config, self.private, running=running)
+
+    def test_busy(self) -> None:
+        """
+        Promise 6.11: a port of somebody else's is refused.
+        """
+        self.assertRaises(PortError, self.check, running=False)
+        self.assertRaises(PortError, self.check, running=True)
+
+    def test_own(self) -> None:
+        """
+        One of the running master's is not; but an interface that this machine has not is.
+        """
+        address.keep_listening(self.private, {f"tcp:{self.port}": 1.0})
+        self.check(running=True)
+        self.assertRaises(PortError, self.check, running=False)
+        self.assertRaises(PortError, self.check, running=True, interface="192.0.2.7")
+
+
+class PlaceTests(SynchronousTestCase):
+    def test_places(self) -> None:
+        """
+        Hosts and addresses, with or without a port, are written as strings have them; anything else is refused.
+        """
+        for given, written in {
+            "::1": "[::1]",
+            "2001:DB8:0::7": "[2001:db8::7]",
+            "[::1]": "[::1]",
+            "[::1]:9": "[::1]:9",
+            "farm.example.org:9989": "farm.example.org:9989",
+            "192.0.2.7": "192.0.2.7",
+        }.items():
+            self.assertEqual(address.place(given), written)
+        for wrong in ("", "a b", "farm:", "farm:0", "farm:65536", "1:2:3", "fe80::1%eth0", "http://farm", "[::1"):
+            self.assertIn(
+                "no host name and no address", str(self.assertRaises(BuildbotLiteError, address.place, wrong))
+            )
+
+    def test_ipv6_is_tested(self) -> None:
+        """
+        An address of IPv6 is tried over IPv6.
+        """
+        self.assertEqual(address.test_host("127.0.0.1").problem, "")
+        try:
+            open_port(Endpoint(0, socket.AF_INET6, "::1")).close()
+        except PortError:
+            self.assertIn("does not lead", address.test_host("[::1]").problem)
+        else:
+            self.assertEqual(address.test_host("[::1]").problem, "")

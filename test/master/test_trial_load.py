@@ -1,0 +1,138 @@
+"""
+Loading a master.cfg in a process of its own, with bounds.
+"""
+
+import os
+import signal
+import time
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.master import secretstores, trial_load
+from buildbot_lite.master.time_limit import OverdueError, time_limit
+from buildbot_lite.master.trial_load import TrialLoad, Verdict
+from buildbot_lite.wire.endpoint import Endpoint, open_port
+
+from ..living import others, told
+from .farms import WORDS, write
+
+
+class TimeLimitTests(SynchronousTestCase):
+    def test_ended(self) -> None:
+        """
+        What takes too long is ended, in a loop or asleep; afterwards nothing is due.
+        """
+        before = signal.getsignal(signal.SIGALRM)
+        with self.assertRaises(OverdueError), time_limit(0.05):
+            time.sleep(1000)
+        with self.assertRaises(OverdueError), time_limit(0.05):
+            sum(iter(lambda: 0, 1))
+        self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0.0, 0.0))
+        self.assertIs(signal.getsignal(signal.SIGALRM), before)
+
+    def test_in_time(self) -> None:
+        """
+        What ends by itself is let be, and so is what has no limit.
+        """
+        for seconds in (1000.0, None):
+            with time_limit(seconds):
+                pass
+        self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0.0, 0.0))
+
+
+class TrialLoadTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A master's directory.
+        """
+        self.directory = self.mktemp()
+        os.mkdir(self.directory)
+
+    def tried(self, text: str, *, seconds: float = 60.0, ports: str | None = None) -> Verdict:
+        """
+        What comes of a master.cfg.
+        """
+        write(self.directory, {"master.cfg": WORDS + text})
+        return TrialLoad(self.directory, seconds=seconds, ports=ports).run(quiet=True)
+
+    def refused(self, text: str, *, seconds: float = 60.0, ports: str | None = None) -> str:
+        """
+        Why it is refused.
+        """
+        with self.assertRaises(ConfigError) as caught:
+            self.tried(text, seconds=seconds, ports=ports)
+        return str(caught.exception)
+
+    def test_good(self) -> None:
+        """
+        A good one is counted; what it prints does not disturb, and its working directory is the master's.
+        """
+        text = "print('hello'); open('master.cfg').close(); c['slaves'] = [slave.BuildSlave('bot1')]"
+        self.assertEqual(self.tried(text), Verdict(1, 0, 0))
+
+    def test_mistakes(self) -> None:
+        """
+        All mistakes come back, each with its line.
+        """
+        said = self.refused("c['nonsense'] = 1\nc['titel'] = 2\n")
+        self.assertEqual([line[:13] for line in said.splitlines()], ["master.cfg:3:", "master.cfg:4:"])
+
+    def test_never_ends(self) -> None:
+        """
+        Promise 6.23: one that never ends is ended, and the line is told where it was.
+        """
+        write(self.directory, {"master.cfg": "x = 1\nwhile True: pass\n"})
+        with self.assertRaises(ConfigError) as caught:
+            TrialLoad(self.directory, seconds=1.0).run()
+        self.assertIn("master.cfg:2: Loading it took too long", str(caught.exception))
+
+    def test_does_not_heed(self) -> None:
+        """
+        Promise 6.23: one that cannot be interrupted is killed, with all that it started.
+        """
+        self.patch(trial_load, "MARGIN", 1.0)
+        said = self.refused(
+            "import os, signal\nos.environ['TRIAL_OF_A_TEST'] = '1'\n"
+            "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\n"
+            "os.spawnlp(os.P_NOWAIT, 'sleep', 'sleep', '1000')\nwhile True: pass\n",
+            seconds=1.0,
+        )
+        self.assertIn("had not ended after 1 s", said)
+        self.assertEqual([pid for pid in others() if b"TRIAL_OF_A_TEST=1" in told(pid, "environ")], [])
+
+    def test_exits(self) -> None:
+        """
+        Promise 6.23: one that ends the process, or has it killed, is refused; nothing is taken for good that was not.
+        """
+        self.assertIn("ended with exit code 0 before", self.refused("import os; os._exit(0)"))
+        self.assertIn("was ended by signal 9", self.refused("import os; os.kill(os.getpid(), 9)"))
+
+    def test_memory(self) -> None:
+        """
+        Promise 6.23: one that takes all memory is refused.
+        """
+        self.assertIn("master.cfg:3: Loading it took more memory", self.refused("x = bytearray(1 << 40)"))
+
+    def test_secrets(self) -> None:
+        """
+        Secrets that were taken out of the environment are known to the trial, and not to what it starts.
+        """
+        text = (
+            "c['secretsProviders'] = [secrets.SecretInEnvironment('OF_A_TRIAL_')]\nx = util.Secret('token')\n"
+            "import subprocess\nassert b'sesame' not in subprocess.check_output(['env'])\n"
+            "assert b'sesame' not in open('/proc/self/environ', 'rb').read()\n"
+        )
+        with mock.patch.dict(secretstores._taken, {"OF_A_TRIAL_token": "sesame-99"}):
+            self.assertEqual(self.tried(text), Verdict(0, 0, 0))
+        self.assertIn("There is no secret 'token'", self.refused(text))
+
+    def test_ports(self) -> None:
+        """
+        Promise 6.11: when it is asked, a port that is taken is refused.
+        """
+        with open_port(Endpoint(0)) as other:
+            text = f"c['port'] = {other.getsockname()[1]}; c['location'] = 'farm'"
+            self.assertIn("Address already in use", self.refused(text, ports="free"))
+            self.assertEqual(self.tried(text), Verdict(0, 0, 0))
