@@ -61,11 +61,11 @@ from .storage.swissnums import Swissnums
 from .storage.writer import Writer
 from .wire.background import background
 from .wire.certificate import key_derived_from, load_or_create
-from .wire.client import why_not_reached
 from .wire.control import ExposedControl
 from .wire.exposed import Exposed, Revocable
 from .wire.flapp import FlappService
 from .wire.ports import Ports
+from .wire.probe import why_not_reached
 from .wire.tub import make_tub, raise_file_limit
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class MasterService(MultiService):
             private=self._private,
             config=generation.config,
             wall=time.time,
-            why_not_reached=partial(why_not_reached, reactor, within=PATIENCE),
+            why_not_reached=partial(why_not_reached, reactor, self._tub.tub_id, within=PATIENCE),
         )
         self._location.bind(generation.config).commit()
         # Threads do not survive the fork by which twistd becomes a daemon: this is for what may be wrong.

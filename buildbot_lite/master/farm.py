@@ -118,9 +118,9 @@ class Location(Protocol):
         Where the master is found from its own machine, whatever its name there leads to.
         """
 
-    async def unreachable(self, hints: Iterable[str], furl: str) -> list[str]:
+    async def unreachable(self, hints: Iterable[str]) -> list[str]:
         """
-        Those of *hints* that do not lead here, each with the reason; *furl* is a string to show there.
+        Those of *hints* that do not lead here, each with the reason.
         """
 
 
@@ -350,7 +350,7 @@ class Farm:
         return found
 
     async def _unreachable(self, hints: Iterable[str]) -> list[str]:
-        lost = await self._location.unreachable(sorted(hints), await self._furl_of(Verb.ADMIN, "farm"))
+        lost = await self._location.unreachable(sorted(hints))
         return [
             f"From here, a place in the farm's strings does not lead to this master: {each}.  Set c['location']."
             for each in lost

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.defer import ensureDeferred, gatherResults
 
-from ..wire.furl import build, parse
+from ..wire.furl import build
 from ..wire.ports import Change, Ports
 from .address import endpoints, keep_listening, listening, place_hints, places, port_numbers
 from .config import MasterConfig
@@ -30,7 +30,7 @@ class Location:
         why_not_reached: Callable[[str], Coroutine[Any, Any, str]],
     ) -> None:
         """
-        *why_not_reached* connects to what a string leads to, and answers why that could not be done, or "".
+        *why_not_reached* answers why a hint does not lead here, or "".
         """
         self._why_not_reached = why_not_reached
         self._tub_id = tub_id
@@ -68,14 +68,12 @@ class Location:
         """
         return build(self._tub_id, self.hints(), swissnum)
 
-    async def unreachable(self, hints: Iterable[str], furl: str) -> list[str]:
+    async def unreachable(self, hints: Iterable[str]) -> list[str]:
         """
-        Those of *hints* that do not lead here from here, each with the reason; *furl* is a string to show there.
+        Those of *hints* that do not lead here from here, each with the reason.
         """
         tried = list(hints)
-        swissnum = parse(furl).swissnum
-        attempts = [self._why_not_reached(build(self._tub_id, [hint], swissnum)) for hint in tried]
-        reasons = await gatherResults(map(ensureDeferred, attempts))
+        reasons = await gatherResults([ensureDeferred(self._why_not_reached(hint)) for hint in tried])
         return [f"{hint.removeprefix('tcp:')} ({why})" for hint, why in zip(tried, reasons, strict=True) if why]
 
     def hints(self) -> tuple[str, ...]:

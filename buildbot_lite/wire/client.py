@@ -5,7 +5,6 @@ The command's side of a control FURL: connect, ask, hang up.
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -36,26 +35,6 @@ async def follow(
     Like `ask`, for something that grows: *take* gets its bytes, in order, until there are no more.
     """
     return await _visit(reactor, furl, lambda control: control.follow(question, take))
-
-
-async def why_not_reached(reactor: Any, furl: str, *, within: float) -> str:
-    """
-    Half a sentence on why *furl* leads to nothing from here; "" when it leads to its master *within* so many seconds.
-    """
-    tub = make_tub(reactor, new_certificate())
-    parts = parse(furl)
-    tub.knock = knock_of(parts.swissnum, parts.tub_id)
-    tub.startService()
-    found: Deferred[Any] = tub.getReference(furl)
-    try:
-        await found.addTimeout(within, reactor)
-    except defer.TimeoutError:
-        return f"no answer after {within:.0f} s"
-    except Exception as raised:  # noqa: BLE001 - of any network, any kind
-        return why_unreachable(raised)
-    finally:
-        await tub.stopService()
-    return ""
 
 
 async def _visit(reactor: IReactorTime, furl: str, work: Callable[[RemoteControl], Deferred[Document]]) -> Document:

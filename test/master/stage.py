@@ -205,7 +205,7 @@ class FixedLocation:
         """
         return ()
 
-    async def unreachable(self, hints: Iterable[str], furl: str) -> list[str]:
+    async def unreachable(self, hints: Iterable[str]) -> list[str]:
         """
         See `Location.unreachable`.
         """

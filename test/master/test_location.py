@@ -73,12 +73,12 @@ class LocationTests(SynchronousTestCase):
             why_not_reached=self.why_not_reached,
         )
 
-    async def why_not_reached(self, furl: str) -> str:
+    async def why_not_reached(self, hint: str) -> str:
         """
         Each host leads here that is not lost.
         """
         await succeed(None)
-        return next((why for host, why in self.lost.items() if host in furl), "")
+        return next((why for host, why in self.lost.items() if host in hint), "")
 
     def move(self, config: str) -> MasterConfig:
         """
@@ -136,7 +136,7 @@ class LocationTests(SynchronousTestCase):
         Promise 6.11: each place that does not lead here is told, with the reason.
         """
         self.lost = {"farm": "its host name is not known"}
-        asking = self.location.unreachable(["tcp:farm:1", "tcp:127.0.0.1:1"], f"pb://{TUB}@tcp:x:1/{SWISSNUM}")
+        asking = self.location.unreachable(["tcp:farm:1", "tcp:127.0.0.1:1"])
         self.assertEqual(self.successResultOf(Deferred.fromCoroutine(asking)), ["farm:1 (its host name is not known)"])
 
     def test_ipv6(self) -> None:

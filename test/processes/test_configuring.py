@@ -264,7 +264,7 @@ class DaemonTests(FarmCase):
         with socket.create_server(("", 0)) as other:
             taken = other.getsockname()[1]
             done = reconfigured([second, taken])
-            self.assertEqual(done.code, 1)
+            self.assertEqual(done.code, 70)
             self.assertIn(f"cannot listen at tcp:{taken}: Address already in use", done.err)
             self.assertNotIn(str(taken), self.farm.furl("hello"))
             pid = self.pid()
@@ -285,12 +285,15 @@ class DaemonTests(FarmCase):
         directory = self.farm.master_directory
         text = (directory / "master.cfg").read_text()
         self.addCleanup((directory / "master.cfg").write_text, text)
-        self.farm.write_config(text + "c['reconfigTimeout'] = 1\n")
+        self.farm.write_config(text + "c['reconfigTimeout'] = 10\n")
         self.assertEqual(self.farm.command("reconfig", str(directory)).code, 0)
         self.farm.write_config(text + "while True: pass\n")
         reconfiguring = self.farm.client("buildbot-lite", "reconfig", str(directory))
 
         self.assertEqual(self.farm.command("queue", str(directory)).code, 0)
         done = reconfiguring.wait()
-        self.assertEqual(done.code, 1)
+        self.assertEqual(done.code, 70)
+        self.assertIn("Loading it took too long", done.err)
         self.assertIn("Nothing was applied", done.err)
+        self.farm.write_config(text)
+        self.assertEqual(self.farm.command("reconfig", str(directory)).code, 0)

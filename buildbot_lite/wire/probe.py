@@ -1,0 +1,68 @@
+"""
+Whether a place leads to a certain Tub: asked with the first lines of Foolscap's negotiation, which need no string.
+
+The client sends ``GET /id/TUBID HTTP/1.1``; a listener that serves that Tub answers ``HTTP/1.1 101``, and would go on
+with TLS.  The connection ends there.
+"""
+
+from typing import Any
+
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from .knock import opening
+from .refusal import why_unreachable
+
+_EXPECTED = b"HTTP/1.1 101 "
+
+
+class _Probe(Protocol):
+    """
+    *answered* fires with the first bytes of the answer.
+    """
+
+    def __init__(self, opening: bytes) -> None:
+        self._opening = opening
+        self._received = b""
+        self.answered: Deferred[bytes] = Deferred()
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.write(self._opening)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._received += data
+        if len(self._received) >= len(_EXPECTED):
+            self._answer()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        if not self.answered.called:
+            self.answered.callback(self._received)
+
+
+async def why_not_reached(reactor: Any, tub_id: str, hint: str, *, within: float) -> str:
+    """
+    Half a sentence on why *hint* (``tcp:HOST:PORT``) does not lead to the Tub *tub_id*; "" when it does.
+
+    *within*: seconds for connecting, and again for the answer.
+    """
+    host, _, port = hint.removeprefix("tcp:").rpartition(":")
+    bare = host.strip("[]")
+    probe = _Probe(opening(tub_id, bare, ""))
+    try:
+        await connectProtocol(HostnameEndpoint(reactor, bare, int(port), within), probe)
+        answer = await probe.answered.addTimeout(within, reactor)
+    except defer.TimeoutError:
+        return f"no answer within {within:.0f} s"
+    except Exception as raised:  # noqa: BLE001 - of any network, any kind
+        return why_unreachable(raised)
+    finally:
+        if probe.transport is not None:
+            probe.transport.abortConnection()  # type: ignore[attr-defined]  # it is one of TCP
+    return "" if answer.startswith(_EXPECTED) else "what answers there is not this master"

@@ -1,0 +1,38 @@
+"""
+Whether a place leads to a Tub.
+"""
+
+from typing import Any
+
+from twisted.internet import reactor as _reactor  # noqa: TID251 - real connections need the real reactor
+from twisted.internet.defer import Deferred
+
+from buildbot_lite.wire.probe import why_not_reached
+
+from .pair import FARM_KEY, TubTestCase
+
+reactor: Any = _reactor
+
+
+class ProbeTests(TubTestCase):
+    def asked(self, hint: str, tub_id: str) -> Deferred[str]:
+        """
+        Why *hint* does not lead to that Tub.
+        """
+        return Deferred.fromCoroutine(why_not_reached(reactor, tub_id, hint, within=60.0))
+
+    async def found(self) -> None:
+        tub = self.tub(FARM_KEY, lambda swissnum: None)
+        port = tub.listen("tcp:0:interface=127.0.0.1").port
+        here = f"tcp:127.0.0.1:{port}"
+        self.assertEqual(await self.asked(here, tub.tub_id), "")
+        self.assertIn("not this master", await self.asked(here, "a" * 32))
+        await tub.stopService()
+        self.tubs.remove(tub)
+        self.assertIn("refused", await self.asked(here, tub.tub_id))
+
+    def test_found(self) -> Deferred[None]:
+        """
+        Promise 6.11: it says whether this Tub, another one, or nobody is there.
+        """
+        return Deferred.fromCoroutine(self.found())
