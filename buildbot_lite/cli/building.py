@@ -122,7 +122,10 @@ def cancel(farm: Farm, request: int) -> None:
     are ended as well.
     """
     answer = farm.ask({"ask": "cancel", "request": request, "reason": "cancelled from the command line"})
-    click.echo(f"Request {request} is cancelled.")
+    if waits := answer.get("waits"):
+        click.echo(f"Request {request} is cancelled as soon as that can be recorded.  {waits}")
+    else:
+        click.echo(f"Request {request} is cancelled.")
     for child in answer.get("also", ()):
         click.echo(f"So is request {child['request']}, which it waited for: {child['build']}")
 

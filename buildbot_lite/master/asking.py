@@ -128,11 +128,11 @@ class Asking:
         timer = self._clock.callLater(LONGEST_ASKING, late)
 
         def said(result: bool | Failure) -> None:
+            if timer.active():
+                timer.cancel()
             if self._asked.get(request) is not asked:
                 return  # too late, or the request is gone
             self._take(request)
-            if timer.active():
-                timer.cancel()
             if isinstance(result, Failure):
                 self._complain(builder, result)
             yes = result is True

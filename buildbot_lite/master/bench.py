@@ -169,7 +169,7 @@ class LiveCommands:
         """
         self._running[id] = session
         if self._reason is not None:
-            session.interrupt(id, self._reason)
+            session.end(id, self._reason)
 
     def ended(self, id: str) -> None:
         """
@@ -184,8 +184,8 @@ class LiveCommands:
         Interrupt all, and those that come until `relent`.
         """
         self._reason = reason
-        for id, session in self._running.items():
-            session.interrupt(id, reason)
+        for id, session in tuple(self._running.items()):
+            session.end(id, reason)
         for wait in tuple(self._waits):
             wait.cancel()
 
@@ -194,7 +194,7 @@ class LiveCommands:
         Interrupt what a step left running, and wait until none of it runs.
         """
         if self._running:
-            for id, session in self._running.items():
+            for id, session in tuple(self._running.items()):
                 session.interrupt(id, reason)
             self._empty = Deferred()
             await self._empty
@@ -322,7 +322,8 @@ class StepBench:
         # A lease that ran out is the slave's side of the same loss.
         if outcome.why is Why.STORAGE:
             raise FileError(outcome.sentence)
-        if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and repeats:
+        # Of a build that was stopped nothing more can be done there either, whatever *on_lost* says.
+        if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and (repeats or place.live.reason):
             self._list_begun()
             raise SlaveLostError(outcome.sentence)
         shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)

@@ -19,12 +19,14 @@ from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..errors import BuildbotLiteError, FileError, RecordsClosedError, ReplayError
 from ..model.results import Result, worst
 from .abandoning import abandon, end_children
 from .bench import SlaveLostError, StepBench, Workplace
 from .journal import Done, Entry, Journal, JournalStore, fingerprint
+from .step_code import StepCode
 from .steps.base import BuildStep, Recipe
 
 # A stop stands in the journal beside the effects of the step that it met.
@@ -32,6 +34,8 @@ STOP_ORDINAL = -1
 STOP = "stop"
 
 
+LONGEST_HIDING = 60.0
+"""Seconds that a ``hideStepIf`` may take; then the step is shown."""
 MOST_REMARKS = 5000
 """What may be said of one build from outside."""
 
@@ -60,14 +64,28 @@ class Ended:
 @define
 class Course:
     """
-    Where a build is: the *step* it is in, the results so far, and whether the rest is only what always runs.
+    Where a build is: the *step* it is in, the results so far, and whether the rest is only what always runs.  *stops*:
+    in which steps it was stopped; more than once, if also what always runs was.
     """
 
     step: int = 0
     results: list[Result] = field(factory=list)
     halted: bool = False
-    stop: Stop | None = None
+    stops: list[Stop] = field(factory=list)
     reason: str = ""
+
+    @property
+    def stop(self) -> Stop | None:
+        """
+        The first, which decides the build's result.
+        """
+        return self.stops[0] if self.stops else None
+
+    def stopped_in(self, step: int) -> Stop | None:
+        """
+        The one that met *step*.
+        """
+        return next((stop for stop in self.stops if stop.step == step), None)
 
 
 class Build:
@@ -76,7 +94,8 @@ class Build:
 
     *label* is "builder/number".  *max_time*: seconds for all of it, or None; *started*: when it first began, in seconds
     since 1970.  *recorded*: the journal of an earlier run of the same build.  *went_live*: called when it has caught up
-    with that journal; from then on its commands are known to its sessions.
+    with that journal; from then on its commands are known to its sessions.  *cannot*: why it cannot be run on: then it
+    lasts only until none of its commands can run any more.
     """
 
     _log = Logger()
@@ -94,6 +113,7 @@ class Build:
         max_time: float | None = None,
         recorded: Sequence[Entry] = (),
         went_live: Callable[[], None] = lambda: None,
+        cannot: str = "",
     ) -> None:
         self.id = id
         self.label = label
@@ -104,6 +124,8 @@ class Build:
         self._max_time = max_time
         self._stops = {entry.step: _stop(entry) for entry in recorded if entry.kind == STOP}
         self._course = Course()
+        self._code: StepCode[tuple[Result, str]] | None = None
+        self._cannot = cannot
         self._stopping = DeferredLock()
         self._remarks = 0
         self._went_live = went_live
@@ -152,16 +174,33 @@ class Build:
             timer = self._clock.callLater(left, self._ran_out_of_time)
         try:
             ended = self._judged(await self._run())
-            place = self._place
-            await abandon(
-                place.journal.unfinished(), session=place.session_at, nonce=place.nonce, live=place.journal.live
-            )
-            await end_children(place.journal.unfinished(), place.triggers, ended.reason)
+            ended = await self._abandoned(ended)
+            await end_children(self._place.journal.unfinished(), self._place.triggers, ended.reason)
             return ended
         finally:
             if timer is not None and timer.active():
                 timer.cancel()
             self._went_live()
+
+    async def _abandoned(self, ended: Ended) -> Ended:
+        """
+        How it ended, once what it began and did not come to again cannot run any more.  A build that is stopped is not
+        tried again, and need not wait for that.
+        """
+        place, none_runs = self._place, Deferred[None]()
+        abandoning = abandon(
+            place.journal.unfinished(), session=place.session_at, nonce=place.nonce, live=place.journal.live
+        )
+        Deferred.fromCoroutine(abandoning).addBoth(_unless_cancelled, none_runs)  # type: ignore[unused-awaitable]  # waited for below
+        if self._course.stop is not None:
+            return ended
+        try:
+            await place.live.waiting_for(none_runs)
+        except CancelledError:
+            stop = self.wanted_stop
+            assert stop is not None
+            return Ended(stop.result, stop.reason)
+        return ended
 
     async def stop(self, reason: str, result: Result = Result.CANCELLED) -> None:
         """
@@ -172,7 +211,7 @@ class Build:
 
     async def _record_stop(self, reason: str, result: Result) -> None:
         step = self._course.step
-        if self._course.stop is not None or step in self._stops:
+        if step in self._stops:
             return
         self._stops[step] = stop = Stop(step, result, reason)
         intent = {"result": int(result), "reason": reason}
@@ -187,6 +226,8 @@ class Build:
             await self._record_stop(reason, result)
 
     async def _run(self) -> Ended:
+        if self._cannot:
+            return Ended(Result.RETRY, self._cannot)
         try:
             for number, step in enumerate(_named([recipe.cook() for recipe in self._recipes])):
                 self._course.step = number
@@ -224,24 +265,35 @@ class Build:
         course, place = self._course, self._place
         if stop := self._stops.get(number):
             self._halt(stop)
-        if course.halted and not step.alwaysRun and not (course.stop and course.stop.step == number):
+        if course.halted and not step.alwaysRun and not course.stopped_in(number):
             return
         bench = StepBench(place, number)
         place.ledger.step_started(number, step.name)
+        self._code = StepCode(self._result_of(step, bench), clock=self._clock, busy=lambda: bool(place.live.ids))
+        if course.stopped_in(number):
+            self._code.stop()
         try:
-            result, summary = await self._result_of(step, bench)
+            result, summary = await self._code.when_ended()
+        except CancelledError:
+            result, summary = Result.CANCELLED, "cancelled"
         except SlaveLostError as error:
-            await self._finish(number, step, bench, Result.RETRY, str(error))
+            await self._finish(number, step, bench, *self._unless_stopped(number, Result.RETRY, str(error)))
             raise
         await place.live.drained("its step has ended")
-        if course.stop is not None and course.stop.step == number:
-            result, summary = max(course.stop.result, Result.FAILURE), course.stop.reason
+        result, summary = self._unless_stopped(number, result, summary)
+        if course.stopped_in(number):
             place.live.relent()
         self._judge(step, result)
         await self._finish(number, step, bench, result, summary)
 
+    def _unless_stopped(self, number: int, result: Result, summary: str) -> tuple[Result, str]:
+        stop = self._course.stopped_in(number)
+        return (result, summary) if stop is None else (max(stop.result, Result.FAILURE), stop.reason)
+
     async def _finish(self, number: int, step: BuildStep, bench: StepBench, result: Result, summary: str) -> None:
-        hidden = await _quietly_hidden(step, result)
+        hidden = await Deferred.fromCoroutine(_quietly_hidden(step, result)).addTimeout(
+            LONGEST_HIDING, self._clock, lambda result, timeout: False
+        )
         self._place.veil.properties(self._place.view.properties)
         self._place.ledger.step_finished(
             number,
@@ -307,15 +359,26 @@ class Build:
             course.halted = True
 
     def _halt(self, stop: Stop) -> None:
-        self._course.stop = stop
+        self._course.stops.append(stop)
         self._course.halted = True
         self._place.live.interrupt(stop.reason)
+        if self._code is not None:
+            self._code.stop()
 
     def _ran_out_of_time(self) -> None:
         reason = f"took longer than its maxTime of {self._max_time:.3g} s"
         Deferred.fromCoroutine(self.stop(reason, Result.FAILURE)).addErrback(  # type: ignore[unused-awaitable]  # logged
             lambda failure: self._log.failure("stopping {build}", failure=failure, build=self.label)
         )
+
+
+def _unless_cancelled(result: Failure | None, waiting: Deferred[None]) -> None:
+    if waiting.called:
+        return
+    if isinstance(result, Failure):
+        waiting.errback(result)
+    else:
+        waiting.callback(None)
 
 
 def _stop(entry: Entry) -> Stop:

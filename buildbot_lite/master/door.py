@@ -156,7 +156,11 @@ class FrontDoor:
         """
         End a request, whether it waits or is being built; `NotFoundError` when it does neither.
         """
-        if await self._requests.cancel(request, reason) or await self._works.stop(request, reason):
+        while not (await self._requests.cancel(request, reason) or await self._works.stop(request, reason)):
+            # What was about to be built waits again when that could not be recorded.
+            if request not in self._queue:
+                break
+        else:
             return
         raise NotFoundError(f"There is no request {request} that waits or runs.  See: buildbot-lite queue")
 

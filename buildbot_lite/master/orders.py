@@ -124,6 +124,8 @@ class Order:
         self._rounds = 0
         self.is_lost = False
         """Whether we have given it up, whatever the slave may still say."""
+        self.received = 0
+        """How many pieces of streams came."""
         self._over: Deferred[Outcome] = Deferred()
         self._sealing = DeferredLock()
         self._is_committed = False
@@ -207,7 +209,9 @@ class Order:
                 return fail(MessageError(f"This command may send at most {most} bytes."))
             if not self._room(len(data)):
                 return succeed(LATER)
-            return succeed(kept.append(offset, data))
+            length = kept.append(offset, data)
+            self.received += 1
+            return succeed(length)
         except DiskFullError:
             return succeed(LATER)
         except FileError as error:

@@ -125,6 +125,7 @@ class Queue:
         self._wall = wall
         self._order: list[Waiting] = []
         self._by_id: dict[int, Waiting] = {}
+        self._withdrawn: set[int] = set()
         self._by_grant: Counter[int | None] = Counter()
         self._wake: Deferred[None] = Deferred()
         self._alarm: IDelayedCall | None = None
@@ -151,9 +152,31 @@ class Queue:
         waiting = self._by_id.pop(request, None)
         if waiting is not None:
             self._order.remove(waiting)
+            self._withdrawn.discard(request)
             self._by_grant[waiting.buildset.by_grant] -= 1
             self._asking.forget(request)
         return waiting
+
+    def withdraw(self, request: int) -> bool:
+        """
+        Do not start it, because its end is being recorded; `remove` or `restore` follows.  False: it does not wait
+        here.
+        """
+        waiting = self._by_id.get(request)
+        if waiting is not None:
+            self._withdrawn.add(request)
+            waiting.reason = reasons.cancelling()
+        return waiting is not None
+
+    def restore(self, request: int) -> None:
+        """
+        Its end could not be recorded: it waits on.
+        """
+        self._withdrawn.discard(request)
+        self.consider()
+
+    def __contains__(self, request: int) -> bool:
+        return request in self._by_id
 
     def waiting_for(self, grant: int) -> int:
         """
@@ -197,6 +220,8 @@ class Queue:
         hold = self._hold()
         for waiting in tuple(self._order):
             builder = self._builders().get(waiting.request.builder)
+            if waiting.request.id in self._withdrawn:
+                continue
             if hold is not None:
                 waiting.reason = hold
                 again.append(LOOK_FOR_ROOM)

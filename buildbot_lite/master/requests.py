@@ -64,6 +64,8 @@ class Requests:
         self._wall = wall
         self._most_retries = most_retries
         self._clock = clock
+        # Who waits for the record of a cancellation that somebody else asked for.
+        self._cancelling: dict[int, list[Deferred[None]]] = {}
         self._awaited: dict[int, list[Deferred[Result]]] = {}
 
     async def submit(
@@ -155,16 +157,36 @@ class Requests:
     async def cancel(self, request: int, reason: str) -> bool:
         """
         End a request that waits as CANCELLED; False when it does not wait.
+
+        It stays in the queue until that is recorded, and if it cannot be.
         """
-        if self._queue.remove(request) is None:
+        if request in self._cancelling:
+            recorded: Deferred[None] = Deferred()
+            self._cancelling[request].append(recorded)
+            await recorded
+            return request not in self._queue
+        if not self._queue.withdraw(request):
             return False
+        self._cancelling[request] = []
+        try:
+            await self._record_cancelled(request, reason)
+        except BaseException:
+            self._queue.restore(request)
+            raise
+        finally:
+            for waiting in self._cancelling.pop(request):
+                waiting.callback(None)
+        return True
+
+    async def _record_cancelled(self, request: int, reason: str) -> None:
         now = self._wall()
 
         def change(connection: Connection) -> Buildset | None:
             return self._end(connection, request, Result.CANCELLED, now, reason)
 
-        self._ended(await self._records.write(change), now)
-        return True
+        buildset = await self._records.write(change)
+        self._queue.remove(request)
+        self._ended(buildset, now)
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
         """

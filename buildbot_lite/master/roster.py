@@ -128,8 +128,9 @@ class Roster:
         """
         for name in set(self._members) - set(slaves):
             gone = self._members.pop(name)
-            self._leaving[name] = gone
-            if not self._busy(name):
+            if self._busy(name):
+                self._leaving[name] = gone
+            else:
                 gone.session.dismiss(NO_MORE)
         for name, config in slaves.items():
             if member := self._members.get(name):
@@ -180,19 +181,21 @@ class Roster:
         if left:
             return
         if member is None:
-            self.session(name).dismiss(NO_MORE)
+            if gone := self._leaving.pop(name, None):
+                gone.session.dismiss(NO_MORE)
         elif member.draining:
             # It dials again, and hears in its welcome that it is idle.
             member.session.dismiss("drained")
 
-    def pause(self, name: str, *, paused: bool) -> None:
+    async def pause(self, name: str, *, paused: bool) -> None:
         """
-        Have it take no new builds, or take them again.
+        Have it take no new builds, or take them again, as soon as that is recorded.
         """
         at = self._wall() if paused else None
-        self._members[name].paused = at
-        background(self._records.write(lambda c: records_of_slaves.pause(c, name, at)), self._log, "noting a pause")
-        self._changed()
+        await self._records.write(lambda connection: records_of_slaves.pause(connection, name, at))
+        if member := self._members.get(name):
+            member.paused = at
+            self._changed()
 
     def bar(self, name: str) -> None:
         """

@@ -35,6 +35,10 @@ from .orders import Order
 
 # Between a keeper's giving up and ours; the other half is in the keeper, which gives up 30 s early.
 LEASE_MARGIN = 30.0
+ENDING = 60.0
+"""Seconds for which nothing arrives of a command that is to end, until it counts as lost."""
+LONGEST_ENDING = 600.0
+"""Seconds after which it does in any case."""
 
 
 class Listener(Protocol):
@@ -112,6 +116,7 @@ class Core:
     orders: dict[str, Order] = field(factory=dict)
     interrupts: dict[str, str] = field(factory=dict)
     deadlines: dict[str, IDelayedCall] = field(factory=dict)
+    endings: dict[str, IDelayedCall] = field(factory=dict)
     greeted: Hello | None = None
     away_since: float = 0.0
 
@@ -132,6 +137,21 @@ class Core:
         if call is not None and call.active():
             call.cancel()
 
+    def expect_end(self, order: Order) -> None:
+        """
+        It is to end, and is waited for as long as something of it arrives.
+        """
+        if order.id not in self.endings:
+            self._look_whether_it_ends(order, -1, LONGEST_ENDING)
+
+    def _look_whether_it_ends(self, order: Order, received: int, left: float) -> None:
+        if order.received == received or left <= 0:
+            order.lose(f"{self.name} did not end it within {LONGEST_ENDING - left:.0f} s")
+        else:
+            self.endings[order.id] = self.clock.callLater(
+                ENDING, self._look_whether_it_ends, order, order.received, left - ENDING
+            )
+
     def lose_all(self, reason: str) -> None:
         """
         Nothing that was ordered will come to an end.
@@ -144,6 +164,9 @@ class Core:
         The order is over.
         """
         self.clear_deadline(order.id)
+        ending = self.endings.pop(order.id, None)
+        if ending is not None and ending.active():
+            ending.cancel()
         self.orders.pop(order.id, None)
         self.interrupts.pop(order.id, None)
 
@@ -442,6 +465,16 @@ class Session:
         Have a command killed; its outcome follows.
         """
         self._inputs.interrupted(id, reason)
+
+    def end(self, id: str, reason: str) -> None:
+        """
+        Have a command killed, and count it as lost when nothing comes of that: the slave is away, or its machine hangs.
+
+        For builds that are not tried again: on the slave the command may still run.
+        """
+        self._inputs.interrupted(id, reason)
+        if order := self._core.orders.get(id):
+            self._core.expect_end(order)
 
     def dismiss(self, reason: str) -> None:
         """

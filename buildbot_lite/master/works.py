@@ -14,9 +14,10 @@ from attrs import define, evolve, field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, NotFoundError, RecordsClosedError
+from ..errors import BuildbotLiteError, NotFoundError, RecordsClosedError, StorageError
 from ..model.allowance import Allowance
 from ..model.properties import Json, Properties
 from ..model.rendering import View
@@ -28,7 +29,6 @@ from ..storage.records import journal as records_of_journal
 from ..storage.records.requests import Buildset, Request
 from ..storage.writer import Records
 from ..wire.background import background
-from .abandoning import abandon, end_children
 from .bench import LiveCommands, Workplace
 from .builds import Build, Ended
 from .config import MasterConfig
@@ -43,6 +43,7 @@ from .reserve import Reserve
 from .roster import Roster
 from .shelves import Building, BuildShelves
 from .triggered import Asking, ChildBuilds
+from .vocabulary import BuilderConfig, BuildFactory
 
 # What is said beside builds of the comings and goings of one slave.
 REMARKS_AT_ONCE = 1000
@@ -304,12 +305,7 @@ class Works:
 
         async def take_up() -> None:
             try:
-                if generation is None:
-                    reason = "the configuration that it began with cannot be loaded any more"
-                    await self._abandon(left, reason, live)
-                    await self._end(left.row, left.request, left.buildset, Ended(Result.RETRY, reason))
-                else:
-                    await self._run(left, generation, live)
+                await self._run(left, generation, live)
             finally:
                 self._begun(left.request.id)
                 live()
@@ -318,18 +314,9 @@ class Works:
         background(take_up(), self._log, f"continuing {label}")
         return caught_up
 
-    async def _abandon(self, left: Unfinished, reason: str, live: Callable[[], None]) -> None:
-        await abandon(
-            left.entries,
-            session=lambda where: self._roster.own if where == "master" else self._roster.session(left.row.slave),
-            nonce=left.row.nonce,
-            live=live,
-        )
-        await end_children(left.entries, self._children(left.row, left.buildset), reason)
-
     # Running and ending.
 
-    async def _run(self, start: Unfinished, generation: Generation, live: Callable[[], None]) -> None:
+    async def _run(self, start: Unfinished, generation: Generation | None, live: Callable[[], None]) -> None:
         row, request, buildset = start.row, start.request, start.buildset
         label = f"{row.builder}/{row.number}"
         self._queue().slots.take(request.id, Running(label, row.builder, row.slave))
@@ -357,11 +344,9 @@ class Works:
         await self._end(row, request, buildset, ended)
 
     async def _end(self, row: records_of_builds.Build, request: Request, buildset: Buildset, ended: Ended) -> None:
-        try:
-            again = await self._requests().finished(request, row, ended)
-        finally:
-            live = self._live.pop(request.id, None)
-            self._queue().slots.leave(request.id)
+        again = await self._recorded_end(row, request, ended)
+        live = self._live.pop(request.id, None)
+        self._queue().slots.leave(request.id)
         self._roster.build_ended(row.slave, left=len(self._queue().slots.on(row.slave)))
         if again is not None:
             self._queue().add(again, buildset)
@@ -372,17 +357,32 @@ class Works:
         self._tell_left(row.slave)
         self._tell_idle()
 
+    async def _recorded_end(self, row: records_of_builds.Build, request: Request, ended: Ended) -> Request | None:
+        """
+        See `Requests.finished`.  The build keeps its slot until that is recorded.
+        """
+        while True:
+            try:
+                return await self._requests().finished(request, row, ended)
+            except RecordsClosedError:
+                raise
+            except StorageError as error:
+                self._log.error("the end of {build} is not recorded: {why}", build=row.id, why=str(error))
+                await deferLater(self._clock, BEGIN_AGAIN)
+
     def _build(
         self,
         start: Unfinished,
-        generation: Generation,
+        generation: Generation | None,
         ledger: Ledger,
         shelves: BuildShelves,
         submitted: Mapping[str, tuple[Source, int, str]],
         live: Callable[[], None],
     ) -> Build:
-        config, row = generation.config, start.row
+        config, row = (generation or self._generation()).config, start.row
         builder = config.builders.get(row.builder)
+        if generation is None:
+            builder = builder or BuilderConfig(row.builder, [row.slave], BuildFactory())
         if builder is None:
             raise NotFoundError(f"The builder {row.builder} is not in the configuration that the build began with.")
         slave = config.slaves.get(row.slave)
@@ -433,6 +433,7 @@ class Works:
             max_time=builder.max_time,
             recorded=start.entries,
             went_live=live,
+            cannot="" if generation else "the configuration that it began with cannot be loaded any more",
         )
 
     def _children(self, row: records_of_builds.Build, buildset: Buildset) -> ChildBuilds:

@@ -31,6 +31,7 @@ class Kind(Enum):
     BUILDER_BUSY = "builder-busy"
     BUSY = "busy"
     ASKED = "asked"
+    CANCELLING = "cancelling"
     STARTING = "starting"
 
 
@@ -166,6 +167,13 @@ def asked(slave: str, builder: str) -> Reason:
     The builder's ``canStartBuild`` has not answered yet.
     """
     return Reason(Kind.ASKED, f"canStartBuild of {builder} is being asked about {slave}")
+
+
+def cancelling() -> Reason:
+    """
+    Somebody cancelled it, and that is only being recorded.
+    """
+    return Reason(Kind.CANCELLING, "it is cancelled as soon as that can be recorded")
 
 
 def starting() -> Reason:

@@ -7,16 +7,18 @@ arrives in chunks whose first byte says what the rest is: `OUT` for bytes that w
 
 import os
 from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..errors import ConfigError, LinkLostError, NotFoundError, RefusedError
 from ..master.farm import Farm
 from ..model.shape import Shape
 from ..storage.records.builds import Build
+from ..wire.background import background
 from ..wire.control import Follower
 from . import documents
 from .following import Following
@@ -27,6 +29,8 @@ OUT = b"1"
 ERR = b"2"
 
 MOST_BUILDS = 1000
+RECORDED = frozenset({"force", "pause", "grant", "unpin", "reconfig"})
+"""What is refused while the database fails, because whoever asks would wait for the record."""
 
 Answer = Mapping[str, Any]
 
@@ -61,6 +65,7 @@ class AdminDesk:
     farm: Farm
     following: Following
     may: Collection[str] | None = None
+    log: ClassVar[Logger] = Logger()
 
     def ask(self, question: Answer) -> Deferred[Answer]:
         """
@@ -94,6 +99,8 @@ class AdminDesk:
         if answer is None:
             raise _unknown()
         self._check(asked)
+        if asked in RECORDED and (obstacle := self.farm.records.obstacle) is not None:
+            raise RefusedError(f"{obstacle}  Nothing was changed: ask again when it works.")
         return await answer(question)
 
     async def _follow(self, question: Shape, client: Framed) -> Answer:
@@ -159,8 +166,14 @@ class AdminDesk:
 
     async def _cancel(self, question: Shape) -> Answer:
         request = question.integer("request")
-        also = await self.farm.door.waited_for_by(request)
-        await self.farm.door.cancel_request(request, question.text("reason", "cancelled by an admin", limit=1000))
+        reason = question.text("reason", "cancelled by an admin", limit=1000)
+        also = [] if self.farm.records.obstacle else await self.farm.door.waited_for_by(request)
+        cancelling = Deferred.fromCoroutine(self.farm.door.cancel_request(request, reason))
+        if not cancelling.called and (obstacle := self.farm.records.obstacle) is not None:
+            # It is kept in order with everything else that waits for the database; the admin need not wait as well.
+            background(cancelling, self.log, f"cancelling request {request}")
+            return {"request": request, "waits": str(obstacle)}
+        await cancelling
         return {"request": request, "also": [{"request": child.request, "build": child.label} for child in also]}
 
     # Tellings.

@@ -117,7 +117,7 @@ class Holders:
 
     async def _pause(self, question: Shape) -> Answer:
         name, paused = self._slave(question), question.flag("paused")
-        self.farm.roster.pause(name, paused=paused)
+        await self.farm.roster.pause(name, paused=paused)
         return {"slave": name, "paused": paused}
 
     async def _drain(self, question: Shape) -> Answer:

@@ -370,7 +370,7 @@ class FarmTests(SynchronousTestCase):
         """
         self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
         lied = self.stage.submit()
-        self.stage.farm.roster.pause("bot1", paused=True)
+        self.stage.done(self.stage.farm.roster.pause("bot1", paused=True))
         self.stage.attach("bot2", FakeSlave(behaviour=scripted({"one": 1})))
         built = self.stage.submit()
 

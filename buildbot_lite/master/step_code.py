@@ -1,0 +1,76 @@
+"""
+The code of a step, from its beginning to its end, also when it does not want to end.
+
+::
+
+    running ──► ended
+       │ stop()
+       ▼
+    its commands were interrupted ──► none runs any more ──► cancelled ──► left alone
+                                 10 s                   10 s          10 s
+
+A step may wait for anything: an answer of another server, a Deferred that never fires.  What waits for a command ends
+with the command; anything else is cancelled, and what ignores even this is waited for no longer.  So whoever stops a
+build ends it.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+T = TypeVar("T")
+
+PATIENCE = 10.0
+"""Seconds between each two of these."""
+
+
+class StepCode(Generic[T]):
+    """
+    The running coroutine *work*.  *busy*: whether commands of it run.
+    """
+
+    def __init__(
+        self, work: Coroutine[Deferred[Any], Any, T], *, clock: IReactorTime, busy: Callable[[], bool]
+    ) -> None:
+        self._clock = clock
+        self._busy = busy
+        self._timer: IDelayedCall | None = None
+        self._outcome: Deferred[T] = Deferred()
+        self._running = Deferred.fromCoroutine(work)
+        self._running.addBoth(self._ended)  # type: ignore[unused-awaitable]  # *outcome* is what is waited for
+
+    def when_ended(self) -> Deferred[T]:
+        """
+        Fires with its result; fails with `CancelledError` if it was stopped and ignored that.  Ask once.
+        """
+        return self._outcome
+
+    def stop(self) -> None:
+        """
+        Its commands were interrupted: see that it ends.
+        """
+        if self._timer is None and not self._outcome.called:
+            self._timer = self._clock.callLater(PATIENCE, self._cancel)
+
+    def _cancel(self) -> None:
+        if self._busy():
+            self._timer = self._clock.callLater(PATIENCE, self._cancel)
+        else:
+            self._timer = self._clock.callLater(PATIENCE, self._leave_alone)
+            self._running.cancel()
+
+    def _leave_alone(self) -> None:
+        self._outcome.errback(CancelledError())
+
+    def _ended(self, result: T | Failure) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self._outcome.called:
+            return  # nobody waits for it any more
+        if isinstance(result, Failure):
+            self._outcome.errback(result)
+        else:
+            self._outcome.callback(result)
