@@ -13,6 +13,7 @@ from attrs import define, field
 
 from ..keeper.masking import Search, masked_text
 from ..model.properties import Json, Properties
+from ..model.urls import without_passwords
 
 
 @define
@@ -35,9 +36,9 @@ class Veil:
 
     def text(self, text: str) -> str:
         """
-        *text* with as many stars as the secrets in it have bytes.
+        *text* with as many stars as the secrets in it have bytes, and with stars for the passwords of addresses.
         """
-        return text if self._search is None else masked_text(self._search, text)
+        return without_passwords(self._masked(text))
 
     def properties(self, properties: Properties) -> None:
         """
@@ -51,9 +52,12 @@ class Veil:
 
     def _document(self, value: Json) -> Json:
         if isinstance(value, str):
-            return self.text(value)
+            return self._masked(value)
         if isinstance(value, list):
             return [self._document(item) for item in value]
         if isinstance(value, dict):
             return {cast("str", self._document(key)): self._document(item) for key, item in value.items()}
         return value
+
+    def _masked(self, text: str) -> str:
+        return text if self._search is None else masked_text(self._search, text)

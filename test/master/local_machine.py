@@ -31,6 +31,7 @@ from buildbot_lite.model.spec import (
     Upload,
     UploadDirectory,
 )
+from buildbot_lite.slave.tree import Tree
 
 
 class Memory:
@@ -47,7 +48,8 @@ class Memory:
 
 class LocalMachine:
     """
-    A bench whose slave works in *root*.  What is asked is kept in ``asked``, what is said in ``remarks``.
+    A bench whose slave works in *root*, and runs commands as *user* (a number) if that is not None.  What is asked is
+    kept in ``asked``, what is said in ``remarks``.
     """
 
     master_directory = "."
@@ -60,8 +62,10 @@ class LocalMachine:
         secrets: Mapping[str, str] | None = None,
         inputs: Mapping[str, bytes] | None = None,
         env: Mapping[str, str] | None = None,
+        user: int | None = None,
     ) -> None:
         self.root = root
+        self._user = user
         self.view = View(Properties(), slave={"name": "bot1"})
         self.asked: list[Spec] = []
         self.remarks: list[str] = []
@@ -113,9 +117,9 @@ class LocalMachine:
         path = os.path.join(self.root, spec.path)
         match spec:
             case MakeDirectory():
-                os.makedirs(path, exist_ok=True)
+                self._make(path)
             case RemoveDirectory():
-                shutil.rmtree(path, ignore_errors=True)
+                Tree(self.root).remove(spec.path)
             case Download():
                 data = (sources or {})[spec.name].read(0, spec.size + 1)
                 assert hashlib.sha256(data).hexdigest() == spec.sha256
@@ -137,9 +141,15 @@ class LocalMachine:
             file.write(data)
         os.chmod(path, spec.mode)
 
+    def _make(self, path: str) -> None:
+        made = not os.path.isdir(path)
+        os.makedirs(path, exist_ok=True)
+        if made and self._user is not None:
+            os.chown(path, self._user, self._user)
+
     def _run(self, spec: Run, sources: Mapping[str, Source]) -> Ran:
         workdir = os.path.join(self.root, spec.workdir)
-        os.makedirs(workdir, exist_ok=True)
+        self._make(workdir)
         env = dict(self._env)
         for name, value in spec.env.items():
             env.pop(name, None)
@@ -162,6 +172,8 @@ class LocalMachine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
+            user=self._user,
+            group=self._user,
         )
         shutil.rmtree(private)
         self.output += done.stdout.decode("utf-8", "replace")

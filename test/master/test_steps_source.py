@@ -17,57 +17,8 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
 from buildbot_lite.testing import command, replay, run
 
+from .git_repository import SAFELY, Repository
 from .local_machine import LocalMachine
-
-_WHO = {
-    "GIT_AUTHOR_NAME": "A",
-    "GIT_AUTHOR_EMAIL": "a@example.org",
-    "GIT_COMMITTER_NAME": "A",
-    "GIT_COMMITTER_EMAIL": "a@example.org",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    # Whatever goes wrong here, git does not look for a repository any further up.
-    "GIT_CEILING_DIRECTORIES": tempfile.gettempdir(),
-}
-
-
-_SAFELY = {"GIT_CEILING_DIRECTORIES": tempfile.gettempdir()}
-
-
-class Repository:
-    """
-    A repository to be checked out.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        os.makedirs(path)
-        self.git("init", "-q", "-b", "main")
-
-    def git(self, *words: str) -> str:
-        """
-        Run git there; answer what it says.
-        """
-        env = {"PATH": os.environ["PATH"], "HOME": self.path, **_WHO}
-        done = subprocess.run(
-            ["git", *words],
-            cwd=self.path,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip()
-
-    def commit(self, **files: str) -> str:
-        """
-        Commit *files* (name → contents); answer the hash.
-        """
-        for name, contents in files.items():
-            with open(os.path.join(self.path, name), "w") as file:
-                file.write(contents)
-        self.git("add", ".")
-        self.git("commit", "-q", "-m", "change")
-        return self.git("rev-parse", "HEAD")
 
 
 class GitTests(SynchronousTestCase):
@@ -83,7 +34,7 @@ class GitTests(SynchronousTestCase):
         self.addCleanup(self.check_around)
         self.repository = Repository(os.path.join(directory, "a repository"))
         self.first = self.repository.commit(hello="one\n", gone="x\n")
-        self.machine = LocalMachine(os.path.join(self.around.path, "a slave"), env=_SAFELY)
+        self.machine = LocalMachine(os.path.join(self.around.path, "a slave"), env=SAFELY)
 
     def check_around(self) -> None:
         """
@@ -110,7 +61,7 @@ class GitTests(SynchronousTestCase):
         """
         The same directory, with something else at hand.
         """
-        return LocalMachine(self.machine.root, env={**_SAFELY, **(env or {})}, **more)
+        return LocalMachine(self.machine.root, env={**SAFELY, **(env or {})}, **more)
 
     def check_out(self, **arguments: Any) -> None:
         """
@@ -216,24 +167,16 @@ class GitTests(SynchronousTestCase):
             shutil.rmtree(path)
         self.put(".git", "nonsense")
 
-    def test_clobber(self) -> None:
-        """
-        "clobber" gets over a directory that was no repository, and over one that is broken.
-        """
-        self.check_out()
-        self.break_it()
-        self.assertIn("git could not", self.failure())
-        self.check_out(mode="full", method="clobber")
-        self.assertEqual(self.files(), ["gone", "hello"])
-
     def test_clobber_on_failure(self) -> None:
         """
-        With clobberOnFailure a broken directory costs one more try.
+        With clobberOnFailure a failure costs one more try, in a new directory.
         """
         self.check_out()
-        self.break_it()
-        self.check_out(clobberOnFailure=True)
-        self.assertIn("Trying again from nothing", self.machine.remarks[-1])
+        self.put("built.o")
+        step = self.step(branch="nope", clobberOnFailure=True)
+        self.assertEqual(self.machine.run(step), Result.FAILURE)
+        self.assertIn("Trying again from nothing", self.machine.remarks[0])
+        self.assertEqual(self.files(), [])
 
     def test_broken_inside_another(self) -> None:
         """
@@ -243,9 +186,9 @@ class GitTests(SynchronousTestCase):
         for break_it in (self.break_it, self.break_its_head, self.remove_its_objects):
             for arguments in ({}, {"mode": "full"}, {"revision": self.first}, {"submodules": True}):
                 break_it()
-                self.failure(**arguments)
+                self.check_out(**arguments)
                 self.assertEqual(self.around_now(), self.around_before)
-            self.check_out(mode="full", method="clobber")
+                self.assertEqual(self.files(), ["gone", "hello"])
 
     def break_its_head(self) -> None:
         """
@@ -337,9 +280,9 @@ class GitTests(SynchronousTestCase):
             self.assertEqual(self.revision(), second)
             self.check_out(revision=revision)
             self.assertEqual(self.revision(), self.first)
-        self.machine.asked.clear()
+        self.machine.output = ""
         self.check_out(revision=self.first)
-        self.assertFalse([spec for spec in self.machine.asked if isinstance(spec, Run) and "fetch" in spec.argv])
+        self.assertNotIn("fetch", self.machine.output)
 
     def test_revision_of_refusing_server(self) -> None:
         """
@@ -398,7 +341,7 @@ class GitTests(SynchronousTestCase):
         return subprocess.run(
             log,
             cwd=self.machine.path("build"),
-            env={"PATH": os.environ["PATH"], **_SAFELY},
+            env={"PATH": os.environ["PATH"], **SAFELY},
             capture_output=True,
             text=True,
             check=True,
@@ -415,7 +358,7 @@ class GitTests(SynchronousTestCase):
         done = subprocess.run(
             words,
             cwd=self.machine.path("build"),
-            env={"PATH": os.environ["PATH"], **_SAFELY},
+            env={"PATH": os.environ["PATH"], **SAFELY},
             capture_output=True,
             text=True,
             check=True,
@@ -501,6 +444,50 @@ class GitTests(SynchronousTestCase):
             self.machine = self.another_machine(inputs={"patch": data})
             self.assertIn(words, self.failure())
 
+    def test_binary_patch(self) -> None:
+        """
+        Promise 6.23: a patch with a binary file is applied; one that was made without its contents says how to make it.
+        """
+        work = Repository(self.repository.path + " changed")
+        work.git("pull", "-q", self.repository.path)
+        with open(os.path.join(work.path, "picture"), "wb") as file:
+            file.write(bytes(range(256)))
+        work.git("add", ".")
+        self.machine = self.another_machine(
+            inputs={"patch": (work.git("diff", "--cached", "--binary") + "\n\n").encode()}
+        )
+        self.check_out()
+        with open(self.machine.path("build", "picture"), "rb") as file:
+            self.assertEqual(file.read(), bytes(range(256)))
+        self.machine = self.another_machine(inputs={"patch": (work.git("diff", "--cached") + "\n").encode()})
+        said = self.failure()
+        self.assertIn("cannot apply binary patch to 'picture'", said)
+        self.assertTrue(said.endswith("Send the output of: git diff --binary"), said)
+
+    def test_password_in_the_address(self) -> None:
+        """
+        Promise 6.18: a password in the address is used, and neither shown nor kept on the slave.
+        """
+        step = self.step(repourl="https://me:hunter22@git.example.org/x")
+        self.machine = self.another_machine()
+        os.makedirs(self.machine.root)
+        with open(os.path.join(self.machine.root, ".gitconfig"), "w") as file:
+            file.write(f'[url "{self.repository.path}"]\n insteadOf = https://git.example.org/x\n')
+        self.assertEqual(self.machine.run(step), Result.SUCCESS, self.machine.output)
+        [spec] = [spec for spec in self.machine.asked if isinstance(spec, Run)]
+        self.assertEqual(spec.env["BUILDBOT_LITE_USER"], "me")
+        self.assertEqual(spec.env["BUILDBOT_LITE_PASSWORD"], "hunter22")
+        self.assertNotIn("hunter22", repr(spec.argv))
+        config = self.machine.text("build", ".git", "config")
+        self.assertIn("url = https://git.example.org/x", config)
+        self.assertNotIn("hunter22", config)
+        for broken in (
+            {"repourl": "https://me:hunter22@127.0.0.1:1/x"},
+            {"repourl": "ssh://me:hunter22@127.0.0.1:1/x"},
+        ):
+            self.assertIn("127.0.0.1", self.failure(**broken))
+            self.assertNotIn("hunter22", self.machine.output + repr(self.machine.remarks))
+
     def test_patch_that_leads_out(self) -> None:
         """
         A patch cannot write outside the directory.
@@ -530,11 +517,11 @@ class GitTests(SynchronousTestCase):
         Without git, or with an unwritable directory, it is a failure of that slave in a sentence.
         """
         self.machine = self.another_machine(env={"PATH": "/nowhere"})
-        self.assertIn("git could not prepare a repository", self.failure())
+        self.assertIn("git could not prepare a repository: there is no program git", self.failure())
 
     def test_ssh_key(self) -> None:
         """
-        Key and host key reach ssh as private files, in the commands that speak to the repository and in no others.
+        Key and host key reach ssh as private files, in the command that gets the sources and in no other.
         """
         ssh = os.path.join(self.machine.root, "bin", "ssh")
         os.makedirs(os.path.dirname(ssh))
@@ -551,7 +538,7 @@ class GitTests(SynchronousTestCase):
         with open(os.path.join(self.machine.root, "seen")) as file:
             self.assertEqual(file.read(), "-- the key --\n* ssh-rsa AAAA\n")
         told = [spec for spec in self.machine.asked if isinstance(spec, Run) and spec.files]
-        self.assertEqual([spec.argv[1] for spec in told], ["fetch"])
+        self.assertEqual([spec.argv[3] for spec in told], ["git-get"])
         self.assertNotIn("-- the key --", repr(self.machine.asked))
         self.assertEqual(os.listdir(self.machine.root).count("private files"), 0)
 
@@ -574,21 +561,20 @@ class GitTests(SynchronousTestCase):
             repourl=by,
             auth_credentials=("me", Secret("token")),
         )
-        answers = [command("/bin/sh *"), command("git *").exits(128, "fatal: no\n")]
-        ran = run(step, *answers, secrets={"token": "hunter22"})
-        spec = ran.asked[1].spec
+        ran = run(step, command("/bin/sh *").exits(128, "fatal: no\n"), secrets={"token": "hunter22"})
+        spec = ran.asked[0].spec
         assert isinstance(spec, Run)
         self.assertNotIn("hunter22", repr(spec))
         env = {
             **{k: v for k, v in spec.env.items() if v is not None},
             "BUILDBOT_LITE_PASSWORD": "hunter22",
         }
-        words = [*spec.argv[: spec.argv.index("fetch")], "credential", "fill"]
+        script = spec.argv[2].partition("mode=$1")[0] + "git credential fill"
         done = subprocess.run(
-            words,
+            ["/bin/sh", "-c", script, *spec.argv[3:]],
             input=f"protocol=https\nhost={host}\n\n",
             cwd=self.around.path,
-            env={"PATH": os.environ["PATH"], "HOME": self.machine.root, **env, **_SAFELY},
+            env={"PATH": os.environ["PATH"], "HOME": self.machine.root, **env, **SAFELY},
             capture_output=True,
             text=True,
             check=False,
@@ -599,19 +585,9 @@ class GitTests(SynchronousTestCase):
         """
         With retry it waits and tries again, as often as it says.
         """
-        fetch = command("git fetch *").exits(128, "fatal: no route to host\n")
-        start = command("/bin/sh *git init*")
-        answers = [
-            start,
-            fetch,
-            command("sleep 5"),
-            start,
-            fetch,
-            command("sleep 5"),
-            start,
-            fetch,
-        ]
-        ran = run(self.step(retry=(5, 2)), *answers)
+        get = command("/bin/sh *git-get*").exits(128, "fatal: no route to host\n")
+        pause = command("sleep 5")
+        ran = run(self.step(retry=(5, 2)), get, pause, get, pause, get)
         self.assertEqual(ran.result, Result.FAILURE)
         self.assertIn("no route to host", ran.summary)
 
@@ -623,13 +599,14 @@ class GitTests(SynchronousTestCase):
             ("remote: hm\nfatal: no such ref\nerror: other\n", "no such ref"),
             (
                 "ssh: connect to host x: Connection refused\nfatal: Could not read from remote repository.\n",
-                "ssh: connect",
+                "ssh: connect to host x: Connection refused",
             ),
             ("Counting: 1\rCounting: 2\r\nstrange\n", "strange"),
             ("", "exit code 128"),
         ):
-            ran = run(self.step(), command("/bin/sh *"), command("git fetch *").exits(128, output))
-            self.assertIn(f"from {self.repository.path}: {said}", ran.summary)
+            fetching = f"==> fetch HEAD from {self.repository.path}\n"
+            ran = run(self.step(), command("/bin/sh *").exits(128, fetching + output))
+            self.assertEqual(f"git could not fetch HEAD from {self.repository.path}: {said}.", ran.summary)
 
     def test_replay(self) -> None:
         """
@@ -637,15 +614,10 @@ class GitTests(SynchronousTestCase):
         """
         replay(
             self.step(mode="full", submodules=True),
-            command("/bin/sh *git init*"),
-            command("git clean -q -f -f -d -x"),
-            command("git fetch * origin +HEAD:refs/fetched/it"),
-            command("/bin/sh *git checkout*"),
-            command("git clean -q -f -f -d -x"),
-            command("git submodule sync *"),
-            command("git submodule update *"),
-            command("git submodule -q foreach *"),
-            command("git rev-parse HEAD").exits(0, "1" * 40 + "\n"),
+            command("/bin/sh * git-get * fresh get *").exits(
+                0, f"==> commit {'1' * 40}\n==> there is much to pack in .git\n"
+            ),
+            command("/bin/sh * git-pack *.git"),
             command("/bin/sh *git apply*"),
             inputs={"patch": b"--- a\n"},
         )
@@ -668,6 +640,8 @@ class GitTests(SynchronousTestCase):
             ),
             ({"auth_credentials": "swordfish"}, "auth_credentials must be a pair"),
             ({"repourl": "-x"}, "repourl must be the address"),
+            ({"repourl": "https://a:swordfish@b/", "auth_credentials": ("a", "b")}, "Give one of them"),
+            ({"repourl": "ssh://a:swordfish@b/", "auth_credentials": ("a", "b")}, "this one is 'ssh://a:*****@b/'"),
             (
                 {"repourl": "https://\0token\0@example.org/"},
                 "repourl has a secret in it",

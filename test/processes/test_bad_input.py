@@ -15,6 +15,20 @@ from .farm import Farm, until
 
 ODD = "odd näme (v1) & $HOME; 'x'/y"
 
+# What a build leaves for the next git that comes by.
+TRAPS = """\
+git config core.worktree /nowhere
+git config core.fsmonitor "$PWD/../../../../trap"
+mkdir -p .git/hooks
+for hook in reference-transaction post-checkout post-index-change; do
+    printf '#!/bin/sh\\nenv > "%s"\\n' "$PWD/../../../../trapped" > .git/hooks/$hook
+    chmod +x .git/hooks/$hook
+done
+touch .git/index.lock .git/refs/fetched/it.lock
+echo mine > file
+: > .git/index
+"""
+
 PATCH = b"""diff --git a/file b/file
 --- a/file
 +++ b/file
@@ -59,6 +73,14 @@ class BadInputTests(FarmCase):
         where = "util.Property('where')"
         properties = "stdin='properties'"
         git = f"steps.Git(repourl={str(farm.directory / 'origin')!r}, mode='full', method='fresh', haltOnFailure=True)"
+        address = "https://me:hunter22@git.example.org/origin"
+        leads_here = {f"url.{farm.directory}/.insteadOf": "https://git.example.org/"}
+        farm.builder(
+            "trapped", f"steps.Git(repourl={address!r}, config={leads_here!r}, mode='full')", "cat file\n" + TRAPS
+        )
+        nowhere = "https://me:hunter22@127.0.0.1:1/x"
+        farm.builder("unreachable", f"steps.Git(repourl={nowhere!r})")
+        farm.builder("shown", f"steps.ShellCommand(command=['git', 'ls-remote', {nowhere!r}])")
         farm.builder("patched", git, "cat file", submit="stdin='patch'")
         farm.builder(
             "fan", git, "steps.Trigger(schedulerNames=['checked'], waitForFinish=True)", submit="stdin='patch'"
@@ -111,6 +133,21 @@ class BadInputTests(FarmCase):
         self.assertEqual(self.farm.submit("patched", PATCH).out[-14:], b"other content\n")
         self.refused("patched", PATCH.replace(b"-content", b"-nothing of the kind"), r"(?i)patch.*apply")
         self.assertEqual(self.farm.submit("patched", PATCH).code, 0)
+
+    def test_checkout_after_a_bad_build(self) -> None:
+        """
+        Promises 6.16, 6.18, 6.20: what a build left does not run beside the password, is not seen in the next checkout
+        and does not stop it; the password is in no line that anybody reads.
+        """
+        for _ in range(2):
+            done = self.farm.submit("trapped")
+            self.assertEqual(done.code, 0, done.err)
+            self.assertTrue(done.out.endswith(b"content\n"), done.out)
+        self.assertFalse((self.farm.directory / "trapped").exists())
+        self.refused("unreachable", None, r"git could not fetch HEAD from https://127\.0\.0\.1:1/x")
+        self.refused("shown", None, r"git ls-remote https://me:\*+@127\.0\.0\.1:1/x")
+        said = [self.farm.log(builder, 1) for builder in ("trapped", "unreachable", "shown")]
+        self.assertNotIn(b"hunter22", b"".join(said))
 
     def test_patch_through_a_trigger(self) -> None:
         """

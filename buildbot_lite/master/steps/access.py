@@ -15,10 +15,10 @@ _HELPER = (
 
 class Access(NamedTuple):
     """
-    *options* before git's own words, variables for its *env*, and private *files*.
+    *settings* of git as ``name=value``, variables for its *env*, and private *files*.
     """
 
-    options: Sequence[str]
+    settings: Sequence[str]
     env: Mapping[str, str | None]
     files: Mapping[str, str]
 
@@ -30,7 +30,7 @@ def access_to(url: str, *, key: str | None, known_hosts: str | None, credentials
     """
     env: dict[str, str | None] = {}
     files: dict[str, str] = {}
-    options: list[str] = []
+    settings: list[str] = []
     ssh = ["ssh -o BatchMode=yes"]
     if key is not None:
         # A key without its last line's end is none, for ssh.
@@ -43,8 +43,8 @@ def access_to(url: str, *, key: str | None, known_hosts: str | None, credentials
         env["GIT_SSH_COMMAND"] = " ".join(ssh)
     if credentials is not None:
         env["BUILDBOT_LITE_USER"], env["BUILDBOT_LITE_PASSWORD"] = credentials
-        options = ["-c", "credential.helper=", "-c", f"credential.{web_host(url)}.helper={_HELPER}"]
-    return Access(options, env, files)
+        settings = ["credential.helper=", f"credential.{web_host(url)}.helper={_HELPER}"]
+    return Access(settings, env, files)
 
 
 def web_host(url: str) -> str | None:

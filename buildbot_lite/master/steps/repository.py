@@ -1,24 +1,40 @@
 """
-A repository in a directory of the slave, and git's words for what is done with it.
+The sources of a repository in a directory of the slave: what is run there to get them, and what it says.
 
-Each is one command in the journal.  Everything that came from outside (branch, revision) is checked not to be an option
-before it becomes an argument, and nothing is put into a shell's text.
+All the work of a checkout is one command, the shell program ``git_get.sh``: one round trip to the slave, and nothing of
+the build's own runs between its parts.  That program says how a directory that builds had in their hands is made safe.
 
-Every command names its repository (``GIT_DIR=.git``).  Git would otherwise look for one in the directories above when
-that in the build directory is broken; and where a slave lives inside somebody's checkout, it would find that one, and
-check out there.
+Every command names its repository.  Git would otherwise look for one in the directories above when that in the build
+directory is broken; and where a slave lives inside somebody's checkout, it would find that one, and check out there.
 """
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from ...model.outcome import Ending
 from ...model.results import Result
+from ...model.urls import without_passwords
 from ..orders import Source
 from .access import Access
 from .base import Ran
 from .verdict import verdict
+
+# Settings that hold for every git that is run, above those that stand in files: run no program that a build left
+# (hooks, file system monitors), believe no cache of its own, let submodules alone unless asked, and begin nothing in
+# background, where it would be ended together with the command.  A step's own *config* comes after these.
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.splitIndex=false",
+    "submodule.recurse=false",
+    "gc.autoDetach=false",
+    "maintenance.autoDetach=false",
+    "protocol.fd.allow=never",
+)
 
 # Never ask anybody anything; work on the repository that is here, and on no other; and speak the language in which
 # git's words are looked for.
@@ -28,43 +44,42 @@ _QUIET: Mapping[str, str | None] = {
     "SSH_ASKPASS": None,
     "GIT_DIR": ".git",
     "GIT_WORK_TREE": None,
+    "GIT_COMMON_DIR": None,
+    "GIT_NAMESPACE": None,
     "GIT_INDEX_FILE": None,
     "GIT_OBJECT_DIRECTORY": None,
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES": None,
+    "GIT_CONFIG": None,
+    "GIT_CONFIG_PARAMETERS": " ".join(f"'{each}'" for each in _SETTINGS),
     "LC_ALL": "C",
 }
 
-_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
-_SHORT_HASH = re.compile(r"[0-9a-f]{7,64}\Z")
+_SAID = re.compile(r"^==> (.*)$", re.MULTILINE)
+_COMMIT = re.compile(r"^==> commit ([0-9a-f]{40}(?:[0-9a-f]{24})?)$", re.MULTILINE)
+_CROWDED = re.compile(r"^==> there is much to pack in (.+)$", re.MULTILINE)
+_NO_SUCH_REVISION = 3
 _COMPLAINTS = ("fatal:", "error:")
 _LONGEST_SAYING = 300
 
-# What is fetched stands under one name, whatever it was called: a branch "a" may become "a/b" by the next build.
-_FETCHED = "refs/fetched/it"
-_EVERYTHING = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
-
-# Locks are those of a build that was lost; only one build at a time uses a directory.  What is no repository after
-# ``git init`` (which leaves a broken HEAD as it is) will not do.
-_INIT = """\
-rm -f .git/*.lock &&
-git init -q . &&
-git rev-parse --git-dir > /dev/null &&
-git config remote.origin.url "$1" &&
-git config remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*'
+# The settings come before the words, each as NAME=VALUE, and end with "--".  What git starts has them as well.
+_TAKE_SETTINGS = r"""
+for setting; do
+    shift
+    case $setting in
+        --) break ;;
+        *\'*) setting=$(printf '%s' "$setting" | sed "s/'/'\\\\''/g") ;;
+    esac
+    GIT_CONFIG_PARAMETERS="$GIT_CONFIG_PARAMETERS '$setting'"
+done
+export GIT_CONFIG_PARAMETERS
 """
-# The first of the names that is a commit.
-_RESOLVE = """\
-for name; do git rev-parse -q --verify "$name^{commit}" && exit; done
-exit 1
+_PACK = """\
+for each; do GIT_DIR=$each git gc --auto -q; done
 """
-# "$1": the commit, "$2": the branch's name, if it has one.  Other local branches are of earlier builds.
-_CHECK_OUT = """\
-git checkout -q -f --detach "$1" -- &&
-git for-each-ref --format='delete %(refname)' refs/heads | git update-ref --stdin &&
-if test -n "$2"; then git checkout -q -B "$2" --; fi
-"""
+# The next checkout is told, too, which files the patch brought.
 _APPLY = """\
 git update-index -q --refresh
-exec git apply --index -p1 --whitespace=nowarn -
+git apply --index -p1 --whitespace=nowarn - && cp -p .git/index .git/checked-out
 """
 
 
@@ -101,75 +116,33 @@ class Repository:
     ) -> None:
         self._url = url
         self._run = run
-        self._program = ["git", *(part for name, value in settings.items() for part in ("-c", f"{name}={value}"))]
+        self._settings = [f"{name}={value}" for name, value in settings.items()]
         self._access = access
-        self._depth = [f"--depth={int(shallow)}"] if shallow else []
-        self._progress = ["--progress"] if progress else []
+        self._shallow = shallow
+        self._options = [*(["--progress"] if progress else []), *([f"--depth={int(shallow)}"] if shallow else [])]
         self._slave = slave
 
-    async def prepare(self) -> None:
+    async def get(self, branch: str | None, revision: str | None, *, mode: str, submodules: bool) -> str:
         """
-        Make sure that it is one, whatever is there.
-        """
-        self._must(await self._script(_INIT, "git-init", self._url), "prepare a repository")
+        Make the files those of *revision*, or of the newest on *branch*; answer the commit's hash.
 
-    async def clean(self, *, ignored: bool) -> None:
+        *mode*: "keep" other files, remove them all ("fresh"), or remove those that are not ignored ("clean").
         """
-        Remove the files that are not in the repository, also those that it has *ignored*.
-        """
-        self._must(await self._git(_clean(ignored)), "clean the directory")
-
-    async def fetch(self, branch: str | None, revision: str | None, *, fresh: bool) -> str:
-        """
-        Fetch what is needed, and answer what to check out.  *fresh*: nothing is there yet.
-        """
-        if revision is None:
-            await self._fetch([f"+{branch or 'HEAD'}:{_FETCHED}"], what=branch or "HEAD")
-            return _FETCHED
-        whole = _HASH.match(revision)
-        if whole:
-            if not fresh and await self._resolved([revision]):
-                return revision
-            # Most servers give away a single commit; from others everything is fetched.
-            if (await self._remote(self._fetch_words([f"+{revision}:{_FETCHED}"]))).outcome.succeeded:
-                return revision
-        refs = [*_EVERYTHING, *([f"+{branch}:{_FETCHED}"] if branch and branch.startswith("refs/") else [])]
-        await self._fetch(refs, what="everything", prune=True)
-        names = [f"refs/tags/{revision}", f"refs/remotes/origin/{revision}"]
-        commit = await self._resolved(names + [revision] * bool(_SHORT_HASH.match(revision)))
-        if commit is None:
-            hint = "" if whole or not self._depth else "  (With shallow, a commit needs all of its 40 digits.)"
+        access = self._access
+        words = [mode, "get" if submodules else "leave", self._url, branch or "", revision or "", *self._options]
+        ran = await self._script(_get(), "git-get", words, access.settings, env=access.env, files=access.files)
+        if ran.outcome.ending is Ending.EXITED and ran.outcome.exit_code == _NO_SUCH_REVISION:
+            hint = "  (With shallow, a commit needs all of its 40 digits.)" if self._shallow else ""
             raise Failed(Result.FAILURE, f"{self._url} has no revision {revision!r:.100}.{hint}")
-        return commit
-
-    async def check_out(self, commit: str, branch: str | None) -> None:
-        """
-        Make the files those of *commit*, on *branch* if that is the name of one.
-        """
-        name = branch if branch and branch != "HEAD" and not branch.startswith("refs/") else ""
-        self._must(await self._script(_CHECK_OUT, "git-checkout", commit, name), f"check out {commit}")
-
-    async def get_submodules(self) -> None:
-        """
-        Fetch the submodules and check them out, and theirs.
-        """
-        self._must(await self._git(["submodule", "sync", "-q", "--recursive"]), "look at the submodules")
-        words = ["submodule", "update", "--init", "--recursive", "--force", *self._depth]
-        self._must(await self._remote(words), f"get the submodules of {self._url}")
-
-    async def clean_submodules(self, *, ignored: bool) -> None:
-        """
-        The same as `clean` for the submodules.
-        """
-        words = ["submodule", "-q", "foreach", "--recursive", f"git {' '.join(_clean(ignored))}"]
-        self._must(await self._git(words), "clean the submodules")
-
-    async def head(self) -> str:
-        """
-        The hash of what is checked out.
-        """
-        ran = self._must(await self._git(["rev-parse", "HEAD"]), "say what was checked out")
-        return ran.output().strip()
+        must_succeed(ran, _doing(ran) or f"get {self._url}", self._slave)
+        said = ran.output()
+        commit = _COMMIT.search(said)
+        if commit is None:
+            raise Failed(Result.FAILURE, "git did not say what it checked out; its log says more.")
+        if crowded := _CROWDED.findall(said):
+            # Whether it can be packed or not, the sources are there.
+            await self._script(_PACK, "git-pack", crowded)
+        return commit[1]
 
     async def apply(self, patch: Source) -> Ran:
         """
@@ -177,37 +150,19 @@ class Repository:
         """
         return await self._script(_APPLY, "git-apply", stdin_input="patch", sources={"patch": patch})
 
-    async def _fetch(self, refs: Sequence[str], *, what: str, prune: bool = False) -> None:
-        self._must(await self._remote(self._fetch_words(refs, prune=prune)), f"fetch {what} from {self._url}")
-
-    def _fetch_words(self, refs: Sequence[str], *, prune: bool = False) -> list[str]:
-        options = ["--force", "--no-recurse-submodules", "--refmap=", *(["--prune"] if prune else [])]
-        return ["fetch", *options, *self._progress, *self._depth, "origin", *refs]
-
-    async def _resolved(self, names: Sequence[str]) -> str | None:
-        ran = await self._script(_RESOLVE, "git-resolve", *names)
-        found = ran.output().strip()
-        return found if ran.outcome.succeeded and _HASH.match(found) else None
-
-    # How commands are run.
-
-    async def _git(self, words: Sequence[str]) -> Ran:
-        return await self._run([*self._program, *words], env=_QUIET)
-
-    async def _script(self, script: str, name: str, *words: str, **more: Any) -> Ran:
+    async def _script(
+        self,
+        script: str,
+        name: str,
+        words: Sequence[str] = (),
+        settings: Sequence[str] = (),
+        env: Mapping[str, str | None] | None = None,
+        **more: Any,
+    ) -> Ran:
         # *name* is what people see of it.
-        return await self._run(["/bin/sh", "-c", script, name, *words], env=_QUIET, **more)
-
-    async def _remote(self, words: Sequence[str]) -> Ran:
-        """
-        A git command that speaks to the repository at the URL, with all that it needs for it.
-        """
-        access = self._access
-        env = {**_QUIET, **access.env}
-        return await self._run([*self._program, *access.options, *words], env=env, files=access.files)
-
-    def _must(self, ran: Ran, trying: str) -> Ran:
-        return must_succeed(ran, trying, self._slave)
+        arguments = [*self._settings, *settings, "--", *words]
+        argv = ["/bin/sh", "-c", _TAKE_SETTINGS + script, name, *arguments]
+        return await self._run(argv, env={**_QUIET, **(env or {})}, **more)
 
 
 def must_succeed(ran: Ran, trying: str, slave: str) -> Ran:
@@ -224,15 +179,26 @@ def must_succeed(ran: Ran, trying: str, slave: str) -> Ran:
 
 def saying(ran: Ran) -> str:
     """
-    What git said first of what went wrong; without that, what it said last.
+    What git said first of what went wrong in the last thing that it did; without that, what it said last.
     """
-    lines = [line.strip() for line in re.split(r"[\r\n]+", ran.output()) if line.strip()]
+    output = _SAID.split(ran.output())[-1]
+    lines = [line.strip() for line in re.split(r"[\r\n]+", output) if line.strip()]
     first = next((at for at, line in enumerate(lines) if line.startswith(_COMPLAINTS)), len(lines) - 1)
     if first > 0 and "Could not read from remote repository" in lines[first]:
         first -= 1  # ssh said why
     said = lines[first] if lines else ""
-    return (said.partition(": ")[2] if said.startswith(_COMPLAINTS) else said)[:_LONGEST_SAYING]
+    said = said.partition(": ")[2] if said.startswith(_COMPLAINTS) else said
+    return without_passwords(said)[:_LONGEST_SAYING]
 
 
-def _clean(ignored: bool) -> list[str]:
-    return ["clean", "-q", "-f", "-f", "-d", *(["-x"] if ignored else [])]
+def _doing(ran: Ran) -> str:
+    """
+    What it did last.
+    """
+    said = _SAID.findall(ran.output())
+    return said[-1] if said else ""
+
+
+@cache
+def _get() -> str:
+    return files(__package__).joinpath("git_get.sh").read_text("utf-8")

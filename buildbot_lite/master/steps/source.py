@@ -4,10 +4,10 @@ Getting sources.
 `Git` never clones.  In a directory new or old it makes sure of a repository, fetches just what is asked for, and checks
 that out::
 
-    (remove) ─► init ─► (clean) ─► fetch ─► checkout ─► (clean) ─► (submodules) ─► (copy) ─► rev-parse ─► (patch)
+    (remove) ─► get ─► (pack) ─► (copy) ─► (patch)
 
 which is the same sequence whether the directory is missing, empty, used before, or half made by a build that was lost.
-`repository` has git's words for each of the arrows, `access` the secrets for the two that speak to the repository.
+`repository` has what is run for each of the arrows, `access` the secrets for the one that speaks to the repository.
 """
 
 # ruff: noqa: N815, RUF012 - arguments keep Buildbot's names; what a class declares is never changed
@@ -23,6 +23,7 @@ from ...model import spec
 from ...model.outcome import Ending
 from ...model.results import Result
 from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE
+from ...model.urls import parted, without_passwords
 from ..arguments import Arguments
 from ..mistakes import MISSING
 from ..orders import Source
@@ -68,7 +69,8 @@ class Git(BuildStep):
     """
     Check out sources with git.  The property *got_revision* gets the full hash of what was checked out.
 
-    *repourl*: the repository: ``https://…``, ``ssh://…``, ``user@host:path``, ``file:///…`` or a path on the slave.
+    *repourl*: the repository: ``https://…``, ``ssh://…``, ``user@host:path``, ``file:///…`` or a path on the slave.  A
+    password in it is never shown, and not kept on the slave.
     *branch*: branch, tag or full ref; default: the one of the request, or else the repository's own (HEAD).
     *revision*: the commit or tag; default: the one of the request, or else the newest of the branch.
     The request's are those of its source stamp for *codebase* (default ""), or its properties "branch" and "revision";
@@ -162,11 +164,14 @@ class Git(BuildStep):
         if not isinstance(self.repourl, str):
             return
         if SECRET_REFERENCE.search(self.repourl):
-            at.note("repourl has a secret in it, which would be kept in .git/config.  Use auth_credentials instead.")
+            at.note("repourl has a secret in it.  Use auth_credentials instead.")
         elif self.repourl.startswith("-"):
             at.wrong("repourl", self.repourl, "the address of a repository")
         elif self.auth_credentials is not None and web_host(self.repourl) is None:
-            at.note(f"auth_credentials are for a repository at https://, and this one is {self.repourl!r:.200}.")
+            shown = without_passwords(self.repourl)
+            at.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
+        elif self.auth_credentials is not None and parted(self.repourl).credentials is not None:
+            at.note("repourl has a user and a password in it, and there are auth_credentials.  Give one of them.")
 
     async def run(self) -> Result:
         """
@@ -180,8 +185,7 @@ class Git(BuildStep):
         clobber = self.mode == "full" and self.method == "clobber"
         while True:
             try:
-                await self._get(branch, revision, clobber=clobber)
-                break
+                return await self._finish(await self._get(branch, revision, clobber=clobber))
             except Failed as failed:
                 if failed.result is not Result.FAILURE:
                     return self.fail(failed.sentence, failed.result)
@@ -194,10 +198,6 @@ class Git(BuildStep):
                     await self.execute(["sleep", f"{pause:g}"], workdir=".", timeout=None)
                 else:
                     return self.fail(failed.sentence)
-        try:
-            return await self._finish()
-        except Failed as failed:
-            return self.fail(failed.sentence, failed.result)
 
     def _wanted(self) -> tuple[str | None, str | None]:
         """
@@ -214,27 +214,16 @@ class Git(BuildStep):
             found[name] = asked
         return found["branch"], found["revision"]
 
-    async def _get(self, branch: str | None, revision: str | None, *, clobber: bool) -> None:
+    async def _get(self, branch: str | None, revision: str | None, *, clobber: bool) -> str:
         copies = self.mode == "full" and self.method == "copy"
-        cleans = self.mode == "full" and self.method in {None, "fresh", "clean"}
-        ignored = self.method != "clean"
         directory = _COPY_FROM if copies else self.workdir
-        repository = self._repository(directory)
+        mode = "keep" if self.mode == "incremental" else "clean" if self.method == "clean" else "fresh"
         if clobber:
             await self._slave_does(spec.RemoveDirectory(self.workdir_path(directory)))
-        await repository.prepare()
-        if cleans:
-            await repository.clean(ignored=ignored)
-        commit = await repository.fetch(branch, revision, fresh=clobber)
-        await repository.check_out(commit, branch)
-        if cleans:
-            await repository.clean(ignored=ignored)
-        if self.submodules:
-            await repository.get_submodules()
-            if cleans:
-                await repository.clean_submodules(ignored=ignored)
+        commit = await self._repository(directory).get(branch, revision, mode=mode, submodules=self.submodules)
         if copies:
             await self._copy()
+        return commit
 
     async def _copy(self) -> None:
         build = self.workdir_path(self.workdir)
@@ -244,12 +233,10 @@ class Git(BuildStep):
         ran = await self.execute(["cp", "-pR", f"{_COPY_FROM}/.", f"{target}/"], workdir=".", timeout=self.timeout)
         must_succeed(ran, "copy the sources", self.slave_name)
 
-    async def _finish(self) -> Result:
+    async def _finish(self, revision: str) -> Result:
         """
         Say what was checked out, and apply the patch that came with the request.
         """
-        repository = self._repository(self.workdir)
-        revision = await repository.head()
         if self.codebase:
             others = self.getProperty("got_revision")
             self.setProperty("got_revision", {**(others if isinstance(others, dict) else {}), self.codebase: revision})
@@ -257,12 +244,12 @@ class Git(BuildStep):
             self.setProperty("got_revision", revision)
         self.summary = f"revision {revision[:12]}"
         if (patch := self.bench.input("patch")) is not None:
-            return await self._apply(repository, patch[0], patch[1], revision)
+            return await self._apply(self._repository(self.workdir), patch[0], patch[1], revision)
         return Result.SUCCESS
 
     async def _apply(self, repository: Repository, patch: Source, size: int, revision: str) -> Result:
         if size == 0:
-            return self.fail("The submitted patch is empty.  Send the output of: git diff")
+            return self.fail("The submitted patch is empty.  Send the output of: git diff --binary")
         ran = await repository.apply(patch)
         result, said = verdict(ran.outcome, self.slave_name)
         if result is Result.SUCCESS:
@@ -272,19 +259,22 @@ class Git(BuildStep):
             return self.fail(said, result)
         said = saying(ran)
         if _NO_PATCH.search(said):
-            return self.fail("What was submitted is no patch.  Send the output of: git diff")
-        return self.fail(f"The submitted patch does not apply to revision {revision[:12]}: {said}.")
+            return self.fail("What was submitted is no patch.  Send the output of: git diff --binary")
+        # Without --binary, git writes that a file differs, and not how.
+        hint = "  Send the output of: git diff --binary" if "binary patch" in said else ""
+        return self.fail(f"The submitted patch does not apply to revision {revision[:12]}: {said}.{hint}")
 
     # How commands are run.
 
     def _repository(self, directory: str | None) -> Repository:
         hosts = self.sshKnownHosts if self.sshHostKey is None else f"* {self.sshHostKey}"
+        url, credentials = parted(self.repourl)
         return Repository(
-            self.repourl,
+            url,
             run=partial(self._run, directory),
             settings={name: value for name, value in (self.config or {}).items() if value is not None},
             access=access_to(
-                self.repourl, key=self.sshPrivateKey, known_hosts=hosts, credentials=self.auth_credentials
+                url, key=self.sshPrivateKey, known_hosts=hosts, credentials=self.auth_credentials or credentials
             ),
             shallow=self.shallow,
             progress=self.progress,

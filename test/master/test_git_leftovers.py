@@ -1,0 +1,467 @@
+"""
+Git, in directories that an earlier build or a git that was killed left behind.
+"""
+
+import os
+import stat
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.master.steps import Git
+from buildbot_lite.model.rendering import Secret
+from buildbot_lite.model.results import Result
+
+from .git_repository import SAFELY, Repository
+from .local_machine import LocalMachine
+
+NOBODY = 65534
+PASSWORD = "hunter22"
+
+MODES: Mapping[str, Mapping[str, str]] = {
+    "incremental": {},
+    "fresh": {"mode": "full"},
+    "clean": {"mode": "full", "method": "clean"},
+    "copy": {"mode": "full", "method": "copy"},
+    "clobber": {"mode": "full", "method": "clobber"},
+}
+
+# Each is a text for the shell, run by a build in its directory: the submodule is "lib", and $ELSEWHERE a directory.
+LEFT = {
+    "nothing": ":",
+    "another work tree": "mkdir -p $ELSEWHERE/w; git config core.worktree $ELSEWHERE/w; echo mine > hello",
+    "a sparse checkout": "git sparse-checkout set --no-cone /dir",
+    "a sparse checkout of cones": "git sparse-checkout set dir",
+    "a file to be skipped": "git update-index --skip-worktree hello; echo mine > hello",
+    "a file that is assumed to be unchanged": "git update-index --assume-unchanged hello; echo mine > hello",
+    "other line ends": "git config core.autocrlf true; rm hello; git checkout -q -- hello;"
+    " touch -d '1 day ago' .git/index",
+    "other line ends by attributes": "mkdir -p .git/info; echo '* text eol=crlf' > .git/info/attributes; rm hello;"
+    " git checkout -q -- hello",
+    "an index that lies": "echo MINE > hello; git update-index --add hello",
+    "no index": "rm .git/index",
+    "an empty index": ": > .git/index",
+    "no indexes": "rm .git/index .git/checked-out",
+    "empty indexes": ": > .git/index; : > .git/checked-out",
+    "damaged indexes": "for i in .git/index .git/checked-out; do printf xyz | dd of=$i conv=notrunc 2>&1; done",
+    "a directory as an index": "rm -f .git/index .git/checked-out; mkdir -p .git/index/a .git/checked-out/a",
+    "an index that is split": "git config core.splitIndex true; git update-index --split-index;"
+    " rm -f .git/sharedindex.*",
+    "a lock of the index": "touch .git/index.lock",
+    "locks everywhere": "for f in HEAD config packed-refs shallow refs/fetched/it refs/heads/main objects/pack/x"
+    " modules/lib/index modules/lib/HEAD modules/lib/config modules/lib/refs/fetched/it;"
+    " do mkdir -p $(dirname .git/$f); touch .git/$f.lock; done",
+    "a HEAD that is no ref": "echo nonsense > .git/HEAD",
+    "an empty HEAD": ": > .git/HEAD; : > .git/modules/lib/HEAD",
+    "empty refs": "find .git/refs .git/modules/lib/refs -type f | while read f; do : > $f; done",
+    "refs to nothing": "find .git/refs -type f | while read f; do printf '%040d\\n' 1 > $f; done",
+    "nonsense in packed refs": "echo nonsense > .git/packed-refs",
+    "nonsense as a shallow file": "echo nonsense > .git/shallow; echo nonsense > .git/modules/lib/shallow",
+    "no configuration": "rm .git/config .git/modules/lib/config",
+    "a configuration that cannot be read": "echo '[core' > .git/config; echo '[core' > .git/modules/lib/config",
+    "a repository without objects": "rm -rf .git/objects",
+    "a repository without packs": "rm -rf .git/objects/pack/*",
+    "a repository without some objects": "rm -rf .git/objects/[0-7]*",
+    "damaged objects": "for f in $(find .git/objects .git/modules -type f -path '*objects*'); do"
+    " chmod u+w $f; printf xyz | dd of=$f conv=notrunc bs=1 seek=30 2> /dev/null; done",
+    "no repository": "rm -rf .git",
+    "a file that is no repository": "rm -rf .git; echo nonsense > .git",
+    "a file for a repository": 'mv .git $ELSEWHERE/r; echo "gitdir: $ELSEWHERE/r" > .git',
+    "a link for a repository": "mv .git $ELSEWHERE/r; ln -s $ELSEWHERE/r .git",
+    "links in the repository": "mkdir -p $ELSEWHERE/o; mv .git/objects $ELSEWHERE/o; ln -s $ELSEWHERE/o/objects .git;"
+    " mv .git/config $ELSEWHERE/o; ln -s $ELSEWHERE/o/config .git; mv .git/modules $ELSEWHERE/o;"
+    " ln -s $ELSEWHERE/o/modules .git",
+    "a common directory": "git init -q $ELSEWHERE/c; echo $ELSEWHERE/c/.git > .git/commondir",
+    "another worktree's settings": "git config extensions.worktreeConfig true; git config --worktree core.bare true",
+    "a bare repository": "git config core.bare true",
+    "an unknown format": "git config core.repositoryformatversion 7; git config extensions.what ever",
+    "replaced objects": "git replace $(git rev-parse HEAD:hello) $(echo mine | git hash-object -w --stdin);"
+    " rm hello; git checkout -q -- hello",
+    "grafts": "mkdir -p .git/info; git rev-parse HEAD > .git/info/grafts",
+    "alternates that are gone": "mkdir -p .git/objects/info; echo /nowhere > .git/objects/info/alternates",
+    "a hook that fails": "mkdir -p .git/hooks; for h in post-checkout reference-transaction post-index-change; do"
+    " printf '#!/bin/sh\\nexit 1\\n' > .git/hooks/$h; chmod +x .git/hooks/$h; done",
+    "another address": "git config url.file:///nowhere/.insteadOf /; git config remote.origin.url /nowhere",
+    "another address of a submodule": "git -C lib config url.file:///nowhere/.insteadOf /;"
+    " git config submodule.lib.url /nowhere; git -C lib config remote.origin.url /nowhere",
+    "a submodule that is not wanted": "git config submodule.lib.update none; git config submodule.active nothing",
+    "a submodule without a repository": "rm -rf .git/modules/lib",
+    "a submodule with half a repository": "rm -rf .git/modules/lib/objects; mkdir .git/modules/lib/objects",
+    "a submodule with a repository of its own": "rm -rf lib/.git; git init -q lib; git -C lib config core.bare true",
+    "a submodule that points elsewhere": "echo gitdir: /nowhere > lib/.git",
+    "a submodule that was removed": "git submodule -q deinit -f lib; rm -rf lib",
+    "a submodule that is a file": "rm -rf lib; echo mine > lib",
+    "a submodule that is a link": "mv lib $ELSEWHERE/lib; ln -s $ELSEWHERE/lib lib",
+    "a directory that is a link": "mv dir $ELSEWHERE/dir; ln -s $ELSEWHERE/dir dir",
+    "a directory that is a file": "rm -rf dir; echo mine > dir",
+    "a file that is a directory": "rm hello; git init -q hello; mkdir -p hello/a; echo b > hello/a/b",
+    "a file with another mode": "chmod 755 hello; chmod 644 script",
+    "a link to another place": "rm link; ln -s nowhere link",
+    "a merge": "git checkout -q -b a; echo a > hello; git commit -qam a; git checkout -q -b b HEAD~; echo b > hello;"
+    " git commit -qam b; git merge -q a",
+    "a rebase": "git checkout -q -b a; echo a > hello; git commit -qam a; git checkout -q -b b HEAD~; echo b > hello;"
+    " git commit -qam b; git rebase -q a",
+    "a bisection": "git bisect start; git bisect bad; git bisect good HEAD~1",
+    "a commit": "echo mine > hello; echo x > extra; git add .; git commit -qm mine; rm -f extra",
+    "a local tag": "git tag v1.0",
+    "directories without permission to write": "mkdir -p go/mod; echo x > go/mod/f; chmod -R a-w go dir",
+    "directories without any permission": "mkdir -p t/locked/x; echo x > t/locked/f; chmod 000 t/locked dir",
+    "all without permission to write": "chmod -R a-w .",
+    "what is too deep for git": "python3 -c \"import os\nfor i in range(3000): os.mkdir('deep'); os.chdir('deep')\"",
+    "names that are long": "mkdir -p $(printf 'd%.0s' $(seq 200))/$(printf 'e%.0s' $(seq 200));"
+    " touch -- -x '--' 'a\nb'",
+    "temporary files of a killed git": "touch .git/objects/pack/tmp_pack_x .git/objects/pack/.tmp-1-pack-x;"
+    " mkdir .git~new",
+}
+
+
+# After these, nobody knows which files are of the commit that was there before: "incremental" leaves them.
+FORGETS = {
+    "a repository without objects",
+    "no repository",
+    "a file that is no repository",
+    "a file for a repository",
+    "a link for a repository",
+    "links in the repository",
+    "another repository",
+}
+
+
+class State(NamedTuple):
+    """
+    What is to be told of a file: its mode and its contents.
+    """
+
+    mode: int
+    contents: bytes
+
+
+def state_of(directory: str) -> dict[str, State]:
+    """
+    Each file in *directory*, but for what is git's own.
+    """
+    found = {}
+    for above, names, files in os.walk(directory):
+        links = [name for name in names if os.path.islink(os.path.join(above, name))]
+        names[:] = sorted(set(names) - {".git"} - set(links))
+        for name in {*files, *links} - {".git"}:
+            path = os.path.join(above, name)
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                contents = os.readlink(path).encode()
+            else:
+                with open(path, "rb") as file:
+                    contents = file.read()
+            # Of the permissions, git knows one.
+            found[os.path.relpath(path, directory)] = State(status.st_mode & ~0o677, contents)
+    return found
+
+
+class Origin:
+    """
+    A repository with a submodule, which is now at one and now at another of two commits.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.library = Repository(os.path.join(directory, "library"))
+        self.repository = Repository(os.path.join(directory, "origin"))
+        path = self.repository.path
+        os.mkdir(os.path.join(path, "dir"))
+        os.symlink("hello", os.path.join(path, "link"))
+        for name in ("script", "dir/file0", "dir/file1", "hello"):
+            with open(os.path.join(path, name), "w") as file:
+                file.write(f"{name}\n")
+        os.chmod(path + "/script", 0o755)
+        self.library.commit(inner="first\n", same="same\n")
+        self.repository.git("-c", "protocol.file.allow=always", "submodule", "-q", "add", self.library.path, "lib")
+        self._states = deque(self._commit(number) for number in range(2))
+        self.turn()
+
+    def _commit(self, number: int) -> tuple[str, dict[str, State]]:
+        inner = self.library.commit(inner=f"{number}\n")
+        self.repository.git("-C", "lib", "fetch", "-q", self.library.path)
+        self.repository.git("-C", "lib", "checkout", "-q", inner)
+        if number:
+            os.unlink(os.path.join(self.repository.path, f"new{number - 1}"))
+        commit = self.repository.commit(**{f"new{number}": "new\n", "changes": f"{number}\n"})
+        return commit, state_of(self.repository.path)
+
+    def turn(self) -> None:
+        """
+        Be at the other commit: a file comes, another goes, a third changes, and so does the submodule.
+        """
+        self._states.rotate()
+        self.repository.git("update-ref", "refs/heads/main", self._states[0][0])
+
+    @property
+    def state(self) -> dict[str, State]:
+        """
+        The files of the commit that it is at.
+        """
+        return self._states[0][1]
+
+    @property
+    def past(self) -> dict[str, State]:
+        """
+        The files of the other one.
+        """
+        return self._states[1][1]
+
+
+class LeftoverTests(SynchronousTestCase):
+    """
+    Promise 6.20: whatever was left in the directory, it is exactly the commit that is checked out.
+    """
+
+    mode: ClassVar[str] = "incremental"
+
+    def setUp(self) -> None:
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(subprocess.run, ["rm", "-rf", self.directory], check=True)
+        self.origin = Origin(self.directory)
+        self.elsewhere = os.path.join(self.directory, "elsewhere")
+        self.user = NOBODY if os.geteuid() == 0 else None
+        self.machine = self.new_machine("slave")
+
+    def new_machine(self, name: str) -> LocalMachine:
+        """
+        A slave that runs its commands as an ordinary user.
+        """
+        root = os.path.join(self.directory, name)
+        os.makedirs(os.path.join(root, "builder"))
+        with open(os.path.join(root, ".gitconfig"), "w") as file:
+            file.write("[safe]\n directory = *\n")  # the origin belongs to whoever runs the tests
+        os.chmod(self.directory, 0o755)
+        if self.user is not None:
+            subprocess.run(["chown", "-R", str(self.user), root], check=True)
+        return LocalMachine(root, env=SAFELY, user=self.user)
+
+    def check_out(self, *, remembers: bool = True, **arguments: Any) -> str:
+        """
+        Do it; answer "" or what is wrong.  *remembers*: it can be known what was checked out before.
+        """
+        given = {
+            "repourl": self.origin.repository.path,
+            "submodules": True,
+            "config": {"protocol.file.allow": "always"},
+            "progress": False,
+            **MODES[self.mode],
+            **arguments,
+        }
+        step = Git(**given)
+        self.machine.output = ""
+        result = self.machine.run(step)
+        if result is not Result.SUCCESS:
+            return f"{step.summary}\n{self.machine.output}"
+        found, wanted = state_of(self.machine.path("build")), self.origin.state
+        past = self.origin.past
+        if self.mode == "incremental":
+            # What was built stays; what a commit had, and this one has not, does not.
+            found = {name: each for name, each in found.items() if name in wanted or (remembers and name in past)}
+        differing = {name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)}
+        return f"{sorted(differing)}\n{self.machine.output}" if differing else ""
+
+    def build(self, command: str) -> None:
+        """
+        What a build does in the directory after a checkout.
+        """
+        subprocess.run(["rm", "-rf", self.elsewhere], check=True)
+        os.makedirs(self.elsewhere)
+        os.chmod(self.elsewhere, 0o777)
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": self.elsewhere,
+            "ELSEWHERE": self.elsewhere,
+            "GIT_AUTHOR_NAME": "B",
+            "GIT_AUTHOR_EMAIL": "b@example.org",
+            "GIT_COMMITTER_NAME": "B",
+            "GIT_COMMITTER_EMAIL": "b@example.org",
+            **SAFELY,
+        }
+        subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=self.machine.path("build"),
+            env=env,
+            user=self.user,
+            group=self.user,
+            capture_output=True,
+            check=False,
+        )
+
+    def check(self, left: Mapping[str, str]) -> None:
+        """
+        After each of *left*, a new commit is checked out as it is, and the one after that as well.
+        """
+        wrong = {}
+        self.assertEqual(self.check_out(), "")
+        for number, (name, command) in enumerate(left.items()):
+            self.build(command)
+            self.origin.turn()
+            said = self.check_out(remembers=name not in FORGETS)
+            if said:
+                wrong[name] = said
+                self.machine = self.new_machine(f"slave{number}")
+                self.assertEqual(self.check_out(), "")
+        self.assertEqual(wrong, {}, "\n\n".join(f"{name}: {said}" for name, said in wrong.items()))
+
+    def test_left(self) -> None:
+        """
+        Each thing that was left is no hindrance, and is not seen in what is checked out.
+        """
+        self.check(LEFT)
+
+
+class FreshTests(LeftoverTests):
+    mode = "fresh"
+
+
+# Where most goes the same way as with "fresh".
+SOME = {
+    "a file to be skipped",
+    "locks everywhere",
+    "damaged indexes",
+    "a HEAD that is no ref",
+    "damaged objects",
+    "links in the repository",
+    "another address of a submodule",
+    "a submodule that is a link",
+    "a directory that is a link",
+    "directories without permission to write",
+    "directories without any permission",
+    "all without permission to write",
+    "what is too deep for git",
+    "names that are long",
+}
+
+
+class CleanTests(LeftoverTests):
+    mode = "clean"
+
+    def test_left(self) -> None:
+        """
+        Some of what was left, which is no hindrance either.
+        """
+        self.check({name: command for name, command in LEFT.items() if name in SOME})
+
+
+class CopyTests(CleanTests):
+    mode = "copy"
+
+    def build(self, command: str) -> None:
+        """
+        In the directory of which the copies are made, as well.
+        """
+        super().build(f"{command}\ncd ../source\n{command}")
+
+
+class ClobberTests(CleanTests):
+    mode = "clobber"
+
+
+# What runs a program when a git comes near it; $RUNS is that program.  The password is in the environment then.
+TRAPS = {
+    "hooks": "mkdir -p .git/hooks .git/modules/lib/hooks; for h in reference-transaction post-checkout"
+    " post-index-change pre-auto-gc post-merge; do for d in .git .git/modules/lib; do cp $RUNS $d/hooks/$h; done; done",
+    "a place for hooks": "mkdir -p hooks; cp $RUNS hooks/reference-transaction; cp $RUNS hooks/post-checkout;"
+    " git config core.hooksPath $PWD/hooks; git -C lib config core.hooksPath $PWD/hooks",
+    "file system monitors": "git config core.fsmonitor $RUNS; git -C lib config core.fsmonitor $RUNS",
+    "filters": "for d in . lib; do git -C $d config filter.f.smudge $RUNS; git -C $d config filter.f.clean $RUNS;"
+    " git -C $d config filter.f.process $RUNS; done;"
+    " for d in .git .git/modules/lib; do mkdir -p $d/info; echo '* filter=f' > $d/info/attributes; done",
+    "an ssh and a transport": "git config core.sshCommand $RUNS; git config remote.origin.uploadpack $RUNS;"
+    " git -C lib config remote.origin.uploadpack $RUNS; git config core.gitProxy $RUNS",
+    "an address that runs a program": "git config protocol.ext.allow always; git config protocol.allow always;"
+    " git config remote.origin.url \"ext::$RUNS\"; git config 'url.ext::$RUNS.insteadOf' https:;"
+    ' git -C lib config protocol.ext.allow always; git -C lib config remote.origin.url "ext::$RUNS"',
+    "credential helpers": "git config credential.helper $RUNS; git -C lib config credential.helper $RUNS;"
+    " git config core.askPass $RUNS",
+    "an include": 'printf "[core]\\n hooksPath = $PWD/hooks\\n fsmonitor = $RUNS\\n" > inc; mkdir -p hooks;'
+    " cp $RUNS hooks/reference-transaction; git config include.path $PWD/inc;"
+    " git -C lib config include.path $PWD/inc",
+    "the settings of a worktree": "git config extensions.worktreeConfig true;"
+    " git config --worktree core.fsmonitor $RUNS",
+    "a common directory": "cp -r .git $ELSEWHERE/common; mkdir -p $ELSEWHERE/common/hooks;"
+    " cp $RUNS $ELSEWHERE/common/hooks/reference-transaction; git -C $ELSEWHERE/common config core.fsmonitor $RUNS;"
+    " echo $ELSEWHERE/common > .git/commondir",
+    "another repository": "cp -r .git $ELSEWHERE/r; git --git-dir=$ELSEWHERE/r config core.fsmonitor $RUNS;"
+    " rm -rf .git; echo gitdir: $ELSEWHERE/r > .git",
+    "a link to another configuration": "cp .git/config $ELSEWHERE/c; git config -f $ELSEWHERE/c core.fsmonitor $RUNS;"
+    " ln -sf $ELSEWHERE/c .git/config; ln -sf $ELSEWHERE/c .git/modules/lib/config",
+    "alternates": "git config core.alternateRefsCommand $RUNS; mkdir -p .git/objects/info;"
+    " git init -q $ELSEWHERE/a; echo $ELSEWHERE/a/.git/objects > .git/objects/info/alternates",
+    "a submodule of its own": "rm -f lib/.git; git init -q lib; cd lib; git config core.fsmonitor $RUNS;"
+    " git config filter.f.clean $RUNS; mkdir -p .git/info .git/hooks; echo '* filter=f' > .git/info/attributes;"
+    " cp $RUNS .git/hooks/reference-transaction; cp $RUNS .git/hooks/post-checkout; touch mess",
+    "a repository that lies about": "git init -q about; cd about; git config core.fsmonitor $RUNS;"
+    " mkdir -p .git/hooks; cp $RUNS .git/hooks/post-index-change; touch mess",
+    "an update of a submodule": 'git config submodule.lib.update "!$RUNS"; git config submodule.recurse true',
+    "a pager, an editor and a diff": "for s in core.pager core.editor diff.external sequence.editor gpg.program"
+    " gc.recentObjectsHook core.gitProxy uploadpack.packObjectsHook; do git config $s $RUNS; done",
+    "aliases": 'for s in fetch checkout clean submodule gc; do git config alias.$s "!$RUNS"; done',
+}
+
+TRAP = """\
+#!/bin/sh
+env > {out}.$$
+cat > /dev/null
+"""
+
+
+class TrapTests(LeftoverTests):
+    """
+    Promise 6.16: nothing that a build left runs where the password is.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.runs = os.path.join(self.directory, "runs")
+        self.seen = os.path.join(self.directory, "seen")
+        os.mkdir(self.seen)
+        os.chmod(self.seen, 0o777)
+        with open(self.runs, "w") as file:
+            file.write(TRAP.format(out=os.path.join(self.seen, "env")))
+        os.chmod(self.runs, 0o755)
+
+    def new_machine(self, name: str) -> LocalMachine:
+        """
+        Its own configuration leads from an address on the web to the repositories here.
+        """
+        machine = super().new_machine(name)
+        with open(os.path.join(machine.root, ".gitconfig"), "a") as file:
+            file.write(f'[url "{self.directory}/"]\n insteadOf = https://git.example.org/\n')
+        return LocalMachine(machine.root, env=SAFELY, user=self.user, secrets={"token": PASSWORD})
+
+    def build(self, command: str) -> None:
+        """
+        Leave a trap; it may see what it likes while the build itself runs.
+        """
+        super().build(f"RUNS={self.runs}; {command}")
+        for name in os.listdir(self.seen):
+            os.unlink(os.path.join(self.seen, name))
+
+    def check_out(self, **arguments: Any) -> str:
+        """
+        With a password; nothing that was left has run.
+        """
+        arguments |= {"repourl": "https://git.example.org/origin", "auth_credentials": ("me", Secret("token"))}
+        said = super().check_out(**arguments)
+        for name in sorted(os.listdir(self.seen)):
+            path = os.path.join(self.seen, name)
+            with open(path) as file:
+                said += f"\nit ran{' with the password' * (PASSWORD in file.read())}"
+            os.unlink(path)
+        return said
+
+    def test_left(self) -> None:
+        """
+        Each trap is without effect.
+        """
+        self.check(TRAPS)
+
+
+class FreshTrapTests(TrapTests):
+    mode = "fresh"
