@@ -28,6 +28,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from .errors import BuildbotLiteError, FurlError, RevokedError, StorageError, sentence
+from .keeper.fence import UMASK
 from .keeper.loop import awake
 from .model.greeting import Welcome
 from .slave import connection_state
@@ -174,6 +175,7 @@ def application_for(
     directories: Sequence[str] = (),
     environment: Sequence[str] | None = None,
     wrapper: Sequence[str] = (),
+    umask: int = UMASK,
 ) -> Any:
     """
     What a ``slave.tac`` calls ``application``.  *basedir* is by default the directory of that file.
@@ -181,17 +183,21 @@ def application_for(
     The others are what no master can make this slave do otherwise: *user*, as whom commands run (the slave is started
     as root); *directories* beyond ``work`` to which symbolic links in it may lead; *environment*, the variables of the
     slave that commands get; *wrapper*, the words that go before those of every command, in which {workdir}, {work},
-    {private} and {id} are filled in.  See docs/security.md.
+    {private} and {id} are filled in; *umask*, what files and directories of builds do not get.  See docs/security.md.
 
     A string that is no FURL, a directory that another slave works in, or a rule that cannot be kept ends the process
     with one sentence.
     """
     tac = os.path.abspath(sys._getframe(1).f_globals.get("__file__", "slave.tac"))  # noqa: SLF001 - twistd sets it
     application = Application("buildbot-lite-slave")
-    rules = _rules(user=user, directories=directories, environment=environment, wrapper=wrapper)
+    rules = _rules(user=user, directories=directories, environment=environment, wrapper=wrapper, umask=umask)
     service = _service(furl, basedir or os.path.dirname(tac), found_in=tac, rules=rules)
     service.setServiceParent(application)  # type: ignore[no-untyped-call]  # Twisted's
     return application
+
+
+def _octal(text: str) -> int:
+    return int(text, 8)
 
 
 class Options(usage.Options):
@@ -204,6 +210,7 @@ class Options(usage.Options):
         ("furlfile", None, None, "The file that holds the FURL; its first line that begins with pb:// counts."),
         ("basedir", None, ".", "The slave's directory."),
         ("user", None, None, "Run commands as this user; the slave itself must be root's."),
+        ("build-umask", None, None, "What files of builds do not get, an octal number; 022 if not given.", _octal),
         ("wrapper", None, "", "Words that go before those of every command, as a shell would split them."),
     )
 
@@ -241,6 +248,7 @@ def makeService(options: Options) -> SlaveService:
         directories=options["directories"],
         environment=options["environment"],
         wrapper=shlex.split(options["wrapper"]),
+        umask=UMASK if options["build-umask"] is None else options["build-umask"],
     )
     return _service(furl, options["basedir"], found_in=options["furlfile"], rules=rules)
 

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 
+from .fence import UMASK
 from .keeper import Keeper, Settings
 from .loop import Loop
 from .surroundings import Patience
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BlockingIOError:
         sys.stderr.write("Another keeper already works in this directory.\n")
         return BUSY
-    os.umask(options.umask)
+    os.umask(UMASK)
     if options.foreground:
         _work(directory, options)
         return 0
@@ -49,7 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--linger", type=float, default=60.0, metavar="SECONDS", help="stay so long when idle and alone"
     )
-    parser.add_argument("--umask", type=lambda text: int(text, 8), default=0o022, help="for commands; 022 if not given")
     parser.add_argument("--disk-patience", type=float, default=600.0, metavar="SECONDS", help="wait so long for room")
     parser.add_argument("--haste", type=float, default=15.0, metavar="SECONDS", help="the longest sigtermTime in haste")
     parser.add_argument(

@@ -275,4 +275,5 @@ def _spawned(id: str, order: Order, around: Surroundings) -> Spawned:
         portable=around.portable_spawn,
         root=fence.root,
         third=third,
+        umask=fence.umask,
     )

@@ -38,6 +38,10 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _SHELL_OWN = {b"_", b"PPID", b"UID", b"EUID", b"BASHOPTS", b"SHELLOPTS"}
 
 
+UMASK = 0o022
+"""That of the keeper itself, and of commands unless a slave says otherwise."""
+
+
 class OrderError(ValueError):
     """
     It cannot be run, and why.  (Not one of `buildbot_lite.errors`: it never leaves the keeper but as an outcome.)
@@ -48,13 +52,14 @@ class Fence(NamedTuple):
     """
     *wrapper*: the words before the command's own, with placeholders; empty: none.  *root*: the directory that the
     working directory is in, or None: wherever it is.  *outer*: the wrapper's environment.  *owner*: user and group that
-    private files belong to, or None: ours.
+    private files belong to, or None: ours.  *umask*: that of the command.
     """
 
     wrapper: list[str]
     root: str | None
     outer: dict[bytes, bytes]
     owner: tuple[int, int] | None
+    umask: int
 
     def words(self, **places: str) -> list[bytes]:
         """
@@ -82,6 +87,8 @@ def read_fence(message: Mapping[str, Any], workdir: str) -> Fence:
         str(root) if root else None,
         {os.fsencode(name): os.fsencode(value) for name, value in env.items()},
         (int(owner[0]), int(owner[1])) if owner else None,
+        # A slave of 0.1.0 says nothing of it.
+        int(message.get("umask", UMASK)),
     )
 
 

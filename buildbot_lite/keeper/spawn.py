@@ -66,13 +66,14 @@ def spawn(
     portable: bool = False,
     root: str | None = None,
     third: bytes | None = None,
+    umask: int | None = None,
 ) -> Spawned:
     """
     Start *argv* in *workdir*, which is made if it is not there; `SpawnError` is a sentence.
 
     *feed*: its stdin is a pipe; otherwise the file *stdin_path*, or nothing.  *pty*: its output is a terminal.
     *portable*: do without ``posix_spawn``.  *root*: below it, *workdir* is not to go through a symbolic link.  *third*:
-    what it can read from its descriptor 3.
+    what it can read from its descriptor 3.  *umask*: None for ours.
     """
     ours: list[int] = []
     theirs: list[int] = []
@@ -83,7 +84,8 @@ def spawn(
         with _inside(workdir, root):
             program = find_program(argv[0], env)
             start = _by_subprocess if portable else _by_posix_spawn
-            pid = _started(start, program, argv, env, Ends(stdin, stdout, stderr, terminal, memory))
+            with _umask(umask):
+                pid = _started(start, program, argv, env, Ends(stdin, stdout, stderr, terminal, memory))
     except SpawnError:
         _close(ours)
         raise
@@ -267,6 +269,17 @@ def _inside(workdir: str, root: str | None) -> Iterator[None]:
         except OSError as error:
             raise SpawnError(f"The working directory {workdir!r:.500} cannot be used: {error.strerror}.") from None
         yield
+
+
+@contextlib.contextmanager
+def _umask(umask: int | None) -> Iterator[None]:
+    # There is one thread: nothing else makes a file meanwhile.
+    before = None if umask is None else os.umask(umask)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.umask(before)
 
 
 def _close(fds: list[int]) -> None:

@@ -26,6 +26,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, KeeperLostError, MessageError, RefusedError
+from ..keeper.fence import UMASK
 from ..model.greeting import MOST_HELD, Held, Life
 from ..model.outcome import Outcome
 from ..model.spec import Run, Spec, fingerprint
@@ -60,6 +61,7 @@ class Keeping(Protocol):
         root: str | None = None,
         wrapper: Sequence[str] = (),
         owner: tuple[int, int] | None = None,
+        umask: int = UMASK,
     ) -> None:
         """
         Run it.  ``claimed`` or ``refused`` follows.
@@ -182,6 +184,7 @@ class Agent:
                 root=os.fsdecode(place.root),
                 wrapper=self._rules.words,
                 owner=self._rules.owner_of_files,
+                umask=self._rules.umask,
             )
 
         self._starts[id] = (start, MOST_STARTS - 1)

@@ -30,6 +30,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from ..errors import KeeperLostError, MessageError
+from ..keeper.fence import UMASK
 from ..model.greeting import MOST_HELD, Life
 from ..model.names import travelling
 from ..model.outcome import Outcome
@@ -154,10 +155,11 @@ class Attendant:
         root: str | None = None,
         wrapper: Sequence[str] = (),
         owner: tuple[int, int] | None = None,
+        umask: int = UMASK,
     ) -> None:
         """
         Run *spec* in the directory *workdir*, which is absolute.  *env* is what it inherits, the file *stdin_path* its
-        input.  *root*, *wrapper*, *owner*: see `keeper.fence`.  ``claimed`` or ``refused`` follows.
+        input.  *root*, *wrapper*, *owner*, *umask*: see `keeper.fence`.  ``claimed`` or ``refused`` follows.
 
         All of these but *spec* are spelt as in this process, whose locale may be another than UTF-8.
         """
@@ -174,6 +176,7 @@ class Attendant:
                 "root": root and travelling(root),
                 "wrapper": [travelling(word) for word in wrapper],
                 "owner": owner,
+                "umask": umask,
             }
         )
 

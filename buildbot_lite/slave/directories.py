@@ -9,18 +9,23 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from ..keeper.fence import UMASK
+
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 """How a directory is opened."""
+
+READABLE = 0o777 & ~UMASK
+"""The permission bits of a directory that is made for others to read."""
 
 Owner = tuple[int, int] | None
 """The user and group to whom what is made belongs; None: ours."""
 
 
-def step_into(directory: int, name: bytes, *, make: bool = False, owner: Owner = None) -> int:
+def step_into(directory: int, name: bytes, *, make: bool = False, owner: Owner = None, mode: int = READABLE) -> int:
     """
     A descriptor of the directory *name* in the open *directory*; `OSError` when it is a link or not a directory.
 
-    *make*: make it if it is not there, for others to read whatever our umask.
+    *make*: make it if it is not there, with the permission bits *mode*, whatever our umask.
     """
     try:
         return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
@@ -28,10 +33,10 @@ def step_into(directory: int, name: bytes, *, make: bool = False, owner: Owner =
         if not make:
             raise
     with suppress(FileExistsError):  # somebody was faster
-        os.mkdir(name, 0o755, dir_fd=directory)
+        os.mkdir(name, mode, dir_fd=directory)
     deeper = os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
     try:
-        os.fchmod(deeper, 0o755)
+        os.fchmod(deeper, mode)
         if owner is not None:
             os.fchown(deeper, *owner)
     except BaseException:
@@ -41,7 +46,9 @@ def step_into(directory: int, name: bytes, *, make: bool = False, owner: Owner =
 
 
 @contextmanager
-def walk_down(directory: int, parts: Sequence[bytes], *, make: bool = False, owner: Owner = None) -> Iterator[int]:
+def walk_down(
+    directory: int, parts: Sequence[bytes], *, make: bool = False, owner: Owner = None, mode: int = READABLE
+) -> Iterator[int]:
     """
     A descriptor of the directory *parts* below the open *directory*, open for as long as the context lasts.
 
@@ -50,7 +57,7 @@ def walk_down(directory: int, parts: Sequence[bytes], *, make: bool = False, own
     current = os.dup(directory)
     try:
         for part in parts:
-            deeper = step_into(current, part, make=make, owner=owner)
+            deeper = step_into(current, part, make=make, owner=owner, mode=mode)
             os.close(current)
             current = deeper
         yield current

@@ -81,12 +81,18 @@ def perform(job: Job) -> dict[str, Any]:
 
 
 def _described(tree: Tree) -> dict[str, Any]:
-    return {"root": travelling(tree.root), "beyond": [travelling(each) for each in tree.beyond], "owner": tree.owner}
+    return {
+        "root": travelling(tree.root),
+        "beyond": [travelling(each) for each in tree.beyond],
+        "owner": tree.owner,
+        "umask": tree.umask,
+    }
 
 
 def _tree(job: Job) -> Tree:
     found = job["tree"]
-    return Tree(found["root"], beyond=found["beyond"], owner=tuple(found["owner"]) if found["owner"] else None)
+    owner = tuple(found["owner"]) if found["owner"] else None
+    return Tree(found["root"], beyond=found["beyond"], owner=owner, umask=found["umask"])
 
 
 def _pack(job: Job) -> dict[str, Any]:

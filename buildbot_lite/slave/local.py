@@ -57,7 +57,7 @@ class Crew:
         def apart(function: Callable[[], T]) -> Deferred[T]:
             return deferToThreadPool(reactor, reactor.getThreadPool(), function)
 
-        tree = Tree(self.home.work, beyond=rules.directories, owner=rules.owner_of_files)
+        tree = Tree(self.home.work, beyond=rules.directories, owner=rules.owner_of_files, umask=rules.umask)
         self.attendant = Attendant(self.home.keeper, reactor)
         self.agent = Agent(
             keeping=self.attendant,

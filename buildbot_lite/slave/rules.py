@@ -17,7 +17,7 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import ConfigError
-from ..keeper.fence import PLACEHOLDER, PLACEHOLDERS
+from ..keeper.fence import PLACEHOLDER, PLACEHOLDERS, UMASK
 from .home import inherited
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
@@ -46,6 +46,7 @@ class Rules:
     directories: tuple[str, ...] = ()
     environment: tuple[str, ...] | None = None
     wrapper: tuple[str, ...] = ()
+    umask: int = UMASK
 
     @classmethod
     def of(
@@ -55,19 +56,22 @@ class Rules:
         directories: Sequence[str] = (),
         environment: Sequence[str] | None = None,
         wrapper: Sequence[str] = (),
+        umask: int = UMASK,
     ) -> "Rules":
         """
         The rules in a slave.tac.  `ConfigError`, a sentence, when they cannot be kept: then nothing is to be started.
 
         *user*: as whom commands run; the slave itself must be root's.  *directories*: absolute ones to which symbolic
         links in ``work`` may lead.  *environment*: the variables that commands get of the slave's own ("LC_*" for all
-        that begin so), None: all.  *wrapper*: the words that go before each command's own.
+        that begin so), None: all.  *wrapper*: the words that go before each command's own.  *umask*: the permission
+        bits that files and directories of builds do not get; never any of their owner's own.
         """
         return cls(
             _owner(user),
             tuple(_directory(each) for each in _listed("directories", directories)),
             None if environment is None else tuple(_variable(each) for each in _listed("environment", environment)),
             _wrapper(_listed("wrapper", wrapper)),
+            _umask(umask),
         )
 
     def inherited(self, environment: Mapping[str, str]) -> dict[str, str]:
@@ -174,6 +178,16 @@ def _wrapper(words: list[str]) -> tuple[str, ...]:
                 places = ", ".join("{" + each + "}" for each in PLACEHOLDERS)
                 raise ConfigError(f"The wrapper in slave.tac has {{{name}}}, which is none of {places}.")
     return (program, *words[1:])
+
+
+def _umask(bits: Any) -> int:
+    # The bool True is an int, and a typing mistake; 22 is one for 0o22.
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 0 <= bits <= 0o077:
+        raise ConfigError(
+            f"umask in slave.tac is {bits!r}: give an octal number from 0 to 0o077, like 0o022 or 0o002.  (What the "
+            "owner may do cannot be taken away.)"
+        )
+    return bits
 
 
 def _program(name: str) -> str | None:

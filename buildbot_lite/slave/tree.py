@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from ..errors import FileError, UnsafePathError
+from ..keeper.fence import UMASK
 from ..model.names import path_bytes, path_text, relative_path
 from .directories import DIRECTORY, walk_down
 from .tree_merge import merge_trees
@@ -43,13 +44,16 @@ class Place(NamedTuple):
 class Tree:
     """
     The directory *root* and what is below it, and the directories *beyond*.  *owner*: the user and group to whom what
-    is made here belongs, if not to us.
+    is made here belongs, if not to us.  *umask*: what directories that are made here do not get of 0o777.
     """
 
-    def __init__(self, root: str, *, beyond: Sequence[str] = (), owner: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, root: str, *, beyond: Sequence[str] = (), owner: tuple[int, int] | None = None, umask: int = UMASK
+    ) -> None:
         self.root = os.path.abspath(root)
         self.beyond = tuple(beyond)
         self.owner = owner
+        self.umask = umask
         self._root = os.fsencode(self.root)
 
     def make(self, path: str) -> Place:
@@ -231,7 +235,7 @@ class Tree:
             os.makedirs(place.root, exist_ok=True)
         root = os.open(place.root, DIRECTORY)
         try:
-            with walk_down(root, place.parts, make=make, owner=self.owner) as directory:
+            with walk_down(root, place.parts, make=make, owner=self.owner, mode=0o777 & ~self.umask) as directory:
                 yield directory
         finally:
             os.close(root)

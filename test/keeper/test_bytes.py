@@ -143,6 +143,14 @@ class BytesTests(SynchronousTestCase):
         self.client.run("a-1", run, workdir=directory)
         self.assertEqual(self.ground.spool("a-1").decode(), "True\n0o22\nTrue ['0', '1', '2'] 4\n0 0\n")
 
+    def test_umask(self) -> None:
+        """
+        Promise 6.23: a command has the umask that its slave asks for; the next one, without a word of it, the ordinary.
+        """
+        self.client.run("a-1", Run(script="umask"), umask=0o007)
+        self.client.run("a-2", Run(script="umask"))
+        self.assertEqual((self.ground.spool("a-1"), self.ground.spool("a-2")), (b"0007\n", b"0022\n"))
+
     def test_default_pipe_signal(self) -> None:
         """
         SIGPIPE ends a writer whom nobody reads, as everywhere; Python's ignoring it is not inherited.

@@ -4,6 +4,7 @@ Slaves whose own slave.tac forbids things, and masters that try.
 
 import os
 import pwd
+import shutil
 import subprocess
 import tempfile
 
@@ -143,15 +144,35 @@ class UserTests(RulesCase):
 
 class MistakenRulesTests(FarmCase):
     """
-    A rule that cannot be kept.
+    A slave whose rules change, also to one that cannot be kept.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        Any.
+        Something that makes files.
         """
-        return Farm("bot1").builder("any", "true")
+        return Farm("bot1").builder("any", "rm -rf *; touch made; mkdir below; umask")
+
+    def test_umask(self) -> None:
+        """
+        Promise 6.23: files and directories of builds have what the slave's umask leaves them, from its next start on,
+        although the keeper is the same.
+        """
+        tac = self.farm.slave_directory("bot1") / "slave.tac"
+        before, build = tac.read_text(), self.farm.directory / "bot1" / "work" / "any" / "build"
+        keepers = []
+        for umask, modes in (("022", (0o644, 0o755)), ("002", (0o664, 0o775)), ("077", (0o600, 0o700))):
+            self.farm.slave().stop()
+            tac.write_text(before.replace("application_for(", f"application_for(umask=0o{umask}, "))
+            shutil.rmtree(build.parent, ignore_errors=True)
+            self.farm.start_slave()
+            self.assertEqual(self.farm.submit("any").out, f"0{umask}\n".encode())
+            self.assertEqual([(build / name).stat().st_mode & 0o777 for name in ("made", "below")], list(modes))
+            self.assertEqual([path.stat().st_mode & 0o777 for path in (build, build.parent)], [modes[1]] * 2)
+            keepers.append(self.farm.keeper_pid())
+        self.assertEqual(len(set(keepers)), 1)
+        tac.write_text(before)
 
     def test_wrapper(self) -> None:
         """

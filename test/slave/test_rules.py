@@ -69,6 +69,10 @@ class RulesTests(SynchronousTestCase):
         mistakes: list[tuple[dict[str, Any], str]] = [
             ({"user": "no-such-user"}, "no user 'no-such-user'"),
             ({"directories": "/srv"}, "must be a list"),
+            ({"umask": 0o100}, "umask in slave.tac is 64: give an octal number"),
+            ({"umask": "022"}, "umask in slave.tac is '022'"),
+            ({"umask": True}, "umask in slave.tac is True"),
+            ({"umask": -1}, "umask in slave.tac is -1"),
             ({"directories": ["srv"]}, "absolute"),
             ({"directories": ["/"]}, "not all of them"),
             ({"directories": ["/no/such"]}, "no directory"),

@@ -52,6 +52,14 @@ class TreeTests(SynchronousTestCase):
         self.assertEqual(self.tree.make("a/b/c").path, os.path.join(self.root, "a/b/c"))
         self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.root, "a")).st_mode), 0o755)
 
+    def test_make_with_umask(self) -> None:
+        """
+        Promise 6.23: directories have what the umask of builds leaves them, whatever our own.
+        """
+        Tree(self.root, umask=0o007).make("a/b")
+        for path in ("a", "a/b"):
+            self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.root, path)).st_mode), 0o770)
+
     def test_make_over_a_file(self) -> None:
         """
         Where a file is in the way, no directory is made.
