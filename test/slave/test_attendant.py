@@ -33,9 +33,9 @@ reactor: Any = _reactor
 
 def contents(path: str) -> str:
     """
-    What is in a file.
+    What is in a file, as the file system's names are read.
     """
-    with open(path) as source:
+    with open(path, errors="surrogateescape") as source:
         return source.read()
 
 
@@ -366,7 +366,7 @@ class AttendantTests(TestCase):
         outcome, _life = await self.news.when("ended", "a-1")
         self.assertTrue(outcome.succeeded, outcome.sentence)
         place = os.fsencode(self.directory) + b"/work\n"
-        self.assertEqual(contents(spool_path(attendant.directory, "a-1", "stdio")), place)
+        self.assertEqual(os.fsencode(contents(spool_path(attendant.directory, "a-1", "stdio"))), place)
 
     async def test_any_environment(self) -> None:
         """
@@ -380,7 +380,7 @@ class AttendantTests(TestCase):
         env = {"PATH": os.environ["PATH"], "ODD": os.fsdecode(b"\xe4 in Latin-1")}
         attendant.start("a-1", fingerprint=fingerprint(run), spec=run, secrets={}, workdir=self.directory, env=env)
         await self.news.when("ended", "a-1")
-        self.assertEqual(contents(spool_path(attendant.directory, "a-1", "stdio")), b"\xe4 in Latin-1")
+        self.assertEqual(os.fsencode(contents(spool_path(attendant.directory, "a-1", "stdio"))), b"\xe4 in Latin-1")
 
     async def test_cannot_start(self) -> None:
         """
