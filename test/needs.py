@@ -20,6 +20,7 @@ PACKAGES = {
     "pass": "pass",
     "ps": "procps",
     "setpriv": "util-linux",
+    "sqlite3": "sqlite3",
     "systemctl": "systemd",
     "zstd": "zstd",
 }

@@ -163,7 +163,8 @@ class RevokingTests(FarmCase):
         new.mkdir(mode=0o700)
         for name in ("master.cfg", "master.tac"):
             shutil.copy2(self.farm.master_directory / name, new / name)
-        shutil.copytree(self.farm.master_directory / "private", new / "private")
+        for name in ("private", "records"):
+            shutil.copytree(self.farm.master_directory / name, new / name)
         shutil.rmtree(self.farm.master_directory)
         self.farm.master_directory = new
         self.farm.master = Daemon("master", new, self.farm.env, "master.tac", "the master is ready at")

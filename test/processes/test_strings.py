@@ -2,11 +2,16 @@
 The strings: the files in which they are looked up, and slaves that come with the wrong one.
 """
 
+import os
 import re
+import shutil
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
+from ..needs import needs
 from .case import FarmCase
 from .farm import Daemon, Farm, until
 
@@ -89,6 +94,32 @@ class StringsTests(FarmCase):
             self.assertEqual(oct(stat.S_IMODE(path.stat().st_mode)), "0o600", path)
         for path in (directory / "furls", directory / "private", directory / "records", directory / "inputs"):
             self.assertEqual(oct(stat.S_IMODE(path.stat().st_mode)), "0o700", path)
+
+    @needs("sqlite3")
+    def test_documented_backup(self) -> None:
+        """
+        Promise 6.13: the backup that docs/deployment.md says, of a running master, has what is needed, and nobody else
+        can read any of it, whatever the umask and the modes of the files.
+        """
+        text = (Path(__file__).resolve().parents[2] / "docs" / "deployment.md").read_text()
+        recipe = text.partition("## Backups")[2].partition("```\n")[2].partition("```")[0]
+        (self.farm.directory / "farm").symlink_to(self.farm.master_directory)
+        tac, backup = self.farm.master_directory / "master.tac", self.farm.directory / "backup"
+        tac.chmod(0o644)
+        try:
+            self.farm.run(f"umask 022\n{recipe}")
+            for above, _, names in os.walk(backup):
+                for path in (Path(above), *(Path(above, name) for name in names)):
+                    self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+            for name in ("master.cfg", "private/tub.pem", "private/admin.furl", "furls/bot1.furl"):
+                original = self.farm.master_directory / name
+                self.assertEqual((backup / "farm" / name).read_bytes(), original.read_bytes())
+            self.assertFalse((backup / "farm" / "own").exists())
+            with closing(sqlite3.connect(backup / "farm" / "records" / "farm.sqlite")) as copy:
+                slaves = {slave for (slave,) in copy.execute("select name from grants where verb = 'slave'")}
+            self.assertLessEqual({"bot1", "bot2"}, slaves)
+        finally:
+            shutil.rmtree(backup)
 
     def test_restart(self) -> None:
         """
