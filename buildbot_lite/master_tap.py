@@ -228,32 +228,42 @@ class MasterService(MultiService):
 
 
 def _submitting(farm: Farm) -> Any:
+    following = _following(farm)
+
     def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        submitting = Submitting(grant=grant.id, door=farm.door, store=farm.inputs, following=_following(farm))
+        submitting = Submitting(
+            grant=grant.id, door=farm.door, store=farm.inputs, following=following, account=revocable.account
+        )
         return FlappService(submitting, revocable)
 
     return expose
 
 
 def _watching(farm: Farm) -> Any:
+    following = _following(farm)
+
     def expose(grant: Grant, revocable: Revocable) -> Exposed:
         if grant.object == FARM:
-            return ExposedControl(AdminDesk(farm, _following(farm), MAY_LOOK), revocable)
-        return FlappService(Watching(_following(farm), int(grant.object)), revocable)
+            return ExposedControl(AdminDesk(farm, following, MAY_LOOK, revocable.account), revocable)
+        return FlappService(Watching(following, int(grant.object), revocable.account), revocable)
 
     return expose
 
 
 def _administering(farm: Farm) -> Any:
+    following = _following(farm)
+
     def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        return ExposedControl(AdminDesk(farm, _following(farm)), revocable)
+        return ExposedControl(AdminDesk(farm, following, None, revocable.account), revocable)
 
     return expose
 
 
 def _controlling(farm: Farm) -> Any:
+    following = _following(farm)
+
     def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        return ExposedControl(AdminDesk(farm, _following(farm), MAY_CONTROL), revocable)
+        return ExposedControl(AdminDesk(farm, following, MAY_CONTROL, revocable.account), revocable)
 
     return expose
 
@@ -264,6 +274,7 @@ def _following(farm: Farm) -> Following:
         growth=farm.growth,
         streams_directory=farm.building.streams,
         why=farm.why,
+        decided=lambda: farm.queue.decided,
         clock=farm.clock,
     )
 

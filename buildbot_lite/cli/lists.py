@@ -25,12 +25,21 @@ def status(farm: Farm, as_json: bool) -> None:
 
 
 @program.command(cls=FarmCommand)
+@click.option("-n", "--most", type=click.IntRange(1), metavar="N", help="How many; all if not given.")
 @json_option
-def queue(farm: Farm, as_json: bool) -> None:
+def queue(farm: Farm, most: int | None, as_json: bool) -> None:
     """
     What waits, the next first, and why it does.
     """
-    _show(farm, {"ask": "queue"}, as_json=as_json)
+    found: list[Any] = []
+    after: list[int] | None = None
+    while most is None or len(found) < most:
+        answer = farm.ask({"ask": "queue", **({"after": after} if after else {})})
+        found += answer["queue"]
+        after = answer.get("next")
+        if after is None:
+            break
+    show(found[:most], "queue", as_json=as_json)
 
 
 @program.command(cls=FarmCommand)

@@ -118,7 +118,7 @@ class FrontDoor:
         def recorded() -> None:
             self._admissions.spent(grant)
             for watch in watches[-1:]:
-                self._grants.recorded(watch)
+                self._grants.recorded(watch, made_with=grant.id)
 
         return await self._ask(
             scheduler,
@@ -144,7 +144,8 @@ class FrontDoor:
         See `status.submissions.Door`.
         """
         object_, name = _watched(submitted)
-        return self._furl(await self._grants.ensure(Verb.WATCH, object_, name=name))
+        by_grant = submitted.buildset.by_grant
+        return self._furl(await self._grants.ensure(Verb.WATCH, object_, name=name, made_with=by_grant))
 
     async def cancel(self, submitted: Submitted, reason: str) -> None:
         """

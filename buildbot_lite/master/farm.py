@@ -47,11 +47,11 @@ from ..wire.knock import Knocks
 from .admission import HOUR, Admissions
 from .config import MasterConfig
 from .door import FrontDoor
-from .grants import Expose, Grants, Verb
+from .grants import Expose, Grants, Verb, is_of_a_submission
 from .loading import Generation, load
 from .location import Moved
 from .patience import PatientRecords
-from .queue import Queue, Waiting
+from .queue import Queue, Urgency, Waiting
 from .requests import Requests
 from .reserve import Reserve
 from .revoking import Revoking
@@ -266,7 +266,7 @@ class Farm:
         await self._keep(self._generation)
         await self._check_key()
         grants = await self.records.read(records_of_grants.everything)
-        self.grants.remember(grants)
+        self.grants.remember(grants, await self.records.read(partial(_made_with, grants=grants)))
         self.admissions.remember(
             await self.records.read(partial(_times_asked, grants=grants, since=self.wall() - HOUR))
         )
@@ -399,20 +399,22 @@ class Farm:
         """
         Why *request* waits; None when it does not.
         """
-        for waiting in self.waiting():
-            if waiting.request.id == request:
-                return waiting.reason
-        return None
+        beginning = (each.reason for each in self._beginning() if each.request.id == request)
+        return self.queue.why(request) or next(beginning, None)
 
-    def waiting(self) -> Sequence[Waiting]:
+    def waiting(self, most: int, after: Urgency | None = None) -> Sequence[Waiting]:
         """
-        Every request that waits, most urgent first, and before them those whose builds are about to begin.
+        At most *most* of the requests that wait, most urgent first, and before the first of them those whose builds are
+        about to begin.  With *after* only those that come after it.
         """
+        return self.queue.page(most, after) if after else [*self._beginning(), *self.queue.page(most)]
+
+    def _beginning(self) -> Sequence[Waiting]:
         hold = self._hold()
         beginning = self.works.beginning()
         for each in beginning:
-            each.reason = hold or each.reason
-        return [*beginning, *self.queue.waiting()]
+            each.own = hold or each.own
+        return beginning
 
     async def check_places(self) -> None:
         """
@@ -591,3 +593,11 @@ def _unfinished(
     begun = {each.request.id for each in running}
     waiting = [(request, sets[request.buildset]) for id, request in wanted.items() if id not in begun]
     return running, waiting
+
+
+def _made_with(connection: Connection, grants: Sequence[Grant]) -> Mapping[int, int]:
+    """
+    With which string the submissions were made that some of *grants* watch: buildset → grant.
+    """
+    watched = [int(grant.object) for grant in grants if is_of_a_submission(grant)]
+    return records_of_requests.asked_with(connection, min(watched)) if watched else {}

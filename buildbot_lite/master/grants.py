@@ -8,6 +8,7 @@ string.  What a grant leads to is made when it is first shown, and kept: its `Re
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from weakref import WeakValueDictionary
 
 from attrs import define, evolve
 from twisted.logger import Logger
@@ -17,6 +18,7 @@ from ..storage.records import grants as records_of_grants
 from ..storage.records.grants import NO_LIMITS, Grant, Limits
 from ..storage.swissnums import KEPT, Minted, Swissnums, digest_of
 from ..storage.writer import Records
+from ..wire.account import Account
 from ..wire.background import background
 from ..wire.contract import MOST_LINKS, MOST_LINKS_OF_A_SLAVE
 from ..wire.exposed import Exposed, Revocable
@@ -44,6 +46,8 @@ _USED_WHEN_SHOWN = {Verb.WATCH, Verb.CONTROL, Verb.ADMIN}
 RECORD_USES_EVERY = 60.0
 """Seconds.  A master that is killed forgets at most the uses of so long."""
 
+NOTHING_MADE: Mapping[int, int] = {}
+
 Expose = Callable[[Grant, Revocable], Exposed]
 """
 Makes what a grant leads to.  It is made once and kept, so it may keep nothing of the configuration: it asks on each
@@ -65,6 +69,8 @@ class Right:
     """Uses that are counted in *grant*, and not yet in its row."""
     recorded: float | None = None
     """When uses were last recorded, in seconds since 1970."""
+    made_with: int | None = None
+    """The grant with whose string a submission made it."""
 
 
 class Grants:
@@ -99,20 +105,22 @@ class Grants:
         self._configured = configured
         self._by_digest: dict[str, Right] = {}
         self._by_id: dict[int, Right] = {}
+        self._accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
         self._by_object: dict[tuple[str, str], list[Right]] = {}
         self._revoked: set[str] = set()
         # Of what the own string was revoked: by itself it gets no other.
         self._without: set[tuple[str, str]] = set()
 
-    def remember(self, grants: Sequence[Grant]) -> None:
+    def remember(self, grants: Sequence[Grant], made_with: Mapping[int, int] = NOTHING_MADE) -> None:
         """
-        Those that an earlier master handed out.
+        Those that an earlier master handed out.  *made_with*: the buildset that is watched → the grant whose string
+        asked for it.
         """
         for grant in grants:
             if grant.revoked is not None:
                 self._forget(grant)
             else:
-                self._keep(grant)
+                self._keep(grant, made_with.get(int(grant.object)) if is_of_a_submission(grant) else None)
 
     def lookup(self, swissnum: str) -> Exposed | None:
         """
@@ -204,14 +212,25 @@ class Grants:
                 for link in right.revocable.links:
                     link.drop(reason)
 
-    async def ensure(self, verb: Verb, object: str, *, name: str, expires: float | None = None) -> Grant:
+    async def ensure(
+        self, verb: Verb, object: str, *, name: str, expires: float | None = None, made_with: int | None = None
+    ) -> Grant:
         """
-        A grant to do *verb* to *object*: the one that there is, or a new one.  *expires*: in seconds since 1970.
+        A grant to do *verb* to *object*: the one that there is, or a new one.  *expires*: in seconds since 1970;
+        *made_with*: see `recorded`.
         """
-        return self.of(verb, object) or await self.hand_out(verb, object, name=name, limits=Limits(expires=expires))
+        limits = Limits(expires=expires)
+        return self.of(verb, object) or await self.hand_out(verb, object, name=name, limits=limits, made_with=made_with)
 
     async def hand_out(
-        self, verb: Verb, object: str, *, name: str, label: str | None = None, limits: Limits = NO_LIMITS
+        self,
+        verb: Verb,
+        object: str,
+        *,
+        name: str,
+        label: str | None = None,
+        limits: Limits = NO_LIMITS,
+        made_with: int | None = None,
     ) -> Grant:
         """
         A new grant to do *verb* to *object*.  Without a *label* it is the one for the farm's files.
@@ -229,14 +248,14 @@ class Grants:
                 limits=limits,
             )
         )
-        self._keep(grant)
+        self._keep(grant, made_with)
         return grant
 
-    def recorded(self, grant: Grant) -> None:
+    def recorded(self, grant: Grant, made_with: int | None = None) -> None:
         """
-        It was handed out in a transaction of somebody else's.
+        It was handed out in a transaction of somebody else's, with the string of the grant *made_with*.
         """
-        self._keep(grant)
+        self._keep(grant, made_with)
 
     def watches_expire(self, buildset: int, at: float) -> None:
         """
@@ -335,7 +354,7 @@ class Grants:
         """
         for right in tuple(self._by_id.values()):
             grant = right.grant
-            if grant.verb == Verb.WATCH.value and grant.label is None and (grant.expires or before) < before:
+            if is_of_a_submission(grant) and (grant.expires or before) < before:
                 self._drop(grant)
 
     def _knocking(self, grant: Grant) -> str | None:
@@ -353,6 +372,7 @@ class Grants:
             MOST_LINKS_OF_A_SLAVE if right.grant.verb == Verb.SLAVE.value else MOST_LINKS,
             lambda: right.grant.pin,
             lambda port: self._came_in_by(right, port),
+            self._account(right),
         )
 
     def _came_in_by(self, right: Right, port: int) -> None:
@@ -366,8 +386,14 @@ class Grants:
             "noting the port of a string",
         )
 
-    def _keep(self, grant: Grant) -> None:
-        right = Right(grant)
+    def _account(self, right: Right) -> Account:
+        """
+        That of the string that it was made with, or its own.
+        """
+        return self._accounts.setdefault(right.made_with or right.grant.id, Account())
+
+    def _keep(self, grant: Grant, made_with: int | None = None) -> None:
+        right = Right(grant, made_with=made_with)
         self._by_digest[grant.digest] = self._by_id[grant.id] = right
         self._by_object.setdefault((grant.verb, grant.object), []).append(right)
         if swissnum := self._knocking(grant):
@@ -399,3 +425,10 @@ class Grants:
     def _check_time(self, grant: Grant) -> None:
         if grant.expires is not None and grant.expires <= self._wall():
             raise RevokedError("This string has expired.  Ask the farm's admin for a new one.")
+
+
+def is_of_a_submission(grant: Grant) -> bool:
+    """
+    Whether it watches one submission, which made it.
+    """
+    return grant.verb == Verb.WATCH.value and grant.label is None and grant.object.isdecimal()

@@ -3,13 +3,19 @@ Which request is built next, where, and why the others wait.
 
 One loop decides: it sleeps until something changed (a request came, a build ended, a slave attached, a back-off is
 over; what changes without a word, as room on the disk or the mind of ``canStartBuild``, is asked again after a while),
-then looks at every waiting request once, most urgent first.  The answer for each is either a slave, and the
-build starts, or a `Reason`.  What people are told is that very reason.
+then looks at the waiting requests, most urgent first.  The answer for each is either a slave, and the build starts, or
+a `Reason`.  What people are told is that very reason.
+
+Requests wait in one list for each builder.  What keeps one request of a builder from being built keeps the less urgent
+ones from it, too, unless ``canStartBuild`` is asked about each; so a builder's list is looked at only up to the first
+that cannot be built, and its reason is that of the whole list.  A long queue of one builder costs the others nothing.
 """
 
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import islice
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -17,7 +23,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ..model import reasons
-from ..model.reasons import Reason
+from ..model.reasons import Kind, Reason
 from ..storage.records.requests import Buildset, Request
 from .asking import GOOD_FOR, Asking
 from .roster import Member, Roster
@@ -31,25 +37,80 @@ LONGEST_PAUSE = 300.0
 """Seconds that a request waits at most before it is tried again, whatever the wall clock says."""
 
 
-@define
+Urgency = tuple[int, int]
+"""What sorts first is built first: the higher priority, then the earlier request."""
+
+
+@define(eq=False)
 class Waiting:
     """
-    A request that waits, the buildset that it belongs to, and why it waits.
+    A request that waits, the buildset that it belongs to, and *among* which others.
 
-    *due*: when it may be tried, by the clock that never jumps.
+    *due*: when it may be tried, by the clock that never jumps.  *own*: why it waits, if that is not so of all of them.
     """
 
     request: Request
     buildset: Buildset
     due: float
-    reason: Reason = field(factory=reasons.starting)
+    among: "BuilderQueue"
+    own: Reason = field(factory=reasons.starting)
 
     @property
-    def urgency(self) -> tuple[int, int]:
+    def urgency(self) -> Urgency:
         """
-        What sorts first is built first.
+        Its place in the order.
         """
         return -self.request.priority, self.request.id
+
+    @property
+    def reason(self) -> Reason:
+        """
+        Why it waits.
+        """
+        return self.own if self.withdrawn else self.among.reason or self.own
+
+    @property
+    def withdrawn(self) -> bool:
+        """
+        Whether it is not to be built any more, as soon as that is recorded.
+        """
+        return self.own.kind is Kind.CANCELLING
+
+
+def _urgency(waiting: Waiting) -> Urgency:
+    return waiting.urgency
+
+
+@define(eq=False)
+class BuilderQueue:
+    """
+    What waits for one *builder*, most urgent first; *reason*: why none of it can be built now, None while it is open.
+    """
+
+    builder: str
+    order: list[Waiting] = field(factory=list)
+    reason: Reason | None = None
+
+    def open(self) -> Iterator[Waiting]:
+        """
+        One after the other, until there is a reason that holds for the rest.
+        """
+        for waiting in tuple(self.order):
+            if self.reason is not None:
+                return
+            yield waiting
+
+    def after(self, urgency: Urgency) -> Iterator[Waiting]:
+        """
+        Those that come after *urgency*.
+        """
+        return islice(self.order, bisect_right(self.order, urgency, key=_urgency), None)
+
+    def remove(self, waiting: Waiting) -> None:
+        """
+        It waits no more.
+        """
+        del self.order[bisect_left(self.order, waiting.urgency, key=_urgency)]
 
 
 @frozen
@@ -123,15 +184,16 @@ class Queue:
         self._hold = hold
         self._clock = clock
         self._wall = wall
-        self._order: list[Waiting] = []
+        self._by_builder: dict[str, BuilderQueue] = {}
         self._by_id: dict[int, Waiting] = {}
-        self._withdrawn: set[int] = set()
         self._by_grant: Counter[int | None] = Counter()
         self._wake: Deferred[None] = Deferred()
         self._alarm: IDelayedCall | None = None
         self._warm: dict[str, str] = {}
         self._asking = Asking(clock=clock, changed=self.consider)
         self.slots = Slots()
+        self.decided = 0
+        """How often was looked at what waits: as long as it is the same, so is every reason."""
 
     def add(self, request: Request, buildset: Buildset) -> None:
         """
@@ -139,10 +201,11 @@ class Queue:
         """
         # Its pause is kept in seconds since 1970, because it outlives us; that clock may jump, so it is asked once.
         pause = min(max(0.0, request.not_before - self._wall()), LONGEST_PAUSE)
-        waiting = Waiting(request, buildset, self._clock.seconds() + pause)
+        among = self._by_builder.setdefault(request.builder, BuilderQueue(request.builder))
+        waiting = Waiting(request, buildset, self._clock.seconds() + pause, among)
         self._by_id[request.id] = waiting
         self._by_grant[buildset.by_grant] += 1
-        insort(self._order, waiting, key=lambda each: each.urgency)
+        insort(among.order, waiting, key=_urgency)
         self.consider()
 
     def remove(self, request: int) -> Waiting | None:
@@ -151,8 +214,10 @@ class Queue:
         """
         waiting = self._by_id.pop(request, None)
         if waiting is not None:
-            self._order.remove(waiting)
-            self._withdrawn.discard(request)
+            waiting.among.remove(waiting)
+            if not waiting.among.order:
+                del self._by_builder[waiting.request.builder]
+            waiting.among = BuilderQueue(waiting.request.builder)  # what keeps the others is nothing to it
             self._by_grant[waiting.buildset.by_grant] -= 1
             self._asking.forget(request)
         return waiting
@@ -164,15 +229,14 @@ class Queue:
         """
         waiting = self._by_id.get(request)
         if waiting is not None:
-            self._withdrawn.add(request)
-            waiting.reason = reasons.cancelling()
+            waiting.own = reasons.cancelling()
         return waiting is not None
 
     def restore(self, request: int) -> None:
         """
         Its end could not be recorded: it waits on.
         """
-        self._withdrawn.discard(request)
+        self._by_id[request].own = reasons.starting()
         self.consider()
 
     def __contains__(self, request: int) -> bool:
@@ -184,11 +248,34 @@ class Queue:
         """
         return self._by_grant[grant]
 
+    def waiting_at(self, builder: str) -> int:
+        """
+        How many requests wait for *builder*.
+        """
+        return len(self._by_builder[builder].order) if builder in self._by_builder else 0
+
     def waiting(self) -> Iterable[Waiting]:
         """
         Everything that waits, most urgent first.
         """
-        return tuple(self._order)
+        return tuple(merge(*(each.order for each in self._by_builder.values()), key=_urgency))
+
+    def page(self, most: int, after: Urgency | None = None) -> Sequence[Waiting]:
+        """
+        At most *most* of what waits, most urgent first: from the beginning, or those that come after *after*.
+        """
+        parts = (each.order if after is None else each.after(after) for each in self._by_builder.values())
+        return tuple(islice(merge(*parts, key=_urgency), most))
+
+    def why(self, request: int) -> Reason | None:
+        """
+        Why *request* waits; None when it does not.
+        """
+        waiting = self._by_id.get(request)
+        return None if waiting is None else waiting.reason
+
+    def __len__(self) -> int:
+        return len(self._by_id)
 
     def consider(self) -> None:
         """
@@ -215,38 +302,36 @@ class Queue:
             await turn
 
     def _look(self) -> None:
-        blocked: dict[str, Reason] = {}
+        self.decided += 1
         again: list[float] = []
-        hold = self._hold()
-        for waiting in tuple(self._order):
-            builder = self._builders().get(waiting.request.builder)
-            if waiting.request.id in self._withdrawn:
+        hold, builders = self._hold(), self._builders()
+        for each in self._by_builder.values():
+            gone = None if each.builder in builders else reasons.no_builder(each.builder)
+            each.reason = hold or gone
+        if hold is not None and self._by_id:
+            again.append(LOOK_FOR_ROOM)
+        for waiting in merge(*(each.open() for each in tuple(self._by_builder.values())), key=_urgency):
+            builder = builders[waiting.request.builder]
+            if waiting.withdrawn:
                 continue
-            if hold is not None:
-                waiting.reason = hold
-                again.append(LOOK_FOR_ROOM)
-            elif builder is None:
-                waiting.reason = reasons.no_builder(waiting.request.builder)
-            elif builder.name in blocked:
-                waiting.reason = blocked[builder.name]
-            elif (left := waiting.due - self._clock.seconds()) > 0:
-                waiting.reason = reasons.back_off(left, waiting.request.retries)
+            if (left := waiting.due - self._clock.seconds()) > 0:
+                waiting.own = reasons.back_off(left, waiting.request.retries)
                 again.append(left)
             else:
-                self._place(waiting, builder, blocked)
+                self._place(waiting, builder)
                 if builder.can_start_build is not None and waiting.request.id in self._by_id:
                     again.append(GOOD_FOR if self._asking.knows(waiting.request.id) else ASK_AGAIN)
         self._set_alarm(min(again, default=None))
 
-    def _place(self, waiting: Waiting, builder: BuilderConfig, blocked: dict[str, Reason]) -> None:
+    def _place(self, waiting: Waiting, builder: BuilderConfig) -> None:
         choice = self._choose(waiting, builder)
         if isinstance(choice, Reason):
-            waiting.reason = choice
+            waiting.own = choice
             if builder.can_start_build is None:
-                blocked[builder.name] = choice
+                waiting.among.reason = choice
             return
         self.remove(waiting.request.id)
-        waiting.reason = reasons.starting()
+        waiting.own = reasons.starting()
         self._warm[builder.name] = choice.name
         self.slots.take(waiting.request.id, Running(builder.name, builder.name, choice.name))
         self._start(waiting, choice.name)

@@ -6,18 +6,21 @@ arrives in chunks whose first byte says what the rest is: `OUT` for bytes that w
 """
 
 import os
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ClassVar, NoReturn, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
+from sqlalchemy import Connection
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..errors import ConfigError, LinkLostError, NotFoundError, RefusedError
 from ..master.farm import Farm
+from ..master.queue import Urgency
 from ..model.shape import Shape
 from ..storage.records.builds import Build
+from ..wire.account import Account
 from ..wire.background import background
 from ..wire.control import Follower
 from . import documents
@@ -31,6 +34,9 @@ ERR = b"2"
 MOST_BUILDS = 1000
 RECORDED = frozenset({"force", "pause", "grant", "unpin", "reconfig"})
 """What is refused while the database fails, because whoever asks would wait for the record."""
+LARGEST_PRIORITY = 1_000_000
+
+T = TypeVar("T")
 
 Answer = Mapping[str, Any]
 
@@ -59,25 +65,28 @@ class Framed:
 @frozen
 class AdminDesk:
     """
-    What the admin's string leads to, and others: *may* is what may be asked with them, None: everything.
+    What the admin's string leads to, and others: *may* is what may be asked with them, None: everything.  *account*:
+    what their holders share.
     """
 
     farm: Farm
     following: Following
     may: Collection[str] | None = None
+    account: Account = field(factory=Account)
     log: ClassVar[Logger] = Logger()
 
     def ask(self, question: Answer) -> Deferred[Answer]:
         """
         See `Control.ask`.
         """
-        return Deferred.fromCoroutine(self._ask(Shape(dict(question), "question")))
+        shape = Shape(dict(question), "question")
+        return Deferred.fromCoroutine(self.account.question(lambda: self._ask(shape)))
 
     def follow(self, question: Answer, follower: Follower) -> Deferred[Answer]:
         """
         See `Control.follow`.
         """
-        telling = Deferred.fromCoroutine(self._follow(Shape(dict(question), "question"), Framed(follower)))
+        telling = Deferred.fromCoroutine(self._counted(Shape(dict(question), "question"), Framed(follower)))
         follower.when_lost(telling.cancel)
         return telling.addErrback(_gone)
 
@@ -103,6 +112,10 @@ class AdminDesk:
             raise RefusedError(f"{obstacle}  Nothing was changed: ask again when it works.")
         return await answer(question)
 
+    async def _counted(self, question: Shape, client: Framed) -> Answer:
+        with self.account.following():
+            return await self._follow(question, client)
+
     async def _follow(self, question: Shape, client: Framed) -> Answer:
         tellings = {"request": self._request, "log": self._log, "artifact": self._artifact, "idle": self._idle}
         asked = question.text("follow", limit=40)
@@ -122,25 +135,27 @@ class AdminDesk:
         return {"status": documents.of_farm(self.farm)}
 
     async def _queue(self, question: Shape) -> Answer:
-        return {"queue": documents.of_queue(self.farm)}
+        most = question.integer("most", documents.MOST_WAITING, least=1, most=documents.MOST_WAITING)
+        place = question.optional("after", question.mapping)
+        return documents.of_queue(self.farm, most, None if place is None else _urgency(Shape(place, "after")))
 
     async def _slaves(self, question: Shape) -> Answer:
         return {"slaves": [documents.of_slave(self.farm, member) for member in self.farm.roster.everyone()]}
 
     async def _builders(self, question: Shape) -> Answer:
-        return {"builders": await self.farm.records.read(lambda c: documents.of_builders(self.farm, c))}
+        return {"builders": await self._read(lambda c: documents.of_builders(self.farm, c))}
 
     async def _builds(self, question: Shape) -> Answer:
         builder = question.optional("builder", question.text)
         most = question.integer("most", 20, least=1, most=MOST_BUILDS)
-        found = await self.farm.records.read(lambda connection: documents.of_builds(connection, builder, most))
+        found = await self._read(lambda connection: documents.of_builds(connection, builder, most))
         if not found and builder is not None and builder not in self.farm.config.builders:
             raise _no_builder(builder, self.farm)
         return {"builds": found}
 
     async def _artifacts(self, question: Shape) -> Answer:
         build = await self._build(question)
-        return {"artifacts": await self.farm.records.read(lambda c: documents.of_artifacts(c, build))}
+        return {"artifacts": await self._read(lambda c: documents.of_artifacts(c, build))}
 
     async def _reconfig(self, question: Shape) -> Answer:
         before = self.farm.config
@@ -176,6 +191,12 @@ class AdminDesk:
         await cancelling
         return {"request": request, "also": [{"request": child.request, "build": child.label} for child in also]}
 
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        """
+        Read the records, at the holder's expense: what a thread does is done for it as well.
+        """
+        return await self.farm.records.read(self.account.charging(query))
+
     # Tellings.
 
     async def _request(self, question: Shape, client: Framed) -> Answer:
@@ -201,7 +222,7 @@ class AdminDesk:
 
     async def _artifact(self, question: Shape, client: Framed) -> Answer:
         build, name = await self._build(question), question.text("name", limit=1024)
-        stream = await self.farm.records.read(lambda c: documents.the_artifact(c, build, name))
+        stream = await self._read(lambda c: documents.the_artifact(c, build, name))
         await tell_file(os.path.join(self.farm.building.artifacts, stream.path), client)
         return {"length": stream.length, "sha256": stream.sha256}
 
@@ -223,11 +244,15 @@ class AdminDesk:
     async def _build(self, question: Shape) -> Build:
         builder, number = question.text("builder", limit=200), question.integer("number")
         try:
-            return await self.farm.records.read(lambda connection: documents.the_build(connection, builder, number))
+            return await self._read(lambda connection: documents.the_build(connection, builder, number))
         except NotFoundError:
             if builder not in self.farm.config.builders:
                 raise _no_builder(builder, self.farm) from None
             raise
+
+
+def _urgency(place: Shape) -> Urgency:
+    return -place.integer("priority", least=-LARGEST_PRIORITY, most=LARGEST_PRIORITY), place.integer("request")
 
 
 def _gone(failure: Failure) -> NoReturn:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from .. import __version__
 from ..errors import NotFoundError
 from ..master.farm import Farm
+from ..master.queue import Urgency, Waiting
 from ..master.roster import Member
 from ..model.results import Result
 from ..storage.records import builds, requests, steps, streams
@@ -25,6 +26,9 @@ from ..storage.records.streams import Stream
 from ..wire.contract import JITTER, REFUSED_DELAY
 
 Document = dict[str, Any]
+
+MOST_WAITING = 1000
+"""Requests in one answer.  Of a longer queue `of_queue` gives the next page."""
 
 
 def of_farm(farm: Farm) -> Document:
@@ -47,26 +51,35 @@ def of_farm(farm: Farm) -> Document:
             }
             for live in farm.works.live().values()
         ],
-        "waiting": of_queue(farm),
+        "waiting": [_of_waiting(waiting) for waiting in farm.waiting(MOST_WAITING)],
+        "waiting_total": len(farm.queue),
     }
 
 
-def of_queue(farm: Farm) -> list[Document]:
+def of_queue(farm: Farm, most: int = MOST_WAITING, after: Urgency | None = None) -> Document:
     """
-    Every request that waits, the next one first, and why it does.
+    At most *most* of the requests that wait, the next one first, and why they do.
+
+    *after*, and "next" in the answer, is a place in the queue: where the page before ended, and where this one does.
     """
-    return [
-        {
-            "request": waiting.request.id,
-            "builder": waiting.request.builder,
-            "scheduler": waiting.buildset.scheduler,
-            "submitted": waiting.request.submitted,
-            "priority": waiting.request.priority,
-            "retries": waiting.request.retries,
-            "why": {"kind": waiting.reason.kind.value, "sentence": waiting.reason.sentence},
-        }
-        for waiting in farm.waiting()
-    ]
+    page = farm.waiting(most, after)
+    return {
+        "queue": [_of_waiting(waiting) for waiting in page],
+        "next": None if len(page) < most else {"priority": page[-1].request.priority, "request": page[-1].request.id},
+        "total": len(farm.queue),
+    }
+
+
+def _of_waiting(waiting: Waiting) -> Document:
+    return {
+        "request": waiting.request.id,
+        "builder": waiting.request.builder,
+        "scheduler": waiting.buildset.scheduler,
+        "submitted": waiting.request.submitted,
+        "priority": waiting.request.priority,
+        "retries": waiting.request.retries,
+        "why": {"kind": waiting.reason.kind.value, "sentence": waiting.reason.sentence},
+    }
 
 
 def of_slave(farm: Farm, member: Member) -> Document:
@@ -110,7 +123,6 @@ def of_builders(farm: Farm, connection: Connection) -> list[Document]:
     """
     Every builder, in the order of master.cfg, with the build that it began last.
     """
-    waiting = [each.request.builder for each in farm.waiting()]
     running = [live.row for live in farm.works.live().values()]
     return [
         {
@@ -119,7 +131,7 @@ def of_builders(farm: Farm, connection: Connection) -> list[Document]:
             "tags": list(builder.tags),
             "slaves": list(builder.slavenames),
             "running": sorted(row.number for row in running if row.builder == builder.name),
-            "waiting": waiting.count(builder.name),
+            "waiting": farm.queue.waiting_at(builder.name),
             "last": next((of_build(connection, row) for row in builds.newest(connection, builder.name, most=1)), None),
         }
         for builder in farm.config.builders.values()

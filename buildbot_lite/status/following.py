@@ -20,23 +20,19 @@ from attrs import define, field
 from sqlalchemy import Connection
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ..errors import NotFoundError
-from ..model.reasons import Kind, Reason
+from ..model.reasons import Reason
 from ..model.results import Result, worst
 from ..storage.frames import open_stream
 from ..storage.growth import Growth
 from ..storage.records import builds, feed, requests, steps, streams
 from ..storage.records.feed import Event
 from ..storage.writer import Records
-from ..wire.background import background
+from .explaining import Explaining
 
 CHUNK = 64 << 10
-EXPLAIN_EVERY = 2.0
-"""Seconds between two looks at why a request waits."""
-
 Meanwhile = Callable[[], Awaitable[None]]
 
 
@@ -82,7 +78,7 @@ def tell_growth(records: Records, growth: Growth) -> Callable[[], None]:
 class Following:
     """
     What it takes to follow requests: the *records*, the *growth* of streams, the *streams* directory, and the queue,
-    which says *why* a request waits.
+    which says *why* a request waits, and how often it has *decided*.
     """
 
     def __init__(
@@ -92,13 +88,14 @@ class Following:
         growth: Growth,
         streams_directory: str,
         why: Callable[[int], Reason | None],
+        decided: Callable[[], int],
         clock: IReactorTime,
     ) -> None:
         self._records = records
         self._growth = growth
         self._directory = streams_directory
-        self.why = why
         self.clock = clock
+        self.explaining = Explaining(why=why, decided=decided, clock=clock)
 
     async def follow(self, buildset: int, client: Client) -> int:
         """
@@ -171,11 +168,6 @@ _WORSE = [0, 1, 2, 4]
 
 
 @define
-class _Said:
-    kind: Kind | None = None
-
-
-@define
 class _Follower:
     _log: ClassVar[Logger] = Logger()
 
@@ -189,10 +181,7 @@ class _Follower:
     told_early: set[int] = field(factory=set)
 
     async def run(self) -> int:
-        said = _Said()
-        explaining = LoopingCall(lambda: Deferred.fromCoroutine(self._explain(said)))
-        explaining.clock = self.following.clock
-        background(explaining.start(EXPLAIN_EVERY, now=False), self._log, "saying why a request waits")
+        stop = self.following.explaining.add(self.request, lambda why: self._say(f"waiting: {why}"))
         seen = 0
         try:
             while True:
@@ -202,13 +191,7 @@ class _Follower:
                     if event.kind == "request.finished":
                         return self._exit_code(Result(event.body["result"]))
         finally:
-            explaining.stop()
-
-    async def _explain(self, said: "_Said") -> None:
-        reason = self.following.why(self.request)
-        if reason is not None and reason.kind not in {Kind.STARTING, Kind.BACK_OFF, said.kind}:
-            said.kind = reason.kind
-            await self._say(f"waiting: {reason.sentence}")
+            stop()
 
     async def _tell(self, event: Event) -> None:
         body = event.body

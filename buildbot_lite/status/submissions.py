@@ -18,7 +18,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.logger import Logger
 
@@ -28,13 +28,12 @@ from ..master.door import NOTHING, Given
 from ..master.vocabulary import Submit
 from ..storage.inputs import InputStore
 from ..storage.records.requests import Submitted
+from ..wire.account import Account
 from ..wire.background import background
 from ..wire.flapp import TAKES_A_FILE, TAKES_NO_FILE, Read, StdinFeed, Watcher
 from .following import Following
 from .intake import LARGEST_PROPERTIES, Intake, PropertiesSink, StoredSink, pump
 
-MOST_CLIENTS = 1000
-"""Clients that one string may have waiting for their builds, or for the word that they get none."""
 UNPATCHED = "standard input is not read here: the builds are of what is in the repository, without your changes"
 """What is said where a patch could be expected to be applied, and is not."""
 REFUSED = 2
@@ -77,32 +76,6 @@ class Door(Protocol):
         """
 
 
-@define
-class Clients:
-    """
-    Those that are being told something, with one string: a client that takes nothing stays one.
-    """
-
-    _now: int = 0
-
-    def check(self) -> None:
-        """
-        `LimitError` when there are as many as there may be.
-        """
-        if self._now >= MOST_CLIENTS:
-            raise LimitError(f"{self._now} clients of this string are being told of their builds already.")
-
-    async def tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
-        """
-        One more, until it has heard how *watching* ended.
-        """
-        self._now += 1
-        try:
-            await _told(watcher, watching)
-        finally:
-            self._now -= 1
-
-
 @frozen
 class Watching:
     """
@@ -111,7 +84,7 @@ class Watching:
 
     following: Following
     buildset: int
-    clients: Clients = field(factory=Clients)
+    account: Account = field(factory=Account)
 
     _log = Logger()
 
@@ -120,11 +93,11 @@ class Watching:
         See `Submission.execute`.
         """
         try:
-            self.clients.check()
+            self.account.check_following()
         except LimitError:
             return fail()
         watching = _followed(watcher, self.following, self.buildset)
-        background(self.clients.tell(watcher, watching), self._log, "watching a request")
+        background(_told(self.account, watcher, watching), self._log, "watching a request")
         return succeed(None)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
@@ -144,19 +117,21 @@ class Submitting:
 
     _log = Logger()
 
-    def __init__(self, *, grant: int, door: Door, store: InputStore, following: Following) -> None:
+    def __init__(
+        self, *, grant: int, door: Door, store: InputStore, following: Following, account: Account | None = None
+    ) -> None:
         self._grant = grant
         self._door = door
         self._store = store
         self._following = following
-        self._clients = Clients()
+        self._account = account or Account()
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         """
         See `Submission.execute`.
         """
         try:
-            self._clients.check()
+            self._account.check_following()
         except LimitError:
             return fail()  # it may not be listening to what is told otherwise
         try:
@@ -214,7 +189,7 @@ class Submitting:
                 raise BuildbotLiteError("The farm cannot take this now.  Try again later.") from None
 
     def _tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
-        background(self._clients.tell(watcher, watching), self._log, "a submission")
+        background(_told(self._account, watcher, watching), self._log, "a submission")
 
     async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[Submitted]) -> int:
         submitted = await submitting
@@ -244,23 +219,24 @@ async def _followed(watcher: Watcher, following: Following, buildset: int) -> in
         raise LinkLostError from None
 
 
-async def _told(watcher: Watcher, watching: Awaitable[int]) -> None:
+async def _told(account: Account, watcher: Watcher, watching: Awaitable[int]) -> None:
     """
-    Tell the client how it ended, also when it could not begin.
+    Tell the client how it ended, also when it could not begin.  One that takes nothing stays on the account.
     """
-    try:
-        code = await watching
-    except LinkLostError:
-        return
-    except BuildbotLiteError as error:
-        await _complain(watcher, str(error))
-        code = REFUSED
-    except Exception:
-        # A defect; whoever waits must not wait for ever.
-        await _complain(watcher, "An error of the master itself.  The traceback is in its log.")
-        await watcher.done(REFUSED)
-        raise
-    await watcher.done(code)
+    with account.following():
+        try:
+            code = await watching
+        except LinkLostError:
+            return
+        except BuildbotLiteError as error:
+            await _complain(watcher, str(error))
+            code = REFUSED
+        except Exception:
+            # A defect; whoever waits must not wait for ever.
+            await _complain(watcher, "An error of the master itself.  The traceback is in its log.")
+            await watcher.done(REFUSED)
+            raise
+        await watcher.done(code)
 
 
 async def _complain(watcher: Watcher, sentence: str) -> None:

@@ -84,6 +84,10 @@ LINES_PER_SECOND = 5.0
 # many seconds a byte of a stream may cost that are not counted, three times what it does.
 HOLDER_SHARE = 0.5
 HOLDER_SAVED = 2.0
+# Questions of one holder that are worked on at a time, and that may wait; clients of one that are told something.
+QUESTIONS_AT_ONCE = 2
+MOST_QUESTIONS = 100
+MOST_FOLLOWERS = 1000
 FREE_PER_BYTE = 0.01 / (1 << 20)
 
 # Connections that have not shown a valid string.

@@ -81,7 +81,7 @@ class ExposedControl(Exposed):
         self._control = control
 
     def remote_ask(self, request: bytes) -> Deferred[bytes]:
-        return self._control.ask(_question(request)).addCallback(_encode)
+        return self._control.ask(_question(request)).addCallback(self.revocable.account.charging(_encode))
 
     def remote_follow(self, request: bytes, follower: Any) -> Deferred[bytes]:
         return self._control.follow(_question(request), RemoteFollower(follower)).addCallback(_encode)

@@ -19,8 +19,9 @@ from ..model import spec as specs
 from ..model.allowance import Allowance
 from ..model.greeting import Hello, Welcome
 from ..model.outcome import Outcome
+from .account import Account
 from .adapters import RemoteCommand, RemoteSlave
-from .contract import HOLDER_SAVED, HOLDER_SHARE, LARGEST_CHUNK, LONGEST_NAME, MOST_LINKS, RICommand, RIDesk, RISlave
+from .contract import LARGEST_CHUNK, LONGEST_NAME, MOST_LINKS, RICommand, RIDesk, RISlave
 from .roles import Command, Desk, Link, Slave
 from .travelling import lengths_from_bytes, not_negative, streams_to_bytes, text
 
@@ -65,6 +66,7 @@ class Revocable:
     does not allow, with what that was, and answers whether it is to be cut off.  *slowed* hears, now and then, that it
     is heard more slowly, and why.  *most_links*: when it was shown on more, the oldest is cut, of those that have
     another key than its *owner*, if there is one.  *shown* is called for each new link, with the local port.
+    *account*: what it shares with other strings of its holder.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class Revocable:
         most_links: int = MOST_LINKS,
         owner: Callable[[], str | None] = _nobody,
         shown: Callable[[int], None] = _wherever,
+        account: Account | None = None,
     ) -> None:
+        self.account = account or Account()
         self._shown = shown
         self._owner = owner
         self._still = still
@@ -84,7 +88,6 @@ class Revocable:
         self.slowed = slowed
         self._refusal: BuildbotLiteError | None = None
         self._links: dict[Link, None] = {}  # oldest first
-        self._purse: Allowance | None = None
 
     def check(self) -> None:
         """
@@ -120,9 +123,7 @@ class Revocable:
         """
         The time that all links together get on which the string was shown.
         """
-        if self._purse is None:
-            self._purse = Allowance(clock.seconds, HOLDER_SAVED, HOLDER_SHARE)
-        return self._purse
+        return self.account.purse(clock)
 
     def revoke(self, refusal: BuildbotLiteError | None = None) -> None:
         """

@@ -374,7 +374,7 @@ class RecordTests(SynchronousTestCase):
         """
         Why what waits does.
         """
-        return [each["why"]["kind"] for each in documents.of_queue(stage.farm)]
+        return [each["why"]["kind"] for each in documents.of_queue(stage.farm)["queue"]]
 
     def test_cancel_that_fails(self) -> None:
         """

@@ -99,7 +99,7 @@ class FarmTests(LinesCase):
                 bot.behaviour = succeeding
                 for _ in range(600):
                     stage.settle(1)
-                waiting = documents.of_queue(stage.farm)
+                waiting = documents.of_queue(stage.farm)["queue"]
                 self.assertEqual([each["request"] for each in waiting], requests)
                 for each in waiting:
                     self.assertEqual(each["why"]["kind"], Kind.STORAGE.value)
@@ -152,7 +152,7 @@ class FarmTests(LinesCase):
         with mock.patch("buildbot_lite.master.farm.shutil.disk_usage", side_effect=OSError(5, "Input/output error")):
             stage.attach()
             request = stage.submit()
-            (waiting,) = documents.of_queue(stage.farm)
+            (waiting,) = documents.of_queue(stage.farm)["queue"]
             self.assertEqual(waiting["why"]["kind"], Kind.STORAGE.value)
             self.assertIn("Input/output error", waiting["why"]["sentence"])
         stage.settle(6)
@@ -181,7 +181,7 @@ class FarmTests(LinesCase):
             stage.attach()
             stage.settle(1)
             self.assertEqual(start.call_count, 1)
-            (waiting,) = documents.of_queue(stage.farm)
+            (waiting,) = documents.of_queue(stage.farm)["queue"]
             self.assertEqual(waiting["why"]["kind"], Kind.BACK_OFF.value)
         stage.settle(31)
         self.assertEqual(len(stage.builds(request)), 1)

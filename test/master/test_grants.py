@@ -118,6 +118,27 @@ class GrantTests(SynchronousTestCase):
         self.assertRaises(RevokedError, self.lookup, watch)
         self.assertEqual(self.recorded(watch), (None, 0))
 
+    def test_on_the_account_of_its_maker(self) -> None:
+        """
+        Promise 6.15: watch strings that submissions made are on the account of the string that they were made with.
+        """
+        submit = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(Verb.SUBMIT, "go", name="go")))
+        watches = [
+            self.successResultOf(
+                Deferred.fromCoroutine(
+                    self.grants.ensure(Verb.WATCH, str(buildset), name="request-1", made_with=submit.id)
+                )
+            )
+            for buildset in (1, 2)
+        ]
+        other = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(Verb.WATCH, "3", name="request-3")))
+        accounts = []
+        for grant in (*watches, submit, other):
+            exposed = self.lookup(grant)
+            assert exposed is not None
+            accounts.append(exposed.revocable.account)
+        self.assertEqual([account is accounts[0] for account in accounts], [True, True, True, False])
+
     def test_unknown(self) -> None:
         """
         Nobody's string leads nowhere.

@@ -31,6 +31,45 @@ c["schedulers"] = [
 """
 
 
+class LongQueueTests(SynchronousTestCase):
+    """
+    Many requests of one builder.
+    """
+
+    def test_looked_at_up_to_the_first(self) -> None:
+        """
+        Promise 6.15: behind a request that cannot be built no other of its builder is looked at; all say the same.
+        """
+        stage = Stage(TWO)
+        waiting = [stage.submit("b") for _ in range(20)]
+        stage.settle()
+        queue = stage.farm.queue
+        with mock.patch.object(queue, "_choose", wraps=queue._choose) as choose:
+            other = stage.submit("a")
+        self.assertEqual(sorted(call.args[1].name for call in choose.call_args_list), ["a", "b"])
+        self.assertEqual({stage.farm.why(each) for each in waiting}, {stage.farm.why(waiting[0])})
+        self.assertIsNotNone(stage.farm.why(other))
+
+    def test_pages(self) -> None:
+        """
+        Promise 6.15: what waits is answered in pages, in order, also while some of it comes and goes.
+        """
+        stage = Stage(TWO)
+        submitted = [stage.submit(name) for name in ("a", "b", "urgent", "b", "a", "urgent")]
+        order = [submitted[index] for index in (2, 5, 0, 1, 3, 4)]
+        queue = stage.farm.queue
+        self.assertEqual([each.request.id for each in queue.page(100)], order)
+        first = queue.page(2)
+        stage.done(stage.farm.requests.cancel(order[1], "not wanted"))
+        late = stage.submit("urgent")
+        second = queue.page(2, first[-1].urgency)
+        self.assertEqual([each.request.id for each in second], [late, order[2]])
+        rest = queue.page(100, second[-1].urgency)
+        self.assertEqual([each.request.id for each in rest], order[3:])
+        self.assertEqual(queue.page(100, rest[-1].urgency), ())
+        self.assertEqual((len(queue), queue.waiting_at("b"), queue.waiting_at("nowhere")), (6, 4, 0))
+
+
 class ReasonTests(SynchronousTestCase):
     """
     Promise 10: why each request waits, from a closed list, each reached from a real queue.

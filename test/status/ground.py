@@ -82,6 +82,7 @@ class WatchedCase(FarmCase):
             growth=self.growth,
             streams_directory=self.directory,
             why=self.reasons.get,
+            decided=lambda: hash(repr(self.reasons)),
             clock=self.clock,
         )
 

@@ -69,6 +69,7 @@ class ControlCase(SynchronousTestCase):
                 growth=farm.growth,
                 streams_directory=farm.building.streams,
                 why=farm.why,
+                decided=lambda: farm.queue.decided,
                 clock=farm.clock,
             ),
         )
@@ -105,6 +106,22 @@ class ControlCase(SynchronousTestCase):
 
 
 class AnswersTests(ControlCase):
+    def test_pages_of_the_queue(self) -> None:
+        """
+        Promise 6.15: a long queue is told in pages, each of which says where the next one begins.
+        """
+        for _ in range(5):
+            self.ask("force", builder="b", properties={}, reason="test")
+        seen, pages = [], 0
+        place: dict[str, Any] | None = {}
+        while place is not None:
+            answer = self.ask("queue", most=2, **({"after": place} if place else {}))
+            self.assertEqual(answer["total"], 5)
+            seen += [each["request"] for each in answer["queue"]]
+            place, pages = answer["next"], pages + 1
+        self.assertEqual((seen, pages), ([1, 2, 3, 4, 5], 3))
+        self.assertEqual(self.ask("status")["status"]["waiting_total"], 5)
+
     def test_unknown(self) -> None:
         """
         A question of a newer command is refused in a sentence; one without a meaning, too.

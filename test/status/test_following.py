@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError
 from buildbot_lite.errors import NotFoundError
 from buildbot_lite.model.reasons import absent, paused
 from buildbot_lite.model.results import Result
-from buildbot_lite.status.following import EXPLAIN_EVERY
+from buildbot_lite.status.explaining import EXPLAIN_EVERY
 from buildbot_lite.storage.records import streams
 from buildbot_lite.storage.records.builds import Build
 

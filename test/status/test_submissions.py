@@ -21,10 +21,11 @@ from buildbot_lite.master.grants import Verb
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import Following, tell_growth
 from buildbot_lite.status.intake import PATIENCE, SLOWEST, Intake, StoredSink, check_input, properties_from
-from buildbot_lite.status.submissions import MOST_CLIENTS, Submitting, Watching
+from buildbot_lite.status.submissions import Submitting, Watching
 from buildbot_lite.storage.inputs import InputStore
 from buildbot_lite.storage.records import inputs, requests
 from buildbot_lite.storage.records.grants import Grant
+from buildbot_lite.wire.contract import MOST_FOLLOWERS
 from buildbot_lite.wire.exposed import Exposed, Revocable
 from buildbot_lite.wire.flapp import FlappService, StdinFeed
 from test.master.stage import FakeSlave, Stage, succeeding
@@ -109,6 +110,7 @@ class SubmittingCase(SynchronousTestCase):
             growth=self.farm.growth,
             streams_directory=self.farm.building.streams,
             why=self.farm.why,
+            decided=lambda: self.farm.queue.decided,
             clock=self.farm.clock,
         )
 
@@ -201,7 +203,7 @@ class RunCommandTests(SubmittingCase):
         """
         self.run_command("plain")
         watching = Watching(self.following, 1)
-        watchers = [FakeWatcher() for _ in range(MOST_CLIENTS)]
+        watchers = [FakeWatcher() for _ in range(MOST_FOLLOWERS)]
         for watcher in watchers:
             self.successResultOf(watching.execute(watcher))
         self.failureResultOf(watching.execute(FakeWatcher()), LimitError)
@@ -218,7 +220,7 @@ class RunCommandTests(SubmittingCase):
         assert grant is not None
         self.stage.done(self.farm.grants.revoke(grant))
         submitting = self.submitting_with(grant.id)
-        watchers = [FakeWatcher(deaf=True) for _ in range(MOST_CLIENTS)]
+        watchers = [FakeWatcher(deaf=True) for _ in range(MOST_FOLLOWERS)]
         for watcher in watchers:
             self.successResultOf(submitting.execute(watcher))
 

@@ -132,6 +132,12 @@ _TIMES_ASKED = Query(
     .order_by(_buildsets.c.submitted),
     float,
 )
+_ASKED_WITH = Query(
+    select(_buildsets.c.id, _buildsets.c.by_grant).where(
+        _buildsets.c.id >= bindparam("first"), _buildsets.c.by_grant.is_not(None)
+    ),
+    lambda id, by_grant: (id, by_grant),
+)
 _FINISH = Statement(
     update(_requests)
     .where(_requests.c.id == bindparam("which"), _requests.c.finished.is_(None))
@@ -215,6 +221,13 @@ def times_asked(connection: Connection, by_grant: int, since: float) -> list[flo
     When buildsets were asked for with a grant, after *since*, oldest first.
     """
     return _TIMES_ASKED.all(connection, by_grant=by_grant, since=since)
+
+
+def asked_with(connection: Connection, first: int) -> dict[int, int]:
+    """
+    Of the buildsets from the id *first* on that were asked for with a string: id → grant.
+    """
+    return dict(_ASKED_WITH.all(connection, first=first))
 
 
 def get(connection: Connection, id: int) -> Request | None:

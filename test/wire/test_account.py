@@ -1,0 +1,125 @@
+"""
+What one holder's strings share.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import LimitError
+from buildbot_lite.wire.account import Account
+from buildbot_lite.wire.contract import HOLDER_SAVED, HOLDER_SHARE, MOST_FOLLOWERS, MOST_QUESTIONS, QUESTIONS_AT_ONCE
+
+
+class AccountTests(SynchronousTestCase):
+    """
+    An account whose work costs what the test says.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.spent = 0.0
+        self.account = Account(lambda: self.spent)
+        self.purse = self.account.purse(self.clock)
+        self.waiting: list[Deferred[str]] = []
+        self.asked: list[Deferred[str]] = []
+
+    def tearDown(self) -> None:
+        """
+        Nobody asks any more.
+        """
+        for asked in reversed(self.asked):
+            asked.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
+
+    def work(self, cost: float = 0.0) -> Callable[[], Coroutine[Any, Any, str]]:
+        """
+        A question that costs *cost* seconds in each of its two turns, and waits for the test in between.
+        """
+
+        async def work() -> str:
+            self.spent += cost
+            self.waiting.append(Deferred())
+            answer = await self.waiting[-1]
+            self.spent += cost
+            return answer
+
+        return work
+
+    def ask(self, cost: float = 0.0) -> Deferred[str]:
+        """
+        A question is asked.
+        """
+        self.asked.append(Deferred.fromCoroutine(self.account.question(self.work(cost))))
+        return self.asked[-1]
+
+    def test_few_at_a_time(self) -> None:
+        """
+        Promise 6.15: only a few questions of one holder are worked on at a time; the others come when one is answered.
+        """
+        asked = [self.ask() for _ in range(QUESTIONS_AT_ONCE + 3)]
+        self.assertEqual(len(self.waiting), QUESTIONS_AT_ONCE)
+        self.waiting[0].callback("first")
+        self.assertEqual(self.successResultOf(asked[0]), "first")
+        self.assertEqual(len(self.waiting), QUESTIONS_AT_ONCE + 1)
+
+    def test_failing(self) -> None:
+        """
+        A question that fails makes room, too, and fails as it did.
+        """
+        asked = [self.ask() for _ in range(QUESTIONS_AT_ONCE + 1)]
+        self.waiting[0].errback(ZeroDivisionError())
+        self.failureResultOf(asked[0], ZeroDivisionError)
+        self.assertEqual(len(self.waiting), QUESTIONS_AT_ONCE + 1)
+
+    def test_most(self) -> None:
+        """
+        Promise 6.15: those that wait are bounded; one more is refused with a sentence.
+        """
+        for _ in range(MOST_QUESTIONS):
+            self.assertNoResult(self.ask())
+        self.assertIn("Ask fewer at a time", str(self.failureResultOf(self.ask(), LimitError).value))
+        self.waiting[0].callback("")
+        self.assertNoResult(self.ask())
+
+    def test_each_turn_is_paid_for(self) -> None:
+        """
+        Promise 6.15: what is done behind a Deferred is charged, and the next question waits until nothing is owed.
+        """
+        first = self.ask(cost=HOLDER_SAVED)
+        self.assertEqual(self.purse.left, 0.0)
+        self.waiting[0].callback("")
+        self.successResultOf(first)
+        self.assertEqual(self.purse.left, -HOLDER_SAVED)
+        later = self.ask()
+        self.assertEqual(len(self.waiting), 1)
+        self.clock.advance(HOLDER_SAVED / HOLDER_SHARE + 0.01)
+        self.assertEqual(len(self.waiting), 2)
+        self.waiting[1].callback("at last")
+        self.assertEqual(self.successResultOf(later), "at last")
+
+    def test_threads_are_paid_for(self) -> None:
+        """
+        Promise 6.15: what a thread does for a question is charged, also if it fails.
+        """
+
+        def query(given: int) -> int:
+            self.spent += 1.0
+            return 1 // given
+
+        self.assertEqual(self.account.charging(query)(1), 1)
+        self.assertRaises(ZeroDivisionError, self.account.charging(query), 0)
+        self.assertEqual(self.purse.left, HOLDER_SAVED - 2.0)
+
+    def test_most_followers(self) -> None:
+        """
+        Promise 6.15: the clients that are told something with a holder's strings are counted together.
+        """
+        following = [self.account.following() for _ in range(MOST_FOLLOWERS)]
+        for each in following:
+            each.__enter__()
+        self.assertRaises(LimitError, self.account.check_following)
+        following[0].__exit__(None, None, None)
+        self.account.check_following()
