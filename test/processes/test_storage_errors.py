@@ -40,7 +40,6 @@ class StorageErrorTests(SynchronousTestCase):
             self.assertIn("cannot be stored on the master: a name may have 240 bytes.", done.err)
 
             artifacts = farm.master_directory / "artifacts"
-            artifacts.rename(farm.directory / "artifacts.off")
             artifacts.symlink_to("/nonexistent/disk")
             done = farm.submit("up")
             self.assertEqual(done.code, 2, done.err)
@@ -49,8 +48,10 @@ class StorageErrorTests(SynchronousTestCase):
             self._while_the_database_fails(farm)
 
     def _while_the_database_fails(self, farm: Farm) -> None:
-        later, cancelled = farm.submitting("later"), farm.submitting("later")
-        until(lambda: later.watch_furl() and cancelled.watch_furl(), "both wait")
+        later = farm.submitting("later")
+        until(later.watch_furl, "the first waits")
+        cancelled = farm.submitting("later")
+        until(cancelled.watch_furl, "the second waits")
         number = max(waiting["request"] for waiting in self.queue(farm))
         until(lambda: self.write_ahead(farm) > LIMIT or farm.submit("plain").code, "the write-ahead log has grown")
 
