@@ -54,7 +54,7 @@ from .storage.compression import Compression
 from .storage.database import open_database
 from .storage.files import make_directory
 from .storage.lock import DirectoryLock
-from .storage.moving import move_database
+from .storage.moving import is_database, move_database
 from .storage.permissions import check_farm
 from .storage.records.grants import Grant
 from .storage.swissnums import Swissnums
@@ -127,7 +127,7 @@ class MasterService(MultiService):
         if db == DEFAULT_DB:
             make_directory(os.path.dirname(path))
             old = os.path.join(self._basedir, DB_OF_0_1_0)
-            if os.path.exists(old):
+            if is_database(old):
                 # Where it is, because what leaves it must not be in the other directory for a moment.
                 open_database(old, private=self._private).dispose()
                 move_database(old, path)

@@ -1,7 +1,9 @@
 """
 Where 0.1.0 had its database, and how it comes from there.
 
-0.1.0 kept it in ``private/``, beside the keys.  Since nothing secret is in it, it has a directory of its own.
+0.1.0 kept it in ``private/``, beside the keys.  Since nothing secret is in it, it has a directory of its own.  A note
+takes its old place: 0.1.0 would make a new farm where it finds no database, and a script that makes backups would go on
+with an empty one; of a text both say that it is no database.
 """
 
 import os
@@ -9,34 +11,49 @@ import sqlite3
 from contextlib import closing
 
 from ..errors import StorageError
-from .files import make_directory, sync_directory
+from .files import make_directory, sync_directory, write_whole
+
+NOTE = b"This farm's database is records/farm.sqlite now.  See docs/deployment.md for what a backup needs.\n"
+_SQLITE = b"SQLite format 3\0"
 
 
-def move_database(old: str, new: str) -> bool:
+def is_database(path: str) -> bool:
     """
-    Move the SQLite file *old*, which this version's `open_database` has opened before, to *new*; whether it was there.
-
-    Nobody else may have it open.  Whatever happens, it is at one of the two places, whole.
+    Whether the file *path* is there, and is an SQLite database with something in it.
     """
-    if not os.path.lexists(old):
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except FileNotFoundError:
         return False
-    if os.path.lexists(new):
+    except OSError as error:
+        raise StorageError(f"The farm's database {path} cannot be read: {error.strerror}.") from None
+
+
+def move_database(old: str, new: str) -> None:
+    """
+    Move the SQLite file *old* to *new*, and leave a note where it was.
+
+    Nobody else may have it open.  Whatever happens, it is at one of the two places, whole, or is the same file at both.
+    """
+    begun = os.path.lexists(new)
+    if begun and not os.path.samefile(old, new):
         raise StorageError(
             f"There are two databases of this farm: {old}, where 0.1.0 had it, and {new}.  Keep the one that has the "
             "newer builds, and move the other one away."
         )
-    make_directory(os.path.dirname(new))
     _take_in_log(old)
-    try:
-        os.rename(old, new)
-    except OSError as error:
-        raise StorageError(
-            f"The farm's database cannot be moved from {old} to {new}: {error.strerror}.  Move it yourself, or say in "
-            f"master.cfg where it is: c['db'] = {old!r}"
-        ) from None
-    for path in (old, new):
-        sync_directory(os.path.dirname(path))
-    return True
+    if not begun:
+        make_directory(os.path.dirname(new))
+        try:
+            os.link(old, new)
+        except OSError as error:
+            raise StorageError(
+                f"The farm's database cannot be moved from {old} to {new}: {error.strerror}.  Move it yourself, or say "
+                f"in master.cfg where it is: c['db'] = {old!r}"
+            ) from None
+        sync_directory(os.path.dirname(new))
+    write_whole(old, NOTE)
 
 
 def _take_in_log(path: str) -> None:

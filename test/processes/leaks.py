@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from buildbot_lite.master_tap import STRINGS
+from buildbot_lite.storage.moving import is_database
 from buildbot_lite.storage.swissnums import Minted, Swissnums
 from buildbot_lite.wire.certificate import key_derived_from
 
@@ -39,7 +40,6 @@ _PRIVATE = (
     "*/furls/*",
     *(f"master/{name}/**/*" for name in ("streams", "artifacts")),
 )
-_DATABASE = re.compile(r".*\.sqlite\Z")
 
 
 def leaks_of(directory: Path, secrets: Sequence[str] = ()) -> list[str]:
@@ -73,7 +73,7 @@ def _find(directory: Path, secrets: Sequence[str]) -> Iterator[str]:
         strings |= {swissnum.encode() for swissnum in swissnums_of(above).values()}
     values = [value.encode() for value in secrets]
     for name, path in files.items():
-        if _DATABASE.match(name):
+        if name.endswith(".sqlite") and is_database(str(path)):
             yield from _in_database(name, path, strings, values)
         # A database too, byte by byte: what was removed from its tables may be there, and in its write-ahead log.
         text = _start_of(path)

@@ -204,7 +204,8 @@ class DatabaseTests(SynchronousTestCase):
 
             self.assertTrue(farm.furl("bot1").endswith("/recorded-slave"))
             self.assertEqual(farm.submit("hello").out, b"hello\n")
-            self.assertEqual([path.name for path in old.parent.glob("farm.sqlite*")], [])
+            self.assertEqual([path.name for path in old.parent.glob("farm.sqlite*")], ["farm.sqlite"])
+            self.assertIn(b"records/farm.sqlite now", old.read_bytes())
             self.assertIn(b"recorded-submit", (old.parent / "strings.kept").read_bytes())
             for path in (farm.master_directory / "records").iterdir():
                 self.assertNotRegex(path.read_bytes(), b"recorded-(slave|watch|submit)")

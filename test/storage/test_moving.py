@@ -11,8 +11,9 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import StorageError
+from buildbot_lite.storage import moving
 from buildbot_lite.storage.database import open_database
-from buildbot_lite.storage.moving import move_database
+from buildbot_lite.storage.moving import NOTE, is_database, move_database
 from buildbot_lite.storage.records import settings
 
 
@@ -32,9 +33,13 @@ class MovingTests(SynchronousTestCase):
 
     def check_moved(self, value: str = "value") -> None:
         """
-        All of it is at the new place, and nothing at the old one.
+        All of it is at the new place, and a note at the old one.
         """
-        self.assertEqual(os.listdir(os.path.dirname(self.old)), [])
+        self.assertEqual(os.listdir(os.path.dirname(self.old)), ["farm.sqlite"])
+        with open(self.old, "rb") as file:
+            self.assertEqual(file.read(), NOTE)
+        self.assertFalse(is_database(self.old))
+        self.assertEqual(os.stat(self.new).st_nlink, 1)
         engine = open_database(self.new)
         self.addCleanup(engine.dispose)
         with engine.begin() as connection:
@@ -52,9 +57,8 @@ class MovingTests(SynchronousTestCase):
         shutil.rmtree(private)
         os.rename(copy, private)
         self.assertGreater(os.path.getsize(f"{self.old}-wal"), 0)
-        self.assertTrue(move_database(self.old, self.new))
+        move_database(self.old, self.new)
         self.check_moved("later")
-        self.assertFalse(move_database(self.old, self.new))
 
     def test_in_use(self) -> None:
         """
@@ -92,7 +96,37 @@ class MovingTests(SynchronousTestCase):
         """
         Where it cannot be moved, a sentence says what to do.
         """
-        with mock.patch("os.rename", side_effect=OSError(18, "Invalid cross-device link")):
+        with mock.patch("os.link", side_effect=OSError(18, "Invalid cross-device link")):
             error = self.assertRaises(StorageError, move_database, self.old, self.new)
         self.assertIn("c['db'] =", str(error))
         self.assertTrue(os.path.exists(self.old))
+
+    def test_killed(self) -> None:
+        """
+        Promise 6.19: a master that was killed on the way leaves one database, and the next one brings it to its end.
+        """
+        with mock.patch.object(moving, "write_whole", side_effect=ZeroDivisionError):
+            self.assertRaises(ZeroDivisionError, move_database, self.old, self.new)
+        self.assertTrue(is_database(self.old))
+        move_database(self.old, self.new)
+        self.check_moved()
+
+    def test_no_database(self) -> None:
+        """
+        What is not there, or has no byte (as ``sqlite3`` leaves it behind that was to make a backup), is none.
+        """
+        self.assertTrue(is_database(self.old))
+        with open(self.old, "wb"):
+            pass
+        self.assertFalse(is_database(self.old))
+        os.unlink(self.old)
+        self.assertFalse(is_database(self.old))
+
+    def test_note_is_refused(self) -> None:
+        """
+        Promise 6.19: where the note is, an older version finds no database and makes no other: it says a sentence.
+        """
+        move_database(self.old, self.new)
+        self.assertIn("not a database", str(self.assertRaises(StorageError, open_database, self.old)))
+        with open(self.old, "rb") as file:
+            self.assertEqual(file.read(), NOTE)
