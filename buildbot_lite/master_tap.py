@@ -244,7 +244,7 @@ def _watching(farm: Farm) -> Any:
 
     def expose(grant: Grant, revocable: Revocable) -> Exposed:
         if grant.object == FARM:
-            return ExposedControl(AdminDesk(farm, following, MAY_LOOK, revocable.account), revocable)
+            return ExposedControl(AdminDesk(farm, following, MAY_LOOK, revocable.account, grant.id), revocable)
         return FlappService(Watching(following, int(grant.object), revocable.account), revocable)
 
     return expose
@@ -254,7 +254,7 @@ def _administering(farm: Farm) -> Any:
     following = _following(farm)
 
     def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        return ExposedControl(AdminDesk(farm, following, None, revocable.account), revocable)
+        return ExposedControl(AdminDesk(farm, following, None, revocable.account, grant.id), revocable)
 
     return expose
 
@@ -263,7 +263,7 @@ def _controlling(farm: Farm) -> Any:
     following = _following(farm)
 
     def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        return ExposedControl(AdminDesk(farm, following, MAY_CONTROL, revocable.account), revocable)
+        return ExposedControl(AdminDesk(farm, following, MAY_CONTROL, revocable.account, grant.id), revocable)
 
     return expose
 

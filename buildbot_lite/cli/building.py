@@ -4,67 +4,12 @@ Builds: asking for one, ending it, reading its logs, fetching what it produced.
 
 import click
 
+from .arguments import NUMBER, PAIR, BuildCommand
 from .lists import json_option
 from .office import Farm, FarmCommand, Line
-from .output import note, show
+from .output import Document, note, show
 from .program import program
 from .receiving import Receiving
-
-
-class _Number(click.ParamType[int]):
-    """
-    Builds and requests are counted from 1.
-    """
-
-    name = "number"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """
-        See `click.ParamType.convert`.
-        """
-        text = str(value)
-        if not (text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= MOST):
-            self.fail(f"{text!r:.100} is not a number from 1 on.", param, ctx)
-        return int(text)
-
-
-class _Pair(click.ParamType[tuple[str, str]]):
-    """
-    ``NAME=VALUE``, of a property.
-    """
-
-    name = "pair"
-
-    def convert(
-        self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """
-        See `click.ParamType.convert`.
-        """
-        if isinstance(value, tuple):
-            return value
-        name, equals, text = value.partition("=")
-        if not equals or not name:
-            self.fail(f"{value!r:.100} is not NAME=VALUE.", param, ctx)
-        return name, text
-
-
-MOST = 1 << 62
-NUMBER = _Number()
-PAIR = _Pair()
-
-
-class _BuildCommand(FarmCommand):
-    """
-    About one build, which may be named as lists name it: BUILDER/NUMBER.
-    """
-
-    def named(self, words: list[str]) -> list[str]:
-        """
-        See `FarmCommand.named`.
-        """
-        builder, _, number = words[0].rpartition("/") if words else ("", "", "")
-        return [builder, number, *words[1:]] if builder and number.isdecimal() else words
 
 
 @program.command(cls=FarmCommand)
@@ -87,29 +32,20 @@ def force(farm: Farm, builder: str, pairs: tuple[tuple[str, str], ...], reason: 
     """
     question = {"ask": "force", "builder": builder, "reason": reason, "properties": dict(pairs)}
 
-    requests: list[int] = []
+    return _ask_for(farm, question, wait=wait)
 
-    async def work(line: Line) -> int:
-        asked = await line.ask(question)
-        requests.append(asked["request"])
-        if not wait:
-            click.echo(f"request {asked['request']}")
-            return 0
-        note(f"# request {asked['request']}")
-        goes_on = (
-            f"The build goes on by itself.  To see it: {farm.command('builds', builder)}    "
-            f"To end it: {farm.command('cancel', asked['request'])}"
-        )
-        followed = await line.pour_to_the_end({"follow": "request", "buildset": asked["buildset"]}, goes_on)
-        return int(followed["exit_code"])
 
-    try:
-        return farm.call(work)
-    except KeyboardInterrupt:
-        if requests:
-            # Below the ^C of the terminal.
-            note(f"\nThe build goes on.  To end it: {farm.command('cancel', requests[0])}")
-        raise click.Abort from None
+@program.command(cls=BuildCommand)
+@click.argument("builder")
+@click.argument("number", type=NUMBER)
+@click.option("--wait", is_flag=True, help="Show its log until it ended; the exit code is the build's.")
+def rebuild(farm: Farm, builder: str, number: int, wait: bool) -> int:
+    """
+    Ask once more for what a build was asked for.
+
+    The same properties, the same patch or file, and the same sources, at the revision that was built.
+    """
+    return _ask_for(farm, {"ask": "rebuild", "builder": builder, "number": number}, wait=wait)
 
 
 @program.command(cls=FarmCommand)
@@ -130,18 +66,18 @@ def cancel(farm: Farm, request: int) -> None:
         click.echo(f"So is request {child['request']}, which it waited for: {child['build']}")
 
 
-@program.command(cls=_BuildCommand)
+@program.command(cls=BuildCommand, short_help="Print the logs of a build.")
 @click.argument("builder")
-@click.argument("number", type=NUMBER)
+@click.argument("number", type=NUMBER, required=False)
 @click.argument("step", required=False)
 @click.argument("log_name", metavar="[LOG]", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the build, or the step, ended.")
 @click.option("--remarks", is_flag=True, help="Remarks too, on standard error.")
 def log(
-    farm: Farm, builder: str, number: int, step: str | None, log_name: str | None, follow: bool, remarks: bool
+    farm: Farm, builder: str, number: int | None, step: str | None, log_name: str | None, follow: bool, remarks: bool
 ) -> None:
     """
-    Print the logs of a build.
+    Print the logs of a build; without NUMBER of the newest one.
 
     With a STEP (its name, or its number from 0) exactly the bytes of its log, and nothing else; LOG is stdio unless
     another is named.  Without: all steps, under headings.
@@ -155,7 +91,8 @@ def log(
         "remarks": remarks,
         "to_the_end": follow,
     }
-    goes_on = f"The build goes on by itself.  To go on here: {farm.command('log', builder, number, '--follow')}"
+    which = [] if number is None else [number]
+    goes_on = f"The build goes on by itself.  To go on here: {farm.command('log', builder, *which, '--follow')}"
     farm.call(lambda line: line.pour_to_the_end(question, goes_on))
 
 
@@ -166,7 +103,7 @@ def artifacts() -> None:
     """
 
 
-@artifacts.command("list", cls=_BuildCommand)
+@artifacts.command("list", cls=BuildCommand)
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
 @json_option
@@ -178,7 +115,7 @@ def list_artifacts(farm: Farm, builder: str, number: int, as_json: bool) -> None
     show(answer["artifacts"], "artifacts", as_json=as_json)
 
 
-@artifacts.command("fetch", cls=_BuildCommand)
+@artifacts.command("fetch", cls=BuildCommand)
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
@@ -203,3 +140,32 @@ def fetch_artifacts(farm: Farm, builder: str, number: int, names: tuple[str, ...
             click.echo(receiving.path)
 
     farm.call(work)
+
+
+def _ask_for(farm: Farm, question: Document, *, wait: bool) -> int:
+    """
+    Ask for the build that *question* describes; *wait* for its end, and answer its exit code.
+    """
+    requests: list[int] = []
+
+    async def work(line: Line) -> int:
+        asked = await line.ask(question)
+        requests.append(asked["request"])
+        if not wait:
+            click.echo(f"request {asked['request']}")
+            return 0
+        note(f"# request {asked['request']}")
+        goes_on = (
+            f"The build goes on by itself.  To see it: {farm.command('builds', question['builder'])}    "
+            f"To end it: {farm.command('cancel', asked['request'])}"
+        )
+        followed = await line.pour_to_the_end({"follow": "request", "buildset": asked["buildset"]}, goes_on)
+        return int(followed["exit_code"])
+
+    try:
+        return farm.call(work)
+    except KeyboardInterrupt:
+        if requests:
+            # Below the ^C of the terminal.
+            note(f"\nThe build goes on.  To end it: {farm.command('cancel', requests[0])}")
+        raise click.Abort from None

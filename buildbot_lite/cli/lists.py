@@ -60,19 +60,6 @@ def builders(farm: Farm, as_json: bool) -> None:
     _show(farm, {"ask": "builders"}, as_json=as_json)
 
 
-@program.command(cls=FarmCommand)
-@click.argument("builder", required=False)
-@click.option(
-    "-n", "--most", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="How many."
-)
-@json_option
-def builds(farm: Farm, builder: str | None, most: int, as_json: bool) -> None:
-    """
-    The newest builds, of BUILDER or of all.
-    """
-    _show(farm, {"ask": "builds", "builder": builder, "most": most}, as_json=as_json)
-
-
 def _show(farm: Farm, question: dict[str, Any], *, as_json: bool) -> None:
     what = question["ask"]
     show(farm.ask(question)[what], what, as_json=as_json)

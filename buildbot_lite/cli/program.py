@@ -17,7 +17,7 @@ import click
 from .. import __version__, errors
 from ..errors import BuildbotLiteError, LinkLostError, NoAnswerError
 
-MODULES = ("making", "running", "lists", "building", "rights", "leaving", "granting")
+MODULES = ("making", "running", "lists", "builds", "building", "rights", "leaving", "granting")
 USAGE = 64
 NO_ANSWER = 69
 FAILED = 70

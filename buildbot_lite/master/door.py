@@ -15,9 +15,10 @@ from ..errors import InputError, NotFoundError, RevokedError
 from ..model.properties import Json, Properties
 from ..model.results import Result
 from ..storage.inputs import Kept
-from ..storage.records import grants, inputs
+from ..storage.records import grants, inputs, requests
+from ..storage.records.builds import Build
 from ..storage.records.grants import Grant
-from ..storage.records.requests import Submitted
+from ..storage.records.requests import Buildset, Request, Submitted
 from ..storage.writer import Records
 from .admission import Admission, Admissions
 from .config import MasterConfig
@@ -115,6 +116,12 @@ class FrontDoor:
         reason = f"submitted through {scheduler.name}{by}" + (f": {name}" if name else "")
         watches: list[Grant] = []
 
+        def beside(connection: Connection, submitted: Submitted) -> None:
+            grants.used(connection, grant.id, self._wall())
+            # Whoever uploads a file is told of no string.
+            if not scheduler.file:
+                watches.append(self._making_watch(connection, submitted))
+
         def recorded() -> None:
             self._admissions.spent(grant)
             for watch in watches[-1:]:
@@ -126,8 +133,7 @@ class FrontDoor:
             reason=reason,
             input=None if kept is None else self._noting_input(kept, given.kind, name),
             by_grant=grant.id,
-            # Whoever uploads a file is told of no string.
-            beside=None if scheduler.file else self._making_watch(watches),
+            beside=beside,
             recorded=recorded,
         )
 
@@ -172,9 +178,11 @@ class FrontDoor:
         waiting = [each.request.id for each in self._queue.waiting() if each.buildset.by_grant == grant]
         return sorted({*waiting, *self._works.asked_for_with(grant)})
 
-    async def force(self, builder: str, properties: Mapping[str, Json], reason: str) -> Submitted:
+    async def force(
+        self, builder: str, properties: Mapping[str, Json], reason: str, *, by_grant: int | None = None
+    ) -> Submitted:
         """
-        Ask for a build of *builder*, for an admin.
+        Ask for a build of *builder*, for an admin, with the string of the grant *by_grant*.
         """
         config = self._config()
         if builder not in config.builders:
@@ -186,7 +194,39 @@ class FrontDoor:
                 f"{builder} may not be forced: no ForceScheduler in master.cfg has it among its builderNames."
             )
         given = Properties(dict(properties), "Force")
-        return await self._ask(scheduler, given, reason=reason, builders=[builder])
+        return await self._ask(scheduler, given, reason=reason, builders=[builder], by_grant=by_grant)
+
+    async def rebuild(self, build: Build, *, by_grant: int | None = None) -> Submitted:
+        """
+        Ask once more for what *build* was asked for: the same sources at the revision that it built, the same
+        properties, patch or file.
+        """
+        if build.builder not in self._config().builders:
+            raise NotFoundError(f"The builder {build.builder} is not in master.cfg any more.")
+
+        def read(connection: Connection) -> tuple[Request, Buildset] | None:
+            request = requests.get(connection, build.request)
+            buildset = None if request is None else requests.buildset(connection, request.buildset)
+            return None if request is None or buildset is None else (request, buildset)
+
+        found = await self._records.read(read)
+        if found is None:
+            raise NotFoundError(f"What {build.builder}/{build.number} was asked for is not known any more.")
+        request, buildset = found
+        source = dict(buildset.source)
+        revision = build.properties.get("got_revision", [None])[0]
+        if isinstance(revision, str):
+            source["revision"] = revision
+        return await self._requests.submit(
+            scheduler=buildset.scheduler,
+            builders=[build.builder],
+            reason=f"rebuild of {build.builder}/{build.number}",
+            properties={name: (value, origin) for name, (value, origin) in buildset.properties.items()},
+            source=source,
+            input=None if buildset.input is None else lambda connection: buildset.input or 0,
+            priority=request.priority,
+            by_grant=by_grant,
+        )
 
     async def cancel_unfinished(self, requests: Iterable[int], reason: str) -> None:
         """
@@ -275,16 +315,10 @@ class FrontDoor:
             **more,
         )
 
-    def _making_watch(self, made: list[Grant]) -> Callable[[Connection, Submitted], None]:
+    def _making_watch(self, connection: Connection, submitted: Submitted) -> Grant:
+        object_, name = _watched(submitted)
         minted, now = self._grants.mint(), self._wall()
-
-        def make(connection: Connection, submitted: Submitted) -> None:
-            object_, name = _watched(submitted)
-            made.append(
-                grants.add(connection, name=name, verb=Verb.WATCH.value, object=object_, minted=minted, now=now)
-            )
-
-        return make
+        return grants.add(connection, name=name, verb=Verb.WATCH.value, object=object_, minted=minted, now=now)
 
     def _noting_input(self, kept: Kept, kind: str, name: str) -> Callable[[Connection], int]:
         now = self._wall()

@@ -112,8 +112,6 @@ class Requests:
                 by_grant=by_grant,
                 parent_build=parent_build,
             )
-            if by_grant is not None:
-                records_of_grants.used(connection, by_grant, now)
             for request in submitted.requests:
                 body = {"builder": request.builder, "scheduler": scheduler, "reason": reason}
                 feed.publish(connection, "request.submitted", now=now, request=request.id, body=body)

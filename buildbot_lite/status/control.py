@@ -19,11 +19,13 @@ from ..errors import ConfigError, LinkLostError, NotFoundError, RefusedError
 from ..master.farm import Farm
 from ..master.queue import Urgency
 from ..model.shape import Shape
+from ..storage.records import history
 from ..storage.records.builds import Build
 from ..wire.account import Account
 from ..wire.background import background
 from ..wire.control import Follower
 from . import documents
+from .build_filter import filter_of
 from .following import Following
 from .holders import Holders
 from .telling import Telling, Wanted, tell_file
@@ -66,13 +68,14 @@ class Framed:
 class AdminDesk:
     """
     What the admin's string leads to, and others: *may* is what may be asked with them, None: everything.  *account*:
-    what their holders share.
+    what their holders share.  *by_grant*: the number of the grant whose string that is.
     """
 
     farm: Farm
     following: Following
     may: Collection[str] | None = None
     account: Account = field(factory=Account)
+    by_grant: int | None = None
     log: ClassVar[Logger] = Logger()
 
     def ask(self, question: Answer) -> Deferred[Answer]:
@@ -97,9 +100,11 @@ class AdminDesk:
             "slaves": self._slaves,
             "builders": self._builders,
             "builds": self._builds,
+            "build": self._one_build,
             "artifacts": self._artifacts,
             "reconfig": self._reconfig,
             "force": self._force,
+            "rebuild": self._rebuild,
             "cancel": self._cancel,
             **Holders(self.farm).answers(),
         }
@@ -146,12 +151,22 @@ class AdminDesk:
         return {"builders": await self._read(lambda c: documents.of_builders(self.farm, c))}
 
     async def _builds(self, question: Shape) -> Answer:
-        builder = question.optional("builder", question.text)
+        wanted = filter_of(question)
         most = question.integer("most", 20, least=1, most=MOST_BUILDS)
-        found = await self._read(lambda connection: documents.of_builds(connection, builder, most))
-        if not found and builder is not None and builder not in self.farm.config.builders:
-            raise _no_builder(builder, self.farm)
-        return {"builds": found}
+        before = question.optional("before", question.integer)
+
+        def read(connection: Connection) -> tuple[list[documents.Document], int | None]:
+            page = history.page(connection, wanted, most, before)
+            return documents.of_builds(connection, page), page.before
+
+        found, older = await self._read(read)
+        if not found and wanted.builder is not None and wanted.builder not in self.farm.config.builders:
+            raise _no_builder(wanted.builder, self.farm)
+        return {"builds": found, "before": older}
+
+    async def _one_build(self, question: Shape) -> Answer:
+        build = await self._build(question)
+        return {"build": await self._read(lambda c: documents.of_one_build(c, build))}
 
     async def _artifacts(self, question: Shape) -> Answer:
         build = await self._build(question)
@@ -176,7 +191,13 @@ class AdminDesk:
     async def _force(self, question: Shape) -> Answer:
         builder = question.text("builder", limit=200)
         reason = question.text("reason", "forced", limit=1000)
-        submitted = await self.farm.door.force(builder, question.mapping("properties", {}), reason)
+        submitted = await self.farm.door.force(
+            builder, question.mapping("properties", {}), reason, by_grant=self.by_grant
+        )
+        return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
+
+    async def _rebuild(self, question: Shape) -> Answer:
+        submitted = await self.farm.door.rebuild(await self._build(question), by_grant=self.by_grant)
         return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
 
     async def _cancel(self, question: Shape) -> Answer:
@@ -242,7 +263,10 @@ class AdminDesk:
         return {}
 
     async def _build(self, question: Shape) -> Build:
-        builder, number = question.text("builder", limit=200), question.integer("number")
+        """
+        The build that is named; without a number, the newest of its builder.
+        """
+        builder, number = question.text("builder", limit=200), question.optional("number", question.integer)
         try:
             return await self._read(lambda connection: documents.the_build(connection, builder, number))
         except NotFoundError:

@@ -19,8 +19,9 @@ from ..master.farm import Farm
 from ..master.queue import Urgency, Waiting
 from ..master.roster import Member
 from ..model.results import Result
-from ..storage.records import builds, requests, steps, streams
+from ..storage.records import builds, history, requests, steps, streams
 from ..storage.records.builds import Build
+from ..storage.records.history import Entry, Filter, Page
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
 from ..wire.contract import JITTER, REFUSED_DELAY
@@ -132,25 +133,27 @@ def of_builders(farm: Farm, connection: Connection) -> list[Document]:
             "slaves": list(builder.slavenames),
             "running": sorted(row.number for row in running if row.builder == builder.name),
             "waiting": farm.queue.waiting_at(builder.name),
-            "last": next((of_build(connection, row) for row in builds.newest(connection, builder.name, most=1)), None),
+            "last": next(iter(of_builds(connection, history.page(connection, Filter(builder.name), most=1))), None),
         }
         for builder in farm.config.builders.values()
     ]
 
 
-def of_builds(connection: Connection, builder: str | None, most: int) -> list[Document]:
+def of_builds(connection: Connection, page: Page) -> list[Document]:
     """
-    At most *most* builds, newest first; of *builder*, or of all.
+    The builds of a page, newest first.
     """
-    return [of_build(connection, row) for row in builds.newest(connection, builder, most=most)]
+    return [of_build(connection, entry) for entry in page.entries]
 
 
-def of_build(connection: Connection, row: Build) -> Document:
+def of_build(connection: Connection, entry: Entry) -> Document:
     """
-    One build with its steps.
+    One build with its steps, and how it came to be.
     """
+    row, asked = entry.build, entry.asked
     logs = streams.of_build(connection, row.id)
     return {
+        "id": row.id,
         "builder": row.builder,
         "number": row.number,
         "request": row.request,
@@ -159,10 +162,21 @@ def of_build(connection: Connection, row: Build) -> Document:
         "slave": row.slave,
         "started": row.started,
         "finished": row.finished,
+        "branch": entry.branch,
+        "revision": entry.revision,
+        "asked": {"by": asked.by, "scheduler": asked.scheduler, "reason": asked.reason, "at": asked.at},
         "steps": [_of_step(step, logs) for step in steps.of_build(connection, row.id)],
         "triggered_by": _parent(connection, row),
         "triggered": _children(connection, row),
     }
+
+
+def of_one_build(connection: Connection, row: Build) -> Document:
+    """
+    The same, with what is too long for lists: its properties, name → [value, source].
+    """
+    page = history.page(connection, Filter(row.builder), most=1, before=row.number + 1)
+    return {**of_build(connection, page.entries[0]), "properties": {**row.properties}}
 
 
 def of_artifacts(connection: Connection, row: Build) -> list[Document]:
@@ -189,14 +203,17 @@ def the_artifact(connection: Connection, row: Build, name: str) -> Stream:
     return found[name]
 
 
-def the_build(connection: Connection, builder: str, number: int) -> Build:
+def the_build(connection: Connection, builder: str, number: int | None) -> Build:
     """
-    The build that *builder* counts as *number*; `NotFoundError`, with what there is, when there is none.
+    The build that *builder* counts as *number*, None: its newest; `NotFoundError`, with what there is, when there is
+    none.
     """
-    row = builds.by_number(connection, builder, number)
+    newest = builds.newest(connection, builder, most=1)
+    row = next(iter(newest), None) if number is None else builds.by_number(connection, builder, number)
     if row is not None:
         return row
-    newest = builds.newest(connection, builder, most=1)
+    if number is None:
+        raise NotFoundError(f"{builder!r:.100} has not built anything.")
     if newest:
         raise NotFoundError(f"There is no build {builder}/{number}; the newest is {builder}/{newest[0].number}.")
     raise NotFoundError(f"There is no build {builder}/{number}: {builder!r:.100} has not built anything.")

@@ -29,9 +29,11 @@ ADMIN = "admin"
 LONGEST_LABEL = 200
 MOST_LISTED = 10_000
 
-MAY_LOOK = frozenset({"status", "queue", "slaves", "builders", "builds", "artifacts", "request", "log", "artifact"})
+MAY_LOOK = frozenset(
+    {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact"}
+)
 """What may be asked with a string to watch the farm."""
-MAY_CONTROL = MAY_LOOK | {"force", "cancel", "pause", "drain"}
+MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain"}
 """The same, with a string to control it."""
 
 

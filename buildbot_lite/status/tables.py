@@ -18,7 +18,7 @@ from rich.text import Text
 Document = Mapping[str, Any]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_SENTENCES = {"why", "system", "description", "limits", ""}
+_SENTENCES = {"why", "system", "description", "limits", "asked for", "summary", ""}
 """Columns that may take several lines, between words, where the terminal is narrow."""
 _STYLES = {
     "SUCCESS": "green",
@@ -108,11 +108,57 @@ def builds(document: Sequence[Document]) -> RenderableType:
             _when(each["started"]),
             _span(each["started"], each["finished"]),
             each["request"],
+            _sources(each),
+            _asked(each["asked"]),
             "; ".join(filter(None, [each["reason"] or _current(each), _related(each)])),
         )
         for each in document
     ]
-    return _table(("build", "result", "slave", "started", "took", "request", ""), rows)
+    heads = ("build", "result", "slave", "started", "took", "request", "sources", "asked for", "")
+    return _table(heads, rows)
+
+
+def build(document: Document) -> RenderableType:
+    """
+    One build in detail.
+    """
+    asked = document["asked"]
+    finished = document["finished"]
+    facts = [
+        ("result", _result(document["result"])),
+        ("why", document["reason"] or _current(document)),
+        ("asked for", f"{_when(asked['at'])}, {_asked(asked)} (request {document['request']})"),
+        ("sources", _text(" ".join(filter(None, [document["branch"], document["revision"]])))),
+        ("slave", document["slave"]),
+        ("started", f"{_when(document['started'])}, after {_span(asked['at'], document['started'])}"),
+        ("took", _span(document["started"], finished)),
+        *((name, repr(value)) for name, (value, _) in sorted(document["properties"].items())),
+    ]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for name, value in facts:
+        if value:
+            table.add_row(_text(name, "dim"), value if isinstance(value, Text) else _text(str(value)))
+    steps = [
+        (
+            step["number"],
+            step["name"],
+            _result(step["result"]),
+            _span(step["started"], step["finished"]),
+            step["summary"],
+            ", ".join(step["logs"]),
+        )
+        for step in document["steps"]
+    ]
+    heads = ("#", "step", "result", "took", "summary", "logs")
+    return Group(_text(_label(document), "bold"), table, *_part("Steps", _table(heads, steps), steps))
+
+
+def last_good(document: Document) -> RenderableType:
+    """
+    The newest good build: its name, its revision, when it ended.
+    """
+    words = [_label(document), document["revision"] or "-", _when(document["finished"])]
+    return _text("  ".join(words))
 
 
 def artifacts(document: Sequence[Document]) -> RenderableType:
@@ -152,6 +198,8 @@ TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
     "slaves": slaves,
     "builders": builders,
     "builds": builds,
+    "build": build,
+    "last-good": last_good,
     "artifacts": artifacts,
     "grants": grants,
 }
@@ -260,6 +308,23 @@ def _related(build: Document) -> str:
         for each in build.get("triggered", ())
     ]
     return "; ".join(filter(None, [by, f"triggered {', '.join(children)}" if children else ""]))
+
+
+def _sources(build: Document) -> str:
+    """
+    Branch and revision, shortened as git does it.
+    """
+    revision = build["revision"] or ""
+    short = revision[:10] if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", revision) else revision
+    return " ".join(filter(None, [build["branch"], short]))
+
+
+def _asked(asked: Document) -> str:
+    """
+    Who asked, and why.
+    """
+    who, why = asked["by"] or asked["scheduler"], asked["reason"]
+    return why if f"({who})" in why or who in why.split() else f"{who}: {why}"
 
 
 def _when(seconds: float | None) -> str:

@@ -21,6 +21,9 @@ BUILD: dict[str, Any] = {
     "result": "SUCCESS",
     "reason": "",
     "slave": "bot1",
+    "branch": "main",
+    "revision": None,
+    "asked": {"by": None, "scheduler": "force", "reason": "forced", "at": 0.5},
     "started": 1.0,
     "finished": 2.0,
     "steps": [{"name": "greet", "result": "SUCCESS", "logs": ["stdio"], "summary": "greet"}],
@@ -65,7 +68,9 @@ class ListsTests(AskingCase):
         with mock.patch.dict(os.environ, COLUMNS="30"), mock.patch.object(output, "on_a_terminal", return_value=True):
             lines = self.command("builds", "farm").out.splitlines()
 
-        self.assertRegex(lines[1], r"^hello/1  SUCCESS  bot1   1970-01-0\d \d\d:\d\d:\d\d  1\.0 s  1        it")
+        self.assertRegex(
+            lines[1], r"^hello/1  SUCCESS  bot1   1970-01-0\d \d\d:\d\d:\d\d  1\.0 s  1        main     force:"
+        )
 
     def test_of_a_builder_here(self) -> None:
         """
@@ -76,7 +81,7 @@ class ListsTests(AskingCase):
         for words in ([], ["hello"], [".", "hello"], ["."]):
             self.assertEqual(self.command("builds", *words).code, 0)
 
-        self.assertEqual([each["builder"] for each in self.master.questions], [None, "hello", "hello", None])
+        self.assertEqual([each.get("builder") for each in self.master.questions], [None, "hello", "hello", None])
 
     def test_questions(self) -> None:
         """
@@ -165,7 +170,9 @@ class RefusalsTests(AskingCase):
             (("log", "farm", "hello", "zero"), "'zero' is not a number from 1 on."),
             (("log", "farm", "hello", "0"), "'0' is not a number"),
             (("cancel", "farm"), "Missing argument 'REQUEST'."),
-            (("log", "farm", "hello"), "Missing argument 'NUMBER'."),
+            (("rebuild", "farm", "hello"), "Missing argument 'NUMBER'."),
+            (("builds", "farm", "--since", "yesterday"), "'yesterday' is no time"),
+            (("builds", "farm", "--result", "good"), "is not one of 'success'"),
             (("queue", "--jason"), "No such option"),
             (("force", "farm", "hello", "-p", "novalue"), "'novalue' is not NAME=VALUE."),
         ):
@@ -302,6 +309,104 @@ class ForceTests(AskingCase):
             self.assertEqual(self.command(verb, "farm", "bot1").code, 0)
 
         self.assertEqual([question.get("paused") for question in self.master.questions], [True, False, None])
+
+
+class BuildsTests(AskingCase):
+    def test_filters(self) -> None:
+        """
+        Promise 6.14: builds asks for what its options say, and is content with a page.
+        """
+        self.master.answers = {"builds": {"builds": [BUILD], "before": None}}
+        options = ("--branch", "main", "--slave", "bot1", "--result", "failure", "--result", "running", "-p", "a=b=c")
+        said = self.command(
+            "builds", "farm", "hello", *options, "--since", "2026-11-22T10:00:00+00:00", "--before", "9"
+        )
+
+        self.assertEqual(said.code, 0, said.err)
+        self.assertEqual(
+            self.master.questions,
+            [
+                {
+                    "ask": "builds",
+                    "builder": "hello",
+                    "branch": "main",
+                    "results": ["FAILURE", "running"],
+                    "slave": "bot1",
+                    "since": 1795341600.0,
+                    "properties": {"a": "b=c"},
+                    "most": 20,
+                    "before": 9,
+                }
+            ],
+        )
+
+    def test_pages(self) -> None:
+        """
+        Promise 6.14: a master that looked at enough builds at a time is asked on, until there are as many as wanted;
+        then it is said how to go on.
+        """
+        pages = [{"builds": [], "before": 500}, {"builds": [BUILD], "before": 300}, {"builds": [BUILD], "before": 200}]
+
+        async def answer(question: Any) -> Any:
+            self.master.questions.append(question)
+            return pages[len(self.master.questions) - 1]
+
+        with mock.patch.object(FakeMaster, "ask", side_effect=answer):
+            said = self.command("builds", "farm", "--slave", "a b", "-n", "2")
+
+        self.assertEqual(
+            [(each["most"], each.get("before")) for each in self.master.questions], [(2, None), (2, 500), (1, 300)]
+        )
+        self.assertEqual(len(said.out.splitlines()), 3)
+        self.assertEqual(said.err, "# older ones: buildbot-lite builds farm --slave 'a b' --most 2 --before 200\n")
+
+    def test_one(self) -> None:
+        """
+        Promise 6.14: with a number it is one build in detail, its steps with how long they took.
+        """
+        step = {**BUILD["steps"][0], "number": 0, "started": 1.0, "finished": 1.5}
+        whole = {**BUILD, "steps": [step], "properties": {"deep": ["x\x1b[31m", "Test"]}}
+        self.master.answers = {"build": {"build": whole}}
+        for words in (("hello/1",), ("hello", "1")):
+            said = self.command("builds", "farm", *words)
+            self.assertRegex(said.out, r"(?m)^0  greet  SUCCESS  0\.5 s  greet    stdio$")
+            self.assertNotIn("\x1b", said.out)
+        self.assertEqual(self.master.questions[-1], {"ask": "build", "builder": "hello", "number": 1})
+        self.assertEqual(json.loads(self.command("builds", "farm", "hello/1", "--json").out), whole)
+
+    def test_last_good(self) -> None:
+        """
+        Promise 6.14: last-good names the newest build that ended well, its revision, and when.
+        """
+        self.master.answers = {"builds": {"builds": [{**BUILD, "revision": "1f" * 20}], "before": 1}}
+        said = self.command("last-good", "farm", "hello", "--branch", "main")
+
+        self.assertRegex(said.out, r"^hello/1  (1f){20}  1970-01-01 ")
+        self.assertEqual(
+            self.master.questions,
+            [{"ask": "builds", "builder": "hello", "branch": "main", "results": ["SUCCESS", "WARNINGS"], "most": 1}],
+        )
+        self.master.answers = {"builds": {"builds": [], "before": None}}
+        self.assertIn("'hello' has no build that ended with success", self.refused("last-good", "farm", "hello"))
+
+    def test_newest_log(self) -> None:
+        """
+        Promise 6.14: log without a number is of the newest build.
+        """
+        self.master.answers = {"log": {}}
+        self.command("log", "farm", "hello")
+
+        self.assertEqual((self.master.questions[0]["builder"], self.master.questions[0]["number"]), ("hello", None))
+
+    def test_rebuild(self) -> None:
+        """
+        Promise 6.14: rebuild names a build, and may wait for the new one.
+        """
+        self.master.answers = {"rebuild": {"request": 7, "buildset": 5}, "request": {"exit_code": 1}}
+
+        self.assertEqual(self.command("rebuild", "farm", "hello/3").out, "request 7\n")
+        self.assertEqual(self.command("rebuild", "farm", "hello", "3", "--wait").code, 1)
+        self.assertEqual(self.master.questions[0], {"ask": "rebuild", "builder": "hello", "number": 3})
 
 
 class ReconfigTests(AskingCase):

@@ -176,6 +176,35 @@ class WholeTests(FarmCase):
         )[0]
         self.assertEqual(build["result"], "CANCELLED")
 
+    def test_history(self) -> None:
+        """
+        Promise 6.14: builds are found by who asked, branch, property and result; the last good one and the log of the
+        newest too; rebuild asks for the same again.
+        """
+        furl = self.farm.clients_directory / "control.furl"
+        furl.touch(mode=0o600)
+        furl.write_text(self.command.well("grant", "control", self.master, "--label", "alice"))
+        self.command("force", "--furlfile", str(furl), "fails", "-p", "branch=topic", "--reason", "to see", "--wait")
+        self.command("force", self.master, "bytes", "-p", "branch=main", "-p", "revision=1f2e", "--wait")
+
+        listed = json.loads(
+            self.command.well("builds", self.master, "--branch", "topic", "--result", "failure", "--json")
+        )
+        self.assertEqual({each["builder"] for each in listed}, {"fails"})
+        self.assertEqual((listed[0]["asked"]["by"], listed[0]["asked"]["reason"]), ("alice", "to see"))
+        self.assertIn("alice: to see", self.command.well("builds", self.master, "fails", "--since", "1h"))
+        self.assertEqual(json.loads(self.command.well("builds", self.master, "-p", "branch=nowhere", "--json")), [])
+        self.assertRegex(self.command.well("last-good", self.master, "bytes"), r"^bytes/\d+  1f2e  20")
+        self.assertEqual(self.command("last-good", self.master, "fails").code, 70)
+        self.assertEqual(self.command("log", self.master, "fails").out, b"=== run\nno\n--- FAILURE: exit code 3\n")
+
+        again = self.command("rebuild", "--furlfile", str(furl), f"fails/{listed[0]['number']}", "--wait")
+        self.assertEqual(again.code, 1, again.err)
+        newest = json.loads(self.command.well("builds", self.master, "fails", "-n", "1", "--json"))[0]
+        self.assertEqual(
+            (newest["branch"], newest["asked"]["reason"]), ("topic", f"rebuild of fails/{listed[0]['number']}")
+        )
+
     def test_artifacts(self) -> None:
         """
         What a build produced is listed and fetched.

@@ -174,7 +174,7 @@ class TriggeredTests(SynchronousTestCase):
         """
         self.start(behaviour=scripted({"leaf": 1}))
         found = {
-            builder: self.stage.read(lambda c, of=builder: documents.of_build(c, self.built(of)[0]))
+            builder: self.stage.read(lambda c, of=builder: documents.of_one_build(c, self.built(of)[0]))
             for builder in ("fan", "middle", "leaf")
         }
         self.assertEqual(

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 from attrs import define, field
 from sqlalchemy import Connection
@@ -17,7 +18,7 @@ from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NotFoundError
 from buildbot_lite.master.roster import RosterDesk
 from buildbot_lite.status.control import AdminDesk
 from buildbot_lite.status.following import Following, tell_growth
-from buildbot_lite.storage.records import streams
+from buildbot_lite.storage.records import builds, inputs, requests, streams
 from test.master.stage import ONE, FakeSlave, Stage, hello, scripted, succeeding
 
 FORCED = ONE.replace(
@@ -195,6 +196,74 @@ class AnswersTests(ControlCase):
 
         self.assertEqual([build["number"] for build in self.ask("builds", builder="b", most=2)["builds"]], [3, 2])
         self.assertEqual(self.refused("builds", builder="x"), "There is no builder 'x'.  There are: b.")
+
+    def test_builds_filtered(self) -> None:
+        """
+        Promise 6.14: builds are filtered by what the question names; an unknown result is refused with those known.
+        """
+        self.built(scripted({"three": 3}))
+        self.ask("force", builder="b", properties={"branch": "topic", "who": "me"}, reason="because")
+
+        def numbers(**wanted: Any) -> list[int]:
+            return [build["number"] for build in self.ask("builds", **wanted)["builds"]]
+
+        self.assertEqual(numbers(branch="topic"), [2])
+        self.assertEqual(numbers(properties={"who": "me"}), [2])
+        self.assertEqual(numbers(properties={"who": "you"}), [])
+        self.assertEqual(numbers(results=["FAILURE", "running"]), [2, 1])
+        self.assertEqual(numbers(results=["SUCCESS"]), [])
+        self.assertEqual(numbers(slave="bot1", since=0.0, before=2), [1])
+        self.assertEqual(numbers(since=1e12), [])
+        self.assertIn("There are: SUCCESS, WARNINGS", self.refused("builds", results=["GOOD"]))
+        self.assertIn("wrong type", self.refused("builds", properties={"a": 1}))
+
+    def test_one_build(self) -> None:
+        """
+        Promise 6.14: one build in detail: who asked and why, its sources, its properties.
+        """
+        self.built()
+        self.ask("force", builder="b", properties={"branch": "main", "revision": "1f"}, reason="because")
+        build = self.ask("build", builder="b", number=2)["build"]
+
+        self.assertEqual((build["branch"], build["revision"]), ("main", "1f"))
+        self.assertEqual(
+            {name: build["asked"][name] for name in ("by", "scheduler", "reason")},
+            {"by": None, "scheduler": "force", "reason": "because"},
+        )
+        self.assertEqual(build["properties"]["branch"], ["main", "Build"])
+        self.assertEqual(self.ask("build", builder="b", number=1)["build"]["number"], 1)
+        self.assertIn("the newest is b/2", self.refused("build", builder="b", number=3))
+
+    def test_rebuild(self) -> None:
+        """
+        Promise 6.14: rebuild asks for the same builder, properties and input again, at the revision that was built.
+        """
+        farm = self.stage.farm
+        self.built()
+        self.ask("force", builder="b", properties={"branch": "main", "deep": "x"}, reason="because")
+        former = self.stage.read(lambda connection: builds.by_number(connection, "b", 2))
+        assert former is not None
+        row = self.stage.read(lambda c: requests.get(c, former.request))
+        got = {**former.properties, "got_revision": ["2e", "Git"]}
+
+        def change(connection: Connection) -> int:
+            builds.save_properties(connection, former.id, got)
+            given = inputs.add(connection, name="p", kind="patch", length=1, sha256="0" * 64, now=1.0).id
+            connection.exec_driver_sql(f"update buildsets set input = {given} where id = {row.buildset}")
+            return given
+
+        given = self.successResultOf(self.stage.records.write(change))
+        asked = self.ask("rebuild", builder="b", number=2)
+        new, old = (
+            self.stage.read(lambda c, id=id: requests.buildset(c, id)) for id in (asked["buildset"], row.buildset)
+        )
+
+        self.assertEqual((new.properties, new.input, new.scheduler), (old.properties, given, old.scheduler))
+        self.assertEqual(new.source, {**old.source, "revision": "2e"})
+        self.assertEqual(new.reason, "rebuild of b/2")
+        self.assertEqual(self.stage.read(lambda c: requests.of_buildset(c, new.id))[0].builder, "b")
+        with mock.patch.object(farm.door, "_config", return_value=mock.Mock(builders={})):
+            self.assertIn("not in master.cfg any more", self.refused("rebuild", builder="b", number=2))
 
     def test_running(self) -> None:
         """

@@ -17,6 +17,9 @@ BUILD = {
     "result": "FAILURE",
     "reason": "",
     "slave": "bot1",
+    "branch": None,
+    "revision": None,
+    "asked": {"by": "alice", "scheduler": "force", "reason": "why not", "at": 999_999_990.0},
     "started": 1_000_000_000.0,
     "finished": 1_000_000_075.5,
     "steps": [
@@ -53,8 +56,13 @@ class TablesTests(SynchronousTestCase):
         """
         heads, line = lines("builds", [BUILD])
 
-        self.assertEqual(heads.split(), ["build", "result", "slave", "started", "took", "request"])
-        self.assertRegex(line, r"^hello/12  FAILURE  bot1   2001-09-0\d \d\d:46:40  1 min 15 s  40 +test: exit code 3$")
+        self.assertEqual(
+            heads.split(), ["build", "result", "slave", "started", "took", "request", "sources", "asked", "for"]
+        )
+        self.assertRegex(
+            line,
+            r"^hello/12  FAILURE  bot1   2001-09-0\d \d\d:46:40  1 min 15 s  40 + alice: why not  test: exit code 3$",
+        )
 
     def test_running_build(self) -> None:
         """

@@ -41,7 +41,10 @@ class Build:
     properties: Mapping[str, Any]
 
 
-def _build(*row: Any) -> Build:
+def from_row(*row: Any) -> Build:
+    """
+    A build, of the columns that are called as its fields.
+    """
     id, request, builder, number, slave, home, nonce, generation, started, finished, result, reason, properties = row
     ended = None if result is None else Result(result)
     values = json.loads(properties)
@@ -56,28 +59,28 @@ _ADD = Statement(
         _builds, "request", "builder", "number", "slave", "home", "nonce", "generation", "started", "properties"
     ).returning(_builds.c.id)
 )
-_GET = Query(selecting(_builds, Build).where(_builds.c.id == bindparam("id")), _build)
+_GET = Query(selecting(_builds, Build).where(_builds.c.id == bindparam("id")), from_row)
 _BY_NUMBER = Query(
     selecting(_builds, Build).where(_builds.c.builder == bindparam("builder"), _builds.c.number == bindparam("number")),
-    _build,
+    from_row,
 )
 _OF_REQUEST = Query(
-    selecting(_builds, Build).where(_builds.c.request == bindparam("request")).order_by(_builds.c.id), _build
+    selecting(_builds, Build).where(_builds.c.request == bindparam("request")).order_by(_builds.c.id), from_row
 )
-_UNFINISHED = Query(selecting(_builds, Build).where(_builds.c.finished.is_(None)).order_by(_builds.c.id), _build)
+_UNFINISHED = Query(selecting(_builds, Build).where(_builds.c.finished.is_(None)).order_by(_builds.c.id), from_row)
 _OF_BUILDER = Query(
     selecting(_builds, Build)
     .where(_builds.c.builder == bindparam("builder"), _builds.c.number < bindparam("before"))
     .order_by(_builds.c.number.desc())
     .limit(bindparam("most")),
-    _build,
+    from_row,
 )
 _NEWEST = Query(
     selecting(_builds, Build)
     .where(_builds.c.id < bindparam("before"))
     .order_by(_builds.c.id.desc())
     .limit(bindparam("most")),
-    _build,
+    from_row,
 )
 _PROPERTIES = Statement(
     update(_builds).where(_builds.c.id == bindparam("which")).values(properties=bindparam("all_of_them"))

@@ -1,0 +1,94 @@
+"""
+Arguments of several commands: builds and requests, properties, times.
+"""
+
+import re
+import time
+from datetime import datetime
+
+import click
+
+from .office import FarmCommand
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+class _Number(click.ParamType[int]):
+    """
+    Builds and requests are counted from 1.
+    """
+
+    name = "number"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """
+        See `click.ParamType.convert`.
+        """
+        text = str(value)
+        if not (text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= MOST):
+            self.fail(f"{text!r:.100} is not a number from 1 on.", param, ctx)
+        return int(text)
+
+
+class _Pair(click.ParamType[tuple[str, str]]):
+    """
+    ``NAME=VALUE``, of a property.
+    """
+
+    name = "pair"
+
+    def convert(
+        self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """
+        See `click.ParamType.convert`.
+        """
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            self.fail(f"{value!r:.100} is not NAME=VALUE.", param, ctx)
+        return name, text
+
+
+MOST = 1 << 62
+NUMBER = _Number()
+PAIR = _Pair()
+
+
+class BuildCommand(FarmCommand):
+    """
+    About one build, which may be named as lists name it: BUILDER/NUMBER.
+    """
+
+    def named(self, words: list[str]) -> list[str]:
+        """
+        See `FarmCommand.named`.
+        """
+        builder, _, number = words[0].rpartition("/") if words else ("", "", "")
+        return [builder, number, *words[1:]] if builder and number.isdecimal() else words
+
+
+class _Since(click.ParamType[float]):
+    """
+    A moment in the past: so long ago, or a day, or a day and a time of day.
+    """
+
+    name = "time"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """
+        See `click.ParamType.convert`.
+        """
+        if isinstance(value, float):
+            return value
+        ago = re.fullmatch(r"([0-9]{1,9})([smhdw])", value)
+        if ago is not None:
+            return time.time() - int(ago[1]) * UNITS[ago[2]]
+        try:
+            return datetime.fromisoformat(value).timestamp()
+        except (ValueError, OverflowError, OSError):
+            self.fail(f"{value!r:.100} is no time: 90m, 12h, 7d, or 2026-11-22, or '2026-11-22 14:30'.", param, ctx)
+
+
+SINCE = _Since()

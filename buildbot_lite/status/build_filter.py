@@ -1,0 +1,43 @@
+"""
+Which builds a question is about.
+"""
+
+from ..errors import NotFoundError
+from ..model.results import Result
+from ..model.shape import Shape
+from ..storage.records.history import Filter
+
+RUNNING = "running"
+"""Stands among results for builds that have none yet."""
+
+MOST_PROPERTIES = 20
+LONGEST = 1000
+
+
+def filter_of(question: Shape) -> Filter:
+    """
+    The filter in the fields ``builder``, ``branch``, ``results``, ``slave``, ``since`` and ``properties`` (name → value
+    as text) of *question*.
+    """
+    properties = Shape(question.mapping("properties", {}, most=MOST_PROPERTIES), "properties")
+
+    def text(name: str) -> str | None:
+        return question.optional(name, lambda field: question.text(field, limit=LONGEST))
+
+    return Filter(
+        builder=text("builder"),
+        branch=text("branch"),
+        results=[_result(word) for word in question.texts("results", [], most=len(Result) + 1)],
+        slave=text("slave"),
+        since=question.optional("since", question.number),
+        properties={name: properties.text(name, limit=LONGEST) for name in properties.document},
+    )
+
+
+def _result(word: str) -> Result | None:
+    if word == RUNNING:
+        return None
+    if word not in Result.__members__:
+        known = ", ".join([*Result.__members__, RUNNING])
+        raise NotFoundError(f"There is no result {word!r:.40}.  There are: {known}.")
+    return Result[word]

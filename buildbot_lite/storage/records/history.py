@@ -1,0 +1,200 @@
+"""
+Builds with what was asked for, newest first, a page at a time, filtered.
+
+A page looks at `LOOKED_AT` builds at most, whether or not they pass the filter: so a question costs the same on a farm
+with a million builds, and whoever wants more goes on where the page ended.
+
+Filters are SQL.  Properties are JSON, ``{"name": [value, source]}``; a value is compared as people write it: text as it
+is, numbers by their digits, ``true``, ``false`` and ``null`` by these words.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import field, fields, frozen
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Text, bindparam, case, cast, func, or_, select
+
+from ...model.results import Result
+from .. import schema
+from ..statements import Query
+from .builds import Build, from_row
+
+LOOKED_AT = 10_000
+RUNNING = -1
+"""Stands for "no result yet" among results."""
+
+_NO_BOUND = 1 << 62
+
+
+@frozen
+class Filter:
+    """
+    Which builds are wanted; what is None or empty excludes none.
+
+    *branch*: of the property ``branch``, or else of what was asked for.  *results*: one of these; None: it still runs.
+    *since*: begun at that time or later, in seconds since 1970.  *properties*: name → value; it has all of them.
+    """
+
+    builder: str | None = None
+    branch: str | None = None
+    results: Sequence[Result | None] = ()
+    slave: str | None = None
+    since: float | None = None
+    properties: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class Asked:
+    """
+    How a build came to be.  *by*: the label of the string with which it was asked for, or what that string is to do
+    (``admin``); None when it was asked for with no string.  *source*: branch, revision, repository, project.
+    """
+
+    scheduler: str
+    reason: str
+    at: float
+    source: Mapping[str, Any]
+    by: str | None = None
+
+
+@frozen
+class Entry:
+    """
+    A build, and how it came to be.
+    """
+
+    build: Build
+    asked: Asked
+
+    @property
+    def branch(self) -> str | None:
+        """
+        The branch that was built, where that is known.
+        """
+        return _text(self.build.properties.get("branch")) or _text([self.asked.source.get("branch")])
+
+    @property
+    def revision(self) -> str | None:
+        """
+        The revision that was built; before it is known, the one that was asked for.
+        """
+        properties = self.build.properties
+        known = _text(properties.get("got_revision")) or _text(properties.get("revision"))
+        return known or _text([self.asked.source.get("revision")])
+
+
+@frozen
+class Page:
+    """
+    Some builds, newest first.  *before*: where the next page begins, None when there is none.
+    """
+
+    entries: Sequence[Entry]
+    before: int | None
+
+
+def _text(pair: Any) -> str | None:
+    # Several codebases have several revisions: none of them is the build's.
+    value = pair[0] if isinstance(pair, list | tuple) and pair else None
+    return value if isinstance(value, str) and value else None
+
+
+_builds, _requests, _buildsets, _grants = schema.builds, schema.requests, schema.buildsets, schema.grants
+
+
+def _page(*, of_builder: bool) -> Select[tuple[Any, ...]]:
+    """
+    One page: the newest `LOOKED_AT` builds before a number (of a builder) or an id (of all), and those of them that
+    pass.
+    """
+    window = _older(select(_builds), of_builder=of_builder).limit(bindparam("looked_at")).subquery("looked_at")
+    return (
+        select(
+            *(window.c[each.name] for each in fields(Build)),
+            *(_buildsets.c[name] for name in ("scheduler", "reason", "submitted", "source")),
+            _grants.c.label,
+            _grants.c.verb,
+        )
+        .join_from(window, _requests, _requests.c.id == window.c.request)
+        .join(_buildsets, _buildsets.c.id == _requests.c.buildset)
+        .outerjoin(_grants, _grants.c.id == _buildsets.c.by_grant)
+        .where(*_passes(window))
+        .order_by(window.c.id.desc())
+        .limit(bindparam("most"))
+    )
+
+
+def _end(*, of_builder: bool) -> Select[tuple[Any, ...]]:
+    """
+    The last build that a page looks at; nothing when it looks at all that there are.
+    """
+    number = _builds.c.number if of_builder else _builds.c.id
+    return _older(select(number, _builds.c.started), of_builder=of_builder).limit(1).offset(bindparam("looked_at") - 1)
+
+
+def _older(selected: Select[tuple[Any, ...]], *, of_builder: bool) -> Select[tuple[Any, ...]]:
+    number = _builds.c.number if of_builder else _builds.c.id
+    older = selected.where(number < bindparam("before")).order_by(number.desc())
+    return older.where(_builds.c.builder == bindparam("builder")) if of_builder else older
+
+
+def _passes(window: FromClause) -> Iterable[ColumnElement[bool]]:
+    results = func.json_each(bindparam("results")).table_valued("value", name="wanted_results")
+    branch = func.coalesce(
+        func.json_extract(window.c.properties, "$.branch[0]"), func.json_extract(_buildsets.c.source, "$.branch")
+    )
+    wanted = func.json_each(bindparam("properties")).table_valued("key", "value", name="wanted_properties")
+    had = func.json_each(window.c.properties).table_valued("key", "value", name="had_properties")
+    kind = func.json_type(had.c.value, "$[0]")
+    written = case(
+        (or_(kind == "true", kind == "false", kind == "null"), kind),
+        else_=cast(func.json_extract(had.c.value, "$[0]"), Text),
+    )
+    has_it = (
+        select(had.c.key).where(had.c.key == wanted.c.key, written == wanted.c.value).correlate(window, wanted).exists()
+    )
+    yield or_(bindparam("slave").is_(None), window.c.slave == bindparam("slave"))
+    yield or_(bindparam("since").is_(None), window.c.started >= bindparam("since"))
+    yield or_(bindparam("branch").is_(None), branch == bindparam("branch"))
+    yield or_(bindparam("results").is_(None), func.coalesce(window.c.result, RUNNING).in_(select(results.c.value)))
+    yield ~select(wanted.c.key).where(~has_it).correlate(window).exists()
+
+
+def _entry(*row: Any) -> Entry:
+    *build, scheduler, reason, at, source, label, verb = row
+    return Entry(from_row(*build), Asked(scheduler, reason, at, json.loads(source), label or verb))
+
+
+_OF_ALL = Query(_page(of_builder=False), _entry)
+_OF_BUILDER = Query(_page(of_builder=True), _entry)
+_END_OF_ALL = Query(_end(of_builder=False), lambda number, started: (number, started))
+_END_OF_BUILDER = Query(_end(of_builder=True), lambda number, started: (number, started))
+
+
+def page(connection: Connection, wanted: Filter, most: int, before: int | None = None) -> Page:
+    """
+    At most *most* builds that pass *wanted*, newest first: of one builder those with a number less than *before*, of
+    all those with an id less than that.
+    """
+    of_builder = wanted.builder is not None
+    bounds: dict[str, Any] = {"before": _NO_BOUND if before is None else before, "looked_at": LOOKED_AT}
+    if of_builder:
+        bounds["builder"] = wanted.builder
+    results = [RUNNING if result is None else int(result) for result in wanted.results]
+    found = (_OF_BUILDER if of_builder else _OF_ALL).all(
+        connection,
+        **bounds,
+        most=most,
+        slave=wanted.slave,
+        since=wanted.since,
+        branch=wanted.branch,
+        results=json.dumps(results) if results else None,
+        properties=json.dumps(dict(wanted.properties)),
+    )
+    if len(found) == most:
+        last = found[-1].build
+        return Page(found, last.number if of_builder else last.id)
+    end = (_END_OF_BUILDER if of_builder else _END_OF_ALL).first(connection, **bounds)
+    is_last = end is None or (wanted.since is not None and end[1] < wanted.since)
+    return Page(found, None if end is None or is_last else end[0])

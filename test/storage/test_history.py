@@ -1,0 +1,162 @@
+"""
+Builds with what was asked for, a page at a time.
+"""
+
+from typing import Any
+from unittest import mock
+
+from sqlalchemy import Connection
+
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage.records import builds, generations, grants, history, requests
+from buildbot_lite.storage.records.history import Filter, Page, page
+from buildbot_lite.storage.swissnums import Swissnums
+
+from .farm_case import FarmCase
+
+
+class HistoryTests(FarmCase):
+    def made(
+        self,
+        builder: str = "hello",
+        *,
+        slave: str = "bot1",
+        now: float = 20.0,
+        result: Result | None = Result.SUCCESS,
+        properties: dict[str, Any] | None = None,
+        source: dict[str, Any] | None = None,
+        by_grant: int | None = None,
+    ) -> str:
+        """
+        A build; answers what lists call it.
+        """
+        own = {name: [value, "Test"] for name, value in (properties or {}).items()}
+
+        def change(connection: Connection) -> str:
+            generations.keep(connection, "g", now)
+            asked = requests.submit(
+                connection,
+                scheduler="force",
+                builders=[builder],
+                reason="why not",
+                now=now - 1,
+                source=source,
+                by_grant=by_grant,
+            )
+            row = builds.start(
+                connection,
+                request=asked.requests[0].id,
+                builder=builder,
+                slave=slave,
+                nonce="00",
+                generation="g",
+                now=now,
+                properties=own,
+            )
+            if result is not None:
+                builds.finish(connection, row.id, result, now + 1)
+            return f"{row.builder}/{row.number}"
+
+        return self.do(change)
+
+    def page(self, most: int = 20, before: int | None = None, **wanted: Any) -> Page:
+        """
+        A page of those that are wanted.
+        """
+        return self.do(lambda connection: page(connection, Filter(**wanted), most, before))
+
+    def labels(self, most: int = 20, **wanted: Any) -> list[str]:
+        """
+        What lists call them.
+        """
+        return [f"{each.build.builder}/{each.build.number}" for each in self.page(most, **wanted).entries]
+
+    def test_filters(self) -> None:
+        """
+        Promise 6.14: by builder, slave, result, time, branch and properties; several filters must all hold.
+        """
+        one = self.made(now=20.0, properties={"branch": "main", "deep": 'a"b'})
+        two = self.made(now=30.0, slave="bot2", result=Result.FAILURE, source={"branch": "topic", "revision": "1f"})
+        three = self.made("other", now=40.0, result=None, properties={"branch": "topic", "count": 3, "odd": "3"})
+
+        self.assertEqual(self.labels(), [three, two, one])
+        self.assertEqual(self.labels(builder="hello"), [two, one])
+        self.assertEqual(self.labels(slave="bot2"), [two])
+        self.assertEqual(self.labels(results=[Result.FAILURE]), [two])
+        self.assertEqual(self.labels(results=[Result.SUCCESS, None]), [three, one])
+        self.assertEqual(self.labels(since=30.0), [three, two])
+        self.assertEqual(self.labels(branch="topic"), [three, two])
+        self.assertEqual(self.labels(branch="topic", slave="bot1"), [three])
+        self.assertEqual(self.labels(branch="nothing"), [])
+        self.assertEqual(self.labels(properties={"deep": 'a"b'}), [one])
+        self.assertEqual(self.labels(properties={"count": "3", "odd": "3"}), [three])
+        self.assertEqual(self.labels(properties={"count": "3", "odd": "4"}), [])
+
+    def test_kinds_of_properties(self) -> None:
+        """
+        Values are compared as they are written; hostile names and values match themselves and nothing else.
+        """
+        values: dict[str, Any] = {"t": True, "f": False, "n": None, "i": 7, "x": 1.5, "s": "true", "w": "integer"}
+        names = ["a'b", 'a"b', "$", "a.b", "[0]", "%", "\N{SNOWMAN}", "'); drop table builds; --"]
+        made = self.made(properties={**values, **{name: name for name in names}})
+
+        for name, text in {"t": "true", "f": "false", "n": "null", "i": "7", "x": "1.5", "s": "true"}.items():
+            self.assertEqual(self.labels(properties={name: text}), [made], name)
+        for name in ("t", "n", "i", "x"):
+            self.assertEqual(self.labels(properties={name: "integer"}), [])
+        self.assertEqual(self.labels(properties={"t": "1"}), [])
+        for name in names:
+            self.assertEqual(self.labels(properties={name: name}), [made], name)
+            self.assertEqual(self.labels(properties={"s": name}), [])
+            self.assertEqual(self.labels(branch=name, slave=name), [])
+
+    def test_pages(self) -> None:
+        """
+        Promise 6.14: newest first, a page at a time, with a cursor: none is left out or told twice.
+        """
+        made = [self.made("a" if n % 3 else "b", slave=f"bot{n % 2}", now=20.0 + n) for n in range(25)]
+        for wanted in ({}, {"builder": "a"}, {"slave": "bot1"}, {"builder": "b", "slave": "bot0"}, {"since": 31.0}):
+            whole = self.labels(most=100, **wanted)
+            for looked_at in (1, 4, 7, 1000):
+                with mock.patch.object(history, "LOOKED_AT", looked_at):
+                    found, before = [], None
+                    for _ in range(60):
+                        part = self.page(3, before, **wanted)
+                        self.assertLessEqual(len(part.entries), 3)
+                        found += [f"{each.build.builder}/{each.build.number}" for each in part.entries]
+                        if (before := part.before) is None:
+                            break
+                    self.assertIsNone(before)
+                    self.assertEqual(found, whole, (wanted, looked_at))
+        self.assertEqual(self.labels(), made[:4:-1])
+
+    def test_bounded(self) -> None:
+        """
+        Promise 6.14: a page looks at a bounded number of builds, however few of them are wanted, and says where it
+        stopped.
+        """
+        for n in range(10):
+            self.made(now=20.0 + n, slave="bot1" if n else "rare")
+        with mock.patch.object(history, "LOOKED_AT", 4):
+            first = self.page(slave="rare")
+            self.assertEqual((list(first.entries), first.before), ([], 7))
+            self.assertIsNone(self.page(slave="rare", since=26.0, before=7).before)
+        self.assertEqual(self.labels(slave="rare"), ["hello/1"])
+
+    def test_asked(self) -> None:
+        """
+        Promise 6.14: who asked, why, when, and for which sources.
+        """
+        minted = Swissnums(b"key").mint()
+        grant = self.do(
+            lambda c: grants.add(c, name="farm", verb="control", object="farm", minted=minted, now=1.0, label="alice")
+        )
+        self.made(by_grant=grant.id, source={"branch": "main", "revision": "1f"})
+        self.made(properties={"got_revision": "2e", "revision": "3d"}, by_grant=99)
+        self.made(properties={"got_revision": {"lib": "1", "app": "2"}})
+        third, second, first = self.page().entries
+
+        self.assertEqual((first.asked.by, first.asked.scheduler, first.asked.reason), ("alice", "force", "why not"))
+        self.assertEqual((first.branch, first.revision, first.asked.at), ("main", "1f", 19.0))
+        self.assertEqual((second.branch, second.revision, second.asked.by), (None, "2e", None))
+        self.assertEqual((third.branch, third.revision), (None, None))
