@@ -38,7 +38,7 @@ from ..storage.records import settings
 from ..storage.records import slaves as records_of_slaves
 from ..storage.records.grants import Grant
 from ..storage.records.requests import Request
-from ..storage.swissnums import Swissnums
+from ..storage.swissnums import KEPT, Swissnums
 from ..storage.writer import Records
 from ..wire.background import background
 from ..wire.exposed import Exposed, ExposedDesk, Revocable
@@ -442,6 +442,7 @@ class Farm:
             return await self._furl_of(Verb.ADMIN, "farm")
         except LostStringError:
             # Without it nobody could ask for another one.
+            self._log.warn("the admin's string is replaced, because private/{kept} is lost", kept=KEPT)
             for grant in self.grants.all_of(Verb.ADMIN, "farm"):
                 if grant.label is None:
                     await self.grants.revoke(grant)

@@ -8,6 +8,7 @@ and is removed when no unfinished build needs it.
 import json
 import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 
 from ..errors import StorageError
 from .files import make_directory, remove, write_whole
@@ -27,10 +28,16 @@ class GenerationTexts:
     def keep(self, hash: str, files: Mapping[str, str]) -> None:
         """
         Keep the *files* (name → text) of the configuration with that *hash*; they are on the disk afterwards.
+
+        What is there is not written again: a master starts with the configuration that it had on a full disk, too.
         """
         make_directory(self._private)
         make_directory(self._directory)
-        write_whole(self._path(hash), json.dumps(dict(files)).encode())
+        text = json.dumps(dict(files)).encode()
+        with suppress(OSError), open(self._path(hash), "rb") as file:
+            if file.read() == text:
+                return
+        write_whole(self._path(hash), text)
 
     def get(self, hash: str) -> Mapping[str, str] | None:
         """

@@ -8,6 +8,7 @@ RSA-2048.  Nobody checks its dates: a FURL names the key itself.
 
 import datetime as dt
 import os
+import re
 import secrets
 from contextlib import suppress
 
@@ -19,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from ..errors import BuildbotLiteError
 
+_PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----")
 _BEGIN = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 _END = dt.datetime(2120, 1, 1, tzinfo=dt.UTC)
 
@@ -67,7 +69,10 @@ def key_derived_from(pem: bytes, purpose: str) -> bytes:
     """
     32 secret bytes for *purpose*, made of the private key in *pem* by HKDF-SHA256 (RFC 5869), which tell nothing of it.
     """
-    private = serialization.load_pem_private_key(pem[pem.index(b"-----BEGIN PRIVATE KEY") :], None)
+    found = _PRIVATE_KEY.search(pem)
+    if found is None:
+        raise CertificateError("There is no private key in what is to be this side's.  Restore it from a backup.")
+    private = serialization.load_pem_private_key(pem[found.start() :], None)
     secret = private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

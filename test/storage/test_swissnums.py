@@ -4,10 +4,12 @@ The secret parts of strings, and the texts of configurations: what is not in the
 
 import os
 import stat
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import StorageError
+from buildbot_lite.storage import generation_texts
 from buildbot_lite.storage.generation_texts import GenerationTexts
 from buildbot_lite.storage.swissnums import Minted, Swissnums, digest_of, keep
 from buildbot_lite.wire.furl import build, parse
@@ -76,7 +78,8 @@ class SwissnumsTests(SynchronousTestCase):
 class GenerationTextsTests(SynchronousTestCase):
     def test_kept(self) -> None:
         """
-        Promise 6.19: a text is kept in a private file, for a later process too, until it is let go.
+        Promise 6.19: a text is kept in a private file, for a later process too, until it is let go; one that is there
+        already needs no room.
         """
         private = os.path.join(self.mktemp(), "private")
         texts, files = GenerationTexts(private), {"master.cfg": "c = {}\n", "own.py": "pass\n"}
@@ -87,6 +90,9 @@ class GenerationTextsTests(SynchronousTestCase):
         self.assertEqual(GenerationTexts(private).get("1" * 64), files)
         for name, mode in (("", 0o700), ("generations", 0o700), ("generations/" + "1" * 64, 0o600)):
             self.assertEqual(stat.S_IMODE(os.stat(os.path.join(private, name)).st_mode), mode, name)
+        with mock.patch.object(generation_texts, "write_whole", side_effect=StorageError("no room")):
+            texts.keep("1" * 64, files)
+            self.assertRaises(StorageError, texts.keep, "1" * 64, {})
         texts.let_go_all_but(["1" * 64])
         self.assertEqual((texts.get("1" * 64), texts.get("2" * 64)), (files, None))
 

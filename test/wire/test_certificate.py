@@ -5,6 +5,7 @@ The file with a side's key.
 import os
 import stat
 
+from cryptography.hazmat.primitives import serialization
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -66,10 +67,16 @@ class CertificateTest(SynchronousTestCase):
 
     def test_derived(self) -> None:
         """
-        Keys for other purposes are made of it, the same each time, and differ by purpose and by key.
+        Keys for other purposes are made of it, the same each time and however it is written, and differ by purpose and
+        by key.
         """
         pem, other = load_or_create(self.path), new_certificate()
         keys = [key_derived_from(pem, "a"), key_derived_from(pem, "b"), key_derived_from(other, "a")]
 
         self.assertEqual(len({*keys, key_derived_from(load_or_create(self.path), "a")}), 3)
         self.assertEqual({len(key) for key in keys}, {32})
+        key = serialization.load_pem_private_key(pem[pem.index(b"-----BEGIN PRIVATE") :], None)
+        form = serialization.PrivateFormat.TraditionalOpenSSL
+        as_openssl = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+        self.assertEqual(key_derived_from(as_openssl + pem, "a"), keys[0])
+        self.assertRaises(CertificateError, key_derived_from, b"nothing", "a")
