@@ -60,7 +60,7 @@ def pack(directory: int, into: BinaryIO, *, largest: int | None = None) -> Packe
         parts = pending.pop()
         with _told(parts, "read"), walk_down(directory, parts) as here:
             names = sorted(map(os.fsencode, os.listdir(here)))
-        deeper = [(*parts, name) for name in names if packing.add(directory, (*parts, name))]
+            deeper = [(*parts, name) for name in names if packing.add(here, (*parts, name))]
         pending.extend(reversed(deeper))
     return packing.end()
 
@@ -96,13 +96,19 @@ class _Packing:
             format=tarfile.PAX_FORMAT,
             encoding="utf-8",
             errors="surrogateescape",
+            copybufsize=_BLOCK,
         )
 
     def write(self, data: bytes) -> int:
         """
         What tarfile wants written.
         """
-        self._into.write(data)
+        try:
+            self._into.write(data)
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise FileError(f"The archive cannot be written on the slave: {error.strerror}.") from None
         self._digest.update(data)
         self._size += len(data)
         return len(data)
@@ -113,12 +119,12 @@ class _Packing:
         """
         return self._size
 
-    def add(self, directory: int, parts: tuple[bytes, ...]) -> bool:
+    def add(self, here: int, parts: tuple[bytes, ...]) -> bool:
         """
-        Add the entry at *parts* below *directory*; whether it is a directory.
+        Add the entry *parts*, which is in the open directory *here*; whether it is a directory.
         """
         entry = tarfile.TarInfo(path_text(b"/".join(parts)))
-        with _told(parts, "read"), walk_down(directory, parts[:-1]) as here:
+        with _told(parts, "read"):
             facts = os.lstat(parts[-1], dir_fd=here)
             entry.mode, entry.mtime = stat.S_IMODE(facts.st_mode), facts.st_mtime
             if stat.S_ISLNK(facts.st_mode):

@@ -18,7 +18,7 @@ from ..storage.files import remove
 from .archive import Packed
 from .courier import latest_generations, next_generation
 from .file_jobs import pack_job, sha256_of, sum_job
-from .transfer import StoppedError, Transfer, succeeded
+from .transfer import StoppedError, Transfer, os_sentence, succeeded
 
 ARTIFACT = "artifact"
 LARGE = 64 << 20
@@ -46,11 +46,16 @@ class FileUpload(Transfer):
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
         """
-        From the file itself; one that became shorter changed.
+        From the file itself; one that became shorter changed, one that cannot be read any more fails the upload.
         """
         if self._source is None or stream != self._stream:
             return b""
-        data = os.pread(self._source.fileno(), size, offset)
+        try:
+            data = os.pread(self._source.fileno(), size, offset)
+        except OSError as error:
+            self._going.cancel()
+            self._fail(os_sentence(error, self._spec.path))
+            return b""
         if len(data) < size:
             self._start_again()
             return b""

@@ -155,6 +155,21 @@ class UploadTests(TransferTests):
         self.assertEqual(self.outcome, Outcome(Ending.EXITED, exit_code=0, streams=sealed(artifact=data)))
         self.assert_clean()
 
+    def test_unreadable(self) -> None:
+        """
+        Promise 6.22: a file that cannot be read to its end (a damaged disk, a file server that is gone) fails the step.
+        """
+        self.machine.put("x", b"1" * 1_000_000)
+        self.command.slow = True
+        self.start(Upload("x"))
+        with mock.patch.object(os, "pread", side_effect=OSError(errno.EIO, "Input/output error")):
+            self.command.answer()
+        self.command.slow = False
+        while self.command.waiting:
+            self.command.answer()
+        self.machine.settle()
+        self.assert_failed("'x': Input/output error.")
+
     def test_large(self) -> None:
         """
         Promise 6.15: a large file is summed by a process of its own.
