@@ -137,7 +137,7 @@ def fetch_artifacts(farm: Farm, builder: str, number: int, names: tuple[str, ...
             with Receiving(to, name, overwrite=overwrite, length=known.get(name, {}).get("length")) as receiving:
                 sent = await line.follow({"follow": "artifact", "name": name, **of}, receiving.take)
                 receiving.keep(sent["length"], sent["sha256"])
-            click.echo(receiving.path)
+            click.echo(receiving.shown)
 
     farm.call(work)
 

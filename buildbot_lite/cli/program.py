@@ -16,12 +16,15 @@ import click
 
 from .. import __version__, errors
 from ..errors import BuildbotLiteError, LinkLostError, NoAnswerError
+from ..model.display import printable
 
 MODULES = ("making", "running", "lists", "builds", "building", "rights", "leaving", "granting")
 USAGE = 64
 NO_ANSWER = 69
 FAILED = 70
 CUT_OFF = 130
+LONGEST_SENTENCE = 1 << 20
+"""Characters: all mistakes of a master.cfg are one error."""
 
 
 class _Program(click.Group):
@@ -75,7 +78,7 @@ def run(arguments: list[str], visit: object = None) -> int:
     except Exception as error:
         if "--debug" in arguments:
             raise
-        click.echo(sentence(error), err=True)
+        click.echo(printable(sentence(error), longest=LONGEST_SENTENCE, lines=True), err=True)
         _let_go_of_output()
         return exit_code(error)
     return code if isinstance(code, int) else 0

@@ -4,34 +4,41 @@ Files that arrive whole, with the right checksum, or not at all.
 
 import hashlib
 import os
+import tempfile
 from contextlib import suppress
 from typing import Self
 
 from ..errors import BuildbotLiteError
+from ..model.display import printable
 from ..model.names import relative_path
 from .output import Progress
-
-SUFFIX = ".partial"
 
 
 class Receiving:
     """
     The file *name* on its way into *directory*; *length* is what is expected, if that is known.
 
-    A context manager: what was not kept when it ends is removed.  Names that lead out of *directory* are refused, and
-    so are files that are there already, unless they are to be overwritten.
+    A context manager: what was not kept when it ends is removed.  Names that lead out of *directory*, by themselves or
+    by a symbolic link, are refused, and so are files that are there already, unless they are to be overwritten.
+
+    Meanwhile the bytes stand beside it, in a new file whose name nobody chose (mkstemp: O_EXCL, O_NOFOLLOW, 0600).
     """
 
     def __init__(self, directory: str, name: str, *, overwrite: bool, length: int | None) -> None:
         self.path = os.path.join(directory, relative_path(name))
-        if os.path.lexists(self.path) and not overwrite:
-            raise BuildbotLiteError(f"{self.path} is there already.  Say --overwrite to replace it.")
+        self.shown = printable(self.path)
+        self._overwrite = overwrite
         self._length = length
         self._so_far = 0
         self._checksum = hashlib.sha256()
         self._progress = Progress()
-        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
-        self._file = open(self.path + SUFFIX, "wb")  # noqa: SIM115 - closed by __exit__
+        if os.path.lexists(self.path) and not overwrite:
+            raise self._is_there()
+        self._above = os.path.dirname(self.path) or "."
+        _check_no_links(directory, self._above, self.shown)
+        os.makedirs(self._above, exist_ok=True)
+        descriptor, self._incoming = tempfile.mkstemp(prefix=".buildbot-lite-", dir=self._above)
+        self._file = os.fdopen(descriptor, "wb")
 
     def __enter__(self) -> Self:
         self._progress.__enter__()
@@ -41,7 +48,7 @@ class Receiving:
         self._progress.__exit__(*problem)
         self._file.close()
         with suppress(FileNotFoundError):
-            os.unlink(self.path + SUFFIX)
+            os.unlink(self._incoming)
 
     def take(self, data: bytes) -> None:
         """
@@ -51,17 +58,46 @@ class Receiving:
         self._checksum.update(data[1:])
         self._so_far += len(data) - 1
         of = "" if self._length is None else f" of {size(self._length)}"
-        self._progress.say(f"{self.path}: {size(self._so_far)}{of}")
+        self._progress.say(f"{self.shown}: {size(self._so_far)}{of}")
 
     def keep(self, length: int, sha256: str) -> None:
         """
         That was all: it should have *length* bytes and that checksum.
         """
         self._file.flush()
-        os.fsync(self._file.fileno())
         if (self._so_far, self._checksum.hexdigest()) != (length, sha256):
-            raise BuildbotLiteError(f"{self.path} did not arrive as it was built: the master's copy is damaged.")
-        os.replace(self.path + SUFFIX, self.path)
+            raise BuildbotLiteError(f"{self.shown} did not arrive as it was built: the master's copy is damaged.")
+        os.fchmod(self._file.fileno(), 0o666 & ~_umask())
+        os.fsync(self._file.fileno())
+        if self._overwrite:
+            os.replace(self._incoming, self.path)
+            return
+        try:
+            os.link(self._incoming, self.path, follow_symlinks=False)  # unlike a rename, it replaces nothing
+        except OSError:
+            # Not every file system has links; then all that is left to do is to look again.
+            if os.path.lexists(self.path):
+                raise self._is_there() from None
+            os.rename(self._incoming, self.path)
+
+    def _is_there(self) -> BuildbotLiteError:
+        return BuildbotLiteError(f"{self.shown} is there already.  Say --overwrite to replace it.")
+
+
+def _check_no_links(top: str, directory: str, shown: str) -> None:
+    """
+    Refuse *directory* when a symbolic link leads there from *top*: what is fetched belongs below *top*.
+    """
+    while len(directory) > len(top) and directory not in {"", os.curdir, os.sep}:
+        if os.path.islink(directory):
+            raise BuildbotLiteError(f"{shown} is not written: {printable(directory)} is a symbolic link.  Remove it.")
+        directory = os.path.dirname(directory)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def size(number: float) -> str:

@@ -14,6 +14,7 @@ from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, DeferredList, succeed
 
 from ..errors import BuildbotLiteError, ConfigError, FileError
+from ..model.display import printable
 from ..model.outcome import Ending, Outcome, Remark, Seal, Why
 from ..model.properties import Json
 from ..model.rendering import View, rendered_environment
@@ -421,7 +422,7 @@ class StepBench:
         See `Bench`.  A replay does not say it again.
         """
         if not self._place.journal.replaying:
-            masked = self._place.veil.text(text)[:2000]
+            masked = printable(self._place.veil.text(text), lines=True)
             self._place.ledger.remark(self._step, Remark(log, self._lengths.get(log, 0), self._place.wall(), masked))
 
     def input(self, name: str) -> tuple[Source, int, str] | None:

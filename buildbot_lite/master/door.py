@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
 from ..errors import InputError, NotFoundError, RevokedError
-from ..model.properties import Json, Properties
+from ..model.properties import OF_THE_BUILD, SUBMITTED, Json, Properties
 from ..model.results import Result
 from ..storage.inputs import Kept
 from ..storage.records import grants, inputs, requests
@@ -110,8 +110,9 @@ class FrontDoor:
         if given.kind != scheduler.input_kind:
             raise InputError(f"What {scheduler.name} takes was changed while this came in.  Submit it again.")
         kept, name, properties = given.kept, given.name, given.properties.copy()
+        self._check_properties(scheduler, properties)
         if name:
-            properties.set("filename", name, "Submit")
+            properties.set("filename", name, SUBMITTED)
         by = f" ({grant.label})" if grant.label else ""
         reason = f"submitted through {scheduler.name}{by}" + (f": {name}" if name else "")
         watches: list[Grant] = []
@@ -288,6 +289,20 @@ class FrontDoor:
         """
         return self._requests.when_finished(buildset)
 
+    def _check_properties(self, scheduler: Submit, given: Properties) -> None:
+        """
+        `InputError` when a submitter would give a property that is not for submitters to give: it would have no effect.
+        """
+        config = self._config()
+        builders = [config.builders[name] for name in scheduler.builder_names]
+        slaves = [config.slaves[name] for builder in builders for name in builder.slavenames]
+        fixed = OF_THE_BUILD.union(
+            scheduler.properties, *(each.properties for each in builders), *(each.properties for each in slaves)
+        )
+        for name in given:
+            if name in fixed:
+                raise InputError(f"The property {name} is set by the farm; a submission cannot set it.")
+
     def _scheduler_of(self, grant: Grant) -> Submit:
         scheduler = self._config().submits.get(grant.object)
         if scheduler is None:
@@ -299,8 +314,9 @@ class FrontDoor:
     async def _ask(
         self, scheduler: Scheduler, given: Properties, *, reason: str, builders: list[str] | None = None, **more: Any
     ) -> Submitted:
-        properties = Properties(scheduler.properties, "Scheduler")
-        properties.update_from(given)
+        properties = given.only(SUBMITTED)
+        properties.update(scheduler.properties, "Scheduler")
+        properties.update_from(given.without(SUBMITTED))
         recorded = {name: (value, source) for name, (value, source) in properties.to_document().items()}
         # What is said of the sources by name counts more than what is inherited.
         named = given if "source" in more else properties

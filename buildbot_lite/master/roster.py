@@ -17,6 +17,7 @@ from .. import __version__
 from ..errors import BuildbotLiteError, RefusedError
 from ..model import reasons
 from ..model.allowance import Allowance
+from ..model.display import printable
 from ..model.greeting import PROTOCOL, Hello, Welcome
 from ..model.reasons import Reason
 from ..storage.records import slaves as records_of_slaves
@@ -250,7 +251,7 @@ class Roster:
         It did what the contract does not allow, and was cut off.  It may do so as often as it likes: then that is not
         said each time.
         """
-        sentence = "".join(letter if letter.isprintable() else "?" for letter in sentence[:LONGEST_BREACH])
+        sentence = printable(sentence, longest=LONGEST_BREACH)
         if member := self._members.get(name):
             member.breach = self._wall(), sentence
         complaints = Allowance(self._clock.seconds, COMPLAINTS_AT_ONCE, COMPLAINTS_PER_SECOND)

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, NotFoundError, RecordsClosedError, StorageError
 from ..model.allowance import Allowance
-from ..model.properties import Json, Properties
+from ..model.properties import SUBMITTED, Json, Properties
 from ..model.rendering import View
 from ..model.results import Result
 from ..storage.inputs import InputStore
@@ -477,13 +477,13 @@ def _properties(config: MasterConfig, row: records_of_builds.Build, buildset: Bu
     """
     What a build starts with; what is further down wins.
     """
-    properties = Properties()
+    asked = Properties.from_document(buildset.properties)
+    properties = asked.only(SUBMITTED)
     if slave := config.slaves.get(row.slave):
         properties.update(slave.properties, "Slave")
     if builder := config.builders.get(row.builder):
         properties.update(builder.properties, "Builder")
-    for name, (value, source) in buildset.properties.items():
-        properties.set(name, value, source)
+    properties.update_from(asked.without(SUBMITTED))
     known: dict[str, Json] = {
         "buildername": row.builder,
         "buildnumber": row.number,

@@ -9,7 +9,8 @@ from typing import Any
 from attrs import asdict, field, frozen
 
 from ..errors import MessageError
-from .shape import Shape, encode, printable
+from .display import printable
+from .shape import Shape, encode
 
 PROTOCOL = 1
 LARGEST_GREETING = 4 << 20

@@ -15,6 +15,12 @@ from ..errors import PropertyError
 LARGEST_VALUE = 1 << 20
 LONGEST_NAME = 256
 MOST_PROPERTIES = 1000
+SUBMITTED = "Submit"
+"""
+The source of what the client of a submission said.  Whatever the configuration says of a property of that name wins.
+"""
+OF_THE_BUILD = frozenset({"buildername", "buildnumber", "slavename", "workername", "scheduler", "requestid"})
+"""What every build has of itself, whatever others say."""
 
 Json: TypeAlias = Any
 """None, a bool, int, float or str, or a list or dictionary (with str keys) of them."""
@@ -87,6 +93,18 @@ class Properties:
         All of them, without their sources.
         """
         return {name: value for name, (value, _) in self._values.items()}
+
+    def only(self, source: str) -> "Properties":
+        """
+        Those that came from *source*.
+        """
+        return Properties.from_document({name: pair for name, pair in self.to_document().items() if pair[1] == source})
+
+    def without(self, source: str) -> "Properties":
+        """
+        Those that came from elsewhere.
+        """
+        return Properties.from_document({name: pair for name, pair in self.to_document().items() if pair[1] != source})
 
     def copy(self) -> "Properties":
         """

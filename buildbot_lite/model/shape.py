@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..errors import MessageError
+from .display import printable
 
 T = TypeVar("T")
 
@@ -23,13 +24,6 @@ def encode(document: object) -> bytes:
     The canonical JSON of *document*: sorted keys, no spaces, UTF-8 with lone surrogates kept as escapes.
     """
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
-
-
-def printable(text: str, *, lines: bool = False) -> str:
-    """
-    *text* with "?" for all that cannot be printed, which includes lone surrogates; with *lines*, they stay.
-    """
-    return "".join(each if each.isprintable() or (lines and each == "\n") else "?" for each in text)
 
 
 class Shape:
@@ -87,7 +81,7 @@ class Shape:
         Only with *lines* may it have some.
         """
         value = self.text(name, default, limit=limit)
-        return value if value.isprintable() else printable(value, lines=lines)
+        return printable(value, longest=limit, lines=lines)
 
     def integer(self, name: str, default: int | None = None, *, least: int = 0, most: int = 1 << 62) -> int:
         """

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from ..errors import BuildbotLiteError, InputError
+from ..model.display import printable
 from ..model.outcome import Outcome, Remark, Seal
-from ..model.shape import Shape, printable
+from ..model.shape import Shape
 from ..storage.files import remove
 from .archive import Packed
 from .courier import latest_generations, next_generation
@@ -231,7 +232,7 @@ class DirectoryUpload(FileUpload):
         packed = self._packed
         if packed is None or not packed.left_out_count:
             return ()
-        named = ", ".join(printable(path)[:100] for path in packed.left_out)
+        named = ", ".join(printable(path, longest=100) for path in packed.left_out)
         more = packed.left_out_count - len(packed.left_out)
         said = f"Left out, because an archive has only files, directories and links: {named}"
         text = f"{said} and {more} more." if more else f"{said}."

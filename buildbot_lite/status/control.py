@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from ..errors import ConfigError, LinkLostError, NotFoundError, RefusedError
 from ..master.farm import Farm
 from ..master.queue import Urgency
+from ..model.display import remark_lines
 from ..model.shape import Shape
 from ..storage.records import history
 from ..storage.records.builds import Build
@@ -190,7 +191,7 @@ class AdminDesk:
 
     async def _force(self, question: Shape) -> Answer:
         builder = question.text("builder", limit=200)
-        reason = question.text("reason", "forced", limit=1000)
+        reason = question.prose("reason", "forced", limit=1000)
         submitted = await self.farm.door.force(
             builder, question.mapping("properties", {}), reason, by_grant=self.by_grant
         )
@@ -202,7 +203,7 @@ class AdminDesk:
 
     async def _cancel(self, question: Shape) -> Answer:
         request = question.integer("request")
-        reason = question.text("reason", "cancelled by an admin", limit=1000)
+        reason = question.prose("reason", "cancelled by an admin", limit=1000)
         also = [] if self.farm.records.obstacle else await self.farm.door.waited_for_by(request)
         cancelling = Deferred.fromCoroutine(self.farm.door.cancel_request(request, reason))
         if not cancelling.called and (obstacle := self.farm.records.obstacle) is not None:
@@ -255,7 +256,7 @@ class AdminDesk:
         try:
             for live in tuple(self.farm.works.live().values()):
                 label = f"{live.row.builder}/{live.row.number}"
-                await client.stderr(f"# {label} runs on {live.row.slave}\n".encode())
+                await client.stderr(remark_lines(f"{label} runs on {live.row.slave}").encode())
             await self.farm.works.when_idle()
         except BaseException:
             self.farm.let_go()

@@ -23,6 +23,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..errors import NotFoundError
+from ..model.display import remark_lines
 from ..model.reasons import Reason
 from ..model.results import Result, worst
 from ..storage.frames import open_stream
@@ -232,7 +233,7 @@ class _Follower:
                 await self._say(event.body["text"])
 
     async def _say(self, text: str) -> None:
-        await self.client.stderr(f"# {text}\n".encode("utf-8", "replace"))
+        await self.client.stderr(remark_lines(text).encode())
 
     def _exit_code(self, result: Result) -> int:
         # Retries used up end as EXCEPTION, whose own code is 2; the client is told which it was.

@@ -86,7 +86,7 @@ class Holders:
         object_, name = await self._object(verb, question.text("object", "", limit=200))
         if verb is Verb.WATCH and object_ != FARM:
             limits = await self._at_most_a_week_longer(int(object_), limits)
-        label = question.text("label", "", limit=LONGEST_LABEL)
+        label = question.prose("label", "", limit=LONGEST_LABEL)
         grant = await self.farm.grants.hand_out(verb, object_, name=name, label=label, limits=limits)
         return {"grant": self._document(grant), "furl": self.farm.furl(grant)}
 

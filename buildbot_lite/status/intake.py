@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ..errors import BuildbotLiteError, InputError, LinkLostError
 from ..master.door import Given
-from ..model.properties import Properties
+from ..model.properties import SUBMITTED, Properties
 from ..storage.inputs import Incoming
 from ..wire.flapp import Read
 
@@ -237,5 +237,5 @@ def properties_from(text: bytes) -> Properties:
         name, equals, value = line.partition("=")
         if not equals:
             raise InputError(f"Line {number} of the properties is not name=value: {line!r:.100}")
-        properties.set(name.strip(), value.strip(), "Submit")
+        properties.set(name.strip(), value.strip(), SUBMITTED)
     return properties

@@ -26,6 +26,7 @@ from ..errors import BuildbotLiteError, DiskFullError, LimitError, LinkLostError
 from ..master.admission import Admission
 from ..master.door import NOTHING, Given
 from ..master.vocabulary import Submit
+from ..model.display import file_name, printable
 from ..storage.inputs import InputStore
 from ..storage.records.requests import Submitted
 from ..wire.account import Account
@@ -152,7 +153,7 @@ class Submitting:
         """
         See `Submission.put`.
         """
-        return Deferred.fromCoroutine(self._put(name.decode("utf-8", "replace"), read))
+        return Deferred.fromCoroutine(self._put(file_name(name.decode("utf-8", "replace")), read))
 
     def _intake(self, admission: Admission, kind: str, name: str) -> Intake | None:
         largest, clock = admission.grant.largest, self._following.clock
@@ -170,8 +171,7 @@ class Submitting:
         intake = self._intake(admission, kind, name)
         assert intake is not None
         background(pump(read, intake), self._log, "taking in a file")
-        submitted = await self._submit(admission, intake)
-        self._log.info("a file is stored for {requests}", requests=_numbers(submitted))
+        await self._submit(admission, intake)
 
     async def _submit(self, admission: Admission, intake: Intake | None) -> Submitted:
         """
@@ -242,7 +242,7 @@ async def _told(account: Account, watcher: Watcher, watching: Awaitable[int]) ->
 async def _complain(watcher: Watcher, sentence: str) -> None:
     # What went wrong may be that the client cannot write, its terminal being closed.  It must still hear the end.
     with suppress(BuildbotLiteError):
-        await watcher.stderr(f"{sentence}\n".encode())
+        await watcher.stderr(f"{printable(sentence)}\n".encode())
 
 
 async def _raising(error: BuildbotLiteError) -> int:

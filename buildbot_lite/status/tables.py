@@ -15,9 +15,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..model.display import printable
+
 Document = Mapping[str, Any]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SENTENCES = {"why", "system", "description", "limits", "asked for", "summary", ""}
 """Columns that may take several lines, between words, where the terminal is narrow."""
 _STYLES = {
@@ -228,7 +229,7 @@ def _part(title: str, table: RenderableType, rows: Sequence[object]) -> list[Ren
 
 
 def _text(text: str, style: str = "") -> Text:
-    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), style=style)
+    return Text(printable(text), style=style)
 
 
 def _label(build: Document | None) -> str:

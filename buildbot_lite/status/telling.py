@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
 from ..errors import NotFoundError
+from ..model.display import printable, remark_lines
 from ..model.results import Result
 from ..storage.frames import Reading, open_stream
 from ..storage.records import remarks, steps, streams
@@ -67,10 +68,10 @@ class _Page:
     async def heading(self, text: str) -> None:
         break_ = "\n" if self.in_line else ""
         self.in_line = False
-        await self.client.stdout(f"{break_}{text}\n".encode("utf-8", "replace"))
+        await self.client.stdout(f"{break_}{printable(text)}\n".encode())
 
     async def remark(self, text: str) -> None:
-        await self.client.stderr(f"# {text}\n".encode("utf-8", "replace"))
+        await self.client.stderr(remark_lines(text).encode())
 
     def stdout(self, data: bytes) -> Deferred[None]:
         self.in_line = not data.endswith(b"\n")

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..errors import BuildbotLiteError, LinkLostError, RecordsClosedError
+from ..model.display import printable
 
 
 def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Logger, what: str) -> None:
@@ -25,7 +26,7 @@ def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Lo
         if failure.check(LinkLostError, RecordsClosedError):
             return
         if failure.check(BuildbotLiteError):
-            log.warn("{what}: {why}", what=what, why=str(failure.value))
+            log.warn("{what}: {why}", what=what, why=printable(str(failure.value)))
         else:
             log.failure("{what} failed", failure=failure, what=what)
 

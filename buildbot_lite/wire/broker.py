@@ -33,6 +33,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..errors import BuildbotLiteError, MessageError
+from ..model.display import printable
 from .background import background
 from .contract import (
     LINGER,
@@ -163,7 +164,11 @@ class Broker(stock.Broker):
         if self.disconnected:
             return
         if self.tub.lines.take():
-            self.log.info("dropping the link to {peer}: {reason}", peer=self._peer(), reason=reason[:LONGEST_REASON])
+            self.log.info(
+                "dropping the link to {peer}: {reason}",
+                peer=self._peer(),
+                reason=printable(reason, longest=LONGEST_REASON),
+            )
         self._cut()
 
     def shutdown(self, why: Failure, fireDisconnectWatchers: bool = True) -> None:
@@ -352,7 +357,7 @@ class Broker(stock.Broker):
                 self.log.warn(
                     "{peer} broke the contract, so its link is cut: {why}",
                     peer=self._peer(),
-                    why=str(f.value)[:LONGEST_REASON],
+                    why=printable(str(f.value), longest=LONGEST_REASON),
                 )
             for right in self._rights:
                 right.breach(str(f.value)[:LONGEST_REASON])

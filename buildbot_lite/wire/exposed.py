@@ -17,6 +17,7 @@ from zope.interface import implementer
 from ..errors import BuildbotLiteError, RevokedError, WrongVerbError
 from ..model import spec as specs
 from ..model.allowance import Allowance
+from ..model.display import printable
 from ..model.greeting import Hello, Welcome
 from ..model.outcome import Outcome
 from .account import Account
@@ -187,7 +188,7 @@ class ExposedSlave(Exposed):
         return self._slave.resume(text(id), RemoteCommand(command), lengths_from_bytes(have))
 
     def remote_interrupt(self, id: bytes, reason: bytes) -> Deferred[None]:
-        return self._slave.interrupt(text(id), reason.decode("utf-8", "replace"))
+        return self._slave.interrupt(text(id), printable(reason.decode("utf-8", "replace")))
 
     def remote_disown(self, id: bytes) -> Deferred[None]:
         return self._slave.disown(text(id))

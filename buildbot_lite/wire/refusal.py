@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from .. import errors
 from ..errors import BuildbotLiteError, LinkLostError, MessageError, NoAnswerError, RefusedError
+from ..model.display import printable
 from .contract import LONGEST_SENTENCE
 
 OUR_FAULT = "Something went wrong on the other side.  Its log says what."
@@ -145,5 +146,4 @@ def wrong_master(error: BaseException | None) -> bool:
 
 
 def _cut(sentence: str) -> str:
-    printable = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in sentence)
-    return printable[:LONGEST_SENTENCE]
+    return printable(sentence, longest=LONGEST_SENTENCE, lines=True)

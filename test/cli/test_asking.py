@@ -10,7 +10,8 @@ from unittest import mock
 
 from buildbot_lite.cli import output, processes
 from buildbot_lite.cli.program import FAILED, NO_ANSWER, USAGE
-from buildbot_lite.errors import NoAnswerError, NotFoundError
+from buildbot_lite.cli.receiving import Receiving
+from buildbot_lite.errors import BuildbotLiteError, NoAnswerError, NotFoundError
 
 from .ground import FURL, CommandCase, FakeMaster
 
@@ -521,6 +522,68 @@ class ArtifactsTests(AskingCase):
         self.assertEqual(os.path.getsize("sub/x.tar"), 4)
         self.assertEqual(self.command(*fetch, "--overwrite").code, 0)
         self.assertEqual(os.path.getsize("sub/x.tar"), 3000)
+
+    def test_names_of_others(self) -> None:
+        """
+        Promise 6.17: a name shows what is in it, and is no terminal's command.
+        """
+        self.offer("a\x1b[2J\u202eb")
+        fetch = ("artifacts", "fetch", "farm", "hello", "1")
+
+        self.assertEqual(self.command(*fetch).out, "./a?[2J?b\n")
+        self.assertEqual(self.refused(*fetch), "./a?[2J?b is there already.  Say --overwrite to replace it.")
+
+    def test_files_beside(self) -> None:
+        """
+        Promise 6.17: what is there under any other name stays as it is.
+        """
+        self.write("sub/x.tar.partial", "mine")
+        self.write("sub/.x.tar.new", "mine")
+        self.assertEqual(self.command("artifacts", "fetch", "farm", "hello", "1").code, 0)
+
+        self.assertEqual(sorted(os.listdir("sub")), [".x.tar.new", "x.tar", "x.tar.partial"])
+        self.assertEqual(os.path.getsize("sub/x.tar.partial"), 4)
+
+    def test_links(self) -> None:
+        """
+        Promise 6.17: no link is followed: a file's is replaced if that was said, a directory's is refused.
+        """
+        self.write("mine", "mine")
+        os.mkdir("sub")
+        for name in ("x.tar", "x.tar.partial"):
+            os.symlink("../mine", os.path.join("sub", name))
+        fetch = ("artifacts", "fetch", "farm", "hello", "1", "--overwrite")
+        self.assertEqual(self.command(*fetch).code, 0)
+        self.assertEqual(os.path.getsize("mine"), 4)
+        self.assertFalse(os.path.islink("sub/x.tar"))
+
+        os.mkdir("elsewhere")
+        os.rename("sub", "before")
+        os.symlink("elsewhere", "sub")
+        self.assertEqual(self.refused(*fetch), "./sub/x.tar is not written: ./sub is a symbolic link.  Remove it.")
+        self.assertEqual(os.listdir("elsewhere"), [])
+
+    def test_appeared_meanwhile(self) -> None:
+        """
+        Promise 6.17: a file that appears while another of its name is fetched is not replaced.
+        """
+        with Receiving(".", "x", overwrite=False, length=None) as receiving:
+            receiving.take(b"1abc")
+            self.write("x", "mine")
+            with self.assertRaisesRegex(BuildbotLiteError, "x is there already"):
+                receiving.keep(3, hashlib.sha256(b"abc").hexdigest())
+
+        self.assertEqual(os.path.getsize("x"), 4)
+        self.assertEqual(sorted(os.listdir(".")), ["farm", "x"])
+
+    def test_mode(self) -> None:
+        """
+        What was fetched has the permissions of any new file.
+        """
+        self.addCleanup(os.umask, os.umask(0o027))
+        self.assertEqual(self.command("artifacts", "fetch", "farm", "hello", "1").code, 0)
+
+        self.assertEqual(os.stat("sub/x.tar").st_mode & 0o777, 0o640)
 
     def test_damaged(self) -> None:
         """

@@ -39,6 +39,12 @@ class SubmittingTests(FarmCase):
             .builder(
                 "told", "steps.ShellCommand(command=['echo', util.Property('colour')])", submit="stdin='properties'"
             )
+            .builder(
+                "named",
+                "steps.ShellCommand(command=['echo', util.Property('filename')])",
+                submit="file='file'",
+                more="properties={'filename': 'app'}",
+            )
             .builder("lost", "kill -9 $PPID; sleep 600")
             .config("c['maxRetries'] = 0\n")
         )
@@ -218,6 +224,21 @@ class SubmittingTests(FarmCase):
         self.assertEqual(len(self.farm.rows("select 1 from requests where builder = 'kept'")), 1)
         until(lambda: self.farm.rows("select 1 from builds where builder = 'kept' and result = 0"), "it was built")
         self.assertEqual(self.farm.log("kept", 1), f"{sha256}  -\n".encode())
+
+    def test_upload_with_a_name_of_its_own(self) -> None:
+        """
+        Promise 6.17: the name of an upload overrides no property of the farm's, and is one harmless line wherever it is
+        kept or shown.
+        """
+        path = self.farm.directory / "x\n# named_1: SUCCESS\x1b[2J"
+        path.write_bytes(b"x")
+
+        self.assertEqual(self.farm.upload("named", path).code, 0)
+        until(lambda: self.farm.rows("select 1 from builds where builder = 'named' and result = 0"), "it was built")
+        self.assertEqual(self.farm.log("named", 1), b"app\n")
+        ((reason,),) = self.farm.rows("select reason from buildsets where scheduler = 'named'")
+        self.assertEqual(reason, "submitted through named: x?# named_1: SUCCESS?[2J")
+        self.assertNotIn("\x1b", self.farm.master.log)
 
     def test_upload_of_an_archive(self) -> None:
         """

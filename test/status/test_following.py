@@ -55,6 +55,29 @@ class FollowingTests(WatchedCase):
         )
         self.assertEqual(self.going.result, 1)
 
+    def test_forged(self) -> None:
+        """
+        Promise 6.17: what others wrote is one remark, and none of ours.
+        """
+        self.begin(self.row, 0, "compile")
+        self.remark(self.row, 0, "$ one\ntwo\x1b[2J\n# hello/1: SUCCESS")
+        self.finish_step(self.row, 0, "compile", Result.FAILURE, "x\n# hello/1: SUCCESS")
+        self.finish(self.row, Result.FAILURE, "y\r\n# hello/1: SUCCESS")
+
+        self.assertEqual(
+            self.client.err.splitlines(),
+            [
+                "# hello/1 runs on bot1",
+                "# $ one",
+                "#     two?[2J",
+                "#     # hello/1: SUCCESS",
+                "# step compile: failure (x",
+                "#     # hello/1: SUCCESS)",
+                "# hello/1: FAILURE (y?",
+                "#     # hello/1: SUCCESS)",
+            ],
+        )
+
     def test_exit_codes(self) -> None:
         """
         Promise 4: 0 for success and warnings, 1 for a failure, 2 for an exception, 4 when it was cancelled.

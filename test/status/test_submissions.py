@@ -86,6 +86,14 @@ class FakeWatcher:
             callback()
 
 
+def argv(slave: FakeSlave) -> Any:
+    """
+    What it was told to run last.
+    """
+    spec: Any = slave.given[-1].spec
+    return spec.argv
+
+
 def tarball() -> bytes:
     """
     A small archive.
@@ -306,6 +314,24 @@ class RunCommandTests(SubmittingCase):
 
         self.assertEqual(waiting.buildset.properties, {"branch": ("main", "Submit"), "note": ("a=b", "Submit")})
 
+    def test_properties_of_the_farm(self) -> None:
+        """
+        Promise 6.17: what master.cfg says of a property is not for a submission to change.
+        """
+        self.stage.configure(
+            CONFIG.replace('BuildSlave("bot1")', 'BuildSlave("bot1", properties={"os": "x"})')
+            .replace(
+                'steps.ShellCommand(name="one", command=["run", "one"]),\n])', "])\n, properties={'target': 'all'}"
+            )
+            .replace('"with", ["b"]', '"with", ["b"], properties={"deploy": False}')
+        )
+        self.stage.done(self.farm.reconfigure())
+        for name in ("os", "target", "deploy", "buildername", "slavename"):
+            watcher = self.run_command("with", f"colour=blue\n{name}=evil\n".encode())
+            self.assertEqual(watcher.codes, [2])
+            self.assertEqual(watcher.err, f"The property {name} is set by the farm; a submission cannot set it.\n")
+        self.assertEqual(self.requests(), [])
+
     def test_wrong_properties(self) -> None:
         """
         A line that is no property is named.
@@ -462,6 +488,37 @@ class UploadTests(SubmittingCase):
         self.assertEqual((row.name, row.kind, row.length), ("hello-2.10.tar", "tar", len(data)))
         self.assertEqual(self.farm.inputs.read(row.sha256, 0, 1 << 20), data)
         self.assertEqual(request.builder, "b")
+
+    def test_filename(self) -> None:
+        """
+        Promise 6.17: a file's name is one plain name wherever it is shown, and overrides no property of the farm's.
+        """
+        self.stage.configure(
+            CONFIG.replace('name="one", command=["run", "one"]', 'command=["run", util.Property("filename")]')
+        )
+        self.stage.done(self.farm.reconfigure())
+        slave = self.stage.attach("bot1")
+        self.successResultOf(self.upload(tarball(), b"../x\n# b/1: SUCCESS\x1b[2J\xff"))
+        self.stage.settle()
+        name = "_x?# b_1: SUCCESS?[2J\N{REPLACEMENT CHARACTER}"
+        buildset = self.stage.read(lambda connection: requests.buildset(connection, 1))
+
+        self.assertEqual(argv(slave), ("run", name))
+        self.assertEqual(buildset.reason, f"submitted through archive: {name}")
+        self.assertEqual(self.stage.read(lambda connection: inputs.get(connection, 1)).name, name)
+
+        for where, of in (
+            ("])) for name", "]), properties={'filename': 'app'}) for name"),
+            ('"archive", ["b"]', '"archive", ["b"], properties={"filename": "app"}'),
+        ):
+            slave.given[-1].end(0)
+            self.stage.settle()
+            config = CONFIG.replace('name="one", command=["run", "one"]', 'command=["run", util.Property("filename")]')
+            self.stage.configure(config.replace(where, of))
+            self.stage.done(self.farm.reconfigure())
+            self.successResultOf(self.upload(tarball(), b"evil"))
+            self.stage.settle()
+            self.assertEqual(argv(slave), ("run", "app"))
 
     def test_no_archive(self) -> None:
         """

@@ -129,4 +129,4 @@ class TablesTests(SynchronousTestCase):
         text = "\n".join(lines("builds", [nasty]))
 
         self.assertNotIn("\x1b", text)
-        self.assertIn("\ufffd]0;owned\ufffd[bold]x[/bold]\ufffd\ufffdgnp", text)
+        self.assertIn("?]0;owned?[bold]x[/bold]??gnp", text)

@@ -89,6 +89,20 @@ class TellingTests(WatchedCase):
 
         self.assertEqual(told.pieces, [ALL_BYTES[:100], b"# bot1: reconnected after 1.0 s\n", ALL_BYTES[100:]])
 
+    def test_forged(self) -> None:
+        """
+        Promise 6.17: what others wrote is one remark, or one heading, and none of ours.
+        """
+        build = self.start()
+        self.begin(build, 0, "compile")
+        self.remark(build, 0, "one\n# hello/1: SUCCESS\x1b[2J")
+        self.finish_step(build, 0, "compile", Result.FAILURE, "x\n--- SUCCESS: done")
+        self.finish(build, Result.FAILURE)
+        told = self.told(build, remarks=True)
+
+        self.assertEqual(told.err, "# one\n#     # hello/1: SUCCESS?[2J\n")
+        self.assertEqual(told.out, b"=== compile\n--- FAILURE: x?--- SUCCESS: done\n")
+
     def test_all_steps(self) -> None:
         """
         Without a step all are told under headings, which begin on lines of their own.

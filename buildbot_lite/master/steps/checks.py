@@ -124,14 +124,18 @@ def file_path(at: Arguments, name: str, value: Any) -> str:
 
 def artifact_name(at: Arguments, name: str, value: Any) -> str:
     """
-    The same, of an artifact, which is recorded by its name: so that has to be text.
+    The same, of an artifact, which people find by its name: so that has to be text that can be shown.
     """
     try:
         str(value).encode()
     except UnicodeEncodeError:
         at.wrong(name, value, "text that can be written as UTF-8")
         return "file"
-    return file_path(at, name, value)
+    path = file_path(at, name, value)
+    if not path.isprintable():
+        at.wrong(name, value, "a name without control characters")
+        return "file"
+    return path
 
 
 def seconds(at: Arguments, name: str, value: Any) -> float:

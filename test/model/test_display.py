@@ -1,0 +1,72 @@
+"""
+Text of others, made fit to be shown.
+"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.model.display import LONGEST, LONGEST_FILE_NAME, file_name, printable, remark_lines
+
+NASTY = "\x1b]0;owned\x07\r\n# one/1: SUCCESS\u202egnp.exe\x9b\ud800\u2028é"
+texts = st.text(st.characters(), max_size=300)
+
+
+class DisplayTests(SynchronousTestCase):
+    def test_nasty(self) -> None:
+        """
+        Promise 6.17: nothing in a text of others commands a terminal, turns a line around, or ends it.
+        """
+        self.assertEqual(printable(NASTY), "?]0;owned???# one/1: SUCCESS?gnp.exe???é")
+        self.assertEqual(printable("a\nb\r\n", lines=True), "a\nb?\n")
+        self.assertEqual(len(printable("x" * (LONGEST + 1))), LONGEST)
+        self.assertEqual(printable("x" * 11, longest=10), "xxxxxxxxx…")
+
+    @given(texts)
+    def test_any(self, text: str) -> None:
+        """
+        Promise 6.17: whatever the text is, it is one line that can be written; what was such a line stays as it is.
+        """
+        shown = printable(text)
+        shown.encode()
+        self.assertTrue(shown.isprintable())
+        self.assertEqual(printable(shown), shown)
+        self.assertEqual(len(shown), len(text))
+
+    @given(texts)
+    def test_remarks(self, text: str) -> None:
+        """
+        Promise 6.17: a remark is one remark, however many lines it has.
+        """
+        first, *more = remark_lines(f"{text}\n# one/1: SUCCESS")[:-1].split("\n")
+
+        self.assertTrue(first.startswith("# "))
+        self.assertTrue(all(line.startswith("#     ") for line in more))
+        self.assertEqual(more[-1], "#     # one/1: SUCCESS")
+
+    @given(texts)
+    def test_file_names(self, text: str) -> None:
+        """
+        Promise 6.17: a name of others, as the name of a file, is one plain file of a directory.
+        """
+        name = file_name(text)
+
+        self.assertTrue(name.isprintable())
+        self.assertNotIn("/", name)
+        self.assertNotIn(name[0], ".-")
+        self.assertTrue(0 < len(name.encode()) <= LONGEST_FILE_NAME)
+
+    def test_ordinary_file_names(self) -> None:
+        """
+        Names as people give them stay as they are.
+        """
+        for name in ("hello-2.10.tar", "päyload 1.bin", "a~1", "x" * 200):
+            self.assertEqual(file_name(name), name)
+        for name, safe in (
+            ("../../etc/passwd", "_.._etc_passwd"),
+            ("-rf", "rf"),
+            ("..", "_"),
+            ("", "_"),
+            ("é" * 150, "é" * 100),
+        ):
+            self.assertEqual(file_name(name), safe)
