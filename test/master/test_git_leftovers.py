@@ -119,6 +119,38 @@ LEFT = {
 }
 
 
+# What a build may have put where git expects something else: an index or objects that are not what they say.  Where
+# nothing of an earlier build is to count, it does not.
+_FORGE = """python3 - <<'END'
+import os, subprocess, zlib
+def git(*words): return subprocess.run(['git', *words], capture_output=True, check=True).stdout
+def forge(name, kind, data):
+    path = '.git/objects/%s/%s' % (name[:2], name[2:])
+    if os.path.exists(path):
+        os.chmod(path, 0o644)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'wb') as file:
+        file.write(zlib.compress(b'%s %d\\0%s' % (kind, len(data), data)))
+def id_of(what): return git('rev-parse', what).decode().strip()
+{forge}
+END
+"""
+FORGED = {
+    "a file that is not what it is called": _FORGE.format(
+        forge="forge(id_of('HEAD:hello'), b'blob', b'MINE'); os.unlink('hello')"
+    ),
+    "a directory that is not what it is called": _FORGE.format(
+        forge="tree = git('cat-file', 'tree', 'HEAD:dir')[:-20] + bytes.fromhex(id_of('HEAD:script'));"
+        "forge(id_of('HEAD:dir'), b'tree', tree); os.unlink('dir/file1'); os.unlink('.git/checked-out')"
+    ),
+    "an index that lies about a file": _FORGE.format(
+        forge="was = id_of('HEAD:hello'); open('hello', 'w').write('mine'); git('add', 'hello');"
+        "now = id_of(':hello'); data = open('.git/index', 'rb').read().replace(bytes.fromhex(now), bytes.fromhex(was));"
+        "import hashlib; data = data[:-20] + hashlib.sha1(data[:-20]).digest();"
+        "open('.git/index', 'wb').write(data); os.replace('.git/index', '.git/checked-out')"
+    ),
+}
+
 # After these, nobody knows which files are of the commit that was there before: "incremental" leaves them.
 FORGETS = {
     "a repository without objects",
@@ -317,6 +349,12 @@ class LeftoverTests(SynchronousTestCase):
 
 class FreshTests(LeftoverTests):
     mode = "fresh"
+
+    def test_forged(self) -> None:
+        """
+        Nor is an index or an object believed that is not what it says.
+        """
+        self.check(FORGED)
 
 
 # Where most goes the same way as with "fresh".

@@ -13,9 +13,9 @@
 mode=$1 links=$2 url=$3 branch=$4 revision=$5
 shift 5
 options=$*
-root=$(pwd -P)
 unset CDPATH
-tab=$(printf '\t')
+cd -P . && root=$PWD
+tab='	'
 
 NO_SUCH_REVISION=3
 DAMAGED=4
@@ -46,8 +46,7 @@ is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
 renew() {
     say "prepare a repository"
     command -v git > /dev/null || { echo "fatal: there is no program git on PATH"; return 127; }
-    is_directory "$GIT_DIR" || remove "$GIT_DIR"
-    mkdir -p "$GIT_DIR" || return
+    is_directory "$GIT_DIR" || { remove "$GIT_DIR" && mkdir -p "$GIT_DIR"; } || return
     [ -w "$GIT_DIR" ] && [ -x "$GIT_DIR" ] && [ -r "$GIT_DIR" ] && { [ ! -d "$GIT_DIR/objects" ] ||
         { [ -w "$GIT_DIR/objects" ] && [ -w "$GIT_DIR/objects/pack" ]; }; } || make_writable "$GIT_DIR"
     old=
@@ -57,9 +56,10 @@ renew() {
         set -- "$@" "$each"
     done
     for each in "$GIT_DIR"/* "$GIT_DIR"/.[!.]*; do
-        case $old${each##*/} in
-            *objects | *modules | *lfs | yesrefs) is_directory "$each" && continue ;;
-            yespacked-refs | yesshallow | yeschecked-out) is_file "$each" && continue ;;
+        case ${each##*/} in
+            objects | modules | lfs) is_directory "$each" && continue ;;
+            refs) [ -n "$old" ] && is_directory "$each" && continue ;;
+            packed-refs | shallow | checked-out) [ -n "$old" ] && is_file "$each" && continue ;;
         esac
         set -- "$@" "$each"
     done
@@ -67,9 +67,12 @@ renew() {
         case ${each##*/} in fetched | remotes) is_directory "$each" && continue ;; esac
         set -- "$@" "$each"
     done
+    for each in "$GIT_DIR"/refs/fetched/*; do
+        is_file "$each" && read -r hash < "$each" && is_hash "$hash" || set -- "$@" "$each"
+    done
     remove "$@" "$GIT_DIR"/objects/*/tmp_* "$GIT_DIR"/objects/pack/.tmp-* || return
-    [ ! -d "$GIT_DIR/refs" ] ||
-        find "$GIT_DIR/refs" \( -type l -o -name '*.lock' -o -type f -size -41c \) -exec rm -rf {} + 2> /dev/null
+    [ ! -d "$GIT_DIR/refs/remotes" ] ||
+        find "$GIT_DIR/refs/remotes" \( -type l -o -name '*.lock' -o -type f -size -41c \) -exec rm -rf {} + 2> /dev/null
     [ -e "$GIT_DIR/$CHECKED_OUT" ] || cp "$GIT_DIR/$FETCHED" "$GIT_DIR/$CHECKED_OUT" 2> /dev/null
     if [ -f "$GIT_DIR/packed-refs" ]; then
         grep -E '^[0-9a-f]+ refs/(fetched|remotes/origin)/' "$GIT_DIR/packed-refs" > "$GIT_DIR/packed-refs.new"
@@ -82,8 +85,11 @@ create() {
     git init -q --template= > /dev/null &&
         { [ "${GIT_DIR##*/}" = .git ] || git config core.bare false; } &&
         { [ -z "$worktree" ] || git config core.worktree "$worktree"; } &&
-        git config remote.origin.url "$url" &&
-        git config remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*'
+        printf '[remote "origin"]\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n' >> "$GIT_DIR/config" &&
+        case $url in
+            *[!A-Za-z0-9/:@._~+%=,-]*) git config remote.origin.url "$url" ;;
+            *) printf '\turl = %s\n' "$url" >> "$GIT_DIR/config" ;;
+        esac
 }
 
 # Fetch what is wanted, and set *commit* to it, and *branch* to "" if it is not the name of a branch.
@@ -136,9 +142,9 @@ fetch() { heard git fetch --no-auto-gc --force --no-recurse-submodules --refmap=
 
 # Run that, and keep what is said as well.
 heard() {
-    rm -f "$GIT_DIR/failed"
-    { "$@" 2>&1 || : > "$GIT_DIR/failed"; } | tee "$GIT_DIR/said"
-    [ ! -e "$GIT_DIR/failed" ]
+    : > "$GIT_DIR/failed"
+    { "$@" 2>&1 || echo yes > "$GIT_DIR/failed"; } | tee "$GIT_DIR/said"
+    [ ! -s "$GIT_DIR/failed" ]
 }
 
 missing() { grep -qi "couldn't find remote ref" "$GIT_DIR/said"; }
@@ -172,32 +178,36 @@ begin_anew() {
     remove "$here" && mv "$here~new" "$here"
 }
 
-# Make the files those of *commit*.  The index that is begun with is the one that was left by the last checkout, not what
-# became of it in a build: a file that was touched since then is compared and, if need be, written again.
+# Make the files those of *commit*.  The index is our own, not the one that builds' commands change: a file that was
+# touched since the last checkout is compared and, if need be, written again.
 check_out() {
     say "check out $commit"
-    mv "$GIT_DIR/checked-out" "$GIT_DIR/index" 2> /dev/null || read_files
+    [ -f "$GIT_INDEX_FILE" ] || read_files
     part_from_submodules
     write_files || { make_writable .; read_files; clean; write_files; } || return $(blame)
     printf 'update %s %s\n' $CHECKED_OUT "$commit" ${branch:+"refs/heads/$branch" "$commit"} | git update-ref --stdin &&
         { [ -z "$branch" ] || git symbolic-ref HEAD "refs/heads/$branch"; } && clean && { [ -z "$old" ] || verify; } &&
-        { ln "$GIT_DIR/index" "$GIT_DIR/checked-out" 2> /dev/null || cp -p "$GIT_DIR/index" "$GIT_DIR/checked-out"; }
+        share_index
 }
 
 # Make an index of the files that are there, as far as they are those that were checked out last.
 read_files() {
-    remove "$GIT_DIR/index"
+    rm -f "$GIT_INDEX_FILE"
     git read-tree $CHECKED_OUT 2> /dev/null && git update-index -q --refresh > /dev/null 2>&1
 }
 
 # What git cannot remove, it only warns of.
-write_files() { heard git checkout -q -f --detach "$commit" -- && ! grep -q 'unable to unlink' "$GIT_DIR/said"; }
+write_files() {
+    heard git checkout -q -f --detach "$commit" -- &&
+        { [ ! -s "$GIT_DIR/said" ] || ! grep -q 'unable to unlink' "$GIT_DIR/said"; }
+}
 
 # Git reads what it finds in the directories of submodules, and gives up when that is damaged.
 part_from_submodules() {
     [ -f .gitmodules ] || [ -d "$GIT_DIR/modules" ] || return 0
     { git ls-tree -r -z "$commit"; git ls-tree -r -z $CHECKED_OUT 2> /dev/null; } | tr '\n\0' '\1\n' |
-        sed -n "s/^160000 [^$tab]*$tab//p" | while IFS= read -r each; do (enter "$PWD" "$each" && remove .git); done
+        sed -n "s/^160000 [^$tab]*$tab//p" | while IFS= read -r each; do (enter "$each" && remove .git); done
+    return 0
 }
 
 # Say which kind of failure it was, to check out.
@@ -221,17 +231,19 @@ clean() {
 # is written again, from objects that are what they are called.
 verify() {
     [ "$mode" = keep ] || read_all || return $DAMAGED
-    git diff-files --raw --no-abbrev --ignore-submodules=all | cut -d ' ' -f 3 > "$GIT_DIR/differing"
+    git diff-files --raw --no-abbrev --ignore-submodules=all > "$GIT_DIR/differing" || return
     [ -s "$GIT_DIR/differing" ] || return 0
-    git rev-list --objects --verify-objects --no-walk --quiet --stdin < "$GIT_DIR/differing" > /dev/null ||
+    cut -d ' ' -f 3 "$GIT_DIR/differing" | git rev-list --objects --verify-objects --no-walk --quiet --stdin ||
         return $DAMAGED
     git checkout-index -q -f -u -a
 }
 
+# Make an index that knows nothing yet, see whether its hash is the one that the commit says, and read the files.
 read_all() {
-    git rev-list --objects --verify-objects --filter=blob:none --no-walk --quiet "$commit" > /dev/null || return
-    rm -f "$GIT_DIR/index"
-    git read-tree "$commit" && { git update-index -q --refresh > /dev/null || :; }
+    rm -f "$GIT_INDEX_FILE"
+    git ls-tree -r -z --full-tree "$commit" | git update-index -z --index-info &&
+        [ "$(git write-tree --missing-ok)" = "$(git rev-parse "$commit^{tree}")" ] &&
+        { git update-index -q --refresh > /dev/null || :; }
 }
 
 # Get what *url* and *revision* say into GIT_DIR, and check it out here.
@@ -240,20 +252,23 @@ take() {
     check_out
     result=$?
     if [ $result = $DAMAGED ] && begin_anew; then check_out; result=$?; fi
+    [ $result = 0 ] || return $result
     if crowded; then say "$CROWDED ${GIT_DIR#"$root/"}"; fi
-    return $result
 }
 
-# Git's own rule, which it would follow in background, where what a command leaves behind is ended.
+# Whether there is much to pack, by git's own rule.  It would do so in background, where what a command leaves is ended.
 crowded() {
-    limits=$(git config --get-regexp '^gc\.auto(packlimit)?$' | tr '\n' ' ')
-    set -- "$GIT_DIR"/objects/pack/*.pack
-    [ $# -le "$(last gc.autopacklimit 50)" ] || return 0
-    set -- "$GIT_DIR"/objects/17/*
-    [ $(($# * 256)) -gt "$(last gc.auto 6700)" ]
+    git config --get-regexp '^gc\.auto(packlimit)?$' | {
+        packs=50 objects=6700
+        while read -r name value; do
+            case $name in gc.auto) objects=$value ;; *) packs=$value ;; esac
+        done
+        set -- "$GIT_DIR"/objects/pack/*.pack
+        [ $# -le "$packs" ] || exit 0
+        set -- "$GIT_DIR"/objects/17/*
+        [ $(($# * 256)) -gt "$objects" ]
+    } 2> /dev/null
 }
-
-last() { case " $limits" in *" $1 "*) set -- "$1" "${limits##*"$1 "}"; esac; printf '%s' "${2%% *}"; }
 
 # The submodules of what is checked out in *place*, whose repository is *store*; both are seen from *root*.
 get_submodules() (
@@ -284,8 +299,8 @@ get_submodule() (
     }
     if [ "$(git config -f .gitmodules --bool "submodule.$name.shallow")" = true ]; then options="$options --depth=1"; fi
     place=${place:+$place/}$path store=$store/modules/$name shown="the submodule $place"
-    enter "$root" "$place" || exit
-    GIT_DIR=$root/$store worktree=$(up "$store")/$place
+    cd "$root" && enter "$place" make || exit
+    work_on "$store" "$(up "$store")/$place"
     # As git does: what a commit names may not be a path here, unless the configuration says so.
     GIT_PROTOCOL_FROM_USER=0
     export GIT_PROTOCOL_FROM_USER
@@ -294,13 +309,20 @@ get_submodule() (
     take && get_submodules "$place" "$store"
 )
 
-# Be in the directory $2 of $1, which is made if need be, and in no other that a link leads to.
+# Use the repository $1, seen from *root*; the work tree is $2, seen from there, if it is not the usual one.
+work_on() { GIT_DIR=$root/$1 GIT_INDEX_FILE=$root/$1/checked-out worktree=$2; }
+
+# What builds' commands know as the index is another name of ours, until they write it.
+share_index() {
+    ln -f "$GIT_INDEX_FILE" "$GIT_DIR/index" 2> /dev/null || cp -p "$GIT_INDEX_FILE" "$GIT_DIR/index"
+}
+
+# Be in the directory $1 that is below this one, and in no other that a link leads to.  $2: make it if it is not there.
 enter() {
-    cd "$1" || return
-    rest=$2/
+    rest=$1/
     while [ -n "$rest" ]; do
         part=./${rest%%/*} rest=${rest#*/}
-        is_directory "$part" || { remove "$part" && mkdir "$part"; } || return
+        is_directory "$part" || { [ -n "$2" ] && remove "$part" && mkdir "$part"; } || return
         cd "$part" || return
     done
 }
@@ -309,10 +331,11 @@ enter() {
 up() { printf '%s' "$1" | sed 's|[^/][^/]*|..|g'; }
 
 # Leave nothing in the directory of a submodule that nobody wants.
-empty() ( [ "$mode" = keep ] || { enter "$PWD" "$1" && remove "$PWD" && mkdir "$PWD"; } )
+empty() ( [ "$mode" = keep ] || { enter "$1" make && remove "$PWD" && mkdir "$PWD"; } )
 
-GIT_DIR=$root/.git worktree= shown=$url
-export GIT_DIR
+export GIT_DIR GIT_INDEX_FILE
+shown=$url
+work_on .git ""
 take || exit
 say "commit $commit"
 case $links in

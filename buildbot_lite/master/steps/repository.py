@@ -78,8 +78,9 @@ for each; do GIT_DIR=$each git gc --auto -q; done
 """
 # The next checkout is told, too, which files the patch brought.
 _APPLY = """\
+export GIT_INDEX_FILE=.git/checked-out
 git update-index -q --refresh
-git apply --index -p1 --whitespace=nowarn - && cp -p .git/index .git/checked-out
+git apply --index -p1 --whitespace=nowarn - && cp -p "$GIT_INDEX_FILE" .git/index
 """
 
 
