@@ -227,6 +227,90 @@ class GitTests(SynchronousTestCase):
         self.check_out(branch="refs/heads/main")
         self.assertEqual(self.revision(), self.first)
 
+    def test_branch_and_tag(self) -> None:
+        """
+        Promise 6.22: of a branch and a tag of one name, "branch" is the branch, and "revision" the tag.
+        """
+        self.repository.git("tag", "1.0")
+        self.repository.git("checkout", "-q", "-b", "1.0")
+        second = self.repository.commit(hello="2")
+        self.check_out(branch="1.0")
+        self.assertEqual(self.revision(), second)
+        self.assertEqual(self.machine.text("build", ".git", "HEAD"), "ref: refs/heads/1.0\n")
+        self.check_out(revision="1.0")
+        self.assertEqual(self.revision(), self.first)
+
+    def test_full_refs(self) -> None:
+        """
+        Promise 6.20: a full ref is a branch or a revision, of whatever kind it is.
+        """
+        self.repository.git("tag", "-a", "-m", "tagged", "v1")
+        self.repository.git("update-ref", "refs/pull/1/head", self.first)
+        second = self.repository.commit(hello="2")
+        for ref in ("refs/tags/v1", "refs/pull/1/head"):
+            self.check_out()
+            self.assertEqual(self.revision(), second)
+            self.check_out(revision=ref)
+            self.assertEqual(self.revision(), self.first)
+            self.check_out(branch=ref)
+            self.assertEqual(self.revision(), self.first)
+        self.assertIn("git could not fetch refs/tags/v2", self.failure(revision="refs/tags/v2"))
+
+    def test_noise(self) -> None:
+        """
+        Promise 6.22: what programs complain of is no part of the revision, by whichever name it was asked for.
+        """
+        for arguments in ({}, {"revision": "main"}, {"revision": self.first}, {"mode": "full"}):
+            self.check_out(env={"LD_PRELOAD": "libnosuch.so"}, **arguments)
+            self.assertEqual(self.revision(), self.first)
+        self.assertIn("libnosuch", self.machine.output)
+
+    def test_config(self) -> None:
+        """
+        Promise 6.22: settings hold for all that is done, whatever characters are in them, also when a patch is applied.
+        """
+        os.symlink("hello", os.path.join(self.repository.path, "link"))
+        self.repository.commit()
+        self.machine = self.another_machine(inputs={"patch": b"--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+x\n"})
+        quoted = {
+            "core.symlinks": "false",
+            "test.quoted": 'it\'s $HOME "x"',
+            "filter.f.smudge": "git config test.quoted",
+        }
+        self.repository.commit(**{".gitattributes": "hello filter=f\n"})
+        self.check_out(config=quoted)
+        self.assertFalse(os.path.islink(self.machine.path("build", "link")))
+        self.assertEqual(self.machine.text("build", "hello"), 'it\'s $HOME "x"\n')
+        self.assertEqual(self.machine.text("build", "new"), "x\n")
+
+    def test_credentials_for_filters(self) -> None:
+        """
+        Promise 6.22: a filter that the slave's own configuration names has the credentials, as git LFS needs them.
+        """
+        smudge = "printf 'protocol=https\\nhost=example.org\\n\\n' | git credential fill | grep password"
+        self.repository.commit(**{".gitattributes": "hello filter=f\n"})
+        os.makedirs(self.machine.root)
+        with open(os.path.join(self.machine.root, ".gitconfig"), "w") as file:
+            file.write(f'[url "{self.repository.path}"]\n insteadOf = https://example.org/x\n[filter "f"]\n')
+        subprocess.run(
+            ["git", "config", "-f", os.path.join(self.machine.root, ".gitconfig"), "filter.f.smudge", smudge],
+            check=True,
+        )
+        self.machine = self.another_machine(secrets={"token": "hunter22"})
+        self.check_out(repourl="https://example.org/x", auth_credentials=("me", Secret("token")))
+        self.assertEqual(self.machine.text("build", "hello"), "password=hunter22\n")
+
+    def test_packed(self) -> None:
+        """
+        Promise 6.22: a repository is packed when there is much to pack, and that is waited for.
+        """
+        settings = {"gc.autoPackLimit": "3", "fetch.unpackLimit": "1"}
+        for number in range(8):
+            self.repository.commit(hello=f"{number}\n")
+            self.check_out(config=settings)
+            packs = os.listdir(self.machine.path("build", ".git", "objects", "pack"))
+            self.assertLessEqual(len([name for name in packs if name.endswith(".pack")]), 3)
+
     def test_rewritten_branch(self) -> None:
         """
         A branch whose history was rewritten is what it is now.
