@@ -313,9 +313,10 @@ class Farm:
             raise
         self._generation = generation
         move.commit()
-        await self._let_go_of_texts()
+        # Before anything that can fail: it is applied as a whole.
         self.roster.configure(config.slaves)
         self.revoking.bar_the_revoked()
+        await self._let_go_of_texts()
         await self.publish()
         self.queue.consider()
         self._log.info("the configuration was applied")

@@ -346,7 +346,8 @@ class Grants:
         if grant is None:
             raise NotFoundError(f"{name} has no string in force.  It gets a new one by: buildbot-lite rotate {name}")
         await self._records.write(lambda connection: records_of_grants.pin(connection, grant.id, None))
-        self._change(evolve(grant, pin=None))
+        if right := self._by_id.get(grant.id):
+            right.grant = evolve(right.grant, pin=None)
 
     def forget_watches(self, before: float) -> None:
         """

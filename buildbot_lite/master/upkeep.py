@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -68,8 +67,9 @@ class Upkeep:
             if row.kind == "log" and (row.length or 0) >= WORTH_COMPRESSING:
                 await self._compression.add(os.path.join(self._farm.building.streams, row.path))
 
-    def _forget(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._forget_all())
+    def _forget(self) -> None:
+        # A day on which it fails must not be the last on which it is tried.
+        background(self._forget_all(), self._log, "forgetting what nobody can ask for any more")
 
     async def _forget_all(self) -> None:
         now = self._wall()

@@ -72,7 +72,7 @@ def open_stream(path: str) -> Reading:
     """
     while True:
         try:
-            return _Plain(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            return _Plain(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -150,6 +150,13 @@ def _table(entries: list[_Sizes]) -> bytes:
     return _SKIPPED.pack(_SKIPPED_MAGIC, len(body)) + body
 
 
+def _read_at(path: str, descriptor: int, size: int, offset: int) -> bytes:
+    try:
+        return os.pread(descriptor, size, offset)
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}.") from error
+
+
 class _Nothing:
     length = 0
 
@@ -161,7 +168,8 @@ class _Nothing:
 
 
 class _Plain:
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int) -> None:
+        self._path = path
         self._descriptor = descriptor
 
     @property
@@ -169,7 +177,7 @@ class _Plain:
         return os.fstat(self._descriptor).st_size
 
     def read(self, offset: int, size: int) -> bytes:
-        return os.pread(self._descriptor, size, offset)
+        return _read_at(self._path, self._descriptor, size, offset)
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
@@ -217,7 +225,7 @@ class _Framed:
     def _frame(self, index: int) -> bytes:
         if self._kept[0] != index:
             start, end = self._written[index], self._written[index + 1]
-            written = os.pread(self._descriptor, end - start, start)
+            written = _read_at(self._path, self._descriptor, end - start, start)
             plain = self._plain[index + 1] - self._plain[index]
             try:
                 # A byte more, so that a frame that holds too much is not taken for whole.

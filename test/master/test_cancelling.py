@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import NotFoundError, RecordsClosedError, RefusedError, StorageError
 from buildbot_lite.master.asking import LONGEST_ASKING
 from buildbot_lite.master.config import MasterConfig
+from buildbot_lite.master.grants import Verb
 from buildbot_lite.master.patience import LONGEST_PAUSE
 from buildbot_lite.master.session import ENDING, LONGEST_ENDING
 from buildbot_lite.model.outcome import Ending, Why
@@ -459,6 +460,34 @@ class RecordTests(SynchronousTestCase):
         self.assertIsNotNone(stage.farm.roster["bot1"].paused)
         stage.restart()
         self.assertIsNotNone(stage.farm.roster["bot1"].paused)
+
+    def test_unpin(self) -> None:
+        """
+        Promise 6.8: what is counted of a string while it is unpinned counts.
+        """
+        stage = farm()
+        grant = stage.farm.grants.of(Verb.SLAVE, "bot1")
+        assert grant is not None
+        stage.farm.grants.pin(grant, "key")
+        written: Deferred[None] = Deferred()
+        with mock.patch.object(stage.records, "write", side_effect=lambda change: written):
+            unpinning = self.ask(stage, ask="unpin", slave="bot1")
+        stage.farm.grants.used(grant)
+        written.callback(None)
+        self.successResultOf(unpinning)
+        now = stage.farm.grants.of(Verb.SLAVE, "bot1")
+        assert now is not None
+        self.assertEqual((now.pin, now.uses), (None, 1))
+
+    def test_reconfigured(self) -> None:
+        """
+        Promise 6.8: a configuration is applied as a whole, also when what is done after it fails.
+        """
+        stage = farm()
+        stage.configure(ONE.replace("STEP", ANY_STEP).replace("bot1", "bot2"))
+        with mock.patch.object(stage.farm, "publish", side_effect=StorageError("odd")):
+            self.failureResultOf(Deferred.fromCoroutine(stage.farm.reconfigure()), StorageError)
+        self.assertEqual([member.name for member in stage.farm.roster.everyone()], list(stage.farm.config.slaves))
 
     def test_refused_meanwhile(self) -> None:
         """

@@ -7,6 +7,7 @@ from unittest import mock
 from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.errors import StorageError
 from buildbot_lite.master import upkeep
 from buildbot_lite.storage.records import feed
 
@@ -36,3 +37,17 @@ class UpkeepTests(SynchronousTestCase):
             self.addCleanup(keeping.stop)
             stage.settle()
         self.assertEqual([event.kind for event in stage.read(lambda c: feed.since(c, 0))], ["new"])
+
+    def test_day_that_fails(self) -> None:
+        """
+        Promise 6.7: an error on one day is logged, and does not end the upkeep for ever.
+        """
+        stage = Stage(ONE)
+        keeping = upkeep.Upkeep(stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds)
+        with mock.patch("buildbot_lite.storage.records.feed.prune", side_effect=StorageError("odd")) as failing:
+            keeping.start()
+            self.addCleanup(keeping.stop)
+            self.assertEqual(failing.call_count, 1)
+        with mock.patch("buildbot_lite.storage.records.feed.prune", return_value=0) as pruning:
+            stage.settle(upkeep.DAY)
+            self.assertEqual(pruning.call_count, 1)

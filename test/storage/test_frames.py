@@ -4,12 +4,13 @@ Finished logs, compressed, and read from any offset.
 
 import os
 import subprocess
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import StorageError
+from buildbot_lite.errors import FileError, StorageError
 from buildbot_lite.storage import frames
 from buildbot_lite.storage.frames import compress, open_stream
 
@@ -171,6 +172,20 @@ class FramesTests(SynchronousTestCase):
             with self.assertRaises(StorageError) as caught:
                 self.read(path, 0, 100)
             self.assertIn("damaged", str(caught.exception))
+
+    def test_unreadable(self) -> None:
+        """
+        Promise 6.6: a log that the disk does not give back, in either form, is one of our errors, with its name.
+        """
+        path = self.write(LOG)
+        for _ in range(2):
+            reading = frames.open_stream(path)
+            self.addCleanup(reading.close)
+            broken = mock.patch("buildbot_lite.storage.frames.os.pread", side_effect=OSError(5, "Input/output error"))
+            with broken, self.assertRaises(FileError) as caught:
+                reading.read(0, 10)
+            self.assertIn("cannot be read: Input/output error", str(caught.exception))
+            compress(path)
 
     @needs("zstd")
     def test_zstd(self) -> None:
