@@ -21,6 +21,8 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from .tree_removal import remove_tree
+
 MOST_FORGOTTEN = 10_000
 _LONGEST_NAME = 200
 _OWN_STREAMS = ("stdio", "stderr")
@@ -236,16 +238,14 @@ def _escaped(char: str) -> str:
 
 def _remove(directory: str) -> None:
     """
-    Remove a directory and what is in it, as far as possible.  (shutil would cost a tenth of the keeper's memory.)
+    Remove a directory and what is in it, as far as possible.
+
+    In ``private`` a command may have made what it liked, and may still be at it: directories without end, and links
+    where directories were.
     """
-    with contextlib.suppress(OSError):
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    _remove(entry.path)
-                else:
-                    os.unlink(entry.path)
-        os.rmdir(directory)
+    above, name = os.path.split(os.fsencode(directory))
+    with contextlib.suppress(OSError), _opened(os.fsdecode(above), os.O_RDONLY | os.O_DIRECTORY) as fd:
+        remove_tree(name, fd)
 
 
 @contextlib.contextmanager

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import BuildbotLiteError
+from ..keeper.tree_removal import remove_tree
 from ..model.names import travelling
 from .archive import pack, unpack
 from .archive_input import Bounds
 from .directories import DIRECTORY
 from .tree import Tree
-from .tree_removal import remove_tree
 
 Job = Mapping[str, Any]
 LARGEST_ANSWER = 64 << 10

@@ -9,8 +9,8 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.slave import tree_removal
-from buildbot_lite.slave.tree_removal import remove_tree
+from buildbot_lite.keeper import tree_removal
+from buildbot_lite.keeper.tree_removal import remove_tree
 
 from .fakes import as_nobody, make_deep, new_directory
 

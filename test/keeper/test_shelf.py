@@ -1,0 +1,59 @@
+"""
+What a keeper has on disk of its commands.
+"""
+
+import os
+import shutil
+import tempfile
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.keeper.shelf import Shelf
+
+
+class ForgettingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A shelf with one command, whose private directory is its own to fill.
+        """
+        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="shelf-"))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        before = os.getcwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(self.directory)
+        self.shelf = Shelf(self.directory)
+        self.addCleanup(self.shelf.close)
+        self.shelf.claim("a-1", "f", ["stdio"])
+        self.private = self.shelf.make_private("a-1")
+
+    def test_deep(self) -> None:
+        """
+        Promise 6.16: however deep the directories are that a command made beside its private files, the keeper removes
+        them, and does not end of it.
+        """
+        here = os.open(self.private, os.O_RDONLY)
+        for _ in range(3000):
+            os.mkdir("x", dir_fd=here)
+            there = os.open("x", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = there
+        os.close(here)
+        self.shelf.remove_private("a-1")
+        self.assertFalse(os.path.lexists(self.private))
+        self.shelf.forget("a-1")
+        self.assertFalse(os.path.lexists(self.shelf.directory("a-1")))
+
+    def test_links(self) -> None:
+        """
+        Promise 6.16: a link that a command put there is removed, and not what it leads to.
+        """
+        outside = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, outside)
+        os.mkdir(os.path.join(outside, "kept"))
+        os.symlink(outside, os.path.join(self.private, "door"))
+        os.rename(self.private, self.private + ".old")
+        os.symlink(outside, self.private)
+        self.shelf.remove_private("a-1")
+        self.shelf.forget("a-1")
+        self.assertEqual(os.listdir(outside), ["kept"])
+        self.assertFalse(os.path.lexists(self.shelf.directory("a-1")))
