@@ -278,7 +278,10 @@ def fingerprint(spec: Spec) -> str:
 
 def _max_time(shape: Shape) -> float | None:
     # Not written is the default, null is none.
-    return shape.optional("max_time", shape.number) if "max_time" in shape.document else DEFAULT_MAX_TIME
+    seconds = shape.optional("max_time", shape.number) if "max_time" in shape.document else DEFAULT_MAX_TIME
+    if seconds is not None and seconds < 0:
+        raise MessageError("max_time is less than nothing.")
+    return seconds
 
 
 def _texts(shape: Shape, name: str) -> dict[str, str]:

@@ -408,3 +408,28 @@ class ResultTests(SynchronousTestCase):
             {result.name: result.exit_code for result in Result},
             {"SUCCESS": 0, "WARNINGS": 0, "SKIPPED": 0, "FAILURE": 1, "EXCEPTION": 2, "RETRY": 4, "CANCELLED": 4},
         )
+
+
+class AddedFieldsTests(SynchronousTestCase):
+    def test_fingerprints(self) -> None:
+        """
+        Fields that 0.1.0 did not have change no fingerprint while they have their default, so a command that an older
+        slave holds, or an older master recorded, is still known.
+        """
+        self.assertEqual(spec.to_document(spec.RemoveDirectory("a")), {"kind": "rmdir", "path": "a"})
+        self.assertEqual(
+            spec.to_document(spec.UploadDirectory("a")), {"kind": "upload-directory", "path": "a", "largest": None}
+        )
+        for each in (
+            spec.RemoveDirectory("a"),
+            spec.RemoveDirectory("a", None),
+            spec.UploadDirectory("a", 5, 7.0),
+            spec.Download("a", "input", 1, "0" * 64, unpack=True, largest=1, members=2, max_time=None),
+        ):
+            self.assertEqual(spec.from_document(spec.to_document(each)), each)
+
+    def test_negative(self) -> None:
+        """
+        No command may take less than no time.
+        """
+        self.assertRaises(MessageError, spec.from_document, {"kind": "rmdir", "path": "a", "max_time": -1})
