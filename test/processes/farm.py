@@ -674,11 +674,18 @@ class Farm:
 
     # What is on disk.
 
+    @property
+    def database(self) -> Path:
+        """
+        The file of the records.
+        """
+        return self.master_directory / "records" / "farm.sqlite"
+
     def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
         """
         What the farm's records answer.
         """
-        with closing(sqlite3.connect(self.master_directory / "records" / "farm.sqlite", timeout=30)) as connection:
+        with closing(sqlite3.connect(self.database, timeout=30)) as connection:
             return connection.execute(query, arguments).fetchall()
 
     @contextmanager
@@ -686,8 +693,7 @@ class Farm:
         """
         Meanwhile nothing is recorded: another program has the database locked.
         """
-        path = self.master_directory / "private" / "farm.sqlite"
-        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(self.database, timeout=30, isolation_level=None)) as connection:
             connection.execute("begin immediate")
             yield
 
