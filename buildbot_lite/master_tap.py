@@ -51,9 +51,11 @@ from .status.following import Following, tell_growth
 from .status.holders import FARM, MAY_CONTROL, MAY_LOOK
 from .status.submissions import Submitting, Watching
 from .storage.compression import Compression
+from .storage.daemon import is_daemon
 from .storage.database import open_database
 from .storage.files import make_directory
 from .storage.lock import DirectoryLock
+from .storage.log_file import watch_log_files
 from .storage.moving import is_database, move_database
 from .storage.permissions import check_farm
 from .storage.records.grants import Grant
@@ -139,6 +141,7 @@ class MasterService(MultiService):
         Take up what was unfinished, then let slaves and submitters in.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._log_files = watch_log_files(self._reactor)
         background(self._start(), self.log, "starting the master")
 
     def stopService(self) -> Deferred[None]:
@@ -193,6 +196,7 @@ class MasterService(MultiService):
         background(farm.check_places(), self.log, "trying the places in strings")
 
     async def _stop(self) -> None:
+        self._log_files.stop()
         if self._upkeep is not None:
             self._upkeep.stop()
         if self._trial is not None:
@@ -277,16 +281,6 @@ def _following(farm: Farm) -> Following:
         decided=lambda: farm.queue.decided,
         clock=farm.clock,
     )
-
-
-def is_daemon() -> bool:
-    """
-    Whether twistd has made a daemon of this process: then its standard input is /dev/null and it leads no terminal.
-    """
-    try:
-        return os.path.samestat(os.fstat(0), os.stat(os.devnull)) and os.getsid(0) != os.getpgid(os.getppid())
-    except OSError:
-        return True
 
 
 def application_for(tac: str) -> Any:

@@ -11,7 +11,7 @@ Without such a file: ``twistd buildbot-lite-slave --furlfile FILE --basedir DIRE
 
 To stop it (SIGTERM) leaves its commands running: they belong to the keeper, and the build goes on when the slave is
 started again.  SIGUSR1 first kills them, and then stops the slave.  SIGUSR2 has it take no new builds, and stop when
-its last one ended.
+its last one ended.  SIGHUP is logged, and changes nothing.
 """
 
 import os
@@ -36,7 +36,9 @@ from .slave.connection_state import ConnectionState, State
 from .slave.home import Home
 from .slave.local import Crew
 from .slave.rules import NO_RULES, Rules
+from .storage.daemon import is_daemon
 from .storage.files import readable_by_others
+from .storage.log_file import watch_log_files
 from .wire.background import background
 from .wire.certificate import load_or_create
 from .wire.dialling import Dialling, dial, retry_delay
@@ -80,6 +82,9 @@ class SlaveService(MultiService):
         if hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, self._signalled)
             signal.signal(signal.SIGUSR2, self._told_to_drain)
+        if is_daemon():
+            signal.signal(signal.SIGHUP, self._hung_up)
+        self._log_files = watch_log_files(self._reactor)
         self._crew.session.start()
         self._now(ConnectionState(State.CONNECTING))
         self._dialling = dial(
@@ -98,6 +103,7 @@ class SlaveService(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._log_files.stop()
         if self._dialling is not None:
             self._dialling.stop()
         await self._crew.session.stop(kill=self._kill)
@@ -112,6 +118,15 @@ class SlaveService(MultiService):
         self.log.info("told to kill all commands and to stop")
         if self.running:
             self._reactor.stop()
+
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._say_what_applies)
+
+    def _say_what_applies(self) -> None:
+        self.log.info(
+            "SIGHUP changes nothing at a slave: its slave.tac is read when it starts.  To apply it: buildbot-lite "
+            "restart (builds go on)"
+        )
 
     def _told_to_drain(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._drain)
@@ -258,7 +273,7 @@ def furl_in(path: str) -> str:
     The first line of the file *path* that begins with ``pb://``; `FurlError` when there is none.
     """
     try:
-        with open(path, encoding="utf-8", errors="replace") as lines:
+        with open(path, encoding="utf-8-sig", errors="replace") as lines:
             for line in lines.read(_LARGEST_FURL_FILE).splitlines():
                 if line.strip().startswith("pb://"):
                     return line.strip()

@@ -298,7 +298,7 @@ def read_furl(path: str) -> str:
     The first line of the file *path* that begins with ``pb://``; `FurlError` when there is none.
     """
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
             text = file.read(LARGEST_FURL_FILE)
     except OSError as error:
         raise FurlError(f"{path} cannot be read: {error.strerror}.") from None
@@ -320,4 +320,4 @@ def stdin_text() -> str:
     """
     What is on standard input, at most as much as a file with a string may have.
     """
-    return sys.stdin.buffer.read(LARGEST_FURL_FILE).decode("utf-8", "replace")
+    return sys.stdin.buffer.read(LARGEST_FURL_FILE).decode("utf-8-sig", "replace")

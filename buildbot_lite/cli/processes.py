@@ -14,14 +14,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum
 
 from attrs import frozen
 
 from ..errors import BuildbotLiteError, NotFoundError, NotRunningError
+from ..storage.files import remove
+from ..storage.lock import is_locked
 
 PID_FILE = "twistd.pid"
 LOCK = os.path.join("private", "lock")
+_PROCESSES = "/proc"
 
 
 class Kind(Enum):
@@ -127,21 +132,19 @@ def running_in(directory: str) -> Process:
     The process that works in *directory*; `NotRunningError` when there is none.
     """
     kind = kind_of(directory)
+    lock = os.path.join(directory, LOCK)
     path = os.path.join(directory, PID_FILE)
+    why = f"{PID_FILE} was left behind by one that was killed"
     try:
         with open(path, encoding="ascii", errors="replace") as file:
-            pid = int(file.read(40))
+            process = _take(int(file.read(40)), lock)
     except FileNotFoundError:
-        raise NotRunningError(f"No {kind.value} runs in {directory}: there is no {PID_FILE}.") from None
+        process, why = None, f"there is no {PID_FILE}"
     except ValueError:
-        raise NotRunningError(f"{path} has no process number in it.") from None
-    process = _take(pid)
-    if process is None or not _ours(process.pid, os.path.join(directory, LOCK)):
-        if process is not None:
-            process.close()
-        raise NotRunningError(
-            f"No {kind.value} runs in {directory}; {PID_FILE} was left behind by one that was killed."
-        )
+        process, why = None, f"{PID_FILE} has no process number in it"
+    process = process or _holder(lock)
+    if process is None:
+        raise NotRunningError(f"No {kind.value} runs in {directory}: {why}.")
     return process
 
 
@@ -180,7 +183,7 @@ def kill_left_behind(directory: str, within: float) -> bool:
 
 def start(directory: str) -> None:
     """
-    Start what *directory* is for, in the background, as ``twistd`` does it.
+    Start what *directory* is for, in the background, as ``twistd`` does it.  Nothing may run there (`running_in`).
     """
     kind = kind_of(directory)
     if not os.path.exists(os.path.join(directory, kind.tac)):
@@ -189,13 +192,27 @@ def start(directory: str) -> None:
     twistd = beside if os.path.exists(beside) else shutil.which("twistd")
     if twistd is None:
         raise NotFoundError("There is no program twistd, which comes with Twisted.  Install Twisted properly.")
+    # twistd refuses to start beside one that was left behind, or is empty after a power failure.  Nobody works here:
+    # the caller has looked, and the lock keeps a second one out.
+    remove(os.path.join(directory, PID_FILE))
     words = [twistd, "-y", kind.tac]
     done = subprocess.run(words, cwd=directory, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise BuildbotLiteError(f"The {kind.value} did not start.")
 
 
-def _take(pid: int) -> Process | None:
+def _take(pid: int, lock: str) -> Process | None:
+    """
+    The process *pid*, if it has the file *lock* open.
+    """
+    process = _held(pid)
+    if process is not None and not _ours(pid, lock):
+        process.close()
+        return None
+    return process
+
+
+def _held(pid: int) -> Process | None:
     if not hasattr(os, "pidfd_open"):
         return Process(pid, None) if _exists(pid) else None
     try:
@@ -216,20 +233,43 @@ def _exists(pid: int) -> bool:
 
 def _ours(pid: int, lock: str) -> bool:
     """
-    Whether *pid* has the file *lock* open; True when that cannot be known.
+    Whether *pid* has the file *lock* open; where the system does not tell, whether anybody has it locked.
     """
-    descriptors = f"/proc/{pid}/fd"
     try:
-        held = os.stat(lock)
-        names = os.listdir(descriptors)
-    except FileNotFoundError:
-        return not os.path.isdir("/proc/self/fd")
+        return any(_descriptors_of(pid, lock))
     except OSError:
-        return True
-    for name in names:
-        try:
-            if os.path.samestat(os.stat(os.path.join(descriptors, name)), held):
-                return True
-        except OSError:
-            continue
-    return False
+        return is_locked(lock)
+
+
+def _holder(lock: str) -> Process | None:
+    """
+    The process that has the file *lock* locked, as far as the system tells: for one whose pid file was removed.
+    """
+    if not os.path.isdir(_PROCESSES) or not is_locked(lock):
+        return None
+    for name in os.listdir(_PROCESSES):
+        process = _held(int(name)) if name.isdecimal() else None
+        if process is not None:
+            with suppress(OSError):
+                if any(_is_locked_by(process.pid, descriptor) for descriptor in _descriptors_of(process.pid, lock)):
+                    return process
+            process.close()
+    return None
+
+
+def _descriptors_of(pid: int, path: str) -> Iterator[str]:
+    """
+    The descriptors by which *pid* has the file *path* open; `OSError` when one may not know.
+    """
+    wanted = os.stat(path)
+    directory = f"{_PROCESSES}/{pid}/fd"
+    for name in os.listdir(directory):
+        with suppress(OSError):
+            if os.path.samestat(os.stat(os.path.join(directory, name)), wanted):
+                yield name
+
+
+def _is_locked_by(pid: int, descriptor: str) -> bool:
+    # Who merely reads the file, as a backup does, is not the one: see proc_pid_fdinfo(5), "lock".
+    with open(f"{_PROCESSES}/{pid}/fdinfo/{descriptor}", encoding="ascii", errors="replace") as lines:
+        return any(line.startswith("lock:") and "FLOCK" in line for line in lines)

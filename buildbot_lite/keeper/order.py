@@ -19,7 +19,8 @@ __all__ = ["Order", "OrderError", "read_order"]
 # must not.
 SECRET_REFERENCE = re.compile("\0([^\0]{1,80})\0")
 # As in Buildbot: ``env={"PATH": "${HOME}/bin:${PATH}"}`` speaks of the slave's own variables.
-_VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
+# What Buildbot has no way to write: ``$${HOME}`` is the text ``${HOME}``.
+_VARIABLE = re.compile(r"\$?\$\{([A-Za-z0-9_]+)\}")
 SHORTEST_SECRET = 6
 LARGEST_SECRET = 64 << 10
 
@@ -114,12 +115,18 @@ def _environment(
         if value is None:
             found.pop(_variable(name), None)
         elif isinstance(value, str):
-            expanded = _VARIABLE.sub(lambda match: inherited.get(match[1], ""), value)
-            found[_variable(name)] = _argument(expanded, secrets)
+            found[_variable(name)] = _argument(_expanded(value, inherited), secrets)
         else:
             raise OrderError(f"The value of the environment variable {name} is not text.")
     found["PWD"] = _encoded(workdir, "the working directory")
     return {_encoded(name, "a variable's name"): value for name, value in found.items()}
+
+
+def _expanded(value: str, inherited: Mapping[str, str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
+        return match[0][1:] if match[0].startswith("$$") else inherited.get(match[1], "")
+
+    return _VARIABLE.sub(replacement, value)
 
 
 def _logfiles(spec: Mapping[str, Any]) -> dict[str, str]:

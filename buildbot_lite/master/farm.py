@@ -177,7 +177,7 @@ class Farm:
         self._texts = GenerationTexts(os.path.join(basedir, "private"))
         self.wall = wall
         self._strings = Strings(basedir)
-        self._stopping: Reason | None = None
+        self._holds = 0
         self._deciding: Deferred[None] | None = None
         self._reconfiguring = DeferredLock()
         self.roster = Roster(
@@ -370,16 +370,16 @@ class Farm:
 
     def hold(self) -> None:
         """
-        Start no more builds, because the master is to stop.
+        Start no more builds, because the master is to stop.  Each one who says so has to `let_go`.
         """
-        self._stopping = reasons.stopping()
+        self._holds += 1
         self.queue.consider()
 
     def let_go(self) -> None:
         """
-        It is not to stop after all: start builds again.
+        One who wanted it to stop does not any more; when nobody else does, builds start again.
         """
-        self._stopping = None
+        self._holds -= 1
         self.queue.consider()
 
     def furl(self, grant: Grant) -> str:
@@ -540,8 +540,8 @@ class Farm:
         self.works.remark(slave, text)
 
     def _hold(self) -> Reason | None:
-        if self._stopping is not None:
-            return self._stopping
+        if self._holds:
+            return reasons.stopping()
         obstacle = self.records.obstacle
         if isinstance(obstacle, DatabaseLockedError):
             return reasons.locked()

@@ -1,17 +1,20 @@
 """
 The modules of one configuration, apart from all others.
 
-A master.cfg imports modules that lie beside it, and after a `reconfig` imports them again as they are then, while
-builds that began before go on with what was.  So each loaded configuration has modules of its own:
+A master.cfg imports modules of its own, and after a `reconfig` imports them again as they are then, while builds that
+began before go on with what was.  So each loaded configuration has modules of its own:
 
 - their text is kept (`Sources.texts`), and they are executed from there; loading an old configuration reads no file;
-- they are in ``sys.modules`` only while code of the configuration executes an import, and never meet those of another.
+- they are in ``sys.modules`` only while code of the configuration executes an import, and never meet those of another;
+- ``sys.path`` is the configuration's meanwhile, and what master.cfg adds to it is seen by no other.
+
+**Which are its own**: those that lie beside master.cfg, and those in directories that master.cfg or PYTHONPATH put on
+``sys.path``.  What is installed (the standard library, site-packages, and what was on the path of Python otherwise when
+the master started) is the same for all configurations, and changes with a restart of the master only.
 
 To know all texts from the start, `Sources` reads what the import statements of each text name, also those inside of
 functions, and of a package all modules.  A module imported by a computed name is read when it is imported, if that
 happens while the configuration is loaded.
-
-Modules of the standard library and installed ones are not touched; those are the same for all configurations.
 """
 
 import ast
@@ -22,7 +25,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -34,11 +37,22 @@ MOST_FILES = 500
 LARGEST_FILES = 16 << 20
 
 
+def _directories_of(path: Sequence[str]) -> list[str]:
+    return [os.path.abspath(directory) for directory in path]
+
+
+_INSTALLED = frozenset(_directories_of(sys.path)) - frozenset(
+    _directories_of(os.environ.get("PYTHONPATH", "").split(os.pathsep))
+)
+_INSTALLED_NAMES = {"site-packages", "dist-packages"}
+
+
 class Sources:
     """
-    The texts of a configuration: file name relative to *basedir* → text, ``master.cfg`` first.
+    The texts of a configuration: file name → text, ``master.cfg`` first.  Names are relative to *basedir*, or absolute
+    outside of it.
 
-    *reading*: whether others may be read from the directory; without it, *texts* is all there is.
+    *reading*: whether others may be read from the disk; without it, *texts* is all there is.
     """
 
     def __init__(self, basedir: str, texts: Mapping[str, str], *, reading: bool) -> None:
@@ -49,28 +63,81 @@ class Sources:
         for file, text in texts.items():
             self._keep(file, text)
 
-    def module_file(self, name: str) -> str | None:
+    def module_file(self, name: str, directories: Sequence[str] | None = None) -> str | None:
         """
         The file that holds the module *name* ("a.b"), or None if that is not one of ours.
+
+        *directories*: those of its package; None: it is in none, and looked for where modules of ours may lie.
         """
-        top = name.partition(".")[0]
-        if top in sys.stdlib_module_names:
+        if name.partition(".")[0] in sys.stdlib_module_names:
             return None
-        path = name.replace(".", "/")
-        for file in (f"{path}/__init__.py", f"{path}.py"):
+        for file in self._candidates(name, directories, ("/__init__.py", ".py")):
             if file in self.texts or (self.reading and self._read(file)):
                 return file
         return None
 
+    def directories_of(self, name: str, directories: Sequence[str] | None = None) -> list[str]:
+        """
+        The directories of the package *name*, which has no ``__init__.py``; none if it is not one of ours.
+        """
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            return []
+        return [
+            os.path.join(self.basedir, file)
+            for file in self._candidates(name, directories, ("",))
+            if any(known.startswith(f"{file}/") for known in self.texts)
+            or (self.reading and os.path.isdir(os.path.join(self.basedir, file)))
+        ]
+
     def refuse_later(self, name: str) -> None:
         """
-        Raise `ModuleNotFoundError` if *name* lies beside master.cfg, and was not there or not read when it counted.
+        Raise `ModuleNotFoundError` if *name* lies in a directory of ours, but was not read when it counted.
 
-        (Python would find it by itself, because twistd puts its working directory on the path.)
+        (Python would find it by itself, because that directory is on the path.)
         """
-        path = os.path.join(self.basedir, name.replace(".", "/"))
-        if not self.reading and any(map(os.path.exists, (f"{path}.py", f"{path}/__init__.py"))):
+        if not self.reading and any(
+            os.path.exists(os.path.join(self.basedir, file))
+            for file in self._candidates(name, None, (".py", "/__init__.py"))
+        ):
             raise ModuleNotFoundError(f"{name} is no part of the configuration as it was loaded.", name=name)
+
+    def complete(self) -> None:
+        """
+        Read what the texts import that was not imported so far, with ``sys.path`` as it is now.
+        """
+        done: set[str] = set()
+        while left := self.texts.keys() - done:
+            for file in sorted(left):
+                done.add(file)
+                for name in _imported(self.texts[file]):
+                    # What is loaded already and is not ours will be found there.
+                    if name not in sys.modules:
+                        self.module_file(name)
+
+    def _candidates(self, name: str, directories: Sequence[str] | None, endings: Sequence[str]) -> Iterator[str]:
+        if directories is None:
+            directories, tail = self._roots(name.partition(".")[0]), name.replace(".", "/")
+        else:
+            tail = name.rpartition(".")[2]
+        for directory in directories:
+            for ending in endings:
+                yield self._name(os.path.join(directory, tail) + ending)
+
+    def _roots(self, name: str) -> list[str]:
+        """
+        Where the module *name* may lie if it is ours: beside master.cfg, or further on before it is installed anywhere.
+        """
+        roots, installed = [self.basedir], list[str]()
+        for directory in dict.fromkeys(_directories_of(sys.path)):
+            if _is_installed(directory):
+                installed.append(directory)
+            elif directory != self.basedir and not (installed and PathFinder.find_spec(name, installed)):
+                roots.append(directory)
+        return roots
+
+    def _name(self, path: str) -> str:
+        inside = os.path.join(self.basedir, "")
+        return path.removeprefix(inside)
 
     def _read(self, file: str) -> bool:
         try:
@@ -85,25 +152,23 @@ class Sources:
         self._size += len(text)
         if len(self.texts) >= MOST_FILES or self._size > LARGEST_FILES:
             raise ConfigError(
-                f"master.cfg imports more than {MOST_FILES} files, or {LARGEST_FILES >> 20} MiB, beside it."
+                f"master.cfg imports more than {MOST_FILES} files of its own, or {LARGEST_FILES >> 20} MiB."
             )
         self.texts[file] = text
-        if not self.reading:
-            return
-        if file.endswith("/__init__.py"):
+        if self.reading and file.endswith("/__init__.py"):
             self._read_package(os.path.dirname(file))
-        for name in _imported(text):
-            # What is loaded already and is not ours will be found there, not beside master.cfg.
-            if name not in sys.modules:
-                self.module_file(name)
 
     def _read_package(self, package: str) -> None:
         for directory, below, files in os.walk(os.path.join(self.basedir, package)):
             below[:] = sorted(name for name in below if name.isidentifier())
             for name in sorted(files):
-                file = os.path.relpath(os.path.join(directory, name), self.basedir)
+                file = self._name(os.path.join(directory, name))
                 if name.endswith(".py") and file not in self.texts:
                     self._read(file)
+
+
+def _is_installed(directory: str) -> bool:
+    return directory in _INSTALLED or not _INSTALLED_NAMES.isdisjoint(directory.split(os.sep))
 
 
 def _imported(text: str) -> list[str]:
@@ -132,6 +197,7 @@ class Modules(MetaPathFinder, Loader):
         self._label = label
         self._modules: dict[str, ModuleType] = {}
         self._depth = 0
+        self._path = list(sys.path)
         self._builtins = {**vars(builtins), "__import__": self._import}
         self.files: dict[str, str] = {}
 
@@ -145,6 +211,8 @@ class Modules(MetaPathFinder, Loader):
         self._modules[MAIN_MODULE] = main
         with self._installed():
             self._execute(main, MAIN_FILE)
+            if self._sources.reading:
+                self._sources.complete()
         return vars(main)
 
     def find_spec(
@@ -153,14 +221,32 @@ class Modules(MetaPathFinder, Loader):
         """
         For the import system: where a module of ours is.
         """
-        file = self._sources.module_file(fullname)
+        package = fullname.rpartition(".")[0]
+        if package and package not in self._modules:
+            return None  # of a package that is not ours
+        file = self._sources.module_file(fullname, path if package else None)
         if file is None:
-            self._sources.refuse_later(fullname)
-            return None
+            return self._namespace(fullname, path if package else None)
         spec = ModuleSpec(fullname, self, origin=os.path.join(self._sources.basedir, file))
         spec.has_location = True
+        spec.loader_state = file
         if file.endswith("/__init__.py"):
             spec.submodule_search_locations = [os.path.dirname(spec.origin or "")]
+        return spec
+
+    def _namespace(self, fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
+        """
+        A package without ``__init__.py``, in which modules of ours lie, if there is nothing else of that name.
+        """
+        self._sources.refuse_later(fullname)
+        directories = self._sources.directories_of(fullname, path)
+        if not directories:
+            return None
+        found = PathFinder.find_spec(fullname, path)
+        if found is not None and found.loader is not None and found.origin is not None:
+            return None  # an ordinary module, further down the path
+        spec = ModuleSpec(fullname, self, is_package=True)
+        spec.submodule_search_locations = directories
         return spec
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -173,12 +259,12 @@ class Modules(MetaPathFinder, Loader):
         """
         For the import system: execute a module of ours.
         """
-        file = self._sources.module_file(module.__name__)
-        if file is None:
-            raise ImportError(f"{module.__name__} is not there any more.", name=module.__name__)
         self._modules[module.__name__] = module
+        spec = module.__spec__
+        if spec is None or spec.loader_state is None:
+            return  # a package without __init__.py has nothing to execute
         try:
-            self._execute(module, file)
+            self._execute(module, spec.loader_state)
         except BaseException:
             del self._modules[module.__name__]
             raise
@@ -206,9 +292,15 @@ class Modules(MetaPathFinder, Loader):
         before = {name: sys.modules[name] for name in self._modules if name in sys.modules}
         sys.modules.update(self._modules)
         sys.meta_path.insert(0, self)
+        path, outside = sys.path, list(sys.path)
+        path[:] = self._path
         try:
             yield
         finally:
+            # It may be another list by now.
+            self._path = list(sys.path)
+            sys.path = path
+            path[:] = outside
             sys.meta_path.remove(self)
             for name, module in list(self._modules.items()):
                 if sys.modules.get(name) is module:

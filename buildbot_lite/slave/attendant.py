@@ -242,7 +242,7 @@ class Attendant:
         for id, reason in self._interrupts.items():
             self._say({"op": "interrupt", "id": id, "reason": reason})
         self._interrupts.clear()
-        line.listen(lambda message: self._told(news, message))
+        line.listen(lambda message: self._heard(news, message))
         news.attached(self.held)
         line.go_on()
 
@@ -266,6 +266,13 @@ class Attendant:
             with suppress(CancelledError):
                 await self._pause
 
+    def _heard(self, news: KeeperNews, message: Shape) -> None:
+        try:
+            self._told(news, message)
+        except MessageError as error:
+            # Another version's words.  To hang up would only have it say the same again.
+            self.log.warn("The keeper said something that is passed over: {why}", why=str(error))
+
     def _told(self, news: KeeperNews, message: Shape) -> None:
         event = message.text("event", limit=40)
         if event == "replaced":
@@ -279,8 +286,7 @@ class Attendant:
             lengths = Shape(message.mapping("lengths"), "the keeper, lengths")
             news.grew(id, {name: lengths.integer(name) for name in lengths.document})
         elif event == "ended":
-            life = Life(message.text("life", Life.ENDED.value, limit=20))
-            news.ended(id, Outcome.from_document(message.mapping("outcome")), life)
+            news.ended(id, *_ended(message))
         elif event == "refused":
             news.refused(id, message.text("sentence"))
         elif event == "forgotten":
@@ -442,10 +448,34 @@ class _Starting(ProcessProtocol):
         return ended
 
 
+def _ended(message: Shape) -> tuple[Outcome, Life]:
+    """
+    How a command ended, as far as this version understands the keeper's.
+    """
+    try:
+        outcome = Outcome.from_document(message.mapping("outcome"))
+    except MessageError as error:
+        return Outcome.lost(
+            f"The keeper is of another version, and how the command ended is not known: {error}"
+        ), Life.LOST
+    return outcome, _life(message.text("life", Life.ENDED.value, limit=20), otherwise=Life.UNKNOWN)
+
+
+def _life(word: str, *, otherwise: Life) -> Life:
+    """
+    What a keeper calls the life of a command; *otherwise* when it is of another version, and has a new word for it.
+    """
+    try:
+        return Life(word)
+    except ValueError:
+        return otherwise
+
+
 def _holding(shape: Shape) -> tuple[str, Holding]:
     lengths = Shape(shape.mapping("lengths", {}, most=1000), "the keeper, lengths")
     return shape.text("id", limit=100), (
         shape.text("fingerprint", limit=64),
-        Life(shape.text("life", limit=20)),
+        # If it is over, `ended` follows; until then it may run.
+        _life(shape.text("life", limit=20), otherwise=Life.RUNNING),
         {name: lengths.integer(name) for name in lengths.document},
     )

@@ -35,6 +35,8 @@ OUT = b"1"
 ERR = b"2"
 
 MOST_BUILDS = 1000
+STOPPED_WITHIN = 60.0
+"""Seconds in which whoever waited until the master is idle has to stop it; then builds start again."""
 RECORDED = frozenset({"force", "pause", "grant", "unpin", "reconfig"})
 """What is refused while the database fails, because whoever asks would wait for the record."""
 LARGEST_PRIORITY = 1_000_000
@@ -261,6 +263,8 @@ class AdminDesk:
         except BaseException:
             self.farm.let_go()
             raise
+        # Whoever asked is to end the master now.  If that does not happen, the farm does not stand still for ever.
+        self.farm.clock.callLater(STOPPED_WITHIN, self.farm.let_go)
         return {}
 
     async def _build(self, question: Shape) -> Build:

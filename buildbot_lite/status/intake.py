@@ -15,6 +15,7 @@ idle time-out would let a client hold the place with a byte now and then; a boun
 inputs over slow lines.  So each byte buys time, and no more than `PATIENCE` of it can be saved up.
 """
 
+import codecs
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -227,9 +228,11 @@ def properties_from(text: bytes) -> Properties:
     if len(text) > LARGEST_PROPERTIES:
         raise InputError(f"The properties have more than {LARGEST_PROPERTIES} bytes.")
     try:
-        lines = text.decode("utf-8").splitlines()
+        # Without the mark that editors on Windows write before the first line.
+        lines = text.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise InputError("The properties are not UTF-8 text.") from None
+        other = " (but UTF-16)" if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+        raise InputError(f"The properties are not UTF-8 text{other}.  Save them as UTF-8.") from None
     properties = Properties()
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):

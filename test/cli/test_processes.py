@@ -17,6 +17,7 @@ from buildbot_lite.errors import BuildbotLiteError, NotFoundError, NotRunningErr
 from .ground import CommandCase
 
 HOLDS = "import sys; lock = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
+LOCKS = HOLDS.replace("print", "import fcntl; fcntl.flock(lock, fcntl.LOCK_EX); print")
 
 
 class ProcessesTests(CommandCase):
@@ -29,12 +30,12 @@ class ProcessesTests(CommandCase):
         self.write("bot1/private/lock", "")
         self.write("other", "")
 
-    def spawn(self, holds: str, first: str = "") -> "subprocess.Popen[str]":
+    def spawn(self, holds: str, first: str = "", program: str = HOLDS) -> "subprocess.Popen[str]":
         """
         A process that does what comes *first*, and has a file open.
         """
         process = subprocess.Popen(
-            [sys.executable, "-c", first + HOLDS, holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", first + program, holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
@@ -130,7 +131,7 @@ class ProcessesTests(CommandCase):
         """
         Where processes cannot be held by a descriptor, numbers have to do.
         """
-        self.patch(processes, "_take", lambda pid: processes.Process(pid, None))
+        self.patch(processes, "_held", lambda pid: processes.Process(pid, None))
         child = self.spawn("bot1/private/lock")
         self.write("bot1/twistd.pid", str(child.pid))
         process = running_in("bot1")
@@ -140,6 +141,35 @@ class ProcessesTests(CommandCase):
 
         self.assertTrue(process.ended(30))
         process.close()
+
+    def test_without_pid_file(self) -> None:
+        """
+        Promise 6.22: one that runs is found by its lock when twistd.pid is gone, empty or another's; who merely reads
+        the lock file is not it.
+        """
+        reader = self.spawn("bot1/private/lock")
+        self.assertIn("there is no twistd.pid", self.refusal())
+        child = self.spawn("bot1/private/lock", program=LOCKS)
+        for text in (None, "", f"{self.spawn('other').pid}"):
+            if text is not None:
+                self.write("bot1/twistd.pid", text)
+            with self.subTest(text):
+                process = running_in("bot1")
+                self.addCleanup(process.close)
+                self.assertEqual(process.pid, child.pid)
+                self.assertIn("runs in bot1 already", self.refused("start", "bot1", code=70))
+        self.assertIsNone(reader.poll())
+
+    def test_stale_pid_file(self) -> None:
+        """
+        Promise 6.22: a pid file that was left behind, whatever is in it, keeps nothing from being started.
+        """
+        done: subprocess.CompletedProcess[bytes] = subprocess.CompletedProcess([], 0)
+        for text in (f"{self.spawn('other').pid}", "", "what?"):
+            self.write("bot1/twistd.pid", text)
+            with mock.patch.object(subprocess, "run", return_value=done):
+                processes.start("bot1")
+            self.assertFalse(os.path.exists("bot1/twistd.pid"))
 
     def test_wrong_way_to_stop(self) -> None:
         """

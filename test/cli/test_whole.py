@@ -3,6 +3,7 @@ The command with real masters and slaves, as a new user meets it.
 """
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -402,3 +403,20 @@ class WholeTests(FarmCase):
                 f" || echo $? >> {self.farm.witness}/said"
             )
             self.assertEqual(self.farm.witnessed("said"), ["No space left on device.", "70"], words)
+
+    def test_stale_pid_file(self) -> None:
+        """
+        Promise 6.22: a slave that was killed is started beside its twistd.pid, whose number is another process's now;
+        one whose twistd.pid is empty is found all the same.
+        """
+        file = self.farm.directory / "bot1" / "twistd.pid"
+        pid = int(file.read_text())
+        self.farm.kill(pid)
+        until(lambda: not alive(pid), "it is gone")
+        file.write_text(f"{os.getpid()}\n")
+        self.assertIn("was started", self.command.well("start", self.command.bot))
+        started = int(file.read_text())
+        file.write_text("")
+        self.assertIn("was started", self.command.well("restart", self.command.bot))
+        self.assertFalse(alive(started))
+        self.assertTrue(alive(int(file.read_text())))

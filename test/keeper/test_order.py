@@ -52,6 +52,17 @@ class OrderTests(SynchronousTestCase):
             found.env, {b"PATH": b"/home/me/bin:/bin", b"HOME": b"/home/me", b"NEW": b"!", b"PWD": b"/work"}
         )
 
+    def test_literal_variable(self) -> None:
+        """
+        Promise 6.23: ``$${NAME}`` is the text ``${NAME}``; a dollar elsewhere is a dollar.
+        """
+        given = {"A": "$${HOME}", "B": "$$${HOME}", "C": "$5 $$ $HOME ${HOME", "D": "$${HOME}${HOME}"}
+        found = ordered(Run(argv=("x",), env=given), env={"HOME": "/root"}).env
+        self.assertEqual(
+            [found[name] for name in (b"A", b"B", b"C", b"D")],
+            [b"${HOME}", b"$${HOME}", b"$5 $$ $HOME ${HOME", b"${HOME}/root"],
+        )
+
     def test_expansion_is_not_for_secrets(self) -> None:
         """
         What looks like a variable inside a secret's value is left alone.

@@ -266,6 +266,86 @@ class GenerationTests(SynchronousTestCase):
         self.assertEqual(set(old.files), {"master.cfg", "local.py"})
         self.assertEqual(load("/nowhere", files=old.files).config.title, "one")
 
+    def test_own_path(self) -> None:
+        """
+        Promise 6.22: a module in a directory that master.cfg puts on sys.path is read anew by each load, is kept, and
+        is imported by functions later as it was then.
+        """
+        master = """
+            import os, sys
+            sys.path.insert(0, os.path.join(basedir, "lib"))
+            import words
+            from deep.inner import more
+            from buildbot_lite.plugins import slave, util
+            @util.renderer
+            def word(props):
+                import later
+                return later.w
+            c = {"title": words.w + more, "slaves": [slave.BuildSlave("bot1")]}
+            c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory(), env={"word": word})]
+            """
+        path = list(sys.path)
+        old = loaded(
+            self.directory,
+            {
+                "master.cfg": master,
+                "lib/words.py": "w = 'old'",
+                "lib/later.py": "w = 'old'",
+                "lib/deep/inner.py": "more = ''",
+            },
+        )
+        self.assertEqual(sys.path, path)
+        new = loaded(
+            self.directory,
+            {"lib/words.py": "w = 'new'", "lib/later.py": "w = 'new'", "lib/deep/inner.py": "more = '!'"},
+        )
+        write(self.directory, {"lib/later.py": "w = 'newest'"})
+        again = load(self.directory, files=old.files)
+
+        self.assertEqual([at.config.title for at in (old, new, again)], ["old", "new!", "old"])
+        self.assertEqual(set(old.files), {"master.cfg", "lib/words.py", "lib/later.py", "lib/deep/inner.py"})
+        words = [render_now(at.config.builders["b"].env["word"], View(Properties())) for at in (old, new, again)]
+        self.assertEqual(words, ["old", "new", "old"])
+        self.assertNotEqual(old.hash, new.hash)
+
+    def test_path_elsewhere(self) -> None:
+        """
+        So is one outside of the master's directory, known by its whole path.
+        """
+        elsewhere = os.path.realpath(self.mktemp())
+        write(elsewhere, {"words.py": "w = 'old'"})
+        master = f"import sys\nsys.path.append({elsewhere!r})\nimport words\nc = {{'title': words.w}}\n"
+        old = loaded(self.directory, {"master.cfg": master})
+        write(elsewhere, {"words.py": "w = 'new'"})
+
+        self.assertEqual(load(self.directory).config.title, "new")
+        self.assertEqual(load(self.directory, files=old.files).config.title, "old")
+        self.assertEqual(set(old.files), {"master.cfg", os.path.join(elsewhere, "words.py")})
+
+    def test_directory_without_init(self) -> None:
+        """
+        Promise 6.22: modules of a directory without ``__init__.py`` are read anew, too.
+        """
+        old = loaded(self.directory, {"master.cfg": "from lib import x\nc = {'title': x.w}\n", "lib/x.py": "w = 'old'"})
+        new = loaded(self.directory, {"lib/x.py": "w = 'new'"})
+        os.rename(self.directory, self.directory + ".gone")
+        again = load(self.directory, files=old.files)
+
+        self.assertEqual([at.config.title for at in (old, new, again)], ["old", "new", "old"])
+
+    def test_installed_first(self) -> None:
+        """
+        A directory at the end of the path hides nothing that is installed; nor does a directory of that name.
+        """
+        master = """
+            import sys
+            sys.path.append(basedir + "/lib")
+            import attrs, click
+            c = {"title": str(hasattr(attrs, "frozen") and hasattr(click, "echo"))}
+            """
+        generation = loaded(self.directory, {"master.cfg": master, "lib/attrs.py": "1 / 0", "click/x.py": ""})
+        self.assertEqual((generation.config.title, set(generation.files)), ("True", {"master.cfg"}))
+
     def test_nothing_left_behind(self) -> None:
         """
         Loading leaves neither modules nor finders, also when it fails.

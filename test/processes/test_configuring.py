@@ -278,6 +278,24 @@ class DaemonTests(FarmCase):
         self.assertEqual(done.code, 0)
         self.assertIn(f"does not lead to this master: nowhere.invalid:{first} (", done.err)
 
+    def test_rotated(self) -> None:
+        """
+        Promise 6.13: master and slave go on in a new log when logrotate has moved theirs; SIGHUP ends no slave.
+        """
+        slave = self.farm.slave()
+        logs = [self.farm.master_directory / "twistd.log", slave.log_path]
+        for log in logs:
+            log.rename(log.with_suffix(".log.1"))
+        for log in logs:
+            until(log.exists, f"{log} is there again")
+        slave.send(signal.SIGHUP)
+        until(lambda: "SIGHUP changes nothing" in slave.log_path.read_text(), "it says what SIGHUP does")
+        self.assertTrue(slave.alive)
+        self.assertEqual(self.farm.submit("hello").code, 0)
+        for log in logs:
+            # Put together again, for what looks into them in the end.
+            log.write_bytes(log.with_suffix(".log.1").read_bytes() + log.read_bytes())
+
     def test_never_ends(self) -> None:
         """
         Promise 6.23: a master.cfg that never ends does not stop the master.

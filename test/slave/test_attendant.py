@@ -4,6 +4,7 @@ The client of the keeper's socket, with real keepers.
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,10 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor  # noqa: TID251 - real processes need the real reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import UNIXServerEndpoint
+from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
+from twisted.protocols.basic import LineOnlyReceiver
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.cli.program import run
@@ -434,3 +438,54 @@ class AttendantTests(TestCase):
         self.assertEqual(anew, [])
         self.assertFalse(attendant.attached)
         self.assertNotIn("socket", os.listdir(self.home))
+
+
+class _NewKeeper(LineOnlyReceiver):
+    """
+    A keeper of a later version, which has words that this one does not know.
+    """
+
+    delimiter = b"\n"
+
+    def lineReceived(self, line: bytes) -> None:
+        """
+        Answer a hello with everything that is new.
+        """
+        if json.loads(line)["op"] != "hello":
+            return
+        held = [{"id": id, "fingerprint": "f", "life": "suspended"} for id in ("a", "b", "c")]
+        for message in (
+            {"event": "hello", "keeper": "k", "boot": "b", "held": held},
+            {"event": "danced", "id": "a"},
+            {"event": "grew", "id": "a", "lengths": {"stdio": "many"}},
+            {"event": "ended", "id": "b", "life": "evaporated", "outcome": {"ending": "exited", "exit_code": 0}},
+            {"event": "ended", "id": "c", "outcome": {"ending": "teleported"}},
+        ):
+            self.sendLine(json.dumps(message).encode())
+
+
+class NewKeeperTests(TestCase):
+    async def attach(self, directory: str) -> None:
+        factory = Factory.forProtocol(_NewKeeper)
+        port: Any = await UNIXServerEndpoint(reactor, os.path.join(directory, "socket")).listen(factory)
+        self.addCleanup(port.stopListening)
+        attendant, news = Attendant(directory, reactor), Recorder()
+        await attendant.ensure(news)
+        self.addCleanup(attendant.detach)
+
+        self.assertEqual({id: life for id, (_, life, _) in attendant.held.items()}, dict.fromkeys("abc", Life.RUNNING))
+        outcome, life = await news.when("ended", "b")
+        self.assertEqual((outcome.ending, life), (Ending.EXITED, Life.UNKNOWN))
+        outcome, life = await news.when("ended", "c")
+        self.assertEqual((outcome.ending, life), (Ending.LOST, Life.LOST))
+        self.assertIn("another version", outcome.sentence)
+        self.assertTrue(attendant.attached)
+
+    def test_new_words(self) -> Deferred[None]:
+        """
+        Promise 6.13: a keeper of another version, whose words for a command's life are not known, is attached to all
+        the same; what is over counts as lost where that is not understood.
+        """
+        directory = os.path.realpath(tempfile.mkdtemp(prefix="attendant-"))
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        return Deferred.fromCoroutine(self.attach(directory))

@@ -318,6 +318,13 @@ class FurlFileTests(SynchronousTestCase):
         write(self.path, b"# comment\n\n  pb://one \npb://two\n")
         self.assertEqual(furl_in(self.path), "pb://one")
 
+    def test_windows(self) -> None:
+        """
+        Promise 6.23: the mark with which editors on Windows begin a file is no part of it.
+        """
+        write(self.path, b"\xef\xbb\xbfpb://one\r\n")
+        self.assertEqual(furl_in(self.path), "pb://one")
+
     def test_none(self) -> None:
         """
         A file without one, or no file, is refused with a sentence.

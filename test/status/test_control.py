@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NotFoundError, PinnedError
 from buildbot_lite.master.roster import RosterDesk
-from buildbot_lite.status.control import AdminDesk
+from buildbot_lite.status.control import STOPPED_WITHIN, AdminDesk
 from buildbot_lite.status.following import Following, tell_growth
 from buildbot_lite.storage.records import builds, inputs, requests, streams
 from test.master.stage import ONE, FakeSlave, Stage, hello, scripted, succeeding
@@ -468,6 +468,36 @@ class TellingsTests(ControlCase):
         self.stage.settle()
         self.ask("force", builder="b", properties={}, reason="test")
 
+        self.assertEqual(self.ask("queue")["queue"], [])
+
+    def test_two_want_it_to_stop(self) -> None:
+        """
+        Promise 6.13: of two who want it to stop when idle, one who changes their mind does not start builds again.
+        """
+        self.stage.attach("bot1")
+        self.ask("force", builder="b", properties={}, reason="test")
+        (first, hanging_up), (second, other) = self.follow("idle"), self.follow("idle")
+        hanging_up.hang_up()
+        self.failureResultOf(first, LinkLostError)
+        self.ask("force", builder="b", properties={}, reason="test")
+        self.assertEqual(self.ask("queue")["queue"][0]["why"]["kind"], "stopping")
+        other.hang_up()
+        self.failureResultOf(second, LinkLostError)
+        self.stage.settle()
+        self.assertNotEqual(self.ask("queue")["queue"][0]["why"]["kind"], "stopping")
+
+    def test_idle_and_not_stopped(self) -> None:
+        """
+        When it is idle and nobody stops it within a minute, builds start again.
+        """
+        self.stage.attach("bot1").behaviour = succeeding
+        idle, _ = self.follow("idle")
+        self.stage.settle()
+        self.assertEqual(self.successResultOf(idle), {})
+        self.ask("force", builder="b", properties={}, reason="test")
+        self.assertEqual(self.ask("queue")["queue"][0]["why"]["kind"], "stopping")
+        self.stage.clock.advance(STOPPED_WITHIN)
+        self.stage.settle()
         self.assertEqual(self.ask("queue")["queue"], [])
 
     def test_not_found_is_a_sentence(self) -> None:

@@ -662,5 +662,18 @@ class InputsTests(SynchronousTestCase):
         """
         Properties are bounded, and are text.
         """
-        for text, sentence in ((b"a=" + b"x" * (256 << 10), "have more than"), (b"a=\xff", "are not UTF-8")):
+        for text, sentence in (
+            (b"a=" + b"x" * (256 << 10), "have more than"),
+            (b"a=\xff", "are not UTF-8 text.  Save them"),
+            ("a=b\n".encode("utf-16"), "are not UTF-8 text (but UTF-16)."),
+        ):
             self.assertIn(sentence, str(self.assertRaises(InputError, properties_from, text)))
+
+    def test_properties_of_windows(self) -> None:
+        """
+        Promise 6.23: the mark with which editors on Windows begin a file, and their ends of lines, are no part of names
+        and values.
+        """
+        found = properties_from(b"\xef\xbb\xbfbranch=main\r\n# no\r\nb=2\r\n")
+        self.assertEqual((found["branch"], found["b"]), ("main", "2"))
+        self.assertEqual(properties_from(b"\xef\xbb\xbf# no\n").get("# no"), None)

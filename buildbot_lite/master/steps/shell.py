@@ -25,7 +25,7 @@ class ShellCommand(BuildStep):
     *command*: a list of words, which reach the program exactly so; or one string, for ``/bin/sh -c``.
     *workdir*: where, relative to the builder's directory; default "build".  It is made if it is not there.
     *env*: variable → text to add to the slave's environment; None removes it, a list is joined with colons, and
-    ``${NAME}`` stands for the slave's own value.
+    ``${NAME}`` stands for the slave's own value, ``$${NAME}`` for the text ``${NAME}``.
     *stdin* (or *initialStdin*): text to feed; without it, standard input is empty.
     *timeout*: seconds without output after which it is killed, default 1200; None: never.
     *maxTime*: seconds in all after which it is killed; default None: never.
