@@ -194,7 +194,9 @@ class Farm:
             wall=wall,
             expose={Verb.SLAVE: self._expose_desk, **{verb: make(self) for verb, make in expose.items()}},
             knocks=knocks,
+            clock=clock,
             configured=self._check_configured,
+            admits=self._admit,
             breach=self._breach,
             slowed=self._slowed,
         )
@@ -493,6 +495,18 @@ class Farm:
 
     def _check_configured(self, grant: Grant) -> None:
         self.door.check_configured(grant)
+
+    def _admit(self, grant: Grant, key: str) -> None:
+        # Before the peer is more than a stranger: with a stolen string it does not speak for the slave in any way.
+        if grant.verb != Verb.SLAVE.value:
+            return
+        member = self.roster.serving(grant.object)
+        if member is not None and member.config.pin:
+            try:
+                self.grants.check_pin(grant, key)
+            except BuildbotLiteError as error:
+                self.roster.refused(grant.object, str(error))
+                raise
 
     def _breach(self, grant: Grant, sentence: str) -> bool:
         if grant.verb != Verb.SLAVE.value:

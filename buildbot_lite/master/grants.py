@@ -11,6 +11,7 @@ from enum import Enum
 from weakref import WeakValueDictionary
 
 from attrs import define, evolve
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ..errors import LostStringError, NotFoundError, PinnedError, RevokedError
@@ -48,6 +49,9 @@ RECORD_USES_EVERY = 60.0
 
 NOTHING_MADE: Mapping[int, int] = {}
 
+AFTER_THE_END = 0.01
+"""Seconds after the end of a string until its links are cut."""
+
 Expose = Callable[[Grant, Revocable], Exposed]
 """
 Makes what a grant leads to.  It is made once and kept, so it may keep nothing of the configuration: it asks on each
@@ -65,6 +69,8 @@ class Right:
     grant: Grant
     revocable: Revocable | None = None
     exposed: Exposed | None = None
+    end: IDelayedCall | None = None
+    """Cuts the links on which it was shown, when it expires."""
     unrecorded: int = 0
     """Uses that are counted in *grant*, and not yet in its row."""
     recorded: float | None = None
@@ -77,7 +83,8 @@ class Grants:
     """
     All grants.  *swissnums* makes the secret parts of their strings.  *expose*: by verb, what makes the object that a
     grant leads to.  *configured* is asked whenever a string is used, and raises when its object is not in the
-    configuration (any more).  *breach* hears how a holder broke the contract, and answers whether it is to be cut off;
+    configuration (any more).  *admits* is asked whenever a string is shown, and raises when it is not for the Tub with
+    that key.  *breach* hears how a holder broke the contract, and answers whether it is to be cut off;
     *slowed*, that it takes too much of our time.  Slaves and admins are expected at *knocks*.
     """
 
@@ -89,8 +96,10 @@ class Grants:
         records: Records,
         swissnums: Swissnums,
         wall: Callable[[], float],
+        clock: IReactorTime,
         expose: Mapping[Verb, Expose],
         knocks: Knocks,
+        admits: Callable[[Grant, str], None] = lambda grant, key: None,
         configured: Callable[[Grant], None] = lambda grant: None,
         breach: Callable[[Grant, str], bool] = lambda grant, sentence: False,
         slowed: Callable[[Grant, str], None] = lambda grant, sentence: None,
@@ -101,6 +110,8 @@ class Grants:
         self._swissnums = swissnums
         self._wall = wall
         self._expose = expose
+        self._clock = clock
+        self._admits = admits
         self._knocks = knocks
         self._configured = configured
         self._by_digest: dict[str, Right] = {}
@@ -135,6 +146,7 @@ class Grants:
         if right.revocable is None:
             right.revocable = self._revocable(right)
         right.revocable.check()
+        self._cut_when_expired(right)
         if right.exposed is None:
             right.exposed = self._expose[Verb(right.grant.verb)](right.grant, right.revocable)
         if Verb(right.grant.verb) in _USED_WHEN_SHOWN:
@@ -332,7 +344,18 @@ class Grants:
                 self._log,
                 f"pinning {grant.name}",
             )
-        elif pinned != key:
+            # Others that showed the string before it had an owner have no use of it any more.
+            for link in right.revocable.links if right.revocable else ():
+                if link.key != key:
+                    link.drop("its string belongs to another slave")
+        else:
+            self.check_pin(right.grant, key)
+
+    def check_pin(self, grant: Grant, key: str) -> None:
+        """
+        `PinnedError` when a slave's string is another Tub's than that of *key*.
+        """
+        if grant.pin not in {None, key}:
             raise PinnedError(
                 f"{grant.name}'s string belongs to another machine, or to this one before it was reinstalled.  Give "
                 f"each slave a string of its own, or run on the master: buildbot-lite unpin {grant.name}"
@@ -374,7 +397,25 @@ class Grants:
             lambda: right.grant.pin,
             lambda port: self._came_in_by(right, port),
             self._account(right),
+            lambda key: self._admits(right.grant, key),
         )
+
+    def _cut_when_expired(self, right: Right) -> None:
+        """
+        Have the links cut on which *right* was shown when its time is over, and with them whatever is followed there.
+        """
+        if right.end is not None or right.grant.expires is None:
+            return
+
+        def cut() -> None:
+            right.end = None
+            if right.revocable is not None and (right.grant.expires or 0.0) <= self._wall():
+                right.revocable.cut("its string has expired")
+            else:
+                self._cut_when_expired(right)  # somebody set the clock
+
+        # A little later, so that no rounding leaves it in force.
+        right.end = self._clock.callLater(max(0.0, right.grant.expires - self._wall()) + AFTER_THE_END, cut)
 
     def _came_in_by(self, right: Right, port: int) -> None:
         if right.grant.port == port:
@@ -415,6 +456,9 @@ class Grants:
             self._knocks.forget(swissnum)
         which = grant.verb, grant.object
         if right := self._by_id.pop(grant.id, None):
+            if right.end is not None:
+                right.end.cancel()
+                right.end = None
             self._by_object[which].remove(right)
             if not self._by_object[which]:
                 del self._by_object[which]

@@ -98,7 +98,7 @@ class Watching:
         except LimitError:
             return fail()
         watching = _followed(watcher, self.following, self.buildset)
-        background(_told(self.account, watcher, watching), self._log, "watching a request")
+        background(_told(self.account, watcher, watching), self.account.log, "watching a request")
         return succeed(None)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
@@ -170,7 +170,7 @@ class Submitting:
         admission = self._door.admit(self._grant)
         intake = self._intake(admission, kind, name)
         assert intake is not None
-        background(pump(read, intake), self._log, "taking in a file")
+        background(pump(read, intake), self._account.log, "taking in a file")
         await self._submit(admission, intake)
 
     async def _submit(self, admission: Admission, intake: Intake | None) -> Submitted:
@@ -185,18 +185,20 @@ class Submitting:
                 raise
             except StorageError as error:
                 # Where the records stand, and what ails them, is the admin's business.
-                self._log.error("a submission could not be recorded: {why}", why=str(error))
+                self._account.log.error("a submission could not be recorded: {why}", why=str(error))  # noqa: TRY400 - a sentence
                 raise BuildbotLiteError("The farm cannot take this now.  Try again later.") from None
 
     def _tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
-        background(_told(self._account, watcher, watching), self._log, "a submission")
+        background(_told(self._account, watcher, watching), self._account.log, "a submission")
 
     async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[Submitted]) -> int:
         submitted = await submitting
         if scheduler.cancel_on_disconnect:
             cancelling = self._door.cancel
             watcher.when_lost(
-                lambda: background(cancelling(submitted, "the client went away"), self._log, "cancelling a submission")
+                lambda: background(
+                    cancelling(submitted, "the client went away"), self._account.log, "cancelling a submission"
+                )
             )
         furl = await self._door.watch_furl(submitted)
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())

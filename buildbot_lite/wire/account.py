@@ -22,6 +22,7 @@ from twisted.internet.task import deferLater
 from ..errors import LimitError
 from ..model.allowance import Allowance
 from .contract import HOLDER_SAVED, HOLDER_SHARE, MOST_FOLLOWERS, MOST_QUESTIONS, QUESTIONS_AT_ONCE
+from .limited_log import LimitedLog
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -34,6 +35,8 @@ class Account:
 
     def __init__(self, time: Callable[[], float] = time.thread_time) -> None:
         self._time = time
+        self.log = LimitedLog(__name__)
+        """For what the holder causes."""
         self._clock: IReactorTime | None = None
         self._purse: Allowance | None = None
         self._turns = DeferredSemaphore(QUESTIONS_AT_ONCE)

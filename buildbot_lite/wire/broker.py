@@ -417,6 +417,7 @@ class Broker(stock.Broker):
         try:
             found = self.tub.getReferenceForName(name.decode("ascii", "replace"))
             found.revocable.check()
+            found.revocable.check_key(self.link.key)
         except BuildbotLiteError as refusal:
             self.tub.strangers.refused(getattr(self.transport.getPeer(), "host", ""), str(refusal))
             raise
@@ -426,6 +427,7 @@ class Broker(stock.Broker):
             # What it came with is what it lives on.
             purse = found.revocable.purse(self.tub.clock)
             self._share = Share(self.tub.clock, purse, self.transport, self.tub.processor_time, self._slowed)
+            self.log = found.revocable.account.log
         found.revocable.used_by(self.link, getattr(self.transport.getHost(), "port", 0))
         self._rights.add(found.revocable)
         return found

@@ -52,6 +52,12 @@ def _nobody() -> None:
     """
 
 
+def _whoever(key: str) -> None:
+    """
+    It is good for any key.
+    """
+
+
 def _wherever(port: int) -> None:
     """
     Nobody wants to know.
@@ -67,7 +73,8 @@ class Revocable:
     does not allow, with what that was, and answers whether it is to be cut off.  *slowed* hears, now and then, that it
     is heard more slowly, and why.  *most_links*: when it was shown on more, the oldest is cut, of those that have
     another key than its *owner*, if there is one.  *shown* is called for each new link, with the local port.
-    *account*: what it shares with other strings of its holder.
+    *account*: what it shares with other strings of its holder.  *check_key* raises when the string is not for the Tub
+    of that key, before it is of any use to it.
     """
 
     def __init__(
@@ -79,7 +86,9 @@ class Revocable:
         owner: Callable[[], str | None] = _nobody,
         shown: Callable[[int], None] = _wherever,
         account: Account | None = None,
+        check_key: Callable[[str], None] = _whoever,
     ) -> None:
+        self.check_key = check_key
         self.account = account or Account()
         self._shown = shown
         self._owner = owner
@@ -131,8 +140,14 @@ class Revocable:
         From now on every call is refused with *refusal* (a `RevokedError`), and the links are cut.
         """
         self._refusal = refusal or RevokedError()
+        self.cut("its right was revoked")
+
+    def cut(self, reason: str) -> None:
+        """
+        Cut the links on which the string was shown; *reason* goes into our log.
+        """
         for link in self.links:
-            link.drop("its right was revoked")
+            link.drop(reason)
 
 
 class Exposed(Referenceable):
@@ -151,7 +166,7 @@ class Exposed(Referenceable):
 
     def remote_not_a_desk(self) -> None:
         # The slave knows by itself; this is for our log.
-        self.log.warn("a slave was refused: {why}", why=str(WrongVerbError()))
+        self.revocable.account.log.warn("a slave was refused: {why}", why=str(WrongVerbError()))
 
 
 @implementer(RIDesk)

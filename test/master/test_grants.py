@@ -7,6 +7,7 @@ import stat
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError, LostStringError, NotFoundError, PinnedError, RevokedError
@@ -39,6 +40,7 @@ class GrantTests(SynchronousTestCase):
         grants = Grants(
             records=self.records,
             swissnums=Swissnums(b"key"),
+            clock=Clock(),
             wall=lambda: self.time,
             expose=expose,
             knocks=self.knocks,

@@ -21,6 +21,7 @@ from buildbot_lite.model.outcome import Ending, Outcome, Remark, Seal
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Download, Run, Upload
 from buildbot_lite.storage.records import remarks
+from buildbot_lite.wire.memory import MemoryLink
 from buildbot_lite.wire.travelling import MOST_BYTES, not_negative
 
 from .stage import ONE, FakeSlave, Stage, hello, scripted, succeeding
@@ -299,6 +300,27 @@ class FarmTests(SynchronousTestCase):
         for _ in range(300):
             self.failureResultOf(self.attach("key-2"), PinnedError)
         self.successResultOf(self.attach("key-1"))
+
+    def test_stolen_string_is_not_shown(self) -> None:
+        """
+        Promise 6.15: another key is refused before it can greet: it gets no share of the slave's, breaks no contract in
+        its name, and whoever showed the string before the slave did is cut.
+        """
+        revocable = self.desk().revocable
+        early, own = MemoryLink("key-2"), MemoryLink("key-1")
+        for link in (early, own):
+            revocable.check_key(link.key)
+            revocable.used_by(link)
+        self.successResultOf(self.attach("key-1"))
+
+        self.assertEqual((early.lost, own.lost), (True, False))
+        self.assertRaises(PinnedError, revocable.check_key, "key-2")
+        revocable.check_key("key-1")
+        member = self.stage.farm.roster["bot1"]
+        self.assertEqual(member.breach, None)
+        self.stage.configure(SECOND.replace('BuildSlave("bot1")', 'BuildSlave("bot1", pin=False)'))
+        self.stage.done(self.stage.farm.reconfigure())
+        revocable.check_key("key-2")
 
     def test_remarks(self) -> None:
         """

@@ -20,6 +20,7 @@ from buildbot_lite.status.following import Following
 from buildbot_lite.status.holders import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.status.intake import PATIENCE
 from buildbot_lite.status.submissions import Submitting
+from buildbot_lite.wire.exposed import Exposed
 from buildbot_lite.wire.memory import MemoryLink
 from test.master.stage import ONE, FakeSlave, succeeding
 
@@ -145,6 +146,29 @@ class LimitsTests(HoldersCase):
         self.assertNotIn(grant.id, listed)
         self.assertEqual(every[grant.id], "expired")
         self.assertEqual(self.ask("queue")["queue"], [])
+
+    def test_expires_while_followed(self) -> None:
+        """
+        Promise 6.18: when its time is over, the connections are cut on which the string was shown, and what is followed
+        there ends; not before, and not those of others.
+        """
+        grants = self.stage.farm.grants
+        self.patch(grants, "_expose", {Verb.SUBMIT: lambda grant, revocable: Exposed(revocable)})
+        links = {}
+        for name, more in (("long", {}), ("short", {"lasts": 60.0}), ("revoked", {"lasts": 60.0})):
+            answer = self.ask("grant", to="submit", object="go", label=name, **more)
+            shown = grants.lookup(answer["furl"].rpartition("/")[2])
+            assert shown is not None
+            links[name] = MemoryLink()
+            shown.revocable.used_by(links[name])
+        self.ask("revoke", which="revoked")
+        self.stage.settle(59.0)
+        self.assertEqual(
+            {name: link.lost for name, link in links.items()}, {"long": False, "short": False, "revoked": True}
+        )
+        self.stage.settle(2.0)
+
+        self.assertEqual([links["long"].lost, links["short"].lost], [False, True])
 
     def test_rate(self) -> None:
         """

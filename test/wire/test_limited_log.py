@@ -1,0 +1,64 @@
+"""
+A log for what one peer can cause.
+"""
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.logger import LogPublisher, formatEvent
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.wire.exposed import Exposed, Revocable
+from buildbot_lite.wire.limited_log import EVERY, LimitedLog
+
+
+class LimitedLogTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A log whose lines are kept.
+        """
+        self.clock = Clock()
+        self.lines: list[str] = []
+        self.log = LimitedLog("test", self.clock.seconds)
+        self.log.observer = LogPublisher(self.keep)  # type: ignore[arg-type]  # a bound method is an observer, too
+
+    def keep(self, event: Any) -> None:
+        """
+        One more line.
+        """
+        self.lines.append(formatEvent(event))
+
+    def test_one_a_minute(self) -> None:
+        """
+        Promise 6.15: one line a minute, which says how many were left out.
+        """
+        for number in range(1000):
+            self.log.warn("line {number}", number=number)
+        self.clock.advance(EVERY)
+        self.log.info("another {what}", what="one")
+        self.clock.advance(EVERY)
+        self.log.info("a third")
+
+        left_out = "  (999 more lines about this string were left out since its last one.)"
+        self.assertEqual(self.lines, ["line 0", f"another one{left_out}", "a third"])
+
+    def test_tracebacks(self) -> None:
+        """
+        Promise 6.15: a defect of ours that a peer makes show itself over and over is no flood, either.
+        """
+        for _ in range(10):
+            self.log.failure("a call failed", Failure(ZeroDivisionError()))
+
+        self.assertEqual(len(self.lines), 1)
+
+    def test_not_a_desk(self) -> None:
+        """
+        Promise 6.15: the one call that is there to be logged, made a thousand times, is one line.
+        """
+        revocable = Revocable()
+        revocable.account.log = self.log
+        for _ in range(1000):
+            Exposed(revocable).remote_not_a_desk()
+
+        self.assertEqual(len(self.lines), 1)
