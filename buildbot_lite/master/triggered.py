@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from attrs import frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from ..errors import StorageError
 from ..model.properties import Json
@@ -26,6 +27,7 @@ from ..storage.frames import open_stream
 from ..storage.records import builds, requests, steps, streams
 from ..storage.records.builds import Build
 from ..storage.writer import Records
+from .patience import read_patiently
 
 MOST_CHILDREN = 50
 """Children of one scheduler that are described; of more there is only a count."""
@@ -140,8 +142,16 @@ class ChildBuilds:
     """
 
     def __init__(
-        self, *, asking: Asking, records: Records, directory: str, parent: Build, input: int | None = None
+        self,
+        *,
+        asking: Asking,
+        records: Records,
+        clock: IReactorTime,
+        directory: str,
+        parent: Build,
+        input: int | None = None,
     ) -> None:
+        self._clock = clock
         self._asking = asking
         self._records = records
         self._directory = directory
@@ -166,7 +176,10 @@ class ChildBuilds:
         """
         See `bench.Triggers`.
         """
-        return self._records.read(lambda connection: read_children(connection, buildset, self._directory))
+        reading = read_patiently(
+            self._records, lambda connection: read_children(connection, buildset, self._directory), self._clock
+        )
+        return Deferred.fromCoroutine(reading)
 
     async def cancel(self, buildset: int, reason: str) -> Sequence[Child]:
         """

@@ -438,7 +438,12 @@ class Works:
 
     def _children(self, row: records_of_builds.Build, buildset: Buildset) -> ChildBuilds:
         return ChildBuilds(
-            asking=self._asking(), records=self._records, directory=self.streams, parent=row, input=buildset.input
+            asking=self._asking(),
+            records=self._records,
+            clock=self._clock,
+            directory=self.streams,
+            parent=row,
+            input=buildset.input,
         )
 
     async def _submitted(self, buildset: Buildset) -> Mapping[str, tuple[Source, int, str]]:

@@ -8,7 +8,7 @@ from typing import Self
 from unittest import mock
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -143,6 +143,31 @@ class FarmTests(LinesCase):
         self.assertEqual(results, [])
         clock.advance(LONGEST_PAUSE)
         self.assertEqual(results, ["found"])
+
+    def test_reading_of_triggered_builds_fails(self) -> None:
+        """
+        Promise 6.7: a build whose triggered builds ended while the records could not be read goes on when they can be.
+        """
+        stage = Stage(
+            """
+c["slaves"] = [slave.BuildSlave("bot1")]
+c["builders"] = [
+    util.BuilderConfig("b", ["bot1"], util.BuildFactory([
+        steps.Trigger(schedulerNames=["child"], waitForFinish=True),
+    ])),
+    util.BuilderConfig("child", ["bot1"], util.BuildFactory([steps.ShellCommand(command=["run"])])),
+]
+c["schedulers"] = [schedulers.Submit("go", ["b"]), schedulers.Triggerable("child", ["child"])]
+"""
+        )
+        bot = stage.attach()
+        request = stage.submit()
+        with mock.patch.object(stage.farm.records, "read", side_effect=lambda query: fail(RecordsFailingError())):
+            bot.given[0].end()
+            stage.settle(5)
+            self.assertIsNone(stage.request(request).result)
+        stage.settle(LONGEST_PAUSE)
+        self.assertIs(stage.request(request).result, Result.SUCCESS)
 
     def test_directory_fails(self) -> None:
         """
