@@ -176,7 +176,8 @@ class Attendant:
                 "root": root and travelling(root),
                 "wrapper": [travelling(word) for word in wrapper],
                 "owner": owner,
-                "umask": umask,
+                # A keeper of 0.1.0 is told nothing that it does not know, unless it has to be.
+                **({} if umask == UMASK else {"umask": umask}),
             }
         )
 
