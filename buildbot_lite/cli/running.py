@@ -76,6 +76,7 @@ def start(directory: str, patience: float) -> None:
 
     It is "twistd -y" of its tac file.  This ends when a master answers, and when a slave is connected to its master or
     it is known why not: then the slave goes on trying, and the exit code is 69 (no master answers) or 70 (refused).
+    One that runs already is let be.
     """
     kind = processes.kind_of(directory)
     try:
@@ -83,7 +84,8 @@ def start(directory: str, patience: float) -> None:
     except NotRunningError:
         _start(directory, kind, patience)
     else:
-        raise BuildbotLiteError(f"A {kind.value} runs in {directory} already.")
+        # What was asked for is so: scripts may say it again.
+        note(f"A {kind.value} runs in {directory} already.")
 
 
 @program.command()

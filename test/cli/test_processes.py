@@ -157,7 +157,7 @@ class ProcessesTests(CommandCase):
                 process = running_in("bot1")
                 self.addCleanup(process.close)
                 self.assertEqual(process.pid, child.pid)
-                self.assertIn("runs in bot1 already", self.refused("start", "bot1", code=70))
+                self.assertIn("runs in bot1 already", self.command("start", "bot1").err)
         self.assertIsNone(reader.poll())
 
     def test_stale_pid_file(self) -> None:
