@@ -19,6 +19,7 @@ from buildbot_lite.errors import (
     UnknownStringError,
     WrongVerbError,
 )
+from buildbot_lite.wire.contract import HOLDER_SAVED
 from buildbot_lite.wire.dialling import Dialling, dial
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.flapp import FlappService
@@ -211,6 +212,26 @@ class DiallingTest(TubTestCase):
         What is no FURL is refused before anything is dialled (Promise 3).
         """
         self.assertRaises(FurlError, self.dial, "bot1")
+
+    @with_reactor
+    async def test_another_key(self) -> None:
+        """
+        Promise 6.15: a string that belongs to another key is refused as it is shown: it leads to nothing, on no
+        link, and costs its owner nothing.
+        """
+
+        def check(key: str) -> None:
+            raise PinnedError
+
+        desk, right = NotedDesk(), Revocable(check_key=check)
+        self.exposed[SWISSNUM] = ExposedDesk(desk, right)
+        farm, listener = self.farm()
+        self.dial(self.furl(farm, listener))
+
+        self.assertEqual(await self.pauses(1), [60.0])
+        self.assertEqual([str(error) for error in self.refused], [str(PinnedError())])
+        self.assertEqual((self.desks, desk.calls, right.links), ([], [], ()))
+        self.assertEqual(right.purse(farm.clock).left, HOLDER_SAVED)
 
     @with_reactor
     async def test_desk_refuses(self) -> None:
