@@ -9,6 +9,7 @@ The command ``buildbot-lite``.
     lists       status, queue, slaves, builders
     builds      builds, last-good
     building    force, rebuild, cancel, log, artifacts
+    watching    follow
     rights      pause, unpause, unpin
     leaving     drain, lost
     granting    grant, grants, revoke, rotate

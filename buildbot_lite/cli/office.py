@@ -56,6 +56,11 @@ class Line(Protocol):
         The same, also over restarts of the master: see `resuming.resumed`.
         """
 
+    async def watch(self, goes_on: str) -> Document:
+        """
+        The same, of the one request that a watch string is for.
+        """
+
     async def pause(self, seconds: float) -> None:
         """
         Some time later.
@@ -114,6 +119,16 @@ class NetworkLine:
         See `Line.pour_to_the_end`.
         """
         return await resumed(lambda take: self.follow(question, take), self.pouring, pause=self.pause, goes_on=goes_on)
+
+    async def watch(self, goes_on: str) -> Document:
+        """
+        See `Line.watch`.
+        """
+        from ..wire.client import watch
+
+        return await resumed(
+            lambda take: watch(self.reactor, self.furl, take), self.pouring, pause=self.pause, goes_on=goes_on
+        )
 
     async def pause(self, seconds: float) -> None:
         """

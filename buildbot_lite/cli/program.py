@@ -18,7 +18,7 @@ from .. import __version__, errors
 from ..errors import BuildbotLiteError, LinkLostError, NoAnswerError
 from ..model.display import printable
 
-MODULES = ("making", "running", "lists", "builds", "building", "rights", "leaving", "granting")
+MODULES = ("making", "running", "lists", "builds", "building", "watching", "rights", "leaving", "granting")
 USAGE = 64
 NO_ANSWER = 69
 FAILED = 70

@@ -80,7 +80,7 @@ class Door(Protocol):
 @frozen
 class Watching:
     """
-    What a watch string leads to: the role `wire.flapp.Submission`.
+    What a watch string leads to: the roles `wire.flapp.Submission` and `Watchable`.
     """
 
     following: Following
@@ -94,12 +94,18 @@ class Watching:
         See `Submission.execute`.
         """
         try:
-            self.account.check_following()
+            self.watch(watcher)
         except LimitError:
             return fail()
+        return succeed(None)
+
+    def watch(self, watcher: Watcher) -> None:
+        """
+        See `Watchable.watch`.
+        """
+        self.account.check_following()
         watching = _followed(watcher, self.following, self.buildset)
         background(_told(self.account, watcher, watching), self.account.log, "watching a request")
-        return succeed(None)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         """

@@ -2,15 +2,17 @@
 The command's side of a control FURL: connect, ask, hang up.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from ..errors import FurlError, NoAnswerError, RefusedError, WrongVerbError
+from ..errors import FurlError, LinkLostError, NoAnswerError, RefusedError, WrongVerbError
 from .certificate import new_certificate
-from .contract import RIControl
+from .contract import RIControl, RISubmission
 from .control import Document, RemoteControl
 from .furl import Furl, parse
 from .knock import knock_of
@@ -37,21 +39,86 @@ async def follow(
     return await _visit(reactor, furl, lambda control: control.follow(question, take))
 
 
+async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferred[None] | None]) -> Document:
+    """
+    Follow the one request that the watch string *furl* is for, from its beginning to its end; answers its
+    ``exit_code``.  *take* gets chunks as `follow` gives them.  Raises what `ask` raises.
+    """
+    parts = parse(furl)
+    async with _reference(reactor, parts) as reference:
+        if reference.tracker.interfaceName != RISubmission.__remote_name__:
+            raise WrongVerbError(
+                "This string is not to watch a request.  For the farm's, see: buildbot-lite log --help"
+            )
+        told = _Told(take)
+        reference.tracker.broker.link.when_lost(told.lost)
+        try:
+            await reference.callRemote("watch", watcher=told)
+        except Exception as raised:  # noqa: BLE001 - each is put into our words
+            told.over()
+            raise error_of(raised) from None
+        return {"exit_code": await told.exit_code}
+
+
+class _Told(Referenceable):
+    """
+    What a master knows as a ``flappclient`` that watches.
+    """
+
+    def __init__(self, take: Callable[[bytes], Deferred[None] | None]) -> None:
+        self._take = take
+        self.exit_code: Deferred[int] = Deferred()
+
+    def remote_stdout(self, data: bytes) -> Deferred[None] | None:
+        return self._take(b"1" + data)
+
+    def remote_stderr(self, data: bytes) -> Deferred[None] | None:
+        return self._take(b"2" + data)
+
+    def remote_done(self, signal: object, exitcode: int) -> None:
+        if not self.exit_code.called:
+            self.exit_code.callback(exitcode)
+
+    def over(self) -> None:
+        """
+        Nobody waits for its exit code.
+        """
+        self.remote_done(None, 0)
+
+    def lost(self) -> None:
+        if not self.exit_code.called:
+            self.exit_code.errback(LinkLostError())
+
+
 async def _visit(reactor: IReactorTime, furl: str, work: Callable[[RemoteControl], Deferred[Document]]) -> Document:
     parts = parse(furl)
+    async with _reference(reactor, parts) as reference:
+        if reference.tracker.interfaceName != RIControl.__remote_name__:
+            raise WrongVerbError(
+                "This string is not for the buildbot-lite command, which takes private/admin.furl of a master's "
+                "directory.  A watch string is for: buildbot-lite follow"
+            )
+        return await work(RemoteControl(reference))
+
+
+@asynccontextmanager
+async def _reference(reactor: IReactorTime, parts: Furl) -> AsyncIterator[Any]:
+    """
+    What the string leads to, on a connection that ends with the context.
+    """
     tub = make_tub(reactor, new_certificate())
     tub.knock = knock_of(parts.swissnum, parts.tub_id)
     tub.startService()
     try:
-        return await work(await _control(tub, parts))
+        yield await _found(tub, parts)
     finally:
         await tub.stopService()
 
 
-async def _control(tub: Tub, parts: Furl) -> RemoteControl:
+async def _found(tub: Tub, parts: Furl) -> Any:
     found: Deferred[Any] = tub.getReference(str(parts))
     try:
-        reference = await found
+        return await found
     except Exception as raised:  # noqa: BLE001 - of any network, any kind
         error, places = error_of(raised), ", ".join(parts.hints)
         if isinstance(error, RefusedError):
@@ -61,8 +128,3 @@ async def _control(tub: Tub, parts: Furl) -> RemoteControl:
         raise NoAnswerError(
             f"No master answers at {places}: {why_unreachable(raised)}.  Start it with: twistd -y master.tac"
         ) from None
-    if reference.tracker.interfaceName != RIControl.__remote_name__:
-        raise WrongVerbError(
-            "This string is not for the buildbot-lite command, which takes private/admin.furl of a master's directory."
-        )
-    return RemoteControl(reference)

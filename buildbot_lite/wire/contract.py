@@ -225,6 +225,10 @@ class RISubmission(RemoteInterface):
     def putfile(name=ByteStringConstraint(LONGEST_FILE_NAME), source=AnyReference):
         return _Nothing
 
+    def watch(watcher=AnyReference):
+        # Not of flappclient: what ``execute`` does, of a string to watch, and a refusal of any other.
+        return _Nothing
+
     def not_a_desk():
         return _Nothing
 

@@ -26,7 +26,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from ..errors import LinkLostError
+from ..errors import LinkLostError, WrongVerbError
 from .adapters import Remote
 from .contract import LARGEST_CHUNK, Acknowledgement, Chunk, RIStdin, RISubmission
 from .exposed import Exposed, Revocable
@@ -40,6 +40,10 @@ _LONGEST_PAUSE = 0.5
 
 TAKES_NO_FILE = "This string takes no file.  Use it with: flappclient --furlfile FILE run-command"
 TAKES_A_FILE = "This string takes a file.  Use it with: flappclient --furlfile FILE upload-file NAME"
+
+NOT_TO_WATCH = (
+    "This string submits, and nothing is submitted by following.  Take the watch string that a submission prints."
+)
 
 Read = Callable[[int], Deferred[bytes]]
 """
@@ -110,6 +114,18 @@ class Submission(Protocol):
         """
         ``upload-file``: take the file that the client calls *name* (any bytes); fires when it is stored, or fails with
         a refusal.
+        """
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """
+    A `Submission` that submits nothing: its string is to watch a request.
+    """
+
+    def watch(self, watcher: Watcher) -> None:
+        """
+        Tell *watcher* of the request, from the beginning to the end; raises a refusal.
         """
 
 
@@ -232,6 +248,11 @@ class FlappService(Exposed):
             return ExposedStdin(feed, self.revocable)
 
         return self._local.execute(remote).addCallback(started)
+
+    def remote_watch(self, watcher: Any) -> None:
+        if not isinstance(self._local, Watchable):
+            raise WrongVerbError(NOT_TO_WATCH)
+        self._local.watch(RemoteWatcher(watcher))
 
     def remote_putfile(self, name: bytes, source: Any) -> Deferred[None]:
         return self._local.put(name, RemoteSource(source).read).addCallback(lambda _: None)

@@ -95,6 +95,12 @@ class FakeMaster:
         self.furls.append(furl)
         return self
 
+    async def watch(self, goes_on: str) -> Mapping[str, Any]:
+        """
+        See `Line.watch`.
+        """
+        return await self.pour({"follow": "watch"})
+
     async def pause(self, seconds: float) -> None:
         """
         See `Line.pause`.

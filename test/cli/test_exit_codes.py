@@ -35,6 +35,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "rebuild": ("hello", "3"),
     "cancel": ("7",),
     "log": ("hello", "3"),
+    "follow": ("nowhere.furl",),
     "artifacts list": ("hello", "3"),
     "artifacts fetch": ("hello", "3"),
     "pause": ("bot1",),

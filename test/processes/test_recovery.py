@@ -178,6 +178,12 @@ class RecoveryTests(FarmCase):
         waiting = self.farm.client("buildbot-lite", "force", master, "followed", "--wait")
         until(lambda: waiting.out.count(b"\n") > 20, "the command writes")
         following = self.farm.client("buildbot-lite", "log", master, "followed/1", "0", "--follow")
+        watch = self.farm.clients_directory / "watch.furl"
+        watch.touch(mode=0o600)
+        furl = self.farm.command("grant", "watch", master, waiting.err.split()[2]).out.decode()
+        watch.write_text(f"# request 1: watch with {furl}")
+        watching = self.farm.client("buildbot-lite", "follow", str(watch))
+        until(lambda: b"begun" in watching.out, "the watch string is followed, too")
         for end in (self.farm.master.kill, self.farm.master.stop):
             until(lambda: following.out.count(b"\n") > 20, "both follow")
             before, printed = waiting.err.count("lost the connection"), waiting.out.count(b"\n")
@@ -189,9 +195,10 @@ class RecoveryTests(FarmCase):
         count = int(*until(lambda: self.farm.witnessed("followed-count"), "the command ends"))
         wanted = "begun\n" + "".join(f"line {i}\n" for i in range(1, count + 1)) + "ended\n"
 
-        waited, followed = waiting.wait(), following.wait()
+        waited, followed, watched = waiting.wait(), following.wait(), watching.wait()
         self.assertEqual((waited.code, waited.out), (1, wanted.encode()), waited.err)
         self.assertEqual((followed.code, followed.out), (0, wanted.encode()), followed.err)
+        self.assertEqual((watched.code, watched.out), (1, wanted.encode()), watched.err)
         self.assertEqual(waited.err.count("# followed/1 runs on bot1\n"), 1, waited.err)
 
     def test_both_killed(self) -> None:

@@ -281,6 +281,19 @@ class SubmittingTests(FarmCase):
         until(lambda: {file.name for file in inputs.rglob("*")} <= before, "what arrived was removed")
         self.assertEqual(self.farm.rows("select count(*) from requests where builder = 'kept'"), requests)
 
+    def test_follow_submits_nothing(self) -> None:
+        """
+        Promise 6.14: buildbot-lite follow takes watch strings only: with one to submit it is refused, and asks for
+        nothing.
+        """
+        (before,) = self.farm.rows("select count(*) from requests")
+        furls = self.farm.master_directory / "furls"
+        for path in sorted(furls.glob("*.furl")):
+            done = self.farm.command("follow", str(path))
+            self.assertEqual((done.code, done.out), (70, b""))
+            self.assertRegex(done.err, r"\AThis string (submits, and nothing is|is not to watch)[^\n]*\n\Z")
+        self.assertEqual(self.farm.rows("select count(*) from requests"), [before])
+
     def test_wrong_way(self) -> None:
         """
         Promise 3: a string used the other way is refused with the command that works.

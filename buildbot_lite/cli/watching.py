@@ -1,0 +1,54 @@
+"""
+Following one request with a watch string, which a submission prints on its first line.
+"""
+
+import re
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from ..errors import FurlError
+from .office import LARGEST_FURL_FILE, Visit, stdin_text, visit
+from .output import note
+from .program import program
+
+
+@program.command(short_help="Follow a request with its watch string.")
+@click.argument("furlfile", metavar="FURLFILE|-")
+@click.pass_obj
+def follow(visiting: Visit | None, furlfile: str) -> Any:
+    """
+    Show the log and the remarks of one request, from the beginning to its end; the exit code is the build's.
+
+    The watch string is in FURLFILE or, with -, on standard input; the whole line that a submission printed will do.
+    """
+    if furlfile.startswith("pb://"):
+        raise click.UsageError("Every user of this machine can read a string among arguments: give a file, or -.")
+    furl = _furl(furlfile)
+    goes_on = f"The build goes on by itself.  To see it: buildbot-lite follow {shlex.quote(furlfile)}"
+    try:
+        answer = (visiting or visit)(furl, lambda line: line.watch(goes_on))
+    except KeyboardInterrupt:
+        note(f"\n{goes_on}")
+        raise click.Abort from None
+    return int(answer["exit_code"])
+
+
+def _furl(furlfile: str) -> str:
+    if furlfile != "-":
+        try:
+            with open(furlfile, encoding="utf-8", errors="replace") as file:
+                text = file.read(LARGEST_FURL_FILE)
+        except OSError as error:
+            raise FurlError(f"{furlfile} cannot be read: {error.strerror}.") from None
+    elif sys.stdin.isatty():
+        text = str(click.prompt("The watch string", hide_input=True, err=True, prompt_suffix=": "))
+    else:
+        text = stdin_text()
+    found: list[str] = re.findall(r"pb://\S+", text)
+    if len(found) != 1:
+        where = "On standard input" if furlfile == "-" else f"In {furlfile}"
+        raise FurlError(f"{where} there is {'more than one' if found else 'no'} string that begins with pb://.")
+    return found[0]
