@@ -9,10 +9,11 @@ from typing import Any
 from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
 
 from ..errors import FurlError, LinkLostError, NoAnswerError, RefusedError, WrongVerbError
 from .certificate import new_certificate
-from .contract import RIControl, RISubmission
+from .contract import RIControl, RISubmission, RIWatcher
 from .control import Document, RemoteControl
 from .furl import Furl, parse
 from .knock import knock_of
@@ -60,6 +61,7 @@ async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferr
         return {"exit_code": await told.exit_code}
 
 
+@implementer(RIWatcher)
 class _Told(Referenceable):
     """
     What a master knows as a ``flappclient`` that watches.

@@ -233,6 +233,23 @@ class RISubmission(RemoteInterface):
         return _Nothing
 
 
+class RIWatcher(RemoteInterface):
+    """
+    Whoever watches a request with the ``buildbot-lite`` command: what a ``flappclient`` is, with a schema.
+    """
+
+    __remote_name__ = "RIWatcher.buildbot-lite"
+
+    def stdout(data=_Chunk):
+        return _Nothing
+
+    def stderr(data=_Chunk):
+        return _Nothing
+
+    def done(signal=ChoiceOf(ByteStringConstraint(40), None), exitcode=IntegerConstraint(4)):
+        return _Nothing
+
+
 class RIFollower(RemoteInterface):
     """
     Whoever follows something that grows, from the ``buildbot-lite`` command.
