@@ -98,6 +98,9 @@ class Forward(io.RawIOBase):
         return True
 
 
+_InvalidHeaderError: type[Exception] = tarfile.InvalidHeaderError  # type: ignore[attr-defined]  # not in typeshed
+
+
 class _Member(tarfile.TarInfo):
     """
     A member, or the sentence about why there is none: tarfile takes a damaged header for the end of the archive.
@@ -105,10 +108,30 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        entry: Self = cls._checked(super().frombuf, buf, encoding, errors)
+        return entry
+
+    @classmethod
+    def _frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str, **more: bool) -> Self:
+        # In Pythons of 2026, and older ones that were mended since, TarFile calls this one alone.
+        read = super()._frombuf  # type: ignore[misc]  # not in typeshed
+        entry: Self = cls._checked(read, buf, encoding, errors, **more)
+        return entry
+
+    @classmethod
+    def fromtarfile(cls, tarfile: Any) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except _InvalidHeaderError as error:
+            # For instance a size below zero, after the header itself was read.
+            raise no_archive(error) from None
+
+    @staticmethod
+    def _checked(read: Callable[..., Any], buf: bytes | bytearray, *words: str, **more: bool) -> Any:
         if len(buf) < tarfile.BLOCKSIZE:
             raise no_archive("it breaks off without its end")
         try:
-            return super().frombuf(buf, encoding, errors)
+            return read(buf, *words, **more)
         except tarfile.HeaderError as error:
             if any(buf):
                 raise no_archive(error) from None
