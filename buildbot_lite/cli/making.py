@@ -3,6 +3,7 @@ New directories: a master's, a slave's.  And the strings by which slaves and sub
 """
 
 import os
+import re
 import shlex
 import sys
 from importlib.resources import files
@@ -10,7 +11,7 @@ from importlib.resources import files
 import click
 
 from ..errors import BuildbotLiteError, FurlError, NotFoundError
-from ..storage.files import make_directory, write_whole
+from ..storage.files import make_directory, remove, write_whole
 from .office import furls_in, read_furl, stdin_text
 from .output import note
 from .program import need_a_masters_parts, program
@@ -23,6 +24,7 @@ from buildbot_lite.master_tap import application_for
 
 application = application_for(__file__)
 """
+_STRING = re.compile(r"pb://[^\s\"']+")
 PLACEHOLDER = "pb://PUT-THE-SLAVES-STRING-HERE"
 
 
@@ -79,14 +81,7 @@ def create_slave(directory: str, furl: str) -> None:
     """
     from ..wire.furl import parse
 
-    if furl == "-":
-        furl = _read_string()
-    else:
-        note(
-            "A word of warning: while this command ran, every user of this machine could read that string in the list "
-            f"of processes.  Next time: buildbot-lite create-slave {shlex.quote(directory)} -    (and paste it)"
-        )
-    parts = parse(furl)
+    parts = parse(_given(furl, f"create-slave {shlex.quote(directory)} -"))
     _refuse_used(directory)
     text = sample("slave.tac.sample")
     assert PLACEHOLDER in text
@@ -96,20 +91,30 @@ def create_slave(directory: str, furl: str) -> None:
     click.echo(f"Now:  cd {shlex.quote(directory)} && twistd -y slave.tac")
 
 
-@program.command("furl", short_help="Print the one string of a slave or a submission.")
+@program.command("furl", short_help="Print the one string of a slave or a submission, or replace a slave's.")
+@click.option("--replace", is_flag=True, help="Give the slave in DIR the string NAME; - reads it from standard input.")
 @click.argument("directory", metavar="DIR")
-@click.argument("name", metavar="NAME")
-def furl_of(directory: str, name: str) -> None:
+@click.argument("name", metavar="NAME|-")
+def furl_of(directory: str, name: str, replace: bool) -> None:
     """
     Print the string of the slave or the Submit scheduler NAME of the master in DIR.
 
     For example:
 
     buildbot-lite furl farm bot1 | ssh bot1 buildbot-lite create-slave bot1 -
+
+    With --replace it is the other way round: the slave in DIR gets another string, after its own was rotated or
+    revoked, and keeps everything else.
     """
     from .processes import Kind, kind_of
 
-    if kind_of(directory) is not Kind.MASTER:
+    kind = kind_of(directory)
+    if replace:
+        if kind is not Kind.SLAVE:
+            raise NotFoundError(f"{directory} is a master's directory.  On the master: buildbot-lite rotate NAME")
+        _replace(directory, name)
+        return
+    if kind is not Kind.MASTER:
         raise NotFoundError(f"{directory} is a slave's directory; its string is in slave.tac.")
     strings = os.path.join(directory, "furls")
     known = sorted(file.removesuffix(".furl") for file in _names(strings) if file.endswith(".furl"))
@@ -121,6 +126,41 @@ def furl_of(directory: str, name: str) -> None:
     if name not in known:
         raise NotFoundError(f"There is no string for {name!r:.100} in {directory}.  There are: {', '.join(known)}.")
     click.echo(read_furl(os.path.join(strings, f"{name}.furl")))
+
+
+def _replace(directory: str, furl: str) -> None:
+    from ..wire.furl import parse
+
+    parts = parse(_given(furl, f"furl --replace {shlex.quote(directory)} -"))
+    # Where slave.tac is a link, the file that it leads to is the slave's.
+    path = os.path.realpath(os.path.join(directory, "slave.tac"))
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        lines = file.read().splitlines(keepends=True)
+    found = [number for number, line in enumerate(lines) if _STRING.search(line.partition("#")[0])]
+    if len(found) != 1:
+        count = "no string" if not found else "several strings"
+        raise BuildbotLiteError(f"{path} has {count}: put the new one where the slave is to read it from.")
+    lines[found[0]] = _STRING.sub(lambda _: str(parts), lines[found[0]], count=1)
+    write_whole(path, "".join(lines).encode("utf-8", "surrogateescape"))
+    # Where an earlier master was found says nothing of this one.
+    remove(os.path.join(directory, "private", "hints"))
+    click.echo(
+        f"The slave in {directory} has another string.  It will look for its master at {', '.join(parts.hints)}."
+    )
+    click.echo(f"If it runs:  buildbot-lite restart {shlex.quote(directory)}")
+
+
+def _given(furl: str, command: str) -> str:
+    """
+    The string that was given to *command*, as an argument or on standard input.
+    """
+    if furl == "-":
+        return _read_string()
+    note(
+        "A word of warning: while this command ran, every user of this machine could read that string in the list of "
+        f"processes.  Next time: buildbot-lite {command}    (and paste it)"
+    )
+    return furl
 
 
 def sample(name: str) -> str:

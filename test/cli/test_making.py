@@ -224,3 +224,42 @@ class FurlTests(CommandCase):
             self.refused("furl", "bot1", "bot1"), "bot1 is a slave's directory; its string is in slave.tac."
         )
         self.assertEqual(self.refused("furl", "none", "bot1"), "There is no directory none.")
+
+    def test_replaced(self) -> None:
+        """
+        Promise 6.14: a slave gets another string, and keeps whatever else its slave.tac says; places where its old
+        master was found are forgotten.
+        """
+        self.command("create-slave", "bot1", "-", stdin=FURL.encode())
+        with open("bot1/slave.tac") as file:
+            before = file.read().replace("# umask=0o077", "umask=0o077")
+        self.write("bot1/slave.tac", f"# not this one: {FURL}\n{before}")
+        os.chmod("bot1/slave.tac", 0o644)
+        self.write("bot1/private/hints", "tcp:old.example:1\n")
+        other = FURL.replace("farm.example", "other.example")
+
+        said = self.command("furl", "--replace", "bot1", "-", stdin=f"bot1 {other}\n".encode())
+
+        self.assertEqual((said.code, said.err), (0, ""))
+        self.assertIn("its master at tcp:other.example:9989.", said.out)
+        self.assertNotIn("s" * 32, said.out)
+        with open("bot1/slave.tac") as file:
+            self.assertEqual(file.read(), f"# not this one: {FURL}\n{before.replace(FURL, other)}")
+        self.assertEqual(mode("bot1/slave.tac"), 0o600)
+        self.assertFalse(os.path.exists("bot1/private/hints"))
+
+    def test_not_replaced(self) -> None:
+        """
+        What is no string, and a slave.tac in which it cannot be seen what to replace, change nothing.
+        """
+        for tac, stdin, sentence in (
+            (f'f("{FURL}")\n', b"nonsense", "pb://"),
+            ("f(furlfile='x')\n", FURL.encode(), "has no string"),
+            (f'f("{FURL}")\ng("{FURL}")\n', FURL.encode(), "has several strings"),
+        ):
+            self.write("bot1/slave.tac", tac)
+            self.assertIn(sentence, self.refused("furl", "--replace", "bot1", "-", stdin=stdin))
+            with open("bot1/slave.tac") as file:
+                self.assertEqual(file.read(), tac)
+        self.make_farm()
+        self.assertIn("rotate NAME", self.refused("furl", "--replace", "farm", "-", stdin=FURL.encode()))
