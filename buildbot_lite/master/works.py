@@ -246,7 +246,8 @@ class Works:
         request, buildset = waiting.request, waiting.buildset
         generation = self._generation()
         nonce = os.urandom(16).hex()
-        home = self._roster.session(slave).home or ""
+        session = self._roster.session(slave)
+        home, host = session.home or "", session.hello.platform.get("hostname", "") if session.hello else ""
         now = self._wall()
 
         def change(connection: Connection) -> records_of_builds.Build:
@@ -260,7 +261,7 @@ class Works:
                 generation=generation.hash,
                 now=now,
             )
-            body = {"builder": row.builder, "number": row.number, "slave": slave}
+            body = {"builder": row.builder, "number": row.number, "slave": slave, "host": host}
             feed.publish(connection, "build.started", now=now, request=request.id, build=row.id, body=body)
             return row
 

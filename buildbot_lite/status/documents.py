@@ -15,11 +15,12 @@ from sqlalchemy import Connection
 
 from .. import __version__
 from ..errors import NotFoundError
+from ..master.abandoning import COMMAND
 from ..master.farm import Farm
 from ..master.queue import Urgency, Waiting
 from ..master.roster import Member
 from ..model.results import Result
-from ..storage.records import builds, history, requests, steps, streams
+from ..storage.records import builds, feed, history, journal, requests, steps, streams
 from ..storage.records.builds import Build
 from ..storage.records.history import Entry, Filter, Page
 from ..storage.records.steps import Step
@@ -173,10 +174,16 @@ def of_build(connection: Connection, entry: Entry) -> Document:
 
 def of_one_build(connection: Connection, row: Build) -> Document:
     """
-    The same, with what is too long for lists: its properties, name → [value, source].
+    The same, with what is too long for lists: its properties, name → [value, source]; the host on which it ran; the
+    names of the variables that its steps put into the environment of commands.
     """
     page = history.page(connection, Filter(row.builder), most=1, before=row.number + 1)
-    return {**of_build(connection, page.entries[0]), "properties": {**row.properties}}
+    return {
+        **of_build(connection, page.entries[0]),
+        "properties": {**row.properties},
+        "host": _host(connection, row),
+        "environment": _environment(connection, row),
+    }
 
 
 def of_artifacts(connection: Connection, row: Build) -> list[Document]:
@@ -217,6 +224,23 @@ def the_build(connection: Connection, builder: str, number: int | None) -> Build
     if newest:
         raise NotFoundError(f"There is no build {builder}/{number}; the newest is {builder}/{newest[0].number}.")
     raise NotFoundError(f"There is no build {builder}/{number}: {builder!r:.100} has not built anything.")
+
+
+def _host(connection: Connection, row: Build) -> str | None:
+    """
+    What the slave's machine was called when the build began; None for builds of 0.1.0.
+    """
+    begun = feed.since(connection, 0, build=row.id, most=1)
+    host = begun[0].body.get("host") if begun else None
+    return str(host) if host else None
+
+
+def _environment(connection: Connection, row: Build) -> list[str]:
+    """
+    Which variables commands of the build got besides the slave's own.  Values may be secret, names are not.
+    """
+    specs = (entry.intent["spec"] for entry in journal.of_build(connection, row.id) if entry.kind == COMMAND)
+    return sorted({name for spec in specs for name in spec.get("env") or ()})
 
 
 def _parent(connection: Connection, row: Build) -> Document | None:

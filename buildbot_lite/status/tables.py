@@ -130,9 +130,11 @@ def build(document: Document) -> RenderableType:
         ("why", document["reason"] or _current(document)),
         ("asked for", f"{_when(asked['at'])}, {_asked(asked)} (request {document['request']})"),
         ("sources", _text(" ".join(filter(None, [document["branch"], document["revision"]])))),
-        ("slave", document["slave"]),
+        ("slave", document["slave"] + (f" on {document['host']}" if document.get("host") else "")),
         ("started", f"{_when(document['started'])}, after {_span(asked['at'], document['started'])}"),
         ("took", _span(document["started"], finished)),
+        ("builds", _related(document)),
+        ("environment", ", ".join(document.get("environment", ()))),
         *((name, repr(value)) for name, (value, _) in sorted(document["properties"].items())),
     ]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)

@@ -234,6 +234,21 @@ class AnswersTests(ControlCase):
         self.assertEqual(self.ask("build", builder="b", number=1)["build"]["number"], 1)
         self.assertIn("the newest is b/2", self.refused("build", builder="b", number=3))
 
+    def test_where_and_with_what(self) -> None:
+        """
+        Promise 6.14: one build in detail: on which host it ran, and the names of what its steps put into environments.
+        """
+        text = FORCED.replace(
+            'command=["run", "two"]', 'command=["run", "two"], env={"COLOUR": "scarlet", "ARCH": "arm"}'
+        )
+        self.stage.configure(text)
+        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.attach("bot1", FakeSlave(behaviour=succeeding), platform={"hostname": "build7"})
+        self.ask("force", builder="b", properties={}, reason="test")
+        build = self.ask("build", builder="b", number=1)["build"]
+        self.assertEqual((build["host"], build["environment"]), ("build7", ["ARCH", "COLOUR"]))
+        self.assertNotIn("scarlet", repr(build))
+
     def test_rebuild(self) -> None:
         """
         Promise 6.14: rebuild asks for the same builder, properties and input again, at the revision that was built.
