@@ -63,8 +63,12 @@ def check_ports(config: MasterConfig, private: str, *, running: bool) -> None:
     *running*: a master does, whose ports its successor gets; of those only the interface is tried.
     """
     make_directory(private)
-    ours = port_numbers(listening(private)) if running else frozenset()
-    for endpoint in endpoints(config, private):
+    wanted = endpoints(config, private)
+    ours: frozenset[int] = frozenset()
+    if running:
+        # A master of 0.1.0 does not say where it listens.  As a rule where its successor is to.
+        ours = port_numbers(listening(private)) or frozenset(endpoint.port for endpoint in wanted)
+    for endpoint in wanted:
         open_port(endpoint, port=0 if endpoint.port in ours else None).close()
 
 

@@ -186,7 +186,14 @@ class CheckPortsTests(SynchronousTestCase):
         Promise 6.11: a port of somebody else's is refused.
         """
         self.assertRaises(PortError, self.check, running=False)
+        address.keep_listening(self.private, {"tcp:1": 0.0})
         self.assertRaises(PortError, self.check, running=True)
+
+    def test_master_of_0_1_0(self) -> None:
+        """
+        Promise 6.11: a running master that did not record where it listens can be restarted as a newer one.
+        """
+        self.check(running=True)
 
     def test_own(self) -> None:
         """
