@@ -93,6 +93,15 @@ class _Told(Referenceable):
 
 
 async def _visit(reactor: IReactorTime, furl: str, work: Callable[[RemoteControl], Deferred[Document]]) -> Document:
+    async with visiting(reactor, furl) as control:
+        return await work(control)
+
+
+@asynccontextmanager
+async def visiting(reactor: IReactorTime, furl: str) -> AsyncIterator[RemoteControl]:
+    """
+    What *furl* leads to, for several questions; raises what `ask` raises.
+    """
     parts = parse(furl)
     async with _reference(reactor, parts) as reference:
         if reference.tracker.interfaceName != RIControl.__remote_name__:
@@ -100,7 +109,7 @@ async def _visit(reactor: IReactorTime, furl: str, work: Callable[[RemoteControl
                 "This string is not for the buildbot-lite command, which takes private/admin.furl of a master's "
                 "directory.  A watch string is for: buildbot-lite follow"
             )
-        return await work(RemoteControl(reference))
+        yield RemoteControl(reference)
 
 
 @asynccontextmanager

@@ -79,7 +79,7 @@ class SecondTests(FarmCase):
 
         self.assertEqual(second.wait(), 1)
         self.assertRegex(
-            second.said, r"\AThe master cannot listen at port \d+: Address already in use\.  Stop [^\n]*\n\Z"
+            second.said, r"\AThe master cannot listen at tcp:\d+: Address already in use\.  Stop [^\n]*\n\Z"
         )
 
 

@@ -284,14 +284,16 @@ class SubmittingTests(FarmCase):
     def test_follow_submits_nothing(self) -> None:
         """
         Promise 6.14: buildbot-lite follow takes watch strings only: with one to submit it is refused, and asks for
-        nothing.
+        nothing.  A slave's string of another key leads nowhere at all.
         """
         (before,) = self.farm.rows("select count(*) from requests")
         furls = self.farm.master_directory / "furls"
         for path in sorted(furls.glob("*.furl")):
             done = self.farm.command("follow", str(path))
             self.assertEqual((done.code, done.out), (70, b""))
-            self.assertRegex(done.err, r"\AThis string (submits, and nothing is|is not to watch)[^\n]*\n\Z")
+            others = "bot[12]'s string belongs to another machine" if path.stem in {"bot1", "bot2"} else "This string"
+            self.assertRegex(done.err, rf"\A{others}[^\n]*\n\Z")
+            self.assertRegex(done.err, "submits, and nothing is|is not to watch|buildbot-lite unpin")
         self.assertEqual(self.farm.rows("select count(*) from requests"), [before])
 
     def test_wrong_way(self) -> None:

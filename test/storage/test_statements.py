@@ -29,6 +29,9 @@ _MAY_SCAN = {
     "feed._OLDEST",
     # Only if a buildset were there before its input; there is none.
     "inputs._ADD",
+    # Of a window of rows, which is bounded and found by an index: see `test_windows`.
+    "history._OF_ALL",
+    "history._OF_BUILDER",
 }
 
 
@@ -51,6 +54,20 @@ def plan(connection: Connection, text: str, places: int) -> list[str]:
 
 
 class StatementTests(FarmCase):
+    def test_windows(self) -> None:
+        """
+        A page of the history looks through a window of builds and no more, which is found by an index.
+        """
+        found = dict(statements())
+        for name in ("history._OF_ALL", "history._OF_BUILDER"):
+            spelling = found[name].compiled(sqlite.dialect())
+            self.assertRegex(spelling.text, r"LIMIT \?[^()]*\) AS looked_at")
+            window, builds_, *rest = self.do(partial(plan, text=spelling.text, places=len(spelling.order or ())))
+            self.assertEqual(window, "MATERIALIZE looked_at")
+            self.assertTrue(builds_.startswith("SEARCH builds USING I"), builds_)
+            scanned = {step for step in rest if step.startswith("SCAN") and "VIRTUAL TABLE" not in step}
+            self.assertEqual(scanned, {"SCAN looked_at"})
+
     def test_no_scans(self) -> None:
         """
         With a million builds stored every statement still goes straight to its rows: none reads or sorts a whole table.

@@ -2,8 +2,9 @@
 Everything about strangers, in full: ``make strangers``, or ``python -m test.strangers [PART…]``.
 
 *memory*: each habit alone, then 4096 connections of each kind, each against a fresh master.  *flood*: builds, links and
-a slave that attaches, under 500 hostile connections a second.  *greedy*: builds while a slave
-makes calls without end.  *fuzz*: a million inputs.  Prints JSON, one line each.
+a slave that attaches, under 500 hostile connections a second.  *greedy*: builds while a slave makes calls without end.
+*asking*: builds while holders of strings to watch the farm ask without end.  *fuzz*: a million inputs.  Prints
+JSON, one line each.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,7 +37,7 @@ BUILDS = 100
 ROUNDS = 3
 ELSEWHERE = "127.0.0.2"
 SLAVES_OWN = "127.0.0.1"
-PARTS = ["memory", "flood", "greedy", "fuzz"]
+PARTS = ["memory", "flood", "greedy", "asking", "fuzz"]
 
 
 def say(**what: Any) -> None:
@@ -156,6 +157,58 @@ def greedy() -> None:
         )
 
 
+def asking() -> None:
+    """
+    What builds keep of their throughput while whoever may only watch asks for much, two hundred questions at a time.
+    """
+    with busy_farm("other") as farm:
+        furl = farm.command("grant", "watch", str(farm.master_directory)).out.decode().split()[-1]
+        for _ in range(3):
+            throughput(farm)
+        for question in ({"ask": "builds", "most": 1000}, {"ask": "status"}):
+            quiet, attacked, answered = [], [], []
+            for _ in range(ROUNDS):
+                quiet.append(throughput(farm))
+                with asking_without_end(furl, question) as ended:
+                    attacked.append(throughput(farm))
+                    answered.append(ended())
+            say(
+                what="asking",
+                question=question["ask"],
+                builds_per_second_quiet=[round(each, 1) for each in quiet],
+                builds_per_second_attacked=[round(each, 1) for each in attacked],
+                kept=round(sorted(attacked)[ROUNDS // 2] / sorted(quiet)[ROUNDS // 2], 2),
+                answered_and_refused_per_second=answered,
+                master_mib=round(rss(farm.master.pid) / MIB),
+            )
+
+
+@contextmanager
+def asking_without_end(furl: str, question: Mapping[str, Any]) -> Iterator[Callable[[], str]]:
+    """
+    Somebody asks *question* without end.  Gives what ends it, and answers what it says of itself.
+    """
+    script = [sys.executable, "-m", "test.strangers.asking", json.dumps(question), "200"]
+    attack = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert attack.stdin is not None
+    assert attack.stdout is not None
+    stdin, stdout = attack.stdin, attack.stdout
+    stdin.write(f"{furl}\n")
+    stdin.flush()
+    stdout.readline()
+
+    def ended() -> str:
+        stdin.close()
+        return stdout.readline().strip()
+
+    try:
+        yield ended
+    finally:
+        stdin.close()
+        attack.wait(60)
+        stdout.close()
+
+
 def throughput(farm: Farm) -> float:
     """
     Builds per second.
@@ -229,6 +282,8 @@ def main() -> None:
         flood()
     if "greedy" in options.parts:
         greedy()
+    if "asking" in options.parts:
+        asking()
     if "fuzz" in options.parts:
         words = ["-m", "test.strangers.fuzz", "--seed", str(options.seed), "--count", str(options.count)]
         os.execv(sys.executable, [sys.executable, *words])

@@ -178,7 +178,9 @@ def page(connection: Connection, wanted: Filter, most: int, before: int | None =
     all those with an id less than that.
     """
     of_builder = wanted.builder is not None
-    bounds: dict[str, Any] = {"before": _NO_BOUND if before is None else before, "looked_at": LOOKED_AT}
+    # What every build passes need not look at more than it answers.
+    looked_at = min(most, LOOKED_AT) if wanted == Filter(wanted.builder) else LOOKED_AT
+    bounds: dict[str, Any] = {"before": _NO_BOUND if before is None else before, "looked_at": looked_at}
     if of_builder:
         bounds["builder"] = wanted.builder
     results = [RUNNING if result is None else int(result) for result in wanted.results]

@@ -1,0 +1,60 @@
+"""
+A holder of a string to watch the farm asks without end: ``python -m test.strangers.asking QUESTION AT_ONCE``.
+
+The string is the first line of its standard input; it asks until that is closed.  It prints a line when it begins, and
+in the end how many questions were answered in a second, and how many were refused.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import react
+from twisted.internet.threads import deferToThread
+
+from buildbot_lite.errors import BuildbotLiteError, LimitError
+from buildbot_lite.wire.client import visiting
+from buildbot_lite.wire.control import RemoteControl
+
+
+async def ask_without_end(reactor: Any, furl: str, question: dict[str, Any], at_once: int) -> None:
+    """
+    Keep *at_once* questions under way until stdin is closed.
+    """
+    closed: list[None] = []
+    answered = refused = 0
+
+    async def one_after_the_other(control: RemoteControl) -> None:
+        nonlocal answered, refused
+        while not closed:
+            try:
+                await control.ask(question)
+                answered += 1
+            except BuildbotLiteError as error:
+                refused += isinstance(error, LimitError) or "not answered yet" in str(error)
+
+    deferToThread(sys.stdin.read).addCallback(lambda _: closed.append(None))  # type: ignore[unused-awaitable]  # looked at
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    begun = time.monotonic()
+    async with visiting(reactor, furl) as control:
+        asking = [Deferred.fromCoroutine(one_after_the_other(control)) for _ in range(at_once)]
+        await DeferredList(asking, consumeErrors=True)
+    took = time.monotonic() - begun
+    sys.stdout.write(f"{answered / took} {refused / took}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """
+    Attack.
+    """
+    question, at_once = json.loads(sys.argv[1]), int(sys.argv[2])
+    furl = sys.stdin.readline().strip()
+    react(lambda reactor: Deferred.fromCoroutine(ask_without_end(reactor, furl, question, at_once)))
+
+
+if __name__ == "__main__":
+    main()
