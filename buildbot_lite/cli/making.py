@@ -140,8 +140,13 @@ def _replace(directory: str, furl: str) -> None:
     if len(found) != 1:
         count = "no string" if not found else "several strings"
         raise BuildbotLiteError(f"{path} has {count}: put the new one where the slave is to read it from.")
+    before = os.stat(path)
     lines[found[0]] = _STRING.sub(lambda _: str(parts), lines[found[0]], count=1)
     write_whole(path, "".join(lines).encode("utf-8", "surrogateescape"))
+    if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+        # An admin does it for the slave's own user, who is to read it.
+        os.chown(path, before.st_uid, before.st_gid)
+        os.chmod(path, 0o640 if before.st_mode & 0o077 == 0o040 else 0o600)
     # Where an earlier master was found says nothing of this one.
     remove(os.path.join(directory, "private", "hints"))
     click.echo(

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 
 from ..errors import BuildbotLiteError, ConfigError, FileError
 from ..model.display import printable
@@ -21,6 +21,7 @@ from ..model.rendering import View, rendered_environment
 from ..model.results import Result
 from ..model.shape import encode
 from ..model.spec import SECRET_REFERENCE, Run, Spec, to_document
+from ..wire.background import undisturbed
 from .abandoning import COMMAND, TRIGGERED, command_id
 from .journal import Done, Entry, Journal
 from .ledger import Ledger
@@ -243,7 +244,18 @@ class StepBench:
         self._step = step
         self._written: dict[str, tuple[int, Texts, int]] = {}
         self._lengths: dict[str, int] = {}
+        self._closed = False
         self._unwritten: FileError | None = None
+
+    def close(self) -> None:
+        """
+        The build goes on without the step's code: what that still asks for is not done.
+        """
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise CancelledError
 
     @property
     def view(self) -> View:
@@ -291,6 +303,7 @@ class StepBench:
         self._announce(spec)
 
         async def perform(entry: Entry, resumed: bool) -> Done:
+            self._check_open()
             shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)
             order = Order(
                 id=command_id(place.nonce, entry.step, entry.ordinal),
@@ -303,6 +316,7 @@ class StepBench:
                 resumed=resumed,
                 room=(lambda size: True) if on_master else place.room,
             )
+            self._check_open()  # the secrets may have taken their time
             running = Deferred.fromCoroutine(session.run(order))
             place.live.began(order.id, session)
             place.journal.live()
@@ -356,7 +370,8 @@ class StepBench:
         ended: list[tuple[bool, Any]] = await DeferredList(waits, consumeErrors=True)
         for succeeded, failure in ended:
             if not succeeded:
-                await self._end_children(buildsets)
+                # All of them, also when the step itself is given up meanwhile.
+                await undisturbed(self._end_children(buildsets))
                 raise failure.value
         outcomes = {name: outcome for name, (_, outcome) in zip(buildsets, ended, strict=True)}
         if log is not None:
@@ -384,6 +399,7 @@ class StepBench:
         """
 
         async def perform(entry: Entry, resumed: bool) -> Done:
+            self._check_open()
             if resumed and not repeatable:
                 raise OutcomeUnknownError(
                     f"The master stopped while {what} was being done, and nobody knows whether it was.  "
@@ -461,6 +477,7 @@ class StepBench:
         triggers = self._place.triggers
 
         async def perform(entry: Entry, resumed: bool) -> Done:
+            self._check_open()
             parent = command_id(self._place.nonce, entry.step, entry.ordinal)
             buildset = await triggers.trigger(name, parent, properties, source)
             children = await triggers.children(buildset)
@@ -477,6 +494,7 @@ class StepBench:
         place = self._place
 
         async def perform(entry: Entry, resumed: bool) -> Done:
+            self._check_open()
             place.live.buildsets.add(buildset)
             try:
                 result: Result = await place.live.waiting_for(place.triggers.when_finished(buildset))
@@ -508,6 +526,7 @@ class StepBench:
 
     async def _once(self, kind: str, intent: Json, ask: Callable[[], Json]) -> Any:
         async def perform(entry: Entry, resumed: bool) -> Done:
+            self._check_open()
             return Done({"answer": ask()})
 
         entry = await self._place.journal.effect(self._step, kind, intent, perform)

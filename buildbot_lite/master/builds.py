@@ -275,6 +275,8 @@ class Build:
         try:
             result, summary = await self._code.when_ended()
         except CancelledError:
+            # Its code did not end, and is left alone: nothing that it does from now on may reach a slave.
+            bench.close()
             result, summary = Result.CANCELLED, "cancelled"
         except SlaveLostError as error:
             await self._finish(number, step, bench, *self._unless_stopped(number, Result.RETRY, str(error)))

@@ -269,6 +269,7 @@ class Farm:
         await self._check_key()
         grants = await self.records.read(records_of_grants.everything)
         self.grants.remember(grants, await self.records.read(partial(_made_with, grants=grants)))
+        await self._finish_rotation()
         self.admissions.remember(
             await self.records.read(partial(_times_asked, grants=grants, since=self.wall() - HOUR))
         )
@@ -276,17 +277,27 @@ class Farm:
         self.roster.remember(await self.records.read(records_of_slaves.everyone))
         self.revoking.bar_the_revoked()
         unfinished, waiting = await self.records.read(_unfinished)
-        catching_up = self.works.resume(unfinished, await self._generations_of(unfinished))
-        # A step that waits for something it should have asked its bench for must not keep everybody out for ever.
-        await catching_up.addTimeout(LONGEST_CATCH_UP, self.clock, self._not_caught_up)
+        generations = await self._generations_of(unfinished)
+        # Before builds go on: one that was stopped cancels the requests that it waits for.
         for request, buildset in waiting:
             self.queue.add(request, buildset)
+        catching_up = self.works.resume(unfinished, generations)
+        # A step that waits for something it should have asked its bench for must not keep everybody out for ever.
+        await catching_up.addTimeout(LONGEST_CATCH_UP, self.clock, self._not_caught_up)
         await self._reconfiguring.run(lambda: Deferred.fromCoroutine(self._let_go_of_texts()))
         await self.publish()
         for remark in self._stranded():
             self._log.warn("{remark}", remark=remark)
         self._deciding = Deferred.fromCoroutine(self.queue.run())
         background(self._deciding.addErrback(lambda failure: failure.trap(CancelledError)), self._log, "the queue")
+
+    async def _finish_rotation(self) -> None:
+        """
+        Of several admin's strings of the farm's own only the newest is good: a master ended while it rotated them.
+        """
+        own = [grant for grant in self.grants.all_of(Verb.ADMIN, "farm") if grant.label is None]
+        for old in sorted(own, key=lambda grant: grant.id)[:-1]:
+            await self.grants.revoke(old)
 
     async def reconfigure(self) -> Applied:
         """

@@ -171,9 +171,21 @@ def _is_installed(directory: str) -> bool:
     return directory in _INSTALLED or not _INSTALLED_NAMES.isdisjoint(directory.split(os.sep))
 
 
+def parsed(text: str) -> ast.Module:
+    """
+    *text* as a tree; raises what `ast.parse` raises.
+    """
+    try:
+        return ast.parse(text)
+    except SystemError:
+        # CPython counts the depth of all trees that are made (its issue 106905).  A traceback that is logged while the
+        # garbage collector interrupts us makes one, too.
+        return ast.parse(text)
+
+
 def _imported(text: str) -> list[str]:
     try:
-        tree = ast.parse(text)
+        tree = parsed(text)
     except (SyntaxError, ValueError, RecursionError):
         return []  # whoever executes it will say so, with the line
     names = []

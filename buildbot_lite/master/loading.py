@@ -18,7 +18,7 @@ from ..errors import BuildbotLiteError, ConfigError
 from ..model.shape import encode
 from .assembly import assemble
 from .config import MasterConfig
-from .isolation import LARGEST_FILES, Modules, Sources
+from .isolation import LARGEST_FILES, Modules, Sources, parsed
 from .mistakes import MAIN_FILE, Mistake, MistakesError, Place, collecting
 from .time_limit import OverdueError, time_limit
 
@@ -120,7 +120,7 @@ def _key_places(text: str) -> dict[str, Place]:
     Where ``c["key"] = …`` stands, or ``"key": …`` in the dictionary that becomes c; the last place of each key.
     """
     places: dict[str, Place] = {}
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:

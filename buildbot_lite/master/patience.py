@@ -156,7 +156,10 @@ class PatientRecords:
             if await self._first_is_written():
                 # What is asked for meanwhile gets in behind them.
                 while self._stuck:
-                    self._try(self._stuck.popleft())
+                    first = self._stuck.popleft()
+                    self._try(first)
+                    if self._stuck and self._stuck[0] is first:
+                        break  # it was refused at once, because too much waits: the others get their turn meanwhile
         self.obstacle = None
         if self._recoveries.take():
             self._log.info("the farm's database works again")

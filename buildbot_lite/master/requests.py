@@ -25,6 +25,7 @@ from ..storage.records import grants as records_of_grants
 from ..storage.records import requests as records_of_requests
 from ..storage.records.requests import Buildset, Request, Submitted
 from ..storage.writer import Records
+from ..wire.background import undisturbed
 from .builds import Ended
 from .grants import Grants
 from .patience import read_patiently
@@ -143,7 +144,8 @@ class Requests:
             if current.retries >= most:
                 return None, self._end(connection, request.id, Result.EXCEPTION, now, _used_up(connection, current))
             wait = back_off(current.retries + 1)
-            records_of_requests.requeue(connection, request.id, now + wait)
+            if not records_of_requests.requeue(connection, request.id, now + wait):
+                return None, None  # it was finished meanwhile
             body = {"retry": current.retries + 1, "of": most, "reason": ended.reason, "wait": wait}
             feed.publish(connection, "request.retried", now=now, request=request.id, body=body)
             return records_of_requests.get(connection, request.id), None
@@ -165,6 +167,11 @@ class Requests:
             return request not in self._queue
         if not self._queue.withdraw(request):
             return False
+        # Whoever asked may be cancelled; what is being recorded cannot be taken back.
+        await undisturbed(self._cancel(request, reason))
+        return True
+
+    async def _cancel(self, request: int, reason: str) -> None:
         self._cancelling[request] = []
         try:
             await self._record_cancelled(request, reason)
@@ -174,7 +181,6 @@ class Requests:
         finally:
             for waiting in self._cancelling.pop(request):
                 waiting.callback(None)
-        return True
 
     async def _record_cancelled(self, request: int, reason: str) -> None:
         now = self._wall()

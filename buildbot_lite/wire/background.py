@@ -3,7 +3,7 @@ Fire and forget, in the one spelling that the project has.
 """
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -11,6 +11,8 @@ from twisted.python.failure import Failure
 
 from ..errors import BuildbotLiteError, LinkLostError, RecordsClosedError
 from ..model.display import printable
+
+T = TypeVar("T")
 
 
 def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Logger, what: str) -> None:
@@ -31,3 +33,12 @@ def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Lo
             log.failure("{what} failed", failure=failure, what=what)
 
     running.addErrback(failed)  # type: ignore[unused-awaitable]  # this is the place where nobody awaits
+
+
+def undisturbed(work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+    """
+    What *work* gives.  It goes on to its end, also if whoever waits for it is cancelled.
+    """
+    done: Deferred[T] = Deferred()
+    Deferred.fromCoroutine(work).addCallbacks(done.callback, done.errback)  # type: ignore[unused-awaitable]  # both ends are given
+    return done

@@ -3,8 +3,8 @@ What a farm does while its database fails.
 """
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
 from unittest import mock
 
 from sqlalchemy import Connection
@@ -24,6 +24,8 @@ from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import settings
 
 from .stage import ONE, Stage, succeeding
+
+T = TypeVar("T")
 
 
 def broken(code: int = sqlite3.SQLITE_IOERR, text: str = "disk I/O error") -> sqlite3.Error:
@@ -212,6 +214,23 @@ c["schedulers"] = [schedulers.Submit("go", ["b"]), schedulers.Triggerable("child
         self.assertEqual(len(stage.builds(request)), 1)
 
 
+class FullWriter(InlineWriter):
+    """
+    Takes as many changes as it has *room* for, and refuses others at once.
+    """
+
+    room = 1000
+
+    def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        See `Records`.
+        """
+        if self.room == 0:
+            return fail(RecordsFailingError("Too much waits."))
+        self.room -= 1
+        return super().write(change)
+
+
 class PatientRecordsTests(LinesCase):
     """
     Records that wait until the database works.
@@ -250,6 +269,22 @@ class PatientRecordsTests(LinesCase):
                 self.assertEqual(when, [1, 3, 7, 15, 31, 61])
             self.clock.advance(LONGEST_PAUSE)
             self.successResultOf(done)
+
+    def test_refused_at_once(self) -> None:
+        """
+        Promise 6.7: when the database works again and too much waits for it, the rest is written later, in order.
+        """
+        writer = FullWriter()
+        self.records = PatientRecords(writer, self.clock)
+        with FailingDisk():
+            done = [self.put(name) for name in "abc"]
+        writer.room = 1
+        self.clock.advance(1)
+        self.assertEqual([each.called for each in done], [True, False, False])
+        writer.room = 2
+        self.clock.advance(LONGEST_PAUSE)
+        for each in done:
+            self.successResultOf(each)
 
     def test_changed(self) -> None:
         """

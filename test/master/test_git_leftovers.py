@@ -357,6 +357,85 @@ class FreshTests(LeftoverTests):
         self.check(FORGED)
 
 
+class ReviewedTests(LeftoverTests):
+    """
+    What a close reading of the checkout found.
+    """
+
+    mode = "fresh"
+
+    def test_left(self) -> None:
+        """
+        Attributes that nobody committed, locks and refs that hold something else are no hindrance.
+        """
+        self.check(
+            {
+                "attributes, and no repository": "rm -rf .git; echo '* text eol=crlf' > .gitattributes",
+                "a lock with a hash in it": "cp .git/refs/fetched/it .git/refs/fetched/checked-out.lock",
+            }
+        )
+
+    def test_links(self) -> None:
+        """
+        What a link in the repository leads to is not touched, whatever part of the path is one.
+        """
+        self.assertEqual(self.check_out(), "")
+        for link in ("objects", "modules"):
+            self.build(
+                f"mkdir -p $ELSEWHERE/t/lib; cp -R .git/{link}/. $ELSEWHERE/t; echo dear > $ELSEWHERE/t/letter;"
+                f" echo dear > $ELSEWHERE/t/lib/letter; rm -rf .git/{link}; ln -s $ELSEWHERE/t .git/{link}"
+            )
+            self.origin.turn()
+            self.assertEqual(self.check_out(), "")
+            for letter in ("t/letter", "t/lib/letter"):
+                self.assertTrue(os.path.exists(os.path.join(self.elsewhere, letter)), (link, letter))
+
+    def test_other_refs(self) -> None:
+        """
+        A ref that an earlier build made is not taken for what the repository calls so.
+        """
+        self.assertEqual(self.check_out(), "")
+        self.build(
+            "mkdir -p .git/refs/remotes/origin; echo 'ref: refs/fetched/checked-out                    '"
+            " > .git/refs/remotes/origin/main"
+        )
+        self.origin.turn()
+        self.assertEqual(self.check_out(revision="main"), "")
+
+    def test_no_longer_shallow(self) -> None:
+        """
+        A checkout of the whole history gets it, also after one of the newest commit alone.
+        """
+        path = "file://" + self.origin.repository.path
+        self.assertEqual(self.check_out(repourl=path, shallow=True), "")
+        self.assertEqual(self.check_out(repourl=path), "")
+        counted = subprocess.run(
+            ["git", "-c", "safe.directory=*", "rev-list", "--count", "HEAD"],
+            cwd=self.machine.path("build"),
+            capture_output=True,
+            check=True,
+        )
+        self.assertGreater(int(counted.stdout), 1)
+
+    def test_fetch_that_dies(self) -> None:
+        """
+        A fetch of which nobody noted that it worked did not work.
+        """
+        self.assertEqual(self.check_out(), "")
+        self.origin.turn()
+        programs = os.path.join(self.directory, "programs")
+        os.mkdir(programs)
+        with open(os.path.join(programs, "git"), "w") as file:
+            file.write(
+                '#!/bin/sh\ncase " $* " in *" fetch "*) kill -9 $PPID; exit 1;; esac\nPATH=${PATH#*:} exec git "$@"\n'
+            )
+        os.chmod(os.path.join(programs, "git"), 0o755)
+        path = f"{programs}:{os.environ['PATH']}"
+        said = self.check_out(env={"PATH": path})
+        self.assertTrue(said and not said.startswith("["), said)
+        self.assertEqual(self.check_out(), "")
+
+
 # Where most goes the same way as with "fresh".
 SOME = {
     "a file to be skipped",

@@ -409,6 +409,18 @@ class RevokingTests(HoldersCase):
         slave = self.stage.attach("bot1")
         return slave, self.stage.submit()
 
+    def test_rotation_that_was_cut_short(self) -> None:
+        """
+        A master that ends while the admin's string is rotated leaves the new one in force, and not the old one.
+        """
+        grants = self.stage.farm.grants
+        old = grants.of(Verb.ADMIN, "farm")
+        assert old is not None
+        new = self.stage.done(grants.hand_out(Verb.ADMIN, "farm", name="farm"))
+        self.stage.restart()
+        self.assertEqual([each.id for each in self.stage.farm.grants.all_of(Verb.ADMIN, "farm")], [new.id])
+        self.assertNotEqual(old.id, new.id)
+
     def test_slave(self) -> None:
         """
         Promise 9: the builds of a revoked slave end with RETRY and the reason, and are tried elsewhere; its string is

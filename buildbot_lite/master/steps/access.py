@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 _HELPER = (
     '!f() { test "$1" = get || exit 0; '
-    'echo "username=$BUILDBOT_LITE_USER"; echo "password=$BUILDBOT_LITE_PASSWORD"; }; f'
+    # Not echo, which reads backslashes in some shells.
+    'printf "username=%s\\npassword=%s\\n" "$BUILDBOT_LITE_USER" "$BUILDBOT_LITE_PASSWORD"; }; f'
 )
 
 

@@ -50,6 +50,8 @@ renew() {
     [ -w "$GIT_DIR" ] && [ -x "$GIT_DIR" ] && [ -r "$GIT_DIR" ] && { [ ! -d "$GIT_DIR/objects" ] ||
         { [ -w "$GIT_DIR/objects" ] && [ -w "$GIT_DIR/objects/pack" ]; }; } || make_writable "$GIT_DIR"
     old=
+    # Whoever follows it would remove what it leads to.
+    [ ! -L "$GIT_DIR/objects" ] || rm -f "$GIT_DIR/objects" || return
     set -- "$GIT_DIR~new"
     for each in "$GIT_DIR"/objects/*; do
         case ${each##*/} in pack | ??) is_directory "$each" && old=yes && continue ;; esac
@@ -68,11 +70,16 @@ renew() {
         set -- "$@" "$each"
     done
     for each in "$GIT_DIR"/refs/fetched/*; do
-        is_file "$each" && read -r hash < "$each" && is_hash "$hash" || set -- "$@" "$each"
+        case ${each##*/} in it | checked-out) is_file "$each" && read -r hash < "$each" && is_hash "$hash" && continue ;; esac
+        set -- "$@" "$each"
     done
     remove "$@" "$GIT_DIR"/objects/*/tmp_* "$GIT_DIR"/objects/pack/.tmp-* || return
-    [ ! -d "$GIT_DIR/refs/remotes" ] ||
-        find "$GIT_DIR/refs/remotes" \( -type l -o -name '*.lock' -o -type f -size -41c \) -exec rm -rf {} + 2> /dev/null
+    if [ -d "$GIT_DIR/refs/remotes" ]; then
+        find "$GIT_DIR/refs/remotes" \( -type l -o -name '*.lock' -o -type f ! -size 41c ! -size 65c \) \
+            -exec rm -rf {} + 2> /dev/null
+        # A ref that names another one is nobody's that was fetched.
+        grep -rl '^ref:' "$GIT_DIR/refs/remotes" 2> /dev/null | while IFS= read -r each; do rm -f -- "$each"; done
+    fi
     [ -e "$GIT_DIR/$CHECKED_OUT" ] || cp "$GIT_DIR/$FETCHED" "$GIT_DIR/$CHECKED_OUT" 2> /dev/null
     if [ -f "$GIT_DIR/packed-refs" ]; then
         grep -E '^[0-9a-f]+ refs/(fetched|remotes/origin)/' "$GIT_DIR/packed-refs" > "$GIT_DIR/packed-refs.new"
@@ -115,7 +122,7 @@ find_branch() {
 
 find_revision() {
     if is_hash "$revision"; then
-        resolve "$revision" && return
+        is_cut || { resolve "$revision" && return; }
         # Most servers give away a single commit; from others everything is fetched.
         say "fetch $revision from $shown"
         fetch "+$revision:$FETCHED" && resolve "$revision" && return
@@ -138,13 +145,22 @@ resolve() {
     commit=$(git rev-parse -q --verify "$1^{commit}" 2> /dev/null)
 }
 
-fetch() { heard git fetch --no-auto-gc --force --no-recurse-submodules --refmap= $options origin "$@"; }
+fetch() {
+    if is_cut; then whole=--unshallow; else whole=; fi
+    heard git fetch --no-auto-gc --force --no-recurse-submodules --refmap= $options $whole origin "$@"
+}
 
-# Run that, and keep what is said as well.
+# Whether an earlier step fetched less of the history than this one is to.
+is_cut() {
+    case " $options " in *' --depth='*) return 1 ;; esac
+    [ -s "$GIT_DIR/shallow" ]
+}
+
+# Run that, and keep what is said as well.  It worked if that could be noted: not if there was no room, or no process.
 heard() {
-    : > "$GIT_DIR/failed"
-    { "$@" 2>&1 || echo yes > "$GIT_DIR/failed"; } | tee "$GIT_DIR/said"
-    [ ! -s "$GIT_DIR/failed" ]
+    rm -f "$GIT_DIR/worked"
+    { "$@" 2>&1 && echo yes > "$GIT_DIR/worked"; } | tee "$GIT_DIR/said"
+    [ -s "$GIT_DIR/worked" ]
 }
 
 missing() { grep -qi "couldn't find remote ref" "$GIT_DIR/said"; }
@@ -186,7 +202,7 @@ check_out() {
     part_from_submodules
     write_files || { make_writable .; read_files; clean; write_files; } || return $(blame)
     printf 'update %s %s\n' $CHECKED_OUT "$commit" ${branch:+"refs/heads/$branch" "$commit"} | git update-ref --stdin &&
-        { [ -z "$branch" ] || git symbolic-ref HEAD "refs/heads/$branch"; } && clean && { [ -z "$old" ] || verify; } &&
+        { [ -z "$branch" ] || git symbolic-ref HEAD "refs/heads/$branch"; } && clean && { [ -z "$old$used" ] || verify; } &&
         share_index
 }
 
@@ -248,6 +264,8 @@ read_all() {
 
 # Get what *url* and *revision* say into GIT_DIR, and check it out here.
 take() {
+    # Attributes that nobody committed may be among what is here, and git obeys them while it writes files.
+    used=$(find . ! -name . -prune ! -name .git -print | head -n 1)
     get || return
     check_out
     result=$?
@@ -298,6 +316,8 @@ get_submodule() (
         exit
     }
     if [ "$(git config -f .gitmodules --bool "submodule.$name.shallow")" = true ]; then options="$options --depth=1"; fi
+    # Names of submodules may have slashes, and each part of one may be a link by now.
+    (cd "$root/$store" && enter "modules/$name" make) || exit
     place=${place:+$place/}$path store=$store/modules/$name shown="the submodule $place"
     cd "$root" && enter "$place" make || exit
     work_on "$store" "$(up "$store")/$place"
