@@ -249,13 +249,28 @@ class StepBench:
 
     def close(self) -> None:
         """
-        The build goes on without the step's code: what that still asks for is not done.
+        The build goes on without the step's code: whatever that asks for from now on fails with `CancelledError`, and
+        what it says is not kept.
         """
         self._closed = True
 
     def _check_open(self) -> None:
         if self._closed:
             raise CancelledError
+
+    async def _effect(
+        self, kind: str, intent: Json, perform: Callable[[Entry, bool], Awaitable[Done]], **options: Any
+    ) -> Entry:
+        """
+        See `Journal.effect`.
+        """
+        self._check_open()
+
+        async def perform_if_open(entry: Entry, resumed: bool) -> Done:
+            self._check_open()  # the intent may have waited for the records
+            return await perform(entry, resumed)
+
+        return await self._place.journal.effect(self._step, kind, intent, perform_if_open, **options)
 
     @property
     def view(self) -> View:
@@ -303,7 +318,6 @@ class StepBench:
         self._announce(spec)
 
         async def perform(entry: Entry, resumed: bool) -> Done:
-            self._check_open()
             shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)
             order = Order(
                 id=command_id(place.nonce, entry.step, entry.ordinal),
@@ -327,9 +341,7 @@ class StepBench:
             remarks = [evolve(each, offset=each.offset + self._lengths.get(each.stream, 0)) for each in outcome.remarks]
             return Done(outcome.to_document(), outcome.streams, remarks, order.committed, held=True)
 
-        entry = await place.journal.effect(
-            self._step, COMMAND, intent, perform, properties=self._properties, live_at_once=False
-        )
+        entry = await self._effect(COMMAND, intent, perform, properties=self._properties, live_at_once=False)
         outcome = Outcome.from_document(entry.outcome)
         for name, seal in outcome.streams.items():
             log = name.partition("~")[0]
@@ -399,7 +411,6 @@ class StepBench:
         """
 
         async def perform(entry: Entry, resumed: bool) -> Done:
-            self._check_open()
             if resumed and not repeatable:
                 raise OutcomeUnknownError(
                     f"The master stopped while {what} was being done, and nobody knows whether it was.  "
@@ -408,13 +419,14 @@ class StepBench:
             return Done({"answer": await ask()})
 
         intended = {"what": what, "intent": intent}
-        entry = await self._place.journal.effect(self._step, "record", intended, perform, properties=self._properties)
+        entry = await self._effect("record", intended, perform, properties=self._properties)
         return entry.outcome["answer"] if entry.outcome else None
 
     def write(self, log: str, text: str) -> None:
         """
         See `Bench`.
         """
+        self._check_open()
         if log not in self._written:
             ordinal = self._place.journal.allocate(self._step)
             self._written[log] = ordinal, self._place.shelves.shelf(self._step, ordinal), 0
@@ -437,6 +449,10 @@ class StepBench:
         """
         See `Bench`.  A replay does not say it again.
         """
+        if not self._closed:
+            self._remark(text, log)
+
+    def _remark(self, text: str, log: str = "stdio") -> None:
         if not self._place.journal.replaying:
             masked = printable(self._place.veil.text(text), lines=True)
             self._place.ledger.remark(self._step, Remark(log, self._lengths.get(log, 0), self._place.wall(), masked))
@@ -467,7 +483,7 @@ class StepBench:
             try:
                 seal = shelf.seals().get(log)
             except FileError as error:
-                self.remark(str(error))
+                self._remark(str(error))
             else:
                 if seal is not None:
                     sealed[ordinal] = log, seal
@@ -477,7 +493,6 @@ class StepBench:
         triggers = self._place.triggers
 
         async def perform(entry: Entry, resumed: bool) -> Done:
-            self._check_open()
             parent = command_id(self._place.nonce, entry.step, entry.ordinal)
             buildset = await triggers.trigger(name, parent, properties, source)
             children = await triggers.children(buildset)
@@ -486,7 +501,7 @@ class StepBench:
             return Done(outcome)
 
         intent = {"scheduler": name, "properties": dict(properties)}
-        entry = await self._place.journal.effect(self._step, "trigger", intent, perform)
+        entry = await self._effect("trigger", intent, perform)
         outcome: Mapping[str, Any] = entry.outcome or {"buildset": 0}
         return outcome
 
@@ -494,7 +509,6 @@ class StepBench:
         place = self._place
 
         async def perform(entry: Entry, resumed: bool) -> Done:
-            self._check_open()
             place.live.buildsets.add(buildset)
             try:
                 result: Result = await place.live.waiting_for(place.triggers.when_finished(buildset))
@@ -510,7 +524,7 @@ class StepBench:
                 self.remark(f"{name}: {line}")
             return Done(outcome)
 
-        entry = await place.journal.effect(self._step, TRIGGERED, {"buildset": buildset}, perform)
+        entry = await self._effect(TRIGGERED, {"buildset": buildset}, perform)
         outcome: Mapping[str, Any] = entry.outcome or {"result": int(Result.EXCEPTION)}
         return outcome
 
@@ -522,14 +536,13 @@ class StepBench:
         for name, buildset in buildsets.items():
             ended = await place.triggers.cancel(buildset, place.live.reason or "its step failed")
             if ended:
-                self.remark(f"{name}: cancelled as well: " + ", ".join(child.label for child in ended))
+                self._remark(f"{name}: cancelled as well: " + ", ".join(child.label for child in ended))
 
     async def _once(self, kind: str, intent: Json, ask: Callable[[], Json]) -> Any:
         async def perform(entry: Entry, resumed: bool) -> Done:
-            self._check_open()
             return Done({"answer": ask()})
 
-        entry = await self._place.journal.effect(self._step, kind, intent, perform)
+        entry = await self._effect(kind, intent, perform)
         return entry.outcome["answer"] if entry.outcome else None
 
     def _properties(self) -> Mapping[str, Any]:

@@ -8,7 +8,8 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
+from unittest import mock
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -210,6 +211,43 @@ class FixedLocation:
         See `Location.unreachable`.
         """
         return []
+
+
+class SlowRecords:
+    """
+    In its context, every call of *method* of the *records* waits until `release`, as on a slow disk.
+    """
+
+    def __init__(self, records: InlineWriter, method: str) -> None:
+        self._real: Callable[[Any], Deferred[Any]] = getattr(records, method)
+        self._patch = mock.patch.object(records, method, self._wait)
+        self._waiting: list[tuple[Any, Deferred[Any]]] = []
+
+    def __enter__(self) -> Self:
+        self._patch.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._patch.stop()
+        self.release()
+
+    def release(self) -> None:
+        """
+        Do what waits, and what is asked for meanwhile, also for those who wait no longer.
+        """
+        while self._waiting:
+            work, done = self._waiting.pop(0)
+            result = self._real(work)
+            if done.called:
+                _ = result.addErrback(lambda failure: None)
+            else:
+                result.chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* is what is waited for
+
+    def _wait(self, work: Any) -> Deferred[Any]:
+        # A transaction that has begun cannot be taken back: cancelling is to wait no longer.
+        done: Deferred[Any] = Deferred()
+        self._waiting.append((work, done))
+        return done
 
 
 class Stage:

@@ -5,12 +5,12 @@ Promise 6.22: `cancel` always ends a build, wherever it waits; promise 6.8: and 
 import errno
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,14 +19,19 @@ from buildbot_lite.master.asking import LONGEST_ASKING
 from buildbot_lite.master.config import MasterConfig
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.master.patience import LONGEST_PAUSE
+from buildbot_lite.master.requests import back_off
 from buildbot_lite.master.session import ENDING, LONGEST_ENDING
+from buildbot_lite.master.step_code import PATIENCE
 from buildbot_lite.model.outcome import Ending, Why
+from buildbot_lite.model.properties import Json
 from buildbot_lite.model.reasons import Kind
 from buildbot_lite.model.results import Result
 from buildbot_lite.status import documents
 from buildbot_lite.status.control import AdminDesk
+from buildbot_lite.storage.records import journal, remarks, requests, streams
+from buildbot_lite.storage.records.builds import Build
 
-from .stage import FakeSlave, Given, Stage, succeeding
+from .stage import FakeSlave, Given, SlowRecords, Stage, succeeding
 from .test_failing_records import FailingDisk
 from .test_file_errors import raising
 
@@ -47,6 +52,27 @@ class Deaf(steps.BuildStep):
                 await Deferred()
             except CancelledError:
                 pass
+
+class Distracted(Deaf):
+    async def run(self):
+        command = ["run", await self.render(util.Secret("password"))]
+        Deferred.fromCoroutine(self.execute(command)).addErrback(lambda failure: None)
+        await super().run()
+
+class Late(steps.BuildStep):
+    gate = None  # a test opens it
+    asks = None
+    async def run(self):
+        try:
+            await Deferred()
+        except CancelledError:
+            Late.gate = Deferred()
+        await Late.gate
+        try:
+            await Late.asks(self)
+        except BaseException as error:
+            Late.gate = error
+            raise
 
 class Asking(steps.BuildStep):
     async def run(self):
@@ -69,6 +95,33 @@ c["builders"] = [
 ]
 c["schedulers"] = [schedulers.Submit("go", ["b"]), schedulers.Triggerable("child", ["child"])]
 """
+
+
+async def as_coroutine(work: Callable[[], object]) -> object:
+    """
+    What *work* answers.
+    """
+    return work()
+
+
+async def remarking(step: Any, ask: Callable[[Any], Awaitable[object]]) -> object:
+    """
+    What *ask* answers; and a remark of *step*.
+    """
+    step.bench.remark("late")
+    return await ask(step)
+
+
+def kept_of(stage: Stage, build: Build) -> object:
+    """
+    All that is recorded of *build*, and how many builds were asked for.
+    """
+    return (
+        stage.read(lambda connection: journal.of_build(connection, build.id)),
+        stage.read(lambda connection: remarks.of_build(connection, build.id)),
+        stage.read(lambda connection: streams.of_build(connection, build.id)),
+        len(list(stage.farm.queue.waiting())) + len(stage.farm.works.live()),
+    )
 
 
 def farm(step: str = ANY_STEP, *, of_builder: str = "", more: str = "") -> Stage:
@@ -190,19 +243,23 @@ def waiting_for_a_child() -> tuple[Stage, int]:
     return stage, stage.submit()
 
 
-def waiting_for_a_secret() -> tuple[Stage, int]:
+def with_a_secret(step: str) -> Stage:
     """
-    The place in which its secret is kept does not answer.
+    A farm with a secret.
     """
     directory = tempfile.mkdtemp()
     with open(
         os.open(os.path.join(directory, "password"), os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii"
     ) as file:
         file.write("hunter2hunter2")
-    stage = farm(
-        'steps.ShellCommand(command=["run", util.Secret("password")])',
-        more=f'c["secretsProviders"] = [secrets.SecretInAFile({directory!r})]',
-    )
+    return farm(step, more=f'c["secretsProviders"] = [secrets.SecretInAFile({directory!r})]')
+
+
+def waiting_for_a_secret() -> tuple[Stage, int]:
+    """
+    The place in which its secret is kept does not answer.
+    """
+    stage = with_a_secret('steps.ShellCommand(command=["run", util.Secret("password")])')
     stage.attach()
     object.__setattr__(stage.farm.building, "in_thread", lambda work: Deferred())
     return stage, stage.submit()
@@ -322,6 +379,59 @@ class CancelTests(SynchronousTestCase):
             _ = order.append("stdio", minute, b"x").addErrback(lambda failure: None)
             stage.settle(ENDING)
         self.check_ended(stage, request, "a log without end")
+
+    def test_code_that_was_left_alone(self) -> None:
+        """
+        Promise 6.22: what a step's code asks for after its build went on without it fails, and leaves no trace: no
+        command, no build, no entry, no text.
+        """
+
+        async def nothing() -> Json:
+            self.fail("it was asked")
+
+        asked: Mapping[str, Callable[[Any], Coroutine[Any, Any, object]]] = {
+            "a command": lambda step: step.execute(["run", "late"]),
+            "a build": lambda step: step.bench.trigger(["child"], {}, wait=True),
+            "a build that nobody waits for": lambda step: step.bench.trigger(["child"], {}, wait=False),
+            "the time": lambda step: step.bench.now(),
+            "something random": lambda step: step.bench.random(8),
+            "an answer": lambda step: step.bench.record("asking", None, nothing, repeatable=True),
+            "a log": lambda step: as_coroutine(lambda: step.bench.write("late", "text")),
+        }
+        for what, ask in asked.items():
+            for last in (ANY_STEP, f"{ANY_STEP[:-1]}, alwaysRun=True)"):
+                stage = farm(f"Late(), {last}")
+                slave = stage.attach()
+                request = stage.submit()
+                (build,) = stage.builds(request)
+                self.successResultOf(self.cancel(stage, request))
+                stage.settle(PATIENCE)
+                stage.settle(PATIENCE)
+                late = type(stage.farm.config.builders["b"].steps[0].recipe.cook())
+                before, given = kept_of(stage, build), len(slave.given)
+                late.asks = staticmethod(lambda step, ask=ask: remarking(step, ask))
+                late.gate.callback(None)
+                stage.settle()
+                self.assertIsInstance(late.gate, CancelledError, what)
+                self.assertEqual(len(slave.given), given, what)
+                self.assertEqual(kept_of(stage, build), before, what)
+
+    def test_secret_that_comes_late(self) -> None:
+        """
+        Promise 6.22: nor does a command begin whose secret arrives after its step was left alone.
+        """
+        with mock.patch.object(MasterConfig, "slow_secrets", True):
+            stage = with_a_secret("Distracted()")
+            # The thread in which it is looked up cannot be interrupted.
+            looked_up: Deferred[str] = Deferred()
+            object.__setattr__(stage.farm.building, "in_thread", lambda work: looked_up)
+            slave, request = stage.attach(), stage.submit()
+            self.successResultOf(self.cancel(stage, request))
+            stage.settle(PATIENCE)
+            stage.settle(PATIENCE)
+            self.check_ended(stage, request, "left alone")
+            looked_up.callback("hunter2hunter2")
+            self.assertEqual(slave.given, [])
 
     def test_always_run(self) -> None:
         """
@@ -460,6 +570,40 @@ class RecordTests(SynchronousTestCase):
         self.assertIsNotNone(stage.farm.roster["bot1"].paused)
         stage.restart()
         self.assertIsNotNone(stage.farm.roster["bot1"].paused)
+
+    def test_cancel_that_is_given_up(self) -> None:
+        """
+        Promise 6.8: whoever asked for a cancellation gives up while it is recorded: it counts all the same, and the
+        request is not built.
+        """
+        stage = farm()
+        request = stage.submit()
+        with SlowRecords(stage.records, "write") as held:
+            cancelling = Deferred.fromCoroutine(stage.farm.door.cancel_request(request, "enough"))
+            cancelling.cancel()
+            self.failureResultOf(cancelling, CancelledError)
+            slave = stage.attach()
+            self.assertEqual([each.request.id for each in stage.farm.queue.waiting()], [request])
+            held.release()
+        self.assertIs(stage.request(request).result, Result.CANCELLED)
+        self.assertEqual(list(stage.farm.queue.waiting()), [])
+        self.assertEqual(slave.given, [])
+
+    def test_ended_while_its_build_ran(self) -> None:
+        """
+        Promise 6.8: a request whose end was recorded while a build of it was being lost is not built again.
+        """
+        stage = farm()
+        slave = stage.attach()
+        request = stage.submit()
+        now = stage.clock.seconds()
+        _ = stage.records.write(lambda c: requests.finish(c, request, Result.CANCELLED, now, "enough"))
+        slave.lose()
+        again = stage.attach(home="home-2")
+        stage.settle(back_off(1) + 1)
+        self.assertEqual(list(stage.farm.queue.waiting()), [])
+        self.assertEqual(again.given, [])
+        self.assertIs(stage.request(request).result, Result.CANCELLED)
 
     def test_unpin(self) -> None:
         """

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.bench import LiveCommands
+from buildbot_lite.master.step_code import PATIENCE
 from buildbot_lite.master.triggered import MOST_CHILDREN, TAIL_LINES, Child
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
@@ -19,7 +20,7 @@ from buildbot_lite.status import documents
 from buildbot_lite.storage.records import builds, inputs, remarks, requests, streams
 from buildbot_lite.storage.records.requests import Buildset
 
-from .stage import FakeSlave, Given, Stage, scripted, succeeding
+from .stage import FakeSlave, Given, SlowRecords, Stage, scripted, succeeding
 
 FAN = """
 class Sources(steps.BuildStep):
@@ -245,6 +246,43 @@ class TriggeredTests(SynchronousTestCase):
         self.stage.settle()
         self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
         self.assertEqual(self.stage.request(self.built("other")[0].request).result, Result.CANCELLED)
+
+    def test_given_up_while_it_cancels(self) -> None:
+        """
+        Promise 6.10: all children of a parent that is cancelled end, also when the parent's step is given up while the
+        first of them is still being told.
+        """
+        self.start(behaviour=None)
+        with SlowRecords(self.stage.records, "read"):
+            self.stage.done(self.stage.farm.door.cancel_request(self.request, "enough"))
+            self.stage.settle(PATIENCE)  # its code is cancelled
+            self.stage.settle(PATIENCE)  # and left alone
+        self.stage.settle()
+        self.assertEqual(sorted(id for id, _ in self.slave.interrupted), sorted(given.id for given in self.slave.given))
+        for given in self.slave.given:
+            given.end(1)
+        self.stage.settle()
+        for builder in ("fan", "middle", "leaf", "other"):
+            with self.subTest(builder):
+                self.assertEqual(self.stage.request(self.built(builder)[0].request).result, Result.CANCELLED)
+
+    def test_restart_before_waiting_children_are_told(self) -> None:
+        """
+        A master that dies before it ended the children that wait in the queue ends them when it is back, and does not
+        build them.
+        """
+        text = FAN.replace("max_builds=10)", 'max_builds=10), slave.BuildSlave("bot2")').replace(
+            '"other", ["bot1"]', '"other", ["bot2"]'
+        )
+        self.start(text, behaviour=None)
+        (waiting,) = (each.request.id for each in self.stage.farm.queue.waiting())
+        live = self.stage.farm.works.live()[self.request].build
+        with mock.patch.object(LiveCommands, "interrupt"):  # nobody is told: the master dies here
+            self.stage.done(live.stop("enough"))
+        self.stage.restart()
+        self.assertEqual(self.stage.request(waiting).result, Result.CANCELLED)
+        self.assertEqual(list(self.stage.farm.queue.waiting()), [])
+        self.assertEqual(self.stage.attach("bot2").given, [])
 
     def test_unused_patch(self) -> None:
         """
