@@ -208,7 +208,9 @@ class _Unpacking:
         """
         parts = _parts(member, member.name)
         if not parts:
-            return  # the directory itself
+            if member.isdir():
+                return  # the directory itself
+            raise InputError(f"The archive has a member {member.name!r:.200}, which is no name of a file.")
         with _told(parts, "unpacked"), walk_down(self._into, parts[:-1], make=True, owner=self._owner) as directory:
             name = parts[-1]
             if member.isdir():
@@ -230,15 +232,15 @@ class _Unpacking:
                 os.chown(name, *self._owner, dir_fd=directory, follow_symlinks=False)
 
     def _add_file(self, archive: Archive, member: tarfile.TarInfo, name: bytes, directory: int) -> None:
+        # Before anything is written: a few bytes can stand for a sparse file that is as large as a disk.
+        self._room -= member.size
+        if self._room < 0:
+            raise unpacks_to_more(self._bounds)
         with (
             open(os.open(name, _NEW_FILE, 0o600, dir_fd=directory), "wb", buffering=0) as file,
             archive.contents(member) as contents,
         ):
             while block := contents.read(_BLOCK):
-                # Not only what was read: in a sparse file there is more.
-                self._room -= len(block)
-                if self._room < 0:
-                    raise unpacks_to_more(self._bounds)
                 rest = memoryview(block)
                 while rest:
                     rest = rest[file.write(rest) :]

@@ -294,11 +294,11 @@ class ArchiveTests(SynchronousTestCase):
         Promise 6.15: what a compressed archive of many streams unpacks to is bounded while it is unpacked.
         """
         header = tarfile.TarInfo("zeros")
-        header.size = 1 << 40
-        archive = bz2.compress(header.tobuf(tarfile.GNU_FORMAT)) + 500 * bz2.compress(bytes(1 << 20))
-        error = self.assertRaises(InputError, self.unpack, archive, Bounds(size=10 << 20, members=10))
+        header.size = 8 << 20
+        member = bz2.compress(header.tobuf()) + 8 * bz2.compress(bytes(1 << 20))
+        error = self.assertRaises(InputError, self.unpack, 20 * member, Bounds(size=10 << 20, members=10))
         self.assertIn("unpacks to more than 10485760 bytes", str(error))
-        self.assertLessEqual(os.stat(os.path.join(self.target, "zeros")).st_size, 10 << 20)
+        self.assertLessEqual(sum(each.stat().st_size for each in os.scandir(self.target)), 10 << 20)
 
     def test_zeros_after_the_end(self) -> None:
         """
@@ -324,6 +324,30 @@ class ArchiveTests(SynchronousTestCase):
         with open(os.path.join(self.target, "sparse"), "rb") as found:
             self.assertEqual(found.read(), bytes(1 << 20) + data + bytes(size - (1 << 20) - len(data)))
         self.assertRaises(InputError, self.unpack, archive, Bounds(size=4 << 20, members=10))
+
+    def test_too_large_a_member(self) -> None:
+        """
+        Promise 6.15: of a member that is larger than the bound, holes included, nothing is written.
+        """
+        sparse, plain = tarfile.TarInfo("large"), tarfile.TarInfo("large")
+        sparse.pax_headers = {"GNU.sparse.size": str(11 << 20), "GNU.sparse.map": "0,0"}
+        plain.size = 11 << 20
+        for header in (sparse, plain):
+            archive = header.tobuf(tarfile.PAX_FORMAT) + bytes(header.size + 1024)
+            error = self.assertRaises(InputError, self.unpack, archive, Bounds(size=10 << 20, members=10))
+            self.assertIn("unpacks to more than 10485760 bytes", str(error))
+            self.assertEqual(os.listdir(self.target), [])
+
+    def test_file_without_a_name(self) -> None:
+        """
+        Promise 6.22: a file that has the directory's own name is not left out silently.
+        """
+        for name in ("", ".", "./"):
+            header = tarfile.TarInfo(name)
+            header.size = 4
+            archive = header.tobuf(tarfile.USTAR_FORMAT) + b"data" + bytes(508 + 1024)
+            error = self.assertRaises(InputError, self.unpack, archive)
+            self.assertIn("no name of a file", str(error), name)
 
     def test_many_members(self) -> None:
         """
