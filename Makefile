@@ -1,5 +1,5 @@
 # make demo    a farm on this machine: a master, two slaves, a real job; Ctrl-C ends it   (ONCE=1: ends after the job)
-# make test    everything that tests need is installed into .venv, and all tests run
+# make test    everything that tests need is installed into .venv, and all tests run: a quarter of an hour on two cores
 # make coverage   the same, and which lines no test reached
 # make full    coverage, torture and strangers: takes half an hour
 # make check   lint, format, types, layers
@@ -13,7 +13,7 @@ PYTHON ?= $(shell for each in python3 python3.11 python3.12 python3.13 python3.1
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --config-settings editable_mode=compat
 
 .PHONY: demo test coverage full check torture strangers bench format clean
 
@@ -22,6 +22,7 @@ demo: $(VENV)/.with-test
 
 # OPTIONS are pytest's.
 test: $(VENV)/.with-test
+	@echo "all tests: about a quarter of an hour on two cores; for some of them, OPTIONS='-k WORD'"
 	@$(BIN)/python -m pytest -n auto $(OPTIONS) test
 
 coverage: $(VENV)/.with-test
@@ -56,7 +57,7 @@ clean:
 
 # One marker for each set of packages; setup.cfg says what they are.
 $(VENV)/.with-%: setup.cfg pyproject.toml | $(BIN)/pip
-	@echo "installing buildbot-lite[$*] into $(VENV)"
+	@echo "installing buildbot-lite[$*] into $(VENV), which takes one to three minutes"
 	@$(INSTALL) -e '.[$*]'
 	@touch $@
 

@@ -318,6 +318,7 @@ def main() -> int:
     try:
         lock = only_one()
         try:
+            say("Starting a master and two slaves.")
             start_all(farm)
             say("A master and two slaves are running, started with twistd.  A job for them:\n")
             code = submit(farm)
