@@ -17,7 +17,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from posixpath import normpath
 from typing import IO, BinaryIO, NamedTuple
 
@@ -25,7 +25,7 @@ from ..errors import FileError, InputError, UnsafePathError
 from ..model.names import path_bytes, path_text
 from ..storage.files import is_disk_full
 from .archive_input import Archive, Bounds, open_archive, unpacks_to_more
-from .directories import Owner, step_into, walk_down
+from .directories import Owner, Walk, step_into, walk_down
 
 LONGEST_PATH = 4000
 """Bytes of a member's path; the system takes 4096."""
@@ -56,12 +56,14 @@ def pack(directory: int, into: BinaryIO, *, largest: int | None = None) -> Packe
     """
     packing = _Packing(into, largest)
     pending: list[tuple[bytes, ...]] = [()]
-    while pending:
-        parts = pending.pop()
-        with _told(parts, "read"), walk_down(directory, parts) as here:
-            names = sorted(map(os.fsencode, os.listdir(here)))
+    with closing(Walk(directory)) as walk:
+        while pending:
+            parts = pending.pop()
+            with _told(parts, "read"):
+                here = walk.to(parts)
+                names = sorted(map(os.fsencode, os.listdir(here)))
             deeper = [(*parts, name) for name in names if packing.add(here, (*parts, name))]
-        pending.extend(reversed(deeper))
+            pending.extend(reversed(deeper))
     return packing.end()
 
 
@@ -72,8 +74,11 @@ def unpack(archived: IO[bytes], into: int, bounds: Bounds, *, owner: Owner = Non
     What is unpacked is *owner*'s (None: ours), and writable by nobody else.  `InputError`, `UnsafePathError` or
     `FileError` when it has to be given up; a part may be there then.
     """
-    unpacking = _Unpacking(into, bounds, owner)
-    with open_archive(archived, bounds) as archive:
+    with (
+        closing(Walk(into, make=True, owner=owner)) as walk,
+        open_archive(archived, bounds) as archive,
+    ):
+        unpacking = _Unpacking(into, walk, bounds, owner)
         for member in archive.members():
             unpacking.add(archive, member)
 
@@ -193,11 +198,12 @@ class _Contents:
 
 class _Unpacking:
     """
-    A directory *into* which an archive is being unpacked.
+    A directory *into* which an archive is being unpacked, on a *walk* through it.
     """
 
-    def __init__(self, into: int, bounds: Bounds, owner: Owner) -> None:
+    def __init__(self, into: int, walk: Walk, bounds: Bounds, owner: Owner) -> None:
         self._into = into
+        self._walk = walk
         self._bounds = bounds
         self._room = bounds.size
         self._owner = owner
@@ -211,8 +217,8 @@ class _Unpacking:
             if member.isdir():
                 return  # the directory itself
             raise InputError(f"The archive has a member {member.name!r:.200}, which is no name of a file.")
-        with _told(parts, "unpacked"), walk_down(self._into, parts[:-1], make=True, owner=self._owner) as directory:
-            name = parts[-1]
+        with _told(parts, "unpacked"):
+            directory, name = self._walk.to(parts[:-1]), parts[-1]
             if member.isdir():
                 os.close(step_into(directory, name, make=True, owner=self._owner))
                 return

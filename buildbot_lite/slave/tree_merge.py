@@ -2,19 +2,19 @@
 Moving a tree that was unpacked beside its place into it.
 
 What is not there yet is moved in one piece.  Only where both have a directory of one name, or the place is on another
-disk, its entries are moved one by one.  Directories are reached by their descriptors, from the top each time: constant
-in descriptors and stack, however deep the tree is.
+disk, its entries are moved one by one.  Directories are reached by their descriptors (`Walk`): constant in descriptors
+and stack, however deep the tree is.
 """
 
 import errno
 import os
 import shutil
 import stat
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from ..errors import FileError
 from ..model.names import path_text
-from .directories import Owner, step_into, walk_down
+from .directories import Owner, Walk, step_into
 
 _MERGED = {errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV}
 
@@ -27,9 +27,10 @@ def merge_trees(source: int, into: int, *, owner: Owner = None) -> None:
     `FileError` names what is in the way.
     """
     pending: list[tuple[bytes, ...]] = [()]
-    while pending:
-        parts = pending.pop()
-        with walk_down(source, parts) as here, walk_down(into, parts) as there:
+    with closing(Walk(source)) as from_, closing(Walk(into)) as to:
+        while pending:
+            parts = pending.pop()
+            here, there = from_.to(parts), to.to(parts)
             for name in os.listdir(here):
                 path = (*parts, os.fsencode(name))
                 try:
