@@ -55,11 +55,11 @@ bench: $(VENV)/.with-test
 clean:
 	rm -rf $(VENV) .demo build dist *.egg-info
 
-# One marker for each set of packages; setup.cfg says what they are.
+# One marker for each set of packages; setup.cfg says what they are.  The set dev contains the set test.
 $(VENV)/.with-%: setup.cfg pyproject.toml | $(BIN)/pip
 	@echo "installing buildbot-lite[$*] into $(VENV), which takes one to three minutes"
 	@$(INSTALL) -e '.[$*]'
-	@touch $@
+	@touch $@ $(if $(filter dev,$*),$(VENV)/.with-test)
 
 # pip and not python is what to look for: Debian without python3-venv leaves half an environment behind.
 $(BIN)/pip:

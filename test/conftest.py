@@ -10,7 +10,7 @@ the same examples each time, as its own profile for that does; at home it goes o
 
 Tests make their temporary directories outside this checkout.
 
-Under pytest-xdist the tests of a class stay together, because those in ``processes`` share a farm; the long ones begin.
+Under pytest-xdist the tests of a class stay together, because they may share a farm; the long ones begin.
 
 What a run owes to those who wait for it (it ends, and a race costs nothing) is in `test.harness`.
 """
@@ -32,7 +32,6 @@ from test.processes.leaks import NOTED
 
 FURL = re.compile(r"pb://[a-z2-7]{32}@[^/\s\"'>]*/[A-Za-z0-9_~-]{8,}")
 _NOTED_HERE = pytest.StashKey[Path]()
-_PROCESSES = "test/processes/"
 
 pytest_plugins = [
     "test.harness.bounds",
@@ -130,6 +129,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Tests with processes go first: they are the longest.
+    The longest go first, so that no worker is left alone with them in the end.
     """
-    items.sort(key=lambda item: not item.nodeid.startswith(_PROCESSES))
+    # Imported before it is a plugin, its asserts would not be pytest's.
+    from test.harness.second_runs import PATHS
+
+    items.sort(key=lambda item: next((n for n, path in enumerate(PATHS) if item.nodeid.startswith(path)), len(PATHS)))

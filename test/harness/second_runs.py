@@ -22,11 +22,11 @@ import pytest
 
 from .outcomes import Outcome, Record, read
 
-# Where tests start processes.
+# Where tests start processes; the longest first, as they are run.
 PATHS = (
-    "test/processes/",
     "test/torture/",
     "test/strangers/test_real.py",
+    "test/processes/",
     "test/cli/test_processes.py",
     "test/cli/test_whole.py",
     "test/keeper/test_bytes.py",

@@ -2,14 +2,16 @@
 The master dies: after every entry of the journal of a build that uses every shipped step.
 
 The moments are not written down here.  The build runs once, its journal is read, and for each entry there are two
-moments: its intent is committed, its outcome is committed.  For each moment the build is submitted again, to a master
-whose ``master.tac`` (the test's own; the product has no switch for it) ends it with kill -9 right then.
+moments: its intent is committed, its outcome is committed.  The build is submitted again and again, to a master whose
+``master.tac`` (the test's own; the product has no switch for it) ends it with kill -9 at some of them, far from each
+other, until each moment had its death.
 """
 
 import io
 import os
 import re
 import tarfile
+from collections.abc import Sequence
 from typing import ClassVar
 
 from attrs import frozen
@@ -86,6 +88,8 @@ STEPS = [
     "steps.FileUpload(slavesrc='out/archive.tar', masterdest='archive.tar')",
     "steps.DirectoryUpload(slavesrc='out', masterdest='out')",
 ]
+# A build dies at every so manieth moment of a class.
+BETWEEN = 5
 
 
 @frozen
@@ -183,30 +187,36 @@ class Crashes(FarmCase):
         wanted_artifacts = self.artifacts(1)
         self.assertEqual(set(wanted_artifacts), {"archive.tar", "out.tar"})
         self.assertGreater(len(moments), 2 * 12)
-        for moment in moments[self.remainder :: self.share]:
-            self.die_at(moment)
+        ours = moments[self.remainder :: self.share]
+        for first in range(BETWEEN):
+            chosen = ours[first::BETWEEN]
+            self.die_at(chosen)
             number = type(self).number
             done = self.farm.watch(self.farm.watch_furl_of("all", number))
-            self.assertEqual(done.code, 0, f"{moment}: {done.err}")
-            self.assertEqual(any_child(done.out), any_child(wanted_log), moment)
-            self.assertEqual(self.taken_witness(), wanted_witness, moment)
-            self.assertEqual(self.artifacts(number)["archive.tar"], wanted_artifacts["archive.tar"], moment)
+            self.assertEqual(done.code, 0, f"{chosen}: {done.err}")
+            self.assertEqual(any_child(done.out), any_child(wanted_log), chosen)
+            self.assertEqual(self.taken_witness(), wanted_witness, chosen)
+            self.assertEqual(self.artifacts(number)["archive.tar"], wanted_artifacts["archive.tar"], chosen)
             ((count, result),) = self.farm.rows(
                 "select count(*), max(result) from builds where builder = 'all' and number >= ?", number
             )
-            self.assertEqual((count, result), (1, 0), f"{moment}: it was the same build that went on")
+            self.assertEqual((count, result), (1, 0), f"{chosen}: it was the same build that went on")
 
-    def die_at(self, moment: Moment) -> None:
+    def die_at(self, moments: Sequence[Moment]) -> None:
         """
-        Submit, let the master die at *moment*, and start it again.
+        Submit, and let the master die at each of *moments*; it is started again each time.
         """
         ((newest,),) = self.farm.rows("select max(id) from builds")
         death = self.farm.master_directory / "die-at"
-        death.write_text(f"{newest + 1} {moment.step} {moment.ordinal} {moment.which}")
-        client = self.farm.submitting("all", archive())
-        self.farm.master.wait()
-        self.assertFalse(death.exists(), f"the master died of something else at {moment}")
         type(self).number += 1
+        for moment in moments:
+            death.write_text(f"{newest + 1} {moment.step} {moment.ordinal} {moment.which}")
+            if moment is moments[0]:
+                client = self.farm.submitting("all", archive())
+            else:
+                self.farm.start_master()
+            self.farm.master.wait()
+            self.assertFalse(death.exists(), f"the master died of something else at {moment}")
         self.farm.start_master()
         self.assertNotEqual(client.wait().code, 0)
 
