@@ -132,6 +132,8 @@ def fetch_artifacts(farm: Farm, builder: str, number: int, names: tuple[str, ...
     async def work(line: Line) -> None:
         found = (await line.ask({"ask": "artifacts", **of}))["artifacts"]
         known = {each["name"]: each for each in found}
+        if not (names or known):
+            note(f"{builder}/{number} has no artifacts.")
         for name in names or known:
             # One that is not there is for the master to refuse, which knows what is.
             with Receiving(to, name, overwrite=overwrite, length=known.get(name, {}).get("length")) as receiving:

@@ -45,6 +45,8 @@ def builds(farm: Farm, builder: str | None, number: int | None, most: int, as_js
     The newest builds, of BUILDER or of all; with NUMBER one build in detail.
     """
     if builder is not None and number is not None:
+        if given := [*_options(wanted, most), *(["--before"] if wanted["before"] else [])]:
+            raise click.UsageError(f"{given[0]} chooses among builds: leave it out, or NUMBER.")
         answer = farm.ask({"ask": "build", "builder": builder, "number": number})
         show(answer["build"], "build", as_json=as_json)
         return

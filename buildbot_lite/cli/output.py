@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from ..errors import BuildbotLiteError
 
 OUT, ERR = 1, 2
+NAMES = {OUT: "Standard output", ERR: "Standard error"}
 Take = Callable[[bytes], Deferred[None] | None]
 Document = Mapping[str, Any]
 PLAIN_WIDTH = 500
@@ -112,18 +113,18 @@ class Pouring:
         A chunk, whose first byte says where it belongs; fires when it is written.
         """
         written: Deferred[None] = Deferred()
-        descriptor = self._descriptors[int(data[:1])]
+        stream = int(data[:1])
         # A daemon, so that nothing waits for it when the user has had enough.
-        threading.Thread(target=self._write, args=(reactor, descriptor, data[1:], written), daemon=True).start()
+        threading.Thread(target=self._write, args=(reactor, stream, data[1:], written), daemon=True).start()
         return written
 
-    def _write(self, reactor: IReactorFromThreads, descriptor: int, data: bytes, written: Deferred[None]) -> None:
+    def _write(self, reactor: IReactorFromThreads, stream: int, data: bytes, written: Deferred[None]) -> None:
         try:
             rest = memoryview(data)
             while rest:
-                rest = rest[os.write(descriptor, rest) :]
+                rest = rest[os.write(self._descriptors[stream], rest) :]
         except OSError as error:
-            self.refused = error
+            self.refused = OSError(error.errno, error.strerror, NAMES[stream])
             # A sentence for the master; our own defects would be logged here, with a traceback.
             failure = Failure(BuildbotLiteError("Nobody takes these bytes any more."))
             reactor.callFromThread(written.errback, failure)

@@ -66,7 +66,10 @@ def kind_of(directory: str) -> Kind:
         return Kind.SLAVE
     if not os.path.isdir(directory):
         raise NotFoundError(f"There is no directory {directory}.")
-    raise NotFoundError(f"{directory} is neither a master's nor a slave's: it has no master.cfg and no slave.tac.")
+    where = "This" if directory == os.curdir else directory
+    raise NotFoundError(
+        f"{where} is the directory of neither a master nor a slave: it has no master.cfg and no slave.tac."
+    )
 
 
 def need_a_master(directory: str) -> None:
@@ -78,7 +81,8 @@ def need_a_master(directory: str) -> None:
     where = "This" if directory == os.curdir else directory
     if is_there(directory, Kind.SLAVE.tac):
         raise NotFoundError(f"{where} is the directory of a slave, not of a master.")
-    raise NotFoundError(f"{where} is not the directory of a master: it has no master.cfg.")
+    what_to_do = "  Name one as DIR." if directory == os.curdir else ""
+    raise NotFoundError(f"{where} is not the directory of a master: it has no master.cfg.{what_to_do}")
 
 
 @frozen

@@ -67,9 +67,8 @@ def run(arguments: list[str], visit: object = None) -> int:
             import_module(f".{module}", __package__)
         code = program.main(arguments, prog_name="buildbot-lite", standalone_mode=False, obj=visit)
         sys.stdout.flush()
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else FAILED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):
+        # click leaves with 1, a failed build's code, when it finds its output closed.
         # Whoever read our output has seen enough.
         _let_go_of_output()
         return FAILED
@@ -78,8 +77,9 @@ def run(arguments: list[str], visit: object = None) -> int:
     except Exception as error:
         if "--debug" in arguments:
             raise
-        click.echo(printable(sentence(error), longest=LONGEST_SENTENCE, lines=True), err=True)
-        _let_go_of_output()
+        refused = _let_go_of_output()
+        told = f"Standard output: {refused.strerror}." if refused is not None else sentence(error)
+        click.echo(printable(told, longest=LONGEST_SENTENCE, lines=True), err=True)
         return exit_code(error)
     return code if isinstance(code, int) else 0
 
@@ -101,14 +101,17 @@ def need_a_masters_parts() -> None:
         import_module(module)
 
 
-def _let_go_of_output() -> None:
+def _let_go_of_output() -> OSError | None:
     """
     See that nothing is left to be flushed at exit, where Python would complain of a closed pipe or a full disk itself.
+    Why it could not be written, if it could not.
     """
     try:
         sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None
 
 
 def sentence(error: Exception) -> str:
@@ -119,7 +122,10 @@ def sentence(error: Exception) -> str:
         return error.format_message()
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "buildbot-lite"
-        return f"{error.format_message()}  See: {path} --help"
+        if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument) and error.ctx:
+            # As it is called in texts: the brackets of the usage line say that it may be left out.
+            error.param_hint = repr(error.param.make_metavar(error.ctx).strip("[]."))
+        return f"{error.format_message().removesuffix('.')}.  See: {path} --help"
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _OF_THE_MASTER:

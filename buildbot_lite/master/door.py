@@ -11,7 +11,7 @@ from attrs import field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
-from ..errors import InputError, NotFoundError, RevokedError
+from ..errors import InputError, NotFoundError, PropertyError, RevokedError
 from ..model.properties import OF_THE_BUILD, SUBMITTED, Json, Properties
 from ..model.results import Result
 from ..storage.inputs import Kept
@@ -194,6 +194,8 @@ class FrontDoor:
             raise NotFoundError(
                 f"{builder} may not be forced: no ForceScheduler in master.cfg has it among its builderNames."
             )
+        if own := sorted(OF_THE_BUILD & properties.keys()):
+            raise PropertyError(f"The build itself says what {', '.join(own)} is: leave out that property.")
         given = Properties(dict(properties), "Force")
         return await self._ask(scheduler, given, reason=reason, builders=[builder], by_grant=by_grant)
 

@@ -135,7 +135,7 @@ class AdminDesk:
 
     def _check(self, asked: str) -> None:
         if self.may is not None and asked not in self.may:
-            raise RefusedError(f"This string is no right to {asked}.  Ask the farm's admin, or use theirs.")
+            raise RefusedError(f"This string does not permit {asked!r}.  Ask the farm's admin for one that does.")
 
     # Answers.
 

@@ -240,7 +240,7 @@ def _environment(connection: Connection, row: Build) -> list[str]:
     Which variables commands of the build got besides the slave's own.  Values may be secret, names are not.
     """
     specs = (entry.intent["spec"] for entry in journal.of_build(connection, row.id) if entry.kind == COMMAND)
-    return sorted({name for spec in specs for name in spec.get("env") or ()})
+    return sorted({name for spec in specs for name, value in (spec.get("env") or {}).items() if value is not None})
 
 
 def _parent(connection: Connection, row: Build) -> Document | None:

@@ -214,7 +214,9 @@ def check_input(kind: str, head: bytes) -> None:
     """
     if kind == "patch":
         if not head.strip():
-            raise InputError("The patch is empty: there is nothing to try.  (For example: git diff | flappclient …)")
+            raise InputError(
+                "The patch is empty: there is nothing to try.  (For example: git diff --binary | flappclient …)"
+            )
         if not any(line.startswith(_PATCH_MARKS) for line in head.splitlines()):
             raise InputError("What was submitted is no patch: it has no line that begins with 'diff ' or '--- '.")
     elif kind == "tar" and not (head.startswith(_COMPRESSIONS) or head[257:262] == b"ustar"):

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from ..errors import FurlError, LinkLostError, NoAnswerError, RefusedError, WrongVerbError
+from ..errors import FurlError, LinkLostError, NoAnswerError, PinnedError, RefusedError, WrongVerbError
 from .certificate import new_certificate
 from .contract import RIControl, RISubmission, RIWatcher
 from .control import Document, RemoteControl
@@ -132,6 +132,9 @@ async def _found(tub: Tub, parts: Furl) -> Any:
         return await found
     except Exception as raised:  # noqa: BLE001 - of any network, any kind
         error, places = error_of(raised), ", ".join(parts.hints)
+        if isinstance(error, PinnedError):
+            # Its own remedy is for a slave, and would hand the string to the next machine that uses it.
+            raise WrongVerbError("This string is a slave's, and of use only in that slave's slave.tac.") from None
         if isinstance(error, RefusedError):
             raise error from None
         if wrong_master(raised):

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from typing import Any
+from typing import Any, TextIO
 from unittest import mock
 
 from attrs import define, field, frozen
@@ -119,18 +119,18 @@ class CommandCase(SynchronousTestCase):
         self.addCleanup(os.chdir, before)
         self.master = FakeMaster()
 
-    def command(self, *words: str, stdin: bytes = b"") -> Said:
+    def command(self, *words: str, stdin: bytes = b"", out: TextIO | None = None) -> Said:
         """
-        Run ``buildbot-lite`` with these *words*.
+        Run ``buildbot-lite`` with these *words*.  *out*: its standard output, if that is not to be read here.
         """
-        out, err = io.StringIO(), io.StringIO()
+        kept, err = io.StringIO(), io.StringIO()
         with (
-            redirect_stdout(out),
+            redirect_stdout(out or kept),
             redirect_stderr(err),
             mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
         ):
             code = run(list(words), self.master.visit)
-        return Said(code, out.getvalue(), err.getvalue())
+        return Said(code, kept.getvalue(), err.getvalue())
 
     def refused(self, *words: str, stdin: bytes = b"", code: int = FAILED) -> str:
         """

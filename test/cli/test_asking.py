@@ -121,7 +121,10 @@ class ListsTests(AskingCase):
         self.assertEqual(self.master.questions[0]["slave"], "bot1")
         self.assertEqual((self.master.questions[2]["builder"], self.master.questions[2]["step"]), ("hello", "greet"))
         os.chdir("..")
-        self.assertEqual(self.refused("unpin", "bot1"), "This is not the directory of a master: it has no master.cfg.")
+        self.assertEqual(
+            self.refused("unpin", "bot1"),
+            "This is not the directory of a master: it has no master.cfg.  Name one as DIR.",
+        )
 
     def test_furlfile(self) -> None:
         """
@@ -174,6 +177,11 @@ class RefusalsTests(AskingCase):
             (("rebuild", "farm", "hello"), "Missing argument 'NUMBER'."),
             (("builds", "farm", "--since", "yesterday"), "'yesterday' is no time"),
             (("builds", "farm", "--result", "good"), "is not one of 'success'"),
+            (("builds", "farm", "hello", "3", "--branch", "main"), "--branch chooses among builds"),
+            (("builds", "farm", "hello/3", "-n", "7"), "--most chooses among builds"),
+            (("builds", "farm", "hello/3", "--before", "7"), "--before chooses among builds"),
+            (("builds", "farm", "hello", "x"), "Invalid value for 'NUMBER':"),
+            (("force", "farm", "hello", "x"), "unexpected extra argument (x).  See:"),
             (("queue", "--jason"), "No such option"),
             (("force", "farm", "hello", "-p", "novalue"), "'novalue' is not NAME=VALUE."),
         ):
@@ -510,6 +518,15 @@ class ArtifactsTests(AskingCase):
         with open("here/sub/x.tar", "rb") as file:
             self.assertEqual(file.read(), self.data)
         self.assertEqual(os.listdir("here/sub"), ["x.tar"])
+
+    def test_none(self) -> None:
+        """
+        That there is nothing to fetch is said.
+        """
+        self.master.answers = {"artifacts": {"artifacts": []}}
+        said = self.command("artifacts", "fetch", "farm", "hello", "1")
+
+        self.assertEqual((said.code, said.out, said.err), (0, "", "hello/1 has no artifacts.\n"))
 
     def test_there_already(self) -> None:
         """

@@ -2,6 +2,8 @@
 The exit codes of all commands.  0, 1, 2 and 4 are a build's; whatever else happens has a code of its own.
 """
 
+import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -137,6 +139,21 @@ class ExitCodesTests(CommandCase):
             if not isinstance(command, FarmCommand):
                 said = self.command(*name.split(), *WORDS[name], stdin=b"nonsense")
                 self.assertEqual(said.code, FAILED, (name, said))
+
+    def test_output_closed(self) -> None:
+        """
+        Promise 6.13: nor do they when whoever reads their output has seen enough, or there is no room for it.
+        """
+        self.answer_all({"builders": []})
+        reader, writer = os.pipe()
+        os.close(reader)
+        full = os.open("/dev/full", os.O_WRONLY)
+        for descriptor, sentence in ((writer, ""), (full, "Standard output: No space left on device.\n")):
+            # Closing it may fail once more.
+            with contextlib.suppress(OSError), open(descriptor, "w") as out:
+                said = self.command("builders", "farm", out=out)
+
+            self.assertEqual((said.code, said.err), (FAILED, sentence))
 
     def test_own_codes(self) -> None:
         """

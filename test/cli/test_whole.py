@@ -402,7 +402,7 @@ class WholeTests(FarmCase):
                 f"{self.farm.program('buildbot-lite')} {words} > /dev/full 2> {self.farm.witness}/said"
                 f" || echo $? >> {self.farm.witness}/said"
             )
-            self.assertEqual(self.farm.witnessed("said"), ["No space left on device.", "70"], words)
+            self.assertEqual(self.farm.witnessed("said"), ["Standard output: No space left on device.", "70"], words)
 
     def test_stale_pid_file(self) -> None:
         """

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NotFoundError, PinnedError
 from buildbot_lite.master.roster import RosterDesk
+from buildbot_lite.model.properties import OF_THE_BUILD
 from buildbot_lite.status.control import STOPPED_WITHIN, AdminDesk
 from buildbot_lite.status.following import Following, tell_growth
 from buildbot_lite.storage.records import builds, inputs, requests, streams
@@ -236,10 +237,11 @@ class AnswersTests(ControlCase):
 
     def test_where_and_with_what(self) -> None:
         """
-        Promise 6.14: one build in detail: on which host it ran, and the names of what its steps put into environments.
+        Promise 6.14: one build in detail: on which host it ran, and the names of what its steps put into environments,
+        and not of what they took out of them.
         """
         text = FORCED.replace(
-            'command=["run", "two"]', 'command=["run", "two"], env={"COLOUR": "scarlet", "ARCH": "arm"}'
+            'command=["run", "two"]', 'command=["run", "two"], env={"COLOUR": "scarlet", "ARCH": "arm", "CC": None}'
         )
         self.stage.configure(text)
         self.stage.done(self.stage.farm.reconfigure())
@@ -305,6 +307,13 @@ class AnswersTests(ControlCase):
 
         self.assertIn("may not be forced", self.refused("force", builder="b", properties={}))
         self.assertEqual(self.refused("force", builder="x", properties={}), "There is no builder 'x'.  There are: b.")
+
+    def test_forced_with_what_a_build_has(self) -> None:
+        """
+        A property that would have no effect, because each build has its own, is refused.
+        """
+        for name in sorted(OF_THE_BUILD):
+            self.assertIn(f"what {name} is", self.refused("force", builder="b", properties={name: "7"}))
 
     def test_properties(self) -> None:
         """

@@ -376,13 +376,13 @@ class HandingOutTests(HoldersCase):
             "unpin",
             "lost",
         ):
-            self.assertIn("is no right to", self.refused(question))
-        self.assertIn("is no right to idle", self.refused("idle", "follow"))
+            self.assertIn(f"does not permit '{question}'", self.refused(question))
+        self.assertIn("does not permit 'idle'", self.refused("idle", "follow"))
         self.desk = AdminDesk(everything.farm, everything.following, MAY_CONTROL)
         self.ask("force", builder="b", reason="test")
         self.ask("pause", slave="bot1", paused=True)
         for question in ("reconfig", "grant", "grants", "revoke", "rotate", "unpin", "lost"):
-            self.assertIn("is no right to", self.refused(question))
+            self.assertIn(f"does not permit '{question}'", self.refused(question))
 
 
 class RevokingTests(HoldersCase):

@@ -2,11 +2,20 @@
 What the command asks a running master.
 """
 
+from typing import NoReturn
+
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
 from twisted.internet.defer import Deferred, fail, succeed
 
-from buildbot_lite.errors import FurlError, NotFoundError, NotRunningError, UnknownStringError, WrongVerbError
-from buildbot_lite.wire.client import ask, follow
+from buildbot_lite.errors import (
+    FurlError,
+    NotFoundError,
+    NotRunningError,
+    PinnedError,
+    UnknownStringError,
+    WrongVerbError,
+)
+from buildbot_lite.wire.client import ask, follow, watch
 from buildbot_lite.wire.control import Control, Document, ExposedControl, Follower
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.furl import build
@@ -142,3 +151,19 @@ class ControlTest(TubTestCase):
 
         self.assertIsInstance(error, WrongVerbError)
         self.assertIn("admin.furl", str(error))
+
+    async def test_a_slaves(self) -> None:
+        """
+        Nobody who shows a slave's string by mistake, to look or to follow, is told to unpin that slave.
+        """
+
+        def another_machines(swissnum: str) -> NoReturn:
+            raise PinnedError("bot1's string belongs to another machine.  Run: buildbot-lite unpin bot1")
+
+        tub, listener = self.listening(another_machines)
+        furl = self.furl(tub, listener)
+
+        for asking in (ask(reactor, furl, {}), watch(reactor, furl, lambda data: None)):
+            error = await failing(asking)
+            self.assertIsInstance(error, WrongVerbError)
+            self.assertIn("is a slave's", str(error))
