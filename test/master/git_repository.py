@@ -2,9 +2,14 @@
 Repositories for tests to check out.
 """
 
+import base64
 import os
 import subprocess
 import tempfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
 
 _WHO = {
     "GIT_AUTHOR_NAME": "A",
@@ -55,3 +60,50 @@ class Repository:
         self.git("add", ".")
         self.git("commit", "-q", "-m", "change")
         return self.git("rev-parse", "HEAD")
+
+
+PASSWORD = "hunter22"
+
+
+class _Guarded(SimpleHTTPRequestHandler):
+    """
+    Gives away files to whoever has the password.
+    """
+
+    protocol_version = "HTTP/1.1"
+    users: tuple[bytes, ...] = (f"me:{PASSWORD}".encode(), f"{PASSWORD}:".encode())
+
+    def send_head(self) -> Any:
+        wanted = {b"Basic " + base64.b64encode(user) for user in self.users}
+        if self.headers.get("Authorization", "").encode() in wanted:
+            return super().send_head()
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="test"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return None
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class Web:
+    """
+    The repositories in *directory* at an address on the web, for user "me" and `PASSWORD`, or for that as a user
+    without a password.  Git fetches files from it (``git update-server-info`` says which).
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Guarded, directory=directory))
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.host = f"127.0.0.1:{self._server.server_port}"
+        self.address = f"http://{self.host}"
+
+    def close(self) -> None:
+        """
+        Stop.
+        """
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

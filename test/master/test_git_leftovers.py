@@ -16,11 +16,10 @@ from buildbot_lite.master.steps import Git
 from buildbot_lite.model.rendering import Secret
 from buildbot_lite.model.results import Result
 
-from .git_repository import SAFELY, Repository
+from .git_repository import PASSWORD, SAFELY, Repository, Web
 from .local_machine import LocalMachine
 
 NOBODY = 65534
-PASSWORD = "hunter22"
 
 MODES: Mapping[str, Mapping[str, str]] = {
     "incremental": {},
@@ -210,13 +209,12 @@ class Origin:
         os.chmod(path + "/script", 0o755)
         self.library.commit(inner="first\n", same="same\n")
         self.repository.git("-c", "protocol.file.allow=always", "submodule", "-q", "add", self.library.path, "lib")
+        self._grown = 0
         self._states = deque(self._commit(number) for number in range(2))
         self.turn()
 
     def _commit(self, number: int) -> tuple[str, dict[str, State]]:
-        inner = self.library.commit(inner=f"{number}\n")
-        self.repository.git("-C", "lib", "fetch", "-q", self.library.path)
-        self.repository.git("-C", "lib", "checkout", "-q", inner)
+        self._change_library(f"{number}\n")
         if number:
             os.unlink(os.path.join(self.repository.path, f"new{number - 1}"))
         commit = self.repository.commit(**{f"new{number}": "new\n", "changes": f"{number}\n"})
@@ -228,6 +226,19 @@ class Origin:
         """
         self._states.rotate()
         self.repository.git("update-ref", "refs/heads/main", self._states[0][0])
+
+    def _change_library(self, inner: str) -> None:
+        commit = self.library.commit(inner=inner)
+        self.repository.git("-C", "lib", "fetch", "-q", self.library.path)
+        self.repository.git("-C", "lib", "checkout", "-q", commit)
+
+    def grow(self) -> None:
+        """
+        Be at a commit that nobody has, of which the submodule's is one that nobody has.
+        """
+        self._grown += 1
+        self._change_library(f"grown {self._grown}\n")
+        self._states[0] = (self.repository.commit(), state_of(self.repository.path))
 
     @property
     def state(self) -> dict[str, State]:
@@ -479,52 +490,61 @@ class ClobberTests(CleanTests):
     mode = "clobber"
 
 
-# What runs a program when a git comes near it; $RUNS is that program.  The password is in the environment then.
-TRAPS = {
-    "hooks": "mkdir -p .git/hooks .git/modules/lib/hooks; for h in reference-transaction post-checkout"
-    " post-index-change pre-auto-gc post-merge; do for d in .git .git/modules/lib; do cp $RUNS $d/hooks/$h; done; done",
+# What runs a program when a git comes near it; $RUNS is that program, $G the repository.  The password is in the
+# environment then.  Each is tried in the repository itself, and the first ones in that of its submodule as well.
+_TRAPS_ANYWHERE = {
+    "hooks": "mkdir -p $G/hooks; for h in reference-transaction post-checkout post-index-change pre-auto-gc post-merge;"
+    " do cp $RUNS $G/hooks/$h; done",
     "a place for hooks": "mkdir -p hooks; cp $RUNS hooks/reference-transaction; cp $RUNS hooks/post-checkout;"
-    " git config core.hooksPath $PWD/hooks; git -C lib config core.hooksPath $PWD/hooks",
-    "file system monitors": "git config core.fsmonitor $RUNS; git -C lib config core.fsmonitor $RUNS",
-    "filters": "for d in . lib; do git -C $d config filter.f.smudge $RUNS; git -C $d config filter.f.clean $RUNS;"
-    " git -C $d config filter.f.process $RUNS; done;"
-    " for d in .git .git/modules/lib; do mkdir -p $d/info; echo '* filter=f' > $d/info/attributes; done",
-    "an ssh and a transport": "git config core.sshCommand $RUNS; git config remote.origin.uploadpack $RUNS;"
-    " git -C lib config remote.origin.uploadpack $RUNS; git config core.gitProxy $RUNS",
+    " git config core.hooksPath $PWD/hooks",
+    "file system monitors": "git config core.fsmonitor $RUNS",
+    "filters": "for f in smudge clean process; do git config filter.f.$f $RUNS; done;"
+    " mkdir -p $G/info; echo '* filter=f' > $G/info/attributes",
+    "a transport": "git config remote.origin.uploadpack $RUNS; git config remote.origin.url $ORIGIN",
     "an address that runs a program": "git config protocol.ext.allow always; git config protocol.allow always;"
-    " git config remote.origin.url \"ext::$RUNS\"; git config 'url.ext::$RUNS.insteadOf' https:;"
-    ' git -C lib config protocol.ext.allow always; git -C lib config remote.origin.url "ext::$RUNS"',
-    "credential helpers": "git config credential.helper $RUNS; git -C lib config credential.helper $RUNS;"
-    " git config core.askPass $RUNS",
-    "an include": 'printf "[core]\\n hooksPath = $PWD/hooks\\n fsmonitor = $RUNS\\n" > inc; mkdir -p hooks;'
-    " cp $RUNS hooks/reference-transaction; git config include.path $PWD/inc;"
-    " git -C lib config include.path $PWD/inc",
+    ' git config remote.origin.url "ext::$RUNS"',
+    "an include": 'printf "[core]\\n fsmonitor = $RUNS\\n" > inc; git config include.path $PWD/inc',
     "the settings of a worktree": "git config extensions.worktreeConfig true;"
     " git config --worktree core.fsmonitor $RUNS",
-    "a common directory": "cp -r .git $ELSEWHERE/common; mkdir -p $ELSEWHERE/common/hooks;"
-    " cp $RUNS $ELSEWHERE/common/hooks/reference-transaction; git -C $ELSEWHERE/common config core.fsmonitor $RUNS;"
-    " echo $ELSEWHERE/common > .git/commondir",
-    "another repository": "cp -r .git $ELSEWHERE/r; git --git-dir=$ELSEWHERE/r config core.fsmonitor $RUNS;"
-    " rm -rf .git; echo gitdir: $ELSEWHERE/r > .git",
-    "a link to another configuration": "cp .git/config $ELSEWHERE/c; git config -f $ELSEWHERE/c core.fsmonitor $RUNS;"
-    " ln -sf $ELSEWHERE/c .git/config; ln -sf $ELSEWHERE/c .git/modules/lib/config",
-    "alternates": "git config core.alternateRefsCommand $RUNS; mkdir -p .git/objects/info;"
-    " git init -q $ELSEWHERE/a; echo $ELSEWHERE/a/.git/objects > .git/objects/info/alternates",
+    "a common directory": "cp -r $G $ELSEWHERE/common; mkdir -p $ELSEWHERE/common/hooks;"
+    " cp $RUNS $ELSEWHERE/common/hooks/reference-transaction; echo $ELSEWHERE/common > $G/commondir",
+    "another repository": "cp -r $G $ELSEWHERE/r; git config -f $ELSEWHERE/r/config core.fsmonitor $RUNS;"
+    " git config -f $ELSEWHERE/r/config core.worktree $PWD; rm -rf .git; echo gitdir: $ELSEWHERE/r > .git",
+    "a link to another configuration": "cp $G/config $ELSEWHERE/c; git config -f $ELSEWHERE/c core.fsmonitor $RUNS;"
+    " ln -sf $ELSEWHERE/c $G/config",
+}
+_TRAPS_AT_THE_TOP = {
+    "alternates": "git config core.alternateRefsCommand $RUNS; mkdir -p $G/objects/info;"
+    " git init -q $ELSEWHERE/a; echo $ELSEWHERE/a/.git/objects > $G/objects/info/alternates",
+    "an ssh": "git config core.sshCommand $RUNS; git config url.ssh://127.0.0.1:1/.insteadOf $ADDRESS",
+    "a git proxy": "git config core.gitProxy $RUNS; git config url.git://127.0.0.1:1/.insteadOf $ADDRESS",
+    "another address that runs a program": "git config protocol.ext.allow always; git config protocol.allow always;"
+    ' git config "url.ext::$RUNS .insteadOf" $ADDRESS',
+    "credential helpers": "git config credential.helper $RUNS",
+    "a program that asks for passwords": "git config core.askPass $RUNS",
     "a submodule of its own": "rm -f lib/.git; git init -q lib; cd lib; git config core.fsmonitor $RUNS;"
     " git config filter.f.clean $RUNS; mkdir -p .git/info .git/hooks; echo '* filter=f' > .git/info/attributes;"
     " cp $RUNS .git/hooks/reference-transaction; cp $RUNS .git/hooks/post-checkout; touch mess",
-    "a repository that lies about": "git init -q about; cd about; git config core.fsmonitor $RUNS;"
-    " mkdir -p .git/hooks; cp $RUNS .git/hooks/post-index-change; touch mess",
     "an update of a submodule": 'git config submodule.lib.update "!$RUNS"; git config submodule.recurse true',
-    "a pager, an editor and a diff": "for s in core.pager core.editor diff.external sequence.editor gpg.program"
-    " gc.recentObjectsHook core.gitProxy uploadpack.packObjectsHook; do git config $s $RUNS; done",
-    "aliases": 'for s in fetch checkout clean submodule gc; do git config alias.$s "!$RUNS"; done',
+    "a program that shows differences": "git config diff.external $RUNS; echo mine > hello",
+}
+_IN = "cd {place}; G=$(git rev-parse --absolute-git-dir) || exit; {trap}"
+TRAPS = {
+    **{name: _IN.format(place=".", trap=trap) for name, trap in (_TRAPS_ANYWHERE | _TRAPS_AT_THE_TOP).items()},
+    **{f"{name}, in a submodule": _IN.format(place="lib", trap=trap) for name, trap in _TRAPS_ANYWHERE.items()},
 }
 
 TRAP = """\
 #!/bin/sh
 env > {out}.$$
-cat > /dev/null
+"""
+
+# A checkout by somebody who believes what is there.
+CARELESS = """\
+git -c credential.$HOST.helper= fetch $ADDRESS; git fetch origin; git fetch $ADDRESS
+git checkout -f --detach FETCH_HEAD; git diff; git reset --hard; git clean -ffdx
+git submodule foreach git fetch origin; git submodule update --init --force
+git submodule foreach 'git reset --hard; git clean -ffdx'; git gc --auto
 """
 
 
@@ -535,6 +555,9 @@ class TrapTests(LeftoverTests):
 
     def setUp(self) -> None:
         super().setUp()
+        self.web = Web(self.directory)
+        self.addCleanup(self.web.close)
+        self.address = f"{self.web.address}/origin/.git"
         self.runs = os.path.join(self.directory, "runs")
         self.seen = os.path.join(self.directory, "seen")
         os.mkdir(self.seen)
@@ -545,33 +568,40 @@ class TrapTests(LeftoverTests):
 
     def new_machine(self, name: str) -> LocalMachine:
         """
-        Its own configuration leads from an address on the web to the repositories here.
+        It knows the password.
         """
         machine = super().new_machine(name)
-        with open(os.path.join(machine.root, ".gitconfig"), "a") as file:
-            file.write(f'[url "{self.directory}/"]\n insteadOf = https://git.example.org/\n')
         return LocalMachine(machine.root, env=SAFELY, user=self.user, secrets={"token": PASSWORD})
 
     def build(self, command: str) -> None:
         """
         Leave a trap; it may see what it likes while the build itself runs.
         """
-        super().build(f"RUNS={self.runs}; {command}")
-        for name in os.listdir(self.seen):
-            os.unlink(os.path.join(self.seen, name))
+        address = f"ADDRESS={self.address} ORIGIN={self.origin.repository.path} RUNS={self.runs}"
+        super().build(f"{address}; {command}")
+        self.sprung()
 
     def check_out(self, **arguments: Any) -> str:
         """
         With a password; nothing that was left has run.
         """
-        arguments |= {"repourl": "https://git.example.org/origin", "auth_credentials": ("me", Secret("token"))}
+        self.origin.grow()
+        self.origin.repository.git("update-server-info")
+        arguments |= {"repourl": self.address, "auth_credentials": ("me", Secret("token"))}
         said = super().check_out(**arguments)
+        return said + "".join(f"\nit ran{' with the password' * (PASSWORD in each)}" for each in self.sprung())
+
+    def sprung(self) -> list[str]:
+        """
+        The environments of the programs that ran since this was asked last.
+        """
+        found = []
         for name in sorted(os.listdir(self.seen)):
             path = os.path.join(self.seen, name)
             with open(path) as file:
-                said += f"\nit ran{' with the password' * (PASSWORD in file.read())}"
+                found.append(file.read())
             os.unlink(path)
-        return said
+        return found
 
     def test_left(self) -> None:
         """
@@ -582,3 +612,53 @@ class TrapTests(LeftoverTests):
 
 class FreshTrapTests(TrapTests):
     mode = "fresh"
+
+    def test_control(self) -> None:
+        """
+        Each of these traps catches whoever believes what is there: a program of the build's gets the password.
+        """
+        self.assertEqual(self.check_out(), "")
+        self.origin.grow()
+        self.origin.repository.git("update-server-info")
+        harmless = []
+        subprocess.run(["mv", self.machine.path("build"), self.machine.path("before")], check=True)
+        for name, trap in TRAPS.items():
+            subprocess.run(["rm", "-rf", self.machine.path("build")], check=True)
+            subprocess.run(["cp", "-a", self.machine.path("before"), self.machine.path("build")], check=True)
+            self.build(trap)
+            self.be_careless()
+            if not any(PASSWORD in each for each in self.sprung()):
+                harmless.append(name)
+        self.assertEqual(harmless, [])
+
+    def be_careless(self) -> None:
+        """
+        Check out there with plain git commands, with the password at hand.
+        """
+        helper = "!f() { echo username=me; echo password=$PASSWORD; }; f"
+        settings = {
+            "protocol.file.allow": "always",
+            "safe.directory": "*",
+            f"credential.{self.web.address}.helper": helper,
+        }
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": self.machine.root,
+            "ADDRESS": self.address,
+            "HOST": self.web.address,
+            "PASSWORD": PASSWORD,
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CONFIG_PARAMETERS": " ".join(f"'{name}={value}'" for name, value in settings.items()),
+            **SAFELY,
+        }
+        subprocess.run(
+            ["/bin/sh", "-c", CARELESS],
+            cwd=self.machine.path("build"),
+            env=env,
+            user=self.user,
+            group=self.user,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )

@@ -3,6 +3,7 @@ Git, on real repositories.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,7 +18,8 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
 from buildbot_lite.testing import command, replay, run
 
-from .git_repository import SAFELY, Repository
+from ..needs import needs
+from .git_repository import PASSWORD, SAFELY, Repository, Web
 from .local_machine import LocalMachine
 
 
@@ -300,6 +302,48 @@ class GitTests(SynchronousTestCase):
         self.check_out(repourl="https://example.org/x", auth_credentials=("me", Secret("token")))
         self.assertEqual(self.machine.text("build", "hello"), "password=hunter22\n")
 
+    @needs("git-lfs")
+    def test_forged_lfs(self) -> None:
+        """
+        Promise 6.16: an object of git LFS's that a build forged is not checked out, though its size is right.
+        """
+        os.makedirs(self.machine.root)
+        # As ``git lfs install`` does it.
+        lfs = {
+            f"filter.lfs.{name}": f"git-lfs {name.replace('process', 'filter-process')}"
+            for name in ("clean", "smudge", "process")
+        }
+        for home in (self.machine.root, self.repository.path):
+            for name, words in lfs.items():
+                subprocess.run(["git", "config", "-f", f"{home}/.gitconfig", name, words], check=True)
+        origin = f"file://{self.repository.path}".replace(" ", "%20")
+        self.repository.commit(**{".gitattributes": "*.bin filter=lfs\n", ".gitignore": ".gitconfig\n"})
+        for number, arguments in enumerate(({"mode": "full"}, {"mode": "full", "method": "clean"}, {})):
+            self.repository.commit(**{"a.bin": f"right {number}0", "b.bin": f"right {number}1"})
+            self.check_out(repourl=origin, **arguments)
+            self.forge(self.repository.git("show", "HEAD:a.bin"), b"wrong 00")
+            os.unlink(self.machine.path("build", "a.bin"))
+            # And one that only the next commit brings.
+            self.repository.commit(**{"b.bin": f"right {number}2"})
+            self.forge(self.repository.git("show", "HEAD:b.bin"), b"wrong 00")
+            self.check_out(repourl=origin, **arguments)
+            found = [self.machine.text("build", name) for name in ("a.bin", "b.bin")]
+            self.assertEqual(found, [f"right {number}0", f"right {number}2"], arguments)
+
+    def forge(self, pointer: str, contents: bytes) -> None:
+        """
+        Put *contents* where git LFS has those that *pointer* speaks of.
+        """
+        found = re.search("oid sha256:(..)(..)(.*)", pointer)
+        assert found is not None
+        above = self.machine.path("build", ".git", "lfs", "objects", found[1], found[2])
+        os.makedirs(above, exist_ok=True)
+        path = os.path.join(above, "".join(found.groups()))
+        if os.path.exists(path):
+            os.unlink(path)
+        with open(path, "wb") as file:
+            file.write(contents)
+
     def test_packed(self) -> None:
         """
         Promise 6.22: a repository is packed when there is much to pack, and that is waited for.
@@ -571,6 +615,57 @@ class GitTests(SynchronousTestCase):
         ):
             self.assertIn("127.0.0.1", self.failure(**broken))
             self.assertNotIn("hunter22", self.machine.output + repr(self.machine.remarks))
+
+    def test_token_in_the_address(self) -> None:
+        """
+        Promise 6.18: nor is a token, which is a user without a password; the slave's own password for a user counts.
+        """
+        web = Web(os.path.dirname(self.repository.path))
+        self.addCleanup(web.close)
+        self.repository.git("update-server-info")
+        path = f"{web.host}/a%20repository/.git"
+        os.makedirs(self.machine.root)
+        for user, helper in ((PASSWORD, ""), ("me", "!f() { grep -q username=me && echo password=hunter22; }; f")):
+            subprocess.run(
+                ["git", "config", "-f", os.path.join(self.machine.root, ".gitconfig"), "credential.helper", helper],
+                check=True,
+            )
+            self.check_out(repourl=f"http://{user}@{path}", mode="full", method="clobber")
+            shown = repr([spec.argv for spec in self.machine.asked if isinstance(spec, Run)])
+            self.assertNotIn(PASSWORD, shown + self.machine.text("build", ".git", "config") + self.machine.output)
+        said = self.failure(repourl=f"http://not-the-token@{path}")
+        self.assertIn("Authentication failed", said)
+        self.assertNotIn("not-the-token", said + self.machine.output + repr(self.machine.remarks))
+
+    def test_programs_as_addresses(self) -> None:
+        """
+        Promise 6.16: no address makes git run a program or read from a file descriptor, whoever wrote it.
+        """
+        for address in ("fd::3", "fd::0,1/x", f"ext::touch {self.machine.path('ran')}"):
+            self.assertRegex(self.failure(repourl=address), "transport '(fd|ext)' not allowed")
+            said = self.failure(repourl=self.with_submodule("lib", address), submodules=True)
+            self.assertRegex(said, "transport '(fd|ext)' not allowed")
+        self.assertFalse(os.path.exists(self.machine.path("ran")))
+
+    def test_submodule_with_a_line_break(self) -> None:
+        """
+        Promise 6.20: a submodule whose path has a line break in it is a failure that says so, and is not left out.
+        """
+        said = self.failure(repourl=self.with_submodule("a\nlib", "/nowhere"), submodules=True)
+        self.assertIn("the path of a submodule has a line break in it", said)
+
+    def with_submodule(self, path: str, url: str) -> str:
+        """
+        Make a new repository that has a submodule at *path* from *url*; answer where it is.
+        """
+        made = tempfile.mkdtemp(dir=os.path.dirname(self.repository.path))
+        other = Repository(os.path.join(made, "other"))
+        other.git("config", "-f", ".gitmodules", "submodule.lib.path", path)
+        other.git("config", "-f", ".gitmodules", "submodule.lib.url", url)
+        other.git("update-index", "--add", "--cacheinfo", f"160000,{self.first},{path}")
+        other.git("add", ".gitmodules")
+        other.git("commit", "-q", "-m", "a submodule")
+        return other.path
 
     def test_patch_that_leads_out(self) -> None:
         """

@@ -17,7 +17,10 @@ class UrlsTests(SynchronousTestCase):
             ("http://:token@example.org/x", Parted("http://example.org/x", ("", "token"))),
             ("https://me:@example.org/x", Parted("https://example.org/x", ("me", ""))),
             ("ssh://git:pw@example.org/x", Parted("ssh://git@example.org/x", None)),
-            ("https://me@example.org/x", Parted("https://me@example.org/x", None)),
+            ("https://t%40ken@example.org/x", Parted("https://example.org/x", None, "t@ken")),
+            ("HTTP://token@[::1]:8080/x", Parted("HTTP://[::1]:8080/x", None, "token")),
+            ("https://@example.org/x", Parted("https://example.org/x", None)),
+            ("ssh://git@example.org/x", Parted("ssh://git@example.org/x", None)),
             ("git@example.org:a/b@c:d", Parted("git@example.org:a/b@c:d", None)),
             ("https://example.org/a:b@c", Parted("https://example.org/a:b@c", None)),
             ("/srv/a:b@c", Parted("/srv/a:b@c", None)),
@@ -32,4 +35,16 @@ class UrlsTests(SynchronousTestCase):
         self.assertEqual(
             without_passwords(said),
             "$ git clone 'https://me:*****@example.org/x' ssh://git@example.org:22/y https://:*****@h/ https://h:8/a@b",
+        )
+
+    def test_tokens(self) -> None:
+        """
+        On the web, a user without a password may be a token, and is not shown; anywhere else it is a name.
+        """
+        said = (
+            "git fetch 'https://ghp_token@example.org/x' HTTP://t@h ssh://git@h/x git@h:x https://h/a@b https://me:p@h/"
+        )
+        self.assertEqual(
+            without_passwords(said),
+            "git fetch 'https://***@example.org/x' HTTP://***@h ssh://git@h/x git@h:x https://h/a@b https://me:*****@h/",
         )

@@ -24,10 +24,15 @@ class Access(NamedTuple):
     files: Mapping[str, str]
 
 
-def access_to(url: str, *, key: str | None, known_hosts: str | None, credentials: tuple[str, str] | None) -> Access:
+def access_to(
+    url: str, *, key: str | None, known_hosts: str | None, credentials: tuple[str, str] | None, user: str | None = None
+) -> Access:
     """
     What it takes for the repository at *url*: the private *key* for ssh, lines for ssh's *known_hosts*, and user and
     password as *credentials* for one on the web.  What is None is not given: the slave's own counts.
+
+    Without *credentials*, *user* is who to be on the web: the slave's own configuration may know a password, and if it
+    does not, the user is a token, which goes without one.
     """
     env: dict[str, str | None] = {}
     files: dict[str, str] = {}
@@ -45,6 +50,10 @@ def access_to(url: str, *, key: str | None, known_hosts: str | None, credentials
     if credentials is not None:
         env["BUILDBOT_LITE_USER"], env["BUILDBOT_LITE_PASSWORD"] = credentials
         settings = ["credential.helper=", f"credential.{web_host(url)}.helper={_HELPER}"]
+    elif user is not None:
+        env["BUILDBOT_LITE_USER"], env["BUILDBOT_LITE_PASSWORD"] = user, ""
+        # The value of the first is put in on the slave.  Helpers are asked in their order: this one is the last.
+        settings = [f"credential.{web_host(url)}.username=", f"credential.{web_host(url)}.helper={_HELPER}"]
     return Access(settings, env, files)
 
 

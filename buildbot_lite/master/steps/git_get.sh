@@ -59,7 +59,8 @@ renew() {
     done
     for each in "$GIT_DIR"/* "$GIT_DIR"/.[!.]*; do
         case ${each##*/} in
-            objects | modules | lfs) is_directory "$each" && continue ;;
+            objects | modules) is_directory "$each" && continue ;;
+            lfs) [ "$mode" != keep ] && is_directory "$each" && continue ;;
             refs) [ -n "$old" ] && is_directory "$each" && continue ;;
             packed-refs | shallow | checked-out) [ -n "$old" ] && is_file "$each" && continue ;;
         esac
@@ -74,6 +75,7 @@ renew() {
         set -- "$@" "$each"
     done
     remove "$@" "$GIT_DIR"/objects/*/tmp_* "$GIT_DIR"/objects/pack/.tmp-* || return
+    [ ! -d "$GIT_DIR/lfs" ] || check_lfs || return
     if [ -d "$GIT_DIR/refs/remotes" ]; then
         find "$GIT_DIR/refs/remotes" \( -type l -o -name '*.lock' -o -type f ! -size 41c ! -size 65c \) \
             -exec rm -rf {} + 2> /dev/null
@@ -86,6 +88,24 @@ renew() {
         mv -f "$GIT_DIR/packed-refs.new" "$GIT_DIR/packed-refs"
     fi
     create
+}
+
+# LFS believes an object that has the right size.  Keep of its cache what is what it is called.  (With "keep", nothing:
+# all of it would have to be read, where LFS needs only what is new.)
+check_lfs() {
+    set --
+    for each in "$GIT_DIR"/lfs/* "$GIT_DIR"/lfs/.[!.]*; do
+        [ "${each##*/}" = objects ] && is_directory "$each" || set -- "$@" "$each"
+    done
+    remove "$@" && [ -d "$GIT_DIR/lfs/objects" ] || return
+    if command -v sha256sum > /dev/null; then set -- sha256sum
+    elif command -v shasum > /dev/null; then set -- shasum -a 256
+    else remove "$GIT_DIR/lfs"; return
+    fi
+    chmod -R u+rwX "$GIT_DIR/lfs" && find "$GIT_DIR/lfs" ! -type d ! -type f -exec rm -f {} + &&
+        find "$GIT_DIR/lfs/objects" -type f -exec "$@" {} + | while read -r hash each; do
+            [ "$hash" = "${each##*/}" ] || rm -f -- "$each" || return
+        done
 }
 
 create() {
@@ -306,6 +326,11 @@ submodules() {
 
 get_submodule() (
     revision=$1 path=$2 branch= options=$options
+    case $path in *"$(printf '\1')"*)
+        echo "fatal: the path of a submodule has a line break in it, which this step cannot read"
+        exit 1
+        ;;
+    esac
     name=$(git config -z -f .gitmodules --get-regexp '^submodule\..*\.path$' | tr '\n\0' '\t\n' |
         while IFS= read -r each; do
             [ "${each#*"$tab"}" != "$path" ] || { each=${each%%"$tab"*} && each=${each#submodule.} && echo "${each%.path}"; }

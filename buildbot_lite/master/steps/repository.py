@@ -61,10 +61,12 @@ _NO_SUCH_REVISION = 3
 _COMPLAINTS = ("fatal:", "error:")
 _LONGEST_SAYING = 300
 
-# The settings come before the words, each as NAME=VALUE, and end with "--".  What git starts has them as well.
+# The settings come before the words, each as NAME=VALUE, and end with "--".  What git starts has them as well.  A user
+# may be a token, and comes in the environment: everybody on the machine can read arguments.
 _TAKE_SETTINGS = r"""
 for setting; do
     shift
+    case $setting in credential.*.username=) setting=$setting$BUILDBOT_LITE_USER ;; esac
     case $setting in
         --) break ;;
         *\'*) setting=$(printf '%s' "$setting" | sed "s/'/'\\\\''/g") ;;

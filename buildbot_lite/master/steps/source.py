@@ -70,7 +70,7 @@ class Git(BuildStep):
     Check out sources with git.  The property *got_revision* gets the full hash of what was checked out.
 
     *repourl*: the repository: ``https://…``, ``ssh://…``, ``user@host:path``, ``file:///…`` or a path on the slave.  A
-    password in it is never shown, and not kept on the slave.
+    password in it, or a token as in ``https://TOKEN@host``, is never shown, and not kept on the slave.
     *branch*: branch, tag or full ref; default: the one of the request, or else the repository's own (HEAD).
     *revision*: the commit or tag; default: the one of the request, or else the newest of the branch.
     The request's are those of its source stamp for *codebase* (default ""), or its properties "branch" and "revision";
@@ -268,13 +268,17 @@ class Git(BuildStep):
 
     def _repository(self, directory: str | None) -> Repository:
         hosts = self.sshKnownHosts if self.sshHostKey is None else f"* {self.sshHostKey}"
-        url, credentials = parted(self.repourl)
+        url, credentials, user = parted(self.repourl)
         return Repository(
             url,
             run=partial(self._run, directory),
             settings={name: value for name, value in (self.config or {}).items() if value is not None},
             access=access_to(
-                url, key=self.sshPrivateKey, known_hosts=hosts, credentials=self.auth_credentials or credentials
+                url,
+                key=self.sshPrivateKey,
+                known_hosts=hosts,
+                credentials=self.auth_credentials or credentials,
+                user=user,
             ),
             shallow=self.shallow,
             progress=self.progress,
