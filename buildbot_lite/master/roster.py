@@ -209,6 +209,7 @@ class Roster:
         Its string was taken back: what runs there is lost, at once.
         """
         self._members[name].revoked = True
+        self.string_changed(name)
         self._members[name].session.ban(reason)
         self._changed()
 
@@ -218,6 +219,7 @@ class Roster:
         """
         if member := self._members.get(name):
             member.revoked = False
+            self.string_changed(name)
             self._changed()
 
     def give_up(self, name: str, reason: str) -> None:
@@ -266,6 +268,14 @@ class Roster:
         """
         if member := self._members.get(name):
             member.refused = self._wall(), sentence
+
+    def string_changed(self, name: str) -> None:
+        """
+        The string of *name*, or who may use it, is another now: why somebody was refused before, and the remedy, count
+        no more.
+        """
+        if member := self._members.get(name):
+            member.refused = None
 
     # What sessions tell.
 

@@ -113,6 +113,7 @@ class Holders:
     async def _unpin(self, question: Shape) -> Answer:
         name = self._slave(question)
         await self.farm.grants.unpin(name)
+        self.farm.roster.string_changed(name)
         return {"slave": name}
 
     # Slaves.

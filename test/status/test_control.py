@@ -169,6 +169,28 @@ class AnswersTests(ControlCase):
         (slave,) = self.ask("slaves")["slaves"]
         self.assertEqual((slave["connected"], slave["refused"]), (True, None))
 
+    def test_refused_with_another_string(self) -> None:
+        """
+        Promise 6.12: a refusal and its remedy are shown until the string, or who may use it, changes.
+        """
+
+        def pinned(key: str) -> None:
+            raise PinnedError("Run on the master: buildbot-lite unpin bot1")
+
+        desk = RosterDesk("bot1", self.stage.farm.roster, pinned, lambda: ())
+        for question in (
+            {"ask": "unpin", "slave": "bot1"},
+            {"ask": "rotate", "name": "bot1"},
+            {"ask": "revoke", "which": "bot1"},
+        ):
+            self.failureResultOf(desk.attach(FakeSlave(), hello(), "k"), PinnedError)
+            (before,) = self.ask("slaves")["slaves"]
+            self.ask(question.pop("ask"), **question)
+            (after,) = self.ask("slaves")["slaves"]
+
+            self.assertIn("unpin", before["refused"]["reason"])
+            self.assertIsNone(after["refused"])
+
     def test_builds(self) -> None:
         """
         A build with its steps and their logs.
