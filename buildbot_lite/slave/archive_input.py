@@ -18,6 +18,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,7 +29,10 @@ from ..errors import InputError
 
 LARGEST_HEADER = 1 << 20
 """Bytes of one header: room for names and attributes, and more than any archive of sources has."""
+MOST_DIGITS = 255
+"""Digits in a row in a header of attributes: as many as a file's name can have."""
 _BLOCK = 1 << 20
+_TOO_MANY_DIGITS = re.compile(rb"[0-9]{%d}" % (MOST_DIGITS + 1))
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda source: gzip.GzipFile(fileobj=source),
     b"BZh": bz2.BZ2File,
@@ -56,6 +60,7 @@ class Forward(io.RawIOBase):
         self._source = source
         self._bounds = bounds
         self._position = 0
+        self._peeked = b""
 
     def read(self, size: int = -1, /) -> bytes:
         """
@@ -63,10 +68,19 @@ class Forward(io.RawIOBase):
         """
         if not 0 <= size <= LARGEST_HEADER:
             raise InputError(f"The archive has a header of more than {LARGEST_HEADER} bytes.")
-        data = self._source.read(size)
+        data, self._peeked = self._peeked or self._source.read(size), b""
         self._position += len(data)
         if self._position > self._bounds.size:
             raise unpacks_to_more(self._bounds)
+        return data
+
+    def peek(self, size: int) -> bytes:
+        """
+        What the next `read` gives, which has to ask for *size* bytes as well.
+        """
+        data = self.read(size)
+        self._position -= len(data)
+        self._peeked = data
         return data
 
     def seek(self, position: int, whence: int = io.SEEK_SET, /) -> int:
@@ -125,6 +139,12 @@ class _Member(tarfile.TarInfo):
         except _InvalidHeaderError as error:
             # For instance a size below zero, after the header itself was read.
             raise no_archive(error) from None
+
+    def _proc_pax(self, tarfile: Any) -> Any:
+        # Without the mend of CVE-2024-6232 a Python takes quadratic time for a row of digits: hours for 1 MiB.
+        if _TOO_MANY_DIGITS.search(tarfile.fileobj.peek(self._block(self.size))):  # type: ignore[attr-defined]
+            raise no_archive(f"a header has more than {MOST_DIGITS} digits in a row")
+        return super()._proc_pax(tarfile)  # type: ignore[misc]  # not in typeshed
 
     @staticmethod
     def _checked(read: Callable[..., Any], buf: bytes | bytearray, *words: str, **more: bool) -> Any:

@@ -289,6 +289,20 @@ class ArchiveTests(SynchronousTestCase):
             error = self.assertRaises(InputError, self.unpack, archive)
             self.assertIn("header of more than", str(error))
 
+    def test_row_of_digits(self) -> None:
+        """
+        Promise 6.15: a header of digits alone, which keeps the tarfile of some Pythons busy for hours, is refused; as
+        many as a file's name can have are not.
+        """
+        header = tarfile.TarInfo("x")
+        for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
+            header.type, header.size = kind, LARGEST_HEADER
+            archive = bz2.compress(header.tobuf() + b"9" * LARGEST_HEADER + bytes(1024))
+            error = self.assertRaises(InputError, self.unpack, archive)
+            self.assertIn("more than 255 digits in a row", str(error))
+        self.unpack(self.made(("1" * 255, b"one")))
+        self.assertEqual(os.listdir(self.target), ["1" * 255])
+
     def test_many_streams(self) -> None:
         """
         Promise 6.15: what a compressed archive of many streams unpacks to is bounded while it is unpacked.
