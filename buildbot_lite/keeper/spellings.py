@@ -74,7 +74,7 @@ def _spelt(text: str, tables: Iterable[tuple[Table, Beyond]]) -> Iterator[str]:
 
 @cache
 def _tables_of_bytes() -> list[tuple[Table, Beyond]]:
-    tables = (*_percent(), *_xml(), *_quoted_printable(), *_shells(), *_languages())
+    tables = (*_percent(), *_xml(), *_quoted_printable(), *_shells(), *_doubled(), *_languages())
     return [(table, str) for table in tables]
 
 
@@ -106,6 +106,14 @@ def _xml() -> Iterator[Table]:
         yield _of({**text, **quotes})
         yield _of({**text, **quotes, **lines})
     yield _of({"&": "&amp;", "<": "&lt;"})
+
+
+def _doubled() -> Iterator[Table]:
+    """
+    A quote within quotes: YAML's and SQL's single ones, CSV's and SQL's double ones.
+    """
+    for quote in "'\"":
+        yield _of({quote: quote * 2})
 
 
 def _quoted_printable() -> Iterator[Table]:
@@ -148,7 +156,7 @@ def _languages() -> Iterator[Table]:
 @cache
 def _tables_of_characters() -> list[tuple[Table, Beyond]]:
     """
-    JSON (RFC 8259 §7) and literals of text; with each, what is written for letters beyond ASCII.
+    XML, JSON (RFC 8259 §7) and literals of text; with each, what is written for letters beyond ASCII.
     """
     names = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
     basic = {'"': '\\"', "\\": "\\\\"}
@@ -171,6 +179,9 @@ def _tables_of_characters() -> list[tuple[Table, Beyond]]:
         "\t": "\\t",
         "\\": "\\\\",
     }
+    # As ElementTree and libxml2 write ASCII.
+    for form in ("&#%d;", "&#x%X;", "&#x%x;"):
+        tables += [(xml, partial(_in_references, form)) for xml in _xml()]
     for quotes in ({}, {"'": "\\'"}):
         tables.append((_of({**literal, **quotes}), _in_python))
     return tables
@@ -179,6 +190,10 @@ def _tables_of_characters() -> list[tuple[Table, Beyond]]:
 def _in_utf16(form: str, letter: str) -> str:
     data = letter.encode("utf-16-be")
     return "".join(form % int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2))
+
+
+def _in_references(form: str, letter: str) -> str:
+    return form % ord(letter)
 
 
 def _in_python(letter: str) -> str:

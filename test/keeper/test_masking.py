@@ -162,6 +162,10 @@ class MaskerTests(SynchronousTestCase):
             html.escape(secret),
             xml_escape(secret, {'"': "&quot;", "'": "&apos;"}),
             quoted.decode(),
+            xml_escape(secret).encode("ascii", "xmlcharrefreplace").decode(),
+            re.sub(r"[^\x00-\x7f]", lambda each: f"&#x{ord(each[0]):X};", html.escape(secret)),
+            secret.replace("'", "''"),
+            secret.replace('"', '""'),
         ]
         for text in texts:
             masked = in_pieces([data], [b"<", text.encode(), b">"])
