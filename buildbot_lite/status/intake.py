@@ -231,7 +231,8 @@ def properties_from(text: bytes) -> Properties:
         raise InputError(f"The properties have more than {LARGEST_PROPERTIES} bytes.")
     try:
         # Without the mark that editors on Windows write before the first line.
-        lines = text.decode("utf-8-sig").splitlines()
+        # Not splitlines(), for which a form feed or U+2028 within a value would end it.
+        lines = text.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError:
         other = " (but UTF-16)" if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
         raise InputError(f"The properties are not UTF-8 text{other}.  Save them as UTF-8.") from None

@@ -669,6 +669,14 @@ class InputsTests(SynchronousTestCase):
         ):
             self.assertIn(sentence, str(self.assertRaises(InputError, properties_from, text)))
 
+    def test_properties_line_by_line(self) -> None:
+        """
+        Promise 6.17: a value goes as far as its line, whatever else Python takes for the end of one.
+        """
+        value = "a\x0bb\x0cc\x1cd\x85e\u2028# f\u2029g=h"
+        found = properties_from(f"target={value}\nb=2".encode())
+        self.assertEqual((found["target"], found["b"]), (value, "2"))
+
     def test_properties_of_windows(self) -> None:
         """
         Promise 6.23: the mark with which editors on Windows begin a file, and their ends of lines, are no part of names
