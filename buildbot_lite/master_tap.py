@@ -124,7 +124,7 @@ class MasterService(MultiService):
         Where the database is; what 0.1.0 left at its place is brought there first.
         """
         db = self._generation.config.db
-        path = db if "://" in db else os.path.join(self._basedir, db)
+        path = self._generation.config.database_in(self._basedir)
         check_farm(self._basedir, path)
         if db == DEFAULT_DB:
             make_directory(os.path.dirname(path))

@@ -2,6 +2,7 @@
 A whole configuration, as the rest of the master reads it.  ``assembly`` makes one out of a master.cfg.
 """
 
+import os
 import re
 from collections.abc import Mapping
 
@@ -47,6 +48,12 @@ class MasterConfig:
     minspace: int | None = None
     reconfig_timeout: int = DEFAULT_RECONFIG_TIMEOUT
     secrets_providers: tuple[Provider, ...] = ()
+
+    def database_in(self, basedir: str) -> str:
+        """
+        Where the database is of the master in *basedir*.
+        """
+        return self.db if "://" in self.db else os.path.join(basedir, self.db)
 
     @property
     def submits(self) -> dict[str, Submit]:

@@ -23,6 +23,7 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import BuildbotLiteError, ConfigError
+from ..storage.permissions import check_farm
 from .address import check_ports
 from .config import DEFAULT_RECONFIG_TIMEOUT
 from .loading import load
@@ -52,7 +53,8 @@ class TrialLoad:
     """
     One load of the master.cfg in *basedir*, which may take so many *seconds*.
 
-    *ports*: try as well whether a master could listen where it says, "free" when none runs there, "ours" when one does.
+    *ports*: try as well whether a master could start with it: listen where it says, "free" when none runs there, "ours"
+    when one does; and whether files with strings or records may be read by others, with which it would not.
     """
 
     def __init__(self, basedir: str, *, seconds: float = DEFAULT_RECONFIG_TIMEOUT, ports: str | None = None) -> None:
@@ -136,6 +138,7 @@ def _judged(question: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         config = load(basedir, seconds=question["seconds"]).config
         if question["ports"] is not None:
+            check_farm(basedir, config.database_in(basedir))
             check_ports(config, os.path.join(basedir, "private"), running=question["ports"] == "ours")
     except BuildbotLiteError as error:
         return {"wrong": str(error)}

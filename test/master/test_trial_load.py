@@ -128,6 +128,21 @@ class TrialLoadTests(SynchronousTestCase):
             self.assertEqual(self.tried(text), Verdict(0, 0, 0))
         self.assertIn("There is no secret 'token'", self.refused(text))
 
+    def test_permissions(self) -> None:
+        """
+        Promise 6.18: a configuration is not started with while others may read the farm's strings or its records.
+        """
+        self.assertEqual(self.tried("c['slaves'] = [slave.BuildSlave('a')]\n", ports="free").slaves, 1)
+        write(self.directory, {"elsewhere.sqlite": "", "submit.furls": ""})
+        paths = [os.path.abspath(os.path.join(self.directory, name)) for name in ("submit.furls", "elsewhere.sqlite")]
+        for path in paths:
+            os.chmod(path, 0o644)
+        said = self.refused("c['db'] = 'elsewhere.sqlite'\n", ports="free")
+        self.assertIn(f"chmod go= {paths[0]} {paths[1]}", said)
+        for path in paths:
+            os.chmod(path, 0o600)
+        self.tried("c['db'] = 'elsewhere.sqlite'\n", ports="free")
+
     def test_ports(self) -> None:
         """
         Promise 6.11: when it is asked, a port that is taken is refused.
