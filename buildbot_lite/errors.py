@@ -74,13 +74,13 @@ class WrongVerbError(RefusedError):
 
 class PinnedError(RefusedError):
     """
-    Another slave has already used this string.  If that one is gone, unpin it on the master and start this one again.
+    Another machine has already used this string.  If that machine is gone, run on the master: buildbot-lite unpin NAME
     """
 
 
 class LimitError(RefusedError):
     """
-    This string may not be used so often, or for so much.  Ask the farm's admin for another.
+    The limits of this string do not permit this.  Ask the farm's admin for another string.
     """
 
 
@@ -128,19 +128,19 @@ class RecordsClosedError(StorageError):
 
 class RecordsFailingError(StorageError):
     """
-    The farm's database cannot be used now.  What is waiting goes on by itself when it can.
+    The farm's database cannot be used now.  Whatever waits for it continues by itself when it can be used again.
     """
 
 
 class DatabaseFullError(RecordsFailingError):
     """
-    The disk with the farm's database is full.  Make room; what is waiting goes on by itself.
+    The disk with the farm's database is full.  Make room; whatever waits here then continues by itself.
     """
 
 
 class DatabaseLockedError(RecordsFailingError):
     """
-    Another program has the farm's database locked.  Have it let go; what is waiting goes on by itself.
+    Another program has locked the farm's database.  End that program; whatever waits here then continues by itself.
     """
 
 
@@ -152,13 +152,13 @@ class FileError(StorageError):
 
 class DiskFullError(FileError):
     """
-    The disk is full.  Make room; what is waiting goes on by itself.
+    The disk is full.  Make room; whatever waits here then continues by itself.
     """
 
 
 class NameRefusedError(FileError):
     """
-    The file system does not take a file of that name there.
+    The file system does not accept a file with that name in that directory.
     """
 
 
@@ -170,7 +170,7 @@ class LinkLostError(BuildbotLiteError):
 
 class KeeperLostError(BuildbotLiteError):
     """
-    The keeper, the process that runs this machine's commands, ended.  What it ran is lost.
+    The keeper, the process that runs this machine's commands, has ended.  Its commands are lost.
     """
 
 
@@ -188,25 +188,25 @@ class LoosePermissionsError(BuildbotLiteError):
 
 class LostStringError(BuildbotLiteError):
     """
-    A string was handed out and is good, but the farm can show it no more.
+    This string is still valid, but the farm cannot show it any more.
     """
 
 
 class NotRunningError(BuildbotLiteError):
     """
-    The master is not running.  Start it with: twistd -y master.tac
+    The master is not running.  Start it with: buildbot-lite start DIR
     """
 
 
 class NoAnswerError(NotRunningError):
     """
-    No master answers.  Start it with: twistd -y master.tac
+    No master answers.  Start it with: buildbot-lite start DIR
     """
 
 
 class ReplayError(BuildbotLiteError):
     """
-    The build cannot be continued from its journal, because its program now does something else.
+    The build cannot be continued from its journal, because its steps now do something else.
     """
 
 

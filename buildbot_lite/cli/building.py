@@ -17,10 +17,8 @@ from .receiving import Receiving
 @click.option(
     "-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="A property; may be repeated."
 )
-@click.option(
-    "--reason", default="forced from the command line", show_default=True, help="Why, for those who ask later."
-)
-@click.option("--wait", is_flag=True, help="Show its log until it ended; the exit code is that of a submission.")
+@click.option("--reason", default="forced from the command line", show_default=True, help="Why; shown by builds.")
+@click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
 def force(farm: Farm, builder: str, pairs: tuple[tuple[str, str], ...], reason: str, wait: bool) -> int:
     """
     Ask for a build of BUILDER.
@@ -28,7 +26,7 @@ def force(farm: Farm, builder: str, pairs: tuple[tuple[str, str], ...], reason: 
     A ForceScheduler in master.cfg must allow it.
 
     With --wait the log goes to standard output and remarks to standard error.  The exit code is 0 for success and
-    warnings, 1 for a failure, 2 for an exception, 4 when it was cancelled or retries were used up.
+    warnings, 1 for a failure, 2 for an exception, 4 if the build was cancelled or its retries were used up.
     """
     question = {"ask": "force", "builder": builder, "reason": reason, "properties": dict(pairs)}
 
@@ -38,12 +36,12 @@ def force(farm: Farm, builder: str, pairs: tuple[tuple[str, str], ...], reason: 
 @program.command(cls=BuildCommand)
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
-@click.option("--wait", is_flag=True, help="Show its log until it ended; the exit code is the build's.")
+@click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
 def rebuild(farm: Farm, builder: str, number: int, wait: bool) -> int:
     """
-    Ask once more for what a build was asked for.
+    Run a build once more.
 
-    The same properties, the same patch or file, and the same sources, at the revision that was built.
+    The new build has the same properties, the same patch or file, and the same sources at the same revision.
     """
     return _ask_for(farm, {"ask": "rebuild", "builder": builder, "number": number}, wait=wait)
 
@@ -52,18 +50,18 @@ def rebuild(farm: Farm, builder: str, number: int, wait: bool) -> int:
 @click.argument("request", type=NUMBER)
 def cancel(farm: Farm, request: int) -> None:
     """
-    End a request, whether it waits or is being built.
+    Cancel a request, whether it waits or is being built.
 
-    REQUEST is its number, as in queue and builds.  The requests that its build waits for, because it triggered them,
-    are ended as well.
+    REQUEST is its number, as in queue and builds.  Requests that its build triggered and waits for are cancelled as
+    well.
     """
     answer = farm.ask({"ask": "cancel", "request": request, "reason": "cancelled from the command line"})
     if waits := answer.get("waits"):
-        click.echo(f"Request {request} is cancelled as soon as that can be recorded.  {waits}")
+        click.echo(f"Request {request} will be cancelled as soon as that can be recorded.  {waits}")
     else:
         click.echo(f"Request {request} is cancelled.")
     for child in answer.get("also", ()):
-        click.echo(f"So is request {child['request']}, which it waited for: {child['build']}")
+        click.echo(f"Also cancelled: request {child['request']} ({child['build']}), which its build triggered.")
 
 
 @program.command(cls=BuildCommand, short_help="Print the logs of a build.")
@@ -71,16 +69,16 @@ def cancel(farm: Farm, request: int) -> None:
 @click.argument("number", type=NUMBER, required=False)
 @click.argument("step", required=False)
 @click.argument("log_name", metavar="[LOG]", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the build, or the step, ended.")
-@click.option("--remarks", is_flag=True, help="Remarks too, on standard error.")
+@click.option("-f", "--follow", is_flag=True, help="Continue until the build, or the step, has ended.")
+@click.option("--remarks", is_flag=True, help="Also print remarks, on standard error.")
 def log(
     farm: Farm, builder: str, number: int | None, step: str | None, log_name: str | None, follow: bool, remarks: bool
 ) -> None:
     """
     Print the logs of a build; without NUMBER of the newest one.
 
-    With a STEP (its name, or its number from 0) exactly the bytes of its log, and nothing else; LOG is stdio unless
-    another is named.  Without: all steps, under headings.
+    With a STEP (its name, or its number counted from 0), print exactly the bytes of its log; LOG is stdio by default.
+    Without a STEP, print the logs of all steps, under headings.
     """
     question = {
         "follow": "log",
@@ -92,7 +90,7 @@ def log(
         "to_the_end": follow,
     }
     which = [] if number is None else [number]
-    goes_on = f"The build goes on by itself.  To go on here: {farm.command('log', builder, *which, '--follow')}"
+    goes_on = f"The build continues.  To follow it again: {farm.command('log', builder, *which, '--follow')}"
     farm.call(lambda line: line.pour_to_the_end(question, goes_on))
 
 
@@ -120,12 +118,12 @@ def list_artifacts(farm: Farm, builder: str, number: int, as_json: bool) -> None
 @click.argument("number", type=NUMBER)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--to", metavar="DIRECTORY", default=".", help="Where to put them, instead of here.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def fetch_artifacts(farm: Farm, builder: str, number: int, names: tuple[str, ...], to: str, overwrite: bool) -> None:
     """
     Fetch files that a build produced: those with these NAMEs, or all.
 
-    A file is there whole, with the right checksum, or not at all.
+    A file is written only if all of it arrived, with the right checksum.
     """
     of = {"builder": builder, "number": number}
 
@@ -158,7 +156,7 @@ def _ask_for(farm: Farm, question: Document, *, wait: bool) -> int:
             return 0
         note(f"# request {asked['request']}")
         goes_on = (
-            f"The build goes on by itself.  To see it: {farm.command('builds', question['builder'])}    "
+            f"The build continues.  To see it: {farm.command('builds', question['builder'])}    "
             f"To end it: {farm.command('cancel', asked['request'])}"
         )
         followed = await line.pour_to_the_end({"follow": "request", "buildset": asked["buildset"]}, goes_on)
@@ -169,5 +167,5 @@ def _ask_for(farm: Farm, question: Document, *, wait: bool) -> int:
     except KeyboardInterrupt:
         if requests:
             # Below the ^C of the terminal.
-            note(f"\nThe build goes on.  To end it: {farm.command('cancel', requests[0])}")
+            note(f"\nThe build continues.  To end it: {farm.command('cancel', requests[0])}")
         raise click.Abort from None

@@ -34,11 +34,19 @@ GOOD = ["SUCCESS", "WARNINGS"]
     help="Only with that result, or running; may be repeated.",
 )
 @click.option("--slave", metavar="NAME", help="Only on that slave.")
-@click.option("--since", type=SINCE, metavar="TIME", help="Only begun since: 90m, 12h, 7d, 2026-11-22.")
+@click.option("--since", type=SINCE, metavar="TIME", help="Only those that began since then: 90m, 12h, 7d, 2026-11-22.")
 @click.option(
-    "-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="Only with it; may be repeated."
+    "-p",
+    "--property",
+    "pairs",
+    type=PAIR,
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Only with that property; may be repeated.",
 )
-@click.option("--before", type=NUMBER, metavar="NUMBER", help="Only older ones, as the end of a list says.")
+@click.option(
+    "--before", type=NUMBER, metavar="NUMBER", help="Only older ones; a long list ends with the number to give."
+)
 @json_option
 def builds(farm: Farm, builder: str | None, number: int | None, most: int, as_json: bool, **wanted: Any) -> None:
     """

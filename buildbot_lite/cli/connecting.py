@@ -35,7 +35,7 @@ def wait_until_connected(directory: str, patience: float) -> None:
             return
         if not runs:
             log = os.path.join(directory, "twistd.log")
-            raise NotRunningError(f"The slave in {directory} has stopped again.  {log} says why.")
+            raise NotRunningError(f"The slave in {directory} started, and ended.  The reason is in {log}.")
         if (error := _why_not(directory, found, waited, patience)) is not None:
             raise error
         time.sleep(LOOK)
@@ -48,18 +48,18 @@ def _why_not(directory: str, found: ConnectionState | None, waited: float, patie
     if found is not None and found.state is State.REFUSED:
         again = "every minute" if found.retry <= 60 else f"every {found.retry / 60:.0f} minutes"
         return RefusedError(
-            f"The slave in {directory} runs, but is refused: {found.reason}  It asks again {again}.  To give it "
-            f"another string: buildbot-lite furl --replace {shlex.quote(directory)} -"
+            f"The slave in {directory} runs, but the master refuses it: {found.reason}  The slave tries again "
+            f"{again}.  To give it another string: buildbot-lite furl --replace {shlex.quote(directory)} -"
         )
     if found is not None and found.state is State.UNREACHABLE and waited >= min(MASTER_AWAY, patience):
         return NoAnswerError(
-            f"The slave in {directory} runs, but no master answers at {found.reason}.  It goes on trying by itself."
+            f"The slave in {directory} runs, but no master answers at {found.reason}.  The slave keeps trying."
         )
     if waited >= patience:
         log = os.path.join(directory, "twistd.log")
         return NoAnswerError(
-            f"The slave in {directory} runs, but is not connected to its master after {patience:.0f} s.  It goes on "
-            f"trying by itself.  {log} may say why."
+            f"The slave in {directory} runs, but is not connected to its master after {patience:.0f} s.  The slave "
+            f"keeps trying.  The reason may be in {log}."
         )
     return None
 

@@ -37,8 +37,8 @@ class _Measure(click.ParamType[float]):
 TIME = _Measure("time", {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400})
 SIZE = _Measure("size", {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40})
 
-_expires = click.option("--expires", type=TIME, metavar="TIME", help="How long it is good: 90m, 12h, 7d, 4w.")
-_label = click.option("--label", default="", help="Whom it is for, or what; shown by grants.")
+_expires = click.option("--expires", type=TIME, metavar="TIME", help="How long it is valid: 90m, 12h, 7d, 4w.")
+_label = click.option("--label", default="", help="A note about its user or its purpose; shown by grants.")
 _count = click.IntRange(1, 1 << 40)
 
 
@@ -47,7 +47,7 @@ def grant() -> None:
     """
     Hand out a string: to submit, to watch, to control, to do everything.
 
-    It is printed once, on standard output, and is in no file of the farm.
+    The string is printed once, on standard output, and is in no file of the farm.
     """
 
 
@@ -65,7 +65,7 @@ def grant_submit(farm: Farm, builder: str, largest: float | None, expires: float
 
     Use it with: flappclient --furlfile FILE run-command
 
-    Where files are taken: flappclient --furlfile FILE upload-file NAME
+    If the scheduler takes files: flappclient --furlfile FILE upload-file NAME
     """
     more["largest"] = None if largest is None else max(1, int(largest))
     _hand_out(farm, "submit", object=builder, lasts=expires, **more)
@@ -81,7 +81,7 @@ def grant_watch(farm: Farm, request: str | None, expires: float | None, label: s
 
     For a request, use it with: flappclient --furlfile FILE run-command
 
-    For the farm: buildbot-lite status --furlfile FILE, and all else that only looks.
+    For the farm: buildbot-lite status --furlfile FILE, and every other command that changes nothing.
     """
     _hand_out(farm, "watch", object=request or "", lasts=expires, label=label)
 
@@ -108,12 +108,14 @@ def grant_admin(farm: Farm, expires: float | None, label: str) -> None:
     _hand_out(farm, "admin", lasts=expires, label=label)
 
 
-@program.command(cls=FarmCommand, short_help="Every string that was handed out, and how far it goes.")
+@program.command(cls=FarmCommand, short_help="List the strings that were handed out, and their limits.")
 @click.option("--all", "everything", is_flag=True, help="Also those of single requests, and those that are void.")
 @json_option
 def grants(farm: Farm, everything: bool, as_json: bool) -> None:
     """
-    Every string that was handed out: to do what, until when, last used when.  Never the string itself.
+    List the strings that were handed out: what each permits, its limits, and when it was last used.
+
+    The strings themselves are never shown.
     """
     show(farm.ask({"ask": "grants", "all": everything})["grants"], "grants", as_json=as_json)
 
@@ -126,15 +128,15 @@ def revoke(farm: Farm, which: str, kill: bool, cancel: bool) -> None:
     """
     Take a string back: of a slave or submission by its name, others by label or number (see grants).
 
-    Whoever uses it is cut off at once.  A slave's builds are tried again on another slave.
+    Connections that use the string are cut at once.  A slave's builds are tried again on another slave.
     """
     answer = farm.ask({"ask": "revoke", "which": which, "kill": kill, "cancel": cancel})
     revoked = answer["grant"]
-    click.echo(f"The string #{revoked['grant']}, to {_what(revoked)}, is void.")
+    click.echo(f"Revoked string #{revoked['grant']} ({_what(revoked)}).")
     if revoked["verb"] == "slave" and answer["ended"] and not kill:
         note(
-            "A warning: if the slave cannot be reached, what runs there ends by itself only when its grace is over; "
-            "until then two attempts may run at the same time."
+            "Warning: if the slave cannot be reached, its commands end only after its grace period.  Until then two "
+            "attempts of a build may run at the same time."
         )
     _tell_ended(answer["ended"], cancelled=cancel)
 
@@ -145,30 +147,30 @@ def rotate(farm: Farm, name: str) -> None:
     """
     Replace the string of the slave or submission NAME, or the admin's own (admin), with a new one.
 
-    The old one is void; the files of the farm hold the new one.  The builds of a slave are tried again.
+    The old string is revoked, and the farm's files hold the new one.  The builds of a slave are tried again.
     """
     answer = farm.ask({"ask": "rotate", "name": name})
     if answer["verb"] == "admin":
-        click.echo("The admin's string was replaced: private/admin.furl holds the new one.")
+        click.echo("Replaced the admin's string.  The new one is in private/admin.furl.")
     else:
         where = shlex.quote(farm.directory or "DIR")
-        click.echo(f"The string of {name} was replaced.  For the new one: buildbot-lite furl {where} {name}")
+        click.echo(f"Replaced the string of {name}.  To see the new one: buildbot-lite furl {where} {name}")
     _tell_ended(answer["ended"], cancelled=False)
 
 
 def _hand_out(farm: Farm, verb: str, **of: Any) -> None:
     answer = farm.ask({"ask": "grant", "to": verb, **{name: value for name, value in of.items() if value is not None}})
     given = answer["grant"]
-    note(f"# string #{given['grant']}, to {_what(given)}; it is shown this once")
+    note(f"# string #{given['grant']} ({_what(given)}); shown only this once")
     click.echo(answer["furl"])
 
 
 def _what(grant: dict[str, Any]) -> str:
-    label = f" ({grant['label']})" if grant["label"] else ""
+    label = f", {grant['label']!r}" if grant["label"] else ""
     return f"{_DOINGS[grant['verb']]} {grant['name']}{label}"
 
 
-_DOINGS = {"slave": "be", "submit": "submit to", "watch": "watch", "control": "control", "admin": "administer"}
+_DOINGS = {"slave": "slave", "submit": "submit to", "watch": "watch", "control": "control", "admin": "administer"}
 
 
 def _tell_ended(ended: list[str], *, cancelled: bool) -> None:

@@ -26,19 +26,19 @@ def drain(farm: Farm, slave: str) -> None:
 @click.argument("slave")
 def lost(farm: Farm, slave: str) -> None:
     """
-    Say that the machine of SLAVE is gone: its builds are tried again at once.
+    Say that the machine of SLAVE is gone for good: its builds are tried again at once.
 
-    Otherwise they wait for it, as long as its grace allows.
+    Without this they wait for the slave until its grace period is over.
     """
     answer = farm.ask({"ask": "lost", "slave": slave})
     if not answer["lost"]:
         click.echo(f"No build was on {slave}.")
         return
     for each in answer["lost"]:
-        click.echo(f"{each} is lost and is tried again.")
+        click.echo(f"{each} is given up there, and is tried again.")
     note(
-        f"A warning: if {slave} still runs after all, it goes on with them until it is heard again, or for up to "
-        f"{answer['grace'] / 60:.0f} min.  Until then two attempts may run at the same time."
+        f"Warning: if {slave} still runs after all, it continues these builds until it reaches the master again, or "
+        f"for up to {answer['grace'] / 60:.0f} min.  Until then two attempts may run at the same time."
     )
     if answer["connected"]:
-        note(f"{slave} was connected.  If it is there, it comes back by itself, is told to end them, and gets builds.")
+        note(f"{slave} was connected.  If it still runs, it reconnects, ends these builds, and gets new ones.")

@@ -10,7 +10,7 @@ from .office import Farm, FarmCommand
 from .output import show
 from .program import program
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, which is stable, instead of a table.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, in a stable form, instead of a table.")
 
 
 @program.command(cls=FarmCommand)
@@ -19,7 +19,7 @@ def status(farm: Farm, as_json: bool) -> None:
     """
     The farm at a glance.
 
-    Its slaves, what runs, what waits and why.
+    Its slaves, the running builds, and the waiting requests with the reasons.
     """
     _show(farm, {"ask": "status"}, as_json=as_json)
 
@@ -29,7 +29,9 @@ def status(farm: Farm, as_json: bool) -> None:
 @json_option
 def queue(farm: Farm, most: int | None, as_json: bool) -> None:
     """
-    What waits, the next first, and why it does.
+    The waiting requests, and why each of them waits.
+
+    The one that will be built next comes first.
     """
     found: list[Any] = []
     after: list[int] | None = None
@@ -46,7 +48,7 @@ def queue(farm: Farm, most: int | None, as_json: bool) -> None:
 @json_option
 def slaves(farm: Farm, as_json: bool) -> None:
     """
-    Every slave: whether it is connected, what it runs.
+    The slaves, whether each is connected, and what it runs.
     """
     _show(farm, {"ask": "slaves"}, as_json=as_json)
 
@@ -55,7 +57,7 @@ def slaves(farm: Farm, as_json: bool) -> None:
 @json_option
 def builders(farm: Farm, as_json: bool) -> None:
     """
-    Every builder, and how its last build went.
+    The builders, with the result of each one's last build.
     """
     _show(farm, {"ask": "builders"}, as_json=as_json)
 

@@ -40,8 +40,8 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     """
     Make DIR the directory of a master.
 
-    It gets a master.cfg that runs as it is and explains itself.  Port and host name go into every string that the
-    master hands out; they are chosen here, once.
+    The directory gets a master.cfg that works as it is, with comments.  Port and host name are part of every string
+    of the master, so they are chosen once, by this command.
     """
     need_a_masters_parts()
     from ..master import address
@@ -57,17 +57,17 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     address.keep_host(private, with_host.host)
     write_whole(os.path.join(directory, "master.cfg"), sample("master.cfg.sample").encode())
     write_whole(os.path.join(directory, "master.tac"), MASTER_TAC.encode())
-    click.echo(f"{directory} is a master's directory now.  The master will listen at port {port}.")
+    click.echo(f"Created {directory}, the directory of a master.  The master will listen on port {port}.")
     if not with_host.problem:
-        click.echo(f"Its strings will name the host {with_host.host}: tested, it leads to this machine.")
+        click.echo(f"Its strings will name the host {with_host.host} (checked: that name reaches this machine).")
     elif host is not None:
         click.echo(f"Its strings will name the host {with_host.host}, although {with_host.problem}.")
     else:
         click.echo(
             f"Its strings will name the host {with_host.host}, because {with_host.problem}: only slaves on this "
-            "machine can use them.  If others are to, set c['location'] in master.cfg."
+            "machine can use them.  For slaves elsewhere, set c['location'] in master.cfg."
         )
-    click.echo(f"Now:  cd {shlex.quote(directory)} && twistd -y master.tac")
+    click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
 
 
 @program.command("create-slave", short_help="Make the directory of a slave.")
@@ -77,7 +77,7 @@ def create_slave(directory: str, furl: str) -> None:
     """
     Make DIR the directory of a slave, which needs one string: its FURL, from the master's buildslave.furls.
 
-    With - it is read from standard input, where nobody else on this machine can see it.
+    With - the string is read from standard input, where nobody else on this machine can see it.
     """
     from ..wire.furl import parse
 
@@ -87,8 +87,8 @@ def create_slave(directory: str, furl: str) -> None:
     assert PLACEHOLDER in text
     make_directory(directory)
     write_whole(os.path.join(directory, "slave.tac"), text.replace(PLACEHOLDER, str(parts)).encode())
-    click.echo(f"{directory} is a slave's directory now.  It will look for its master at {', '.join(parts.hints)}.")
-    click.echo(f"Now:  cd {shlex.quote(directory)} && twistd -y slave.tac")
+    click.echo(f"Created {directory}, the directory of a slave.  The slave will connect to {', '.join(parts.hints)}.")
+    click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
 
 
 @program.command("furl", short_help="Print the one string of a slave or a submission, or replace a slave's.")
@@ -103,15 +103,15 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
 
     buildbot-lite furl farm bot1 | ssh bot1 buildbot-lite create-slave bot1 -
 
-    With --replace it is the other way round: the slave in DIR gets another string, after its own was rotated or
-    revoked, and keeps everything else.
+    With --replace, give the slave in DIR another string, because its own was rotated or revoked.  Everything else in
+    DIR stays as it is.
     """
     from .processes import Kind, kind_of
 
     kind = kind_of(directory)
     if replace:
         if kind is not Kind.SLAVE:
-            raise NotFoundError(f"{directory} is a master's directory.  On the master: buildbot-lite rotate NAME")
+            raise NotFoundError(f"{directory} is a master's directory.  For a new string: buildbot-lite rotate NAME")
         _replace(directory, name)
         return
     if kind is not Kind.MASTER:
@@ -121,7 +121,7 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
     if not known:
         raise NotFoundError(
             f"There are no strings in {directory} yet: the master writes them when it starts.  "
-            f"Start it with: cd {shlex.quote(directory)} && twistd -y master.tac"
+            f"Start it with: buildbot-lite start {shlex.quote(directory)}"
         )
     if name not in known:
         raise NotFoundError(f"There is no string for {name!r:.100} in {directory}.  There are: {', '.join(known)}.")
@@ -139,7 +139,7 @@ def _replace(directory: str, furl: str) -> None:
     found = [number for number, line in enumerate(lines) if _STRING.search(line.partition("#")[0])]
     if len(found) != 1:
         count = "no string" if not found else "several strings"
-        raise BuildbotLiteError(f"{path} has {count}: put the new one where the slave is to read it from.")
+        raise BuildbotLiteError(f"{path} has {count}.  Edit that file yourself, and put the new string into it.")
     before = os.stat(path)
     lines[found[0]] = _STRING.sub(lambda _: str(parts), lines[found[0]], count=1)
     write_whole(path, "".join(lines).encode("utf-8", "surrogateescape"))
@@ -149,9 +149,7 @@ def _replace(directory: str, furl: str) -> None:
         os.chmod(path, 0o640 if before.st_mode & 0o077 == 0o040 else 0o600)
     # Where an earlier master was found says nothing of this one.
     remove(os.path.join(directory, "private", "hints"))
-    click.echo(
-        f"The slave in {directory} has another string.  It will look for its master at {', '.join(parts.hints)}."
-    )
+    click.echo(f"The slave in {directory} has a new string.  The slave will connect to {', '.join(parts.hints)}.")
     click.echo(f"If it runs:  buildbot-lite restart {shlex.quote(directory)}")
 
 
@@ -162,8 +160,8 @@ def _given(furl: str, command: str) -> str:
     if furl == "-":
         return _read_string()
     note(
-        "A word of warning: while this command ran, every user of this machine could read that string in the list of "
-        f"processes.  Next time: buildbot-lite {command}    (and paste it)"
+        "Warning: while this command ran, every user of this machine could read that string in the list of "
+        f"processes.  Next time: buildbot-lite {command}    (and paste the string)"
     )
     return furl
 

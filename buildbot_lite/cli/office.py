@@ -96,8 +96,8 @@ class NetworkLine:
             return await ask(self.reactor, self.furl, question)
         except LinkLostError:
             raise LinkLostError(
-                "The connection to the master was lost before it answered.  It may have done what was asked: look "
-                "before you ask again."
+                "Lost the connection to the master before it answered.  The command may have taken effect: check "
+                "before you repeat it."
             ) from None
 
     async def follow(self, question: Document, take: Take) -> Document:
@@ -206,7 +206,7 @@ class Farm:
             need_a_master(self.directory)
             raise NoAnswerError(
                 f"The master in {self.directory} has never run.  Start it with: "
-                f"cd {shlex.quote(self.directory)} && twistd -y master.tac"
+                f"buildbot-lite start {shlex.quote(self.directory)}"
             )
         if self.directory is not None:
             refuse_loose([self.furlfile])

@@ -106,7 +106,7 @@ class Process:
         except ProcessLookupError:
             pass
         except PermissionError:
-            raise BuildbotLiteError(f"Process {self.pid} belongs to another user; stop it as that one.") from None
+            raise BuildbotLiteError(f"Process {self.pid} belongs to another user.  Stop it as that user.") from None
 
     def ended(self, within: float) -> bool:
         """
@@ -138,7 +138,7 @@ def running_in(directory: str) -> Process:
     kind = kind_of(directory)
     lock = os.path.join(directory, LOCK)
     path = os.path.join(directory, PID_FILE)
-    why = f"{PID_FILE} was left behind by one that was killed"
+    why = f"{PID_FILE} is left over from a process that was killed"
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             process = _take(int(file.read(40)), lock)
@@ -191,7 +191,7 @@ def start(directory: str) -> None:
     """
     kind = kind_of(directory)
     if not os.path.exists(os.path.join(directory, kind.tac)):
-        raise NotFoundError(f"There is no {kind.tac} in {directory}: start it as it was started before.")
+        raise NotFoundError(f"There is no {kind.tac} in {directory}, so this command cannot start it.")
     beside = os.path.join(os.path.dirname(sys.executable), "twistd")
     twistd = beside if os.path.exists(beside) else shutil.which("twistd")
     if twistd is None:

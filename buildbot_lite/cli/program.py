@@ -129,7 +129,7 @@ def sentence(error: Exception) -> str:
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _OF_THE_MASTER:
-        return "This command needs what a master needs.  Install it with: pip install 'buildbot-lite[master]'"
+        return "This command needs the master's packages.  Install them with: pip install 'buildbot-lite[master]'"
     if isinstance(error, BuildbotLiteError) or (isinstance(error, OSError) and error.strerror):
         return errors.sentence(error)
     return (

@@ -66,7 +66,7 @@ class Receiving:
         """
         self._file.flush()
         if (self._so_far, self._checksum.hexdigest()) != (length, sha256):
-            raise BuildbotLiteError(f"{self.shown} did not arrive as it was built: the master's copy is damaged.")
+            raise BuildbotLiteError(f"{self.shown} has the wrong checksum: the master's copy is damaged.")
         os.fchmod(self._file.fileno(), 0o666 & ~_umask())
         os.fsync(self._file.fileno())
         if self._overwrite:
@@ -81,7 +81,7 @@ class Receiving:
             os.rename(self._incoming, self.path)
 
     def _is_there(self) -> BuildbotLiteError:
-        return BuildbotLiteError(f"{self.shown} is there already.  Say --overwrite to replace it.")
+        return BuildbotLiteError(f"{self.shown} exists already.  To replace it: --overwrite")
 
 
 def _check_no_links(top: str, directory: str, shown: str) -> None:

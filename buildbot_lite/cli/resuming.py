@@ -118,8 +118,8 @@ async def resumed(
                 # It was there; so it is a new loss.
                 lost_at, delay = seconds(), FIRST_PAUSE
                 note(
-                    "# lost the connection to the master; the build goes on.  Trying to reach it again for up to "
-                    f"{KEEP_TRYING / 60:.0f} minutes."
+                    "# lost the connection to the master; the build continues.  Trying to reach the master again for "
+                    f"up to {KEEP_TRYING / 60:.0f} minutes."
                 )
         except NoAnswerError:
             if lost_at is None:

@@ -34,7 +34,8 @@ def unpin(farm: Farm, slave: str) -> None:
     """
     Let another machine use the string of SLAVE.
 
-    Only the machine that used the string first may use it.  After this command that is the next machine that does.
+    A string belongs to the first machine that uses it.  After this command, the next machine that uses it becomes its
+    owner.
     """
     farm.ask({"ask": "unpin", "slave": slave})
     click.echo(f"{slave}'s string is free for a new machine.  A slave that was refused retries by itself, within 80 s.")

@@ -35,7 +35,7 @@ patience_option = click.option(
 @click.argument("directory", metavar="[DIR]", default=".")
 def checkconfig(directory: str) -> None:
     """
-    Say what is wrong with master.cfg, with the lines.
+    List the mistakes in master.cfg, with their lines.
     """
     from ..master.trial_load import TrialLoad
 
@@ -51,7 +51,7 @@ def reconfig(farm: Farm) -> None:
     """
     Have the master apply master.cfg as it is now.
 
-    All of it or, when there is a mistake in it, nothing.  Builds that run go on as they began.
+    If there is a mistake in it, nothing is applied.  Running builds keep the configuration that they began with.
     """
     answer = farm.ask({"ask": "reconfig"})
     if not answer["applied"]:
@@ -74,9 +74,11 @@ def start(directory: str, patience: float) -> None:
     """
     Start the master or slave in DIR, in the background.
 
-    It is "twistd -y" of its tac file.  This ends when a master answers, and when a slave is connected to its master or
-    it is known why not: then the slave goes on trying, and the exit code is 69 (no master answers) or 70 (refused).
-    One that runs already is let be.
+    The process is started with "twistd -y" and its tac file.  For a master, the command waits until it answers.  For
+    a slave, the command waits until the slave is connected, or says why it is not: no master answers (exit code 69) or
+    the master refuses it (70).  Such a slave keeps running, and keeps trying.
+
+    If one runs already, nothing is done.
     """
     kind = processes.kind_of(directory)
     try:
@@ -84,20 +86,20 @@ def start(directory: str, patience: float) -> None:
     except NotRunningError:
         _start(directory, kind, patience)
     else:
-        # What was asked for is so: scripts may say it again.
-        note(f"A {kind.value} runs in {directory} already.")
+        # Not an error: scripts may start what already runs.
+        note(f"The {kind.value} in {directory} runs already.")
 
 
 @program.command()
 @click.argument("directory", metavar="[DIR]", default=".")
-@click.option("--when-idle", is_flag=True, help="Take no new builds, and stop when none runs any more.")
-@click.option("--kill", is_flag=True, help="For a slave: end what it runs, too.  Otherwise that goes on without it.")
+@click.option("--when-idle", is_flag=True, help="Take no new builds, and stop when the last running one has ended.")
+@click.option("--kill", is_flag=True, help="For a slave: also kill its commands.  Without this they keep running.")
 @patience_option
 def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
     """
-    Stop the master or slave in DIR, and wait until it is gone.
+    Stop the master or slave in DIR, and wait for its end.
 
-    Builds that run are taken up again when it is started again.
+    Running builds continue when it is started again.
     """
     kind = processes.kind_of(directory)
     if kill and kind is Kind.MASTER:
@@ -109,7 +111,7 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
     except NotRunningError:
         if not kill or not processes.kill_left_behind(directory, patience):
             raise
-        click.echo(f"No slave runs in {directory}; what an earlier one left running was killed.")
+        click.echo(f"No slave runs in {directory}.  Commands that an earlier one left running were killed.")
     else:
         if kill:
             # A slave that was killed by the signal, before it listened for it, has told nobody.
@@ -119,13 +121,14 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
 
 @program.command()
 @click.argument("directory", metavar="[DIR]", default=".")
-@click.option("--when-idle", is_flag=True, help="Take no new builds, and do it when none runs any more.")
+@click.option("--when-idle", is_flag=True, help="Take no new builds, and restart when the last running one has ended.")
 @patience_option
 def restart(directory: str, when_idle: bool, patience: float) -> None:
     """
-    Stop the master or slave in DIR if it runs; start it.
+    Stop the master or slave in DIR, if it runs, and start it.
 
-    A master is only stopped when its master.cfg is good and its ports are free; it answers when this ends.
+    A master is stopped only if its master.cfg has no mistakes and its ports are free.  The command waits until the new
+    process answers.
     """
     kind = processes.kind_of(directory)
     if kind is Kind.MASTER:
@@ -184,7 +187,7 @@ def _signal(kind: Kind, *, when_idle: bool, kill: bool) -> signal.Signals:
 
 
 def _wait_until_idle(directory: str) -> None:
-    note("The master starts no more builds.  (Ctrl-C: it does again, and does not stop.)")
+    note("Waiting for running builds; no new ones start.  Ctrl-C calls this off.")
     furlfile = os.path.join(directory, "private", "admin.furl")
     Farm(directory, furlfile, visit).call(lambda line: line.pour({"follow": "idle"}))
 
@@ -231,6 +234,6 @@ def _still_starting(directory: str, end: float) -> None:
     try:
         processes.running_in(directory).close()
     except NotRunningError:
-        raise NotRunningError(f"The master in {directory} has stopped again.  {log} says why.") from None
+        raise NotRunningError(f"The master in {directory} started, and ended.  The reason is in {log}.") from None
     if time.monotonic() > end:
         raise NoAnswerError(f"The master in {directory} does not answer yet.  {log} may say why.")

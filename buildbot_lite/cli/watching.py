@@ -20,14 +20,15 @@ from .program import program
 @click.pass_obj
 def follow(visiting: Visit | None, furlfile: str) -> Any:
     """
-    Show the log and the remarks of one request, from the beginning to its end; the exit code is the build's.
+    Show the log and the remarks of one request, from the beginning; the exit code is the build's.
 
-    The watch string is in FURLFILE or, with -, on standard input; the whole line that a submission printed will do.
+    The watch string is read from FURLFILE or, with -, from standard input.  The first line of a submission's output,
+    which contains the string, works as well.
     """
     if furlfile.startswith("pb://"):
         raise click.UsageError("Every user of this machine can read a string among arguments: give a file, or -.")
     furl = _furl(furlfile)
-    goes_on = f"The build goes on by itself.  To see it: buildbot-lite follow {shlex.quote(furlfile)}"
+    goes_on = f"The build continues.  To see it: buildbot-lite follow {shlex.quote(furlfile)}"
     try:
         answer = (visiting or visit)(furl, lambda line: line.watch(goes_on))
     except KeyboardInterrupt:

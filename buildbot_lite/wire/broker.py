@@ -165,7 +165,7 @@ class Broker(stock.Broker):
             return
         if self.tub.lines.take():
             self.log.info(
-                "dropping the link to {peer}: {reason}",
+                "closing the connection to {peer}: {reason}",
                 peer=self._peer(),
                 reason=printable(reason, longest=LONGEST_REASON),
             )

@@ -140,5 +140,5 @@ async def _found(tub: Tub, parts: Furl) -> Any:
         if wrong_master(raised):
             raise FurlError(f"What answers at {places} is not the master of this string.") from None
         raise NoAnswerError(
-            f"No master answers at {places}: {why_unreachable(raised)}.  Start it with: twistd -y master.tac"
+            f"No master answers at {places}: {why_unreachable(raised)}.  Start it with: buildbot-lite start DIR"
         ) from None

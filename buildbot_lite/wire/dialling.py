@@ -227,7 +227,7 @@ class _Reconnector(Reconnector):
         # To the master, a link on which nothing was shown is a stranger's.
         broker = self._tub.brokers.get(SturdyRef(self._url).getTubRef()) if self._tub is not None else None
         if broker is not None:
-            broker.link.drop("it led to nothing")
+            broker.link.drop("the master rejected our string")
 
     def _say(self, reason: str) -> None:
         if reason != self._said:

@@ -148,7 +148,7 @@ class RefusalsTests(AskingCase):
 
         self.assertIn("it has no master.cfg", self.refused("status", "nowhere"))
         self.assertIn(
-            "has never run.  Start it with: cd fresh && twistd", self.refused("status", "fresh", code=NO_ANSWER)
+            "has never run.  Start it with: buildbot-lite start fresh", self.refused("status", "fresh", code=NO_ANSWER)
         )
         self.assertEqual(self.refused("status", "--furlfile", "x"), "x cannot be read: No such file or directory.")
         self.write("x", "nothing\n")
@@ -250,7 +250,7 @@ class ForceTests(AskingCase):
             said = self.command("force", "farm", "hello", "--wait")
 
         self.assertEqual(said.code, 130)
-        self.assertIn("The build goes on.  To end it: buildbot-lite cancel farm 7\n", said.err)
+        self.assertIn("The build continues.  To end it: buildbot-lite cancel farm 7\n", said.err)
 
     def test_cancel(self) -> None:
         """
@@ -535,7 +535,7 @@ class ArtifactsTests(AskingCase):
         self.write("sub/x.tar", "mine")
         fetch = ("artifacts", "fetch", "farm", "hello", "1", "sub/x.tar")
 
-        self.assertEqual(self.refused(*fetch), "./sub/x.tar is there already.  Say --overwrite to replace it.")
+        self.assertEqual(self.refused(*fetch), "./sub/x.tar exists already.  To replace it: --overwrite")
         self.assertEqual(os.path.getsize("sub/x.tar"), 4)
         self.assertEqual(self.command(*fetch, "--overwrite").code, 0)
         self.assertEqual(os.path.getsize("sub/x.tar"), 3000)
@@ -548,7 +548,7 @@ class ArtifactsTests(AskingCase):
         fetch = ("artifacts", "fetch", "farm", "hello", "1")
 
         self.assertEqual(self.command(*fetch).out, "./a?[2J?b\n")
-        self.assertEqual(self.refused(*fetch), "./a?[2J?b is there already.  Say --overwrite to replace it.")
+        self.assertEqual(self.refused(*fetch), "./a?[2J?b exists already.  To replace it: --overwrite")
 
     def test_files_beside(self) -> None:
         """
@@ -587,7 +587,7 @@ class ArtifactsTests(AskingCase):
         with Receiving(".", "x", overwrite=False, length=None) as receiving:
             receiving.take(b"1abc")
             self.write("x", "mine")
-            with self.assertRaisesRegex(BuildbotLiteError, "x is there already"):
+            with self.assertRaisesRegex(BuildbotLiteError, "x exists already"):
                 receiving.keep(3, hashlib.sha256(b"abc").hexdigest())
 
         self.assertEqual(os.path.getsize("x"), 4)
@@ -608,7 +608,7 @@ class ArtifactsTests(AskingCase):
         """
         self.master.chunks = [b"1" + self.data[:-1]]
 
-        self.assertIn("did not arrive as it was built", self.refused("artifacts", "fetch", "farm", "hello", "1"))
+        self.assertIn("has the wrong checksum", self.refused("artifacts", "fetch", "farm", "hello", "1"))
         self.assertEqual(os.listdir("sub"), [])
 
     def test_names_that_lead_out(self) -> None:

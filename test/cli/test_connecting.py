@@ -83,8 +83,8 @@ class ConnectingTests(CommandCase):
             code, sentence = self.not_connected()
 
             self.assertEqual(code, FAILED)
-            self.assertIn("The slave in bot1 runs, but is refused: This string is void.  ", sentence)
-            self.assertIn(f"It asks again {again}.", sentence)
+            self.assertIn("The slave in bot1 runs, but the master refuses it: This string is void.  ", sentence)
+            self.assertIn(f"The slave tries again {again}.", sentence)
             self.assertIn("buildbot-lite furl --replace bot1 -", sentence)
 
     def test_master_away(self) -> None:
@@ -98,8 +98,7 @@ class ConnectingTests(CommandCase):
         self.assertAlmostEqual(self.time.now, MASTER_AWAY, places=0)
         self.assertEqual(
             sentence,
-            "The slave in bot1 runs, but no master answers at tcp:a:1: connection refused.  It goes on trying by "
-            "itself.",
+            "The slave in bot1 runs, but no master answers at tcp:a:1: connection refused.  The slave keeps trying.",
         )
 
     def test_undecided(self) -> None:
@@ -121,7 +120,7 @@ class ConnectingTests(CommandCase):
         code, sentence = self.not_connected()
 
         self.assertEqual((code, self.time.now), (FAILED, 0.0))
-        self.assertIn("The slave in bot1 has stopped again.", sentence)
+        self.assertIn("The slave in bot1 started, and ended.", sentence)
 
     def test_the_file(self) -> None:
         """

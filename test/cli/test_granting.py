@@ -48,7 +48,7 @@ class GrantTests(HoldersCase):
         )
 
         self.assertEqual((said.code, said.out), (0, f"{FURL}\n"))
-        self.assertEqual(said.err, "# string #7, to submit to go (release script); it is shown this once\n")
+        self.assertEqual(said.err, "# string #7 (submit to go, 'release script'); shown only this once\n")
         self.assertEqual(
             self.master.questions,
             [
@@ -99,8 +99,8 @@ class RevokeTests(HoldersCase):
         self.master.answers = {"revoke": {"grant": {**GIVEN, "verb": "slave", "label": None}, "ended": ["b/1"]}}
         said = self.command("revoke", "farm", "go")
 
-        self.assertEqual(said.out, "The string #7, to be go, is void.\nb/1 is tried again.\n")
-        self.assertIn("two attempts may run at the same time", said.err)
+        self.assertEqual(said.out, "Revoked string #7 (slave go).\nb/1 is tried again.\n")
+        self.assertIn("two attempts of a build may run at the same time", said.err)
         self.assertEqual(self.command("revoke", "farm", "go", "--kill", "--cancel").err, "")
         self.assertEqual(self.master.questions[1], {"ask": "revoke", "which": "go", "kill": True, "cancel": True})
 
@@ -122,7 +122,7 @@ class LeavingTests(HoldersCase):
         self.master.answers = {"lost": {"slave": "bot1", "connected": True, "lost": ["b/1"], "grace": 1830.0}}
         said = self.command("lost", "farm", "bot1")
 
-        self.assertEqual(said.out, "b/1 is lost and is tried again.\n")
+        self.assertEqual(said.out, "b/1 is given up there, and is tried again.\n")
         self.assertIn("for up to 30 min", said.err)
         self.assertIn("bot1 was connected", said.err)
         self.master.answers = {"lost": {"slave": "bot1", "connected": False, "lost": [], "grace": 1830.0}}

@@ -37,10 +37,10 @@ class CreateMasterTests(CommandCase):
         """
         The port is chosen once, said, and kept.
         """
-        port = re.findall(r"listen at port ([0-9]+)\.", self.command("create-master", "farm").out)[0]
+        port = re.findall(r"listen on port ([0-9]+)\.", self.command("create-master", "farm").out)[0]
 
         self.assertEqual(str(address.kept_port("farm/private")), port)
-        self.assertIn("at port 4242.", self.command("create-master", "--port", "4242", "other").out)
+        self.assertIn("on port 4242.", self.command("create-master", "--port", "4242", "other").out)
         self.assertEqual(address.kept_port("other/private"), 4242)
 
     def test_host(self) -> None:
@@ -52,7 +52,7 @@ class CreateMasterTests(CommandCase):
         with open("farm/private/location") as file:
             self.assertEqual(file.read(), "build.example\n")
 
-        self.assertIn("will name the host build.example: tested, it leads to this machine.", said.out)
+        self.assertIn("will name the host build.example (checked: that name reaches this machine).", said.out)
 
     def test_no_host(self) -> None:
         """
@@ -116,7 +116,7 @@ class CreateSlaveTests(CommandCase):
         said = self.command("create-slave", "bot1", "-", stdin=f"  {FURL}\n".encode())
 
         self.assertEqual((said.code, said.err), (0, ""))
-        self.assertIn("its master at tcp:farm.example:9989.", said.out)
+        self.assertIn("will connect to tcp:farm.example:9989.", said.out)
         self.assertNotIn("s" * 32, said.out)
         self.assertEqual((mode("bot1"), mode("bot1/slave.tac")), (0o700, 0o600))
         with open("bot1/slave.tac") as file:
@@ -241,7 +241,7 @@ class FurlTests(CommandCase):
         said = self.command("furl", "--replace", "bot1", "-", stdin=f"bot1 {other}\n".encode())
 
         self.assertEqual((said.code, said.err), (0, ""))
-        self.assertIn("its master at tcp:other.example:9989.", said.out)
+        self.assertIn("will connect to tcp:other.example:9989.", said.out)
         self.assertNotIn("s" * 32, said.out)
         with open("bot1/slave.tac") as file:
             self.assertEqual(file.read(), f"# not this one: {FURL}\n{before.replace(FURL, other)}")

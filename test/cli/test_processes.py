@@ -104,8 +104,8 @@ class ProcessesTests(CommandCase):
         child = self.spawn("other")
         self.write("bot1/twistd.pid", f"{child.pid}\n")
 
-        self.assertIn("was left behind by one that was killed", self.refusal())
-        self.assertIn("was left behind", self.refused("stop", "bot1"))
+        self.assertIn("is left over from a process that was killed", self.refusal())
+        self.assertIn("is left over", self.refused("stop", "bot1"))
         self.assertIsNone(child.poll())
 
     def test_gone(self) -> None:
@@ -117,7 +117,7 @@ class ProcessesTests(CommandCase):
         child.wait()
         self.write("bot1/twistd.pid", str(child.pid))
 
-        self.assertIn("was left behind", self.refusal())
+        self.assertIn("is left over", self.refusal())
 
     def test_no_number(self) -> None:
         """
@@ -157,7 +157,7 @@ class ProcessesTests(CommandCase):
                 process = running_in("bot1")
                 self.addCleanup(process.close)
                 self.assertEqual(process.pid, child.pid)
-                self.assertIn("runs in bot1 already", self.command("start", "bot1").err)
+                self.assertIn("in bot1 runs already", self.command("start", "bot1").err)
         self.assertIsNone(reader.poll())
 
     def test_stale_pid_file(self) -> None:

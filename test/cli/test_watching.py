@@ -47,4 +47,4 @@ class WatchingTests(CommandCase):
             said = self.command("follow", "a b")
 
         self.assertEqual(said.code, 130)
-        self.assertIn("The build goes on by itself.  To see it: buildbot-lite follow 'a b'\n", said.err)
+        self.assertIn("The build continues.  To see it: buildbot-lite follow 'a b'\n", said.err)

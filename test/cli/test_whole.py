@@ -240,7 +240,7 @@ class WholeTests(FarmCase):
         """
         for directory, kind in ((self.master, "master"), (self.bot, "slave")):
             done = self.command("start", directory)
-            self.assertEqual((done.code, done.err), (0, f"A {kind} runs in {directory} already.\n"))
+            self.assertEqual((done.code, done.err), (0, f"The {kind} in {directory} runs already.\n"))
 
     def test_start_of_a_slave(self) -> None:
         """
@@ -255,7 +255,7 @@ class WholeTests(FarmCase):
 
         self.assertEqual((refused.code, refused.out), (70, b""))
         self.assertRegex(
-            refused.err, r"^The slave in \S+ runs, but is refused: bot1's string belongs .*every minute.*\n$"
+            refused.err, r"^The slave in \S+ runs, but the master refuses it: bot1's string belongs .*every minute.*\n$"
         )
         shown = self.command.well("slaves", self.master)
         self.assertRegex(shown, r"bot1 +refused .*buildbot-lite unpin bot1  It asks again by ")
@@ -264,7 +264,7 @@ class WholeTests(FarmCase):
         away = self.command("restart", self.bot)
         self.assertEqual((away.code, away.out), (69, b""))
         self.assertRegex(
-            away.err, r"\nThe slave in \S+ runs, but no master answers at tcp:.*goes on trying by itself\.\n$"
+            away.err, r"\nThe slave in \S+ runs, but no master answers at tcp:.*The slave keeps trying\.\n$"
         )
         self.command.well("start", self.master)
         until(lambda: " here " in self.command.well("slaves", self.master), "the slave came by itself")
@@ -351,7 +351,7 @@ class WholeTests(FarmCase):
         self.assertTrue(alive(pid))
         out = self.command.well("stop", self.bot, "--kill")
 
-        self.assertIn("what an earlier one left running was killed", out)
+        self.assertIn("that an earlier one left running were killed", out)
         until(lambda: not alive(pid), "the command is gone")
         self.assertIn("No slave runs in", self.command("stop", self.bot, "--kill").err)
         self.command("cancel", self.master, asked[1])

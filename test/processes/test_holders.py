@@ -63,7 +63,7 @@ class RevokingTests(FarmCase):
         """
         client, pid = self.underway()
         out = self.command("revoke", "bot1")
-        self.assertIn("to be bot1, is void", out)
+        self.assertRegex(out, r"Revoked string #\d+ \(slave bot1\)\.")
         self.assertIn("b/1 is tried again.", out)
         sentence = "This string is no longer valid."
         until(lambda: sentence in self.farm.slave("bot1").log, "the slave says that it was revoked")

@@ -254,7 +254,7 @@ class TwistdTests(TubTestCase):
         """
         self.exposed = ExposedDesk(PinningDesk(), Revocable())
         process = self.twistd("-y", self.write_tac())
-        await process.when_said(b"unpin it on the master")
+        await process.when_said(b"buildbot-lite unpin")
         self.assertNotIn(b"Traceback", process.printed)
 
     @with_reactor

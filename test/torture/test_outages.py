@@ -296,7 +296,7 @@ class MachineTests(OutageCase):
         bot2.start()
         admin = (self.farm.master_directory / "private" / "admin.furl").read_text().split()[-1]
         said = self.farm.command("lost", "--furlfile", self.farm.private_furl(admin), "bot1")
-        self.assertEqual((said.code, said.out), (0, b"lost/1 is lost and is tried again.\n"), said.err)
+        self.assertEqual((said.code, said.out), (0, b"lost/1 is given up there, and is tried again.\n"), said.err)
         self.assertIn("two attempts may run at the same time", said.err)
         done = client.wait(PATIENCE)
         self.assertEqual(done.code, 0, done.err)

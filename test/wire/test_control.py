@@ -112,7 +112,7 @@ class ControlTest(TubTestCase):
         error = await failing(ask(reactor, furl, {}))
 
         self.assertIsInstance(error, NotRunningError)
-        self.assertIn("twistd -y master.tac", str(error))
+        self.assertIn("buildbot-lite start", str(error))
         self.assertNotIn(SWISSNUM, str(error))
 
     @with_reactor

@@ -134,7 +134,7 @@ class LinkTests(BrokerTestCase):
             (link,) = self.revocable.links
             with capturedLogs() as logs:
                 link.drop("for no reason")
-            said.append(len([each for each in logs if "dropping the link" in each["log_format"]]))
+            said.append(len([each for each in logs if "closing the connection" in each["log_format"]]))
             await until(lambda: not self.revocable.links)
             self.farm.lines.spend(LINES_AT_ONCE)
 
