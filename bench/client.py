@@ -3,6 +3,7 @@ What a connected client sees: the calls of the stock flappclient's run-command, 
 
     client.py FURLFILE burst N      N submissions at once
     client.py FURLFILE latency N    N one after the other, with pauses
+    client.py FURLFILE followers N  one submission, followed by N, each with a Tub of its own
 """
 
 import json
@@ -18,12 +19,15 @@ from twisted.internet import defer, task
 class Watcher(Referenceable):
     def __init__(self):
         self.ended = defer.Deferred()
+        self.told = defer.Deferred()
+        self.bytes = 0
 
     def remote_stdout(self, data):
-        pass
+        self.bytes += len(data)
 
     def remote_stderr(self, data):
-        pass
+        if not self.told.called:
+            self.told.callback(data)
 
     def remote_done(self, signal, exitcode):
         self.ended.callback((exitcode, time.monotonic()))
@@ -35,10 +39,35 @@ async def submit(reference):
     return await watcher.ended
 
 
-async def measure(reactor, furl, what, count):
+async def reached(furl):
     tub = Tub()
     tub.startService()
-    reference = await tub.getReference(furl)
+    return await tub.getReference(furl)
+
+
+async def followers(furl, count):
+    """
+    The first submits and is told of a string to watch with; the others use it.
+    """
+    references = [await reached(furl)]
+    await submit(references[0])
+    began = time.monotonic()
+    watchers = [Watcher() for _ in range(count)]
+    await references[0].callRemote("execute", watchers[0])
+    watch = next(word for word in (await watchers[0].told).decode().split() if word.startswith("pb://"))
+    reaching = [defer.Deferred.fromCoroutine(reached(watch)) for _ in watchers[1:]]
+    references += await defer.gatherResults(reaching)
+    for reference, watcher in zip(references[1:], watchers[1:], strict=True):
+        await reference.callRemote("execute", watcher)
+    done = await defer.gatherResults([watcher.ended for watcher in watchers])
+    print(json.dumps({"wall_s": max(at for _, at in done) - began, "bytes": [each.bytes for each in watchers]}))
+
+
+async def measure(reactor, furl, what, count):
+    if what == "followers":
+        await followers(furl, count)
+        return
+    reference = await reached(furl)
     await submit(reference)
     if what == "burst":
         began = time.monotonic()

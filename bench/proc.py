@@ -43,6 +43,16 @@ def written(pid):
     raise ValueError("the kernel does not count")
 
 
+def read(pid):
+    """
+    Bytes that *pid* read from files; what came over the network does not count.
+    """
+    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
+        if line.startswith("rchar"):
+            return int(line.split(":")[1])
+    raise ValueError("the kernel does not count")
+
+
 def processes_with(*words):
     """
     The pids whose command line has all of *words*.

@@ -29,15 +29,26 @@ import bare
 import ours
 import table
 import theirs
+import watching
 
 BENCH = Path(__file__).resolve().parent
 # What does not change from one run to the next is measured once; what takes minutes, too.
 ONCE = {"installed", "new_user", "stored", "log_gib"}
+OURS = {**ours.MEASURES, **watching.MEASURES}
+# What the parts cost when nothing is built of them.  Those of a name with ours run beside it.
+LIMITS = {
+    "bare": bare.measure,
+    "bare_to_disk": bare.to_disk,
+    "log_to_client": bare.hand_over,
+    "log_to_flappclient": bare.flappserver,
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=[*ours.MEASURES, "bare"], help="this measure; repeatable")
+    parser.add_argument(
+        "--only", action="append", choices=list(dict.fromkeys((*OURS, *LIMITS))), help="this measure; repeatable"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="small, one round: whether it works")
     parser.add_argument("--alone", action="store_true", help="without Buildbot")
@@ -74,7 +85,7 @@ def measure(options):
     peer = theirs.Peer(options.work)
     if not options.alone:
         peer.set_up()
-    wanted = options.only or [*ours.MEASURES, "bare"]
+    wanted = options.only or list(dict.fromkeys((*OURS, *LIMITS)))
     rounds = 1 if options.quick else options.rounds
     raw = {"began": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), "rounds": [], "failed": []}
     results = BENCH / "results" / f"raw-{time.strftime('%Y%m%d-%H%M%S')}.json"
@@ -84,16 +95,7 @@ def measure(options):
         for name in wanted:
             if number and name in ONCE:
                 continue
-            if name == "bare":
-                figures = raw["rounds"][-1][name] = {}
-                attempt(
-                    raw,
-                    name,
-                    "theirs",
-                    lambda figures=figures: figures.update(theirs=bare.measure(options.work, options.quick)),
-                )
-            else:
-                one_round(raw, name, options, peer)
+            one_round(raw, name, options, peer)
             results.write_text(json.dumps(raw, indent=1))
     print_table(raw)
     print(f"\nraw figures: {results}")
@@ -101,10 +103,14 @@ def measure(options):
 
 
 def one_round(raw, name, options, peer):
-    runs = {"ours": lambda: ours.MEASURES[name](options.work, options.quick)}
-    if not options.no_control and name not in ONCE:
-        runs["again"] = runs["ours"]
-    if not options.alone and name in theirs.MEASURES:
+    runs = {}
+    if name in OURS:
+        runs["ours"] = lambda: OURS[name](options.work, options.quick)
+        if not options.no_control and name not in ONCE:
+            runs["again"] = runs["ours"]
+    if name in LIMITS:
+        runs["theirs"] = lambda: LIMITS[name](options.work, options.quick)
+    elif not options.alone and name in theirs.MEASURES:
         runs["theirs"] = lambda: theirs.MEASURES[name](peer)
     figures = raw["rounds"][-1][name] = {}
     for who in random.sample(sorted(runs), len(runs)):

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -94,11 +95,17 @@ class Progress:
 
 class Pouring:
     """
-    Writes what is followed to standard output and standard error, no faster than they take it.
+    Writes what is followed to standard output and standard error, in the order in which it comes, and no faster than
+    they take it.
+
+    One thread writes, because a pipe whose reader waits would hold up the reactor.  What waits for it is bounded by
+    whoever sends: a master has at most 1 MiB on its way to a client.
     """
 
     def __init__(self, descriptors: Mapping[int, int] = MappingProxyType({OUT: OUT, ERR: ERR})) -> None:
         self._descriptors = descriptors
+        self._chunks: SimpleQueue[tuple[bytes, Deferred[None]]] = SimpleQueue()
+        self._writer: threading.Thread | None = None
         self.refused: OSError | None = None
         """Why what was poured could not be written, as when whoever read it has seen enough."""
 
@@ -113,20 +120,29 @@ class Pouring:
         A chunk, whose first byte says where it belongs; fires when it is written.
         """
         written: Deferred[None] = Deferred()
-        stream = int(data[:1])
-        # A daemon, so that nothing waits for it when the user has had enough.
-        threading.Thread(target=self._write, args=(reactor, stream, data[1:], written), daemon=True).start()
+        self._chunks.put((data, written))
+        if self._writer is None:
+            # A daemon, so that nothing waits for it when the user has had enough.
+            self._writer = threading.Thread(target=self._write_all, args=(reactor,), daemon=True)
+            self._writer.start()
         return written
 
-    def _write(self, reactor: IReactorFromThreads, stream: int, data: bytes, written: Deferred[None]) -> None:
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._descriptors[stream], rest) :]
-        except OSError as error:
-            self.refused = OSError(error.errno, error.strerror, NAMES[stream])
-            # A sentence for the master; our own defects would be logged here, with a traceback.
-            failure = Failure(BuildbotLiteError("Nobody takes these bytes any more."))
-            reactor.callFromThread(written.errback, failure)
-        else:
-            reactor.callFromThread(written.callback, None)
+    def _write_all(self, reactor: IReactorFromThreads) -> None:
+        while True:
+            data, written = self._chunks.get()
+            stream = int(data[:1])
+            try:
+                if self.refused is None:
+                    self._write(self._descriptors[stream], memoryview(data)[1:])
+            except OSError as error:
+                self.refused = OSError(error.errno, error.strerror, NAMES[stream])
+            if self.refused is None:
+                reactor.callFromThread(written.callback, None)
+            else:
+                # A sentence for the master; our own defects would be logged here, with a traceback.
+                failure = Failure(BuildbotLiteError("Nobody takes these bytes any more."))
+                reactor.callFromThread(written.errback, failure)
+
+    def _write(self, descriptor: int, rest: memoryview) -> None:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]

@@ -137,11 +137,12 @@ class Kept:
         """
         See `orders.Stream`.
         """
+        before = self.file.length
         length = self.file.append(offset, data)
         if length and not self._noted:
             self._noted = True
             self.note()
-        self.growth.changed(self.key)
+        self.growth.changed(self.key, length - before)
         return length
 
     def seal(self, seal: Seal) -> Deferred[bool]:

@@ -36,11 +36,12 @@ class Ticket:
 
 class Pace:
     """
-    The window of one link.  *clock* is monotonic.
+    The window of one link, which never has more than *largest* bytes.  *clock* is monotonic.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, largest: int = LARGEST_WINDOW) -> None:
         self._clock = clock
+        self._largest = largest
         self._rate = 0.0
         self._flying = 0
         self._acknowledged = 0
@@ -51,7 +52,7 @@ class Pace:
         """
         Bytes that may be in flight.
         """
-        return int(min(LARGEST_WINDOW, max(SMALLEST_CHUNK, self._rate * LONGEST_QUEUE)))
+        return int(min(self._largest, max(SMALLEST_CHUNK, self._rate * LONGEST_QUEUE)))
 
     @property
     def chunk(self) -> int:

@@ -49,7 +49,7 @@ Answer = Mapping[str, Any]
 @frozen
 class Framed:
     """
-    *follower* as `following.Client`.
+    *follower* as `send_window.Client`.
     """
 
     follower: Follower
@@ -65,6 +65,12 @@ class Framed:
         See `Client.stderr`.
         """
         return self.follower.chunk(ERR + data)
+
+    def when_writable(self) -> Deferred[None]:
+        """
+        See `Client.when_writable`.
+        """
+        return self.follower.when_writable()
 
 
 @frozen
@@ -247,7 +253,8 @@ class AdminDesk:
     async def _artifact(self, question: Shape, client: Framed) -> Answer:
         build, name = await self._build(question), question.text("name", limit=1024)
         stream = await self._read(lambda c: documents.the_artifact(c, build, name))
-        await tell_file(os.path.join(self.farm.building.artifacts, stream.path), client)
+        path = os.path.join(self.farm.building.artifacts, stream.path)
+        await tell_file(path, self.following.output_to(client))
         return {"length": stream.length, "sha256": stream.sha256}
 
     async def _idle(self, question: Shape, client: Framed) -> Answer:

@@ -14,7 +14,7 @@ who asks later; and nothing waits for a client that reads slowly but the corouti
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from attrs import define, field
 from sqlalchemy import Connection
@@ -26,35 +26,20 @@ from ..errors import NotFoundError
 from ..model.display import remark_lines
 from ..model.reasons import Reason
 from ..model.results import Result, worst
-from ..storage.frames import open_stream
 from ..storage.growth import Growth
 from ..storage.records import builds, feed, requests, steps, streams
 from ..storage.records.feed import Event
+from ..storage.shared_reading import SharedReading
 from ..storage.writer import Records
 from .explaining import Explaining
+from .ingestion_first import IngestionFirst
+from .send_window import Client, LogOutput, SendWindow
 
-CHUNK = 64 << 10
 Meanwhile = Callable[[], Awaitable[None]]
 
 
 async def _nothing() -> None:
     pass
-
-
-class Client(Protocol):
-    """
-    Whoever watches.  Both methods fire when the client has taken the bytes.
-    """
-
-    def stdout(self, data: bytes) -> Deferred[None]:
-        """
-        A piece of the log.
-        """
-
-    def stderr(self, data: bytes) -> Deferred[None]:
-        """
-        A remark.
-        """
 
 
 def request_key(request: int) -> tuple[str, int]:
@@ -96,6 +81,8 @@ class Following:
         self._growth = growth
         self._directory = streams_directory
         self.clock = clock
+        self.readings = SharedReading()
+        self._ingestion = IngestionFirst(growth, clock)
         self.explaining = Explaining(why=why, decided=decided, clock=clock)
 
     async def follow(self, buildset: int, client: Client) -> int:
@@ -105,8 +92,16 @@ class Following:
         wanted = await self._records.read(lambda connection: requests.of_buildset(connection, buildset))
         if not wanted:
             raise NotFoundError("There is no such request (any more).")
-        codes = [await _Follower(following=self, request=request.id, client=client).run() for request in wanted]
+        output = self.output_to(client)
+        codes = [await _Follower(following=self, request=request.id, client=output).run() for request in wanted]
+        await output.drained()
         return max(codes, key=_WORSE.index)
+
+    def output_to(self, client: Client) -> SendWindow:
+        """
+        What is told to *client* goes through this.
+        """
+        return SendWindow(client, self.clock, self._ingestion)
 
     async def events(self, request: int, after: int) -> Sequence[Event]:
         """
@@ -131,13 +126,13 @@ class Following:
         return await self._records.read(lambda connection: feed.since(connection, after, request=request))
 
     async def copy(
-        self, request: int, build: int, stream: Mapping[str, Any], client: Client, meanwhile: Meanwhile = _nothing
+        self, request: int, build: int, stream: Mapping[str, Any], output: LogOutput, meanwhile: Meanwhile = _nothing
     ) -> None:
         """
         Every byte of a log, until it is complete.  *meanwhile* is called whenever there is news of the request.
         """
         path, offset, complete, is_news = stream["path"], 0, False, True
-        reading = open_stream(os.path.join(self._directory, path))
+        reading = self.readings.open(os.path.join(self._directory, path))
         try:
             while True:
                 news, grown = self._growth.when_grown(request_key(request)), self._growth.when_grown(path)
@@ -147,11 +142,11 @@ class Following:
                         if there != path:
                             # It was sent anew, into another file, because it arrived damaged.
                             reading.close()
-                            path, reading = there, open_stream(os.path.join(self._directory, there))
+                            path, reading = there, self.readings.open(os.path.join(self._directory, there))
                             continue
-                    while data := reading.read(offset, CHUNK):
+                    while data := reading.read(offset, output.chunk):
                         offset += len(data)
-                        await client.stdout(data)
+                        await output.stdout(data)
                     if is_news:
                         await meanwhile()
                     if complete:
@@ -174,7 +169,7 @@ class _Follower:
 
     following: Following
     request: int
-    client: Client
+    client: SendWindow
     label: str = ""
     last_result: Result = Result.SUCCESS
     # While a log is copied: up to which event its remarks were looked for, and which of those to come were told.

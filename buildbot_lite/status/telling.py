@@ -15,7 +15,6 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, frozen
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
 
 from ..errors import NotFoundError
 from ..model.display import printable, remark_lines
@@ -28,7 +27,8 @@ from ..storage.records.remarks import Remark
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
 from ..storage.writer import Records
-from .following import CHUNK, Client, Following
+from .following import Following
+from .send_window import Client, SendWindow
 
 STDIO = "stdio"
 _ALL = 1 << 62
@@ -62,8 +62,12 @@ class _Page:
     What the client has before it: headings begin on a line of their own, also after a log that ends in mid-line.
     """
 
-    client: Client
+    client: SendWindow
     in_line: bool = False
+
+    @property
+    def chunk(self) -> int:
+        return self.client.chunk
 
     async def heading(self, text: str) -> None:
         break_ = "\n" if self.in_line else ""
@@ -73,12 +77,9 @@ class _Page:
     async def remark(self, text: str) -> None:
         await self.client.stderr(remark_lines(text).encode())
 
-    def stdout(self, data: bytes) -> Deferred[None]:
+    async def stdout(self, data: bytes) -> None:
         self.in_line = not data.endswith(b"\n")
-        return self.client.stdout(data)
-
-    def stderr(self, data: bytes) -> Deferred[None]:
-        return self.client.stderr(data)
+        await self.client.stdout(data)
 
 
 class Telling:
@@ -93,7 +94,8 @@ class Telling:
         self._following = following
         self._directory = directory
         self._wanted = wanted
-        self._page = _Page(client)
+        self._output = following.output_to(client)
+        self._page = _Page(self._output)
 
     async def run(self) -> None:
         """
@@ -103,6 +105,7 @@ class Telling:
             await self._as_it_goes()
         else:
             await self._as_it_is()
+        await self._output.drained()
 
     # What is there now.
 
@@ -141,7 +144,7 @@ class Telling:
             await self._finish(step.result, step.summary)
 
     async def _copy(self, path: str, beside: Iterable[Remark]) -> None:
-        reading = open_stream(os.path.join(self._directory, path))
+        reading = self._following.readings.open(os.path.join(self._directory, path))
         offset = 0
         try:
             for remark in sorted(beside, key=lambda each: each.offset):
@@ -153,7 +156,7 @@ class Telling:
 
     async def _copy_range(self, reading: Reading, offset: int, end: int) -> int:
         end = min(end, reading.length)
-        while offset < end and (data := reading.read(offset, min(CHUNK, end - offset))):
+        while offset < end and (data := reading.read(offset, min(self._page.chunk, end - offset))):
             await self._page.stdout(data)
             offset += len(data)
         return offset
@@ -229,15 +232,16 @@ def the_step(found: Sequence[Step], which: str) -> Step:
     raise NotFoundError(f"There is no step {which!r:.100} in this build.  There are: {known}.")
 
 
-async def tell_file(path: str, client: Client) -> None:
+async def tell_file(path: str, output: SendWindow) -> None:
     """
     Every byte of the file *path*.
     """
     reading = open_stream(path)
     offset = 0
     try:
-        while data := reading.read(offset, 4 * CHUNK):
-            await client.stdout(data)
+        while data := reading.read(offset, output.chunk):
+            await output.stdout(data)
             offset += len(data)
+        await output.drained()
     finally:
         reading.close()

@@ -18,11 +18,14 @@ class Growth:
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, list[Deferred[None]]] = {}
+        self.bytes_arrived = 0
+        """Of all streams, since the process began."""
 
-    def changed(self, key: Hashable) -> None:
+    def changed(self, key: Hashable, size: int = 0) -> None:
         """
-        There is more of *key*, or it ended.
+        There is more of *key*, by *size* bytes if it is a stream, or it ended.
         """
+        self.bytes_arrived += size
         # Taken out first: whoever looks now may wait again at once.
         for waiting in self._waiting.pop(key, ()):
             waiting.callback(None)

@@ -20,6 +20,7 @@ from .contract import LONGEST_REASON
 from .refusal import heard
 from .roles import Command, Link, Slave
 from .travelling import lengths_to_bytes, streams_from_bytes
+from .unread import Unread
 
 ExposeCommand = Callable[[Command], Referenceable]
 ExposeSlave = Callable[[Slave], Referenceable]
@@ -33,6 +34,7 @@ class Remote:
     def __init__(self, reference: Any) -> None:
         self._reference = reference
         self.link: Link = reference.tracker.broker.link
+        self.unread: Unread = reference.tracker.broker.unread
 
     def _call(self, method: str, **arguments: Any) -> Deferred[Any]:
         answer: Deferred[Any] = self._reference.callRemote(method, **arguments)

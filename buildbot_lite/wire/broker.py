@@ -103,7 +103,7 @@ class Broker(stock.Broker):
     requireSchema = True
     # From when the connection is made: Foolscap makes a broker before.
     pulse: Pulse
-    _unread: Unread
+    unread: Unread
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class Broker(stock.Broker):
     # A link's life
 
     def connectionMade(self) -> None:
-        self._unread = Unread(self.transport)
+        self.unread = Unread(self.transport)
         self.pulse = Pulse(self.tub.clock, ping=self._ping, silent=self._gave_no_sign, deaf_until=self._deaf_until)
         super().connectionMade()
 
@@ -177,7 +177,7 @@ class Broker(stock.Broker):
         """
         if self._cutting is None and not self.disconnected:
             self._cutting = self.tub.clock.callLater(LINGER, self._abort)
-        self._unread.unplug()
+        self.unread.unplug()
         super().shutdown(why, fireDisconnectWatchers)
 
     def finish(self, why: Failure) -> None:
@@ -214,7 +214,7 @@ class Broker(stock.Broker):
 
     def _abort(self) -> None:
         self._cutting = None
-        self._unread.unplug()
+        self.unread.unplug()
         self.connectionAbandoned = True
         getattr(self.transport, "abortConnection", self.transport.loseConnection)()
 
@@ -222,7 +222,7 @@ class Broker(stock.Broker):
         return str(self.remote_tubref.getShortTubID()) if self.remote_tubref else "?"
 
     def _ping(self) -> None:
-        if not self._unread.clogged:
+        if not self.unread.clogged:
             self.sendPING()
 
     def _gave_no_sign(self) -> None:
@@ -331,7 +331,7 @@ class Broker(stock.Broker):
         if delivery is not None and delivery.reqID != 0:
             self._bytes_in_calls -= delivery.size
             delivery.size = 0
-        if self._unread.adds(size):
+        if self.unread.adds(size):
             self.drop("it does not read what it asked for")
 
     def handleError(self, msg: bytes) -> None:
@@ -344,7 +344,7 @@ class Broker(stock.Broker):
             self._cut()
 
     def sendPONG(self, number: int) -> None:
-        if self._unread.clogged:
+        if self.unread.clogged:
             return  # it will hear of us when it reads what it has
         super().sendPONG(number)
 
@@ -361,7 +361,7 @@ class Broker(stock.Broker):
                 )
             for right in self._rights:
                 right.breach(str(f.value)[:LONGEST_REASON])
-        self._unread.unplug()
+        self.unread.unplug()
         self.finish(Failure(error.ConnectionLost("contract broken")))
         if self._stranger is not None:
             self._abort()
@@ -376,7 +376,7 @@ class Broker(stock.Broker):
         return super().send(obj)
 
     def sendError(self, msg: str) -> None:
-        self._unread.unplug()
+        self.unread.unplug()
         super().sendError("The contract was broken.")  # *msg* would tell of our objects
 
     def sendFailed(self, f: Failure) -> None:

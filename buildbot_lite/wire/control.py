@@ -32,7 +32,12 @@ class Follower(Protocol):
 
     def chunk(self, data: bytes) -> Deferred[None]:
         """
-        The next bytes, at most `LARGEST_CHUNK`; fires when they were taken.  Wait for it: it is the flow control.
+        The next bytes, at most `LARGEST_CHUNK`; fires when they were taken, in the order in which they were sent.
+        """
+
+    def when_writable(self) -> Deferred[None]:
+        """
+        Fires when the connection has taken what it was given.
         """
 
     def when_lost(self, callback: Callable[[], None]) -> None:
@@ -65,6 +70,9 @@ class RemoteFollower(Remote):
 
     def chunk(self, data: bytes) -> Deferred[None]:
         return self._call("chunk", data=data)
+
+    def when_writable(self) -> Deferred[None]:
+        return self.unread.when_clear()
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         self.link.when_lost(callback)

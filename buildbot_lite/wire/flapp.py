@@ -70,6 +70,11 @@ class Watcher(Protocol):
         The same on its standard error.
         """
 
+    def when_writable(self) -> Deferred[None]:
+        """
+        Fires when the connection has taken what it was given.
+        """
+
     def done(self, exit_code: int) -> Deferred[None]:
         """
         Exit; fires when it was told, or is gone.
@@ -160,6 +165,9 @@ class RemoteWatcher(Remote):
 
     def stderr(self, data: bytes) -> Deferred[None]:
         return self._write("stderr", data)
+
+    def when_writable(self) -> Deferred[None]:
+        return self.unread.when_clear()
 
     def done(self, exit_code: int) -> Deferred[None]:
         told = self._one_at_a_time.run(

@@ -5,6 +5,7 @@ Whoever asks for much and reads nothing would fill our memory with answers.  Twi
 holds more than it likes to; so here is one that produces nothing, and only counts what is added from then on.
 """
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
@@ -20,6 +21,7 @@ class Unread:
     def __init__(self, transport: IConsumer) -> None:
         self._transport: IConsumer | None = transport
         self._bytes: int | None = None
+        self._waiting: list[Deferred[None]] = []
         transport.registerProducer(self, True)
 
     @property
@@ -28,6 +30,16 @@ class Unread:
         Whether the peer is to read something before it gets more.
         """
         return self._bytes is not None
+
+    def when_clear(self) -> Deferred[None]:
+        """
+        Fires when the peer need not read anything before it gets more, or when the connection ends.
+        """
+        if not self.clogged or self._transport is None:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        return waiting
 
     def adds(self, size: int) -> bool:
         """
@@ -45,6 +57,7 @@ class Unread:
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.unregisterProducer()
+        self._wake()
 
     def pauseProducing(self) -> None:
         """
@@ -57,8 +70,15 @@ class Unread:
         The peer has read it.
         """
         self._bytes = None
+        self._wake()
 
     def stopProducing(self) -> None:
         """
         The transport is closed.
         """
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)

@@ -46,6 +46,9 @@ class FakeClient:
         self.pieces.append(data)
         return self._taken()
 
+    def when_writable(self) -> Deferred[None]:
+        return succeed(None)
+
     def take(self) -> None:
         """
         It has taken all that it was given.

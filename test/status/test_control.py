@@ -44,6 +44,9 @@ class FakeFollower:
             self.err += data[1:]
         return succeed(None)
 
+    def when_writable(self) -> Deferred[None]:
+        return succeed(None)
+
     def when_lost(self, callback: Callable[[], None]) -> None:
         self.lost.append(callback)
 

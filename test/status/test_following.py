@@ -10,6 +10,7 @@ from buildbot_lite.errors import NotFoundError
 from buildbot_lite.model.reasons import absent, paused
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.explaining import EXPLAIN_EVERY
+from buildbot_lite.status.send_window import LARGEST_WINDOW
 from buildbot_lite.storage.records import streams
 from buildbot_lite.storage.records.builds import Build
 
@@ -191,14 +192,17 @@ class FollowingTests(WatchedCase):
         """
         Promise 4: a client that reads slowly is given no more than it takes; nothing is kept for it but where it is.
         """
+        self.write(self.row, 0, b"x" * 200_000)
         slow = FakeClient(stuck=True)
         self.follow(slow)
         slow.take()
         for n in range(10):
-            self.write(self.row, 0, b"%d" % n * 200_000)
+            self.write(self.row, 0, b"%d" % n * 300_000)
 
-        self.assertEqual((len(slow.out), len(slow.waiting)), (64 << 10, 1))
-        self.assertEqual(len(self.client.out), 2_000_000)
+        self.assertEqual((len(slow.out), len(slow.waiting)), (200_000, 1))
+        self.assertEqual(len(self.client.out), 3_200_000)
+        slow.take()
+        self.assertEqual((len(slow.out), len(slow.waiting)), (200_000 + LARGEST_WINDOW, 4))
 
         self.finish_step(self.row, 0, "compile")
         self.finish(self.row)

@@ -71,6 +71,9 @@ class FakeWatcher:
             answer.callback(None)
         return answer
 
+    def when_writable(self) -> Deferred[None]:
+        return succeed(None)
+
     def done(self, exit_code: int) -> Deferred[None]:
         self.codes.append(exit_code)
         return succeed(None)

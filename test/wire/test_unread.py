@@ -4,6 +4,7 @@ A peer that does not read.
 
 from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -39,6 +40,21 @@ class UnreadTests(SynchronousTestCase):
             self.assertTrue(self.unread.adds(1))
             producer.resumeProducing()
             self.assertFalse(self.unread.clogged)
+
+    def test_when_clear(self) -> None:
+        """
+        Whoever waits until the peer has read what it was given goes on then, or when the connection ends.
+        """
+        producer: Any = self.transport.producer
+        self.successResultOf(self.unread.when_clear())
+        for clear in (producer.resumeProducing, producer.stopProducing, self.unread.unplug):
+            producer.pauseProducing()
+            waiting, gave_up = self.unread.when_clear(), self.unread.when_clear()
+            gave_up.cancel()
+            self.failureResultOf(gave_up, CancelledError)
+            self.assertNoResult(waiting)
+            clear()
+            self.successResultOf(waiting)
 
     def test_unplugged(self) -> None:
         """

@@ -1,0 +1,143 @@
+"""
+What is on its way to one client that follows: enough to keep its connection busy, and no more.
+
+::
+
+    read a chunk ──► send ──► a whole chunk?  there is room for another ──► read the next …
+                              less than that? everything was taken ───────► read what came meanwhile …
+
+The client acknowledges each piece.  While there is more to send than a chunk, several are in flight, as many as the
+line carries (`Pace`); at the end of what there is, one at a time, so that lines of a growing log that come while one is
+on its way travel together.  The first piece of a log never waits.
+
+A client that does not read costs what is in flight: nothing is read for it while the connection has not taken what it
+was given (`Client.when_writable`), nor while the window is full.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from ..slave.pace import Pace, Ticket
+from .ingestion_first import IngestionFirst
+
+LARGEST_WINDOW = 1 << 20
+"""Bytes in flight to one client: four chunks of the largest size."""
+
+
+class Client(Protocol):
+    """
+    Whoever watches.  `stdout` and `stderr` fire when the client has taken the bytes.
+    """
+
+    def stdout(self, data: bytes) -> Deferred[None]:
+        """
+        A piece of the log.
+        """
+
+    def stderr(self, data: bytes) -> Deferred[None]:
+        """
+        A remark.
+        """
+
+    def when_writable(self) -> Deferred[None]:
+        """
+        Fires when the connection has taken what it was given; it is in the hands of the system then.
+        """
+
+
+class LogOutput(Protocol):
+    """
+    Where a log goes that is copied.
+    """
+
+    @property
+    def chunk(self) -> int:
+        """
+        How many bytes to read for the next `stdout`.
+        """
+
+    async def stdout(self, data: bytes) -> None:
+        """
+        The next piece of the log; returns when another one is welcome.
+        """
+
+
+class SendWindow:
+    """
+    *client*, with several pieces in flight.  *ingestion*: see there.
+
+    The failure of a piece is raised by the call after it.
+    """
+
+    def __init__(self, client: Client, clock: IReactorTime, ingestion: IngestionFirst) -> None:
+        self._client = client
+        self._ingestion = ingestion
+        self._pace = Pace(clock, LARGEST_WINDOW)
+        self._flying = 0
+        self._failure: Failure | None = None
+        self._landing: Deferred[None] = Deferred()
+
+    @property
+    def chunk(self) -> int:
+        """
+        See `LogOutput.chunk`.
+        """
+        return self._pace.chunk
+
+    async def stdout(self, data: bytes) -> None:
+        """
+        See `LogOutput.stdout`.
+        """
+        whole = len(data) >= self.chunk
+        self._send(self._client.stdout, data)
+        await (self._room() if whole else self.drained())
+        await self._ingestion.turn(len(data))
+
+    async def stderr(self, data: bytes) -> None:
+        """
+        A remark; returns when everything up to it was taken.
+        """
+        self._send(self._client.stderr, data)
+        await self.drained()
+
+    async def drained(self) -> None:
+        """
+        Until everything was taken.
+        """
+        while self._flying and self._failure is None:
+            await self._next_landing()
+        self._check()
+
+    async def _room(self) -> None:
+        while not self._pace.room and self._failure is None:
+            await self._next_landing()
+        self._check()
+        await self._client.when_writable()
+
+    def _send(self, send: Callable[[bytes], Deferred[None]], data: bytes) -> None:
+        self._check()
+        self._flying += 1
+        ticket = self._pace.sent(len(data))
+        taken = send(data)
+        taken.addErrback(self._failed).addCallback(self._landed, ticket)  # type: ignore[unused-awaitable]  # see drained
+
+    def _failed(self, failure: Failure) -> None:
+        self._failure = self._failure or failure
+
+    def _landed(self, result: None, ticket: Ticket) -> None:
+        self._flying -= 1
+        self._pace.landed(ticket)
+        if not self._landing.called:
+            self._landing.callback(None)
+
+    def _next_landing(self) -> Deferred[None]:
+        self._landing = Deferred()
+        return self._landing
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            self._failure.raiseException()

@@ -1,0 +1,131 @@
+"""
+Stream files that are read once, however many follow them.
+
+::
+
+    file       │ block 0 │ block 1 │ block 2 │ block 3 │ bl…
+    kept                             ▓▓▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓▓▓ ▓▓▓   at most `MOST_BLOCKS`, of all files together
+    followers                           ▲  ▲       ▲      ▲▲▲
+
+Followers of one file share its descriptor, and the blocks that were read last.  One that is further behind than these
+reads its own block again: from the page cache, or as a frame of a compressed file.  A block is also what is sent, so
+fifty clients that get it at the same time cost the memory of one.
+
+The last block of a growing file is completed by reading what is new, not from its beginning.
+"""
+
+from collections import OrderedDict
+
+from attrs import define
+
+from .frames import FRAME, Reading, open_stream
+
+BLOCK = FRAME
+"""Bytes: a frame of a compressed file is read as a whole in any case."""
+MOST_BLOCKS = 32
+
+
+class SharedReading:
+    """
+    The files that are followed.  *most_blocks*: how many blocks are kept, of `BLOCK` bytes each.
+    """
+
+    def __init__(self, most_blocks: int = MOST_BLOCKS) -> None:
+        self._most_blocks = most_blocks
+        self._files: dict[str, _File] = {}
+        self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()  # least recently used first
+
+    def open(self, path: str) -> Reading:
+        """
+        What `open_stream` answers; shared with others who have opened *path*.  For files that only ever grow.
+
+        An empty file is not shared: perhaps it is not there yet.
+        """
+        file = self._files.get(path)
+        if file is None:
+            reading = open_stream(path)
+            if not reading.length:
+                return reading
+            file = self._files[path] = _File(reading)
+        file.users += 1
+        return _User(self, path, file)
+
+    def read(self, path: str, file: "_File", offset: int, size: int) -> bytes:
+        """
+        See `Reading.read`.
+        """
+        if file.users == 1:
+            return file.reading.read(offset, size)
+        pieces = []
+        while size > 0:
+            index, start = divmod(offset, BLOCK)
+            piece = _part(self._block(path, file, index, start + size), start, size)
+            if not piece:
+                break
+            pieces.append(piece)
+            offset += len(piece)
+            size -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def leave(self, path: str, file: "_File") -> None:
+        """
+        One follower less.
+        """
+        file.users -= 1
+        if not file.users:
+            del self._files[path]
+            for key in [key for key in self._blocks if key[0] == path]:
+                del self._blocks[key]
+            file.reading.close()
+
+    def _block(self, path: str, file: "_File", index: int, wanted: int) -> bytes:
+        """
+        Block *index*, with its first *wanted* bytes if there are so many.
+        """
+        block = self._blocks.pop((path, index), b"")
+        if len(block) < min(wanted, BLOCK):
+            block += file.reading.read(index * BLOCK + len(block), BLOCK - len(block))
+        self._blocks[path, index] = block
+        if len(self._blocks) > self._most_blocks:
+            self._blocks.popitem(last=False)
+        return block
+
+
+@define(eq=False)
+class _File:
+    reading: Reading
+    users: int = 0
+
+
+class _User:
+    """
+    The role `Reading`, for one follower.
+    """
+
+    def __init__(self, shared: SharedReading, path: str, file: _File) -> None:
+        self._shared = shared
+        self._path = path
+        self._file: _File | None = file
+
+    @property
+    def length(self) -> int:
+        return self._open().reading.length
+
+    def read(self, offset: int, size: int) -> bytes:
+        return self._shared.read(self._path, self._open(), offset, size)
+
+    def close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            self._shared.leave(self._path, file)
+
+    def _open(self) -> _File:
+        assert self._file is not None, "it was closed"
+        return self._file
+
+
+def _part(block: bytes, start: int, size: int) -> bytes:
+    """
+    At most *size* bytes of *block*; without a copy where that is all of it.
+    """
+    return block if not start and len(block) <= size else block[start : start + size]

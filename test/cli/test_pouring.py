@@ -1,0 +1,100 @@
+"""
+What is followed, on its way to standard output.
+"""
+
+import os
+from collections.abc import Callable
+from queue import Queue
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from buildbot_lite.cli.output import ERR, OUT, Pouring
+from buildbot_lite.errors import BuildbotLiteError
+
+PATIENCE = 60.0
+
+
+@implementer(IReactorFromThreads)
+class FakeReactor:
+    """
+    Calls from other threads are made when the test says so.
+    """
+
+    def __init__(self) -> None:
+        self._calls: Queue[tuple[Callable[..., Any], Any]] = Queue()
+
+    def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:  # noqa: A002 - the interface's name
+        self._calls.put((callable, args[0]))
+
+    def make_calls(self, count: int) -> None:
+        """
+        The next *count*, as soon as they are there.
+        """
+        for _ in range(count):
+            call, argument = self._calls.get(timeout=PATIENCE)
+            call(argument)
+
+
+class PouringTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        Two pipes.
+        """
+        self.reactor = FakeReactor()
+        self.out, out = os.pipe()
+        self.err, err = os.pipe()
+        self.descriptors = {OUT: out, ERR: err}
+        self.pouring = Pouring(self.descriptors)
+        self.take = self.pouring.by(self.reactor)
+        for descriptor in (self.out, self.err, out, err):
+            self.addCleanup(os.close, descriptor)
+
+    def test_in_order(self) -> None:
+        """
+        Several chunks may be on their way: they are written in order, and each is acknowledged when it was written.
+        """
+        chunks = [b"1" + os.urandom(100_000) for _ in range(5)]
+        taken = [self.take(chunk) for chunk in chunks]
+        remark = self.take(b"2# remark\n")
+        read = b""
+        while len(read) < 500_000:
+            read += os.read(self.out, 1 << 16)
+        self.reactor.make_calls(6)
+
+        self.assertEqual(read, b"".join(chunk[1:] for chunk in chunks))
+        self.assertEqual(os.read(self.err, 100), b"# remark\n")
+        for each in (*taken, remark):
+            assert isinstance(each, Deferred)
+            self.assertIsNone(self.successResultOf(each))
+
+    def test_waits(self) -> None:
+        """
+        What nobody reads is not acknowledged.
+        """
+        first, second = self.take(b"1a"), self.take(b"1" + bytes(1 << 20))
+        self.reactor.make_calls(1)
+        assert isinstance(first, Deferred)
+        assert isinstance(second, Deferred)
+        self.assertIsNone(self.successResultOf(first))
+        self.assertNoResult(second)
+        read = 0
+        while read < (1 << 20) + 1:
+            read += len(os.read(self.out, 1 << 16))
+        self.reactor.make_calls(1)
+        self.assertIsNone(self.successResultOf(second))
+
+    def test_closed(self) -> None:
+        """
+        When whoever reads has seen enough, nothing more is written, and the master hears a sentence.
+        """
+        os.dup2(self.err, self.out)  # the last reader of the first pipe is gone
+        taken = [self.take(b"1a"), self.take(b"2b")]
+        self.reactor.make_calls(2)
+        for each in taken:
+            assert isinstance(each, Deferred)
+            self.failureResultOf(each, BuildbotLiteError)
+        self.assertIsInstance(self.pouring.refused, BrokenPipeError)
