@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred, succeed
 from ..errors import UnsafePathError
 from ..model.names import directory_name, relative_path
 from ..model.outcome import Seal
-from ..storage.artifacts import ArtifactFile
+from ..storage.artifacts import ArtifactFile, incoming_path
 from ..storage.files import file_error
 from ..storage.growth import Growth
 from ..storage.streams import StreamFile, sealed
@@ -32,8 +32,6 @@ T = TypeVar("T")
 
 ARTIFACT = "artifact"
 """What a slave calls the stream of an upload."""
-INCOMING = ".incoming"
-"""Where artifacts on their way stand: beside the directories of a builder's builds, which are numbers."""
 
 InThread = Callable[[Callable[[], Any]], Deferred[Any]]
 
@@ -99,7 +97,7 @@ class BuildShelves:
                 ordinal=ordinal,
                 directory=streams_directory(self._build),
                 artifact=path,
-                incoming=f"{self._builder}/{INCOMING}/{self._number}-{step}-{ordinal}",
+                incoming=incoming_path(self._builder, self._number, step, ordinal),
                 replaces=path is not None and self._first.setdefault(path, key) != key,
             )
         return self._shelves[key]

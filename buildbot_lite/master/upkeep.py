@@ -1,19 +1,23 @@
 """
 What has to be done now and then so that a farm can run for years.
 
-When a build ends, its logs are compressed.  At the start and once a day, what nobody can ask for any more is forgotten.
+When a build ends, its logs are compressed, and uploads of it that broke off are removed.  At the start and once a day,
+what nobody can ask for any more is forgotten, and what an earlier master left of such uploads is removed.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from ..model.names import directory_name
+from ..storage.artifacts import directories_in, incoming_files, remove_files
 from ..storage.compression import Compression
-from ..storage.records import feed, grants, streams
+from ..storage.records import builds, feed, grants, streams
 from ..storage.records.feed import Event
 from ..wire.background import background
 from .farm import Farm
@@ -61,15 +65,41 @@ class Upkeep:
         for event in events:
             if event.kind == "build.finished" and event.build is not None:
                 background(self._compress(event.build), self._log, "compressing logs")
+                background(self._remove_uploads_of(event.build), self._log, "removing uploads that broke off")
 
     async def _compress(self, build: int) -> None:
         for row in await self._farm.records.read(lambda connection: streams.of_build(connection, build)):
             if row.kind == "log" and (row.length or 0) >= WORTH_COMPRESSING:
                 await self._compression.add(os.path.join(self._farm.building.streams, row.path))
 
+    async def _remove_uploads_of(self, build: int) -> None:
+        row = await self._farm.records.read(lambda connection: builds.get(connection, build))
+        if row is not None:
+            await self._remove_uploads([directory_name(row.builder)])
+
+    async def _remove_uploads(self, builders: Iterable[str]) -> None:
+        """
+        Remove what is on its way in the directories of *builders*, unless its build runs.
+        """
+        in_thread, artifacts = self._farm.building.in_thread, self._farm.building.artifacts
+        for builder in builders:
+            # Before the records are asked: what is found is of a build that had begun, so they know whether it runs.
+            found = await in_thread(partial(incoming_files, artifacts, builder))
+            if not found:
+                continue
+            running = await self._farm.records.read(builds.unfinished)
+            numbers = {each.number for each in running if directory_name(each.builder) == builder}
+            left = [path for path, number in found.items() if number not in numbers]
+            await in_thread(partial(remove_files, left))
+
+    async def _remove_all_uploads(self) -> None:
+        artifacts = self._farm.building.artifacts
+        await self._remove_uploads(await self._farm.building.in_thread(lambda: directories_in(artifacts)))
+
     def _forget(self) -> None:
         # A day on which it fails must not be the last on which it is tried.
         background(self._forget_all(), self._log, "forgetting what nobody can ask for any more")
+        background(self._remove_all_uploads(), self._log, "removing uploads that broke off")
 
     async def _forget_all(self) -> None:
         now = self._wall()

@@ -6,13 +6,62 @@ that whoever serves the directory serves no half file, and no name of an artifac
 """
 
 import os
+from collections.abc import Iterable
 
 from ..errors import NameRefusedError
-from .files import PRIVATE, file_error, make_directories, sync_directory
+from .files import PRIVATE, file_error, make_directories, remove, sync_directory
 from .streams import StreamFile
 
 LONGEST_NAME = 240
 """Bytes: file systems allow 255, and whoever fetches or signs the file appends something to its name."""
+
+INCOMING = ".incoming"
+"""Where artifacts on their way stand: beside the directories of a builder's builds, which are numbers."""
+
+
+def incoming_path(builder: str, number: int, step: int, ordinal: int) -> str:
+    """
+    Where an artifact of the build *number* is on its way, below the directory of all artifacts.  *builder*: the name of
+    its directory.
+    """
+    return f"{builder}/{INCOMING}/{number}-{step}-{ordinal}"
+
+
+def directories_in(artifacts: str) -> list[str]:
+    """
+    The names of the builders' directories.
+    """
+    return sorted(_names_in(artifacts))
+
+
+def incoming_files(artifacts: str, builder: str) -> dict[str, int]:
+    """
+    The files on their way in a builder's directory below *artifacts*; by path, the number of the build.
+    """
+    directory = os.path.join(artifacts, builder, INCOMING)
+    names = _names_in(directory)
+    numbers = {name: name.partition("-")[0] for name in names}
+    return {os.path.join(directory, name): int(number) for name, number in numbers.items() if number.isdecimal()}
+
+
+def _names_in(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise file_error(error, "directory of artifacts", cannot="be read") from error
+
+
+def remove_files(paths: Iterable[str]) -> None:
+    """
+    Remove each of *paths* that is there.
+    """
+    try:
+        for path in paths:
+            remove(path)
+    except OSError as error:
+        raise file_error(error, "upload that broke off", cannot="be removed") from error
 
 
 class ArtifactFile(StreamFile):

@@ -9,8 +9,8 @@ from typing import Any
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from .knock import opening
@@ -56,7 +56,9 @@ async def why_not_reached(reactor: Any, tub_id: str, hint: str, *, within: float
     bare = host.strip("[]")
     probe = _Probe(opening(tub_id, bare, ""))
     try:
-        await connectProtocol(HostnameEndpoint(reactor, bare, int(port), within), probe)
+        factory = Factory.forProtocol(lambda: probe)
+        factory.noisy = False  # `connectProtocol` has no such thing
+        await HostnameEndpoint(reactor, bare, int(port), within).connect(factory)
         answer = await probe.answered.addTimeout(within, reactor)
     except defer.TimeoutError:
         return f"no answer within {within:.0f} s"

@@ -2,6 +2,7 @@
 What is done now and then.
 """
 
+import os
 from unittest import mock
 
 from sqlalchemy import Connection
@@ -9,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import StorageError
 from buildbot_lite.master import upkeep
+from buildbot_lite.model.outcome import Ending
 from buildbot_lite.storage.records import feed
 
 from .stage import ONE, Stage
@@ -37,6 +39,38 @@ class UpkeepTests(SynchronousTestCase):
             self.addCleanup(keeping.stop)
             stage.settle()
         self.assertEqual([event.kind for event in stage.read(lambda c: feed.since(c, 0))], ["new"])
+
+    def test_uploads_that_broke_off(self) -> None:
+        """
+        Promise 6.22: what arrived of an upload is kept while its build runs, also over a restart, and is removed when
+        the build ends without it; what an earlier master left is removed at the start.
+        """
+        stage = Stage(ONE.replace("BuildFactory([", 'BuildFactory([steps.FileUpload("f", "f", haltOnFailure=True), '))
+        incoming = os.path.join(stage.basedir, "artifacts", "b", ".incoming")
+
+        def keeping() -> None:
+            kept = upkeep.Upkeep(stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds)
+            kept.start()
+            self.addCleanup(kept.stop)
+            stage.settle()
+
+        keeping()
+        slave = stage.attach()
+        stage.submit()
+        given = slave.given[0]
+        given.write(b"some bytes", "artifact")
+        with open(os.path.join(incoming, "7-0-0"), "wb"):
+            pass  # of a build that nobody remembers
+        self.assertEqual(sorted(os.listdir(incoming)), ["1-0-0", "7-0-0"])
+        stage.restart()
+        keeping()
+        self.assertEqual(os.listdir(incoming), ["1-0-0"])
+        stage.attach(slave=slave, held=slave.held())
+        given.end(1, ending=Ending.FAILED, sentence="f changed while it was uploaded.")
+        for other in slave.given[1:]:
+            other.end()
+        stage.settle()
+        self.assertEqual(os.listdir(incoming), [])
 
     def test_day_that_fails(self) -> None:
         """
