@@ -58,6 +58,7 @@ _START_ON_FULL_DISK = re.compile(
     r".*\[stderr#error\] Traceback.*\n(?:.*\[stderr#error\].*\n)*?"
     r".*\[stderr#error\].*\S\d{4}-\d\d-\d\dT\S+ \[-\] Loading"
 )
+_COMPLAINT = re.compile("Traceback|Unhandled|Starting factory")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -753,12 +754,16 @@ class Farm:
 
     def _complaints(self) -> Iterator[str]:
         """
-        The tracebacks in the logs: what is foreseen is logged as a sentence.
+        The tracebacks in the logs: what is foreseen is logged as a sentence.  Comings and goings of Twisted's factories
+        mean nothing to an admin.
         """
         for path in (*self.directory.glob("*/twistd.*"), *self.directory.glob("**/keeper.log")):
             # twistd itself cannot log while the disk of its log is full, and says so afterwards.
             text = _START_ON_FULL_DISK.sub("", _LOG_ON_FULL_DISK.sub("", path.read_text(errors="replace")))
-            at = min((at for word in ("Traceback", "Unhandled") if (at := text.find(word)) >= 0), default=None)
+            at = min(
+                (at for word in ("Traceback", "Unhandled", "Starting factory") if (at := text.find(word)) >= 0),
+                default=None,
+            )
             if at is not None:
                 yield f"{path.relative_to(self.directory)}:\n{text[max(0, at - 300) : at + 3000]}"
 

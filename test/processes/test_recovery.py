@@ -36,7 +36,7 @@ class RecoveryTests(FarmCase):
         """
         farm = Farm("bot1", proxied=True)
         names = ("cut", "slave-killed", "slave-stopped", "master-killed", "master-stopped", "both-killed", "silent")
-        for name in names:
+        for name in (*names, "cancelled"):
             farm.builder(name, counted(name))
         once = (
             "echo x >> $WITNESS/keeper; test $(wc -l < $WITNESS/keeper) = 2 || { echo $PPID; sleep 600; }; echo second"
@@ -169,6 +169,24 @@ class RecoveryTests(FarmCase):
         self.assertEqual(client.wait().code, 3)
         self.farm.start_master()
         self.check("master-stopped", furl)
+
+    def test_cancelled_while_taken_up(self) -> None:
+        """
+        Promise 6.22: a build that a new master takes up is cancelled before its slave is back, and ends when it is.
+        """
+        client = self.begun("cancelled")
+        furl, request = client.watch_furl(), client.err.split()[2].rstrip(":")
+        self.farm.slave().kill()
+        self.farm.master.kill()
+        self.farm.start_master()
+        done = self.farm.command("cancel", str(self.farm.master_directory), request)
+        self.assertEqual((done.code, done.err), (0, ""))
+        self.farm.start_slave()
+        done = self.farm.watch(furl)
+
+        self.assertEqual(done.code, 4, done.err)
+        self.assertEqual(self.farm.witnessed("cancelled"), ["cancelled"])
+        self.assertEqual(self.farm.witnessed("cancelled-count"), [])
 
     def test_followed_over_restarts(self) -> None:
         """

@@ -205,6 +205,65 @@ class SubmittingTests(FarmCase):
         self.assertEqual(said, [b"", used_up, used_up, used_up])
         self.assertEqual(self.farm.rows("select count(*) from requests where builder = 'told'")[0][0], before + 1)
 
+    def test_input_that_stands_still(self) -> None:
+        """
+        Promise 6.15: a client that sends half of its input and no more is told so after a while, and nothing is built.
+        """
+        self.addCleanup(self.give_inputs, 300.0)
+        self.give_inputs(1.0)
+        before = self.farm.rows("select count(*) from requests")
+        half = (
+            "mkfifo $WITNESS/half; exec 3<>$WITNESS/half; printf colour= >&3; "
+            'exec flappclient --furlfile "$0" run-command <&3'
+        )
+        done = self.farm.client("/bin/sh", "-c", half, self.farm.private_furl(self.farm.furl("told"))).wait()
+
+        self.assertEqual((done.code, done.out), (2, b""))
+        self.assertIn("The input stood still and was given up", done.err)
+        self.assertEqual(self.farm.rows("select count(*) from requests"), before)
+
+    def give_inputs(self, seconds: float) -> None:
+        """
+        Inputs may stand still for so long.
+        """
+        text = (self.farm.master_directory / "master.cfg").read_text()
+        self.farm.write_config(f"{text}from buildbot_lite.status import intake\nintake.PATIENCE = {seconds}\n")
+        done = self.farm.command("reconfig", str(self.farm.master_directory))
+        self.assertEqual(done.code, 0, done.err)
+
+    def test_flood(self) -> None:
+        """
+        Promise 6.15: what the holder of a string does a thousand times is a few lines of the log, with a count.
+        """
+        before = self.farm.master.log.count("\n")
+        furl_file = self.farm.private_furl(self.farm.furl("good"))
+        done = self.farm.client("python", str(Path(__file__).with_name("flooding.py")), furl_file, "1000").wait()
+
+        self.assertEqual((done.code, done.err), (0, ""))
+        self.assertIn("a slave was refused", self.farm.master.log)
+        self.assertLess(self.farm.master.log.count("\n") - before, 20)
+
+    def test_expires(self) -> None:
+        """
+        Promise 6.18: when a string expires, what is being followed with it ends; its build and others' clients go on.
+        """
+        client = self.farm.submitting("watched")
+        client.watch_furl()
+        until(lambda: client.out == b"begun\n", "the build has begun")
+        request = client.err.split()[2].rstrip(":")
+        # On a slow machine a string may have expired before it is used.
+        for seconds in (4, 30, 120):
+            grant = ("grant", "watch", str(self.farm.master_directory), request, "--expires", f"{seconds}s")
+            done = self.farm.watch(self.farm.command(*grant).out.decode().strip())
+            if done.out:
+                break
+
+        self.assertEqual((done.code, done.out), (3, b"begun\n"), done.err)
+        self.assertIsNone(client.process.poll())
+        self.assertEqual(self.farm.rows("select result from requests where id = ?", int(request)), [(None,)])
+        client.process.send_signal(signal.SIGINT)
+        client.wait()
+
     def test_upload(self) -> None:
         """
         Promise 5: upload-file answers when the file is stored under its sha256 and the request is queued.

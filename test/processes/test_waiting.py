@@ -3,7 +3,10 @@ Why each request waits, as ``queue --json`` and ``status`` tell it of a farm tha
 """
 
 import json
+import re
 import signal
+
+from buildbot_lite.model.results import Result
 
 from .case import FarmCase
 from .farm import Client, Farm, until
@@ -32,6 +35,11 @@ class WaitingTests(FarmCase):
         farm.builder("lost", "kill -9 $PPID; sleep 600", more=on["free"])
         farm.builder("removed", "true", more=on["absent"])
         farm.builder("hello", "true", more=on["free"])
+        fan = "steps.Trigger(schedulerNames=['runs', 'waits'], waitForFinish=True)"
+        farm.builder("fan", fan, more=on["free"])
+        farm.builder("runs", waits, more=on["free"], submit=None)
+        farm.builder("waits", waits, more=on["absent"], submit=None)
+        farm.config("c['schedulers'] += [schedulers.Triggerable(name, [name]) for name in ('runs', 'waits')]\n")
         return farm
 
     @classmethod
@@ -101,6 +109,19 @@ class WaitingTests(FarmCase):
         query = "select 1 from builds where builder = ? and finished is null"
         until(lambda: self.farm.rows(query, builder), f"a build of {builder} runs")
 
+    def cancel_build(self, builder: str) -> None:
+        """
+        End the oldest build that runs.
+        """
+        query = "select request from builds where builder = ? and finished is null order by id"
+        self.command("cancel", str(self.farm.rows(query, builder)[0][0]))
+
+    def waiting(self) -> list[object]:
+        """
+        The builders whose requests wait.
+        """
+        return [each["builder"] for each in self.queue()]
+
     def check(self, builder: str, kind: str, sentence: str) -> None:
         """
         Its request waits for that reason, in queue and in status.
@@ -151,6 +172,42 @@ class WaitingTests(FarmCase):
         self.submit("one-at-a-time")
         self.check("one-at-a-time", "builder-busy", r"\Aone-at-a-time/\d+ already runs on free, and the builder is not")
 
+    def test_cancel_what_runs(self) -> None:
+        """
+        Promise 6.22: a build that runs is ended by `cancel`, and the next one begins.
+        """
+        self.submit("one-at-a-time")
+        self.running("one-at-a-time")
+        self.submit("one-at-a-time")
+        first, second = self.clients
+        self.cancel_build("one-at-a-time")
+        self.assertEqual(first.wait().code, 4)
+        self.running("one-at-a-time")
+        (self.farm.witness / "go").touch()
+        self.assertEqual(second.wait().code, 0)
+
+    def test_cancel_children(self) -> None:
+        """
+        Promises 6.10 and 6.22: a triggered build is cancelled by itself, and its parent says so; with a parent go those
+        of its children that run, and those that wait.
+        """
+        self.submit("fan")
+        self.running("runs")
+        self.cancel_build("runs")
+        (client,) = self.clients
+        until(lambda: re.search(r"# runs: runs/\d+: CANCELLED", client.err), "the parent says so")
+        self.assertEqual(self.waiting(), ["waits"])
+        self.cancel_build("fan")
+        self.assertEqual(client.wait().code, 4)
+        self.submit("fan")
+        self.running("runs")
+        self.cancel_build("fan")
+        self.assertEqual(self.clients[1].wait().code, 4)
+        self.assertEqual(self.waiting(), [])
+        self.assertEqual(self.farm.rows("select count(*) from builds where finished is null"), [(0,)])
+        results = self.farm.rows("select result from requests where builder in ('fan', 'runs', 'waits')")
+        self.assertEqual(results, [(int(Result.CANCELLED),)] * 6)
+
     def test_paused(self) -> None:
         """
         Promise 10: its slave is paused; unpaused, it takes the build.
@@ -191,12 +248,16 @@ class WaitingTests(FarmCase):
 
     def test_back_off(self) -> None:
         """
-        Promise 10: its slave's keeper was lost; it is tried again after a pause.
+        Promise 10: its slave's keeper was lost; it is tried again after a pause, or cancelled (promise 6.22).
         """
         self.submit("lost")
         # The third pause is long enough to look at, also on a slow machine.
         until(lambda: "# retry 3 of 3 in 32 s" in self.clients[0].err, "it is to be tried again")
         self.check("lost", "back-off", r"\Aretry 3 begins in \d+ s\Z")
+        (waiting,) = self.queue()
+        self.command("cancel", str(waiting["request"]))
+        self.assertEqual(self.clients.pop().wait().code, 4)
+        self.assertEqual(self.queue(), [])
 
     def test_no_builder(self) -> None:
         """
@@ -224,6 +285,25 @@ class WaitingTests(FarmCase):
         self.check("hello", "stopping", r"\Athe master is waiting to stop")
         stopping.process.send_signal(signal.SIGINT)
         self.assertEqual(stopping.wait().code, 130)
+        self.assertEqual(self.clients.pop().wait().code, 0)
+
+    def test_stopping_twice(self) -> None:
+        """
+        Promise 6.13: of two who want the master to stop, one who changes their mind does not speak for the other.
+        """
+        self.submit("first")
+        self.running("first")
+        stop = ("buildbot-lite", "stop", str(self.farm.master_directory), "--when-idle")
+        stopping = [self.farm.client(*stop) for _ in range(2)]
+        for each in stopping:
+            until(lambda: "# first/" in each.err, "the master says what it waits for")  # noqa: B023 - at once
+        self.submit("hello")
+        self.check("hello", "stopping", r"\Athe master is waiting to stop")
+        stopping[0].process.send_signal(signal.SIGINT)
+        self.assertEqual(stopping[0].wait().code, 130)
+        self.check("hello", "stopping", r"\Athe master is waiting to stop")
+        stopping[1].process.send_signal(signal.SIGINT)
+        self.assertEqual(stopping[1].wait().code, 130)
         self.assertEqual(self.clients.pop().wait().code, 0)
 
     def test_table(self) -> None:
