@@ -172,6 +172,7 @@ class LocalMachine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
+            timeout=300,
             user=self._user,
             group=self._user,
         )
