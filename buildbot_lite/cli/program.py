@@ -8,6 +8,7 @@ to tell that it failed from that it could not be asked for.  The command's own a
 `NO_ANSWER`, and `FAILED` for everything else.  docs/commands.md has the table.
 """
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -77,9 +78,8 @@ def run(arguments: list[str], visit: object = None) -> int:
     except Exception as error:
         if "--debug" in arguments:
             raise
-        refused = _let_go_of_output()
-        told = f"Standard output: {refused.strerror}." if refused is not None else sentence(error)
-        click.echo(printable(told, longest=LONGEST_SENTENCE, lines=True), err=True)
+        _let_go_of_output()
+        click.echo(printable(sentence(error), longest=LONGEST_SENTENCE, lines=True), err=True)
         return exit_code(error)
     return code if isinstance(code, int) else 0
 
@@ -101,17 +101,14 @@ def need_a_masters_parts() -> None:
         import_module(module)
 
 
-def _let_go_of_output() -> OSError | None:
+def _let_go_of_output() -> None:
     """
     See that nothing is left to be flushed at exit, where Python would complain of a closed pipe or a full disk itself.
-    Why it could not be written, if it could not.
     """
     try:
         sys.stdout.flush()
-    except OSError as error:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return error
-    return None
 
 
 def sentence(error: Exception) -> str:
@@ -130,6 +127,8 @@ def sentence(error: Exception) -> str:
         return error.format_message()
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _OF_THE_MASTER:
         return "This command needs the master's packages.  Install them with: pip install 'buildbot-lite[master]'"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
+        return f"Standard output: {errors.sentence(error)}"  # the only one that a command writes to without a name
     if isinstance(error, BuildbotLiteError) or (isinstance(error, OSError) and error.strerror):
         return errors.sentence(error)
     return (
