@@ -158,6 +158,7 @@ class SlaveService(MultiService):
             self._now(ConnectionState(State.CONNECTING))
 
     def _welcomed(self, welcome: Welcome) -> None:
+        self.log.info("attached to the master as {name}", name=welcome.name)
         self._now(ConnectionState(State.CONNECTED))
         if self._dialling is not None:
             self._dialling.learn(welcome.hints)

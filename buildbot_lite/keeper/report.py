@@ -90,7 +90,7 @@ class Report:
         if len(self._remarks) >= MOST_REMARKS:
             return
         if len(self._remarks) == MOST_REMARKS - 1:
-            text = "There were more remarks than are kept."
+            text = "Further remarks are left out: there were too many."
         self._remarks.append({"stream": stream, "offset": offset, "when": time.time(), "text": text[:LONGEST_SENTENCE]})
 
     def outcome(self, streams: dict[str, dict[str, object]]) -> dict[str, Any]:

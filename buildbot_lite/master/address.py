@@ -98,7 +98,7 @@ def kept_port(private: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise BuildbotLiteError(f"{os.path.join(private, PORT)} has no port number in it; remove it.") from None
+        raise BuildbotLiteError(f"{os.path.join(private, PORT)} has no port number in it.  Remove the file.") from None
 
 
 def place_hints(places: Iterable[str], endpoints: Iterable[Endpoint]) -> tuple[str, ...]:
@@ -127,7 +127,7 @@ def place(text: str) -> str:
     match = HINT.match(text)
     if match is None or not 0 < int(match["port"] or 1) < 1 << 16:
         raise BuildbotLiteError(
-            f"{text!r:.100} is no host name and no address.  Give one like farm.example.org, 192.0.2.7 or 2001:db8::7, "
+            f"{text!r:.100} is no host name or address.  Give one like farm.example.org, 192.0.2.7 or 2001:db8::7, "
             "with :PORT if slaves reach the master at another port than it listens at ([2001:db8::7]:PORT)."
         )
     return text

@@ -257,7 +257,7 @@ class Build:
             return ended
         return Ended(
             Result.FAILURE,
-            "no step applied the submitted patch, so it was not tested: give the builder a Git step, "
+            "no step applied the submitted patch, so the patch was not tested: give the builder a Git step, "
             'or take stdin="patch" out of the Submit scheduler',
         )
 

@@ -99,7 +99,7 @@ class Sources:
             os.path.exists(os.path.join(self.basedir, file))
             for file in self._candidates(name, None, (".py", "/__init__.py"))
         ):
-            raise ModuleNotFoundError(f"{name} is no part of the configuration as it was loaded.", name=name)
+            raise ModuleNotFoundError(f"{name} was not part of the configuration when it was loaded.", name=name)
 
     def complete(self) -> None:
         """

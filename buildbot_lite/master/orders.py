@@ -28,7 +28,7 @@ ARTIFACT = "artifact"
 MOST_ROUNDS = 20
 """How often a slave may report an end whose bytes are not here, until it is not believed any more."""
 _GENERATIONS = ("", "~1", "~2")
-NOT_NOW = "The master cannot take this now.  Its log says why."
+NOT_NOW = "The master cannot store this now.  The reason is in its log."
 OVER = "This command is over."
 
 

@@ -235,7 +235,7 @@ class Roster:
         """
         member = self._members[name]
         if member.session.hello is None:
-            raise RefusedError(f"{name} is not connected, so it cannot be told to leave.  To keep it idle: pause")
+            raise RefusedError(f"{name} is not connected, so it cannot be drained.  To give it no builds: pause")
         member.draining, member.leaving = True, member.session.hello.incarnation
         # It dials again, and is told in its welcome.
         member.session.dismiss("it is to leave")

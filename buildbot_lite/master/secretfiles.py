@@ -94,9 +94,7 @@ class SecretInAFile(metaclass=Noting):
                     raise ConfigError(f"The secret {name!r} is not a plain file.")
                 if status.st_mode & 0o077:
                     path = os.path.join(self.dirname, name + suffix)
-                    raise ConfigError(
-                        f"The secret {name!r} may be read by others than its owner.  Run: chmod 600 {path}"
-                    )
+                    raise ConfigError(f"The secret {name!r} can be read by other users.  Run: chmod 600 {path}")
                 return usable(name, os.read(descriptor, LARGEST_SECRET + 1), strip=self.strip)
             finally:
                 os.close(descriptor)

@@ -372,7 +372,7 @@ def _reconcile(core: Core, link: Slave, hello: Hello, order: Order, held: Held |
         core.disown(link, order.id)
         order.lose(f"{core.name} was told to forget it")
     elif order.home is not None and hello.home != order.home:
-        order.lose(f"{core.name} came back with another directory; what ran in the old one is lost")
+        order.lose(f"{core.name} came back with another directory; the commands of the old one are lost")
     elif held is None:
         # Its directory would know the command if it had ever been claimed.
         core.send(link, order)

@@ -332,7 +332,7 @@ class Works:
             self._begun(request.id)
             ended = await build.run()
         except RecordsClosedError:
-            self._log.info("{build} goes on when the master is started again", build=label)
+            self._log.info("{build} continues when the master is started again", build=label)
             return
         except BuildbotLiteError as error:
             ended = Ended(Result.EXCEPTION, str(error))

@@ -94,7 +94,7 @@ def storage_failing(why: str) -> Reason:
     """
     The master's database or its directory cannot be used; *why* is a sentence.
     """
-    return Reason(Kind.STORAGE, f"{why.rstrip('.')}; builds start again when it works")
+    return Reason(Kind.STORAGE, f"{why.rstrip('.')}; builds start again when that is mended")
 
 
 def back_off(seconds: float, attempt: int) -> Reason:
@@ -180,4 +180,4 @@ def starting() -> Reason:
     """
     Nothing stands in the way: it starts at once.
     """
-    return Reason(Kind.STARTING, "it is about to start")
+    return Reason(Kind.STARTING, "the build is about to start")

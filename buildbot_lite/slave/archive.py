@@ -165,7 +165,9 @@ class _Packing:
 
     def _check(self, size: int) -> None:
         if self._largest is not None and size > self._largest:
-            raise InputError(f"The directory has more than {self._largest} bytes, which is as much as may be uploaded.")
+            raise InputError(
+                f"The directory has more than {self._largest} bytes, which is the most that may be uploaded."
+            )
 
     def _leave_out(self, path: str) -> None:
         self._left_out_count += 1
@@ -216,7 +218,7 @@ class _Unpacking:
         if not parts:
             if member.isdir():
                 return  # the directory itself
-            raise InputError(f"The archive has a member {member.name!r:.200}, which is no name of a file.")
+            raise InputError(f"The archive has a member {member.name!r:.200}, which is not a valid file name.")
         with _told(parts, "unpacked"):
             directory, name = self._walk.to(parts[:-1]), parts[-1]
             if member.isdir():
@@ -262,7 +264,9 @@ class _Unpacking:
         with walk_down(self._into, target[:-1]) as there:
             # To link a symbolic link would be to move it, perhaps to where it leads out.
             if not target or not stat.S_ISREG(os.lstat(target[-1], dir_fd=there).st_mode):
-                raise UnsafePathError(f"The archive has a hard link {member.name!r:.200} to what is no file.")
+                raise UnsafePathError(
+                    f"The archive has a hard link {member.name!r:.200} to something that is not a file."
+                )
             os.link(target[-1], name, src_dir_fd=there, dst_dir_fd=directory, follow_symlinks=False)
 
 

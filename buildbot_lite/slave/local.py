@@ -88,7 +88,7 @@ class LocalSlave:
         self._reactor = reactor
         home = Home(directory)
         home.make()
-        self._crew = Crew(home, reactor, welcomed=lambda _: None, refused=self._refused, env=env)
+        self._crew = Crew(home, reactor, welcomed=self._welcomed, refused=self._refused, env=env)
         self._desk: Desk | None = None
         self._link: MemoryLink | None = None
         self._waiting: IDelayedCall | None = None
@@ -122,6 +122,9 @@ class LocalSlave:
             link = self._link = MemoryLink()
             self._crew.session.dialled(MemoryDesk(self._desk, link), link)
             link.when_lost(self._again)
+
+    def _welcomed(self, _: Welcome) -> None:
+        self._log.info("ready to run the master's own commands")
 
     def _refused(self, error: BuildbotLiteError) -> None:
         self._log.error("the master refuses its own slave: {sentence}", sentence=str(error))

@@ -143,7 +143,7 @@ def _owner(user: str | None) -> Owner | None:
             f"start it as {user}."
         )
     if entry.pw_uid == 0:
-        raise ConfigError("user= in slave.tac is root, which forbids nothing.  Name another user.")
+        raise ConfigError("user= in slave.tac is root, so nothing would be forbidden.  Name another user.")
     setpriv = _program("setpriv")
     if setpriv is None:
         raise ConfigError(
@@ -176,7 +176,7 @@ def _wrapper(words: list[str]) -> tuple[str, ...]:
         for name in PLACEHOLDER.findall(word):
             if name not in PLACEHOLDERS:
                 places = ", ".join("{" + each + "}" for each in PLACEHOLDERS)
-                raise ConfigError(f"The wrapper in slave.tac has {{{name}}}, which is none of {places}.")
+                raise ConfigError(f"The wrapper in slave.tac has {{{name}}}, but only these are replaced: {places}.")
     return (program, *words[1:])
 
 

@@ -207,7 +207,6 @@ class Session:
         except BuildbotLiteError as error:
             self._refused(error)
             return
-        self._log.info("attached to the master as {name}", name=welcome.name)
         self._welcomed(welcome)
         if self._drained is not None and welcome.idle:
             self._drained()

@@ -230,7 +230,7 @@ class Transfer:
                 self._fail(str(error))
             except Exception:  # noqa: BLE001 - a defect of ours must not leave a build waiting for ever
                 self._log.failure("transfer {id}", id=self.id)
-                self._fail("The slave could not do it; its log (twistd.log) says more.")
+                self._fail("An error of the slave itself.  The slave's log (twistd.log) has the traceback.")
 
         self._going = Deferred.fromCoroutine(going())
 

@@ -87,7 +87,9 @@ class WorkerProcesses:
         )
         if seconds is not None:
             protocol.limit(
-                self._reactor.callLater(seconds, protocol.kill, f"It took longer than its maxTime of {seconds:g} s.")
+                self._reactor.callLater(
+                    seconds, protocol.kill, f"The step took longer than its maxTime of {seconds:g} s."
+                )
             )
         return Running(protocol.answer, protocol.gone)
 

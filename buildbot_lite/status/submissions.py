@@ -35,7 +35,9 @@ from ..wire.flapp import TAKES_A_FILE, TAKES_NO_FILE, Read, StdinFeed, Watcher
 from .following import Following
 from .intake import LARGEST_PROPERTIES, Intake, PropertiesSink, StoredSink, pump
 
-UNPATCHED = "standard input is not read here: the builds are of what is in the repository, without your changes"
+UNPATCHED = (
+    "standard input is ignored by this string: the builds are of what is in the repository, without your changes"
+)
 """What is said where a patch could be expected to be applied, and is not."""
 REFUSED = 2
 """The exit code for input that cannot be used."""

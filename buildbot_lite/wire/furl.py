@@ -51,7 +51,7 @@ def parse(text: str) -> Furl:
     if len(text) > LONGEST_FURL:
         raise FurlError(f"This is too long to be a FURL.  {_COPY}")
     if not text.startswith("pb://"):
-        raise FurlError(f"A FURL begins with pb://; this does not.  {_COPY}")
+        raise FurlError(f"A FURL begins with pb://, and this text does not.  {_COPY}")
     if len(text.split()) > 1:
         raise FurlError("A FURL has no spaces in it.  Give only what begins with pb://, without the name before it.")
     tub_id, at, rest = text.removeprefix("pb://").partition("@")
@@ -81,7 +81,7 @@ def check_hint(hint: str) -> str:
         return hint
     if not match and _OTHER_HINT.match(hint) and hint.count(":") > 1:
         return hint
-    raise FurlError(f"{hint!r:.100} is no place to connect to.  Write tcp:HOST:PORT.")
+    raise FurlError(f"{hint!r:.100} is not an address to connect to.  Write tcp:HOST:PORT.")
 
 
 def build(tub_id: str, hints: Iterable[str], swissnum: str) -> str:

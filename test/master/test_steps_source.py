@@ -394,7 +394,7 @@ class GitTests(SynchronousTestCase):
             7,
         ):
             self.machine.view.properties._values["branch"] = (branch, "Submit")
-            self.assertIn("cannot be the name", self.failure())
+            self.assertIn("is not a valid name", self.failure())
         self.assertEqual(self.machine.asked, [])
 
     def test_revision(self) -> None:

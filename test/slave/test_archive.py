@@ -361,7 +361,7 @@ class ArchiveTests(SynchronousTestCase):
             header.size = 4
             archive = header.tobuf(tarfile.USTAR_FORMAT) + b"data" + bytes(508 + 1024)
             error = self.assertRaises(InputError, self.unpack, archive)
-            self.assertIn("no name of a file", str(error), name)
+            self.assertIn("not a valid file name", str(error), name)
 
     def test_many_members(self) -> None:
         """

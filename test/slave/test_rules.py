@@ -82,7 +82,10 @@ class RulesTests(SynchronousTestCase):
             ({"wrapper": "bwrap"}, "must be a list"),
             ({"wrapper": ["no-such-program"]}, "is no program here"),
             ({"wrapper": ["./env"]}, "is no program here"),
-            ({"wrapper": ["env", "{builder}"]}, "{builder}, which is none of {workdir}, {work}, {private}, {id}"),
+            (
+                {"wrapper": ["env", "{builder}"]},
+                "{builder}, but only these are replaced: {workdir}, {work}, {private}, {id}",
+            ),
             ({"wrapper": ["env", ""]}, "not empty"),
         ]
         if os.geteuid() == 0:

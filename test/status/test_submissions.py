@@ -294,7 +294,9 @@ class RunCommandTests(SubmittingCase):
         )
         self.stage.done(self.farm.reconfigure())
         watcher = self.run_command("plain")
-        self.assertRegex(watcher.err, r"\A# request 2: watch with .*\n# standard input is not read here: .*\n\Z")
+        self.assertRegex(
+            watcher.err, r"\A# request 2: watch with .*\n# standard input is ignored by this string: .*\n\Z"
+        )
         self.assertNotIn("without your changes", self.run_command("try", PATCH).err)
 
     def test_no_patch(self) -> None:

@@ -210,7 +210,7 @@ class Git(BuildStep):
             if not asked or (name == "revision" and self.alwaysUseLatest):
                 continue
             if not isinstance(asked, str) or not _REF.match(asked):
-                raise InputError(f"The request's {name} is {asked!r:.200}, which cannot be the name of one.")
+                raise InputError(f"The request's {name} is {asked!r:.200}, which is not a valid name for one.")
             found[name] = asked
         return found["branch"], found["revision"]
 
