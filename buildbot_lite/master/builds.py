@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from ..errors import BuildbotLiteError, FileError, RecordsClosedError, ReplayError
 from ..model.results import Result, worst
+from ..wire.background import background, undisturbed
 from .abandoning import abandon, end_children
 from .bench import SlaveLostError, StepBench, Workplace
 from .journal import Done, Entry, Journal, JournalStore, fingerprint
@@ -207,6 +208,9 @@ class Build:
         End it: what runs now is interrupted, of the rest only what always runs is run.  Done when that is recorded,
         also for whoever asks meanwhile.
         """
+        await undisturbed(self._stop_in_turn(reason, result))
+
+    async def _stop_in_turn(self, reason: str, result: Result) -> None:
         await self._stopping.run(lambda: Deferred.fromCoroutine(self._record_stop(reason, result)))
 
     async def _record_stop(self, reason: str, result: Result) -> None:
@@ -216,8 +220,14 @@ class Build:
         self._stops[step] = stop = Stop(step, result, reason)
         intent = {"result": int(result), "reason": reason}
         entry = Entry(step, STOP_ORDINAL, STOP, fingerprint(intent), intent)
-        await self._store.begin(self.id, entry)
-        await self._store.end(self.id, entry, Done({}), {})
+        try:
+            await self._store.begin(self.id, entry)
+        except BaseException:
+            # The build is not stopped, and the next `stop` must not be answered as if it were.
+            del self._stops[step]
+            raise
+        # A replay obeys an entry that has begun; its outcome only completes the record.
+        background(self._store.end(self.id, entry, Done({}), {}), self._log, "recording that a stop was obeyed")
         if self._course.step == step:
             self._halt(stop)
         else:

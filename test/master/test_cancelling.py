@@ -571,6 +571,19 @@ class RecordTests(SynchronousTestCase):
         stage.restart()
         self.assertIsNotNone(stage.farm.roster["bot1"].paused)
 
+    def test_stop_that_fails(self) -> None:
+        """
+        Promise 6.8: a build whose stop could not be recorded runs on, and is stopped when that is asked again.
+        """
+        stage = farm()
+        slave = stage.attach()
+        request = stage.submit()
+        with mock.patch.object(stage.records, "write", side_effect=lambda change: fail(StorageError("odd"))):
+            self.failureResultOf(Deferred.fromCoroutine(stage.farm.door.cancel_request(request, "x")), StorageError)
+        self.assertEqual(slave.interrupted, [])
+        stage.done(stage.farm.door.cancel_request(request, "again"))
+        self.assertEqual(len(slave.interrupted), 1)
+
     def test_cancel_that_is_given_up(self) -> None:
         """
         Promise 6.8: whoever asked for a cancellation gives up while it is recorded: it counts all the same, and the
