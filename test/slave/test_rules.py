@@ -89,7 +89,7 @@ class RulesTests(SynchronousTestCase):
             ({"wrapper": ["env", ""]}, "not empty"),
         ]
         if os.geteuid() == 0:
-            mistakes.append(({"user": "root"}, "forbids nothing"))
+            mistakes.append(({"user": "root"}, "nothing would be forbidden"))
         for rules, sentence in mistakes:
             self.assertIn(sentence, str(self.assertRaises(ConfigError, Rules.of, **rules)))
 
