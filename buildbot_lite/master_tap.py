@@ -35,7 +35,12 @@ except ModuleNotFoundError:
     # On a slave's machine this is no defect, and needs no traceback.
     raise SystemExit("A master needs more than a slave.  Install it: pip install 'buildbot-lite[master]'") from None
 
-from .errors import BuildbotLiteError, NotRunningError, sentence
+from .deferreds import background
+from .errors import (
+    BuildbotLiteError,
+    NotRunningError,
+    sentence,
+)
 from .master.address import PATIENCE
 from .master.config import DB_OF_0_1_0, DEFAULT_DB
 from .master.farm import Farm
@@ -48,7 +53,11 @@ from .master.upkeep import Upkeep
 from .slave.local import LocalSlave
 from .status.control import AdminDesk
 from .status.following import Following, tell_growth
-from .status.holders import FARM, MAY_CONTROL, MAY_LOOK
+from .status.holders import (
+    FARM,
+    MAY_CONTROL,
+    MAY_LOOK,
+)
 from .status.submissions import Submitting, Watching
 from .storage.compression import Compression
 from .storage.daemon import is_daemon
@@ -61,7 +70,6 @@ from .storage.permissions import check_farm
 from .storage.records.grants import Grant
 from .storage.swissnums import Swissnums
 from .storage.writer import Writer
-from .wire.background import background
 from .wire.certificate import key_derived_from, load_or_create
 from .wire.control import ExposedControl
 from .wire.exposed import Exposed, Revocable

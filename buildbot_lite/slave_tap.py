@@ -27,7 +27,14 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python import usage
 
-from .errors import BuildbotLiteError, FurlError, RevokedError, StorageError, sentence
+from .deferreds import background
+from .errors import (
+    BuildbotLiteError,
+    FurlError,
+    RevokedError,
+    StorageError,
+    sentence,
+)
 from .keeper.fence import UMASK
 from .keeper.loop import awake
 from .model.greeting import Welcome
@@ -39,9 +46,12 @@ from .slave.rules import NO_RULES, Rules
 from .storage.daemon import is_daemon
 from .storage.files import readable_by_others
 from .storage.log_file import watch_log_files
-from .wire.background import background
 from .wire.certificate import load_or_create
-from .wire.dialling import Dialling, dial, retry_delay
+from .wire.dialling import (
+    Dialling,
+    dial,
+    retry_delay,
+)
 from .wire.furl import parse
 from .wire.roles import Desk, Link
 from .wire.tub import make_tub

@@ -9,7 +9,13 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from .living import alive, arguments, kill, others, told
+from .living import (
+    alive,
+    arguments,
+    kill,
+    others,
+    told,
+)
 
 
 class LivingTests(SynchronousTestCase):

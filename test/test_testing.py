@@ -13,7 +13,11 @@ from buildbot_lite.master.steps import BuildStep, ShellCommand
 from buildbot_lite.model.outcome import Why
 from buildbot_lite.model.rendering import Secret
 from buildbot_lite.model.results import Result
-from buildbot_lite.testing import command, replay, run
+from buildbot_lite.testing import (
+    command,
+    replay,
+    run,
+)
 
 
 class Deploy(BuildStep):

@@ -4,10 +4,22 @@ Builds: asking for one, ending it, reading its logs, fetching what it produced.
 
 import click
 
-from .arguments import NUMBER, PAIR, BuildCommand
+from .arguments import (
+    NUMBER,
+    PAIR,
+    BuildCommand,
+)
 from .lists import json_option
-from .office import Farm, FarmCommand, Line
-from .output import Document, note, show
+from .office import (
+    Farm,
+    FarmCommand,
+    Line,
+)
+from .output import (
+    Document,
+    note,
+    show,
+)
 from .program import program
 from .receiving import Receiving
 

@@ -7,10 +7,23 @@ from typing import Any
 
 import click
 
-from .arguments import NUMBER, PAIR, SINCE, BuildCommand
+from .arguments import (
+    NUMBER,
+    PAIR,
+    SINCE,
+    BuildCommand,
+)
 from .lists import json_option
-from .office import Farm, FarmCommand, Line
-from .output import Document, note, show
+from .office import (
+    Farm,
+    FarmCommand,
+    Line,
+)
+from .output import (
+    Document,
+    note,
+    show,
+)
 from .program import program
 
 MOST = 1000

@@ -8,7 +8,12 @@ import os
 import shlex
 import time
 
-from ..errors import BuildbotLiteError, NoAnswerError, NotRunningError, RefusedError
+from ..errors import (
+    BuildbotLiteError,
+    NoAnswerError,
+    NotRunningError,
+    RefusedError,
+)
 from ..slave import connection_state
 from ..slave.connection_state import ConnectionState, State
 from . import processes

@@ -10,9 +10,21 @@ from importlib.resources import files
 
 import click
 
-from ..errors import BuildbotLiteError, FurlError, NotFoundError
-from ..storage.files import make_directory, remove, write_whole
-from .office import furls_in, read_furl, stdin_text
+from ..errors import (
+    BuildbotLiteError,
+    FurlError,
+    NotFoundError,
+)
+from ..storage.files import (
+    make_directory,
+    remove,
+    write_whole,
+)
+from .office import (
+    furls_in,
+    read_furl,
+    stdin_text,
+)
 from .output import note
 from .program import need_a_masters_parts, program
 

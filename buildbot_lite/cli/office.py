@@ -20,9 +20,17 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
-from ..errors import FurlError, LinkLostError, NoAnswerError
+from ..errors import (
+    FurlError,
+    LinkLostError,
+    NoAnswerError,
+)
 from ..storage.permissions import refuse_loose
-from .output import Document, Pouring, Take
+from .output import (
+    Document,
+    Pouring,
+    Take,
+)
 from .processes import is_there, need_a_master
 from .resuming import resumed
 

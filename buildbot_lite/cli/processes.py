@@ -20,7 +20,11 @@ from enum import Enum
 
 from attrs import frozen
 
-from ..errors import BuildbotLiteError, NotFoundError, NotRunningError
+from ..errors import (
+    BuildbotLiteError,
+    NotFoundError,
+    NotRunningError,
+)
 from ..storage.files import remove
 from ..storage.lock import is_locked
 

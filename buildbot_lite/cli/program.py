@@ -16,7 +16,11 @@ from importlib import import_module
 import click
 
 from .. import __version__, errors
-from ..errors import BuildbotLiteError, LinkLostError, NoAnswerError
+from ..errors import (
+    BuildbotLiteError,
+    LinkLostError,
+    NoAnswerError,
+)
 from ..model.display import printable
 
 MODULES = ("making", "running", "lists", "builds", "building", "watching", "rights", "leaving", "granting")

@@ -22,7 +22,12 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 
 from ..errors import LinkLostError, NoAnswerError
-from .output import OUT, Document, Take, note
+from .output import (
+    OUT,
+    Document,
+    Take,
+    note,
+)
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 10.0

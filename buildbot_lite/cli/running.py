@@ -8,11 +8,23 @@ import time
 
 import click
 
-from ..errors import BuildbotLiteError, ConfigError, FurlError, NoAnswerError, NotRunningError
+from ..errors import (
+    BuildbotLiteError,
+    ConfigError,
+    FurlError,
+    NoAnswerError,
+    NotRunningError,
+)
 from ..slave import connection_state
 from . import processes
 from .connecting import wait_until_connected
-from .office import Farm, FarmCommand, Line, read_furl, visit
+from .office import (
+    Farm,
+    FarmCommand,
+    Line,
+    read_furl,
+    visit,
+)
 from .output import Progress, note
 from .processes import Kind, Process
 from .program import program

@@ -10,7 +10,12 @@ from typing import Any
 import click
 
 from ..errors import FurlError
-from .office import LARGEST_FURL_FILE, Visit, stdin_text, visit
+from .office import (
+    LARGEST_FURL_FILE,
+    Visit,
+    stdin_text,
+    visit,
+)
 from .output import note
 from .program import program
 

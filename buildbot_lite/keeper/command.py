@@ -30,7 +30,11 @@ from .output import FULL
 from .processes import Processes
 from .report import Report
 from .shelf import Kept
-from .spawn import Spawned, SpawnError, spawn
+from .spawn import (
+    Spawned,
+    SpawnError,
+    spawn,
+)
 from .surroundings import Surroundings
 
 # Reasons to end that cannot wait for the command's own sigtermTime, which may be hours: the master tries elsewhere 30 s

@@ -19,9 +19,17 @@ from enum import Enum
 from functools import partial
 
 from .follow import Follower
-from .loop import WRITE, Loop, Timers
+from .loop import (
+    WRITE,
+    Loop,
+    Timers,
+)
 from .order import Order
-from .output import Output, Reactions, file_spools
+from .output import (
+    Output,
+    Reactions,
+    file_spools,
+)
 from .report import Report
 from .shelf import spool_path
 from .spawn import Spawned

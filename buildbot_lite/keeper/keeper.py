@@ -12,10 +12,23 @@ from typing import Any, NamedTuple
 
 from .command import Command
 from .follow import Notices
-from .kinship import Kinship, Means, NoProcessTableError, boot
+from .kinship import (
+    Kinship,
+    Means,
+    NoProcessTableError,
+    boot,
+)
 from .limits import expired
-from .loop import Loop, Timer, complain
-from .order import Order, OrderError, read_order
+from .loop import (
+    Loop,
+    Timer,
+    complain,
+)
+from .order import (
+    Order,
+    OrderError,
+    read_order,
+)
 from .output import FULL
 from .server import Server
 from .shelf import Kept, Shelf

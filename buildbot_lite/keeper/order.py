@@ -11,7 +11,11 @@ import signal
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .fence import Fence, OrderError, read_fence
+from .fence import (
+    Fence,
+    OrderError,
+    read_fence,
+)
 
 __all__ = ["Order", "OrderError", "read_order"]
 

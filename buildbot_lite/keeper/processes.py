@@ -21,7 +21,11 @@ import signal
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .kinship import Family, NoProcessTableError, Process
+from .kinship import (
+    Family,
+    NoProcessTableError,
+    Process,
+)
 from .loop import Timers
 from .surroundings import Surroundings
 

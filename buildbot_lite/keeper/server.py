@@ -12,7 +12,12 @@ import os
 import socket
 from typing import Any, Protocol
 
-from .loop import READ, WRITE, Loop, complain
+from .loop import (
+    READ,
+    WRITE,
+    Loop,
+    complain,
+)
 
 LONGEST_LINE = 8 << 20
 _ROOM = 256 << 10

@@ -18,8 +18,16 @@ from attrs import frozen
 
 from ..errors import BuildbotLiteError, PortError
 from ..model.greeting import MOST_HINTS
-from ..storage.files import make_directory, read_or_make, write_whole
-from ..wire.endpoint import Endpoint, open_port, together
+from ..storage.files import (
+    make_directory,
+    read_or_make,
+    write_whole,
+)
+from ..wire.endpoint import (
+    Endpoint,
+    open_port,
+    together,
+)
 from .config import HINT, MasterConfig
 
 PORT = "port"

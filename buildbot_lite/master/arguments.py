@@ -13,7 +13,12 @@ from ..errors import BuildbotLiteError
 from ..model.names import checked_name
 from ..model.properties import checked_property_name, checked_value
 from ..model.rendering import Renderable, is_renderable
-from .mistakes import MISSING, Place, did_you_mean, note
+from .mistakes import (
+    MISSING,
+    Place,
+    did_you_mean,
+    note,
+)
 
 T = TypeVar("T")
 

@@ -15,10 +15,26 @@ from urllib.parse import urlsplit
 from ..model.greeting import MOST_HINTS
 from ..wire.endpoint import LARGEST_PORT, Endpoint
 from .arguments import Arguments, shown
-from .config import DEFAULT_DB, DEFAULT_MAX_RETRIES, DEFAULT_RECONFIG_TIMEOUT, DEFAULT_TITLE, HINT, MasterConfig
-from .mistakes import Place, did_you_mean, note
+from .config import (
+    DEFAULT_DB,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_RECONFIG_TIMEOUT,
+    DEFAULT_TITLE,
+    HINT,
+    MasterConfig,
+)
+from .mistakes import (
+    Place,
+    did_you_mean,
+    note,
+)
 from .secretfiles import Provider
-from .vocabulary import BuilderConfig, BuildSlave, Scheduler, Submit
+from .vocabulary import (
+    BuilderConfig,
+    BuildSlave,
+    Scheduler,
+    Submit,
+)
 
 T = TypeVar("T")
 Named = TypeVar("Named", BuildSlave, BuilderConfig, Scheduler)

@@ -13,19 +13,46 @@ from typing import Any, Protocol, TypeVar
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 
-from ..errors import BuildbotLiteError, ConfigError, FileError
+from ..deferreds import undisturbed
+from ..errors import (
+    BuildbotLiteError,
+    ConfigError,
+    FileError,
+)
 from ..model.display import printable
-from ..model.outcome import Ending, Outcome, Remark, Seal, Why
+from ..model.outcome import (
+    Ending,
+    Outcome,
+    Remark,
+    Seal,
+    Why,
+)
 from ..model.properties import Json
 from ..model.rendering import View, rendered_environment
 from ..model.results import Result
 from ..model.shape import encode
-from ..model.spec import SECRET_REFERENCE, Run, Spec, to_document
-from ..wire.background import undisturbed
-from .abandoning import COMMAND, TRIGGERED, command_id
-from .journal import Done, Entry, Journal
+from ..model.spec import (
+    SECRET_REFERENCE,
+    Run,
+    Spec,
+    to_document,
+)
+from .abandoning import (
+    COMMAND,
+    TRIGGERED,
+    command_id,
+)
+from .journal import (
+    Done,
+    Entry,
+    Journal,
+)
 from .ledger import Ledger
-from .orders import Order, Shelf, Source
+from .orders import (
+    Order,
+    Shelf,
+    Source,
+)
 from .session import Session
 from .steps.base import Ran
 from .triggered import MOST_CHILDREN, Child

@@ -21,12 +21,27 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import BuildbotLiteError, FileError, RecordsClosedError, ReplayError
+from ..deferreds import background, undisturbed
+from ..errors import (
+    BuildbotLiteError,
+    FileError,
+    RecordsClosedError,
+    ReplayError,
+)
 from ..model.results import Result, worst
-from ..wire.background import background, undisturbed
 from .abandoning import abandon, end_children
-from .bench import SlaveLostError, StepBench, Workplace
-from .journal import Done, Entry, Journal, JournalStore, fingerprint
+from .bench import (
+    SlaveLostError,
+    StepBench,
+    Workplace,
+)
+from .journal import (
+    Done,
+    Entry,
+    Journal,
+    JournalStore,
+    fingerprint,
+)
 from .step_code import StepCode
 from .steps.base import BuildStep, Recipe
 

@@ -10,7 +10,14 @@ from attrs import frozen
 
 from ..errors import ConfigError
 from .secretfiles import Provider
-from .vocabulary import BuilderConfig, BuildSlave, ForceScheduler, Scheduler, Submit, Triggerable
+from .vocabulary import (
+    BuilderConfig,
+    BuildSlave,
+    ForceScheduler,
+    Scheduler,
+    Submit,
+    Triggerable,
+)
 
 DEFAULT_DB = "records/farm.sqlite"
 DB_OF_0_1_0 = "private/farm.sqlite"

@@ -11,14 +11,32 @@ from attrs import field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
-from ..errors import InputError, NotFoundError, PropertyError, RevokedError
-from ..model.properties import OF_THE_BUILD, SUBMITTED, Json, Properties
+from ..errors import (
+    InputError,
+    NotFoundError,
+    PropertyError,
+    RevokedError,
+)
+from ..model.properties import (
+    OF_THE_BUILD,
+    SUBMITTED,
+    Json,
+    Properties,
+)
 from ..model.results import Result
 from ..storage.inputs import Kept
-from ..storage.records import grants, inputs, requests
+from ..storage.records import (
+    grants,
+    inputs,
+    requests,
+)
 from ..storage.records.builds import Build
 from ..storage.records.grants import Grant
-from ..storage.records.requests import Buildset, Request, Submitted
+from ..storage.records.requests import (
+    Buildset,
+    Request,
+    Submitted,
+)
 from ..storage.writer import Records
 from .admission import Admission, Admissions
 from .config import MasterConfig

@@ -24,7 +24,14 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, ConfigError, DatabaseFullError, DatabaseLockedError, LostStringError
+from ..deferreds import background
+from ..errors import (
+    BuildbotLiteError,
+    ConfigError,
+    DatabaseFullError,
+    DatabaseLockedError,
+    LostStringError,
+)
 from ..model import reasons
 from ..model.reasons import Reason
 from ..storage.generation_texts import GenerationTexts
@@ -40,18 +47,30 @@ from ..storage.records.grants import Grant
 from ..storage.records.requests import Request
 from ..storage.swissnums import KEPT, Swissnums
 from ..storage.writer import Records
-from ..wire.background import background
-from ..wire.exposed import Exposed, ExposedDesk, Revocable
+from ..wire.exposed import (
+    Exposed,
+    ExposedDesk,
+    Revocable,
+)
 from ..wire.furl import with_hints
 from ..wire.knock import Knocks
 from .admission import HOUR, Admissions
 from .config import MasterConfig
 from .door import FrontDoor
-from .grants import Expose, Grants, Verb, is_of_a_submission
+from .grants import (
+    Expose,
+    Grants,
+    Verb,
+    is_of_a_submission,
+)
 from .loading import Generation, load
 from .location import Moved
 from .patience import PatientRecords
-from .queue import Queue, Urgency, Waiting
+from .queue import (
+    Queue,
+    Urgency,
+    Waiting,
+)
 from .requests import Requests
 from .reserve import Reserve
 from .revoking import Revoking
@@ -59,7 +78,11 @@ from .roster import Roster, RosterDesk
 from .shelves import Building, InThread
 from .strings import Strings
 from .turnstile import Turnstile
-from .works import Unfinished, Works, read_entries
+from .works import (
+    Unfinished,
+    Works,
+    read_entries,
+)
 
 LEAST_SPACE = 16 << 20
 """Bytes that must be free on the master's disk before a build starts."""

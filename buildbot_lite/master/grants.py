@@ -14,13 +14,27 @@ from attrs import define, evolve
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from ..errors import LostStringError, NotFoundError, PinnedError, RevokedError
+from ..deferreds import background
+from ..errors import (
+    LostStringError,
+    NotFoundError,
+    PinnedError,
+    RevokedError,
+)
 from ..storage.records import grants as records_of_grants
-from ..storage.records.grants import NO_LIMITS, Grant, Limits
-from ..storage.swissnums import KEPT, Minted, Swissnums, digest_of
+from ..storage.records.grants import (
+    NO_LIMITS,
+    Grant,
+    Limits,
+)
+from ..storage.swissnums import (
+    KEPT,
+    Minted,
+    Swissnums,
+    digest_of,
+)
 from ..storage.writer import Records
 from ..wire.account import Account
-from ..wire.background import background
 from ..wire.contract import MOST_LINKS, MOST_LINKS_OF_A_SLAVE
 from ..wire.exposed import Exposed, Revocable
 from ..wire.knock import Knocks

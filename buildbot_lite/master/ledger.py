@@ -12,12 +12,19 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from ..deferreds import background
 from ..model.outcome import Remark, Seal
 from ..model.results import Result
 from ..model.shape import encode
-from ..storage.records import builds, feed, journal, remarks, steps, streams
+from ..storage.records import (
+    builds,
+    feed,
+    journal,
+    remarks,
+    steps,
+    streams,
+)
 from ..storage.writer import Records
-from ..wire.background import background
 from .journal import Done, Entry
 
 

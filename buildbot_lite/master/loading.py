@@ -18,8 +18,19 @@ from ..errors import BuildbotLiteError, ConfigError
 from ..model.shape import encode
 from .assembly import assemble
 from .config import MasterConfig
-from .isolation import LARGEST_FILES, Modules, Sources, parsed
-from .mistakes import MAIN_FILE, Mistake, MistakesError, Place, collecting
+from .isolation import (
+    LARGEST_FILES,
+    Modules,
+    Sources,
+    parsed,
+)
+from .mistakes import (
+    MAIN_FILE,
+    Mistake,
+    MistakesError,
+    Place,
+    collecting,
+)
 from .time_limit import OverdueError, time_limit
 
 

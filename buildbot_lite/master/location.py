@@ -10,7 +10,14 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 
 from ..wire.furl import build
 from ..wire.ports import Change, Ports
-from .address import endpoints, keep_listening, listening, place_hints, places, port_numbers
+from .address import (
+    endpoints,
+    keep_listening,
+    listening,
+    place_hints,
+    places,
+    port_numbers,
+)
 from .config import MasterConfig
 
 

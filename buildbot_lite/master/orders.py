@@ -18,9 +18,27 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.logger import Logger
 
-from ..errors import DiskFullError, FileError, MessageError, NameRefusedError, NotFoundError, RefusedError
-from ..model.outcome import Ending, Outcome, Seal, Why
-from ..model.spec import Run, Spec, Upload, UploadDirectory, fingerprint
+from ..errors import (
+    DiskFullError,
+    FileError,
+    MessageError,
+    NameRefusedError,
+    NotFoundError,
+    RefusedError,
+)
+from ..model.outcome import (
+    Ending,
+    Outcome,
+    Seal,
+    Why,
+)
+from ..model.spec import (
+    Run,
+    Spec,
+    Upload,
+    UploadDirectory,
+    fingerprint,
+)
 from ..wire.roles import LATER
 
 ARTIFACT = "artifact"

@@ -29,10 +29,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..deferreds import background
 from ..errors import RecordsClosedError, RecordsFailingError
 from ..model.allowance import Allowance
 from ..storage.writer import OnCommit, Records
-from ..wire.background import background
 
 T = TypeVar("T")
 

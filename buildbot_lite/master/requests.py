@@ -19,13 +19,17 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from ..deferreds import undisturbed
 from ..model.results import Result
 from ..storage.records import builds, feed
 from ..storage.records import grants as records_of_grants
 from ..storage.records import requests as records_of_requests
-from ..storage.records.requests import Buildset, Request, Submitted
+from ..storage.records.requests import (
+    Buildset,
+    Request,
+    Submitted,
+)
 from ..storage.writer import Records
-from ..wire.background import undisturbed
 from .builds import Ended
 from .grants import Grants
 from .patience import read_patiently

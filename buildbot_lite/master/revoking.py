@@ -16,10 +16,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ..deferreds import background
 from ..errors import NotFoundError, RefusedError
 from ..model.results import Result
 from ..storage.records.grants import Grant
-from ..wire.background import background
 from .config import MasterConfig
 from .door import FrontDoor
 from .grants import Grants, Verb

@@ -14,15 +14,19 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from .. import __version__
+from ..deferreds import background
 from ..errors import BuildbotLiteError, RefusedError
 from ..model import reasons
 from ..model.allowance import Allowance
 from ..model.display import printable
-from ..model.greeting import PROTOCOL, Hello, Welcome
+from ..model.greeting import (
+    PROTOCOL,
+    Hello,
+    Welcome,
+)
 from ..model.reasons import Reason
 from ..storage.records import slaves as records_of_slaves
 from ..storage.writer import Records
-from ..wire.background import background
 from ..wire.roles import Slave
 from .session import Session
 from .vocabulary import BuildSlave

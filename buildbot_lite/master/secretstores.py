@@ -20,7 +20,11 @@ from typing import Any
 from ..errors import ConfigError
 from .arguments import Arguments
 from .mistakes import Noting, once_loaded
-from .secretfiles import LARGEST_SECRET, MOST_FILES, usable
+from .secretfiles import (
+    LARGEST_SECRET,
+    MOST_FILES,
+    usable,
+)
 
 DEFAULT_PREFIX = "BUILDBOT_SECRET_"
 PATIENCE = 30.0

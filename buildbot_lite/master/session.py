@@ -26,10 +26,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..deferreds import background
 from ..errors import LinkLostError
-from ..model.greeting import Held, Hello, Life
+from ..model.greeting import (
+    Held,
+    Hello,
+    Life,
+)
 from ..model.outcome import Outcome
-from ..wire.background import background
 from ..wire.roles import Slave
 from .orders import Order
 

@@ -10,7 +10,11 @@ import os
 from collections.abc import Mapping
 
 from ..errors import StorageError
-from ..storage.files import make_directory, remove, write_whole
+from ..storage.files import (
+    make_directory,
+    remove,
+    write_whole,
+)
 
 SLAVES = "buildslave.furls"
 SUBMISSIONS = "submit.furls"

@@ -24,7 +24,12 @@ from ..errors import StorageError
 from ..model.properties import Json
 from ..model.results import Result
 from ..storage.frames import open_stream
-from ..storage.records import builds, requests, steps, streams
+from ..storage.records import (
+    builds,
+    requests,
+    steps,
+    streams,
+)
 from ..storage.records.builds import Build
 from ..storage.writer import Records
 from .patience import read_patiently

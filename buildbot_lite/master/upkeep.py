@@ -14,12 +14,21 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from ..deferreds import background
 from ..model.names import directory_name
-from ..storage.artifacts import directories_in, incoming_files, remove_files
+from ..storage.artifacts import (
+    directories_in,
+    incoming_files,
+    remove_files,
+)
 from ..storage.compression import Compression
-from ..storage.records import builds, feed, grants, streams
+from ..storage.records import (
+    builds,
+    feed,
+    grants,
+    streams,
+)
 from ..storage.records.feed import Event
-from ..wire.background import background
 from .farm import Farm
 
 DAY = 86400.0

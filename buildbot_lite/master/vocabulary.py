@@ -14,7 +14,12 @@ from ..errors import ConfigError
 from ..model import interpolation, rendering
 from ..model.names import directory_name
 from .arguments import SHORTEST_GRACE, Arguments
-from .mistakes import Noting, here, note, once_loaded
+from .mistakes import (
+    Noting,
+    here,
+    note,
+    once_loaded,
+)
 
 DEFAULT_GRACE = 1800.0
 STDIN_KINDS = ("none", "patch", "tar", "properties")

@@ -17,9 +17,19 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, NotFoundError, RecordsClosedError, StorageError
+from ..deferreds import background
+from ..errors import (
+    BuildbotLiteError,
+    NotFoundError,
+    RecordsClosedError,
+    StorageError,
+)
 from ..model.allowance import Allowance
-from ..model.properties import SUBMITTED, Json, Properties
+from ..model.properties import (
+    SUBMITTED,
+    Json,
+    Properties,
+)
 from ..model.rendering import View
 from ..model.results import Result
 from ..storage.inputs import InputStore
@@ -28,7 +38,6 @@ from ..storage.records import feed, inputs
 from ..storage.records import journal as records_of_journal
 from ..storage.records.requests import Buildset, Request
 from ..storage.writer import Records
-from ..wire.background import background
 from .bench import LiveCommands, Workplace
 from .builds import Build, Ended
 from .config import MasterConfig
@@ -37,7 +46,11 @@ from .ledger import Ledger
 from .loading import Generation
 from .orders import Source
 from .patience import read_patiently
-from .queue import Queue, Running, Waiting
+from .queue import (
+    Queue,
+    Running,
+    Waiting,
+)
 from .requests import Requests
 from .reserve import Reserve
 from .roster import Roster

@@ -27,7 +27,11 @@ from typing import Any, Protocol, TypeAlias
 from attrs import frozen
 
 from ..errors import ConfigError, PropertyError
-from .rendering import View, checked_secret_name, render
+from .rendering import (
+    View,
+    checked_secret_name,
+    render,
+)
 from .spec import secret_reference
 
 _FORMAT = re.compile(r"[#0\- +]*\d{0,4}(?:\.\d{1,4})?[diouxXeEfFgGcrsa]")

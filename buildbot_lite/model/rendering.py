@@ -18,9 +18,19 @@ from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
 
-from ..errors import BuildbotLiteError, ConfigError, NameNotAllowedError, PropertyError
+from ..errors import (
+    BuildbotLiteError,
+    ConfigError,
+    NameNotAllowedError,
+    PropertyError,
+)
 from .names import checked_name
-from .properties import Json, Properties, checked_property_name, checked_value
+from .properties import (
+    Json,
+    Properties,
+    checked_property_name,
+    checked_value,
+)
 from .spec import secret_reference
 
 _DEEPEST = 50

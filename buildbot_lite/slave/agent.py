@@ -25,17 +25,34 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, KeeperLostError, MessageError, RefusedError
+from ..deferreds import background
+from ..errors import (
+    BuildbotLiteError,
+    KeeperLostError,
+    MessageError,
+    RefusedError,
+)
 from ..keeper.fence import UMASK
-from ..model.greeting import MOST_HELD, Held, Life
+from ..model.greeting import (
+    MOST_HELD,
+    Held,
+    Life,
+)
 from ..model.outcome import Outcome
-from ..model.spec import Run, Spec, fingerprint
+from ..model.spec import (
+    Run,
+    Spec,
+    fingerprint,
+)
 from ..storage.files import remove
-from ..wire.background import background
 from .errand import Errand
 from .rules import NO_RULES, Rules
 from .transfer import Means
-from .transfers import INPUT, new_transfer, saved_transfers
+from .transfers import (
+    INPUT,
+    new_transfer,
+    saved_transfers,
+)
 from .work import Work
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")

@@ -21,11 +21,25 @@ from contextlib import closing, contextmanager, suppress
 from posixpath import normpath
 from typing import IO, BinaryIO, NamedTuple
 
-from ..errors import FileError, InputError, UnsafePathError
+from ..errors import (
+    FileError,
+    InputError,
+    UnsafePathError,
+)
 from ..model.names import path_bytes, path_text
 from ..storage.files import is_disk_full
-from .archive_input import Archive, Bounds, open_archive, unpacks_to_more
-from .directories import Owner, Walk, step_into, walk_down
+from .archive_input import (
+    Archive,
+    Bounds,
+    open_archive,
+    unpacks_to_more,
+)
+from .directories import (
+    Owner,
+    Walk,
+    step_into,
+    walk_down,
+)
 
 LONGEST_PATH = 4000
 """Bytes of a member's path; the system takes 4096."""

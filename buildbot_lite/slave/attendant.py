@@ -29,6 +29,7 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
+from ..deferreds import background
 from ..errors import KeeperLostError, MessageError
 from ..keeper.fence import UMASK
 from ..model.greeting import MOST_HELD, Life
@@ -36,7 +37,6 @@ from ..model.names import travelling
 from ..model.outcome import Outcome
 from ..model.shape import Shape
 from ..model.spec import Run, to_document
-from ..wire.background import background
 
 _BUSY = 3
 _LONGEST_LINE = 8 << 20

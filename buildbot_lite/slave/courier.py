@@ -26,9 +26,9 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..deferreds import background
 from ..errors import LinkLostError
 from ..model.outcome import Outcome
-from ..wire.background import background
 from ..wire.roles import LATER, Command
 from .pace import Pace, Ticket
 from .shield import shielded

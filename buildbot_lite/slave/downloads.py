@@ -9,16 +9,22 @@ from typing import Any, BinaryIO
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from ..deferreds import background
 from ..errors import InputError, MessageError
 from ..model.outcome import Outcome
 from ..model.shape import Shape
 from ..storage.files import remove
-from ..wire.background import background
 from ..wire.roles import Command
 from .archive_input import Bounds
 from .file_jobs import discard_job, unpack_job
 from .shield import shielded
-from .transfer import Means, Transfer, succeeded, with_room, write_at
+from .transfer import (
+    Means,
+    Transfer,
+    succeeded,
+    with_room,
+    write_at,
+)
 
 STAGED = ".tree"
 """How the names of directories end in which archives are unpacked before they go to their place."""

@@ -22,7 +22,11 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import StorageError
 from ..model.greeting import MOST_HINTS
-from ..storage.files import make_directory, read_or_make, write_whole
+from ..storage.files import (
+    make_directory,
+    read_or_make,
+    write_whole,
+)
 from ..storage.lock import DirectoryLock
 
 _LONGEST_FACT = 200

@@ -9,15 +9,24 @@ from functools import partial
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from ..deferreds import background
 from ..errors import LinkLostError, RefusedError
-from ..model.spec import Run, Spec, fingerprint
-from ..wire.background import background
+from ..model.spec import (
+    Run,
+    Spec,
+    fingerprint,
+)
 from ..wire.roles import Command
 from .agent import Agent
 from .courier import Courier
 from .pace import Pace
 from .shield import shielded
-from .transfer import os_sentence, private_file, with_room, write_at
+from .transfer import (
+    os_sentence,
+    private_file,
+    with_room,
+    write_at,
+)
 from .work import Work
 
 _CHUNK = 256 << 10

@@ -17,7 +17,11 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import ConfigError
-from ..keeper.fence import PLACEHOLDER, PLACEHOLDERS, UMASK
+from ..keeper.fence import (
+    PLACEHOLDER,
+    PLACEHOLDERS,
+    UMASK,
+)
 from .home import inherited
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")

@@ -27,9 +27,14 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from .. import __version__
-from ..errors import BuildbotLiteError, KeeperLostError, LinkLostError, MessageError
+from ..deferreds import background
+from ..errors import (
+    BuildbotLiteError,
+    KeeperLostError,
+    LinkLostError,
+    MessageError,
+)
 from ..model.greeting import Hello, Welcome
-from ..wire.background import background
 from ..wire.roles import Desk, Link
 from .agent import Agent
 from .attendant import KeeperNews

@@ -23,13 +23,17 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from ..deferreds import background
 from ..errors import BuildbotLiteError, LinkLostError
 from ..model.greeting import Life
-from ..model.outcome import Ending, Outcome, Why
+from ..model.outcome import (
+    Ending,
+    Outcome,
+    Why,
+)
 from ..model.shape import Shape, encode
 from ..model.spec import to_document
 from ..storage.files import is_disk_full, remove
-from ..wire.background import background
 from ..wire.roles import Command
 from .file_jobs import Job
 from .shield import shielded

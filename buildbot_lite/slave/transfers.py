@@ -10,11 +10,29 @@ from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError
 from ..model.shape import Shape
-from ..model.spec import Download, MakeDirectory, RemoveDirectory, Spec, Upload, UploadDirectory, from_document
+from ..model.spec import (
+    Download,
+    MakeDirectory,
+    RemoveDirectory,
+    Spec,
+    Upload,
+    UploadDirectory,
+    from_document,
+)
 from ..storage.files import remove
-from .downloads import STAGED, ArchiveDownload, FileDownload, discard
+from .downloads import (
+    STAGED,
+    ArchiveDownload,
+    FileDownload,
+    discard,
+)
 from .file_jobs import remove_job
-from .transfer import Means, Transfer, succeeded, with_room
+from .transfer import (
+    Means,
+    Transfer,
+    succeeded,
+    with_room,
+)
 from .uploads import DirectoryUpload, FileUpload
 
 INPUT = ".stdin"

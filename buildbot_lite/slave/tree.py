@@ -18,7 +18,11 @@ from typing import NamedTuple
 from ..errors import FileError, UnsafePathError
 from ..keeper.fence import UMASK
 from ..keeper.tree_removal import remove_tree
-from ..model.names import path_bytes, path_text, relative_path
+from ..model.names import (
+    path_bytes,
+    path_text,
+    relative_path,
+)
 from .directories import DIRECTORY, walk_down
 from .tree_merge import merge_trees
 

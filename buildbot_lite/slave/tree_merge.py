@@ -14,7 +14,11 @@ from contextlib import closing, suppress
 
 from ..errors import FileError
 from ..model.names import path_text
-from .directories import Owner, Walk, step_into
+from .directories import (
+    Owner,
+    Walk,
+    step_into,
+)
 
 _MERGED = {errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV}
 

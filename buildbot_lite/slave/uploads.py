@@ -13,13 +13,26 @@ from typing import Any, BinaryIO
 
 from ..errors import BuildbotLiteError, InputError
 from ..model.display import printable
-from ..model.outcome import Outcome, Remark, Seal
+from ..model.outcome import (
+    Outcome,
+    Remark,
+    Seal,
+)
 from ..model.shape import Shape
 from ..storage.files import remove
 from .archive import Packed
 from .courier import latest_generations, next_generation
-from .file_jobs import pack_job, sha256_of, sum_job
-from .transfer import StoppedError, Transfer, os_sentence, succeeded
+from .file_jobs import (
+    pack_job,
+    sha256_of,
+    sum_job,
+)
+from .transfer import (
+    StoppedError,
+    Transfer,
+    os_sentence,
+    succeeded,
+)
 
 ARTIFACT = "artifact"
 LARGE = 64 << 20

@@ -15,7 +15,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import ConfigError, LinkLostError, NotFoundError, RefusedError
+from ..deferreds import background
+from ..errors import (
+    ConfigError,
+    LinkLostError,
+    NotFoundError,
+    RefusedError,
+)
 from ..master.farm import Farm
 from ..master.queue import Urgency
 from ..model.display import remark_lines
@@ -23,13 +29,16 @@ from ..model.shape import Shape
 from ..storage.records import history
 from ..storage.records.builds import Build
 from ..wire.account import Account
-from ..wire.background import background
 from ..wire.control import Follower
 from . import documents
 from .build_filter import filter_of
 from .following import Following
 from .holders import Holders
-from .telling import Telling, Wanted, tell_file
+from .telling import (
+    Telling,
+    Wanted,
+    tell_file,
+)
 
 OUT = b"1"
 ERR = b"2"

@@ -20,9 +20,21 @@ from ..master.farm import Farm
 from ..master.queue import Urgency, Waiting
 from ..master.roster import Member
 from ..model.results import Result
-from ..storage.records import builds, feed, history, journal, requests, steps, streams
+from ..storage.records import (
+    builds,
+    feed,
+    history,
+    journal,
+    requests,
+    steps,
+    streams,
+)
 from ..storage.records.builds import Build
-from ..storage.records.history import Entry, Filter, Page
+from ..storage.records.history import (
+    Entry,
+    Filter,
+    Page,
+)
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
 from ..wire.contract import JITTER, REFUSED_DELAY

@@ -14,8 +14,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from ..deferreds import background
 from ..model.reasons import Kind, Reason
-from ..wire.background import background
 
 EXPLAIN_EVERY = 2.0
 """Seconds between two looks at why requests wait."""

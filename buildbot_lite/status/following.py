@@ -27,13 +27,23 @@ from ..model.display import remark_lines
 from ..model.reasons import Reason
 from ..model.results import Result, worst
 from ..storage.growth import Growth
-from ..storage.records import builds, feed, requests, steps, streams
+from ..storage.records import (
+    builds,
+    feed,
+    requests,
+    steps,
+    streams,
+)
 from ..storage.records.feed import Event
 from ..storage.shared_reading import SharedReading
 from ..storage.writer import Records
 from .explaining import Explaining
 from .ingestion_first import IngestionFirst
-from .send_window import Client, LogOutput, SendWindow
+from .send_window import (
+    Client,
+    LogOutput,
+    SendWindow,
+)
 
 Meanwhile = Callable[[], Awaitable[None]]
 

@@ -21,7 +21,11 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from ..errors import BuildbotLiteError, InputError, LinkLostError
+from ..errors import (
+    BuildbotLiteError,
+    InputError,
+    LinkLostError,
+)
 from ..master.door import Given
 from ..model.properties import SUBMITTED, Properties
 from ..storage.inputs import Incoming

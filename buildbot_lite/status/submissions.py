@@ -22,7 +22,15 @@ from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.logger import Logger
 
-from ..errors import BuildbotLiteError, DiskFullError, LimitError, LinkLostError, StorageError, WrongVerbError
+from ..deferreds import background
+from ..errors import (
+    BuildbotLiteError,
+    DiskFullError,
+    LimitError,
+    LinkLostError,
+    StorageError,
+    WrongVerbError,
+)
 from ..master.admission import Admission
 from ..master.door import NOTHING, Given
 from ..master.vocabulary import Submit
@@ -30,10 +38,21 @@ from ..model.display import file_name, printable
 from ..storage.inputs import InputStore
 from ..storage.records.requests import Submitted
 from ..wire.account import Account
-from ..wire.background import background
-from ..wire.flapp import TAKES_A_FILE, TAKES_NO_FILE, Read, StdinFeed, Watcher
+from ..wire.flapp import (
+    TAKES_A_FILE,
+    TAKES_NO_FILE,
+    Read,
+    StdinFeed,
+    Watcher,
+)
 from .following import Following
-from .intake import LARGEST_PROPERTIES, Intake, PropertiesSink, StoredSink, pump
+from .intake import (
+    LARGEST_PROPERTIES,
+    Intake,
+    PropertiesSink,
+    StoredSink,
+    pump,
+)
 
 UNPATCHED = (
     "standard input is ignored by this string: the builds are of what is in the repository, without your changes"

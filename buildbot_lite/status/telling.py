@@ -20,7 +20,11 @@ from ..errors import NotFoundError
 from ..model.display import printable, remark_lines
 from ..model.results import Result
 from ..storage.frames import Reading, open_stream
-from ..storage.records import remarks, steps, streams
+from ..storage.records import (
+    remarks,
+    steps,
+    streams,
+)
 from ..storage.records.builds import Build
 from ..storage.records.feed import Event
 from ..storage.records.remarks import Remark

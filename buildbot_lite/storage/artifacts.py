@@ -9,7 +9,13 @@ import os
 from collections.abc import Iterable
 
 from ..errors import NameRefusedError
-from .files import PRIVATE, file_error, make_directories, remove, sync_directory
+from .files import (
+    PRIVATE,
+    file_error,
+    make_directories,
+    remove,
+    sync_directory,
+)
 from .streams import StreamFile
 
 LONGEST_NAME = 240

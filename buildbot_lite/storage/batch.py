@@ -23,7 +23,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from twisted.python.failure import Failure
 
-from ..errors import BuildbotLiteError, DatabaseFullError, DatabaseLockedError, RecordsFailingError, StorageError
+from ..errors import (
+    BuildbotLiteError,
+    DatabaseFullError,
+    DatabaseLockedError,
+    RecordsFailingError,
+    StorageError,
+)
 from .records import feed
 from .records.feed import Event
 

@@ -14,7 +14,11 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..errors import DiskFullError, FileError, NameRefusedError
+from ..errors import (
+    DiskFullError,
+    FileError,
+    NameRefusedError,
+)
 
 PRIVATE = 0o600
 

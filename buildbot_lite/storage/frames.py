@@ -23,7 +23,12 @@ from typing import Protocol
 from attrs import frozen
 
 from ..errors import FileError
-from .files import PRIVATE, remove, sync_directory, write_all
+from .files import (
+    PRIVATE,
+    remove,
+    sync_directory,
+    write_all,
+)
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -11,7 +11,11 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from ..errors import StorageError
-from .files import make_directory, remove, write_whole
+from .files import (
+    make_directory,
+    remove,
+    write_whole,
+)
 
 DIRECTORY = "generations"
 

@@ -12,8 +12,20 @@ from contextlib import suppress
 
 from attrs import frozen
 
-from ..errors import DiskFullError, FileError, InputError, NotFoundError
-from .files import file_error, is_disk_full, make_directory, remove, sync_directory, write_all
+from ..errors import (
+    DiskFullError,
+    FileError,
+    InputError,
+    NotFoundError,
+)
+from .files import (
+    file_error,
+    is_disk_full,
+    make_directory,
+    remove,
+    sync_directory,
+    write_all,
+)
 
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 _INCOMING = ".incoming-"

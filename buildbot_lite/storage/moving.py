@@ -11,7 +11,11 @@ import sqlite3
 from contextlib import closing
 
 from ..errors import StorageError
-from .files import make_directory, sync_directory, write_whole
+from .files import (
+    make_directory,
+    sync_directory,
+    write_whole,
+)
 
 NOTE = b"This farm's database is records/farm.sqlite now.  See docs/deployment.md for what a backup needs.\n"
 _SQLITE = b"SQLite format 3\0"

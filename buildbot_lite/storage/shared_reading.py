@@ -18,7 +18,11 @@ from collections import OrderedDict
 
 from attrs import define
 
-from .frames import FRAME, Reading, open_stream
+from .frames import (
+    FRAME,
+    Reading,
+    open_stream,
+)
 
 BLOCK = FRAME
 """Bytes: a frame of a compressed file is read as a whole in any case."""

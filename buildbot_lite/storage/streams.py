@@ -25,7 +25,12 @@ from contextlib import suppress
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from ..errors import FileError, NameRefusedError
-from .files import PRIVATE, file_error, make_directories, sync_directory
+from .files import (
+    PRIVATE,
+    file_error,
+    make_directories,
+    sync_directory,
+)
 
 # What is sealed at once; more is better sealed by a thread.
 LARGEST_AT_ONCE = 1 << 20

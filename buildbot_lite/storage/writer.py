@@ -35,7 +35,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..errors import RecordsClosedError, RecordsFailingError
-from .batch import Batch, Change, commit, explained, failing
+from .batch import (
+    Batch,
+    Change,
+    commit,
+    explained,
+    failing,
+)
 from .database import READING, only_read
 from .records.feed import Event
 

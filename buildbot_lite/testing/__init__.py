@@ -31,7 +31,11 @@ from typing import Any
 from ..master.steps.base import BuildStep
 from ..model.properties import Json
 from ..model.results import Result
-from .script import Answer, Asked, command
+from .script import (
+    Answer,
+    Asked,
+    command,
+)
 from .world import Finished, World
 
 __all__ = ["Answer", "Asked", "Finished", "command", "replay", "run"]

@@ -13,10 +13,15 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..deferreds import background
 from ..errors import NotFoundError
 from ..model import spec as specs
-from ..model.outcome import Ending, Outcome, Seal, Why
-from ..wire.background import background
+from ..model.outcome import (
+    Ending,
+    Outcome,
+    Seal,
+    Why,
+)
 from ..wire.roles import Command
 
 _LARGEST_CHUNK = 1 << 20

@@ -15,7 +15,11 @@ from twisted.python.failure import Failure
 from ..errors import NotFoundError
 from ..master.bench import LiveCommands, Workplace
 from ..master.builds import Build, Ended
-from ..master.journal import Done, Entry, Journal
+from ..master.journal import (
+    Done,
+    Entry,
+    Journal,
+)
 from ..master.ledger import Ledger
 from ..master.orders import Source, Stream
 from ..master.session import Session
@@ -26,7 +30,13 @@ from ..model.outcome import Remark, Seal
 from ..model.properties import Json, Properties
 from ..model.rendering import View
 from ..model.results import Result
-from .script import Answer, Asked, Script, ScriptedSlave, sealed
+from .script import (
+    Answer,
+    Asked,
+    Script,
+    ScriptedSlave,
+    sealed,
+)
 
 _DIRECTORY = builder_directory("test")
 

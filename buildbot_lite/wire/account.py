@@ -21,7 +21,13 @@ from twisted.internet.task import deferLater
 
 from ..errors import LimitError
 from ..model.allowance import Allowance
-from .contract import HOLDER_SAVED, HOLDER_SHARE, MOST_FOLLOWERS, MOST_QUESTIONS, QUESTIONS_AT_ONCE
+from .contract import (
+    HOLDER_SAVED,
+    HOLDER_SHARE,
+    MOST_FOLLOWERS,
+    MOST_QUESTIONS,
+    QUESTIONS_AT_ONCE,
+)
 from .limited_log import LimitedLog
 
 S = TypeVar("S")

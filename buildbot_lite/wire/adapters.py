@@ -18,7 +18,11 @@ from ..model.outcome import Outcome
 from ..model.spec import Spec
 from .contract import LONGEST_REASON
 from .refusal import heard
-from .roles import Command, Link, Slave
+from .roles import (
+    Command,
+    Link,
+    Slave,
+)
 from .travelling import lengths_to_bytes, streams_from_bytes
 from .unread import Unread
 

@@ -32,9 +32,9 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..deferreds import background
 from ..errors import BuildbotLiteError, MessageError
 from ..model.display import printable
-from .background import background
 from .contract import (
     LINGER,
     LONGEST_REASON,
@@ -46,7 +46,11 @@ from .contract import (
     RIBoundedBroker,
 )
 from .pulse import Pulse
-from .refusal import NotOfferedError, RefusalSlicer, ours
+from .refusal import (
+    NotOfferedError,
+    RefusalSlicer,
+    ours,
+)
 from .roles import Link
 from .share import Share
 from .strangers import Stranger

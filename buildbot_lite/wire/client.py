@@ -11,13 +11,28 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from ..errors import FurlError, LinkLostError, NoAnswerError, PinnedError, RefusedError, WrongVerbError
+from ..errors import (
+    FurlError,
+    LinkLostError,
+    NoAnswerError,
+    PinnedError,
+    RefusedError,
+    WrongVerbError,
+)
 from .certificate import new_certificate
-from .contract import RIControl, RISubmission, RIWatcher
+from .contract import (
+    RIControl,
+    RISubmission,
+    RIWatcher,
+)
 from .control import Document, RemoteControl
 from .furl import Furl, parse
 from .knock import knock_of
-from .refusal import error_of, why_unreachable, wrong_master
+from .refusal import (
+    error_of,
+    why_unreachable,
+    wrong_master,
+)
 from .tub import Tub, make_tub
 
 

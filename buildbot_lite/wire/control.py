@@ -18,7 +18,12 @@ from zope.interface import implementer
 
 from ..model.shape import Shape, encode
 from .adapters import Remote
-from .contract import LARGEST_ANSWER, LARGEST_QUESTION, RIControl, RIFollower
+from .contract import (
+    LARGEST_ANSWER,
+    LARGEST_QUESTION,
+    RIControl,
+    RIFollower,
+)
 from .exposed import Exposed, Revocable
 
 Document = Mapping[str, Any]

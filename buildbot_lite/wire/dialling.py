@@ -34,12 +34,28 @@ from ..errors import (
     WrongVerbError,
 )
 from .adapters import RemoteDesk
-from .contract import DELAY_FACTOR, FIRST_DELAY, JITTER, LONGEST_DELAY, REFUSED_DELAY, REVOKED_DELAY, RIDesk
+from .contract import (
+    DELAY_FACTOR,
+    FIRST_DELAY,
+    JITTER,
+    LONGEST_DELAY,
+    REFUSED_DELAY,
+    REVOKED_DELAY,
+    RIDesk,
+)
 from .exposed import ExposedSlave, Revocable
 from .furl import parse, with_hints
 from .knock import knock_of
-from .refusal import error_of, why_unreachable, wrong_master
-from .roles import Desk, Link, Slave
+from .refusal import (
+    error_of,
+    why_unreachable,
+    wrong_master,
+)
+from .roles import (
+    Desk,
+    Link,
+    Slave,
+)
 from .tub import Tub
 
 OnDesk = Callable[[Desk, Link], None]

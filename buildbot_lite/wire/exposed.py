@@ -14,7 +14,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ..errors import BuildbotLiteError, RevokedError, WrongVerbError
+from ..errors import (
+    BuildbotLiteError,
+    RevokedError,
+    WrongVerbError,
+)
 from ..model import spec as specs
 from ..model.allowance import Allowance
 from ..model.display import printable
@@ -22,9 +26,26 @@ from ..model.greeting import Hello, Welcome
 from ..model.outcome import Outcome
 from .account import Account
 from .adapters import RemoteCommand, RemoteSlave
-from .contract import LARGEST_CHUNK, LONGEST_NAME, MOST_LINKS, RICommand, RIDesk, RISlave
-from .roles import Command, Desk, Link, Slave
-from .travelling import lengths_from_bytes, not_negative, streams_to_bytes, text
+from .contract import (
+    LARGEST_CHUNK,
+    LONGEST_NAME,
+    MOST_LINKS,
+    RICommand,
+    RIDesk,
+    RISlave,
+)
+from .roles import (
+    Command,
+    Desk,
+    Link,
+    Slave,
+)
+from .travelling import (
+    lengths_from_bytes,
+    not_negative,
+    streams_to_bytes,
+    text,
+)
 
 
 def _for_ever() -> None:

@@ -28,7 +28,13 @@ from zope.interface import implementer
 
 from ..errors import LinkLostError, WrongVerbError
 from .adapters import Remote
-from .contract import LARGEST_CHUNK, Acknowledgement, Chunk, RIStdin, RISubmission
+from .contract import (
+    LARGEST_CHUNK,
+    Acknowledgement,
+    Chunk,
+    RIStdin,
+    RISubmission,
+)
 from .exposed import Exposed, Revocable
 from .refusal import error_of, would_block
 

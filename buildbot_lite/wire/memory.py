@@ -17,7 +17,11 @@ from ..model.greeting import Hello, Welcome
 from ..model.outcome import Outcome
 from ..model.spec import Spec
 from .refusal import OUR_FAULT, ours
-from .roles import Command, Desk, Slave
+from .roles import (
+    Command,
+    Desk,
+    Slave,
+)
 
 T = TypeVar("T")
 

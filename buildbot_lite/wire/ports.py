@@ -21,9 +21,13 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.logger import Logger
 
+from ..deferreds import background
 from ..errors import PortError
-from .background import background
-from .endpoint import Endpoint, open_port, together
+from .endpoint import (
+    Endpoint,
+    open_port,
+    together,
+)
 from .tub import Listener, Tub
 
 

@@ -20,7 +20,13 @@ from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupErro
 from twisted.python.failure import Failure
 
 from .. import errors
-from ..errors import BuildbotLiteError, LinkLostError, MessageError, NoAnswerError, RefusedError
+from ..errors import (
+    BuildbotLiteError,
+    LinkLostError,
+    MessageError,
+    NoAnswerError,
+    RefusedError,
+)
 from ..model.display import printable
 from .contract import LONGEST_SENTENCE
 

@@ -7,7 +7,11 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import MessageError
 from ..model.shape import Shape, encode
-from .contract import LARGEST_LENGTHS, LONGEST_ID, LONGEST_NAME
+from .contract import (
+    LARGEST_LENGTHS,
+    LONGEST_ID,
+    LONGEST_NAME,
+)
 
 _MOST_STREAMS = 200
 MOST_BYTES = 1 << 62

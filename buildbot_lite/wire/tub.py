@@ -33,7 +33,14 @@ from twisted.python.failure import Failure
 from ..errors import UnknownStringError
 from ..model.allowance import Allowance
 from .broker import Broker
-from .contract import CONNECT, LINES_AT_ONCE, LINES_PER_SECOND, MOST_PEERS, NEGOTIATION, SILENCE
+from .contract import (
+    CONNECT,
+    LINES_AT_ONCE,
+    LINES_PER_SECOND,
+    MOST_PEERS,
+    NEGOTIATION,
+    SILENCE,
+)
 from .endpoint import BACKLOG
 from .knock import Knocks, opening
 from .strangers import Stranger, Strangers

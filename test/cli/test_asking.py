@@ -9,11 +9,23 @@ from typing import Any
 from unittest import mock
 
 from buildbot_lite.cli import output, processes
-from buildbot_lite.cli.program import FAILED, NO_ANSWER, USAGE
+from buildbot_lite.cli.program import (
+    FAILED,
+    NO_ANSWER,
+    USAGE,
+)
 from buildbot_lite.cli.receiving import Receiving
-from buildbot_lite.errors import BuildbotLiteError, NoAnswerError, NotFoundError
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    NoAnswerError,
+    NotFoundError,
+)
 
-from .ground import FURL, CommandCase, FakeMaster
+from .ground import (
+    FURL,
+    CommandCase,
+    FakeMaster,
+)
 
 BUILD: dict[str, Any] = {
     "builder": "hello",

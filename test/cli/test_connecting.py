@@ -7,7 +7,11 @@ from unittest import mock
 
 from buildbot_lite.cli import connecting, processes
 from buildbot_lite.cli.connecting import MASTER_AWAY, wait_until_connected
-from buildbot_lite.cli.program import FAILED, NO_ANSWER, exit_code
+from buildbot_lite.cli.program import (
+    FAILED,
+    NO_ANSWER,
+    exit_code,
+)
 from buildbot_lite.errors import BuildbotLiteError, NotRunningError
 from buildbot_lite.slave import connection_state
 from buildbot_lite.slave.connection_state import ConnectionState, State

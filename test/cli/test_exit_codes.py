@@ -10,8 +10,21 @@ from typing import Any
 import click
 
 from buildbot_lite.cli.office import FarmCommand
-from buildbot_lite.cli.program import CUT_OFF, FAILED, NO_ANSWER, USAGE, program
-from buildbot_lite.errors import FurlError, LinkLostError, NoAnswerError, NotFoundError, RefusedError, RevokedError
+from buildbot_lite.cli.program import (
+    CUT_OFF,
+    FAILED,
+    NO_ANSWER,
+    USAGE,
+    program,
+)
+from buildbot_lite.errors import (
+    FurlError,
+    LinkLostError,
+    NoAnswerError,
+    NotFoundError,
+    RefusedError,
+    RevokedError,
+)
 
 from .ground import CommandCase
 

@@ -12,7 +12,11 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from buildbot_lite.cli.output import ERR, OUT, Pouring
+from buildbot_lite.cli.output import (
+    ERR,
+    OUT,
+    Pouring,
+)
 from buildbot_lite.errors import BuildbotLiteError
 
 PATIENCE = 60.0

@@ -11,8 +11,16 @@ from typing import Any
 from unittest import mock
 
 from buildbot_lite.cli import processes
-from buildbot_lite.cli.processes import Kind, kind_of, running_in
-from buildbot_lite.errors import BuildbotLiteError, NotFoundError, NotRunningError
+from buildbot_lite.cli.processes import (
+    Kind,
+    kind_of,
+    running_in,
+)
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    NotFoundError,
+    NotRunningError,
+)
 
 from .ground import CommandCase
 

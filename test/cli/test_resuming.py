@@ -11,7 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.cli import resuming
 from buildbot_lite.cli.output import Document, Take
 from buildbot_lite.cli.resuming import KEEP_TRYING, resumed
-from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NoAnswerError, RevokedError
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    LinkLostError,
+    NoAnswerError,
+    RevokedError,
+)
 
 Happening = Sequence[bytes | BuildbotLiteError]
 END: Document = {"exit_code": 1}

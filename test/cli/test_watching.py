@@ -6,7 +6,11 @@ from unittest import mock
 
 from buildbot_lite.cli.program import USAGE
 
-from .ground import FURL, CommandCase, FakeMaster
+from .ground import (
+    FURL,
+    CommandCase,
+    FakeMaster,
+)
 
 
 class WatchingTests(CommandCase):

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from test.living import alive
 from test.processes.case import FarmCase
-from test.processes.farm import Client, Done, Farm, until
+from test.processes.farm import (
+    Client,
+    Done,
+    Farm,
+    until,
+)
 
 CONFIG = """
 from buildbot_lite.plugins import schedulers, slave, steps, util

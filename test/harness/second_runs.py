@@ -20,7 +20,11 @@ from typing import Any
 
 import pytest
 
-from .outcomes import Outcome, Record, read
+from .outcomes import (
+    Outcome,
+    Record,
+    read,
+)
 
 # Where tests start processes; the longest first, as they are run.
 PATHS = (

@@ -23,7 +23,12 @@ from twisted.internet.task import Clock
 
 from buildbot_lite.keeper.shelf import spool_path
 from buildbot_lite.model.greeting import Life
-from buildbot_lite.model.outcome import Ending, Outcome, Seal, Why
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Seal,
+    Why,
+)
 from buildbot_lite.model.spec import Run
 from buildbot_lite.slave.agent import Agent
 from buildbot_lite.slave.attendant import KeeperNews

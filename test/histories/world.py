@@ -24,7 +24,11 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.storage.streams import StreamFile
 from buildbot_lite.wire.contract import SILENCE
 
-from .keepers import Kept, Machine, text_of
+from .keepers import (
+    Kept,
+    Machine,
+    text_of,
+)
 from .masters import Master
 from .wires import FarDesk, Wire
 

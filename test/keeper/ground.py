@@ -18,7 +18,11 @@ from typing import IO, Any
 
 from buildbot_lite.keeper.shelf import spool_path
 from buildbot_lite.model.outcome import Outcome
-from buildbot_lite.model.spec import Run, fingerprint, to_document
+from buildbot_lite.model.spec import (
+    Run,
+    fingerprint,
+    to_document,
+)
 
 PATIENCE = 120.0
 

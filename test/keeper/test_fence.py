@@ -12,13 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.fence import OrderError, open_below, settings
+from buildbot_lite.keeper.fence import (
+    OrderError,
+    open_below,
+    settings,
+)
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, secret_reference
 
-from ..living import alive, arguments, others
+from ..living import (
+    alive,
+    arguments,
+    others,
+)
 from ..needs import NO_BWRAP, needs
-from .ground import Client, Ground, keeper, wait_until
+from .ground import (
+    Client,
+    Ground,
+    keeper,
+    wait_until,
+)
 
 # As in docs/security.md.
 BWRAP = [

@@ -18,7 +18,12 @@ from buildbot_lite.keeper.keeper import Keeper, Settings
 from buildbot_lite.keeper.loop import READ, Loop
 from buildbot_lite.keeper.output import Output, Reactions
 from buildbot_lite.keeper.server import LONGEST_LINE
-from buildbot_lite.keeper.shelf import Kept, Shelf, safe_name, spool_path
+from buildbot_lite.keeper.shelf import (
+    Kept,
+    Shelf,
+    safe_name,
+    spool_path,
+)
 from buildbot_lite.keeper.spool import Spool
 from buildbot_lite.keeper.surroundings import Patience
 

@@ -12,7 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.keeper.limits import expired
 from buildbot_lite.keeper.order import read_order
-from buildbot_lite.model.outcome import Ending, Outcome, Why
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Why,
+)
 from buildbot_lite.model.spec import Run
 
 from ..living import alive, kill

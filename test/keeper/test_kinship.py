@@ -7,7 +7,11 @@ import tempfile
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.kinship import Kinship, Means, Process
+from buildbot_lite.keeper.kinship import (
+    Kinship,
+    Means,
+    Process,
+)
 
 
 class MembersTests(SynchronousTestCase):

@@ -19,7 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.masking import Masker, Search, masked_text, patterns
+from buildbot_lite.keeper.masking import (
+    Masker,
+    Search,
+    masked_text,
+    patterns,
+)
 
 KEY = (
     b"-----BEGIN OPENSSH PRIVATE KEY-----\n"

@@ -8,9 +8,17 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.keeper import order
-from buildbot_lite.keeper.order import Order, OrderError, read_order
+from buildbot_lite.keeper.order import (
+    Order,
+    OrderError,
+    read_order,
+)
 from buildbot_lite.model import spec
-from buildbot_lite.model.spec import Run, secret_reference, to_document
+from buildbot_lite.model.spec import (
+    Run,
+    secret_reference,
+    to_document,
+)
 
 
 def ordered(run: Run, secrets: dict[str, str] | None = None, env: dict[str, str] | None = None) -> Order:

@@ -10,7 +10,11 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.kinship import Family, NoProcessTableError, Process
+from buildbot_lite.keeper.kinship import (
+    Family,
+    NoProcessTableError,
+    Process,
+)
 from buildbot_lite.keeper.loop import Timer
 from buildbot_lite.keeper.processes import Processes
 from buildbot_lite.keeper.surroundings import Patience, Surroundings

@@ -21,12 +21,28 @@ from buildbot_lite.master.farm import Farm
 from buildbot_lite.master.grants import Expose, Verb
 from buildbot_lite.master.loading import Generation, load
 from buildbot_lite.master.location import Moved
-from buildbot_lite.model.greeting import Held, Hello, Life
-from buildbot_lite.model.outcome import Ending, Outcome, Seal
+from buildbot_lite.model.greeting import (
+    Held,
+    Hello,
+    Life,
+)
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Seal,
+)
 from buildbot_lite.model.results import Result
-from buildbot_lite.model.spec import Run, Spec, fingerprint
+from buildbot_lite.model.spec import (
+    Run,
+    Spec,
+    fingerprint,
+)
 from buildbot_lite.storage.inline import InlineWriter
-from buildbot_lite.storage.records import builds, requests, steps
+from buildbot_lite.storage.records import (
+    builds,
+    requests,
+    steps,
+)
 from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.wire.knock import Knocks
 from buildbot_lite.wire.roles import Command

@@ -27,7 +27,13 @@ from buildbot_lite.storage.records import remarks, streams
 from test.histories.masters import MortalRecords
 
 from . import stage as stage_module
-from .stage import ONE, FakeSlave, Stage, scripted, succeeding
+from .stage import (
+    ONE,
+    FakeSlave,
+    Stage,
+    scripted,
+    succeeding,
+)
 
 
 class ResultTests(SynchronousTestCase):

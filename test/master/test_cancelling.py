@@ -14,7 +14,12 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import NotFoundError, RecordsClosedError, RefusedError, StorageError
+from buildbot_lite.errors import (
+    NotFoundError,
+    RecordsClosedError,
+    RefusedError,
+    StorageError,
+)
 from buildbot_lite.master.asking import LONGEST_ASKING
 from buildbot_lite.master.config import MasterConfig
 from buildbot_lite.master.grants import Verb
@@ -28,10 +33,21 @@ from buildbot_lite.model.reasons import Kind
 from buildbot_lite.model.results import Result
 from buildbot_lite.status import documents
 from buildbot_lite.status.control import AdminDesk
-from buildbot_lite.storage.records import journal, remarks, requests, streams
+from buildbot_lite.storage.records import (
+    journal,
+    remarks,
+    requests,
+    streams,
+)
 from buildbot_lite.storage.records.builds import Build
 
-from .stage import FakeSlave, Given, SlowRecords, Stage, succeeding
+from .stage import (
+    FakeSlave,
+    Given,
+    SlowRecords,
+    Stage,
+    succeeding,
+)
 from .test_failing_records import FailingDisk
 from .test_file_errors import raising
 

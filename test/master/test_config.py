@@ -13,7 +13,12 @@ from buildbot_lite.master.assembly import KEYS, assemble
 from buildbot_lite.master.loading import load
 from buildbot_lite.master.mistakes import Place, collecting
 
-from .farms import configured, mistakes_in, sentences_in, write
+from .farms import (
+    configured,
+    mistakes_in,
+    sentences_in,
+    write,
+)
 
 SAMPLE = os.path.join(os.path.dirname(__file__), "..", "..", "master.cfg.sample")
 

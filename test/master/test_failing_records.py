@@ -13,9 +13,19 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DatabaseLockedError, RecordsClosedError, RecordsFailingError, StorageError
+from buildbot_lite.errors import (
+    DatabaseLockedError,
+    RecordsClosedError,
+    RecordsFailingError,
+    StorageError,
+)
 from buildbot_lite.master import patience
-from buildbot_lite.master.patience import LONGEST_PAUSE, SAY_EVERY, PatientRecords, read_patiently
+from buildbot_lite.master.patience import (
+    LONGEST_PAUSE,
+    SAY_EVERY,
+    PatientRecords,
+    read_patiently,
+)
 from buildbot_lite.model.reasons import Kind
 from buildbot_lite.model.results import Result
 from buildbot_lite.status import documents
@@ -23,7 +33,11 @@ from buildbot_lite.storage import batch
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import settings
 
-from .stage import ONE, Stage, succeeding
+from .stage import (
+    ONE,
+    Stage,
+    succeeding,
+)
 
 T = TypeVar("T")
 

@@ -17,7 +17,11 @@ from buildbot_lite.storage.files import file_error
 from buildbot_lite.storage.records import remarks, steps
 from buildbot_lite.wire.roles import LATER
 
-from .stage import FakeSlave, Given, Stage
+from .stage import (
+    FakeSlave,
+    Given,
+    Stage,
+)
 
 SHELL = """
 c["slaves"] = [slave.BuildSlave("bot1")]

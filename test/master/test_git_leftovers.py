@@ -16,7 +16,12 @@ from buildbot_lite.master.steps import Git
 from buildbot_lite.model.rendering import Secret
 from buildbot_lite.model.results import Result
 
-from .git_repository import PASSWORD, SAFELY, Repository, Web
+from .git_repository import (
+    PASSWORD,
+    SAFELY,
+    Repository,
+    Web,
+)
 from .local_machine import LocalMachine
 
 NOBODY = 65534

@@ -10,15 +10,29 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, LostStringError, NotFoundError, PinnedError, RevokedError
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    LostStringError,
+    NotFoundError,
+    PinnedError,
+    RevokedError,
+)
 from buildbot_lite.master.grants import Grants, Verb
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import grants as records
 from buildbot_lite.storage.swissnums import Swissnums, digest_of
 from buildbot_lite.wire.exposed import Exposed, Revocable
-from buildbot_lite.wire.knock import Knocks, knock_of, opening
+from buildbot_lite.wire.knock import (
+    Knocks,
+    knock_of,
+    opening,
+)
 
-from .stage import ONE, Stage, hello
+from .stage import (
+    ONE,
+    Stage,
+    hello,
+)
 
 
 class GrantTests(SynchronousTestCase):

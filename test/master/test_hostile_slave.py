@@ -10,22 +10,57 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, FileError, MessageError, PinnedError, RefusedError
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    FileError,
+    MessageError,
+    PinnedError,
+    RefusedError,
+)
 from buildbot_lite.master.builds import MOST_REMARKS
 from buildbot_lite.master.grants import Verb
-from buildbot_lite.master.orders import MOST_ROUNDS, OVER, Order, streams_of
+from buildbot_lite.master.orders import (
+    MOST_ROUNDS,
+    OVER,
+    Order,
+    streams_of,
+)
 from buildbot_lite.master.roster import COMPLAINTS_AT_ONCE
 from buildbot_lite.master.works import REMARKS_AT_ONCE, REMARKS_PER_SECOND
-from buildbot_lite.model.greeting import Held, Hello, Life
-from buildbot_lite.model.outcome import Ending, Outcome, Remark, Seal
+from buildbot_lite.model.greeting import (
+    Held,
+    Hello,
+    Life,
+)
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Remark,
+    Seal,
+)
 from buildbot_lite.model.results import Result
-from buildbot_lite.model.spec import Download, Run, Upload
+from buildbot_lite.model.spec import (
+    Download,
+    Run,
+    Upload,
+)
 from buildbot_lite.storage.records import remarks
 from buildbot_lite.wire.memory import MemoryLink
 from buildbot_lite.wire.travelling import MOST_BYTES, not_negative
 
-from .stage import ONE, FakeSlave, Stage, hello, scripted, succeeding
-from .test_orders import MemoryShelf, order, seal_of
+from .stage import (
+    ONE,
+    FakeSlave,
+    Stage,
+    hello,
+    scripted,
+    succeeding,
+)
+from .test_orders import (
+    MemoryShelf,
+    order,
+    seal_of,
+)
 
 LEADING_OUT = (
     "../x", "/etc/passwd", "stdio/../../../../private/admin.furl", "stdio~/../x", "a/b", "", ".", "..", "stdio\0",

@@ -12,7 +12,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ReplayError, StorageError
-from buildbot_lite.master.journal import Done, Entry, Journal
+from buildbot_lite.master.journal import (
+    Done,
+    Entry,
+    Journal,
+)
 
 
 class Store:

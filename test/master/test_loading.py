@@ -15,7 +15,14 @@ from buildbot_lite.master.mistakes import MistakesError, Place
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.rendering import View, render_now
 
-from .farms import WORDS, configured, loaded, mistakes_in, sentences_in, write
+from .farms import (
+    WORDS,
+    configured,
+    loaded,
+    mistakes_in,
+    sentences_in,
+    write,
+)
 
 # Each comment says how many mistakes begin at its line.
 TWELVE = """\

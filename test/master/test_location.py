@@ -14,7 +14,11 @@ from buildbot_lite.errors import BuildbotLiteError, PortError
 from buildbot_lite.master import address
 from buildbot_lite.master.config import MasterConfig
 from buildbot_lite.master.location import Location, Moved
-from buildbot_lite.wire.endpoint import Endpoint, open_port, together
+from buildbot_lite.wire.endpoint import (
+    Endpoint,
+    open_port,
+    together,
+)
 
 from .farms import configured
 

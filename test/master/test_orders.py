@@ -9,11 +9,23 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DiskFullError, MessageError, RefusedError
+from buildbot_lite.errors import (
+    DiskFullError,
+    MessageError,
+    RefusedError,
+)
 from buildbot_lite.master.orders import Order
 from buildbot_lite.master.session import Session
-from buildbot_lite.model.greeting import Held, Hello, Life
-from buildbot_lite.model.outcome import Ending, Outcome, Seal
+from buildbot_lite.model.greeting import (
+    Held,
+    Hello,
+    Life,
+)
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Seal,
+)
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.wire.roles import LATER
 

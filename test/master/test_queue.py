@@ -12,11 +12,21 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import DatabaseLockedError
 from buildbot_lite.master.asking import MOST_ASKED
 from buildbot_lite.master.grants import Verb
-from buildbot_lite.model.reasons import Kind, busy, nearest, paused
+from buildbot_lite.model.reasons import (
+    Kind,
+    busy,
+    nearest,
+    paused,
+)
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import requests
 
-from .stage import ONE, FakeSlave, Stage, succeeding
+from .stage import (
+    ONE,
+    FakeSlave,
+    Stage,
+    succeeding,
+)
 
 TWO = """
 c["slaves"] = [slave.BuildSlave("bot1", max_builds=2), slave.BuildSlave("bot2", max_builds=1)]

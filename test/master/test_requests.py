@@ -10,18 +10,31 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DatabaseFullError, DatabaseLockedError, StorageError
+from buildbot_lite.errors import (
+    DatabaseFullError,
+    DatabaseLockedError,
+    StorageError,
+)
 from buildbot_lite.master.door import Given
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.master.patience import LONGEST_PAUSE, PatientRecords
 from buildbot_lite.master.requests import LONGEST_BACK_OFF, back_off
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.inline import InlineWriter
-from buildbot_lite.storage.records import builds, grants, requests, settings
+from buildbot_lite.storage.records import (
+    builds,
+    grants,
+    requests,
+    settings,
+)
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.storage.records.requests import Submitted
 
-from .stage import FakeSlave, Stage, scripted
+from .stage import (
+    FakeSlave,
+    Stage,
+    scripted,
+)
 
 TRIGGERING = """
 c["slaves"] = [slave.BuildSlave("bot1")]

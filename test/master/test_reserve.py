@@ -6,7 +6,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.reserve import LARGEST_RESERVE, LITTLE, SHARE_OF_DISK, Reserve
+from buildbot_lite.master.reserve import (
+    LARGEST_RESERVE,
+    LITTLE,
+    SHARE_OF_DISK,
+    Reserve,
+)
 from buildbot_lite.storage.records import remarks
 from buildbot_lite.wire.roles import LATER
 

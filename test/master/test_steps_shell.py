@@ -18,10 +18,19 @@ from buildbot_lite.master.steps import (
 )
 from buildbot_lite.model.interpolation import Interpolate
 from buildbot_lite.model.outcome import Why
-from buildbot_lite.model.rendering import Property, Secret, renderer
+from buildbot_lite.model.rendering import (
+    Property,
+    Secret,
+    renderer,
+)
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
-from buildbot_lite.testing import Finished, command, replay, run
+from buildbot_lite.testing import (
+    Finished,
+    command,
+    replay,
+    run,
+)
 
 
 def asked(ran: Finished) -> Run:

@@ -16,10 +16,19 @@ from buildbot_lite.master.steps import Git
 from buildbot_lite.model.rendering import Property, Secret
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
-from buildbot_lite.testing import command, replay, run
+from buildbot_lite.testing import (
+    command,
+    replay,
+    run,
+)
 
 from ..needs import needs
-from .git_repository import PASSWORD, SAFELY, Repository, Web
+from .git_repository import (
+    PASSWORD,
+    SAFELY,
+    Repository,
+    Web,
+)
 from .local_machine import LocalMachine
 
 

@@ -28,8 +28,17 @@ from buildbot_lite.master.steps import (
 from buildbot_lite.model.interpolation import Interpolate
 from buildbot_lite.model.rendering import Property
 from buildbot_lite.model.results import Result
-from buildbot_lite.model.spec import Download, Run, Upload, UploadDirectory
-from buildbot_lite.testing import command, replay, run
+from buildbot_lite.model.spec import (
+    Download,
+    Run,
+    Upload,
+    UploadDirectory,
+)
+from buildbot_lite.testing import (
+    command,
+    replay,
+    run,
+)
 
 from .local_machine import LocalMachine
 

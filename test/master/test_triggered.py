@@ -13,14 +13,31 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.bench import LiveCommands
 from buildbot_lite.master.step_code import PATIENCE
-from buildbot_lite.master.triggered import MOST_CHILDREN, TAIL_LINES, Child
+from buildbot_lite.master.triggered import (
+    MOST_CHILDREN,
+    TAIL_LINES,
+    Child,
+)
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
 from buildbot_lite.status import documents
-from buildbot_lite.storage.records import builds, inputs, remarks, requests, streams
+from buildbot_lite.storage.records import (
+    builds,
+    inputs,
+    remarks,
+    requests,
+    streams,
+)
 from buildbot_lite.storage.records.requests import Buildset
 
-from .stage import FakeSlave, Given, SlowRecords, Stage, scripted, succeeding
+from .stage import (
+    FakeSlave,
+    Given,
+    SlowRecords,
+    Stage,
+    scripted,
+    succeeding,
+)
 
 FAN = """
 class Sources(steps.BuildStep):

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.model.display import LONGEST, LONGEST_FILE_NAME, file_name, printable, remark_lines
+from buildbot_lite.model.display import (
+    LONGEST,
+    LONGEST_FILE_NAME,
+    file_name,
+    printable,
+    remark_lines,
+)
 
 NASTY = "\x1b]0;owned\x07\r\n# one/1: SUCCESS\u202egnp.exe\x9b\ud800\u2028é"
 texts = st.text(st.characters(), max_size=300)

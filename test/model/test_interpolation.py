@@ -9,7 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import ConfigError, PropertyError
 from buildbot_lite.model.interpolation import Interpolate
 from buildbot_lite.model.properties import Properties
-from buildbot_lite.model.rendering import Property, View, render_now
+from buildbot_lite.model.rendering import (
+    Property,
+    View,
+    render_now,
+)
 from buildbot_lite.model.spec import secret_reference
 
 VIEW = View(

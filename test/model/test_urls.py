@@ -4,7 +4,11 @@ Addresses with passwords.
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.model.urls import Parted, parted, without_passwords
+from buildbot_lite.model.urls import (
+    Parted,
+    parted,
+    without_passwords,
+)
 
 
 class UrlsTests(SynchronousTestCase):

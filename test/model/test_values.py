@@ -10,12 +10,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import MessageError, NameNotAllowedError, UnsafePathError
+from buildbot_lite.errors import (
+    MessageError,
+    NameNotAllowedError,
+    UnsafePathError,
+)
 from buildbot_lite.model import spec
 from buildbot_lite.model.display import printable
-from buildbot_lite.model.greeting import Held, Hello, Life, Welcome
-from buildbot_lite.model.names import checked_name, directory_name, relative_path
-from buildbot_lite.model.outcome import LARGEST_OUTCOME, Ending, Outcome, Remark, Seal, Why
+from buildbot_lite.model.greeting import (
+    Held,
+    Hello,
+    Life,
+    Welcome,
+)
+from buildbot_lite.model.names import (
+    checked_name,
+    directory_name,
+    relative_path,
+)
+from buildbot_lite.model.outcome import (
+    LARGEST_OUTCOME,
+    Ending,
+    Outcome,
+    Remark,
+    Seal,
+    Why,
+)
 from buildbot_lite.model.results import Result, worst
 from buildbot_lite.model.shape import Shape, encode
 

@@ -38,7 +38,12 @@ from attrs import define, field, frozen
 
 from buildbot_lite.storage.frames import open_stream
 
-from ..living import arguments, kill, others, told
+from ..living import (
+    arguments,
+    kill,
+    others,
+    told,
+)
 from .leaks import leaks_of, swissnums_of
 from .proxy import Proxy
 

@@ -7,7 +7,11 @@ import sys
 from typing import ClassVar
 
 from .case import FarmCase
-from .farm import Farm, Rss, until
+from .farm import (
+    Farm,
+    Rss,
+    until,
+)
 
 ODD = """
 import os, sys

@@ -10,7 +10,13 @@ from buildbot_lite.master.address import free_port
 
 from ..living import alive
 from .case import FarmCase
-from .farm import WORDS, Daemon, Done, Farm, until
+from .farm import (
+    WORDS,
+    Daemon,
+    Done,
+    Farm,
+    until,
+)
 
 # Twelve mistakes, one of each kind; the line of each, counted from the first, stands in MISTAKES.
 TWELVE = """from buildbot_lite.plugins import schedulers, secrets, slave, steps, util

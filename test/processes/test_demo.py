@@ -20,7 +20,11 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..living import kill, others, told
+from ..living import (
+    kill,
+    others,
+    told,
+)
 from .farm import until
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,11 @@ import tarfile
 from pathlib import Path
 
 from .case import FarmCase
-from .farm import Farm, Rss, until
+from .farm import (
+    Farm,
+    Rss,
+    until,
+)
 
 MAKE_DEEP = """\
 import os

@@ -7,7 +7,11 @@ import shutil
 
 from ..living import alive
 from .case import FarmCase
-from .farm import Daemon, Farm, until
+from .farm import (
+    Daemon,
+    Farm,
+    until,
+)
 
 WAITS = "echo $$ > $WITNESS/pid-$$; echo begun; while ! test -e $WITNESS/go; do sleep 0.05; done; echo ended"
 

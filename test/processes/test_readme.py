@@ -17,7 +17,11 @@ from pathlib import Path
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..living import kill, others, told
+from ..living import (
+    kill,
+    others,
+    told,
+)
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/own-project.md")

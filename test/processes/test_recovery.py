@@ -7,7 +7,11 @@ import signal
 from pathlib import Path
 
 from .case import FarmCase
-from .farm import Client, Farm, until
+from .farm import (
+    Client,
+    Farm,
+    until,
+)
 
 SEED = 20261122
 CUTS = 50

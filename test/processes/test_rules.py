@@ -9,7 +9,11 @@ import subprocess
 import tempfile
 
 from ..keeper.test_fence import BWRAP
-from ..needs import NO_BWRAP, lacking, needs
+from ..needs import (
+    NO_BWRAP,
+    lacking,
+    needs,
+)
 from .case import FarmCase
 from .farm import Farm
 

@@ -18,7 +18,11 @@ from buildbot_lite.wire.certificate import load_or_create
 from ..living import told
 from .case import FarmCase
 from .farm import Farm
-from .leaks import NOTED, leaks_of, swissnums_of
+from .leaks import (
+    NOTED,
+    leaks_of,
+    swissnums_of,
+)
 
 SECRET = "correct-horse-battery-staple"
 LINES = "-----BEGIN KEY-----\nabcdefghijklmnop\nqrstuvwxyz012345\n-----END KEY-----"

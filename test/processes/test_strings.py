@@ -13,7 +13,11 @@ from typing import ClassVar
 
 from ..needs import needs
 from .case import FarmCase
-from .farm import Daemon, Farm, until
+from .farm import (
+    Daemon,
+    Farm,
+    until,
+)
 
 FURL = re.compile(r"pb://[a-z2-7]{32}@tcp:127\.0\.0\.1:\d+/[a-z2-7]{32,}")
 

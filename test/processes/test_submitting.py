@@ -9,7 +9,12 @@ import subprocess
 from pathlib import Path
 
 from .case import FarmCase
-from .farm import Farm, Rss, until, watch_furl_in
+from .farm import (
+    Farm,
+    Rss,
+    until,
+    watch_furl_in,
+)
 
 
 class SubmittingTests(FarmCase):

@@ -12,7 +12,12 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from ..living import alive
 from ..needs import NO_SYSTEMD, needs
-from .farm import BIN, Farm, die_with_the_test, until
+from .farm import (
+    BIN,
+    Farm,
+    die_with_the_test,
+    until,
+)
 
 UNIT = "buildbot-lite-slave.service"
 UNITS = Path(__file__).parents[2] / "docs" / "systemd"

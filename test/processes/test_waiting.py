@@ -9,7 +9,11 @@ import signal
 from buildbot_lite.model.results import Result
 
 from .case import FarmCase
-from .farm import Client, Farm, until
+from .farm import (
+    Client,
+    Farm,
+    until,
+)
 
 
 class WaitingTests(FarmCase):

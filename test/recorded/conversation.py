@@ -32,9 +32,19 @@ from buildbot_lite.master.orders import Order
 from buildbot_lite.master.session import Session
 from buildbot_lite.model.greeting import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
-from buildbot_lite.model.spec import Download, Run, Spec, Upload
+from buildbot_lite.model.spec import (
+    Download,
+    Run,
+    Spec,
+    Upload,
+)
 from buildbot_lite.wire.adapters import RemoteDesk
-from buildbot_lite.wire.exposed import Exposed, ExposedDesk, ExposedSlave, Revocable
+from buildbot_lite.wire.exposed import (
+    Exposed,
+    ExposedDesk,
+    ExposedSlave,
+    Revocable,
+)
 from buildbot_lite.wire.memory import MemoryLink
 from buildbot_lite.wire.roles import Desk, Slave
 

@@ -23,7 +23,11 @@ from twisted.protocols.basic import LineOnlyReceiver
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Run, fingerprint
-from buildbot_lite.slave.attendant import Attendant, Holding, KeeperNews
+from buildbot_lite.slave.attendant import (
+    Attendant,
+    Holding,
+    KeeperNews,
+)
 
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 LINES = ".keeper.json"

@@ -18,7 +18,15 @@ from buildbot_lite import __version__
 from buildbot_lite.slave import attendant as attending
 from buildbot_lite.slave.attendant import Attendant, Reactor
 
-from .keeping import DIRECTORY, HOME, SHELF, Entry, News, converse, write_recording
+from .keeping import (
+    DIRECTORY,
+    HOME,
+    SHELF,
+    Entry,
+    News,
+    converse,
+    write_recording,
+)
 
 
 async def record(directory: str, reactor: Reactor) -> list[Entry]:

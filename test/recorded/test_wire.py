@@ -11,7 +11,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite import __version__
 from buildbot_lite.model.outcome import Ending
 
-from .conversation import FILE, GET, LONG, PUT, RUN, Line, Recording, play
+from .conversation import (
+    FILE,
+    GET,
+    LONG,
+    PUT,
+    RUN,
+    Line,
+    Recording,
+    play,
+)
 from .record_wire import DIRECTORY, SUFFIX
 
 

@@ -19,10 +19,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import BuildbotLiteError, FileError
 from buildbot_lite.keeper.shelf import spool_path
 from buildbot_lite.model.greeting import Life
-from buildbot_lite.model.outcome import Ending, Outcome, Seal
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Seal,
+)
 from buildbot_lite.model.spec import Run
 from buildbot_lite.slave.agent import Agent
-from buildbot_lite.slave.file_jobs import Job, discard_job, perform
+from buildbot_lite.slave.file_jobs import (
+    Job,
+    discard_job,
+    perform,
+)
 from buildbot_lite.slave.link import AgentLink
 from buildbot_lite.slave.transfer import Means
 from buildbot_lite.slave.tree import Tree

@@ -14,14 +14,23 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import LinkLostError, MessageError, RefusedError
+from buildbot_lite.errors import (
+    LinkLostError,
+    MessageError,
+    RefusedError,
+)
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.link import AgentLink
 from buildbot_lite.wire.roles import Slave
 
-from .fakes import FakeCommand, Machine, new_directory, sealed
+from .fakes import (
+    FakeCommand,
+    Machine,
+    new_directory,
+    sealed,
+)
 
 SPEC = Run(argv=("make",), workdir="hello/build")
 ID = "7f" * 16

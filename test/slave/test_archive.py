@@ -12,12 +12,24 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import FileError, InputError, UnsafePathError
-from buildbot_lite.slave.archive import Packed, pack, unpack
+from buildbot_lite.errors import (
+    FileError,
+    InputError,
+    UnsafePathError,
+)
+from buildbot_lite.slave.archive import (
+    Packed,
+    pack,
+    unpack,
+)
 from buildbot_lite.slave.archive_input import LARGEST_HEADER, Bounds
 from buildbot_lite.slave.file_jobs import discard_job, perform
 
-from .fakes import as_nobody, make_deep, new_directory
+from .fakes import (
+    as_nobody,
+    make_deep,
+    new_directory,
+)
 
 BOUNDS = Bounds(size=100 << 20, members=5000)
 

@@ -11,9 +11,22 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DiskFullError, LinkLostError
-from buildbot_lite.model.outcome import Ending, Outcome, Seal
-from buildbot_lite.slave.courier import Courier, latest_generations, next_generation
-from buildbot_lite.slave.pace import LARGEST_CHUNK, LARGEST_WINDOW, SMALLEST_CHUNK, Pace
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Seal,
+)
+from buildbot_lite.slave.courier import (
+    Courier,
+    latest_generations,
+    next_generation,
+)
+from buildbot_lite.slave.pace import (
+    LARGEST_CHUNK,
+    LARGEST_WINDOW,
+    SMALLEST_CHUNK,
+    Pace,
+)
 from buildbot_lite.slave.shield import shielded
 
 from .fakes import FakeCommand, sealed

@@ -9,7 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DirectoryBusyError, StorageError
 from buildbot_lite.model.greeting import Hello
-from buildbot_lite.slave.home import Home, inherited, platform_facts
+from buildbot_lite.slave.home import (
+    Home,
+    inherited,
+    platform_facts,
+)
 
 from .fakes import new_directory
 

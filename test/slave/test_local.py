@@ -12,8 +12,18 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.model.greeting import Hello, Welcome
-from buildbot_lite.model.outcome import Ending, Outcome, Why
-from buildbot_lite.model.spec import Download, MakeDirectory, Run, Upload, UploadDirectory
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Why,
+)
+from buildbot_lite.model.spec import (
+    Download,
+    MakeDirectory,
+    Run,
+    Upload,
+    UploadDirectory,
+)
 from buildbot_lite.slave.local import LocalSlave
 from buildbot_lite.wire.roles import Slave
 

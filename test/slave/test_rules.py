@@ -12,7 +12,11 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import ConfigError, FileError, UnsafePathError
+from buildbot_lite.errors import (
+    ConfigError,
+    FileError,
+    UnsafePathError,
+)
 from buildbot_lite.slave.archive_input import Bounds
 from buildbot_lite.slave.file_jobs import perform, unpack_job
 from buildbot_lite.slave.home import Home

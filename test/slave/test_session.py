@@ -5,16 +5,29 @@ A slave's side of its conversation with the master.
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, KeeperLostError, LinkLostError, PinnedError
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    KeeperLostError,
+    LinkLostError,
+    PinnedError,
+)
 from buildbot_lite.model.greeting import Hello, Welcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.attendant import KeeperNews
 from buildbot_lite.slave.home import Home
-from buildbot_lite.slave.session import PAUSE_WITHOUT_KEEPER, WORD_INTERVAL, Session
+from buildbot_lite.slave.session import (
+    PAUSE_WITHOUT_KEEPER,
+    WORD_INTERVAL,
+    Session,
+)
 from buildbot_lite.wire.memory import MemoryLink
 from buildbot_lite.wire.roles import Slave
 
-from .fakes import FakeCommand, Machine, new_directory
+from .fakes import (
+    FakeCommand,
+    Machine,
+    new_directory,
+)
 
 ID = "c4" * 16
 

@@ -15,17 +15,38 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FurlError, PinnedError
 from buildbot_lite.keeper.loop import awake
-from buildbot_lite.model.greeting import Hello, Life, Welcome
+from buildbot_lite.model.greeting import (
+    Hello,
+    Life,
+    Welcome,
+)
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run
-from buildbot_lite.slave_tap import Options, application_for, furl_in
+from buildbot_lite.slave_tap import (
+    Options,
+    application_for,
+    furl_in,
+)
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.roles import Slave
 
-from ..living import arguments, kill, others
-from ..wire.pair import SWISSNUM, TubTestCase, with_reactor
+from ..living import (
+    arguments,
+    kill,
+    others,
+)
+from ..wire.pair import (
+    SWISSNUM,
+    TubTestCase,
+    with_reactor,
+)
 from .fakes import new_directory
-from .test_local import Commands, Desk, read, write
+from .test_local import (
+    Commands,
+    Desk,
+    read,
+    write,
+)
 
 ID = "9d" * 16
 

@@ -13,12 +13,28 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError, NotFoundError
-from buildbot_lite.model.outcome import Ending, Outcome, Why
-from buildbot_lite.model.spec import Download, MakeDirectory, RemoveDirectory, Spec, Upload, UploadDirectory
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Why,
+)
+from buildbot_lite.model.spec import (
+    Download,
+    MakeDirectory,
+    RemoveDirectory,
+    Spec,
+    Upload,
+    UploadDirectory,
+)
 from buildbot_lite.slave import downloads, uploads
 from buildbot_lite.slave.transfer import MOST_PATIENCE
 
-from .fakes import FakeCommand, Machine, new_directory, sealed
+from .fakes import (
+    FakeCommand,
+    Machine,
+    new_directory,
+    sealed,
+)
 
 ID = "e1" * 16
 

@@ -12,7 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.keeper import tree_removal
 from buildbot_lite.keeper.tree_removal import remove_tree
 
-from .fakes import as_nobody, make_deep, new_directory
+from .fakes import (
+    as_nobody,
+    make_deep,
+    new_directory,
+)
 
 
 class RemovalTests(SynchronousTestCase):

@@ -18,7 +18,13 @@ from twisted.trial.unittest import TestCase
 
 from buildbot_lite.errors import FileError
 from buildbot_lite.slave.archive_input import Bounds
-from buildbot_lite.slave.file_jobs import Job, pack_job, remove_job, sum_job, unpack_job
+from buildbot_lite.slave.file_jobs import (
+    Job,
+    pack_job,
+    remove_job,
+    sum_job,
+    unpack_job,
+)
 from buildbot_lite.slave.tree import Tree
 from buildbot_lite.slave.worker_process import Running, WorkerProcesses
 

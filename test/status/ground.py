@@ -18,7 +18,13 @@ from buildbot_lite.model.reasons import Reason
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import Following, tell_growth
 from buildbot_lite.storage.growth import Growth
-from buildbot_lite.storage.records import builds, feed, requests, steps, streams
+from buildbot_lite.storage.records import (
+    builds,
+    feed,
+    requests,
+    steps,
+    streams,
+)
 from buildbot_lite.storage.records import remarks as records_of_remarks
 from buildbot_lite.storage.records.builds import Build
 from test.storage.farm_case import FarmCase

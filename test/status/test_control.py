@@ -14,13 +14,30 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NotFoundError, PinnedError
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    LinkLostError,
+    NotFoundError,
+    PinnedError,
+)
 from buildbot_lite.master.roster import RosterDesk
 from buildbot_lite.model.properties import OF_THE_BUILD
 from buildbot_lite.status.control import STOPPED_WITHIN, AdminDesk
 from buildbot_lite.status.following import Following, tell_growth
-from buildbot_lite.storage.records import builds, inputs, requests, streams
-from test.master.stage import ONE, FakeSlave, Stage, hello, scripted, succeeding
+from buildbot_lite.storage.records import (
+    builds,
+    inputs,
+    requests,
+    streams,
+)
+from test.master.stage import (
+    ONE,
+    FakeSlave,
+    Stage,
+    hello,
+    scripted,
+    succeeding,
+)
 
 FORCED = ONE.replace(
     'c["schedulers"] = [', 'c["schedulers"] = [schedulers.ForceScheduler("force", builderNames=["b"]), '

@@ -7,7 +7,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError
-from buildbot_lite.model.reasons import Reason, absent, paused, starting
+from buildbot_lite.model.reasons import (
+    Reason,
+    absent,
+    paused,
+    starting,
+)
 from buildbot_lite.status.explaining import EXPLAIN_EVERY, Explaining
 
 

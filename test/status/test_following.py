@@ -14,7 +14,11 @@ from buildbot_lite.status.send_window import LARGEST_WINDOW
 from buildbot_lite.storage.records import streams
 from buildbot_lite.storage.records.builds import Build
 
-from .ground import FakeClient, Going, WatchedCase
+from .ground import (
+    FakeClient,
+    Going,
+    WatchedCase,
+)
 
 
 class FollowingTests(WatchedCase):

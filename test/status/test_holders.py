@@ -9,7 +9,13 @@ from unittest import mock
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from buildbot_lite.errors import DatabaseFullError, InputError, LimitError, RevokedError, StorageError
+from buildbot_lite.errors import (
+    DatabaseFullError,
+    InputError,
+    LimitError,
+    RevokedError,
+    StorageError,
+)
 from buildbot_lite.master.admission import MOST_AT_ONCE
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.master.patience import LONGEST_PAUSE
@@ -22,7 +28,11 @@ from buildbot_lite.status.intake import PATIENCE
 from buildbot_lite.status.submissions import Submitting
 from buildbot_lite.wire.exposed import Exposed
 from buildbot_lite.wire.memory import MemoryLink
-from test.master.stage import ONE, FakeSlave, succeeding
+from test.master.stage import (
+    ONE,
+    FakeSlave,
+    succeeding,
+)
 
 from .test_control import ControlCase
 from .test_submissions import FakeWatcher

@@ -6,7 +6,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.status.ingestion_first import LEFT_FOR_FOLLOWERS, MUCH, SMALL, IngestionFirst
+from buildbot_lite.status.ingestion_first import (
+    LEFT_FOR_FOLLOWERS,
+    MUCH,
+    SMALL,
+    IngestionFirst,
+)
 from buildbot_lite.storage.growth import Growth
 
 CHUNK = 256 << 10

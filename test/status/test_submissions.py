@@ -16,11 +16,25 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DiskFullError, InputError, LimitError, RefusedError, RevokedError, WrongVerbError
+from buildbot_lite.errors import (
+    DiskFullError,
+    InputError,
+    LimitError,
+    RefusedError,
+    RevokedError,
+    WrongVerbError,
+)
 from buildbot_lite.master.grants import Verb
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import Following, tell_growth
-from buildbot_lite.status.intake import PATIENCE, SLOWEST, Intake, StoredSink, check_input, properties_from
+from buildbot_lite.status.intake import (
+    PATIENCE,
+    SLOWEST,
+    Intake,
+    StoredSink,
+    check_input,
+    properties_from,
+)
 from buildbot_lite.status.submissions import Submitting, Watching
 from buildbot_lite.storage.inputs import InputStore
 from buildbot_lite.storage.records import inputs, requests
@@ -28,7 +42,11 @@ from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.contract import MOST_FOLLOWERS
 from buildbot_lite.wire.exposed import Exposed, Revocable
 from buildbot_lite.wire.flapp import FlappService, StdinFeed
-from test.master.stage import FakeSlave, Stage, succeeding
+from test.master.stage import (
+    FakeSlave,
+    Stage,
+    succeeding,
+)
 
 CONFIG = """
 c["slaves"] = [slave.BuildSlave("bot1")]

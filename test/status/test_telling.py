@@ -11,7 +11,11 @@ from buildbot_lite.storage.frames import NOT_WORTH_IT, compress
 from buildbot_lite.storage.records import builds
 from buildbot_lite.storage.records.builds import Build
 
-from .ground import FakeClient, Going, WatchedCase
+from .ground import (
+    FakeClient,
+    Going,
+    WatchedCase,
+)
 
 ALL_BYTES = bytes(range(256))
 

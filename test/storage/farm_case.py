@@ -9,7 +9,11 @@ from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.storage.inline import InlineWriter
-from buildbot_lite.storage.records import builds, generations, requests
+from buildbot_lite.storage.records import (
+    builds,
+    generations,
+    requests,
+)
 from buildbot_lite.storage.records.builds import Build
 from buildbot_lite.storage.records.requests import Request
 

@@ -21,9 +21,18 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DatabaseFullError, NewerDatabaseError, StorageError
+from buildbot_lite.errors import (
+    DatabaseFullError,
+    NewerDatabaseError,
+    StorageError,
+)
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage import database, schema, swissnums, upgrading
+from buildbot_lite.storage import (
+    database,
+    schema,
+    swissnums,
+    upgrading,
+)
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.generation_texts import GenerationTexts
 from buildbot_lite.storage.records import (
@@ -42,7 +51,11 @@ from buildbot_lite.storage.records import (
 from buildbot_lite.storage.swissnums import Swissnums, digest_of
 from buildbot_lite.storage.upgrading import REVISION, configuration
 
-from ..recorded.record import DIRECTORY, SUFFIX, record
+from ..recorded.record import (
+    DIRECTORY,
+    SUFFIX,
+    record,
+)
 
 REMEDY = "describe the change in a new file of storage/migrations/versions, then run python -m test.recorded.record"
 

@@ -8,8 +8,18 @@ from unittest import mock
 from sqlalchemy import Connection
 
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage.records import builds, generations, grants, history, requests
-from buildbot_lite.storage.records.history import Filter, Page, page
+from buildbot_lite.storage.records import (
+    builds,
+    generations,
+    grants,
+    history,
+    requests,
+)
+from buildbot_lite.storage.records.history import (
+    Filter,
+    Page,
+    page,
+)
 from buildbot_lite.storage.swissnums import Swissnums
 
 from .farm_case import FarmCase

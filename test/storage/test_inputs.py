@@ -9,7 +9,12 @@ import stat
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DiskFullError, InputError, NotFoundError, StorageError
+from buildbot_lite.errors import (
+    DiskFullError,
+    InputError,
+    NotFoundError,
+    StorageError,
+)
 from buildbot_lite.storage.artifacts import ArtifactFile
 from buildbot_lite.storage.inputs import InputStore, Kept
 

@@ -11,7 +11,11 @@ from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.storage import log_file
-from buildbot_lite.storage.log_file import INTERVAL, reopen_moved, watch_log_files
+from buildbot_lite.storage.log_file import (
+    INTERVAL,
+    reopen_moved,
+    watch_log_files,
+)
 
 
 class LogFileTests(SynchronousTestCase):

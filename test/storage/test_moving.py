@@ -13,7 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import StorageError
 from buildbot_lite.storage import moving
 from buildbot_lite.storage.database import open_database
-from buildbot_lite.storage.moving import NOTE, is_database, move_database
+from buildbot_lite.storage.moving import (
+    NOTE,
+    is_database,
+    move_database,
+)
 from buildbot_lite.storage.records import settings
 
 

@@ -6,7 +6,16 @@ from functools import partial
 
 from buildbot_lite.errors import StorageError
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage.records import builds, feed, inputs, journal, remarks, requests, steps, streams
+from buildbot_lite.storage.records import (
+    builds,
+    feed,
+    inputs,
+    journal,
+    remarks,
+    requests,
+    steps,
+    streams,
+)
 
 from .farm_case import FarmCase
 

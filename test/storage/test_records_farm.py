@@ -6,7 +6,13 @@ from functools import partial
 
 from buildbot_lite.model.greeting import Hello
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage.records import builds, generations, grants, settings, slaves
+from buildbot_lite.storage.records import (
+    builds,
+    generations,
+    grants,
+    settings,
+    slaves,
+)
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.storage.swissnums import Minted, digest_of
 

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.storage import shared_reading
-from buildbot_lite.storage.frames import Reading, compress, open_stream
+from buildbot_lite.storage.frames import (
+    Reading,
+    compress,
+    open_stream,
+)
 from buildbot_lite.storage.shared_reading import BLOCK, SharedReading
 
 

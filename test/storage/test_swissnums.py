@@ -11,7 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import StorageError
 from buildbot_lite.storage import generation_texts
 from buildbot_lite.storage.generation_texts import GenerationTexts
-from buildbot_lite.storage.swissnums import Minted, Swissnums, digest_of, keep
+from buildbot_lite.storage.swissnums import (
+    Minted,
+    Swissnums,
+    digest_of,
+    keep,
+)
 from buildbot_lite.wire.furl import build, parse
 
 TUB = "a2" * 16

@@ -20,7 +20,12 @@ from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import feed, settings
 from buildbot_lite.storage.records.feed import Event
-from buildbot_lite.storage.writer import NOTED_WITHIN, Reactor, Records, Writer
+from buildbot_lite.storage.writer import (
+    NOTED_WITHIN,
+    Reactor,
+    Records,
+    Writer,
+)
 
 
 def put(name: str, value: str) -> Callable[[Connection], None]:

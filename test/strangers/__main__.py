@@ -22,9 +22,19 @@ from typing import Any
 from buildbot_lite.wire.share import SLOWED
 from buildbot_lite.wire.tub import raise_file_limit
 
-from ..processes.farm import Client, Farm, rss
+from ..processes.farm import (
+    Client,
+    Farm,
+    rss,
+)
 from .hostile import HABITS, Key
-from .measure import MIB, all_at_once, calling_without_end, one_by_one, target_of
+from .measure import (
+    MIB,
+    all_at_once,
+    calling_without_end,
+    one_by_one,
+    target_of,
+)
 
 ALL = 4096
 # What keeps its connection for as long as it may; the others are over at once.

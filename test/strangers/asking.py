@@ -15,7 +15,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from twisted.internet.threads import deferToThread
 
-from buildbot_lite.errors import BuildbotLiteError, LimitError, LinkLostError
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    LimitError,
+    LinkLostError,
+)
 from buildbot_lite.wire.client import visiting
 from buildbot_lite.wire.control import RemoteControl
 

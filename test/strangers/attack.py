@@ -16,7 +16,11 @@ import time
 
 from buildbot_lite.wire.tub import raise_file_limit
 
-from .hostile import Crowd, Key, Target
+from .hostile import (
+    Crowd,
+    Key,
+    Target,
+)
 
 
 def main() -> None:

@@ -11,7 +11,13 @@ import time
 from contextlib import suppress
 
 from ..wire.tokens import call, string
-from .hostile import Key, Line, Target, connected, to_tokens
+from .hostile import (
+    Key,
+    Line,
+    Target,
+    connected,
+    to_tokens,
+)
 
 _AT_ONCE = 200
 _LINES = 3

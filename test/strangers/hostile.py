@@ -24,7 +24,12 @@ from attrs import field, frozen
 
 from buildbot_lite.wire.certificate import new_certificate
 
-from ..wire.tokens import a_call, begin, number, string
+from ..wire.tokens import (
+    a_call,
+    begin,
+    number,
+    string,
+)
 
 _PIECE = 16 << 10
 _GARBAGE = Random(1).randbytes(1 << 20)

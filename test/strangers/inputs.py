@@ -15,10 +15,27 @@ from typing import Any
 
 from attrs import frozen
 
-from buildbot_lite.model.greeting import Held, Hello, Life
-from buildbot_lite.model.outcome import Ending, Outcome, Remark, Seal
+from buildbot_lite.model.greeting import (
+    Held,
+    Hello,
+    Life,
+)
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Remark,
+    Seal,
+)
 
-from ..wire.tokens import begin, call, end, integer, number, reference, string
+from ..wire.tokens import (
+    begin,
+    call,
+    end,
+    integer,
+    number,
+    reference,
+    string,
+)
 
 Tokens = dict[bytes, bytes]
 

@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..processes.farm import Farm, rss
-from .hostile import HABITS, Crowd, Key, Target
+from .hostile import (
+    HABITS,
+    Crowd,
+    Key,
+    Target,
+)
 
 MIB = 1 << 20
 

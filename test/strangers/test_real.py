@@ -14,10 +14,27 @@ from typing import Any, TypeVar
 from buildbot_lite.wire.tub import raise_file_limit
 
 from ..processes.case import FarmCase
-from ..processes.farm import PATIENCE, Farm, rss
-from .hostile import HABITS, Crowd, Key, connected, to_tokens
+from ..processes.farm import (
+    PATIENCE,
+    Farm,
+    rss,
+)
+from .hostile import (
+    HABITS,
+    Crowd,
+    Key,
+    connected,
+    to_tokens,
+)
 from .inputs import Conversation, Strings
-from .measure import MIB, all_at_once, calling_without_end, one_by_one, swissnum_of, target_of
+from .measure import (
+    MIB,
+    all_at_once,
+    calling_without_end,
+    one_by_one,
+    swissnum_of,
+    target_of,
+)
 
 T = TypeVar("T")
 

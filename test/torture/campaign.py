@@ -15,11 +15,20 @@ from contextlib import suppress
 from attrs import define, field, frozen
 
 from test.living import kill, told
-from test.processes.farm import Client, Done, until, watch_furl_in
+from test.processes.farm import (
+    Client,
+    Done,
+    until,
+    watch_furl_in,
+)
 
 from .ground import TorturedFarm
 from .jobs import Job
-from .schedules import MASTER, SLAVES, Event
+from .schedules import (
+    MASTER,
+    SLAVES,
+    Event,
+)
 
 # At most so many submissions are going on; more would measure this machine.
 MOST_AT_ONCE = 6

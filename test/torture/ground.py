@@ -14,7 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from test.living import told
-from test.processes.farm import MASTER_TAC, WORDS, Daemon, Farm, until
+from test.processes.farm import (
+    MASTER_TAC,
+    WORDS,
+    Daemon,
+    Farm,
+    until,
+)
 from test.processes.proxy import Proxy
 
 from . import jobs

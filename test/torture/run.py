@@ -11,7 +11,11 @@ from test.processes.farm import can_mount
 
 from .campaign import Campaign
 from .ground import GRACE, TorturedFarm
-from .oracle import LOSSES, Verdict, judge
+from .oracle import (
+    LOSSES,
+    Verdict,
+    judge,
+)
 from .schedules import Event
 
 

@@ -5,7 +5,12 @@ A farm of real processes under random accidents.  ``make torture`` does the same
 from twisted.trial.unittest import SynchronousTestCase
 
 from .run import torture
-from .schedules import FAULTS, read, schedule, written
+from .schedules import (
+    FAULTS,
+    read,
+    schedule,
+    written,
+)
 
 MINUTES = 0.25
 

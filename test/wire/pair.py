@@ -15,7 +15,12 @@ from twisted.trial.unittest import TestCase
 
 from buildbot_lite.wire.certificate import new_certificate
 from buildbot_lite.wire.furl import build
-from buildbot_lite.wire.tub import Listener, Lookup, Tub, make_tub
+from buildbot_lite.wire.tub import (
+    Listener,
+    Lookup,
+    Tub,
+    make_tub,
+)
 
 SWISSNUM = "a" * 32
 

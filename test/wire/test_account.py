@@ -11,7 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LimitError
 from buildbot_lite.wire.account import Account
-from buildbot_lite.wire.contract import HOLDER_SAVED, HOLDER_SHARE, MOST_FOLLOWERS, MOST_QUESTIONS, QUESTIONS_AT_ONCE
+from buildbot_lite.wire.contract import (
+    HOLDER_SAVED,
+    HOLDER_SHARE,
+    MOST_FOLLOWERS,
+    MOST_QUESTIONS,
+    QUESTIONS_AT_ONCE,
+)
 
 
 class AccountTests(SynchronousTestCase):

@@ -6,13 +6,26 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from buildbot_lite.errors import BuildbotLiteError, MessageError, PinnedError
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    MessageError,
+    PinnedError,
+)
 from buildbot_lite.wire.dialling import dial
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.roles import Desk, Link
 
-from .pair import SLAVE_KEY, TubTestCase, until, with_reactor
-from .players import HELLO, NotedDesk, NotedSlave
+from .pair import (
+    SLAVE_KEY,
+    TubTestCase,
+    until,
+    with_reactor,
+)
+from .players import (
+    HELLO,
+    NotedDesk,
+    NotedSlave,
+)
 
 
 class BreachTests(TubTestCase):

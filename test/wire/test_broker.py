@@ -16,20 +16,58 @@ from twisted.internet import reactor  # noqa: TID251 - these tests use the netwo
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock, deferLater
 
-from buildbot_lite.errors import LinkLostError, RevokedError, UnknownStringError, WrongVerbError
+from buildbot_lite.errors import (
+    LinkLostError,
+    RevokedError,
+    UnknownStringError,
+    WrongVerbError,
+)
 from buildbot_lite.model.spec import Run
 from buildbot_lite.wire.adapters import RemoteDesk
 from buildbot_lite.wire.certificate import new_certificate
-from buildbot_lite.wire.contract import LARGEST_CHUNK, MOST_BYTES_UNREAD, MOST_PEERS, MOST_REFERENCES, STRANGER_CALLS
+from buildbot_lite.wire.contract import (
+    LARGEST_CHUNK,
+    MOST_BYTES_UNREAD,
+    MOST_PEERS,
+    MOST_REFERENCES,
+    STRANGER_CALLS,
+)
 from buildbot_lite.wire.dialling import dial
-from buildbot_lite.wire.exposed import ExposedDesk, ExposedSlave, Revocable
-from buildbot_lite.wire.roles import Command, Desk, Link
+from buildbot_lite.wire.exposed import (
+    ExposedDesk,
+    ExposedSlave,
+    Revocable,
+)
+from buildbot_lite.wire.roles import (
+    Command,
+    Desk,
+    Link,
+)
 from buildbot_lite.wire.tub import make_tub
 
-from .pair import FARM_KEY, SLAVE_KEY, SWISSNUM, TubTestCase, until, with_reactor
-from .players import HELLO, NotedCommand, NotedDesk, NotedSlave
+from .pair import (
+    FARM_KEY,
+    SLAVE_KEY,
+    SWISSNUM,
+    TubTestCase,
+    until,
+    with_reactor,
+)
+from .players import (
+    HELLO,
+    NotedCommand,
+    NotedDesk,
+    NotedSlave,
+)
 from .test_roles import failing
-from .tokens import a_call, begin, end, number, reference, string
+from .tokens import (
+    a_call,
+    begin,
+    end,
+    number,
+    reference,
+    string,
+)
 
 
 class BrokerTestCase(TubTestCase):

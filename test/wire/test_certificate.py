@@ -9,7 +9,12 @@ from cryptography.hazmat.primitives import serialization
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.certificate import CertificateError, key_derived_from, load_or_create, new_certificate
+from buildbot_lite.wire.certificate import (
+    CertificateError,
+    key_derived_from,
+    load_or_create,
+    new_certificate,
+)
 from buildbot_lite.wire.tub import make_tub
 
 

@@ -15,12 +15,27 @@ from buildbot_lite.errors import (
     UnknownStringError,
     WrongVerbError,
 )
-from buildbot_lite.wire.client import ask, follow, watch
-from buildbot_lite.wire.control import Control, Document, ExposedControl, Follower
+from buildbot_lite.wire.client import (
+    ask,
+    follow,
+    watch,
+)
+from buildbot_lite.wire.control import (
+    Control,
+    Document,
+    ExposedControl,
+    Follower,
+)
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.furl import build
 
-from .pair import SWISSNUM, TubTestCase, nothing, turn, with_reactor
+from .pair import (
+    SWISSNUM,
+    TubTestCase,
+    nothing,
+    turn,
+    with_reactor,
+)
 from .players import NotedDesk
 from .test_roles import failing
 

@@ -25,10 +25,25 @@ from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.flapp import FlappService
 from buildbot_lite.wire.furl import build
 from buildbot_lite.wire.roles import Desk, Link
-from buildbot_lite.wire.tub import Listener, Tub, make_tub
+from buildbot_lite.wire.tub import (
+    Listener,
+    Tub,
+    make_tub,
+)
 
-from .pair import FARM_KEY, SLAVE_KEY, SWISSNUM, TubTestCase, until, with_reactor
-from .players import HELLO, NotedDesk, NotedSlave
+from .pair import (
+    FARM_KEY,
+    SLAVE_KEY,
+    SWISSNUM,
+    TubTestCase,
+    until,
+    with_reactor,
+)
+from .players import (
+    HELLO,
+    NotedDesk,
+    NotedSlave,
+)
 from .test_flapp import Refuse
 
 

@@ -14,11 +14,33 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from buildbot_lite.errors import InputError, LinkLostError, RevokedError, WrongVerbError
-from buildbot_lite.wire.exposed import Exposed, ExposedDesk, Revocable
-from buildbot_lite.wire.flapp import TAKES_A_FILE, TAKES_NO_FILE, FlappService, Read, StdinFeed, Submission, Watcher
+from buildbot_lite.errors import (
+    InputError,
+    LinkLostError,
+    RevokedError,
+    WrongVerbError,
+)
+from buildbot_lite.wire.exposed import (
+    Exposed,
+    ExposedDesk,
+    Revocable,
+)
+from buildbot_lite.wire.flapp import (
+    TAKES_A_FILE,
+    TAKES_NO_FILE,
+    FlappService,
+    Read,
+    StdinFeed,
+    Submission,
+    Watcher,
+)
 
-from .pair import SWISSNUM, TubTestCase, until, with_reactor
+from .pair import (
+    SWISSNUM,
+    TubTestCase,
+    until,
+    with_reactor,
+)
 from .players import NotedDesk
 
 FLAPPCLIENT = os.path.join(os.path.dirname(sys.executable), "flappclient")

@@ -8,7 +8,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FurlError
 from buildbot_lite.model.greeting import MOST_HINTS
-from buildbot_lite.wire.furl import build, check_hint, parse, with_hints
+from buildbot_lite.wire.furl import (
+    build,
+    check_hint,
+    parse,
+    with_hints,
+)
 
 TUB = "abcdefghijklmnopqrstuvwxyz234567"
 GOOD = f"pb://{TUB}@tcp:farm.example:9989,tcp:[fe80::1]:9989/sesame-open"

@@ -8,7 +8,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.contract import KNOCKS_AT_ONCE, KNOCKS_PER_SECOND
-from buildbot_lite.wire.knock import Knocks, knock_of, opening
+from buildbot_lite.wire.knock import (
+    Knocks,
+    knock_of,
+    opening,
+)
 
 TUB = "t" * 32
 KNOCK = knock_of("secret", TUB)

@@ -13,7 +13,11 @@ from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import PortError
-from buildbot_lite.wire.endpoint import Endpoint, open_port, together
+from buildbot_lite.wire.endpoint import (
+    Endpoint,
+    open_port,
+    together,
+)
 from buildbot_lite.wire.ports import Ports
 
 

@@ -8,16 +8,44 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from buildbot_lite.errors import LinkLostError, PinnedError, RefusedError
-from buildbot_lite.model.outcome import Ending, Outcome, Seal
+from buildbot_lite.errors import (
+    LinkLostError,
+    PinnedError,
+    RefusedError,
+)
+from buildbot_lite.model.outcome import (
+    Ending,
+    Outcome,
+    Seal,
+)
 from buildbot_lite.model.spec import Run
 from buildbot_lite.wire.dialling import Dialling, dial
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.memory import MemoryDesk, MemoryLink
-from buildbot_lite.wire.roles import LATER, Command, Desk, Link, Slave
+from buildbot_lite.wire.roles import (
+    LATER,
+    Command,
+    Desk,
+    Link,
+    Slave,
+)
 
-from .pair import FARM_KEY, SLAVE_KEY, SWISSNUM, TubTestCase, turn, until, with_reactor
-from .players import HELLO, WELCOME, NotedCommand, NotedDesk, NotedSlave
+from .pair import (
+    FARM_KEY,
+    SLAVE_KEY,
+    SWISSNUM,
+    TubTestCase,
+    turn,
+    until,
+    with_reactor,
+)
+from .players import (
+    HELLO,
+    WELCOME,
+    NotedCommand,
+    NotedDesk,
+    NotedSlave,
+)
 
 ID = "0123456789abcdef0123456789abcdef-1"
 SPEC = Run(argv=("make", "-j2"), env={"LANG": "C", "TERM": None})

@@ -10,11 +10,21 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.contract import FREE_PER_BYTE, HOLDER_SAVED, HOLDER_SHARE, LINES_AT_ONCE, SILENCE
+from buildbot_lite.wire.contract import (
+    FREE_PER_BYTE,
+    HOLDER_SAVED,
+    HOLDER_SHARE,
+    LINES_AT_ONCE,
+    SILENCE,
+)
 from buildbot_lite.wire.exposed import Revocable
 from buildbot_lite.wire.share import SLOWED, Share
 
-from .pair import turn, until, with_reactor
+from .pair import (
+    turn,
+    until,
+    with_reactor,
+)
 from .test_broker import BrokerTestCase
 
 

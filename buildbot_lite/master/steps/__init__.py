@@ -8,9 +8,23 @@ Besides, there is what steps are made with: ``checks`` (of arguments), ``verdict
 from .base import BuildStep
 from .directories import MakeDirectory, RemoveDirectory
 from .properties import SetProperties, SetProperty
-from .shell import Compile, Configure, MasterShellCommand, SetPropertyFromCommand, ShellCommand, Test
+from .shell import (
+    Compile,
+    Configure,
+    MasterShellCommand,
+    SetPropertyFromCommand,
+    ShellCommand,
+    Test,
+)
 from .source import Git
-from .transfer import DirectoryUpload, FileDownload, FileUpload, StringDownload, SubmittedFile, Unpack
+from .transfer import (
+    DirectoryUpload,
+    FileDownload,
+    FileUpload,
+    StringDownload,
+    SubmittedFile,
+    Unpack,
+)
 from .trigger import Trigger
 
 __all__ = [

@@ -24,11 +24,26 @@ from ...errors import ConfigError
 from ...model.names import directory_name
 from ...model.outcome import Outcome
 from ...model.properties import Json
-from ...model.rendering import View, is_renderable, render
+from ...model.rendering import (
+    View,
+    is_renderable,
+    render,
+)
 from ...model.results import Result
-from ...model.spec import DEFAULT_TIMEOUT, Run, Spec
+from ...model.spec import (
+    DEFAULT_TIMEOUT,
+    Run,
+    Spec,
+)
 from ..arguments import Arguments
-from ..mistakes import MISSING, Noting, Place, here, note, note_unknown
+from ..mistakes import (
+    MISSING,
+    Noting,
+    Place,
+    here,
+    note,
+    note_unknown,
+)
 from ..orders import Source
 
 T = TypeVar("T", bound="BuildStep")

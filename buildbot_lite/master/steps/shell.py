@@ -8,11 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...model.results import Result
-from ...model.spec import DEFAULT_SIGTERM_TIME, DEFAULT_TIMEOUT, Run
+from ...model.spec import (
+    DEFAULT_SIGTERM_TIME,
+    DEFAULT_TIMEOUT,
+    Run,
+)
 from ..arguments import Arguments
 from ..mistakes import MISSING
 from . import checks
-from .base import BuildStep, Ran, settled
+from .base import (
+    BuildStep,
+    Ran,
+    settled,
+)
 from .verdict import SUCCEEDS_WITH_0, verdict
 
 __all__ = ["Compile", "Configure", "MasterShellCommand", "SetPropertyFromCommand", "ShellCommand", "Test"]

@@ -30,7 +30,12 @@ from ..orders import Source
 from . import checks
 from .access import access_to, web_host
 from .base import BuildStep, Ran
-from .repository import Failed, Repository, must_succeed, saying
+from .repository import (
+    Failed,
+    Repository,
+    must_succeed,
+    saying,
+)
 from .verdict import verdict
 
 __all__ = ["Git"]

@@ -17,7 +17,11 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.threads import deferToThread
 
-from ...errors import InputError, NotFoundError, UnsafePathError
+from ...errors import (
+    InputError,
+    NotFoundError,
+    UnsafePathError,
+)
 from ...model import spec
 from ...model.properties import Json
 from ...model.results import Result

@@ -9,7 +9,11 @@ from typing import Any
 
 from ...model.results import Result, worst
 from ..arguments import Arguments
-from ..mistakes import MISSING, did_you_mean, once_loaded
+from ..mistakes import (
+    MISSING,
+    did_you_mean,
+    once_loaded,
+)
 from . import checks
 from .base import BuildStep
 

@@ -4,7 +4,11 @@ What the end of a command means for its step.
 
 from collections.abc import Mapping
 
-from ...model.outcome import Ending, Outcome, Why
+from ...model.outcome import (
+    Ending,
+    Outcome,
+    Why,
+)
 from ...model.results import Result
 
 SUCCEEDS_WITH_0: Mapping[int, Result] = {0: Result.SUCCESS}

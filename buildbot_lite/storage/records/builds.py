@@ -11,7 +11,13 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from ...model.results import Result
 from .. import schema
-from ..statements import Query, Statement, inserting, selecting, to_json
+from ..statements import (
+    Query,
+    Statement,
+    inserting,
+    selecting,
+    to_json,
+)
 
 _builds = schema.builds
 

@@ -14,7 +14,13 @@ from attrs import field, frozen
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from .. import schema
-from ..statements import Query, Statement, inserting, selecting, to_json
+from ..statements import (
+    Query,
+    Statement,
+    inserting,
+    selecting,
+    to_json,
+)
 
 _feed = schema.feed
 _builds = schema.builds

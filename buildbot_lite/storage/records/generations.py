@@ -5,7 +5,11 @@ Applied configurations.  Their texts are in files (`generation_texts`); the row 
 from sqlalchemy import Connection, bindparam, select, update
 
 from .. import schema
-from ..statements import Query, Statement, inserting
+from ..statements import (
+    Query,
+    Statement,
+    inserting,
+)
 
 _generations = schema.generations
 _builds = schema.builds

@@ -8,7 +8,12 @@ from attrs import frozen
 from sqlalchemy import Connection, Select, and_, bindparam, delete, func, or_, update
 
 from .. import schema
-from ..statements import Query, Statement, inserting, selecting
+from ..statements import (
+    Query,
+    Statement,
+    inserting,
+    selecting,
+)
 from ..swissnums import Minted
 
 _grants = schema.grants

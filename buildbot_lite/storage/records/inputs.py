@@ -6,7 +6,12 @@ from attrs import frozen
 from sqlalchemy import Connection, bindparam
 
 from .. import schema
-from ..statements import Query, Statement, inserting, selecting
+from ..statements import (
+    Query,
+    Statement,
+    inserting,
+    selecting,
+)
 
 _inputs = schema.inputs
 

@@ -11,7 +11,13 @@ from attrs import frozen
 from sqlalchemy import Connection, bindparam, update
 
 from .. import schema
-from ..statements import Query, Statement, inserting, selecting, to_json
+from ..statements import (
+    Query,
+    Statement,
+    inserting,
+    selecting,
+    to_json,
+)
 
 _journal = schema.journal
 

@@ -13,7 +13,13 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from ...model.results import Result, worst
 from .. import schema
-from ..statements import Query, Statement, inserting, selecting, to_json
+from ..statements import (
+    Query,
+    Statement,
+    inserting,
+    selecting,
+    to_json,
+)
 
 _buildsets = schema.buildsets
 _requests = schema.requests

@@ -5,7 +5,11 @@ Single values that the farm keeps: a name, a text.
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from .. import schema
-from ..statements import Query, Statement, inserting
+from ..statements import (
+    Query,
+    Statement,
+    inserting,
+)
 
 _settings = schema.settings
 

@@ -11,7 +11,13 @@ from sqlalchemy import Connection, bindparam, update
 
 from ...model.greeting import Hello
 from .. import schema
-from ..statements import Query, Statement, inserting, selecting, to_json
+from ..statements import (
+    Query,
+    Statement,
+    inserting,
+    selecting,
+    to_json,
+)
 
 _slaves = schema.slaves
 

@@ -9,7 +9,12 @@ from sqlalchemy import Connection, bindparam, update
 
 from ...model.results import Result
 from .. import schema
-from ..statements import Query, Statement, inserting, selecting
+from ..statements import (
+    Query,
+    Statement,
+    inserting,
+    selecting,
+)
 
 _steps = schema.steps
 

@@ -9,8 +9,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import BuildbotLiteError, LinkLostError, RecordsClosedError
-from ..model.display import printable
+from .errors import (
+    BuildbotLiteError,
+    LinkLostError,
+    RecordsClosedError,
+)
+from .model.display import printable
 
 T = TypeVar("T")
 
