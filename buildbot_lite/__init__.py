@@ -17,17 +17,18 @@ Imports go down only; ``lint-imports`` holds it::
 The spine
 =========
 
-A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.dialling` → the master finds the grant (`master.grants`)
-→ the desk (`master.roster`) → the session (`master.session`) → the queue chooses (`master.queue`) → the build runs its
-steps (`master.builds`, `master.bench`), each effect through its journal (`master.journal`) → an order
-(`master.orders`) → the slave's agent (`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool →
-the courier (`slave.courier`) appends them → the master's stream file (`storage.streams`) → whoever follows
-(`status.following`).
+A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.dialling` → the master finds the grant
+(`master.grants.registry`) → the desk (`master.slaves.registry`) → the session (`master.slaves.session`) → the queue
+chooses (`master.scheduling.queue`) → the build runs its steps (`master.builds.build`, `master.builds.step_context`),
+each effect through its journal (`master.builds.journal`) → an order (`master.slaves.command`) → the slave's agent
+(`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool → the courier (`slave.courier`) appends them → the
+master's stream file (`storage.streams`) → whoever follows (`status.following`).
 
 Backwards: the answer to an append is the flow control.  Last, once: finished(outcome, lengths, checksums), and when the
-journal has it (`master.ledger`, `storage.writer`), the slave may forget.
+journal has it (`master.builds.recorder`, `storage.writer`), the slave may forget.
 
-There is no recovery besides: a build is replayed from its journal, and starting is recovering (`master.works`).
+There is no recovery besides: a build is replayed from its journal, and starting is recovering
+(`master.scheduling.runner`).
 
 The words
 =========
@@ -43,7 +44,8 @@ Where to begin reading
 ======================
 
 ``wire/roles.py`` (who asks what of whom), ``model/spec.py`` and ``model/outcome.py`` (what is asked and answered),
-``master/journal.py`` (why a build survives), ``master/session.py`` (how a lost link is no event), ``keeper/keeper.py``.
+``master/builds/journal.py`` (why a build survives), ``master/slaves/session.py`` (how a lost link is no event),
+``keeper/keeper.py``.
 """
 
 __version__ = "0.1.0"

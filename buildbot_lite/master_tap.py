@@ -41,15 +41,15 @@ from .errors import (
     NotRunningError,
     sentence,
 )
-from .master.address import PATIENCE
-from .master.config import DB_OF_0_1_0, DEFAULT_DB
+from .master.config.loading import load
+from .master.config.master_config import DB_OF_0_1_0, DEFAULT_DB
 from .master.farm import Farm
-from .master.grants import Verb
-from .master.loading import load
-from .master.location import Location
-from .master.roster import OWN, RosterDesk
+from .master.grants.listening import PATIENCE
+from .master.grants.location import Location
+from .master.grants.registry import Verb
+from .master.maintenance import Upkeep
+from .master.slaves.registry import OWN, RosterDesk
 from .master.trial_load import TrialLoad
-from .master.upkeep import Upkeep
 from .slave.local import LocalSlave
 from .status.control import AdminDesk
 from .status.following import Following, tell_growth

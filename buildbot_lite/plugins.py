@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import Any
 
 from .master import steps as _steps
-from .master import vocabulary as _words
-from .master.mistakes import did_you_mean
-from .master.secretfiles import SecretInAFile as _SecretInAFile
-from .master.secretstores import SecretInEnvironment as _SecretInEnvironment
-from .master.secretstores import SecretInPass as _SecretInPass
+from .master.config import objects as _words
+from .master.config.mistakes import did_you_mean
+from .master.config.secret_files import SecretInAFile as _SecretInAFile
+from .master.config.secret_stores import SecretInEnvironment as _SecretInEnvironment
+from .master.config.secret_stores import SecretInPass as _SecretInPass
 from .model.rendering import renderer as _renderer
 from .model.results import Result as _Result
 

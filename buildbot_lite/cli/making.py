@@ -56,17 +56,17 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     of the master, so they are chosen once, by this command.
     """
     need_a_masters_parts()
-    from ..master import address
+    from ..master.grants import listening
 
     _refuse_used(directory)
-    with_host = address.choose_host() if host is None else address.test_place(address.place(host))
+    with_host = listening.choose_host() if host is None else listening.test_place(listening.place(host))
     make_directory(directory)
     private = os.path.join(directory, "private")
     make_directory(private)
     if port is not None:
-        write_whole(os.path.join(private, address.PORT), f"{port}\n".encode())
-    port = address.kept_port(private)
-    address.keep_host(private, with_host.host)
+        write_whole(os.path.join(private, listening.PORT), f"{port}\n".encode())
+    port = listening.kept_port(private)
+    listening.keep_host(private, with_host.host)
     write_whole(os.path.join(directory, "master.cfg"), sample("master.cfg.sample").encode())
     write_whole(os.path.join(directory, "master.tac"), MASTER_TAC.encode())
     click.echo(f"Created {directory}, the directory of a master.  The master will listen on port {port}.")

@@ -45,6 +45,7 @@ from ..storage.records import settings
 from ..storage.records import slaves as records_of_slaves
 from ..storage.records.grants import Grant
 from ..storage.records.requests import Request
+from ..storage.retrying import PatientRecords
 from ..storage.swissnums import KEPT, Swissnums
 from ..storage.writer import Records
 from ..wire.exposed import (
@@ -54,35 +55,34 @@ from ..wire.exposed import (
 )
 from ..wire.furl import with_hints
 from ..wire.knock import Knocks
-from .admission import HOUR, Admissions
-from .config import MasterConfig
-from .door import FrontDoor
-from .grants import (
+from .builds.disk_reserve import Reserve
+from .builds.streams import Building, InThread
+from .config.loading import Generation, load
+from .config.master_config import MasterConfig
+from .grants.furl_files import Strings
+from .grants.location import Moved
+from .grants.registry import (
     Expose,
     Grants,
     Verb,
     is_of_a_submission,
 )
-from .loading import Generation, load
-from .location import Moved
-from .patience import PatientRecords
-from .queue import (
+from .revocation import Revoking
+from .scheduling.queue import (
     Queue,
     Urgency,
     Waiting,
 )
-from .requests import Requests
-from .reserve import Reserve
-from .revoking import Revoking
-from .roster import Roster, RosterDesk
-from .shelves import Building, InThread
-from .strings import Strings
-from .turnstile import Turnstile
-from .works import (
+from .scheduling.requests import Requests
+from .scheduling.runner import (
     Unfinished,
     Works,
     read_entries,
 )
+from .scheduling.submission import FrontDoor
+from .scheduling.submit_limits import HOUR, Admissions
+from .slaves.attach_limit import Turnstile
+from .slaves.registry import Roster, RosterDesk
 
 LEAST_SPACE = 16 << 20
 """Bytes that must be free on the master's disk before a build starts."""

@@ -7,7 +7,7 @@ more than it is given, then it is killed with its descendants), the memory and t
 second load only the time is (`time_limit`), and only as far as Python can be interrupted: a master.cfg that depends on
 the hour or on other machines may still end otherwise there than in the child.
 
-The child inherits the environment.  Secrets that were taken out of it (`secretstores`) reach the child through a pipe.
+The child inherits the environment.  Secrets that were taken out of it (`secret_stores`) reach the child through a pipe.
 """
 
 import json
@@ -24,11 +24,11 @@ from attrs import frozen
 
 from ..errors import BuildbotLiteError, ConfigError
 from ..storage.permissions import check_farm
-from .address import check_ports
-from .config import DEFAULT_RECONFIG_TIMEOUT
-from .loading import load
-from .mistakes import MAIN_FILE
-from .secretstores import taken
+from .config.loading import load
+from .config.master_config import DEFAULT_RECONFIG_TIMEOUT
+from .config.mistakes import MAIN_FILE
+from .config.secret_stores import taken
+from .grants.listening import check_ports
 
 MARGIN = 30.0
 MEMORY = 1 << 30

@@ -23,7 +23,7 @@ from ..errors import (
     RefusedError,
 )
 from ..master.farm import Farm
-from ..master.queue import Urgency
+from ..master.scheduling.queue import Urgency
 from ..model.display import remark_lines
 from ..model.shape import Shape
 from ..storage.records import history

@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 
 from .. import __version__
 from ..errors import NotFoundError
-from ..master.abandoning import COMMAND
+from ..master.builds.abandon import COMMAND
 from ..master.farm import Farm
-from ..master.queue import Urgency, Waiting
-from ..master.roster import Member
+from ..master.scheduling.queue import Urgency, Waiting
+from ..master.slaves.registry import Member
 from ..model.results import Result
 from ..storage.records import (
     builds,

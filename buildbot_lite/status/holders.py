@@ -12,9 +12,9 @@ from attrs import frozen
 
 from ..errors import NotFoundError, RefusedError
 from ..master.farm import Farm
-from ..master.grants import Verb
-from ..master.requests import WATCH_AFTER_END
-from ..master.session import LEASE_MARGIN
+from ..master.grants.registry import Verb
+from ..master.scheduling.requests import WATCH_AFTER_END
+from ..master.slaves.session import LEASE_MARGIN
 from ..model.shape import Shape
 from ..storage.records import grants as records_of_grants
 from ..storage.records import requests

@@ -26,7 +26,7 @@ from ..errors import (
     InputError,
     LinkLostError,
 )
-from ..master.door import Given
+from ..master.scheduling.submission import Given
 from ..model.properties import SUBMITTED, Properties
 from ..storage.inputs import Incoming
 from ..wire.flapp import Read

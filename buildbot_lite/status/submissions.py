@@ -31,9 +31,9 @@ from ..errors import (
     StorageError,
     WrongVerbError,
 )
-from ..master.admission import Admission
-from ..master.door import NOTHING, Given
-from ..master.vocabulary import Submit
+from ..master.config.objects import Submit
+from ..master.scheduling.submission import NOTHING, Given
+from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable
 from ..storage.inputs import InputStore
 from ..storage.records.requests import Submitted

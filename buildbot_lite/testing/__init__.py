@@ -28,7 +28,7 @@ for something that decides what it does next: that must go through its bench.
 from collections.abc import Mapping
 from typing import Any
 
-from ..master.steps.base import BuildStep
+from ..master.steps.step import BuildStep
 from ..model.properties import Json
 from ..model.results import Result
 from .script import (

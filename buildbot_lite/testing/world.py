@@ -13,18 +13,18 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from ..errors import NotFoundError
-from ..master.bench import LiveCommands, Workplace
-from ..master.builds import Build, Ended
-from ..master.journal import (
+from ..master.builds.build import Build, Ended
+from ..master.builds.journal import (
     Done,
     Entry,
     Journal,
 )
-from ..master.ledger import Ledger
-from ..master.orders import Source, Stream
-from ..master.session import Session
-from ..master.steps.base import BuildStep, builder_directory
-from ..master.triggered import Child
+from ..master.builds.recorder import Ledger
+from ..master.builds.step_context import LiveCommands, Workplace
+from ..master.builds.triggered import Child
+from ..master.slaves.command import Source, Stream
+from ..master.slaves.session import Session
+from ..master.steps.step import BuildStep, builder_directory
 from ..model.greeting import Hello
 from ..model.outcome import Remark, Seal
 from ..model.properties import Json, Properties

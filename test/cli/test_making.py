@@ -8,7 +8,7 @@ import stat
 from unittest import mock
 
 from buildbot_lite.cli.making import PLACEHOLDER, sample
-from buildbot_lite.master import address
+from buildbot_lite.master.grants import listening
 
 from .ground import FURL, CommandCase
 
@@ -39,15 +39,15 @@ class CreateMasterTests(CommandCase):
         """
         port = re.findall(r"listen on port ([0-9]+)\.", self.command("create-master", "farm").out)[0]
 
-        self.assertEqual(str(address.kept_port("farm/private")), port)
+        self.assertEqual(str(listening.kept_port("farm/private")), port)
         self.assertIn("on port 4242.", self.command("create-master", "--port", "4242", "other").out)
-        self.assertEqual(address.kept_port("other/private"), 4242)
+        self.assertEqual(listening.kept_port("other/private"), 4242)
 
     def test_host(self) -> None:
         """
         It says which host goes into strings, and that this was tested.
         """
-        with mock.patch.object(address, "choose_host", return_value=address.Tested("build.example")):
+        with mock.patch.object(listening, "choose_host", return_value=listening.Tested("build.example")):
             said = self.command("create-master", "farm")
         with open("farm/private/location") as file:
             self.assertEqual(file.read(), "build.example\n")
@@ -59,7 +59,7 @@ class CreateMasterTests(CommandCase):
         When no name leads here, it says why, what that means, and what to do.
         """
         with mock.patch.object(
-            address, "choose_host", return_value=address.Tested("127.0.0.1", "x does not lead here")
+            listening, "choose_host", return_value=listening.Tested("127.0.0.1", "x does not lead here")
         ):
             out = self.command("create-master", "farm").out
 
@@ -70,8 +70,8 @@ class CreateMasterTests(CommandCase):
         """
         A host that is given is tested, too, and used whatever comes of it.
         """
-        tested = address.Tested("farm.example", "farm.example does not lead to this machine (no such name)")
-        with mock.patch.object(address, "test_host", return_value=tested):
+        tested = listening.Tested("farm.example", "farm.example does not lead to this machine (no such name)")
+        with mock.patch.object(listening, "test_host", return_value=tested):
             out = self.command("create-master", "farm", "--host", "farm.example").out
 
         self.assertIn("the host farm.example, although farm.example does not lead to this machine", out)
@@ -83,7 +83,7 @@ class CreateMasterTests(CommandCase):
         """
         with mock.patch("socket.create_connection", side_effect=OSError(-2, "Name or service not known")):
             self.assertEqual(
-                address.test_host("farm.example").problem,
+                listening.test_host("farm.example").problem,
                 "farm.example does not lead to this machine (Name or service not known)",
             )
 

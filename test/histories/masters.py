@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
+from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.farm import Farm
-from buildbot_lite.master.loading import load
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records.feed import Event
 from buildbot_lite.storage.swissnums import Swissnums

@@ -6,9 +6,9 @@ import os
 import textwrap
 from collections.abc import Mapping
 
-from buildbot_lite.master.config import MasterConfig
-from buildbot_lite.master.loading import Generation, load
-from buildbot_lite.master.mistakes import Mistake, MistakesError
+from buildbot_lite.master.config.loading import Generation, load
+from buildbot_lite.master.config.master_config import MasterConfig
+from buildbot_lite.master.config.mistakes import Mistake, MistakesError
 
 WORDS = "from buildbot_lite.plugins import schedulers, secrets, slave, steps, util\nc = BuildmasterConfig = {}\n"
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from buildbot_lite.master.orders import Source
-from buildbot_lite.master.steps.base import BuildStep, Ran
+from buildbot_lite.master.slaves.command import Source
+from buildbot_lite.master.steps.step import BuildStep, Ran
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.properties import Json, Properties
 from buildbot_lite.model.rendering import View

@@ -16,11 +16,11 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
 from buildbot_lite.errors import LinkLostError
-from buildbot_lite.master.config import MasterConfig
+from buildbot_lite.master.config.loading import Generation, load
+from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.farm import Farm
-from buildbot_lite.master.grants import Expose, Verb
-from buildbot_lite.master.loading import Generation, load
-from buildbot_lite.master.location import Moved
+from buildbot_lite.master.grants.location import Moved
+from buildbot_lite.master.grants.registry import Expose, Verb
 from buildbot_lite.model.greeting import (
     Held,
     Hello,

@@ -15,8 +15,8 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import provider
 
-from buildbot_lite.master.grants import Verb
-from buildbot_lite.master.loading import load
+from buildbot_lite.master.config.loading import load
+from buildbot_lite.master.grants.registry import Verb
 from buildbot_lite.model.greeting import Held, Life
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result

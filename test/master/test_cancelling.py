@@ -20,13 +20,12 @@ from buildbot_lite.errors import (
     RefusedError,
     StorageError,
 )
-from buildbot_lite.master.asking import LONGEST_ASKING
-from buildbot_lite.master.config import MasterConfig
-from buildbot_lite.master.grants import Verb
-from buildbot_lite.master.patience import LONGEST_PAUSE
-from buildbot_lite.master.requests import back_off
-from buildbot_lite.master.session import ENDING, LONGEST_ENDING
-from buildbot_lite.master.step_code import PATIENCE
+from buildbot_lite.master.builds.step_code import PATIENCE
+from buildbot_lite.master.config.master_config import MasterConfig
+from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.scheduling.can_start import LONGEST_ASKING
+from buildbot_lite.master.scheduling.requests import back_off
+from buildbot_lite.master.slaves.session import ENDING, LONGEST_ENDING
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.properties import Json
 from buildbot_lite.model.reasons import Kind
@@ -40,6 +39,7 @@ from buildbot_lite.storage.records import (
     streams,
 )
 from buildbot_lite.storage.records.builds import Build
+from buildbot_lite.storage.retrying import LONGEST_PAUSE
 
 from .stage import (
     FakeSlave,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.assembly import KEYS, assemble
-from buildbot_lite.master.loading import load
-from buildbot_lite.master.mistakes import Place, collecting
+from buildbot_lite.master.config.assembly import KEYS, assemble
+from buildbot_lite.master.config.loading import load
+from buildbot_lite.master.config.mistakes import Place, collecting
 
 from .farms import (
     configured,

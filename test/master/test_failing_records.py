@@ -19,19 +19,18 @@ from buildbot_lite.errors import (
     RecordsFailingError,
     StorageError,
 )
-from buildbot_lite.master import patience
-from buildbot_lite.master.patience import (
+from buildbot_lite.model.reasons import Kind
+from buildbot_lite.model.results import Result
+from buildbot_lite.status import documents
+from buildbot_lite.storage import batch, retrying
+from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.storage.records import settings
+from buildbot_lite.storage.retrying import (
     LONGEST_PAUSE,
     SAY_EVERY,
     PatientRecords,
     read_patiently,
 )
-from buildbot_lite.model.reasons import Kind
-from buildbot_lite.model.results import Result
-from buildbot_lite.status import documents
-from buildbot_lite.storage import batch
-from buildbot_lite.storage.inline import InlineWriter
-from buildbot_lite.storage.records import settings
 
 from .stage import (
     ONE,
@@ -343,7 +342,7 @@ class PatientRecordsTests(LinesCase):
         """
         Bounded: more changes than that are refused, with a sentence; those that wait are done.
         """
-        self.patch(patience, "MOST_WAITING", 3)
+        self.patch(retrying, "MOST_WAITING", 3)
         with FailingDisk():
             waiting = [self.put("a") for _ in range(3)]
             refused = self.failureResultOf(self.put("b"), RecordsFailingError)

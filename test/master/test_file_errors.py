@@ -181,7 +181,7 @@ class FileErrorTests(SynchronousTestCase):
         self.append(bot.given[0])
         bot.lose()
         again = FakeSlave()
-        with mock.patch("buildbot_lite.master.shelves.os.listdir", raising(errno.EMFILE)):
+        with mock.patch("buildbot_lite.master.builds.streams.os.listdir", raising(errno.EMFILE)):
             stage.attach(slave=again, held=bot.held())
         self.assertEqual(again.resumed, [])
         stage.settle(1)

@@ -17,7 +17,7 @@ from buildbot_lite.errors import (
     PinnedError,
     RevokedError,
 )
-from buildbot_lite.master.grants import Grants, Verb
+from buildbot_lite.master.grants.registry import Grants, Verb
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import grants as records
 from buildbot_lite.storage.swissnums import Swissnums, digest_of

@@ -17,16 +17,16 @@ from buildbot_lite.errors import (
     PinnedError,
     RefusedError,
 )
-from buildbot_lite.master.builds import MOST_REMARKS
-from buildbot_lite.master.grants import Verb
-from buildbot_lite.master.orders import (
+from buildbot_lite.master.builds.build import MOST_REMARKS
+from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.scheduling.runner import REMARKS_AT_ONCE, REMARKS_PER_SECOND
+from buildbot_lite.master.slaves.command import (
     MOST_ROUNDS,
     OVER,
     Order,
     streams_of,
 )
-from buildbot_lite.master.roster import COMPLAINTS_AT_ONCE
-from buildbot_lite.master.works import REMARKS_AT_ONCE, REMARKS_PER_SECOND
+from buildbot_lite.master.slaves.registry import COMPLAINTS_AT_ONCE
 from buildbot_lite.model.greeting import (
     Held,
     Hello,
@@ -56,7 +56,7 @@ from .stage import (
     scripted,
     succeeding,
 )
-from .test_orders import (
+from .test_slave_commands import (
     MemoryShelf,
     order,
     seal_of,

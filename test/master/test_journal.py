@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ReplayError, StorageError
-from buildbot_lite.master.journal import (
+from buildbot_lite.master.builds.journal import (
     Done,
     Entry,
     Journal,

@@ -10,8 +10,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.loading import hash_of, load
-from buildbot_lite.master.mistakes import MistakesError, Place
+from buildbot_lite.master.config.loading import hash_of, load
+from buildbot_lite.master.config.mistakes import MistakesError, Place
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.rendering import View, render_now
 

@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError, PortError
-from buildbot_lite.master import address
-from buildbot_lite.master.config import MasterConfig
-from buildbot_lite.master.location import Location, Moved
+from buildbot_lite.master.config.master_config import MasterConfig
+from buildbot_lite.master.grants import listening
+from buildbot_lite.master.grants.location import Location, Moved
 from buildbot_lite.wire.endpoint import (
     Endpoint,
     open_port,
@@ -183,14 +183,14 @@ class CheckPortsTests(SynchronousTestCase):
         """
         option = f":interface={interface}" if interface else ""
         config = configured(f"c['port'] = 'tcp:{self.port}{option}'; c['location'] = 'farm'")
-        address.check_ports(config, self.private, running=running)
+        listening.check_ports(config, self.private, running=running)
 
     def test_busy(self) -> None:
         """
         Promise 6.11: a port of somebody else's is refused.
         """
         self.assertRaises(PortError, self.check, running=False)
-        address.keep_listening(self.private, {"tcp:1": 0.0})
+        listening.keep_listening(self.private, {"tcp:1": 0.0})
         self.assertRaises(PortError, self.check, running=True)
 
     def test_master_of_0_1_0(self) -> None:
@@ -203,7 +203,7 @@ class CheckPortsTests(SynchronousTestCase):
         """
         One of the running master's is not; but an interface that this machine has not is.
         """
-        address.keep_listening(self.private, {f"tcp:{self.port}": 1.0})
+        listening.keep_listening(self.private, {f"tcp:{self.port}": 1.0})
         self.check(running=True)
         self.assertRaises(PortError, self.check, running=False)
         self.assertRaises(PortError, self.check, running=True, interface="192.0.2.7")
@@ -222,18 +222,18 @@ class PlaceTests(SynchronousTestCase):
             "farm.example.org:9989": "farm.example.org:9989",
             "192.0.2.7": "192.0.2.7",
         }.items():
-            self.assertEqual(address.place(given), written)
+            self.assertEqual(listening.place(given), written)
         for wrong in ("", "a b", "farm:", "farm:0", "farm:65536", "1:2:3", "fe80::1%eth0", "http://farm", "[::1"):
-            self.assertIn("no host name or address", str(self.assertRaises(BuildbotLiteError, address.place, wrong)))
+            self.assertIn("no host name or address", str(self.assertRaises(BuildbotLiteError, listening.place, wrong)))
 
     def test_ipv6_is_tested(self) -> None:
         """
         An address of IPv6 is tried over IPv6.
         """
-        self.assertEqual(address.test_host("127.0.0.1").problem, "")
+        self.assertEqual(listening.test_host("127.0.0.1").problem, "")
         try:
             open_port(Endpoint(0, socket.AF_INET6, "::1")).close()
         except PortError:
-            self.assertIn("does not lead", address.test_host("[::1]").problem)
+            self.assertIn("does not lead", listening.test_host("[::1]").problem)
         else:
-            self.assertEqual(address.test_host("[::1]").problem, "")
+            self.assertEqual(listening.test_host("[::1]").problem, "")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.mistakes import (
+from buildbot_lite.master.config.mistakes import (
     MISSING,
     MOST_MISTAKES,
     Mistake,

@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DatabaseLockedError
-from buildbot_lite.master.asking import MOST_ASKED
-from buildbot_lite.master.grants import Verb
+from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.scheduling.can_start import MOST_ASKED
 from buildbot_lite.model.reasons import (
     Kind,
     busy,

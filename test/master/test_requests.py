@@ -15,10 +15,9 @@ from buildbot_lite.errors import (
     DatabaseLockedError,
     StorageError,
 )
-from buildbot_lite.master.door import Given
-from buildbot_lite.master.grants import Verb
-from buildbot_lite.master.patience import LONGEST_PAUSE, PatientRecords
-from buildbot_lite.master.requests import LONGEST_BACK_OFF, back_off
+from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.scheduling.requests import LONGEST_BACK_OFF, back_off
+from buildbot_lite.master.scheduling.submission import Given
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import (
@@ -29,6 +28,7 @@ from buildbot_lite.storage.records import (
 )
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.storage.records.requests import Submitted
+from buildbot_lite.storage.retrying import LONGEST_PAUSE, PatientRecords
 
 from .stage import (
     FakeSlave,

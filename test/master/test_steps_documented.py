@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master import steps
-from buildbot_lite.master.mistakes import collecting
+from buildbot_lite.master.config.mistakes import collecting
 from buildbot_lite.testing import run
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master import steps
-from buildbot_lite.master.mistakes import collecting
+from buildbot_lite.master.config.mistakes import collecting
 from buildbot_lite.master.steps import (
     Compile,
     Configure,

@@ -10,8 +10,9 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master import secretstores, trial_load
-from buildbot_lite.master.time_limit import OverdueError, time_limit
+from buildbot_lite.master import trial_load
+from buildbot_lite.master.config import secret_stores
+from buildbot_lite.master.config.time_limit import OverdueError, time_limit
 from buildbot_lite.master.trial_load import TrialLoad, Verdict
 from buildbot_lite.wire.endpoint import Endpoint, open_port
 
@@ -124,7 +125,7 @@ class TrialLoadTests(SynchronousTestCase):
             "import subprocess\nassert b'sesame' not in subprocess.check_output(['env'])\n"
             "assert b'sesame' not in open('/proc/self/environ', 'rb').read()\n"
         )
-        with mock.patch.dict(secretstores._taken, {"OF_A_TRIAL_token": "sesame-99"}):
+        with mock.patch.dict(secret_stores._taken, {"OF_A_TRIAL_token": "sesame-99"}):
             self.assertEqual(self.tried(text), Verdict(0, 0, 0))
         self.assertIn("There is no secret 'token'", self.refused(text))
 

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 
-from buildbot_lite.master.address import free_port
+from buildbot_lite.master.grants.listening import free_port
 
 from ..living import alive
 from .case import FarmCase

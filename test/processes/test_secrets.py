@@ -95,7 +95,7 @@ class ProvidersTests(FarmCase):
     @classmethod
     def make(cls) -> Farm:
         """
-        ``pass`` is a program of the test's; test/master/test_secretstores.py has the real one.
+        ``pass`` is a program of the test's; test/master/test_secret_stores.py has the real one.
         """
         farm = Farm("bot1")
         store = farm.directory / "home" / "store"

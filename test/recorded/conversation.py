@@ -28,8 +28,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError, MessageError
-from buildbot_lite.master.orders import Order
-from buildbot_lite.master.session import Session
+from buildbot_lite.master.slaves.command import Order
+from buildbot_lite.master.slaves.session import Session
 from buildbot_lite.model.greeting import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import (
@@ -48,7 +48,7 @@ from buildbot_lite.wire.exposed import (
 from buildbot_lite.wire.memory import MemoryLink
 from buildbot_lite.wire.roles import Desk, Slave
 
-from ..master.test_orders import Ears, MemoryShelf
+from ..master.test_slave_commands import Ears, MemoryShelf
 from ..slave.fakes import Machine, new_directory
 
 Recording = list[dict[str, Any]]

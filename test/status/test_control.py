@@ -20,7 +20,7 @@ from buildbot_lite.errors import (
     NotFoundError,
     PinnedError,
 )
-from buildbot_lite.master.roster import RosterDesk
+from buildbot_lite.master.slaves.registry import RosterDesk
 from buildbot_lite.model.properties import OF_THE_BUILD
 from buildbot_lite.status.control import STOPPED_WITHIN, AdminDesk
 from buildbot_lite.status.following import Following, tell_growth

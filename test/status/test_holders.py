@@ -16,9 +16,8 @@ from buildbot_lite.errors import (
     RevokedError,
     StorageError,
 )
-from buildbot_lite.master.admission import MOST_AT_ONCE
-from buildbot_lite.master.grants import Verb
-from buildbot_lite.master.patience import LONGEST_PAUSE
+from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.scheduling.submit_limits import MOST_AT_ONCE
 from buildbot_lite.model.reasons import Kind
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.control import AdminDesk
@@ -26,6 +25,7 @@ from buildbot_lite.status.following import Following
 from buildbot_lite.status.holders import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.status.intake import PATIENCE
 from buildbot_lite.status.submissions import Submitting
+from buildbot_lite.storage.retrying import LONGEST_PAUSE
 from buildbot_lite.wire.exposed import Exposed
 from buildbot_lite.wire.memory import MemoryLink
 from test.master.stage import (

@@ -24,7 +24,7 @@ from buildbot_lite.errors import (
     RevokedError,
     WrongVerbError,
 )
-from buildbot_lite.master.grants import Verb
+from buildbot_lite.master.grants.registry import Verb
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import Following, tell_growth
 from buildbot_lite.status.intake import (

@@ -33,8 +33,8 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogBeginne
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from buildbot_lite.master.grants import Verb
-from buildbot_lite.master.roster import RosterDesk
+from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.slaves.registry import RosterDesk
 from buildbot_lite.master_tap import MasterService
 from buildbot_lite.model.results import Result
 from buildbot_lite.slave.local import LocalSlave

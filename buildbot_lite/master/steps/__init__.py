@@ -1,12 +1,12 @@
 """
-The steps that are shipped.  ``base`` says what a step is; each of the others is made of its public parts only.
+The steps that are shipped.  ``step`` says what a step is; each of the others is made of its public parts only.
 
-Besides, there is what steps are made with: ``checks`` (of arguments), ``verdict`` (what a command's end means), and for
-`Git` ``repository`` (git's words) and ``access`` (its secrets).
+Besides, there is what steps are made with: ``argument_checks`` (of arguments), ``outcomes`` (what a command's end
+means), and for `Git` ``git_commands`` (git's words) and ``git_credentials`` (its secrets).
 """
 
-from .base import BuildStep
 from .directories import MakeDirectory, RemoveDirectory
+from .git import Git
 from .properties import SetProperties, SetProperty
 from .shell import (
     Compile,
@@ -16,7 +16,7 @@ from .shell import (
     ShellCommand,
     Test,
 )
-from .source import Git
+from .step import BuildStep
 from .transfer import (
     DirectoryUpload,
     FileDownload,

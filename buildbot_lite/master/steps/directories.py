@@ -8,10 +8,10 @@ from typing import Any
 
 from ...model import spec
 from ...model.results import Result
-from ..mistakes import MISSING
-from . import checks
-from .base import BuildStep
-from .verdict import verdict
+from ..config.mistakes import MISSING
+from . import argument_checks
+from .outcomes import verdict
+from .step import BuildStep
 
 __all__ = ["MakeDirectory", "RemoveDirectory"]
 
@@ -26,7 +26,7 @@ class MakeDirectory(BuildStep):
     name = "MakeDirectory"
     haltOnFailure = True
     positional = ("dir",)
-    arguments = {"dir": checks.path}
+    arguments = {"dir": argument_checks.path}
     dir: Any = MISSING
 
     async def run(self) -> Result:
@@ -49,7 +49,7 @@ class RemoveDirectory(BuildStep):
     name = "RemoveDirectory"
     haltOnFailure = True
     positional = ("dir",)
-    arguments = {"dir": checks.path, "maxTime": checks.seconds}
+    arguments = {"dir": argument_checks.path, "maxTime": argument_checks.seconds}
     nullable = ("maxTime",)
     dir: Any = MISSING
     maxTime: Any = spec.DEFAULT_MAX_TIME

@@ -7,9 +7,9 @@ Giving a build properties.
 from typing import Any
 
 from ...model.results import Result
-from ..mistakes import MISSING
-from . import checks
-from .base import BuildStep
+from ..config.mistakes import MISSING
+from . import argument_checks
+from .step import BuildStep
 
 __all__ = ["SetProperties", "SetProperty"]
 
@@ -24,7 +24,7 @@ class SetProperty(BuildStep):
 
     name = "SetProperty"
     positional = ("property", "value")
-    arguments = {"property": checks.word, "value": checks.anything}
+    arguments = {"property": argument_checks.word, "value": argument_checks.anything}
     nullable = ("value",)
     property: Any = MISSING
     value: Any = MISSING
@@ -47,7 +47,7 @@ class SetProperties(BuildStep):
 
     name = "SetProperties"
     positional = ("properties",)
-    arguments = {"properties": checks.properties}
+    arguments = {"properties": argument_checks.properties}
     properties: Any = MISSING
 
     async def run(self) -> Result:

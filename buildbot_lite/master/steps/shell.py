@@ -13,15 +13,15 @@ from ...model.spec import (
     DEFAULT_TIMEOUT,
     Run,
 )
-from ..arguments import Arguments
-from ..mistakes import MISSING
-from . import checks
-from .base import (
+from ..config.arguments import Arguments
+from ..config.mistakes import MISSING
+from . import argument_checks
+from .outcomes import SUCCEEDS_WITH_0, verdict
+from .step import (
     BuildStep,
     Ran,
     settled,
 )
-from .verdict import SUCCEEDS_WITH_0, verdict
 
 __all__ = ["Compile", "Configure", "MasterShellCommand", "SetPropertyFromCommand", "ShellCommand", "Test"]
 
@@ -52,20 +52,20 @@ class ShellCommand(BuildStep):
 
     name = "shell"
     arguments = {
-        "command": checks.command,
-        "workdir": checks.path,
-        "env": checks.environment,
-        "stdin": checks.text,
-        "timeout": checks.seconds,
-        "maxTime": checks.seconds,
-        "interruptSignal": checks.signal_name,
-        "sigtermTime": checks.seconds,
-        "logfiles": checks.logfiles,
-        "logMaxSize": checks.whole,
-        "usePTY": checks.flag,
-        "separateStderr": checks.flag,
-        "decodeRC": checks.decode_rc,
-        "leaveRunning": checks.flag,
+        "command": argument_checks.command,
+        "workdir": argument_checks.path,
+        "env": argument_checks.environment,
+        "stdin": argument_checks.text,
+        "timeout": argument_checks.seconds,
+        "maxTime": argument_checks.seconds,
+        "interruptSignal": argument_checks.signal_name,
+        "sigtermTime": argument_checks.seconds,
+        "logfiles": argument_checks.logfiles,
+        "logMaxSize": argument_checks.whole,
+        "usePTY": argument_checks.flag,
+        "separateStderr": argument_checks.flag,
+        "decodeRC": argument_checks.decode_rc,
+        "leaveRunning": argument_checks.flag,
     }
     aliases = {"initialStdin": "stdin"}
     nullable = ("timeout", "maxTime", "logMaxSize")
@@ -175,11 +175,11 @@ class SetPropertyFromCommand(ShellCommand):
 
     name = "setproperty"
     arguments = {
-        "property": checks.word,
-        "extract_fn": checks.function,
-        "strip": checks.flag,
-        "includeStdout": checks.flag,
-        "includeStderr": checks.flag,
+        "property": argument_checks.word,
+        "extract_fn": argument_checks.function,
+        "strip": argument_checks.flag,
+        "includeStdout": argument_checks.flag,
+        "includeStderr": argument_checks.flag,
     }
 
     property: Any = None

@@ -26,12 +26,12 @@ from ...model import spec
 from ...model.properties import Json
 from ...model.results import Result
 from ...storage.files import file_error
-from ..arguments import Arguments
-from ..mistakes import MISSING
-from ..orders import Source
-from . import checks
-from .base import BuildStep
-from .verdict import verdict
+from ..config.arguments import Arguments
+from ..config.mistakes import MISSING
+from ..slaves.command import Source
+from . import argument_checks
+from .outcomes import verdict
+from .step import BuildStep
 
 __all__ = ["DirectoryUpload", "FileDownload", "FileUpload", "StringDownload", "SubmittedFile", "Unpack"]
 
@@ -42,7 +42,7 @@ _BLOCK = 1 << 20
 
 class _Transfer(BuildStep):
     haltOnFailure = True
-    arguments = {"workdir": checks.path}
+    arguments = {"workdir": argument_checks.path}
     workdir: Any = None
 
     def on_slave(self, path: str) -> str:
@@ -73,7 +73,11 @@ class FileUpload(_Transfer):
 
     name = "upload"
     positional = ("slavesrc", "masterdest")
-    arguments = {"slavesrc": checks.file_path, "masterdest": checks.artifact_name, "maxsize": checks.whole}
+    arguments = {
+        "slavesrc": argument_checks.file_path,
+        "masterdest": argument_checks.artifact_name,
+        "maxsize": argument_checks.whole,
+    }
     aliases = {"workersrc": "slavesrc"}
     without_effect = ("blocksize", "mode", "keepstamp")
     slavesrc: Any = MISSING
@@ -104,10 +108,10 @@ class DirectoryUpload(_Transfer):
     name = "upload"
     positional = ("slavesrc", "masterdest")
     arguments = {
-        "slavesrc": checks.path,
-        "masterdest": checks.artifact_name,
-        "maxsize": checks.whole,
-        "maxTime": checks.seconds,
+        "slavesrc": argument_checks.path,
+        "masterdest": argument_checks.artifact_name,
+        "maxsize": argument_checks.whole,
+        "maxTime": argument_checks.seconds,
     }
     nullable = ("maxTime",)
     aliases = {"workersrc": "slavesrc"}
@@ -144,10 +148,10 @@ class FileDownload(_Transfer):
     name = "download"
     positional = ("mastersrc", "slavedest")
     arguments = {
-        "mastersrc": checks.word,
-        "slavedest": checks.file_path,
-        "mode": checks.mode,
-        "maxsize": checks.whole,
+        "mastersrc": argument_checks.word,
+        "slavedest": argument_checks.file_path,
+        "mode": argument_checks.mode,
+        "maxsize": argument_checks.whole,
     }
     aliases = {"workerdest": "slavedest"}
     without_effect = ("blocksize",)
@@ -193,7 +197,7 @@ class StringDownload(_Transfer):
 
     name = "string_download"
     positional = ("s", "slavedest")
-    arguments = {"s": checks.text, "slavedest": checks.file_path, "mode": checks.mode}
+    arguments = {"s": argument_checks.text, "slavedest": argument_checks.file_path, "mode": argument_checks.mode}
     aliases = {"workerdest": "slavedest"}
     without_effect = ("maxsize", "blocksize")
     s: Any = MISSING
@@ -247,7 +251,7 @@ mv -f -- "$part" "./$1"
 
 
 class _Submitted(_Transfer):
-    arguments = {"input": checks.choice("tar", "file", "patch")}
+    arguments = {"input": argument_checks.choice("tar", "file", "patch")}
     input: Any = None
 
     def submitted(self) -> tuple[Source, int, str]:
@@ -274,7 +278,7 @@ class SubmittedFile(_Submitted):
     """
 
     name = "submitted"
-    arguments = {"slavedest": checks.file_path, "mode": checks.mode}
+    arguments = {"slavedest": argument_checks.file_path, "mode": argument_checks.mode}
     slavedest: Any = MISSING
     mode: Any = 0o644
 
@@ -310,10 +314,10 @@ class Unpack(_Submitted):
 
     name = "unpack"
     arguments = {
-        "slavedest": checks.path,
-        "maxsize": checks.whole,
-        "maxMembers": checks.whole,
-        "maxTime": checks.seconds,
+        "slavedest": argument_checks.path,
+        "maxsize": argument_checks.whole,
+        "maxMembers": argument_checks.whole,
+        "maxTime": argument_checks.seconds,
     }
     nullable = ("maxTime",)
     slavedest: Any = "."

@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any
 
 from ...model.results import Result, worst
-from ..arguments import Arguments
-from ..mistakes import (
+from ..config.arguments import Arguments
+from ..config.mistakes import (
     MISSING,
     did_you_mean,
     once_loaded,
 )
-from . import checks
-from .base import BuildStep
+from . import argument_checks
+from .step import BuildStep
 
 __all__ = ["Trigger"]
 
@@ -38,13 +38,13 @@ class Trigger(BuildStep):
     name = "trigger"
     positional = ("schedulerNames",)
     arguments = {
-        "schedulerNames": checks.names,
-        "waitForFinish": checks.flag,
-        "set_properties": checks.properties,
-        "copy_properties": checks.texts,
-        "unimportantSchedulerNames": checks.texts,
-        "updateSourceStamp": checks.flag,
-        "alwaysUseLatest": checks.flag,
+        "schedulerNames": argument_checks.names,
+        "waitForFinish": argument_checks.flag,
+        "set_properties": argument_checks.properties,
+        "copy_properties": argument_checks.texts,
+        "unimportantSchedulerNames": argument_checks.texts,
+        "updateSourceStamp": argument_checks.flag,
+        "alwaysUseLatest": argument_checks.flag,
     }
     schedulerNames: Any = MISSING
     waitForFinish: Any = False

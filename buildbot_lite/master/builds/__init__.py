@@ -1,0 +1,3 @@
+"""
+A running build: its coroutine, its journal, its records and its streams.
+"""

@@ -1,0 +1,434 @@
+"""
+One build: a coroutine that runs its steps, and can be run again from its journal.
+
+::
+
+    steps of the factory ──► prepare (render, doStepIf) ──► run ──► result ──► next, or the end
+                                                            │
+                                           bench ◄──────────┘  (everything else: see bench.py, journal.py)
+
+Three things can end it early: a step with *haltOnFailure* (what is left with *alwaysRun* runs all the same), a stop (an
+admin, or *maxTime*; recorded as an entry of the journal at the step that it met, so that a replay meets it there too),
+and a lost slave (RETRY: nothing more can be done there).
+"""
+
+import traceback
+from collections.abc import Callable, Sequence
+
+from attrs import define, field, frozen
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ...deferreds import background, undisturbed
+from ...errors import (
+    BuildbotLiteError,
+    FileError,
+    RecordsClosedError,
+    ReplayError,
+)
+from ...model.results import Result, worst
+from ..steps.step import BuildStep, Recipe
+from .abandon import abandon, end_children
+from .journal import (
+    Done,
+    Entry,
+    Journal,
+    JournalStore,
+    fingerprint,
+)
+from .step_code import StepCode
+from .step_context import (
+    SlaveLostError,
+    StepBench,
+    Workplace,
+)
+
+# A stop stands in the journal beside the effects of the step that it met.
+STOP_ORDINAL = -1
+STOP = "stop"
+
+
+LONGEST_HIDING = 60.0
+"""Seconds that a ``hideStepIf`` may take; then the step is shown."""
+MOST_REMARKS = 5000
+"""What may be said of one build from outside."""
+
+
+@frozen
+class Stop:
+    """
+    Somebody ended the build in *step*, with *result*, because of *reason*.
+    """
+
+    step: int
+    result: Result
+    reason: str
+
+
+@frozen
+class Ended:
+    """
+    How a build ended; *reason* is for people, and empty when the steps say it all.
+    """
+
+    result: Result
+    reason: str = ""
+
+
+@define
+class Course:
+    """
+    Where a build is: the *step* it is in, the results so far, and whether the rest is only what always runs.  *stops*:
+    in which steps it was stopped; more than once, if also what always runs was.
+    """
+
+    step: int = 0
+    results: list[Result] = field(factory=list)
+    halted: bool = False
+    stops: list[Stop] = field(factory=list)
+    reason: str = ""
+
+    @property
+    def stop(self) -> Stop | None:
+        """
+        The first, which decides the build's result.
+        """
+        return self.stops[0] if self.stops else None
+
+    def stopped_in(self, step: int) -> Stop | None:
+        """
+        The one that met *step*.
+        """
+        return next((stop for stop in self.stops if stop.step == step), None)
+
+
+class Build:
+    """
+    One attempt at a request.
+
+    *label* is "builder/number".  *max_time*: seconds for all of it, or None; *started*: when it first began, in seconds
+    since 1970.  *recorded*: the journal of an earlier run of the same build.  *went_live*: called when it has caught up
+    with that journal; from then on its commands are known to its sessions.  *cannot*: why it cannot be run on: then it
+    lasts only until none of its commands can run any more.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        id: int,
+        label: str,
+        recipes: Sequence[Recipe],
+        place: Callable[["Build", Journal], Workplace],
+        store: JournalStore,
+        clock: IReactorTime,
+        started: float,
+        max_time: float | None = None,
+        recorded: Sequence[Entry] = (),
+        went_live: Callable[[], None] = lambda: None,
+        cannot: str = "",
+    ) -> None:
+        self.id = id
+        self.label = label
+        self._recipes = recipes
+        self._store = store
+        self._clock = clock
+        self._deadline = None if max_time is None else started + max_time
+        self._max_time = max_time
+        self._stops = {entry.step: _stop(entry) for entry in recorded if entry.kind == STOP}
+        self._course = Course()
+        self._code: StepCode[tuple[Result, str]] | None = None
+        self._cannot = cannot
+        self._stopping = DeferredLock()
+        self._remarks = 0
+        self._went_live = went_live
+        effects = [entry for entry in recorded if entry.kind != STOP]
+        journal = Journal(id, store, recorded=effects, went_live=went_live)
+        self._place = place(self, journal)
+
+    @property
+    def step(self) -> int:
+        """
+        The number of the step that it is in.
+        """
+        return self._course.step
+
+    @property
+    def waits_for(self) -> Sequence[int]:
+        """
+        The buildsets that it waits for now.
+        """
+        return tuple(self._place.live.buildsets)
+
+    @property
+    def wanted_stop(self) -> Stop | None:
+        """
+        Who wants it to end, even if that is only just being recorded (its record comes before that of the end).
+        """
+        return self._course.stop or self._stops.get(self._course.step)
+
+    def remark(self, text: str) -> None:
+        """
+        Say *text* beside the log of the present step.  After a few thousand times, nothing more: what slaves do is said
+        here, and they can do it as often as they like.
+        """
+        self._remarks += 1
+        if self._remarks > MOST_REMARKS:
+            return
+        StepBench(self._place, self._course.step).remark(text)
+
+    async def run(self) -> Ended:
+        """
+        Run it, or run it on.
+        """
+        timer = None
+        if self._deadline is not None:
+            left = max(0.0, self._deadline - self._place.wall())
+            timer = self._clock.callLater(left, self._ran_out_of_time)
+        try:
+            ended = self._judged(await self._run())
+            ended = await self._abandoned(ended)
+            await end_children(self._place.journal.unfinished(), self._place.triggers, ended.reason)
+            return ended
+        finally:
+            if timer is not None and timer.active():
+                timer.cancel()
+            self._went_live()
+
+    async def _abandoned(self, ended: Ended) -> Ended:
+        """
+        How it ended, once what it began and did not come to again cannot run any more.  A build that is stopped is not
+        tried again, and need not wait for that.
+        """
+        place, none_runs = self._place, Deferred[None]()
+        abandoning = abandon(
+            place.journal.unfinished(), session=place.session_at, nonce=place.nonce, live=place.journal.live
+        )
+        Deferred.fromCoroutine(abandoning).addBoth(_unless_cancelled, none_runs)  # type: ignore[unused-awaitable]  # waited for below
+        if self._course.stop is not None:
+            return ended
+        try:
+            await place.live.waiting_for(none_runs)
+        except CancelledError:
+            stop = self.wanted_stop
+            assert stop is not None
+            return Ended(stop.result, stop.reason)
+        return ended
+
+    async def stop(self, reason: str, result: Result = Result.CANCELLED) -> None:
+        """
+        End it: what runs now is interrupted, of the rest only what always runs is run.  Done when that is recorded,
+        also for whoever asks meanwhile.
+        """
+        await undisturbed(self._stop_in_turn(reason, result))
+
+    async def _stop_in_turn(self, reason: str, result: Result) -> None:
+        await self._stopping.run(lambda: Deferred.fromCoroutine(self._record_stop(reason, result)))
+
+    async def _record_stop(self, reason: str, result: Result) -> None:
+        step = self._course.step
+        if step in self._stops:
+            return
+        self._stops[step] = stop = Stop(step, result, reason)
+        intent = {"result": int(result), "reason": reason}
+        entry = Entry(step, STOP_ORDINAL, STOP, fingerprint(intent), intent)
+        try:
+            await self._store.begin(self.id, entry)
+        except BaseException:
+            # The build is not stopped, and the next `stop` must not be answered as if it were.
+            del self._stops[step]
+            raise
+        # A replay obeys an entry that has begun; its outcome only completes the record.
+        background(self._store.end(self.id, entry, Done({}), {}), self._log, "recording that a stop was obeyed")
+        if self._course.step == step:
+            self._halt(stop)
+        else:
+            # It came to the next step while this was being written; a replay will find it there too.
+            self._stops.pop(step)
+            await self._record_stop(reason, result)
+
+    async def _run(self) -> Ended:
+        if self._cannot:
+            return Ended(Result.RETRY, self._cannot)
+        try:
+            for number, step in enumerate(_named([recipe.cook() for recipe in self._recipes])):
+                self._course.step = number
+                await self._do(number, step)
+        except SlaveLostError as error:
+            if stop := self.wanted_stop:
+                # Whoever wanted it to end does not want it again.
+                return Ended(stop.result, stop.reason)
+            return Ended(Result.RETRY, str(error))
+        except ReplayError as error:
+            self._log.warn("{build} cannot be continued: {why}", build=self.label, why=str(error))
+            return Ended(Result.RETRY, str(error))
+        if self._course.stop is not None:
+            return Ended(self._course.stop.result, self._course.stop.reason)
+        return Ended(worst(self._course.results), self._course.reason)
+
+    def _judged(self, ended: Ended) -> Ended:
+        """
+        A patch that no step applied was not tested: then the build is no success.  One that was inherited from a
+        parent is only remarked on, because not every build of a fan-out has sources.
+        """
+        unused = [name for name in self._place.inputs if name not in self._place.used]
+        if not unused or ended.result > Result.WARNINGS or self._course.stop is not None:
+            return ended
+        StepBench(self._place, self._course.step).remark(f"No step of this build used the submitted {unused[0]}.")
+        if "patch" not in unused or self._place.inherited:
+            return ended
+        return Ended(
+            Result.FAILURE,
+            "no step applied the submitted patch, so the patch was not tested: give the builder a Git step, "
+            'or take stdin="patch" out of the Submit scheduler',
+        )
+
+    async def _do(self, number: int, step: BuildStep) -> None:
+        course, place = self._course, self._place
+        if stop := self._stops.get(number):
+            self._halt(stop)
+        if course.halted and not step.alwaysRun and not course.stopped_in(number):
+            return
+        bench = StepBench(place, number)
+        place.ledger.step_started(number, step.name)
+        self._code = StepCode(self._result_of(step, bench), clock=self._clock, busy=lambda: bool(place.live.ids))
+        if course.stopped_in(number):
+            self._code.stop()
+        try:
+            result, summary = await self._code.when_ended()
+        except CancelledError:
+            # Its code did not end, and is left alone: nothing that it does from now on may reach a slave.
+            bench.close()
+            result, summary = Result.CANCELLED, "cancelled"
+        except SlaveLostError as error:
+            await self._finish(number, step, bench, *self._unless_stopped(number, Result.RETRY, str(error)))
+            raise
+        await place.live.drained("its step has ended")
+        result, summary = self._unless_stopped(number, result, summary)
+        if course.stopped_in(number):
+            place.live.relent()
+        self._judge(step, result)
+        await self._finish(number, step, bench, result, summary)
+
+    def _unless_stopped(self, number: int, result: Result, summary: str) -> tuple[Result, str]:
+        stop = self._course.stopped_in(number)
+        return (result, summary) if stop is None else (max(stop.result, Result.FAILURE), stop.reason)
+
+    async def _finish(self, number: int, step: BuildStep, bench: StepBench, result: Result, summary: str) -> None:
+        hidden = await Deferred.fromCoroutine(_quietly_hidden(step, result)).addTimeout(
+            LONGEST_HIDING, self._clock, lambda result, timeout: False
+        )
+        self._place.veil.properties(self._place.view.properties)
+        self._place.ledger.step_finished(
+            number,
+            step.name,
+            result,
+            summary,
+            hidden=hidden,
+            properties={key: tuple(pair) for key, pair in self._place.view.properties.to_document().items()},
+            texts=await bench.written(),
+        )
+
+    async def _result_of(self, step: BuildStep, bench: StepBench) -> tuple[Result, str]:
+        try:
+            if not await step.prepare(bench):
+                return Result.SKIPPED, "skipped"
+            result = Result(await step.run())
+            await bench.settled()
+            return result, self._place.veil.text(step.summary_of(result))
+        except (SlaveLostError, ReplayError, RecordsClosedError):
+            raise
+        except CancelledError:
+            return Result.CANCELLED, "cancelled"
+        except BuildbotLiteError as error:
+            said = str(error)
+        except Exception as error:  # noqa: BLE001 - the user's code: a bad step must not end the farm
+            # A traceback's text may quote values; its frames do not.
+            said = self._place.veil.text(f"{type(error).__name__}: {error}")[:500]
+            self._write_traceback(step, bench, error)
+        said = self._place.veil.text(said)
+        bench.remark(said)
+        return Result.EXCEPTION, said
+
+    def _write_traceback(self, step: BuildStep, bench: StepBench, error: Exception) -> None:
+        text = "".join(traceback.format_exception(error))
+        masked = self._place.veil.text(text)
+        if masked == text:
+            self._log.failure("{step} of {build} failed", step=step.name, build=self.label)
+        else:
+            self._log.error("{step} of {build} failed:\n{text}", step=step.name, build=self.label, text=masked)
+        try:
+            bench.write("traceback", masked)
+        except FileError as unwritten:
+            self._log.warn("the traceback of {build} is not in its log: {why}", build=self.label, why=str(unwritten))
+
+    def _judge(self, step: BuildStep, result: Result) -> None:
+        """
+        What the step's result means for the build.
+        """
+        course = self._course
+        counts = result
+        if result is Result.FAILURE and not step.flunkOnFailure:
+            counts = Result.WARNINGS if step.warnOnFailure else Result.SUCCESS
+        elif result is Result.WARNINGS:
+            if step.flunkOnWarnings:
+                counts = Result.FAILURE
+            elif not step.warnOnWarnings:
+                counts = Result.SUCCESS
+        course.results.append(counts)
+        if counts > Result.WARNINGS and counts is not Result.SKIPPED and not course.reason:
+            course.reason = f"step {step.name}: {result.name.lower()}"
+        bad = result in {Result.FAILURE, Result.EXCEPTION, Result.RETRY, Result.CANCELLED}
+        if bad and (step.haltOnFailure or result is not Result.FAILURE):
+            course.halted = True
+
+    def _halt(self, stop: Stop) -> None:
+        self._course.stops.append(stop)
+        self._course.halted = True
+        self._place.live.interrupt(stop.reason)
+        if self._code is not None:
+            self._code.stop()
+
+    def _ran_out_of_time(self) -> None:
+        reason = f"took longer than its maxTime of {self._max_time:.3g} s"
+        Deferred.fromCoroutine(self.stop(reason, Result.FAILURE)).addErrback(  # type: ignore[unused-awaitable]  # logged
+            lambda failure: self._log.failure("stopping {build}", failure=failure, build=self.label)
+        )
+
+
+def _unless_cancelled(result: Failure | None, waiting: Deferred[None]) -> None:
+    if waiting.called:
+        return
+    if isinstance(result, Failure):
+        waiting.errback(result)
+    else:
+        waiting.callback(None)
+
+
+def _stop(entry: Entry) -> Stop:
+    return Stop(entry.step, Result(entry.intent["result"]), str(entry.intent["reason"]))
+
+
+def _named(steps: Sequence[BuildStep]) -> Sequence[BuildStep]:
+    """
+    The steps, each with a name of its own: ``shell``, ``shell_1``, ``shell_2``.
+    """
+    seen: dict[str, int] = {}
+    for step in steps:
+        name = step.name
+        count = seen.get(name, 0)
+        seen[name] = count + 1
+        step.name = f"{name}_{count}" if count else name
+    return steps
+
+
+async def _quietly_hidden(step: BuildStep, result: Result) -> bool:
+    if not hasattr(step, "bench"):
+        return False
+    try:
+        return await step.hidden(result)
+    except Exception:  # noqa: BLE001 - the user's function; what cannot be asked is shown
+        return False

@@ -1,0 +1,185 @@
+"""
+What a build writes into the farm's records, in the order in which it happens.
+
+Every method is one transaction with the events that belong to it.  What nobody has to wait for (that a step began,
+that a log has its first byte) goes along with the next thing that somebody waits for: one commit for both.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from ...deferreds import background
+from ...model.outcome import Remark, Seal
+from ...model.results import Result
+from ...model.shape import encode
+from ...storage.records import (
+    builds,
+    feed,
+    journal,
+    remarks,
+    steps,
+    streams,
+)
+from ...storage.writer import Records
+from .journal import Done, Entry
+
+
+class Ledger:
+    """
+    The pages of one build: its journal, steps, streams and remarks.
+
+    *wall* tells the time in seconds since 1970.
+    """
+
+    _log = Logger()
+
+    def __init__(self, records: Records, *, build: int, request: int, wall: Callable[[], float]) -> None:
+        self._records = records
+        self._build = build
+        self._request = request
+        self._wall = wall
+        self._kept = b""
+
+    # The journal's store.
+
+    def begin(self, build: int, entry: Entry) -> Deferred[None]:
+        """
+        See `JournalStore.begin`.
+        """
+        now = self._wall()
+
+        def change(connection: Connection) -> None:
+            journal.begin(
+                connection,
+                build,
+                entry.step,
+                entry.ordinal,
+                kind=entry.kind,
+                fingerprint=entry.fingerprint,
+                intent=entry.intent,
+                now=now,
+            )
+
+        return self._records.write(change)
+
+    def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
+        """
+        See `JournalStore.end`.
+        """
+        now = self._wall()
+        keep = self._keeping(properties or {})
+
+        def change(connection: Connection) -> None:
+            journal.end(connection, build, entry.step, entry.ordinal, outcome=done.outcome, now=now)
+            _seal(connection, build, entry.step, entry.ordinal, done.seals)
+            for remark in done.remarks:
+                self._add_remark(connection, entry.step, remark)
+            keep(connection)
+
+        return self._records.note(change) if done.held else self._records.write(change)
+
+    # What people see.
+
+    def step_started(self, number: int, name: str) -> None:
+        """
+        The step begins, for the first time or again.
+        """
+        now = self._wall()
+
+        def change(connection: Connection) -> None:
+            if steps.start(connection, self._build, number, name, now):
+                self._publish(connection, "step.started", {"step": number, "name": name}, now)
+
+        self._note(change, "noting that a step began")
+
+    def step_finished(
+        self,
+        number: int,
+        name: str,
+        result: Result,
+        summary: str,
+        *,
+        hidden: bool,
+        properties: Mapping[str, Any],
+        texts: Mapping[int, tuple[str, Seal]],
+    ) -> None:
+        """
+        The step is done; *texts* are, by ordinal, the logs that it wrote itself.
+
+        Nobody waits: the next step's first entry, or the end of the build, takes it along.
+        """
+        now = self._wall()
+        keep = self._keeping(properties)
+
+        def change(connection: Connection) -> None:
+            for ordinal, (log, seal) in texts.items():
+                _seal(connection, self._build, number, ordinal, {log: seal})
+            keep(connection)
+            if steps.finish(connection, self._build, number, result, now, summary=summary, hidden=hidden):
+                body = {"step": number, "name": name, "result": int(result), "summary": summary, "hidden": hidden}
+                self._publish(connection, "step.finished", body, now)
+
+        self._note(change, "noting that a step ended")
+
+    def stream_begun(self, step: int, ordinal: int, name: str, kind: str, path: str) -> None:
+        """
+        There is a first byte.
+        """
+        now = self._wall()
+
+        def change(connection: Connection) -> None:
+            known = any(
+                (row.ordinal, row.name) == (ordinal, name) for row in streams.of_step(connection, self._build, step)
+            )
+            row = streams.note(connection, self._build, step, ordinal, name=name, kind=kind, path=path)
+            if row.path != path:
+                streams.move(connection, row.id, path)
+            if known:
+                return
+            body = {"step": step, "ordinal": ordinal, "name": name, "kind": kind, "path": path}
+            self._publish(connection, "stream.begun", body, now)
+
+        self._note(change, "noting a stream")
+
+    def remark(self, step: int, remark: Remark) -> None:
+        """
+        Something to say beside a log.
+        """
+        self._note(lambda connection: self._add_remark(connection, step, remark), "a remark")
+
+    def _keeping(self, properties: Mapping[str, Any]) -> Callable[[Connection], None]:
+        """
+        What keeps *properties*, unless that was done: most steps change none, and a page or two would be written for
+        each.  An effect that says nothing of them has none.
+        """
+        said = encode(properties)
+        if not properties or said == self._kept:
+            return lambda connection: None
+        self._kept = said
+        return lambda connection: builds.save_properties(connection, self._build, properties)
+
+    def _add_remark(self, connection: Connection, step: int, remark: Remark) -> None:
+        remarks.add(
+            connection, self._build, step, log=remark.stream, offset=remark.offset, text=remark.text, now=remark.when
+        )
+        body = {"step": step, "log": remark.stream, "offset": remark.offset, "text": remark.text}
+        self._publish(connection, "remark", body, remark.when)
+
+    def _publish(self, connection: Connection, kind: str, body: Mapping[str, Any], now: float) -> None:
+        feed.publish(connection, kind, now=now, request=self._request, build=self._build, body=body)
+
+    def _note(self, change: Callable[[Connection], None], what: str) -> None:
+        background(self._records.note(change), self._log, what)
+
+
+def _seal(connection: Connection, build: int, step: int, ordinal: int, seals: Mapping[str, Seal]) -> None:
+    if not seals:
+        return
+    noted = {stream.name: stream for stream in streams.of_step(connection, build, step) if stream.ordinal == ordinal}
+    for name, seal in seals.items():
+        if stream := noted.get(name.partition("~")[0]):
+            streams.seal(connection, stream.id, seal.length, seal.sha256)

@@ -1,0 +1,281 @@
+"""
+Where the bytes of builds stand on the master's disk.
+
+::
+
+    streams/<build / 1000>/<build>/<step>-<ordinal>-<stream>      logs: found again through the records
+    artifacts/<builder>/<number>/<name>                            files that people fetch
+    artifacts/<builder>/.incoming/<number>-<step>-<ordinal>        the same while they are on their way
+
+A shelf holds the streams of one journal entry.  It notes each in the records at its first byte, tells whoever follows
+that there is more, and brings it to the disk when it is complete.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, succeed
+
+from ...errors import UnsafePathError
+from ...model.names import directory_name, relative_path
+from ...model.outcome import Seal
+from ...storage.artifacts import ArtifactFile, incoming_path
+from ...storage.files import file_error
+from ...storage.growth import Growth
+from ...storage.streams import StreamFile, sealed
+from .recorder import Ledger
+
+T = TypeVar("T")
+
+ARTIFACT = "artifact"
+"""What a slave calls the stream of an upload."""
+
+InThread = Callable[[Callable[[], Any]], Deferred[Any]]
+
+
+def streams_directory(build: int) -> str:
+    """
+    Where the streams of *build* stand, below ``streams``.
+    """
+    return f"{build // 1000}/{build}"
+
+
+@frozen
+class Building:
+    """
+    The directories of a farm, and what its shelves need.  *in_thread* runs slow work elsewhere.
+    """
+
+    basedir: str
+    growth: Growth
+    in_thread: InThread
+
+    @property
+    def streams(self) -> str:
+        """
+        Where logs stand.
+        """
+        return os.path.join(self.basedir, "streams")
+
+    @property
+    def artifacts(self) -> str:
+        """
+        Where artifacts stand.
+        """
+        return os.path.join(self.basedir, "artifacts")
+
+
+class BuildShelves:
+    """
+    The shelves of one build.
+    """
+
+    def __init__(self, building: Building, *, build: int, builder: str, number: int, ledger: Ledger) -> None:
+        self._building = building
+        self._build = build
+        self._builder = directory_name(builder)
+        self._number = number
+        self._ledger = ledger
+        self._shelves: dict[tuple[int, int], EntryShelf] = {}
+        # Which entry was the first to upload to a path; in a replay they come in the same order.
+        self._first: dict[str, tuple[int, int]] = {}
+
+    def shelf(self, step: int, ordinal: int, artifact: str | None = None) -> "EntryShelf":
+        """
+        See `step_context.Shelves`.  `UnsafePathError` when *artifact* is not the name of a file inside the build's
+        directory.
+        """
+        key = step, ordinal
+        if key not in self._shelves:
+            path = None if artifact is None else f"{self._builder}/{self._number}/{_artifact_path(artifact)}"
+            self._shelves[key] = EntryShelf(
+                self._building,
+                self._ledger,
+                step=step,
+                ordinal=ordinal,
+                directory=streams_directory(self._build),
+                artifact=path,
+                incoming=incoming_path(self._builder, self._number, step, ordinal),
+                replaces=path is not None and self._first.setdefault(path, key) != key,
+            )
+        return self._shelves[key]
+
+    def close(self) -> None:
+        """
+        The build ended.
+        """
+        for shelf in self._shelves.values():
+            shelf.close()
+        self._shelves.clear()
+
+
+@define
+class Kept:
+    """
+    A stream on a shelf: the role `command.Stream`.
+    """
+
+    file: StreamFile
+    key: str
+    note: Callable[[], None]
+    growth: Growth
+    in_thread: InThread
+    _noted: bool = field(default=False)
+
+    @property
+    def length(self) -> int:
+        """
+        Bytes so far.
+        """
+        return self.file.length
+
+    def append(self, offset: int, data: bytes) -> int:
+        """
+        See `command.Stream`.
+        """
+        before = self.file.length
+        length = self.file.append(offset, data)
+        if length and not self._noted:
+            self._noted = True
+            self.note()
+        self.growth.changed(self.key, length - before)
+        return length
+
+    def seal(self, seal: Seal) -> Deferred[bool]:
+        """
+        See `command.Stream`.
+        """
+        # Bytes of which a master that was killed could not note any more that they are here are not sent again.
+        if not self._noted and (isinstance(self.file, ArtifactFile) or self.file.length):
+            self._noted = True
+            self.note()
+        if not seal.length and not self.file.length and not isinstance(self.file, ArtifactFile):
+            return succeed(seal.sha256 == hashlib.sha256().hexdigest())
+        return sealed(self.file, seal.length, seal.sha256, self.in_thread).addBoth(self._rest)
+
+    def _rest(self, answer: T) -> T:
+        self.file.close()
+        return answer
+
+
+class EntryShelf:
+    """
+    The streams of one journal entry: the role `step_context.Texts`.
+
+    *artifact*: the path of its upload; *incoming*, *replaces*: see `ArtifactFile`.
+    """
+
+    def __init__(
+        self,
+        building: Building,
+        ledger: Ledger,
+        *,
+        step: int,
+        ordinal: int,
+        directory: str,
+        artifact: str | None,
+        incoming: str,
+        replaces: bool = False,
+    ) -> None:
+        self._building = building
+        self._ledger = ledger
+        self._step = step
+        self._ordinal = ordinal
+        self._directory = directory
+        self._artifact = artifact
+        self._incoming = incoming
+        self._replaces = replaces
+        self._kept: dict[str, Kept] = {}
+
+    def stream(self, name: str) -> Kept:
+        """
+        See `command.Shelf`.
+        """
+        if name not in self._kept:
+            self._kept[name] = self._artifact_stream(name) if self._holds_artifact(name) else self._log_stream(name)
+        return self._kept[name]
+
+    def lengths(self) -> dict[str, int]:
+        """
+        See `command.Shelf`.
+        """
+        prefix = f"{self._step}-{self._ordinal}-"
+        found = _names_in(os.path.join(self._building.streams, self._directory), "logs of a build")
+        names = {name.removeprefix(prefix) for name in found if name.startswith(prefix)}
+        if self._artifact is not None:
+            names |= {ARTIFACT + mark for mark in ("", "~1")}
+        lengths = {name: self.stream(name).length for name in names | set(self._kept)}
+        return {name: length for name, length in lengths.items() if length}
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        """
+        See `step_context.Texts`.
+        """
+        kept = self.stream(name)
+        try:
+            return kept.file.read(offset, size)
+        finally:
+            kept.file.close()
+
+    def seals(self) -> dict[str, Seal]:
+        """
+        See `step_context.Texts`.  Reads the files; for what a step wrote itself.
+        """
+        seals = {}
+        for name, kept in self._kept.items():
+            text = self.read(name, 0, kept.length)
+            seals[name] = Seal(kept.length, hashlib.sha256(text).hexdigest())
+        return seals
+
+    def close(self) -> None:
+        """
+        Let go of open files.
+        """
+        for kept in self._kept.values():
+            kept.file.close()
+
+    def _holds_artifact(self, name: str) -> bool:
+        return self._artifact is not None and name.partition("~")[0] == ARTIFACT
+
+    def _log_stream(self, name: str) -> Kept:
+        path = f"{self._directory}/{self._step}-{self._ordinal}-{name}"
+        file = StreamFile(os.path.join(self._building.streams, path), what=f"log {name}")
+        return self._keep(file, path, name.partition("~")[0], "log")
+
+    def _artifact_stream(self, name: str) -> Kept:
+        assert self._artifact is not None
+        directory = self._building.artifacts
+        path, incoming = os.path.join(directory, self._artifact), os.path.join(directory, self._incoming)
+        file = ArtifactFile(
+            path,
+            # What is sent a second time, because it changed or arrived damaged, is another file: "~1".
+            incoming + name.removeprefix(ARTIFACT),
+            replaces=self._replaces,
+            what=f"artifact {self._artifact.split('/', 2)[-1]}",
+        )
+        return self._keep(file, self._artifact, ARTIFACT, "artifact")
+
+    def _keep(self, file: StreamFile, path: str, name: str, kind: str) -> Kept:
+        def note() -> None:
+            self._ledger.stream_begun(self._step, self._ordinal, name, kind, path)
+
+        return Kept(file, path, note, self._building.growth, self._building.in_thread)
+
+
+def _names_in(directory: str, what: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise file_error(error, what, cannot="be read") from error
+
+
+def _artifact_path(artifact: str) -> str:
+    path = relative_path(artifact)
+    if path == ".":
+        raise UnsafePathError("An artifact needs the name of a file.")
+    return path

@@ -1,0 +1,215 @@
+"""
+Checking what a constructor in master.cfg was given.
+
+Each check answers with a value of the right type whatever happens: the one that was given, or a harmless one after a
+mistake was noted with the line of the call.  So constructors stay straight lines, and go on to their next argument.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
+
+from ...errors import BuildbotLiteError
+from ...model.names import checked_name
+from ...model.properties import checked_property_name, checked_value
+from ...model.rendering import Renderable, is_renderable
+from .mistakes import (
+    MISSING,
+    Place,
+    did_you_mean,
+    note,
+)
+
+T = TypeVar("T")
+
+LONGEST_LABEL = 80
+LONGEST_TEXT = 100_000
+LONGEST_TIME = 10 * 365 * 86400.0
+# Shorter than this a slave's keeper, which gives up half a minute early, could not tell a lost link from a slow one.
+SHORTEST_GRACE = 40.0
+
+
+class Arguments:
+    """
+    The checks for one call: *owner* names the thing in sentences, *of* is the object that is being made; or *place*
+    says where.
+    """
+
+    def __init__(self, owner: str, of: object = None, *, place: Place | None = None) -> None:
+        self.owner = owner
+        self._of = of
+        self._place = place
+
+    def note(self, sentence: str) -> None:
+        """
+        Something is wrong with the thing as a whole.
+        """
+        note(f"{self.owner}: {sentence}", self._place, of=self._of)
+
+    def wrong(self, name: str, value: object, wanted: str) -> None:
+        """
+        The argument *name* is not what is *wanted*.
+        """
+        if value is not MISSING:
+            self.note(f"{name} must be {wanted}, not {shown(value)}.")
+
+    def unless_missing(self, error: Exception, value: object) -> None:
+        """
+        What *error* says is wrong, unless that *value* was not given at all, which is noted already.
+        """
+        if value is not MISSING:
+            note(str(error), of=self._of)
+
+    def name(self, name: str, value: Any, what: str) -> str:
+        """
+        A name that may become a file: 1 to 80 letters, digits and ``. _ + -``.
+        """
+        if value is MISSING:
+            return ""
+        try:
+            return checked_name(value, what)
+        except BuildbotLiteError as error:
+            note(str(error), of=self._of)
+            return ""
+
+    def label(self, name: str, value: Any) -> str:
+        """
+        A name that people read: 1 to 80 printable characters, without spaces around it.
+        """
+        if (
+            isinstance(value, str)
+            and 0 < len(value) <= LONGEST_LABEL
+            and value.isprintable()
+            and value == value.strip()
+        ):
+            return value
+        self.wrong(name, value, "1 to 80 printable characters")
+        return ""
+
+    def text(self, name: str, value: Any) -> str:
+        """
+        Text without NUL, of at most 100 000 characters; it may be empty.
+        """
+        if isinstance(value, str) and len(value) <= LONGEST_TEXT and "\0" not in value:
+            return value
+        self.wrong(name, value, "text")
+        return ""
+
+    def flag(self, name: str, value: Any) -> bool:
+        """
+        True or False.
+        """
+        if isinstance(value, bool):
+            return value
+        self.wrong(name, value, "True or False")
+        return False
+
+    def whole(self, name: str, value: Any, *, least: int = 0, most: int = 1 << 62) -> int:
+        """
+        A whole number between *least* and *most*.
+        """
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+            return value
+        self.wrong(
+            name, value, f"a whole number from {least} to {most}" if most < 1 << 62 else f"a whole number ≥ {least}"
+        )
+        return least
+
+    def seconds(self, name: str, value: Any, *, least: float = 0.0) -> float:
+        """
+        A time in seconds, of *least* or more and less than ten years.
+        """
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if number and least <= value <= LONGEST_TIME:
+            return float(value)
+        self.wrong(name, value, f"a time in seconds, {least:g} or more")
+        return least
+
+    def choice(self, name: str, value: Any, choices: Collection[str]) -> str:
+        """
+        One of *choices*; the first of them after a mistake.
+        """
+        if isinstance(value, str) and value in choices:
+            return value
+        listed = ", ".join(map(repr, choices))
+        meant = did_you_mean(value, choices) if isinstance(value, str) and len(choices) > 8 else ""
+        self.wrong(name, value, f"one of {listed}{meant}")
+        return next(iter(choices))
+
+    def optional(self, check: Callable[[str, Any], T], name: str, value: Any) -> T | None:
+        """
+        What *check* says, or None for None.
+        """
+        return None if value is None else check(name, value)
+
+    def function(self, name: str, value: Any) -> Callable[..., Any] | None:
+        """
+        Something that can be called.
+        """
+        if callable(value) and not isinstance(value, Renderable):
+            return value  # type: ignore[no-any-return]  # callable() gives Callable[..., object]
+        self.wrong(name, value, "a function")
+        return None
+
+    def texts(self, name: str, value: Any) -> tuple[str, ...]:
+        """
+        A list or tuple of texts.
+        """
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        extra = f"; write [{value!r:.60}]" if isinstance(value, str) else ""
+        self.wrong(name, value, f"a list of texts{extra}")
+        return ()
+
+    def several(self, name: str, value: Any) -> tuple[str, ...]:
+        """
+        A list of at least one name, none of them twice.
+        """
+        names = self.texts(name, value)
+        if not names and isinstance(value, (list, tuple)) and not value:
+            self.note(f"{name} is empty, and must name at least one.")
+        for twice in sorted({at for at in names if names.count(at) > 1}):
+            self.note(f"{name} has {twice!r} twice.")
+        return tuple(dict.fromkeys(names))
+
+    def properties(self, name: str, value: Any) -> dict[str, Any]:
+        """
+        A dictionary of property names and their values, which are plain: there is nothing yet to render them with.
+        """
+        if not isinstance(value, Mapping):
+            self.wrong(name, value, "a dictionary")
+            return {}
+        found = {}
+        for key, item in value.items():
+            try:
+                found[checked_property_name(key)] = checked_value(key, item)
+            except BuildbotLiteError as error:
+                self.note(f"{name}: {error}")
+        return found
+
+    def environment(self, name: str, value: Any) -> dict[str, Any]:
+        """
+        A dictionary of environment variables: text, something renderable, or None to remove the variable.
+        """
+        if not isinstance(value, Mapping):
+            self.wrong(name, value, "a dictionary")
+            return {}
+        found = {}
+        for key, item in value.items():
+            if not isinstance(key, str) or not key or "=" in key or "\0" in key:
+                self.note(f"{name}: {shown(key)} cannot be the name of an environment variable.")
+            elif item is None or is_renderable(item) or (isinstance(item, str) and "\0" not in item):
+                found[key] = item
+            else:
+                self.wrong(f"{name}[{key!r}]", item, "text, or None to remove the variable")
+        return found
+
+
+def shown(value: object) -> str:
+    """
+    *value*, as a sentence can hold it.
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__} (write {value.__name__}(…))"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,153 @@
+"""
+From the text of a master.cfg to a configuration, or to a list of everything that is wrong with it.
+
+A loaded configuration is a *generation*: its text and that of the modules which it imported from the master's
+directory, known by their hash.  The texts are kept as long as an unfinished build names the generation, and `load`
+makes the same configuration of them again, next to newer ones, whatever lies in the directory by then.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import os
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from ...errors import BuildbotLiteError, ConfigError
+from ...model.shape import encode
+from .assembly import assemble
+from .master_config import MasterConfig
+from .mistakes import (
+    MAIN_FILE,
+    Mistake,
+    MistakesError,
+    Place,
+    collecting,
+)
+from .modules import (
+    LARGEST_FILES,
+    Modules,
+    Sources,
+    parsed,
+)
+from .time_limit import OverdueError, time_limit
+
+
+@frozen
+class Generation:
+    """
+    A configuration, the *files* that it was made of (name → text, master.cfg among them), and their *hash*.
+    """
+
+    hash: str
+    files: Mapping[str, str]
+    config: MasterConfig
+
+
+def load(
+    basedir: str, text: str | None = None, files: Mapping[str, str] | None = None, *, seconds: float | None = None
+) -> Generation:
+    """
+    The configuration of the master in *basedir*; `MistakesError` with all that is wrong with it.
+
+    *text*: instead of what is in master.cfg.  *files*: those of an earlier generation; then nothing is read from the
+    directory, and nothing outside the configuration is checked.  *seconds*: how long it may take (see `time_limit`).
+    """
+    basedir = os.path.abspath(basedir)
+    if files is None:
+        sources = Sources(basedir, {MAIN_FILE: _main_text(basedir) if text is None else text}, reading=True)
+        label = basedir
+    else:
+        sources = Sources(basedir, files, reading=False)
+        label = f"<generation {hash_of(files)[:12]}>"
+    modules = Modules(sources, label)
+    with collecting(modules.files) as mistakes:
+        with time_limit(seconds):
+            c = _executed(modules, basedir)
+        config = assemble(c, basedir, _key_places(sources.texts[MAIN_FILE]))
+        if files is None:
+            mistakes.check(config)
+        mistakes.raise_any()
+    # What a function of the configuration imports from now on must be what a replay will import.
+    sources.reading = False
+    texts = dict(sorted(sources.texts.items()))
+    return Generation(hash_of(texts), texts, config)
+
+
+def hash_of(files: Mapping[str, str]) -> str:
+    """
+    64 hexadecimal digits that tell two generations apart.
+    """
+    return hashlib.sha256(encode(dict(files))).hexdigest()
+
+
+def _main_text(basedir: str) -> str:
+    path = os.path.join(basedir, MAIN_FILE)
+    try:
+        with open(path, "rb") as file:
+            contents = file.read(LARGEST_FILES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        return importlib.util.decode_source(contents)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise MistakesError([Mistake(Place(), f"The file is not text: {error}.")]) from None
+
+
+def _executed(modules: Modules, basedir: str) -> object:
+    try:
+        names = modules.execute_main({"basedir": basedir})
+    except (Exception, SystemExit, OverdueError) as error:
+        raise MistakesError([_as_mistake(error, modules.files)]) from error
+    return names.get("BuildmasterConfig", names.get("c"))
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, BuildbotLiteError):
+        return str(error)
+    if isinstance(error, OverdueError):
+        return "Loading it took too long, and was here when it was ended."
+    if isinstance(error, MemoryError):
+        return "Loading it took more memory than it may have."
+    return f"{type(error).__name__}: {error!s:.500}"
+
+
+def _as_mistake(error: BaseException, files: Mapping[str, str]) -> Mistake:
+    if isinstance(error, SyntaxError) and error.filename is not None and error.filename in files:
+        return Mistake(Place(files[error.filename], error.lineno or 0), f"{type(error).__name__}: {error.msg}")
+    place = Place()
+    trace = error.__traceback__
+    while trace is not None:
+        file = files.get(trace.tb_frame.f_code.co_filename)
+        if file is not None:
+            place = Place(file, trace.tb_lineno)
+        trace = trace.tb_next
+    return Mistake(place, _sentence(error))
+
+
+def _key_places(text: str) -> dict[str, Place]:
+    """
+    Where ``c["key"] = …`` stands, or ``"key": …`` in the dictionary that becomes c; the last place of each key.
+    """
+    places: dict[str, Place] = {}
+    for node in ast.walk(parsed(text)):
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                if isinstance(target, ast.Subscript) and _is_config(target.value):
+                    _add(places, target.slice)
+            if isinstance(node.value, ast.Dict) and any(map(_is_config, targets)):
+                for key in node.value.keys:
+                    _add(places, key)
+    return places
+
+
+def _is_config(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("c", "BuildmasterConfig")
+
+
+def _add(places: dict[str, Place], key: ast.expr | None) -> None:
+    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+        place = Place(MAIN_FILE, key.lineno)
+        places[key.value] = max(place, places.get(key.value, place))

@@ -1,0 +1,130 @@
+"""
+A whole configuration, as the rest of the master reads it.  ``assembly`` makes one out of a master.cfg.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from ...errors import ConfigError
+from .objects import (
+    BuilderConfig,
+    BuildSlave,
+    ForceScheduler,
+    Scheduler,
+    Submit,
+    Triggerable,
+)
+from .secret_files import Provider
+
+DEFAULT_DB = "records/farm.sqlite"
+DB_OF_0_1_0 = "private/farm.sqlite"
+DEFAULT_TITLE = "Build farm"
+DEFAULT_MAX_RETRIES = 3
+DEFAULT_RECONFIG_TIMEOUT = 60
+
+# A host name, an IPv4 address, or an IPv6 address in brackets; a port if there is one.
+HINT = re.compile(
+    r"(?:tcp:)?(?P<host>[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?\Z"
+)
+
+
+@frozen
+class MasterConfig:
+    """
+    What a master.cfg says.
+
+    *ports*: endpoints to listen at, like "tcp:9989"; none: choose a free port once.  *location*: hosts, each with or
+    without ":port", where slaves find the master; empty: find out.  *db*: the database's file, relative to the
+    master's directory.  *minspace*: bytes of the disk that are kept for slaves that send little; None: see
+    `disk_reserve`.
+    *reconfig_timeout*: seconds that the next master.cfg may take to load while the master runs.
+    """
+
+    basedir: str
+    slaves: Mapping[str, BuildSlave]
+    builders: Mapping[str, BuilderConfig]
+    schedulers: Mapping[str, Scheduler]
+    ports: tuple[str, ...] = ()
+    location: tuple[str, ...] = ()
+    db: str = DEFAULT_DB
+    title: str = DEFAULT_TITLE
+    buildbot_url: str | None = None
+    max_retries: int = DEFAULT_MAX_RETRIES
+    minspace: int | None = None
+    reconfig_timeout: int = DEFAULT_RECONFIG_TIMEOUT
+    secrets_providers: tuple[Provider, ...] = ()
+
+    def database_in(self, basedir: str) -> str:
+        """
+        Where the database is of the master in *basedir*.
+        """
+        return self.db if "://" in self.db else os.path.join(basedir, self.db)
+
+    @property
+    def submits(self) -> dict[str, Submit]:
+        """
+        The schedulers that submissions come in by.
+        """
+        return {name: at for name, at in self.schedulers.items() if isinstance(at, Submit)}
+
+    @property
+    def triggerables(self) -> dict[str, Triggerable]:
+        """
+        The schedulers that `Trigger` steps start.
+        """
+        return {name: at for name, at in self.schedulers.items() if isinstance(at, Triggerable)}
+
+    def forced_by(self, builder: str) -> ForceScheduler | None:
+        """
+        The first scheduler by which *builder* may be forced; None if it may not.
+        """
+        for scheduler in self.schedulers.values():
+            if isinstance(scheduler, ForceScheduler) and builder in scheduler.builder_names:
+                return scheduler
+        return None
+
+    def builders_on(self, slave: str) -> list[BuilderConfig]:
+        """
+        Those that may build on *slave*.
+        """
+        return [builder for builder in self.builders.values() if slave in builder.slavenames]
+
+    def secret(self, name: str) -> str:
+        """
+        The value of the secret *name*; `ConfigError` when nobody knows it.
+        """
+        for provider in self.secrets_providers:
+            value = provider.value(self.basedir, name)
+            if value is not None:
+                return value
+        raise self._unknown(name)
+
+    def why_no_secret(self, name: str) -> str | None:
+        """
+        The sentence that says why the secret *name* cannot be had; None if it can, or if only a slow provider knows.
+        """
+        try:
+            for provider in self.secrets_providers:
+                if getattr(provider, "slow", False):
+                    if name in provider.names(self.basedir):
+                        return None
+                elif provider.value(self.basedir, name) is not None:
+                    return None
+        except ConfigError as error:
+            return str(error)
+        return str(self._unknown(name))
+
+    @property
+    def slow_secrets(self) -> bool:
+        """
+        Whether `secret` may take seconds.
+        """
+        return any(getattr(provider, "slow", False) for provider in self.secrets_providers)
+
+    def _unknown(self, name: str) -> ConfigError:
+        if not self.secrets_providers:
+            return ConfigError(f"There is no secret {name!r}: c['secretsProviders'] is empty.")
+        return ConfigError(f"There is no secret {name!r} in any of the secretsProviders.")

@@ -1,0 +1,321 @@
+"""
+The modules of one configuration, apart from all others.
+
+A master.cfg imports modules of its own, and after a `reconfig` imports them again as they are then, while builds that
+began before go on with what was.  So each loaded configuration has modules of its own:
+
+- their text is kept (`Sources.texts`), and they are executed from there; loading an old configuration reads no file;
+- they are in ``sys.modules`` only while code of the configuration executes an import, and never meet those of another;
+- ``sys.path`` is the configuration's meanwhile, and what master.cfg adds to it is seen by no other.
+
+**Which are its own**: those that lie beside master.cfg, and those in directories that master.cfg or PYTHONPATH put on
+``sys.path``.  What is installed (the standard library, site-packages, and what was on the path of Python otherwise when
+the master started) is the same for all configurations, and changes with a restart of the master only.
+
+To know all texts from the start, `Sources` reads what the import statements of each text name, also those inside of
+functions, and of a package all modules.  A module imported by a computed name is read when it is imported, if that
+happens while the configuration is loaded.
+"""
+
+import ast
+import builtins
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import CodeType, ModuleType
+from typing import Any
+
+from ...errors import ConfigError
+from .mistakes import MAIN_FILE
+
+MAIN_MODULE = "__master_cfg__"
+MOST_FILES = 500
+LARGEST_FILES = 16 << 20
+
+
+def _directories_of(path: Sequence[str]) -> list[str]:
+    return [os.path.abspath(directory) for directory in path]
+
+
+_INSTALLED = frozenset(_directories_of(sys.path)) - frozenset(
+    _directories_of(os.environ.get("PYTHONPATH", "").split(os.pathsep))
+)
+_INSTALLED_NAMES = {"site-packages", "dist-packages"}
+
+
+class Sources:
+    """
+    The texts of a configuration: file name → text, ``master.cfg`` first.  Names are relative to *basedir*, or absolute
+    outside of it.
+
+    *reading*: whether others may be read from the disk; without it, *texts* is all there is.
+    """
+
+    def __init__(self, basedir: str, texts: Mapping[str, str], *, reading: bool) -> None:
+        self.basedir = basedir
+        self.texts: dict[str, str] = {}
+        self.reading = reading
+        self._size = 0
+        for file, text in texts.items():
+            self._keep(file, text)
+
+    def module_file(self, name: str, directories: Sequence[str] | None = None) -> str | None:
+        """
+        The file that holds the module *name* ("a.b"), or None if that is not one of ours.
+
+        *directories*: those of its package; None: it is in none, and looked for where modules of ours may lie.
+        """
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            return None
+        for file in self._candidates(name, directories, ("/__init__.py", ".py")):
+            if file in self.texts or (self.reading and self._read(file)):
+                return file
+        return None
+
+    def directories_of(self, name: str, directories: Sequence[str] | None = None) -> list[str]:
+        """
+        The directories of the package *name*, which has no ``__init__.py``; none if it is not one of ours.
+        """
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            return []
+        return [
+            os.path.join(self.basedir, file)
+            for file in self._candidates(name, directories, ("",))
+            if any(known.startswith(f"{file}/") for known in self.texts)
+            or (self.reading and os.path.isdir(os.path.join(self.basedir, file)))
+        ]
+
+    def refuse_later(self, name: str) -> None:
+        """
+        Raise `ModuleNotFoundError` if *name* lies in a directory of ours, but was not read when it counted.
+
+        (Python would find it by itself, because that directory is on the path.)
+        """
+        if not self.reading and any(
+            os.path.exists(os.path.join(self.basedir, file))
+            for file in self._candidates(name, None, (".py", "/__init__.py"))
+        ):
+            raise ModuleNotFoundError(f"{name} was not part of the configuration when it was loaded.", name=name)
+
+    def complete(self) -> None:
+        """
+        Read what the texts import that was not imported so far, with ``sys.path`` as it is now.
+        """
+        done: set[str] = set()
+        while left := self.texts.keys() - done:
+            for file in sorted(left):
+                done.add(file)
+                for name in _imported(self.texts[file]):
+                    # What is loaded already and is not ours will be found there.
+                    if name not in sys.modules:
+                        self.module_file(name)
+
+    def _candidates(self, name: str, directories: Sequence[str] | None, endings: Sequence[str]) -> Iterator[str]:
+        if directories is None:
+            directories, tail = self._roots(name.partition(".")[0]), name.replace(".", "/")
+        else:
+            tail = name.rpartition(".")[2]
+        for directory in directories:
+            for ending in endings:
+                yield self._name(os.path.join(directory, tail) + ending)
+
+    def _roots(self, name: str) -> list[str]:
+        """
+        Where the module *name* may lie if it is ours: beside master.cfg, or further on before it is installed anywhere.
+        """
+        roots, installed = [self.basedir], list[str]()
+        for directory in dict.fromkeys(_directories_of(sys.path)):
+            if _is_installed(directory):
+                installed.append(directory)
+            elif directory != self.basedir and not (installed and PathFinder.find_spec(name, installed)):
+                roots.append(directory)
+        return roots
+
+    def _name(self, path: str) -> str:
+        inside = os.path.join(self.basedir, "")
+        return path.removeprefix(inside)
+
+    def _read(self, file: str) -> bool:
+        try:
+            with open(os.path.join(self.basedir, file), "rb") as opened:
+                contents = opened.read(LARGEST_FILES + 1)
+        except OSError:
+            return False
+        self._keep(file, importlib.util.decode_source(contents))
+        return True
+
+    def _keep(self, file: str, text: str) -> None:
+        self._size += len(text)
+        if len(self.texts) >= MOST_FILES or self._size > LARGEST_FILES:
+            raise ConfigError(
+                f"master.cfg imports more than {MOST_FILES} files of its own, or {LARGEST_FILES >> 20} MiB."
+            )
+        self.texts[file] = text
+        if self.reading and file.endswith("/__init__.py"):
+            self._read_package(os.path.dirname(file))
+
+    def _read_package(self, package: str) -> None:
+        for directory, below, files in os.walk(os.path.join(self.basedir, package)):
+            below[:] = sorted(name for name in below if name.isidentifier())
+            for name in sorted(files):
+                file = self._name(os.path.join(directory, name))
+                if name.endswith(".py") and file not in self.texts:
+                    self._read(file)
+
+
+def _is_installed(directory: str) -> bool:
+    return directory in _INSTALLED or not _INSTALLED_NAMES.isdisjoint(directory.split(os.sep))
+
+
+def parsed(text: str) -> ast.Module:
+    """
+    *text* as a tree; raises what `ast.parse` raises.
+    """
+    try:
+        return ast.parse(text)
+    except SystemError:
+        # CPython counts the depth of all trees that are made (its issue 106905).  A traceback that is logged while the
+        # garbage collector interrupts us makes one, too.
+        return ast.parse(text)
+
+
+def _imported(text: str) -> list[str]:
+    try:
+        tree = parsed(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return []  # whoever executes it will say so, with the line
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name.partition(".")[0] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.append(node.module.partition(".")[0])
+    return sorted(set(names))
+
+
+class Modules(MetaPathFinder, Loader):
+    """
+    The modules made of some *sources*.
+
+    *files* maps the file names in their code objects to the names that people know; it grows with each import.
+    """
+
+    def __init__(self, sources: Sources, label: str) -> None:
+        self._sources = sources
+        self._label = label
+        self._modules: dict[str, ModuleType] = {}
+        self._depth = 0
+        self._path = list(sys.path)
+        self._builtins = {**vars(builtins), "__import__": self._import}
+        self.files: dict[str, str] = {}
+
+    def execute_main(self, namespace: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Execute master.cfg; answer the names that it defined.
+        """
+        main = ModuleType(MAIN_MODULE)
+        main.__file__ = os.path.join(self._sources.basedir, MAIN_FILE)
+        vars(main).update(namespace)
+        self._modules[MAIN_MODULE] = main
+        with self._installed():
+            self._execute(main, MAIN_FILE)
+            if self._sources.reading:
+                self._sources.complete()
+        return vars(main)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """
+        For the import system: where a module of ours is.
+        """
+        package = fullname.rpartition(".")[0]
+        if package and package not in self._modules:
+            return None  # of a package that is not ours
+        file = self._sources.module_file(fullname, path if package else None)
+        if file is None:
+            return self._namespace(fullname, path if package else None)
+        spec = ModuleSpec(fullname, self, origin=os.path.join(self._sources.basedir, file))
+        spec.has_location = True
+        spec.loader_state = file
+        if file.endswith("/__init__.py"):
+            spec.submodule_search_locations = [os.path.dirname(spec.origin or "")]
+        return spec
+
+    def _namespace(self, fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
+        """
+        A package without ``__init__.py``, in which modules of ours lie, if there is nothing else of that name.
+        """
+        self._sources.refuse_later(fullname)
+        directories = self._sources.directories_of(fullname, path)
+        if not directories:
+            return None
+        found = PathFinder.find_spec(fullname, path)
+        if found is not None and found.loader is not None and found.origin is not None:
+            return None  # an ordinary module, further down the path
+        spec = ModuleSpec(fullname, self, is_package=True)
+        spec.submodule_search_locations = directories
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """
+        For the import system: an ordinary module will do.
+        """
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """
+        For the import system: execute a module of ours.
+        """
+        self._modules[module.__name__] = module
+        spec = module.__spec__
+        if spec is None or spec.loader_state is None:
+            return  # a package without __init__.py has nothing to execute
+        try:
+            self._execute(module, spec.loader_state)
+        except BaseException:
+            del self._modules[module.__name__]
+            raise
+
+    def _execute(self, module: ModuleType, file: str) -> None:
+        vars(module)["__builtins__"] = self._builtins
+        exec(self._compiled(file), vars(module))  # noqa: S102 - a configuration is a program
+
+    def _compiled(self, file: str) -> CodeType:
+        name = os.path.join(self._label, file)
+        self.files[name] = file
+        return compile(self._sources.texts[file], name, "exec", dont_inherit=True)
+
+    def _import(self, *args: Any, **kwargs: Any) -> Any:
+        # What our code calls for ``import``, now or when one of its functions runs, years later.
+        with self._installed():
+            return builtins.__import__(*args, **kwargs)
+
+    @contextmanager
+    def _installed(self) -> Iterator[None]:
+        if self._depth:
+            yield
+            return
+        self._depth += 1
+        before = {name: sys.modules[name] for name in self._modules if name in sys.modules}
+        sys.modules.update(self._modules)
+        sys.meta_path.insert(0, self)
+        path, outside = sys.path, list(sys.path)
+        path[:] = self._path
+        try:
+            yield
+        finally:
+            # It may be another list by now.
+            self._path = list(sys.path)
+            sys.path = path
+            path[:] = outside
+            sys.meta_path.remove(self)
+            for name, module in list(self._modules.items()):
+                if sys.modules.get(name) is module:
+                    del sys.modules[name]
+            sys.modules.update(before)
+            self._depth -= 1

@@ -1,0 +1,329 @@
+"""
+The words of a master.cfg, apart from its steps: slaves, builders, factories, schedulers.
+
+They are values.  Each checks its own arguments as it is made, and remembers its *place*, the line that made it, and
+what it wanted to be *called*; what
+concerns several of them (does that slave exist?) is checked by ``assembly``, when all are known.  What a user
+writes is spelled as in Buildbot, what the rest of the master reads is spelled as everywhere here.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast, runtime_checkable
+
+from ...errors import ConfigError
+from ...model import interpolation, rendering
+from ...model.names import directory_name
+from .arguments import SHORTEST_GRACE, Arguments
+from .mistakes import (
+    Noting,
+    here,
+    note,
+    once_loaded,
+)
+
+DEFAULT_GRACE = 1800.0
+STDIN_KINDS = ("none", "patch", "tar", "properties")
+ON_LOST = ("retry", "fail")
+FILE_KINDS = ("tar", "patch", "file")
+
+
+class BuildSlave(metaclass=Noting):
+    """
+    A machine that builds.  It connects with the string that ``buildslave.furls`` has for its *name*.
+
+    *max_builds*: at most so many builds at a time; None: as many as its builders want.
+    *properties*: properties of all builds on it.
+    *grace*: seconds that its builds wait when it is lost, before they are retried elsewhere.
+    *pin*: accept only the machine that used the string first; False for images and containers.
+    *minspace*: bytes that must be free on its disk before a build starts.
+    """
+
+    def __init__(
+        self,
+        name: Any,
+        password: Any = None,
+        *,
+        max_builds: Any = None,
+        properties: Any = None,
+        grace: Any = DEFAULT_GRACE,
+        pin: Any = True,
+        minspace: Any = 0,
+    ) -> None:
+        self.place = here(self)
+        self.called = name
+        arguments = Arguments(f"BuildSlave {name!r:.100}", self)
+        if password is not None:
+            arguments.note("a slave needs no password here; its string in buildslave.furls is all it takes.")
+        self.name = arguments.name("name", name, "slave")
+        self.max_builds: int | None = arguments.optional(_positive(arguments), "max_builds", max_builds)
+        self.properties = arguments.properties("properties", {} if properties is None else properties)
+        self.grace = arguments.seconds("grace", grace, least=SHORTEST_GRACE)
+        self.pin = arguments.flag("pin", pin)
+        self.minspace = arguments.whole("minspace", minspace)
+
+    def __repr__(self) -> str:
+        return f"BuildSlave({self.name!r})"
+
+
+@runtime_checkable
+class Step(Protocol):
+    """
+    As much as a factory needs to know of a step.
+    """
+
+    @property
+    def recipe(self) -> Any:
+        """
+        How each build makes its own.
+        """
+
+    def run(self) -> Any:
+        """
+        Do it.
+        """
+
+
+class BuildFactory(metaclass=Noting):
+    """
+    The steps of a build, in order.
+    """
+
+    def __init__(self, steps: Any = ()) -> None:
+        self.place = here(self)
+        self.steps: list[Any] = []
+        if steps is not None:
+            self.addSteps(steps)
+
+    def addStep(self, step: Any) -> None:
+        """
+        One more step, at the end.
+        """
+        if isinstance(step, type):
+            note(f"BuildFactory: {step.__name__} is a class; a step is made of it: {step.__name__}(…).")
+        elif not isinstance(step, Step):
+            note(f"BuildFactory: {step!r:.60} is not a step.")
+        else:
+            self.steps.append(step)
+
+    def addSteps(self, steps: Any) -> None:
+        """
+        Several more steps, at the end.
+        """
+        if not isinstance(steps, (list, tuple)):
+            note(f"BuildFactory: the steps must be a list, not {steps!r:.60}.")
+            return
+        for step in steps:
+            self.addStep(step)
+
+
+class BuilderConfig(metaclass=Noting):
+    """
+    One kind of build: which steps, and on which slaves.
+
+    *tags*: words by which pages and lists choose builders.  *env*: environment variables of all its commands; None
+    removes one.  *properties*: properties of all its builds.  *description*: a sentence for people.
+    *concurrent*: allow several builds at a time on one slave.  *maxTime*: seconds after which a build is ended.
+    *grace*: as a slave's; the shorter of the two holds.  *onLost*: "retry": when the slave is lost in mid-command the
+    build is done again; "fail": nothing is ever done twice, and its steps wait for the slave however long it is away.
+    A step may have its own.
+    *canStartBuild*: a function of builder, slave and request, which may refuse by returning False.
+    """
+
+    def __init__(
+        self,
+        name: Any,
+        slavenames: Any,
+        factory: Any,
+        *,
+        tags: Any = (),
+        env: Any = None,
+        properties: Any = None,
+        description: Any = "",
+        concurrent: Any = False,
+        maxTime: Any = None,
+        grace: Any = None,
+        onLost: Any = "retry",
+        canStartBuild: Any = None,
+    ) -> None:
+        self.place = here(self)
+        self.called = name
+        arguments = Arguments(f"BuilderConfig {name!r:.100}", self)
+        self.name = arguments.label("name", name)
+        self.slavenames = arguments.several("slavenames", slavenames)
+        if not isinstance(factory, BuildFactory):
+            arguments.wrong("factory", factory, "a BuildFactory")
+            factory = BuildFactory()
+        self.factory = factory
+        self.tags = arguments.texts("tags", () if tags is None else tags)
+        self.env = arguments.environment("env", {} if env is None else env)
+        self.properties = arguments.properties("properties", {} if properties is None else properties)
+        self.description = arguments.text("description", "" if description is None else description)
+        self.concurrent = arguments.flag("concurrent", concurrent)
+        self.max_time: float | None = arguments.optional(_longer_than_none(arguments), "maxTime", maxTime)
+        self.grace: float | None = arguments.optional(_grace(arguments), "grace", grace)
+        self.on_lost = arguments.choice("onLost", onLost, ON_LOST)
+        self.can_start_build = cast(
+            "Callable[..., Any] | None", arguments.optional(arguments.function, "canStartBuild", canStartBuild)
+        )
+
+    @property
+    def steps(self) -> tuple[Any, ...]:
+        """
+        The factory's steps: the recipes from which each build makes its own.
+        """
+        return tuple(self.factory.steps)
+
+    @property
+    def directory(self) -> str:
+        """
+        The builder's directory below the slave's ``work``.
+        """
+        return directory_name(self.name)
+
+    def grace_on(self, slave: BuildSlave) -> float:
+        """
+        How many seconds a build on *slave* waits for it when it is lost.
+        """
+        return slave.grace if self.grace is None else min(self.grace, slave.grace)
+
+    def __repr__(self) -> str:
+        return f"BuilderConfig({self.name!r})"
+
+
+class Scheduler(metaclass=Noting):
+    """
+    What asks for builds.
+
+    *builderNames*: of which builders it asks one build each.  *properties*: of all builds that it asks for.
+    *priority*: requests with a higher one go first.
+    """
+
+    def __init__(self, name: Any, builderNames: Any, *, properties: Any = None, priority: Any = 0) -> None:
+        self.place = here(self)
+        self.arguments = Arguments(f"{type(self).__name__} {name!r:.100}", self)
+        self.name = self.checked_name(name)
+        self.builder_names = self.arguments.several("builderNames", builderNames)
+        self.properties = self.arguments.properties("properties", {} if properties is None else properties)
+        self.priority = self.arguments.whole("priority", priority, least=-1_000_000, most=1_000_000)
+
+    def checked_name(self, name: Any) -> str:
+        """
+        A label that people read.
+        """
+        return self.arguments.label("name", name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class Submit(Scheduler):
+    """
+    Builds that somebody asks for with ``flappclient`` and the string that ``submit.furls`` has for *name*.
+
+    *stdin*: what ``run-command`` reads from its standard input: "none", a "patch", a "tar" archive, or "properties"
+    (lines ``name=value``).  *file*: what ``upload-file`` sends: None (it is refused), a "tar" archive, a "patch", any
+    "file". *cancelOnDisconnect*: cancel the builds when the client goes away; otherwise they go on.
+    """
+
+    def __init__(
+        self,
+        name: Any,
+        builderNames: Any,
+        *,
+        stdin: Any = "none",
+        file: Any = None,
+        cancelOnDisconnect: Any = False,
+        properties: Any = None,
+        priority: Any = 0,
+    ) -> None:
+        super().__init__(name, builderNames, properties=properties, priority=priority)
+        self.stdin = self.arguments.choice("stdin", stdin, STDIN_KINDS)
+        self.file = None if file is None else self.arguments.choice("file", file, FILE_KINDS)
+        self.cancel_on_disconnect = self.arguments.flag("cancelOnDisconnect", cancelOnDisconnect)
+
+    @property
+    def input_kind(self) -> str:
+        """
+        What comes with a submission: one of `STDIN_KINDS` or `FILE_KINDS`.
+        """
+        return str(self.file or self.stdin)
+
+    def checked_name(self, name: Any) -> str:
+        """
+        A name that becomes a line of submit.furls and a file.
+        """
+        return self.arguments.name("name", name, "Submit scheduler")
+
+
+class ForceScheduler(Scheduler):
+    """
+    Builds that somebody asks for with ``buildbot-lite force``.
+    """
+
+
+class Triggerable(Scheduler):
+    """
+    Builds that a `Trigger` step of another build asks for.
+    """
+
+
+class Property(rendering.Property, metaclass=Noting):
+    """
+    The value of the property *key* of the build.
+
+    *default* is for when there is none, and, unless *defaultWhenFalse* is False, for when it is empty, zero or False.
+    """
+
+    def __init__(self, key: Any, default: Any = rendering.NO_DEFAULT, defaultWhenFalse: Any = True) -> None:
+        try:
+            super().__init__(key, default, defaultWhenFalse)
+        except ConfigError as error:
+            Arguments("Property", self).unless_missing(error, key)
+            super().__init__("none")
+
+
+class Interpolate(interpolation.Interpolate, metaclass=Noting):
+    """
+    Text with values of the build in it: ``Interpolate("%(prop:branch:-main)s of %(src::repository)s")``.
+    """
+
+    def __init__(self, fmtstring: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__init__(fmtstring, *args, **kwargs)
+        except ConfigError as error:
+            Arguments("Interpolate", self).unless_missing(error, fmtstring)
+            super().__init__("")
+        for secret in self.secrets:
+            _must_exist(secret, self)
+
+
+class Secret(rendering.Secret, metaclass=Noting):
+    """
+    The secret called *name*, wherever an argument of a step may be rendered.
+    """
+
+    def __init__(self, name: Any) -> None:
+        try:
+            super().__init__(name)
+        except ConfigError as error:
+            Arguments("Secret", self).unless_missing(error, name)
+            super().__init__("none")
+        else:
+            _must_exist(name, self)
+
+
+def _must_exist(secret: str, of: object) -> None:
+    # What the configuration says once it is known; a secret that vanishes later is the build's business.
+    once_loaded(lambda config: config.why_no_secret(secret), of=of)
+
+
+def _positive(arguments: Arguments) -> Callable[[str, Any], int]:
+    return lambda name, value: arguments.whole(name, value, least=1)
+
+
+def _longer_than_none(arguments: Arguments) -> Callable[[str, Any], float]:
+    return lambda name, value: arguments.seconds(name, value, least=1.0)
+
+
+def _grace(arguments: Arguments) -> Callable[[str, Any], float]:
+    return lambda name, value: arguments.seconds(name, value, least=SHORTEST_GRACE)

@@ -1,0 +1,126 @@
+"""
+Where the values of secrets come from.
+
+A provider is asked for a secret by name when a command that needs it starts, not before; what it answers is sent to
+that slave's keeper, and kept nowhere.  Here are those in files; `secret_stores` has more.
+"""
+
+import os
+import stat
+from typing import Any, Protocol, runtime_checkable
+
+from ...errors import ConfigError
+from .arguments import Arguments
+from .mistakes import Noting, once_loaded
+
+# The keeper masks values in logs; shorter ones would blacken half of every log and be guessed from the holes.
+SHORTEST_SECRET = 6
+LARGEST_SECRET = 64 << 10
+MOST_FILES = 1000
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """
+    Something that knows secrets.
+
+    One that has ``slow = True`` may take its time in `value`, which is then called in a thread; `names` may not.
+    """
+
+    def value(self, basedir: str, name: str) -> str | None:
+        """
+        The value of the secret *name*, or None if this provider has none of that name; `ConfigError` if it is unusable.
+        """
+
+    def names(self, basedir: str) -> list[str]:
+        """
+        The names that can be asked for.
+        """
+
+
+class SecretInAFile(metaclass=Noting):
+    """
+    Secrets in the files of a directory: the name of a file is the name of the secret, its contents the value.
+
+    *dirname*: the directory, relative to the master's.  *suffixes*: endings that are no part of a secret's name.
+    *strip*: leave out white space at both ends, so that an editor's last newline does no harm.
+
+    A file that others than its owner may read or write is refused.
+    """
+
+    def __init__(self, dirname: Any, suffixes: Any = ("",), strip: Any = True) -> None:
+        arguments = Arguments("SecretInAFile", self)
+        self.dirname = arguments.text("dirname", dirname)
+        self.suffixes = arguments.texts("suffixes", [""] if suffixes is None else suffixes) or ("",)
+        self.strip = arguments.flag("strip", strip)
+        once_loaded(lambda config: self._why_unreadable(config.basedir), of=self)
+
+    def names(self, basedir: str) -> list[str]:
+        """
+        The secrets that there are; at most 1000.
+        """
+        directory = os.path.join(basedir, self.dirname)
+        try:
+            files = sorted(os.listdir(directory))[:MOST_FILES]
+        except OSError as error:
+            raise ConfigError(f"The secrets' directory {self.dirname!r} cannot be read: {error.strerror}.") from None
+        found = {
+            file.removesuffix(suffix)
+            for file in files
+            for suffix in self.suffixes
+            if file.endswith(suffix) and os.path.isfile(os.path.join(directory, file))
+        }
+        return sorted(found - {""})
+
+    def value(self, basedir: str, name: str) -> str | None:
+        """
+        What the file holds; None if there is no such file.
+        """
+        if "/" in name or name.startswith("."):
+            return None
+        for suffix in self.suffixes:
+            try:
+                # O_NONBLOCK: never stuck on a named pipe.
+                descriptor = os.open(
+                    os.path.join(basedir, self.dirname, name + suffix), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+                )
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise ConfigError(f"The secret {name!r} cannot be read: {error.strerror}.") from None
+            try:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise ConfigError(f"The secret {name!r} is not a plain file.")
+                if status.st_mode & 0o077:
+                    path = os.path.join(self.dirname, name + suffix)
+                    raise ConfigError(f"The secret {name!r} can be read by other users.  Run: chmod 600 {path}")
+                return usable(name, os.read(descriptor, LARGEST_SECRET + 1), strip=self.strip)
+            finally:
+                os.close(descriptor)
+        return None
+
+    def _why_unreadable(self, basedir: str) -> str | None:
+        try:
+            self.names(basedir)
+        except ConfigError as error:
+            return str(error)
+        return None
+
+
+def usable(name: str, contents: bytes, *, strip: bool = True) -> str:
+    """
+    The value of the secret *name* in *contents*; `ConfigError` if it could not be used, or not be masked.
+    """
+    if len(contents) > LARGEST_SECRET:
+        raise ConfigError(f"The secret {name!r} has more than {LARGEST_SECRET} bytes.")
+    try:
+        text = contents.decode()
+    except UnicodeDecodeError:
+        raise ConfigError(f"The secret {name!r} is not UTF-8 text.") from None
+    text = text.strip() if strip else text
+    if len(text.encode()) < SHORTEST_SECRET or "\0" in text:
+        raise ConfigError(
+            f"The secret {name!r} has fewer than {SHORTEST_SECRET} bytes, or a NUL: it could not be kept out of logs."
+        )
+    return text

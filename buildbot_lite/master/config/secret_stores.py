@@ -1,0 +1,207 @@
+"""
+Secrets out of the master's environment, and out of ``pass``, the standard Unix password store.
+
+A variable is visible: to every child that inherits it, and in ``ps e`` and /proc to all of the same user, who may be a
+command of a build.  So what is a secret is taken out of the environment when the configuration names it, and blotted
+out where the kernel shows it.  `pass` runs gpg, which may take its time or wait for a passphrase that nobody types;
+it has 30 seconds, in a thread of its own.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from ...errors import ConfigError
+from .arguments import Arguments
+from .mistakes import Noting, once_loaded
+from .secret_files import (
+    LARGEST_SECRET,
+    MOST_FILES,
+    usable,
+)
+
+DEFAULT_PREFIX = "BUILDBOT_SECRET_"
+PATIENCE = 30.0
+_LONGEST_PASSPHRASE = 1000  # a pipe has room for it
+_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}\Z")
+# What was taken out of the environment, for as long as this process lives: a reconfig asks for it again.
+_taken: dict[str, str] = {}
+
+
+def taken() -> dict[str, str]:
+    """
+    The variables that were taken out of the environment so far, secrets all of them.
+    """
+    return dict(_taken)
+
+
+class SecretInEnvironment(metaclass=Noting):
+    """
+    Secrets in environment variables of the master: *prefix* and the name of the secret.
+
+    A variable cannot have every name that a secret can: for ``deploy-key`` these are looked for, the first one counts:
+    BUILDBOT_SECRET_deploy-key, BUILDBOT_SECRET_deploy_key, BUILDBOT_SECRET_DEPLOY_KEY.
+
+    Variables with that prefix are taken out of the environment, so that no child of the master has them.
+    """
+
+    def __init__(self, prefix: Any = DEFAULT_PREFIX) -> None:
+        arguments = Arguments("SecretInEnvironment", self)
+        self.prefix = prefix if isinstance(prefix, str) else ""
+        if not _PREFIX.match(self.prefix):
+            # An empty one would make the whole environment a secret, PATH and all.
+            arguments.wrong("prefix", prefix, 'the beginning of variables\' names, like "BUILDBOT_SECRET_"')
+            self.prefix = DEFAULT_PREFIX
+        _take(self.prefix)
+
+    def names(self, basedir: str) -> list[str]:
+        """
+        The names that can be asked for, as the variables have them.
+        """
+        _take(self.prefix)
+        return sorted(name.removeprefix(self.prefix) for name in _taken if name.startswith(self.prefix))
+
+    def value(self, basedir: str, name: str) -> str | None:
+        """
+        What the variable holds; None if there is none.
+        """
+        _take(self.prefix)
+        plain = re.sub("[^A-Za-z0-9_]", "_", name)
+        for variable in (name, plain, plain.upper()):
+            found = _taken.get(self.prefix + variable)
+            if found is not None:
+                return usable(name, os.fsencode(found))
+        return None
+
+
+class SecretInPass(metaclass=Noting):
+    """
+    Secrets in ``pass``: the name of an entry is the name of the secret.
+
+    The value is the entry's first line, as everywhere with ``pass``; a key (its first line begins with ``-----BEGIN``)
+    is the whole entry.  *gpgPassphrase*: that of the key that the store is encrypted with, unless gpg-agent has it; it
+    is given to gpg through a pipe.  (master.cfg is recorded: read the passphrase from a file there.)  *dirname*: the
+    store's directory, by default PASSWORD_STORE_DIR or ``~/.password-store``.
+    """
+
+    slow = True
+
+    def __init__(self, gpgPassphrase: Any = None, dirname: Any = None) -> None:  # noqa: N803 - Buildbot's name
+        arguments = Arguments("SecretInPass", self)
+        usable_one = gpgPassphrase is None or (
+            isinstance(gpgPassphrase, str) and len(gpgPassphrase) <= _LONGEST_PASSPHRASE
+        )
+        self._passphrase: str | None = gpgPassphrase if usable_one else None
+        if not usable_one:
+            arguments.note("gpgPassphrase must be text of at most 1000 characters.")  # what it is, is not shown
+        self.dirname = None if dirname is None else arguments.text("dirname", dirname)
+        once_loaded(lambda config: self._why_unusable(config.basedir), of=self)
+
+    def names(self, basedir: str) -> list[str]:
+        """
+        The entries at the top of the store; at most 1000.  Nothing is decrypted for this.
+        """
+        try:
+            entries = sorted(os.listdir(self._store(basedir)))[:MOST_FILES]
+        except OSError as error:
+            raise ConfigError(f"The password store {self._store(basedir)} cannot be read: {error.strerror}.") from None
+        return [entry.removesuffix(".gpg") for entry in entries if entry.endswith(".gpg") and not entry.startswith(".")]
+
+    def value(self, basedir: str, name: str) -> str | None:
+        """
+        What ``pass show`` says; None if there is no such entry.  It may take as long as `PATIENCE`.
+        """
+        if "/" in name or name.startswith((".", "-")):
+            return None
+        if not os.path.isfile(os.path.join(self._store(basedir), f"{name}.gpg")):
+            return None
+        whole = self._shown(basedir, name)
+        if whole.startswith(b"-----BEGIN"):
+            return usable(name, whole)
+        return usable(name, whole.partition(b"\n")[0])
+
+    def _shown(self, basedir: str, name: str) -> bytes:
+        with self._environment(basedir) as (env, descriptors):
+            try:
+                process = subprocess.Popen(
+                    ["pass", "show", name],
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    pass_fds=descriptors,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ConfigError(f"The secret {name!r} cannot be had: pass does not run: {error.strerror}.") from None
+        try:
+            out, said = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.communicate()
+            raise ConfigError(
+                f"The secret {name!r} cannot be had: pass did not answer within {PATIENCE:.0f} s.  Does gpg wait for a "
+                "passphrase?  Give SecretInPass a gpgPassphrase, or unlock gpg-agent."
+            ) from None
+        if process.returncode:
+            # What pass printed on its standard output is nobody's business.
+            why = said.decode(errors="replace").strip().rpartition("\n")[2]
+            raise ConfigError(f"The secret {name!r} cannot be had: pass says: {why:.300}")
+        return out[: LARGEST_SECRET + 1]
+
+    @contextmanager
+    def _environment(self, basedir: str) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
+        env = {**os.environ, "PASSWORD_STORE_DIR": self._store(basedir)}
+        if self._passphrase is None:
+            yield env, ()
+            return
+        # An argument would be seen in ps, and a variable too.
+        read, write = os.pipe()
+        try:
+            os.write(write, self._passphrase.encode() + b"\n")
+            os.close(write)
+            options = (
+                f"{env.get('PASSWORD_STORE_GPG_OPTS', '')} --batch --pinentry-mode=loopback --passphrase-fd={read}"
+            )
+            yield {**env, "PASSWORD_STORE_GPG_OPTS": options}, (read,)
+        finally:
+            os.close(read)
+
+    def _store(self, basedir: str) -> str:
+        default = os.environ.get("PASSWORD_STORE_DIR") or os.path.expanduser("~/.password-store")
+        return os.path.join(basedir, self.dirname or default)
+
+    def _why_unusable(self, basedir: str) -> str | None:
+        if shutil.which("pass") is None:
+            return "SecretInPass: there is no program called pass here.  Install it (Debian: apt install pass)."
+        try:
+            self.names(basedir)
+        except ConfigError as error:
+            return str(error)
+        return None
+
+
+def _take(prefix: str) -> None:
+    for name in [name for name in os.environ if name.startswith(prefix)]:
+        _blot_out(name)
+        _taken[name] = os.environ.pop(name)
+
+
+def _blot_out(name: str) -> None:
+    """
+    Overwrite the variable where it is: /proc shows that memory to all of the same user, also when it was unset.
+    """
+    with suppress(AttributeError, OSError):
+        getenv = ctypes.CDLL(None).getenv
+        getenv.restype = ctypes.c_void_p
+        address = getenv(os.fsencode(name))
+        if address:
+            ctypes.memset(address, ord("*"), len(ctypes.string_at(address)))

@@ -1,0 +1,75 @@
+"""
+The files in which people look strings up.
+
+``buildslave.furls`` and ``submit.furls`` have a line ``NAME FURL`` each; ``furls/NAME.furl`` has one FURL and a word
+on what it is, for ``--furlfile``.  They are written when something changed, whole or not at all, and readable by
+their owner alone from their first moment.
+"""
+
+import os
+from collections.abc import Mapping
+
+from ...errors import StorageError
+from ...storage.files import (
+    make_directory,
+    remove,
+    write_whole,
+)
+
+SLAVES = "buildslave.furls"
+SUBMISSIONS = "submit.furls"
+DIRECTORY = "furls"
+SUFFIX = ".furl"
+
+_HEADS = {
+    SLAVES: "# One line for each slave: its name, and the one string that it needs.\n"
+    "# On the slave's machine: buildbot-lite create-slave DIRECTORY -    (and paste the string)\n",
+    SUBMISSIONS: "# One line for each Submit scheduler: its name, and the string that asks it for a build.\n"
+    "# Anywhere: flappclient --furlfile furls/NAME.furl run-command    (or: upload-file FILE)\n",
+}
+
+
+class Strings:
+    """
+    The files in the farm's directory *basedir*.
+    """
+
+    def __init__(self, basedir: str) -> None:
+        self._basedir = basedir
+
+    def publish(self, slaves: Mapping[str, str], submissions: Mapping[str, str]) -> None:
+        """
+        From now on these are the strings, by name.  Files that would not change are not touched.
+        """
+        make_directory(os.path.join(self._basedir, DIRECTORY))
+        for file, strings in ((SLAVES, slaves), (SUBMISSIONS, submissions)):
+            lines = "".join(f"{name} {furl}\n" for name, furl in strings.items())
+            self._write(file, _HEADS[file] + lines)
+        wanted = {
+            **{f"{name}{SUFFIX}": f"# slave {name}\n{furl}\n" for name, furl in slaves.items()},
+            **{f"{name}{SUFFIX}": f"# submission {name}\n{furl}\n" for name, furl in submissions.items()},
+        }
+        for name, text in wanted.items():
+            self._write(os.path.join(DIRECTORY, name), text)
+        for name in os.listdir(os.path.join(self._basedir, DIRECTORY)):
+            if name.endswith(SUFFIX) and not name.startswith(".") and name not in wanted:
+                remove(os.path.join(self._basedir, DIRECTORY, name))
+
+    def publish_private(self, name: str, furl: str) -> None:
+        """
+        A string for the admin, in ``private/NAME.furl``.
+        """
+        make_directory(os.path.join(self._basedir, "private"))
+        self._write(os.path.join("private", f"{name}{SUFFIX}"), f"# {name}\n{furl}\n")
+
+    def _write(self, name: str, text: str) -> None:
+        path = os.path.join(self._basedir, name)
+        try:
+            with open(path, encoding="utf-8") as file:
+                if file.read() == text:
+                    return
+        except FileNotFoundError:
+            pass
+        except (OSError, UnicodeDecodeError) as error:
+            raise StorageError(f"{path} cannot be read: {error}.") from None
+        write_whole(path, text.encode())

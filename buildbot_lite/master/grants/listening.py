@@ -1,0 +1,256 @@
+"""
+Where a master listens, and which places go into its strings.
+
+Both are chosen once and kept, so that strings stay good: the port in ``private/port``, the host in
+``private/location``.  What master.cfg says (``c['port']``, ``c['location']``) counts more, and is not kept: it is said
+there.  ``private/listening`` records where the master listened last, and since when.
+"""
+
+import os
+import random
+import re
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from ipaddress import IPv6Address
+
+from attrs import frozen
+
+from ...errors import BuildbotLiteError, PortError
+from ...model.greeting import MOST_HINTS
+from ...storage.files import (
+    make_directory,
+    read_or_make,
+    write_whole,
+)
+from ...wire.endpoint import (
+    Endpoint,
+    open_port,
+    together,
+)
+from ..config.master_config import HINT, MasterConfig
+
+PORT = "port"
+LOCATION = "location"
+LISTENING = "listening"
+LOOPBACK = "127.0.0.1"
+PATIENCE = 3.0
+LOWEST = 10_000
+"""The lowest port that is chosen: below it services are at home."""
+TRIES = 100
+_GIVEN_OUT = "/proc/sys/net/ipv4/ip_local_port_range"
+
+
+@frozen
+class Tested:
+    """
+    A *host* for the strings, and what came of connecting to it: *problem* is empty when that worked.
+    """
+
+    host: str
+    problem: str = ""
+
+
+def listening(private: str) -> Mapping[str, float]:
+    """
+    The endpoints at which the master listens, or did when it last ran, and since when (seconds since 1970).
+    """
+    found = {}
+    with suppress(FileNotFoundError), open(os.path.join(private, LISTENING), encoding="ascii", errors="replace") as at:
+        for line in at:
+            endpoint, _, since = line.rstrip().partition(" ")
+            with suppress(ValueError):
+                found[endpoint] = float(since)
+    return found
+
+
+def check_ports(config: MasterConfig, private: str, *, running: bool) -> None:
+    """
+    `PortError` when a master that starts now could not listen where *config* says.
+
+    *running*: a master does, whose ports its successor gets; of those only the interface is tried.
+    """
+    make_directory(private)
+    wanted = endpoints(config, private)
+    ours: frozenset[int] = frozenset()
+    if running:
+        # A master of 0.1.0 does not say where it listens.  As a rule where its successor is to.
+        ours = port_numbers(listening(private)) or frozenset(endpoint.port for endpoint in wanted)
+    for endpoint in wanted:
+        open_port(endpoint, port=0 if endpoint.port in ours else None).close()
+
+
+def endpoints(config: MasterConfig, private: str) -> tuple[Endpoint, ...]:
+    """
+    Where to listen: what master.cfg says, or a free port that is chosen once.
+
+    Where one of the master's places is an address of IPv6, a port that is open on all interfaces is so for IPv6 too.
+    """
+    wanted = [Endpoint.parse(text) for text in config.ports or (f"tcp:{kept_port(private)}",)]
+    found = [each for each in wanted if each is not None]
+    if any(_is_ipv6(place) for place in places(config, private)):
+        given = {each.port for each in found if each.family is socket.AF_INET6}
+        found += [
+            Endpoint(each.port, socket.AF_INET6, backlog=each.backlog)
+            for each in found
+            if not each.interface and each.port not in given
+        ]
+    return together(found)
+
+
+def kept_port(private: str) -> int:
+    """
+    The port in ``private/port``; a free one is chosen and kept if there is none yet.
+    """
+    text = read_or_make(os.path.join(private, PORT), _chosen_port)
+    try:
+        return int(text)
+    except ValueError:
+        raise BuildbotLiteError(f"{os.path.join(private, PORT)} has no port number in it.  Remove the file.") from None
+
+
+def place_hints(places: Iterable[str], endpoints: Iterable[Endpoint]) -> tuple[str, ...]:
+    """
+    *places* as Foolscap's hints, at most as many as a string may have; one without a port has all of *endpoints*'.
+    """
+    ports = tuple(dict.fromkeys(str(each.port) for each in endpoints))
+    found = []
+    for place in places:
+        match = HINT.match(place)
+        if match is not None:
+            found += [f"tcp:{match['host']}:{port}" for port in ([match["port"]] if match["port"] else ports)]
+    return tuple(dict.fromkeys(found))[:MOST_HINTS]
+
+
+def place(text: str) -> str:
+    """
+    A host or an address, with or without a port, as `HINT` has it: IPv6 in brackets.
+
+    `BuildbotLiteError` if *text* is none.
+    """
+    with suppress(ValueError):
+        found = IPv6Address(text)
+        if found.scope_id is None:
+            return f"[{found.compressed}]"
+    match = HINT.match(text)
+    if match is None or not 0 < int(match["port"] or 1) < 1 << 16:
+        raise BuildbotLiteError(
+            f"{text!r:.100} is no host name or address.  Give one like farm.example.org, 192.0.2.7 or 2001:db8::7, "
+            "with :PORT if slaves reach the master at another port than it listens at ([2001:db8::7]:PORT)."
+        )
+    return text
+
+
+def places(config: MasterConfig, private: str) -> tuple[str, ...]:
+    """
+    The hosts at which the master is found, each with a port if that is another than the one it listens at.
+    """
+    if config.location:
+        return config.location
+    kept = read_or_make(os.path.join(private, LOCATION), _chosen_host).decode("ascii", "replace").split()
+    if not kept or not all(map(HINT.match, kept)):
+        raise BuildbotLiteError(f"{os.path.join(private, LOCATION)} names no host; remove it, and one is found out.")
+    return tuple(kept)
+
+
+def _is_ipv6(place: str) -> bool:
+    match = HINT.match(place)
+    return match is not None and match["host"].startswith("[")
+
+
+def port_numbers(endpoints: Iterable[str]) -> frozenset[int]:
+    """
+    The ports of *endpoints*.
+    """
+    return frozenset(each.port for each in map(Endpoint.parse, endpoints) if each is not None)
+
+
+def keep_listening(private: str, bound: Mapping[str, float]) -> None:
+    """
+    Record where the master listens: see `listening`.
+    """
+    text = "".join(f"{endpoint} {since!r}\n" for endpoint, since in bound.items())
+    write_whole(os.path.join(private, LISTENING), text.encode())
+
+
+def keep_host(private: str, host: str) -> None:
+    """
+    From now on *host* goes into strings.
+    """
+    write_whole(os.path.join(private, LOCATION), f"{host}\n".encode())
+
+
+def free_port() -> int:
+    """
+    A TCP port that is free now, and that the system gives to nobody who does not ask for just that one.
+
+    One of those that it gives out by itself could go to any connection between now and the master's start, and
+    whenever the master is down for a moment.
+    """
+    first, last = given_out()
+    others = [port for port in range(LOWEST, 1 << 16) if not first <= port <= last]
+    for port in (*random.sample(others, min(TRIES, len(others))), 0):
+        with suppress(OSError), socket.socket() as listening:
+            listening.bind(("", port))
+            return int(listening.getsockname()[1])
+    raise BuildbotLiteError("No TCP port is free.  Choose one with c['port'] in master.cfg.")
+
+
+def given_out() -> tuple[int, int]:
+    """
+    The first and the last of the ports that the system gives out by itself.
+    """
+    try:
+        with open(_GIVEN_OUT, encoding="ascii") as source:
+            first, last = map(int, source.read().split())
+    except (OSError, ValueError):
+        return 1 << 15, (1 << 16) - 1  # not Linux: a guess
+    return first, last
+
+
+def choose_host() -> Tested:
+    """
+    The best name of this machine that leads back to it; 127.0.0.1, with what is wrong, when none does.
+    """
+    problems = []
+    for host in dict.fromkeys((socket.getfqdn(), socket.gethostname())):
+        if host in {"", "localhost", "localhost.localdomain"} or not re.fullmatch(r"[A-Za-z0-9.-]+", host):
+            continue
+        tested = test_host(host)
+        if not tested.problem:
+            return tested
+        problems.append(tested.problem)
+    problem = "; ".join(problems) or "this machine has no name but localhost"
+    return Tested(LOOPBACK, problem)
+
+
+def test_host(host: str) -> Tested:
+    """
+    Whether a connection to *host* (a name, or an address; IPv6 in brackets) comes back to this machine.
+    """
+    bare = host.strip("[]")
+    try:
+        with (
+            open_port(Endpoint(0, socket.AF_INET6 if ":" in bare else socket.AF_INET)) as opened,
+            socket.create_connection((bare, opened.getsockname()[1]), timeout=PATIENCE),
+        ):
+            return Tested(host)
+    except (OSError, PortError) as error:
+        return Tested(host, f"{host} does not lead to this machine ({getattr(error, 'strerror', None) or error})")
+
+
+def test_place(place: str) -> Tested:
+    """
+    Whether *place*, a host with or without a port, leads to this machine; the port is not tried.
+    """
+    match = HINT.match(place)
+    assert match is not None, "place() made it"
+    return Tested(place, test_host(match["host"]).problem)
+
+
+def _chosen_port() -> bytes:
+    return f"{free_port()}\n".encode()
+
+
+def _chosen_host() -> bytes:
+    return f"{choose_host().host}\n".encode()

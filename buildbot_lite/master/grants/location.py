@@ -1,0 +1,131 @@
+"""
+Where a running master is found: its bound ports, its hosts, and the strings that name both.
+"""
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import ensureDeferred, gatherResults
+
+from ...wire.furl import build
+from ...wire.ports import Change, Ports
+from ..config.master_config import MasterConfig
+from .listening import (
+    endpoints,
+    keep_listening,
+    listening,
+    place_hints,
+    places,
+    port_numbers,
+)
+
+
+class Location:
+    """
+    Where this master is found now: the bound *ports*, and the hosts of *config* or of the directory *private*.
+    """
+
+    def __init__(
+        self,
+        *,
+        tub_id: str,
+        ports: Ports,
+        private: str,
+        config: MasterConfig,
+        wall: Callable[[], float],
+        why_not_reached: Callable[[str], Coroutine[Any, Any, str]],
+    ) -> None:
+        """
+        *why_not_reached* answers why a hint does not lead here, or "".
+        """
+        self._why_not_reached = why_not_reached
+        self._tub_id = tub_id
+        self._ports = ports
+        self._private = private
+        self._config = config
+        self._wall = wall
+
+    def bind(self, config: MasterConfig) -> "Move":
+        """
+        Bind the ports of *config* that are not bound yet; `PortError` when one cannot be, and nothing has changed.
+        """
+        return Move(self, config, self._ports.bind(endpoints(config, self._private)))
+
+    def follow(self, config: MasterConfig) -> None:
+        """
+        From now on *config* says where the master is found; its ports are bound.
+        """
+        self._config = config
+
+    def moved(self) -> "Moved":
+        """
+        Which ports were closed since this was last asked, by this process or an earlier one; then it is recorded.
+        """
+        before, now = listening(self._private), self._wall()
+        bound = {str(each): before.get(str(each), now) for each in self._ports.endpoints}
+        if bound != before:
+            keep_listening(self._private, bound)
+        gone = port_numbers(before) - port_numbers(bound)
+        return Moved(tuple(sorted(gone)), min(bound.values(), default=now))
+
+    def furl(self, swissnum: str) -> str:
+        """
+        The string that ends with *swissnum*.
+        """
+        return build(self._tub_id, self.hints(), swissnum)
+
+    async def unreachable(self, hints: Iterable[str]) -> list[str]:
+        """
+        Those of *hints* that do not lead here from here, each with the reason.
+        """
+        tried = list(hints)
+        reasons = await gatherResults([ensureDeferred(self._why_not_reached(hint)) for hint in tried])
+        return [f"{hint.removeprefix('tcp:')} ({why})" for hint, why in zip(tried, reasons, strict=True) if why]
+
+    def hints(self) -> tuple[str, ...]:
+        """
+        The places that go into strings, such as ``tcp:farm.example:9989``.  No port is named that is not bound, but
+        for those that c['location'] names itself.
+        """
+        return place_hints(places(self._config, self._private), self._ports.endpoints)
+
+    def nearby(self) -> tuple[str, ...]:
+        """
+        Where the master is found on its own machine.
+        """
+        return tuple(dict.fromkeys(f"tcp:{each.nearby}:{each.port}" for each in self._ports.endpoints))
+
+
+@frozen(eq=False)
+class Move:
+    """
+    What `Location.bind` has prepared.
+    """
+
+    _location: Location
+    _config: MasterConfig
+    _change: Change
+
+    def commit(self) -> None:
+        """
+        The master is found where the new configuration says.
+        """
+        self._change.commit()
+        self._location.follow(self._config)
+
+    def cancel(self) -> None:
+        """
+        It is found where it was.
+        """
+        self._change.cancel()
+
+
+@frozen
+class Moved:
+    """
+    The *ports* that were closed; and since when (seconds since 1970) the master has listened where it does now.
+    """
+
+    ports: tuple[int, ...] = ()
+    since: float = 0.0

@@ -1,0 +1,493 @@
+"""
+Every string that this master handed out, and what each leads to.
+
+A grant is a row: for whom, what it may do, until when.  All of them are in memory, because whoever shows a string is
+answered at once.  They are found by the digest of what is shown, so the time that an answer takes tells nothing of any
+string.  What a grant leads to is made when it is first shown, and kept: its `Revocable` is how the right is taken back.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from weakref import WeakValueDictionary
+
+from attrs import define, evolve
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from ...deferreds import background
+from ...errors import (
+    LostStringError,
+    NotFoundError,
+    PinnedError,
+    RevokedError,
+)
+from ...storage.records import grants as records_of_grants
+from ...storage.records.grants import (
+    NO_LIMITS,
+    Grant,
+    Limits,
+)
+from ...storage.swissnums import (
+    KEPT,
+    Minted,
+    Swissnums,
+    digest_of,
+)
+from ...storage.writer import Records
+from ...wire.account import Account
+from ...wire.contract import MOST_LINKS, MOST_LINKS_OF_A_SLAVE
+from ...wire.exposed import Exposed, Revocable
+from ...wire.knock import Knocks
+
+
+class Verb(Enum):
+    """
+    What a string may be for.
+    """
+
+    SLAVE = "slave"
+    SUBMIT = "submit"
+    WATCH = "watch"
+    CONTROL = "control"
+    ADMIN = "admin"
+
+
+# Whose holders' programs are ours, and knock (`wire.knock`).
+_EXPECTED = {Verb.SLAVE, Verb.CONTROL, Verb.ADMIN}
+
+# Of the others, a use is what they are for: a slave attaches, a submission is stored.
+_USED_WHEN_SHOWN = {Verb.WATCH, Verb.CONTROL, Verb.ADMIN}
+
+RECORD_USES_EVERY = 60.0
+"""Seconds.  A master that is killed forgets at most the uses of so long."""
+
+NOTHING_MADE: Mapping[int, int] = {}
+
+AFTER_THE_END = 0.01
+"""Seconds after the end of a string until its links are cut."""
+
+Expose = Callable[[Grant, Revocable], Exposed]
+"""
+Makes what a grant leads to.  It is made once and kept, so it may keep nothing of the configuration: it asks on each
+call what is configured.
+"""
+
+
+@define(eq=False)
+class Right:
+    """
+    A grant in force; and, once it was shown, what takes it back and what it leads to.  (Most are never shown: every
+    submission of the last week has a string to watch it with.)
+    """
+
+    grant: Grant
+    revocable: Revocable | None = None
+    exposed: Exposed | None = None
+    end: IDelayedCall | None = None
+    """Cuts the links on which it was shown, when it expires."""
+    unrecorded: int = 0
+    """Uses that are counted in *grant*, and not yet in its row."""
+    recorded: float | None = None
+    """When uses were last recorded, in seconds since 1970."""
+    made_with: int | None = None
+    """The grant with whose string a submission made it."""
+
+
+class Grants:
+    """
+    All grants.  *swissnums* makes the secret parts of their strings.  *expose*: by verb, what makes the object that a
+    grant leads to.  *configured* is asked whenever a string is used, and raises when its object is not in the
+    configuration (any more).  *admits* is asked whenever a string is shown, and raises when it is not for the Tub with
+    that key.  *breach* hears how a holder broke the contract, and answers whether it is to be cut off;
+    *slowed*, that it takes too much of our time.  Slaves and admins are expected at *knocks*.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        swissnums: Swissnums,
+        wall: Callable[[], float],
+        clock: IReactorTime,
+        expose: Mapping[Verb, Expose],
+        knocks: Knocks,
+        admits: Callable[[Grant, str], None] = lambda grant, key: None,
+        configured: Callable[[Grant], None] = lambda grant: None,
+        breach: Callable[[Grant, str], bool] = lambda grant, sentence: False,
+        slowed: Callable[[Grant, str], None] = lambda grant, sentence: None,
+    ) -> None:
+        self._breach = breach
+        self._slowed = slowed
+        self._records = records
+        self._swissnums = swissnums
+        self._wall = wall
+        self._expose = expose
+        self._clock = clock
+        self._admits = admits
+        self._knocks = knocks
+        self._configured = configured
+        self._by_digest: dict[str, Right] = {}
+        self._by_id: dict[int, Right] = {}
+        self._accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
+        self._by_object: dict[tuple[str, str], list[Right]] = {}
+        self._revoked: set[str] = set()
+        # Of what the own string was revoked: by itself it gets no other.
+        self._without: set[tuple[str, str]] = set()
+
+    def remember(self, grants: Sequence[Grant], made_with: Mapping[int, int] = NOTHING_MADE) -> None:
+        """
+        Those that an earlier master handed out.  *made_with*: the buildset that is watched → the grant whose string
+        asked for it.
+        """
+        for grant in grants:
+            if grant.revoked is not None:
+                self._forget(grant)
+            else:
+                self._keep(grant, made_with.get(int(grant.object)) if is_of_a_submission(grant) else None)
+
+    def lookup(self, swissnum: str) -> Exposed | None:
+        """
+        What the string that ends with *swissnum* leads to; None when nothing, `RevokedError` when nothing any more.
+        """
+        digest = digest_of(swissnum)
+        if digest in self._revoked:
+            raise RevokedError
+        right = self._by_digest.get(digest)
+        if right is None:
+            return None
+        if right.revocable is None:
+            right.revocable = self._revocable(right)
+        right.revocable.check()
+        self._cut_when_expired(right)
+        if right.exposed is None:
+            right.exposed = self._expose[Verb(right.grant.verb)](right.grant, right.revocable)
+        if Verb(right.grant.verb) in _USED_WHEN_SHOWN:
+            self._shown(right)
+        return right.exposed
+
+    def mint(self) -> Minted:
+        """
+        What to record of a new string.
+        """
+        return self._swissnums.mint()
+
+    def swissnum(self, grant: Grant) -> str:
+        """
+        The secret part of the string of *grant*; `LostStringError`, with the remedy, when it cannot be made any more.
+        """
+        swissnum = self._swissnums.of(grant)
+        if swissnum is None:
+            raise LostStringError(
+                f"The string of {grant.name} is good, but cannot be shown any more: private/{KEPT} is lost.  Restore "
+                f"it from a backup, or give {grant.name} another string: buildbot-lite rotate {grant.name}"
+            )
+        return swissnum
+
+    def of(self, verb: Verb, object: str) -> Grant | None:
+        """
+        The grant in force to do *verb* to *object* that is in the farm's files.
+        """
+        for grant in self.all_of(verb, object):
+            if grant.label is None:
+                return grant
+        return None
+
+    def all_of(self, verb: Verb, object: str) -> Sequence[Grant]:
+        """
+        Every grant in force to do *verb* to *object*, oldest first.
+        """
+        return [right.grant for right in self._by_object.get((verb.value, object), ())]
+
+    def in_force(self, id: int) -> Grant:
+        """
+        The grant with that number; `RevokedError`, with its sentence, when it is in force no more.
+        """
+        right = self._by_id.get(id)
+        if right is None:
+            raise RevokedError
+        self._check_time(right.grant)
+        return right.grant
+
+    def is_without(self, verb: Verb, object: str) -> bool:
+        """
+        Whether the own string of *object* was revoked, and it has had no new one since.
+        """
+        return (verb.value, object) in self._without
+
+    def everything(self) -> Sequence[Grant]:
+        """
+        All in force.
+        """
+        return tuple(right.grant for right in self._by_digest.values())
+
+    def links(self, grant: Grant) -> int:
+        """
+        On how many live links it was shown.
+        """
+        right = self._by_id.get(grant.id)
+        return len(right.revocable.links) if right and right.revocable else 0
+
+    def redial(self, verb: Verb, reason: str) -> None:
+        """
+        Cut every link on which a string for *verb* was shown.  Whoever keeps connected is back at once.
+        """
+        for right in self._by_id.values():
+            if right.grant.verb == verb.value and right.revocable is not None:
+                for link in right.revocable.links:
+                    link.drop(reason)
+
+    async def ensure(
+        self, verb: Verb, object: str, *, name: str, expires: float | None = None, made_with: int | None = None
+    ) -> Grant:
+        """
+        A grant to do *verb* to *object*: the one that there is, or a new one.  *expires*: in seconds since 1970;
+        *made_with*: see `recorded`.
+        """
+        limits = Limits(expires=expires)
+        return self.of(verb, object) or await self.hand_out(verb, object, name=name, limits=limits, made_with=made_with)
+
+    async def hand_out(
+        self,
+        verb: Verb,
+        object: str,
+        *,
+        name: str,
+        label: str | None = None,
+        limits: Limits = NO_LIMITS,
+        made_with: int | None = None,
+    ) -> Grant:
+        """
+        A new grant to do *verb* to *object*.  Without a *label* it is the one for the farm's files.
+        """
+        minted, now = self.mint(), self._wall()
+        grant = await self._records.write(
+            lambda connection: records_of_grants.add(
+                connection,
+                name=name,
+                verb=verb.value,
+                object=object,
+                minted=minted,
+                now=now,
+                label=label,
+                limits=limits,
+            )
+        )
+        self._keep(grant, made_with)
+        return grant
+
+    def recorded(self, grant: Grant, made_with: int | None = None) -> None:
+        """
+        It was handed out in a transaction of somebody else's, with the string of the grant *made_with*.
+        """
+        self._keep(grant, made_with)
+
+    def watches_expire(self, buildset: int, at: float) -> None:
+        """
+        What watches *buildset* ends at *at*, in seconds since 1970, if not before; whoever says so has recorded it.
+        """
+        for grant in self.all_of(Verb.WATCH, str(buildset)):
+            if grant.expires is None or grant.expires > at:
+                self._change(evolve(grant, expires=at))
+
+    def prefer(self, grant: Grant) -> None:
+        """
+        From now on this is the one for the farm's files, of those that there are for the same.
+        """
+        self._by_object[grant.verb, grant.object].sort(key=lambda right: right.grant.id != grant.id)
+
+    async def revoke(self, grant: Grant) -> None:
+        """
+        Take it back, and cut the links on which it was shown: at once, before it is even recorded.
+        """
+        right = self._by_digest.get(grant.digest)
+        self._forget(grant)
+        if right is not None and right.revocable is not None:
+            right.revocable.revoke()
+        now = self._wall()
+        await self._records.write(lambda connection: records_of_grants.revoke(connection, grant.id, now))
+
+    def note_use(self, id: int, now: float) -> None:
+        """
+        It was used; whoever says so has recorded it.
+        """
+        if right := self._by_id.get(id):
+            right.grant = evolve(right.grant, used=now, uses=right.grant.uses + 1)
+
+    def used(self, grant: Grant) -> None:
+        """
+        It was used just now.
+        """
+        now = self._wall()
+        self.note_use(grant.id, now)
+        background(
+            self._records.write(lambda connection: records_of_grants.used(connection, grant.id, now)),
+            self._log,
+            "noting the use of a string",
+        )
+
+    def _shown(self, right: Right) -> None:
+        """
+        Count a use.  A command shows its string for each question: so it is recorded once a minute only.
+        """
+        now, id = self._wall(), right.grant.id
+        self.note_use(id, now)
+        right.unrecorded += 1
+        if right.recorded is not None and right.recorded <= now < right.recorded + RECORD_USES_EVERY:
+            return
+        times, right.unrecorded, right.recorded = right.unrecorded, 0, now
+        background(
+            self._records.write(lambda connection: records_of_grants.used(connection, id, now, times)),
+            self._log,
+            "noting the use of a string",
+        )
+
+    def pin(self, grant: Grant, key: str) -> None:
+        """
+        Let the Tub *key* use a slave's string, if it is the first that does; `PinnedError` for any other.
+        """
+        right = self._by_digest.get(grant.digest)
+        if right is None:
+            raise RevokedError
+        pinned = right.grant.pin
+        if pinned is None:
+            right.grant = evolve(right.grant, pin=key)
+            background(
+                self._records.write(lambda connection: records_of_grants.pin(connection, grant.id, key)),
+                self._log,
+                f"pinning {grant.name}",
+            )
+            # Others that showed the string before it had an owner have no use of it any more.
+            for link in right.revocable.links if right.revocable else ():
+                if link.key != key:
+                    link.drop("its string belongs to another slave")
+        else:
+            self.check_pin(right.grant, key)
+
+    def check_pin(self, grant: Grant, key: str) -> None:
+        """
+        `PinnedError` when a slave's string is another Tub's than that of *key*.
+        """
+        if grant.pin not in {None, key}:
+            raise PinnedError(
+                f"{grant.name}'s string belongs to another machine, or to this one before it was reinstalled.  Give "
+                f"each slave a string of its own, or run on the master: buildbot-lite unpin {grant.name}"
+            )
+
+    async def unpin(self, name: str) -> None:
+        """
+        Let whichever slave comes next use the string of the slave *name*.
+        """
+        grant = self.of(Verb.SLAVE, name)
+        if grant is None:
+            raise NotFoundError(f"{name} has no string in force.  It gets a new one by: buildbot-lite rotate {name}")
+        await self._records.write(lambda connection: records_of_grants.pin(connection, grant.id, None))
+        if right := self._by_id.get(grant.id):
+            right.grant = evolve(right.grant, pin=None)
+
+    def forget_watches(self, before: float) -> None:
+        """
+        Whoever shows a submission's watch string that ran out before *before* is told that it is unknown from now on.
+        """
+        for right in tuple(self._by_id.values()):
+            grant = right.grant
+            if is_of_a_submission(grant) and (grant.expires or before) < before:
+                self._drop(grant)
+
+    def _knocking(self, grant: Grant) -> str | None:
+        return self._swissnums.of(grant) if Verb(grant.verb) in _EXPECTED else None
+
+    def _change(self, grant: Grant) -> None:
+        if right := self._by_digest.get(grant.digest):
+            right.grant = grant
+
+    def _revocable(self, right: Right) -> Revocable:
+        return Revocable(
+            lambda: self._check(right.grant),
+            lambda why: self._breach(right.grant, why),
+            lambda why: self._slowed(right.grant, why),
+            MOST_LINKS_OF_A_SLAVE if right.grant.verb == Verb.SLAVE.value else MOST_LINKS,
+            lambda: right.grant.pin,
+            lambda port: self._came_in_by(right, port),
+            self._account(right),
+            lambda key: self._admits(right.grant, key),
+        )
+
+    def _cut_when_expired(self, right: Right) -> None:
+        """
+        Have the links cut on which *right* was shown when its time is over, and with them whatever is followed there.
+        """
+        if right.end is not None or right.grant.expires is None:
+            return
+
+        def cut() -> None:
+            right.end = None
+            if right.revocable is not None and (right.grant.expires or 0.0) <= self._wall():
+                right.revocable.cut("its string has expired")
+            else:
+                self._cut_when_expired(right)  # somebody set the clock
+
+        # A little later, so that no rounding leaves it in force.
+        right.end = self._clock.callLater(max(0.0, right.grant.expires - self._wall()) + AFTER_THE_END, cut)
+
+    def _came_in_by(self, right: Right, port: int) -> None:
+        if right.grant.port == port:
+            return
+        right.grant = evolve(right.grant, port=port)
+        id = right.grant.id
+        background(
+            self._records.write(lambda connection: records_of_grants.shown(connection, id, port)),
+            self._log,
+            "noting the port of a string",
+        )
+
+    def _account(self, right: Right) -> Account:
+        """
+        That of the string that it was made with, or its own.
+        """
+        return self._accounts.setdefault(right.made_with or right.grant.id, Account())
+
+    def _keep(self, grant: Grant, made_with: int | None = None) -> None:
+        right = Right(grant, made_with=made_with)
+        self._by_digest[grant.digest] = self._by_id[grant.id] = right
+        self._by_object.setdefault((grant.verb, grant.object), []).append(right)
+        if swissnum := self._knocking(grant):
+            self._knocks.expect(swissnum)
+        if grant.label is None:
+            self._without.discard((grant.verb, grant.object))
+
+    def _forget(self, grant: Grant) -> None:
+        self._drop(grant)
+        self._revoked.add(grant.digest)
+        which = grant.verb, grant.object
+        if grant.label is None and self.of(Verb(grant.verb), grant.object) is None:
+            self._without.add(which)
+
+    def _drop(self, grant: Grant) -> None:
+        self._by_digest.pop(grant.digest, None)
+        if swissnum := self._knocking(grant):
+            self._knocks.forget(swissnum)
+        which = grant.verb, grant.object
+        if right := self._by_id.pop(grant.id, None):
+            if right.end is not None:
+                right.end.cancel()
+                right.end = None
+            self._by_object[which].remove(right)
+            if not self._by_object[which]:
+                del self._by_object[which]
+
+    def _check(self, grant: Grant) -> None:
+        self._check_time(grant)
+        self._configured(grant)
+
+    def _check_time(self, grant: Grant) -> None:
+        if grant.expires is not None and grant.expires <= self._wall():
+            raise RevokedError("This string has expired.  Ask the farm's admin for a new one.")
+
+
+def is_of_a_submission(grant: Grant) -> bool:
+    """
+    Whether it watches one submission, which made it.
+    """
+    return grant.verb == Verb.WATCH.value and grant.label is None and grant.object.isdecimal()

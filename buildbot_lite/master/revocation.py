@@ -1,0 +1,162 @@
+"""
+Taking strings back, and giving new ones.
+
+::
+
+    revoke a slave:  no more builds ─► (kill: its builds are stopped, for at most 10 s) ─► the string is void, the link
+                     is cut ─► what is left there is lost: RETRY, or CANCELLED ─► the files lose its line
+    rotate:          the same, and then another string in the files
+
+The string is void in memory before anything is written: a disk that is full keeps nobody in.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ..deferreds import background
+from ..errors import NotFoundError, RefusedError
+from ..model.results import Result
+from ..storage.records.grants import Grant
+from .config.master_config import MasterConfig
+from .grants.registry import Grants, Verb
+from .scheduling.runner import Live, Works
+from .scheduling.submission import FrontDoor
+from .slaves.registry import Roster
+
+PATIENCE = 10.0
+"""Seconds for which commands that are to be killed keep the link alive."""
+AFTER_THE_ANSWER = 1.0
+"""Seconds after which an admin's own old string ends: the answer travels on its link."""
+
+
+class Revoking:
+    """
+    The farm's locksmith.  *publish* writes the files with the strings.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        grants: Grants,
+        roster: Roster,
+        works: Works,
+        door: FrontDoor,
+        config: Callable[[], MasterConfig],
+        publish: Callable[[], Awaitable[None]],
+        clock: IReactorTime,
+    ) -> None:
+        self._grants = grants
+        self._roster = roster
+        self._works = works
+        self._door = door
+        self._config = config
+        self._publish = publish
+        self._clock = clock
+
+    def bar_the_revoked(self) -> None:
+        """
+        The slaves whose strings were revoked before, by this master or an earlier one: nobody waits for them.
+        """
+        for name in self._config().slaves:
+            if self._grants.is_without(Verb.SLAVE, name):
+                self._roster.ban(name, revoked(name))
+
+    async def revoke(self, grant: Grant, *, kill: bool = False, cancel: bool = False) -> list[str]:
+        """
+        Take *grant* back.  Answers what it ended: builds on a slave, or with *cancel* the requests of a submission.
+
+        *kill*: of a slave's builds, interrupt the commands first, for at most 10 s.  *cancel*: end them as CANCELLED,
+        instead of trying them again.
+        """
+        if grant.verb == Verb.SLAVE.value:
+            ended = await self._revoke_slave(grant, kill=kill, cancel=cancel)
+        elif kill:
+            raise RefusedError("--kill is for slaves: nothing runs with this string.  To end its builds: --cancel")
+        elif grant.verb == Verb.ADMIN.value and grant.label is None:
+            raise RefusedError(
+                "Without the admin's own string nobody could ask this master for anything.  For another one: "
+                "buildbot-lite rotate admin"
+            )
+        else:
+            await self._grants.revoke(grant)
+            ended = await self._cancel(grant) if cancel else []
+        self._log.info("string {id} ({verb} {name}) was revoked", id=grant.id, verb=grant.verb, name=grant.name)
+        await self._publish()
+        return ended
+
+    async def rotate(self, verb: Verb, name: str) -> list[str]:
+        """
+        Give *name* a new string, in the files, and take the old one back.  Answers what that ended.
+        """
+        old = self._grants.of(verb, "farm" if verb is Verb.ADMIN else name)
+        ended: list[str] = []
+        if verb is Verb.SLAVE and old is not None:
+            ended = await self._revoke_slave(old, kill=False, cancel=False)
+        new = await self._grants.hand_out(verb, "farm" if verb is Verb.ADMIN else name, name=name)
+        if verb is Verb.SLAVE:
+            self._roster.restore(name)
+        elif verb is Verb.ADMIN and old is not None:
+            self._grants.prefer(new)
+            self._clock.callLater(AFTER_THE_ANSWER, lambda: background(self._grants.revoke(old), self._log, "revoking"))
+        elif old is not None:
+            await self._grants.revoke(old)
+        self._log.info("{verb} {name} has a new string", verb=verb.value, name=name)
+        await self._publish()
+        return ended
+
+    async def _revoke_slave(self, grant: Grant, *, kill: bool, cancel: bool) -> list[str]:
+        name, reason = grant.object, revoked(grant.object)
+        result = Result.CANCELLED if cancel else Result.RETRY
+        known = self._roster.get(name) is not None
+        ended = sorted(map(_label, self._works.on(name)))
+        if known:
+            self._roster.bar(name)
+        if kill:
+            await self._stop(name, reason, result)
+        going = Deferred.fromCoroutine(self._grants.revoke(grant))
+        if cancel and not kill:
+            await self._works.stop_all_on(name, reason, result)
+        if known:
+            self._roster.ban(name, reason)
+        else:
+            self._roster.session(name).ban(reason)
+        await going
+        return ended
+
+    async def _stop(self, name: str, reason: str, result: Result) -> None:
+        background(self._works.stop_all_on(name, reason, result), self._log, f"stopping the builds on {name}")
+        left = self._works.when_left(name)
+        timer = self._clock.callLater(PATIENCE, left.cancel)
+        try:
+            await left
+        except CancelledError:
+            self._log.warn("{slave} did not end its commands in {wait:.0f} s", slave=name, wait=PATIENCE)
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    async def _cancel(self, grant: Grant) -> list[str]:
+        ended = []
+        for request in self._door.unfinished_of(grant.id):
+            try:
+                await self._door.cancel_request(request, "the string with which it was asked for was revoked")
+            except NotFoundError:
+                continue  # it ended meanwhile
+            ended.append(f"request {request}")
+        return ended
+
+
+def revoked(name: str) -> str:
+    """
+    Why the builds on a slave were lost.
+    """
+    return f"the string of {name} was revoked"
+
+
+def _label(live: Live) -> str:
+    return f"{live.row.builder}/{live.row.number}"

@@ -1,0 +1,377 @@
+"""
+Which request is built next, where, and why the others wait.
+
+One loop decides: it sleeps until something changed (a request came, a build ended, a slave attached, a back-off is
+over; what changes without a word, as room on the disk or the mind of ``canStartBuild``, is asked again after a while),
+then looks at the waiting requests, most urgent first.  The answer for each is either a slave, and the build starts, or
+a `Reason`.  What people are told is that very reason.
+
+Requests wait in one list for each builder.  What keeps one request of a builder from being built keeps the less urgent
+ones from it, too, unless ``canStartBuild`` is asked about each; so a builder's list is looked at only up to the first
+that cannot be built, and its reason is that of the whole list.  A long queue of one builder costs the others nothing.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import islice
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from ...model import reasons
+from ...model.reasons import Kind, Reason
+from ...storage.records.requests import Buildset, Request
+from ..config.objects import BuilderConfig
+from ..slaves.registry import Member, Roster
+from .can_start import GOOD_FOR, Asking
+
+LOOK_FOR_ROOM = 5.0
+"""Seconds between two looks whether there is room on the master's disk."""
+ASK_AGAIN = 60.0
+"""Seconds after which a ``canStartBuild`` that refused is asked again."""
+LONGEST_PAUSE = 300.0
+"""Seconds that a request waits at most before it is tried again, whatever the wall clock says."""
+
+
+Urgency = tuple[int, int]
+"""What sorts first is built first: the higher priority, then the earlier request."""
+
+
+@define(eq=False)
+class Waiting:
+    """
+    A request that waits, the buildset that it belongs to, and *among* which others.
+
+    *due*: when it may be tried, by the clock that never jumps.  *own*: why it waits, if that is not so of all of them.
+    """
+
+    request: Request
+    buildset: Buildset
+    due: float
+    among: "BuilderQueue"
+    own: Reason = field(factory=reasons.starting)
+
+    @property
+    def urgency(self) -> Urgency:
+        """
+        Its place in the order.
+        """
+        return -self.request.priority, self.request.id
+
+    @property
+    def reason(self) -> Reason:
+        """
+        Why it waits.
+        """
+        return self.own if self.withdrawn else self.among.reason or self.own
+
+    @property
+    def withdrawn(self) -> bool:
+        """
+        Whether it is not to be built any more, as soon as that is recorded.
+        """
+        return self.own.kind is Kind.CANCELLING
+
+
+def _urgency(waiting: Waiting) -> Urgency:
+    return waiting.urgency
+
+
+@define(eq=False)
+class BuilderQueue:
+    """
+    What waits for one *builder*, most urgent first; *reason*: why none of it can be built now, None while it is open.
+    """
+
+    builder: str
+    order: list[Waiting] = field(factory=list)
+    reason: Reason | None = None
+
+    def open(self) -> Iterator[Waiting]:
+        """
+        One after the other, until there is a reason that holds for the rest.
+        """
+        for waiting in tuple(self.order):
+            if self.reason is not None:
+                return
+            yield waiting
+
+    def after(self, urgency: Urgency) -> Iterator[Waiting]:
+        """
+        Those that come after *urgency*.
+        """
+        return islice(self.order, bisect_right(self.order, urgency, key=_urgency), None)
+
+    def remove(self, waiting: Waiting) -> None:
+        """
+        It waits no more.
+        """
+        del self.order[bisect_left(self.order, waiting.urgency, key=_urgency)]
+
+
+@frozen
+class Running:
+    """
+    A build that occupies a slot.
+    """
+
+    label: str
+    builder: str
+    slave: str
+
+
+@define
+class Slots:
+    """
+    What runs where.
+    """
+
+    _running: dict[int, Running] = field(factory=dict)
+    _by_slave: dict[str, dict[int, Running]] = field(factory=dict)
+
+    def take(self, request: int, running: Running) -> None:
+        """
+        The build of *request* begins, or is known by a better label now.
+        """
+        self._running[request] = running
+        self._by_slave.setdefault(running.slave, {})[request] = running
+
+    def leave(self, request: int) -> None:
+        """
+        It ended.
+        """
+        running = self._running.pop(request, None)
+        if running is not None:
+            del self._by_slave[running.slave][request]
+
+    def on(self, slave: str) -> list[Running]:
+        """
+        What runs on *slave*.
+        """
+        return list(self._by_slave.get(slave, {}).values())
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+
+class Queue:
+    """
+    The requests that wait.
+
+    *builders*: what is configured now.  *start(waiting, slave)* begins a build; the slot is taken already.
+    *hold*: why nothing at all starts (the master is stopping, its disk is full), or None.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        builders: Callable[[], Mapping[str, BuilderConfig]],
+        start: Callable[[Waiting, str], None],
+        hold: Callable[[], Reason | None],
+        clock: IReactorTime,
+        wall: Callable[[], float],
+    ) -> None:
+        self._roster = roster
+        self._builders = builders
+        self._start = start
+        self._hold = hold
+        self._clock = clock
+        self._wall = wall
+        self._by_builder: dict[str, BuilderQueue] = {}
+        self._by_id: dict[int, Waiting] = {}
+        self._by_grant: Counter[int | None] = Counter()
+        self._wake: Deferred[None] = Deferred()
+        self._alarm: IDelayedCall | None = None
+        self._warm: dict[str, str] = {}
+        self._asking = Asking(clock=clock, changed=self.consider)
+        self.slots = Slots()
+        self.decided = 0
+        """How often was looked at what waits: as long as it is the same, so is every reason."""
+
+    def add(self, request: Request, buildset: Buildset) -> None:
+        """
+        One more.
+        """
+        # Its pause is kept in seconds since 1970, because it outlives us; that clock may jump, so it is asked once.
+        pause = min(max(0.0, request.not_before - self._wall()), LONGEST_PAUSE)
+        among = self._by_builder.setdefault(request.builder, BuilderQueue(request.builder))
+        waiting = Waiting(request, buildset, self._clock.seconds() + pause, among)
+        self._by_id[request.id] = waiting
+        self._by_grant[buildset.by_grant] += 1
+        insort(among.order, waiting, key=_urgency)
+        self.consider()
+
+    def remove(self, request: int) -> Waiting | None:
+        """
+        It need not be built any more; None when it does not wait here.
+        """
+        waiting = self._by_id.pop(request, None)
+        if waiting is not None:
+            waiting.among.remove(waiting)
+            if not waiting.among.order:
+                del self._by_builder[waiting.request.builder]
+            waiting.among = BuilderQueue(waiting.request.builder)  # what keeps the others is nothing to it
+            self._by_grant[waiting.buildset.by_grant] -= 1
+            self._asking.forget(request)
+        return waiting
+
+    def withdraw(self, request: int) -> bool:
+        """
+        Do not start it, because its end is being recorded; `remove` or `restore` follows.  False: it does not wait
+        here.
+        """
+        waiting = self._by_id.get(request)
+        if waiting is not None:
+            waiting.own = reasons.cancelling()
+        return waiting is not None
+
+    def restore(self, request: int) -> None:
+        """
+        Its end could not be recorded: it waits on.
+        """
+        self._by_id[request].own = reasons.starting()
+        self.consider()
+
+    def __contains__(self, request: int) -> bool:
+        return request in self._by_id
+
+    def waiting_for(self, grant: int) -> int:
+        """
+        How many requests wait that were asked for with a grant's string.
+        """
+        return self._by_grant[grant]
+
+    def waiting_at(self, builder: str) -> int:
+        """
+        How many requests wait for *builder*.
+        """
+        return len(self._by_builder[builder].order) if builder in self._by_builder else 0
+
+    def waiting(self) -> Iterable[Waiting]:
+        """
+        Everything that waits, most urgent first.
+        """
+        return tuple(merge(*(each.order for each in self._by_builder.values()), key=_urgency))
+
+    def page(self, most: int, after: Urgency | None = None) -> Sequence[Waiting]:
+        """
+        At most *most* of what waits, most urgent first: from the beginning, or those that come after *after*.
+        """
+        parts = (each.order if after is None else each.after(after) for each in self._by_builder.values())
+        return tuple(islice(merge(*parts, key=_urgency), most))
+
+    def why(self, request: int) -> Reason | None:
+        """
+        Why *request* waits; None when it does not.
+        """
+        waiting = self._by_id.get(request)
+        return None if waiting is None else waiting.reason
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def consider(self) -> None:
+        """
+        Something changed: look again, soon.
+        """
+        wake, self._wake = self._wake, Deferred()
+        wake.callback(None)
+
+    async def run(self) -> None:
+        """
+        Decide for ever.  Cancel it to stop.
+        """
+        while True:
+            wake = self._wake
+            try:
+                self._look()
+            except Exception:  # noqa: BLE001 - a defect of ours: it must not end the queue for ever
+                self._log.failure("looking at the queue failed; it is tried again in {wait} s", wait=LOOK_FOR_ROOM)
+                self._set_alarm(LOOK_FOR_ROOM)
+            await wake
+            # Several changes in one turn of the reactor are one reason to look.
+            turn: Deferred[None] = Deferred()
+            self._clock.callLater(0, turn.callback, None)
+            await turn
+
+    def _look(self) -> None:
+        self.decided += 1
+        again: list[float] = []
+        hold, builders = self._hold(), self._builders()
+        for each in self._by_builder.values():
+            gone = None if each.builder in builders else reasons.no_builder(each.builder)
+            each.reason = hold or gone
+        if hold is not None and self._by_id:
+            again.append(LOOK_FOR_ROOM)
+        for waiting in merge(*(each.open() for each in tuple(self._by_builder.values())), key=_urgency):
+            builder = builders[waiting.request.builder]
+            if waiting.withdrawn:
+                continue
+            if (left := waiting.due - self._clock.seconds()) > 0:
+                waiting.own = reasons.back_off(left, waiting.request.retries)
+                again.append(left)
+            else:
+                self._place(waiting, builder)
+                if builder.can_start_build is not None and waiting.request.id in self._by_id:
+                    again.append(GOOD_FOR if self._asking.knows(waiting.request.id) else ASK_AGAIN)
+        self._set_alarm(min(again, default=None))
+
+    def _place(self, waiting: Waiting, builder: BuilderConfig) -> None:
+        choice = self._choose(waiting, builder)
+        if isinstance(choice, Reason):
+            waiting.own = choice
+            if builder.can_start_build is None:
+                waiting.among.reason = choice
+            return
+        self.remove(waiting.request.id)
+        waiting.own = reasons.starting()
+        self._warm[builder.name] = choice.name
+        self.slots.take(waiting.request.id, Running(builder.name, builder.name, choice.name))
+        self._start(waiting, choice.name)
+
+    def _choose(self, waiting: Waiting, builder: BuilderConfig) -> Member | Reason:
+        obstacles: list[Reason] = []
+        free: list[Member] = []
+        for name in builder.slavenames:
+            member = self._roster.get(name)
+            if member is None:
+                continue  # the configuration's checks do not let this happen
+            obstacle = member.obstacle() or self._occupied(member, builder)
+            if obstacle is None:
+                free.append(member)
+            else:
+                obstacles.append(obstacle)
+        for member in sorted(free, key=lambda each: self._preference(each, builder)):
+            allowed = self._asking.allowed(builder, member.config, waiting.request)
+            if allowed:
+                return member
+            no = reasons.asked if allowed is None else reasons.refused
+            obstacles.append(no(member.name, builder.name))
+        return reasons.nearest(obstacles) if obstacles else reasons.no_builder(builder.name)
+
+    def _occupied(self, member: Member, builder: BuilderConfig) -> Reason | None:
+        running = self.slots.on(member.name)
+        most = member.config.max_builds
+        if most is not None and len(running) >= most:
+            return reasons.busy(member.name, [each.label for each in running])
+        if not builder.concurrent:
+            same = [each.label for each in running if each.builder == builder.name]
+            if same:
+                return reasons.builder_busy(member.name, same[0])
+        return None
+
+    def _preference(self, member: Member, builder: BuilderConfig) -> tuple[int, bool]:
+        # The least loaded; among equals the one that built it last, which has the checkout.
+        return len(self.slots.on(member.name)), self._warm.get(builder.name) != member.name
+
+    def _set_alarm(self, seconds: float | None) -> None:
+        if self._alarm is not None and self._alarm.active():
+            self._alarm.cancel()
+        self._alarm = None if seconds is None else self._clock.callLater(seconds, self.consider)

@@ -1,0 +1,246 @@
+"""
+What was asked for, from the submission to its result.
+
+::
+
+    submit ──► waits in the queue ──► build ──► finished
+                    ▲                   │
+                    '── RETRY, after a back-off, at most maxRetries times
+
+A request is a promise to whoever asked; builds are attempts at keeping it.  When the last request of a submission ends,
+the strings to watch it with get their last day, in the same transaction.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from ...deferreds import undisturbed
+from ...model.results import Result
+from ...storage.records import builds, feed
+from ...storage.records import grants as records_of_grants
+from ...storage.records import requests as records_of_requests
+from ...storage.records.requests import (
+    Buildset,
+    Request,
+    Submitted,
+)
+from ...storage.retrying import read_patiently
+from ...storage.writer import Records
+from ..builds.build import Ended
+from ..grants.registry import Grants
+from .queue import Queue
+
+WATCH_AFTER_END = 7 * 86400.0
+"""Seconds for which a watch string lives after it was made or its submission ended."""
+FIRST_BACK_OFF = 2.0
+LONGEST_BACK_OFF = 300.0
+
+
+def back_off(retries: int) -> float:
+    """
+    Seconds to wait before retry number *retries* (from 1).
+    """
+    return float(min(FIRST_BACK_OFF * 4 ** (retries - 1), LONGEST_BACK_OFF))
+
+
+class Requests:
+    """
+    The farm's promises.  *most_retries*: how often a request is tried again, as configured now.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        queue: Queue,
+        grants: Grants,
+        wall: Callable[[], float],
+        most_retries: Callable[[], int],
+        clock: IReactorTime,
+    ) -> None:
+        self._records = records
+        self._queue = queue
+        self._grants = grants
+        self._wall = wall
+        self._most_retries = most_retries
+        self._clock = clock
+        # Who waits for the record of a cancellation that somebody else asked for.
+        self._cancelling: dict[int, list[Deferred[None]]] = {}
+        self._awaited: dict[int, list[Deferred[Result]]] = {}
+
+    async def submit(
+        self,
+        *,
+        scheduler: str,
+        builders: Sequence[str],
+        reason: str,
+        source: Mapping[str, Any] | None = None,
+        properties: Mapping[str, tuple[Any, str]] | None = None,
+        input: Callable[[Connection], int] | None = None,
+        parent: str | None = None,
+        priority: int = 0,
+        by_grant: int | None = None,
+        parent_build: int | None = None,
+        beside: Callable[[Connection, Submitted], object] | None = None,
+        recorded: Callable[[], None] = lambda: None,
+    ) -> Submitted:
+        """
+        Ask each of *builders* for a build.  When this returns, it is a promise.
+
+        *input* makes the row of what was submitted, in the same transaction; *beside* is done in it, too; *recorded* is
+        called as soon as it is committed.  *by_grant*: with which string.  With a *parent* that asked before, nothing
+        happens: the earlier answer is the answer.  *parent_build*: the
+        build that has that parent.
+        """
+        now = self._wall()
+
+        def change(connection: Connection) -> tuple[Submitted, bool]:
+            earlier = records_of_requests.by_parent(connection, parent) if parent else None
+            if earlier is not None:
+                return Submitted(earlier, tuple(records_of_requests.of_buildset(connection, earlier.id))), False
+            submitted = records_of_requests.submit(
+                connection,
+                scheduler=scheduler,
+                builders=builders,
+                reason=reason,
+                now=now,
+                source=source,
+                properties=properties,
+                input=None if input is None else input(connection),
+                parent=parent,
+                priority=priority,
+                by_grant=by_grant,
+                parent_build=parent_build,
+            )
+            for request in submitted.requests:
+                body = {"builder": request.builder, "scheduler": scheduler, "reason": reason}
+                feed.publish(connection, "request.submitted", now=now, request=request.id, body=body)
+            if beside is not None:
+                beside(connection, submitted)
+            return submitted, True
+
+        submitted, fresh = await self._records.write(change)
+        recorded()
+        if fresh:
+            for request in submitted.requests:
+                self._queue.add(request, submitted.buildset)
+        return submitted
+
+    async def finished(self, request: Request, build: builds.Build, ended: Ended) -> Request | None:
+        """
+        A build of *request* ended.  Answers the request as it is now if it is to be tried again.
+        """
+        now = self._wall()
+        most = self._most_retries()
+
+        def change(connection: Connection) -> tuple[Request | None, Buildset | None]:
+            builds.finish(connection, build.id, ended.result, now, ended.reason)
+            body = {"result": int(ended.result), "reason": ended.reason}
+            feed.publish(connection, "build.finished", now=now, request=request.id, build=build.id, body=body)
+            current = records_of_requests.get(connection, request.id) or request
+            if ended.result is not Result.RETRY:
+                return None, self._end(connection, request.id, ended.result, now, ended.reason)
+            if current.retries >= most:
+                return None, self._end(connection, request.id, Result.EXCEPTION, now, _used_up(connection, current))
+            wait = back_off(current.retries + 1)
+            if not records_of_requests.requeue(connection, request.id, now + wait):
+                return None, None  # it was finished meanwhile
+            body = {"retry": current.retries + 1, "of": most, "reason": ended.reason, "wait": wait}
+            feed.publish(connection, "request.retried", now=now, request=request.id, body=body)
+            return records_of_requests.get(connection, request.id), None
+
+        again, buildset = await self._records.write(change)
+        self._ended(buildset, now)
+        return again
+
+    async def cancel(self, request: int, reason: str) -> bool:
+        """
+        End a request that waits as CANCELLED; False when it does not wait.
+
+        It stays in the queue until that is recorded, and if it cannot be.
+        """
+        if request in self._cancelling:
+            recorded: Deferred[None] = Deferred()
+            self._cancelling[request].append(recorded)
+            await recorded
+            return request not in self._queue
+        if not self._queue.withdraw(request):
+            return False
+        # Whoever asked may be cancelled; what is being recorded cannot be taken back.
+        await undisturbed(self._cancel(request, reason))
+        return True
+
+    async def _cancel(self, request: int, reason: str) -> None:
+        self._cancelling[request] = []
+        try:
+            await self._record_cancelled(request, reason)
+        except BaseException:
+            self._queue.restore(request)
+            raise
+        finally:
+            for waiting in self._cancelling.pop(request):
+                waiting.callback(None)
+
+    async def _record_cancelled(self, request: int, reason: str) -> None:
+        now = self._wall()
+
+        def change(connection: Connection) -> Buildset | None:
+            return self._end(connection, request, Result.CANCELLED, now, reason)
+
+        buildset = await self._records.write(change)
+        self._queue.remove(request)
+        self._ended(buildset, now)
+
+    def when_finished(self, buildset: int) -> Deferred[Result]:
+        """
+        Fires with its result; also when it has finished long ago.
+        """
+        waiting: Deferred[Result] = Deferred(lambda cancelled: self._give_up(buildset, cancelled))
+        self._awaited.setdefault(buildset, []).append(waiting)
+
+        def known(row: Buildset | None) -> None:
+            if row is not None and row.result is not None:
+                self._tell(row)
+
+        def unknown(failure: Failure) -> None:
+            if not waiting.called:
+                self._give_up(buildset, waiting)
+                waiting.errback(failure)
+
+        asking = read_patiently(self._records, lambda c: records_of_requests.buildset(c, buildset), self._clock)
+        Deferred.fromCoroutine(asking).addCallbacks(known, unknown)  # type: ignore[unused-awaitable]  # both ends are given
+        return waiting
+
+    def _give_up(self, buildset: int, waiting: Deferred[Result]) -> None:
+        left = self._awaited[buildset]
+        left.remove(waiting)
+        if not left:
+            del self._awaited[buildset]
+
+    def _end(self, connection: Connection, request: int, result: Result, now: float, reason: str) -> Buildset | None:
+        body = {"result": int(result), "reason": reason}
+        feed.publish(connection, "request.finished", now=now, request=request, body=body)
+        buildset = records_of_requests.finish(connection, request, result, now, reason)
+        if buildset is not None:
+            records_of_grants.expire_watches(connection, buildset.id, now + WATCH_AFTER_END)
+        return buildset
+
+    def _ended(self, buildset: Buildset | None, now: float) -> None:
+        if buildset is not None:
+            self._grants.watches_expire(buildset.id, now + WATCH_AFTER_END)
+            self._tell(buildset)
+
+    def _tell(self, buildset: Buildset) -> None:
+        if buildset.result is not None:
+            for waiting in self._awaited.pop(buildset.id, []):
+                waiting.callback(buildset.result)
+
+
+def _used_up(connection: Connection, request: Request) -> str:
+    reasons = [build.reason for build in builds.of_request(connection, request.id) if build.reason]
+    return f"gave up after {request.retries} retries: " + "; ".join(dict.fromkeys(reasons))

@@ -1,0 +1,373 @@
+"""
+How builds are asked for, whoever asks: submitters, admins, and builds that trigger others.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from attrs import field, frozen
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+
+from ...errors import (
+    InputError,
+    NotFoundError,
+    PropertyError,
+    RevokedError,
+)
+from ...model.properties import (
+    OF_THE_BUILD,
+    SUBMITTED,
+    Json,
+    Properties,
+)
+from ...model.results import Result
+from ...storage.inputs import Kept
+from ...storage.records import (
+    grants,
+    inputs,
+    requests,
+)
+from ...storage.records.builds import Build
+from ...storage.records.grants import Grant
+from ...storage.records.requests import (
+    Buildset,
+    Request,
+    Submitted,
+)
+from ...storage.writer import Records
+from ..builds.triggered import Child, read_children
+from ..config.master_config import MasterConfig
+from ..config.objects import Scheduler, Submit
+from ..grants.registry import Grants, Verb
+from .queue import Queue
+from .requests import Requests
+from .runner import Works
+from .submit_limits import Admission, Admissions
+
+_SOURCE = ("branch", "revision", "repository", "project")
+
+
+@frozen
+class Given:
+    """
+    What came with a submission: a *kind* of `Submit.input_kind`, that its submitter calls *name*.
+
+    *kept*: the input, if it is one that is stored; otherwise it is *properties*, or nothing.
+    """
+
+    kind: str = "none"
+    name: str = ""
+    kept: Kept | None = None
+    properties: Properties = field(factory=Properties)
+
+
+NOTHING = Given()
+
+
+class FrontDoor:
+    """
+    The one place where schedulers become requests.
+
+    *furl*: the string of a grant.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        config: Callable[[], MasterConfig],
+        requests: Requests,
+        works: Works,
+        queue: Queue,
+        grants: Grants,
+        admissions: Admissions,
+        furl: Callable[[Grant], str],
+        wall: Callable[[], float],
+    ) -> None:
+        self._records = records
+        self._config = config
+        self._requests = requests
+        self._works = works
+        self._queue = queue
+        self._grants = grants
+        self._admissions = admissions
+        self._furl = furl
+        self._wall = wall
+
+    def check_configured(self, grant: Grant) -> None:
+        """
+        `RevokedError` when *grant* is to submit to something that master.cfg does not have (any more).
+        """
+        if grant.verb == Verb.SUBMIT.value:
+            self._scheduler_of(grant)
+
+    def scheduler(self, grant: int) -> Submit:
+        """
+        See `status.submissions.Door`.
+        """
+        return self._scheduler_of(self._grants.in_force(grant))
+
+    def admit(self, grant: int) -> Admission:
+        """
+        See `status.submissions.Door`.
+        """
+        scheduler = self.scheduler(grant)
+        return self._admissions.admit(
+            grant, len(scheduler.builder_names), with_input=scheduler.input_kind != NOTHING.kind
+        )
+
+    async def submit(self, admission: Admission, given: Given) -> Submitted:
+        """
+        See `status.submissions.Door`.
+        """
+        grant = self._grants.in_force(admission.grant.id)
+        scheduler = self._scheduler_of(grant)
+        if given.kind != scheduler.input_kind:
+            raise InputError(f"What {scheduler.name} takes was changed while this came in.  Submit it again.")
+        kept, name, properties = given.kept, given.name, given.properties.copy()
+        self._check_properties(scheduler, properties)
+        if name:
+            properties.set("filename", name, SUBMITTED)
+        by = f" ({grant.label})" if grant.label else ""
+        reason = f"submitted through {scheduler.name}{by}" + (f": {name}" if name else "")
+        watches: list[Grant] = []
+
+        def beside(connection: Connection, submitted: Submitted) -> None:
+            grants.used(connection, grant.id, self._wall())
+            # Whoever uploads a file is told of no string.
+            if not scheduler.file:
+                watches.append(self._making_watch(connection, submitted))
+
+        def recorded() -> None:
+            self._admissions.spent(grant)
+            for watch in watches[-1:]:
+                self._grants.recorded(watch, made_with=grant.id)
+
+        return await self._ask(
+            scheduler,
+            properties,
+            reason=reason,
+            input=None if kept is None else self._noting_input(kept, given.kind, name),
+            by_grant=grant.id,
+            beside=beside,
+            recorded=recorded,
+        )
+
+    def could_patch(self, scheduler: Submit) -> bool:
+        """
+        See `status.submissions.Door`.
+        """
+        builders = self._config().builders
+        found = [builders[name] for name in scheduler.builder_names if name in builders]
+        return any(step.recipe.cls.applies_patch for builder in found for step in builder.steps)
+
+    async def watch_furl(self, submitted: Submitted) -> str:
+        """
+        See `status.submissions.Door`.
+        """
+        object_, name = _watched(submitted)
+        by_grant = submitted.buildset.by_grant
+        return self._furl(await self._grants.ensure(Verb.WATCH, object_, name=name, made_with=by_grant))
+
+    async def cancel(self, submitted: Submitted, reason: str) -> None:
+        """
+        See `status.submissions.Door`.
+        """
+        await self.cancel_unfinished([request.id for request in submitted.requests], reason)
+
+    async def cancel_request(self, request: int, reason: str) -> None:
+        """
+        End a request, whether it waits or is being built; `NotFoundError` when it does neither.
+        """
+        while not (await self._requests.cancel(request, reason) or await self._works.stop(request, reason)):
+            # What was about to be built waits again when that could not be recorded.
+            if request not in self._queue:
+                break
+        else:
+            return
+        raise NotFoundError(f"There is no request {request} that waits or runs.  See: buildbot-lite queue")
+
+    def unfinished_of(self, grant: int) -> list[int]:
+        """
+        The requests that were asked for with a grant's string, and wait or run.
+        """
+        waiting = [each.request.id for each in self._queue.waiting() if each.buildset.by_grant == grant]
+        return sorted({*waiting, *self._works.asked_for_with(grant)})
+
+    async def force(
+        self, builder: str, properties: Mapping[str, Json], reason: str, *, by_grant: int | None = None
+    ) -> Submitted:
+        """
+        Ask for a build of *builder*, for an admin, with the string of the grant *by_grant*.
+        """
+        config = self._config()
+        if builder not in config.builders:
+            known = ", ".join(sorted(config.builders)) or "none"
+            raise NotFoundError(f"There is no builder {builder!r:.100}.  There are: {known}.")
+        scheduler = config.forced_by(builder)
+        if scheduler is None:
+            raise NotFoundError(
+                f"{builder} may not be forced: no ForceScheduler in master.cfg has it among its builderNames."
+            )
+        if own := sorted(OF_THE_BUILD & properties.keys()):
+            raise PropertyError(f"The build itself says what {', '.join(own)} is: leave out that property.")
+        given = Properties(dict(properties), "Force")
+        return await self._ask(scheduler, given, reason=reason, builders=[builder], by_grant=by_grant)
+
+    async def rebuild(self, build: Build, *, by_grant: int | None = None) -> Submitted:
+        """
+        Ask once more for what *build* was asked for: the same sources at the revision that it built, the same
+        properties, patch or file.
+        """
+        if build.builder not in self._config().builders:
+            raise NotFoundError(f"The builder {build.builder} is not in master.cfg any more.")
+
+        def read(connection: Connection) -> tuple[Request, Buildset] | None:
+            request = requests.get(connection, build.request)
+            buildset = None if request is None else requests.buildset(connection, request.buildset)
+            return None if request is None or buildset is None else (request, buildset)
+
+        found = await self._records.read(read)
+        if found is None:
+            raise NotFoundError(f"What {build.builder}/{build.number} was asked for is not known any more.")
+        request, buildset = found
+        source = dict(buildset.source)
+        revision = build.properties.get("got_revision", [None])[0]
+        if isinstance(revision, str):
+            source["revision"] = revision
+        return await self._requests.submit(
+            scheduler=buildset.scheduler,
+            builders=[build.builder],
+            reason=f"rebuild of {build.builder}/{build.number}",
+            properties={name: (value, origin) for name, (value, origin) in buildset.properties.items()},
+            source=source,
+            input=None if buildset.input is None else lambda connection: buildset.input or 0,
+            priority=request.priority,
+            by_grant=by_grant,
+        )
+
+    async def cancel_unfinished(self, requests: Iterable[int], reason: str) -> None:
+        """
+        See `triggered.Asking`.
+        """
+        for request in requests:
+            # One that is over is not in the way of the others.
+            with suppress(NotFoundError):
+                await self.cancel_request(request, reason)
+
+    async def waited_for_by(self, request: int) -> Sequence[Child]:
+        """
+        The unfinished requests that the build of *request* waits for, and those that they wait for: `cancel_request`
+        of it ends them too.
+        """
+        live = self._works.live().get(request)
+        found: list[Child] = []
+        for buildset in () if live is None else live.build.waits_for:
+            read = partial(read_children, buildset=buildset, directory=self._works.streams)
+            found += [child for child in await self._records.read(read) if child.result is None]
+        below = [each for child in found for each in await self.waited_for_by(child.request)]
+        return [*found, *below]
+
+    def trigger(
+        self,
+        scheduler: str,
+        parent: str,
+        properties: Mapping[str, Json],
+        source: Mapping[str, Json],
+        *,
+        build: int | None = None,
+        input: int | None = None,
+    ) -> Deferred[int]:
+        """
+        See `triggered.Asking`.
+        """
+
+        async def ask() -> int:
+            triggerable = self._config().triggerables.get(scheduler)
+            if triggerable is None:
+                raise NotFoundError(f"There is no Triggerable {scheduler!r:.100} in master.cfg.")
+            given = Properties(dict(properties), "Trigger")
+            submitted = await self._ask(
+                triggerable,
+                given,
+                reason="triggered",
+                parent=parent,
+                parent_build=build,
+                source=source,
+                input=None if input is None else lambda connection: input,
+            )
+            return submitted.buildset.id
+
+        return Deferred.fromCoroutine(ask())
+
+    def when_finished(self, buildset: int) -> Deferred[Result]:
+        """
+        See `triggered.Asking`.
+        """
+        return self._requests.when_finished(buildset)
+
+    def _check_properties(self, scheduler: Submit, given: Properties) -> None:
+        """
+        `InputError` when a submitter would give a property that is not for submitters to give: it would have no effect.
+        """
+        config = self._config()
+        builders = [config.builders[name] for name in scheduler.builder_names]
+        slaves = [config.slaves[name] for builder in builders for name in builder.slavenames]
+        fixed = OF_THE_BUILD.union(
+            scheduler.properties, *(each.properties for each in builders), *(each.properties for each in slaves)
+        )
+        for name in given:
+            if name in fixed:
+                raise InputError(f"The property {name} is set by the farm; a submission cannot set it.")
+
+    def _scheduler_of(self, grant: Grant) -> Submit:
+        scheduler = self._config().submits.get(grant.object)
+        if scheduler is None:
+            raise RevokedError(
+                f"{grant.object} is not in master.cfg any more.  Ask the farm's admin for another string."
+            )
+        return scheduler
+
+    async def _ask(
+        self, scheduler: Scheduler, given: Properties, *, reason: str, builders: list[str] | None = None, **more: Any
+    ) -> Submitted:
+        properties = given.only(SUBMITTED)
+        properties.update(scheduler.properties, "Scheduler")
+        properties.update_from(given.without(SUBMITTED))
+        recorded = {name: (value, source) for name, (value, source) in properties.to_document().items()}
+        # What is said of the sources by name counts more than what is inherited.
+        named = given if "source" in more else properties
+        source = dict(more.pop("source", {})) | {name: named.get(name) for name in _SOURCE if name in named}
+        return await self._requests.submit(
+            scheduler=scheduler.name,
+            builders=builders or list(scheduler.builder_names),
+            reason=reason,
+            properties=recorded,
+            priority=scheduler.priority,
+            source=source,
+            **more,
+        )
+
+    def _making_watch(self, connection: Connection, submitted: Submitted) -> Grant:
+        object_, name = _watched(submitted)
+        minted, now = self._grants.mint(), self._wall()
+        return grants.add(connection, name=name, verb=Verb.WATCH.value, object=object_, minted=minted, now=now)
+
+    def _noting_input(self, kept: Kept, kind: str, name: str) -> Callable[[Connection], int]:
+        now = self._wall()
+
+        def note(connection: Connection) -> int:
+            row = inputs.add(connection, name=name[:200], kind=kind, length=kept.length, sha256=kept.sha256, now=now)
+            return row.id
+
+        return note
+
+
+def _watched(submitted: Submitted) -> tuple[str, str]:
+    """
+    What a string to watch *submitted* is a right to, and what it is called.
+    """
+    return str(submitted.buildset.id), f"request-{submitted.requests[0].id}"

@@ -1,0 +1,3 @@
+"""
+The slaves: who is configured, who is connected, and the commands that run on them.
+"""

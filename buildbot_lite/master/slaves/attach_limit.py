@@ -1,0 +1,49 @@
+"""
+How often a slave may attach.
+
+Ours dials again after half a second at the soonest.  One that attaches a thousand times a second makes as many rows,
+remarks and lines of log, and keeps everybody else waiting.
+"""
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+
+from ...errors import RefusedError
+from ...model.allowance import Allowance
+
+MOST_AT_ONCE = 200
+PER_SECOND = 4.0
+_SAY_EVERY = 60.0
+
+
+@define
+class Turnstile:
+    """
+    Lets *most* through at once, and then so many a second.
+    """
+
+    clock: IReactorTime
+    most: int = MOST_AT_ONCE
+    per_second: float = PER_SECOND
+    _allowance: Allowance = field(init=False)
+    _said: float | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self._allowance = Allowance(self.clock.seconds, self.most, self.per_second)
+
+    def pass_through(self, name: str) -> None:
+        """
+        One more, of the slave *name*; `RefusedError` when that is too often.
+        """
+        if not self._allowance.take():
+            raise RefusedError(f"{name} attaches too often.  Something cuts its connection; see its log.")
+
+    def is_news(self) -> bool:
+        """
+        Whether a refusal is to be said now: not more than once a minute.
+        """
+        now = self.clock.seconds()
+        if self._said is not None and now - self._said < _SAY_EVERY:
+            return False
+        self._said = now
+        return True

@@ -1,0 +1,368 @@
+"""
+The slaves that this master knows: who is here, who is away, who takes builds.
+
+A `Member` is a configured slave with its `Session`; what admins and slaves say about taking builds is kept beside it.
+The desks through which slaves come in are made here; who may sit down at one is the grants' business.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ... import __version__
+from ...deferreds import background
+from ...errors import BuildbotLiteError, RefusedError
+from ...model import reasons
+from ...model.allowance import Allowance
+from ...model.display import printable
+from ...model.greeting import (
+    PROTOCOL,
+    Hello,
+    Welcome,
+)
+from ...model.reasons import Reason
+from ...storage.records import slaves as records_of_slaves
+from ...storage.writer import Records
+from ...wire.roles import Slave
+from ..config.objects import BuildSlave
+from .session import Session
+
+LONGEST_BREACH = 500
+COMPLAINTS_AT_ONCE = 20
+COMPLAINTS_PER_SECOND = 0.1
+NO_MORE = "this slave is not in master.cfg any more"
+OWN = "master"
+"""The session of the keeper on the master's own machine."""
+
+
+@define
+class Member:
+    """
+    A configured slave.  *paused*, *lost_at*: seconds since 1970, or None.  *revoked*: it has no string.  *leaving*:
+    the process that is to stop, as its hello calls it.  *breach*: how it last broke the contract, and when.  *refused*:
+    when a slave last showed its string and was not let in, and the sentence that it was told.
+    """
+
+    config: BuildSlave
+    session: Session
+    paused: float | None = None
+    draining: bool = False
+    lost_at: float | None = None
+    attached_at: float | None = None
+    revoked: bool = False
+    leaving: str | None = None
+    breach: tuple[float, str] | None = None
+    refused: tuple[float, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """
+        What it is called in master.cfg.
+        """
+        return self.config.name
+
+    def obstacle(self) -> Reason | None:
+        """
+        Why it takes no build at all, or None.
+        """
+        if self.revoked:
+            return reasons.revoked(self.name)
+        hello = self.session.hello
+        if hello is None:
+            since = "never seen" if self.lost_at is None else f"since {clock_time(self.lost_at)}"
+            return reasons.absent(self.name, since)
+        if self.draining:
+            return reasons.draining(self.name)
+        if self.paused is not None:
+            return reasons.paused(self.name)
+        if hello.space < self.config.minspace:
+            return reasons.low_space(self.name, hello.space, self.config.minspace)
+        return None
+
+
+class Roster:
+    """
+    All members, by name.
+
+    *changed* is called whenever a slave may take builds that could not before; *remark* is told, for people, what
+    happened to a slave (its name, a sentence).  *wall* tells the time in seconds since 1970.  *busy*: whether builds
+    are on the slave of that name.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        clock: IReactorTime,
+        wall: Callable[[], float],
+        changed: Callable[[], None],
+        remark: Callable[[str, str], None],
+        busy: Callable[[str], bool],
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._wall = wall
+        self._changed = changed
+        self._remark = remark
+        self._busy = busy
+        self._members: dict[str, Member] = {}
+        self._complaints: dict[str, Allowance] = {}
+        # Slaves that are configured no more, while builds still run on them.
+        self._leaving: dict[str, Member] = {}
+        self.own = Session(OWN, clock=clock, listener=self)
+
+    def remember(self, rows: Sequence[records_of_slaves.Slave]) -> None:
+        """
+        What was known of them before this master started.
+        """
+        for row in rows:
+            if member := self._members.get(row.name):
+                member.paused = row.paused
+                member.lost_at = row.lost or row.attached
+
+    def configure(self, slaves: Mapping[str, BuildSlave]) -> None:
+        """
+        From now on these are the slaves.  Sessions of those that stay go on as they are; one that is gone stays until
+        its last build ended.
+        """
+        for name in set(self._members) - set(slaves):
+            gone = self._members.pop(name)
+            if self._busy(name):
+                self._leaving[name] = gone
+            else:
+                gone.session.dismiss(NO_MORE)
+        for name, config in slaves.items():
+            if member := self._members.get(name):
+                member.config = config
+            else:
+                back = self._leaving.pop(name, None)
+                session = back.session if back else Session(name, clock=self._clock, listener=self)
+                self._members[name] = Member(config, session)
+        self._changed()
+
+    def __getitem__(self, name: str) -> Member:
+        return self._members.get(name) or self._leaving[name]
+
+    def serving(self, name: str) -> Member | None:
+        """
+        The slave called *name* if it is configured, or if builds are still on it.
+        """
+        return self._members.get(name) or (self._leaving.get(name) if self._busy(name) else None)
+
+    def get(self, name: str) -> Member | None:
+        """
+        The configured slave called *name*.
+        """
+        return self._members.get(name)
+
+    def everyone(self) -> Sequence[Member]:
+        """
+        The configured slaves, in the order of master.cfg.
+        """
+        return tuple(self._members.values())
+
+    def session(self, name: str) -> Session:
+        """
+        The session of the slave called *name*, also of one that nobody configures any more (a build may wait for it).
+        """
+        if name == OWN:
+            return self.own
+        member = self._members.get(name) or self._leaving.get(name)
+        if member is None:
+            member = self._leaving[name] = Member(BuildSlave(name), Session(name, clock=self._clock, listener=self))
+        return member.session
+
+    def build_ended(self, name: str, left: int) -> None:
+        """
+        A build on the slave *name* ended, and *left* others go on.  One that drains is told when it may leave.
+        """
+        member = self._members.get(name)
+        if left:
+            return
+        if member is None:
+            if gone := self._leaving.pop(name, None):
+                gone.session.dismiss(NO_MORE)
+        elif member.draining:
+            # It dials again, and hears in its welcome that it is idle.
+            member.session.dismiss("drained")
+
+    async def pause(self, name: str, *, paused: bool) -> None:
+        """
+        Have it take no new builds, or take them again, as soon as that is recorded.
+        """
+        at = self._wall() if paused else None
+        await self._records.write(lambda connection: records_of_slaves.pause(connection, name, at))
+        if member := self._members.get(name):
+            member.paused = at
+            self._changed()
+
+    def bar(self, name: str) -> None:
+        """
+        Its string is being taken back: it gets no more builds.
+        """
+        self._members[name].revoked = True
+
+    def ban(self, name: str, reason: str) -> None:
+        """
+        Its string was taken back: what runs there is lost, at once.
+        """
+        self._members[name].revoked = True
+        self.string_changed(name)
+        self._members[name].session.ban(reason)
+        self._changed()
+
+    def restore(self, name: str) -> None:
+        """
+        It has a string (again).
+        """
+        if member := self._members.get(name):
+            member.revoked = False
+            self.string_changed(name)
+            self._changed()
+
+    def give_up(self, name: str, reason: str) -> None:
+        """
+        An admin says that its machine is gone: what runs there is lost, at once.
+        """
+        self[name].session.give_up(reason)
+        self._changed()
+
+    def drain(self, name: str) -> None:
+        """
+        Have it take no new builds, and leave when its last one ended.
+        """
+        member = self._members[name]
+        if member.session.hello is None:
+            raise RefusedError(f"{name} is not connected, so it cannot be drained.  To give it no builds: pause")
+        member.draining, member.leaving = True, member.session.hello.incarnation
+        # It dials again, and is told in its welcome.
+        member.session.dismiss("it is to leave")
+        self._changed()
+
+    def is_to_leave(self, name: str) -> bool:
+        """
+        Whether a slave that attaches is to be told to leave.
+        """
+        member = self._members.get(name)
+        return member is not None and member.leaving is not None
+
+    def breached(self, name: str, sentence: str) -> None:
+        """
+        It did what the contract does not allow, and was cut off.  It may do so as often as it likes: then that is not
+        said each time.
+        """
+        sentence = printable(sentence, longest=LONGEST_BREACH)
+        if member := self._members.get(name):
+            member.breach = self._wall(), sentence
+        complaints = Allowance(self._clock.seconds, COMPLAINTS_AT_ONCE, COMPLAINTS_PER_SECOND)
+        if not self._complaints.setdefault(name, complaints).take():
+            return
+        self._log.warn("{slave} broke the contract and was cut off: {why}", slave=name, why=sentence)
+        self._remark(name, f"{name} broke the contract and was cut off: {sentence}")
+
+    def refused(self, name: str, sentence: str) -> None:
+        """
+        A slave showed the string of *name* and was not let in.
+        """
+        if member := self._members.get(name):
+            member.refused = self._wall(), sentence
+
+    def string_changed(self, name: str) -> None:
+        """
+        The string of *name*, or who may use it, is another now: why somebody was refused before, and the remedy, count
+        no more.
+        """
+        if member := self._members.get(name):
+            member.refused = None
+
+    # What sessions tell.
+
+    def slave_attached(self, name: str, hello: Hello, news: str) -> None:
+        """
+        See `session.Listener`.
+        """
+        now = self._wall()
+        if name != OWN:
+            self._log.info("{slave}: {news}", slave=name, news=news)
+            background(
+                self._records.write(lambda c: records_of_slaves.seen(c, name, hello, now)), self._log, "noting a slave"
+            )
+            if member := self._members.get(name):
+                member.attached_at = now
+                member.refused = None
+                if hello.incarnation != member.leaving:
+                    member.leaving = None  # it was started again
+                member.draining = hello.draining or member.leaving is not None
+            self._remark(name, f"{name}: {news}")
+        self._changed()
+
+    def slave_lost(self, name: str) -> None:
+        """
+        See `session.Listener`.
+        """
+        now = self._wall()
+        if name == OWN:
+            return
+        self._log.info("{slave}: connection lost", slave=name)
+        background(self._records.write(lambda c: records_of_slaves.lost(c, name, now)), self._log, "noting a loss")
+        if member := self._members.get(name):
+            member.lost_at = now
+        self._remark(name, f"{name}: connection lost; waiting for it to come back")
+        self._changed()
+
+
+@define
+class RosterDesk:
+    """
+    The desk of one slave: the role `Desk`.
+
+    *admit* decides who may sit down, by Tub id, and raises what the other side is to read.  *idle*: whether no build is
+    on the slave.
+    """
+
+    name: str
+    roster: Roster
+    admit: Callable[[str], None]
+    hints: Callable[[], Sequence[str]]
+    idle: Callable[[], bool] = lambda: False
+    _log: Logger = field(factory=Logger)
+
+    def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
+        """
+        See `Desk.attach`.
+        """
+        if hello.protocol != PROTOCOL:
+            sentence = (
+                f"This master speaks version {PROTOCOL} of the protocol, the slave {hello.protocol}.  Install the same "
+                "buildbot_lite on both."
+            )
+            self.roster.refused(self.name, sentence)
+            return fail(RefusedError(sentence))
+        try:
+            self.admit(key)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
+            if isinstance(error, BuildbotLiteError):
+                self.roster.refused(self.name, str(error))
+            return fail()
+        self.roster.session(self.name).attached(slave, hello)
+        welcome = Welcome(
+            name=self.name,
+            version=__version__,
+            hints=tuple(self.hints()),
+            idle=self.idle(),
+            drain=self.roster.is_to_leave(self.name),
+        )
+        return succeed(welcome)
+
+
+def clock_time(when: float) -> str:
+    """
+    *when*, in seconds since 1970, as people here read it.
+    """
+    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")

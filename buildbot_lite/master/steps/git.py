@@ -1,0 +1,319 @@
+"""
+Getting sources.
+
+`Git` never clones.  In a directory new or old it makes sure of a repository, fetches just what is asked for, and checks
+that out::
+
+    (remove) ─► get ─► (pack) ─► (copy) ─► (patch)
+
+which is the same sequence whether the directory is missing, empty, used before, or half made by a build that was lost.
+`git_commands` has what is run for each of the arrows, `git_credentials` the secrets for the one that speaks to the
+repository.
+"""
+
+# ruff: noqa: N815, RUF012 - arguments keep Buildbot's names; what a class declares is never changed
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from posixpath import relpath
+from typing import Any
+
+from ...errors import InputError
+from ...model import spec
+from ...model.outcome import Ending
+from ...model.results import Result
+from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE
+from ...model.urls import parted, without_passwords
+from ..config.arguments import Arguments
+from ..config.mistakes import MISSING
+from ..slaves.command import Source
+from . import argument_checks
+from .git_commands import (
+    Failed,
+    Repository,
+    must_succeed,
+    saying,
+)
+from .git_credentials import access_to, web_host
+from .outcomes import verdict
+from .step import BuildStep, Ran
+
+__all__ = ["Git"]
+
+_REF = re.compile(r"(?![-/])(?!.*(?:\.\.|@\{|//))[^\x00-\x20\x7f~^:?*\[\\]{1,250}(?<![/.])\Z")
+_NO_PATCH = re.compile(r"No valid patches|unrecognized input", re.IGNORECASE)
+_COPY_FROM = "source"
+
+
+def _depth(at: Arguments, name: str, value: Any) -> bool | int:
+    return value if isinstance(value, bool) else at.whole(name, value, least=1)
+
+
+def _retry(at: Arguments, name: str, value: Any) -> tuple[float, int]:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        at.wrong(name, value, "a pair: seconds to wait, and how many times to try again")
+        return 0.0, 0
+    return at.seconds(f"the first of {name}", value[0]), at.whole(f"the second of {name}", value[1])
+
+
+def _credentials(at: Arguments, name: str, value: Any) -> tuple[str, str]:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        at.note(f"{name} must be a pair: user and password.")  # the value is not for anybody's eyes
+        return "", ""
+    return argument_checks.text(at, f"the user of {name}", value[0]), argument_checks.text(
+        at, f"the password of {name}", value[1]
+    )
+
+
+def _ref(at: Arguments, name: str, value: Any) -> str:
+    if isinstance(value, str) and _REF.match(value):
+        return value
+    at.wrong(name, value, "the name of a branch, tag or commit")
+    return "HEAD"
+
+
+class Git(BuildStep):
+    """
+    Check out sources with git.  The property *got_revision* gets the full hash of what was checked out.
+
+    *repourl*: the repository: ``https://…``, ``ssh://…``, ``user@host:path``, ``file:///…`` or a path on the slave.  A
+    password in it, or a token as in ``https://TOKEN@host``, is never shown, and not kept on the slave.
+    *branch*: branch, tag or full ref; default: the one of the request, or else the repository's own (HEAD).
+    *revision*: the commit or tag; default: the one of the request, or else the newest of the branch.
+    The request's are those of its source stamp for *codebase* (default ""), or its properties "branch" and "revision";
+    with *alwaysUseLatest* (default False) its revision is ignored.
+
+    *mode*: "incremental" (default) leaves behind what earlier builds made; "full" does not, by *method*:
+    "fresh" (default for full): removes every file that is not in the repository;
+    "clean": removes those, except what ``.gitignore`` names;
+    "clobber": removes the whole directory first, and fetches everything again;
+    "copy": keeps a directory "source" beside the build's, and makes the build's a new copy of it.
+
+    *workdir*: relative to the builder's directory, default "build".
+    *shallow*: True for the newest commit only, or how many commits; default False: the whole history.
+    *submodules*: also check out submodules, recursively; default False.
+    *progress*: have git report its progress in the log, which also keeps *timeout* from striking; default True.
+    *retry*: ``(seconds, times)``: when it fails, wait and try again; default None.
+    *clobberOnFailure*: when it fails, remove the directory and try once more from nothing; default False.
+    *config*: a dictionary of git settings for these commands, like ``{"http.sslVerify": "true"}``.
+    *env*: variable → text to add to the slave's environment, None removes it.
+    *timeout*: seconds without output after which a command is killed, default 1200; None: never.
+
+    *sshPrivateKey*: the private key for ssh, usually a ``util.Secret``.  *sshHostKey*: the repository host's public key
+    (as in ``ssh-rsa AAAA…``), or *sshKnownHosts*: lines of a known_hosts file; without them the slave's own count.
+    *auth_credentials*: ``(user, password)`` for a repository at https://, usually ``("x", util.Secret("token"))``.
+    They are for the repository's host alone, and are nowhere after the command.
+
+    A patch that was submitted with the request is applied (``git apply --index -p1``).  Git never asks anybody
+    anything: what it may not read, it fails to read.
+
+    Without effect: *logEnviron*.
+    """
+
+    name = "git"
+    haltOnFailure = True
+    applies_patch = True
+    positional = ("repourl",)
+    arguments = {
+        "repourl": argument_checks.word,
+        "branch": _ref,
+        "revision": _ref,
+        "mode": argument_checks.choice("incremental", "full"),
+        "method": argument_checks.choice("fresh", "clean", "clobber", "copy"),
+        "workdir": argument_checks.path,
+        "shallow": _depth,
+        "submodules": argument_checks.flag,
+        "progress": argument_checks.flag,
+        "retry": _retry,
+        "clobberOnFailure": argument_checks.flag,
+        "alwaysUseLatest": argument_checks.flag,
+        "codebase": argument_checks.text,
+        "config": argument_checks.environment,
+        "env": argument_checks.environment,
+        "timeout": argument_checks.seconds,
+        "sshPrivateKey": argument_checks.word,
+        "sshHostKey": argument_checks.word,
+        "sshKnownHosts": argument_checks.word,
+        "auth_credentials": _credentials,
+    }
+    nullable = ("timeout",)
+    without_effect = ("logEnviron",)
+
+    repourl: Any = MISSING
+    branch: Any = None
+    revision: Any = None
+    mode: Any = "incremental"
+    method: Any = None
+    workdir: Any = None
+    shallow: Any = False
+    submodules: Any = False
+    progress: Any = True
+    retry: Any = None
+    clobberOnFailure: Any = False
+    alwaysUseLatest: Any = False
+    codebase: Any = ""
+    config: Any = None
+    env: Any = None
+    timeout: Any = DEFAULT_TIMEOUT
+    sshPrivateKey: Any = None
+    sshHostKey: Any = None
+    sshKnownHosts: Any = None
+    auth_credentials: Any = None
+
+    def check(self, at: Arguments) -> None:
+        """
+        What does not go together.
+        """
+        if self.method is not None and self.mode == "incremental":
+            at.note('method is for mode="full", and the mode is "incremental".')
+        if self.sshHostKey is not None and self.sshKnownHosts is not None:
+            at.note("sshHostKey and sshKnownHosts exclude each other.")
+        if not isinstance(self.repourl, str):
+            return
+        if SECRET_REFERENCE.search(self.repourl):
+            at.note("repourl has a secret in it.  Use auth_credentials instead.")
+        elif self.repourl.startswith("-"):
+            at.wrong("repourl", self.repourl, "the address of a repository")
+        elif self.auth_credentials is not None and web_host(self.repourl) is None:
+            shown = without_passwords(self.repourl)
+            at.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
+        elif self.auth_credentials is not None and parted(self.repourl).credentials is not None:
+            at.note("repourl has a user and a password in it, and there are auth_credentials.  Give one of them.")
+
+    async def run(self) -> Result:
+        """
+        Get it, as often as *retry* and *clobberOnFailure* say.
+        """
+        try:
+            branch, revision = self._wanted()
+        except InputError as error:
+            return self.fail(str(error))
+        pause, left = self.retry or (0, 0)
+        clobber = self.mode == "full" and self.method == "clobber"
+        while True:
+            try:
+                return await self._finish(await self._get(branch, revision, clobber=clobber))
+            except Failed as failed:
+                if failed.result is not Result.FAILURE:
+                    return self.fail(failed.sentence, failed.result)
+                if self.clobberOnFailure and not clobber:
+                    clobber = True
+                    self.bench.remark(f"{failed.sentence}  Trying again from nothing.")
+                elif left > 0:
+                    left -= 1
+                    self.bench.remark(f"{failed.sentence}  Trying again in {pause:g} s.")
+                    await self.execute(["sleep", f"{pause:g}"], workdir=".", timeout=None)
+                else:
+                    return self.fail(failed.sentence)
+
+    def _wanted(self) -> tuple[str | None, str | None]:
+        """
+        Branch and revision: the request's, or else the step's.
+        """
+        stamp = self.bench.view.sources.get(self.codebase, {})
+        found: dict[str, str | None] = {"branch": self.branch, "revision": self.revision}
+        for name in found:
+            asked = stamp.get(name) or (self.getProperty(name) if not self.codebase else None)
+            if not asked or (name == "revision" and self.alwaysUseLatest):
+                continue
+            if not isinstance(asked, str) or not _REF.match(asked):
+                raise InputError(f"The request's {name} is {asked!r:.200}, which is not a valid name for one.")
+            found[name] = asked
+        return found["branch"], found["revision"]
+
+    async def _get(self, branch: str | None, revision: str | None, *, clobber: bool) -> str:
+        copies = self.mode == "full" and self.method == "copy"
+        directory = _COPY_FROM if copies else self.workdir
+        mode = "keep" if self.mode == "incremental" else "clean" if self.method == "clean" else "fresh"
+        if clobber:
+            await self._slave_does(spec.RemoveDirectory(self.workdir_path(directory)))
+        commit = await self._repository(directory).get(branch, revision, mode=mode, submodules=self.submodules)
+        if copies:
+            await self._copy()
+        return commit
+
+    async def _copy(self) -> None:
+        build = self.workdir_path(self.workdir)
+        await self._slave_does(spec.RemoveDirectory(build))
+        await self._slave_does(spec.MakeDirectory(build))
+        target = relpath(build, self.bench.directory)
+        ran = await self.execute(["cp", "-pR", f"{_COPY_FROM}/.", f"{target}/"], workdir=".", timeout=self.timeout)
+        must_succeed(ran, "copy the sources", self.slave_name)
+
+    async def _finish(self, revision: str) -> Result:
+        """
+        Say what was checked out, and apply the patch that came with the request.
+        """
+        if self.codebase:
+            others = self.getProperty("got_revision")
+            self.setProperty("got_revision", {**(others if isinstance(others, dict) else {}), self.codebase: revision})
+        else:
+            self.setProperty("got_revision", revision)
+        self.summary = f"revision {revision[:12]}"
+        if (patch := self.bench.input("patch")) is not None:
+            return await self._apply(self._repository(self.workdir), patch[0], patch[1], revision)
+        return Result.SUCCESS
+
+    async def _apply(self, repository: Repository, patch: Source, size: int, revision: str) -> Result:
+        if size == 0:
+            return self.fail("The submitted patch is empty.  Send the output of: git diff --binary")
+        ran = await repository.apply(patch)
+        result, said = verdict(ran.outcome, self.slave_name)
+        if result is Result.SUCCESS:
+            self.summary += " with the submitted patch"
+            return result
+        if ran.outcome.ending is not Ending.EXITED:
+            return self.fail(said, result)
+        said = saying(ran)
+        if _NO_PATCH.search(said):
+            return self.fail("What was submitted is no patch.  Send the output of: git diff --binary")
+        # Without --binary, git writes that a file differs, and not how.
+        hint = "  Send the output of: git diff --binary" if "binary patch" in said else ""
+        return self.fail(f"The submitted patch does not apply to revision {revision[:12]}: {said}.{hint}")
+
+    # How commands are run.
+
+    def _repository(self, directory: str | None) -> Repository:
+        hosts = self.sshKnownHosts if self.sshHostKey is None else f"* {self.sshHostKey}"
+        url, credentials, user = parted(self.repourl)
+        return Repository(
+            url,
+            run=partial(self._run, directory),
+            settings={name: value for name, value in (self.config or {}).items() if value is not None},
+            access=access_to(
+                url,
+                key=self.sshPrivateKey,
+                known_hosts=hosts,
+                credentials=self.auth_credentials or credentials,
+                user=user,
+            ),
+            shallow=self.shallow,
+            progress=self.progress,
+            slave=self.slave_name,
+        )
+
+    async def _run(
+        self,
+        directory: str | None,
+        words: Sequence[str],
+        *,
+        env: Mapping[str, str | None],
+        sources: Mapping[str, Source] | None = None,
+        **more: Any,
+    ) -> Ran:
+        return await self.do(
+            spec.Run(
+                argv=tuple(words),
+                workdir=self.workdir_path(directory),
+                env={**(self.env or {}), **env},
+                timeout=self.timeout,
+                **more,
+            ),
+            sources=sources,
+        )
+
+    async def _slave_does(self, what: spec.Spec) -> None:
+        result, said = verdict((await self.do(what)).outcome, self.slave_name)
+        if result is not Result.SUCCESS:
+            raise Failed(result, said)

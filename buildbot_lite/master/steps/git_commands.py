@@ -1,0 +1,207 @@
+"""
+The sources of a repository in a directory of the slave: what is run there to get them, and what it says.
+
+All the work of a checkout is one command, the shell program ``git_get.sh``: one round trip to the slave, and nothing of
+the build's own runs between its parts.  That program says how a directory that builds had in their hands is made safe.
+
+Every command names its repository.  Git would otherwise look for one in the directories above when that in the build
+directory is broken; and where a slave lives inside somebody's checkout, it would find that one, and check out there.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ...model.outcome import Ending
+from ...model.results import Result
+from ...model.urls import without_passwords
+from ..slaves.command import Source
+from .git_credentials import Access
+from .outcomes import verdict
+from .step import Ran
+
+# Settings that hold for every git that is run, above those that stand in files: run no program that a build left
+# (hooks, file system monitors), believe no cache of its own, let submodules alone unless asked, and begin nothing in
+# background, where it would be ended together with the command.  A step's own *config* comes after these.
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.splitIndex=false",
+    "submodule.recurse=false",
+    "gc.autoDetach=false",
+    "maintenance.autoDetach=false",
+    "protocol.fd.allow=never",
+)
+
+# Never ask anybody anything; work on the repository that is here, and on no other; and speak the language in which
+# git's words are looked for.
+_QUIET: Mapping[str, str | None] = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": None,
+    "GIT_DIR": ".git",
+    "GIT_WORK_TREE": None,
+    "GIT_COMMON_DIR": None,
+    "GIT_NAMESPACE": None,
+    "GIT_INDEX_FILE": None,
+    "GIT_OBJECT_DIRECTORY": None,
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES": None,
+    "GIT_CONFIG": None,
+    "GIT_CONFIG_PARAMETERS": " ".join(f"'{each}'" for each in _SETTINGS),
+    "LC_ALL": "C",
+}
+
+_SAID = re.compile(r"^==> (.*)$", re.MULTILINE)
+_COMMIT = re.compile(r"^==> commit ([0-9a-f]{40}(?:[0-9a-f]{24})?)$", re.MULTILINE)
+_CROWDED = re.compile(r"^==> there is much to pack in (.+)$", re.MULTILINE)
+_NO_SUCH_REVISION = 3
+_COMPLAINTS = ("fatal:", "error:")
+_LONGEST_SAYING = 300
+
+# The settings come before the words, each as NAME=VALUE, and end with "--".  What git starts has them as well.  A user
+# may be a token, and comes in the environment: everybody on the machine can read arguments.
+_TAKE_SETTINGS = r"""
+for setting; do
+    shift
+    case $setting in credential.*.username=) setting=$setting$BUILDBOT_LITE_USER ;; esac
+    case $setting in
+        --) break ;;
+        *\'*) setting=$(printf '%s' "$setting" | sed "s/'/'\\\\''/g") ;;
+    esac
+    GIT_CONFIG_PARAMETERS="$GIT_CONFIG_PARAMETERS '$setting'"
+done
+export GIT_CONFIG_PARAMETERS
+"""
+_PACK = """\
+for each; do GIT_DIR=$each git gc --auto -q; done
+"""
+# The next checkout is told, too, which files the patch brought.
+_APPLY = """\
+export GIT_INDEX_FILE=.git/checked-out
+git update-index -q --refresh
+git apply --index -p1 --whitespace=nowarn - && cp -p "$GIT_INDEX_FILE" .git/index
+"""
+
+
+class Failed(Exception):  # noqa: N818 - it is no error, only the way out of a sequence
+    """
+    A command did not do its work: what comes of the step, and why.
+    """
+
+    def __init__(self, result: Result, sentence: str) -> None:
+        super().__init__(sentence)
+        self.result = result
+        self.sentence = sentence
+
+
+class Repository:
+    """
+    A copy of the one at *url*.
+
+    *run*: runs words in the directory; takes fields of `model.spec.Run` besides, and options of `Bench.command`.
+    *settings*: of git, for its commands.  *access*: what those get that speak to *url*.  *shallow*: how many commits,
+    False: all.  *slave*: who does it all.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        run: Callable[..., Awaitable[Ran]],
+        settings: Mapping[str, str],
+        access: Access,
+        shallow: int,
+        progress: bool,
+        slave: str,
+    ) -> None:
+        self._url = url
+        self._run = run
+        self._settings = [f"{name}={value}" for name, value in settings.items()]
+        self._access = access
+        self._shallow = shallow
+        self._options = [*(["--progress"] if progress else []), *([f"--depth={int(shallow)}"] if shallow else [])]
+        self._slave = slave
+
+    async def get(self, branch: str | None, revision: str | None, *, mode: str, submodules: bool) -> str:
+        """
+        Make the files those of *revision*, or of the newest on *branch*; answer the commit's hash.
+
+        *mode*: "keep" other files, remove them all ("fresh"), or remove those that are not ignored ("clean").
+        """
+        access = self._access
+        words = [mode, "get" if submodules else "leave", self._url, branch or "", revision or "", *self._options]
+        ran = await self._script(_get(), "git-get", words, access.settings, env=access.env, files=access.files)
+        if ran.outcome.ending is Ending.EXITED and ran.outcome.exit_code == _NO_SUCH_REVISION:
+            hint = "  (With shallow, a commit needs all of its 40 digits.)" if self._shallow else ""
+            raise Failed(Result.FAILURE, f"{self._url} has no revision {revision!r:.100}.{hint}")
+        must_succeed(ran, _doing(ran) or f"get {self._url}", self._slave)
+        said = ran.output()
+        commit = _COMMIT.search(said)
+        if commit is None:
+            raise Failed(Result.FAILURE, "git did not say what it checked out; its log says more.")
+        if crowded := _CROWDED.findall(said):
+            # Whether it can be packed or not, the sources are there.
+            await self._script(_PACK, "git-pack", crowded)
+        return commit[1]
+
+    async def apply(self, patch: Source) -> Ran:
+        """
+        Apply *patch*, to files and index.
+        """
+        return await self._script(_APPLY, "git-apply", stdin_input="patch", sources={"patch": patch})
+
+    async def _script(
+        self,
+        script: str,
+        name: str,
+        words: Sequence[str] = (),
+        settings: Sequence[str] = (),
+        env: Mapping[str, str | None] | None = None,
+        **more: Any,
+    ) -> Ran:
+        # *name* is what people see of it.
+        arguments = [*self._settings, *settings, "--", *words]
+        argv = ["/bin/sh", "-c", _TAKE_SETTINGS + script, name, *arguments]
+        return await self._run(argv, env={**_QUIET, **(env or {})}, **more)
+
+
+def must_succeed(ran: Ran, trying: str, slave: str) -> Ran:
+    """
+    Answer *ran* if it did its work; otherwise `Failed` tells what *slave* was *trying* to.
+    """
+    result, said = verdict(ran.outcome, slave)
+    if result is Result.SUCCESS:
+        return ran
+    if ran.outcome.ending is Ending.EXITED:
+        said = saying(ran) or said
+    raise Failed(result, f"git could not {trying}: {said.removesuffix('.')}.")
+
+
+def saying(ran: Ran) -> str:
+    """
+    What git said first of what went wrong in the last thing that it did; without that, what it said last.
+    """
+    output = _SAID.split(ran.output())[-1]
+    lines = [line.strip() for line in re.split(r"[\r\n]+", output) if line.strip()]
+    first = next((at for at, line in enumerate(lines) if line.startswith(_COMPLAINTS)), len(lines) - 1)
+    if first > 0 and "Could not read from remote repository" in lines[first]:
+        first -= 1  # ssh said why
+    said = lines[first] if lines else ""
+    said = said.partition(": ")[2] if said.startswith(_COMPLAINTS) else said
+    return without_passwords(said)[:_LONGEST_SAYING]
+
+
+def _doing(ran: Ran) -> str:
+    """
+    What it did last.
+    """
+    said = _SAID.findall(ran.output())
+    return said[-1] if said else ""
+
+
+@cache
+def _get() -> str:
+    return files(__package__).joinpath("git_get.sh").read_text("utf-8")

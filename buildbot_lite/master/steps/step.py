@@ -1,0 +1,491 @@
+"""
+What every step is, and what a running step has at hand.
+
+A step stands in master.cfg as an object, made once; each build makes its own from the same arguments::
+
+    factory.addStep(Compile(command=["make"]))     # remembers class, arguments and line: the recipe
+        build 1:  recipe.cook() ─► Compile           # a fresh one, bound to a bench, arguments rendered
+        build 2:  recipe.cook() ─► Compile
+
+The step's ``run`` is a coroutine that may use Python as it likes, and must ask its `Bench` for everything that comes
+from outside: commands, time, randomness, other builds.  The bench records what came back, so that the same ``run`` can
+be run again after a crash and decide the same.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+from posixpath import normpath
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
+
+from attrs import evolve, frozen
+
+from ...errors import ConfigError
+from ...model.names import directory_name
+from ...model.outcome import Outcome
+from ...model.properties import Json
+from ...model.rendering import (
+    View,
+    is_renderable,
+    render,
+)
+from ...model.results import Result
+from ...model.spec import (
+    DEFAULT_TIMEOUT,
+    Run,
+    Spec,
+)
+from ..config.arguments import Arguments
+from ..config.mistakes import (
+    MISSING,
+    Noting,
+    Place,
+    here,
+    note,
+    note_unknown,
+)
+from ..slaves.command import Source
+
+T = TypeVar("T", bound="BuildStep")
+
+Check: TypeAlias = Callable[[Arguments, str, Any], Any]
+"""Answers an argument's value, checked; ``check(arguments, name, value)``.  Those of the library are in
+`argument_checks`."""
+
+
+@frozen
+class Ran:
+    """
+    What came of a command: its *outcome*, and `output` to read what it wrote.
+    """
+
+    outcome: Outcome
+    _read: Callable[[str, int], bytes]
+
+    def output(self, log: str = "stdio", limit: int = 1 << 20) -> str:
+        """
+        What it wrote, as text: at most *limit* bytes from the beginning, undecodable ones replaced.
+        """
+        return self._read(log, limit).decode("utf-8", "replace")
+
+
+class Bench(Protocol):
+    """
+    What a running step has at hand.  Everything that it answers is recorded in the build's journal.
+    """
+
+    @property
+    def view(self) -> View:
+        """
+        The build's properties, sources and slave, for rendering and for reading.
+        """
+
+    @property
+    def directory(self) -> str:
+        """
+        The builder's directory on the slave, relative to the slave's ``work``.
+        """
+
+    @property
+    def master_directory(self) -> str:
+        """
+        The master's own directory, in which master.cfg is.
+        """
+
+    async def command(
+        self,
+        spec: Spec,
+        *,
+        on_master: bool = False,
+        sources: Mapping[str, Source] | None = None,
+        artifact: str | None = None,
+        on_lost: str | None = None,
+    ) -> Ran:
+        """
+        Have the slave (or a keeper of the master's own) do it, exactly once unless its machine dies.
+
+        *sources*: what the command may read from the master.  *artifact*: what an upload is called.  When the slave is
+        lost, the build ends with RETRY; with *on_lost* "fail", the outcome says LOST instead.  None: as the builder has
+        it.
+        """
+
+    async def trigger(
+        self,
+        names: list[str],
+        properties: Mapping[str, Json],
+        *,
+        wait: bool,
+        source: Mapping[str, Json] | None = None,
+        log: str | None = None,
+    ) -> dict[str, Result | None]:
+        """
+        Start the Triggerable schedulers called *names*, once; answer each one's result, or None without *wait*.
+
+        Their builds get what was submitted for this one, and are made of *source* (branch, revision, repository,
+        project); None: of this build's.  What became of them is remarked on as soon as it is known, and listed in
+        the *log* of that name.  When the step is stopped while it waits, those that have not ended are cancelled.
+        """
+
+    async def now(self) -> float:
+        """
+        The time, in seconds since 1970, at which the step first asked.
+        """
+
+    async def random(self, size: int) -> bytes:
+        """
+        *size* random bytes (at most 1024), the same in every replay.
+        """
+
+    async def record(self, what: str, intent: Json, ask: Callable[[], Awaitable[Json]], *, repeatable: bool) -> Json:
+        """
+        What *ask* answers, as JSON; asked once.
+
+        When the master dies in between, it is asked again if *repeatable*; otherwise the step ends with EXCEPTION,
+        because nobody knows what was done.
+        """
+
+    def write(self, log: str, text: str) -> None:
+        """
+        Append *text* to a log of the step's own.
+        """
+
+    def remark(self, text: str, log: str = "stdio") -> None:
+        """
+        Say *text* beside the log.
+        """
+
+    def input(self, name: str) -> tuple[Source, int, str] | None:
+        """
+        What was submitted with the request as *name* ("patch", "tar", "file"): it, its size and sha256.
+        """
+
+
+@frozen
+class Recipe:
+    """
+    How to make a step: its class, the arguments as the user wrote them, and where in master.cfg that was.
+    """
+
+    cls: type["BuildStep"]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    place: Place | None
+
+    def cook(self) -> "BuildStep":
+        """
+        A fresh step.
+        """
+        return self.cls(*self.args, **self.kwargs)
+
+
+class BuildStep(metaclass=Noting):
+    """
+    One step of a build; subclasses have ``async def run(self)``, which answers a `Result`.
+
+    *name*: how it is called on pages and the command line.  *description*, *descriptionDone*: what to say while it runs
+    and when it is done; *descriptionSuffix*: to be added to either.  *haltOnFailure*: its failure ends the build (steps
+    with *alwaysRun* run all the same).  *flunkOnFailure*, *flunkOnWarnings*: its failure, its warnings make the build a
+    failure.  *warnOnFailure*, *warnOnWarnings*: they give the build warnings.  *doStepIf*: False, or a function of the
+    step that says so, skips it.  *hideStepIf*: True, or a function of result and step, keeps it out of the lists.
+    *onLost*: "retry" has the whole build done again when the slave is lost in mid-command, "fail" never repeats
+    anything; None: as its builder has it.
+
+    A subclass declares its own arguments in ``arguments`` (name → how it is checked) and their defaults as attributes
+    of the same names; `mistakes.MISSING` is the default of one that must be given.  Those listed in ``positional`` may
+    be given without their names.  Each is rendered before ``run``, as
+    are the attributes named in ``renderables``.  None counts as not given, unless the argument is one of ``nullable``.
+    """
+
+    # What subclasses set.
+    name: str = "step"
+    arguments: ClassVar[Mapping[str, Check]] = {}
+    positional: ClassVar[tuple[str, ...]] = ()  # arguments that may be given without their names, in this order
+    aliases: ClassVar[Mapping[str, str]] = {}  # another name → the argument that it means
+    nullable: ClassVar[tuple[str, ...]] = ()  # arguments for which None means something
+    without_effect: ClassVar[tuple[str, ...]] = ()  # arguments that are taken because Buildbot's step has them
+    renderables: ClassVar[tuple[str, ...] | list[str]] = ()
+    haltOnFailure = False
+    flunkOnFailure = True
+    flunkOnWarnings = False
+    warnOnFailure = False
+    warnOnWarnings = True
+    alwaysRun = False
+
+    applies_patch: ClassVar[bool] = False  # whether it applies the patch that came with the request
+
+    recipe: Recipe
+    bench: Bench
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """
+        Remember how it is made.
+        """
+        self = super().__new__(cls)
+        self.recipe = Recipe(cls, args, dict(kwargs), here(self))
+        return self
+
+    def __init__(
+        self,
+        *values: Any,
+        name: str | None = None,
+        description: Any = None,
+        descriptionDone: Any = None,
+        descriptionSuffix: Any = None,
+        haltOnFailure: bool | None = None,
+        flunkOnFailure: bool | None = None,
+        flunkOnWarnings: bool | None = None,
+        warnOnFailure: bool | None = None,
+        warnOnWarnings: bool | None = None,
+        alwaysRun: bool | None = None,
+        doStepIf: Any = True,
+        hideStepIf: Any = False,
+        onLost: str | None = None,
+        **arguments: Any,
+    ) -> None:
+        if name is not None:
+            self.name = name
+        for flag, value in {
+            "haltOnFailure": haltOnFailure,
+            "flunkOnFailure": flunkOnFailure,
+            "flunkOnWarnings": flunkOnWarnings,
+            "warnOnFailure": warnOnFailure,
+            "warnOnWarnings": warnOnWarnings,
+            "alwaysRun": alwaysRun,
+        }.items():
+            if value is None:
+                continue
+            if value not in (True, False):
+                note(f"{type(self).__name__}: {flag} is True or False, not {value!r:.60}.", of=self)
+            setattr(self, flag, value)
+        if onLost not in {None, "retry", "fail"}:
+            note(f"{type(self).__name__}: onLost is 'retry' or 'fail', not {onLost!r:.60}.", of=self)
+        self.description = description
+        self.descriptionDone = descriptionDone
+        self.descriptionSuffix = descriptionSuffix
+        self.doStepIf = doStepIf
+        self.hideStepIf = hideStepIf
+        self.onLost = onLost
+        self.summary = ""
+        self._take(self._named(values, arguments))
+        self.check(Arguments(type(self).__name__, self))
+
+    def check(self, at: Arguments) -> None:
+        """
+        Note what is wrong with the arguments together; `note` of *at* does it.
+
+        Asked when the configuration is read, when some are still to be rendered; and in each build, when all are.
+        """
+
+    async def run(self) -> Result:
+        """
+        Do it.  Subclasses say how.
+        """
+        raise ConfigError(f"The step class {type(self).__name__} needs a method: async def run(self).")
+
+    # What the build asks.
+
+    async def prepare(self, bench: Bench) -> bool:
+        """
+        Render the arguments for this build; answer whether the step is to be done at all.
+        """
+        self.bench = bench
+        wanted = await _asked(self.doStepIf, bench.view, self)
+        if wanted:
+            for name in ("description", "descriptionDone", "descriptionSuffix", *_gathered(type(self), "renderables")):
+                setattr(self, name, await render(getattr(self, name), bench.view))
+            at = Arguments(self.name)
+            for name, check in _gathered(type(self), "arguments").items():
+                value = await render(getattr(self, name), bench.view)
+                setattr(self, name, None if value is None else check(at, name, value))
+            self.check(at)
+        return wanted
+
+    async def hidden(self, result: Result) -> bool:
+        """
+        Whether lists leave the step out.
+        """
+        return await _asked(self.hideStepIf, self.bench.view, result, self)
+
+    def summary_of(self, result: Result) -> str:
+        """
+        A few words on how it ended.
+        """
+        said = self.descriptionDone if self.descriptionDone is not None else self.description
+        words = " ".join(said) if isinstance(said, (list, tuple)) else str(said or "")
+        suffix = self.descriptionSuffix
+        after = " ".join(suffix) if isinstance(suffix, (list, tuple)) else str(suffix or "")
+        text = " ".join(word for word in (words or self.summary or self.name, after) if word)
+        return text if result <= Result.WARNINGS or not words or not self.summary else f"{text}: {self.summary}"
+
+    def _named(self, values: Sequence[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+        cls, what = type(self), type(self).__name__
+        if len(values) > len(cls.positional):
+            known = f"only {' and '.join(cls.positional)}" if cls.positional else "no argument"
+            note(f"{what} takes {known} without a name; give each of the others as name=value.", of=self)
+        named = dict(zip(cls.positional, values, strict=False))
+        for name in sorted(named.keys() & given.keys()):
+            note(f"{what} has the argument {name!r} twice: by its place and by its name.", of=self)
+        return {**named, **given}
+
+    def _take(self, given: Mapping[str, Any]) -> None:
+        cls, what = type(self), type(self).__name__
+        declared, aliases, unused = (_gathered(cls, name) for name in ("arguments", "aliases", "without_effect"))
+        if strangers := given.keys() - declared.keys() - aliases.keys() - unused.keys():
+            known = [*_parameters(cls), *declared, *aliases, *unused]
+            note_unknown(what, sorted(strangers), known, of=self)
+        at = Arguments(what, self)
+        for name, check in declared.items():
+            called = [name, *(alias for alias, meant in aliases.items() if meant == name)]
+            values = [given[each] for each in called if each in given]
+            if len(values) > 1:
+                at.note(f"{' and '.join(called)} mean the same argument; give one of them.")
+            if values and (values[0] is not None or name in _gathered(cls, "nullable")):
+                setattr(self, name, values[0])
+            value = getattr(self, name)
+            if value is MISSING:
+                note(f"{what} needs the argument {name!r}.", of=self)
+            elif value is not None and not is_renderable(value):
+                setattr(self, name, check(at, name, value))
+
+    # What ``run`` uses.
+
+    @property
+    def slave_name(self) -> str:
+        """
+        What the slave is called.
+        """
+        return str(self.bench.view.slave.get("name") or "the slave")
+
+    @property
+    def build_directory(self) -> str:
+        """
+        Where commands run unless they say otherwise, relative to the slave's ``work``.
+        """
+        return f"{self.bench.directory}/build"
+
+    def workdir_path(self, workdir: str | None) -> str:
+        """
+        *workdir* as the user wrote it, relative to the builder's directory, seen from the slave's ``work``.
+        """
+        return normpath(f"{self.bench.directory}/{workdir}") if workdir else self.build_directory
+
+    async def do(self, spec: Spec, **options: Any) -> Ran:
+        """
+        Have the slave do what *spec* says; see `Bench.command` for the *options*.
+        """
+        return await self.bench.command(spec, **{"on_lost": self.onLost, **options})
+
+    async def execute(
+        self,
+        command: str | Sequence[str],
+        *,
+        workdir: str | None = None,
+        env: Mapping[str, str | None] | None = None,
+        stdin: str | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the keeper's, not ours
+        max_time: float | None = None,
+        **more: Any,
+    ) -> Ran:
+        """
+        Run *command* on the slave: a list of words, or one string for the shell.
+
+        *workdir*: relative to the builder's directory.  *more*: other fields of `model.spec.Run`.
+        """
+        words = {"script": command} if isinstance(command, str) else {"argv": tuple(command)}
+        return await self.do(
+            Run(
+                **words,
+                workdir=self.workdir_path(workdir),
+                env=env or {},
+                stdin=stdin,
+                timeout=timeout,
+                max_time=max_time,
+                **more,
+            )
+        )
+
+    def fail(self, sentence: str, result: Result = Result.FAILURE) -> Result:
+        """
+        Say why it failed: ``return self.fail("There is no such file.")``.
+        """
+        self.summary = sentence
+        self.bench.remark(sentence)
+        return result
+
+    def getProperty(self, name: str, default: Json = None) -> Json:
+        """
+        The value of a property of the build.
+        """
+        return self.bench.view.getProperty(name, default)
+
+    def hasProperty(self, name: str) -> bool:
+        """
+        Whether the build has the property.
+        """
+        return self.bench.view.hasProperty(name)
+
+    def setProperty(self, name: str, value: Json, source: str | None = None) -> None:
+        """
+        Give the build a property.
+        """
+        self.bench.view.properties.set(name, value, source or self.name)
+
+    async def render(self, value: Any) -> Any:
+        """
+        *value* with the build's properties put in.
+        """
+        return await render(value, self.bench.view)
+
+
+async def _asked(question: Any, view: View, *args: Any) -> bool:
+    """
+    A bool, a function of *args*, or something to be rendered.
+    """
+    if callable(question) and not hasattr(question, "getRenderingFor"):
+        answer = question(*args)
+        return bool(await settled(answer))
+    return bool(await render(question, view))
+
+
+@cache
+def _gathered(cls: type["BuildStep"], declared: str) -> dict[str, Any]:
+    """
+    What *cls* and its bases declare together under one name; a sequence counts as names without values.
+    """
+    found: dict[str, Any] = {}
+    for each in reversed(cls.__mro__):
+        own = vars(each).get(declared, ())
+        found.update(own if isinstance(own, Mapping) else dict.fromkeys(own))
+    return found
+
+
+@cache
+def _parameters(cls: type["BuildStep"]) -> tuple[str, ...]:
+    inits = [vars(each)["__init__"] for each in cls.__mro__[:-1] if "__init__" in vars(each)]
+    return tuple(
+        parameter.name
+        for init in inits
+        for parameter in list(inspect.signature(init).parameters.values())[1:]
+        if parameter.kind not in {parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL}
+    )
+
+
+async def settled(answer: Any) -> Any:
+    """
+    *answer*, awaited if need be: what a user's function, plain or not, comes to.
+    """
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def builder_directory(builder: str) -> str:
+    """
+    The directory on a slave that belongs to *builder*.
+    """
+    return directory_name(builder)
+
+
+def renamed(recipe: Recipe, name: str) -> Recipe:
+    """
+    The same step under another name.
+    """
+    return evolve(recipe, kwargs={**recipe.kwargs, "name": name})

@@ -1,0 +1,291 @@
+"""
+The words of a master.cfg: what they keep, and what they refuse.
+"""
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite import plugins
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.config import objects
+from buildbot_lite.master.config.objects import (
+    BuilderConfig,
+    BuildFactory,
+    BuildSlave,
+    ForceScheduler,
+    Interpolate,
+    Property,
+    Secret,
+    Submit,
+    Triggerable,
+)
+from buildbot_lite.model.properties import Properties
+from buildbot_lite.model.rendering import View, render_now
+
+from .farms import mistakes_in, sentences_in
+
+
+class Nothing:
+    """
+    As much of a step as a factory looks for.
+    """
+
+    recipe = None
+
+    async def run(self) -> None:
+        """
+        Nothing.
+        """
+
+
+class RefusalsTests(SynchronousTestCase):
+    def refused(self, sentence: str, make: Any, *args: Any, **kwargs: Any) -> None:
+        """
+        *make* says *sentence*.
+        """
+        with self.assertRaises(ConfigError) as caught:
+            make(*args, **kwargs)
+        self.assertIn(sentence, str(caught.exception))
+
+    def test_slave(self) -> None:
+        """
+        Each argument of a slave is checked.
+        """
+        wrong: dict[str, dict[str, Any]] = {
+            "name of a slave": {"name": "a/b"},
+            "needs no password": {"password": "sesame"},
+            "max_builds must be a whole number ≥ 1, not 0": {"max_builds": 0},
+            "max_builds must be a whole number ≥ 1, not True": {"max_builds": True},
+            "grace must be a time in seconds, 40 or more, not 5": {"grace": 5},
+            "grace must be a time in seconds, 40 or more, not nan": {"grace": float("nan")},
+            "grace must be a time in seconds, 40 or more, not '1h'": {"grace": "1h"},
+            "pin must be True or False, not 'no'": {"pin": "no"},
+            "minspace must be a whole number ≥ 0, not 1.5": {"minspace": 1.5},
+            "properties must be a dictionary": {"properties": ["a"]},
+            "properties: The property 'a' cannot be": {"properties": {"a": object()}},
+            "properties: The property 'b' cannot be": {"properties": {"b": Property("a")}},
+            "BuildSlave has no argument 'max_build'": {"max_build": 1},
+        }
+        for sentence, arguments in wrong.items():
+            self.refused(sentence, BuildSlave, **{"name": "bot1", **arguments})
+        self.refused("BuildSlave needs the argument 'name'", BuildSlave)
+
+    def test_builder(self) -> None:
+        """
+        Each argument of a builder is checked.
+        """
+        wrong: dict[str, dict[str, Any]] = {
+            "name must be 1 to 80 printable characters, not ''": {"name": ""},
+            "name must be 1 to 80 printable characters, not ' a'": {"name": " a"},
+            "slavenames must be a list of texts; write ['bot1'], not 'bot1'": {"slavenames": "bot1"},
+            "slavenames must be a list of texts, not [3]": {"slavenames": [3]},
+            "slavenames is empty": {"slavenames": []},
+            "slavenames has 'bot1' twice": {"slavenames": ["bot1", "bot1"]},
+            "factory must be a BuildFactory, not []": {"factory": []},
+            "factory must be a BuildFactory, not the class BuildFactory (write": {"factory": BuildFactory},
+            "tags must be a list of texts": {"tags": "a"},
+            "env must be a dictionary": {"env": []},
+            "env['A'] must be text, or None to remove the variable, not 1": {"env": {"A": 1}},
+            "env: 'A=B' cannot be the name of an environment variable": {"env": {"A=B": ""}},
+            "description must be text": {"description": 3},
+            "concurrent must be True or False": {"concurrent": "yes"},
+            "maxTime must be a time in seconds, 1 or more, not 0": {"maxTime": 0},
+            "grace must be a time": {"grace": -1},
+            "canStartBuild must be a function": {"canStartBuild": True},
+            "Did you mean 'slavenames'": {"workernames": ["bot1"]},
+        }
+        for sentence, arguments in wrong.items():
+            good: dict[str, Any] = {"name": "b", "slavenames": ["bot1"], "factory": BuildFactory()}
+            self.refused(sentence, BuilderConfig, **{**good, **arguments})
+
+    def test_schedulers(self) -> None:
+        """
+        Each argument of a scheduler is checked; the name of a Submit becomes a file, others' are labels.
+        """
+        wrong: dict[str, dict[str, Any]] = {
+            "name of a Submit scheduler": {"name": "a b"},
+            "builderNames must be a list": {"builderNames": "all"},
+            "stdin must be one of 'none', 'patch', 'tar', 'properties', not 'zip'": {"stdin": "zip"},
+            "file must be one of 'tar', 'patch', 'file', not True": {"file": True},
+            "cancelOnDisconnect must be True or False": {"cancelOnDisconnect": None},
+            "priority must be a whole number": {"priority": "high"},
+            "properties must be a dictionary": {"properties": 3},
+        }
+        for sentence, arguments in wrong.items():
+            good: dict[str, Any] = {"name": "s", "builderNames": ["b"]}
+            self.refused(sentence, Submit, **{**good, **arguments})
+        self.assertEqual(ForceScheduler("by hand", ["b"]).name, "by hand")
+
+    def test_factory(self) -> None:
+        """
+        A factory takes steps, not classes of them, nor anything else.
+        """
+        self.refused("Nothing is a class; a step is made of it: Nothing(…)", BuildFactory, [Nothing])
+        self.refused("3 is not a step", BuildFactory().addStep, 3)
+        self.refused("must be a list", BuildFactory, Nothing())
+
+    def test_rendered(self) -> None:
+        """
+        What cannot be rendered is refused where it is written.
+        """
+        self.refused("name of a property", Property, 3)
+        self.refused("never closed", Interpolate, "%(prop:a")
+        self.refused("name of a secret", Secret, "a b")
+
+
+class ValuesTests(SynchronousTestCase):
+    def test_defaults(self) -> None:
+        """
+        What is not said is as the reference says.
+        """
+        slave = BuildSlave("bot1")
+        self.assertEqual(
+            (slave.max_builds, slave.properties, slave.grace, slave.pin, slave.minspace), (None, {}, 1800.0, True, 0)
+        )
+        builder = BuilderConfig("b", ["bot1"], BuildFactory())
+        self.assertEqual(
+            (builder.tags, builder.env, builder.properties, builder.description, builder.concurrent),
+            ((), {}, {}, "", False),
+        )
+        self.assertEqual((builder.max_time, builder.grace, builder.can_start_build), (None, None, None))
+        submit = Submit("s", ["b"])
+        self.assertEqual(
+            (submit.stdin, submit.file, submit.cancel_on_disconnect, submit.priority), ("none", None, False, 0)
+        )
+
+    def test_given(self) -> None:
+        """
+        What is said is kept, times as seconds.
+        """
+        slave = BuildSlave("bot1", max_builds=2, properties={"os": "linux"}, grace=60, pin=False, minspace=1 << 30)
+        self.assertEqual(
+            (slave.max_builds, slave.properties, slave.grace, slave.pin, slave.minspace),
+            (2, {"os": "linux"}, 60.0, False, 1 << 30),
+        )
+        builder = BuilderConfig(
+            name="b",
+            slavenames=("bot1", "bot2"),
+            factory=BuildFactory([Nothing()]),
+            tags=["x"],
+            env={"A": "1", "B": None, "C": Property("c")},
+            maxTime=3600,
+            canStartBuild=print,
+        )
+        self.assertEqual((builder.slavenames, builder.tags, builder.max_time), (("bot1", "bot2"), ("x",), 3600.0))
+        self.assertEqual((set(builder.env), builder.can_start_build), ({"A", "B", "C"}, print))
+        submit = Submit("s", ["b"], stdin="patch", file="tar", cancelOnDisconnect=True, priority=-3)
+        self.assertEqual(
+            (submit.stdin, submit.file, submit.cancel_on_disconnect, submit.priority), ("patch", "tar", True, -3)
+        )
+        self.assertEqual(Triggerable("t", ["b"], properties={"a": 1}).properties, {"a": 1})
+
+    def test_steps_added_later(self) -> None:
+        """
+        A builder has the steps that its factory has in the end, as in Buildbot.
+        """
+        factory = BuildFactory()
+        builder = BuilderConfig("b", ["bot1"], factory)
+        steps = [Nothing(), Nothing(), Nothing()]
+        factory.addStep(steps[0])
+        factory.addSteps(steps[1:])
+        self.assertEqual(builder.steps, tuple(steps))
+
+    def test_grace(self) -> None:
+        """
+        The shorter grace of builder and slave holds.
+        """
+        slave = BuildSlave("bot1", grace=100)
+        self.assertEqual(BuilderConfig("b", ["bot1"], BuildFactory()).grace_on(slave), 100)
+        self.assertEqual(BuilderConfig("b", ["bot1"], BuildFactory(), grace=50).grace_on(slave), 50)
+        self.assertEqual(BuilderConfig("b", ["bot1"], BuildFactory(), grace=500).grace_on(slave), 100)
+
+    def test_directory(self) -> None:
+        """
+        A builder's directory is made of its name, with everything unusual replaced.
+        """
+        self.assertEqual(BuilderConfig("x86 / gcc", ["bot1"], BuildFactory()).directory, "x86___gcc")
+
+    def test_rendering(self) -> None:
+        """
+        The words for rendering do what those of the model do.
+        """
+        view = View(Properties({"a": 1}))
+        self.assertEqual(
+            render_now([Property("a"), Property("b", "d"), Interpolate("%(prop:a)s")], view), [1, "d", "1"]
+        )
+        self.assertEqual(render_now(Secret("key"), view), "\0key\0")
+
+    def test_shown(self) -> None:
+        """
+        They show their names.
+        """
+        things = [BuildSlave("a"), BuilderConfig("b", ["a"], BuildFactory()), Submit("c", ["b"])]
+        self.assertEqual(list(map(repr, things)), ["BuildSlave('a')", "BuilderConfig('b')", "Submit('c')"])
+
+    def test_places(self) -> None:
+        """
+        After a mistake, things go on with something harmless, so that one mistake is told once.
+        """
+        found = mistakes_in(
+            """
+            c["slaves"] = [slave.BuildSlave("bot 1")]
+            c["builders"] = [util.BuilderConfig(name="b", slavenames=["bot 1"])]
+            c["schedulers"] = [schedulers.Submit("s"), schedulers.Submit(name="t t", builderNames=["b"])]
+            """
+        )
+        self.assertEqual(
+            [(mistake.place.line, mistake.sentence[:40]) for mistake in found],
+            [
+                (4, "'bot 1' cannot be the name of a slave: u"),
+                (5, "BuilderConfig needs the argument 'factor"),
+                (6, "Submit needs the argument 'builderNames'"),
+                (6, "'t t' cannot be the name of a Submit sch"),
+            ],
+        )
+
+    def test_unusable_rendered_words(self) -> None:
+        """
+        The same for words that are rendered later.
+        """
+        self.assertEqual(
+            len(mistakes_in("util.Property(3)\nutil.Interpolate()\nutil.Secret()\nutil.Secret('a b')\n")), 4
+        )
+
+    def test_secrets_are_looked_for(self) -> None:
+        """
+        A secret that nobody knows is a mistake at the line that names it, also inside of an Interpolate.
+        """
+        found = mistakes_in("util.Secret('a')\nutil.Interpolate('%(secret:b)s')")
+        self.assertEqual([mistake.place.line for mistake in found], [3, 4])
+        self.assertIn("There is no secret 'b': c['secretsProviders'] is empty.", sentences_in("util.Secret('b')"))
+
+
+class PluginsTests(SynchronousTestCase):
+    def test_vocabulary(self) -> None:
+        """
+        Everything is where the reference says.
+        """
+        self.assertEqual(
+            {name: set(dir(getattr(plugins, name))) for name in plugins.__all__ if name not in ("steps", "util")},
+            {
+                "changes": set(),
+                "reporters": set(),
+                "schedulers": {"Submit", "ForceScheduler", "Triggerable"},
+                "secrets": {"SecretInAFile", "SecretInEnvironment", "SecretInPass"},
+                "slave": {"BuildSlave"},
+            },
+        )
+        self.assertIs(plugins.util.BuilderConfig, objects.BuilderConfig)
+        self.assertLessEqual(
+            {"BuildFactory", "Property", "Interpolate", "renderer", "Secret", "SUCCESS", "CANCELLED"},
+            set(dir(plugins.util)),
+        )
+        self.assertIn("BuildStep", dir(plugins.steps))
+
+    def test_unknown_word(self) -> None:
+        """
+        A misspelt word is guessed.
+        """
+        with self.assertRaisesRegex(AttributeError, "slave has no 'Buildslave'.  Did you mean 'BuildSlave'"):
+            _ = plugins.slave.Buildslave
