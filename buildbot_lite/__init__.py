@@ -21,8 +21,8 @@ A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.dialling` →
 (`master.grants.registry`) → the desk (`master.slaves.registry`) → the session (`master.slaves.session`) → the queue
 chooses (`master.scheduling.queue`) → the build runs its steps (`master.builds.build`, `master.builds.step_context`),
 each effect through its journal (`master.builds.journal`) → an order (`master.slaves.command`) → the slave's agent
-(`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool → the courier (`slave.courier`) appends them → the
-master's stream file (`storage.streams`) → whoever follows (`status.following`).
+(`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool → the courier (`slave.stream_sender`) appends them
+→ the master's stream file (`storage.streams`) → whoever follows (`status.following`).
 
 Backwards: the answer to an append is the flow control.  Last, once: finished(outcome, lengths, checksums), and when the
 journal has it (`master.builds.recorder`, `storage.writer`), the slave may forget.

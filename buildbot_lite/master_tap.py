@@ -50,7 +50,7 @@ from .master.grants.registry import Verb
 from .master.maintenance import Upkeep
 from .master.slaves.registry import OWN, RosterDesk
 from .master.trial_load import TrialLoad
-from .slave.local import LocalSlave
+from .slave.assembly import LocalSlave
 from .status.control import AdminDesk
 from .status.following import Following, tell_growth
 from .status.holders import (

@@ -39,10 +39,10 @@ from .keeper.fence import UMASK
 from .keeper.loop import awake
 from .model.greeting import Welcome
 from .slave import connection_state
+from .slave.assembly import Crew
 from .slave.connection_state import ConnectionState, State
-from .slave.home import Home
-from .slave.local import Crew
-from .slave.rules import NO_RULES, Rules
+from .slave.directory import Home
+from .slave.policy import NO_RULES, Rules
 from .storage.daemon import is_daemon
 from .storage.files import readable_by_others
 from .storage.log_file import watch_log_files

@@ -45,15 +45,15 @@ from ..model.spec import (
     fingerprint,
 )
 from ..storage.files import remove
-from .errand import Errand
-from .rules import NO_RULES, Rules
+from .held import Work
+from .keeper_command import Errand
+from .policy import NO_RULES, Rules
 from .transfer import Means
 from .transfers import (
     INPUT,
     new_transfer,
     saved_transfers,
 )
-from .work import Work
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
 MOST_STARTS = 3

@@ -34,7 +34,7 @@ from .archive_input import (
     open_archive,
     unpacks_to_more,
 )
-from .directories import (
+from .nofollow import (
     Owner,
     Walk,
     step_into,

@@ -15,8 +15,8 @@ from ..keeper.tree_removal import remove_tree
 from ..model.names import travelling
 from .archive import pack, unpack
 from .archive_input import Bounds
-from .directories import DIRECTORY
-from .tree import Tree
+from .nofollow import DIRECTORY
+from .safe_paths import Tree
 
 Job = Mapping[str, Any]
 LARGEST_ANSWER = 64 << 10

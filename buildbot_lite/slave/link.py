@@ -18,16 +18,16 @@ from ..model.spec import (
 )
 from ..wire.roles import Command
 from .agent import Agent
-from .courier import Courier
-from .pace import Pace
+from .flow_control import Pace
+from .held import Work
 from .shield import shielded
+from .stream_sender import Courier
 from .transfer import (
     os_sentence,
     private_file,
     with_room,
     write_at,
 )
-from .work import Work
 
 _CHUNK = 256 << 10
 

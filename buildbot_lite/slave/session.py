@@ -37,8 +37,8 @@ from ..errors import (
 from ..model.greeting import Hello, Welcome
 from ..wire.roles import Desk, Link
 from .agent import Agent
-from .attendant import KeeperNews
-from .home import Home, platform_facts
+from .directory import Home, platform_facts
+from .keeper_client import KeeperNews
 from .link import AgentLink
 from .shield import shielded
 

@@ -36,8 +36,8 @@ from ..model.spec import to_document
 from ..storage.files import is_disk_full, remove
 from ..wire.roles import Command
 from .file_jobs import Job
+from .safe_paths import Tree
 from .shield import shielded
-from .tree import Tree
 from .worker_process import Workers
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 
 from ..errors import FileError
 from ..model.names import path_text
-from .directories import (
+from .nofollow import (
     Owner,
     Walk,
     step_into,

@@ -21,12 +21,12 @@ from ..model.outcome import (
 from ..model.shape import Shape
 from ..storage.files import remove
 from .archive import Packed
-from .courier import latest_generations, next_generation
 from .file_jobs import (
     pack_job,
     sha256_of,
     sum_job,
 )
+from .stream_sender import latest_generations, next_generation
 from .transfer import (
     StoppedError,
     Transfer,

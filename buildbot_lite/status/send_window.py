@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from ..slave.pace import Pace, Ticket
+from ..slave.flow_control import Pace, Ticket
 from .ingestion_first import IngestionFirst
 
 LARGEST_WINDOW = 1 << 20

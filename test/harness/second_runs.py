@@ -39,7 +39,7 @@ PATHS = (
     "test/keeper/test_killing.py",
     "test/keeper/test_lives.py",
     "test/recorded/test_keeper.py",
-    "test/slave/test_attendant.py",
+    "test/slave/test_keeper_client.py",
 )
 MOST = 10
 # Seconds for one of them; more than the ini option `timeout`.

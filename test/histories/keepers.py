@@ -31,10 +31,10 @@ from buildbot_lite.model.outcome import (
 )
 from buildbot_lite.model.spec import Run
 from buildbot_lite.slave.agent import Agent
-from buildbot_lite.slave.attendant import KeeperNews
+from buildbot_lite.slave.keeper_client import KeeperNews
+from buildbot_lite.slave.safe_paths import Tree
 from buildbot_lite.slave.session import Session
 from buildbot_lite.slave.transfer import Means
-from buildbot_lite.slave.tree import Tree
 
 from ..slave.fakes import AtOnce
 from .wires import End

@@ -31,7 +31,7 @@ from buildbot_lite.model.spec import (
     Upload,
     UploadDirectory,
 )
-from buildbot_lite.slave.tree import Tree
+from buildbot_lite.slave.safe_paths import Tree
 
 
 class Memory:

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config import secret_stores
 from buildbot_lite.plugins import secrets
-from buildbot_lite.slave.home import inherited
+from buildbot_lite.slave.directory import inherited
 
 from ..keeper.ground import wait_until
 from ..living import alive

@@ -23,7 +23,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Run, fingerprint
-from buildbot_lite.slave.attendant import (
+from buildbot_lite.slave.keeper_client import (
     Attendant,
     Holding,
     KeeperNews,

@@ -15,8 +15,8 @@ from typing import Any
 from twisted.internet.task import react
 
 from buildbot_lite import __version__
-from buildbot_lite.slave import attendant as attending
-from buildbot_lite.slave.attendant import Attendant, Reactor
+from buildbot_lite.slave import keeper_client as attending
+from buildbot_lite.slave.keeper_client import Attendant, Reactor
 
 from .keeping import (
     DIRECTORY,

@@ -21,7 +21,7 @@ from buildbot_lite.keeper.shelf import spool_path
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending
 from buildbot_lite.model.spec import fingerprint
-from buildbot_lite.slave.attendant import Attendant
+from buildbot_lite.slave.keeper_client import Attendant
 
 from .keeping import (
     DIRECTORY,

@@ -32,8 +32,8 @@ from buildbot_lite.slave.file_jobs import (
     perform,
 )
 from buildbot_lite.slave.link import AgentLink
+from buildbot_lite.slave.safe_paths import Tree
 from buildbot_lite.slave.transfer import Means
-from buildbot_lite.slave.tree import Tree
 from buildbot_lite.slave.worker_process import Running
 
 

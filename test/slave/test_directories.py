@@ -8,8 +8,8 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.slave import directories
-from buildbot_lite.slave.directories import Walk
+from buildbot_lite.slave import nofollow
+from buildbot_lite.slave.nofollow import Walk
 
 from .fakes import new_directory
 
@@ -22,7 +22,7 @@ class WalkTests(SynchronousTestCase):
         self.top = new_directory(self)
         for path in ("a/b/c", "a/d"):
             os.makedirs(os.path.join(self.top, path))
-        descriptor = os.open(self.top, directories.DIRECTORY)
+        descriptor = os.open(self.top, nofollow.DIRECTORY)
         self.addCleanup(os.close, descriptor)
         self.walk = Walk(descriptor)
         self.addCleanup(self.walk.close)
@@ -50,7 +50,7 @@ class WalkTests(SynchronousTestCase):
         """
         In the order of a tree each directory costs one step.
         """
-        with mock.patch.object(directories, "step_into", side_effect=directories.step_into) as step:
+        with mock.patch.object(nofollow, "step_into", side_effect=nofollow.step_into) as step:
             for path in ("", "a", "a/b", "a/b/c"):
                 self.to(path)
         self.assertEqual([call.args[1] for call in step.call_args_list], [b"a", b"b", b"c"])

@@ -13,8 +13,8 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.model.greeting import Hello, Welcome
 from buildbot_lite.model.spec import Run, fingerprint
-from buildbot_lite.slave.attendant import KeeperNews
-from buildbot_lite.slave.home import Home
+from buildbot_lite.slave.directory import Home
+from buildbot_lite.slave.keeper_client import KeeperNews
 from buildbot_lite.slave.session import (
     PAUSE_WITHOUT_KEEPER,
     WORD_INTERVAL,

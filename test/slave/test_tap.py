@@ -41,7 +41,7 @@ from ..wire.pair import (
     with_reactor,
 )
 from .fakes import new_directory
-from .test_local import (
+from .test_assembly import (
     Commands,
     Desk,
     read,

@@ -25,7 +25,7 @@ from buildbot_lite.slave.file_jobs import (
     sum_job,
     unpack_job,
 )
-from buildbot_lite.slave.tree import Tree
+from buildbot_lite.slave.safe_paths import Tree
 from buildbot_lite.slave.worker_process import Running, WorkerProcesses
 
 from .fakes import new_directory

@@ -37,7 +37,7 @@ from buildbot_lite.master.grants.registry import Verb
 from buildbot_lite.master.slaves.registry import RosterDesk
 from buildbot_lite.master_tap import MasterService
 from buildbot_lite.model.results import Result
-from buildbot_lite.slave.local import LocalSlave
+from buildbot_lite.slave.assembly import LocalSlave
 from buildbot_lite.wire.broker import Broker
 
 from ..processes.farm import WORDS, rss

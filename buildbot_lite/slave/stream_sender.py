@@ -30,7 +30,7 @@ from ..deferreds import background
 from ..errors import LinkLostError
 from ..model.outcome import Outcome
 from ..wire.roles import LATER, Command
-from .pace import Pace, Ticket
+from .flow_control import Pace, Ticket
 from .shield import shielded
 
 MOST_FLYING = 4

@@ -18,10 +18,10 @@ from buildbot_lite.errors import (
     UnsafePathError,
 )
 from buildbot_lite.slave.archive_input import Bounds
+from buildbot_lite.slave.directory import Home
 from buildbot_lite.slave.file_jobs import perform, unpack_job
-from buildbot_lite.slave.home import Home
-from buildbot_lite.slave.rules import Rules
-from buildbot_lite.slave.tree import Tree
+from buildbot_lite.slave.policy import Rules
+from buildbot_lite.slave.safe_paths import Tree
 
 from .fakes import make_deep, new_directory
 

@@ -24,7 +24,7 @@ from buildbot_lite.model.spec import (
     Upload,
     UploadDirectory,
 )
-from buildbot_lite.slave.local import LocalSlave
+from buildbot_lite.slave.assembly import LocalSlave
 from buildbot_lite.wire.roles import Slave
 
 from .fakes import FakeCommand, new_directory

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from ..model.greeting import Life
 from ..wire.roles import Command
-from .courier import Cargo
+from .stream_sender import Cargo
 
 
 class Work(Cargo, Protocol):

@@ -20,12 +20,12 @@ from ..model.greeting import Welcome
 from ..wire.memory import MemoryDesk, MemoryLink
 from ..wire.roles import Desk
 from .agent import Agent
-from .attendant import Attendant
-from .home import Home
-from .rules import NO_RULES, Rules
+from .directory import Home
+from .keeper_client import Attendant
+from .policy import NO_RULES, Rules
+from .safe_paths import Tree
 from .session import Session
 from .transfer import Means
-from .tree import Tree
 from .worker_process import WorkerProcesses
 
 T = TypeVar("T")

@@ -2,8 +2,8 @@
 What a slave's own slave.tac allows its master: as whom commands run, through what, with which environment, and which
 directories beyond ``work`` are within reach.
 
-The master has no say in any of it.  Directories are the slave's own doing (`tree`); user and wrapper are handed to the
-keeper with each command, beside the master's spec and never inside it (see `keeper.fence`).
+The master has no say in any of it.  Directories are the slave's own doing (`safe_paths`); user and wrapper are handed
+to the keeper with each command, beside the master's spec and never inside it (see `keeper.fence`).
 """
 
 import os
@@ -22,7 +22,7 @@ from ..keeper.fence import (
     PLACEHOLDERS,
     UMASK,
 )
-from .home import inherited
+from .directory import inherited
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
 

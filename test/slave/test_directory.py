@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DirectoryBusyError, StorageError
 from buildbot_lite.model.greeting import Hello
-from buildbot_lite.slave.home import (
+from buildbot_lite.slave.directory import (
     Home,
     inherited,
     platform_facts,

@@ -10,7 +10,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FileError, UnsafePathError
-from buildbot_lite.slave.tree import Place, Tree
+from buildbot_lite.slave.safe_paths import Place, Tree
 
 from .fakes import new_directory
 

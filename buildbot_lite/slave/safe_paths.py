@@ -23,7 +23,7 @@ from ..model.names import (
     path_text,
     relative_path,
 )
-from .directories import DIRECTORY, walk_down
+from .nofollow import DIRECTORY, walk_down
 from .tree_merge import merge_trees
 
 MOST_LINKS = 40

@@ -16,18 +16,18 @@ from buildbot_lite.model.outcome import (
     Outcome,
     Seal,
 )
-from buildbot_lite.slave.courier import (
-    Courier,
-    latest_generations,
-    next_generation,
-)
-from buildbot_lite.slave.pace import (
+from buildbot_lite.slave.flow_control import (
     LARGEST_CHUNK,
     LARGEST_WINDOW,
     SMALLEST_CHUNK,
     Pace,
 )
 from buildbot_lite.slave.shield import shielded
+from buildbot_lite.slave.stream_sender import (
+    Courier,
+    latest_generations,
+    next_generation,
+)
 
 from .fakes import FakeCommand, sealed
 

@@ -27,7 +27,7 @@ from buildbot_lite.keeper.shelf import spool_path
 from buildbot_lite.model.greeting import Life
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
-from buildbot_lite.slave.attendant import Attendant, Holding
+from buildbot_lite.slave.keeper_client import Attendant, Holding
 
 from ..keeper.ground import wait_until
 from ..living import alive

@@ -13,7 +13,7 @@ from ..keeper.shelf import spool_path
 from ..model.greeting import Life
 from ..model.outcome import Outcome
 from ..wire.roles import Command
-from .courier import latest_generations, next_generation
+from .stream_sender import latest_generations, next_generation
 
 
 class Killer(Protocol):
