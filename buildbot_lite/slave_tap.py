@@ -35,8 +35,8 @@ from .errors import (
     StorageError,
     sentence,
 )
-from .keeper.fence import UMASK
 from .keeper.loop import awake
+from .keeper.wrapper import UMASK
 from .model.greeting import Welcome
 from .slave import connection_state
 from .slave.assembly import Crew

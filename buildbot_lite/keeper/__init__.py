@@ -12,9 +12,9 @@ Everything here is the standard library, and little of that: a keeper takes a fe
        reads the spools               ^         DIR/commands/ID/stdio, outcome.json
                `----------------------'
 
-Reading order: `loop` (what happens next), `order` (what is asked), `shelf` and `spool` (what is on disk), `masking`,
-`output` (from a pipe into spools), `follow`, `spawn`, `kinship` (which process belongs to which command), `report`
-(what is told of it), `surroundings` (what all commands share); of one command `flow` (what it writes, read to the end),
-`processes` (how they are ended), `limits` (for how long it may go on) and `command` (its life); `keeper` (all of them),
-`server` (the socket).
+Reading order: `loop` (what happens next), `start_request` (what is asked), `command_store` and `spool` (what is on
+disk), `masking`, `output` (from a pipe into spools), `tail`, `spawn`, `process_tracker` (which process belongs to which
+command), `outcome` (what is told of it), `context` (what all commands share); of one command `command_io` (what it
+writes, read to the end), `termination` (how they are ended), `timeouts` (for how long it may go on) and `command` (its
+life); `keeper` (all of them), `server` (the socket).
 """

@@ -11,10 +11,10 @@ import os
 import signal
 import sys
 
-from .fence import UMASK
+from .context import Patience
 from .keeper import Keeper, Settings
 from .loop import Loop
-from .surroundings import Patience
+from .wrapper import UMASK
 
 BUSY = 3
 _LARGEST_LOG = 1 << 20

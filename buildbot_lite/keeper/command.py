@@ -20,22 +20,22 @@ import os
 import signal
 from typing import Any, NamedTuple, Protocol
 
-from .fence import settings
-from .flow import Flow, Until
-from .kinship import Process, boot
-from .limits import Limits, expired
+from .command_io import Flow, Until
+from .command_store import Kept
+from .context import Surroundings
 from .masking import Masker
-from .order import Order, OrderError
+from .outcome import Report
 from .output import FULL
-from .processes import Processes
-from .report import Report
-from .shelf import Kept
+from .process_tracker import Process, boot
 from .spawn import (
     Spawned,
     SpawnError,
     spawn,
 )
-from .surroundings import Surroundings
+from .start_request import Order, OrderError
+from .termination import Processes
+from .timeouts import Limits, expired
+from .wrapper import settings
 
 # Reasons to end that cannot wait for the command's own sigtermTime, which may be hours: the master tries elsewhere 30 s
 # after its grace, and the machine shuts down.

@@ -11,28 +11,28 @@ import secrets
 from typing import Any, NamedTuple
 
 from .command import Command
-from .follow import Notices
-from .kinship import (
-    Kinship,
-    Means,
-    NoProcessTableError,
-    boot,
-)
-from .limits import expired
+from .command_store import Kept, Shelf
+from .context import Patience, Surroundings
 from .loop import (
     Loop,
     Timer,
     complain,
 )
-from .order import (
+from .output import FULL
+from .process_tracker import (
+    Kinship,
+    Means,
+    NoProcessTableError,
+    boot,
+)
+from .server import Server
+from .start_request import (
     Order,
     OrderError,
     read_order,
 )
-from .output import FULL
-from .server import Server
-from .shelf import Kept, Shelf
-from .surroundings import Patience, Surroundings
+from .tail import Notices
+from .timeouts import expired
 
 # Between two words about growth; the first one is told at once.
 _GREW_PERIOD = 0.01

@@ -16,7 +16,7 @@ import termios
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from .fence import inside
+from .wrapper import inside
 
 # Bytes that a command may be ahead of us: four times what Linux gives to a pipe.
 _PIPE = 256 << 10

@@ -32,7 +32,7 @@ from ..errors import (
     MessageError,
     RefusedError,
 )
-from ..keeper.fence import UMASK
+from ..keeper.wrapper import UMASK
 from ..model.greeting import (
     MOST_HELD,
     Held,

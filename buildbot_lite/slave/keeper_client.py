@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 
 from ..deferreds import background
 from ..errors import KeeperLostError, MessageError
-from ..keeper.fence import UMASK
+from ..keeper.wrapper import UMASK
 from ..model.greeting import MOST_HELD, Life
 from ..model.names import travelling
 from ..model.outcome import Outcome
@@ -159,7 +159,7 @@ class Attendant:
     ) -> None:
         """
         Run *spec* in the directory *workdir*, which is absolute.  *env* is what it inherits, the file *stdin_path* its
-        input.  *root*, *wrapper*, *owner*, *umask*: see `keeper.fence`.  ``claimed`` or ``refused`` follows.
+        input.  *root*, *wrapper*, *owner*, *umask*: see `keeper.wrapper`.  ``claimed`` or ``refused`` follows.
 
         All of these but *spec* are spelt as in this process, whose locale may be another than UTF-8.
         """

@@ -9,7 +9,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, fail, succeed
 
 from ..errors import RefusedError
-from ..keeper.shelf import spool_path
+from ..keeper.command_store import spool_path
 from ..model.greeting import Life
 from ..model.outcome import Outcome
 from ..wire.roles import Command

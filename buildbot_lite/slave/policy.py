@@ -3,7 +3,7 @@ What a slave's own slave.tac allows its master: as whom commands run, through wh
 directories beyond ``work`` are within reach.
 
 The master has no say in any of it.  Directories are the slave's own doing (`safe_paths`); user and wrapper are handed
-to the keeper with each command, beside the master's spec and never inside it (see `keeper.fence`).
+to the keeper with each command, beside the master's spec and never inside it (see `keeper.wrapper`).
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import ConfigError
-from ..keeper.fence import (
+from ..keeper.wrapper import (
     PLACEHOLDER,
     PLACEHOLDERS,
     UMASK,

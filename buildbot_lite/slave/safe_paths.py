@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from ..errors import FileError, UnsafePathError
-from ..keeper.fence import UMASK
 from ..keeper.tree_removal import remove_tree
+from ..keeper.wrapper import UMASK
 from ..model.names import (
     path_bytes,
     path_text,

@@ -34,7 +34,7 @@ PATHS = (
     "test/cli/test_processes.py",
     "test/cli/test_whole.py",
     "test/keeper/test_bytes.py",
-    "test/keeper/test_fence.py",
+    "test/keeper/test_wrapper.py",
     "test/keeper/test_keeper.py",
     "test/keeper/test_killing.py",
     "test/keeper/test_lives.py",

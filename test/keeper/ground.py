@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
-from buildbot_lite.keeper.shelf import spool_path
+from buildbot_lite.keeper.command_store import spool_path
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import (
     Run,

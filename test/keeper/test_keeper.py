@@ -13,19 +13,19 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper import shelf as shelves
-from buildbot_lite.keeper.keeper import Keeper, Settings
-from buildbot_lite.keeper.loop import READ, Loop
-from buildbot_lite.keeper.output import Output, Reactions
-from buildbot_lite.keeper.server import LONGEST_LINE
-from buildbot_lite.keeper.shelf import (
+from buildbot_lite.keeper import command_store as shelves
+from buildbot_lite.keeper.command_store import (
     Kept,
     Shelf,
     safe_name,
     spool_path,
 )
+from buildbot_lite.keeper.context import Patience
+from buildbot_lite.keeper.keeper import Keeper, Settings
+from buildbot_lite.keeper.loop import READ, Loop
+from buildbot_lite.keeper.output import Output, Reactions
+from buildbot_lite.keeper.server import LONGEST_LINE
 from buildbot_lite.keeper.spool import Spool
-from buildbot_lite.keeper.surroundings import Patience
 
 ELSEWHERE = {"spec": {"argv": ["true"]}, "workdir": "relative, hence refused", "fingerprint": "f"}
 MEANS = ("subreaper", "inotify")

@@ -10,8 +10,8 @@ import textwrap
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.limits import expired
-from buildbot_lite.keeper.order import read_order
+from buildbot_lite.keeper.start_request import read_order
+from buildbot_lite.keeper.timeouts import expired
 from buildbot_lite.model.outcome import (
     Ending,
     Outcome,

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
-from ..keeper.test_fence import BWRAP
+from ..keeper.test_wrapper import BWRAP
 from ..needs import (
     NO_BWRAP,
     lacking,

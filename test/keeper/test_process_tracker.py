@@ -7,7 +7,7 @@ import tempfile
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.kinship import (
+from buildbot_lite.keeper.process_tracker import (
     Kinship,
     Means,
     Process,

@@ -11,7 +11,7 @@ The processes of one command, and how they are ended.
                    those who are left: the polite signal, if they were not told yet and there is time;
                                        then SIGKILL, until nobody is left or it does not help
 
-`kinship` knows who they are.  It looks anew before every blow: a process may be born between look and blow.
+`process_tracker` knows who they are.  It looks anew before every blow: a process may be born between look and blow.
 
 When processes cannot be listed for a while, the main process is signalled all the same (it is our child, so its number
 is its own until it is reaped), and the rest is looked for again until patience ends.
@@ -21,13 +21,13 @@ import signal
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .kinship import (
+from .context import Surroundings
+from .loop import Timers
+from .process_tracker import (
     Family,
     NoProcessTableError,
     Process,
 )
-from .loop import Timers
-from .surroundings import Surroundings
 
 # Seconds between two attempts to list processes when the first one failed.
 _LOOK_AGAIN = 1.0

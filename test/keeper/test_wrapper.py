@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.fence import (
+from buildbot_lite.keeper.wrapper import (
     OrderError,
     open_below,
     settings,

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .fence import (
+from .wrapper import (
     Fence,
     OrderError,
     read_fence,
@@ -110,7 +110,7 @@ def _environment(
     spec: Mapping[str, Any], message: Mapping[str, Any], workdir: str, secrets: Mapping[str, bytes]
 ) -> dict[bytes, bytes]:
     inherited = _texts(message, "env")
-    # With a wrapper this is for what it runs; it itself has what is inherited, see `fence`.
+    # With a wrapper this is for what it runs; it itself has what is inherited, see `wrapper`.
     found: dict[str, bytes] = {_variable(name): _encoded(value, name) for name, value in inherited.items()}
     wanted = spec.get("env") or {}
     if not isinstance(wanted, dict):

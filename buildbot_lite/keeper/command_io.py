@@ -18,22 +18,22 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 
-from .follow import Follower
+from .command_store import spool_path
+from .context import Surroundings
 from .loop import (
     WRITE,
     Loop,
     Timers,
 )
-from .order import Order
+from .outcome import Report
 from .output import (
     Output,
     Reactions,
     file_spools,
 )
-from .report import Report
-from .shelf import spool_path
 from .spawn import Spawned
-from .surroundings import Surroundings
+from .start_request import Order
+from .tail import Follower
 
 _CHUNK = 256 << 10
 _MOST_CHUNKS = 64  # of a pipe; it holds 256 KiB, or 1 MiB if the command asked for that

@@ -13,8 +13,8 @@ import stat
 import struct
 from collections.abc import Callable
 
-from .fence import open_below
 from .loop import Loop, Timer
+from .wrapper import open_below
 
 _CHUNK = 256 << 10
 _PERIOD = 1.0

@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper import order
-from buildbot_lite.keeper.order import (
+from buildbot_lite.keeper import start_request
+from buildbot_lite.keeper.start_request import (
     Order,
     OrderError,
     read_order,
@@ -34,7 +34,7 @@ class OrderTests(SynchronousTestCase):
         """
         The keeper, which may not import the model, recognises secrets exactly as the model writes them.
         """
-        self.assertEqual(order.SECRET_REFERENCE.pattern, spec.SECRET_REFERENCE.pattern)
+        self.assertEqual(start_request.SECRET_REFERENCE.pattern, spec.SECRET_REFERENCE.pattern)
 
     def test_secrets(self) -> None:
         """

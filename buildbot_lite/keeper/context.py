@@ -4,10 +4,10 @@ What all commands of a keeper share.
 
 from typing import NamedTuple
 
-from .follow import Notices
-from .kinship import Family, Kinship
+from .command_store import Shelf
 from .loop import Loop
-from .shelf import Shelf
+from .process_tracker import Family, Kinship
+from .tail import Notices
 
 
 class Patience(NamedTuple):

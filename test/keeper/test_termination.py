@@ -10,14 +10,14 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.kinship import (
+from buildbot_lite.keeper.context import Patience, Surroundings
+from buildbot_lite.keeper.loop import Timer
+from buildbot_lite.keeper.process_tracker import (
     Family,
     NoProcessTableError,
     Process,
 )
-from buildbot_lite.keeper.loop import Timer
-from buildbot_lite.keeper.processes import Processes
-from buildbot_lite.keeper.surroundings import Patience, Surroundings
+from buildbot_lite.keeper.termination import Processes
 
 KILL, TERM, CONT = signal.SIGKILL, signal.SIGTERM, signal.SIGCONT
 MAIN, CHILD, NEWBORN = (Process(pid, parent=1, session=10, started=pid) for pid in (10, 11, 12))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from .loop import Loop, Timers
-from .order import Order
+from .start_request import Order
 
 
 class Limits:

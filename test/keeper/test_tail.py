@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.follow import Follower
+from buildbot_lite.keeper.tail import Follower
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Run, secret_reference
 

@@ -11,13 +11,13 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from buildbot_lite.keeper.flow import Flow, Until
-from buildbot_lite.keeper.order import read_order
-from buildbot_lite.keeper.report import Report
+from buildbot_lite.keeper.command_io import Flow, Until
+from buildbot_lite.keeper.context import Patience, Surroundings
+from buildbot_lite.keeper.outcome import Report
 from buildbot_lite.keeper.spawn import Spawned, spawn
-from buildbot_lite.keeper.surroundings import Patience, Surroundings
+from buildbot_lite.keeper.start_request import read_order
 
-from .test_processes import FakeLoop
+from .test_termination import FakeLoop
 
 
 class WatchingLoop(FakeLoop):

@@ -8,7 +8,7 @@ import tempfile
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.shelf import Shelf
+from buildbot_lite.keeper.command_store import Shelf
 
 
 class ForgettingTests(SynchronousTestCase):
