@@ -17,7 +17,7 @@ Imports go down only; ``lint-imports`` holds it::
 The spine
 =========
 
-A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.dialling` → the master finds the grant
+A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.reconnecting` → the master finds the grant
 (`master.grants.registry`) → the desk (`master.slaves.registry`) → the session (`master.slaves.session`) → the queue
 chooses (`master.scheduling.queue`) → the build runs its steps (`master.builds.build`, `master.builds.step_context`),
 each effect through its journal (`master.builds.journal`) → an order (`master.slaves.command`) → the slave's agent

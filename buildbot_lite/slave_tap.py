@@ -47,12 +47,12 @@ from .storage.daemon import is_daemon
 from .storage.files import readable_by_others
 from .storage.log_file import watch_log_files
 from .wire.certificate import load_or_create
-from .wire.dialling import (
+from .wire.furl import parse
+from .wire.reconnecting import (
     Dialling,
     dial,
     retry_delay,
 )
-from .wire.furl import parse
 from .wire.roles import Desk, Link
 from .wire.tub import make_tub
 

@@ -54,7 +54,7 @@ from ..wire.exposed import (
     Revocable,
 )
 from ..wire.furl import with_hints
-from ..wire.knock import Knocks
+from ..wire.limits.preauth import Knocks
 from .builds.disk_reserve import Reserve
 from .builds.streams import Building, InThread
 from .config.loading import Generation, load

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, ConfigError
 from ..model.greeting import Welcome
-from ..wire.memory import MemoryDesk, MemoryLink
+from ..wire.loopback import MemoryDesk, MemoryLink
 from ..wire.roles import Desk
 from .agent import Agent
 from .directory import Home

@@ -28,8 +28,8 @@ from ..model.display import remark_lines
 from ..model.shape import Shape
 from ..storage.records import history
 from ..storage.records.builds import Build
-from ..wire.account import Account
 from ..wire.control import Follower
+from ..wire.limits.account import Account
 from . import documents
 from .build_filter import filter_of
 from .following import Following

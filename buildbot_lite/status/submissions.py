@@ -37,7 +37,6 @@ from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable
 from ..storage.inputs import InputStore
 from ..storage.records.requests import Submitted
-from ..wire.account import Account
 from ..wire.flapp import (
     TAKES_A_FILE,
     TAKES_NO_FILE,
@@ -45,6 +44,7 @@ from ..wire.flapp import (
     StdinFeed,
     Watcher,
 )
+from ..wire.limits.account import Account
 from .following import Following
 from .intake import (
     LARGEST_PROPERTIES,

@@ -3,13 +3,13 @@ One connection: its bounds, its garbage, its end.
 
 Foolscap calls the end of a connection a broker.  Ours differs from the stock one in this:
 
-* One exact timer tells whether the peer is still there (`pulse`).
+* One exact timer tells whether the peer is still there (`keepalive`).
 * A call's arguments are let go when the call was made.  The stock readers stay linked in a cycle, and each holds its
   chunk until the collector runs: a hundred chunks and more.
 * Everything that a peer can make grow is bounded: what it may send before it has shown a valid string, the calls that
-  wait for our answer, the answers that it does not read (`unread`).
-* Whoever has shown a valid string gets its share of our time (`share`).
-* A failure leaves as its sentence (`refusal`), and is logged here when it is a defect.
+  wait for our answer, the answers that it does not read (`send_backlog`).
+* Whoever has shown a valid string gets its share of our time (`cpu_share`).
+* A failure leaves as its sentence (`failures`), and is logged here when it is a defect.
 * A connection that is given up is cut, instead of waiting for the peer to take what was still to be sent.
 
 `LiveLink` is what the rest of the program sees of it.
@@ -45,17 +45,17 @@ from .contract import (
     AnyReference,
     RIBoundedBroker,
 )
-from .pulse import Pulse
-from .refusal import (
+from .failures import (
     NotOfferedError,
     RefusalSlicer,
     ours,
 )
+from .keepalive import Pulse
+from .limits.cpu_share import Share
+from .limits.send_backlog import Unread
+from .limits.unauthenticated import Stranger
+from .limits.unslicing import BoundedRoot
 from .roles import Link
-from .share import Share
-from .strangers import Stranger
-from .unread import Unread
-from .unslicing import BoundedRoot
 
 # Calls that bring bytes of a stream, which are paid for by the byte.
 _BRINGING = {"append", "feed_stdin"}

@@ -26,13 +26,13 @@ from .contract import (
     RIWatcher,
 )
 from .control import Document, RemoteControl
-from .furl import Furl, parse
-from .knock import knock_of
-from .refusal import (
+from .failures import (
     error_of,
     why_unreachable,
     wrong_master,
 )
+from .furl import Furl, parse
+from .limits.preauth import knock_of
 from .tub import Tub, make_tub
 
 

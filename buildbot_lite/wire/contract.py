@@ -98,7 +98,7 @@ STRANGER_CALLS = 16
 # The first message of a TLS handshake, and how many may be between it and the handshake's end.
 STRANGER_HELLO = 8 << 10
 MOST_SHAKING_HANDS = 256
-# Knocks by which who has a slave's string goes first (`knock`): at once, and then a second.
+# Knocks by which who has a slave's string goes first (`preauth`): at once, and then a second.
 KNOCKS_AT_ONCE = 10.0
 KNOCKS_PER_SECOND = 0.5
 # How much of our time they may take, while others want some.

@@ -17,7 +17,6 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ..model.shape import Shape, encode
-from .adapters import Remote
 from .contract import (
     LARGEST_ANSWER,
     LARGEST_QUESTION,
@@ -25,6 +24,7 @@ from .contract import (
     RIFollower,
 )
 from .exposed import Exposed, Revocable
+from .proxies import Remote
 
 Document = Mapping[str, Any]
 

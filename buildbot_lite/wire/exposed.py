@@ -24,8 +24,12 @@ from ..model.allowance import Allowance
 from ..model.display import printable
 from ..model.greeting import Hello, Welcome
 from ..model.outcome import Outcome
-from .account import Account
-from .adapters import RemoteCommand, RemoteSlave
+from .codec import (
+    lengths_from_bytes,
+    not_negative,
+    streams_to_bytes,
+    text,
+)
 from .contract import (
     LARGEST_CHUNK,
     LONGEST_NAME,
@@ -34,17 +38,13 @@ from .contract import (
     RIDesk,
     RISlave,
 )
+from .limits.account import Account
+from .proxies import RemoteCommand, RemoteSlave
 from .roles import (
     Command,
     Desk,
     Link,
     Slave,
-)
-from .travelling import (
-    lengths_from_bytes,
-    not_negative,
-    streams_to_bytes,
-    text,
 )
 
 

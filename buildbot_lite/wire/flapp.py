@@ -27,7 +27,6 @@ from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from ..errors import LinkLostError, WrongVerbError
-from .adapters import Remote
 from .contract import (
     LARGEST_CHUNK,
     Acknowledgement,
@@ -36,7 +35,8 @@ from .contract import (
     RISubmission,
 )
 from .exposed import Exposed, Revocable
-from .refusal import error_of, would_block
+from .failures import error_of, would_block
+from .proxies import Remote
 
 # The smallest buffer that a stock client's standard output has: Python makes it as large as the file's block, which
 # is 4096 bytes for a pipe and 1024 for a terminal.  And seconds between two looks whether it is empty again.

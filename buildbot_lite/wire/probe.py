@@ -13,8 +13,8 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from .knock import opening
-from .refusal import why_unreachable
+from .failures import why_unreachable
+from .limits.preauth import opening
 
 _EXPECTED = b"HTTP/1.1 101 "
 

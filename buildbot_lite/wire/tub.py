@@ -3,7 +3,7 @@ A Tub with every option set on purpose.
 
 Foolscap's defaults are those of 2005 and of a friendly network.  What is different here, and why:
 
-* Failures cross as sentences (`refusal`), tracebacks never; gifts, with which a peer makes us dial a third party, are
+* Failures cross as sentences (`failures`), tracebacks never; gifts, with which a peer makes us dial a third party, are
   refused; what we pass by reference gets no address of its own (`getOrCreateURLForReference`).
 * A string is looked up by our own function, which may refuse with its own sentence.  The answer says nothing of it.
 * Whoever listens has a backlog of 4096 (with 50, a third of 500 slaves never gets through) and counts strangers.
@@ -42,8 +42,8 @@ from .contract import (
     SILENCE,
 )
 from .endpoint import BACKLOG
-from .knock import Knocks, opening
-from .strangers import Stranger, Strangers
+from .limits.preauth import Knocks, opening
+from .limits.unauthenticated import Stranger, Strangers
 
 Lookup = Callable[[str], Referenceable | None]
 """

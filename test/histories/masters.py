@@ -18,7 +18,7 @@ from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records.feed import Event
 from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.storage.writer import OnCommit
-from buildbot_lite.wire.knock import Knocks
+from buildbot_lite.wire.limits.preauth import Knocks
 
 from ..master.stage import FixedLocation
 

@@ -24,7 +24,7 @@ from buildbot_lite.errors import LinkLostError, RefusedError
 from buildbot_lite.model.greeting import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Spec
-from buildbot_lite.wire.refusal import OUR_FAULT, ours
+from buildbot_lite.wire.failures import OUR_FAULT, ours
 from buildbot_lite.wire.roles import (
     Command,
     Desk,

@@ -44,7 +44,7 @@ from buildbot_lite.storage.records import (
     steps,
 )
 from buildbot_lite.storage.swissnums import Swissnums
-from buildbot_lite.wire.knock import Knocks
+from buildbot_lite.wire.limits.preauth import Knocks
 from buildbot_lite.wire.roles import Command
 
 

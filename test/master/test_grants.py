@@ -22,7 +22,7 @@ from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import grants as records
 from buildbot_lite.storage.swissnums import Swissnums, digest_of
 from buildbot_lite.wire.exposed import Exposed, Revocable
-from buildbot_lite.wire.knock import (
+from buildbot_lite.wire.limits.preauth import (
     Knocks,
     knock_of,
     opening,

@@ -45,8 +45,8 @@ from buildbot_lite.model.spec import (
     Upload,
 )
 from buildbot_lite.storage.records import remarks
-from buildbot_lite.wire.memory import MemoryLink
-from buildbot_lite.wire.travelling import MOST_BYTES, not_negative
+from buildbot_lite.wire.codec import MOST_BYTES, not_negative
+from buildbot_lite.wire.loopback import MemoryLink
 
 from .stage import (
     ONE,

@@ -38,14 +38,14 @@ from buildbot_lite.model.spec import (
     Spec,
     Upload,
 )
-from buildbot_lite.wire.adapters import RemoteDesk
 from buildbot_lite.wire.exposed import (
     Exposed,
     ExposedDesk,
     ExposedSlave,
     Revocable,
 )
-from buildbot_lite.wire.memory import MemoryLink
+from buildbot_lite.wire.loopback import MemoryLink
+from buildbot_lite.wire.proxies import RemoteDesk
 from buildbot_lite.wire.roles import Desk, Slave
 
 from ..master.test_slave_commands import Ears, MemoryShelf

@@ -20,7 +20,7 @@ from buildbot_lite.slave.session import (
     WORD_INTERVAL,
     Session,
 )
-from buildbot_lite.wire.memory import MemoryLink
+from buildbot_lite.wire.loopback import MemoryLink
 from buildbot_lite.wire.roles import Slave
 
 from .fakes import (

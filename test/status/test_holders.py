@@ -27,7 +27,7 @@ from buildbot_lite.status.intake import PATIENCE
 from buildbot_lite.status.submissions import Submitting
 from buildbot_lite.storage.retrying import LONGEST_PAUSE
 from buildbot_lite.wire.exposed import Exposed
-from buildbot_lite.wire.memory import MemoryLink
+from buildbot_lite.wire.loopback import MemoryLink
 from test.master.stage import (
     ONE,
     FakeSlave,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from buildbot_lite.wire.share import SLOWED
+from buildbot_lite.wire.limits.cpu_share import SLOWED
 from buildbot_lite.wire.tub import raise_file_limit
 
 from ..processes.farm import (

@@ -10,7 +10,6 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LimitError
-from buildbot_lite.wire.account import Account
 from buildbot_lite.wire.contract import (
     HOLDER_SAVED,
     HOLDER_SHARE,
@@ -18,6 +17,7 @@ from buildbot_lite.wire.contract import (
     MOST_QUESTIONS,
     QUESTIONS_AT_ONCE,
 )
+from buildbot_lite.wire.limits.account import Account
 
 
 class AccountTests(SynchronousTestCase):

@@ -11,8 +11,8 @@ from buildbot_lite.errors import (
     MessageError,
     PinnedError,
 )
-from buildbot_lite.wire.dialling import dial
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
+from buildbot_lite.wire.reconnecting import dial
 from buildbot_lite.wire.roles import Desk, Link
 
 from .pair import (

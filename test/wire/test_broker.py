@@ -23,7 +23,6 @@ from buildbot_lite.errors import (
     WrongVerbError,
 )
 from buildbot_lite.model.spec import Run
-from buildbot_lite.wire.adapters import RemoteDesk
 from buildbot_lite.wire.certificate import new_certificate
 from buildbot_lite.wire.contract import (
     LARGEST_CHUNK,
@@ -32,12 +31,13 @@ from buildbot_lite.wire.contract import (
     MOST_REFERENCES,
     STRANGER_CALLS,
 )
-from buildbot_lite.wire.dialling import dial
 from buildbot_lite.wire.exposed import (
     ExposedDesk,
     ExposedSlave,
     Revocable,
 )
+from buildbot_lite.wire.proxies import RemoteDesk
+from buildbot_lite.wire.reconnecting import dial
 from buildbot_lite.wire.roles import (
     Command,
     Desk,

@@ -5,7 +5,7 @@ The right to call something: on how many links its string may be shown.
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.exposed import Revocable
-from buildbot_lite.wire.memory import MemoryLink
+from buildbot_lite.wire.loopback import MemoryLink
 
 
 class LinksTests(SynchronousTestCase):

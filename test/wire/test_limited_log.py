@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.exposed import Exposed, Revocable
-from buildbot_lite.wire.limited_log import EVERY, LimitedLog
+from buildbot_lite.wire.limits.limited_log import EVERY, LimitedLog
 
 
 class LimitedLogTests(SynchronousTestCase):

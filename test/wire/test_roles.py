@@ -19,9 +19,9 @@ from buildbot_lite.model.outcome import (
     Seal,
 )
 from buildbot_lite.model.spec import Run
-from buildbot_lite.wire.dialling import Dialling, dial
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
-from buildbot_lite.wire.memory import MemoryDesk, MemoryLink
+from buildbot_lite.wire.loopback import MemoryDesk, MemoryLink
+from buildbot_lite.wire.reconnecting import Dialling, dial
 from buildbot_lite.wire.roles import (
     LATER,
     Command,

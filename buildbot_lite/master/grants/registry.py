@@ -34,10 +34,10 @@ from ...storage.swissnums import (
     digest_of,
 )
 from ...storage.writer import Records
-from ...wire.account import Account
 from ...wire.contract import MOST_LINKS, MOST_LINKS_OF_A_SLAVE
 from ...wire.exposed import Exposed, Revocable
-from ...wire.knock import Knocks
+from ...wire.limits.account import Account
+from ...wire.limits.preauth import Knocks
 
 
 class Verb(Enum):
@@ -52,7 +52,7 @@ class Verb(Enum):
     ADMIN = "admin"
 
 
-# Whose holders' programs are ours, and knock (`wire.knock`).
+# Whose holders' programs are ours, and knock (`wire.limits.preauth`).
 _EXPECTED = {Verb.SLAVE, Verb.CONTROL, Verb.ADMIN}
 
 # Of the others, a use is what they are for: a slave attaches, a submission is stored.

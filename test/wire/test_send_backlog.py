@@ -9,7 +9,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.contract import MOST_BYTES_UNREAD
-from buildbot_lite.wire.unread import Unread
+from buildbot_lite.wire.limits.send_backlog import Unread
 
 
 class UnreadTests(SynchronousTestCase):

@@ -14,7 +14,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.contract import MOST_SHAKING_HANDS
-from buildbot_lite.wire.strangers import Stranger, Strangers
+from buildbot_lite.wire.limits.unauthenticated import Stranger, Strangers
 
 
 def hello(length: int, record: int = 0) -> bytes:

@@ -20,10 +20,10 @@ from buildbot_lite.errors import (
     WrongVerbError,
 )
 from buildbot_lite.wire.contract import HOLDER_SAVED
-from buildbot_lite.wire.dialling import Dialling, dial
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.flapp import FlappService
 from buildbot_lite.wire.furl import build
+from buildbot_lite.wire.reconnecting import Dialling, dial
 from buildbot_lite.wire.roles import Desk, Link
 from buildbot_lite.wire.tub import (
     Listener,

@@ -16,15 +16,15 @@ from ..model import spec as specs
 from ..model.greeting import Hello, Welcome
 from ..model.outcome import Outcome
 from ..model.spec import Spec
+from .codec import lengths_to_bytes, streams_from_bytes
 from .contract import LONGEST_REASON
-from .refusal import heard
+from .failures import heard
+from .limits.send_backlog import Unread
 from .roles import (
     Command,
     Link,
     Slave,
 )
-from .travelling import lengths_to_bytes, streams_from_bytes
-from .unread import Unread
 
 ExposeCommand = Callable[[Command], Referenceable]
 ExposeSlave = Callable[[Slave], Referenceable]

@@ -5,7 +5,7 @@ Pings, and the end of patience, on a clock that the test moves.
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.pulse import Pulse
+from buildbot_lite.wire.keepalive import Pulse
 
 
 class PulseTests(SynchronousTestCase):

@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.contract import STRANGERS_SHARE
-from buildbot_lite.wire.turns import _MOST_SAVED, Turns
+from buildbot_lite.wire.limits.handshakes import _MOST_SAVED, Turns
 
 
 class TurnsTest(SynchronousTestCase):

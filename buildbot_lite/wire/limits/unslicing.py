@@ -32,13 +32,13 @@ from foolscap.slicers.list import ListUnslicer
 from foolscap.slicers.none import NoneUnslicer
 from foolscap.tokens import BananaError, Violation
 
-from .contract import (
+from ..contract import (
     LONGEST_NAME,
     LONGEST_WORD,
     MOST_ARGUMENTS,
     MOST_REFERENCES,
 )
-from .refusal import NotOfferedError
+from ..failures import NotOfferedError
 
 _LARGEST_INTEGER = 1 << 62
 _FAILURE = "twisted.python.failure.Failure"

@@ -16,7 +16,7 @@ from ..errors import LinkLostError, RefusedError
 from ..model.greeting import Hello, Welcome
 from ..model.outcome import Outcome
 from ..model.spec import Spec
-from .refusal import OUR_FAULT, ours
+from .failures import OUR_FAULT, ours
 from .roles import (
     Command,
     Desk,
@@ -139,7 +139,7 @@ class MemorySlave:
 
 class MemoryDesk:
     """
-    A `Desk` at the other end of *link*: what `dialling.dial` would have handed to its *on_desk*.
+    A `Desk` at the other end of *link*: what `reconnecting.dial` would have handed to its *on_desk*.
     """
 
     def __init__(self, desk: Desk, link: MemoryLink) -> None:

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.contract import KNOCKS_AT_ONCE, KNOCKS_PER_SECOND
-from buildbot_lite.wire.knock import (
+from buildbot_lite.wire.limits.preauth import (
     Knocks,
     knock_of,
     opening,

@@ -2,7 +2,7 @@
 Who is expected need not wait among strangers.
 
 A connection begins in the clear, and whoever opens many of them makes others wait for the handshake that follows
-(`turns`): also the slaves behind the same address.  So a slave, and the ``buildbot-lite`` command, add a line that
+(`handshakes`): also the slaves behind the same address.  So a slave, and the ``buildbot-lite`` command, add a line that
 only who has the string can make up::
 
     GET /id/TUBID HTTP/1.1
@@ -19,8 +19,8 @@ import hmac
 import re
 from collections.abc import Callable
 
-from ..model.allowance import Allowance
-from .contract import KNOCKS_AT_ONCE, KNOCKS_PER_SECOND
+from ...model.allowance import Allowance
+from ..contract import KNOCKS_AT_ONCE, KNOCKS_PER_SECOND
 
 _LINE = re.compile(rb"\r\nKnock: ([0-9a-f]{32})\r\n")
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from ..model.allowance import Allowance
-from .contract import STRANGERS_SHARE
+from ...model.allowance import Allowance
+from ..contract import STRANGERS_SHARE
 
 # Seconds of work that may be saved up, so that two hundred slaves which come at once do not wait.
 _MOST_SAVED = 0.5

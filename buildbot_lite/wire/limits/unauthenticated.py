@@ -3,8 +3,8 @@ Connections that have not shown a valid string yet.
 
 Anybody can connect to the master's port.  Until a connection has named something that exists, it may cost us little:
 a bounded number of calls (`broker`), of bytes, a bounded time, and a bounded number of such connections in all.  When
-they are too many, the oldest goes, of the address that holds most (`crowd`).  And all of them together get no more than
-a third of our time (`turns`), but for those that are expected (`knock`).
+they are too many, the oldest goes, of the address that holds most (`per_address`).  And all of them together get no
+more than a third of our time (`handshakes`), but for those that are expected (`preauth`).
 
 Bytes are counted as they come from the network, before TLS has unpacked them: half a handshake is kept in memory as
 well, and so is whatever follows an offer that was refused.
@@ -27,15 +27,15 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .contract import (
+from ..contract import (
     MOST_SHAKING_HANDS,
     MOST_STRANGERS,
     STRANGER_BYTES,
     STRANGER_HELLO,
     STRANGER_SECONDS,
 )
-from .crowd import Crowd
-from .turns import Begin, Turns
+from .handshakes import Begin, Turns
+from .per_address import Crowd
 
 _REPORT_EVERY = 60.0
 _MOST_REPORTED = 100
@@ -87,7 +87,7 @@ class Stranger:
 
     def is_expected(self) -> None:
         """
-        It has knocked (`knock`), so it does not wait for a turn.
+        It has knocked (`preauth`), so it does not wait for a turn.
         """
         self._begin = _at_once
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
-from .contract import MOST_BYTES_UNREAD
+from ..contract import MOST_BYTES_UNREAD
 
 
 @implementer(IPushProducer)

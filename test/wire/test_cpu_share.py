@@ -18,7 +18,7 @@ from buildbot_lite.wire.contract import (
     SILENCE,
 )
 from buildbot_lite.wire.exposed import Revocable
-from buildbot_lite.wire.share import SLOWED, Share
+from buildbot_lite.wire.limits.cpu_share import SLOWED, Share
 
 from .pair import (
     turn,

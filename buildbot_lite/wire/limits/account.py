@@ -4,9 +4,9 @@ What the strings of one holder have in common, however many they are.
 A submission mints a string to watch it with.  If each of those had a purse and counts of its own, whoever may submit
 could have as many as they like.  So each such string is on the account of the one that it was made with.
 
-On the account are the time that is done for the holder (see `share`), the questions that are answered at a time, and
-the clients that follow something.  A question is paid for wherever it is worked on: in the reactor, in the threads that
-read the records, and while its answer is encoded.  While more was spent than there is, the next one waits.
+On the account are the time that is done for the holder (see `cpu_share`), the questions that are answered at a time,
+and the clients that follow something.  A question is paid for wherever it is worked on: in the reactor, in the threads
+that read the records, and while its answer is encoded.  While more was spent than there is, the next one waits.
 """
 
 import time
@@ -19,9 +19,9 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from ..errors import LimitError
-from ..model.allowance import Allowance
-from .contract import (
+from ...errors import LimitError
+from ...model.allowance import Allowance
+from ..contract import (
     HOLDER_SAVED,
     HOLDER_SHARE,
     MOST_FOLLOWERS,

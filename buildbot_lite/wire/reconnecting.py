@@ -33,7 +33,6 @@ from ..errors import (
     RevokedError,
     WrongVerbError,
 )
-from .adapters import RemoteDesk
 from .contract import (
     DELAY_FACTOR,
     FIRST_DELAY,
@@ -44,13 +43,14 @@ from .contract import (
     RIDesk,
 )
 from .exposed import ExposedSlave, Revocable
-from .furl import parse, with_hints
-from .knock import knock_of
-from .refusal import (
+from .failures import (
     error_of,
     why_unreachable,
     wrong_master,
 )
+from .furl import parse, with_hints
+from .limits.preauth import knock_of
+from .proxies import RemoteDesk
 from .roles import (
     Desk,
     Link,
