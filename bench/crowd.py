@@ -14,7 +14,7 @@ from attrs import define
 from twisted.internet import defer, task
 
 from buildbot_lite import __version__
-from buildbot_lite.model.greeting import Hello
+from buildbot_lite.model.hello import Hello
 from buildbot_lite.wire.certificate import new_certificate
 from buildbot_lite.wire.reconnecting import dial
 from buildbot_lite.wire.tub import make_tub, raise_file_limit

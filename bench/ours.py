@@ -146,7 +146,7 @@ def _stream_of(lab):
 
 
 def _tail(path, mib):
-    from buildbot_lite.storage.frames import open_stream
+    from buildbot_lite.storage.compressed_streams import open_stream
 
     times = []
     for _ in range(5):

@@ -37,7 +37,7 @@ from .errors import (
 )
 from .keeper.loop import awake
 from .keeper.wrapper import UMASK
-from .model.greeting import Welcome
+from .model.hello import Welcome
 from .slave import connection_state
 from .slave.assembly import Crew
 from .slave.connection_state import ConnectionState, State

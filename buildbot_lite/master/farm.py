@@ -32,11 +32,11 @@ from ..errors import (
     DatabaseLockedError,
     LostStringError,
 )
-from ..model import reasons
-from ..model.reasons import Reason
+from ..model import wait_reasons
+from ..model.wait_reasons import Reason
 from ..storage.generation_texts import GenerationTexts
-from ..storage.growth import Growth
 from ..storage.inputs import InputStore
+from ..storage.notifications import Growth
 from ..storage.records import builds as records_of_builds
 from ..storage.records import generations as records_of_generations
 from ..storage.records import grants as records_of_grants
@@ -589,19 +589,19 @@ class Farm:
 
     def _hold(self) -> Reason | None:
         if self._holds:
-            return reasons.stopping()
+            return wait_reasons.stopping()
         obstacle = self.records.obstacle
         if isinstance(obstacle, DatabaseLockedError):
-            return reasons.locked()
+            return wait_reasons.locked()
         if isinstance(obstacle, DatabaseFullError):
-            return reasons.disk_full()
+            return wait_reasons.disk_full()
         if obstacle is not None:
-            return reasons.storage_failing(str(obstacle))
+            return wait_reasons.storage_failing(str(obstacle))
         try:
             free = shutil.disk_usage(self.basedir).free
         except OSError as error:
-            return reasons.storage_failing(f"the master's directory cannot be used: {error.strerror}")
-        return reasons.disk_full() if free < LEAST_SPACE else None
+            return wait_reasons.storage_failing(f"the master's directory cannot be used: {error.strerror}")
+        return wait_reasons.disk_full() if free < LEAST_SPACE else None
 
 
 def database(config: MasterConfig) -> str:

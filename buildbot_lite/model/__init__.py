@@ -5,9 +5,9 @@ Values and pure functions: no Twisted, no input or output.  Also the JSON that t
 ``names``       which names and relative paths are allowed
 ``spec``        what a step asks of a slave
 ``outcome``     what became of it
-``greeting``    what both sides tell each other on attaching
-``allowance``   how often something may happen
-``shape``       reading JSON that a stranger wrote
+``hello``    what both sides tell each other on attaching
+``token_bucket``   how often something may happen
+``json_reader``       reading JSON that a stranger wrote
 ``properties``  the values that a build carries, and how arguments are rendered with them
-``reasons``     why a request is waiting
+``wait_reasons``     why a request is waiting
 """

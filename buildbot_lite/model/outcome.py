@@ -9,7 +9,7 @@ from typing import Any
 from attrs import asdict, evolve, field, frozen
 
 from ..errors import MessageError
-from .shape import Shape, encode
+from .json_reader import Shape, encode
 
 LARGEST_OUTCOME = 1 << 20
 

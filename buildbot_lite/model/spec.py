@@ -17,8 +17,8 @@ from typing import Any, ClassVar, TypeAlias
 from attrs import field, fields, frozen
 
 from ..errors import MessageError
+from .json_reader import Shape, encode
 from .names import relative_path
-from .shape import Shape, encode
 
 LARGEST_SPEC = 4 << 20
 SECRET_REFERENCE = re.compile("\0([^\0]{1,80})\0")

@@ -33,7 +33,7 @@ from ..errors import (
     RefusedError,
 )
 from ..keeper.wrapper import UMASK
-from ..model.greeting import (
+from ..model.hello import (
     MOST_HELD,
     Held,
     Life,

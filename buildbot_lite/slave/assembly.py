@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, ConfigError
-from ..model.greeting import Welcome
+from ..model.hello import Welcome
 from ..wire.loopback import MemoryDesk, MemoryLink
 from ..wire.roles import Desk
 from .agent import Agent

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from ..errors import StorageError
-from ..model.greeting import MOST_HINTS
+from ..model.hello import MOST_HINTS
 from ..storage.files import (
     make_directory,
     read_or_make,

@@ -11,8 +11,8 @@ from twisted.logger import Logger
 
 from ..deferreds import background
 from ..errors import InputError, MessageError
+from ..model.json_reader import Shape
 from ..model.outcome import Outcome
-from ..model.shape import Shape
 from ..storage.files import remove
 from ..wire.roles import Command
 from .archive_input import Bounds

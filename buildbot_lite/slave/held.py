@@ -7,7 +7,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from ..model.greeting import Life
+from ..model.hello import Life
 from ..wire.roles import Command
 from .stream_sender import Cargo
 

@@ -32,10 +32,10 @@ from twisted.python.failure import Failure
 from ..deferreds import background
 from ..errors import KeeperLostError, MessageError
 from ..keeper.wrapper import UMASK
-from ..model.greeting import MOST_HELD, Life
+from ..model.hello import MOST_HELD, Life
+from ..model.json_reader import Shape
 from ..model.names import travelling
 from ..model.outcome import Outcome
-from ..model.shape import Shape
 from ..model.spec import Run, to_document
 
 _BUSY = 3

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from ..errors import RefusedError
 from ..keeper.command_store import spool_path
-from ..model.greeting import Life
+from ..model.hello import Life
 from ..model.outcome import Outcome
 from ..wire.roles import Command
 from .stream_sender import latest_generations, next_generation

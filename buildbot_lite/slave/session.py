@@ -34,7 +34,7 @@ from ..errors import (
     LinkLostError,
     MessageError,
 )
-from ..model.greeting import Hello, Welcome
+from ..model.hello import Hello, Welcome
 from ..wire.roles import Desk, Link
 from .agent import Agent
 from .directory import Home, platform_facts

@@ -25,13 +25,13 @@ from twisted.logger import Logger
 
 from ..deferreds import background
 from ..errors import BuildbotLiteError, LinkLostError
-from ..model.greeting import Life
+from ..model.hello import Life
+from ..model.json_reader import Shape, encode
 from ..model.outcome import (
     Ending,
     Outcome,
     Why,
 )
-from ..model.shape import Shape, encode
 from ..model.spec import to_document
 from ..storage.files import is_disk_full, remove
 from ..wire.roles import Command

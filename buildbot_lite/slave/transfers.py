@@ -9,7 +9,7 @@ from functools import partial
 from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError
-from ..model.shape import Shape
+from ..model.json_reader import Shape
 from ..model.spec import (
     Download,
     MakeDirectory,

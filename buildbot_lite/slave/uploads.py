@@ -13,12 +13,12 @@ from typing import Any, BinaryIO
 
 from ..errors import BuildbotLiteError, InputError
 from ..model.display import printable
+from ..model.json_reader import Shape
 from ..model.outcome import (
     Outcome,
     Remark,
     Seal,
 )
-from ..model.shape import Shape
 from ..storage.files import remove
 from .archive import Packed
 from .file_jobs import (

@@ -3,8 +3,8 @@ Which builds a question is about.
 """
 
 from ..errors import NotFoundError
+from ..model.json_reader import Shape
 from ..model.results import Result
-from ..model.shape import Shape
 from ..storage.records.history import Filter
 
 RUNNING = "running"

@@ -25,7 +25,7 @@ from ..errors import (
 from ..master.farm import Farm
 from ..master.scheduling.queue import Urgency
 from ..model.display import remark_lines
-from ..model.shape import Shape
+from ..model.json_reader import Shape
 from ..storage.records import history
 from ..storage.records.builds import Build
 from ..wire.control import Follower

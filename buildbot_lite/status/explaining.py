@@ -15,7 +15,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ..deferreds import background
-from ..model.reasons import Kind, Reason
+from ..model.wait_reasons import Kind, Reason
 
 EXPLAIN_EVERY = 2.0
 """Seconds between two looks at why requests wait."""

@@ -24,9 +24,9 @@ from twisted.logger import Logger
 
 from ..errors import NotFoundError
 from ..model.display import remark_lines
-from ..model.reasons import Reason
 from ..model.results import Result, worst
-from ..storage.growth import Growth
+from ..model.wait_reasons import Reason
+from ..storage.notifications import Growth
 from ..storage.records import (
     builds,
     feed,

@@ -15,7 +15,7 @@ from ..master.farm import Farm
 from ..master.grants.registry import Verb
 from ..master.scheduling.requests import WATCH_AFTER_END
 from ..master.slaves.session import LEASE_MARGIN
-from ..model.shape import Shape
+from ..model.json_reader import Shape
 from ..storage.records import grants as records_of_grants
 from ..storage.records import requests
 from ..storage.records.grants import Grant, Limits

@@ -18,8 +18,8 @@ machine that is busy; and a share of the time for each follower, because fifty o
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from ..model.allowance import Allowance
-from ..storage.growth import Growth
+from ..model.token_bucket import Allowance
+from ..storage.notifications import Growth
 
 MUCH = 16 << 20
 """Bytes per second that come in, of all logs and files: from there on followers wait."""

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from ..errors import NotFoundError
 from ..model.display import printable, remark_lines
 from ..model.results import Result
-from ..storage.frames import Reading, open_stream
+from ..storage.compressed_streams import Reading, open_stream
 from ..storage.records import (
     remarks,
     steps,

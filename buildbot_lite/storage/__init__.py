@@ -4,8 +4,9 @@ What survives a restart.
 ``files``         private files, written whole or not at all (standard library only: slaves use it too)
 ``lock``          one process to a directory (the same)
 ``streams``       the master's copy of a stream: an append-only file whose length is all there is to know
-``frames``        the same bytes after the end: compressed, and still read from any offset; ``compression`` sees to that
-``growth``        who waits for which stream to grow
+``compressed_streams``        the same bytes after the end: compressed, and still read from any offset; ``compression``
+sees to that
+``notifications``        who waits for which stream to grow
 ``artifacts``     files that builds produced, and ``inputs``: files that were submitted
 ``database``      opening the farm's database: its file and its options
 ``schema``        the tables, and ``upgrading`` with ``migrations``: how older ones become these

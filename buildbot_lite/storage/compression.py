@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from .frames import compress
+from .compressed_streams import compress
 
 
 class Compression:

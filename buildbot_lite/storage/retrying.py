@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 
 from ..deferreds import background
 from ..errors import RecordsClosedError, RecordsFailingError
-from ..model.allowance import Allowance
+from ..model.token_bucket import Allowance
 from .writer import OnCommit, Records
 
 T = TypeVar("T")

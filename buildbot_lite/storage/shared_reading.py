@@ -18,7 +18,7 @@ from collections import OrderedDict
 
 from attrs import define
 
-from .frames import (
+from .compressed_streams import (
     FRAME,
     Reading,
     open_stream,

@@ -43,7 +43,8 @@ class StreamFile:
 
     *what*: its kind and name, for the sentence of a `FileError`, which every method may raise.
 
-    For streams that are not sealed yet: once one is, it may have been compressed; read it with `frames.open_stream`.
+    For streams that are not sealed yet: once one is, it may have been compressed; read it with
+    `compressed_streams.open_stream`.
     """
 
     def __init__(self, path: str, *, what: str = "") -> None:

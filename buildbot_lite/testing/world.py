@@ -25,7 +25,7 @@ from ..master.builds.triggered import Child
 from ..master.slaves.command import Source, Stream
 from ..master.slaves.session import Session
 from ..master.steps.step import BuildStep, builder_directory
-from ..model.greeting import Hello
+from ..model.hello import Hello
 from ..model.outcome import Remark, Seal
 from ..model.properties import Json, Properties
 from ..model.rendering import View

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from ..errors import MessageError
-from ..model.shape import Shape, encode
+from ..model.json_reader import Shape, encode
 from .contract import (
     LARGEST_LENGTHS,
     LONGEST_ID,

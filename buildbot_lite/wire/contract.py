@@ -40,7 +40,7 @@ from foolscap.api import RemoteInterface
 from foolscap.remoteinterface import RemoteInterfaceConstraint
 from foolscap.schema import ByteStringConstraint, ChoiceOf, IntegerConstraint, Nothing
 
-from ..model.greeting import LARGEST_GREETING
+from ..model.hello import LARGEST_GREETING
 from ..model.outcome import LARGEST_OUTCOME
 from ..model.spec import LARGEST_SPEC
 

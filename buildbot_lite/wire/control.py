@@ -16,7 +16,7 @@ from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from ..model.shape import Shape, encode
+from ..model.json_reader import Shape, encode
 from .contract import (
     LARGEST_ANSWER,
     LARGEST_QUESTION,

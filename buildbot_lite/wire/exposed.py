@@ -20,10 +20,10 @@ from ..errors import (
     WrongVerbError,
 )
 from ..model import spec as specs
-from ..model.allowance import Allowance
 from ..model.display import printable
-from ..model.greeting import Hello, Welcome
+from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
+from ..model.token_bucket import Allowance
 from .codec import (
     lengths_from_bytes,
     not_negative,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from attrs import field, frozen
 
 from ..errors import FurlError
-from ..model.greeting import MOST_HINTS
+from ..model.hello import MOST_HINTS
 from .contract import LONGEST_SWISSNUM
 
 LONGEST_FURL = 4000

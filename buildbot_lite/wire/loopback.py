@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..errors import LinkLostError, RefusedError
-from ..model.greeting import Hello, Welcome
+from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
 from ..model.spec import Spec
 from .failures import OUR_FAULT, ours

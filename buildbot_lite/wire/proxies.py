@@ -13,7 +13,7 @@ from foolscap.referenceable import Referenceable
 from twisted.internet.defer import Deferred
 
 from ..model import spec as specs
-from ..model.greeting import Hello, Welcome
+from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
 from ..model.spec import Spec
 from .codec import lengths_to_bytes, streams_from_bytes

@@ -20,7 +20,7 @@ from typing import Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 
-from ..model.greeting import Hello, Welcome
+from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
 from ..model.spec import Spec
 

@@ -31,7 +31,7 @@ from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 from twisted.python.failure import Failure
 
 from ..errors import UnknownStringError
-from ..model.allowance import Allowance
+from ..model.token_bucket import Allowance
 from .broker import Broker
 from .contract import (
     CONNECT,

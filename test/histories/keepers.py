@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 
 from buildbot_lite.keeper.command_store import spool_path
-from buildbot_lite.model.greeting import Life
+from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import (
     Ending,
     Outcome,

@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.python.failure import Failure
 
 from buildbot_lite.errors import LinkLostError, RefusedError
-from buildbot_lite.model.greeting import Hello, Welcome
+from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Spec
 from buildbot_lite.wire.failures import OUR_FAULT, ours

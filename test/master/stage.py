@@ -21,7 +21,7 @@ from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.farm import Farm
 from buildbot_lite.master.grants.location import Moved
 from buildbot_lite.master.grants.registry import Expose, Verb
-from buildbot_lite.model.greeting import (
+from buildbot_lite.model.hello import (
     Held,
     Hello,
     Life,

@@ -17,7 +17,7 @@ from zope.interface import provider
 
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants.registry import Verb
-from buildbot_lite.model.greeting import Held, Life
+from buildbot_lite.model.hello import Held, Life
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import fingerprint

@@ -28,8 +28,8 @@ from buildbot_lite.master.scheduling.requests import back_off
 from buildbot_lite.master.slaves.session import ENDING, LONGEST_ENDING
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.properties import Json
-from buildbot_lite.model.reasons import Kind
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.wait_reasons import Kind
 from buildbot_lite.status import documents
 from buildbot_lite.status.control import AdminDesk
 from buildbot_lite.storage.records import (

@@ -19,8 +19,8 @@ from buildbot_lite.errors import (
     RecordsFailingError,
     StorageError,
 )
-from buildbot_lite.model.reasons import Kind
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.wait_reasons import Kind
 from buildbot_lite.status import documents
 from buildbot_lite.storage import batch, retrying
 from buildbot_lite.storage.inline import InlineWriter

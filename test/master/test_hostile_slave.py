@@ -27,7 +27,7 @@ from buildbot_lite.master.slaves.command import (
     streams_of,
 )
 from buildbot_lite.master.slaves.registry import COMPLAINTS_AT_ONCE
-from buildbot_lite.model.greeting import (
+from buildbot_lite.model.hello import (
     Held,
     Hello,
     Life,

@@ -12,13 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import DatabaseLockedError
 from buildbot_lite.master.grants.registry import Verb
 from buildbot_lite.master.scheduling.can_start import MOST_ASKED
-from buildbot_lite.model.reasons import (
+from buildbot_lite.model.results import Result
+from buildbot_lite.model.wait_reasons import (
     Kind,
     busy,
     nearest,
     paused,
 )
-from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import requests
 
 from .stage import (

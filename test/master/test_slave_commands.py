@@ -16,7 +16,7 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.master.slaves.command import Order
 from buildbot_lite.master.slaves.session import Session
-from buildbot_lite.model.greeting import (
+from buildbot_lite.model.hello import (
     Held,
     Hello,
     Life,

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import PropertyError
+from buildbot_lite.model.json_reader import Shape, encode
 from buildbot_lite.model.properties import (
     MOST_PROPERTIES,
     Properties,
     checked_property_name,
     checked_value,
 )
-from buildbot_lite.model.shape import Shape, encode
 
 plain_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 json_values = st.recursive(

@@ -17,12 +17,13 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.model import spec
 from buildbot_lite.model.display import printable
-from buildbot_lite.model.greeting import (
+from buildbot_lite.model.hello import (
     Held,
     Hello,
     Life,
     Welcome,
 )
+from buildbot_lite.model.json_reader import Shape, encode
 from buildbot_lite.model.names import (
     checked_name,
     directory_name,
@@ -37,7 +38,6 @@ from buildbot_lite.model.outcome import (
     Why,
 )
 from buildbot_lite.model.results import Result, worst
-from buildbot_lite.model.shape import Shape, encode
 
 T = TypeVar("T")
 

@@ -36,7 +36,7 @@ from typing import IO, Any, Self, TypeVar
 
 from attrs import define, field, frozen
 
-from buildbot_lite.storage.frames import open_stream
+from buildbot_lite.storage.compressed_streams import open_stream
 
 from ..living import (
     arguments,

@@ -30,7 +30,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import LinkLostError, MessageError
 from buildbot_lite.master.slaves.command import Order
 from buildbot_lite.master.slaves.session import Session
-from buildbot_lite.model.greeting import Hello, Welcome
+from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import (
     Download,

@@ -20,7 +20,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.protocols.basic import LineOnlyReceiver
 
-from buildbot_lite.model.greeting import Life
+from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.keeper_client import (

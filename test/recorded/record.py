@@ -13,7 +13,7 @@ import tempfile
 
 from sqlalchemy import Connection
 
-from buildbot_lite.model.greeting import Hello
+from buildbot_lite.model.hello import Hello
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.records import (

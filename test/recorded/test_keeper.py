@@ -18,7 +18,7 @@ from twisted.trial.unittest import TestCase
 
 from buildbot_lite import __version__
 from buildbot_lite.keeper.command_store import spool_path
-from buildbot_lite.model.greeting import Life
+from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Ending
 from buildbot_lite.model.spec import fingerprint
 from buildbot_lite.slave.keeper_client import Attendant

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError, FileError
 from buildbot_lite.keeper.command_store import spool_path
-from buildbot_lite.model.greeting import Life
+from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import (
     Ending,
     Outcome,

@@ -19,7 +19,7 @@ from buildbot_lite.errors import (
     MessageError,
     RefusedError,
 )
-from buildbot_lite.model.greeting import Life
+from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.link import AgentLink

@@ -11,7 +11,7 @@ from twisted.internet import reactor  # noqa: TID251 - these tests have real pro
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import TestCase
 
-from buildbot_lite.model.greeting import Hello, Welcome
+from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.outcome import (
     Ending,
     Outcome,

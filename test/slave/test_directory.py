@@ -8,7 +8,7 @@ import stat
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DirectoryBusyError, StorageError
-from buildbot_lite.model.greeting import Hello
+from buildbot_lite.model.hello import Hello
 from buildbot_lite.slave.directory import (
     Home,
     inherited,

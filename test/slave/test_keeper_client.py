@@ -24,7 +24,7 @@ from twisted.trial.unittest import TestCase
 from buildbot_lite.cli.program import run
 from buildbot_lite.errors import KeeperLostError
 from buildbot_lite.keeper.command_store import spool_path
-from buildbot_lite.model.greeting import Life
+from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.keeper_client import Attendant, Holding

@@ -11,7 +11,7 @@ from buildbot_lite.errors import (
     LinkLostError,
     PinnedError,
 )
-from buildbot_lite.model.greeting import Hello, Welcome
+from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.directory import Home
 from buildbot_lite.slave.keeper_client import KeeperNews

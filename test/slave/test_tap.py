@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FurlError, PinnedError
 from buildbot_lite.keeper.loop import awake
-from buildbot_lite.model.greeting import (
+from buildbot_lite.model.hello import (
     Hello,
     Life,
     Welcome,

@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from buildbot_lite.model.outcome import Remark
-from buildbot_lite.model.reasons import Reason
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.wait_reasons import Reason
 from buildbot_lite.status.following import Following, tell_growth
-from buildbot_lite.storage.growth import Growth
+from buildbot_lite.storage.notifications import Growth
 from buildbot_lite.storage.records import (
     builds,
     feed,

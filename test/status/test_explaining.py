@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError
-from buildbot_lite.model.reasons import (
+from buildbot_lite.model.wait_reasons import (
     Reason,
     absent,
     paused,

@@ -7,8 +7,8 @@ import os
 from twisted.internet.defer import CancelledError
 
 from buildbot_lite.errors import NotFoundError
-from buildbot_lite.model.reasons import absent, paused
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.wait_reasons import absent, paused
 from buildbot_lite.status.explaining import EXPLAIN_EVERY
 from buildbot_lite.status.send_window import LARGEST_WINDOW
 from buildbot_lite.storage.records import streams

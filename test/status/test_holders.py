@@ -18,8 +18,8 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.master.grants.registry import Verb
 from buildbot_lite.master.scheduling.submit_limits import MOST_AT_ONCE
-from buildbot_lite.model.reasons import Kind
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.wait_reasons import Kind
 from buildbot_lite.status.control import AdminDesk
 from buildbot_lite.status.following import Following
 from buildbot_lite.status.holders import MAY_CONTROL, MAY_LOOK

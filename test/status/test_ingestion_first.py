@@ -12,7 +12,7 @@ from buildbot_lite.status.ingestion_first import (
     SMALL,
     IngestionFirst,
 )
-from buildbot_lite.storage.growth import Growth
+from buildbot_lite.storage.notifications import Growth
 
 CHUNK = 256 << 10
 TICK = 0.01

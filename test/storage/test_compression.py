@@ -10,10 +10,10 @@ from twisted.internet import reactor  # noqa: TID251 - its threads answer throug
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import TestCase
 
+from buildbot_lite.storage import compressed_streams
 from buildbot_lite.storage import compression as module
-from buildbot_lite.storage import frames
+from buildbot_lite.storage.compressed_streams import open_stream
 from buildbot_lite.storage.compression import Compression
-from buildbot_lite.storage.frames import open_stream
 
 
 def exists(path: str) -> bool:
@@ -72,7 +72,7 @@ class CompressionTests(TestCase):
         def held(path: str) -> bool:
             entered.set()
             assert opened.wait(60)
-            return frames.compress(path)
+            return compressed_streams.compress(path)
 
         self.patch(module, "compress", held)
         first, second = self.compression.add(self.write()), self.compression.add(self.write())

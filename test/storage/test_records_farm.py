@@ -4,7 +4,7 @@ What can be asked of the farm's memory: settings, grants, configurations, slaves
 
 from functools import partial
 
-from buildbot_lite.model.greeting import Hello
+from buildbot_lite.model.hello import Hello
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import (
     builds,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.storage import shared_reading
-from buildbot_lite.storage.frames import (
+from buildbot_lite.storage.compressed_streams import (
     Reading,
     compress,
     open_stream,

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DiskFullError, StorageError
-from buildbot_lite.storage import frames, streams
+from buildbot_lite.storage import compressed_streams, streams
 from buildbot_lite.storage.artifacts import ArtifactFile
 from buildbot_lite.storage.streams import StreamFile, sealed
 
@@ -65,7 +65,7 @@ class StreamFileTests(SynchronousTestCase):
         ):
             file.append(0, data)
             self.assertTrue(file.seal(len(data), sum_of(data)))
-        self.assertTrue(frames.compress(os.path.join(farm, "streams", "0", "7", "stdio")))
+        self.assertTrue(compressed_streams.compress(os.path.join(farm, "streams", "0", "7", "stdio")))
 
         modes = {
             os.path.relpath(os.path.join(above, name), farm): stat.S_IMODE(os.stat(os.path.join(above, name)).st_mode)

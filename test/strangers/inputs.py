@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import frozen
 
-from buildbot_lite.model.greeting import (
+from buildbot_lite.model.hello import (
     Held,
     Hello,
     Life,

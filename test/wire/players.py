@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from buildbot_lite.model.greeting import Hello, Welcome
+from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Spec
 from buildbot_lite.wire.roles import Command, Slave

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FurlError
-from buildbot_lite.model.greeting import MOST_HINTS
+from buildbot_lite.model.hello import MOST_HINTS
 from buildbot_lite.wire.furl import (
     build,
     check_hint,

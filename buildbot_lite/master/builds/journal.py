@@ -32,8 +32,8 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ...errors import ReplayError
+from ...model.json_reader import encode
 from ...model.outcome import Remark, Seal
-from ...model.shape import encode
 
 
 @frozen

@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ...deferreds import background
+from ...model.json_reader import encode
 from ...model.outcome import Remark, Seal
 from ...model.results import Result
-from ...model.shape import encode
 from ...storage.records import (
     builds,
     feed,

@@ -20,6 +20,7 @@ from ...errors import (
     FileError,
 )
 from ...model.display import printable
+from ...model.json_reader import encode
 from ...model.outcome import (
     Ending,
     Outcome,
@@ -30,7 +31,6 @@ from ...model.outcome import (
 from ...model.properties import Json
 from ...model.rendering import View, rendered_environment
 from ...model.results import Result
-from ...model.shape import encode
 from ...model.spec import (
     SECRET_REFERENCE,
     Run,

@@ -24,7 +24,7 @@ from ...model.names import directory_name, relative_path
 from ...model.outcome import Seal
 from ...storage.artifacts import ArtifactFile, incoming_path
 from ...storage.files import file_error
-from ...storage.growth import Growth
+from ...storage.notifications import Growth
 from ...storage.streams import StreamFile, sealed
 from .recorder import Ledger
 

@@ -23,7 +23,7 @@ from twisted.internet.interfaces import IReactorTime
 from ...errors import StorageError
 from ...model.properties import Json
 from ...model.results import Result
-from ...storage.frames import open_stream
+from ...storage.compressed_streams import open_stream
 from ...storage.records import (
     builds,
     requests,

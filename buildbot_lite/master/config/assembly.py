@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from ...model.greeting import MOST_HINTS
+from ...model.hello import MOST_HINTS
 from ...wire.endpoint import LARGEST_PORT, Endpoint
 from .arguments import Arguments, shown
 from .master_config import (

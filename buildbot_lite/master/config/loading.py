@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from ...errors import BuildbotLiteError, ConfigError
-from ...model.shape import encode
+from ...model.json_reader import encode
 from .assembly import assemble
 from .master_config import MasterConfig
 from .mistakes import (

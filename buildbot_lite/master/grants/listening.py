@@ -17,7 +17,7 @@ from ipaddress import IPv6Address
 from attrs import frozen
 
 from ...errors import BuildbotLiteError, PortError
-from ...model.greeting import MOST_HINTS
+from ...model.hello import MOST_HINTS
 from ...storage.files import (
     make_directory,
     read_or_make,

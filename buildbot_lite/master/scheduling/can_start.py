@@ -25,7 +25,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ...model.allowance import Allowance
+from ...model.token_bucket import Allowance
 from ...storage.records.requests import Request
 from ..config.objects import BuilderConfig, BuildSlave
 

@@ -22,8 +22,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from ...model import reasons
-from ...model.reasons import Kind, Reason
+from ...model import wait_reasons
+from ...model.wait_reasons import Kind, Reason
 from ...storage.records.requests import Buildset, Request
 from ..config.objects import BuilderConfig
 from ..slaves.registry import Member, Roster
@@ -53,7 +53,7 @@ class Waiting:
     buildset: Buildset
     due: float
     among: "BuilderQueue"
-    own: Reason = field(factory=reasons.starting)
+    own: Reason = field(factory=wait_reasons.starting)
 
     @property
     def urgency(self) -> Urgency:
@@ -229,14 +229,14 @@ class Queue:
         """
         waiting = self._by_id.get(request)
         if waiting is not None:
-            waiting.own = reasons.cancelling()
+            waiting.own = wait_reasons.cancelling()
         return waiting is not None
 
     def restore(self, request: int) -> None:
         """
         Its end could not be recorded: it waits on.
         """
-        self._by_id[request].own = reasons.starting()
+        self._by_id[request].own = wait_reasons.starting()
         self.consider()
 
     def __contains__(self, request: int) -> bool:
@@ -306,7 +306,7 @@ class Queue:
         again: list[float] = []
         hold, builders = self._hold(), self._builders()
         for each in self._by_builder.values():
-            gone = None if each.builder in builders else reasons.no_builder(each.builder)
+            gone = None if each.builder in builders else wait_reasons.no_builder(each.builder)
             each.reason = hold or gone
         if hold is not None and self._by_id:
             again.append(LOOK_FOR_ROOM)
@@ -315,7 +315,7 @@ class Queue:
             if waiting.withdrawn:
                 continue
             if (left := waiting.due - self._clock.seconds()) > 0:
-                waiting.own = reasons.back_off(left, waiting.request.retries)
+                waiting.own = wait_reasons.back_off(left, waiting.request.retries)
                 again.append(left)
             else:
                 self._place(waiting, builder)
@@ -331,7 +331,7 @@ class Queue:
                 waiting.among.reason = choice
             return
         self.remove(waiting.request.id)
-        waiting.own = reasons.starting()
+        waiting.own = wait_reasons.starting()
         self._warm[builder.name] = choice.name
         self.slots.take(waiting.request.id, Running(builder.name, builder.name, choice.name))
         self._start(waiting, choice.name)
@@ -352,19 +352,19 @@ class Queue:
             allowed = self._asking.allowed(builder, member.config, waiting.request)
             if allowed:
                 return member
-            no = reasons.asked if allowed is None else reasons.refused
+            no = wait_reasons.asked if allowed is None else wait_reasons.refused
             obstacles.append(no(member.name, builder.name))
-        return reasons.nearest(obstacles) if obstacles else reasons.no_builder(builder.name)
+        return wait_reasons.nearest(obstacles) if obstacles else wait_reasons.no_builder(builder.name)
 
     def _occupied(self, member: Member, builder: BuilderConfig) -> Reason | None:
         running = self.slots.on(member.name)
         most = member.config.max_builds
         if most is not None and len(running) >= most:
-            return reasons.busy(member.name, [each.label for each in running])
+            return wait_reasons.busy(member.name, [each.label for each in running])
         if not builder.concurrent:
             same = [each.label for each in running if each.builder == builder.name]
             if same:
-                return reasons.builder_busy(member.name, same[0])
+                return wait_reasons.builder_busy(member.name, same[0])
         return None
 
     def _preference(self, member: Member, builder: BuilderConfig) -> tuple[int, bool]:

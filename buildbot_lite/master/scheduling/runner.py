@@ -24,7 +24,6 @@ from ...errors import (
     RecordsClosedError,
     StorageError,
 )
-from ...model.allowance import Allowance
 from ...model.properties import (
     SUBMITTED,
     Json,
@@ -32,6 +31,7 @@ from ...model.properties import (
 )
 from ...model.rendering import View
 from ...model.results import Result
+from ...model.token_bucket import Allowance
 from ...storage.inputs import InputStore
 from ...storage.records import builds as records_of_builds
 from ...storage.records import feed, inputs

@@ -9,7 +9,7 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from ...errors import RefusedError
-from ...model.allowance import Allowance
+from ...model.token_bucket import Allowance
 
 MOST_AT_ONCE = 200
 PER_SECOND = 4.0

@@ -16,15 +16,15 @@ from twisted.logger import Logger
 from ... import __version__
 from ...deferreds import background
 from ...errors import BuildbotLiteError, RefusedError
-from ...model import reasons
-from ...model.allowance import Allowance
+from ...model import wait_reasons
 from ...model.display import printable
-from ...model.greeting import (
+from ...model.hello import (
     PROTOCOL,
     Hello,
     Welcome,
 )
-from ...model.reasons import Reason
+from ...model.token_bucket import Allowance
+from ...model.wait_reasons import Reason
 from ...storage.records import slaves as records_of_slaves
 from ...storage.writer import Records
 from ...wire.roles import Slave
@@ -70,17 +70,17 @@ class Member:
         Why it takes no build at all, or None.
         """
         if self.revoked:
-            return reasons.revoked(self.name)
+            return wait_reasons.revoked(self.name)
         hello = self.session.hello
         if hello is None:
             since = "never seen" if self.lost_at is None else f"since {clock_time(self.lost_at)}"
-            return reasons.absent(self.name, since)
+            return wait_reasons.absent(self.name, since)
         if self.draining:
-            return reasons.draining(self.name)
+            return wait_reasons.draining(self.name)
         if self.paused is not None:
-            return reasons.paused(self.name)
+            return wait_reasons.paused(self.name)
         if hello.space < self.config.minspace:
-            return reasons.low_space(self.name, hello.space, self.config.minspace)
+            return wait_reasons.low_space(self.name, hello.space, self.config.minspace)
         return None
 
 

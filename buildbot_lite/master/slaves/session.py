@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 
 from ...deferreds import background
 from ...errors import LinkLostError
-from ...model.greeting import (
+from ...model.hello import (
     Held,
     Hello,
     Life,

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 from sqlalchemy import Connection, bindparam, update
 
-from ...model.greeting import Hello
+from ...model.hello import Hello
 from .. import schema
 from ..statements import (
     Query,

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from ...errors import LimitError
-from ...model.allowance import Allowance
+from ...model.token_bucket import Allowance
 from ..contract import (
     HOLDER_SAVED,
     HOLDER_SHARE,

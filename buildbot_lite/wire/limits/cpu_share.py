@@ -21,7 +21,7 @@ from contextlib import contextmanager
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 
-from ...model.allowance import Allowance
+from ...model.token_bucket import Allowance
 from ..contract import FREE_PER_BYTE
 
 SLOWED = "it makes more calls than it has a share of the master's time for; its link is read more slowly"

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from ...model.allowance import Allowance
+from ...model.token_bucket import Allowance
 from ..contract import STRANGERS_SHARE
 
 # Seconds of work that may be saved up, so that two hundred slaves which come at once do not wait.

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from ...model.allowance import Allowance
+from ...model.token_bucket import Allowance
 
 EVERY = 60.0
 """Seconds between two lines."""

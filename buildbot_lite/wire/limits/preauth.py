@@ -19,7 +19,7 @@ import hmac
 import re
 from collections.abc import Callable
 
-from ...model.allowance import Allowance
+from ...model.token_bucket import Allowance
 from ..contract import KNOCKS_AT_ONCE, KNOCKS_PER_SECOND
 
 _LINE = re.compile(rb"\r\nKnock: ([0-9a-f]{32})\r\n")

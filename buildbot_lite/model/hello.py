@@ -10,7 +10,7 @@ from attrs import asdict, field, frozen
 
 from ..errors import MessageError
 from .display import printable
-from .shape import Shape, encode
+from .json_reader import Shape, encode
 
 PROTOCOL = 1
 LARGEST_GREETING = 4 << 20

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FileError, StorageError
-from buildbot_lite.storage import frames
-from buildbot_lite.storage.frames import compress, open_stream
+from buildbot_lite.storage import compressed_streams
+from buildbot_lite.storage.compressed_streams import compress, open_stream
 
 from ..needs import needs
 
@@ -55,7 +55,7 @@ class FramesTests(SynchronousTestCase):
             compress(path)
 
         self.assertEqual(os.listdir(os.path.dirname(path)), ["stdio.zst"])
-        self.assertLess(os.path.getsize(path + frames.SUFFIX), len(LOG) // 5)
+        self.assertLess(os.path.getsize(path + compressed_streams.SUFFIX), len(LOG) // 5)
 
     @given(
         st.binary(min_size=1, max_size=9000),
@@ -66,7 +66,7 @@ class FramesTests(SynchronousTestCase):
         """
         Any range of bytes of any log is what it was, whatever the frames.
         """
-        self.patch(frames, "NOT_WORTH_IT", 0)
+        self.patch(compressed_streams, "NOT_WORTH_IT", 0)
         path = self.write(data)
         compress(path, frame=frame)
         stream = open_stream(path)
@@ -91,7 +91,7 @@ class FramesTests(SynchronousTestCase):
         self.patch(os, "pread", counting)
         self.assertEqual(stream.read(len(LOG) - 80, 80), LOG[-80:])
         self.assertEqual(len(read), 1)
-        self.assertLess(read[0], frames.FRAME)
+        self.assertLess(read[0], compressed_streams.FRAME)
         self.assertEqual(stream.read(len(LOG) - 160, 80), LOG[-160:-80])
         self.assertEqual(len(read), 1)
 
@@ -163,7 +163,7 @@ class FramesTests(SynchronousTestCase):
         """
         path = self.write(LOG)
         compress(path)
-        written = path + frames.SUFFIX
+        written = path + compressed_streams.SUFFIX
         with open(written, "rb") as file:
             whole = file.read()
         for damaged in (b"", b"x" * 100, whole[:-1], whole[:-9] + b"\xff" * 9, whole[200:], b"x" * 50 + whole[50:]):
@@ -179,9 +179,11 @@ class FramesTests(SynchronousTestCase):
         """
         path = self.write(LOG)
         for _ in range(2):
-            reading = frames.open_stream(path)
+            reading = compressed_streams.open_stream(path)
             self.addCleanup(reading.close)
-            broken = mock.patch("buildbot_lite.storage.frames.os.pread", side_effect=OSError(5, "Input/output error"))
+            broken = mock.patch(
+                "buildbot_lite.storage.compressed_streams.os.pread", side_effect=OSError(5, "Input/output error")
+            )
             with broken, self.assertRaises(FileError) as caught:
                 reading.read(0, 10)
             self.assertIn("cannot be read: Input/output error", str(caught.exception))
@@ -194,6 +196,8 @@ class FramesTests(SynchronousTestCase):
         """
         path = self.write(LOG)
         compress(path)
-        plain = subprocess.run(["zstd", "-dc", path + frames.SUFFIX], stdout=subprocess.PIPE, check=True).stdout
+        plain = subprocess.run(
+            ["zstd", "-dc", path + compressed_streams.SUFFIX], stdout=subprocess.PIPE, check=True
+        ).stdout
 
         self.assertEqual(plain, LOG)

@@ -5,7 +5,7 @@ Who waits for what to grow.
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.storage.growth import Growth
+from buildbot_lite.storage.notifications import Growth
 
 
 class GrowthTests(SynchronousTestCase):

@@ -5,7 +5,7 @@ How often something may happen.
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.model.allowance import Allowance
+from buildbot_lite.model.token_bucket import Allowance
 
 
 class AllowanceTests(SynchronousTestCase):
