@@ -35,6 +35,13 @@ except ModuleNotFoundError:
     # On a slave's machine this is no defect, and needs no traceback.
     raise SystemExit("A master needs more than a slave.  Install it: pip install 'buildbot-lite[master]'") from None
 
+from .control.admin import AdminDesk
+from .control.admin_grants import (
+    FARM,
+    MAY_CONTROL,
+    MAY_LOOK,
+)
+from .control.submissions import Submitting, Watching
 from .deferreds import background
 from .errors import (
     BuildbotLiteError,
@@ -51,14 +58,7 @@ from .master.maintenance import Upkeep
 from .master.slaves.registry import OWN, RosterDesk
 from .master.trial_load import TrialLoad
 from .slave.assembly import LocalSlave
-from .status.control import AdminDesk
 from .status.following import Following, tell_growth
-from .status.holders import (
-    FARM,
-    MAY_CONTROL,
-    MAY_LOOK,
-)
-from .status.submissions import Submitting, Watching
 from .storage.compression import Compression
 from .storage.daemon import is_daemon
 from .storage.database import open_database

@@ -22,7 +22,7 @@ The command ``buildbot-lite``.
     receiving   files that arrive whole or not at all
     output      what is written where
 
-What is told is decided by the master (``status.control``); here it is asked and shown.  Whatever is not needed on a
+What is told is decided by the master (``control.admin``); here it is asked and shown.  Whatever is not needed on a
 slave's machine is imported by the command that needs it: ``pip install buildbot-lite`` has neither SQLAlchemy nor rich.
 """
 

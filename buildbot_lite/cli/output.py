@@ -32,7 +32,7 @@ PLAIN_WIDTH = 500
 
 def show(document: Any, what: str, *, as_json: bool) -> None:
     """
-    *document* as JSON, or as a table: `status.tables` knows *what* it is.
+    *document* as JSON, or as a table: `cli.tables` knows *what* it is.
     """
     if as_json:
         click.echo(json.dumps(document, indent=2))
@@ -40,7 +40,7 @@ def show(document: Any, what: str, *, as_json: bool) -> None:
     from rich.console import Console
     from rich.measure import Measurement
 
-    from ..status.tables import TABLES
+    from .tables import TABLES
 
     table = TABLES[what](document)
     console = Console(width=None if on_a_terminal() else PLAIN_WIDTH, highlight=False)

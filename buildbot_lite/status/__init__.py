@@ -3,8 +3,8 @@ What people see.
 
 ``following``    a request, told to whoever watches: the log, remarks, the exit code
 ``submissions``  what the holder of a submission's or a watch string can do
-``control``      what the ``buildbot-lite`` command can ask a running master
+``admin``      what the ``buildbot-lite`` command can ask a running master
 ``documents``    the stable JSON that it answers
-``telling``      logs, whole or as they grow
+``log_output``      logs, whole or as they grow
 ``tables``       the same for people at a terminal
 """

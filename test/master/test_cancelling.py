@@ -14,6 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.errors import (
     NotFoundError,
     RecordsClosedError,
@@ -31,7 +32,6 @@ from buildbot_lite.model.properties import Json
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import Kind
 from buildbot_lite.status import documents
-from buildbot_lite.status.control import AdminDesk
 from buildbot_lite.storage.records import (
     journal,
     remarks,

@@ -106,13 +106,13 @@ class FrontDoor:
 
     def scheduler(self, grant: int) -> Submit:
         """
-        See `status.submissions.Door`.
+        See `control.submissions.Door`.
         """
         return self._scheduler_of(self._grants.in_force(grant))
 
     def admit(self, grant: int) -> Admission:
         """
-        See `status.submissions.Door`.
+        See `control.submissions.Door`.
         """
         scheduler = self.scheduler(grant)
         return self._admissions.admit(
@@ -121,7 +121,7 @@ class FrontDoor:
 
     async def submit(self, admission: Admission, given: Given) -> Submitted:
         """
-        See `status.submissions.Door`.
+        See `control.submissions.Door`.
         """
         grant = self._grants.in_force(admission.grant.id)
         scheduler = self._scheduler_of(grant)
@@ -158,7 +158,7 @@ class FrontDoor:
 
     def could_patch(self, scheduler: Submit) -> bool:
         """
-        See `status.submissions.Door`.
+        See `control.submissions.Door`.
         """
         builders = self._config().builders
         found = [builders[name] for name in scheduler.builder_names if name in builders]
@@ -166,7 +166,7 @@ class FrontDoor:
 
     async def watch_furl(self, submitted: Submitted) -> str:
         """
-        See `status.submissions.Door`.
+        See `control.submissions.Door`.
         """
         object_, name = _watched(submitted)
         by_grant = submitted.buildset.by_grant
@@ -174,7 +174,7 @@ class FrontDoor:
 
     async def cancel(self, submitted: Submitted, reason: str) -> None:
         """
-        See `status.submissions.Door`.
+        See `control.submissions.Door`.
         """
         await self.cancel_unfinished([request.id for request in submitted.requests], reason)
 

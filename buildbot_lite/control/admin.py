@@ -26,19 +26,19 @@ from ..master.farm import Farm
 from ..master.scheduling.queue import Urgency
 from ..model.display import remark_lines
 from ..model.json_reader import Shape
-from ..storage.records import history
-from ..storage.records.builds import Build
-from ..wire.control import Follower
-from ..wire.limits.account import Account
-from . import documents
-from .build_filter import filter_of
-from .following import Following
-from .holders import Holders
-from .telling import (
+from ..status import documents
+from ..status.build_filter import filter_of
+from ..status.following import Following
+from ..status.log_output import (
     Telling,
     Wanted,
     tell_file,
 )
+from ..storage.records import history
+from ..storage.records.builds import Build
+from ..wire.control import Follower
+from ..wire.limits.account import Account
+from .admin_grants import Holders
 
 OUT = b"1"
 ERR = b"2"

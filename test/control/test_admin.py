@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.control.admin import STOPPED_WITHIN, AdminDesk
 from buildbot_lite.errors import (
     BuildbotLiteError,
     LinkLostError,
@@ -22,7 +23,6 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.master.slaves.registry import RosterDesk
 from buildbot_lite.model.properties import OF_THE_BUILD
-from buildbot_lite.status.control import STOPPED_WITHIN, AdminDesk
 from buildbot_lite.status.following import Following, tell_growth
 from buildbot_lite.storage.records import (
     builds,

@@ -16,6 +16,15 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.control.intake import (
+    PATIENCE,
+    SLOWEST,
+    Intake,
+    StoredSink,
+    check_input,
+    properties_from,
+)
+from buildbot_lite.control.submissions import Submitting, Watching
 from buildbot_lite.errors import (
     DiskFullError,
     InputError,
@@ -27,15 +36,6 @@ from buildbot_lite.errors import (
 from buildbot_lite.master.grants.registry import Verb
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import Following, tell_growth
-from buildbot_lite.status.intake import (
-    PATIENCE,
-    SLOWEST,
-    Intake,
-    StoredSink,
-    check_input,
-    properties_from,
-)
-from buildbot_lite.status.submissions import Submitting, Watching
 from buildbot_lite.storage.inputs import InputStore
 from buildbot_lite.storage.records import inputs, requests
 from buildbot_lite.storage.records.grants import Grant

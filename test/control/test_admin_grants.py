@@ -9,6 +9,10 @@ from unittest import mock
 
 from twisted.internet.defer import Deferred, fail, succeed
 
+from buildbot_lite.control.admin import AdminDesk
+from buildbot_lite.control.admin_grants import MAY_CONTROL, MAY_LOOK
+from buildbot_lite.control.intake import PATIENCE
+from buildbot_lite.control.submissions import Submitting
 from buildbot_lite.errors import (
     DatabaseFullError,
     InputError,
@@ -20,11 +24,7 @@ from buildbot_lite.master.grants.registry import Verb
 from buildbot_lite.master.scheduling.submit_limits import MOST_AT_ONCE
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import Kind
-from buildbot_lite.status.control import AdminDesk
 from buildbot_lite.status.following import Following
-from buildbot_lite.status.holders import MAY_CONTROL, MAY_LOOK
-from buildbot_lite.status.intake import PATIENCE
-from buildbot_lite.status.submissions import Submitting
 from buildbot_lite.storage.retrying import LONGEST_PAUSE
 from buildbot_lite.wire.exposed import Exposed
 from buildbot_lite.wire.loopback import MemoryLink
@@ -34,7 +34,7 @@ from test.master.stage import (
     succeeding,
 )
 
-from .test_control import ControlCase
+from .test_admin import ControlCase
 from .test_submissions import FakeWatcher
 
 TWO = (

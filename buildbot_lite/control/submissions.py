@@ -35,6 +35,7 @@ from ..master.config.objects import Submit
 from ..master.scheduling.submission import NOTHING, Given
 from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable
+from ..status.following import Following
 from ..storage.inputs import InputStore
 from ..storage.records.requests import Submitted
 from ..wire.flapp import (
@@ -45,7 +46,6 @@ from ..wire.flapp import (
     Watcher,
 )
 from ..wire.limits.account import Account
-from .following import Following
 from .intake import (
     LARGEST_PROPERTIES,
     Intake,

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.status import tables
+from buildbot_lite.cli import tables
 
 BUILD = {
     "builder": "hello",

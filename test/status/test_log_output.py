@@ -6,7 +6,7 @@ from typing import Any
 
 from buildbot_lite.errors import NotFoundError
 from buildbot_lite.model.results import Result
-from buildbot_lite.status.telling import Telling, Wanted
+from buildbot_lite.status.log_output import Telling, Wanted
 from buildbot_lite.storage.compressed_streams import NOT_WORTH_IT, compress
 from buildbot_lite.storage.records import builds
 from buildbot_lite.storage.records.builds import Build

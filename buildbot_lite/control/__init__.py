@@ -1,0 +1,3 @@
+"""
+What the holder of a FURL may call: submissions, administration.
+"""
