@@ -26,6 +26,6 @@ What is told is decided by the master (``control.admin``); here it is asked and 
 slave's machine is imported by the command that needs it: ``pip install buildbot-lite`` has neither SQLAlchemy nor rich.
 """
 
-from .program import main, program
+from .main import main, program
 
 __all__ = ["main", "program"]

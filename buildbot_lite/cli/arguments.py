@@ -8,7 +8,7 @@ from datetime import datetime
 
 import click
 
-from .office import FarmCommand
+from .connection import FarmCommand
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

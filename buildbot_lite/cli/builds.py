@@ -1,134 +1,183 @@
 """
-Builds that there were: lists of them, one in detail, the last good one.
+Builds: asking for one, ending it, reading its logs, fetching what it produced.
 """
-
-from datetime import datetime
-from typing import Any
 
 import click
 
 from .arguments import (
     NUMBER,
     PAIR,
-    SINCE,
     BuildCommand,
 )
-from .lists import json_option
-from .office import (
+from .connection import (
     Farm,
     FarmCommand,
     Line,
 )
+from .download import Receiving
+from .main import program
 from .output import (
     Document,
     note,
     show,
 )
-from .program import program
-
-MOST = 1000
-RESULTS = ("SUCCESS", "WARNINGS", "FAILURE", "SKIPPED", "EXCEPTION", "RETRY", "CANCELLED", "running")
-GOOD = ["SUCCESS", "WARNINGS"]
+from .show import json_option
 
 
-@program.command(cls=BuildCommand, short_help="The newest builds, filtered; or one in detail.")
-@click.argument("builder", required=False)
-@click.argument("number", type=NUMBER, required=False)
-@click.option(
-    "-n", "--most", type=click.IntRange(1, MOST), metavar="N", default=20, show_default=True, help="How many."
-)
-@click.option("--branch", metavar="NAME", help="Only of that branch.")
-@click.option(
-    "--result",
-    "results",
-    type=click.Choice(RESULTS, case_sensitive=False),
-    metavar="RESULT",
-    multiple=True,
-    help="Only with that result, or running; may be repeated.",
-)
-@click.option("--slave", metavar="NAME", help="Only on that slave.")
-@click.option("--since", type=SINCE, metavar="TIME", help="Only those that began since then: 90m, 12h, 7d, 2026-11-22.")
-@click.option(
-    "-p",
-    "--property",
-    "pairs",
-    type=PAIR,
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Only with that property; may be repeated.",
-)
-@click.option(
-    "--before", type=NUMBER, metavar="NUMBER", help="Only older ones; a long list ends with the number to give."
-)
-@json_option
-def builds(farm: Farm, builder: str | None, number: int | None, most: int, as_json: bool, **wanted: Any) -> None:
-    """
-    The newest builds, of BUILDER or of all; with NUMBER one build in detail.
-    """
-    if builder is not None and number is not None:
-        if given := [*_options(wanted, most), *(["--before"] if wanted["before"] else [])]:
-            raise click.UsageError(f"{given[0]} chooses among builds: leave it out, or NUMBER.")
-        answer = farm.ask({"ask": "build", "builder": builder, "number": number})
-        show(answer["build"], "build", as_json=as_json)
-        return
-    question = {
-        "builder": builder,
-        "branch": wanted["branch"],
-        "results": list(wanted["results"]) or None,
-        "slave": wanted["slave"],
-        "since": wanted["since"],
-        "properties": dict(wanted["pairs"]) or None,
-    }
-    found, older = farm.call(lambda line: _page(line, question, most, wanted["before"]))
-    show(found, "builds", as_json=as_json)
-    if older is not None and not as_json:
-        again = [] if builder is None else [builder]
-        note(f"# older ones: {farm.command('builds', *again, *_options(wanted, most), '--before', older)}")
-
-
-@program.command("last-good", cls=FarmCommand, short_help="The newest good build of BUILDER.")
+@program.command(cls=FarmCommand)
 @click.argument("builder")
-@click.option("--branch", metavar="NAME", help="Only of that branch.")
+@click.option(
+    "-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="A property; may be repeated."
+)
+@click.option("--reason", default="forced from the command line", show_default=True, help="Why; shown by builds.")
+@click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
+def force(farm: Farm, builder: str, pairs: tuple[tuple[str, str], ...], reason: str, wait: bool) -> int:
+    """
+    Ask for a build of BUILDER.
+
+    A ForceScheduler in master.cfg must allow it.
+
+    With --wait the log goes to standard output and remarks to standard error.  The exit code is 0 for success and
+    warnings, 1 for a failure, 2 for an exception, 4 if the build was cancelled or its retries were used up.
+    """
+    question = {"ask": "force", "builder": builder, "reason": reason, "properties": dict(pairs)}
+
+    return _ask_for(farm, question, wait=wait)
+
+
+@program.command(cls=BuildCommand)
+@click.argument("builder")
+@click.argument("number", type=NUMBER)
+@click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
+def rebuild(farm: Farm, builder: str, number: int, wait: bool) -> int:
+    """
+    Run a build once more.
+
+    The new build has the same properties, the same patch or file, and the same sources at the same revision.
+    """
+    return _ask_for(farm, {"ask": "rebuild", "builder": builder, "number": number}, wait=wait)
+
+
+@program.command(cls=FarmCommand)
+@click.argument("request", type=NUMBER)
+def cancel(farm: Farm, request: int) -> None:
+    """
+    Cancel a request, whether it waits or is being built.
+
+    REQUEST is its number, as in queue and builds.  Requests that its build triggered and waits for are cancelled as
+    well.
+    """
+    answer = farm.ask({"ask": "cancel", "request": request, "reason": "cancelled from the command line"})
+    if waits := answer.get("waits"):
+        click.echo(f"Request {request} will be cancelled as soon as that can be recorded.  {waits}")
+    else:
+        click.echo(f"Request {request} is cancelled.")
+    for child in answer.get("also", ()):
+        click.echo(f"Also cancelled: request {child['request']} ({child['build']}), which its build triggered.")
+
+
+@program.command(cls=BuildCommand, short_help="Print the logs of a build.")
+@click.argument("builder")
+@click.argument("number", type=NUMBER, required=False)
+@click.argument("step", required=False)
+@click.argument("log_name", metavar="[LOG]", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Continue until the build, or the step, has ended.")
+@click.option("--remarks", is_flag=True, help="Also print remarks, on standard error.")
+def log(
+    farm: Farm, builder: str, number: int | None, step: str | None, log_name: str | None, follow: bool, remarks: bool
+) -> None:
+    """
+    Print the logs of a build; without NUMBER of the newest one.
+
+    With a STEP (its name, or its number counted from 0), print exactly the bytes of its log; LOG is stdio by default.
+    Without a STEP, print the logs of all steps, under headings.
+    """
+    question = {
+        "follow": "log",
+        "builder": builder,
+        "number": number,
+        "step": step,
+        "log": log_name,
+        "remarks": remarks,
+        "to_the_end": follow,
+    }
+    which = [] if number is None else [number]
+    goes_on = f"The build continues.  To follow it again: {farm.command('log', builder, *which, '--follow')}"
+    farm.call(lambda line: line.pour_to_the_end(question, goes_on))
+
+
+@program.group()
+def artifacts() -> None:
+    """
+    The files that builds produced.
+    """
+
+
+@artifacts.command("list", cls=BuildCommand)
+@click.argument("builder")
+@click.argument("number", type=NUMBER)
 @json_option
-def last_good(farm: Farm, builder: str, branch: str | None, as_json: bool) -> None:
+def list_artifacts(farm: Farm, builder: str, number: int, as_json: bool) -> None:
     """
-    The newest build of BUILDER that ended with success or warnings: its name, its revision, when it ended.
+    The files that a build produced.
     """
-    question = {"builder": builder, "branch": branch, "results": GOOD}
-    found, _ = farm.call(lambda line: _page(line, question, 1, None))
-    if not found:
-        of_branch = "" if branch is None else f" of the branch {branch!r:.100}"
-        raise click.ClickException(f"{builder!r:.100} has no build{of_branch} that ended with success or warnings.")
-    show(found[0], "last-good", as_json=as_json)
+    answer = farm.ask({"ask": "artifacts", "builder": builder, "number": number})
+    show(answer["artifacts"], "artifacts", as_json=as_json)
 
 
-async def _page(line: Line, question: Document, most: int, before: int | None) -> tuple[list[Any], int | None]:
+@artifacts.command("fetch", cls=BuildCommand)
+@click.argument("builder")
+@click.argument("number", type=NUMBER)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--to", metavar="DIRECTORY", default=".", help="Where to put them, instead of here.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+def fetch_artifacts(farm: Farm, builder: str, number: int, names: tuple[str, ...], to: str, overwrite: bool) -> None:
     """
-    At most *most* builds, and where older ones begin.  A master looks at some builds at a time: so it is asked until
-    there are enough, or no more.
+    Fetch files that a build produced: those with these NAMEs, or all.
+
+    A file is written only if all of it arrived, with the right checksum.
     """
-    given = {name: value for name, value in question.items() if value is not None}
-    found: list[Any] = []
-    while True:
-        page = {"most": most - len(found)} if before is None else {"most": most - len(found), "before": before}
-        answer = await line.ask({"ask": "builds", **given, **page})
-        found += answer["builds"]
-        before = answer.get("before")
-        if before is None or len(found) >= most:
-            return found, before
+    of = {"builder": builder, "number": number}
+
+    async def work(line: Line) -> None:
+        found = (await line.ask({"ask": "artifacts", **of}))["artifacts"]
+        known = {each["name"]: each for each in found}
+        if not (names or known):
+            note(f"{builder}/{number} has no artifacts.")
+        for name in names or known:
+            # One that is not there is for the master to refuse, which knows what is.
+            with Receiving(to, name, overwrite=overwrite, length=known.get(name, {}).get("length")) as receiving:
+                sent = await line.follow({"follow": "artifact", "name": name, **of}, receiving.take)
+                receiving.keep(sent["length"], sent["sha256"])
+            click.echo(receiving.shown)
+
+    farm.call(work)
 
 
-def _options(wanted: dict[str, Any], most: int) -> list[str]:
+def _ask_for(farm: Farm, question: Document, *, wait: bool) -> int:
     """
-    The options that were given, as they are typed.
+    Ask for the build that *question* describes; *wait* for its end, and answer its exit code.
     """
-    given: list[tuple[str, Any]] = [("--branch", wanted["branch"]), ("--slave", wanted["slave"])]
-    given += [("--result", each) for each in wanted["results"]]
-    given += [("--property", f"{name}={value}") for name, value in wanted["pairs"]]
-    since = wanted["since"]
-    given += [("--since", None if since is None else _iso(since)), ("--most", None if most == 20 else most)]
-    return [str(word) for option, value in given if value is not None for word in (option, value)]
+    requests: list[int] = []
 
+    async def work(line: Line) -> int:
+        asked = await line.ask(question)
+        requests.append(asked["request"])
+        if not wait:
+            click.echo(f"request {asked['request']}")
+            return 0
+        note(f"# request {asked['request']}")
+        goes_on = (
+            f"The build continues.  To see it: {farm.command('builds', question['builder'])}    "
+            f"To end it: {farm.command('cancel', asked['request'])}"
+        )
+        followed = await line.pour_to_the_end({"follow": "request", "buildset": asked["buildset"]}, goes_on)
+        return int(followed["exit_code"])
 
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+    try:
+        return farm.call(work)
+    except KeyboardInterrupt:
+        if requests:
+            # Below the ^C of the terminal.
+            note(f"\nThe build continues.  To end it: {farm.command('cancel', requests[0])}")
+        raise click.Abort from None

@@ -4,9 +4,9 @@ What an admin says of slaves that go: on purpose, or for ever.
 
 import click
 
-from .office import Farm, FarmCommand
+from .connection import Farm, FarmCommand
+from .main import program
 from .output import note
-from .program import program
 
 
 @program.command(cls=FarmCommand, short_help="Have SLAVE take no new builds, and stop when it is idle.")

@@ -10,14 +10,14 @@ from typing import Any
 import click
 
 from ..errors import FurlError
-from .office import (
+from .connection import (
     LARGEST_FURL_FILE,
     Visit,
     stdin_text,
     visit,
 )
+from .main import program
 from .output import note
-from .program import program
 
 
 @program.command(short_help="Follow a request with its watch string.")

@@ -16,9 +16,9 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.office import Line
+from buildbot_lite.cli.connection import Line
+from buildbot_lite.cli.main import FAILED, run
 from buildbot_lite.cli.output import Take
-from buildbot_lite.cli.program import FAILED, run
 
 FURL = "pb://" + "a" * 32 + "@tcp:farm.example:9989/" + "s" * 32
 

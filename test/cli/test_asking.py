@@ -9,12 +9,12 @@ from typing import Any
 from unittest import mock
 
 from buildbot_lite.cli import output, processes
-from buildbot_lite.cli.program import (
+from buildbot_lite.cli.download import Receiving
+from buildbot_lite.cli.main import (
     FAILED,
     NO_ANSWER,
     USAGE,
 )
-from buildbot_lite.cli.receiving import Receiving
 from buildbot_lite.errors import (
     BuildbotLiteError,
     NoAnswerError,

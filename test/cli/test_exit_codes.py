@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from buildbot_lite.cli.office import FarmCommand
-from buildbot_lite.cli.program import (
+from buildbot_lite.cli.connection import FarmCommand
+from buildbot_lite.cli.main import (
     CUT_OFF,
     FAILED,
     NO_ANSWER,

@@ -4,7 +4,7 @@ Following with a watch string.
 
 from unittest import mock
 
-from buildbot_lite.cli.program import USAGE
+from buildbot_lite.cli.main import USAGE
 
 from .ground import (
     FURL,

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from .lists import json_option
-from .office import Farm, FarmCommand
+from .connection import Farm, FarmCommand
+from .main import program
 from .output import note, show
-from .program import program
+from .show import json_option
 
 
 class _Measure(click.ParamType[float]):

@@ -4,8 +4,8 @@ What an admin says of slaves: take no builds for now, and who may use a string.
 
 import click
 
-from .office import Farm, FarmCommand
-from .program import program
+from .connection import Farm, FarmCommand
+from .main import program
 
 
 @program.command(cls=FarmCommand)

@@ -20,13 +20,13 @@ from ..storage.files import (
     remove,
     write_whole,
 )
-from .office import (
+from .connection import (
     furls_in,
     read_furl,
     stdin_text,
 )
+from .main import need_a_masters_parts, program
 from .output import note
-from .program import need_a_masters_parts, program
 
 MASTER_TAC = """\
 # A master of a buildbot_lite farm.  Start it in this file's directory with:  twistd -y master.tac

@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..model.display import printable
 
-MODULES = ("making", "running", "lists", "builds", "building", "watching", "rights", "leaving", "granting")
+MODULES = ("create", "lifecycle", "show", "history", "builds", "watching", "slaves", "leaving", "grants")
 USAGE = 64
 NO_ANSWER = 69
 FAILED = 70
@@ -65,7 +65,7 @@ def main() -> None:
 
 def run(arguments: list[str], visit: object = None) -> int:
     """
-    Do what *arguments* say; answers the exit code.  *visit*: instead of the network, see `office.Visit`.
+    Do what *arguments* say; answers the exit code.  *visit*: instead of the network, see `connection.Visit`.
     """
     try:
         for module in MODULES:

@@ -18,16 +18,16 @@ from ..errors import (
 from ..slave import connection_state
 from . import processes
 from .connecting import wait_until_connected
-from .office import (
+from .connection import (
     Farm,
     FarmCommand,
     Line,
     read_furl,
     visit,
 )
+from .main import program
 from .output import Progress, note
 from .processes import Kind, Process
-from .program import program
 
 LOOK = 1.0
 """Seconds between two looks at a process that is to end, while its progress is shown."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from .office import Farm, FarmCommand
+from .connection import Farm, FarmCommand
+from .main import program
 from .output import show
-from .program import program
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, in a stable form, instead of a table.")
 

@@ -7,7 +7,7 @@ import re
 import stat
 from unittest import mock
 
-from buildbot_lite.cli.making import PLACEHOLDER, sample
+from buildbot_lite.cli.create import PLACEHOLDER, sample
 from buildbot_lite.master.grants import listening
 
 from .ground import FURL, CommandCase

@@ -1,0 +1,134 @@
+"""
+Builds that there were: lists of them, one in detail, the last good one.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from .arguments import (
+    NUMBER,
+    PAIR,
+    SINCE,
+    BuildCommand,
+)
+from .connection import (
+    Farm,
+    FarmCommand,
+    Line,
+)
+from .main import program
+from .output import (
+    Document,
+    note,
+    show,
+)
+from .show import json_option
+
+MOST = 1000
+RESULTS = ("SUCCESS", "WARNINGS", "FAILURE", "SKIPPED", "EXCEPTION", "RETRY", "CANCELLED", "running")
+GOOD = ["SUCCESS", "WARNINGS"]
+
+
+@program.command(cls=BuildCommand, short_help="The newest builds, filtered; or one in detail.")
+@click.argument("builder", required=False)
+@click.argument("number", type=NUMBER, required=False)
+@click.option(
+    "-n", "--most", type=click.IntRange(1, MOST), metavar="N", default=20, show_default=True, help="How many."
+)
+@click.option("--branch", metavar="NAME", help="Only of that branch.")
+@click.option(
+    "--result",
+    "results",
+    type=click.Choice(RESULTS, case_sensitive=False),
+    metavar="RESULT",
+    multiple=True,
+    help="Only with that result, or running; may be repeated.",
+)
+@click.option("--slave", metavar="NAME", help="Only on that slave.")
+@click.option("--since", type=SINCE, metavar="TIME", help="Only those that began since then: 90m, 12h, 7d, 2026-11-22.")
+@click.option(
+    "-p",
+    "--property",
+    "pairs",
+    type=PAIR,
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Only with that property; may be repeated.",
+)
+@click.option(
+    "--before", type=NUMBER, metavar="NUMBER", help="Only older ones; a long list ends with the number to give."
+)
+@json_option
+def builds(farm: Farm, builder: str | None, number: int | None, most: int, as_json: bool, **wanted: Any) -> None:
+    """
+    The newest builds, of BUILDER or of all; with NUMBER one build in detail.
+    """
+    if builder is not None and number is not None:
+        if given := [*_options(wanted, most), *(["--before"] if wanted["before"] else [])]:
+            raise click.UsageError(f"{given[0]} chooses among builds: leave it out, or NUMBER.")
+        answer = farm.ask({"ask": "build", "builder": builder, "number": number})
+        show(answer["build"], "build", as_json=as_json)
+        return
+    question = {
+        "builder": builder,
+        "branch": wanted["branch"],
+        "results": list(wanted["results"]) or None,
+        "slave": wanted["slave"],
+        "since": wanted["since"],
+        "properties": dict(wanted["pairs"]) or None,
+    }
+    found, older = farm.call(lambda line: _page(line, question, most, wanted["before"]))
+    show(found, "builds", as_json=as_json)
+    if older is not None and not as_json:
+        again = [] if builder is None else [builder]
+        note(f"# older ones: {farm.command('builds', *again, *_options(wanted, most), '--before', older)}")
+
+
+@program.command("last-good", cls=FarmCommand, short_help="The newest good build of BUILDER.")
+@click.argument("builder")
+@click.option("--branch", metavar="NAME", help="Only of that branch.")
+@json_option
+def last_good(farm: Farm, builder: str, branch: str | None, as_json: bool) -> None:
+    """
+    The newest build of BUILDER that ended with success or warnings: its name, its revision, when it ended.
+    """
+    question = {"builder": builder, "branch": branch, "results": GOOD}
+    found, _ = farm.call(lambda line: _page(line, question, 1, None))
+    if not found:
+        of_branch = "" if branch is None else f" of the branch {branch!r:.100}"
+        raise click.ClickException(f"{builder!r:.100} has no build{of_branch} that ended with success or warnings.")
+    show(found[0], "last-good", as_json=as_json)
+
+
+async def _page(line: Line, question: Document, most: int, before: int | None) -> tuple[list[Any], int | None]:
+    """
+    At most *most* builds, and where older ones begin.  A master looks at some builds at a time: so it is asked until
+    there are enough, or no more.
+    """
+    given = {name: value for name, value in question.items() if value is not None}
+    found: list[Any] = []
+    while True:
+        page = {"most": most - len(found)} if before is None else {"most": most - len(found), "before": before}
+        answer = await line.ask({"ask": "builds", **given, **page})
+        found += answer["builds"]
+        before = answer.get("before")
+        if before is None or len(found) >= most:
+            return found, before
+
+
+def _options(wanted: dict[str, Any], most: int) -> list[str]:
+    """
+    The options that were given, as they are typed.
+    """
+    given: list[tuple[str, Any]] = [("--branch", wanted["branch"]), ("--slave", wanted["slave"])]
+    given += [("--result", each) for each in wanted["results"]]
+    given += [("--property", f"{name}={value}") for name, value in wanted["pairs"]]
+    since = wanted["since"]
+    given += [("--since", None if since is None else _iso(since)), ("--most", None if most == 20 else most)]
+    return [str(word) for option, value in given if value is not None for word in (option, value)]
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
