@@ -7,12 +7,25 @@ The map
 Imports go down only; ``lint-imports`` holds it::
 
     cli  master_tap  slave_tap  plugins  testing     what people start, write and import
-      status                                          what people see: followed logs, answers to the command
+      control                                         what the holder of a FURL may call: submissions, administration
+      status                                          what people see; it only reads: followed logs, documents
       master | slave                                  the two ends; neither imports the other
       storage | wire | keeper                         what survives a restart; the only importer of Foolscap; the
                                                       parent of every command (standard library only)
+      deferreds                                       waiting: fire and forget, answers that many wait for
       model                                           values and pure functions; the JSON that travels
       errors                                          every exception raised on purpose, each a sentence
+
+Inside the master, in the same way::
+
+    maintenance  trial_load                           cleaning up for years; trying a master.cfg in another process
+      farm                                            composition: which object gets which collaborators
+      revocation                                      a FURL taken back: links, submissions and builds that it ends
+      scheduling                                      from a submission to the result of its requests
+      builds                                          one running build: coroutine, journal, records, streams
+      steps                                           the steps that are shipped
+      slaves | grants                                 sessions, links and commands; FURLs and what each designates
+      config                                          master.cfg: loaded, checked, and the configuration that results
 
 The spine
 =========
@@ -20,14 +33,14 @@ The spine
 A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.reconnecting` → the master finds the grant
 (`master.grants.registry`) → the desk (`master.slaves.registry`) → the session (`master.slaves.session`) → the queue
 chooses (`master.scheduling.queue`) → the build runs its steps (`master.builds.build`, `master.builds.step_context`),
-each effect through its journal (`master.builds.journal`) → an order (`master.slaves.command`) → the slave's agent
-(`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool → the courier (`slave.stream_sender`) appends them
-→ the master's stream file (`storage.streams`) → whoever follows (`status.following`).
+each effect through its journal (`master.builds.journal`) → a command (`master.slaves.command`) → the slave's agent
+(`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool → `slave.stream_sender` appends them → the
+master's stream file (`storage.streams`) → followers (`status.following`).
 
-Backwards: the answer to an append is the flow control.  Last, once: finished(outcome, lengths, checksums), and when the
-journal has it (`master.builds.recorder`, `storage.writer`), the slave may forget.
+Backwards: the answer to an append is the flow control.  Last, once: finished(outcome, lengths, checksums); once the
+journal holds it (`master.builds.recorder`, `storage.writer`), the slave may forget the command.
 
-There is no recovery besides: a build is replayed from its journal, and starting is recovering
+There is no other recovery: a build is replayed from its journal, and starting is recovering
 (`master.scheduling.runner`).
 
 The words
