@@ -125,7 +125,7 @@ class FilesTests(FarmCase):
         self.assertIn("The archive unpacks to more than 5000000 bytes", done.err)
         done = self.farm.submit("brief", bomb(1 << 40)[: 2 << 20])
         self.assertEqual(done.code, 1)
-        self.assertIn("It took longer than its maxTime of 1 s", done.err)
+        self.assertIn("The step took longer than its maxTime of 1 s", done.err)
 
     def test_cut(self) -> None:
         """

@@ -134,7 +134,7 @@ class WorkerTests(TestCase):
         Promise 6.15: a bomb is unpacked for no longer than it may be, and nothing of it comes to its place.
         """
         job = unpack_job(self.tree, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS)
-        self.assertEqual(await self.refused(job, seconds=0.5), "It took longer than its maxTime of 0.5 s.")
+        self.assertEqual(await self.refused(job, seconds=0.5), "The step took longer than its maxTime of 0.5 s.")
         self.assertEqual(os.listdir(self.tree.root), [])
 
     async def started(self, running: Running) -> int:
