@@ -10,4 +10,5 @@ Values and pure functions: no Twisted, no input or output.  Also the JSON that t
 ``json_reader``       reading JSON that a stranger wrote
 ``properties``  the values that a build carries, and how arguments are rendered with them
 ``wait_reasons``     why a request is waiting
+``registry``    extension points: what later packages add from above, by name
 """
