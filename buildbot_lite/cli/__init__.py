@@ -3,27 +3,28 @@ The command ``buildbot-lite``.
 
 ::
 
-    program     the group of all commands; how errors are told
-    making      create-master, create-slave, furl
-    running     checkconfig, reconfig, stop, restart
-    lists       status, queue, slaves, builders
-    builds      builds, last-good
-    building    force, rebuild, cancel, log, artifacts
+    main        the program: all commands, and how errors become sentences and exit codes
+    commands    the groups in which modules define commands
+    create      create-master, create-slave, furl
+    lifecycle   checkconfig, reconfig, start, stop, restart
+    show        status, queue, slaves, builders
+    history     builds, last-good
+    builds      force, rebuild, cancel, log, artifacts
     watching    follow
-    rights      pause, unpause, unpin
-    leaving     drain, lost
-    granting    grant, grants, revoke, rotate
+    slaves      pause, unpause, unpin, drain, lost
+    grants      grant, grants, revoke, rotate
 
-    arguments   what several commands take
-    connecting  whether a slave that was started is connected
+    arguments   parameter types: numbers of builds, properties, times
+    connection  asking a running master, over its admin FURL
+    connecting  waiting until a slave that was started is connected
     resuming    following over restarts of the master
-    office      the line to a running master, over its admin FURL
-    processes   who runs in a directory, and stopping it
-    receiving   files that arrive whole or not at all
-    output      what is written where
+    processes   finding, stopping and starting the process of a directory
+    download    files that arrive whole or not at all
+    output      standard output and standard error
+    tables      the master's documents as tables
 
-What is told is decided by the master (``control.admin``); here it is asked and shown.  Whatever is not needed on a
-slave's machine is imported by the command that needs it: ``pip install buildbot-lite`` has neither SQLAlchemy nor rich.
+The master decides what is answered (`control.admin`); these modules ask and show.  Modules that only a master's machine
+has are imported by the commands that need them: ``pip install buildbot-lite`` installs neither SQLAlchemy nor rich.
 """
 
 from .main import main, program

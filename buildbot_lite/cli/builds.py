@@ -9,13 +9,13 @@ from .arguments import (
     PAIR,
     BuildCommand,
 )
+from .commands import Commands
 from .connection import (
     Farm,
     FarmCommand,
     Line,
 )
 from .download import Receiving
-from .main import program
 from .output import (
     Document,
     note,
@@ -23,8 +23,10 @@ from .output import (
 )
 from .show import json_option
 
+commands = Commands()
 
-@program.command(cls=FarmCommand)
+
+@commands.command(cls=FarmCommand)
 @click.argument("builder")
 @click.option(
     "-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="A property; may be repeated."
@@ -45,7 +47,7 @@ def force(farm: Farm, builder: str, pairs: tuple[tuple[str, str], ...], reason: 
     return _ask_for(farm, question, wait=wait)
 
 
-@program.command(cls=BuildCommand)
+@commands.command(cls=BuildCommand)
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
 @click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
@@ -58,7 +60,7 @@ def rebuild(farm: Farm, builder: str, number: int, wait: bool) -> int:
     return _ask_for(farm, {"ask": "rebuild", "builder": builder, "number": number}, wait=wait)
 
 
-@program.command(cls=FarmCommand)
+@commands.command(cls=FarmCommand)
 @click.argument("request", type=NUMBER)
 def cancel(farm: Farm, request: int) -> None:
     """
@@ -76,7 +78,7 @@ def cancel(farm: Farm, request: int) -> None:
         click.echo(f"Also cancelled: request {child['request']} ({child['build']}), which its build triggered.")
 
 
-@program.command(cls=BuildCommand, short_help="Print the logs of a build.")
+@commands.command(cls=BuildCommand, short_help="Print the logs of a build.")
 @click.argument("builder")
 @click.argument("number", type=NUMBER, required=False)
 @click.argument("step", required=False)
@@ -106,7 +108,7 @@ def log(
     farm.call(lambda line: line.pour_to_the_end(question, goes_on))
 
 
-@program.group()
+@commands.group()
 def artifacts() -> None:
     """
     The files that builds produced.

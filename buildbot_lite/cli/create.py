@@ -20,13 +20,15 @@ from ..storage.files import (
     remove,
     write_whole,
 )
+from .commands import Commands, need_master_packages
 from .connection import (
     furls_in,
     read_furl,
     stdin_text,
 )
-from .main import need_a_masters_parts, program
 from .output import note
+
+commands = Commands()
 
 MASTER_TAC = """\
 # A master of a buildbot_lite farm.  Start it in this file's directory with:  twistd -y master.tac
@@ -40,7 +42,7 @@ _STRING = re.compile(r"pb://[^\s\"']+")
 PLACEHOLDER = "pb://PUT-THE-SLAVES-STRING-HERE"
 
 
-@program.command("create-master", short_help="Make the directory of a master.")
+@commands.command("create-master", short_help="Make the directory of a master.")
 @click.argument("directory", metavar="DIR")
 @click.option(
     "--port", type=click.IntRange(1, 65535), metavar="PORT", help="The port to listen at, instead of a free one."
@@ -55,7 +57,7 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     The directory gets a master.cfg that works as it is, with comments.  Port and host name are part of every string
     of the master, so they are chosen once, by this command.
     """
-    need_a_masters_parts()
+    need_master_packages()
     from ..master.grants import listening
 
     _refuse_used(directory)
@@ -82,7 +84,7 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
 
 
-@program.command("create-slave", short_help="Make the directory of a slave.")
+@commands.command("create-slave", short_help="Make the directory of a slave.")
 @click.argument("directory", metavar="DIR")
 @click.argument("furl", metavar="FURL|-")
 def create_slave(directory: str, furl: str) -> None:
@@ -103,7 +105,7 @@ def create_slave(directory: str, furl: str) -> None:
     click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
 
 
-@program.command("furl", short_help="Print the one string of a slave or a submission, or replace a slave's.")
+@commands.command("furl", short_help="Print the one string of a slave or a submission, or replace a slave's.")
 @click.option("--replace", is_flag=True, help="Give the slave in DIR the string NAME; - reads it from standard input.")
 @click.argument("directory", metavar="DIR")
 @click.argument("name", metavar="NAME|-")

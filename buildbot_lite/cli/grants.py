@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
+from .commands import Commands
 from .connection import Farm, FarmCommand
-from .main import program
 from .output import note, show
 from .show import json_option
+
+commands = Commands()
 
 
 class _Measure(click.ParamType[float]):
@@ -42,7 +44,7 @@ _label = click.option("--label", default="", help="A note about its user or its 
 _count = click.IntRange(1, 1 << 40)
 
 
-@program.group(short_help="Hand out a string: to submit, watch, control, administer.")
+@commands.group(short_help="Hand out a string: to submit, watch, control, administer.")
 def grant() -> None:
     """
     Hand out a string: to submit, to watch, to control, to do everything.
@@ -108,7 +110,7 @@ def grant_admin(farm: Farm, expires: float | None, label: str) -> None:
     _hand_out(farm, "admin", lasts=expires, label=label)
 
 
-@program.command(cls=FarmCommand, short_help="List the strings that were handed out, and their limits.")
+@commands.command(cls=FarmCommand, short_help="List the strings that were handed out, and their limits.")
 @click.option("--all", "everything", is_flag=True, help="Also those of single requests, and those that are void.")
 @json_option
 def grants(farm: Farm, everything: bool, as_json: bool) -> None:
@@ -120,7 +122,7 @@ def grants(farm: Farm, everything: bool, as_json: bool) -> None:
     show(farm.ask({"ask": "grants", "all": everything})["grants"], "grants", as_json=as_json)
 
 
-@program.command(cls=FarmCommand, short_help="Take a string back.")
+@commands.command(cls=FarmCommand, short_help="Take a string back.")
 @click.argument("which")
 @click.option("--kill", is_flag=True, help="Of a slave: first interrupt its commands, for at most 10 s.")
 @click.option("--cancel", is_flag=True, help="End its builds as cancelled, instead of trying them again elsewhere.")
@@ -141,7 +143,7 @@ def revoke(farm: Farm, which: str, kill: bool, cancel: bool) -> None:
     _tell_ended(answer["ended"], cancelled=cancel)
 
 
-@program.command(cls=FarmCommand, short_help="Replace a string with a new one.")
+@commands.command(cls=FarmCommand, short_help="Replace a string with a new one.")
 @click.argument("name")
 def rotate(farm: Farm, name: str) -> None:
     """

@@ -13,12 +13,12 @@ from .arguments import (
     SINCE,
     BuildCommand,
 )
+from .commands import Commands
 from .connection import (
     Farm,
     FarmCommand,
     Line,
 )
-from .main import program
 from .output import (
     Document,
     note,
@@ -26,12 +26,14 @@ from .output import (
 )
 from .show import json_option
 
+commands = Commands()
+
 MOST = 1000
 RESULTS = ("SUCCESS", "WARNINGS", "FAILURE", "SKIPPED", "EXCEPTION", "RETRY", "CANCELLED", "running")
 GOOD = ["SUCCESS", "WARNINGS"]
 
 
-@program.command(cls=BuildCommand, short_help="The newest builds, filtered; or one in detail.")
+@commands.command(cls=BuildCommand, short_help="The newest builds, filtered; or one in detail.")
 @click.argument("builder", required=False)
 @click.argument("number", type=NUMBER, required=False)
 @click.option(
@@ -86,7 +88,7 @@ def builds(farm: Farm, builder: str | None, number: int | None, most: int, as_js
         note(f"# older ones: {farm.command('builds', *again, *_options(wanted, most), '--before', older)}")
 
 
-@program.command("last-good", cls=FarmCommand, short_help="The newest good build of BUILDER.")
+@commands.command("last-good", cls=FarmCommand, short_help="The newest good build of BUILDER.")
 @click.argument("builder")
 @click.option("--branch", metavar="NAME", help="Only of that branch.")
 @json_option

@@ -17,6 +17,7 @@ from ..errors import (
 )
 from ..slave import connection_state
 from . import processes
+from .commands import Commands
 from .connecting import wait_until_connected
 from .connection import (
     Farm,
@@ -25,9 +26,10 @@ from .connection import (
     read_furl,
     visit,
 )
-from .main import program
 from .output import Progress, note
 from .processes import Kind, Process
+
+commands = Commands()
 
 LOOK = 1.0
 """Seconds between two looks at a process that is to end, while its progress is shown."""
@@ -43,7 +45,7 @@ patience_option = click.option(
 )
 
 
-@program.command()
+@commands.command()
 @click.argument("directory", metavar="[DIR]", default=".")
 def checkconfig(directory: str) -> None:
     """
@@ -58,7 +60,7 @@ def checkconfig(directory: str) -> None:
     click.echo(f"{os.path.join(directory, 'master.cfg')} is good: {said}.")
 
 
-@program.command(cls=FarmCommand)
+@commands.command(cls=FarmCommand)
 def reconfig(farm: Farm) -> None:
     """
     Have the master apply master.cfg as it is now.
@@ -79,7 +81,7 @@ def reconfig(farm: Farm) -> None:
         note(str(remark))
 
 
-@program.command()
+@commands.command()
 @click.argument("directory", metavar="[DIR]", default=".")
 @patience_option
 def start(directory: str, patience: float) -> None:
@@ -102,7 +104,7 @@ def start(directory: str, patience: float) -> None:
         note(f"The {kind.value} in {directory} runs already.")
 
 
-@program.command()
+@commands.command()
 @click.argument("directory", metavar="[DIR]", default=".")
 @click.option("--when-idle", is_flag=True, help="Take no new builds, and stop when the last running one has ended.")
 @click.option("--kill", is_flag=True, help="For a slave: also kill its commands.  Without this they keep running.")
@@ -131,7 +133,7 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
         click.echo(f"The {kind.value} in {directory} has stopped.")
 
 
-@program.command()
+@commands.command()
 @click.argument("directory", metavar="[DIR]", default=".")
 @click.option("--when-idle", is_flag=True, help="Take no new builds, and restart when the last running one has ended.")
 @patience_option

@@ -11,7 +11,6 @@ to tell that it failed from that it could not be asked for.  The command's own a
 import errno
 import os
 import sys
-from importlib import import_module
 
 import click
 
@@ -22,8 +21,18 @@ from ..errors import (
     NoAnswerError,
 )
 from ..model.display import printable
+from . import (
+    builds,
+    create,
+    grants,
+    history,
+    lifecycle,
+    show,
+    slaves,
+    watching,
+)
+from .commands import MASTER_PACKAGES, Program
 
-MODULES = ("create", "lifecycle", "show", "history", "builds", "watching", "slaves", "leaving", "grants")
 USAGE = 64
 NO_ANSWER = 69
 FAILED = 70
@@ -32,16 +41,7 @@ LONGEST_SENTENCE = 1 << 20
 """Characters: all mistakes of a master.cfg are one error."""
 
 
-class _Program(click.Group):
-    """
-    Lists its commands in the order in which one meets them.
-    """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="buildbot-lite")
 def program(debug: bool) -> None:
@@ -50,6 +50,19 @@ def program(debug: bool) -> None:
 
     DIR is the directory of a master or a slave; where it may be left out, it is the current one.
     """
+
+
+for _group in (
+    create.commands,
+    lifecycle.commands,
+    show.commands,
+    history.commands,
+    builds.commands,
+    watching.commands,
+    slaves.commands,
+    grants.commands,
+):
+    program.add_source(_group)
 
 
 def main() -> None:
@@ -68,8 +81,6 @@ def run(arguments: list[str], visit: object = None) -> int:
     Do what *arguments* say; answers the exit code.  *visit*: instead of the network, see `connection.Visit`.
     """
     try:
-        for module in MODULES:
-            import_module(f".{module}", __package__)
         code = program.main(arguments, prog_name="buildbot-lite", standalone_mode=False, obj=visit)
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
@@ -97,14 +108,6 @@ def exit_code(error: Exception) -> int:
     return NO_ANSWER if isinstance(error, NoAnswerError | LinkLostError) else FAILED
 
 
-def need_a_masters_parts() -> None:
-    """
-    Raise what `sentence` explains when only a slave's parts are installed.
-    """
-    for module in _OF_THE_MASTER:
-        import_module(module)
-
-
 def _let_go_of_output() -> None:
     """
     See that nothing is left to be flushed at exit, where Python would complain of a closed pipe or a full disk itself.
@@ -129,7 +132,7 @@ def sentence(error: Exception) -> str:
         return f"{error.format_message().removesuffix('.')}.  See: {path} --help"
     if isinstance(error, click.ClickException):
         return error.format_message()
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _OF_THE_MASTER:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in MASTER_PACKAGES:
         return "This command needs the master's packages.  Install them with: pip install 'buildbot-lite[master]'"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
         return f"Standard output: {errors.sentence(error)}"  # the only one that a command writes to without a name
@@ -138,6 +141,3 @@ def sentence(error: Exception) -> str:
     return (
         f"An error of buildbot-lite itself: {type(error).__name__}: {error}.  See where with: buildbot-lite --debug …"
     )
-
-
-_OF_THE_MASTER = {"sqlalchemy", "alembic", "rich", "backports"}

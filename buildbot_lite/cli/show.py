@@ -6,14 +6,16 @@ from typing import Any
 
 import click
 
+from .commands import Commands
 from .connection import Farm, FarmCommand
-from .main import program
 from .output import show
+
+commands = Commands()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, in a stable form, instead of a table.")
 
 
-@program.command(cls=FarmCommand)
+@commands.command(cls=FarmCommand)
 @json_option
 def status(farm: Farm, as_json: bool) -> None:
     """
@@ -24,7 +26,7 @@ def status(farm: Farm, as_json: bool) -> None:
     _show(farm, {"ask": "status"}, as_json=as_json)
 
 
-@program.command(cls=FarmCommand)
+@commands.command(cls=FarmCommand)
 @click.option("-n", "--most", type=click.IntRange(1), metavar="N", help="How many; all if not given.")
 @json_option
 def queue(farm: Farm, most: int | None, as_json: bool) -> None:
@@ -44,7 +46,7 @@ def queue(farm: Farm, most: int | None, as_json: bool) -> None:
     show(found[:most], "queue", as_json=as_json)
 
 
-@program.command(cls=FarmCommand)
+@commands.command(cls=FarmCommand)
 @json_option
 def slaves(farm: Farm, as_json: bool) -> None:
     """
@@ -53,7 +55,7 @@ def slaves(farm: Farm, as_json: bool) -> None:
     _show(farm, {"ask": "slaves"}, as_json=as_json)
 
 
-@program.command(cls=FarmCommand)
+@commands.command(cls=FarmCommand)
 @json_option
 def builders(farm: Farm, as_json: bool) -> None:
     """

@@ -1,14 +1,17 @@
 """
-What an admin says of slaves: take no builds for now, and who may use a string.
+Steering slaves: pause, unpause, unpin, drain, lost.
 """
 
 import click
 
+from .commands import Commands
 from .connection import Farm, FarmCommand
-from .main import program
+from .output import note
+
+commands = Commands()
 
 
-@program.command(cls=FarmCommand)
+@commands.command(cls=FarmCommand)
 @click.argument("slave")
 def pause(farm: Farm, slave: str) -> None:
     """
@@ -18,7 +21,7 @@ def pause(farm: Farm, slave: str) -> None:
     click.echo(f"{slave} takes no new builds.")
 
 
-@program.command(cls=FarmCommand)
+@commands.command(cls=FarmCommand)
 @click.argument("slave")
 def unpause(farm: Farm, slave: str) -> None:
     """
@@ -28,7 +31,7 @@ def unpause(farm: Farm, slave: str) -> None:
     click.echo(f"{slave} takes builds again.")
 
 
-@program.command(cls=FarmCommand)
+@commands.command(cls=FarmCommand)
 @click.argument("slave")
 def unpin(farm: Farm, slave: str) -> None:
     """
@@ -39,3 +42,38 @@ def unpin(farm: Farm, slave: str) -> None:
     """
     farm.ask({"ask": "unpin", "slave": slave})
     click.echo(f"{slave}'s string is free for a new machine.  A slave that was refused retries by itself, within 80 s.")
+
+
+@commands.command(cls=FarmCommand, short_help="Have SLAVE take no new builds, and stop when it is idle.")
+@click.argument("slave")
+def drain(farm: Farm, slave: str) -> None:
+    """
+    Have SLAVE take no new builds, and stop when its last one ended.
+
+    Started again, it takes builds again.
+    """
+    answer = farm.ask({"ask": "drain", "slave": slave})
+    after = f" when these have ended: {', '.join(answer['running'])}" if answer["running"] else " now"
+    click.echo(f"{slave} takes no new builds, and stops{after}.")
+
+
+@commands.command(cls=FarmCommand, short_help="Say that the machine of SLAVE is gone for good.")
+@click.argument("slave")
+def lost(farm: Farm, slave: str) -> None:
+    """
+    Say that the machine of SLAVE is gone for good: its builds are tried again at once.
+
+    Without this they wait for the slave until its grace period is over.
+    """
+    answer = farm.ask({"ask": "lost", "slave": slave})
+    if not answer["lost"]:
+        click.echo(f"No build was on {slave}.")
+        return
+    for each in answer["lost"]:
+        click.echo(f"{each} is given up there, and is tried again.")
+    note(
+        f"Warning: if {slave} still runs after all, it continues these builds until it reaches the master again, or "
+        f"for up to {answer['grace'] / 60:.0f} min.  Until then two attempts may run at the same time."
+    )
+    if answer["connected"]:
+        note(f"{slave} was connected.  If it still runs, it reconnects, ends these builds, and gets new ones.")

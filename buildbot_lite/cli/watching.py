@@ -10,17 +10,19 @@ from typing import Any
 import click
 
 from ..errors import FurlError
+from .commands import Commands
 from .connection import (
     LARGEST_FURL_FILE,
     Visit,
     stdin_text,
     visit,
 )
-from .main import program
 from .output import note
 
+commands = Commands()
 
-@program.command(short_help="Follow a request with its watch string.")
+
+@commands.command(short_help="Follow a request with its watch string.")
 @click.argument("furlfile", metavar="FURLFILE|-")
 @click.pass_obj
 def follow(visiting: Visit | None, furlfile: str) -> Any:

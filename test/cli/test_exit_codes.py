@@ -72,7 +72,10 @@ def commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Comma
     """
     Every command, with the words that name it.
     """
-    for name, command in group.commands.items():
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, *above, name)
         else:

@@ -1,0 +1,54 @@
+"""
+The groups in which command modules define their commands, and the program that joins them.
+
+A command module has a `Commands` and defines its commands in it.  `cli.main` adds these groups to the `Program`; so
+does whoever starts the program with commands of another package::
+
+    program.add_source(commands)
+
+The module imports no other command module, and nothing imports it but the place that adds it.
+"""
+
+from importlib import import_module
+
+import click
+
+from ..errors import BuildbotLiteError
+
+MASTER_PACKAGES = frozenset({"sqlalchemy", "alembic", "rich", "backports"})
+"""Packages that only ``pip install 'buildbot-lite[master]'`` installs."""
+
+
+class Commands(click.Group):
+    """
+    Commands in the order of their definition.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+class Program(click.CommandCollection):
+    """
+    All commands, in the order in which their groups were added.
+    """
+
+    def add_source(self, group: click.Group) -> None:
+        """
+        Add the commands of *group*; `BuildbotLiteError` if one of their names is taken.
+        """
+        taken = {name for source in self.sources for name in source.commands}
+        if clashes := sorted(taken & set(group.commands)):
+            raise BuildbotLiteError(f"There are two commands of one name: {', '.join(clashes)}.")
+        super().add_source(group)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for source in self.sources for name in source.list_commands(ctx)]
+
+
+def need_master_packages() -> None:
+    """
+    Raise `ModuleNotFoundError` if only the slave's packages are installed.
+    """
+    for name in MASTER_PACKAGES:
+        import_module(name)
