@@ -58,7 +58,7 @@ from .master.maintenance import Upkeep
 from .master.slaves.registry import OWN, RosterDesk
 from .master.trial_load import TrialLoad
 from .slave.assembly import LocalSlave
-from .status.following import Following, tell_growth
+from .status.following import Following, notify_followers
 from .storage.compression import Compression
 from .storage.daemon import is_daemon
 from .storage.database import open_database
@@ -190,7 +190,7 @@ class MasterService(MultiService):
             in_thread=self._in_thread,
             try_out=self._try_out,
         )
-        tell_growth(farm.records, farm.growth)
+        notify_followers(farm.records, farm.notifications)
         self._own.start()
         self._own.attach_to(RosterDesk(OWN, farm.roster, lambda key: None, lambda: ()))
         await farm.start()
@@ -283,7 +283,7 @@ def _controlling(farm: Farm) -> Any:
 def _following(farm: Farm) -> Following:
     return Following(
         records=farm.records,
-        growth=farm.growth,
+        notifications=farm.notifications,
         streams_directory=farm.building.streams,
         why=farm.why,
         decided=lambda: farm.queue.decided,

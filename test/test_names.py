@@ -12,15 +12,12 @@ import buildbot_lite
 
 PACKAGE = Path(buildbot_lite.__file__).parent
 WANTED: dict[str, tuple[str, ...]] = {
-    "Arguments": ("master.config.arguments", "model.interpolation"),
-    "Asked": ("storage.records.history", "testing.script"),
     "Asking": ("master.builds.triggered", "master.scheduling.can_start"),
     "Build": ("master.builds.build", "storage.records.builds"),
     "Command": ("keeper.command", "wire.roles"),
     "Desk": ("keeper.server", "wire.roles"),
     "DirectoryUpload": ("master.steps.transfer", "slave.uploads"),
     "Ending": ("keeper.command", "model.outcome"),
-    "Entry": ("master.builds.journal", "storage.records.history", "storage.records.journal"),
     "Farm": ("cli.connection", "master.farm"),
     "FileDownload": ("master.steps.transfer", "slave.downloads"),
     "FileUpload": ("master.steps.transfer", "slave.uploads"),
@@ -28,9 +25,7 @@ WANTED: dict[str, tuple[str, ...]] = {
     "Hello": ("model.hello", "wire.limits.unauthenticated"),
     "Interpolate": ("master.config.objects", "model.interpolation"),
     "Keeping": ("slave.agent", "slave.session"),
-    "Kept": ("keeper.command_store", "master.builds.streams", "storage.inputs"),
-    "Kind": ("cli.processes", "model.wait_reasons"),
-    "Limits": ("keeper.timeouts", "storage.records.grants"),
+    "Kept": ("keeper.command_store", "master.builds.streams"),
     "Line": ("cli.connection", "master.slaves.session"),
     "Listener": ("keeper.command", "master.slaves.session", "wire.tub"),
     "Location": ("master.farm", "master.grants.location"),
@@ -42,7 +37,7 @@ WANTED: dict[str, tuple[str, ...]] = {
     "Place": ("master.config.mistakes", "slave.safe_paths"),
     "Process": ("cli.processes", "keeper.process_tracker"),
     "Property": ("master.config.objects", "model.rendering"),
-    "Reactor": ("slave.keeper_client", "slave.worker_process", "storage.writer"),
+    "Reactor": ("slave.keeper_client", "slave.worker_process"),
     "Remark": ("model.outcome", "storage.records.remarks"),
     "RemoveDirectory": ("master.steps.directories", "model.spec"),
     "Request": ("keeper.termination", "storage.records.requests"),
@@ -55,8 +50,6 @@ WANTED: dict[str, tuple[str, ...]] = {
     "Stream": ("master.slaves.command", "storage.records.streams"),
     "Texts": ("keeper.masking", "master.builds.step_context"),
     "Waiting": ("keeper.command", "master.scheduling.queue"),
-    "_Asked": ("master.scheduling.can_start", "storage.writer"),
-    "_Line": ("slave.keeper_client", "storage.writer"),
     "_Told": ("status.explaining", "wire.client"),
 }
 

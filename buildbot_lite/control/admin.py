@@ -25,7 +25,7 @@ from ..errors import (
 from ..master.farm import Farm
 from ..master.scheduling.queue import Urgency
 from ..model.display import remark_lines
-from ..model.json_reader import Shape
+from ..model.json_reader import JsonReader
 from ..status import documents
 from ..status.build_filter import filter_of
 from ..status.following import Following
@@ -100,18 +100,18 @@ class AdminDesk:
         """
         See `Control.ask`.
         """
-        shape = Shape(dict(question), "question")
-        return Deferred.fromCoroutine(self.account.question(lambda: self._ask(shape)))
+        reader = JsonReader(dict(question), "question")
+        return Deferred.fromCoroutine(self.account.question(lambda: self._ask(reader)))
 
     def follow(self, question: Answer, follower: Follower) -> Deferred[Answer]:
         """
         See `Control.follow`.
         """
-        telling = Deferred.fromCoroutine(self._counted(Shape(dict(question), "question"), Framed(follower)))
+        telling = Deferred.fromCoroutine(self._counted(JsonReader(dict(question), "question"), Framed(follower)))
         follower.when_lost(telling.cancel)
         return telling.addErrback(_gone)
 
-    async def _ask(self, question: Shape) -> Answer:
+    async def _ask(self, question: JsonReader) -> Answer:
         answers = {
             "status": self._status,
             "queue": self._queue,
@@ -135,11 +135,11 @@ class AdminDesk:
             raise RefusedError(f"{obstacle}  Nothing was changed: ask again when it works.")
         return await answer(question)
 
-    async def _counted(self, question: Shape, client: Framed) -> Answer:
+    async def _counted(self, question: JsonReader, client: Framed) -> Answer:
         with self.account.following():
             return await self._follow(question, client)
 
-    async def _follow(self, question: Shape, client: Framed) -> Answer:
+    async def _follow(self, question: JsonReader, client: Framed) -> Answer:
         tellings = {"request": self._request, "log": self._log, "artifact": self._artifact, "idle": self._idle}
         asked = question.text("follow", limit=40)
         tell = tellings.get(asked)
@@ -154,21 +154,21 @@ class AdminDesk:
 
     # Answers.
 
-    async def _status(self, question: Shape) -> Answer:
+    async def _status(self, question: JsonReader) -> Answer:
         return {"status": documents.of_farm(self.farm)}
 
-    async def _queue(self, question: Shape) -> Answer:
+    async def _queue(self, question: JsonReader) -> Answer:
         most = question.integer("most", documents.MOST_WAITING, least=1, most=documents.MOST_WAITING)
         place = question.optional("after", question.mapping)
-        return documents.of_queue(self.farm, most, None if place is None else _urgency(Shape(place, "after")))
+        return documents.of_queue(self.farm, most, None if place is None else _urgency(JsonReader(place, "after")))
 
-    async def _slaves(self, question: Shape) -> Answer:
+    async def _slaves(self, question: JsonReader) -> Answer:
         return {"slaves": [documents.of_slave(self.farm, member) for member in self.farm.roster.everyone()]}
 
-    async def _builders(self, question: Shape) -> Answer:
+    async def _builders(self, question: JsonReader) -> Answer:
         return {"builders": await self._read(lambda c: documents.of_builders(self.farm, c))}
 
-    async def _builds(self, question: Shape) -> Answer:
+    async def _builds(self, question: JsonReader) -> Answer:
         wanted = filter_of(question)
         most = question.integer("most", 20, least=1, most=MOST_BUILDS)
         before = question.optional("before", question.integer)
@@ -182,15 +182,15 @@ class AdminDesk:
             raise _no_builder(wanted.builder, self.farm)
         return {"builds": found, "before": older}
 
-    async def _one_build(self, question: Shape) -> Answer:
+    async def _one_build(self, question: JsonReader) -> Answer:
         build = await self._build(question)
         return {"build": await self._read(lambda c: documents.of_one_build(c, build))}
 
-    async def _artifacts(self, question: Shape) -> Answer:
+    async def _artifacts(self, question: JsonReader) -> Answer:
         build = await self._build(question)
         return {"artifacts": await self._read(lambda c: documents.of_artifacts(c, build))}
 
-    async def _reconfig(self, question: Shape) -> Answer:
+    async def _reconfig(self, question: JsonReader) -> Answer:
         before = self.farm.config
         try:
             applied = await self.farm.reconfigure()
@@ -206,7 +206,7 @@ class AdminDesk:
             "schedulers": _difference(before.schedulers, after.schedulers),
         }
 
-    async def _force(self, question: Shape) -> Answer:
+    async def _force(self, question: JsonReader) -> Answer:
         builder = question.text("builder", limit=200)
         reason = question.prose("reason", "forced", limit=1000)
         submitted = await self.farm.door.force(
@@ -214,11 +214,11 @@ class AdminDesk:
         )
         return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
 
-    async def _rebuild(self, question: Shape) -> Answer:
+    async def _rebuild(self, question: JsonReader) -> Answer:
         submitted = await self.farm.door.rebuild(await self._build(question), by_grant=self.by_grant)
         return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
 
-    async def _cancel(self, question: Shape) -> Answer:
+    async def _cancel(self, question: JsonReader) -> Answer:
         request = question.integer("request")
         reason = question.prose("reason", "cancelled by an admin", limit=1000)
         also = [] if self.farm.records.obstacle else await self.farm.door.waited_for_by(request)
@@ -238,10 +238,10 @@ class AdminDesk:
 
     # Tellings.
 
-    async def _request(self, question: Shape, client: Framed) -> Answer:
+    async def _request(self, question: JsonReader, client: Framed) -> Answer:
         return {"exit_code": await self.following.follow(question.integer("buildset"), client)}
 
-    async def _log(self, question: Shape, client: Framed) -> Answer:
+    async def _log(self, question: JsonReader, client: Framed) -> Answer:
         wanted = Wanted(
             build=await self._build(question),
             step=question.optional("step", question.text),
@@ -259,14 +259,14 @@ class AdminDesk:
         await telling.run()
         return {}
 
-    async def _artifact(self, question: Shape, client: Framed) -> Answer:
+    async def _artifact(self, question: JsonReader, client: Framed) -> Answer:
         build, name = await self._build(question), question.text("name", limit=1024)
         stream = await self._read(lambda c: documents.the_artifact(c, build, name))
         path = os.path.join(self.farm.building.artifacts, stream.path)
         await tell_file(path, self.following.output_to(client))
         return {"length": stream.length, "sha256": stream.sha256}
 
-    async def _idle(self, question: Shape, client: Framed) -> Answer:
+    async def _idle(self, question: JsonReader, client: Framed) -> Answer:
         """
         Start no more builds, and answer when none runs.  Whoever hangs up before that changed their mind.
         """
@@ -283,7 +283,7 @@ class AdminDesk:
         self.farm.clock.callLater(STOPPED_WITHIN, self.farm.let_go)
         return {}
 
-    async def _build(self, question: Shape) -> Build:
+    async def _build(self, question: JsonReader) -> Build:
         """
         The build that is named; without a number, the newest of its builder.
         """
@@ -296,7 +296,7 @@ class AdminDesk:
             raise
 
 
-def _urgency(place: Shape) -> Urgency:
+def _urgency(place: JsonReader) -> Urgency:
     return -place.integer("priority", least=-LARGEST_PRIORITY, most=LARGEST_PRIORITY), place.integer("request")
 
 

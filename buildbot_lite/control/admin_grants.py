@@ -15,10 +15,10 @@ from ..master.farm import Farm
 from ..master.grants.registry import Verb
 from ..master.scheduling.requests import WATCH_AFTER_END
 from ..master.slaves.session import LEASE_MARGIN
-from ..model.json_reader import Shape
+from ..model.json_reader import JsonReader
 from ..storage.records import grants as records_of_grants
 from ..storage.records import requests
-from ..storage.records.grants import Grant, Limits
+from ..storage.records.grants import Grant, GrantLimits
 
 Answer = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ class Holders:
 
     farm: Farm
 
-    def answers(self) -> Mapping[str, Callable[[Shape], Awaitable[Answer]]]:
+    def answers(self) -> Mapping[str, Callable[[JsonReader], Awaitable[Answer]]]:
         """
         What can be asked here.
         """
@@ -62,7 +62,7 @@ class Holders:
 
     # Strings.
 
-    async def _list(self, question: Shape) -> Answer:
+    async def _list(self, question: JsonReader) -> Answer:
         grants = self.farm.grants
         if question.flag("all", default=False):
             rows: Sequence[Grant] = await self.farm.records.read(lambda c: records_of_grants.newest(c, MOST_LISTED))
@@ -78,10 +78,10 @@ class Holders:
         of_a_request = grant.verb == Verb.WATCH.value and grant.label is None
         return not of_a_request and _state(grant, self.farm.wall()) != "expired"
 
-    async def _grant(self, question: Shape) -> Answer:
+    async def _grant(self, question: JsonReader) -> Answer:
         verb = _verb(question.text("to", limit=20))
         limits = _limits(question, self.farm.wall())
-        if verb is not Verb.SUBMIT and limits != Limits(expires=limits.expires):
+        if verb is not Verb.SUBMIT and limits != GrantLimits(expires=limits.expires):
             raise RefusedError(f"A string to {verb.value} has no limit but --expires.")
         object_, name = await self._object(verb, question.text("object", "", limit=200))
         if verb is Verb.WATCH and object_ != FARM:
@@ -90,13 +90,13 @@ class Holders:
         grant = await self.farm.grants.hand_out(verb, object_, name=name, label=label, limits=limits)
         return {"grant": self._document(grant), "furl": self.farm.furl(grant)}
 
-    async def _revoke(self, question: Shape) -> Answer:
+    async def _revoke(self, question: JsonReader) -> Answer:
         grant = self._the(question.text("which", limit=LONGEST_LABEL))
         kill, cancel = question.flag("kill", default=False), question.flag("cancel", default=False)
         ended = await self.farm.revoking.revoke(grant, kill=kill, cancel=cancel)
         return {"grant": self._document(grant), "ended": ended}
 
-    async def _rotate(self, question: Shape) -> Answer:
+    async def _rotate(self, question: JsonReader) -> Answer:
         name = question.text("name", limit=80)
         config = self.farm.config
         if name in config.slaves:
@@ -110,7 +110,7 @@ class Holders:
             raise NotFoundError(f"There is no slave and no Submit scheduler {name!r:.100}.  There are: {known}.")
         return {"name": name, "verb": verb.value, "ended": await self.farm.revoking.rotate(verb, name)}
 
-    async def _unpin(self, question: Shape) -> Answer:
+    async def _unpin(self, question: JsonReader) -> Answer:
         name = self._slave(question)
         await self.farm.grants.unpin(name)
         self.farm.roster.string_changed(name)
@@ -118,18 +118,18 @@ class Holders:
 
     # Slaves.
 
-    async def _pause(self, question: Shape) -> Answer:
+    async def _pause(self, question: JsonReader) -> Answer:
         name, paused = self._slave(question), question.flag("paused")
         await self.farm.roster.pause(name, paused=paused)
         return {"slave": name, "paused": paused}
 
-    async def _drain(self, question: Shape) -> Answer:
+    async def _drain(self, question: JsonReader) -> Answer:
         name = self._slave(question)
         running = sorted(each.label for each in self.farm.queue.slots.on(name))
         self.farm.roster.drain(name)
         return {"slave": name, "running": running}
 
-    async def _lost(self, question: Shape) -> Answer:
+    async def _lost(self, question: JsonReader) -> Answer:
         name = question.text("slave", limit=200)
         member = self.farm.roster.serving(name)
         if member is None:
@@ -143,7 +143,7 @@ class Holders:
 
     # What is meant.
 
-    def _slave(self, question: Shape) -> str:
+    def _slave(self, question: JsonReader) -> str:
         name = question.text("slave", limit=200)
         if self.farm.roster.get(name) is None:
             known = ", ".join(self.farm.config.slaves) or "none"
@@ -209,12 +209,12 @@ class Holders:
         known = ", ".join(submits) or "none"
         raise NotFoundError(f"There is no Submit scheduler {wanted!r:.100}.  There are: {known}.")
 
-    async def _at_most_a_week_longer(self, buildset: int, limits: Limits) -> Limits:
+    async def _at_most_a_week_longer(self, buildset: int, limits: GrantLimits) -> GrantLimits:
         row = await self.farm.records.read(lambda connection: requests.buildset(connection, buildset))
         if row is None or row.finished is None:
             return limits  # its last day is set when it ends
         last = self.farm.wall() + WATCH_AFTER_END
-        return Limits(expires=last if limits.expires is None else min(last, limits.expires))
+        return GrantLimits(expires=last if limits.expires is None else min(last, limits.expires))
 
     def _document(self, grant: Grant) -> dict[str, Any]:
         return {
@@ -244,14 +244,14 @@ def _verb(text: str) -> Verb:
     raise NotFoundError(f"There is no string to {text!r:.40}.  There are: submit, watch, control, admin.")
 
 
-def _limits(question: Shape, now: float) -> Limits:
+def _limits(question: JsonReader, now: float) -> GrantLimits:
     def number(name: str) -> int | None:
         return question.optional(name, lambda field: question.integer(field, least=1))
 
     lasts = question.optional("lasts", question.number)
     if lasts is not None and lasts <= 0:
         raise RefusedError("A string that has expired before it was made is of no use.")
-    return Limits(
+    return GrantLimits(
         uses=number("uses"),
         expires=None if lasts is None else now + lasts,
         per_hour=number("per_hour"),

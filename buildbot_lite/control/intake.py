@@ -28,7 +28,7 @@ from ..errors import (
 )
 from ..master.scheduling.submission import Given
 from ..model.properties import SUBMITTED, Properties
-from ..storage.inputs import Incoming
+from ..storage.inputs import IncomingInput
 from ..wire.flapp import Read
 
 PATIENCE = 300.0
@@ -68,7 +68,7 @@ class StoredSink:
     Keeps an input, which its client calls *name*, if it can be a *kind* ("patch", "tar", "file").
     """
 
-    def __init__(self, incoming: Incoming, kind: str, name: str) -> None:
+    def __init__(self, incoming: IncomingInput, kind: str, name: str) -> None:
         self._incoming = incoming
         self._kind = kind
         self._name = name

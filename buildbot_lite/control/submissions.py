@@ -37,7 +37,7 @@ from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable
 from ..status.following import Following
 from ..storage.inputs import InputStore
-from ..storage.records.requests import Submitted
+from ..storage.records.requests import SubmittedBuildset
 from ..wire.flapp import (
     TAKES_A_FILE,
     TAKES_NO_FILE,
@@ -77,7 +77,7 @@ class Door(Protocol):
         Leave to submit with the string of *grant* now; or `RefusedError`, which says why not and until when.
         """
 
-    async def submit(self, admission: Admission, given: Given) -> Submitted:
+    async def submit(self, admission: Admission, given: Given) -> SubmittedBuildset:
         """
         Ask for the builds that the string of *admission* is for, with what was *given*.
         """
@@ -87,12 +87,12 @@ class Door(Protocol):
         Whether one of its builders has a step that would apply a patch.
         """
 
-    async def watch_furl(self, submitted: Submitted) -> str:
+    async def watch_furl(self, submitted: SubmittedBuildset) -> str:
         """
         A string to watch them with.
         """
 
-    async def cancel(self, submitted: Submitted, reason: str) -> None:
+    async def cancel(self, submitted: SubmittedBuildset, reason: str) -> None:
         """
         End those that have not ended.
         """
@@ -200,7 +200,7 @@ class Submitting:
         background(pump(read, intake), self._account.log, "taking in a file")
         await self._submit(admission, intake)
 
-    async def _submit(self, admission: Admission, intake: Intake | None) -> Submitted:
+    async def _submit(self, admission: Admission, intake: Intake | None) -> SubmittedBuildset:
         """
         The one owner of *admission* from when it was granted: whether it is spent or given back is known here alone.
         """
@@ -218,7 +218,7 @@ class Submitting:
     def _tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
         background(_told(self._account, watcher, watching), self._account.log, "a submission")
 
-    async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[Submitted]) -> int:
+    async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[SubmittedBuildset]) -> int:
         submitted = await submitting
         if scheduler.cancel_on_disconnect:
             cancelling = self._door.cancel
@@ -278,6 +278,6 @@ async def _raising(error: BuildbotLiteError) -> int:
     raise error
 
 
-def _numbers(submitted: Submitted) -> str:
+def _numbers(submitted: SubmittedBuildset) -> str:
     numbers = [str(request.id) for request in submitted.requests]
     return f"request {numbers[0]}" if len(numbers) == 1 else f"requests {', '.join(numbers)}"

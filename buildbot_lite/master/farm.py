@@ -33,10 +33,10 @@ from ..errors import (
     LostStringError,
 )
 from ..model import wait_reasons
-from ..model.wait_reasons import Reason
+from ..model.wait_reasons import WaitReason
 from ..storage.generation_texts import GenerationTexts
 from ..storage.inputs import InputStore
-from ..storage.notifications import Growth
+from ..storage.notifications import Notifications
 from ..storage.records import builds as records_of_builds
 from ..storage.records import generations as records_of_generations
 from ..storage.records import grants as records_of_grants
@@ -45,8 +45,8 @@ from ..storage.records import settings
 from ..storage.records import slaves as records_of_slaves
 from ..storage.records.grants import Grant
 from ..storage.records.requests import Request
-from ..storage.retrying import PatientRecords
-from ..storage.swissnums import KEPT, Swissnums
+from ..storage.retrying import RetryingRecords
+from ..storage.swissnums import UNDERIVED_FILE, Swissnums
 from ..storage.writer import Records
 from ..wire.exposed import (
     Exposed,
@@ -190,10 +190,10 @@ class Farm:
         self._try_out = try_out
         self.basedir = basedir
         self.clock = clock
-        self.records = PatientRecords(records, clock, self._consider)
-        self.growth = Growth()
+        self.records = RetryingRecords(records, clock, self._consider)
+        self.notifications = Notifications()
         self.inputs = InputStore(os.path.join(basedir, "inputs"))
-        self.building = Building(basedir, self.growth, in_thread)
+        self.building = Building(basedir, self.notifications, in_thread)
         self._generation = generation
         self._location = location
         self._swissnums = swissnums
@@ -290,14 +290,14 @@ class Farm:
         """
         await self._keep(self._generation)
         await self._check_key()
-        grants = await self.records.read(records_of_grants.everything)
+        grants = await self.records.read(records_of_grants.get_all)
         self.grants.remember(grants, await self.records.read(partial(_made_with, grants=grants)))
         await self._finish_rotation()
         self.admissions.remember(
             await self.records.read(partial(_times_asked, grants=grants, since=self.wall() - HOUR))
         )
         self.roster.configure(self.config.slaves)
-        self.roster.remember(await self.records.read(records_of_slaves.everyone))
+        self.roster.remember(await self.records.read(records_of_slaves.get_all))
         self.revoking.bar_the_revoked()
         unfinished, waiting = await self.records.read(_unfinished)
         generations = await self._generations_of(unfinished)
@@ -432,7 +432,7 @@ class Farm:
             self._deciding.cancel()
         await self.records.close()
 
-    def why(self, request: int) -> Reason | None:
+    def why(self, request: int) -> WaitReason | None:
         """
         Why *request* waits; None when it does not.
         """
@@ -479,7 +479,7 @@ class Farm:
             return await self._furl_of(Verb.ADMIN, "farm")
         except LostStringError:
             # Without it nobody could ask for another one.
-            self._log.warn("the admin's string is replaced, because private/{kept} is lost", kept=KEPT)
+            self._log.warn("the admin's string is replaced, because private/{kept} is lost", kept=UNDERIVED_FILE)
             for grant in self.grants.all_of(Verb.ADMIN, "farm"):
                 if grant.label is None:
                     await self.grants.revoke(grant)
@@ -514,7 +514,7 @@ class Farm:
     async def _let_go_of_texts(self) -> None:
         # A write, because builds that began before it with an earlier configuration are recorded before it.
         needed = await self.records.write(records_of_generations.needed)
-        self._texts.let_go_all_but({self._generation.hash, *needed})
+        self._texts.remove_all_but({self._generation.hash, *needed})
 
     async def _generations_of(self, unfinished: Sequence[Unfinished]) -> Mapping[str, Generation]:
         found = {self._generation.hash: self._generation}
@@ -587,7 +587,7 @@ class Farm:
     def _remark(self, slave: str, text: str) -> None:
         self.works.remark(slave, text)
 
-    def _hold(self) -> Reason | None:
+    def _hold(self) -> WaitReason | None:
         if self._holds:
             return wait_reasons.stopping()
         obstacle = self.records.obstacle
@@ -621,7 +621,7 @@ def _times_asked(connection: Connection, *, grants: Sequence[Grant], since: floa
     When each grant that has a limit per hour was used after *since*.
     """
     return {
-        grant.id: records_of_requests.times_asked(connection, grant.id, since)
+        grant.id: records_of_requests.submission_times(connection, grant.id, since)
         for grant in grants
         if grant.per_hour is not None and grant.revoked is None
     }
@@ -650,4 +650,4 @@ def _made_with(connection: Connection, grants: Sequence[Grant]) -> Mapping[int, 
     With which string the submissions were made that some of *grants* watch: buildset → grant.
     """
     watched = [int(grant.object) for grant in grants if is_of_a_submission(grant)]
-    return records_of_requests.asked_with(connection, min(watched)) if watched else {}
+    return records_of_requests.granted_buildsets(connection, min(watched)) if watched else {}

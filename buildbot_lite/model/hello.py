@@ -10,10 +10,10 @@ from attrs import asdict, field, frozen
 
 from ..errors import MessageError
 from .display import printable
-from .json_reader import Shape, encode
+from .json_reader import JsonReader, encode
 
 PROTOCOL = 1
-LARGEST_GREETING = 4 << 20
+LARGEST_HELLO = 4 << 20
 # Of a thousand commands, each with as many streams as it may have.
 MOST_VALUES = 250_000
 MOST_HELD = 1000
@@ -34,7 +34,7 @@ class Life(Enum):
 
 
 @frozen
-class Held:
+class HeldCommand:
     """
     A command that the slave holds: *lengths* are the bytes of each stream that it has so far.
     """
@@ -64,7 +64,7 @@ class Hello:
     space: int = 0
     draining: bool = False
     platform: Mapping[str, str] = field(factory=dict)
-    held: tuple[Held, ...] = ()
+    held: tuple[HeldCommand, ...] = ()
 
     def to_bytes(self) -> bytes:
         """
@@ -80,22 +80,22 @@ class Hello:
         """
         The greeting that travelled as *data*; `MessageError` when it is none.
         """
-        shape = Shape.decode(data, "hello", LARGEST_GREETING, most=MOST_VALUES)
-        facts = Shape(shape.mapping("platform", {}, most=100), "hello, platform")
+        reader = JsonReader.decode(data, "hello", LARGEST_HELLO, most=MOST_VALUES)
+        facts = JsonReader(reader.mapping("platform", {}, most=100), "hello, platform")
         return cls(
-            home=shape.prose("home", limit=64),
-            incarnation=shape.prose("incarnation", limit=64),
-            keeper=shape.prose("keeper", limit=64),
-            boot=shape.prose("boot", limit=200),
-            version=shape.prose("version", limit=40),
-            protocol=shape.integer("protocol"),
-            space=shape.integer("space", 0),
-            draining=shape.flag("draining", default=False),
+            home=reader.prose("home", limit=64),
+            incarnation=reader.prose("incarnation", limit=64),
+            keeper=reader.prose("keeper", limit=64),
+            boot=reader.prose("boot", limit=200),
+            version=reader.prose("version", limit=40),
+            protocol=reader.integer("protocol"),
+            space=reader.integer("space", 0),
+            draining=reader.flag("draining", default=False),
             platform={
                 printable(name[:LONGEST_FACT]): facts.prose(name, limit=LONGEST_FACT)
-                for name in shape.mapping("platform", {}, most=100)
+                for name in reader.mapping("platform", {}, most=100)
             },
-            held=tuple(shape.shapes("held", _held, most=MOST_HELD)),
+            held=tuple(reader.objects("held", _held, most=MOST_HELD)),
         )
 
 
@@ -125,26 +125,26 @@ class Welcome:
         """
         The answer that travelled as *data*; `MessageError` when it is none.
         """
-        shape = Shape.decode(data, "welcome", LARGEST_GREETING)
+        reader = JsonReader.decode(data, "welcome", LARGEST_HELLO)
         return cls(
-            name=shape.prose("name", limit=80),
-            version=shape.prose("version", limit=40),
-            protocol=shape.integer("protocol"),
-            hints=tuple(shape.texts("hints", [], most=MOST_HINTS)),
-            idle=shape.flag("idle", default=False),
-            drain=shape.flag("drain", default=False),
+            name=reader.prose("name", limit=80),
+            version=reader.prose("version", limit=40),
+            protocol=reader.integer("protocol"),
+            hints=tuple(reader.texts("hints", [], most=MOST_HINTS)),
+            idle=reader.flag("idle", default=False),
+            drain=reader.flag("drain", default=False),
         )
 
 
-def _held(shape: Shape) -> Held:
+def _held(reader: JsonReader) -> HeldCommand:
     try:
-        life = Life(shape.text("life", limit=20))
+        life = Life(reader.text("life", limit=20))
     except ValueError as error:
         raise MessageError(f"hello: {error}.") from None
-    lengths = Shape(shape.mapping("lengths", {}, most=100), "hello, lengths")
-    return Held(
-        id=shape.prose("id", limit=100),
-        fingerprint=shape.prose("fingerprint", limit=64),
+    lengths = JsonReader(reader.mapping("lengths", {}, most=100), "hello, lengths")
+    return HeldCommand(
+        id=reader.prose("id", limit=100),
+        fingerprint=reader.prose("fingerprint", limit=64),
         life=life,
-        lengths={name: lengths.integer(name) for name in shape.mapping("lengths", {}, most=100)},
+        lengths={name: lengths.integer(name) for name in reader.mapping("lengths", {}, most=100)},
     )

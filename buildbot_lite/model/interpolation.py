@@ -39,7 +39,7 @@ _DEEPEST = 10
 
 
 @frozen
-class Arguments:
+class InterpolateArguments:
     """
     What an `Interpolate` was given beside its text, rendered.
     """
@@ -54,7 +54,7 @@ class Piece(Protocol):
     A part of the text.
     """
 
-    def text(self, arguments: Arguments) -> str:
+    def text(self, arguments: InterpolateArguments) -> str:
         """
         The part, for one build.
         """
@@ -71,7 +71,7 @@ class Literal:
 
     words: str
 
-    def text(self, arguments: Arguments) -> str:
+    def text(self, arguments: InterpolateArguments) -> str:
         """
         Those words.
         """
@@ -87,7 +87,7 @@ class Positional:
     index: int
     format: str
 
-    def text(self, arguments: Arguments) -> str:
+    def text(self, arguments: InterpolateArguments) -> str:
         """
         The argument, formatted.
         """
@@ -102,7 +102,7 @@ class SecretPiece:
 
     name: str
 
-    def text(self, arguments: Arguments) -> str:
+    def text(self, arguments: InterpolateArguments) -> str:
         """
         What stands for the secret.
         """
@@ -126,7 +126,7 @@ class Lookup:
     absent: Pieces = ()
     by_truth: bool = False
 
-    def text(self, arguments: Arguments) -> str:
+    def text(self, arguments: InterpolateArguments) -> str:
         """
         The value, formatted, or its replacement.
         """
@@ -136,7 +136,7 @@ class Lookup:
             return _formatted(self.format, value, f"{self.kind}:{self.name}")
         return "".join([piece.text(arguments) for piece in ((self.present or ()) if counts else self.absent)])
 
-    def _value(self, arguments: Arguments) -> Any:
+    def _value(self, arguments: InterpolateArguments) -> Any:
         view = arguments.view
         if self.kind == "prop":
             return view.getProperty(self.name)
@@ -168,7 +168,7 @@ class Interpolate:
         """
         The text.
         """
-        arguments = Arguments(props, await render(self._args, props), await render(self._kwargs, props))
+        arguments = InterpolateArguments(props, await render(self._args, props), await render(self._kwargs, props))
         return "".join([piece.text(arguments) for piece in self._pieces])
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
 """
-Reading JSON that a stranger wrote.
+Typed and bounded reading of untrusted JSON.
 
-`Shape` takes typed, bounded values out of one JSON object.  Fields that are not asked for are ignored, so that a newer
-peer may send more; a field of the wrong type or size is a `MessageError` that names it.
+A `JsonReader` reads fields of one JSON object by name and type.  Fields that nobody reads are ignored, so a newer peer
+may send more.  A field of the wrong type or size raises a `MessageError` with its name.
 """
 
 import json
@@ -26,7 +26,7 @@ def encode(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
-class Shape:
+class JsonReader:
     """
     One JSON object, from which fields are taken by name and type.
     """
@@ -38,7 +38,7 @@ class Shape:
         self._what = what
 
     @classmethod
-    def decode(cls, data: bytes, what: str, limit: int, *, most: int | None = None) -> "Shape":
+    def decode(cls, data: bytes, what: str, limit: int, *, most: int | None = None) -> "JsonReader":
         """
         The object in *data*, which may have *limit* bytes at most, and *most* values (about: commas in texts count).
 
@@ -126,14 +126,14 @@ class Shape:
             raise self._wrong(name, f"has more than {most} entries")
         return dict(value)
 
-    def shapes(self, name: str, read: Callable[["Shape"], T], *, most: int = MOST_ITEMS) -> list[T]:
+    def objects(self, name: str, read: Callable[["JsonReader"], T], *, most: int = MOST_ITEMS) -> list[T]:
         """
         A list of objects, each read with *read*; an absent field is an empty list.
         """
         value = self._get(name, list, [])
         if len(value) > most:
             raise self._wrong(name, f"has more than {most} entries")
-        return [read(Shape(item, f"{self._what}, {name}")) for item in value]
+        return [read(JsonReader(item, f"{self._what}, {name}")) for item in value]
 
     def optional(self, name: str, take: Callable[[str], T]) -> T | None:
         """

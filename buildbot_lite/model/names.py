@@ -63,7 +63,7 @@ def path_text(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
 
 
-def travelling(text: str) -> str:
+def locale_to_utf8(text: str) -> str:
     """
     *text*, a path or variable as this process spells it in its own locale, as it travels to a process in UTF-8 mode.
     """

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import asdict, evolve, field, frozen
 
 from ..errors import MessageError
-from .json_reader import Shape, encode
+from .json_reader import JsonReader, encode
 
 LARGEST_OUTCOME = 1 << 20
 
@@ -109,29 +109,31 @@ class Outcome:
         """
         The outcome in a JSON object; `MessageError` when it is none.
         """
-        shape = Shape(document, "outcome")
+        reader = JsonReader(document, "outcome")
         try:
-            ending = Ending(shape.text("ending", limit=20))
-            why = Why(shape.text("why", limit=20)) if shape.has("why") else None
+            ending = Ending(reader.text("ending", limit=20))
+            why = Why(reader.text("why", limit=20)) if reader.has("why") else None
         except ValueError as error:
             raise MessageError(f"outcome: {error}.") from None
         seals = {
             name: Seal(at.integer("length"), at.prose("sha256", limit=64))
-            for name, at in ((n, Shape(v, f"outcome, {n}")) for n, v in shape.mapping("streams", {}, most=100).items())
+            for name, at in (
+                (n, JsonReader(v, f"outcome, {n}")) for n, v in reader.mapping("streams", {}, most=100).items()
+            )
         }
-        usage = Shape(shape.mapping("usage", {}, most=20), "outcome, usage")
+        usage = JsonReader(reader.mapping("usage", {}, most=20), "outcome, usage")
         return cls(
             ending=ending,
-            exit_code=shape.optional("exit_code", lambda name: shape.integer(name, least=-255, most=1 << 32)),
-            signal=shape.optional("signal", lambda name: shape.prose(name, limit=20)),
+            exit_code=reader.optional("exit_code", lambda name: reader.integer(name, least=-255, most=1 << 32)),
+            signal=reader.optional("signal", lambda name: reader.prose(name, limit=20)),
             why=why,
-            sentence=shape.prose("sentence", "", limit=2000, lines=True),
+            sentence=reader.prose("sentence", "", limit=2000, lines=True),
             streams=seals,
-            started=shape.number("started", 0.0),
-            elapsed=shape.number("elapsed", 0.0),
+            started=reader.number("started", 0.0),
+            elapsed=reader.number("elapsed", 0.0),
             usage={name: usage.number(name) for name in ("user", "system", "peak") if usage.has(name)},
             remarks=tuple(
-                shape.shapes(
+                reader.objects(
                     "remarks",
                     lambda at: Remark(
                         at.prose("stream", limit=200),
@@ -149,7 +151,7 @@ class Outcome:
         """
         The outcome that travelled as *data*.
         """
-        return cls.from_document(Shape.decode(data, "outcome", LARGEST_OUTCOME).document)
+        return cls.from_document(JsonReader.decode(data, "outcome", LARGEST_OUTCOME).document)
 
     @classmethod
     def lost(cls, sentence: str) -> "Outcome":

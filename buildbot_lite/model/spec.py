@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeAlias
 from attrs import field, fields, frozen
 
 from ..errors import MessageError
-from .json_reader import Shape, encode
+from .json_reader import JsonReader, encode
 from .names import relative_path
 
 LARGEST_SPEC = 4 << 20
@@ -86,28 +86,28 @@ class Run:
     leave_running: bool = False
 
     @classmethod
-    def read(cls, shape: Shape) -> "Run":
+    def read(cls, reader: JsonReader) -> "Run":
         """
         See `from_document`.
         """
         return cls(
-            argv=tuple(shape.texts("argv", [])),
-            script=shape.optional("script", shape.text),
-            workdir=relative_path(shape.text("workdir", ".")),
-            env=_texts_or_none(shape, "env"),
-            stdin=shape.optional("stdin", shape.text),
-            stdin_input=shape.optional("stdin_input", shape.text),
-            timeout=shape.optional("timeout", shape.number),
-            max_time=shape.optional("max_time", shape.number),
-            interrupt_signal=shape.text("interrupt_signal", "TERM", limit=20),
-            sigterm_time=shape.number("sigterm_time", DEFAULT_SIGTERM_TIME),
-            logfiles=_texts(shape, "logfiles"),
-            cap=shape.optional("cap", shape.integer),
-            pty=shape.flag("pty", default=False),
-            separate_stderr=shape.flag("separate_stderr", default=False),
-            files=_texts(shape, "files"),
-            grace=shape.optional("grace", shape.number),
-            leave_running=shape.flag("leave_running", default=False),
+            argv=tuple(reader.texts("argv", [])),
+            script=reader.optional("script", reader.text),
+            workdir=relative_path(reader.text("workdir", ".")),
+            env=_texts_or_none(reader, "env"),
+            stdin=reader.optional("stdin", reader.text),
+            stdin_input=reader.optional("stdin_input", reader.text),
+            timeout=reader.optional("timeout", reader.number),
+            max_time=reader.optional("max_time", reader.number),
+            interrupt_signal=reader.text("interrupt_signal", "TERM", limit=20),
+            sigterm_time=reader.number("sigterm_time", DEFAULT_SIGTERM_TIME),
+            logfiles=_texts(reader, "logfiles"),
+            cap=reader.optional("cap", reader.integer),
+            pty=reader.flag("pty", default=False),
+            separate_stderr=reader.flag("separate_stderr", default=False),
+            files=_texts(reader, "files"),
+            grace=reader.optional("grace", reader.number),
+            leave_running=reader.flag("leave_running", default=False),
         )
 
 
@@ -122,11 +122,11 @@ class Upload:
     largest: int | None = None
 
     @classmethod
-    def read(cls, shape: Shape) -> "Upload":
+    def read(cls, reader: JsonReader) -> "Upload":
         """
         See `from_document`.
         """
-        return cls(relative_path(shape.text("path")), shape.optional("largest", shape.integer))
+        return cls(relative_path(reader.text("path")), reader.optional("largest", reader.integer))
 
 
 @frozen
@@ -142,11 +142,11 @@ class UploadDirectory:
     max_time: float | None = added(DEFAULT_MAX_TIME)
 
     @classmethod
-    def read(cls, shape: Shape) -> "UploadDirectory":
+    def read(cls, reader: JsonReader) -> "UploadDirectory":
         """
         See `from_document`.
         """
-        return cls(relative_path(shape.text("path")), shape.optional("largest", shape.integer), _max_time(shape))
+        return cls(relative_path(reader.text("path")), reader.optional("largest", reader.integer), _max_time(reader))
 
 
 @frozen
@@ -171,20 +171,20 @@ class Download:
     max_time: float | None = added(DEFAULT_MAX_TIME)
 
     @classmethod
-    def read(cls, shape: Shape) -> "Download":
+    def read(cls, reader: JsonReader) -> "Download":
         """
         See `from_document`.
         """
         return cls(
-            relative_path(shape.text("path")),
-            shape.text("name", limit=200),
-            shape.integer("size"),
-            shape.text("sha256", limit=64),
-            shape.integer("mode", 0o644, most=0o777),
-            shape.flag("unpack", default=False),
-            shape.integer("largest", LARGEST_UNPACKED),
-            shape.integer("members", MOST_MEMBERS),
-            _max_time(shape),
+            relative_path(reader.text("path")),
+            reader.text("name", limit=200),
+            reader.integer("size"),
+            reader.text("sha256", limit=64),
+            reader.integer("mode", 0o644, most=0o777),
+            reader.flag("unpack", default=False),
+            reader.integer("largest", LARGEST_UNPACKED),
+            reader.integer("members", MOST_MEMBERS),
+            _max_time(reader),
         )
 
 
@@ -198,11 +198,11 @@ class MakeDirectory:
     path: str
 
     @classmethod
-    def read(cls, shape: Shape) -> "MakeDirectory":
+    def read(cls, reader: JsonReader) -> "MakeDirectory":
         """
         See `from_document`.
         """
-        return cls(relative_path(shape.text("path")))
+        return cls(relative_path(reader.text("path")))
 
 
 @frozen
@@ -217,11 +217,11 @@ class RemoveDirectory:
     max_time: float | None = added(DEFAULT_MAX_TIME)
 
     @classmethod
-    def read(cls, shape: Shape) -> "RemoveDirectory":
+    def read(cls, reader: JsonReader) -> "RemoveDirectory":
         """
         See `from_document`.
         """
-        return cls(relative_path(shape.text("path")), _max_time(shape))
+        return cls(relative_path(reader.text("path")), _max_time(reader))
 
 
 Spec: TypeAlias = Run | Upload | UploadDirectory | Download | MakeDirectory | RemoveDirectory
@@ -254,19 +254,19 @@ def from_document(document: object) -> Spec:
     """
     The spec in a JSON object; `MessageError` or `UnsafePathError` when it is none.
     """
-    shape = Shape(document, "spec")
-    kind = shape.text("kind", limit=40)
+    reader = JsonReader(document, "spec")
+    kind = reader.text("kind", limit=40)
     if kind not in _KINDS:
         raise MessageError(f"This slave does not know how to {kind!r}.  Its buildbot_lite is older than the master's.")
-    return _KINDS[kind].read(shape)
+    return _KINDS[kind].read(reader)
 
 
 def from_bytes(data: bytes) -> tuple[Spec, dict[str, str]]:
     """
     The spec and its secrets, out of what travelled.
     """
-    shape = Shape.decode(data, "start", LARGEST_SPEC)
-    return from_document(shape.mapping("spec")), _texts(shape, "secrets")
+    reader = JsonReader.decode(data, "start", LARGEST_SPEC)
+    return from_document(reader.mapping("spec")), _texts(reader, "secrets")
 
 
 def fingerprint(spec: Spec) -> str:
@@ -276,23 +276,23 @@ def fingerprint(spec: Spec) -> str:
     return hashlib.sha256(encode(to_document(spec))).hexdigest()
 
 
-def _max_time(shape: Shape) -> float | None:
+def _max_time(reader: JsonReader) -> float | None:
     # Not written is the default, null is none.
-    seconds = shape.optional("max_time", shape.number) if "max_time" in shape.document else DEFAULT_MAX_TIME
+    seconds = reader.optional("max_time", reader.number) if "max_time" in reader.document else DEFAULT_MAX_TIME
     if seconds is not None and seconds < 0:
         raise MessageError("max_time is less than nothing.")
     return seconds
 
 
-def _texts(shape: Shape, name: str) -> dict[str, str]:
-    found = _texts_or_none(shape, name)
+def _texts(reader: JsonReader, name: str) -> dict[str, str]:
+    found = _texts_or_none(reader, name)
     if None in found.values():
         raise MessageError(f"{name} has an empty value.")
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _texts_or_none(shape: Shape, name: str) -> dict[str, str | None]:
-    found = shape.mapping(name, {})
+def _texts_or_none(reader: JsonReader, name: str) -> dict[str, str | None]:
+    found = reader.mapping(name, {})
     if not all(value is None or isinstance(value, str) for value in found.values()):
         raise MessageError(f"{name} has a value that is not text.")
     return found

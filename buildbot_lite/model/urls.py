@@ -13,7 +13,7 @@ _WITH_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s:'\"]*):[^/?#\s
 _WITH_TOKEN = re.compile(r"\b(https?://)[^/?#@\s:'\"]+@", re.IGNORECASE)
 
 
-class Parted(NamedTuple):
+class SplitUrl(NamedTuple):
     """
     A *url* without a password, and the *credentials* that were in it: user and password, or None.  *token*: the user of
     an address on the web that has no password.
@@ -24,22 +24,22 @@ class Parted(NamedTuple):
     token: str | None = None
 
 
-def parted(url: str) -> Parted:
+def split_url(url: str) -> SplitUrl:
     """
     *url* without its password; one at http or https loses its user as well.
     """
     found = _WITH_USER.match(url)
     if found is None:
-        return Parted(url, None)
+        return SplitUrl(url, None)
     scheme, user, password = found.groups()
     rest = url[found.end() :]
     if scheme.lower() in {"http://", "https://"}:
         if password is None:
-            return Parted(scheme + rest, None, unquote(user) or None)
-        return Parted(scheme + rest, (unquote(user), unquote(password)))
+            return SplitUrl(scheme + rest, None, unquote(user) or None)
+        return SplitUrl(scheme + rest, (unquote(user), unquote(password)))
     if password is None:
-        return Parted(url, None)
-    return Parted(f"{scheme}{user}@{rest}" if user else scheme + rest, None)
+        return SplitUrl(url, None)
+    return SplitUrl(f"{scheme}{user}@{rest}" if user else scheme + rest, None)
 
 
 def without_passwords(text: str) -> str:

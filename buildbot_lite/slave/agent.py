@@ -35,7 +35,7 @@ from ..errors import (
 from ..keeper.wrapper import UMASK
 from ..model.hello import (
     MOST_HELD,
-    Held,
+    HeldCommand,
     Life,
 )
 from ..model.outcome import Outcome
@@ -254,14 +254,16 @@ class Agent:
 
     # What the session asks.
 
-    async def held(self) -> tuple[Held, ...]:
+    async def held(self) -> tuple[HeldCommand, ...]:
         """
         Everything that is held, once it is known of each whether the keeper has claimed it.
         """
         for work in list(self._work.values()):
             with suppress(BuildbotLiteError):  # refused: then it is not held
                 await work.when_claimed()
-        return tuple(Held(work.id, work.fingerprint, work.life, dict(work.lengths())) for work in self._work.values())
+        return tuple(
+            HeldCommand(work.id, work.fingerprint, work.life, dict(work.lengths())) for work in self._work.values()
+        )
 
     def leave(self) -> None:
         """

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from ..deferreds import background
 from ..errors import InputError, MessageError
-from ..model.json_reader import Shape
+from ..model.json_reader import JsonReader
 from ..model.outcome import Outcome
 from ..storage.files import remove
 from ..wire.roles import Command
@@ -38,7 +38,7 @@ class FileDownload(Transfer):
     Bytes of the master, into a file that appears whole or not at all.
     """
 
-    def _restore(self, saved: Shape | None) -> None:
+    def _restore(self, saved: JsonReader | None) -> None:
         super()._restore(saved)
         self._partial: BinaryIO | None = None
         self._digest = hashlib.sha256()

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import BuildbotLiteError
 from ..keeper.tree_removal import remove_tree
-from ..model.names import travelling
+from ..model.names import locale_to_utf8
 from .archive import pack, unpack
 from .archive_input import Bounds
 from .nofollow import DIRECTORY
@@ -27,7 +27,7 @@ def pack_job(tree: Tree, path: str, into: str, *, largest: int | None = None) ->
     """
     Pack the directory *path* of *tree* into the new file *into*.  Answers with the fields of `archive.Packed`.
     """
-    return {"job": "pack", "tree": _described(tree), "path": path, "into": travelling(into), "largest": largest}
+    return {"job": "pack", "tree": _described(tree), "path": path, "into": locale_to_utf8(into), "largest": largest}
 
 
 def unpack_job(tree: Tree, path: str, archive: str, staged: str, *, bounds: Bounds) -> Job:
@@ -39,8 +39,8 @@ def unpack_job(tree: Tree, path: str, archive: str, staged: str, *, bounds: Boun
         "job": "unpack",
         "tree": _described(tree),
         "path": path,
-        "archive": travelling(archive),
-        "staged": travelling(staged),
+        "archive": locale_to_utf8(archive),
+        "staged": locale_to_utf8(staged),
         "bounds": list(bounds),
     }
 
@@ -56,7 +56,7 @@ def discard_job(path: str) -> Job:
     """
     Remove the absolute *path*, which is in a directory of our own, with everything in it.
     """
-    return {"job": "discard", "path": travelling(path)}
+    return {"job": "discard", "path": locale_to_utf8(path)}
 
 
 def sum_job(descriptor: int, size: int) -> Job:
@@ -82,8 +82,8 @@ def perform(job: Job) -> dict[str, Any]:
 
 def _described(tree: Tree) -> dict[str, Any]:
     return {
-        "root": travelling(tree.root),
-        "beyond": [travelling(each) for each in tree.beyond],
+        "root": locale_to_utf8(tree.root),
+        "beyond": [locale_to_utf8(each) for each in tree.beyond],
         "owner": tree.owner,
         "umask": tree.umask,
     }

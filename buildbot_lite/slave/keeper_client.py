@@ -33,8 +33,8 @@ from ..deferreds import background
 from ..errors import KeeperLostError, MessageError
 from ..keeper.wrapper import UMASK
 from ..model.hello import MOST_HELD, Life
-from ..model.json_reader import Shape
-from ..model.names import travelling
+from ..model.json_reader import JsonReader
+from ..model.names import locale_to_utf8
 from ..model.outcome import Outcome
 from ..model.spec import Run, to_document
 
@@ -170,11 +170,11 @@ class Attendant:
                 "fingerprint": fingerprint,
                 "spec": to_document(spec),
                 "secrets": dict(secrets),
-                "workdir": travelling(workdir),
-                "env": {travelling(name): travelling(value) for name, value in env.items()},
-                "stdin_path": stdin_path and travelling(stdin_path),
-                "root": root and travelling(root),
-                "wrapper": [travelling(word) for word in wrapper],
+                "workdir": locale_to_utf8(workdir),
+                "env": {locale_to_utf8(name): locale_to_utf8(value) for name, value in env.items()},
+                "stdin_path": stdin_path and locale_to_utf8(stdin_path),
+                "root": root and locale_to_utf8(root),
+                "wrapper": [locale_to_utf8(word) for word in wrapper],
                 "owner": owner,
                 # A keeper of 0.1.0 is told nothing that it does not know, unless it has to be.
                 **({} if umask == UMASK else {"umask": umask}),
@@ -237,7 +237,7 @@ class Attendant:
             return
         self.keeper = hello.text("keeper", limit=64)
         self.boot = hello.text("boot", limit=200)
-        self.held = dict(hello.shapes("held", _holding, most=2 * MOST_HELD))
+        self.held = dict(hello.objects("held", _holding, most=2 * MOST_HELD))
         self._line = line
         lost.addCallback(lambda nothing: self._lost(news))  # type: ignore[unused-awaitable]  # it fires by itself
         for id, reason in self._interrupts.items():
@@ -267,14 +267,14 @@ class Attendant:
             with suppress(CancelledError):
                 await self._pause
 
-    def _heard(self, news: KeeperNews, message: Shape) -> None:
+    def _heard(self, news: KeeperNews, message: JsonReader) -> None:
         try:
             self._told(news, message)
         except MessageError as error:
             # Another version's words.  To hang up would only have it say the same again.
             self.log.warn("The keeper said something that is passed over: {why}", why=str(error))
 
-    def _told(self, news: KeeperNews, message: Shape) -> None:
+    def _told(self, news: KeeperNews, message: JsonReader) -> None:
         event = message.text("event", limit=40)
         if event == "replaced":
             self.log.warn("Another process attends to the keeper in {directory} now.", directory=self.directory)
@@ -284,7 +284,7 @@ class Attendant:
         if event == "claimed":
             news.claimed(id)
         elif event == "grew":
-            lengths = Shape(message.mapping("lengths"), "the keeper, lengths")
+            lengths = JsonReader(message.mapping("lengths"), "the keeper, lengths")
             news.grew(id, {name: lengths.integer(name) for name in lengths.document})
         elif event == "ended":
             news.ended(id, *_ended(message))
@@ -371,13 +371,13 @@ class _Line(LineOnlyReceiver):
     MAX_LENGTH = _LONGEST_LINE
 
     def __init__(self) -> None:
-        self._greeted: Deferred[Shape] = Deferred()
+        self._greeted: Deferred[JsonReader] = Deferred()
         self._lost: list[Deferred[None]] = []
-        self._listener: Callable[[Shape], None] | None = None
+        self._listener: Callable[[JsonReader], None] | None = None
         self._gone = False
 
     def lineReceived(self, line: bytes) -> None:
-        message = Shape.decode(line, "the keeper", _LONGEST_LINE)
+        message = JsonReader.decode(line, "the keeper", _LONGEST_LINE)
         if self._listener is not None:
             self._listener(message)
         elif message.text("event") == "hello":
@@ -395,7 +395,7 @@ class _Line(LineOnlyReceiver):
     def say(self, message: Mapping[str, Any]) -> None:
         self._wire().write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
-    def listen(self, listener: Callable[[Shape], None]) -> None:
+    def listen(self, listener: Callable[[JsonReader], None]) -> None:
         self._listener = listener
 
     def go_on(self) -> None:
@@ -408,7 +408,7 @@ class _Line(LineOnlyReceiver):
         # Twisted types it as less than it is: a transport that may be None and cannot be paused.
         return self.transport
 
-    def when_greeted(self) -> Deferred[Shape]:
+    def when_greeted(self) -> Deferred[JsonReader]:
         return self._greeted
 
     def when_lost(self) -> Deferred[None]:
@@ -449,7 +449,7 @@ class _Starting(ProcessProtocol):
         return ended
 
 
-def _ended(message: Shape) -> tuple[Outcome, Life]:
+def _ended(message: JsonReader) -> tuple[Outcome, Life]:
     """
     How a command ended, as far as this version understands the keeper's.
     """
@@ -472,11 +472,11 @@ def _life(word: str, *, otherwise: Life) -> Life:
         return otherwise
 
 
-def _holding(shape: Shape) -> tuple[str, Holding]:
-    lengths = Shape(shape.mapping("lengths", {}, most=1000), "the keeper, lengths")
-    return shape.text("id", limit=100), (
-        shape.text("fingerprint", limit=64),
+def _holding(reader: JsonReader) -> tuple[str, Holding]:
+    lengths = JsonReader(reader.mapping("lengths", {}, most=1000), "the keeper, lengths")
+    return reader.text("id", limit=100), (
+        reader.text("fingerprint", limit=64),
         # If it is over, `ended` follows; until then it may run.
-        _life(shape.text("life", limit=20), otherwise=Life.RUNNING),
+        _life(reader.text("life", limit=20), otherwise=Life.RUNNING),
         {name: lengths.integer(name) for name in lengths.document},
     )

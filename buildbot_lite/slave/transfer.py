@@ -26,7 +26,7 @@ from twisted.logger import Logger
 from ..deferreds import background
 from ..errors import BuildbotLiteError, LinkLostError
 from ..model.hello import Life
-from ..model.json_reader import Shape, encode
+from ..model.json_reader import JsonReader, encode
 from ..model.outcome import (
     Ending,
     Outcome,
@@ -82,7 +82,7 @@ class Transfer:
         spec: Any,
         means: Means,
         changed: Callable[[], None],
-        saved: Shape | None = None,
+        saved: JsonReader | None = None,
     ) -> None:
         self.id = id
         self.fingerprint = fingerprint
@@ -204,7 +204,7 @@ class Transfer:
         """
         raise NotImplementedError
 
-    def _restore(self, saved: Shape | None) -> None:
+    def _restore(self, saved: JsonReader | None) -> None:
         """
         Begin with what a former process saved, if there was one.
         """

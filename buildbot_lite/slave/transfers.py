@@ -9,7 +9,7 @@ from functools import partial
 from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError
-from ..model.json_reader import Shape
+from ..model.json_reader import JsonReader
 from ..model.spec import (
     Download,
     MakeDirectory,
@@ -106,7 +106,7 @@ def saved_transfers(means: Means, changed: Callable[[str], None]) -> list[Transf
 
 def _read(id: str, path: str, means: Means, changed: Callable[[], None]) -> Transfer:
     with open(path, "rb") as claim:
-        saved = Shape.decode(claim.read(_LARGEST_CLAIM + 1), "transfer", _LARGEST_CLAIM)
+        saved = JsonReader.decode(claim.read(_LARGEST_CLAIM + 1), "transfer", _LARGEST_CLAIM)
     spec = from_document(saved.mapping("spec"))
     return _kind(spec)(id, saved.text("fingerprint", limit=64), spec, means, changed, saved=saved)
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from ..errors import BuildbotLiteError, InputError
 from ..model.display import printable
-from ..model.json_reader import Shape
+from ..model.json_reader import JsonReader
 from ..model.outcome import (
     Outcome,
     Remark,
@@ -44,7 +44,7 @@ class FileUpload(Transfer):
     A file, as the stream "artifact".
     """
 
-    def _restore(self, saved: Shape | None) -> None:
+    def _restore(self, saved: JsonReader | None) -> None:
         super()._restore(saved)
         self._source: BinaryIO | None = None
         self._size = 0
@@ -219,7 +219,7 @@ class DirectoryUpload(FileUpload):
     A directory, packed into a file beside the claim first.
     """
 
-    def _restore(self, saved: Shape | None) -> None:
+    def _restore(self, saved: JsonReader | None) -> None:
         super()._restore(saved)
         self._packed = Packed(**saved.document["packed"]) if saved and saved.has("packed") else None
 

@@ -3,7 +3,7 @@ Which builds a question is about.
 """
 
 from ..errors import NotFoundError
-from ..model.json_reader import Shape
+from ..model.json_reader import JsonReader
 from ..model.results import Result
 from ..storage.records.history import Filter
 
@@ -14,12 +14,12 @@ MOST_PROPERTIES = 20
 LONGEST = 1000
 
 
-def filter_of(question: Shape) -> Filter:
+def filter_of(question: JsonReader) -> Filter:
     """
     The filter in the fields ``builder``, ``branch``, ``results``, ``slave``, ``since`` and ``properties`` (name → value
     as text) of *question*.
     """
-    properties = Shape(question.mapping("properties", {}, most=MOST_PROPERTIES), "properties")
+    properties = JsonReader(question.mapping("properties", {}, most=MOST_PROPERTIES), "properties")
 
     def text(name: str) -> str | None:
         return question.optional(name, lambda field: question.text(field, limit=LONGEST))

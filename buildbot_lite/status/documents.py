@@ -31,8 +31,8 @@ from ..storage.records import (
 )
 from ..storage.records.builds import Build
 from ..storage.records.history import (
-    Entry,
     Filter,
+    HistoryEntry,
     Page,
 )
 from ..storage.records.steps import Step
@@ -159,11 +159,11 @@ def of_builds(connection: Connection, page: Page) -> list[Document]:
     return [of_build(connection, entry) for entry in page.entries]
 
 
-def of_build(connection: Connection, entry: Entry) -> Document:
+def of_build(connection: Connection, entry: HistoryEntry) -> Document:
     """
     One build with its steps, and how it came to be.
     """
-    row, asked = entry.build, entry.asked
+    row, origin = entry.build, entry.origin
     logs = streams.of_build(connection, row.id)
     return {
         "id": row.id,
@@ -177,7 +177,12 @@ def of_build(connection: Connection, entry: Entry) -> Document:
         "finished": row.finished,
         "branch": entry.branch,
         "revision": entry.revision,
-        "asked": {"by": asked.by, "scheduler": asked.scheduler, "reason": asked.reason, "at": asked.at},
+        "asked": {
+            "by": origin.by,
+            "scheduler": origin.scheduler,
+            "reason": origin.reason,
+            "at": origin.at,
+        },
         "steps": [_of_step(step, logs) for step in steps.of_build(connection, row.id)],
         "triggered_by": _parent(connection, row),
         "triggered": _children(connection, row),

@@ -15,14 +15,14 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ..deferreds import background
-from ..model.wait_reasons import Kind, Reason
+from ..model.wait_reasons import WaitKind, WaitReason
 
 EXPLAIN_EVERY = 2.0
 """Seconds between two looks at why requests wait."""
 
 Say = Callable[[str], Awaitable[None]]
 
-_NOT_SAID = {Kind.STARTING, Kind.BACK_OFF}
+_NOT_SAID = {WaitKind.STARTING, WaitKind.BACK_OFF}
 
 
 @define(eq=False)
@@ -32,7 +32,7 @@ class _Told:
     """
 
     say: Say
-    kind: Kind | None = None
+    kind: WaitKind | None = None
     now: Deferred[None] | None = None
 
 
@@ -43,7 +43,9 @@ class Explaining:
 
     _log = Logger()
 
-    def __init__(self, *, why: Callable[[int], Reason | None], decided: Callable[[], int], clock: IReactorTime) -> None:
+    def __init__(
+        self, *, why: Callable[[int], WaitReason | None], decided: Callable[[], int], clock: IReactorTime
+    ) -> None:
         self._why = why
         self._decided = decided
         self._followers: dict[int, list[_Told]] = {}
@@ -82,7 +84,7 @@ class Explaining:
                 for told in followers:
                     self._tell(told, reason)
 
-    def _tell(self, told: _Told, reason: Reason) -> None:
+    def _tell(self, told: _Told, reason: WaitReason) -> None:
         # One that takes nothing is told no more: a line that it has not read is enough.
         if told.kind is reason.kind or (told.now is not None and not told.now.called):
             return

@@ -25,8 +25,8 @@ from twisted.logger import Logger
 from ..errors import NotFoundError
 from ..model.display import remark_lines
 from ..model.results import Result, worst
-from ..model.wait_reasons import Reason
-from ..storage.notifications import Growth
+from ..model.wait_reasons import WaitReason
+from ..storage.notifications import Notifications
 from ..storage.records import (
     builds,
     feed,
@@ -35,7 +35,7 @@ from ..storage.records import (
     streams,
 )
 from ..storage.records.feed import Event
-from ..storage.shared_reading import SharedReading
+from ..storage.shared_reading import SharedStreams
 from ..storage.writer import Records
 from .explaining import Explaining
 from .ingestion_first import IngestionFirst
@@ -54,19 +54,19 @@ async def _nothing() -> None:
 
 def request_key(request: int) -> tuple[str, int]:
     """
-    Under which key `Growth` is told of a request's events.
+    Under which key `Notifications` is told of a request's events.
     """
     return "request", request
 
 
-def tell_growth(records: Records, growth: Growth) -> Callable[[], None]:
+def notify_followers(records: Records, notifications: Notifications) -> Callable[[], None]:
     """
     Have *growth* told of every committed event, by request.  Answers how to stop that.
     """
 
     def committed(events: Sequence[Event]) -> None:
         for request in {event.request for event in events if event.request is not None}:
-            growth.changed(request_key(request))
+            notifications.changed(request_key(request))
 
     return records.on_commit(committed)
 
@@ -81,18 +81,18 @@ class Following:
         self,
         *,
         records: Records,
-        growth: Growth,
+        notifications: Notifications,
         streams_directory: str,
-        why: Callable[[int], Reason | None],
+        why: Callable[[int], WaitReason | None],
         decided: Callable[[], int],
         clock: IReactorTime,
     ) -> None:
         self._records = records
-        self._growth = growth
+        self._notifications = notifications
         self._directory = streams_directory
         self.clock = clock
-        self.readings = SharedReading()
-        self._ingestion = IngestionFirst(growth, clock)
+        self.streams = SharedStreams()
+        self._ingestion = IngestionFirst(notifications, clock)
         self.explaining = Explaining(why=why, decided=decided, clock=clock)
 
     async def follow(self, buildset: int, client: Client) -> int:
@@ -118,7 +118,7 @@ class Following:
         The events of *request* after number *after*, as soon as there are any.
         """
         while True:
-            news = self._growth.when_grown(request_key(request))
+            news = self._notifications.next_change(request_key(request))
             try:
                 found = await self.since(request, after)
             except BaseException:
@@ -142,19 +142,22 @@ class Following:
         Every byte of a log, until it is complete.  *meanwhile* is called whenever there is news of the request.
         """
         path, offset, complete, is_news = stream["path"], 0, False, True
-        reading = self.readings.open(os.path.join(self._directory, path))
+        reader = self.streams.open(os.path.join(self._directory, path))
         try:
             while True:
-                news, grown = self._growth.when_grown(request_key(request)), self._growth.when_grown(path)
+                news, grown = (
+                    self._notifications.next_change(request_key(request)),
+                    self._notifications.next_change(path),
+                )
                 try:
                     if is_news:
                         there, complete = await self._records.read(lambda connection: _state(connection, build, stream))
                         if there != path:
                             # It was sent anew, into another file, because it arrived damaged.
-                            reading.close()
-                            path, reading = there, self.readings.open(os.path.join(self._directory, there))
+                            reader.close()
+                            path, reader = there, self.streams.open(os.path.join(self._directory, there))
                             continue
-                    while data := reading.read(offset, output.chunk):
+                    while data := reader.read(offset, output.chunk):
                         offset += len(data)
                         await output.stdout(data)
                     if is_news:
@@ -167,7 +170,7 @@ class Following:
                     _let_go(grown)
                     _let_go(news)
         finally:
-            reading.close()
+            reader.close()
 
 
 _WORSE = [0, 1, 2, 4]

@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from ..model.token_bucket import Allowance
-from ..storage.notifications import Growth
+from ..storage.notifications import Notifications
 
 MUCH = 16 << 20
 """Bytes per second that come in, of all logs and files: from there on followers wait."""
@@ -34,13 +34,13 @@ class IngestionFirst:
     Gives followers their turns.  *growth* knows how much comes in; *clock* is monotonic.
     """
 
-    def __init__(self, growth: Growth, clock: IReactorTime) -> None:
-        self._growth = growth
+    def __init__(self, notifications: Notifications, clock: IReactorTime) -> None:
+        self._notifications = notifications
         self._clock = clock
         self._left = Allowance(clock.seconds, LEFT_FOR_FOLLOWERS * _SPAN, LEFT_FOR_FOLLOWERS)
         self._much = False
         self._since = clock.seconds()
-        self._then = growth.bytes_arrived
+        self._then = notifications.bytes_arrived
 
     async def turn(self, size: int) -> None:
         """
@@ -53,7 +53,7 @@ class IngestionFirst:
             await deferLater(self._clock, _SPAN)
 
     def _much_comes_in(self) -> bool:
-        now, arrived = self._clock.seconds(), self._growth.bytes_arrived
+        now, arrived = self._clock.seconds(), self._notifications.bytes_arrived
         came, passed = arrived - self._then, now - self._since
         if passed >= _SPAN:
             self._much = came >= MUCH * passed

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from ..errors import NotFoundError
 from ..model.display import printable, remark_lines
 from ..model.results import Result
-from ..storage.compressed_streams import Reading, open_stream
+from ..storage.compressed_streams import StreamReader, open_stream
 from ..storage.records import (
     remarks,
     steps,
@@ -148,19 +148,19 @@ class Telling:
             await self._finish(step.result, step.summary)
 
     async def _copy(self, path: str, beside: Iterable[Remark]) -> None:
-        reading = self._following.readings.open(os.path.join(self._directory, path))
+        reader = self._following.streams.open(os.path.join(self._directory, path))
         offset = 0
         try:
             for remark in sorted(beside, key=lambda each: each.offset):
-                offset = await self._copy_range(reading, offset, remark.offset)
+                offset = await self._copy_range(reader, offset, remark.offset)
                 await self._remark([remark])
-            await self._copy_range(reading, offset, _ALL)
+            await self._copy_range(reader, offset, _ALL)
         finally:
-            reading.close()
+            reader.close()
 
-    async def _copy_range(self, reading: Reading, offset: int, end: int) -> int:
-        end = min(end, reading.length)
-        while offset < end and (data := reading.read(offset, min(self._page.chunk, end - offset))):
+    async def _copy_range(self, reader: StreamReader, offset: int, end: int) -> int:
+        end = min(end, reader.length)
+        while offset < end and (data := reader.read(offset, min(self._page.chunk, end - offset))):
             await self._page.stdout(data)
             offset += len(data)
         return offset
@@ -240,12 +240,12 @@ async def tell_file(path: str, output: SendWindow) -> None:
     """
     Every byte of the file *path*.
     """
-    reading = open_stream(path)
+    reader = open_stream(path)
     offset = 0
     try:
-        while data := reading.read(offset, output.chunk):
+        while data := reader.read(offset, output.chunk):
             await output.stdout(data)
             offset += len(data)
         await output.drained()
     finally:
-        reading.close()
+        reader.close()

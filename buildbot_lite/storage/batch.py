@@ -51,11 +51,11 @@ _FAILING: Final = frozenset(
 )
 
 # Between two attempts at a database that another process has locked, in seconds.
-_BREATH: Final = 0.05
+_LOCK_PAUSE: Final = 0.05
 
 
 @frozen
-class Batch:
+class BatchResult:
     """
     What became of a batch: for each change its value or its `Failure`; the events that are committed now; and how many
     batches failed as a whole, this one included.
@@ -70,9 +70,9 @@ def commit(
     connection: Connection,
     changes: Sequence[Change],
     *,
-    patience: float,
+    lock_timeout: float,
     pause: Callable[[float], object] = time.sleep,
-) -> Batch:
+) -> BatchResult:
     """
     Make all of *changes* in one transaction.
 
@@ -80,21 +80,21 @@ def commit(
     between two attempts.  Does not raise.
     """
     try:
-        _patiently(connection.begin, patience, pause)
-        results = tuple(_one(connection, change) for change in changes)
+        _retry_while_locked(connection.begin, lock_timeout, pause)
+        results = tuple(_apply(connection, change) for change in changes)
         events = feed.collected(connection)
         # The driver's commit, which can be tried again: after a commit that failed, SQLAlchemy takes its transaction
         # for ended, and another commit or a rollback of its does nothing.
-        _patiently(connection.connection.commit, patience, pause)
+        _retry_while_locked(connection.connection.commit, lock_timeout, pause)
         connection.commit()
     except Exception as error:  # noqa: BLE001 - it is the result of every change
         feed.collected(connection)
-        _give_up(connection)
-        return Batch((Failure(failing(error)),) * len(changes), failures=1)
-    return Batch(results, events)
+        _abandon(connection)
+        return BatchResult((Failure(as_failing(error)),) * len(changes), failures=1)
+    return BatchResult(results, events)
 
 
-def explained(error: Exception) -> Exception:
+def translated(error: Exception) -> Exception:
     """
     *error* as our own, where it comes from the database.
     """
@@ -113,47 +113,47 @@ def explained(error: Exception) -> Exception:
     return error
 
 
-def failing(error: Exception) -> RecordsFailingError:
+def as_failing(error: Exception) -> RecordsFailingError:
     """
     *error*, which came of no change but of the transaction or the connection, as our own.
     """
-    ours = explained(error)
+    ours = translated(error)
     if isinstance(ours, RecordsFailingError):
         return ours
     return RecordsFailingError(str(ours) if ours is not error else f"The farm's database cannot be used: {error}.")
 
 
-def _one(connection: Connection, change: Change) -> object:
+def _apply(connection: Connection, change: Change) -> object:
     raw = connection.connection.cursor()
     raw.execute("SAVEPOINT change")
     before = feed.mark(connection)
     try:
         value = change(connection)
     except Exception as error:
-        if isinstance(explained(error), RecordsFailingError):
+        if isinstance(translated(error), RecordsFailingError):
             # SQLite may have rolled everything back by itself; nothing in this batch can be trusted.
             raise
         raw.execute("ROLLBACK TO SAVEPOINT change")
         feed.drop_after(connection, before)
-        value = Failure(explained(error)) if isinstance(error, sqlite3.Error | DBAPIError) else Failure()
+        value = Failure(translated(error)) if isinstance(error, sqlite3.Error | DBAPIError) else Failure()
     raw.execute("RELEASE SAVEPOINT change")
     return value
 
 
-def _patiently(attempt: Callable[[], object], patience: float, pause: Callable[[float], object]) -> None:
-    until = time.monotonic() + patience
+def _retry_while_locked(attempt: Callable[[], object], lock_timeout: float, pause: Callable[[float], object]) -> None:
+    until = time.monotonic() + lock_timeout
     while True:
         try:
             attempt()
         except (DBAPIError, sqlite3.Error) as error:
             if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
                 raise
-            pause(_BREATH)
+            pause(_LOCK_PAUSE)
         else:
             return
 
 
-def _give_up(connection: Connection) -> None:
+def _abandon(connection: Connection) -> None:
     try:
         connection.rollback()
     except Exception:  # noqa: BLE001 - the database is worse off than we thought; the next batch opens it again

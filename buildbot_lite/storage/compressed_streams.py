@@ -40,7 +40,7 @@ FRAME = 256 << 10
 LEVEL = 3
 
 # A smaller file takes a block of the disk in any case.
-NOT_WORTH_IT = 4096
+SMALLEST_COMPRESSED = 4096
 
 _SKIPPED_MAGIC = 0x184D2A5E
 _SEEKABLE_MAGIC = 0x8F92EAB1
@@ -49,7 +49,7 @@ _ENTRY = struct.Struct("<II")
 _FOOTER = struct.Struct("<IBI")
 
 
-class Reading(Protocol):
+class StreamReader(Protocol):
     """
     A file of bytes, in whichever form.
     """
@@ -71,23 +71,23 @@ class Reading(Protocol):
         """
 
 
-def open_stream(path: str) -> Reading:
+def open_stream(path: str) -> StreamReader:
     """
     What was written to the stream file *path*, compressed or not, finished or not.  One that is not there is empty.
     """
     while True:
         try:
-            return _Plain(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            return _PlainStream(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError:
             pass
         except OSError as error:
             raise FileError(f"{path} cannot be read: {error.strerror}.") from error
         try:
-            return _Framed(path + SUFFIX)
+            return _CompressedStream(path + SUFFIX)
         except FileNotFoundError:
             # Nothing is written without being there from then on, in one of the two forms.
             if not os.path.exists(path):
-                return _Nothing()
+                return _EmptyStream()
         except OSError as error:
             raise FileError(f"{path}{SUFFIX} cannot be read: {error.strerror}.") from error
 
@@ -104,7 +104,7 @@ def compress(path: str, *, frame: int = FRAME) -> bool:
     except FileNotFoundError:
         return False
     try:
-        if os.fstat(source).st_size < NOT_WORTH_IT:
+        if os.fstat(source).st_size < SMALLEST_COMPRESSED:
             return False
         remove(beside)
         with open(beside, "xb", buffering=0, opener=_private) as target:
@@ -126,7 +126,7 @@ def _private(path: str, flags: int) -> int:
 
 
 @frozen
-class _Sizes:
+class _FrameSizes:
     """
     Of one frame: bytes as written, bytes as they were.
     """
@@ -135,7 +135,7 @@ class _Sizes:
     plain: int
 
 
-def _write_frames(source: int, target: int, frame: int, path: str) -> list[_Sizes]:
+def _write_frames(source: int, target: int, frame: int, path: str) -> list[_FrameSizes]:
     compressor = zstd.ZstdCompressor(level=LEVEL)
     entries = []
     offset = 0
@@ -144,12 +144,12 @@ def _write_frames(source: int, target: int, frame: int, path: str) -> list[_Size
         if zstd.decompress(written) != piece:
             raise FileError(f"{path} could not be compressed: it reads back differently.  Test this machine's memory.")
         write_all(target, written)
-        entries.append(_Sizes(len(written), len(piece)))
+        entries.append(_FrameSizes(len(written), len(piece)))
         offset += len(piece)
     return entries
 
 
-def _table(entries: list[_Sizes]) -> bytes:
+def _table(entries: list[_FrameSizes]) -> bytes:
     body = b"".join(_ENTRY.pack(entry.written, entry.plain) for entry in entries)
     body += _FOOTER.pack(len(entries), 0, _SEEKABLE_MAGIC)
     return _SKIPPED.pack(_SKIPPED_MAGIC, len(body)) + body
@@ -162,7 +162,7 @@ def _read_at(path: str, descriptor: int, size: int, offset: int) -> bytes:
         raise FileError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-class _Nothing:
+class _EmptyStream:
     length = 0
 
     def read(self, offset: int, size: int) -> bytes:
@@ -172,7 +172,7 @@ class _Nothing:
         pass
 
 
-class _Plain:
+class _PlainStream:
     def __init__(self, path: str, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
@@ -190,7 +190,7 @@ class _Plain:
             os.close(descriptor)
 
 
-class _Framed:
+class _CompressedStream:
     """
     The compressed form.  It keeps the frame that was read last: whoever reads on asks for the rest of it next.
     """
@@ -242,7 +242,7 @@ class _Framed:
             self._kept = (index, frame)
         return self._kept[1]
 
-    def _read_table(self) -> list[_Sizes]:
+    def _read_table(self) -> list[_FrameSizes]:
         size = os.fstat(self._descriptor).st_size
         footer = os.pread(self._descriptor, _FOOTER.size, max(0, size - _FOOTER.size))
         if len(footer) < _FOOTER.size:
@@ -252,7 +252,7 @@ class _Framed:
         start = size - _FOOTER.size - length
         if magic != _SEEKABLE_MAGIC or start < _SKIPPED.size:
             raise self._damaged()
-        entries = [_Sizes(*sizes) for sizes in _ENTRY.iter_unpack(os.pread(self._descriptor, length, start))]
+        entries = [_FrameSizes(*sizes) for sizes in _ENTRY.iter_unpack(os.pread(self._descriptor, length, start))]
         if sum(entry.written for entry in entries) != start - _SKIPPED.size:
             raise self._damaged()
         return entries

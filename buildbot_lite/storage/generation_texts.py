@@ -59,7 +59,7 @@ class GenerationTexts:
             raise StorageError(f"{path} holds no configuration.  Restore it from a backup.")
         return found
 
-    def let_go_all_but(self, needed: Collection[str]) -> None:
+    def remove_all_but(self, needed: Collection[str]) -> None:
         """
         Remove every text whose hash is not among the *needed*.
         """

@@ -36,8 +36,8 @@ class InlineWriter:
         """
         if self._closed:
             return fail(RecordsClosedError())
-        done = batch.commit(self._connection, [change], patience=0.0)
-        self._subscribers.tell(done.events)
+        done = batch.commit(self._connection, [change], lock_timeout=0.0)
+        self._subscribers.notify(done.events)
         (result,) = done.results
         return fail(result) if isinstance(result, Failure) else succeed(cast(T, result))
 

@@ -34,7 +34,7 @@ HEAD = 64 << 10
 
 
 @frozen
-class Kept:
+class InputFile:
     """
     An input that is on the disk: its *length* in bytes and its *sha256*.
     """
@@ -43,7 +43,7 @@ class Kept:
     sha256: str
 
 
-class Incoming:
+class IncomingInput:
     """
     An input on its way in: `write` its bytes, then `keep` or `abandon` it.  Its first bytes are *head*.
     """
@@ -84,12 +84,12 @@ class Incoming:
         if len(self.head) < HEAD:
             self.head += data[: HEAD - len(self.head)]
 
-    def keep(self) -> Kept:
+    def keep(self) -> InputFile:
         """
         That was all of it.  When this returns, it is on the disk under its name.
         """
         self._check()
-        kept = Kept(self._length, self._sum.hexdigest())
+        kept = InputFile(self._length, self._sum.hexdigest())
         try:
             os.fsync(self._open())
             os.rename(self._path, os.path.join(self._directory, kept.sha256))
@@ -141,13 +141,13 @@ class InputStore:
             if name.startswith(_INCOMING):
                 remove(os.path.join(directory, name))
 
-    def receive(self, largest: int | None = None) -> Incoming:
+    def receive(self, largest: int | None = None) -> IncomingInput:
         """
         A new input, of at most *largest* bytes, if the store would allow more.
         """
         self._incoming += 1
         allowed = self._largest if largest is None else min(largest, self._largest)
-        return Incoming(self._directory, self._incoming, allowed)
+        return IncomingInput(self._directory, self._incoming, allowed)
 
     def path(self, sha256: str) -> str:
         """

@@ -1,9 +1,9 @@
 """
-Who waits for what to grow.
+Notifications that a stream or a request's events have grown.
 
-A follower of a log sends what there is, asks `Growth.when_grown`, and looks again: it needs no queue of its own, and
-a slow one finds more bytes the next time instead of a longer queue.  Nothing falls between, because both happen in
-one turn of the reactor.
+A follower of a log sends the bytes that exist, waits for `Notifications.next_change`, and reads again.  It has no
+queue: a slow follower finds more bytes at its next read.  It misses no change, because reading and starting to wait
+happen in one turn of the reactor.
 """
 
 from collections.abc import Hashable
@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from twisted.internet.defer import Deferred
 
 
-class Growth:
+class Notifications:
     """
     For each key (a stream's path, a request's number) those who wait for it.  A key that nobody awaits costs nothing.
     """
@@ -30,7 +30,7 @@ class Growth:
         for waiting in self._waiting.pop(key, ()):
             waiting.callback(None)
 
-    def when_grown(self, key: Hashable) -> Deferred[None]:
+    def next_change(self, key: Hashable) -> Deferred[None]:
         """
         Fires at the next change of *key*.  Cancelling it is how to stop waiting.
         """

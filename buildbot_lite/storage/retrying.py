@@ -39,21 +39,21 @@ T = TypeVar("T")
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts at a database that fails: the first, doubled each time, and the longest."""
-SAY_EVERY = 60.0
+LOG_INTERVAL = 60.0
 """Seconds between two lines of the log about a database that fails."""
 MOST_WAITING = 100_000
 """Changes that may wait; more are refused."""
 
 
 @frozen
-class _Stuck:
+class _PendingChange:
     number: int
     how: Callable[[Callable[[Connection], Any]], Deferred[Any]]
     change: Callable[[Connection], Any]
     done: Deferred[Any]
 
 
-class PatientRecords:
+class RetryingRecords:
     """
     The same records, but a change that cannot be written for now waits until it can.
 
@@ -66,10 +66,10 @@ class PatientRecords:
         self._records = records
         self._clock = clock
         self._changed = changed
-        self._stuck: deque[_Stuck] = deque()
+        self._pending: deque[_PendingChange] = deque()
         self._numbers = count()
-        self._going: Deferred[None] = succeed(None)
-        self._troubles, self._recoveries = (Allowance(clock.seconds, 1.0, 1 / SAY_EVERY) for _ in range(2))
+        self._retrying: Deferred[None] = succeed(None)
+        self._failure_lines, self._recovery_lines = (Allowance(clock.seconds, 1.0, 1 / LOG_INTERVAL) for _ in range(2))
         self.obstacle: RecordsFailingError | None = None
         """What changes wait for; None when none does."""
 
@@ -78,7 +78,7 @@ class PatientRecords:
         """
         How many changes wait.
         """
-        return len(self._stuck)
+        return len(self._pending)
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
@@ -94,7 +94,7 @@ class PatientRecords:
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.  `RecordsFailingError` at once when the database cannot be read: see `read_patiently`.
+        See `Records`.  `RecordsFailingError` at once when the database cannot be read: see `read_retrying`.
         """
         return self._records.read(query)
 
@@ -108,83 +108,85 @@ class PatientRecords:
         """
         See `Records`.  What waits is given up, with a `RecordsClosedError`: it was never promised.
         """
-        self._going.cancel()
-        stuck, self._stuck = self._stuck, deque()
-        for each in stuck:
+        self._retrying.cancel()
+        pending, self._pending = self._pending, deque()
+        for each in pending:
             each.done.errback(RecordsClosedError())
         return self._records.close()
 
     def _keep_order(
         self, how: Callable[[Callable[[Connection], T]], Deferred[T]], change: Callable[[Connection], T]
     ) -> Deferred[T]:
-        stuck = _Stuck(next(self._numbers), how, change, Deferred())
-        if len(self._stuck) >= MOST_WAITING:
-            stuck.done.errback(RecordsFailingError(f"{len(self._stuck)} changes wait already.  {self.obstacle}"))
-        elif self._stuck:
-            self._stuck.append(stuck)
+        pending = _PendingChange(next(self._numbers), how, change, Deferred())
+        if len(self._pending) >= MOST_WAITING:
+            pending.done.errback(RecordsFailingError(f"{len(self._pending)} changes wait already.  {self.obstacle}"))
+        elif self._pending:
+            self._pending.append(pending)
         else:
-            self._try(stuck)
-        return stuck.done
+            self._try(pending)
+        return pending.done
 
-    def _try(self, stuck: _Stuck) -> None:
+    def _try(self, pending: _PendingChange) -> None:
         def failed(failure: Failure) -> None:
             if not isinstance(failure.value, RecordsFailingError):
-                stuck.done.errback(failure)
+                pending.done.errback(failure)
                 return
             # Others that were asked for later may wait already.
-            insort(self._stuck, stuck, key=lambda each: each.number)
+            insort(self._pending, pending, key=lambda each: each.number)
             if self.obstacle is None:
-                self._stop_for(failure.value)
-                self._going = Deferred.fromCoroutine(self._go_on())
-                ended = self._going.addErrback(lambda failure: failure.trap(CancelledError))
+                self._record_failure(failure.value)
+                self._retrying = Deferred.fromCoroutine(self._retry_all())
+                ended = self._retrying.addErrback(lambda failure: failure.trap(CancelledError))
                 background(ended, self._log, "writing what waits for the database")
 
-        stuck.how(stuck.change).addCallbacks(stuck.done.callback, failed)  # type: ignore[unused-awaitable]  # both ends are given
+        pending.how(pending.change).addCallbacks(pending.done.callback, failed)  # type: ignore[unused-awaitable]  # both ends are given
 
-    def _stop_for(self, error: RecordsFailingError) -> None:
+    def _record_failure(self, error: RecordsFailingError) -> None:
         began, self.obstacle = self.obstacle is None, error
-        if self._troubles.take():
-            self._log.error("{why}  Builds wait until then ({count} changes).", why=str(error), count=len(self._stuck))
+        if self._failure_lines.take():
+            self._log.error(
+                "{why}  Builds wait until then ({count} changes).", why=str(error), count=len(self._pending)
+            )
         if began:
             self._changed()
 
-    async def _go_on(self) -> None:
+    async def _retry_all(self) -> None:
         pause = FIRST_PAUSE
-        while self._stuck:
+        while self._pending:
             await deferLater(self._clock, pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-            if await self._first_is_written():
+            if await self._retry_first():
                 # What is asked for meanwhile gets in behind them.
-                while self._stuck:
-                    first = self._stuck.popleft()
+                while self._pending:
+                    first = self._pending.popleft()
                     self._try(first)
-                    if self._stuck and self._stuck[0] is first:
+                    if self._pending and self._pending[0] is first:
                         break  # it was refused at once, because too much waits: the others get their turn meanwhile
         self.obstacle = None
-        if self._recoveries.take():
+        if self._recovery_lines.take():
             self._log.info("the farm's database works again")
         self._changed()
 
-    async def _first_is_written(self) -> bool:
+    async def _retry_first(self) -> bool:
         """
         Try the first that waits.  False: the database still fails.
         """
-        first = self._stuck[0]
+        first = self._pending[0]
         try:
             result = await first.how(first.change)
         except RecordsFailingError as error:
-            self._stop_for(error)
+            self._record_failure(error)
             return False
         except Exception:  # noqa: BLE001 - it is the result of that change
-            self._stuck.popleft()
+            self._pending.popleft()
             first.done.errback()
         else:
-            self._stuck.popleft()
+            self._pending.popleft()
             first.done.callback(result)
         return True
 
 
-async def read_patiently(records: Records, query: Callable[[Connection], T], clock: IReactorTime) -> T:
+async def read_retrying(records: Records, query: Callable[[Connection], T], clock: IReactorTime) -> T:
     """
     What *query* finds, however long the database fails before.  For builds; people are told instead.
     """

@@ -20,7 +20,7 @@ from attrs import define
 
 from .compressed_streams import (
     FRAME,
-    Reading,
+    StreamReader,
     open_stream,
 )
 
@@ -29,17 +29,17 @@ BLOCK = FRAME
 MOST_BLOCKS = 32
 
 
-class SharedReading:
+class SharedStreams:
     """
     The files that are followed.  *most_blocks*: how many blocks are kept, of `BLOCK` bytes each.
     """
 
     def __init__(self, most_blocks: int = MOST_BLOCKS) -> None:
         self._most_blocks = most_blocks
-        self._files: dict[str, _File] = {}
+        self._files: dict[str, _SharedFile] = {}
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()  # least recently used first
 
-    def open(self, path: str) -> Reading:
+    def open(self, path: str) -> StreamReader:
         """
         What `open_stream` answers; shared with others who have opened *path*.  For files that only ever grow.
 
@@ -47,19 +47,19 @@ class SharedReading:
         """
         file = self._files.get(path)
         if file is None:
-            reading = open_stream(path)
-            if not reading.length:
-                return reading
-            file = self._files[path] = _File(reading)
+            reader = open_stream(path)
+            if not reader.length:
+                return reader
+            file = self._files[path] = _SharedFile(reader)
         file.users += 1
-        return _User(self, path, file)
+        return _SharedReader(self, path, file)
 
-    def read(self, path: str, file: "_File", offset: int, size: int) -> bytes:
+    def read(self, path: str, file: "_SharedFile", offset: int, size: int) -> bytes:
         """
-        See `Reading.read`.
+        See `StreamReader.read`.
         """
         if file.users == 1:
-            return file.reading.read(offset, size)
+            return file.reader.read(offset, size)
         pieces = []
         while size > 0:
             index, start = divmod(offset, BLOCK)
@@ -71,7 +71,7 @@ class SharedReading:
             size -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def leave(self, path: str, file: "_File") -> None:
+    def leave(self, path: str, file: "_SharedFile") -> None:
         """
         One follower less.
         """
@@ -80,15 +80,15 @@ class SharedReading:
             del self._files[path]
             for key in [key for key in self._blocks if key[0] == path]:
                 del self._blocks[key]
-            file.reading.close()
+            file.reader.close()
 
-    def _block(self, path: str, file: "_File", index: int, wanted: int) -> bytes:
+    def _block(self, path: str, file: "_SharedFile", index: int, wanted: int) -> bytes:
         """
         Block *index*, with its first *wanted* bytes if there are so many.
         """
         block = self._blocks.pop((path, index), b"")
         if len(block) < min(wanted, BLOCK):
-            block += file.reading.read(index * BLOCK + len(block), BLOCK - len(block))
+            block += file.reader.read(index * BLOCK + len(block), BLOCK - len(block))
         self._blocks[path, index] = block
         if len(self._blocks) > self._most_blocks:
             self._blocks.popitem(last=False)
@@ -96,24 +96,24 @@ class SharedReading:
 
 
 @define(eq=False)
-class _File:
-    reading: Reading
+class _SharedFile:
+    reader: StreamReader
     users: int = 0
 
 
-class _User:
+class _SharedReader:
     """
-    The role `Reading`, for one follower.
+    The role `StreamReader`, for one follower.
     """
 
-    def __init__(self, shared: SharedReading, path: str, file: _File) -> None:
+    def __init__(self, shared: SharedStreams, path: str, file: _SharedFile) -> None:
         self._shared = shared
         self._path = path
-        self._file: _File | None = file
+        self._file: _SharedFile | None = file
 
     @property
     def length(self) -> int:
-        return self._open().reading.length
+        return self._open().reader.length
 
     def read(self, offset: int, size: int) -> bytes:
         return self._shared.read(self._path, self._open(), offset, size)
@@ -123,7 +123,7 @@ class _User:
         if file is not None:
             self._shared.leave(self._path, file)
 
-    def _open(self) -> _File:
+    def _open(self) -> _SharedFile:
         assert self._file is not None, "it was closed"
         return self._file
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @frozen
-class Spelling:
+class CompiledStatement:
     """
     What one kind of database is given: the *text*, the *order* of its parameters (None: by name), and the *constants*.
     """
@@ -47,9 +47,9 @@ class Statement:
 
     def __init__(self, clause: ClauseElement) -> None:
         self._clause = clause
-        self._compiled: dict[str, Spelling] = {}
+        self._compiled: dict[str, CompiledStatement] = {}
 
-    def compiled(self, dialect: Dialect) -> Spelling:
+    def compiled(self, dialect: Dialect) -> CompiledStatement:
         """
         It, as that kind of database is told.
         """
@@ -59,7 +59,7 @@ class Statement:
             assert isinstance(compiled, SQLCompiler)
             order = compiled.positiontup
             constants = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
-            known = Spelling(str(compiled), None if order is None else tuple(order), constants)
+            known = CompiledStatement(str(compiled), None if order is None else tuple(order), constants)
             self._compiled[dialect.name] = known
         return known
 

@@ -13,7 +13,7 @@ right.  Each byte is handed to write(2) before it is acknowledged, so that it ou
 kept up as bytes arrive, and only after a restart made anew from the file.
 
 Sealing compares the length and the checksum of what is in the file with what the slave had, and brings it to the disk.
-It may take long for a large file: see `sealed`.
+It may take long for a large file: see `seal_stream`.
 """
 
 import hashlib
@@ -192,7 +192,7 @@ class StreamFile:
         return found.st_size
 
 
-def sealed(
+def seal_stream(
     file: StreamFile, length: int, sha256: str, in_thread: Callable[[Callable[[], bool]], Deferred[bool]]
 ) -> Deferred[bool]:
     """

@@ -11,7 +11,7 @@ So a grant costs no file, whoever reads the records can show no string, and the 
 records again.  The salt is random, because the numbers of rows are given a second time after older records were
 restored: the string of one grant would become that of another.
 
-0.1.0 drew swissnums at random and kept them in its records.  Those that will be shown again are in `KEPT`.
+0.1.0 drew swissnums at random and kept them in its records.  Those that will be shown again are in `UNDERIVED_FILE`.
 """
 
 import base64
@@ -27,7 +27,7 @@ from attrs import field, frozen
 from ..errors import StorageError
 from .files import write_whole
 
-KEPT = "strings.kept"
+UNDERIVED_FILE = "strings.kept"
 """The file, in ``private/``, with the swissnums of 0.1.0's strings: one on each line."""
 
 _SALT_BYTES = 16
@@ -36,7 +36,7 @@ _LARGEST_KEPT = 64 << 20
 
 
 @frozen
-class Minted:
+class SwissnumRecord:
     """
     What is recorded of a swissnum.  *salt*: None for one that 0.1.0 made.
     """
@@ -45,7 +45,7 @@ class Minted:
     digest: str
 
 
-class Recorded(Protocol):
+class HasSwissnum(Protocol):
     """
     A row with what is recorded of a swissnum: a grant.
     """
@@ -53,13 +53,13 @@ class Recorded(Protocol):
     @property
     def salt(self) -> str | None:
         """
-        See `Minted`.
+        See `SwissnumRecord`.
         """
 
     @property
     def digest(self) -> str:
         """
-        See `Minted`.
+        See `SwissnumRecord`.
         """
 
 
@@ -86,16 +86,16 @@ class Swissnums:
         """
         return hmac.digest(self.key, b"fingerprint", "sha256").hex()
 
-    def mint(self) -> Minted:
+    def mint(self) -> SwissnumRecord:
         """
         What to record of a new swissnum.
         """
         salt = secrets.token_hex(_SALT_BYTES)
-        return Minted(salt, digest_of(self._derived(salt)))
+        return SwissnumRecord(salt, digest_of(self._derived(salt)))
 
-    def of(self, row: Recorded) -> str | None:
+    def of(self, row: HasSwissnum) -> str | None:
         """
-        The swissnum of a grant; None when it cannot be made any more: `KEPT` is lost, or it was another key's.
+        The swissnum of the grant *row*, or None: `UNDERIVED_FILE` is lost, or the key is another one.
         """
         swissnum = self.kept.get(row.digest) if row.salt is None else self._derived(row.salt)
         return swissnum if swissnum is not None and digest_of(swissnum) == row.digest else None
@@ -117,11 +117,11 @@ def keep(private: str, swissnums: Iterable[str]) -> None:
     Add *swissnums*, which no key makes, to those of the farm whose directory ``private`` is *private*.
     """
     everything = sorted({*_kept(private), *swissnums})
-    write_whole(os.path.join(private, KEPT), "".join(f"{each}\n" for each in everything).encode())
+    write_whole(os.path.join(private, UNDERIVED_FILE), "".join(f"{each}\n" for each in everything).encode())
 
 
 def _kept(private: str) -> list[str]:
-    path = os.path.join(private, KEPT)
+    path = os.path.join(private, UNDERIVED_FILE)
     try:
         with open(path, "rb") as file:
             return file.read(_LARGEST_KEPT).decode("ascii").split()

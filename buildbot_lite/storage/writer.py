@@ -36,11 +36,11 @@ from twisted.python.failure import Failure
 
 from ..errors import RecordsClosedError, RecordsFailingError
 from .batch import (
-    Batch,
+    BatchResult,
     Change,
+    as_failing,
     commit,
-    explained,
-    failing,
+    translated,
 )
 from .database import READING, only_read
 from .records.feed import Event
@@ -51,10 +51,10 @@ OnCommit = Callable[[Sequence[Event]], object]
 NOTED_WITHIN = 0.02
 LARGEST_BATCH = 1000
 MOST_WAITING = 100_000
-PATIENCE = 60.0
+LOCK_TIMEOUT = 60.0
 
 
-class Reactor(Protocol):
+class ReactorThread(Protocol):
     """
     As much of a reactor as is needed: a part of ``IReactorFromThreads``, and a part of ``IReactorTime``.
     """
@@ -131,7 +131,7 @@ class Subscribers:
 
         return remove
 
-    def tell(self, events: Sequence[Event]) -> None:
+    def notify(self, events: Sequence[Event]) -> None:
         """
         These are committed.  A subscriber that raises hurts nobody else.
         """
@@ -145,17 +145,17 @@ class Subscribers:
 
 
 @frozen
-class _Asked:
+class _PendingCall:
     """
     *heard*: how many failed batches the asker knew of.
     """
 
     work: Change
     done: Deferred[Any]
-    heard: int
+    known_failures: int
 
 
-_Queue = SimpleQueue[_Asked | None]
+_Queue = SimpleQueue[_PendingCall | None]
 
 
 class Writer:
@@ -169,20 +169,20 @@ class Writer:
     def __init__(
         self,
         engine: Engine,
-        reactor: Reactor,
+        reactor: ReactorThread,
         *,
         readers: int = 2,
-        patience: float = PATIENCE,
+        lock_timeout: float = LOCK_TIMEOUT,
         most_waiting: int = MOST_WAITING,
     ) -> None:
         self._engine = engine
         self._reactor = reactor
-        self._patience = patience
+        self._lock_timeout = lock_timeout
         self._most_waiting = most_waiting
         self._waiting = 0
-        self._heard = 0
-        self._notes: list[_Asked] = []
-        self._soon: IDelayedCall | None = None
+        self._known_failures = 0
+        self._notes: list[_PendingCall] = []
+        self._notes_timer: IDelayedCall | None = None
         self._closing = False
         self._closed: list[Deferred[None]] = []
         self._subscribers = Subscribers()
@@ -199,21 +199,21 @@ class Writer:
         See `Records`.
         """
         self._hand_over_notes()
-        return self._ask(self._changes.put, change)
+        return self._enqueue(self._changes.put, change)
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
         See `Records`.
         """
-        if self._soon is None and not self._closing:
-            self._soon = self._reactor.callLater(NOTED_WITHIN, self._hand_over_notes)
-        return self._ask(self._notes.append, change)
+        if self._notes_timer is None and not self._closing:
+            self._notes_timer = self._reactor.callLater(NOTED_WITHIN, self._hand_over_notes)
+        return self._enqueue(self._notes.append, change)
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
         See `Records`.
         """
-        return self._ask(self._queries.put, query)
+        return self._enqueue(self._queries.put, query)
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         """
@@ -238,7 +238,7 @@ class Writer:
 
     # In the reactor's thread.
 
-    def _ask(self, put: Callable[[_Asked], object], work: Callable[[Connection], T]) -> Deferred[T]:
+    def _enqueue(self, put: Callable[[_PendingCall], object], work: Callable[[Connection], T]) -> Deferred[T]:
         if self._closing:
             return fail(RecordsClosedError())
         if self._waiting >= self._most_waiting:
@@ -247,22 +247,22 @@ class Writer:
             )
         self._waiting += 1
         done: Deferred[T] = Deferred()
-        put(_Asked(work, done, self._heard))
+        put(_PendingCall(work, done, self._known_failures))
         return done
 
     def _hand_over_notes(self) -> None:
-        if self._soon is not None:
-            if self._soon.active():
-                self._soon.cancel()
-            self._soon = None
+        if self._notes_timer is not None:
+            if self._notes_timer.active():
+                self._notes_timer.cancel()
+            self._notes_timer = None
             for note in self._notes:
                 self._changes.put(note)
             self._notes.clear()
 
-    def _answer(self, asked: Sequence[_Asked], batch: Batch) -> None:
+    def _finish(self, asked: Sequence[_PendingCall], batch: BatchResult) -> None:
         self._waiting -= len(asked)
-        self._heard = max(self._heard, batch.failures)
-        self._subscribers.tell(batch.events)
+        self._known_failures = max(self._known_failures, batch.failures)
+        self._subscribers.notify(batch.events)
         for each, result in zip(asked, batch.results, strict=True):
             if isinstance(result, Failure):
                 each.done.errback(result)
@@ -285,28 +285,30 @@ class Writer:
             self._reactor.callFromThread(self._ended)
 
     def _write_all(self) -> None:
-        line = _Line(self._engine)
-        failed = Batch(())
+        line = _ThreadConnection(self._engine)
+        failed = BatchResult(())
         while asked := _next_batch(self._changes):
-            late = [each for each in asked if each.heard < failed.failures]
+            late = [each for each in asked if each.known_failures < failed.failures]
             if late:
-                self._reactor.callFromThread(self._answer, late, evolve(failed, results=failed.results[:1] * len(late)))
+                self._reactor.callFromThread(self._finish, late, evolve(failed, results=failed.results[:1] * len(late)))
             if work := [each.work for each in asked[len(late) :]]:
-                batch = line.use(lambda connection: commit(connection, work, patience=self._patience), len(work))
+                batch = line.use(
+                    lambda connection: commit(connection, work, lock_timeout=self._lock_timeout), len(work)
+                )
                 if batch.failures:
                     failed = batch = evolve(batch, failures=failed.failures + 1)
-                self._reactor.callFromThread(self._answer, asked[len(late) :], batch)
+                self._reactor.callFromThread(self._finish, asked[len(late) :], batch)
         line.close()
 
     def _read_all(self) -> None:
-        line = _Line(self._engine, reading=True)
+        line = _ThreadConnection(self._engine, reading=True)
         while asked := self._queries.get():
             batch = line.use(lambda connection: _query(connection, asked.work))
-            self._reactor.callFromThread(self._answer, [asked], batch)
+            self._reactor.callFromThread(self._finish, [asked], batch)
         line.close()
 
 
-class _Line:
+class _ThreadConnection:
     """
     A thread's connection, opened when it is first needed, and opened again after it failed.
     """
@@ -316,7 +318,7 @@ class _Line:
         self._reading = reading
         self._connection: Connection | None = None
 
-    def use(self, work: Callable[[Connection], Batch], size: int = 1) -> Batch:
+    def use(self, work: Callable[[Connection], BatchResult], size: int = 1) -> BatchResult:
         """
         ``work(connection)``, or *size* failures when there is no connection to be had.
         """
@@ -325,7 +327,7 @@ class _Line:
                 self._connection = self._open()
             batch = work(self._connection)
         except Exception as error:  # noqa: BLE001 - it is the result of everything that was asked
-            batch = Batch((Failure(failing(error)),) * size, failures=1)
+            batch = BatchResult((Failure(as_failing(error)),) * size, failures=1)
         if any(isinstance(each, Failure) and each.check(RecordsFailingError) for each in batch.results):
             # One that was opened while the file was read-only, or not there, would not notice that it is better now.
             self.close()
@@ -345,11 +347,11 @@ class _Line:
         return connection
 
 
-def _next_batch(queue: _Queue) -> list[_Asked]:
+def _next_batch(queue: _Queue) -> list[_PendingCall]:
     """
     Wait for something to do, then take all that is there.  Empty: it is over.
     """
-    batch: list[_Asked] = []
+    batch: list[_PendingCall] = []
     asked = queue.get()
     while asked is not None:
         batch.append(asked)
@@ -366,16 +368,16 @@ def _next_batch(queue: _Queue) -> list[_Asked]:
     return batch
 
 
-def _query(connection: Connection, query: Change) -> Batch:
+def _query(connection: Connection, query: Change) -> BatchResult:
     try:
         connection.begin()
-        return Batch((query(connection),))
+        return BatchResult((query(connection),))
     except Exception as error:  # noqa: BLE001 - it is the query's result
-        return Batch((_failure(error),))
+        return BatchResult((_failure(error),))
     finally:
         connection.rollback()
 
 
 def _failure(error: Exception) -> Failure:
-    ours = explained(error)
+    ours = translated(error)
     return Failure() if ours is error else Failure(ours)

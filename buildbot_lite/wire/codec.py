@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from ..errors import MessageError
-from ..model.json_reader import Shape, encode
+from ..model.json_reader import JsonReader, encode
 from .contract import (
     LARGEST_LENGTHS,
     LONGEST_ID,
@@ -28,10 +28,10 @@ def lengths_from_bytes(data: bytes) -> dict[str, int]:
     """
     The lengths of streams; `MessageError` when they are none.
     """
-    shape = Shape.decode(data, "lengths", LARGEST_LENGTHS)
-    if len(shape.document) > _MOST_STREAMS:
+    reader = JsonReader.decode(data, "lengths", LARGEST_LENGTHS)
+    if len(reader.document) > _MOST_STREAMS:
         raise MessageError("Those are too many streams.")
-    return {name: shape.integer(name) for name in shape.document}
+    return {name: reader.integer(name) for name in reader.document}
 
 
 def streams_to_bytes(streams: Iterable[str]) -> bytes:

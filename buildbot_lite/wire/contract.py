@@ -40,7 +40,7 @@ from foolscap.api import RemoteInterface
 from foolscap.remoteinterface import RemoteInterfaceConstraint
 from foolscap.schema import ByteStringConstraint, ChoiceOf, IntegerConstraint, Nothing
 
-from ..model.hello import LARGEST_GREETING
+from ..model.hello import LARGEST_HELLO
 from ..model.outcome import LARGEST_OUTCOME
 from ..model.spec import LARGEST_SPEC
 
@@ -194,8 +194,8 @@ class RIDesk(RemoteInterface):
 
     __remote_name__ = "RIDesk.buildbot-lite"
 
-    def attach(slave=RISlave, hello=ByteStringConstraint(LARGEST_GREETING)):
-        return ByteStringConstraint(LARGEST_GREETING)
+    def attach(slave=RISlave, hello=ByteStringConstraint(LARGEST_HELLO)):
+        return ByteStringConstraint(LARGEST_HELLO)
 
 
 class RIStdin(RemoteInterface):

@@ -16,7 +16,7 @@ from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from ..model.json_reader import Shape, encode
+from ..model.json_reader import JsonReader, encode
 from .contract import (
     LARGEST_ANSWER,
     LARGEST_QUESTION,
@@ -134,8 +134,8 @@ def _encode(document: Document) -> bytes:
 
 
 def _question(data: bytes) -> Document:
-    return Shape.decode(data, "question", LARGEST_QUESTION).document
+    return JsonReader.decode(data, "question", LARGEST_QUESTION).document
 
 
 def _answer(data: bytes) -> Document:
-    return Shape.decode(data, "answer", LARGEST_ANSWER).document
+    return JsonReader.decode(data, "answer", LARGEST_ANSWER).document

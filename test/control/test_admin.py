@@ -23,7 +23,7 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.master.slaves.registry import RosterDesk
 from buildbot_lite.model.properties import OF_THE_BUILD
-from buildbot_lite.status.following import Following, tell_growth
+from buildbot_lite.status.following import Following, notify_followers
 from buildbot_lite.storage.records import (
     builds,
     inputs,
@@ -83,12 +83,12 @@ class ControlCase(SynchronousTestCase):
         self.stage = Stage(FORCED)
         self.addCleanup(shutil.rmtree, self.stage.basedir)
         farm = self.stage.farm
-        self.addCleanup(tell_growth(farm.records, farm.growth))
+        self.addCleanup(notify_followers(farm.records, farm.notifications))
         self.desk = AdminDesk(
             farm,
             Following(
                 records=farm.records,
-                growth=farm.growth,
+                notifications=farm.notifications,
                 streams_directory=farm.building.streams,
                 why=farm.why,
                 decided=lambda: farm.queue.decided,

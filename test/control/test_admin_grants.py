@@ -23,7 +23,7 @@ from buildbot_lite.errors import (
 from buildbot_lite.master.grants.registry import Verb
 from buildbot_lite.master.scheduling.submit_limits import MOST_AT_ONCE
 from buildbot_lite.model.results import Result
-from buildbot_lite.model.wait_reasons import Kind
+from buildbot_lite.model.wait_reasons import WaitKind
 from buildbot_lite.status.following import Following
 from buildbot_lite.storage.retrying import LONGEST_PAUSE
 from buildbot_lite.wire.exposed import Exposed
@@ -465,7 +465,7 @@ class RevokingTests(HoldersCase):
         reason = self.stage.farm.why(request)
 
         assert reason is not None
-        self.assertEqual(reason.kind, Kind.REVOKED)
+        self.assertEqual(reason.kind, WaitKind.REVOKED)
         self.assertIn("buildbot-lite rotate bot1", reason.sentence)
 
     def test_revoked_in_a_restart(self) -> None:

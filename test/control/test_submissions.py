@@ -35,7 +35,7 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.master.grants.registry import Verb
 from buildbot_lite.model.results import Result
-from buildbot_lite.status.following import Following, tell_growth
+from buildbot_lite.status.following import Following, notify_followers
 from buildbot_lite.storage.inputs import InputStore
 from buildbot_lite.storage.records import inputs, requests
 from buildbot_lite.storage.records.grants import Grant
@@ -133,10 +133,10 @@ class SubmittingCase(SynchronousTestCase):
         self.stage = Stage(CONFIG, {Verb.SUBMIT: lambda farm: self.expose})
         self.farm = self.stage.farm
         self.addCleanup(shutil.rmtree, self.stage.basedir)
-        self.addCleanup(tell_growth(self.farm.records, self.farm.growth))
+        self.addCleanup(notify_followers(self.farm.records, self.farm.notifications))
         self.following = Following(
             records=self.farm.records,
-            growth=self.farm.growth,
+            notifications=self.farm.notifications,
             streams_directory=self.farm.building.streams,
             why=self.farm.why,
             decided=lambda: self.farm.queue.decided,

@@ -22,7 +22,7 @@ from buildbot_lite.master.farm import Farm
 from buildbot_lite.master.grants.location import Moved
 from buildbot_lite.master.grants.registry import Expose, Verb
 from buildbot_lite.model.hello import (
-    Held,
+    HeldCommand,
     Hello,
     Life,
 )
@@ -151,11 +151,11 @@ class FakeSlave:
         for callback in lost:
             callback()
 
-    def held(self) -> tuple[Held, ...]:
+    def held(self) -> tuple[HeldCommand, ...]:
         """
         All that it was given, as running.
         """
-        return tuple(Held(each.id, fingerprint(each.spec), Life.RUNNING) for each in self.given)
+        return tuple(HeldCommand(each.id, fingerprint(each.spec), Life.RUNNING) for each in self.given)
 
 
 def succeeding(given: Given) -> None:

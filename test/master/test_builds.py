@@ -17,7 +17,7 @@ from zope.interface import provider
 
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants.registry import Verb
-from buildbot_lite.model.hello import Held, Life
+from buildbot_lite.model.hello import HeldCommand, Life
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import fingerprint
@@ -652,7 +652,7 @@ class UploadTests(SynchronousTestCase):
                 with open(path, "rb") as file:
                     self.assertEqual(file.read(), before)
                 stage.restart()
-                stage.attach(slave=slave, held=[Held(given.id, fingerprint(given.spec), Life.RUNNING)])
+                stage.attach(slave=slave, held=[HeldCommand(given.id, fingerprint(given.spec), Life.RUNNING)])
                 self.assertEqual(slave.resumed[-1], (given.id, {"artifact": 5} if text else {}))
             given.write(text, "artifact")
             self.assertEqual(given.end(streams={"artifact": text}), [()])
@@ -674,7 +674,7 @@ class UploadTests(SynchronousTestCase):
         for number, name in enumerate(names):
             slave.given[number].write(name.encode(), "artifact")
             stage.restart()
-            held = [Held(slave.given[number].id, fingerprint(slave.given[number].spec), Life.RUNNING)]
+            held = [HeldCommand(slave.given[number].id, fingerprint(slave.given[number].spec), Life.RUNNING)]
             stage.attach(slave=slave, held=held)
             self.assertEqual(slave.resumed[-1][1], {"artifact": len(name)})
             self.assertEqual(slave.given[number].end(streams={"artifact": name.encode()}), [()])

@@ -30,7 +30,7 @@ from buildbot_lite.master.slaves.session import ENDING, LONGEST_ENDING
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.properties import Json
 from buildbot_lite.model.results import Result
-from buildbot_lite.model.wait_reasons import Kind
+from buildbot_lite.model.wait_reasons import WaitKind
 from buildbot_lite.status import documents
 from buildbot_lite.storage.records import (
     journal,
@@ -530,7 +530,7 @@ class RecordTests(SynchronousTestCase):
             stage.attach()
             answer = self.successResultOf(self.ask(stage, ask="cancel", request=first))
             self.assertIn("disk I/O error", answer["waits"])
-            self.assertEqual(self.kinds(stage), [Kind.CANCELLING.value, Kind.STORAGE.value])
+            self.assertEqual(self.kinds(stage), [WaitKind.CANCELLING.value, WaitKind.STORAGE.value])
             twice = Deferred.fromCoroutine(stage.farm.door.cancel_request(first, "again"))
             self.assertNoResult(twice)
         stage.settle(LONGEST_PAUSE + 1)

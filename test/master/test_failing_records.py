@@ -20,16 +20,16 @@ from buildbot_lite.errors import (
     StorageError,
 )
 from buildbot_lite.model.results import Result
-from buildbot_lite.model.wait_reasons import Kind
+from buildbot_lite.model.wait_reasons import WaitKind
 from buildbot_lite.status import documents
 from buildbot_lite.storage import batch, retrying
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import settings
 from buildbot_lite.storage.retrying import (
+    LOG_INTERVAL,
     LONGEST_PAUSE,
-    SAY_EVERY,
-    PatientRecords,
-    read_patiently,
+    RetryingRecords,
+    read_retrying,
 )
 
 from .stage import (
@@ -117,11 +117,11 @@ class FarmTests(LinesCase):
                 waiting = documents.of_queue(stage.farm)["queue"]
                 self.assertEqual([each["request"] for each in waiting], requests)
                 for each in waiting:
-                    self.assertEqual(each["why"]["kind"], Kind.STORAGE.value)
+                    self.assertEqual(each["why"]["kind"], WaitKind.STORAGE.value)
                     self.assertIn(text, each["why"]["sentence"])
                 self.assertLess(disk.attempts, 600 / LONGEST_PAUSE + 10)
-                self.assertLessEqual(len(self.lines()) - before, 600 / SAY_EVERY + 1)
-                self.assertGreater(len(self.lines()) - before, 600 / SAY_EVERY - 2)
+                self.assertLessEqual(len(self.lines()) - before, 600 / LOG_INTERVAL + 1)
+                self.assertGreater(len(self.lines()) - before, 600 / LOG_INTERVAL - 2)
             stage.settle(LONGEST_PAUSE + 1)
             self.assertEqual([stage.request(request).result for request in requests], [Result.SUCCESS] * 2)
             self.assertIsNone(stage.farm.records.obstacle)
@@ -150,7 +150,7 @@ class FarmTests(LinesCase):
         clock, records = Clock(), InlineWriter()
         results: list[object] = []
         with mock.patch.object(records, "read", side_effect=RecordsFailingError):
-            _ = Deferred.fromCoroutine(read_patiently(records, lambda connection: "found", clock)).addBoth(
+            _ = Deferred.fromCoroutine(read_retrying(records, lambda connection: "found", clock)).addBoth(
                 results.append
             )
             clock.advance(1)
@@ -193,7 +193,7 @@ c["schedulers"] = [schedulers.Submit("go", ["b"]), schedulers.Triggerable("child
             stage.attach()
             request = stage.submit()
             (waiting,) = documents.of_queue(stage.farm)["queue"]
-            self.assertEqual(waiting["why"]["kind"], Kind.STORAGE.value)
+            self.assertEqual(waiting["why"]["kind"], WaitKind.STORAGE.value)
             self.assertIn("Input/output error", waiting["why"]["sentence"])
         stage.settle(6)
         self.assertEqual(len(stage.builds(request)), 1)
@@ -222,7 +222,7 @@ c["schedulers"] = [schedulers.Submit("go", ["b"]), schedulers.Triggerable("child
             stage.settle(1)
             self.assertEqual(start.call_count, 1)
             (waiting,) = documents.of_queue(stage.farm)["queue"]
-            self.assertEqual(waiting["why"]["kind"], Kind.BACK_OFF.value)
+            self.assertEqual(waiting["why"]["kind"], WaitKind.BACK_OFF.value)
         stage.settle(31)
         self.assertEqual(len(stage.builds(request)), 1)
 
@@ -255,7 +255,7 @@ class PatientRecordsTests(LinesCase):
         """
         super().setUp()
         self.clock = Clock()
-        self.records = PatientRecords(InlineWriter(), self.clock)
+        self.records = RetryingRecords(InlineWriter(), self.clock)
 
     def put(self, name: str) -> Deferred[None]:
         """
@@ -288,7 +288,7 @@ class PatientRecordsTests(LinesCase):
         Promise 6.7: when the database works again and too much waits for it, the rest is written later, in order.
         """
         writer = FullWriter()
-        self.records = PatientRecords(writer, self.clock)
+        self.records = RetryingRecords(writer, self.clock)
         with FailingDisk():
             done = [self.put(name) for name in "abc"]
         writer.room = 1
@@ -304,7 +304,7 @@ class PatientRecordsTests(LinesCase):
         Whoever wants to know is told once that the database fails, and once that it works again.
         """
         told: list[object] = []
-        self.records = PatientRecords(InlineWriter(), self.clock, lambda: told.append(self.records.obstacle))
+        self.records = RetryingRecords(InlineWriter(), self.clock, lambda: told.append(self.records.obstacle))
         with FailingDisk():
             done = self.put("a"), self.put("b")
             self.clock.advance(1)

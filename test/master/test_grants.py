@@ -59,7 +59,7 @@ class GrantTests(SynchronousTestCase):
             expose=expose,
             knocks=self.knocks,
         )
-        grants.remember(self.successResultOf(self.records.read(records.everything)))
+        grants.remember(self.successResultOf(self.records.read(records.get_all)))
         return grants
 
     def expose(self, grant: records.Grant, revocable: Revocable) -> Exposed:

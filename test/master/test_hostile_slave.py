@@ -28,7 +28,7 @@ from buildbot_lite.master.slaves.command import (
 )
 from buildbot_lite.master.slaves.registry import COMPLAINTS_AT_ONCE
 from buildbot_lite.model.hello import (
-    Held,
+    HeldCommand,
     Hello,
     Life,
 )
@@ -234,14 +234,16 @@ class SaidTests(SynchronousTestCase):
         One of a slave that holds as many commands as it may, each with many streams, is read.
         """
         lengths = {f"log-{number}": 1 << 40 for number in range(90)}
-        said = hello(held=tuple(Held(f"{number:032x}-1", "f" * 64, Life.RUNNING, lengths) for number in range(1000)))
+        said = hello(
+            held=tuple(HeldCommand(f"{number:032x}-1", "f" * 64, Life.RUNNING, lengths) for number in range(1000))
+        )
         self.assertEqual(len(Hello.from_bytes(said.to_bytes()).held), 1000)
 
     def test_hello(self) -> None:
         """
         Promise 14: the same for its greeting: facts, versions, and the commands that it claims to hold.
         """
-        said = hello(version="\x1b[31m", platform={"os\n": "x\ud800"}, held=(Held("\ud800", "f", Life.RUNNING),))
+        said = hello(version="\x1b[31m", platform={"os\n": "x\ud800"}, held=(HeldCommand("\ud800", "f", Life.RUNNING),))
         heard = Hello.from_bytes(said.to_bytes())
 
         for text in (heard.version, *heard.platform, *heard.platform.values(), heard.held[0].id):
@@ -251,7 +253,7 @@ class SaidTests(SynchronousTestCase):
             hello(version="x" * 41),
             hello(platform={str(number): "x" for number in range(101)}),
             hello(platform={"x": "y" * 201}),
-            hello(held=tuple(Held(str(number), "f", Life.RUNNING) for number in range(1001))),
+            hello(held=tuple(HeldCommand(str(number), "f", Life.RUNNING) for number in range(1001))),
             hello(space=-1),
         ):
             self.assertRaises(MessageError, Hello.from_bytes, wrong.to_bytes())

@@ -14,7 +14,7 @@ from buildbot_lite.master.grants.registry import Verb
 from buildbot_lite.master.scheduling.can_start import MOST_ASKED
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import (
-    Kind,
+    WaitKind,
     busy,
     nearest,
     paused,
@@ -85,7 +85,7 @@ class ReasonTests(SynchronousTestCase):
     Promise 10: why each request waits, from a closed list, each reached from a real queue.
     """
 
-    def reason(self, stage: Stage, request: int) -> tuple[Kind, str]:
+    def reason(self, stage: Stage, request: int) -> tuple[WaitKind, str]:
         """
         Why it waits.
         """
@@ -100,7 +100,7 @@ class ReasonTests(SynchronousTestCase):
         """
         stage = Stage(ONE)
         kind, sentence = self.reason(stage, stage.submit())
-        self.assertEqual(kind, Kind.ABSENT)
+        self.assertEqual(kind, WaitKind.ABSENT)
         self.assertEqual(sentence, "bot1 is not connected (never seen)")
 
     def test_away(self) -> None:
@@ -110,7 +110,7 @@ class ReasonTests(SynchronousTestCase):
         stage = Stage(ONE)
         stage.attach().lose()
         kind, sentence = self.reason(stage, stage.submit())
-        self.assertEqual(kind, Kind.ABSENT)
+        self.assertEqual(kind, WaitKind.ABSENT)
         self.assertRegex(sentence, r"not connected \(since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\)")
 
     def test_busy(self) -> None:
@@ -122,7 +122,7 @@ class ReasonTests(SynchronousTestCase):
         for _ in range(2):
             stage.submit("b")
         kind, sentence = self.reason(stage, stage.submit("b"))
-        self.assertEqual(kind, Kind.BUSY)
+        self.assertEqual(kind, WaitKind.BUSY)
         self.assertEqual(sentence, "bot1 is busy with b/1, b/2")
 
     def test_builder_busy(self) -> None:
@@ -133,7 +133,7 @@ class ReasonTests(SynchronousTestCase):
         stage.attach("bot1")
         stage.submit("a")
         kind, sentence = self.reason(stage, stage.submit("a"))
-        self.assertEqual(kind, Kind.BUILDER_BUSY)
+        self.assertEqual(kind, WaitKind.BUILDER_BUSY)
         self.assertIn("a/1 already runs on bot1", sentence)
 
     def test_paused(self) -> None:
@@ -144,7 +144,7 @@ class ReasonTests(SynchronousTestCase):
         stage.attach()
         stage.done(stage.farm.roster.pause("bot1", paused=True))
         request = stage.submit()
-        self.assertEqual(self.reason(stage, request), (Kind.PAUSED, "bot1 is paused"))
+        self.assertEqual(self.reason(stage, request), (WaitKind.PAUSED, "bot1 is paused"))
         stage.done(stage.farm.roster.pause("bot1", paused=False))
         stage.settle()
         self.assertEqual(len(stage.builds(request)), 1)
@@ -159,7 +159,7 @@ class ReasonTests(SynchronousTestCase):
         assert grant is not None
         stage.done(stage.farm.revoking.revoke(grant))
         kind, sentence = self.reason(stage, stage.submit())
-        self.assertEqual(kind, Kind.REVOKED)
+        self.assertEqual(kind, WaitKind.REVOKED)
         self.assertIn("buildbot-lite rotate bot1", sentence)
 
     def test_draining(self) -> None:
@@ -168,7 +168,7 @@ class ReasonTests(SynchronousTestCase):
         """
         stage = Stage(ONE)
         stage.attach(draining=True)
-        self.assertEqual(self.reason(stage, stage.submit())[0], Kind.DRAINING)
+        self.assertEqual(self.reason(stage, stage.submit())[0], WaitKind.DRAINING)
 
     def test_low_space(self) -> None:
         """
@@ -177,7 +177,7 @@ class ReasonTests(SynchronousTestCase):
         stage = Stage(ONE.replace('"bot1")', '"bot1", minspace=1 << 30)'))
         stage.attach(space=1 << 20)
         kind, sentence = self.reason(stage, stage.submit())
-        self.assertEqual(kind, Kind.LOW_SPACE)
+        self.assertEqual(kind, WaitKind.LOW_SPACE)
         self.assertEqual(sentence, "bot1 has 1 MiB free, and needs 1024 MiB (minspace)")
 
     def test_refused(self) -> None:
@@ -186,7 +186,7 @@ class ReasonTests(SynchronousTestCase):
         """
         stage = Stage(ONE.replace("]))]", "]), canStartBuild=lambda builder, slave, request: False)]"))
         stage.attach()
-        self.assertEqual(self.reason(stage, stage.submit())[0], Kind.REFUSED)
+        self.assertEqual(self.reason(stage, stage.submit())[0], WaitKind.REFUSED)
 
     def test_back_off(self) -> None:
         """
@@ -198,7 +198,7 @@ class ReasonTests(SynchronousTestCase):
         slave.lose()
         stage.attach(home="other")
         kind, sentence = self.reason(stage, request)
-        self.assertEqual((kind, sentence), (Kind.BACK_OFF, "retry 1 begins in 2 s"))
+        self.assertEqual((kind, sentence), (WaitKind.BACK_OFF, "retry 1 begins in 2 s"))
         stage.settle(3)
         self.assertEqual(len(stage.builds(request)), 2)
 
@@ -237,7 +237,7 @@ class ReasonTests(SynchronousTestCase):
         request = stage.submit("a")
         stage.configure(ONE)
         stage.done(stage.farm.reconfigure())
-        self.assertEqual(self.reason(stage, request)[0], Kind.NO_BUILDER)
+        self.assertEqual(self.reason(stage, request)[0], WaitKind.NO_BUILDER)
 
     def test_stopping(self) -> None:
         """
@@ -246,7 +246,7 @@ class ReasonTests(SynchronousTestCase):
         stage = Stage(ONE)
         stage.attach()
         stage.farm.hold()
-        self.assertEqual(self.reason(stage, stage.submit())[0], Kind.STOPPING)
+        self.assertEqual(self.reason(stage, stage.submit())[0], WaitKind.STOPPING)
 
     def test_disk_full(self) -> None:
         """
@@ -256,7 +256,7 @@ class ReasonTests(SynchronousTestCase):
         stage.attach()
         full = os.statvfs_result((1,) * 10)
         with mock.patch("os.statvfs", lambda path: full):
-            self.assertEqual(self.reason(stage, request := stage.submit())[0], Kind.DISK_FULL)
+            self.assertEqual(self.reason(stage, request := stage.submit())[0], WaitKind.DISK_FULL)
         stage.settle(6)
         self.assertEqual(len(stage.builds(request)), 1, "there is room again, and nobody had to say so")
 
@@ -268,7 +268,7 @@ class ReasonTests(SynchronousTestCase):
         request = stage.submit()
         stage.farm.records.obstacle = DatabaseLockedError()
         stage.attach()
-        self.assertEqual(self.reason(stage, request)[0], Kind.LOCKED)
+        self.assertEqual(self.reason(stage, request)[0], WaitKind.LOCKED)
         stage.farm.records.obstacle = None
         stage.settle(6)
         self.assertEqual(len(stage.builds(request)), 1)
@@ -283,7 +283,7 @@ class ReasonTests(SynchronousTestCase):
         )
         stage.attach()
         request = stage.submit()
-        self.assertEqual(self.reason(stage, request)[0], Kind.REFUSED)
+        self.assertEqual(self.reason(stage, request)[0], WaitKind.REFUSED)
         builder = stage.farm.config.builders["b"]
         with mock.patch.object(builder, "can_start_build", lambda *_: True):
             stage.settle(61)
@@ -371,13 +371,13 @@ async def ask(builder, slave, request):
         stage.attach(slave=FakeSlave(behaviour=succeeding))
         slow, quick = stage.submit("slow"), stage.submit("quick")
         self.assertEqual(stage.request(quick).result, Result.SUCCESS)
-        self.assertEqual(self.why(stage, slow), Kind.ASKED)
+        self.assertEqual(self.why(stage, slow), WaitKind.CAN_START_PENDING)
         stage.settle(30)
         self.assertEqual(stage.request(stage.submit("quick")).result, Result.SUCCESS)
         stage.settle(31)
-        self.assertEqual(self.why(stage, slow), Kind.REFUSED)
+        self.assertEqual(self.why(stage, slow), WaitKind.REFUSED)
         stage.settle(11)
-        self.assertEqual(self.why(stage, slow), Kind.ASKED)
+        self.assertEqual(self.why(stage, slow), WaitKind.CAN_START_PENDING)
 
     def test_can_start_build_answers_late(self) -> None:
         """
@@ -392,7 +392,7 @@ async def ask(builder, slave, request):
         asked[second].callback(False)
         stage.settle()
         self.assertEqual(stage.request(first).result, Result.SUCCESS)
-        self.assertEqual(self.why(stage, second), Kind.REFUSED)
+        self.assertEqual(self.why(stage, second), WaitKind.REFUSED)
         self.assertIs(asked[second], self.asked(stage)[second])
 
     def test_cancelled_while_asked(self) -> None:
@@ -417,7 +417,7 @@ async def ask(builder, slave, request):
             last = stage.submit("slow")
         asked = self.asked(stage)
         self.assertEqual(len(asked), MOST_ASKED)
-        self.assertEqual(self.why(stage, last), Kind.ASKED)
+        self.assertEqual(self.why(stage, last), WaitKind.CAN_START_PENDING)
         for answer in list(asked.values()):
             answer.callback(False)
         stage.settle()
@@ -431,7 +431,7 @@ async def ask(builder, slave, request):
         found: dict[int, Deferred[bool]] = builder.can_start_build.__globals__["asked"]
         return found
 
-    def why(self, stage: Stage, request: int) -> Kind:
+    def why(self, stage: Stage, request: int) -> WaitKind:
         """
         Why *request* waits.
         """

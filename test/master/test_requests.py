@@ -27,8 +27,8 @@ from buildbot_lite.storage.records import (
     settings,
 )
 from buildbot_lite.storage.records.grants import Grant
-from buildbot_lite.storage.records.requests import Submitted
-from buildbot_lite.storage.retrying import LONGEST_PAUSE, PatientRecords
+from buildbot_lite.storage.records.requests import SubmittedBuildset
+from buildbot_lite.storage.retrying import LONGEST_PAUSE, RetryingRecords
 
 from .stage import (
     FakeSlave,
@@ -60,15 +60,15 @@ class WatchTests(SynchronousTestCase):
         self.grants = self.stage.farm.grants
         self.slave = self.stage.attach()
 
-    def submit(self, name: str = "go") -> Submitted:
+    def submit(self, name: str = "go") -> SubmittedBuildset:
         door, grant = self.stage.farm.door, self.grants.of(Verb.SUBMIT, name)
         assert grant is not None
         with door.admit(grant.id) as admission:
             kind = door.scheduler(grant.id).input_kind
-            submitted: Submitted = self.stage.done(door.submit(admission, Given(kind)))
+            submitted: SubmittedBuildset = self.stage.done(door.submit(admission, Given(kind)))
         return submitted
 
-    def watches(self, submitted: Submitted) -> list[Grant]:
+    def watches(self, submitted: SubmittedBuildset) -> list[Grant]:
         """
         As they are recorded, and as they are remembered: the same.
         """
@@ -237,7 +237,7 @@ class PatienceTests(SynchronousTestCase):
         self.clock = Clock()
         self.disk = FullDisk()
         self.order: list[str] = []
-        self.records = PatientRecords(self.disk, self.clock)
+        self.records = RetryingRecords(self.disk, self.clock)
 
     def put(self, name: str) -> Deferred[None]:
         """

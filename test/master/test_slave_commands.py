@@ -17,7 +17,7 @@ from buildbot_lite.errors import (
 from buildbot_lite.master.slaves.command import Order
 from buildbot_lite.master.slaves.session import Session
 from buildbot_lite.model.hello import (
-    Held,
+    HeldCommand,
     Hello,
     Life,
 )
@@ -270,7 +270,7 @@ class SessionTests(SynchronousTestCase):
         _ = self.run_order(it)
         slave = self.attach()
         slave.given[0].end(0)
-        ended = (Held("c1", it.fingerprint, Life.ENDED),)
+        ended = (HeldCommand("c1", it.fingerprint, Life.ENDED),)
         back = self.attach(held=ended)
         self.assertEqual((back.disowned, [id for id, _ in back.resumed]), ([], ["c1"]))
         it.committed()
@@ -285,7 +285,7 @@ class SessionTests(SynchronousTestCase):
         _ = self.run_order(it)
         self.attach().lose()
         it.lose("too long")
-        slave = self.attach(held=(Held("c1", it.fingerprint, Life.RUNNING),))
+        slave = self.attach(held=(HeldCommand("c1", it.fingerprint, Life.RUNNING),))
         self.assertEqual((slave.disowned, slave.resumed), ([], []))
         it.committed()
         self.assertEqual(slave.disowned, ["c1"])
@@ -340,7 +340,7 @@ class SessionTests(SynchronousTestCase):
         """
         A command that nobody here waits for is disowned.
         """
-        slave = self.attach(held=(Held("old", "f" * 64, Life.RUNNING),))
+        slave = self.attach(held=(HeldCommand("old", "f" * 64, Life.RUNNING),))
         self.assertEqual(slave.disowned, ["old"])
 
     def test_other_fingerprint(self) -> None:
@@ -349,7 +349,7 @@ class SessionTests(SynchronousTestCase):
         """
         it = order()
         running = self.run_order(it)
-        slave = self.attach(held=(Held("c1", "f" * 64, Life.RUNNING),))
+        slave = self.attach(held=(HeldCommand("c1", "f" * 64, Life.RUNNING),))
         self.assertEqual((slave.given, slave.resumed), ([], []))
         it.committed()
         self.assertEqual(slave.disowned, ["c1"])
@@ -362,7 +362,7 @@ class SessionTests(SynchronousTestCase):
         for life in (Life.UNKNOWN, Life.LOST):
             it = order()
             running = self.run_order(it)
-            slave = self.attach(held=(Held("c1", fingerprint(it.spec), life),))
+            slave = self.attach(held=(HeldCommand("c1", fingerprint(it.spec), life),))
             self.assertEqual((slave.given, slave.disowned), ([], []))
             self.assertIn("keeper", self.successResultOf(running).sentence)
             it.committed()
@@ -384,7 +384,7 @@ class SessionTests(SynchronousTestCase):
         """
         running = self.run_order(order(grace=60.0))
         for _ in range(3):
-            slave = self.attach(held=(Held("c1", order().fingerprint, Life.RUNNING),))
+            slave = self.attach(held=(HeldCommand("c1", order().fingerprint, Life.RUNNING),))
             self.clock.advance(1000)
             slave.lose()
             self.clock.advance(89)

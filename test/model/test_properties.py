@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import PropertyError
-from buildbot_lite.model.json_reader import Shape, encode
+from buildbot_lite.model.json_reader import JsonReader, encode
 from buildbot_lite.model.properties import (
     MOST_PROPERTIES,
     Properties,
@@ -32,7 +32,7 @@ class PropertiesTests(SynchronousTestCase):
         Whatever properties there are, they are the same after they were recorded as JSON.
         """
         properties = Properties(values, "Somewhere")
-        document = Shape.decode(encode(properties.to_document()), "properties", 1 << 24).document
+        document = JsonReader.decode(encode(properties.to_document()), "properties", 1 << 24).document
         self.assertEqual(Properties.from_document(document), properties)
 
     def test_later_wins(self) -> None:

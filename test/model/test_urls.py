@@ -5,8 +5,8 @@ Addresses with passwords.
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.urls import (
-    Parted,
-    parted,
+    SplitUrl,
+    split_url,
     without_passwords,
 )
 
@@ -17,19 +17,19 @@ class UrlsTests(SynchronousTestCase):
         The password is taken out of an address, and decoded; with http the user, too.
         """
         for url, wanted in (
-            ("https://me:p%40ss@example.org:8443/x", Parted("https://example.org:8443/x", ("me", "p@ss"))),
-            ("http://:token@example.org/x", Parted("http://example.org/x", ("", "token"))),
-            ("https://me:@example.org/x", Parted("https://example.org/x", ("me", ""))),
-            ("ssh://git:pw@example.org/x", Parted("ssh://git@example.org/x", None)),
-            ("https://t%40ken@example.org/x", Parted("https://example.org/x", None, "t@ken")),
-            ("HTTP://token@[::1]:8080/x", Parted("HTTP://[::1]:8080/x", None, "token")),
-            ("https://@example.org/x", Parted("https://example.org/x", None)),
-            ("ssh://git@example.org/x", Parted("ssh://git@example.org/x", None)),
-            ("git@example.org:a/b@c:d", Parted("git@example.org:a/b@c:d", None)),
-            ("https://example.org/a:b@c", Parted("https://example.org/a:b@c", None)),
-            ("/srv/a:b@c", Parted("/srv/a:b@c", None)),
+            ("https://me:p%40ss@example.org:8443/x", SplitUrl("https://example.org:8443/x", ("me", "p@ss"))),
+            ("http://:token@example.org/x", SplitUrl("http://example.org/x", ("", "token"))),
+            ("https://me:@example.org/x", SplitUrl("https://example.org/x", ("me", ""))),
+            ("ssh://git:pw@example.org/x", SplitUrl("ssh://git@example.org/x", None)),
+            ("https://t%40ken@example.org/x", SplitUrl("https://example.org/x", None, "t@ken")),
+            ("HTTP://token@[::1]:8080/x", SplitUrl("HTTP://[::1]:8080/x", None, "token")),
+            ("https://@example.org/x", SplitUrl("https://example.org/x", None)),
+            ("ssh://git@example.org/x", SplitUrl("ssh://git@example.org/x", None)),
+            ("git@example.org:a/b@c:d", SplitUrl("git@example.org:a/b@c:d", None)),
+            ("https://example.org/a:b@c", SplitUrl("https://example.org/a:b@c", None)),
+            ("/srv/a:b@c", SplitUrl("/srv/a:b@c", None)),
         ):
-            self.assertEqual(parted(url), wanted)
+            self.assertEqual(split_url(url), wanted)
 
     def test_without_passwords(self) -> None:
         """

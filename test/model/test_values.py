@@ -18,12 +18,12 @@ from buildbot_lite.errors import (
 from buildbot_lite.model import spec
 from buildbot_lite.model.display import printable
 from buildbot_lite.model.hello import (
-    Held,
+    HeldCommand,
     Hello,
     Life,
     Welcome,
 )
-from buildbot_lite.model.json_reader import Shape, encode
+from buildbot_lite.model.json_reader import JsonReader, encode
 from buildbot_lite.model.names import (
     checked_name,
     directory_name,
@@ -113,7 +113,8 @@ hellos = st.builds(
     space=sizes,
     platform=st.dictionaries(lines, lines, max_size=3),
     held=st.lists(
-        st.builds(Held, tokens, tokens, st.sampled_from(Life), st.dictionaries(texts, sizes, max_size=3)), max_size=3
+        st.builds(HeldCommand, tokens, tokens, st.sampled_from(Life), st.dictionaries(texts, sizes, max_size=3)),
+        max_size=3,
     ).map(tuple),
 )
 
@@ -253,7 +254,7 @@ class GreetingTests(SynchronousTestCase):
         A greeting with too much in it, or the wrong things, is refused.
         """
         hello = Hello("h", "i", "k", "b", "1.0")
-        held = Held("id", "f", Life.RUNNING)
+        held = HeldCommand("id", "f", Life.RUNNING)
         for wrong in (
             evolve(hello, held=(held,) * 1001),
             evolve(hello, home="h" * 65),
@@ -299,7 +300,7 @@ class ShapeTests(SynchronousTestCase):
         Whatever bytes come, the answer is an object or a `MessageError`.
         """
         try:
-            self.assertIsInstance(Shape.decode(data, "it", 100).document, dict)
+            self.assertIsInstance(JsonReader.decode(data, "it", 100).document, dict)
         except MessageError as error:
             self.assertTrue(str(error).startswith("it "))
 
@@ -307,37 +308,37 @@ class ShapeTests(SynchronousTestCase):
         """
         JSON that is nested deeper than Python can follow is refused like other nonsense.
         """
-        self.assertRaisesRegex(MessageError, "not JSON", Shape.decode, b"[" * 100_000, "it", 1 << 20)
+        self.assertRaisesRegex(MessageError, "not JSON", JsonReader.decode, b"[" * 100_000, "it", 1 << 20)
 
     def test_fields(self) -> None:
         """
         Each field is of its type and size, absent, or refused by name.
         """
-        shape = Shape({"t": "abc", "i": 3, "n": 1.5, "f": True, "l": ["a"], "m": {"a": 1}, "z": None}, "it")
+        reader = JsonReader({"t": "abc", "i": 3, "n": 1.5, "f": True, "l": ["a"], "m": {"a": 1}, "z": None}, "it")
         self.assertEqual(
-            (shape.text("t"), shape.integer("i"), shape.number("n"), shape.flag("f")), ("abc", 3, 1.5, True)
+            (reader.text("t"), reader.integer("i"), reader.number("n"), reader.flag("f")), ("abc", 3, 1.5, True)
         )
         self.assertEqual(
-            (shape.texts("l"), shape.mapping("m"), shape.has("z"), shape.has("t")), (["a"], {"a": 1}, False, True)
+            (reader.texts("l"), reader.mapping("m"), reader.has("z"), reader.has("t")), (["a"], {"a": 1}, False, True)
         )
         self.assertEqual(
-            (shape.text("z", "d"), shape.optional("z", shape.text), shape.shapes("z", id)), ("d", None, [])
+            (reader.text("z", "d"), reader.optional("z", reader.text), reader.objects("z", id)), ("d", None, [])
         )
         wrong: list[tuple[Any, dict[str, Any]]] = [
-            (shape.text, {"name": "absent"}),
-            (shape.text, {"name": "t", "limit": 2}),
-            (shape.text, {"name": "i"}),
-            (shape.integer, {"name": "f"}),
-            (shape.integer, {"name": "i", "most": 2}),
-            (shape.integer, {"name": "n"}),
-            (shape.number, {"name": "f"}),
-            (shape.number, {"name": "t"}),
-            (shape.flag, {"name": "i"}),
-            (shape.texts, {"name": "l", "most": 0}),
-            (shape.mapping, {"name": "m", "most": 0}),
-            (shape.mapping, {"name": "l"}),
-            (shape.shapes, {"name": "l", "read": id, "most": 0}),
-            (shape.shapes, {"name": "l", "read": id}),
+            (reader.text, {"name": "absent"}),
+            (reader.text, {"name": "t", "limit": 2}),
+            (reader.text, {"name": "i"}),
+            (reader.integer, {"name": "f"}),
+            (reader.integer, {"name": "i", "most": 2}),
+            (reader.integer, {"name": "n"}),
+            (reader.number, {"name": "f"}),
+            (reader.number, {"name": "t"}),
+            (reader.flag, {"name": "i"}),
+            (reader.texts, {"name": "l", "most": 0}),
+            (reader.mapping, {"name": "m", "most": 0}),
+            (reader.mapping, {"name": "l"}),
+            (reader.objects, {"name": "l", "read": id, "most": 0}),
+            (reader.objects, {"name": "l", "read": id}),
         ]
         for take, arguments in wrong:
             with self.assertRaisesRegex(MessageError, "^it", msg=str(arguments)):
@@ -348,8 +349,8 @@ class ShapeTests(SynchronousTestCase):
         NaN and infinity, which JSON does not know and Python's reader does, are refused.
         """
         for word in (b"NaN", b"Infinity", b"-Infinity"):
-            shape = Shape.decode(b'{"n":' + word + b"}", "it", 100)
-            self.assertRaises(MessageError, shape.number, "n")
+            reader = JsonReader.decode(b'{"n":' + word + b"}", "it", 100)
+            self.assertRaises(MessageError, reader.number, "n")
 
 
 class NamesTests(SynchronousTestCase):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from buildbot_lite.master_tap import STRINGS
 from buildbot_lite.storage.moving import is_database
-from buildbot_lite.storage.swissnums import Minted, Swissnums
+from buildbot_lite.storage.swissnums import SwissnumRecord, Swissnums
 from buildbot_lite.wire.certificate import key_derived_from
 
 NOTED = "BUILDBOT_LITE_TEST_LEAKS"
@@ -109,7 +109,7 @@ def swissnums_of(master: Path) -> dict[int, str]:
         if not connection.execute("select 1 from sqlite_master where name = 'grants'").fetchall():
             return {}
         rows = connection.execute("select id, salt, digest from grants").fetchall()
-    found = {id_: swissnums.of(Minted(salt, digest)) for id_, salt, digest in rows}
+    found = {id_: swissnums.of(SwissnumRecord(salt, digest)) for id_, salt, digest in rows}
     return {id_: swissnum for id_, swissnum in found.items() if swissnum is not None}
 
 

@@ -30,7 +30,7 @@ from buildbot_lite.storage.records import (
     steps,
     streams,
 )
-from buildbot_lite.storage.swissnums import Minted, digest_of
+from buildbot_lite.storage.swissnums import SwissnumRecord, digest_of
 from buildbot_lite.storage.upgrading import REVISION
 
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
@@ -47,7 +47,7 @@ def fill(connection: Connection) -> None:
         name="bot1",
         verb="slave",
         object="bot1",
-        minted=Minted("salt", digest_of("recorded-slave")),
+        minted=SwissnumRecord("salt", digest_of("recorded-slave")),
         now=100.0,
     )
     watch = grants.add(
@@ -55,18 +55,18 @@ def fill(connection: Connection) -> None:
         name="1",
         verb="watch",
         object="1",
-        minted=Minted("salt", digest_of("recorded-watch")),
+        minted=SwissnumRecord("salt", digest_of("recorded-watch")),
         now=101.0,
-        limits=grants.Limits(expires=900.0),
+        limits=grants.GrantLimits(expires=900.0),
     )
     grants.pin(connection, watch.id, "key")
-    limits = grants.Limits(uses=5, expires=1000.0, per_hour=2, largest=4096, most_waiting=1)
+    limits = grants.GrantLimits(uses=5, expires=1000.0, per_hour=2, largest=4096, most_waiting=1)
     given = grants.add(
         connection,
         name="try",
         verb="submit",
         object="try",
-        minted=Minted("salt", digest_of("recorded-submit")),
+        minted=SwissnumRecord("salt", digest_of("recorded-submit")),
         now=101.0,
         label="release script",
         limits=limits,

@@ -15,9 +15,9 @@ from twisted.internet.task import Clock
 
 from buildbot_lite.model.outcome import Remark
 from buildbot_lite.model.results import Result
-from buildbot_lite.model.wait_reasons import Reason
-from buildbot_lite.status.following import Following, tell_growth
-from buildbot_lite.storage.notifications import Growth
+from buildbot_lite.model.wait_reasons import WaitReason
+from buildbot_lite.status.following import Following, notify_followers
+from buildbot_lite.storage.notifications import Notifications
 from buildbot_lite.storage.records import (
     builds,
     feed,
@@ -82,13 +82,13 @@ class WatchedCase(FarmCase):
         super().setUp()
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)
-        self.growth = Growth()
-        self.addCleanup(tell_growth(self.records, self.growth))
+        self.notifications = Notifications()
+        self.addCleanup(notify_followers(self.records, self.notifications))
         self.clock = Clock()
-        self.reasons: dict[int, Reason] = {}
+        self.reasons: dict[int, WaitReason] = {}
         self.following = Following(
             records=self.records,
-            growth=self.growth,
+            notifications=self.notifications,
             streams_directory=self.directory,
             why=self.reasons.get,
             decided=lambda: hash(repr(self.reasons)),
@@ -140,7 +140,7 @@ class WatchedCase(FarmCase):
 
         if is_new:
             self.do(change)
-        self.growth.changed(path)
+        self.notifications.changed(path)
         return path
 
     def remark(self, build: Build, step: int, text: str, offset: int = 0, log: str = "stdio") -> None:

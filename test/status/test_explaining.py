@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError
 from buildbot_lite.model.wait_reasons import (
-    Reason,
+    WaitReason,
     absent,
     paused,
     starting,
@@ -23,13 +23,13 @@ class ExplainingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.reasons: dict[int, Reason] = {}
+        self.reasons: dict[int, WaitReason] = {}
         self.asked: list[int] = []
         self.decided = 0
         self.said: list[tuple[str, str]] = []
         self.explaining = Explaining(why=self.why, decided=lambda: self.decided, clock=self.clock)
 
-    def why(self, request: int) -> Reason | None:
+    def why(self, request: int) -> WaitReason | None:
         self.asked.append(request)
         return self.reasons.get(request)
 
@@ -44,7 +44,7 @@ class ExplainingTests(SynchronousTestCase):
 
         self.addCleanup(self.explaining.add(request, say))
 
-    def look(self, reason: Reason, request: int = 1) -> None:
+    def look(self, reason: WaitReason, request: int = 1) -> None:
         """
         The queue decides, and time passes.
         """

@@ -220,11 +220,11 @@ class FollowingTests(WatchedCase):
         """
         self.write(self.row, 0, b"a")
         gone = self.follow(FakeClient())
-        before = len(self.growth)
+        before = len(self.notifications)
         gone.deferred.cancel()
 
         self.failureResultOf(gone.deferred, CancelledError)
-        self.assertEqual(len(self.growth), before - 2)
+        self.assertEqual(len(self.notifications), before - 2)
         self.write(self.row, 0, b"b")
         self.assertEqual(self.client.out, b"ab")
 
@@ -235,7 +235,7 @@ class FollowingTests(WatchedCase):
         self.write(self.row, 0, b"a")
         self.finish(self.row)
 
-        self.assertEqual(len(self.growth), 0)
+        self.assertEqual(len(self.notifications), 0)
 
     def test_sent_anew(self) -> None:
         """

@@ -12,7 +12,7 @@ from buildbot_lite.status.ingestion_first import (
     SMALL,
     IngestionFirst,
 )
-from buildbot_lite.storage.notifications import Growth
+from buildbot_lite.storage.notifications import Notifications
 
 CHUNK = 256 << 10
 TICK = 0.01
@@ -24,8 +24,8 @@ class IngestionFirstTests(SynchronousTestCase):
         Nothing comes in.
         """
         self.clock = Clock()
-        self.growth = Growth()
-        self.first = IngestionFirst(self.growth, self.clock)
+        self.notifications = Notifications()
+        self.first = IngestionFirst(self.notifications, self.clock)
         self.told = 0
 
     def follow(self, size: int = CHUNK) -> "Deferred[None]":
@@ -45,7 +45,7 @@ class IngestionFirstTests(SynchronousTestCase):
         Time passes while logs grow.
         """
         for _ in range(round(seconds / TICK)):
-            self.growth.changed("log", round(bytes_per_second * TICK))
+            self.notifications.changed("log", round(bytes_per_second * TICK))
             self.clock.advance(TICK)
 
     def test_quiet(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from buildbot_lite.errors import NotFoundError
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.log_output import Telling, Wanted
-from buildbot_lite.storage.compressed_streams import NOT_WORTH_IT, compress
+from buildbot_lite.storage.compressed_streams import SMALLEST_COMPRESSED, compress
 from buildbot_lite.storage.records import builds
 from buildbot_lite.storage.records.builds import Build
 
@@ -142,7 +142,7 @@ class TellingTests(WatchedCase):
         """
         build = self.start()
         self.begin(build, 0, "compile")
-        text = b"the same line\n" * NOT_WORTH_IT
+        text = b"the same line\n" * SMALLEST_COMPRESSED
         path = self.write(build, 0, text)
         self.finish_step(build, 0, "compile")
         self.finish(build)

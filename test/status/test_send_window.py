@@ -15,7 +15,7 @@ from buildbot_lite.errors import LinkLostError
 from buildbot_lite.slave.flow_control import LARGEST_CHUNK, SMALLEST_CHUNK
 from buildbot_lite.status.ingestion_first import IngestionFirst
 from buildbot_lite.status.send_window import LARGEST_WINDOW, SendWindow
-from buildbot_lite.storage.notifications import Growth
+from buildbot_lite.storage.notifications import Notifications
 
 
 @define
@@ -57,7 +57,7 @@ class SendWindowTests(SynchronousTestCase):
         """
         self.clock = Clock()
         self.line = Line()
-        self.window = SendWindow(self.line, self.clock, IngestionFirst(Growth(), self.clock))
+        self.window = SendWindow(self.line, self.clock, IngestionFirst(Notifications(), self.clock))
         self.offset = 0
         self.copying: Deferred[None] = succeed(None)
 

@@ -45,7 +45,7 @@ class LockedTests(SynchronousTestCase):
             calls.append("made")
             settings.put(self.connection, "a", "b")
 
-        done = commit(self.connection, [change], patience=60.0, pause=pause)
+        done = commit(self.connection, [change], lock_timeout=60.0, pause=pause)
 
         self.assertEqual((done.results, calls, len(pauses)), ((None,), ["made"], 3))
         self.assertEqual(self.other.execute("SELECT value FROM settings").fetchall(), [("b",)])
@@ -56,7 +56,7 @@ class LockedTests(SynchronousTestCase):
         before it is; when it never succeeds, nothing happened.
         """
         self.connection.connection.cursor().execute("PRAGMA journal_mode=DELETE")
-        for patience, value in ((0.0, None), (60.0, "b")):
+        for lock_timeout, value in ((0.0, None), (60.0, "b")):
             self.other.execute("BEGIN")
             self.other.execute("SELECT * FROM settings").fetchall()
             pauses: list[float] = []
@@ -65,7 +65,9 @@ class LockedTests(SynchronousTestCase):
                 pauses.append(seconds)
                 self.other.execute("ROLLBACK")
 
-            done = commit(self.connection, [partial(settings.put, name="a", value="b")], patience=patience, pause=pause)
+            done = commit(
+                self.connection, [partial(settings.put, name="a", value="b")], lock_timeout=lock_timeout, pause=pause
+            )
             if not pauses:
                 self.other.execute("ROLLBACK")
 

@@ -66,7 +66,7 @@ class FramesTests(SynchronousTestCase):
         """
         Any range of bytes of any log is what it was, whatever the frames.
         """
-        self.patch(compressed_streams, "NOT_WORTH_IT", 0)
+        self.patch(compressed_streams, "SMALLEST_COMPRESSED", 0)
         path = self.write(data)
         compress(path, frame=frame)
         stream = open_stream(path)

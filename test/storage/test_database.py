@@ -327,7 +327,7 @@ class LeavingSecretsTests(SynchronousTestCase):
         self.assertEqual(self.on_the_disk(), [])
         swissnums = Swissnums.load(b"key", self.private)
         with open_database(self.path, private=self.private).connect() as connection, connection.begin():
-            found = {grant.verb: swissnums.of(grant) for grant in grants.everything(connection)}
+            found = {grant.verb: swissnums.of(grant) for grant in grants.get_all(connection)}
         self.assertEqual(found, {"admin": "recorded-admin", "watch": None, "submit": "recorded-submit"})
         self.assertEqual(GenerationTexts(self.private).get("9" * 64), TEXT)
         for name in ("strings.kept", "generations/" + "9" * 64):
@@ -424,7 +424,7 @@ class RecordedTests(SynchronousTestCase):
                         (given.label, given.uses_allowed, given.per_hour, given.largest, given.most_waiting),
                         ("release script", 5, 2, 4096, 1),
                     )
-                    self.assertEqual([s.platform for s in slaves.everyone(connection)], [{"system": "Linux"}])
+                    self.assertEqual([s.platform for s in slaves.get_all(connection)], [{"system": "Linux"}])
                     found = inputs.get(connection, 1)
                     assert found is not None
                     self.assertEqual(found.kind, "patch")

@@ -166,7 +166,7 @@ class HistoryTests(FarmCase):
         self.made(properties={"got_revision": {"lib": "1", "app": "2"}})
         third, second, first = self.page().entries
 
-        self.assertEqual((first.asked.by, first.asked.scheduler, first.asked.reason), ("alice", "force", "why not"))
-        self.assertEqual((first.branch, first.revision, first.asked.at), ("main", "1f", 19.0))
-        self.assertEqual((second.branch, second.revision, second.asked.by), (None, "2e", None))
+        self.assertEqual((first.origin.by, first.origin.scheduler, first.origin.reason), ("alice", "force", "why not"))
+        self.assertEqual((first.branch, first.revision, first.origin.at), ("main", "1f", 19.0))
+        self.assertEqual((second.branch, second.revision, second.origin.by), (None, "2e", None))
         self.assertEqual((third.branch, third.revision), (None, None))

@@ -16,7 +16,7 @@ from buildbot_lite.errors import (
     StorageError,
 )
 from buildbot_lite.storage.artifacts import ArtifactFile
-from buildbot_lite.storage.inputs import InputStore, Kept
+from buildbot_lite.storage.inputs import InputFile, InputStore
 
 SUM = hashlib.sha256(b"abcdef").hexdigest()
 
@@ -37,7 +37,7 @@ class InputTests(SynchronousTestCase):
         incoming.write(b"abc")
         incoming.write(b"def")
         self.assertEqual(incoming.length, 6)
-        self.assertEqual(incoming.keep(), Kept(6, SUM))
+        self.assertEqual(incoming.keep(), InputFile(6, SUM))
         incoming.abandon()
 
         self.assertEqual(os.listdir(self.directory), [SUM])
@@ -54,7 +54,7 @@ class InputTests(SynchronousTestCase):
             for each in both:
                 each.write(piece)
 
-        self.assertEqual({each.keep() for each in both}, {Kept(6, SUM)})
+        self.assertEqual({each.keep() for each in both}, {InputFile(6, SUM)})
         self.assertEqual(os.listdir(self.directory), [SUM])
 
     def test_empty(self) -> None:

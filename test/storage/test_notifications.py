@@ -5,7 +5,7 @@ Who waits for what to grow.
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.storage.notifications import Growth
+from buildbot_lite.storage.notifications import Notifications
 
 
 class GrowthTests(SynchronousTestCase):
@@ -13,19 +13,19 @@ class GrowthTests(SynchronousTestCase):
         """
         Nobody waits.
         """
-        self.growth = Growth()
+        self.notifications = Notifications()
 
     def test_waiting(self) -> None:
         """
         Those who wait for a key hear of its next change, once; others do not.
         """
-        first, second, other = (self.growth.when_grown(key) for key in ("a", "a", "b"))
-        self.growth.changed("a")
+        first, second, other = (self.notifications.next_change(key) for key in ("a", "a", "b"))
+        self.notifications.changed("a")
 
         self.successResultOf(first)
         self.successResultOf(second)
         self.assertNoResult(other)
-        self.assertEqual(len(self.growth), 1)
+        self.assertEqual(len(self.notifications), 1)
 
     def test_again(self) -> None:
         """
@@ -36,22 +36,22 @@ class GrowthTests(SynchronousTestCase):
 
         def wait(_: None) -> None:
             heard.append("changed")
-            waiting.append(self.growth.when_grown("a").addCallback(wait))
+            waiting.append(self.notifications.next_change("a").addCallback(wait))
 
-        waiting.append(self.growth.when_grown("a").addCallback(wait))
-        self.growth.changed("a")
+        waiting.append(self.notifications.next_change("a").addCallback(wait))
+        self.notifications.changed("a")
         self.assertEqual(heard, ["changed"])
-        self.growth.changed("a")
+        self.notifications.changed("a")
         self.assertEqual(heard, ["changed", "changed"])
 
     def test_cancelled(self) -> None:
         """
         Whoever stops waiting leaves nothing behind.
         """
-        first, second = self.growth.when_grown("a"), self.growth.when_grown("a")
+        first, second = self.notifications.next_change("a"), self.notifications.next_change("a")
         for each in (first, second):
             each.cancel()
             self.failureResultOf(each, CancelledError)
 
-        self.assertEqual(len(self.growth), 0)
-        self.growth.changed("a")
+        self.assertEqual(len(self.notifications), 0)
+        self.notifications.changed("a")

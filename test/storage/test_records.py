@@ -278,7 +278,7 @@ class JournalTests(FarmCase):
         self.assertFalse(self.do(lambda c: journal.end(c, build, 0, 1, outcome=[9], now=9.0)))
         self.assertEqual(
             self.do(lambda c: journal.of_build(c, build)),
-            [journal.Entry(build, 0, 0, "now", "f", 1, 1.0, [2], 2.0)],
+            [journal.JournalRow(build, 0, 0, "now", "f", 1, 1.0, [2], 2.0)],
         )
 
 

@@ -14,7 +14,7 @@ from buildbot_lite.storage.records import (
     slaves,
 )
 from buildbot_lite.storage.records.grants import Grant
-from buildbot_lite.storage.swissnums import Minted, digest_of
+from buildbot_lite.storage.swissnums import SwissnumRecord, digest_of
 
 from .farm_case import FarmCase
 
@@ -45,9 +45,9 @@ class GrantTests(FarmCase):
                 name=name,
                 verb=verb,
                 object=name,
-                minted=Minted("salt", digest_of(f"secret of {name} {verb}")),
+                minted=SwissnumRecord("salt", digest_of(f"secret of {name} {verb}")),
                 now=10.0,
-                limits=grants.Limits(expires=expires, uses=uses_allowed),
+                limits=grants.GrantLimits(expires=expires, uses=uses_allowed),
             )
         )
 
@@ -121,7 +121,7 @@ class GrantTests(FarmCase):
         self.do(lambda c: grants.expire(c, kept.id, 100.0))
 
         self.assertEqual(self.do(lambda c: grants.prune_watches(c, 101.0)), 1)
-        left = [each.id for each in self.do(grants.everything)]
+        left = [each.id for each in self.do(grants.get_all)]
         self.assertEqual(left, [kept.id, later.id])
 
     def test_revoked_stays(self) -> None:
@@ -178,6 +178,6 @@ class SlaveTests(FarmCase):
         self.do(lambda c: slaves.pause(c, "bot2", 5.0))
         self.do(lambda c: slaves.seen(c, "bot2", Hello("h", "i", "k", "b", "1"), 6.0))
         self.do(lambda c: slaves.pause(c, "bot1", None))
-        self.assertEqual([(s.name, s.paused) for s in self.do(slaves.everyone)], [("bot1", None), ("bot2", 5.0)])
+        self.assertEqual([(s.name, s.paused) for s in self.do(slaves.get_all)], [("bot1", None), ("bot2", 5.0)])
         self.do(lambda c: slaves.pause(c, "bot2", None))
-        self.assertEqual([s.paused for s in self.do(slaves.everyone)], [None, None])
+        self.assertEqual([s.paused for s in self.do(slaves.get_all)], [None, None])

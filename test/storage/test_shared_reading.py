@@ -12,20 +12,20 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.storage import shared_reading
 from buildbot_lite.storage.compressed_streams import (
-    Reading,
+    StreamReader,
     compress,
     open_stream,
 )
-from buildbot_lite.storage.shared_reading import BLOCK, SharedReading
+from buildbot_lite.storage.shared_reading import BLOCK, SharedStreams
 
 
 class Counted:
     """
-    A `Reading`, which counts the bytes that are read.
+    A `StreamReader`, which counts the bytes that are read.
     """
 
-    def __init__(self, reading: Reading, counts: "SharedReadingTests") -> None:
-        self._reading = reading
+    def __init__(self, reader: StreamReader, counts: "SharedReadingTests") -> None:
+        self._reading = reader
         self._counts = counts
 
     @property
@@ -53,7 +53,7 @@ class SharedReadingTests(SynchronousTestCase):
         self.bytes_read = 0
         self.closed = 0
         self.patch(shared_reading, "open_stream", lambda path: Counted(open_stream(path), self))
-        self.shared = SharedReading(most_blocks=4)
+        self.shared = SharedStreams(most_blocks=4)
 
     def write(self, data: bytes) -> None:
         """
@@ -105,8 +105,8 @@ class SharedReadingTests(SynchronousTestCase):
         log = os.urandom(10 * BLOCK)
         self.write(log)
         quick, slow = self.shared.open(self.path), self.shared.open(self.path)
-        for reading in (quick, slow):
-            self.assertEqual(b"".join(reading.read(offset, BLOCK) for offset in range(0, len(log), BLOCK)), log)
+        for reader in (quick, slow):
+            self.assertEqual(b"".join(reader.read(offset, BLOCK) for offset in range(0, len(log), BLOCK)), log)
 
         self.assertEqual(self.bytes_read, 2 * len(log))
         self.assertEqual(len(self.shared._blocks), 4)

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import DiskFullError, StorageError
 from buildbot_lite.storage import compressed_streams, streams
 from buildbot_lite.storage.artifacts import ArtifactFile
-from buildbot_lite.storage.streams import StreamFile, sealed
+from buildbot_lite.storage.streams import StreamFile, seal_stream
 
 EVERY_BYTE = bytes(range(256))
 
@@ -292,7 +292,7 @@ class SealedTests(SynchronousTestCase):
         file = StreamFile(self.mktemp())
         file.append(0, b"abc")
 
-        self.assertTrue(self.successResultOf(sealed(file, 3, sum_of(b"abc"), lambda work: Deferred())))
+        self.assertTrue(self.successResultOf(seal_stream(file, 3, sum_of(b"abc"), lambda work: Deferred())))
 
     def test_large_in_a_thread(self) -> None:
         """
@@ -307,7 +307,7 @@ class SealedTests(SynchronousTestCase):
             handed.append(work)
             return Deferred()
 
-        self.assertNoResult(sealed(file, len(data), sum_of(data), in_thread))
+        self.assertNoResult(seal_stream(file, len(data), sum_of(data), in_thread))
         (work,) = handed
         assert callable(work)
         self.assertTrue(work())

@@ -12,7 +12,7 @@ from buildbot_lite.errors import StorageError
 from buildbot_lite.storage import generation_texts
 from buildbot_lite.storage.generation_texts import GenerationTexts
 from buildbot_lite.storage.swissnums import (
-    Minted,
+    SwissnumRecord,
     Swissnums,
     digest_of,
     keep,
@@ -51,7 +51,7 @@ class SwissnumsTests(SynchronousTestCase):
         """
         The string of a grant never changes, whatever version makes it.
         """
-        minted = Minted("00" * 16, digest_of("3bf2bsffaqssvi64rsunpxlwtc7wnj26"))
+        minted = SwissnumRecord("00" * 16, digest_of("3bf2bsffaqssvi64rsunpxlwtc7wnj26"))
         self.assertEqual(Swissnums(b"key").of(minted), "3bf2bsffaqssvi64rsunpxlwtc7wnj26")
 
     def test_kept(self) -> None:
@@ -60,7 +60,7 @@ class SwissnumsTests(SynchronousTestCase):
         """
         private = self.mktemp()
         os.mkdir(private)
-        row = Minted(None, digest_of("an-old-secret"))
+        row = SwissnumRecord(None, digest_of("an-old-secret"))
         self.assertIsNone(Swissnums.load(b"key", private).of(row))
         keep(private, ["an-old-secret"])
         keep(private, ["another"])
@@ -88,7 +88,7 @@ class GenerationTextsTests(SynchronousTestCase):
         """
         private = os.path.join(self.mktemp(), "private")
         texts, files = GenerationTexts(private), {"master.cfg": "c = {}\n", "own.py": "pass\n"}
-        texts.let_go_all_but(())
+        texts.remove_all_but(())
         for hash_ in ("1" * 64, "2" * 64):
             texts.keep(hash_, files)
 
@@ -98,7 +98,7 @@ class GenerationTextsTests(SynchronousTestCase):
         with mock.patch.object(generation_texts, "write_whole", side_effect=StorageError("no room")):
             texts.keep("1" * 64, files)
             self.assertRaises(StorageError, texts.keep, "1" * 64, {})
-        texts.let_go_all_but(["1" * 64])
+        texts.remove_all_but(["1" * 64])
         self.assertEqual((texts.get("1" * 64), texts.get("2" * 64)), (files, None))
 
     def test_damaged(self) -> None:

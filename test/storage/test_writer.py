@@ -22,7 +22,7 @@ from buildbot_lite.storage.records import feed, settings
 from buildbot_lite.storage.records.feed import Event
 from buildbot_lite.storage.writer import (
     NOTED_WITHIN,
-    Reactor,
+    ReactorThread,
     Records,
     Writer,
 )
@@ -99,14 +99,14 @@ class RecordsContract(_Case):
         """
         A change that raises leaves nothing behind, and neither hurts nor is heard by others.
         """
-        before, failing, after = (
+        before, as_failing, after = (
             self.records.write(publish("before")),
             self.records.write(spoilt("never")),
             self.records.write(publish("after")),
         )
         await before
         with self.assertRaises(ZeroDivisionError):
-            await failing
+            await as_failing
         await after
 
         self.assertIsNone(await self.records.read(get("spoilt")))
@@ -154,13 +154,13 @@ class RecordsContract(_Case):
         """
         Who stopped following hears no more.
         """
-        heard: list[Event] = []
-        stop = self.records.on_commit(heard.extend)
+        known_failures: list[Event] = []
+        stop = self.records.on_commit(known_failures.extend)
         stop()
         stop()
         await self.records.write(publish("build.started"))
 
-        self.assertEqual(heard, [])
+        self.assertEqual(known_failures, [])
 
     async def test_database_error(self) -> None:
         """
@@ -265,7 +265,7 @@ class WriterCase(TestCase):
         """
         Records in that database.
         """
-        writer = Writer(self.engine, cast(Reactor, reactor), **options)
+        writer = Writer(self.engine, cast(ReactorThread, reactor), **options)
         self.addCleanup(writer.close)
         return writer
 
@@ -379,7 +379,7 @@ class WriterTests(WriterCase):
             other = connection.connection.driver_connection
             assert isinstance(other, sqlite3.Connection)
             event.listen(self.engine, "connect", lambda c, record: c.execute("PRAGMA busy_timeout=0"))
-            writer = self.writer(patience=0.0)
+            writer = self.writer(lock_timeout=0.0)
             other.execute("BEGIN IMMEDIATE")
             with self.assertRaises(StorageError) as caught:
                 await writer.write(put("a", "b"))
@@ -537,7 +537,7 @@ class WriterTests(WriterCase):
         engine = open_database(self.path)
         os.rename(self.path, self.path + ".away")
         os.mkdir(self.path)
-        writer = Writer(engine, cast(Reactor, reactor))
+        writer = Writer(engine, cast(ReactorThread, reactor))
         self.addCleanup(writer.close)
         with self.assertRaises(StorageError):
             await writer.write(put("a", "b"))
@@ -552,7 +552,7 @@ class OneReactor:
 
     def __init__(self, clock: Clock) -> None:
         self.callLater = clock.callLater
-        self.callFromThread = cast(Reactor, reactor).callFromThread
+        self.callFromThread = cast(ReactorThread, reactor).callFromThread
 
 
 def counted(engine: Engine, name: str) -> list[object]:

@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from buildbot_lite.model.hello import (
-    Held,
+    HeldCommand,
     Hello,
     Life,
 )
@@ -316,7 +316,7 @@ def hello(random: Random) -> Hello:
     """
     ids = [f"{random.getrandbits(128):032x}-1", "0" * 32, "x"]
     held = [
-        Held(random.choice(ids), "f" * 64, random.choice(list(Life)), {random.choice(["stdio", "x", "~1"]): 7})
+        HeldCommand(random.choice(ids), "f" * 64, random.choice(list(Life)), {random.choice(["stdio", "x", "~1"]): 7})
         for _ in range(random.choice((0, 0, 1, 5)))
     ]
     return Hello(

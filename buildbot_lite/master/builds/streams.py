@@ -24,8 +24,8 @@ from ...model.names import directory_name, relative_path
 from ...model.outcome import Seal
 from ...storage.artifacts import ArtifactFile, incoming_path
 from ...storage.files import file_error
-from ...storage.notifications import Growth
-from ...storage.streams import StreamFile, sealed
+from ...storage.notifications import Notifications
+from ...storage.streams import StreamFile, seal_stream
 from .recorder import Ledger
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Building:
     """
 
     basedir: str
-    growth: Growth
+    notifications: Notifications
     in_thread: InThread
 
     @property
@@ -121,7 +121,7 @@ class Kept:
     file: StreamFile
     key: str
     note: Callable[[], None]
-    growth: Growth
+    notifications: Notifications
     in_thread: InThread
     _noted: bool = field(default=False)
 
@@ -141,7 +141,7 @@ class Kept:
         if length and not self._noted:
             self._noted = True
             self.note()
-        self.growth.changed(self.key, length - before)
+        self.notifications.changed(self.key, length - before)
         return length
 
     def seal(self, seal: Seal) -> Deferred[bool]:
@@ -154,7 +154,7 @@ class Kept:
             self.note()
         if not seal.length and not self.file.length and not isinstance(self.file, ArtifactFile):
             return succeed(seal.sha256 == hashlib.sha256().hexdigest())
-        return sealed(self.file, seal.length, seal.sha256, self.in_thread).addBoth(self._rest)
+        return seal_stream(self.file, seal.length, seal.sha256, self.in_thread).addBoth(self._rest)
 
     def _rest(self, answer: T) -> T:
         self.file.close()
@@ -262,7 +262,7 @@ class EntryShelf:
         def note() -> None:
             self._ledger.stream_begun(self._step, self._ordinal, name, kind, path)
 
-        return Kept(file, path, note, self._building.growth, self._building.in_thread)
+        return Kept(file, path, note, self._building.notifications, self._building.in_thread)
 
 
 def _names_in(directory: str, what: str) -> list[str]:

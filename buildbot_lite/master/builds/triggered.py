@@ -31,7 +31,7 @@ from ...storage.records import (
     streams,
 )
 from ...storage.records.builds import Build
-from ...storage.retrying import read_patiently
+from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 
 MOST_CHILDREN = 50
@@ -181,7 +181,7 @@ class ChildBuilds:
         """
         See `step_context.Triggers`.
         """
-        reading = read_patiently(
+        reading = read_retrying(
             self._records, lambda connection: read_children(connection, buildset, self._directory), self._clock
         )
         return Deferred.fromCoroutine(reading)

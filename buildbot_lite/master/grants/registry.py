@@ -25,11 +25,11 @@ from ...storage.records import grants as records_of_grants
 from ...storage.records.grants import (
     NO_LIMITS,
     Grant,
-    Limits,
+    GrantLimits,
 )
 from ...storage.swissnums import (
-    KEPT,
-    Minted,
+    UNDERIVED_FILE,
+    SwissnumRecord,
     Swissnums,
     digest_of,
 )
@@ -167,7 +167,7 @@ class Grants:
             self._shown(right)
         return right.exposed
 
-    def mint(self) -> Minted:
+    def mint(self) -> SwissnumRecord:
         """
         What to record of a new string.
         """
@@ -180,8 +180,8 @@ class Grants:
         swissnum = self._swissnums.of(grant)
         if swissnum is None:
             raise LostStringError(
-                f"The string of {grant.name} is good, but cannot be shown any more: private/{KEPT} is lost.  Restore "
-                f"it from a backup, or give {grant.name} another string: buildbot-lite rotate {grant.name}"
+                f"The string of {grant.name} is good, but cannot be shown any more: private/{UNDERIVED_FILE} is lost.  "
+                f"Restore it from a backup, or give {grant.name} another string: buildbot-lite rotate {grant.name}"
             )
         return swissnum
 
@@ -245,7 +245,7 @@ class Grants:
         A grant to do *verb* to *object*: the one that there is, or a new one.  *expires*: in seconds since 1970;
         *made_with*: see `recorded`.
         """
-        limits = Limits(expires=expires)
+        limits = GrantLimits(expires=expires)
         return self.of(verb, object) or await self.hand_out(verb, object, name=name, limits=limits, made_with=made_with)
 
     async def hand_out(
@@ -255,7 +255,7 @@ class Grants:
         *,
         name: str,
         label: str | None = None,
-        limits: Limits = NO_LIMITS,
+        limits: GrantLimits = NO_LIMITS,
         made_with: int | None = None,
     ) -> Grant:
         """

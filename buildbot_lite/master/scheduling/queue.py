@@ -4,7 +4,7 @@ Which request is built next, where, and why the others wait.
 One loop decides: it sleeps until something changed (a request came, a build ended, a slave attached, a back-off is
 over; what changes without a word, as room on the disk or the mind of ``canStartBuild``, is asked again after a while),
 then looks at the waiting requests, most urgent first.  The answer for each is either a slave, and the build starts, or
-a `Reason`.  What people are told is that very reason.
+a `WaitReason`.  What people are told is that very reason.
 
 Requests wait in one list for each builder.  What keeps one request of a builder from being built keeps the less urgent
 ones from it, too, unless ``canStartBuild`` is asked about each; so a builder's list is looked at only up to the first
@@ -23,7 +23,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ...model import wait_reasons
-from ...model.wait_reasons import Kind, Reason
+from ...model.wait_reasons import WaitKind, WaitReason
 from ...storage.records.requests import Buildset, Request
 from ..config.objects import BuilderConfig
 from ..slaves.registry import Member, Roster
@@ -53,7 +53,7 @@ class Waiting:
     buildset: Buildset
     due: float
     among: "BuilderQueue"
-    own: Reason = field(factory=wait_reasons.starting)
+    own: WaitReason = field(factory=wait_reasons.starting)
 
     @property
     def urgency(self) -> Urgency:
@@ -63,7 +63,7 @@ class Waiting:
         return -self.request.priority, self.request.id
 
     @property
-    def reason(self) -> Reason:
+    def reason(self) -> WaitReason:
         """
         Why it waits.
         """
@@ -74,7 +74,7 @@ class Waiting:
         """
         Whether it is not to be built any more, as soon as that is recorded.
         """
-        return self.own.kind is Kind.CANCELLING
+        return self.own.kind is WaitKind.CANCELLING
 
 
 def _urgency(waiting: Waiting) -> Urgency:
@@ -89,7 +89,7 @@ class BuilderQueue:
 
     builder: str
     order: list[Waiting] = field(factory=list)
-    reason: Reason | None = None
+    reason: WaitReason | None = None
 
     def open(self) -> Iterator[Waiting]:
         """
@@ -174,7 +174,7 @@ class Queue:
         roster: Roster,
         builders: Callable[[], Mapping[str, BuilderConfig]],
         start: Callable[[Waiting, str], None],
-        hold: Callable[[], Reason | None],
+        hold: Callable[[], WaitReason | None],
         clock: IReactorTime,
         wall: Callable[[], float],
     ) -> None:
@@ -267,7 +267,7 @@ class Queue:
         parts = (each.order if after is None else each.after(after) for each in self._by_builder.values())
         return tuple(islice(merge(*parts, key=_urgency), most))
 
-    def why(self, request: int) -> Reason | None:
+    def why(self, request: int) -> WaitReason | None:
         """
         Why *request* waits; None when it does not.
         """
@@ -325,7 +325,7 @@ class Queue:
 
     def _place(self, waiting: Waiting, builder: BuilderConfig) -> None:
         choice = self._choose(waiting, builder)
-        if isinstance(choice, Reason):
+        if isinstance(choice, WaitReason):
             waiting.own = choice
             if builder.can_start_build is None:
                 waiting.among.reason = choice
@@ -336,8 +336,8 @@ class Queue:
         self.slots.take(waiting.request.id, Running(builder.name, builder.name, choice.name))
         self._start(waiting, choice.name)
 
-    def _choose(self, waiting: Waiting, builder: BuilderConfig) -> Member | Reason:
-        obstacles: list[Reason] = []
+    def _choose(self, waiting: Waiting, builder: BuilderConfig) -> Member | WaitReason:
+        obstacles: list[WaitReason] = []
         free: list[Member] = []
         for name in builder.slavenames:
             member = self._roster.get(name)
@@ -352,11 +352,11 @@ class Queue:
             allowed = self._asking.allowed(builder, member.config, waiting.request)
             if allowed:
                 return member
-            no = wait_reasons.asked if allowed is None else wait_reasons.refused
+            no = wait_reasons.can_start_pending if allowed is None else wait_reasons.refused
             obstacles.append(no(member.name, builder.name))
         return wait_reasons.nearest(obstacles) if obstacles else wait_reasons.no_builder(builder.name)
 
-    def _occupied(self, member: Member, builder: BuilderConfig) -> Reason | None:
+    def _occupied(self, member: Member, builder: BuilderConfig) -> WaitReason | None:
         running = self.slots.on(member.name)
         most = member.config.max_builds
         if most is not None and len(running) >= most:

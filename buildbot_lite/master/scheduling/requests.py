@@ -27,9 +27,9 @@ from ...storage.records import requests as records_of_requests
 from ...storage.records.requests import (
     Buildset,
     Request,
-    Submitted,
+    SubmittedBuildset,
 )
-from ...storage.retrying import read_patiently
+from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 from ..builds.build import Ended
 from ..grants.registry import Grants
@@ -86,9 +86,9 @@ class Requests:
         priority: int = 0,
         by_grant: int | None = None,
         parent_build: int | None = None,
-        beside: Callable[[Connection, Submitted], object] | None = None,
+        beside: Callable[[Connection, SubmittedBuildset], object] | None = None,
         recorded: Callable[[], None] = lambda: None,
-    ) -> Submitted:
+    ) -> SubmittedBuildset:
         """
         Ask each of *builders* for a build.  When this returns, it is a promise.
 
@@ -99,10 +99,10 @@ class Requests:
         """
         now = self._wall()
 
-        def change(connection: Connection) -> tuple[Submitted, bool]:
+        def change(connection: Connection) -> tuple[SubmittedBuildset, bool]:
             earlier = records_of_requests.by_parent(connection, parent) if parent else None
             if earlier is not None:
-                return Submitted(earlier, tuple(records_of_requests.of_buildset(connection, earlier.id))), False
+                return SubmittedBuildset(earlier, tuple(records_of_requests.of_buildset(connection, earlier.id))), False
             submitted = records_of_requests.submit(
                 connection,
                 scheduler=scheduler,
@@ -212,7 +212,7 @@ class Requests:
                 self._give_up(buildset, waiting)
                 waiting.errback(failure)
 
-        asking = read_patiently(self._records, lambda c: records_of_requests.buildset(c, buildset), self._clock)
+        asking = read_retrying(self._records, lambda c: records_of_requests.buildset(c, buildset), self._clock)
         Deferred.fromCoroutine(asking).addCallbacks(known, unknown)  # type: ignore[unused-awaitable]  # both ends are given
         return waiting
 

@@ -37,7 +37,7 @@ from ...storage.records import builds as records_of_builds
 from ...storage.records import feed, inputs
 from ...storage.records import journal as records_of_journal
 from ...storage.records.requests import Buildset, Request
-from ...storage.retrying import read_patiently
+from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 from ..builds.build import Build, Ended
 from ..builds.disk_reserve import Reserve
@@ -464,7 +464,7 @@ class Works:
         which = buildset.input
         if which is None:
             return {}
-        row = await read_patiently(self._records, lambda connection: inputs.get(connection, which), self._clock)
+        row = await read_retrying(self._records, lambda connection: inputs.get(connection, which), self._clock)
         if row is None:
             return {}
         return {row.kind: (StoredInput(self._inputs, row.sha256), row.length, row.sha256)}

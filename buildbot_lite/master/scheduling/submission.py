@@ -24,7 +24,7 @@ from ...model.properties import (
     Properties,
 )
 from ...model.results import Result
-from ...storage.inputs import Kept
+from ...storage.inputs import InputFile
 from ...storage.records import (
     grants,
     inputs,
@@ -35,7 +35,7 @@ from ...storage.records.grants import Grant
 from ...storage.records.requests import (
     Buildset,
     Request,
-    Submitted,
+    SubmittedBuildset,
 )
 from ...storage.writer import Records
 from ..builds.triggered import Child, read_children
@@ -60,7 +60,7 @@ class Given:
 
     kind: str = "none"
     name: str = ""
-    kept: Kept | None = None
+    kept: InputFile | None = None
     properties: Properties = field(factory=Properties)
 
 
@@ -119,7 +119,7 @@ class FrontDoor:
             grant, len(scheduler.builder_names), with_input=scheduler.input_kind != NOTHING.kind
         )
 
-    async def submit(self, admission: Admission, given: Given) -> Submitted:
+    async def submit(self, admission: Admission, given: Given) -> SubmittedBuildset:
         """
         See `control.submissions.Door`.
         """
@@ -135,7 +135,7 @@ class FrontDoor:
         reason = f"submitted through {scheduler.name}{by}" + (f": {name}" if name else "")
         watches: list[Grant] = []
 
-        def beside(connection: Connection, submitted: Submitted) -> None:
+        def beside(connection: Connection, submitted: SubmittedBuildset) -> None:
             grants.used(connection, grant.id, self._wall())
             # Whoever uploads a file is told of no string.
             if not scheduler.file:
@@ -164,7 +164,7 @@ class FrontDoor:
         found = [builders[name] for name in scheduler.builder_names if name in builders]
         return any(step.recipe.cls.applies_patch for builder in found for step in builder.steps)
 
-    async def watch_furl(self, submitted: Submitted) -> str:
+    async def watch_furl(self, submitted: SubmittedBuildset) -> str:
         """
         See `control.submissions.Door`.
         """
@@ -172,7 +172,7 @@ class FrontDoor:
         by_grant = submitted.buildset.by_grant
         return self._furl(await self._grants.ensure(Verb.WATCH, object_, name=name, made_with=by_grant))
 
-    async def cancel(self, submitted: Submitted, reason: str) -> None:
+    async def cancel(self, submitted: SubmittedBuildset, reason: str) -> None:
         """
         See `control.submissions.Door`.
         """
@@ -199,7 +199,7 @@ class FrontDoor:
 
     async def force(
         self, builder: str, properties: Mapping[str, Json], reason: str, *, by_grant: int | None = None
-    ) -> Submitted:
+    ) -> SubmittedBuildset:
         """
         Ask for a build of *builder*, for an admin, with the string of the grant *by_grant*.
         """
@@ -217,7 +217,7 @@ class FrontDoor:
         given = Properties(dict(properties), "Force")
         return await self._ask(scheduler, given, reason=reason, builders=[builder], by_grant=by_grant)
 
-    async def rebuild(self, build: Build, *, by_grant: int | None = None) -> Submitted:
+    async def rebuild(self, build: Build, *, by_grant: int | None = None) -> SubmittedBuildset:
         """
         Ask once more for what *build* was asked for: the same sources at the revision that it built, the same
         properties, patch or file.
@@ -333,7 +333,7 @@ class FrontDoor:
 
     async def _ask(
         self, scheduler: Scheduler, given: Properties, *, reason: str, builders: list[str] | None = None, **more: Any
-    ) -> Submitted:
+    ) -> SubmittedBuildset:
         properties = given.only(SUBMITTED)
         properties.update(scheduler.properties, "Scheduler")
         properties.update_from(given.without(SUBMITTED))
@@ -351,12 +351,12 @@ class FrontDoor:
             **more,
         )
 
-    def _making_watch(self, connection: Connection, submitted: Submitted) -> Grant:
+    def _making_watch(self, connection: Connection, submitted: SubmittedBuildset) -> Grant:
         object_, name = _watched(submitted)
         minted, now = self._grants.mint(), self._wall()
         return grants.add(connection, name=name, verb=Verb.WATCH.value, object=object_, minted=minted, now=now)
 
-    def _noting_input(self, kept: Kept, kind: str, name: str) -> Callable[[Connection], int]:
+    def _noting_input(self, kept: InputFile, kind: str, name: str) -> Callable[[Connection], int]:
         now = self._wall()
 
         def note(connection: Connection) -> int:
@@ -366,7 +366,7 @@ class FrontDoor:
         return note
 
 
-def _watched(submitted: Submitted) -> tuple[str, str]:
+def _watched(submitted: SubmittedBuildset) -> tuple[str, str]:
     """
     What a string to watch *submitted* is a right to, and what it is called.
     """

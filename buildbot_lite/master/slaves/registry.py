@@ -24,7 +24,7 @@ from ...model.hello import (
     Welcome,
 )
 from ...model.token_bucket import Allowance
-from ...model.wait_reasons import Reason
+from ...model.wait_reasons import WaitReason
 from ...storage.records import slaves as records_of_slaves
 from ...storage.writer import Records
 from ...wire.roles import Slave
@@ -65,7 +65,7 @@ class Member:
         """
         return self.config.name
 
-    def obstacle(self) -> Reason | None:
+    def obstacle(self) -> WaitReason | None:
         """
         Why it takes no build at all, or None.
         """

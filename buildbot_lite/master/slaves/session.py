@@ -29,7 +29,7 @@ from twisted.python.failure import Failure
 from ...deferreds import background
 from ...errors import LinkLostError
 from ...model.hello import (
-    Held,
+    HeldCommand,
     Hello,
     Life,
 )
@@ -366,7 +366,7 @@ def _leave(core: Core, line: Line, reason: str) -> None:
     core.lose_all(reason)
 
 
-def _reconcile(core: Core, link: Slave, hello: Hello, order: Order, held: Held | None) -> None:
+def _reconcile(core: Core, link: Slave, hello: Hello, order: Order, held: HeldCommand | None) -> None:
     """
     What we want against what the slave has.
     """

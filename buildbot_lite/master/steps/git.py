@@ -24,7 +24,7 @@ from ...model import spec
 from ...model.outcome import Ending
 from ...model.results import Result
 from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE
-from ...model.urls import parted, without_passwords
+from ...model.urls import split_url, without_passwords
 from ..config.arguments import Arguments
 from ..config.mistakes import MISSING
 from ..slaves.command import Source
@@ -178,7 +178,7 @@ class Git(BuildStep):
         elif self.auth_credentials is not None and web_host(self.repourl) is None:
             shown = without_passwords(self.repourl)
             at.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
-        elif self.auth_credentials is not None and parted(self.repourl).credentials is not None:
+        elif self.auth_credentials is not None and split_url(self.repourl).credentials is not None:
             at.note("repourl has a user and a password in it, and there are auth_credentials.  Give one of them.")
 
     async def run(self) -> Result:
@@ -276,7 +276,7 @@ class Git(BuildStep):
 
     def _repository(self, directory: str | None) -> Repository:
         hosts = self.sshKnownHosts if self.sshHostKey is None else f"* {self.sshHostKey}"
-        url, credentials, user = parted(self.repourl)
+        url, credentials, user = split_url(self.repourl)
         return Repository(
             url,
             run=partial(self._run, directory),

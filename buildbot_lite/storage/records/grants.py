@@ -14,13 +14,13 @@ from ..statements import (
     inserting,
     selecting,
 )
-from ..swissnums import Minted
+from ..swissnums import SwissnumRecord
 
 _grants = schema.grants
 
 
 @frozen
-class Limits:
+class GrantLimits:
     """
     How far a right goes; None: no limit.
 
@@ -35,7 +35,7 @@ class Limits:
     most_waiting: int | None = None
 
 
-NO_LIMITS = Limits()
+NO_LIMITS = GrantLimits()
 
 
 @frozen
@@ -43,9 +43,9 @@ class Grant:
     """
     A right: to do *verb* to *object*.
 
-    *digest*, *salt*: what is recorded of the secret part of its string (`swissnums.Minted`).
-    *uses_allowed*, *expires*, *per_hour*, *largest*, *most_waiting*: see `Limits`.  *revoked*, *used* (last): seconds
-    since 1970, or None.  *pin*: the Tub id of the first that used it, from then on the only one that may.
+    *digest*, *salt*: what is recorded of the secret part of its string (`swissnums.SwissnumRecord`).
+    *uses_allowed*, *expires*, *per_hour*, *largest*, *most_waiting*: see `GrantLimits`.  *revoked*, *used* (last):
+    seconds since 1970, or None.  *pin*: the Tub id of the first that used it, from then on the only one that may.
     *label*: what the admin who handed it out says of it; None: it is the one in the farm's files.  *port*: the master's
     port by which it was last shown; None: not known.
     """
@@ -154,10 +154,10 @@ def add(
     name: str,
     verb: str,
     object: str,
-    minted: Minted,
+    minted: SwissnumRecord,
     now: float,
     label: str | None = None,
-    limits: Limits = NO_LIMITS,
+    limits: GrantLimits = NO_LIMITS,
 ) -> Grant:
     """
     A new grant.
@@ -222,7 +222,7 @@ def live(connection: Connection, now: float) -> list[Grant]:
     return _LIVE.all(connection, now=now)
 
 
-def everything(connection: Connection) -> list[Grant]:
+def get_all(connection: Connection) -> list[Grant]:
     """
     Every grant, also those that were revoked or ran out: whoever shows one is told so.
     """

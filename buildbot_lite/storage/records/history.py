@@ -45,7 +45,7 @@ class Filter:
 
 
 @frozen
-class Asked:
+class BuildOrigin:
     """
     How a build came to be.  *by*: the label of the string with which it was asked for, or what that string is to do
     (``admin``); None when it was asked for with no string.  *source*: branch, revision, repository, project.
@@ -59,20 +59,20 @@ class Asked:
 
 
 @frozen
-class Entry:
+class HistoryEntry:
     """
     A build, and how it came to be.
     """
 
     build: Build
-    asked: Asked
+    origin: BuildOrigin
 
     @property
     def branch(self) -> str | None:
         """
         The branch that was built, where that is known.
         """
-        return _text(self.build.properties.get("branch")) or _text([self.asked.source.get("branch")])
+        return _text(self.build.properties.get("branch")) or _text([self.origin.source.get("branch")])
 
     @property
     def revision(self) -> str | None:
@@ -81,7 +81,7 @@ class Entry:
         """
         properties = self.build.properties
         known = _text(properties.get("got_revision")) or _text(properties.get("revision"))
-        return known or _text([self.asked.source.get("revision")])
+        return known or _text([self.origin.source.get("revision")])
 
 
 @frozen
@@ -90,7 +90,7 @@ class Page:
     Some builds, newest first.  *before*: where the next page begins, None when there is none.
     """
 
-    entries: Sequence[Entry]
+    entries: Sequence[HistoryEntry]
     before: int | None
 
 
@@ -161,9 +161,9 @@ def _passes(window: FromClause) -> Iterable[ColumnElement[bool]]:
     yield ~select(wanted.c.key).where(~has_it).correlate(window).exists()
 
 
-def _entry(*row: Any) -> Entry:
+def _entry(*row: Any) -> HistoryEntry:
     *build, scheduler, reason, at, source, label, verb = row
-    return Entry(from_row(*build), Asked(scheduler, reason, at, json.loads(source), label or verb))
+    return HistoryEntry(from_row(*build), BuildOrigin(scheduler, reason, at, json.loads(source), label or verb))
 
 
 _OF_ALL = Query(_page(of_builder=False), _entry)

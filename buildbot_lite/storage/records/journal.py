@@ -23,7 +23,7 @@ _journal = schema.journal
 
 
 @frozen
-class Entry:
+class JournalRow:
     """
     One effect: the *ordinal*-th of *step*.  *intent* and *outcome* are JSON; it has no outcome while *ended* is None.
     """
@@ -39,10 +39,10 @@ class Entry:
     ended: float | None = None
 
 
-def _entry(*row: Any) -> Entry:
+def _entry(*row: Any) -> JournalRow:
     build, step, ordinal, kind, fingerprint, intent, begun, outcome, ended = row
     came_of_it = None if outcome is None else json.loads(outcome)
-    return Entry(build, step, ordinal, kind, fingerprint, json.loads(intent), begun, came_of_it, ended)
+    return JournalRow(build, step, ordinal, kind, fingerprint, json.loads(intent), begun, came_of_it, ended)
 
 
 _BEGIN = Statement(inserting(_journal, "build", "step", "ordinal", "kind", "fingerprint", "intent", "begun"))
@@ -57,7 +57,7 @@ _END = Statement(
     .values(outcome=bindparam("came_of_it"), ended=bindparam("now"))
 )
 _OF_BUILD = Query(
-    selecting(_journal, Entry)
+    selecting(_journal, JournalRow)
     .where(_journal.c.build == bindparam("build"))
     .order_by(_journal.c.step, _journal.c.ordinal),
     _entry,
@@ -74,7 +74,7 @@ def begin(
     fingerprint: str,
     intent: object,
     now: float,
-) -> Entry:
+) -> JournalRow:
     """
     It is about to be done.  `StorageError` when that place in the journal is taken.
     """
@@ -88,7 +88,7 @@ def begin(
         intent=to_json(intent),
         begun=now,
     )
-    return Entry(build, step, ordinal, kind, fingerprint, intent, now)
+    return JournalRow(build, step, ordinal, kind, fingerprint, intent, now)
 
 
 def end(connection: Connection, build: int, step: int, ordinal: int, *, outcome: object, now: float) -> bool:
@@ -100,7 +100,7 @@ def end(connection: Connection, build: int, step: int, ordinal: int, *, outcome:
     )
 
 
-def of_build(connection: Connection, build: int) -> list[Entry]:
+def of_build(connection: Connection, build: int) -> list[JournalRow]:
     """
     The journal of *build*, in the order of its steps and of what each of them did.
     """

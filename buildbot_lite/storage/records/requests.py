@@ -68,7 +68,7 @@ class Request:
 
 
 @frozen
-class Submitted:
+class SubmittedBuildset:
     """
     A buildset and its requests, in the order of the builders that were named.
     """
@@ -132,13 +132,13 @@ _NEWEST = Query(
     .limit(bindparam("most")),
     _request,
 )
-_TIMES_ASKED = Query(
+_SUBMISSION_TIMES = Query(
     select(_buildsets.c.submitted)
     .where(_buildsets.c.by_grant == bindparam("by_grant"), _buildsets.c.submitted > bindparam("since"))
     .order_by(_buildsets.c.submitted),
     float,
 )
-_ASKED_WITH = Query(
+_GRANTED = Query(
     select(_buildsets.c.id, _buildsets.c.by_grant).where(
         _buildsets.c.id >= bindparam("first"), _buildsets.c.by_grant.is_not(None)
     ),
@@ -182,7 +182,7 @@ def submit(
     priority: int = 0,
     by_grant: int | None = None,
     parent_build: int | None = None,
-) -> Submitted:
+) -> SubmittedBuildset:
     """
     Ask each of *builders* for a build.
 
@@ -191,7 +191,7 @@ def submit(
     if parent is not None:
         earlier = by_parent(connection, parent)
         if earlier is not None:
-            return Submitted(earlier, tuple(of_buildset(connection, earlier.id)))
+            return SubmittedBuildset(earlier, tuple(of_buildset(connection, earlier.id)))
     source = dict(source or {})
     properties = dict(properties or {})
     id = _ADD_BUILDSET.number(
@@ -219,21 +219,21 @@ def submit(
     made = Buildset(
         id, scheduler, reason, now, source, properties, input, parent, by_grant=by_grant, parent_build=parent_build
     )
-    return Submitted(made, requests)
+    return SubmittedBuildset(made, requests)
 
 
-def times_asked(connection: Connection, by_grant: int, since: float) -> list[float]:
+def submission_times(connection: Connection, by_grant: int, since: float) -> list[float]:
     """
     When buildsets were asked for with a grant, after *since*, oldest first.
     """
-    return _TIMES_ASKED.all(connection, by_grant=by_grant, since=since)
+    return _SUBMISSION_TIMES.all(connection, by_grant=by_grant, since=since)
 
 
-def asked_with(connection: Connection, first: int) -> dict[int, int]:
+def granted_buildsets(connection: Connection, first: int) -> dict[int, int]:
     """
     Of the buildsets from the id *first* on that were asked for with a string: id → grant.
     """
-    return dict(_ASKED_WITH.all(connection, first=first))
+    return dict(_GRANTED.all(connection, first=first))
 
 
 def get(connection: Connection, id: int) -> Request | None:

@@ -95,7 +95,7 @@ def get(connection: Connection, name: str) -> Slave | None:
     return _GET.first(connection, name=name)
 
 
-def everyone(connection: Connection) -> list[Slave]:
+def get_all(connection: Connection) -> list[Slave]:
     """
     All of them, by name; also those that are configured no more.
     """
