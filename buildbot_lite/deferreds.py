@@ -1,9 +1,9 @@
 """
-Fire and forget, in the one spelling that the project has.
+Waiting: an event that many callers wait for, work in the background, work that outlives its caller.
 """
 
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -19,11 +19,69 @@ from .model.display import printable
 T = TypeVar("T")
 
 
+class OneShot(Generic[T]):
+    """
+    An event that happens once, with a result or a failure that every waiter gets, also one who comes later.
+
+    *unawaited*: called when the last waiter was cancelled before the event.
+    """
+
+    def __init__(self, unawaited: Callable[[], object] = lambda: None) -> None:
+        self._unawaited = unawaited
+        self._result: tuple[T | Failure] | None = None
+        self._waiters: list[Deferred[T]] = []
+
+    @property
+    def fired(self) -> bool:
+        """
+        Whether it has happened.
+        """
+        return self._result is not None
+
+    @property
+    def waiting(self) -> int:
+        """
+        The number of waiters.
+        """
+        return len(self._waiters)
+
+    def wait(self) -> Deferred[T]:
+        """
+        Fires with the result; cancelling it affects no other waiter.
+        """
+        waiter: Deferred[T] = Deferred(self._cancelled)
+        if self._result is None:
+            self._waiters.append(waiter)
+        else:
+            waiter.callback(*self._result)
+        return waiter
+
+    def fire(self, result: T | Failure) -> None:
+        """
+        Let the event happen.  Only the first result counts.
+
+        Callbacks may start new waits: these get the result at once.
+        """
+        if self._result is None:
+            self._result = (result,)
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                # Not cancelled by a callback of an earlier one.
+                if not waiter.called:
+                    waiter.callback(result)
+
+    def _cancelled(self, waiter: Deferred[T]) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+            if not self._waiters:
+                self._unawaited()
+
+
 def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Logger, what: str) -> None:
     """
-    Let *work* go on by itself; when it fails, *log* says that *what* did.
+    Start *work* and return; a failure goes to *log*, whose line begins with *what*.
 
-    A lost link is no event, nor are records that are closed because the master stops.  Our own errors are one line;
+    A lost link is not logged, nor are records that are closed because the master stops.  An error of ours is one line;
     anything else is a defect and gets its traceback.
     """
     running = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
@@ -39,10 +97,11 @@ def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Lo
     running.addErrback(failed)  # type: ignore[unused-awaitable]  # this is the place where nobody awaits
 
 
-def undisturbed(work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+def shielded(work: Deferred[T] | Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
     """
-    What *work* gives.  It goes on to its end, also if whoever waits for it is cancelled.
+    The result of *work*, as `asyncio.shield` gives it: cancelling the wait leaves *work* running.
     """
-    done: Deferred[T] = Deferred()
-    Deferred.fromCoroutine(work).addCallbacks(done.callback, done.errback)  # type: ignore[unused-awaitable]  # both ends are given
-    return done
+    running = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
+    ended: OneShot[T] = OneShot()
+    running.addBoth(ended.fire)  # type: ignore[unused-awaitable]  # the caller awaits *ended*
+    return ended.wait()

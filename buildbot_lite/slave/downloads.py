@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ..deferreds import background
+from ..deferreds import background, shielded
 from ..errors import InputError, MessageError
 from ..model.json_reader import JsonReader
 from ..model.outcome import Outcome
@@ -17,7 +17,6 @@ from ..storage.files import remove
 from ..wire.roles import Command
 from .archive_input import Bounds
 from .file_jobs import discard_job, unpack_job
-from .shield import shielded
 from .transfer import (
     Means,
     Transfer,

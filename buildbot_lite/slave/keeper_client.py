@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorProcess, IReactorTime, IReactorUNIX
@@ -29,7 +29,7 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
-from ..deferreds import background
+from ..deferreds import OneShot, background
 from ..errors import KeeperLostError, MessageError
 from ..keeper.wrapper import UMASK
 from ..model.hello import MOST_HELD, Life
@@ -372,9 +372,8 @@ class _Line(LineOnlyReceiver):
 
     def __init__(self) -> None:
         self._greeted: Deferred[JsonReader] = Deferred()
-        self._lost: list[Deferred[None]] = []
+        self._lost: OneShot[None] = OneShot()
         self._listener: Callable[[JsonReader], None] | None = None
-        self._gone = False
 
     def lineReceived(self, line: bytes) -> None:
         message = JsonReader.decode(line, "the keeper", _LONGEST_LINE)
@@ -385,12 +384,9 @@ class _Line(LineOnlyReceiver):
             self._greeted.callback(message)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._gone = True
         if not self._greeted.called:
             self._greeted.errback(Failure(KeeperLostError()))
-        waiting, self._lost = self._lost, []
-        for one in waiting:
-            one.callback(None)
+        self._lost.fire(None)
 
     def say(self, message: Mapping[str, Any]) -> None:
         self._wire().write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
@@ -412,12 +408,7 @@ class _Line(LineOnlyReceiver):
         return self._greeted
 
     def when_lost(self) -> Deferred[None]:
-        lost: Deferred[None] = Deferred()
-        if self._gone:
-            lost.callback(None)
-        else:
-            self._lost.append(lost)
-        return lost
+        return self._lost.wait()
 
 
 class _Starting(ProcessProtocol):
@@ -426,8 +417,7 @@ class _Starting(ProcessProtocol):
     """
 
     def __init__(self) -> None:
-        self._ended: tuple[int | None, str] | None = None
-        self._waiting: list[Deferred[tuple[int | None, str]]] = []
+        self._ended: OneShot[tuple[int | None, str]] = OneShot()
         self._words = b""
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N802, N803 - Twisted's
@@ -436,17 +426,10 @@ class _Starting(ProcessProtocol):
     def processExited(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
         # Not processEnded: it waits for the pipes as well, and the keeper goes on.
         code = getattr(reason.value, "exitCode", None)
-        ended = self._ended = (code, self._words.decode("utf-8", "replace").strip())
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.callback(ended)
+        self._ended.fire((code, self._words.decode("utf-8", "replace").strip()))
 
     def when_ended(self) -> Deferred[tuple[int | None, str]]:
-        if self._ended is not None:
-            return succeed(self._ended)
-        ended: Deferred[tuple[int | None, str]] = Deferred()
-        self._waiting.append(ended)
-        return ended
+        return self._ended.wait()
 
 
 def _ended(message: JsonReader) -> tuple[Outcome, Life]:

@@ -6,8 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
+from ..deferreds import OneShot
 from ..errors import RefusedError
 from ..keeper.command_store import spool_path
 from ..model.hello import Life
@@ -41,8 +43,6 @@ class Errand:
         self.id = id
         self.fingerprint = fingerprint
         self.life = Life.RUNNING
-        self.settled = False
-        """Whether it is known that it was claimed, or that it was refused."""
         self.interrupted = False
         """Whether it was to be killed: then it is not to begin, either."""
         self._keeper = keeper
@@ -51,9 +51,8 @@ class Errand:
         self._lengths: dict[str, int] = {}
         # By the keeper's name of a stream, the name under which the master gets it, when that is another.
         self._generations: dict[str, str] = {}
-        self._refusal: str | None = None
-        self._settling: list[Deferred[None]] = []
-        self._forgetting: list[Deferred[None]] = []
+        self._settled: OneShot[None] = OneShot()
+        self._forgotten: OneShot[None] = OneShot()
 
     # What the keeper tells.
 
@@ -61,14 +60,13 @@ class Errand:
         """
         The keeper has it: it will not be started twice.
         """
-        self._settle()
+        self._settled.fire(None)
 
     def refused(self, sentence: str) -> None:
         """
         The keeper will not have it.
         """
-        self._refusal = sentence
-        self._settle()
+        self._settled.fire(Failure(RefusedError(sentence)))
 
     def grew(self, lengths: Mapping[str, int]) -> None:
         """
@@ -83,7 +81,7 @@ class Errand:
         """
         self.life = life
         self.grew(lengths)
-        self._settle()
+        self._settled.fire(None)
 
     def ended(self, outcome: Outcome, life: Life = Life.ENDED) -> None:
         """
@@ -92,15 +90,13 @@ class Errand:
         self.life = life
         self.grew({stream: seal.length for stream, seal in outcome.streams.items()})
         self._outcome = outcome
-        self._settle()
+        self._settled.fire(None)
 
     def forgotten(self) -> None:
         """
         The keeper has forgotten it.
         """
-        waiting, self._forgetting = self._forgetting, []
-        for one in waiting:
-            one.callback(None)
+        self._forgotten.fire(None)
 
     # What the courier asks.
 
@@ -156,17 +152,18 @@ class Errand:
 
     # What the agent asks.
 
+    @property
+    def settled(self) -> bool:
+        """
+        Whether the keeper has claimed or refused the command.
+        """
+        return self._settled.fired
+
     def when_claimed(self) -> Deferred[None]:
         """
         See `Work`.
         """
-        if self._refusal is not None:
-            return fail(RefusedError(self._refusal))
-        if self.settled:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred()
-        self._settling.append(waiting)
-        return waiting
+        return self._settled.wait()
 
     def have(self, lengths: Mapping[str, int]) -> None:
         """
@@ -203,16 +200,6 @@ class Errand:
         """
         See `Work`.
         """
-        forgetting: Deferred[None] = Deferred()
-        self._forgetting.append(forgetting)
+        forgotten = self._forgotten.wait()
         self._keeper.forget(self.id)
-        return forgetting
-
-    def _settle(self) -> None:
-        self.settled = True
-        waiting, self._settling = self._settling, []
-        for one in waiting:
-            if self._refusal is None:
-                one.callback(None)
-            else:
-                one.errback(RefusedError(self._refusal))
+        return forgotten

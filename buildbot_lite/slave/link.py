@@ -9,7 +9,7 @@ from functools import partial
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from ..deferreds import background
+from ..deferreds import background, shielded
 from ..errors import LinkLostError, RefusedError
 from ..model.spec import (
     Run,
@@ -20,7 +20,6 @@ from ..wire.roles import Command
 from .agent import Agent
 from .flow_control import Pace
 from .held import Work
-from .shield import shielded
 from .stream_sender import Courier
 from .transfer import (
     os_sentence,

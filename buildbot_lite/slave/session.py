@@ -27,7 +27,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from .. import __version__
-from ..deferreds import background
+from ..deferreds import OneShot, background, shielded
 from ..errors import (
     BuildbotLiteError,
     KeeperLostError,
@@ -40,7 +40,6 @@ from .agent import Agent
 from .directory import Home, platform_facts
 from .keeper_client import KeeperNews
 from .link import AgentLink
-from .shield import shielded
 
 WORD_INTERVAL = 10.0
 PAUSE_WITHOUT_KEEPER = 10.0
@@ -111,7 +110,7 @@ class Session:
         self._welcomed = welcomed
         self._refused = refused
         self._incarnation = secrets.token_hex(16)
-        self._ready: list[Deferred[None]] | None = []
+        self._ready: OneShot[None] = OneShot()
         self._drained: Callable[[], None] | None = None
         self._link: Link | None = None
         self._starting: Deferred[None] | None = None
@@ -168,7 +167,7 @@ class Session:
         """
         What we say of ourselves, as soon as it is known what the keeper holds.
         """
-        await self._when_ready()
+        await self._ready.wait()
         held = await self._agent.held()
         return Hello(
             home=self._home.name,
@@ -190,17 +189,7 @@ class Session:
             except (KeeperLostError, MessageError) as error:
                 self._log.error("{sentence}  Trying again.", sentence=str(error))
                 await deferLater(self._clock, PAUSE_WITHOUT_KEEPER)
-        waiting, self._ready = self._ready or [], None
-        for one in waiting:
-            one.callback(None)
-
-    def _when_ready(self) -> Deferred[None]:
-        ready: Deferred[None] = Deferred()
-        if self._ready is None:
-            ready.callback(None)
-        else:
-            self._ready.append(ready)
-        return shielded(ready)
+        self._ready.fire(None)
 
     async def _attend(self, desk: Desk, link: Link) -> None:
         end = AgentLink(self._agent, link.drop)

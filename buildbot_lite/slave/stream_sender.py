@@ -26,12 +26,11 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..deferreds import background
+from ..deferreds import background, shielded
 from ..errors import LinkLostError
 from ..model.outcome import Outcome
 from ..wire.roles import LATER, Command
 from .flow_control import Pace, Ticket
-from .shield import shielded
 
 MOST_FLYING = 4
 SHORTEST_WAIT = 1.0

@@ -23,7 +23,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..deferreds import background
+from ..deferreds import background, shielded
 from ..errors import BuildbotLiteError, LinkLostError
 from ..model.hello import Life
 from ..model.json_reader import JsonReader, encode
@@ -37,7 +37,6 @@ from ..storage.files import is_disk_full, remove
 from ..wire.roles import Command
 from .file_jobs import Job
 from .safe_paths import Tree
-from .shield import shielded
 from .worker_process import Workers
 
 T = TypeVar("T")

@@ -10,6 +10,8 @@ from collections.abc import Hashable
 
 from twisted.internet.defer import Deferred
 
+from ..deferreds import OneShot
+
 
 class Notifications:
     """
@@ -17,7 +19,7 @@ class Notifications:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, list[Deferred[None]]] = {}
+        self._next: dict[Hashable, OneShot[None]] = {}
         self.bytes_arrived = 0
         """Of all streams, since the process began."""
 
@@ -26,25 +28,15 @@ class Notifications:
         There is more of *key*, by *size* bytes if it is a stream, or it ended.
         """
         self.bytes_arrived += size
-        # Taken out first: whoever looks now may wait again at once.
-        for waiting in self._waiting.pop(key, ()):
-            waiting.callback(None)
+        # Removed first: a callback may wait for the next change at once.
+        if change := self._next.pop(key, None):
+            change.fire(None)
 
     def next_change(self, key: Hashable) -> Deferred[None]:
         """
         Fires at the next change of *key*.  Cancelling it is how to stop waiting.
         """
-
-        def forget(cancelled: Deferred[None]) -> None:
-            waiting = self._waiting.get(key, [])
-            if cancelled in waiting:
-                waiting.remove(cancelled)
-                if not waiting:
-                    del self._waiting[key]
-
-        deferred: Deferred[None] = Deferred(forget)
-        self._waiting.setdefault(key, []).append(deferred)
-        return deferred
+        return self._next.setdefault(key, OneShot(lambda: self._next.pop(key))).wait()
 
     def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        return sum(change.waiting for change in self._next.values())

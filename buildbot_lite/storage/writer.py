@@ -29,11 +29,12 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from attrs import evolve, frozen
 from sqlalchemy import Connection, Engine
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..deferreds import OneShot
 from ..errors import RecordsClosedError, RecordsFailingError
 from .batch import (
     BatchResult,
@@ -184,7 +185,7 @@ class Writer:
         self._notes: list[_PendingCall] = []
         self._notes_timer: IDelayedCall | None = None
         self._closing = False
-        self._closed: list[Deferred[None]] = []
+        self._closed: OneShot[None] = OneShot()
         self._subscribers = Subscribers()
         self._changes: _Queue = SimpleQueue()
         self._queries: _Queue = SimpleQueue()
@@ -225,16 +226,13 @@ class Writer:
         """
         See `Records`.  A second call waits for the same end.
         """
-        if not self._running:
-            return succeed(None)
         if not self._closing:
             self._hand_over_notes()
             self._closing = True
             self._changes.put(None)
             for _ in range(self._readers):
                 self._queries.put(None)
-        self._closed.append(Deferred())
-        return self._closed[-1]
+        return self._closed.wait()
 
     # In the reactor's thread.
 
@@ -273,8 +271,7 @@ class Writer:
         self._running -= 1
         if not self._running:
             self._engine.dispose()
-            for waiting in self._closed:
-                waiting.callback(None)
+            self._closed.fire(None)
 
     # In threads of our own.
 

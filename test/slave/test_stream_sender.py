@@ -6,7 +6,7 @@ import hashlib
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,7 +22,6 @@ from buildbot_lite.slave.flow_control import (
     SMALLEST_CHUNK,
     Pace,
 )
-from buildbot_lite.slave.shield import shielded
 from buildbot_lite.slave.stream_sender import (
     Courier,
     latest_generations,
@@ -350,27 +349,6 @@ class CourierTests(SynchronousTestCase):
             self.successResultOf(over)
             self.assertEqual(len(command.streams["stdio"]), 1 << 20)
         self.assertLessEqual(most, LARGEST_WINDOW)
-
-
-class ShieldTests(SynchronousTestCase):
-    def test_not_stopped(self) -> None:
-        """
-        Who stops waiting for an answer does not stop who answers.
-        """
-        cancelled: list[str] = []
-        asked: Deferred[str] = Deferred(lambda _: cancelled.append("stopped"))
-        waiting = shielded(asked)
-        waiting.cancel()
-        self.failureResultOf(waiting, CancelledError)
-        self.assertEqual(cancelled, [])
-        asked.callback("late")
-
-    def test_answers(self) -> None:
-        """
-        The answer, or the failure, is passed on.
-        """
-        self.assertEqual(self.successResultOf(shielded(succeed("yes"))), "yes")
-        self.failureResultOf(shielded(fail(LinkLostError())), LinkLostError)
 
 
 class GenerationTests(SynchronousTestCase):

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ...deferreds import background, undisturbed
+from ...deferreds import background, shielded
 from ...errors import (
     BuildbotLiteError,
     FileError,
@@ -223,7 +223,7 @@ class Build:
         End it: what runs now is interrupted, of the rest only what always runs is run.  Done when that is recorded,
         also for whoever asks meanwhile.
         """
-        await undisturbed(self._stop_in_turn(reason, result))
+        await shielded(self._stop_in_turn(reason, result))
 
     async def _stop_in_turn(self, reason: str, result: Result) -> None:
         await self._stopping.run(lambda: Deferred.fromCoroutine(self._record_stop(reason, result)))

@@ -31,6 +31,7 @@ from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from ...deferreds import OneShot
 from ...errors import ReplayError
 from ...model.json_reader import encode
 from ...model.outcome import Remark, Seal
@@ -109,7 +110,7 @@ class Journal:
         # Outcomes on their way to the disk, what waits for them, who waits for them, and why they will not get there.
         self._unkept = 0
         self._waiting: list[Callable[[], None]] = []
-        self._waiters: list[Deferred[None]] = []
+        self._all_kept: OneShot[None] = OneShot()
         self._failed: BaseException | None = None
         self.live = went_live
 
@@ -191,9 +192,7 @@ class Journal:
         Wait until every outcome so far is committed, and what waited for that is done.
         """
         if self._unkept:
-            kept: Deferred[None] = Deferred()
-            self._waiters.append(kept)
-            await kept
+            await self._all_kept.wait()
         if self._failed is not None:
             raise self._failed
 
@@ -210,9 +209,8 @@ class Journal:
             waiting, self._waiting = self._waiting, []
             for work in waiting if self._failed is None else ():
                 work()
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                waiter.callback(None)
+            kept, self._all_kept = self._all_kept, OneShot()
+            kept.fire(None)
 
         ended.addErrback(failed).addCallback(over)  # type: ignore[unused-awaitable]  # `kept` waits for it
         if self._failed is not None:

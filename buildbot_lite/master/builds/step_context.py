@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 
-from ...deferreds import undisturbed
+from ...deferreds import shielded
 from ...errors import (
     BuildbotLiteError,
     ConfigError,
@@ -410,7 +410,7 @@ class StepBench:
         for succeeded, failure in ended:
             if not succeeded:
                 # All of them, also when the step itself is given up meanwhile.
-                await undisturbed(self._end_children(buildsets))
+                await shielded(self._end_children(buildsets))
                 raise failure.value
         outcomes = {name: outcome for name, (_, outcome) in zip(buildsets, ended, strict=True)}
         if log is not None:

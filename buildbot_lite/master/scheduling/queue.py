@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from ...deferreds import OneShot
 from ...model import wait_reasons
 from ...model.wait_reasons import WaitKind, WaitReason
 from ...storage.records.requests import Buildset, Request
@@ -187,7 +188,7 @@ class Queue:
         self._by_builder: dict[str, BuilderQueue] = {}
         self._by_id: dict[int, Waiting] = {}
         self._by_grant: Counter[int | None] = Counter()
-        self._wake: Deferred[None] = Deferred()
+        self._wake: OneShot[None] = OneShot()
         self._alarm: IDelayedCall | None = None
         self._warm: dict[str, str] = {}
         self._asking = Asking(clock=clock, changed=self.consider)
@@ -281,8 +282,8 @@ class Queue:
         """
         Something changed: look again, soon.
         """
-        wake, self._wake = self._wake, Deferred()
-        wake.callback(None)
+        wake, self._wake = self._wake, OneShot()
+        wake.fire(None)
 
     async def run(self) -> None:
         """
@@ -295,7 +296,7 @@ class Queue:
             except Exception:  # noqa: BLE001 - a defect of ours: it must not end the queue for ever
                 self._log.failure("looking at the queue failed; it is tried again in {wait} s", wait=LOOK_FOR_ROOM)
                 self._set_alarm(LOOK_FOR_ROOM)
-            await wake
+            await wake.wait()
             # Several changes in one turn of the reactor are one reason to look.
             turn: Deferred[None] = Deferred()
             self._clock.callLater(0, turn.callback, None)

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from ...deferreds import undisturbed
+from ...deferreds import OneShot, shielded
 from ...model.results import Result
 from ...storage.records import builds, feed
 from ...storage.records import grants as records_of_grants
@@ -70,8 +70,8 @@ class Requests:
         self._most_retries = most_retries
         self._clock = clock
         # Who waits for the record of a cancellation that somebody else asked for.
-        self._cancelling: dict[int, list[Deferred[None]]] = {}
-        self._awaited: dict[int, list[Deferred[Result]]] = {}
+        self._cancelling: dict[int, OneShot[None]] = {}
+        self._awaited: dict[int, OneShot[Result]] = {}
 
     async def submit(
         self,
@@ -165,26 +165,23 @@ class Requests:
         It stays in the queue until that is recorded, and if it cannot be.
         """
         if request in self._cancelling:
-            recorded: Deferred[None] = Deferred()
-            self._cancelling[request].append(recorded)
-            await recorded
+            await self._cancelling[request].wait()
             return request not in self._queue
         if not self._queue.withdraw(request):
             return False
         # Whoever asked may be cancelled; what is being recorded cannot be taken back.
-        await undisturbed(self._cancel(request, reason))
+        await shielded(self._cancel(request, reason))
         return True
 
     async def _cancel(self, request: int, reason: str) -> None:
-        self._cancelling[request] = []
+        self._cancelling[request] = OneShot()
         try:
             await self._record_cancelled(request, reason)
         except BaseException:
             self._queue.restore(request)
             raise
         finally:
-            for waiting in self._cancelling.pop(request):
-                waiting.callback(None)
+            self._cancelling.pop(request).fire(None)
 
     async def _record_cancelled(self, request: int, reason: str) -> None:
         now = self._wall()
@@ -200,27 +197,20 @@ class Requests:
         """
         Fires with its result; also when it has finished long ago.
         """
-        waiting: Deferred[Result] = Deferred(lambda cancelled: self._give_up(buildset, cancelled))
-        self._awaited.setdefault(buildset, []).append(waiting)
+        finished = self._awaited.setdefault(buildset, OneShot(lambda: self._awaited.pop(buildset)))
+        waiting = finished.wait()
 
         def known(row: Buildset | None) -> None:
             if row is not None and row.result is not None:
                 self._tell(row)
 
         def unknown(failure: Failure) -> None:
-            if not waiting.called:
-                self._give_up(buildset, waiting)
-                waiting.errback(failure)
+            if self._awaited.pop(buildset, None) is not None:
+                finished.fire(failure)
 
         asking = read_retrying(self._records, lambda c: records_of_requests.buildset(c, buildset), self._clock)
         Deferred.fromCoroutine(asking).addCallbacks(known, unknown)  # type: ignore[unused-awaitable]  # both ends are given
         return waiting
-
-    def _give_up(self, buildset: int, waiting: Deferred[Result]) -> None:
-        left = self._awaited[buildset]
-        left.remove(waiting)
-        if not left:
-            del self._awaited[buildset]
 
     def _end(self, connection: Connection, request: int, result: Result, now: float, reason: str) -> Buildset | None:
         body = {"result": int(result), "reason": reason}
@@ -236,9 +226,8 @@ class Requests:
             self._tell(buildset)
 
     def _tell(self, buildset: Buildset) -> None:
-        if buildset.result is not None:
-            for waiting in self._awaited.pop(buildset.id, []):
-                waiting.callback(buildset.result)
+        if buildset.result is not None and (finished := self._awaited.pop(buildset.id, None)):
+            finished.fire(buildset.result)
 
 
 def _used_up(connection: Connection, request: Request) -> str:

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ...deferreds import background
+from ...deferreds import OneShot, background
 from ...errors import (
     BuildbotLiteError,
     NotFoundError,
@@ -98,14 +98,14 @@ class Beginning:
     """
     A request that waits no more, and whose build is only being recorded.
 
-    *request*: as it stood in the queue, or None for a build that an earlier master began.  *waiting*: who waits for the
-    record.
+    *request*: as it stood in the queue, or None for a build that an earlier master began.  *over*: the record is
+    written, or could not be.
     """
 
     slave: str
     buildset: Buildset
     request: Waiting | None = None
-    waiting: list[Deferred[None]] = field(factory=list)
+    over: OneShot[None] = field(factory=OneShot)
 
 
 @frozen
@@ -158,8 +158,8 @@ class Works:
         self._live: dict[int, Live] = {}
         self._said: dict[str, Allowance] = {}
         self._beginning: dict[int, Beginning] = {}
-        self._idle: list[Deferred[None]] = []
-        self._left: dict[str, list[Deferred[None]]] = {}
+        self._idle: OneShot[None] = OneShot()
+        self._left: dict[str, OneShot[None]] = {}
 
     # What others ask.
 
@@ -208,8 +208,7 @@ class Works:
         """
         Fires when no build runs on *slave*.  Cancel it to wait no longer.
         """
-        waiting: Deferred[None] = Deferred()
-        self._left.setdefault(slave, []).append(waiting)
+        waiting = self._left.setdefault(slave, OneShot(lambda: self._left.pop(slave))).wait()
         self._tell_left(slave)
         return waiting
 
@@ -228,9 +227,7 @@ class Works:
         End the build of *request*; False when none runs.  Done when that is recorded; the build ends soon after.
         """
         if request in self._beginning:
-            begun: Deferred[None] = Deferred()
-            self._beginning[request].waiting.append(begun)
-            await begun
+            await self._beginning[request].over.wait()
         live = self._live.get(request)
         if live is None:
             return False
@@ -241,8 +238,7 @@ class Works:
         """
         Fires when no build runs.
         """
-        waiting: Deferred[None] = Deferred()
-        self._idle.append(waiting)
+        waiting = self._idle.wait()
         self._tell_idle()
         return waiting
 
@@ -291,8 +287,7 @@ class Works:
 
     def _begun(self, request: int) -> None:
         if beginning := self._beginning.pop(request, None):
-            for waiting in beginning.waiting:
-                waiting.callback(None)
+            beginning.over.fire(None)
             self._tell_left(beginning.slave)
 
     def _beginning_on(self, slave: str) -> list[int]:
@@ -310,23 +305,19 @@ class Works:
         return DeferredList(taken_up, consumeErrors=True)
 
     def _take_up(self, left: Unfinished, generation: Generation | None) -> Deferred[None]:
-        caught_up: Deferred[None] = Deferred()
+        caught_up: OneShot[None] = OneShot()
         label = f"{left.row.builder}/{left.row.number}"
-
-        def live() -> None:
-            if not caught_up.called:
-                caught_up.callback(None)
 
         async def take_up() -> None:
             try:
-                await self._run(left, generation, live)
+                await self._run(left, generation, lambda: caught_up.fire(None))
             finally:
                 self._begun(left.request.id)
-                live()
+                caught_up.fire(None)
 
         self._queue().slots.take(left.request.id, Running(label, left.row.builder, left.row.slave))
         background(take_up(), self._log, f"continuing {label}")
-        return caught_up
+        return caught_up.wait()
 
     # Running and ending.
 
@@ -471,15 +462,12 @@ class Works:
 
     def _tell_left(self, slave: str) -> None:
         if slave in self._left and not self.on(slave) and not self._beginning_on(slave):
-            for waiting in self._left.pop(slave):
-                if not waiting.called:
-                    waiting.callback(None)
+            self._left.pop(slave).fire(None)
 
     def _tell_idle(self) -> None:
         if not self._live and not len(self._queue().slots):
-            idle, self._idle = self._idle, []
-            for waiting in idle:
-                waiting.callback(None)
+            idle, self._idle = self._idle, OneShot()
+            idle.fire(None)
 
 
 def read_entries(connection: Connection, build: int) -> list[Entry]:

@@ -18,6 +18,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.logger import Logger
 
+from ...deferreds import OneShot
 from ...errors import (
     DiskFullError,
     FileError,
@@ -146,8 +147,7 @@ class Order:
         """How many pieces of streams came."""
         self._over: Deferred[Outcome] = Deferred()
         self._sealing = DeferredLock()
-        self._is_committed = False
-        self._askers: list[Deferred[None]] = []
+        self._committed: OneShot[None] = OneShot()
         self._released: Callable[[], None] = _nothing
 
     # What the session asks.
@@ -204,11 +204,8 @@ class Order:
         """
         The outcome is recorded: the slave may forget the command.
         """
-        self._is_committed = True
+        self._committed.fire(None)
         self._release()
-        askers, self._askers = self._askers, []
-        for asker in askers:
-            asker.callback(None)
 
     # What the slave asks: the role `Command`.
 
@@ -323,10 +320,7 @@ class Order:
 
     async def _answer(self) -> tuple[str, ...]:
         # Each link may ask; all are answered by the one commit.
-        if not self._is_committed:
-            answer: Deferred[None] = Deferred()
-            self._askers.append(answer)
-            await answer
+        await self._committed.wait()
         return ()
 
 

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
+from ...deferreds import OneShot
 from ..contract import MOST_BYTES_UNREAD
 
 
@@ -21,7 +22,7 @@ class Unread:
     def __init__(self, transport: IConsumer) -> None:
         self._transport: IConsumer | None = transport
         self._bytes: int | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._clear: OneShot[None] = OneShot()
         transport.registerProducer(self, True)
 
     @property
@@ -37,9 +38,7 @@ class Unread:
         """
         if not self.clogged or self._transport is None:
             return succeed(None)
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
-        return waiting
+        return self._clear.wait()
 
     def adds(self, size: int) -> bool:
         """
@@ -79,6 +78,5 @@ class Unread:
         self._wake()
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.callback(None)
+        clear, self._clear = self._clear, OneShot()
+        clear.fire(None)

@@ -1,0 +1,100 @@
+"""
+`deferreds`: one event and its waiters; work that outlives its caller.
+"""
+
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.deferreds import OneShot, shielded
+from buildbot_lite.errors import LinkLostError
+
+
+class OneShotTests(SynchronousTestCase):
+    def test_result(self) -> None:
+        """
+        All waiters get the first result: earlier ones, later ones, and one that begins to wait in a callback.
+        """
+        event: OneShot[str] = OneShot()
+        self.assertFalse(event.fired)
+        early, nested = event.wait(), event.wait().addCallback(lambda _: event.wait())
+        self.assertNoResult(early)
+        event.fire("first")
+        event.fire("second")
+        self.assertTrue(event.fired)
+        for waiter in (early, nested, event.wait()):
+            self.assertEqual(self.successResultOf(waiter), "first")
+
+    def test_failure(self) -> None:
+        """
+        A failure reaches every waiter.
+        """
+        event: OneShot[None] = OneShot()
+        early = event.wait()
+        event.fire(Failure(LinkLostError()))
+        self.failureResultOf(early, LinkLostError)
+        self.failureResultOf(event.wait(), LinkLostError)
+
+    def test_cancelled(self) -> None:
+        """
+        Cancelling one wait leaves the others; when the last is cancelled, the owner is told.
+        """
+        unawaited: list[str] = []
+        event: OneShot[None] = OneShot(lambda: unawaited.append("all"))
+        first, second = event.wait(), event.wait()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.assertEqual((event.waiting, unawaited), (1, []))
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        self.assertEqual((event.waiting, unawaited), (0, ["all"]))
+
+    def test_cancelled_while_firing(self) -> None:
+        """
+        A waiter that is cancelled by an earlier one gets no result, and the owner is not told: the event happened.
+        """
+        unawaited: list[str] = []
+        event: OneShot[None] = OneShot(lambda: unawaited.append("all"))
+        first, second = event.wait(), event.wait()
+        first.addCallback(lambda _: second.cancel())  # type: ignore[unused-awaitable]  # it fires below
+        event.fire(None)
+        self.failureResultOf(second, CancelledError)
+        self.assertEqual(unawaited, [])
+
+
+class ShieldedTests(SynchronousTestCase):
+    def test_cancelled(self) -> None:
+        """
+        Cancelling the wait leaves the work running.
+        """
+        cancelled: list[str] = []
+        work: Deferred[str] = Deferred(lambda _: cancelled.append("work"))
+        waiting = shielded(work)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertEqual(cancelled, [])
+        work.callback("late")
+
+    def test_coroutine(self) -> None:
+        """
+        A coroutine goes on to its end, too.
+        """
+        step: Deferred[None] = Deferred()
+        ended: list[str] = []
+
+        async def work() -> None:
+            await step
+            ended.append("work")
+
+        waiting = shielded(work())
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        step.callback(None)
+        self.assertEqual(ended, ["work"])
+
+    def test_result(self) -> None:
+        """
+        The result, or the failure, is passed on.
+        """
+        self.assertEqual(self.successResultOf(shielded(succeed("yes"))), "yes")
+        self.failureResultOf(shielded(fail(LinkLostError())), LinkLostError)
