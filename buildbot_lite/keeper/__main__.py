@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from .context import Patience
+from .context import WaitLimits
 from .keeper import Keeper, Settings
 from .loop import Loop
 from .wrapper import UMASK
@@ -62,15 +62,15 @@ def _detached(directory: str, options: argparse.Namespace) -> int:
     """
     Become a process of nobody's.  The child has the lock, as it has the descriptor; we wait until it listens.
     """
-    ready, told = os.pipe()
+    ready, ready_fd = os.pipe()
     if os.fork():
-        os.close(told)
+        os.close(ready_fd)
         listening = os.read(ready, 1) == b"!"
         return 0 if listening else 1
     os.close(ready)
     os.setsid()
     _redirect()
-    _work(directory, options, told)
+    _work(directory, options, ready_fd)
     return 0
 
 
@@ -88,19 +88,19 @@ def _redirect() -> None:
     os.close(log)
 
 
-def _work(directory: str, options: argparse.Namespace, told: int | None = None) -> None:
+def _work(directory: str, options: argparse.Namespace, ready_fd: int | None = None) -> None:
     loop = Loop()
     without = tuple(filter(None, options.without.split(",")))
-    settings = Settings(options.linger, without, Patience(disk=options.disk_patience, haste=options.haste))
+    settings = Settings(options.linger, without, WaitLimits(disk=options.disk_patience, urgent=options.haste))
     keeper = Keeper(directory, loop, settings)
     loop.on_signal(signal.SIGCHLD, keeper.reap)
     loop.on_signal(signal.SIGTERM, keeper.stop)
     # A terminal that is closed, and Ctrl-C in it, are not meant for us.
     for signum in (signal.SIGHUP, signal.SIGINT):
         loop.on_signal(signum, _nothing)
-    if told is not None:
-        os.write(told, b"!")
-        os.close(told)
+    if ready_fd is not None:
+        os.write(ready_fd, b"!")
+        os.close(ready_fd)
     loop.run()
     keeper.close()
 

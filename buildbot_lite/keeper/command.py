@@ -8,44 +8,44 @@ One command's life in the keeper, from its claim to its outcome.
        `--killed, or it could not be spawned-----------------------------------------------'
 
 Waiting: for room for its private files; mostly there is, and it is spawned at once.
-Running: its `Limits` watch for silence (`timeout`) and length (`max_time`).
-Ending: its `Processes` are told, given time, and killed; at last those whom it left behind.
-Over: what is in its pipes and logs is read to the end and sealed; then the outcome is written.
+Running: `Timeouts` watches for silence (`timeout`) and for the total time (`max_time`).
+Ending: `Termination` signals the processes, waits, and kills them; at last those that outlive the main process.
+Over: `CommandIO` reads pipes and logs to their ends and seals the streams; then the outcome is written.
 
-Its `Flow` goes on all the time.  Whatever is asked twice counts once, and the first reason to kill is the one that is
-told.
+`CommandIO` reads and writes in all stages.  A request that is repeated counts once; of several reasons to kill, the
+outcome has the first.
 """
 
 import os
 import signal
 from typing import Any, NamedTuple, Protocol
 
-from .command_io import Flow, Until
-from .command_store import Kept
-from .context import Surroundings
+from .command_io import CommandIO, ReadUntil
+from .command_store import FinishedCommand
+from .context import KeeperContext
 from .masking import Masker
-from .outcome import Report
+from .outcome import OutcomeRecorder
 from .output import FULL
-from .process_tracker import Process, boot
+from .process_tracker import ProcessEntry, boot
 from .spawn import (
     Spawned,
     SpawnError,
     spawn,
 )
-from .start_request import Order, OrderError
-from .termination import Processes
-from .timeouts import Limits, expired
+from .start_request import StartRequest, StartRequestError
+from .termination import Termination
+from .timeouts import Timeouts, expired
 from .wrapper import settings
 
 # Reasons to end that cannot wait for the command's own sigtermTime, which may be hours: the master tries elsewhere 30 s
 # after its grace, and the machine shuts down.
-_HASTY = ("lease", "")
+_URGENT = ("lease", "")
 # Reasons that count also when it ended by itself: its log is not complete.
-_SPOILT = ("cap", "disk-full")
+_TRUNCATING = ("cap", "disk-full")
 _MOST_NAMED = 5
 
 
-class Listener(Protocol):
+class CommandListener(Protocol):
     """
     Who wants to know.
     """
@@ -55,64 +55,71 @@ class Listener(Protocol):
         A spool of *id* grew.
         """
 
-    def ended(self, kept: Kept) -> None:
+    def ended(self, finished: FinishedCommand) -> None:
         """
         It is over; its outcome is to be written.
         """
 
 
-class Waiting(NamedTuple):
+class WaitingStage(NamedTuple):
     """
     It is not spawned yet.
     """
 
 
-class Running(NamedTuple):
+class RunningStage(NamedTuple):
     """
     Its main process lives, and nobody wants it dead.
     """
 
-    processes: Processes
-    limits: Limits
+    termination: Termination
+    timeouts: Timeouts
 
 
-class Ending(NamedTuple):
+class EndingStage(NamedTuple):
     """
     Some of its processes live, and are not to.
     """
 
-    processes: Processes
+    termination: Termination
 
 
-class Over(NamedTuple):
+class OverStage(NamedTuple):
     """
     None of its processes is our business any more.
     """
 
 
-class Command:
+class LiveCommand:
     """
-    A command that was claimed.  It was *asked* for when `Loop.awake` said so; its lease runs from then.
+    A command that was claimed.  It was *requested_at* for when `Loop.awake` said so; its lease runs from then.
     """
 
     def __init__(
-        self, id: str, fingerprint: str, order: Order, *, asked: float, surroundings: Surroundings, listener: Listener
+        self,
+        id: str,
+        fingerprint: str,
+        request: StartRequest,
+        *,
+        requested_at: float,
+        context: KeeperContext,
+        listener: CommandListener,
     ) -> None:
         self.id = id
         self.fingerprint = fingerprint
-        self._order = order
-        self._asked = asked
-        self._around = surroundings
+        self._request = request
+        self._requested_at = requested_at
+        self._context = context
         self._listener = listener
-        self._stage: Waiting | Running | Ending | Over = Waiting()
+        self._stage: WaitingStage | RunningStage | EndingStage | OverStage = WaitingStage()
         # What it left behind and is killed for that: name by process number.
-        self._outlived: dict[int, str] = {}
-        self._report = Report(surroundings.loop)
-        self._flow = Flow(
+        self._survivors: dict[int, str] = {}
+        self._recorder = OutcomeRecorder(context.loop)
+        self._io = CommandIO(
             id,
-            order,
-            surroundings=surroundings,
-            report=self._report,
+            request,
+            context=context,
+            recorder=self._recorder,
             grew=lambda: listener.grew(id),
             kill=self.kill,
             ended=self._seal,
@@ -122,8 +129,8 @@ class Command:
         """
         Spawn it.  If that cannot be done, it ends at once, FAILED; only for room on the disk it waits.
         """
-        for secret in self._order.seen_in_ps:
-            self._report.remark(
+        for secret in self._request.seen_in_ps:
+            self._recorder.remark(
                 "stdio",
                 0,
                 f"The secret {secret} is in this command's arguments, which all users of this "
@@ -135,20 +142,20 @@ class Command:
         """
         End it with everything that it started: politely at first, then by force.
         """
-        stage, haste = self._stage, self._around.patience.haste
-        if isinstance(stage, Waiting):
-            self._report.killed(why, sentence)
-            self._finish(Until.CLOSED)
-        elif isinstance(stage, Running):
-            self._report.killed(why, sentence)
-            stage.limits.lift()
-            self._stage = Ending(stage.processes)
-            patience = 0.0 if self._order.interrupt_signal == signal.SIGKILL else self._order.sigterm_time
-            stage.processes.ask(self._order.interrupt_signal, min(patience, haste) if why in _HASTY else patience)
-        elif why in _SPOILT:
-            self._report.killed(why, sentence)
-        elif isinstance(stage, Ending) and why in _HASTY:
-            stage.processes.hurry(haste)
+        stage, urgent = self._stage, self._context.wait_limits.urgent
+        if isinstance(stage, WaitingStage):
+            self._recorder.killed(why, sentence)
+            self._finish(ReadUntil.CLOSED)
+        elif isinstance(stage, RunningStage):
+            self._recorder.killed(why, sentence)
+            stage.timeouts.cancel()
+            self._stage = EndingStage(stage.termination)
+            allowed = 0.0 if self._request.interrupt_signal == signal.SIGKILL else self._request.sigterm_time
+            stage.termination.ask(self._request.interrupt_signal, min(allowed, urgent) if why in _URGENT else allowed)
+        elif why in _TRUNCATING:
+            self._recorder.killed(why, sentence)
+        elif isinstance(stage, EndingStage) and why in _URGENT:
+            stage.termination.hurry(urgent)
 
     def give_up(self, sentence: str) -> None:
         """
@@ -156,11 +163,11 @@ class Command:
         """
         self.kill("", sentence)
 
-    def silent(self, seconds: float) -> None:
+    def check_lease(self, seconds: float) -> None:
         """
         There was no word from the master for so long; *seconds* since this command was asked for count at most.
         """
-        sentence = expired(self._order, min(seconds, self._around.loop.awake() - self._asked))
+        sentence = expired(self._request, min(seconds, self._context.loop.awake() - self._requested_at))
         if sentence is not None:
             self.kill("lease", sentence)
 
@@ -169,115 +176,115 @@ class Command:
         The main process was reaped.
         """
         stage = self._stage
-        if self._report.is_reaped or not isinstance(stage, Running | Ending):
+        if self._recorder.is_reaped or not isinstance(stage, RunningStage | EndingStage):
             # That was another with its number.
             return
-        self._report.reaped(status, usage)
-        if isinstance(stage, Running):
-            stage.limits.lift()
-            if self._order.leave_running:
-                stage.processes.spare()
-                self._finish(Until.EMPTY)
+        self._recorder.reaped(status, usage)
+        if isinstance(stage, RunningStage):
+            stage.timeouts.cancel()
+            if self._request.leave_running:
+                stage.termination.leave_running()
+                self._finish(ReadUntil.EMPTY)
                 return
-            self._stage = Ending(stage.processes)
-            stage.processes.main_ended(self._note_outlived)
+            self._stage = EndingStage(stage.termination)
+            stage.termination.main_ended(self._note_survivors)
         else:
-            stage.processes.main_ended()
+            stage.termination.main_ended()
 
     def lengths(self) -> dict[str, int]:
         """
         The bytes of every stream that has some.
         """
-        return self._flow.lengths()
+        return self._io.lengths()
 
     # -- from stage to stage
 
     def _try(self) -> None:
-        if not isinstance(self._stage, Waiting):
+        if not isinstance(self._stage, WaitingStage):
             # It was killed while it waited.
             return
-        loop, patience = self._around.loop, self._around.patience
+        loop, wait_limits = self._context.loop, self._context.wait_limits
         try:
-            spawned = _spawned(self.id, self._order, self._around)
-        except (SpawnError, OrderError) as error:
+            spawned = _spawned(self.id, self._request, self._context)
+        except (SpawnError, StartRequestError) as error:
             self._fail(str(error))
         except OSError as error:
-            self._around.shelf.remove_private(self.id)
+            self._context.store.remove_private(self.id)
             if error.errno not in FULL:
                 self._fail(f"The command's private files cannot be written: {error.strerror}.")
-            elif self._report.elapsed < patience.disk:
-                loop.later(patience.retry, self._try)
+            elif self._recorder.elapsed < wait_limits.disk:
+                loop.later(wait_limits.retry, self._try)
             else:
                 self._fail("disk full")
         else:
             self._run(spawned)
 
     def _run(self, spawned: Spawned) -> None:
-        family = self._around.kinship.family(self.id, spawned.pid)
-        self._around.shelf.spawned(self.id, spawned.pid, family.started, boot())
-        processes = Processes(family, surroundings=self._around, gone=self._gone)
-        self._flow.begin(spawned)
-        limits = Limits(self._order, loop=self._around.loop, silence=self._flow.silence, passed=self.kill)
-        self._stage = Running(processes, limits)
+        process_set = self._context.tracker.track(self.id, spawned.pid)
+        self._context.store.spawned(self.id, spawned.pid, process_set.started, boot())
+        termination = Termination(process_set, context=self._context, ended=self._terminated)
+        self._io.begin(spawned)
+        timeouts = Timeouts(self._request, loop=self._context.loop, silence=self._io.silence, passed=self.kill)
+        self._stage = RunningStage(termination, timeouts)
 
     def _fail(self, sentence: str) -> None:
-        self._report.failed(Masker(self._order.secrets).text(sentence))
-        self._flow.never()
-        self._finish(Until.CLOSED)
+        self._recorder.failed(Masker(self._request.secrets).text(sentence))
+        self._io.never_spawned()
+        self._finish(ReadUntil.CLOSED)
 
-    def _note_outlived(self, left: list[Process]) -> None:
+    def _note_survivors(self, left: list[ProcessEntry]) -> None:
         for each in left:
-            if each.pid not in self._outlived and (name := self._around.kinship.name_of(each)):
-                self._outlived[each.pid] = name
+            if each.pid not in self._survivors and (name := self._context.tracker.name_of(each)):
+                self._survivors[each.pid] = name
 
-    def _gone(self, sentence: str) -> None:
-        if self._outlived:
-            named = [f"{name} ({pid})" for pid, name in self._outlived.items()]
+    def _terminated(self, sentence: str) -> None:
+        if self._survivors:
+            named = [f"{name} ({pid})" for pid, name in self._survivors.items()]
             more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-            self._flow.remark(
+            self._io.remark(
                 f"Ended, because the command had ended and left them behind: {', '.join(named[:_MOST_NAMED])}{more}.  "
                 "With leaveRunning=True such processes go on."
             )
         if sentence:
-            self._flow.remark(sentence)
-        self._finish(Until.EMPTY if sentence else Until.CLOSED)
+            self._io.remark(sentence)
+        self._finish(ReadUntil.EMPTY if sentence else ReadUntil.CLOSED)
 
-    def _finish(self, until: Until) -> None:
-        self._stage = Over()
-        self._flow.finish(until)
+    def _finish(self, until: ReadUntil) -> None:
+        self._stage = OverStage()
+        self._io.finish(until)
 
     def _seal(self) -> None:
-        self._around.shelf.remove_private(self.id)
-        outcome = self._report.outcome(self._flow.seal())
-        self._listener.ended(Kept(self.id, self.fingerprint, self._report.life, outcome))
+        self._context.store.remove_private(self.id)
+        outcome = self._recorder.outcome(self._io.seal())
+        self._listener.ended(FinishedCommand(self.id, self.fingerprint, self._recorder.life, outcome))
 
 
-def _spawned(id: str, order: Order, around: Surroundings) -> Spawned:
+def _spawned(id: str, request: StartRequest, context: KeeperContext) -> Spawned:
     """
-    Spawn *order*, with its private files, its marks and its fence.  OSError is about the files.
+    Spawn *request*, with its private files, its marks and its fence.  OSError is about the files.
     """
-    fence = order.fence
-    marks = around.kinship.marks(id)
-    env = {**order.env, **marks}
-    argv, third = order.argv, None
-    private = around.shelf.make_private(id, fence.owner) if order.files or fence.wrapper else ""
-    for name, contents in order.files.items():
-        path = around.shelf.write_private(id, name, contents, fence.owner)
+    wrapper = request.wrapper
+    marks = context.tracker.marks(id)
+    env = {**request.env, **marks}
+    argv, third = request.argv, None
+    private = context.store.make_private(id, wrapper.owner) if request.files or wrapper.prefix else ""
+    for name, contents in request.files.items():
+        path = context.store.write_private(id, name, contents, wrapper.owner)
         env[name.encode()] = os.fsencode(path)
-    if fence.wrapper:
-        words = fence.words(workdir=order.workdir, work=fence.root or order.workdir, private=private, id=id)
-        outer = {**fence.outer, **marks}
+    if wrapper.prefix:
+        words = wrapper.words(workdir=request.workdir, work=wrapper.root or request.workdir, private=private, id=id)
+        outer = {**wrapper.outer, **marks}
         argv, env, third = [*words, *argv], outer, settings(env, outer)
     return spawn(
         argv,
         env,
-        workdir=order.workdir,
-        stdin_path=order.stdin_path,
-        feed=order.stdin is not None,
-        pty=order.pty,
-        separate_stderr=order.separate_stderr,
-        portable=around.portable_spawn,
-        root=fence.root,
+        workdir=request.workdir,
+        stdin_path=request.stdin_path,
+        feed=request.stdin is not None,
+        pty=request.pty,
+        separate_stderr=request.separate_stderr,
+        portable=context.portable_spawn,
+        root=wrapper.root,
         third=third,
-        umask=fence.umask,
+        umask=wrapper.umask,
     )

@@ -19,31 +19,31 @@ from enum import Enum
 from functools import partial
 
 from .command_store import spool_path
-from .context import Surroundings
+from .context import KeeperContext
 from .loop import (
     WRITE,
     Loop,
     Timers,
 )
-from .outcome import Report
+from .outcome import OutcomeRecorder
 from .output import (
     Output,
-    Reactions,
+    OutputCallbacks,
     file_spools,
 )
 from .spawn import Spawned
-from .start_request import Order
-from .tail import Follower
+from .start_request import StartRequest
+from .tail import LogTail
 
 _CHUNK = 256 << 10
 _MOST_CHUNKS = 64  # of a pipe; it holds 256 KiB, or 1 MiB if the command asked for that
 # Who writes line by line would wake us for each of them, and wait for us: so after a read that brought little we let so
 # many seconds pass.  Meanwhile the pipe takes what comes.
-_LITTLE = 16 << 10
-_REST = 0.001
+_SMALL_READ = 16 << 10
+_READ_PAUSE = 0.001
 
 
-class Until(Enum):
+class ReadUntil(Enum):
     """
     How long is read what a command writes.
     """
@@ -54,58 +54,58 @@ class Until(Enum):
     READ = "no more: everything was read"
 
 
-class Flow:
+class CommandIO:
     """
-    Of the command *id*.
+    Input and output of the command *id*.
 
-    *report* is told what is remarkable.  *grew*: a spool did.  *kill* the command, for a reason and with a sentence: it
-    wrote too much, or the disk does not take it.  *ended* is called once, when after `finish` everything was read.
+    *recorder* gets remarks.  *grew* is called when a spool grew; *kill*, with a reason and a sentence, when the command
+    wrote too much or the disk failed; *ended* once, when everything was read after `finish`.
     """
 
     def __init__(
         self,
         id: str,
-        order: Order,
+        request: StartRequest,
         *,
-        surroundings: Surroundings,
-        report: Report,
+        context: KeeperContext,
+        recorder: OutcomeRecorder,
         grew: Callable[[], None],
         kill: Callable[[str, str], None],
         ended: Callable[[], None],
     ) -> None:
-        self._order = order
-        self._loop = surroundings.loop
-        self._notices = surroundings.notices
-        self._patience = surroundings.patience
-        self._report = report
+        self._request = request
+        self._loop = context.loop
+        self._notifier = context.notifier
+        self._wait_limits = context.wait_limits
+        self._recorder = recorder
         self._kill = kill
         self._ended = ended
-        self._timers = Timers(surroundings.loop)
+        self._timers = Timers(context.loop)
         self._channels: dict[int, str] = {}
-        self._until = Until.OVER
+        self._until = ReadUntil.OVER
         self._heard = self._loop.now()
         self._output = Output(
-            order.streams(),
-            secrets=order.secrets,
-            cap=order.cap,
-            open_spool=file_spools(lambda stream: spool_path(surroundings.directory, id, stream)),
-            reactions=Reactions(
+            request.streams(),
+            secrets=request.secrets,
+            cap=request.cap,
+            open_spool=file_spools(lambda stream: spool_path(context.directory, id, stream)),
+            callbacks=OutputCallbacks(
                 grew=grew,
-                capped=lambda: kill("cap", f"It wrote more than {order.cap} bytes."),
+                capped=lambda: kill("cap", f"It wrote more than {request.cap} bytes."),
                 stalled=self._stall,
                 failed=partial(kill, "disk-full"),
             ),
         )
         # Before it begins, so that what is in them already is not taken for its output.
-        self._followers = [
-            Follower(
+        self._log_tails = [
+            LogTail(
                 stream,
-                os.path.join(order.workdir, path),
+                os.path.join(request.workdir, path),
                 accept=self._accept,
-                remark=report.remark,
-                root=order.fence.root if order.fence.wrapper else None,
+                remark=recorder.remark,
+                root=request.wrapper.root if request.wrapper.prefix else None,
             )
-            for stream, path in order.logfiles.items()
+            for stream, path in request.logfiles.items()
         ]
 
     # -- what is asked of it
@@ -117,17 +117,17 @@ class Flow:
         self._channels = {fd: stream for stream, fd in spawned.outputs.items()}
         self._watch()
         if spawned.feed >= 0:
-            feed(self._loop, spawned.feed, self._order.stdin or b"")
-        for follower in self._followers:
-            self._notices.add(follower, self._poll)
+            feed(self._loop, spawned.feed, self._request.stdin or b"")
+        for log_tail in self._log_tails:
+            self._notifier.add(log_tail, self._poll)
 
-    def never(self) -> None:
+    def never_spawned(self) -> None:
         """
         Nobody will write anything: nothing is expected of the log files.
         """
-        for follower in self._followers:
-            follower.close()
-        self._followers.clear()
+        for log_tail in self._log_tails:
+            log_tail.close()
+        self._log_tails.clear()
 
     def silence(self) -> float:
         """
@@ -145,9 +145,9 @@ class Flow:
         """
         A line of ours beside what it wrote so far.
         """
-        self._report.remark("stdio", self._output.length("stdio"), text)
+        self._recorder.remark("stdio", self._output.length("stdio"), text)
 
-    def finish(self, until: Until) -> None:
+    def finish(self, until: ReadUntil) -> None:
         """
         It is over: read what there is, *until* its pipes are CLOSED (for which there is patience), or EMPTY.
         """
@@ -157,10 +157,10 @@ class Flow:
             for _chunk in range(_MOST_CHUNKS):
                 if self._output.stalled() or not self._read(fd):
                     break
-        if not self._channels or until is Until.EMPTY:
+        if not self._channels or until is ReadUntil.EMPTY:
             self._settle()
         else:
-            self._timers.set("drain", self._patience.drain, self._never_drained)
+            self._timers.set("drain", self._wait_limits.drain, self._never_drained)
 
     def seal(self) -> dict[str, dict[str, object]]:
         """
@@ -168,7 +168,7 @@ class Flow:
         """
         streams, failed = self._output.seal()
         for stream, problem in failed.items():
-            self._report.remark(stream, self._output.length(stream), f"The disk failed: {problem}.")
+            self._recorder.remark(stream, self._output.length(stream), f"The disk failed: {problem}.")
         return streams
 
     # -- reading
@@ -178,11 +178,11 @@ class Flow:
             self._loop.watch(fd, partial(self._ready, fd))
 
     def _ready(self, fd: int) -> None:
-        if self._read(fd) < _LITTLE and fd in self._channels:
+        if self._read(fd) < _SMALL_READ and fd in self._channels:
             self._loop.unwatch(fd)
-            self._timers.set(f"rest {fd}", _REST, partial(self._rested, fd))
+            self._timers.set(f"rest {fd}", _READ_PAUSE, partial(self._resume_reading, fd))
 
-    def _rested(self, fd: int) -> None:
+    def _resume_reading(self, fd: int) -> None:
         if fd in self._channels and not self._output.stalled():
             self._loop.watch(fd, partial(self._ready, fd))
 
@@ -209,9 +209,9 @@ class Flow:
             self._settle()
         return 0
 
-    def _poll(self, follower: Follower) -> None:
-        if not self._output.stalled() and follower.poll():
-            self._loop.soon(lambda: self._poll(follower))
+    def _poll(self, log_tail: LogTail) -> None:
+        if not self._output.stalled() and log_tail.poll():
+            self._loop.soon(lambda: self._poll(log_tail))
 
     def _accept(self, stream: str, data: bytes) -> bool:
         """
@@ -228,36 +228,36 @@ class Flow:
             self._loop.unwatch(fd)
         if "disk" not in self._timers:
             self.remark("The slave's disk is full; the command waits.")
-            self._timers.set("disk", self._patience.disk, self._disk_stays_full)
+            self._timers.set("disk", self._wait_limits.disk, self._disk_stays_full)
         if "retry" not in self._timers:
-            self._timers.set("retry", self._patience.retry, self._retry)
+            self._timers.set("retry", self._wait_limits.retry, self._retry)
 
     def _retry(self) -> None:
         if self._output.retry():
             self._timers.cancel("disk")
             self._heard = self._loop.now()
-            self._go_on()
+            self._resume()
 
     def _disk_stays_full(self) -> None:
         self._timers.cancel("retry")
         self._output.abandon()
         self._kill("disk-full", "disk full")
         # What comes now is dropped, so that nobody hangs in a write.
-        self._go_on()
+        self._resume()
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         """
         There is room again, or there never will be.
         """
         self._watch()
-        if self._until is not Until.OVER:
+        if self._until is not ReadUntil.OVER:
             self.finish(self._until)
 
     # -- ending
 
     def _never_drained(self) -> None:
         if self._output.stalled():
-            self._timers.set("drain", self._patience.drain, self._never_drained)
+            self._timers.set("drain", self._wait_limits.drain, self._never_drained)
             return
         self.remark("A process that is not this command's any more still holds its output open; nothing more is read.")
         self._settle()
@@ -266,15 +266,15 @@ class Flow:
         """
         If it is over: let go of the pipes, take the logs to their ends, and write what was held back.
         """
-        if self._until in (Until.OVER, Until.READ) or self._output.stalled():
+        if self._until in (ReadUntil.OVER, ReadUntil.READ) or self._output.stalled():
             return
         for fd in self._channels:
             self._loop.unwatch(fd)
             os.close(fd)
         self._channels.clear()
-        for follower in self._followers:
-            self._notices.remove(follower)
-            while not self._output.stalled() and follower.finish():
+        for log_tail in self._log_tails:
+            self._notifier.remove(log_tail)
+            while not self._output.stalled() and log_tail.finish():
                 pass
         if not self._output.stalled():
             self._output.flush()
@@ -282,7 +282,7 @@ class Flow:
             # This is called again when there is room.
             return
         self._timers.clear()
-        self._until = Until.READ
+        self._until = ReadUntil.READ
         self._ended()
 
 

@@ -29,7 +29,7 @@ _OWN_STREAMS = ("stdio", "stderr")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+~")
 
 
-class Kept(NamedTuple):
+class FinishedCommand(NamedTuple):
     """
     A command that is over: *life* is ``ended``, ``lost`` or ``unknown``.
     """
@@ -67,7 +67,7 @@ def spool_path(keeper_directory: str, id: str, stream: str) -> str:
     return os.path.join(keeper_directory, "commands", safe_name(id), name)
 
 
-class Shelf:
+class CommandStore:
     """
     The commands on disk under *directory*, which is the keeper's own.
     """
@@ -160,13 +160,13 @@ class Shelf:
         """
         _remove(os.path.join(self.directory(id), "private"))
 
-    def end(self, kept: Kept) -> None:
+    def end(self, finished: FinishedCommand) -> None:
         """
         Write the outcome, durably; OSError if the disk is full.
         """
-        path = os.path.join(self.directory(kept.id), "outcome.json")
+        path = os.path.join(self.directory(finished.id), "outcome.json")
         with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
-            _write_all(fd, json.dumps({"life": kept.life, "outcome": kept.outcome}).encode())
+            _write_all(fd, json.dumps({"life": finished.life, "outcome": finished.outcome}).encode())
             os.fsync(fd)
 
     def forget(self, id: str) -> None:

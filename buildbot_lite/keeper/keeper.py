@@ -10,28 +10,28 @@ import os
 import secrets
 from typing import Any, NamedTuple
 
-from .command import Command
-from .command_store import Kept, Shelf
-from .context import Patience, Surroundings
+from .command import LiveCommand
+from .command_store import CommandStore, FinishedCommand
+from .context import KeeperContext, WaitLimits
 from .loop import (
     Loop,
     Timer,
-    complain,
+    warn,
 )
 from .output import FULL
 from .process_tracker import (
-    Kinship,
-    Means,
+    Facilities,
     NoProcessTableError,
+    ProcessTracker,
     boot,
 )
 from .server import Server
 from .start_request import (
-    Order,
-    OrderError,
-    read_order,
+    StartRequest,
+    StartRequestError,
+    read_start_request,
 )
-from .tail import Notices
+from .tail import ChangeNotifier
 from .timeouts import expired
 
 # Between two words about growth; the first one is told at once.
@@ -50,7 +50,7 @@ class Settings(NamedTuple):
 
     linger: float = 60.0
     without: tuple[str, ...] = ()
-    patience: Patience = Patience()
+    wait_limits: WaitLimits = WaitLimits()
 
 
 class Keeper:
@@ -62,51 +62,51 @@ class Keeper:
         self._loop = loop
         self._settings = settings
         self._name = secrets.token_hex(8)
-        self._shelf = Shelf(directory)
-        self._running: dict[str, Command] = {}
-        self._kept: dict[str, Kept] = {}
+        self._store = CommandStore(directory)
+        self._running: dict[str, LiveCommand] = {}
+        self._finished: dict[str, FinishedCommand] = {}
         self._waiting: dict[str, Timer] = {}
         self._unwritten: dict[str, Timer] = {}
         self._to_forget: set[str] = set()
         # What the client does not know yet: (event, id) in order; growth apart, it is told of but now and then.
-        self._news: dict[tuple[str, str], None] = {}
+        self._events: dict[tuple[str, str], None] = {}
         self._grown: dict[str, None] = {}
         self._grew_timer: Timer | None = None
         self._idle_timer: Timer | None = None
         self._lease_timer: Timer | None = None
         self._stopping = False
-        self._introduced = False
-        self._word = loop.awake()
-        kinship = Kinship(Means.here(settings.without), directory)
-        self._around = Surroundings(
+        self._greeted = False
+        self._heard_at = loop.awake()
+        tracker = ProcessTracker(Facilities.here(settings.without), directory)
+        self._context = KeeperContext(
             directory=directory,
             loop=loop,
-            shelf=self._shelf,
-            kinship=kinship,
-            families={},
-            notices=Notices(loop, inotify="inotify" not in settings.without),
-            patience=settings.patience,
+            store=self._store,
+            tracker=tracker,
+            process_sets={},
+            notifier=ChangeNotifier(loop, inotify="inotify" not in settings.without),
+            wait_limits=settings.wait_limits,
             portable_spawn="spawn" in settings.without,
         )
         self._server = Server(loop, self)
-        if (problem := self._helplessness()) is not None:
-            complain(problem)
-        self._take_over()
-        self._rest()
+        if (problem := self._listing_problem()) is not None:
+            warn(problem)
+        self._recover()
+        self._update_idle()
 
     def close(self) -> None:
         """
         Let go of everything.
         """
         self._server.close()
-        self._around.notices.close()
-        self._shelf.close()
+        self._context.notifier.close()
+        self._store.close()
 
     def reap(self) -> None:
         """
         SIGCHLD came: some child ended, main process or stray.
         """
-        families = self._around.families
+        process_sets = self._context.process_sets
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -114,8 +114,8 @@ class Keeper:
                 return
             if pid == 0:
                 return
-            family = families.get(pid)
-            command = self._running.get(family.id) if family is not None else None
+            process_set = process_sets.get(pid)
+            command = self._running.get(process_set.id) if process_set is not None else None
             if command is not None:
                 command.main_ended(status, usage)
 
@@ -129,11 +129,11 @@ class Keeper:
         self._waiting.clear()
         for command in list(self._running.values()):
             command.give_up(sentence)
-        self._rest()
+        self._update_idle()
 
     # -- the client's questions (server.Desk)
 
-    def asked(self, message: dict[str, Any]) -> None:
+    def received(self, message: dict[str, Any]) -> None:
         """
         See to one message of the client.
         """
@@ -143,7 +143,7 @@ class Keeper:
         elif op == "word":
             age = message.get("age")
             if isinstance(age, int | float):
-                self._word = max(self._word, self._loop.awake() - max(0.0, age))
+                self._heard_at = max(self._heard_at, self._loop.awake() - max(0.0, age))
         elif op == "stop":
             self.stop(_STOPPED)
         elif isinstance(id := message.get("id"), str) and 0 < len(id) <= _LONGEST_ID:
@@ -154,25 +154,25 @@ class Keeper:
             elif op == "forget":
                 self._forget(id)
         else:
-            complain("the client sent something that is not understood")
+            warn("the client sent something that is not understood")
 
     def client_changed(self, present: bool) -> None:
         """
         A client came, who has to introduce himself, or went.
         """
-        self._introduced = False
-        self._rest()
+        self._greeted = False
+        self._update_idle()
 
-    def next_news(self) -> dict[str, Any] | None:
+    def next_event(self) -> dict[str, Any] | None:
         """
         What to tell the client next.
         """
-        while self._introduced and self._news:
-            event, id = next(iter(self._news))
-            del self._news[event, id]
-            if event == "ended" and id in self._kept:
-                kept = self._kept[id]
-                return {"event": "ended", "id": id, "life": kept.life, "outcome": kept.outcome}
+        while self._greeted and self._events:
+            event, id = next(iter(self._events))
+            del self._events[event, id]
+            if event == "ended" and id in self._finished:
+                finished = self._finished[id]
+                return {"event": "ended", "id": id, "life": finished.life, "outcome": finished.outcome}
             if event in ("claimed", "forgotten"):
                 return {"event": event, "id": id}
             if event == "grew" and id in self._running:
@@ -187,98 +187,105 @@ class Keeper:
         """
         self._grown[id] = None
         if self._grew_timer is None:
-            self._grew_timer = self._loop.later(0.0, self._tell_growth)
+            self._grew_timer = self._loop.later(0.0, self._notify_growth)
 
-    def ended(self, kept: Kept) -> None:
+    def ended(self, finished: FinishedCommand) -> None:
         """
         A command is over.
         """
-        self._running.pop(kept.id, None)
-        if kept.id in self._to_forget:
-            self._forget(kept.id)
+        self._running.pop(finished.id, None)
+        if finished.id in self._to_forget:
+            self._forget(finished.id)
         else:
-            self._kept[kept.id] = kept
-            self._write(kept)
-            self._tell("ended", kept.id)
-        self._rest()
+            self._finished[finished.id] = finished
+            self._write(finished)
+            self._notify("ended", finished.id)
+        self._update_idle()
 
     # -- what is done
 
     def _hello(self) -> None:
-        self._introduced = True
-        self._news.clear()
+        self._greeted = True
+        self._events.clear()
         held = [
             {"id": command.id, "fingerprint": command.fingerprint, "life": "running", "lengths": command.lengths()}
             for command in self._running.values()
         ] + [
-            {"id": kept.id, "fingerprint": kept.fingerprint, "life": kept.life, "lengths": kept.lengths()}
-            for kept in self._kept.values()
+            {
+                "id": finished.id,
+                "fingerprint": finished.fingerprint,
+                "life": finished.life,
+                "lengths": finished.lengths(),
+            }
+            for finished in self._finished.values()
         ]
         held = [each for each in held if each["id"] not in self._to_forget]
         self._server.send({"event": "hello", "keeper": self._name, "boot": boot(), "held": held})
-        for id in self._kept:
-            self._tell("ended", id)
+        for id in self._finished:
+            self._notify("ended", id)
 
     def _start(self, id: str, message: dict[str, Any]) -> None:
         fingerprint = str(message.get("fingerprint"))
-        known = self._kept.get(id) or self._running.get(id)
+        known = self._finished.get(id) or self._running.get(id)
         if known is not None and known.fingerprint == fingerprint:
-            self._tell("claimed", id)
-            if id in self._kept:
-                self._tell("ended", id)
+            self._notify("claimed", id)
+            if id in self._finished:
+                self._notify("ended", id)
         elif known is not None:
             self._refuse(id, "Another command with the same id was started before; this one was not.")
-        elif self._shelf.forgot(id):
+        elif self._store.forgot(id):
             self._refuse(id, "This command was here before and was forgotten; it is not started twice.")
         elif self._stopping:
             self._refuse(id, "This slave is being stopped.")
-        elif (problem := self._helplessness()) is not None:
+        elif (problem := self._listing_problem()) is not None:
             self._refuse(id, problem)
         elif id not in self._waiting:
             self._claim(id, fingerprint, message, self._loop.awake())
 
-    def _helplessness(self) -> str | None:
+    def _listing_problem(self) -> str | None:
         """
         The sentence that says why a command could not be ended now; None when it could.
         """
         try:
-            self._around.kinship.check()
+            self._context.tracker.check()
         except NoProcessTableError as error:
             return str(error)
         return None
 
-    def _claim(self, id: str, fingerprint: str, message: dict[str, Any], asked: float) -> None:
+    def _claim(self, id: str, fingerprint: str, message: dict[str, Any], requested_at: float) -> None:
         self._waiting.pop(id, None)
-        order: Order | None = None
+        request: StartRequest | None = None
         try:
-            order = read_order(message)
-        except OrderError as error:
+            request = read_start_request(message)
+        except StartRequestError as error:
             sentence = str(error)
-        waited = self._loop.awake() - asked
-        if order is not None and (over := expired(order, min(waited, self._silence()))) is not None:
+        waited = self._loop.awake() - requested_at
+        if request is not None and (over := expired(request, min(waited, self._silence()))) is not None:
             # While it waited for room, the master may have asked somebody else.
             self._refuse(id, over)
             return
         try:
-            self._shelf.claim(id, fingerprint, order.streams() if order is not None else [])
+            self._store.claim(id, fingerprint, request.streams() if request is not None else [])
         except OSError as error:
-            if error.errno in FULL and waited < self._settings.patience.disk:
-                retry = self._settings.patience.retry
-                self._waiting[id] = self._loop.later(retry, lambda: self._claim(id, fingerprint, message, asked))
+            if error.errno in FULL and waited < self._settings.wait_limits.disk:
+                retry = self._settings.wait_limits.retry
+                self._waiting[id] = self._loop.later(retry, lambda: self._claim(id, fingerprint, message, requested_at))
             else:
                 self._refuse(id, "disk full" if error.errno in FULL else f"It cannot be noted: {error.strerror}.")
             return
-        self._tell("claimed", id)
-        if order is None:
-            kept = Kept(id, fingerprint, "ended", {"ending": "failed", "sentence": sentence, "streams": {}})
-            self.ended(kept)
+        self._notify("claimed", id)
+        if request is None:
+            finished = FinishedCommand(
+                id, fingerprint, "ended", {"ending": "failed", "sentence": sentence, "streams": {}}
+            )
+            self.ended(finished)
             return
-        command = Command(id, fingerprint, order, asked=asked, surroundings=self._around, listener=self)
+        command = LiveCommand(id, fingerprint, request, requested_at=requested_at, context=self._context, listener=self)
         self._running[id] = command
         command.begin()
         if self._lease_timer is None:
             self._lease_timer = self._loop.later(_LEASE_PERIOD, self._check_leases)
-        self._rest()
+        self._update_idle()
 
     def _interrupt(self, id: str, reason: str) -> None:
         if id in self._running:
@@ -296,97 +303,99 @@ class Keeper:
             self._running[id].kill("interrupted", "It was disowned.")
             return
         self._to_forget.discard(id)
-        self._kept.pop(id, None)
-        self._shelf.forget(id)
-        self._tell("forgotten", id)
+        self._finished.pop(id, None)
+        self._store.forget(id)
+        self._notify("forgotten", id)
 
-    def _take_over(self) -> None:
+    def _recover(self) -> None:
         """
         Find what an earlier keeper left; what was running under it is lost, and what is left of it is killed.
         """
         dead: list[tuple[str, str, bool]] = []
-        for id, fingerprint, ending, spawned in self._shelf.found():
+        for id, fingerprint, ending, spawned in self._store.found():
             outcome = (ending or {}).get("outcome")
             if ending is not None and isinstance(outcome, dict):
-                self._kept[id] = Kept(id, fingerprint, str(ending.get("life")), outcome)
+                self._finished[id] = FinishedCommand(id, fingerprint, str(ending.get("life")), outcome)
             else:
                 dead.append((id, fingerprint, spawned))
         if not dead:
             return
-        left = self._kill_left([id for id, _fingerprint, _spawned in dead])
+        left = self._kill_leftovers([id for id, _fingerprint, _spawned in dead])
         for id, fingerprint, spawned in dead:
-            self._shelf.remove_private(id)
+            self._store.remove_private(id)
             sentence = (
                 "The keeper that ran it is gone, and with it the command."
                 if spawned
                 else "The keeper that claimed it is gone; nobody knows whether it ran."
             )
-            outcome = {"ending": "lost", "sentence": f"{sentence}{left}", "streams": self._shelf.seals(id)}
-            kept = Kept(id, fingerprint, "lost" if spawned else "unknown", outcome)
-            self._kept[id] = kept
-            self._write(kept)
+            outcome = {"ending": "lost", "sentence": f"{sentence}{left}", "streams": self._store.seals(id)}
+            finished = FinishedCommand(id, fingerprint, "lost" if spawned else "unknown", outcome)
+            self._finished[id] = finished
+            self._write(finished)
 
-    def _kill_left(self, ids: list[str]) -> str:
+    def _kill_leftovers(self, ids: list[str]) -> str:
         """
         Kill what the commands *ids* of an earlier keeper left; the words about what that did not end, or "".
         """
         try:
-            left = self._around.kinship.kill_left({id: self._shelf.main_of(id, boot()) for id in ids})
+            left = self._context.tracker.kill_leftovers({id: self._store.main_of(id, boot()) for id in ids})
         except NoProcessTableError as error:
             words = f"  What it left behind may still run.  {error}"
         else:
             words = f"  Not even SIGKILL ended these processes: {', '.join(map(str, left))}." if left else ""
         if words:
-            complain(words.strip())
+            warn(words.strip())
         return words
 
-    def _write(self, kept: Kept) -> None:
+    def _write(self, finished: FinishedCommand) -> None:
         """
         Write an outcome; when the disk is full, again and again, and the client is told without waiting for that.
         (If this keeper dies before there is room, the next one will say that the command was lost.)
         """
-        self._unwritten.pop(kept.id, None)
+        self._unwritten.pop(finished.id, None)
         try:
-            self._shelf.end(kept)
+            self._store.end(finished)
         except OSError as error:
-            complain(f"an outcome cannot be written: {error.strerror}")
-            self._unwritten[kept.id] = self._loop.later(self._settings.patience.retry, lambda: self._write(kept))
+            warn(f"an outcome cannot be written: {error.strerror}")
+            self._unwritten[finished.id] = self._loop.later(
+                self._settings.wait_limits.retry, lambda: self._write(finished)
+            )
         else:
-            self._rest()
+            self._update_idle()
 
     def _refuse(self, id: str, sentence: str) -> None:
         if id in self._waiting:
             self._waiting.pop(id).cancel()
         self._server.send({"event": "refused", "id": id, "sentence": sentence})
-        self._rest()
+        self._update_idle()
 
-    def _tell(self, event: str, id: str) -> None:
-        if self._introduced:
-            self._news[event, id] = None
+    def _notify(self, event: str, id: str) -> None:
+        if self._greeted:
+            self._events[event, id] = None
             self._loop.soon(self._server.flush)
 
-    def _tell_growth(self) -> None:
+    def _notify_growth(self) -> None:
         self._grew_timer = None
         for id in self._grown:
             # Whoever ended says so himself, with all lengths.
-            if id not in self._kept:
-                self._tell("grew", id)
+            if id not in self._finished:
+                self._notify("grew", id)
         if self._grown:
             self._grown.clear()
-            self._grew_timer = self._loop.later(_GREW_PERIOD, self._tell_growth)
+            self._grew_timer = self._loop.later(_GREW_PERIOD, self._notify_growth)
 
     def _silence(self) -> float:
         """
         Seconds since the master was heard.
         """
-        return self._loop.awake() - self._word
+        return self._loop.awake() - self._heard_at
 
     def _check_leases(self) -> None:
         for command in list(self._running.values()):
-            command.silent(self._silence())
+            command.check_lease(self._silence())
         self._lease_timer = self._loop.later(_LEASE_PERIOD, self._check_leases) if self._running else None
 
-    def _rest(self) -> None:
+    def _update_idle(self) -> None:
         """
         See whether there is anything to stay for.
         """
@@ -396,7 +405,7 @@ class Keeper:
                 self._idle_timer = None
         elif self._stopping:
             self._loop.soon(self._loop.stop)
-        elif self._server.occupied:
+        elif self._server.has_client:
             if self._idle_timer is not None:
                 self._idle_timer.cancel()
                 self._idle_timer = None

@@ -137,7 +137,7 @@ class Loop:
         """
         Wait for what happens next, and see to it.
         """
-        for key, _events in self._selector.select(self._patience()):
+        for key, _events in self._selector.select(self._select_timeout()):
             # An earlier call of this very turn may have closed it.
             current = self._selector.get_map().get(key.fd)
             if current is not None and current.data is key.data:
@@ -164,7 +164,7 @@ class Loop:
             if fd is not None:
                 self.unwatch(fd)
 
-    def _patience(self) -> float | None:
+    def _select_timeout(self) -> float | None:
         if self._soon:
             return 0.0
         while self._timers and self._timers[0][2].call is None:
@@ -230,7 +230,7 @@ def awake() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
-def complain(sentence: str) -> None:
+def warn(sentence: str) -> None:
     """
     Tell whoever reads the keeper's log.  When there is no room for it, nobody is told, and all else goes on.
     """

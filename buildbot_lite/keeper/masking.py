@@ -39,12 +39,12 @@ def patterns(secrets: Iterable[bytes]) -> list[bytes]:
     """
     What to look for.  A secret's encodings are a part of it; of base64, each 16 characters in a row are.
     """
-    texts = Texts.of(secrets)
+    texts = SecretTexts.of(secrets)
     pieces = {text[at : at + _PIECE] for text in texts.broken for at in range(len(text) - _PIECE + 1)}
     return sorted(pieces.union(texts.whole), key=len, reverse=True)
 
 
-class Texts:
+class SecretTexts:
     """
     What is looked for as a *whole*, and what may be *broken* into lines.
     """
@@ -54,7 +54,7 @@ class Texts:
         self.broken = broken
 
     @classmethod
-    def of(cls, secrets: Iterable[bytes]) -> "Texts":
+    def of(cls, secrets: Iterable[bytes]) -> "SecretTexts":
         """
         The texts of *secrets*, each without the white space around it.
 
@@ -83,7 +83,7 @@ class Search:
     """
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
-        texts = Texts.of(secrets)
+        texts = SecretTexts.of(secrets)
         self._short = [text for text in texts.whole if len(text) < _LONG]
         self._heads: dict[int, list[tuple[bytes, int]]] = {}
         for text in texts.whole:

@@ -26,7 +26,7 @@ LONGEST_SENTENCE = 1000
 _PEAK_SHIFT = 10 if sys.platform == "darwin" else 0
 
 
-class Report:
+class OutcomeRecorder:
     """
     Of one command, which begins now.
     """

@@ -37,7 +37,7 @@ class AnySpool(Protocol):
         """
 
 
-class Reactions(NamedTuple):
+class OutputCallbacks(NamedTuple):
     """
     Whom to tell: that streams *grew*, that the *cap* was passed, that writing *stalled*, that it *failed* for good.
     """
@@ -60,14 +60,14 @@ class Output:
         secrets: list[bytes],
         cap: int | None,
         open_spool: Callable[[str], AnySpool],
-        reactions: Reactions,
+        callbacks: OutputCallbacks,
     ) -> None:
         self._spools = {stream: open_spool(stream) for stream in streams}
         search = Search(secrets)
         self._maskers = {stream: Masker(search) for stream in streams}
         self._pending: dict[str, bytes] = {}
         self._left = cap
-        self._reactions = reactions
+        self._callbacks = callbacks
         self._closed = False
 
     def stalled(self) -> bool:
@@ -90,7 +90,7 @@ class Output:
         self._write(stream, self._maskers[stream].feed(data))
         if passed:
             self._closed = True
-            self._reactions.capped()
+            self._callbacks.capped()
 
     def flush(self) -> None:
         """
@@ -152,15 +152,15 @@ class Output:
             return
         written, error = self._spools[stream].append(data)
         if written:
-            self._reactions.grew()
+            self._callbacks.grew()
         if error is None:
             return
         if error.errno in FULL:
             self._pending[stream] = data[written:]
-            self._reactions.stalled()
+            self._callbacks.stalled()
         else:
             self.abandon()
-            self._reactions.failed(f"The log cannot be written: {error.strerror}.")
+            self._callbacks.failed(f"The log cannot be written: {error.strerror}.")
 
 
 def file_spools(path_of: Callable[[str], str]) -> Callable[[str], AnySpool]:

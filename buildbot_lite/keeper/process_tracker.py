@@ -34,7 +34,7 @@ _COMMAND = b"BUILDBOT_LITE_COMMAND"
 _KEEPER = b"BUILDBOT_LITE_KEEPER"
 _PR_SET_CHILD_SUBREAPER = 36
 # Seconds after which ``ps`` is not waited for any more; a busy machine needs a fraction of one.
-_PS_PATIENCE = 20.0
+_PS_TIMEOUT = 20.0
 
 
 class NoProcessTableError(Exception):
@@ -50,7 +50,7 @@ class NoProcessTableError(Exception):
         )
 
 
-class Process(NamedTuple):
+class ProcessEntry(NamedTuple):
     """
     A process that is alive.  *started* in clock ticks (0 where unknown) makes it unmistakable, with its *pid*.
     """
@@ -61,7 +61,7 @@ class Process(NamedTuple):
     started: int
 
 
-class Means(NamedTuple):
+class Facilities(NamedTuple):
     """
     What this system offers; each can be switched off to test the way without it.
     """
@@ -71,7 +71,7 @@ class Means(NamedTuple):
     proc: bool
 
     @classmethod
-    def here(cls, without: Iterable[str] = ()) -> "Means":
+    def here(cls, without: Iterable[str] = ()) -> "Facilities":
         """
         What there is, *without* what is named.
         """
@@ -83,7 +83,7 @@ class Means(NamedTuple):
         )
 
 
-class Family(NamedTuple):
+class ProcessSet(NamedTuple):
     """
     What a command remembers of its processes: its main process, when that *started*, and *members* seen before.
     """
@@ -101,20 +101,20 @@ def _become_subreaper() -> bool:
         return False
 
 
-class Kinship:
+class ProcessTracker:
     """
     Knows everybody's processes, for the families it is asked about.
     """
 
-    def __init__(self, means: Means, directory: str) -> None:
-        self._means = means
+    def __init__(self, facilities: Facilities, directory: str) -> None:
+        self._facilities = facilities
         # The ids of other keepers on this machine are none of our business; what is ours survives our own death.
         state = os.stat(directory)
         self._keeper = f"{state.st_dev:x}.{state.st_ino:x}"
         self._self = os.getpid()
         # From then on an unmarked stray may be what a command was allowed to leave behind.
-        self._spared_since: int | None = None
-        self._spared: set[str] = set()
+        self._left_running_since: int | None = None
+        self._left_running: set[str] = set()
 
     def marks(self, id: str) -> dict[bytes, bytes]:
         """
@@ -122,21 +122,21 @@ class Kinship:
         """
         return {_COMMAND: id.encode("utf-8", "replace"), _KEEPER: self._keeper.encode()}
 
-    def family(self, id: str, pid: int) -> Family:
+    def track(self, id: str, pid: int) -> ProcessSet:
         """
         The family that begins with the main process *pid*, just spawned.
         """
-        process = _read_stat(pid) if self._means.proc else None
+        process = _read_stat(pid) if self._facilities.proc else None
         started = process.started if process is not None else 0
-        return Family(id, pid, started, {pid: started})
+        return ProcessSet(id, pid, started, {pid: started})
 
-    def spare(self, family: Family) -> None:
+    def leave_running(self, process_set: ProcessSet) -> None:
         """
-        What *family* leaves behind may live on.
+        What *process_set* leaves behind may live on.
         """
-        self._spared.add(family.id)
-        if self._spared_since is None:
-            self._spared_since = family.started
+        self._left_running.add(process_set.id)
+        if self._left_running_since is None:
+            self._left_running_since = process_set.started
 
     def childless(self, mains: Iterable[int]) -> bool | None:
         """
@@ -145,7 +145,7 @@ class Kinship:
         When a main process ended, all that it left behind hangs below a child of ours.  So a yes means that there are
         no strays at all, for the price of reading one small file.
         """
-        if not self._means.subreaper:
+        if not self._facilities.subreaper:
             return None
         try:
             with open(f"/proc/self/task/{self._self}/children", "rb") as children:
@@ -153,43 +153,45 @@ class Kinship:
         except OSError:
             return None
 
-    def table(self) -> dict[int, Process]:
+    def table(self) -> dict[int, ProcessEntry]:
         """
         Every process that is alive.  `NoProcessTableError` when they cannot be listed.
         """
-        table = _proc_table() if self._means.proc else _ps_table()
+        table = _proc_table() if self._facilities.proc else _ps_table()
         if self._self not in table:
-            raise NoProcessTableError("/proc is not mounted" if self._means.proc else "ps does not list this process")
+            raise NoProcessTableError(
+                "/proc is not mounted" if self._facilities.proc else "ps does not list this process"
+            )
         return table
 
     def check(self) -> None:
         """
         `NoProcessTableError` unless processes can be listed now.
         """
-        if not self._means.proc or _read_stat(self._self) is None:
+        if not self._facilities.proc or _read_stat(self._self) is None:
             self.table()
 
-    def members(self, family: Family, others: Mapping[int, Family]) -> list[Process]:
+    def members(self, process_set: ProcessSet, others: Mapping[int, ProcessSet]) -> list[ProcessEntry]:
         """
-        The living processes of *family*, parents before their children: a shell that is signalled first does not see
-        its command die, and go on with its next line.  `NoProcessTableError` when they cannot be listed.
+        The living processes of *process_set*, parents before children: a shell that is signalled first does not see its
+        command die, and so does not go on with its next line.  `NoProcessTableError` when processes cannot be listed.
 
-        *others* are the families of the commands that run besides, by their main process.
+        *others*: the process sets of all running commands, by main process.
         """
         table = self.table()
-        mine = {process.pid for process in table.values() if family.members.get(process.pid) == process.started}
-        self._descend(table, mine, others)
+        mine = {process.pid for process in table.values() if process_set.members.get(process.pid) == process.started}
+        self._add_descendants(table, mine, others)
         for process in table.values():
             if process.pid not in mine and self._is_stray(process, table, others):
-                owner = self._owner(process, family, others)
-                if owner is family:
+                owner = self._owner(process, process_set, others)
+                if owner is process_set:
                     mine.add(process.pid)
-        self._descend(table, mine, others)
-        family.members.clear()
-        family.members.update((pid, table[pid].started) for pid in mine)
+        self._add_descendants(table, mine, others)
+        process_set.members.clear()
+        process_set.members.update((pid, table[pid].started) for pid in mine)
         return sorted((table[pid] for pid in mine), key=lambda process: (process.started, process.pid))
 
-    def kill_left(self, mains: Mapping[str, Sequence[int]]) -> list[int]:
+    def kill_leftovers(self, mains: Mapping[str, Sequence[int]]) -> list[int]:
         """
         SIGKILL to what commands of an earlier keeper left, until none is left or for two seconds; returns the numbers
         of those that are still there.  `NoProcessTableError` when processes cannot be listed.
@@ -200,8 +202,8 @@ class Kinship:
         left: set[int] = set()
         for _round in range(100):
             table = self.table()
-            left = {process.pid for process in table.values() if self._was_left(process, mains, table)}
-            self._descend(table, left, {})
+            left = {process.pid for process in table.values() if self._is_leftover(process, mains, table)}
+            self._add_descendants(table, left, {})
             left.discard(self._self)
             if not left:
                 break
@@ -210,7 +212,9 @@ class Kinship:
             time.sleep(0.02)
         return sorted(left)
 
-    def _was_left(self, process: Process, mains: Mapping[str, Sequence[int]], table: Mapping[int, Process]) -> bool:
+    def _is_leftover(
+        self, process: ProcessEntry, mains: Mapping[str, Sequence[int]], table: Mapping[int, ProcessEntry]
+    ) -> bool:
         for pid, started in filter(None, mains.values()):
             # As long as its session has members, no other process gets the number of a main process that is dead.
             leader = table.get(pid)
@@ -219,12 +223,12 @@ class Kinship:
                 return True
         return self._tag(process.pid) in mains
 
-    def signal(self, process: Process, signum: int) -> None:
+    def signal(self, process: ProcessEntry, signum: int) -> None:
         """
         Send *signum* to *process*, if that is still who it was.
         """
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            if not self._means.pidfd:
+            if not self._facilities.pidfd:
                 if self._is_still(process):
                     os.kill(process.pid, signum)
                 return
@@ -235,7 +239,7 @@ class Kinship:
             finally:
                 os.close(fd)
 
-    def name_of(self, process: Process) -> str:
+    def name_of(self, process: ProcessEntry) -> str:
         """
         What *process* is called, for people to read; "" when it has ended, or when that cannot be told.
         """
@@ -246,13 +250,15 @@ class Kinship:
             return ""
         return "".join(each if each.isprintable() else "?" for each in name) if self._is_still(process) else ""
 
-    def _is_still(self, process: Process) -> bool:
-        if not self._means.proc:
+    def _is_still(self, process: ProcessEntry) -> bool:
+        if not self._facilities.proc:
             return True
         found = _read_stat(process.pid)
         return found is not None and found.started == process.started
 
-    def _descend(self, table: Mapping[int, Process], mine: set[int], others: Mapping[int, Family]) -> None:
+    def _add_descendants(
+        self, table: Mapping[int, ProcessEntry], mine: set[int], others: Mapping[int, ProcessSet]
+    ) -> None:
         """
         Add to *mine* the descendants, and the members of the sessions that any of them began.
         """
@@ -268,29 +274,33 @@ class Kinship:
                 return
             mine |= more
 
-    def _is_stray(self, process: Process, table: Mapping[int, Process], others: Mapping[int, Family]) -> bool:
+    def _is_stray(
+        self, process: ProcessEntry, table: Mapping[int, ProcessEntry], others: Mapping[int, ProcessSet]
+    ) -> bool:
         if process.pid in others or process.pid == self._self:
             return False
-        if self._means.subreaper:
+        if self._facilities.subreaper:
             return process.parent == self._self
         # Orphans went to some other reaper; only what they carry can tell.
         return process.parent not in others
 
-    def _owner(self, stray: Process, family: Family, others: Mapping[int, Family]) -> Family | None:
-        if stray.session == family.pid:
-            return family
+    def _owner(
+        self, stray: ProcessEntry, process_set: ProcessSet, others: Mapping[int, ProcessSet]
+    ) -> ProcessSet | None:
+        if stray.session == process_set.pid:
+            return process_set
         tag = self._tag(stray.pid)
-        if tag == family.id:
-            return family
+        if tag == process_set.id:
+            return process_set
         # A mark can be forged.  One of nobody who is here counts as none.
-        if tag is not None and (tag in self._spared or any(other.id == tag for other in others.values())):
+        if tag is not None and (tag in self._left_running or any(other.id == tag for other in others.values())):
             return None
-        if not self._means.subreaper or stray.started < family.started:
+        if not self._facilities.subreaper or stray.started < process_set.started:
             return None
-        if self._spared_since is not None and self._spared_since <= stray.started:
+        if self._left_running_since is not None and self._left_running_since <= stray.started:
             return None
-        possible = any(other is not family and other.started <= stray.started for other in others.values())
-        return None if possible else family
+        possible = any(other is not process_set and other.started <= stray.started for other in others.values())
+        return None if possible else process_set
 
     def _tag(self, pid: int) -> str | None:
         try:
@@ -316,7 +326,7 @@ def boot() -> str:
         return f"{os.uname().nodename}/{os.uname().release}"
 
 
-def _proc_table() -> dict[int, Process]:
+def _proc_table() -> dict[int, ProcessEntry]:
     try:
         names = os.listdir("/proc")
     except OSError:
@@ -325,7 +335,7 @@ def _proc_table() -> dict[int, Process]:
     return {process.pid: process for process in found if process is not None}
 
 
-def _read_stat(pid: int) -> Process | None:
+def _read_stat(pid: int) -> ProcessEntry | None:
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
             # After the program's name, which is in parentheses and may contain anything:
@@ -335,25 +345,25 @@ def _read_stat(pid: int) -> Process | None:
         return None
     if not fields or fields[0] in b"ZX":
         return None
-    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]))
+    return ProcessEntry(pid, int(fields[1]), int(fields[3]), int(fields[19]))
 
 
-def _ps_table() -> dict[int, Process]:
+def _ps_table() -> dict[int, ProcessEntry]:
     import subprocess  # costs memory, and is needed only here
 
     words = ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="]
     try:
-        listed = subprocess.run(words, capture_output=True, check=False, timeout=_PS_PATIENCE).stdout
+        listed = subprocess.run(words, capture_output=True, check=False, timeout=_PS_TIMEOUT).stdout
     except FileNotFoundError:
         raise NoProcessTableError("there is no /proc and no program ps") from None
     except OSError as error:
         raise NoProcessTableError(f"ps cannot be started: {error.strerror}") from None
     except subprocess.TimeoutExpired:
-        raise NoProcessTableError(f"ps does not answer within {_PS_PATIENCE:.0f} s") from None
+        raise NoProcessTableError(f"ps does not answer within {_PS_TIMEOUT:.0f} s") from None
     found = (line.split() for line in listed.splitlines())
     # The process group stands for the session: sessions are not shown as numbers everywhere.
     return {
-        int(row[0]): Process(int(row[0]), int(row[1]), int(row[2]), 0)
+        int(row[0]): ProcessEntry(int(row[0]), int(row[1]), int(row[2]), 0)
         for row in found
         if len(row) == 4 and row[3][:1] not in b"ZX"
     }

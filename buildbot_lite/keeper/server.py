@@ -16,7 +16,7 @@ from .loop import (
     READ,
     WRITE,
     Loop,
-    complain,
+    warn,
 )
 
 LONGEST_LINE = 8 << 20
@@ -25,17 +25,17 @@ _CHUNK = 256 << 10
 SOCKET = "socket"
 
 
-class Desk(Protocol):
+class ServerBackend(Protocol):
     """
     Whom the client speaks to.
     """
 
-    def asked(self, message: dict[str, Any]) -> None:
+    def received(self, message: dict[str, Any]) -> None:
         """
         A message came.
         """
 
-    def next_news(self) -> dict[str, Any] | None:
+    def next_event(self) -> dict[str, Any] | None:
         """
         The next thing to tell, or None; called only while there is room.
         """
@@ -51,18 +51,18 @@ class Server:
     Listens at ``socket`` in the current directory, which is the keeper's own.  (So its path is short enough.)
     """
 
-    def __init__(self, loop: Loop, desk: Desk) -> None:
+    def __init__(self, loop: Loop, backend: ServerBackend) -> None:
         self._loop = loop
         self._client: socket.socket | None = None
         self._in = bytearray()
         self._out = bytearray()
-        self._events = 0
+        self._selected = 0
         self._listener = self._listen()
-        self._desk = desk
+        self._backend = backend
         loop.watch(self._listener.fileno(), self._accept)
 
     @property
-    def occupied(self) -> bool:
+    def has_client(self) -> bool:
         """
         Whether there is a client.
         """
@@ -91,8 +91,8 @@ class Server:
             os.unlink(SOCKET)
         if self._client is not None:
             self._client.settimeout(1.0)
-            while (news := self._desk.next_news()) is not None:
-                self._out += _line(news)
+            while (event := self._backend.next_event()) is not None:
+                self._out += _line(event)
             with contextlib.suppress(OSError):
                 self._client.sendall(self._out)
             self._client.close()
@@ -111,8 +111,8 @@ class Server:
         There may be news: send what there is room for.
         """
         while self._client is not None:
-            while len(self._out) < _ROOM and (news := self._desk.next_news()) is not None:
-                self._out += _line(news)
+            while len(self._out) < _ROOM and (event := self._backend.next_event()) is not None:
+                self._out += _line(event)
             if not self._out:
                 return
             try:
@@ -146,7 +146,7 @@ class Server:
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
                 # Too many open files, most likely.  It would come here again at once.
-                complain(f"cannot accept a client: {error.strerror}")
+                warn(f"cannot accept a client: {error.strerror}")
                 self._loop.unwatch(self._listener.fileno())
                 self._loop.later(1.0, lambda: self._loop.watch(self._listener.fileno(), self._accept))
             return
@@ -157,17 +157,17 @@ class Server:
             self._drop()
         client.setblocking(False)
         self._client = client
-        self._events = 0
+        self._selected = 0
         self._watch()
-        self._desk.client_changed(True)
+        self._backend.client_changed(True)
 
     def _watch(self) -> None:
         if self._client is None:
             return
         # One that asks and does not listen to the answers is not listened to either.
         events = (READ if len(self._out) < 4 * _ROOM else 0) | (WRITE if self._out else 0)
-        if events != self._events:
-            self._events = events
+        if events != self._selected:
+            self._selected = events
             self._loop.watch(self._client.fileno(), self._ready, events)
 
     def _ready(self) -> None:
@@ -190,7 +190,7 @@ class Server:
             for line in lines:
                 self._line_came(line)
         if len(self._in) > LONGEST_LINE:
-            complain("the client sent a line without an end")
+            warn("the client sent a line without an end")
             self._drop()
 
     def _line_came(self, line: bytes) -> None:
@@ -201,9 +201,9 @@ class Server:
         except ValueError:
             message = None
         if isinstance(message, dict):
-            self._desk.asked(message)
+            self._backend.received(message)
         else:
-            complain("the client sent something that is not a JSON object")
+            warn("the client sent something that is not a JSON object")
             self._drop()
 
     def _drop(self) -> None:
@@ -214,7 +214,7 @@ class Server:
         self._client = None
         self._in.clear()
         self._out.clear()
-        self._desk.client_changed(False)
+        self._backend.client_changed(False)
 
 
 def _line(message: dict[str, Any]) -> bytes:

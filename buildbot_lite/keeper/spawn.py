@@ -41,7 +41,7 @@ class Spawned(NamedTuple):
     feed: int
 
 
-class Ends(NamedTuple):
+class ChildDescriptors(NamedTuple):
     """
     The child's ends of its three descriptors; *terminal* is the path of its pty, or None; *third* what it has as
     descriptor 3, or -1.
@@ -85,7 +85,7 @@ def spawn(
             program = find_program(argv[0], env)
             start = _by_subprocess if portable else _by_posix_spawn
             with _umask(umask):
-                pid = _started(start, program, argv, env, Ends(stdin, stdout, stderr, terminal, memory))
+                pid = _started(start, program, argv, env, ChildDescriptors(stdin, stdout, stderr, terminal, memory))
     except SpawnError:
         _close(ours)
         raise
@@ -114,7 +114,9 @@ def find_program(name: bytes, env: Mapping[bytes, bytes]) -> bytes:
     raise SpawnError(f"No such program: {readable!r:.200} (looked for in {os.fsdecode(path):.500}).")
 
 
-def _started(start: object, program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], ends: Ends) -> int:
+def _started(
+    start: object, program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], ends: ChildDescriptors
+) -> int:
     assert callable(start)
     try:
         try:
@@ -135,7 +137,7 @@ def _started(start: object, program: bytes, argv: Sequence[bytes], env: Mapping[
         ) from None
 
 
-def _by_posix_spawn(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], ends: Ends) -> int:
+def _by_posix_spawn(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], ends: ChildDescriptors) -> int:
     actions: list[tuple[int, ...] | tuple[int, int, bytes, int, int]] = [(os.POSIX_SPAWN_DUP2, ends.stdin, 0)]
     if ends.terminal is None:
         actions += [(os.POSIX_SPAWN_DUP2, ends.stdout, 1), (os.POSIX_SPAWN_DUP2, ends.stderr, 2)]
@@ -155,7 +157,7 @@ def _by_posix_spawn(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, b
         return _by_subprocess(program, argv, env, ends)
 
 
-def _by_subprocess(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], ends: Ends) -> int:
+def _by_subprocess(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], ends: ChildDescriptors) -> int:
     if ends.third >= 0:
         # subprocess cannot give a child a descriptor under another number.
         raise SpawnError("This system cannot start commands through a wrapper: its posix_spawn makes no sessions.")

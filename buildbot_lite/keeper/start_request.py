@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .wrapper import (
-    Fence,
-    OrderError,
-    read_fence,
+    StartRequestError,
+    Wrapper,
+    read_wrapper,
 )
 
-__all__ = ["Order", "OrderError", "read_order"]
+__all__ = ["StartRequest", "StartRequestError", "read_start_request"]
 
 # The same as buildbot_lite.model.spec.SECRET_REFERENCE (a test holds them together); model needs attrs, the keeper
 # must not.
@@ -29,7 +29,7 @@ SHORTEST_SECRET = 6
 LARGEST_SECRET = 64 << 10
 
 
-class Order(NamedTuple):
+class StartRequest(NamedTuple):
     """
     A command, ready to be spawned: bytes, absolute paths, seconds.
     """
@@ -52,7 +52,7 @@ class Order(NamedTuple):
     leave_running: bool
     secrets: list[bytes]
     seen_in_ps: list[str]
-    fence: Fence
+    wrapper: Wrapper
 
     def streams(self) -> list[str]:
         """
@@ -62,32 +62,32 @@ class Order(NamedTuple):
         return [*own, *(name for name in self.logfiles if name not in own)]
 
 
-def read_order(message: Mapping[str, Any]) -> Order:
+def read_start_request(message: Mapping[str, Any]) -> StartRequest:
     """
-    The order in a ``start``; `OrderError` is a sentence that says what is wrong with it.
+    The order in a ``start``; `StartRequestError` is a sentence that says what is wrong with it.
     """
-    spec = _taken(message, "spec", dict)
-    secrets = {name: _encoded(value, f"the secret {name}") for name, value in _texts(message, "secrets").items()}
+    spec = _required(message, "spec", dict)
+    secrets = {name: _encoded(value, f"the secret {name}") for name, value in _strings(message, "secrets").items()}
     for name, value in secrets.items():
         if len(value) < SHORTEST_SECRET:
-            raise OrderError(
+            raise StartRequestError(
                 f"The secret {name} has fewer than {SHORTEST_SECRET} bytes; it could not be hidden in a log."
             )
         if len(value) > LARGEST_SECRET:
-            raise OrderError(f"The secret {name} has more than {LARGEST_SECRET} bytes.")
+            raise StartRequestError(f"The secret {name} has more than {LARGEST_SECRET} bytes.")
     script = _optional(spec, "script", str)
-    argv: list[object] = ["/bin/sh", "-c", script] if script is not None else _taken(spec, "argv", list)
+    argv: list[object] = ["/bin/sh", "-c", script] if script is not None else _required(spec, "argv", list)
     if not argv:
-        raise OrderError("There is no command: give a program and its arguments, or a string for the shell.")
-    workdir = _taken(message, "workdir", str)
+        raise StartRequestError("There is no command: give a program and its arguments, or a string for the shell.")
+    workdir = _required(message, "workdir", str)
     if not os.path.isabs(workdir):
-        raise OrderError(f"The working directory {workdir!r:.200} is not absolute.")
+        raise StartRequestError(f"The working directory {workdir!r:.200} is not absolute.")
     stdin = _optional(spec, "stdin", str)
-    return Order(
+    return StartRequest(
         argv=[_argument(part, secrets) for part in argv],
         workdir=workdir,
         env=_environment(spec, message, workdir, secrets),
-        files={_variable(name): _filled(text, secrets) for name, text in _texts(spec, "files").items()},
+        files={_variable(name): _filled(text, secrets) for name, text in _strings(spec, "files").items()},
         stdin=None if stdin is None else _filled(stdin, secrets),
         stdin_path=_optional(message, "stdin_path", str),
         timeout=_seconds(spec, "timeout"),
@@ -102,26 +102,26 @@ def read_order(message: Mapping[str, Any]) -> Order:
         leave_running=bool(spec.get("leave_running")),
         secrets=list(secrets.values()),
         seen_in_ps=sorted({name for part in argv if isinstance(part, str) for name in SECRET_REFERENCE.findall(part)}),
-        fence=read_fence(message, workdir),
+        wrapper=read_wrapper(message, workdir),
     )
 
 
 def _environment(
     spec: Mapping[str, Any], message: Mapping[str, Any], workdir: str, secrets: Mapping[str, bytes]
 ) -> dict[bytes, bytes]:
-    inherited = _texts(message, "env")
+    inherited = _strings(message, "env")
     # With a wrapper this is for what it runs; it itself has what is inherited, see `wrapper`.
     found: dict[str, bytes] = {_variable(name): _encoded(value, name) for name, value in inherited.items()}
     wanted = spec.get("env") or {}
     if not isinstance(wanted, dict):
-        raise OrderError("env is not a dictionary.")
+        raise StartRequestError("env is not a dictionary.")
     for name, value in wanted.items():
         if value is None:
             found.pop(_variable(name), None)
         elif isinstance(value, str):
             found[_variable(name)] = _argument(_expanded(value, inherited), secrets)
         else:
-            raise OrderError(f"The value of the environment variable {name} is not text.")
+            raise StartRequestError(f"The value of the environment variable {name} is not text.")
     found["PWD"] = _encoded(workdir, "the working directory")
     return {_encoded(name, "a variable's name"): value for name, value in found.items()}
 
@@ -134,13 +134,13 @@ def _expanded(value: str, inherited: Mapping[str, str]) -> str:
 
 
 def _logfiles(spec: Mapping[str, Any]) -> dict[str, str]:
-    found = _texts(spec, "logfiles")
+    found = _strings(spec, "logfiles")
     taken = {"stdio", "stderr"} if spec.get("separate_stderr") else {"stdio"}
     for name, path in found.items():
         if name in taken or not name:
-            raise OrderError(f"A followed log file cannot be called {name!r}: that is the command's own output.")
+            raise StartRequestError(f"A followed log file cannot be called {name!r}: that is the command's own output.")
         if os.path.isabs(path) or ".." in path.split("/") or not path or "\0" in path:
-            raise OrderError(
+            raise StartRequestError(
                 f"The log file {path!r:.200} leads out of the working directory.  Give a path inside it, without '..'."
             )
     return found
@@ -153,22 +153,22 @@ def _filled(text: str, secrets: Mapping[str, bytes]) -> bytes:
     parts = SECRET_REFERENCE.split(text)
     for name in parts[1::2]:
         if name not in secrets:
-            raise OrderError(f"The command names the secret {name}, but came without its value.")
+            raise StartRequestError(f"The command names the secret {name}, but came without its value.")
     return b"".join(secrets[part] if odd % 2 else _encoded(part, "text") for odd, part in enumerate(parts))
 
 
 def _argument(text: object, secrets: Mapping[str, bytes]) -> bytes:
     if not isinstance(text, str):
-        raise OrderError("An argument of the command is not text.")
+        raise StartRequestError("An argument of the command is not text.")
     filled = _filled(text, secrets)
     if b"\0" in filled:
-        raise OrderError("An argument or a variable contains a NUL character; no program can be given one.")
+        raise StartRequestError("An argument or a variable contains a NUL character; no program can be given one.")
     return filled
 
 
 def _variable(name: str) -> str:
     if not name or "=" in name or "\0" in name:
-        raise OrderError(f"{name!r:.100} cannot be the name of an environment variable.")
+        raise StartRequestError(f"{name!r:.100} cannot be the name of an environment variable.")
     return name
 
 
@@ -176,7 +176,7 @@ def _encoded(text: str, what: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        raise OrderError(f"{what} contains a character that is none.") from None
+        raise StartRequestError(f"{what} contains a character that is none.") from None
 
 
 def _signal(name: object) -> int:
@@ -184,7 +184,7 @@ def _signal(name: object) -> int:
     try:
         return int(signal.Signals[wanted if wanted.startswith("SIG") else f"SIG{wanted}"])
     except KeyError:
-        raise OrderError(f"There is no signal {name!r:.40}.  Use TERM, INT, HUP, QUIT or KILL.") from None
+        raise StartRequestError(f"There is no signal {name!r:.40}.  Use TERM, INT, HUP, QUIT or KILL.") from None
 
 
 def _seconds(spec: Mapping[str, Any], name: str) -> float | None:
@@ -192,23 +192,23 @@ def _seconds(spec: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-        raise OrderError(f"{name} is not a number of seconds.")
+        raise StartRequestError(f"{name} is not a number of seconds.")
     return float(value)
 
 
-def _texts(source: Mapping[str, Any], name: str) -> dict[str, str]:
+def _strings(source: Mapping[str, Any], name: str) -> dict[str, str]:
     found = source.get(name) or {}
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise OrderError(f"{name} is not a dictionary of texts.")
+        raise StartRequestError(f"{name} is not a dictionary of texts.")
     return found
 
 
-def _taken(source: Mapping[str, Any], name: str, kind: type) -> Any:
+def _required(source: Mapping[str, Any], name: str, kind: type) -> Any:
     value = source.get(name)
     if not isinstance(value, kind):
-        raise OrderError(f"{name} is missing, or is not a {kind.__name__}.")
+        raise StartRequestError(f"{name} is missing, or is not a {kind.__name__}.")
     return value
 
 
 def _optional(source: Mapping[str, Any], name: str, kind: type) -> Any:
-    return None if source.get(name) is None else _taken(source, name, kind)
+    return None if source.get(name) is None else _required(source, name, kind)

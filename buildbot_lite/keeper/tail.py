@@ -24,7 +24,7 @@ _IN_MODIFY = 0x2
 _IN_IGNORED = 0x8000
 
 
-class Follower:
+class LogTail:
     """
     One followed file.  *accept* answers whether it will take more right now; *remark* takes stream, offset and text.
     *root*: follow no symbolic link below it, since whoever put it there may see less than we do.
@@ -46,8 +46,8 @@ class Follower:
         self._remark = remark
         self._fd = -1
         self._position = 0
-        self._tail = b""
-        self._taken = 0
+        self._last_bytes = b""
+        self._required = 0
         self._odd = False
         self._finished = False
         self._end: int | None = None
@@ -102,11 +102,11 @@ class Follower:
             return False
         if not self._goes_on():
             self._say(f"{os.path.basename(self.path)} was written anew; it is read from its beginning.")
-            self._position, self._tail = 0, b""
+            self._position, self._last_bytes = 0, b""
             return True
         self._position += len(data)
-        self._tail = (self._tail + data)[-_TAIL:]
-        self._taken += len(data)
+        self._last_bytes = (self._last_bytes + data)[-_TAIL:]
+        self._required += len(data)
         # If it will take no more, poll is called again when it will.
         return self._accept(self._stream, data)
 
@@ -114,7 +114,7 @@ class Follower:
         """
         Whether what was read last is still there.  A file can be emptied and filled again between two looks.
         """
-        return os.pread(self._fd, len(self._tail), self._position - len(self._tail)) == self._tail
+        return os.pread(self._fd, len(self._last_bytes), self._position - len(self._last_bytes)) == self._last_bytes
 
     def _changed(self) -> bool:
         """
@@ -123,7 +123,7 @@ class Follower:
         name = os.path.basename(self.path)
         if os.fstat(self._fd).st_size < self._position:
             self._say(f"{name} was truncated; it is read from its beginning again.")
-            self._position, self._tail = 0, b""
+            self._position, self._last_bytes = 0, b""
             return True
         try:
             there = os.stat(self.path)
@@ -158,7 +158,7 @@ class Follower:
                 self._say(f"{os.path.basename(self.path)} is not a regular file; it is not followed.")
             return
         self._fd = fd
-        self._position, self._tail = 0, b""
+        self._position, self._last_bytes = 0, b""
         self._end = None
         name = os.path.basename(self.path)
         if how == "appeared":
@@ -166,7 +166,7 @@ class Follower:
         elif how == "there already" and state.st_size:
             self._position = state.st_size
             begin = max(0, state.st_size - _TAIL)
-            self._tail = os.pread(fd, state.st_size - begin, begin)
+            self._last_bytes = os.pread(fd, state.st_size - begin, begin)
             self._say(f"{name} was there before; its first {state.st_size} bytes are not shown.")
 
     def _close(self) -> None:
@@ -175,18 +175,18 @@ class Follower:
             self._fd = -1
 
     def _say(self, text: str) -> None:
-        self._remark(self._stream, self._taken, text)
+        self._remark(self._stream, self._required, text)
 
 
-class Notices:
+class ChangeNotifier:
     """
     Sees to it that followed files are looked at: once a second, and at once when inotify tells of a change.
     """
 
     def __init__(self, loop: Loop, *, inotify: bool = True) -> None:
         self._loop = loop
-        self._polls: dict[Follower, Callable[[Follower], None]] = {}
-        self._watches: dict[int, set[Follower]] = {}
+        self._polls: dict[LogTail, Callable[[LogTail], None]] = {}
+        self._watches: dict[int, set[LogTail]] = {}
         self._timer: Timer | None = None
         self._libc: ctypes.CDLL | None = None
         self._fd = -1
@@ -201,31 +201,31 @@ class Notices:
             self._loop.unwatch(self._fd)
             os.close(self._fd)
 
-    def add(self, follower: Follower, poll: Callable[[Follower], None]) -> None:
+    def add(self, log_tail: LogTail, poll: Callable[[LogTail], None]) -> None:
         """
-        Call *poll* whenever *follower* should look.
+        Call *poll* whenever *log_tail* should look.
         """
-        self._polls[follower] = poll
-        self._attend(follower)
+        self._polls[log_tail] = poll
+        self._attend(log_tail)
         if self._timer is None:
             self._timer = self._loop.later(_PERIOD, self._tick)
 
-    def remove(self, follower: Follower) -> None:
+    def remove(self, log_tail: LogTail) -> None:
         """
         No more.
         """
-        self._polls.pop(follower, None)
-        for watch, followers in list(self._watches.items()):
-            followers.discard(follower)
-            if not followers and self._libc is not None:
+        self._polls.pop(log_tail, None)
+        for watch, log_tails in list(self._watches.items()):
+            log_tails.discard(log_tail)
+            if not log_tails and self._libc is not None:
                 del self._watches[watch]
                 self._libc.inotify_rm_watch(self._fd, watch)
 
     def _tick(self) -> None:
         self._timer = None
-        for follower, poll in list(self._polls.items()):
-            self._attend(follower)
-            poll(follower)
+        for log_tail, poll in list(self._polls.items()):
+            self._attend(log_tail)
+            poll(log_tail)
         if self._polls and self._timer is None:
             self._timer = self._loop.later(_PERIOD, self._tick)
 
@@ -234,29 +234,29 @@ class Notices:
             self._libc = ctypes.CDLL(None, use_errno=True)
             self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd >= 0:
-            self._loop.watch(self._fd, self._told)
+            self._loop.watch(self._fd, self._inotify_ready)
 
-    def _attend(self, follower: Follower) -> None:
+    def _attend(self, log_tail: LogTail) -> None:
         if self._fd < 0 or self._libc is None:
             return
         # Asking again for the same file is cheap and gives the same number; for a new one under the name, a new one.
-        watch = self._libc.inotify_add_watch(self._fd, os.fsencode(follower.path), _IN_MODIFY)
+        watch = self._libc.inotify_add_watch(self._fd, os.fsencode(log_tail.path), _IN_MODIFY)
         if watch >= 0:
-            self._watches.setdefault(watch, set()).add(follower)
+            self._watches.setdefault(watch, set()).add(log_tail)
 
-    def _told(self) -> None:
+    def _inotify_ready(self) -> None:
         try:
-            told = os.read(self._fd, 64 << 10)
+            events = os.read(self._fd, 64 << 10)
         except BlockingIOError:
             return
-        awake: dict[Follower, None] = {}
+        changed: dict[LogTail, None] = {}
         at = 0
-        while at < len(told):
-            watch, mask, _cookie, length = struct.unpack_from("iIII", told, at)
+        while at < len(events):
+            watch, mask, _cookie, length = struct.unpack_from("iIII", events, at)
             at += 16 + length
             if mask & _IN_IGNORED:
                 self._watches.pop(watch, None)
-            awake.update(dict.fromkeys(self._watches.get(watch, ())))
-        for follower in awake:
-            if follower in self._polls:
-                self._polls[follower](follower)
+            changed.update(dict.fromkeys(self._watches.get(watch, ())))
+        for log_tail in changed:
+            if log_tail in self._polls:
+                self._polls[log_tail](log_tail)

@@ -21,83 +21,83 @@ import signal
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .context import Surroundings
+from .context import KeeperContext
 from .loop import Timers
 from .process_tracker import (
-    Family,
     NoProcessTableError,
-    Process,
+    ProcessEntry,
+    ProcessSet,
 )
 
 # Seconds between two attempts to list processes when the first one failed.
-_LOOK_AGAIN = 1.0
+_RETRY_PERIOD = 1.0
 
 
-class Request(NamedTuple):
+class TerminationRequest(NamedTuple):
     """
-    To end, by *signum*, politely *until* then; who was *told* so, by number and start.
+    To end, by *signum*, politely *until* then; who was *signalled* so, by number and start.
     """
 
     signum: int
     until: float
-    told: set[tuple[int, int]]
+    signalled: set[tuple[int, int]]
 
 
-class Processes:
+class Termination:
     """
-    Those of *family*, which begins now.  *gone* is called once, when nothing more is done to them: with "" when none is
-    left, or with a sentence about those that were not ended.
+    Ends the processes of *process_set*, a command that has just been spawned.  *ended* is called once, when nothing
+    more is done: with "" when no process is left, otherwise with a sentence about those that survive.
     """
 
-    def __init__(self, family: Family, *, surroundings: Surroundings, gone: Callable[[str], None]) -> None:
-        self._family = family
-        self._kinship = surroundings.kinship
-        self._families = surroundings.families
-        self._loop = surroundings.loop
-        self._patience = surroundings.patience.kill
-        self._gone = gone
-        self._timers = Timers(surroundings.loop)
-        self._outlived: Callable[[list[Process]], None] = lambda left: None
+    def __init__(self, process_set: ProcessSet, *, context: KeeperContext, ended: Callable[[str], None]) -> None:
+        self._process_set = process_set
+        self._tracker = context.tracker
+        self._process_sets = context.process_sets
+        self._loop = context.loop
+        self._kill_timeout = context.wait_limits.kill
+        self._ended = ended
+        self._timers = Timers(context.loop)
+        self._report_survivors: Callable[[list[ProcessEntry]], None] = lambda left: None
         # Nobody was asked: who outlives the main process has no time left.
-        self._request = Request(signal.SIGKILL, 0.0, set())
-        self._families[family.pid] = family
+        self._request = TerminationRequest(signal.SIGKILL, 0.0, set())
+        self._process_sets[process_set.pid] = process_set
 
-    def ask(self, signum: int, patience: float) -> None:
+    def ask(self, signum: int, seconds: float) -> None:
         """
-        Tell all of them to end, by *signum*; those who have not in *patience* seconds are killed.
+        Tell all of them to end, by *signum*; those who have not in *seconds* seconds are killed.
         """
-        self._request = Request(signum, self._loop.now() + patience, set())
-        self._tell(self._members())
-        self._timers.set("force", patience, self._force)
+        self._request = TerminationRequest(signum, self._loop.now() + seconds, set())
+        self._signal(self._members())
+        self._timers.set("force", seconds, self._force)
 
-    def hurry(self, patience: float) -> None:
+    def hurry(self, seconds: float) -> None:
         """
-        Who was asked has *patience* seconds at most.
+        Who was asked has *seconds* seconds at most.
         """
         now = self._loop.now()
-        self._request = self._request._replace(until=min(self._request.until, now + patience))
+        self._request = self._request._replace(until=min(self._request.until, now + seconds))
         if "force" in self._timers:
             self._timers.set("force", self._request.until - now, self._force)
 
-    def main_ended(self, outlived: Callable[[list[Process]], None] = lambda left: None) -> None:
+    def main_ended(self, report_survivors: Callable[[list[ProcessEntry]], None] = lambda left: None) -> None:
         """
-        The main process was reaped: the others have to end as well.  *outlived* is given those that are killed for it,
-        some of them again and again.
+        The main process was reaped: end the others as well.  *report_survivors* gets the processes that outlived it,
+        each time before they are killed.
         """
-        self._outlived = outlived
+        self._report_survivors = report_survivors
         # Its number may become another's.
-        self._family.members.pop(self._family.pid, None)
+        self._process_set.members.pop(self._process_set.pid, None)
         self._timers.cancel("force")
-        if self._kinship.childless(self._families):
-            self._let_go("")
+        if self._tracker.childless(self._process_sets):
+            self._finish("")
         else:
             self._clean()
 
-    def spare(self) -> None:
+    def leave_running(self) -> None:
         """
-        The main process was reaped: who is left may live, and is nothing to us.  (*gone* is not called.)
+        The main process was reaped: who is left may live, and is nothing to us.  (*ended* is not called.)
         """
-        self._kinship.spare(self._family)
+        self._tracker.leave_running(self._process_set)
         self._forget()
 
     def _force(self) -> None:
@@ -115,63 +115,63 @@ class Processes:
             left = self._members()
         except NoProcessTableError:
             # Perhaps only for now: ps cannot be started while the machine has no room for another process.
-            self._lose_patience_later()
-            self._timers.set("clean", _LOOK_AGAIN, self._clean)
+            self._give_up_later()
+            self._timers.set("clean", _RETRY_PERIOD, self._clean)
             return
         if not left:
-            self._let_go("")
+            self._finish("")
         elif self._loop.now() < self._request.until:
             # Those who were being born when everybody else was told.
-            self._tell(process for process in left if _identity(process) not in self._request.told)
+            self._signal(process for process in left if _identity(process) not in self._request.signalled)
             self._timers.set("clean", 0.05, self._clean)
         else:
-            self._outlived(left)
+            self._report_survivors(left)
             self._kill(left)
             self._timers.set("clean", 0.01, self._clean)
 
-    def _members(self) -> list[Process]:
-        family = self._family
+    def _members(self) -> list[ProcessEntry]:
+        process_set = self._process_set
         try:
-            return self._kinship.members(family, self._families)
+            return self._tracker.members(process_set, self._process_sets)
         except NoProcessTableError:
-            if family.pid not in family.members:
+            if process_set.pid not in process_set.members:
                 raise
-            return [Process(family.pid, 0, family.pid, family.started)]
+            return [ProcessEntry(process_set.pid, 0, process_set.pid, process_set.started)]
 
-    def _tell(self, processes: Iterable[Process]) -> None:
+    def _signal(self, processes: Iterable[ProcessEntry]) -> None:
         for process in processes:
-            self._request.told.add(_identity(process))
-            self._kinship.signal(process, self._request.signum)
+            self._request.signalled.add(_identity(process))
+            self._tracker.signal(process, self._request.signum)
             if self._request.signum != signal.SIGKILL:
                 # One that was stopped would not notice.
-                self._kinship.signal(process, signal.SIGCONT)
+                self._tracker.signal(process, signal.SIGCONT)
 
-    def _kill(self, processes: Iterable[Process]) -> None:
+    def _kill(self, processes: Iterable[ProcessEntry]) -> None:
         for process in processes:
-            self._kinship.signal(process, signal.SIGKILL)
-        self._lose_patience_later()
+            self._tracker.signal(process, signal.SIGKILL)
+        self._give_up_later()
 
-    def _lose_patience_later(self) -> None:
+    def _give_up_later(self) -> None:
         if "unkillable" not in self._timers:
-            self._timers.set("unkillable", self._patience, self._lose_patience)
+            self._timers.set("unkillable", self._kill_timeout, self._give_up)
 
-    def _lose_patience(self) -> None:
+    def _give_up(self) -> None:
         try:
             pids = ", ".join(str(process.pid) for process in self._members())
         except NoProcessTableError as error:
-            self._let_go(f"What the command left behind was not ended.  {error}")
+            self._finish(f"What the command left behind was not ended.  {error}")
         else:
-            self._let_go(f"Not even SIGKILL ended these processes: {pids}." if pids else "")
+            self._finish(f"Not even SIGKILL ended these processes: {pids}." if pids else "")
 
-    def _let_go(self, sentence: str) -> None:
+    def _finish(self, sentence: str) -> None:
         self._forget()
-        self._gone(sentence)
+        self._ended(sentence)
 
     def _forget(self) -> None:
         self._timers.clear()
-        if self._families.get(self._family.pid) is self._family:
-            del self._families[self._family.pid]
+        if self._process_sets.get(self._process_set.pid) is self._process_set:
+            del self._process_sets[self._process_set.pid]
 
 
-def _identity(process: Process) -> tuple[int, int]:
+def _identity(process: ProcessEntry) -> tuple[int, int]:
     return process.pid, process.started

@@ -12,51 +12,51 @@ from collections.abc import Callable
 from functools import partial
 
 from .loop import Loop, Timers
-from .start_request import Order
+from .start_request import StartRequest
 
 
-class Limits:
+class Timeouts:
     """
-    What *order* sets to a command that begins now.
+    What *request* sets to a command that begins now.
 
     *silence* answers for how many seconds it has written nothing.  *passed* is told, with the reason and a sentence,
     what the command did for too long.
     """
 
     def __init__(
-        self, order: Order, *, loop: Loop, silence: Callable[[], float], passed: Callable[[str, str], None]
+        self, request: StartRequest, *, loop: Loop, silence: Callable[[], float], passed: Callable[[str, str], None]
     ) -> None:
         self._timers = Timers(loop)
         self._silence = silence
         self._passed = passed
-        if order.timeout is not None:
-            self._timers.set("timeout", order.timeout, partial(self._listen, order.timeout))
-        if order.max_time is not None:
-            sentence = f"It was still running after {order.max_time:g} s."
-            self._timers.set("max-time", order.max_time, partial(passed, "max-time", sentence))
+        if request.timeout is not None:
+            self._timers.set("timeout", request.timeout, partial(self._listen, request.timeout))
+        if request.max_time is not None:
+            sentence = f"It was still running after {request.max_time:g} s."
+            self._timers.set("max-time", request.max_time, partial(passed, "max-time", sentence))
 
-    def lift(self) -> None:
+    def cancel(self) -> None:
         """
         It is ending: how long that takes is not its own matter any more.
         """
         self._timers.clear()
 
     def _listen(self, limit: float) -> None:
-        silent = self._silence()
-        if silent >= limit:
+        silence = self._silence()
+        if silence >= limit:
             self._passed("timeout", f"There was no output for {limit:g} s.")
         else:
-            self._timers.set("timeout", max(limit - silent, 0.001), partial(self._listen, limit))
+            self._timers.set("timeout", max(limit - silence, 0.001), partial(self._listen, limit))
 
 
-def expired(order: Order, silent: float) -> str | None:
+def expired(request: StartRequest, silence: float) -> str | None:
     """
-    The sentence that says why *order* may not run when the master was *silent* for so many seconds; None if it may.
+    A sentence if the lease of *request* is over after *silence* seconds without a message from the master, else None.
 
-    The master tries elsewhere 30 s after its grace.  We are to be done 30 s before it, or a quarter of a short grace: a
-    master that has nothing to say is heard every 20 s only.
+    The master retries elsewhere 30 s after the grace period.  The lease ends 30 s before the grace period does, or a
+    quarter of a short one earlier: an idle master is heard only every 20 s.
     """
-    if order.grace is None:
+    if request.grace is None:
         return None
-    lease = order.grace - min(30.0, order.grace / 4)
-    return f"lease expired: no word from the master for {lease:.0f} s." if silent >= lease else None
+    lease = request.grace - min(30.0, request.grace / 4)
+    return f"lease expired: no word from the master for {lease:.0f} s." if silence >= lease else None

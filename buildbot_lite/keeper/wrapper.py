@@ -42,20 +42,20 @@ UMASK = 0o022
 """That of the keeper itself, and of commands unless a slave says otherwise."""
 
 
-class OrderError(ValueError):
+class StartRequestError(ValueError):
     """
     It cannot be run, and why.  (Not one of `buildbot_lite.errors`: it never leaves the keeper but as an outcome.)
     """
 
 
-class Fence(NamedTuple):
+class Wrapper(NamedTuple):
     """
-    *wrapper*: the words before the command's own, with placeholders; empty: none.  *root*: the directory that the
+    *prefix*: the words before the command's own, with placeholders; empty: none.  *root*: the directory that the
     working directory is in, or None: wherever it is.  *outer*: the wrapper's environment.  *owner*: user and group that
     private files belong to, or None: ours.  *umask*: that of the command.
     """
 
-    wrapper: list[str]
+    prefix: list[str]
     root: str | None
     outer: dict[bytes, bytes]
     owner: tuple[int, int] | None
@@ -65,25 +65,25 @@ class Fence(NamedTuple):
         """
         The words before the command's, with *places* filled in.
         """
-        filled = [PLACEHOLDER.sub(lambda match: places.get(match[1], match[0]), word) for word in self.wrapper]
+        filled = [PLACEHOLDER.sub(lambda match: places.get(match[1], match[0]), word) for word in self.prefix]
         return [os.fsencode(word) for word in (*filled, "/bin/sh", "-c", _SHELL, "sh")]
 
 
-def read_fence(message: Mapping[str, Any], workdir: str) -> Fence:
+def read_wrapper(message: Mapping[str, Any], workdir: str) -> Wrapper:
     """
     The fence in a ``start``, which is the slave's own word, not the master's.
     """
-    wrapper = [str(word) for word in message.get("wrapper") or []]
+    prefix = [str(word) for word in message.get("wrapper") or []]
     root = message.get("root")
     owner = message.get("owner")
-    if wrapper and not _PLAIN_PATH.match(workdir):
-        raise OrderError(
+    if prefix and not _PLAIN_PATH.match(workdir):
+        raise StartRequestError(
             f"The working directory {workdir!r:.200} has a character that this slave's wrapper might misunderstand: "
             "use letters, digits, spaces and . _ + @ = -"
         )
     env = message.get("env") or {}
-    return Fence(
-        wrapper,
+    return Wrapper(
+        prefix,
         str(root) if root else None,
         {os.fsencode(name): os.fsencode(value) for name, value in env.items()},
         (int(owner[0]), int(owner[1])) if owner else None,
@@ -102,7 +102,9 @@ def settings(env: Mapping[bytes, bytes], outer: Mapping[bytes, bytes]) -> bytes:
             continue
         if not _VARIABLE.match(name):
             shown = os.fsdecode(name)
-            raise OrderError(f"{shown!r:.100} cannot be set through a wrapper: use letters, digits and underscores.")
+            raise StartRequestError(
+                f"{shown!r:.100} cannot be set through a wrapper: use letters, digits and underscores."
+            )
         lines.append(b"export " + name + b"='" + value.replace(b"'", b"'\\''") + b"'")
     return b"\n".join(lines)
 

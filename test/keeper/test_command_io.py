@@ -11,11 +11,11 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from buildbot_lite.keeper.command_io import Flow, Until
-from buildbot_lite.keeper.context import Patience, Surroundings
-from buildbot_lite.keeper.outcome import Report
+from buildbot_lite.keeper.command_io import CommandIO, ReadUntil
+from buildbot_lite.keeper.context import KeeperContext, WaitLimits
+from buildbot_lite.keeper.outcome import OutcomeRecorder
 from buildbot_lite.keeper.spawn import Spawned, spawn
-from buildbot_lite.keeper.start_request import read_order
+from buildbot_lite.keeper.start_request import read_start_request
 
 from .test_termination import FakeLoop
 
@@ -49,7 +49,7 @@ class WatchingLoop(FakeLoop):
             ready()
 
 
-class FlowTests(SynchronousTestCase):
+class CommandIOTests(SynchronousTestCase):
     """
     One command with one pipe.
     """
@@ -60,21 +60,21 @@ class FlowTests(SynchronousTestCase):
         os.makedirs(os.path.join(directory, "commands", "a-1"))
         self.loop = WatchingLoop()
         self.ended: list[bool] = []
-        around = Surroundings(
+        context = KeeperContext(
             directory=directory,
             loop=cast(Any, self.loop),
-            shelf=cast(Any, None),
-            kinship=cast(Any, None),
-            families={},
-            notices=cast(Any, None),
-            patience=Patience(),
+            store=cast(Any, None),
+            tracker=cast(Any, None),
+            process_sets={},
+            notifier=cast(Any, None),
+            wait_limits=WaitLimits(),
             portable_spawn=False,
         )
-        self.flow = Flow(
+        self.io = CommandIO(
             "a-1",
-            read_order({"spec": {"argv": ["x"]}, "workdir": directory}),
-            surroundings=around,
-            report=Report(cast(Any, self.loop)),
+            read_start_request({"spec": {"argv": ["x"]}, "workdir": directory}),
+            context=context,
+            recorder=OutcomeRecorder(cast(Any, self.loop)),
             grew=lambda: None,
             kill=lambda why, sentence: None,
             ended=lambda: self.ended.append(True),
@@ -82,7 +82,7 @@ class FlowTests(SynchronousTestCase):
         read, self.write = os.pipe()
         self.addCleanup(os.close, self.write)
         os.set_blocking(read, False)
-        self.flow.begin(Spawned(pid=1, outputs={"stdio": read}, feed=-1))
+        self.io.begin(Spawned(pid=1, outputs={"stdio": read}, feed=-1))
 
     def test_line_by_line(self) -> None:
         """
@@ -92,10 +92,10 @@ class FlowTests(SynchronousTestCase):
         for _ in range(4):
             os.write(self.write, b"0123456789")
             self.loop.turn()
-            lengths.append(self.flow.lengths().get("stdio", 0))
+            lengths.append(self.io.lengths().get("stdio", 0))
         self.loop.pass_by(0.001)
         self.loop.turn()
-        lengths.append(self.flow.lengths()["stdio"])
+        lengths.append(self.io.lengths()["stdio"])
 
         self.assertEqual(lengths, [10, 10, 10, 10, 40])
 
@@ -106,7 +106,7 @@ class FlowTests(SynchronousTestCase):
         for count in range(1, 5):
             os.write(self.write, bytes(32 << 10))
             self.loop.turn()
-            self.assertEqual(self.flow.lengths(), {"stdio": count * (32 << 10)})
+            self.assertEqual(self.io.lengths(), {"stdio": count * (32 << 10)})
 
     def test_end(self) -> None:
         """
@@ -115,9 +115,9 @@ class FlowTests(SynchronousTestCase):
         os.write(self.write, b"line\n")
         self.loop.turn()
         os.write(self.write, b"last\n")
-        self.flow.finish(Until.EMPTY)
+        self.io.finish(ReadUntil.EMPTY)
 
-        self.assertEqual((self.flow.lengths(), self.ended), ({"stdio": 10}, [True]))
+        self.assertEqual((self.io.lengths(), self.ended), ({"stdio": 10}, [True]))
         self.loop.pass_by(1)
         self.assertEqual(self.loop.watched, {})
 

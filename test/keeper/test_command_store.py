@@ -8,7 +8,7 @@ import tempfile
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.command_store import Shelf
+from buildbot_lite.keeper.command_store import CommandStore
 
 
 class ForgettingTests(SynchronousTestCase):
@@ -21,10 +21,10 @@ class ForgettingTests(SynchronousTestCase):
         before = os.getcwd()
         self.addCleanup(os.chdir, before)
         os.chdir(self.directory)
-        self.shelf = Shelf(self.directory)
-        self.addCleanup(self.shelf.close)
-        self.shelf.claim("a-1", "f", ["stdio"])
-        self.private = self.shelf.make_private("a-1")
+        self.store = CommandStore(self.directory)
+        self.addCleanup(self.store.close)
+        self.store.claim("a-1", "f", ["stdio"])
+        self.private = self.store.make_private("a-1")
 
     def test_deep(self) -> None:
         """
@@ -38,10 +38,10 @@ class ForgettingTests(SynchronousTestCase):
             os.close(here)
             here = there
         os.close(here)
-        self.shelf.remove_private("a-1")
+        self.store.remove_private("a-1")
         self.assertFalse(os.path.lexists(self.private))
-        self.shelf.forget("a-1")
-        self.assertFalse(os.path.lexists(self.shelf.directory("a-1")))
+        self.store.forget("a-1")
+        self.assertFalse(os.path.lexists(self.store.directory("a-1")))
 
     def test_links(self) -> None:
         """
@@ -53,7 +53,7 @@ class ForgettingTests(SynchronousTestCase):
         os.symlink(outside, os.path.join(self.private, "door"))
         os.rename(self.private, self.private + ".old")
         os.symlink(outside, self.private)
-        self.shelf.remove_private("a-1")
-        self.shelf.forget("a-1")
+        self.store.remove_private("a-1")
+        self.store.forget("a-1")
         self.assertEqual(os.listdir(outside), ["kept"])
-        self.assertFalse(os.path.lexists(self.shelf.directory("a-1")))
+        self.assertFalse(os.path.lexists(self.store.directory("a-1")))

@@ -13,23 +13,23 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper import command_store as shelves
+from buildbot_lite.keeper import command_store
 from buildbot_lite.keeper.command_store import (
-    Kept,
-    Shelf,
+    CommandStore,
+    FinishedCommand,
     safe_name,
     spool_path,
 )
-from buildbot_lite.keeper.context import Patience
+from buildbot_lite.keeper.context import WaitLimits
 from buildbot_lite.keeper.keeper import Keeper, Settings
 from buildbot_lite.keeper.loop import READ, Loop
-from buildbot_lite.keeper.output import Output, Reactions
+from buildbot_lite.keeper.output import Output, OutputCallbacks
 from buildbot_lite.keeper.server import LONGEST_LINE
 from buildbot_lite.keeper.spool import Spool
 
 ELSEWHERE = {"spec": {"argv": ["true"]}, "workdir": "relative, hence refused", "fingerprint": "f"}
 MEANS = ("subreaper", "inotify")
-IMPATIENT = Patience(disk=0.2, retry=0.01)
+SHORT_WAITS = WaitLimits(disk=0.2, retry=0.01)
 
 
 def nothing() -> None:
@@ -51,12 +51,12 @@ class InProcessTests(SynchronousTestCase):
         A keeper in a directory of its own, and a line to it.
         """
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="keeper-"))
-        self.addCleanup(shelves._remove, self.directory)
+        self.addCleanup(command_store._remove, self.directory)
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.directory)
         self.loop = Loop()
         self.addCleanup(self.loop.close)
-        self.keeper = Keeper(self.directory, self.loop, Settings(without=MEANS, patience=Patience(retry=0.01)))
+        self.keeper = Keeper(self.directory, self.loop, Settings(without=MEANS, wait_limits=WaitLimits(retry=0.01)))
         self.addCleanup(self.keeper.close)
         self.client = self.connect()
 
@@ -101,16 +101,16 @@ class InProcessTests(SynchronousTestCase):
         """
         Without room for a claim a start waits; there is room again: it is claimed, once.
         """
-        claim = Shelf.claim
+        claim = CommandStore.claim
         claims: list[str] = []
 
-        def sometimes(shelf: Shelf, id: str, fingerprint: str, streams: list[str]) -> None:
+        def sometimes(store: CommandStore, id: str, fingerprint: str, streams: list[str]) -> None:
             claims.append(id)
             if len(claims) < 3:
                 full()
-            claim(shelf, id, fingerprint, streams)
+            claim(store, id, fingerprint, streams)
 
-        self.patch(Shelf, "claim", sometimes)
+        self.patch(CommandStore, "claim", sometimes)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.until("claimed")
@@ -121,8 +121,8 @@ class InProcessTests(SynchronousTestCase):
         """
         When there is none for too long it is refused, and may be started another time.
         """
-        self.patch(self.keeper, "_settings", Settings(patience=IMPATIENT))
-        patched = self.patch(Shelf, "claim", full)
+        self.patch(self.keeper, "_settings", Settings(wait_limits=SHORT_WAITS))
+        patched = self.patch(CommandStore, "claim", full)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.assertEqual(self.until("refused")["sentence"], "disk full")
         patched.restore()
@@ -133,7 +133,7 @@ class InProcessTests(SynchronousTestCase):
         """
         A start that waits for room can be disowned; then it never happens.
         """
-        self.patch(Shelf, "claim", full)
+        self.patch(CommandStore, "claim", full)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.send(self.client, op="forget", id="a-1")
         self.until("forgotten")
@@ -144,7 +144,7 @@ class InProcessTests(SynchronousTestCase):
         """
         A start that waits for room can be interrupted; then it does not begin when there is room.
         """
-        patched = self.patch(Shelf, "claim", full)
+        patched = self.patch(CommandStore, "claim", full)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.send(self.client, op="interrupt", id="a-1", reason="Somebody said so.")
         self.assertIn("before it began: Somebody said so.", self.until("refused")["sentence"])
@@ -156,7 +156,7 @@ class InProcessTests(SynchronousTestCase):
         """
         What waited for room until its lease was over is not begun: the master has asked another slave (Invariant I8).
         """
-        patched = self.patch(Shelf, "claim", full)
+        patched = self.patch(CommandStore, "claim", full)
         awake = self.loop.awake
         spec = {"argv": ["touch", os.path.join(self.directory, "ran")], "grace": 120.0}
         order = {"spec": spec, "workdir": self.directory, "fingerprint": "f", "env": {"PATH": os.environ["PATH"]}}
@@ -179,16 +179,16 @@ class InProcessTests(SynchronousTestCase):
         """
         Without room for its private files a command waits; when there is room, it begins.
         """
-        write = Shelf.write_private
+        write = CommandStore.write_private
         written: list[str] = []
 
-        def sometimes(shelf: Shelf, *what: Any) -> str:
-            written.append(write(shelf, *what))
+        def sometimes(store: CommandStore, *what: Any) -> str:
+            written.append(write(store, *what))
             if len(written) < 3:
                 full()
             return written[-1]
 
-        self.patch(Shelf, "write_private", sometimes)
+        self.patch(CommandStore, "write_private", sometimes)
         self.with_a_file()
         self.assertIn("No such program", self.until("ended")["outcome"]["sentence"])
         self.assertEqual(len(written), 3)
@@ -210,8 +210,8 @@ class InProcessTests(SynchronousTestCase):
         """
         When there is none for too long, it has failed: disk full.
         """
-        self.patch(self.keeper, "_around", self.keeper._around._replace(patience=IMPATIENT))
-        self.patch(Shelf, "write_private", full)
+        self.patch(self.keeper, "_context", self.keeper._context._replace(wait_limits=SHORT_WAITS))
+        self.patch(CommandStore, "write_private", full)
         self.with_a_file()
         outcome = self.until("ended")["outcome"]
         self.assertEqual((outcome["ending"], outcome["sentence"]), ("failed", "disk full"))
@@ -222,11 +222,11 @@ class InProcessTests(SynchronousTestCase):
         """
         attempts: list[str] = []
 
-        def noted(shelf: Shelf, id: str, *what: object) -> None:
+        def noted(store: CommandStore, id: str, *what: object) -> None:
             attempts.append(id)
             full()
 
-        self.patch(Shelf, "write_private", noted)
+        self.patch(CommandStore, "write_private", noted)
         self.with_a_file()
         self.send(self.client, op="interrupt", id="a-1", reason="Enough.")
         outcome = self.until("ended")["outcome"]
@@ -242,7 +242,7 @@ class InProcessTests(SynchronousTestCase):
         """
         Without room for an outcome it is told all the same, and written as soon as there is room.
         """
-        patched = self.patch(Shelf, "end", full)
+        patched = self.patch(CommandStore, "end", full)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.until("ended")
         path = os.path.join(self.directory, "commands", "a-1", "outcome.json")
@@ -382,9 +382,9 @@ class ShelfTests(SynchronousTestCase):
         An empty shelf.
         """
         self.directory = tempfile.mkdtemp(prefix="shelf-")
-        self.addCleanup(shelves._remove, self.directory)
-        self.shelf = Shelf(self.directory)
-        self.addCleanup(self.shelf.close)
+        self.addCleanup(command_store._remove, self.directory)
+        self.store = CommandStore(self.directory)
+        self.addCleanup(self.store.close)
 
     def test_names(self) -> None:
         """
@@ -402,11 +402,11 @@ class ShelfTests(SynchronousTestCase):
         """
         A directory without a whole claim was never claimed: nothing was spawned, and the id is free.
         """
-        os.mkdir(self.shelf.directory("a-1"))
-        os.mkdir(self.shelf.directory("a-2"))
-        with open(os.path.join(self.shelf.directory("a-2"), "claim"), "w") as claim:
+        os.mkdir(self.store.directory("a-1"))
+        os.mkdir(self.store.directory("a-2"))
+        with open(os.path.join(self.store.directory("a-2"), "claim"), "w") as claim:
             claim.write('{"id": "a-')
-        self.assertEqual(list(self.shelf.found()), [])
+        self.assertEqual(list(self.store.found()), [])
         self.assertEqual(os.listdir(os.path.join(self.directory, "commands")), [])
 
     def test_no_room(self) -> None:
@@ -414,7 +414,7 @@ class ShelfTests(SynchronousTestCase):
         A claim for which there is no room leaves nothing behind.
         """
         self.patch(os, "fsync", full)
-        self.assertRaises(OSError, self.shelf.claim, "a-1", "f", [])
+        self.assertRaises(OSError, self.store.claim, "a-1", "f", [])
         self.assertEqual(os.listdir(os.path.join(self.directory, "commands")), [])
 
     def test_found(self) -> None:
@@ -422,30 +422,30 @@ class ShelfTests(SynchronousTestCase):
         The next one finds what was claimed, spawned and ended, and what is in the spools of who did not end.
         """
         for id in ("a-1", "a-2", "a-3"):
-            self.shelf.claim(id, "f", ["stdio", "a/log"])
-        self.shelf.spawned("a-2", 1, 2, "this one")
-        self.shelf.end(Kept("a-3", "f", "ended", {"ending": "exited"}))
+            self.store.claim(id, "f", ["stdio", "a/log"])
+        self.store.spawned("a-2", 1, 2, "this one")
+        self.store.end(FinishedCommand("a-3", "f", "ended", {"ending": "exited"}))
         spool = Spool(spool_path(self.directory, "a-2", "a/log"))
         spool.append(b"words")
 
         # Torn, as by a machine that died: as good as none.
-        with open(os.path.join(self.shelf.directory("a-1"), "outcome.json"), "w") as outcome:
+        with open(os.path.join(self.store.directory("a-1"), "outcome.json"), "w") as outcome:
             outcome.write('{"life": "ended", "outc')
 
-        found = {id: (ended is not None, spawned) for id, _mark, ended, spawned in Shelf(self.directory).found()}
+        found = {id: (ended is not None, spawned) for id, _mark, ended, spawned in CommandStore(self.directory).found()}
         self.assertEqual(found, {"a-1": (False, False), "a-2": (False, True), "a-3": (True, False)})
-        self.assertEqual(self.shelf.seals("a-2"), {"a/log": spool.seal()})
-        self.assertEqual([self.shelf.main_of("a-2", boot) for boot in ("this one", "another")], [(1, 2), ()])
-        self.assertEqual(self.shelf.main_of("a-1", "this one"), ())
+        self.assertEqual(self.store.seals("a-2"), {"a/log": spool.seal()})
+        self.assertEqual([self.store.main_of("a-2", boot) for boot in ("this one", "another")], [(1, 2), ()])
+        self.assertEqual(self.store.main_of("a-1", "this one"), ())
 
     def test_forgotten_is_bounded(self) -> None:
         """
         The list of what was forgotten is bounded, on disk too, and keeps the latest.
         """
-        self.patch(shelves, "MOST_FORGOTTEN", 10)
+        self.patch(command_store, "MOST_FORGOTTEN", 10)
         for number in range(100):
-            self.shelf.forget(f"a-{number}")
-        again = Shelf(self.directory)
+            self.store.forget(f"a-{number}")
+        again = CommandStore(self.directory)
         self.addCleanup(again.close)
         self.assertTrue(all(again.forgot(f"a-{number}") for number in range(90, 100)))
         self.assertFalse(again.forgot("a-1"))
@@ -456,11 +456,11 @@ class ShelfTests(SynchronousTestCase):
         """
         A line that was torn, by a full disk or a dead machine, costs no other id its place in the list (Invariant I1).
         """
-        self.shelf.forget("a-1")
+        self.store.forget("a-1")
         with open(os.path.join(self.directory, "forgotten"), "a") as lines:
             lines.write('"a-2')
-        self.shelf.forget("a-3")
-        again = Shelf(self.directory)
+        self.store.forget("a-3")
+        again = CommandStore(self.directory)
         self.addCleanup(again.close)
         self.assertEqual([again.forgot(id) for id in ("a-1", "a-2", "a-3")], [True, False, True])
 
@@ -472,9 +472,9 @@ class ShelfTests(SynchronousTestCase):
         self.patch(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
         home = os.path.join(os.path.realpath(self.directory), "new")
         os.mkdir(home)
-        shelf = Shelf(home)
-        self.addCleanup(shelf.close)
-        shelf.claim("a-1", "f", [])
+        store = CommandStore(home)
+        self.addCleanup(store.close)
+        store.claim("a-1", "f", [])
         commands = os.path.join(home, "commands")
         one = os.path.join(commands, "a-1")
         self.assertEqual(synced, [home, os.path.join(one, "claim"), one, commands])
@@ -483,9 +483,9 @@ class ShelfTests(SynchronousTestCase):
         """
         A spool that cannot be read does not keep the next keeper from starting.
         """
-        self.shelf.claim("a-1", "f", ["stdio"])
+        self.store.claim("a-1", "f", ["stdio"])
         os.mkdir(spool_path(self.directory, "a-1", "stdio"))
-        self.assertEqual(self.shelf.seals("a-1"), {})
+        self.assertEqual(self.store.seals("a-1"), {})
 
 
 class OutputTests(SynchronousTestCase):
@@ -510,7 +510,7 @@ class OutputTests(SynchronousTestCase):
             secrets=secrets or [],
             cap=cap,
             open_spool=lambda stream: _Narrow(self, stream),
-            reactions=Reactions(
+            callbacks=OutputCallbacks(
                 grew=lambda: self.events.append("grew"),
                 capped=lambda: self.events.append("capped"),
                 stalled=lambda: self.events.append("stalled"),
@@ -560,8 +560,8 @@ class OutputTests(SynchronousTestCase):
         paths = {stream: os.path.join(self.mktemp(), stream) for stream in self.written}
         for path in paths.values():
             os.makedirs(os.path.dirname(path), exist_ok=True)
-        calm = Reactions(grew=nothing, capped=nothing, stalled=nothing, failed=self.events.append)
-        output = Output(list(paths), secrets=[], cap=None, open_spool=lambda name: Spool(paths[name]), reactions=calm)
+        calm = OutputCallbacks(grew=nothing, capped=nothing, stalled=nothing, failed=self.events.append)
+        output = Output(list(paths), secrets=[], cap=None, open_spool=lambda name: Spool(paths[name]), callbacks=calm)
         for stream in paths:
             output.accept(stream, b"words")
 

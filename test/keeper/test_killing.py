@@ -10,7 +10,7 @@ import textwrap
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.start_request import read_order
+from buildbot_lite.keeper.start_request import read_start_request
 from buildbot_lite.keeper.timeouts import expired
 from buildbot_lite.model.outcome import (
     Ending,
@@ -383,10 +383,10 @@ class PoliteTests(SynchronousTestCase):
         """
         message = {"spec": {"argv": ["true"]}, "workdir": "/"}
         for grace, lease in ((40.0, 30.0), (120.0, 90.0), (1800.0, 1770.0)):
-            order = read_order(message)._replace(grace=grace)
+            order = read_start_request(message)._replace(grace=grace)
             self.assertIsNone(expired(order, lease - 0.1))
             self.assertIn(f"for {lease:.0f} s", expired(order, lease) or "")
-        self.assertIsNone(expired(read_order(message), 1e9))
+        self.assertIsNone(expired(read_start_request(message), 1e9))
 
     def test_no_lease(self) -> None:
         """

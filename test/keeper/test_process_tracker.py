@@ -8,9 +8,9 @@ import tempfile
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.keeper.process_tracker import (
-    Kinship,
-    Means,
-    Process,
+    Facilities,
+    ProcessEntry,
+    ProcessTracker,
 )
 
 
@@ -21,14 +21,14 @@ class MembersTests(SynchronousTestCase):
         """
         directory = tempfile.mkdtemp()
         self.addCleanup(os.rmdir, directory)
-        kinship = Kinship(Means.here(("subreaper",)), directory)
+        tracker = ProcessTracker(Facilities.here(("subreaper",)), directory)
         for shell, command, its in ((7, 8, 9), (32767, 300, 301), (16, 15, 14)):
             table = {
-                its: Process(its, command, shell, 102),
-                shell: Process(shell, 1, shell, 100),
-                command: Process(command, shell, shell, 101),
+                its: ProcessEntry(its, command, shell, 102),
+                shell: ProcessEntry(shell, 1, shell, 100),
+                command: ProcessEntry(command, shell, shell, 101),
             }
-            self.patch(kinship, "table", lambda table=table: table)
-            family = kinship.family("a-1", shell)._replace(members={shell: 100})
-            members = kinship.members(family, {shell: family})
+            self.patch(tracker, "table", lambda table=table: table)
+            process_set = tracker.track("a-1", shell)._replace(members={shell: 100})
+            members = tracker.members(process_set, {shell: process_set})
             self.assertEqual([process.pid for process in members], [shell, command, its])

@@ -9,9 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.keeper import start_request
 from buildbot_lite.keeper.start_request import (
-    Order,
-    OrderError,
-    read_order,
+    StartRequest,
+    StartRequestError,
+    read_start_request,
 )
 from buildbot_lite.model import spec
 from buildbot_lite.model.spec import (
@@ -21,15 +21,15 @@ from buildbot_lite.model.spec import (
 )
 
 
-def ordered(run: Run, secrets: dict[str, str] | None = None, env: dict[str, str] | None = None) -> Order:
+def ordered(run: Run, secrets: dict[str, str] | None = None, env: dict[str, str] | None = None) -> StartRequest:
     """
     *run* as the keeper reads it.
     """
     message = {"spec": to_document(run), "secrets": secrets or {}, "workdir": "/work", "env": env or {}}
-    return read_order(json.loads(json.dumps(message)))
+    return read_start_request(json.loads(json.dumps(message)))
 
 
-class OrderTests(SynchronousTestCase):
+class StartRequestTests(SynchronousTestCase):
     def test_same_reference(self) -> None:
         """
         The keeper, which may not import the model, recognises secrets exactly as the model writes them.
@@ -102,7 +102,7 @@ class OrderTests(SynchronousTestCase):
             ("number of seconds", Run(argv=("x",), timeout=-1.0), {}),
             ("character that is none", Run(argv=("\ud800",)), {}),
         ):
-            error = self.assertRaises(OrderError, ordered, run, secrets)
+            error = self.assertRaises(StartRequestError, ordered, run, secrets)
             self.assertIn(words, str(error))
 
     def test_wrong_types(self) -> None:
@@ -110,7 +110,7 @@ class OrderTests(SynchronousTestCase):
         What is no spec at all is refused as well.
         """
         good: dict[str, Any] = {"spec": {"argv": ["x"]}, "workdir": "/work"}
-        self.assertEqual(read_order(good).argv, [b"x"])
+        self.assertEqual(read_start_request(good).argv, [b"x"])
         wrongs: list[dict[str, Any]] = [
             {"spec": None},
             {"workdir": "relative"},
@@ -123,4 +123,4 @@ class OrderTests(SynchronousTestCase):
             {"spec": {"argv": ["x"], "env": 3}},
         ]
         for wrong in wrongs:
-            self.assertRaises(OrderError, read_order, {**good, **wrong})
+            self.assertRaises(StartRequestError, read_start_request, {**good, **wrong})

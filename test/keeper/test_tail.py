@@ -6,14 +6,14 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.tail import Follower
+from buildbot_lite.keeper.tail import LogTail
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Run, secret_reference
 
 from .ground import Ground
 
 
-class FollowerTests(SynchronousTestCase):
+class LogTailTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         A file to follow, in a directory of its own.
@@ -24,7 +24,7 @@ class FollowerTests(SynchronousTestCase):
         self.remarks: list[tuple[int, str]] = []
         self.room = True
 
-    def follower(self) -> Follower:
+    def log_tail(self) -> LogTail:
         """
         One that follows the file.
         """
@@ -33,7 +33,7 @@ class FollowerTests(SynchronousTestCase):
             self.taken += data
             return self.room
 
-        return Follower(
+        return LogTail(
             "log", self.path, accept=accept, remark=lambda _stream, at, text: self.remarks.append((at, text))
         )
 
@@ -44,24 +44,24 @@ class FollowerTests(SynchronousTestCase):
         with open(self.path, mode) as log:
             log.write(data)
 
-    def finish(self, follower: Follower) -> None:
+    def finish(self, log_tail: LogTail) -> None:
         """
         Take it to its end.
         """
-        while follower.finish():
+        while log_tail.finish():
             pass
 
     def test_appended(self) -> None:
         """
         What is appended is copied, once.
         """
-        follower = self.follower()
+        log_tail = self.log_tail()
         for word in (b"one\n", b"two\n"):
             self.write(word)
-            while follower.poll():
+            while log_tail.poll():
                 pass
-        self.finish(follower)
-        self.finish(follower)
+        self.finish(log_tail)
+        self.finish(log_tail)
         self.assertEqual(self.taken, b"one\ntwo\n")
         self.assertEqual(self.remarks, [(0, "test.log appeared.")])
 
@@ -70,13 +70,13 @@ class FollowerTests(SynchronousTestCase):
         A file that was emptied and got more than before, between two looks, is read from its beginning, each time.
         """
         self.write(b"the tests of yesterday\n")
-        follower = self.follower()
+        log_tail = self.log_tail()
         for today in (b"the tests of today, which are more than those were\n", b"and once more, " * 20):
             self.write(today, "wb")
-            while follower.poll():
+            while log_tail.poll():
                 pass
             self.assertTrue(self.taken.endswith(today))
-        self.finish(follower)
+        self.finish(log_tail)
         self.assertEqual(self.taken.count(b"tests"), 1)
         self.assertIn("was written anew", self.remarks[-1][1])
 
@@ -85,9 +85,9 @@ class FollowerTests(SynchronousTestCase):
         What was in it before is not this command's, and a remark says so.
         """
         self.write(b"of yesterday\n")
-        follower = self.follower()
+        log_tail = self.log_tail()
         self.write(b"new\n")
-        self.finish(follower)
+        self.finish(log_tail)
         self.assertEqual(self.taken, b"new\n")
         self.assertEqual(self.remarks, [(0, "test.log was there before; its first 13 bytes are not shown.")])
 
@@ -95,14 +95,14 @@ class FollowerTests(SynchronousTestCase):
         """
         When another file takes its name, the rest of the old one comes first, then the new one.
         """
-        follower = self.follower()
+        log_tail = self.log_tail()
         self.write(b"one\n")
-        while follower.poll():
+        while log_tail.poll():
             pass
         self.write(b"two\n")
         os.rename(self.path, self.path + ".1")
         self.write(b"three\n")
-        self.finish(follower)
+        self.finish(log_tail)
         self.assertEqual(self.taken, b"one\ntwo\nthree\n")
         self.assertEqual(
             self.remarks[1], (8, "test.log was replaced by another file, which is read from its beginning.")
@@ -112,12 +112,12 @@ class FollowerTests(SynchronousTestCase):
         """
         When it is truncated it is read from its beginning again.
         """
-        follower = self.follower()
+        log_tail = self.log_tail()
         self.write(b"one two three\n")
-        while follower.poll():
+        while log_tail.poll():
             pass
         self.write(b"four\n", "wb")
-        self.finish(follower)
+        self.finish(log_tail)
         self.assertEqual(self.taken, b"one two three\nfour\n")
         self.assertEqual(self.remarks[1], (14, "test.log was truncated; it is read from its beginning again."))
 
@@ -125,20 +125,20 @@ class FollowerTests(SynchronousTestCase):
         """
         When there is no room for more it stops after what it gave, and goes on from there.
         """
-        follower = self.follower()
+        log_tail = self.log_tail()
         self.write(b"x" * 600_000)
         self.room = False
-        self.assertFalse(follower.poll())
+        self.assertFalse(log_tail.poll())
         self.assertLess(len(self.taken), 600_000)
         self.room = True
-        self.finish(follower)
+        self.finish(log_tail)
         self.assertEqual(len(self.taken), 600_000)
 
     def test_never_written(self) -> None:
         """
         A file that never came is worth a remark.
         """
-        self.finish(self.follower())
+        self.finish(self.log_tail())
         self.assertEqual(self.remarks, [(0, "test.log was never written.")])
 
     def test_not_regular(self) -> None:
@@ -146,7 +146,7 @@ class FollowerTests(SynchronousTestCase):
         What is no regular file is not read, and nobody waits for it.
         """
         os.mkfifo(self.path)
-        self.finish(self.follower())
+        self.finish(self.log_tail())
         self.assertEqual(self.remarks, [(0, "test.log is not a regular file; it is not followed.")])
 
 

@@ -10,17 +10,17 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.context import Patience, Surroundings
+from buildbot_lite.keeper.context import KeeperContext, WaitLimits
 from buildbot_lite.keeper.loop import Timer
 from buildbot_lite.keeper.process_tracker import (
-    Family,
     NoProcessTableError,
-    Process,
+    ProcessEntry,
+    ProcessSet,
 )
-from buildbot_lite.keeper.termination import Processes
+from buildbot_lite.keeper.termination import Termination
 
 KILL, TERM, CONT = signal.SIGKILL, signal.SIGTERM, signal.SIGCONT
-MAIN, CHILD, NEWBORN = (Process(pid, parent=1, session=10, started=pid) for pid in (10, 11, 12))
+MAIN, CHILD, NEWBORN = (ProcessEntry(pid, parent=1, session=10, started=pid) for pid in (10, 11, 12))
 
 
 class FakeLoop:
@@ -59,7 +59,7 @@ class FakeLoop:
         self.time = end
 
 
-class FakeKinship:
+class FakeTracker:
     """
     Knows those who are *alive*; SIGKILL ends all but the *immortal*, SIGTERM those who *obey*.
     """
@@ -67,13 +67,13 @@ class FakeKinship:
     def __init__(self, loop: FakeLoop) -> None:
         self._loop = loop
         self.alive = [MAIN, CHILD]
-        self.obey: list[Process] = []
-        self.immortal: list[Process] = []
-        self.spared: list[Family] = []
+        self.obey: list[ProcessEntry] = []
+        self.immortal: list[ProcessEntry] = []
+        self.left_running: list[ProcessSet] = []
         self.blind = False
         self.events: list[tuple[float, int, int]] = []
 
-    def members(self, family: Family, others: object) -> list[Process]:
+    def members(self, process_set: ProcessSet, others: object) -> list[ProcessEntry]:
         """
         Everybody, unless processes cannot be listed.
         """
@@ -87,13 +87,13 @@ class FakeKinship:
         """
         return None
 
-    def spare(self, family: Family) -> None:
+    def leave_running(self, process_set: ProcessSet) -> None:
         """
         Noted.
         """
-        self.spared.append(family)
+        self.left_running.append(process_set)
 
-    def signal(self, process: Process, signum: int) -> None:
+    def signal(self, process: ProcessEntry, signum: int) -> None:
         """
         Noted, with the time since the beginning.
         """
@@ -103,170 +103,172 @@ class FakeKinship:
             self.alive.remove(process)
 
 
-class ProcessesTests(SynchronousTestCase):
+class TerminationTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         A main process with a child.
         """
         self.loop = FakeLoop()
-        self.kinship = FakeKinship(self.loop)
-        self.families: dict[int, Family] = {}
-        self.told: list[str] = []
-        around = Surroundings(
+        self.tracker = FakeTracker(self.loop)
+        self.process_sets: dict[int, ProcessSet] = {}
+        self.sentences: list[str] = []
+        context = KeeperContext(
             directory="/nowhere",
             loop=cast(Any, self.loop),
-            shelf=cast(Any, None),
-            kinship=cast(Any, self.kinship),
-            families=self.families,
-            notices=cast(Any, None),
-            patience=Patience(kill=60.0),
+            store=cast(Any, None),
+            tracker=cast(Any, self.tracker),
+            process_sets=self.process_sets,
+            notifier=cast(Any, None),
+            wait_limits=WaitLimits(kill=60.0),
             portable_spawn=False,
         )
-        self.family = Family("a-1", MAIN.pid, MAIN.started, {MAIN.pid: MAIN.started})
-        self.processes = Processes(self.family, surroundings=around, gone=self.told.append)
+        self.process_set = ProcessSet("a-1", MAIN.pid, MAIN.started, {MAIN.pid: MAIN.started})
+        self.termination = Termination(self.process_set, context=context, ended=self.sentences.append)
 
     def main_ends(self) -> None:
         """
         It is reaped.
         """
-        self.kinship.alive = [process for process in self.kinship.alive if process is not MAIN]
-        self.processes.main_ended()
+        self.tracker.alive = [process for process in self.tracker.alive if process is not MAIN]
+        self.termination.main_ended()
 
     def test_obedient(self) -> None:
         """
         Who ends when told so hears nothing more; with the last of them the family is gone.
         """
-        self.kinship.obey = [MAIN, CHILD]
-        self.processes.ask(TERM, 5.0)
-        self.assertEqual(self.families, {MAIN.pid: self.family})
+        self.tracker.obey = [MAIN, CHILD]
+        self.termination.ask(TERM, 5.0)
+        self.assertEqual(self.process_sets, {MAIN.pid: self.process_set})
         self.main_ends()
         self.loop.pass_by(1000.0)
-        self.assertEqual(self.kinship.events, [(0, 10, TERM), (0, 10, CONT), (0, 11, TERM), (0, 11, CONT)])
-        self.assertEqual((self.told, self.families), ([""], {}))
+        self.assertEqual(self.tracker.events, [(0, 10, TERM), (0, 10, CONT), (0, 11, TERM), (0, 11, CONT)])
+        self.assertEqual((self.sentences, self.process_sets), ([""], {}))
 
     def test_told_once(self) -> None:
         """
         While there is time, only those are told who were being born when the others were; then SIGKILL.
         """
-        self.processes.ask(TERM, 1.0)
-        self.kinship.events.clear()
-        self.kinship.alive.append(NEWBORN)
+        self.termination.ask(TERM, 1.0)
+        self.tracker.events.clear()
+        self.tracker.alive.append(NEWBORN)
         self.main_ends()
         self.loop.pass_by(0.9)
-        self.assertEqual(self.kinship.events, [(0, 12, TERM), (0, 12, CONT)])
-        self.assertEqual(self.told, [])
-        self.kinship.events.clear()
+        self.assertEqual(self.tracker.events, [(0, 12, TERM), (0, 12, CONT)])
+        self.assertEqual(self.sentences, [])
+        self.tracker.events.clear()
         self.loop.pass_by(0.2)
-        self.assertEqual([event[1:] for event in self.kinship.events], [(11, KILL), (12, KILL)])
-        self.assertEqual(self.told, [""])
+        self.assertEqual([event[1:] for event in self.tracker.events], [(11, KILL), (12, KILL)])
+        self.assertEqual(self.sentences, [""])
 
     def test_not_polite_again(self) -> None:
         """
         When time was up for the main process it is up for everybody: who was being born gets SIGKILL, too.
         """
-        self.processes.ask(TERM, 1.0)
+        self.termination.ask(TERM, 1.0)
         self.loop.pass_by(1.0)
-        self.kinship.events.clear()
-        self.kinship.alive.append(NEWBORN)
+        self.tracker.events.clear()
+        self.tracker.alive.append(NEWBORN)
         self.main_ends()
-        self.assertEqual(self.kinship.events, [(1.0, 12, KILL)])
+        self.assertEqual(self.tracker.events, [(1.0, 12, KILL)])
 
     def test_by_itself(self) -> None:
         """
         What a main process leaves behind that ended by itself has no time at all, whoever hurries.
         """
         self.main_ends()
-        self.assertEqual(self.kinship.events, [(0, 11, KILL)])
-        self.processes.hurry(15.0)
+        self.assertEqual(self.tracker.events, [(0, 11, KILL)])
+        self.termination.hurry(15.0)
         self.loop.pass_by(0.1)
-        self.assertEqual(self.kinship.events, [(0, 11, KILL)])
-        self.assertEqual(self.told, [""])
+        self.assertEqual(self.tracker.events, [(0, 11, KILL)])
+        self.assertEqual(self.sentences, [""])
 
     def test_hurry(self) -> None:
         """
         Who was given hours can be given less, and who has less is not given more.
         """
-        self.processes.ask(TERM, 7200.0)
-        self.processes.hurry(15.0)
-        self.processes.hurry(7200.0)
-        self.kinship.immortal = [MAIN]
-        self.kinship.events.clear()
+        self.termination.ask(TERM, 7200.0)
+        self.termination.hurry(15.0)
+        self.termination.hurry(7200.0)
+        self.tracker.immortal = [MAIN]
+        self.tracker.events.clear()
         self.loop.pass_by(15.0)
-        self.assertEqual(self.kinship.events, [(15.0, 10, KILL), (15.0, 11, KILL)])
+        self.assertEqual(self.tracker.events, [(15.0, 10, KILL), (15.0, 11, KILL)])
 
     def test_hurry_those_who_are_left(self) -> None:
         """
         So it is for those whom the main process left.
         """
-        self.processes.ask(TERM, 7200.0)
+        self.termination.ask(TERM, 7200.0)
         self.main_ends()
-        self.kinship.events.clear()
-        self.processes.hurry(15.0)
+        self.tracker.events.clear()
+        self.termination.hurry(15.0)
         self.loop.pass_by(14.9)
-        self.assertEqual(self.kinship.events, [])
+        self.assertEqual(self.tracker.events, [])
         self.loop.pass_by(0.2)
-        self.assertEqual([event[1:] for event in self.kinship.events], [(11, KILL)])
+        self.assertEqual([event[1:] for event in self.tracker.events], [(11, KILL)])
 
     def test_immortal(self) -> None:
         """
         Who survives SIGKILL for a minute is told, and given up: nothing is sent after that.
         """
-        self.kinship.immortal = [MAIN]
-        self.processes.ask(TERM, 1.0)
+        self.tracker.immortal = [MAIN]
+        self.termination.ask(TERM, 1.0)
         self.loop.pass_by(60.9)
-        self.assertEqual(self.told, [])
+        self.assertEqual(self.sentences, [])
         self.loop.pass_by(0.2)
-        self.assertEqual(self.told, ["Not even SIGKILL ended these processes: 10."])
-        self.assertEqual(self.families, {})
-        self.kinship.events.clear()
+        self.assertEqual(self.sentences, ["Not even SIGKILL ended these processes: 10."])
+        self.assertEqual(self.process_sets, {})
+        self.tracker.events.clear()
         self.loop.pass_by(60.0)
-        self.assertEqual(self.kinship.events, [])
+        self.assertEqual(self.tracker.events, [])
 
     def test_blind(self) -> None:
         """
         While processes cannot be listed, the main process is signalled all the same; the others as soon as they can be.
         """
-        self.kinship.blind = True
-        self.processes.ask(TERM, 1.0)
+        self.tracker.blind = True
+        self.termination.ask(TERM, 1.0)
         self.loop.pass_by(1.0)
-        self.assertEqual(self.kinship.events, [(0, 10, TERM), (0, 10, CONT), (1, 10, KILL)])
+        self.assertEqual(self.tracker.events, [(0, 10, TERM), (0, 10, CONT), (1, 10, KILL)])
         self.main_ends()
         self.loop.pass_by(10.0)
-        self.assertEqual(self.told, [])
-        self.kinship.blind = False
+        self.assertEqual(self.sentences, [])
+        self.tracker.blind = False
         self.loop.pass_by(2.0)
-        self.assertEqual(self.kinship.events[-1][1:], (11, KILL))
-        self.assertEqual((self.told, self.families), ([""], {}))
+        self.assertEqual(self.tracker.events[-1][1:], (11, KILL))
+        self.assertEqual((self.sentences, self.process_sets), ([""], {}))
 
     def test_blind_for_good(self) -> None:
         """
         When they cannot be listed for a minute, nobody claims that none is left.
         """
-        self.kinship.blind = True
+        self.tracker.blind = True
         self.main_ends()
         self.loop.pass_by(59.0)
-        self.assertEqual(self.told, [])
+        self.assertEqual(self.sentences, [])
         self.loop.pass_by(2.0)
-        [sentence] = self.told
+        [sentence] = self.sentences
         self.assertIn("What the command left behind was not ended.", sentence)
         self.assertIn("a test says so", sentence)
-        self.assertEqual(self.families, {})
+        self.assertEqual(self.process_sets, {})
 
     def test_spared(self) -> None:
         """
         What may live on gets no signal, and the number of its main process is free.
         """
-        self.processes.spare()
+        self.termination.leave_running()
         self.loop.pass_by(60.0)
-        self.assertEqual((self.kinship.spared, self.kinship.events, self.families), ([self.family], [], {}))
-        self.assertEqual(self.told, [])
+        self.assertEqual(
+            (self.tracker.left_running, self.tracker.events, self.process_sets), ([self.process_set], [], {})
+        )
+        self.assertEqual(self.sentences, [])
 
     def test_number_of_another(self) -> None:
         """
         When another command's main process got the number meanwhile, that one keeps its family.
         """
-        self.processes.ask(TERM, 1.0)
-        another = self.families[MAIN.pid] = self.family._replace(id="b-1")
+        self.termination.ask(TERM, 1.0)
+        another = self.process_sets[MAIN.pid] = self.process_set._replace(id="b-1")
         self.main_ends()
         self.loop.pass_by(2.0)
-        self.assertEqual((self.told, self.families), ([""], {MAIN.pid: another}))
+        self.assertEqual((self.sentences, self.process_sets), ([""], {MAIN.pid: another}))

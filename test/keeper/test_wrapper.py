@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.keeper.wrapper import (
-    OrderError,
+    StartRequestError,
     open_below,
     settings,
 )
@@ -282,7 +282,7 @@ class SettingsTests(SynchronousTestCase):
         Promise 16: no name is either.
         """
         for name in (b"a b", b"x;id", b"$(id)", b"a-b", b"1a", b"a\n", b""):
-            self.assertRaises(OrderError, settings, {name: b"x"}, {})
+            self.assertRaises(StartRequestError, settings, {name: b"x"}, {})
 
 
 class OpenBelowTests(SynchronousTestCase):
