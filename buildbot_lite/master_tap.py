@@ -35,13 +35,7 @@ except ModuleNotFoundError:
     # On a slave's machine this is no defect, and needs no traceback.
     raise SystemExit("A master needs more than a slave.  Install it: pip install 'buildbot-lite[master]'") from None
 
-from .control.admin import AdminDesk
-from .control.admin_grants import (
-    FARM,
-    MAY_CONTROL,
-    MAY_LOOK,
-)
-from .control.submissions import Submitting, Watching
+from .control.verbs import granted_verbs
 from .deferreds import background
 from .errors import (
     BuildbotLiteError,
@@ -53,12 +47,11 @@ from .master.config.master_config import DB_OF_0_1_0, DEFAULT_DB
 from .master.farm import Farm
 from .master.grants.listening import PATIENCE
 from .master.grants.location import Location
-from .master.grants.registry import Verb
 from .master.maintenance import Upkeep
 from .master.slaves.registry import OWN, RosterDesk
 from .master.trial_load import TrialLoad
 from .slave.assembly import LocalSlave
-from .status.following import Following, notify_followers
+from .status.following import notify_followers
 from .storage.compression import Compression
 from .storage.daemon import is_daemon
 from .storage.database import open_database
@@ -67,13 +60,10 @@ from .storage.lock import DirectoryLock
 from .storage.log_file import watch_log_files
 from .storage.moving import is_database, move_database
 from .storage.permissions import check_farm
-from .storage.records.grants import Grant
 from .storage.swissnums import Swissnums
 from .storage.writer import Writer
 from .wire.certificate import key_derived_from, load_or_create
-from .wire.control import ExposedControl
-from .wire.exposed import Exposed, Revocable
-from .wire.flapp import FlappService
+from .wire.exposed import Exposed
 from .wire.ports import Ports
 from .wire.probe import why_not_reached
 from .wire.tub import make_tub, raise_file_limit
@@ -179,12 +169,7 @@ class MasterService(MultiService):
             generation=self._generation,
             location=self._location,
             knocks=self._tub.knocks,
-            expose={
-                Verb.SUBMIT: _submitting,
-                Verb.WATCH: _watching,
-                Verb.CONTROL: _controlling,
-                Verb.ADMIN: _administering,
-            },
+            verbs=granted_verbs,
             clock=reactor,
             wall=time.time,
             in_thread=self._in_thread,
@@ -237,58 +222,6 @@ class MasterService(MultiService):
     def _reconfigure(self) -> None:
         if self._farm is not None:
             background(self._farm.reconfigure(), self.log, "master.cfg was not applied")
-
-
-def _submitting(farm: Farm) -> Any:
-    following = _following(farm)
-
-    def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        submitting = Submitting(
-            grant=grant.id, door=farm.door, store=farm.inputs, following=following, account=revocable.account
-        )
-        return FlappService(submitting, revocable)
-
-    return expose
-
-
-def _watching(farm: Farm) -> Any:
-    following = _following(farm)
-
-    def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        if grant.object == FARM:
-            return ExposedControl(AdminDesk(farm, following, MAY_LOOK, revocable.account, grant.id), revocable)
-        return FlappService(Watching(following, int(grant.object), revocable.account), revocable)
-
-    return expose
-
-
-def _administering(farm: Farm) -> Any:
-    following = _following(farm)
-
-    def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        return ExposedControl(AdminDesk(farm, following, None, revocable.account, grant.id), revocable)
-
-    return expose
-
-
-def _controlling(farm: Farm) -> Any:
-    following = _following(farm)
-
-    def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        return ExposedControl(AdminDesk(farm, following, MAY_CONTROL, revocable.account, grant.id), revocable)
-
-    return expose
-
-
-def _following(farm: Farm) -> Following:
-    return Following(
-        records=farm.records,
-        notifications=farm.notifications,
-        streams_directory=farm.building.streams,
-        why=farm.why,
-        decided=lambda: farm.queue.decided,
-        clock=farm.clock,
-    )
 
 
 def application_for(tac: str) -> Any:

@@ -38,7 +38,8 @@ from ..storage.records import history
 from ..storage.records.builds import Build
 from ..wire.control import Follower
 from ..wire.limits.account import Account
-from .admin_grants import Holders
+from .admin_grants import GrantAdmin
+from .admin_slaves import SlaveAdmin
 
 OUT = b"1"
 ERR = b"2"
@@ -124,7 +125,8 @@ class AdminDesk:
             "force": self._force,
             "rebuild": self._rebuild,
             "cancel": self._cancel,
-            **Holders(self.farm).answers(),
+            **GrantAdmin(self.farm).answers(),
+            **SlaveAdmin(self.farm).answers(),
         }
         asked = question.text("ask", limit=40)
         answer = answers.get(asked)

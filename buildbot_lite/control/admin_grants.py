@@ -1,8 +1,8 @@
 """
-What an admin asks about those who hold strings: who they are, what they may do, and that they may no more.
+Questions of an admin about grants: list, hand out, revoke, rotate.
 
-A string itself is told once, to whoever asked for it to be made.  Otherwise it is spoken of by its number, by the name
-of its slave or submission, or by its label.
+The answer to ``grant`` is the only one that contains a FURL.  All other questions and answers identify a grant by its
+number, by the name of its slave or submission, or by its label.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,9 +12,15 @@ from attrs import frozen
 
 from ..errors import NotFoundError, RefusedError
 from ..master.farm import Farm
-from ..master.grants.registry import Verb
+from ..master.grants.verbs import (
+    ADMIN,
+    SLAVE,
+    SUBMIT,
+    WATCH,
+    Designate,
+    Verb,
+)
 from ..master.scheduling.requests import WATCH_AFTER_END
-from ..master.slaves.session import LEASE_MARGIN
 from ..model.json_reader import JsonReader
 from ..storage.records import grants as records_of_grants
 from ..storage.records import requests
@@ -22,45 +28,28 @@ from ..storage.records.grants import Grant, GrantLimits
 
 Answer = Mapping[str, Any]
 
-FARM = "farm"
-"""What a string is a right to that is about the whole farm."""
-ADMIN = "admin"
-"""What the admin's own string is called."""
 LONGEST_LABEL = 200
 MOST_LISTED = 10_000
 
-MAY_LOOK = frozenset(
-    {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact"}
-)
-"""What may be asked with a string to watch the farm."""
-MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain"}
-"""The same, with a string to control it."""
-
 
 @frozen
-class Holders:
+class GrantAdmin:
     """
-    The holders of strings of *farm*.
+    Answers about the grants of *farm*.
     """
 
     farm: Farm
 
     def answers(self) -> Mapping[str, Callable[[JsonReader], Awaitable[Answer]]]:
         """
-        What can be asked here.
+        The questions, each with the method that answers it.
         """
         return {
             "grants": self._list,
             "grant": self._grant,
             "revoke": self._revoke,
             "rotate": self._rotate,
-            "unpin": self._unpin,
-            "pause": self._pause,
-            "drain": self._drain,
-            "lost": self._lost,
         }
-
-    # Strings.
 
     async def _list(self, question: JsonReader) -> Answer:
         grants = self.farm.grants
@@ -75,19 +64,19 @@ class Holders:
 
     def _is_of_interest(self, grant: Grant) -> bool:
         # Each request has a string to watch it with; they come and go by themselves.
-        of_a_request = grant.verb == Verb.WATCH.value and grant.label is None
+        of_a_request = grant.verb == WATCH and grant.label is None
         return not of_a_request and _state(grant, self.farm.wall()) != "expired"
 
     async def _grant(self, question: JsonReader) -> Answer:
-        verb = _verb(question.text("to", limit=20))
+        verb, designate = self._granted(question.text("to", limit=20))
         limits = _limits(question, self.farm.wall())
-        if verb is not Verb.SUBMIT and limits != GrantLimits(expires=limits.expires):
-            raise RefusedError(f"A string to {verb.value} has no limit but --expires.")
-        object_, name = await self._object(verb, question.text("object", "", limit=200))
-        if verb is Verb.WATCH and object_ != FARM:
+        if not verb.has_limits and limits != GrantLimits(expires=limits.expires):
+            raise RefusedError(f"A string to {verb.name} has no limit but --expires.")
+        object_, name = await designate(question.text("object", "", limit=200))
+        if verb.name == WATCH and object_.isdecimal():
             limits = await self._at_most_a_week_longer(int(object_), limits)
         label = question.prose("label", "", limit=LONGEST_LABEL)
-        grant = await self.farm.grants.hand_out(verb, object_, name=name, label=label, limits=limits)
+        grant = await self.farm.grants.hand_out(verb.name, object_, name=name, label=label, limits=limits)
         return {"grant": self._document(grant), "furl": self.farm.furl(grant)}
 
     async def _revoke(self, question: JsonReader) -> Answer:
@@ -100,61 +89,31 @@ class Holders:
         name = question.text("name", limit=80)
         config = self.farm.config
         if name in config.slaves:
-            verb = Verb.SLAVE
+            verb = SLAVE
         elif name in config.submits:
-            verb = Verb.SUBMIT
+            verb = SUBMIT
         elif name == ADMIN:
-            verb = Verb.ADMIN
+            verb = ADMIN
         else:
             known = ", ".join([*config.slaves, *config.submits, ADMIN])
             raise NotFoundError(f"There is no slave and no Submit scheduler {name!r:.100}.  There are: {known}.")
-        return {"name": name, "verb": verb.value, "ended": await self.farm.revoking.rotate(verb, name)}
+        return {"name": name, "verb": verb, "ended": await self.farm.revoking.rotate(verb, name)}
 
-    async def _unpin(self, question: JsonReader) -> Answer:
-        name = self._slave(question)
-        await self.farm.grants.unpin(name)
-        self.farm.roster.string_changed(name)
-        return {"slave": name}
-
-    # Slaves.
-
-    async def _pause(self, question: JsonReader) -> Answer:
-        name, paused = self._slave(question), question.flag("paused")
-        await self.farm.roster.pause(name, paused=paused)
-        return {"slave": name, "paused": paused}
-
-    async def _drain(self, question: JsonReader) -> Answer:
-        name = self._slave(question)
-        running = sorted(each.label for each in self.farm.queue.slots.on(name))
-        self.farm.roster.drain(name)
-        return {"slave": name, "running": running}
-
-    async def _lost(self, question: JsonReader) -> Answer:
-        name = question.text("slave", limit=200)
-        member = self.farm.roster.serving(name)
-        if member is None:
-            name = self._slave(question)
-            member = self.farm.roster[name]
-        running = sorted(each.label for each in self.farm.queue.slots.on(name))
-        connected = member.session.hello is not None
-        self.farm.roster.give_up(name, f"an admin says that {name} is lost")
-        grace = member.config.grace + LEASE_MARGIN
-        return {"slave": name, "connected": connected, "lost": running, "grace": grace}
-
-    # What is meant.
-
-    def _slave(self, question: JsonReader) -> str:
-        name = question.text("slave", limit=200)
-        if self.farm.roster.get(name) is None:
-            known = ", ".join(self.farm.config.slaves) or "none"
-            raise NotFoundError(f"No slave is called {name!r:.100}.  There are: {known}.")
-        return name
+    def _granted(self, name: str) -> tuple[Verb, Designate]:
+        """
+        The verb called *name*, which an admin may hand out.
+        """
+        verb = self.farm.grants.verbs.get(name)
+        if verb is None or verb.designate is None:
+            known = ", ".join(each.name for each in self.farm.grants.verbs.values() if each.designate is not None)
+            raise NotFoundError(f"There is no string to {name!r:.40}.  There are: {known}.")
+        return verb, verb.designate
 
     def _the(self, which: str) -> Grant:
         grants = self.farm.grants
         everything = grants.everything()
         own = [each for each in everything if each.label is None and each.name == which]
-        found = [each for each in own if each.verb in {Verb.SLAVE.value, Verb.SUBMIT.value, Verb.ADMIN.value}]
+        found = [each for each in own if each.verb in {SLAVE, SUBMIT, ADMIN}]
         number = which.removeprefix("#")
         if not found and number.isascii() and number.isdecimal():
             found = [each for each in everything if each.id == int(number[:20])]
@@ -169,45 +128,6 @@ class Holders:
                 "number.  See: buildbot-lite grants"
             )
         return found[0]
-
-    async def _object(self, verb: Verb, wanted: str) -> tuple[str, str]:
-        """
-        What a right is to, and what that is called.
-        """
-        if verb is Verb.SUBMIT:
-            name = self._submission(wanted)
-            return name, name
-        if verb is Verb.WATCH and wanted:
-            if not (wanted.isascii() and wanted.isdecimal()):
-                raise NotFoundError(f"{wanted!r:.100} is not the number of a request.")
-            number = int(wanted[:18])
-            row = await self.farm.records.read(lambda connection: requests.get(connection, number))
-            if row is None:
-                raise NotFoundError(f"There is no request {number}.")
-            return str(row.buildset), f"request-{number}"
-        if wanted:
-            raise RefusedError(f"A string to {verb.value} is for the whole farm: leave {wanted!r:.100} out.")
-        return FARM, FARM
-
-    def _submission(self, wanted: str) -> str:
-        """
-        The Submit scheduler that is meant: by its own name, or by that of the builder for which alone it asks.
-        """
-        submits = self.farm.config.submits
-        if wanted in submits:
-            return wanted
-        for_it = [name for name, submit in submits.items() if list(submit.builder_names) == [wanted]]
-        if len(for_it) == 1:
-            return for_it[0]
-        if for_it:
-            raise NotFoundError(f"Several Submit schedulers ask for {wanted}: name one of {', '.join(for_it)}.")
-        if wanted in self.farm.config.builders:
-            raise NotFoundError(
-                f"No Submit scheduler in master.cfg asks for {wanted} alone.  Add: "
-                f"schedulers.Submit({wanted!r}, [{wanted!r}])"
-            )
-        known = ", ".join(submits) or "none"
-        raise NotFoundError(f"There is no Submit scheduler {wanted!r:.100}.  There are: {known}.")
 
     async def _at_most_a_week_longer(self, buildset: int, limits: GrantLimits) -> GrantLimits:
         row = await self.farm.records.read(lambda connection: requests.buildset(connection, buildset))
@@ -235,13 +155,6 @@ class Holders:
             "pinned": grant.pin is not None,
             "links": self.farm.grants.links(grant),
         }
-
-
-def _verb(text: str) -> Verb:
-    for verb in (Verb.SUBMIT, Verb.WATCH, Verb.CONTROL, Verb.ADMIN):
-        if verb.value == text:
-            return verb
-    raise NotFoundError(f"There is no string to {text!r:.40}.  There are: submit, watch, control, admin.")
 
 
 def _limits(question: JsonReader, now: float) -> GrantLimits:

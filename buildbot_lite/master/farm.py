@@ -33,6 +33,7 @@ from ..errors import (
     LostStringError,
 )
 from ..model import wait_reasons
+from ..model.registry import Registry
 from ..model.wait_reasons import WaitReason
 from ..storage.generation_texts import GenerationTexts
 from ..storage.inputs import InputStore
@@ -61,11 +62,12 @@ from .config.loading import Generation, load
 from .config.master_config import MasterConfig
 from .grants.furl_files import Strings
 from .grants.location import Moved
-from .grants.registry import (
-    Expose,
-    Grants,
+from .grants.registry import Grants, is_of_a_submission
+from .grants.verbs import (
+    ADMIN,
+    SLAVE,
+    SUBMIT,
     Verb,
-    is_of_a_submission,
 )
 from .revocation import Revoking
 from .scheduling.queue import (
@@ -90,7 +92,7 @@ LEAST_SPACE = 16 << 20
 LONGEST_CATCH_UP = 60.0
 """Seconds that a master waits for unfinished builds to catch up with their journals before it lets anybody in."""
 
-_NAMED = {Verb.SLAVE.value, Verb.SUBMIT.value}
+_NAMED = {SLAVE, SUBMIT}
 MOST_NAMED = 20
 """How many strings a remark names."""
 
@@ -166,8 +168,8 @@ class Farm:
     A running master, without its network.
 
     *try_out* loads master.cfg in another process, in so many seconds, and fails with `ConfigError` when it is not good.
-    *swissnums* makes the secret parts of strings.  *knocks*: where slaves are expected.  *expose*: what strings other
-    than slaves' lead to.  *wall* tells the time in seconds since 1970.
+    *swissnums* makes the secret parts of strings.  *knocks*: where slaves are expected.  *verbs*: those of FURLs other
+    than slaves', for this farm.  *wall* tells the time in seconds since 1970.
     """
 
     _log = Logger()
@@ -181,7 +183,7 @@ class Farm:
         generation: Generation,
         location: Location,
         knocks: Knocks,
-        expose: Mapping[Verb, Callable[["Farm"], Expose]],
+        verbs: Callable[["Farm"], Iterable[Verb]],
         clock: IReactorTime,
         wall: Callable[[], float],
         in_thread: InThread,
@@ -215,7 +217,7 @@ class Farm:
             records=self.records,
             swissnums=swissnums,
             wall=wall,
-            expose={Verb.SLAVE: self._expose_desk, **{verb: make(self) for verb, make in expose.items()}},
+            verbs=Registry("verb of a grant", [Verb(SLAVE, self._expose_desk, preauth=True), *verbs(self)]),
             knocks=knocks,
             clock=clock,
             configured=self._check_configured,
@@ -318,7 +320,7 @@ class Farm:
         """
         Of several admin's strings of the farm's own only the newest is good: a master ended while it rotated them.
         """
-        own = [grant for grant in self.grants.all_of(Verb.ADMIN, "farm") if grant.label is None]
+        own = [grant for grant in self.grants.all_of(ADMIN, "farm") if grant.label is None]
         for old in sorted(own, key=lambda grant: grant.id)[:-1]:
             await self.grants.revoke(old)
 
@@ -360,7 +362,7 @@ class Farm:
         new = set(self._location.hints()) - hints
         if new:
             # A slave learns where the master is found when it attaches.
-            self.grants.redial(Verb.SLAVE, "the master is found at another place, too")
+            self.grants.redial(SLAVE, "the master is found at another place, too")
         return Applied(generation, [*stranded, *await self._unreachable(new)])
 
     def _stranded(self) -> list[str]:
@@ -375,7 +377,7 @@ class Farm:
             names = [
                 grant.label or (grant.name if grant.verb in _NAMED else f"{grant.verb} of {grant.name}")
                 for grant in self.grants.everything()
-                if grant.port == port and not (grant.verb == Verb.SLAVE.value and (grant.used or 0) >= moved.since)
+                if grant.port == port and not (grant.verb == SLAVE and (grant.used or 0) >= moved.since)
             ]
             closed = f"The master does not listen at port {port} any more.  "
             found.append(
@@ -397,8 +399,8 @@ class Farm:
         """
         Write the files with the strings, anew where they changed.
         """
-        slaves = await self._furls_of(Verb.SLAVE, self.config.slaves)
-        submissions = await self._furls_of(Verb.SUBMIT, self.config.submits)
+        slaves = await self._furls_of(SLAVE, self.config.slaves)
+        submissions = await self._furls_of(SUBMIT, self.config.submits)
         self._strings.publish(slaves, submissions)
         admin = await self._admins_furl()
         nearby = self._location.nearby()
@@ -460,7 +462,7 @@ class Farm:
         for remark in await self._unreachable(self._location.hints()):
             self._log.warn("{remark}", remark=remark)
 
-    async def _furls_of(self, verb: Verb, names: Iterable[str]) -> Mapping[str, str]:
+    async def _furls_of(self, verb: str, names: Iterable[str]) -> Mapping[str, str]:
         found = {}
         for name in names:
             # Whose string was revoked gets a new one when an admin says so.
@@ -471,19 +473,19 @@ class Farm:
                     self._log.warn("{why}", why=str(error))
         return found
 
-    async def _furl_of(self, verb: Verb, name: str) -> str:
+    async def _furl_of(self, verb: str, name: str) -> str:
         return self.furl(await self.grants.ensure(verb, name, name=name))
 
     async def _admins_furl(self) -> str:
         try:
-            return await self._furl_of(Verb.ADMIN, "farm")
+            return await self._furl_of(ADMIN, "farm")
         except LostStringError:
             # Without it nobody could ask for another one.
             self._log.warn("the admin's string is replaced, because private/{kept} is lost", kept=UNDERIVED_FILE)
-            for grant in self.grants.all_of(Verb.ADMIN, "farm"):
+            for grant in self.grants.all_of(ADMIN, "farm"):
                 if grant.label is None:
                     await self.grants.revoke(grant)
-            return await self._furl_of(Verb.ADMIN, "farm")
+            return await self._furl_of(ADMIN, "farm")
 
     async def _check_key(self) -> None:
         """
@@ -532,7 +534,7 @@ class Farm:
 
     def _admit(self, grant: Grant, key: str) -> None:
         # Before the peer is more than a stranger: with a stolen string it does not speak for the slave in any way.
-        if grant.verb != Verb.SLAVE.value:
+        if grant.verb != SLAVE:
             return
         member = self.roster.serving(grant.object)
         if member is not None and member.config.pin:
@@ -543,13 +545,13 @@ class Farm:
                 raise
 
     def _breach(self, grant: Grant, sentence: str) -> bool:
-        if grant.verb != Verb.SLAVE.value:
+        if grant.verb != SLAVE:
             return False
         self.roster.breached(grant.object, sentence)
         return True
 
     def _slowed(self, grant: Grant, sentence: str) -> None:
-        if grant.verb == Verb.SLAVE.value:
+        if grant.verb == SLAVE:
             self._remark(grant.object, f"{grant.object}: {sentence}")
 
     def _expose_desk(self, grant: Grant, revocable: Revocable) -> Exposed:

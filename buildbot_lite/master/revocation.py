@@ -21,7 +21,8 @@ from ..errors import NotFoundError, RefusedError
 from ..model.results import Result
 from ..storage.records.grants import Grant
 from .config.master_config import MasterConfig
-from .grants.registry import Grants, Verb
+from .grants.registry import Grants
+from .grants.verbs import ADMIN, SLAVE
 from .scheduling.runner import Live, Works
 from .scheduling.submission import FrontDoor
 from .slaves.registry import Roster
@@ -63,7 +64,7 @@ class Revoking:
         The slaves whose strings were revoked before, by this master or an earlier one: nobody waits for them.
         """
         for name in self._config().slaves:
-            if self._grants.is_without(Verb.SLAVE, name):
+            if self._grants.is_without(SLAVE, name):
                 self._roster.ban(name, revoked(name))
 
     async def revoke(self, grant: Grant, *, kill: bool = False, cancel: bool = False) -> list[str]:
@@ -73,11 +74,11 @@ class Revoking:
         *kill*: of a slave's builds, interrupt the commands first, for at most 10 s.  *cancel*: end them as CANCELLED,
         instead of trying them again.
         """
-        if grant.verb == Verb.SLAVE.value:
+        if grant.verb == SLAVE:
             ended = await self._revoke_slave(grant, kill=kill, cancel=cancel)
         elif kill:
             raise RefusedError("--kill is for slaves: nothing runs with this string.  To end its builds: --cancel")
-        elif grant.verb == Verb.ADMIN.value and grant.label is None:
+        elif grant.verb == ADMIN and grant.label is None:
             raise RefusedError(
                 "Without the admin's own string nobody could ask this master for anything.  For another one: "
                 "buildbot-lite rotate admin"
@@ -89,23 +90,23 @@ class Revoking:
         await self._publish()
         return ended
 
-    async def rotate(self, verb: Verb, name: str) -> list[str]:
+    async def rotate(self, verb: str, name: str) -> list[str]:
         """
         Give *name* a new string, in the files, and take the old one back.  Answers what that ended.
         """
-        old = self._grants.of(verb, "farm" if verb is Verb.ADMIN else name)
+        old = self._grants.of(verb, "farm" if verb == ADMIN else name)
         ended: list[str] = []
-        if verb is Verb.SLAVE and old is not None:
+        if verb == SLAVE and old is not None:
             ended = await self._revoke_slave(old, kill=False, cancel=False)
-        new = await self._grants.hand_out(verb, "farm" if verb is Verb.ADMIN else name, name=name)
-        if verb is Verb.SLAVE:
+        new = await self._grants.hand_out(verb, "farm" if verb == ADMIN else name, name=name)
+        if verb == SLAVE:
             self._roster.restore(name)
-        elif verb is Verb.ADMIN and old is not None:
+        elif verb == ADMIN and old is not None:
             self._grants.prefer(new)
             self._clock.callLater(AFTER_THE_ANSWER, lambda: background(self._grants.revoke(old), self._log, "revoking"))
         elif old is not None:
             await self._grants.revoke(old)
-        self._log.info("{verb} {name} has a new string", verb=verb.value, name=name)
+        self._log.info("{verb} {name} has a new string", verb=verb, name=name)
         await self._publish()
         return ended
 

@@ -7,12 +7,13 @@ import os
 from typing import Any
 from unittest import mock
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
 
 from buildbot_lite.control.admin import AdminDesk
-from buildbot_lite.control.admin_grants import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.control.intake import PATIENCE
 from buildbot_lite.control.submissions import Submitting
+from buildbot_lite.control.verbs import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.errors import (
     DatabaseFullError,
     InputError,
@@ -20,7 +21,7 @@ from buildbot_lite.errors import (
     RevokedError,
     StorageError,
 )
-from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.scheduling.submit_limits import MOST_AT_ONCE
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import WaitKind
@@ -163,7 +164,8 @@ class LimitsTests(HoldersCase):
         there ends; not before, and not those of others.
         """
         grants = self.stage.farm.grants
-        self.patch(grants, "_expose", {Verb.SUBMIT: lambda grant, revocable: Exposed(revocable)})
+        submit = evolve(grants.verbs[verbs.SUBMIT], expose=lambda grant, revocable: Exposed(revocable))
+        self.patch(grants, "verbs", {**grants.verbs, verbs.SUBMIT: submit})
         links = {}
         for name, more in (("long", {}), ("short", {"lasts": 60.0}), ("revoked", {"lasts": 60.0})):
             answer = self.ask("grant", to="submit", object="go", label=name, **more)
@@ -400,7 +402,7 @@ class RevokingTests(HoldersCase):
     Promise 17: taking strings back.
     """
 
-    def link(self, verb: Verb, name: str) -> MemoryLink:
+    def link(self, verb: str, name: str) -> MemoryLink:
         """
         A live link on which the string was shown.
         """
@@ -424,11 +426,11 @@ class RevokingTests(HoldersCase):
         A master that ends while the admin's string is rotated leaves the new one in force, and not the old one.
         """
         grants = self.stage.farm.grants
-        old = grants.of(Verb.ADMIN, "farm")
+        old = grants.of(verbs.ADMIN, "farm")
         assert old is not None
-        new = self.stage.done(grants.hand_out(Verb.ADMIN, "farm", name="farm"))
+        new = self.stage.done(grants.hand_out(verbs.ADMIN, "farm", name="farm"))
         self.stage.restart()
-        self.assertEqual([each.id for each in self.stage.farm.grants.all_of(Verb.ADMIN, "farm")], [new.id])
+        self.assertEqual([each.id for each in self.stage.farm.grants.all_of(verbs.ADMIN, "farm")], [new.id])
         self.assertNotEqual(old.id, new.id)
 
     def test_slave(self) -> None:
@@ -436,7 +438,7 @@ class RevokingTests(HoldersCase):
         Promise 9: the builds of a revoked slave end with RETRY and the reason, and are tried elsewhere; its string is
         void, its link is cut, and it is in no file.
         """
-        link = self.link(Verb.SLAVE, "bot1")
+        link = self.link(verbs.SLAVE, "bot1")
         slave, request = self.running()
         answer = self.ask("revoke", which="bot1")
 
@@ -473,7 +475,7 @@ class RevokingTests(HoldersCase):
         Promise 9: a build that was on a slave whose string is void when the master starts is not waited for.
         """
         _, request = self.running()
-        grant = self.stage.farm.grants.of(Verb.SLAVE, "bot1")
+        grant = self.stage.farm.grants.of(verbs.SLAVE, "bot1")
         assert grant is not None
         self.stage.done(self.stage.farm.grants.revoke(grant))  # and then the master died
         self.stage.restart()
@@ -494,7 +496,7 @@ class RevokingTests(HoldersCase):
         """
         Promise 17: with --kill commands are interrupted first; the link is cut when they have ended.
         """
-        link = self.link(Verb.SLAVE, "bot1")
+        link = self.link(verbs.SLAVE, "bot1")
         slave, request = self.running()
         answer: list[Any] = []
         _ = self.desk.ask({"ask": "revoke", "which": "bot1", "kill": True}).addCallback(answer.append)
@@ -515,7 +517,7 @@ class RevokingTests(HoldersCase):
         """
         Promise 17: a slave that does not end its commands is cut off after 10 s all the same.
         """
-        link = self.link(Verb.SLAVE, "bot1")
+        link = self.link(verbs.SLAVE, "bot1")
         slave, request = self.running()
         asking = self.desk.ask({"ask": "revoke", "which": "bot1", "kill": True, "cancel": True})
         self.stage.settle(9.0)
@@ -543,10 +545,10 @@ class RevokingTests(HoldersCase):
         Promise 17: a new string is in the files, the old one is void, and the slave comes back with the new one.
         """
         self.running()
-        old = self.stage.farm.grants.of(Verb.SLAVE, "bot1")
+        old = self.stage.farm.grants.of(verbs.SLAVE, "bot1")
         before = self.text("furls/bot1.furl")
         self.assertEqual(self.ask("rotate", name="bot1")["ended"], ["b/1"])
-        new = self.stage.farm.grants.of(Verb.SLAVE, "bot1")
+        new = self.stage.farm.grants.of(verbs.SLAVE, "bot1")
 
         assert old is not None and new is not None
         self.assertNotEqual(self.stage.farm.grants.swissnum(old), self.stage.farm.grants.swissnum(new))
@@ -576,7 +578,7 @@ class RevokingTests(HoldersCase):
         Promise 17: the same for a submission; what an admin handed out for it stays good.
         """
         given = self.grant(label="mine")
-        old = self.stage.farm.grants.of(Verb.SUBMIT, "go")
+        old = self.stage.farm.grants.of(verbs.SUBMIT, "go")
         self.ask("rotate", name="go")
         assert old is not None
 
@@ -588,9 +590,9 @@ class RevokingTests(HoldersCase):
         """
         The admin's own string is replaced; the old one is good for as long as the answer needs.
         """
-        old = self.stage.farm.grants.of(Verb.ADMIN, "farm")
+        old = self.stage.farm.grants.of(verbs.ADMIN, "farm")
         self.ask("rotate", name="admin")
-        new = self.stage.farm.grants.of(Verb.ADMIN, "farm")
+        new = self.stage.farm.grants.of(verbs.ADMIN, "farm")
 
         assert old is not None and new is not None
         self.assertIn(self.stage.farm.grants.swissnum(new), self.text("private/admin.furl"))

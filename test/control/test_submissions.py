@@ -33,7 +33,7 @@ from buildbot_lite.errors import (
     RevokedError,
     WrongVerbError,
 )
-from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.grants import verbs
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import Following, notify_followers
 from buildbot_lite.storage.inputs import InputStore
@@ -130,7 +130,7 @@ class SubmittingCase(SynchronousTestCase):
         """
         A farm whose slave is not there.
         """
-        self.stage = Stage(CONFIG, {Verb.SUBMIT: lambda farm: self.expose})
+        self.stage = Stage(CONFIG, lambda farm: [verbs.Verb(verbs.SUBMIT, self.expose)])
         self.farm = self.stage.farm
         self.addCleanup(shutil.rmtree, self.stage.basedir)
         self.addCleanup(notify_followers(self.farm.records, self.farm.notifications))
@@ -147,7 +147,7 @@ class SubmittingCase(SynchronousTestCase):
         """
         What the string *name* leads to.
         """
-        grant = self.farm.grants.of(Verb.SUBMIT, name)
+        grant = self.farm.grants.of(verbs.SUBMIT, name)
         assert grant is not None
         return self.submitting_with(grant.id)
 
@@ -196,7 +196,7 @@ class RunCommandTests(SubmittingCase):
         Promise 4: the first line on stderr is the request's number and a string to watch it with.
         """
         watcher = self.run_command("plain")
-        grant = self.farm.grants.of(Verb.WATCH, "1")
+        grant = self.farm.grants.of(verbs.WATCH, "1")
 
         assert grant is not None
         self.assertEqual(
@@ -245,7 +245,7 @@ class RunCommandTests(SubmittingCase):
         """
         Promise 15: a submitter that is refused over and over, and does not take the sentence, is counted, too.
         """
-        grant = self.farm.grants.of(Verb.SUBMIT, "plain")
+        grant = self.farm.grants.of(verbs.SUBMIT, "plain")
         assert grant is not None
         self.stage.done(self.farm.grants.revoke(grant))
         submitting = self.submitting_with(grant.id)
@@ -419,7 +419,7 @@ class ReconfiguredTests(SubmittingCase):
         """
         What somebody holds who has shown the string *name*.
         """
-        grant = self.farm.grants.of(Verb.SUBMIT, name)
+        grant = self.farm.grants.of(verbs.SUBMIT, name)
         assert grant is not None
         service = self.farm.grants.lookup(self.farm.grants.swissnum(grant))
         assert isinstance(service, FlappService)

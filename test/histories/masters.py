@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
+from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.farm import Farm
 from buildbot_lite.storage.inline import InlineWriter
@@ -121,7 +122,7 @@ class Master:
             location=FixedLocation(),
             swissnums=Swissnums(b"key"),
             knocks=Knocks("tub", self.clock.seconds),
-            expose={},
+            verbs=granted_verbs,
             clock=self.clock,
             wall=self.clock.seconds,
             in_thread=maybeDeferred,

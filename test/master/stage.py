@@ -15,12 +15,13 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
+from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.errors import LinkLostError
 from buildbot_lite.master.config.loading import Generation, load
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.farm import Farm
 from buildbot_lite.master.grants.location import Moved
-from buildbot_lite.master.grants.registry import Expose, Verb
+from buildbot_lite.master.grants.verbs import Verb
 from buildbot_lite.model.hello import (
     HeldCommand,
     Hello,
@@ -270,11 +271,11 @@ class Stage:
     """
     A farm with the configuration *text*, which begins with the imports and ``c = {}``; restarted with `restart`.
 
-    *expose*: what strings lead to, other than slaves'.
+    *verbs*: those of grants other than slaves'.
     """
 
-    def __init__(self, text: str, expose: Mapping[Verb, Callable[[Farm], Expose]] | None = None) -> None:
-        self._expose = expose or {}
+    def __init__(self, text: str, verbs: Callable[[Farm], Iterable[Verb]] = granted_verbs) -> None:
+        self._verbs = verbs
         self.basedir = tempfile.mkdtemp(prefix="farm-")
         self.records = InlineWriter()
         self.swissnums = Swissnums(b"key")
@@ -389,7 +390,7 @@ class Stage:
             location=FixedLocation(),
             swissnums=self.swissnums,
             knocks=Knocks("tub", self.clock.seconds),
-            expose=self._expose,
+            verbs=self._verbs,
             clock=self.clock,
             wall=self.clock.seconds,
             in_thread=maybeDeferred,

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import provider
 
 from buildbot_lite.master.config.loading import load
-from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.grants import verbs
 from buildbot_lite.model.hello import HeldCommand, Life
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.results import Result
@@ -836,13 +836,13 @@ class LostTests(SynchronousTestCase):
         Promise 3.17: revoked with --cancel while the beginning of its build is being recorded, a request is cancelled:
         whether it was the slave's string, or that with which it was asked for.
         """
-        for verb, name in ((Verb.SLAVE, "bot1"), (Verb.SUBMIT, "go")):
-            for kill in {False, verb is Verb.SLAVE}:
+        for verb, name in ((verbs.SLAVE, "bot1"), (verbs.SUBMIT, "go")):
+            for kill in {False, verb == verbs.SLAVE}:
                 with mock.patch.object(stage_module, "InlineWriter", lambda: MortalRecords(InlineWriter())):
                     stage = Stage(ONE)
                 records: Any = stage.records
                 slave = stage.attach()
-                grant, string = stage.farm.grants.of(verb, name), stage.farm.grants.of(Verb.SUBMIT, "go")
+                grant, string = stage.farm.grants.of(verb, name), stage.farm.grants.of(verbs.SUBMIT, "go")
                 assert grant is not None
                 assert string is not None
                 stage.farm.hold()

@@ -23,7 +23,7 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.master.builds.step_code import PATIENCE
 from buildbot_lite.master.config.master_config import MasterConfig
-from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.scheduling.can_start import LONGEST_ASKING
 from buildbot_lite.master.scheduling.requests import back_off
 from buildbot_lite.master.slaves.session import ENDING, LONGEST_ENDING
@@ -639,7 +639,7 @@ class RecordTests(SynchronousTestCase):
         Promise 6.8: what is counted of a string while it is unpinned counts.
         """
         stage = farm()
-        grant = stage.farm.grants.of(Verb.SLAVE, "bot1")
+        grant = stage.farm.grants.of(verbs.SLAVE, "bot1")
         assert grant is not None
         stage.farm.grants.pin(grant, "key")
         written: Deferred[None] = Deferred()
@@ -648,7 +648,7 @@ class RecordTests(SynchronousTestCase):
         stage.farm.grants.used(grant)
         written.callback(None)
         self.successResultOf(unpinning)
-        now = stage.farm.grants.of(Verb.SLAVE, "bot1")
+        now = stage.farm.grants.of(verbs.SLAVE, "bot1")
         assert now is not None
         self.assertEqual((now.pin, now.uses), (None, 1))
 

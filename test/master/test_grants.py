@@ -17,7 +17,9 @@ from buildbot_lite.errors import (
     PinnedError,
     RevokedError,
 )
-from buildbot_lite.master.grants.registry import Grants, Verb
+from buildbot_lite.master.grants import verbs
+from buildbot_lite.master.grants.registry import Grants
+from buildbot_lite.model.registry import Registry
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import grants as records
 from buildbot_lite.storage.swissnums import Swissnums, digest_of
@@ -50,13 +52,19 @@ class GrantTests(SynchronousTestCase):
         Those of a master that starts now.
         """
         self.knocks = Knocks("tub", lambda: self.time)
-        expose = dict.fromkeys(Verb, self.expose)
+        known = [
+            verbs.Verb(verbs.SLAVE, self.expose, preauth=True),
+            verbs.Verb(verbs.SUBMIT, self.expose),
+            verbs.Verb(verbs.WATCH, self.expose, counts_lookups=True),
+            verbs.Verb(verbs.CONTROL, self.expose, preauth=True, counts_lookups=True),
+            verbs.Verb(verbs.ADMIN, self.expose, preauth=True, counts_lookups=True),
+        ]
         grants = Grants(
             records=self.records,
             swissnums=Swissnums(b"key"),
             clock=Clock(),
             wall=lambda: self.time,
-            expose=expose,
+            verbs=Registry("verb", known),
             knocks=self.knocks,
         )
         grants.remember(self.successResultOf(self.records.read(records.get_all)))
@@ -72,7 +80,9 @@ class GrantTests(SynchronousTestCase):
         """
         The slave's.
         """
-        return self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(Verb.SLAVE, "bot1", name="bot1", **more)))
+        return self.successResultOf(
+            Deferred.fromCoroutine(self.grants.ensure(verbs.SLAVE, "bot1", name="bot1", **more))
+        )
 
     def lookup(self, grant: records.Grant) -> Exposed | None:
         """
@@ -87,7 +97,7 @@ class GrantTests(SynchronousTestCase):
         grant = self.ensure()
         self.assertEqual(self.ensure(), grant)
         again = self.another()
-        self.assertEqual(again.of(Verb.SLAVE, "bot1"), grant)
+        self.assertEqual(again.of(verbs.SLAVE, "bot1"), grant)
         self.assertIsNotNone(again.lookup(again.swissnum(grant)))
 
     def recorded(self, grant: records.Grant) -> tuple[float | None, int]:
@@ -98,12 +108,21 @@ class GrantTests(SynchronousTestCase):
         assert row is not None
         return row.used, row.uses
 
+    def test_verb_of_a_package_that_is_gone(self) -> None:
+        """
+        A string for a verb that nobody adds any more leads nowhere, and does not keep the master from starting.
+        """
+        grant = self.successResultOf(Deferred.fromCoroutine(self.grants.hand_out("steer", "farm", name="farm")))
+        self.assertIsNone(self.lookup(grant))
+        self.grants = self.another()
+        self.assertIsNone(self.lookup(grant))
+
     def test_uses(self) -> None:
         """
         Promise 6.12: each time that an admin's, control's or watcher's string is shown is a use, also after a restart;
         it is recorded once a minute.
         """
-        for verb in (Verb.ADMIN, Verb.CONTROL, Verb.WATCH):
+        for verb in (verbs.ADMIN, verbs.CONTROL, verbs.WATCH):
             grant = self.successResultOf(
                 Deferred.fromCoroutine(self.grants.hand_out(verb, "farm", name="farm", label="x"))
             )
@@ -128,7 +147,7 @@ class GrantTests(SynchronousTestCase):
         self.lookup(grant)
         self.assertEqual(self.grants.in_force(grant.id).uses, 0)
         watch = self.successResultOf(
-            Deferred.fromCoroutine(self.grants.ensure(Verb.WATCH, "1", name="request-1", expires=self.time + 1))
+            Deferred.fromCoroutine(self.grants.ensure(verbs.WATCH, "1", name="request-1", expires=self.time + 1))
         )
         self.time += 2
         self.assertRaises(RevokedError, self.lookup, watch)
@@ -138,16 +157,16 @@ class GrantTests(SynchronousTestCase):
         """
         Promise 6.15: watch strings that submissions made are on the account of the string that they were made with.
         """
-        submit = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(Verb.SUBMIT, "go", name="go")))
+        submit = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(verbs.SUBMIT, "go", name="go")))
         watches = [
             self.successResultOf(
                 Deferred.fromCoroutine(
-                    self.grants.ensure(Verb.WATCH, str(buildset), name="request-1", made_with=submit.id)
+                    self.grants.ensure(verbs.WATCH, str(buildset), name="request-1", made_with=submit.id)
                 )
             )
             for buildset in (1, 2)
         ]
-        other = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(Verb.WATCH, "3", name="request-3")))
+        other = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(verbs.WATCH, "3", name="request-3")))
         accounts = []
         for grant in (*watches, submit, other):
             exposed = self.lookup(grant)
@@ -178,7 +197,7 @@ class GrantTests(SynchronousTestCase):
         Promise 3.12: who has a slave's string in force is expected, also by the next master; nobody else is.
         """
         grant = self.ensure()
-        watch = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(Verb.WATCH, "1", name="request-1")))
+        watch = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(verbs.WATCH, "1", name="request-1")))
 
         def expected(grant: records.Grant) -> bool:
             return self.knocks.heard(opening("tub", "farm", knock_of(self.grants.swissnum(grant), "tub")))
@@ -206,7 +225,7 @@ class GrantTests(SynchronousTestCase):
         """
         slave = self.ensure(expires=2000.0)
         watch = self.successResultOf(
-            Deferred.fromCoroutine(self.grants.ensure(Verb.WATCH, "1", name="request-1", expires=2000.0))
+            Deferred.fromCoroutine(self.grants.ensure(verbs.WATCH, "1", name="request-1", expires=2000.0))
         )
         self.time = 3000.0
         self.grants.forget_watches(2000.0)
@@ -266,7 +285,7 @@ class LostTests(SynchronousTestCase):
         have new ones, and a restart changes nothing any more.
         """
         grants, before = self.stage.farm.grants, self.texts()
-        given = self.stage.done(grants.hand_out(Verb.CONTROL, "farm", name="farm", label="on call"))
+        given = self.stage.done(grants.hand_out(verbs.CONTROL, "farm", name="farm", label="on call"))
         old = [grants.swissnum(grant) for grant in grants.everything()]
         self.assertIn(grants.swissnum(given), old)
         self.restart(Swissnums(b"another key"))
@@ -297,10 +316,10 @@ class LostTests(SynchronousTestCase):
         self.assertIsNotNone(grants.lookup(old["slave"]))
         self.assertRaises(RevokedError, grants.lookup, old["admin"])
         self.assertFalse(os.path.exists(os.path.join(self.stage.basedir, "furls", "bot1.furl")))
-        slave = grants.of(Verb.SLAVE, "bot1")
+        slave = grants.of(verbs.SLAVE, "bot1")
         assert slave is not None
         self.assertIn("buildbot-lite rotate bot1", str(self.assertRaises(LostStringError, grants.swissnum, slave)))
-        self.stage.done(self.stage.farm.revoking.rotate(Verb.SLAVE, "bot1"))
+        self.stage.done(self.stage.farm.revoking.rotate(verbs.SLAVE, "bot1"))
         self.assertTrue(os.path.exists(os.path.join(self.stage.basedir, "furls", "bot1.furl")))
 
 

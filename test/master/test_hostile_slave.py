@@ -18,7 +18,7 @@ from buildbot_lite.errors import (
     RefusedError,
 )
 from buildbot_lite.master.builds.build import MOST_REMARKS
-from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.scheduling.runner import REMARKS_AT_ONCE, REMARKS_PER_SECOND
 from buildbot_lite.master.slaves.command import (
     MOST_ROUNDS,
@@ -271,7 +271,7 @@ class FarmTests(SynchronousTestCase):
         """
         What its string leads to.
         """
-        grant = self.stage.farm.grants.of(Verb.SLAVE, name)
+        grant = self.stage.farm.grants.of(verbs.SLAVE, name)
         assert grant is not None
         return self.stage.farm.grants.lookup(self.stage.farm.grants.swissnum(grant))
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DatabaseLockedError
-from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.scheduling.can_start import MOST_ASKED
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import (
@@ -155,7 +155,7 @@ class ReasonTests(SynchronousTestCase):
         """
         stage = Stage(ONE)
         stage.attach()
-        grant = stage.farm.grants.of(Verb.SLAVE, "bot1")
+        grant = stage.farm.grants.of(verbs.SLAVE, "bot1")
         assert grant is not None
         stage.done(stage.farm.revoking.revoke(grant))
         kind, sentence = self.reason(stage, stage.submit())

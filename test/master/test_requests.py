@@ -15,7 +15,7 @@ from buildbot_lite.errors import (
     DatabaseLockedError,
     StorageError,
 )
-from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.scheduling.requests import LONGEST_BACK_OFF, back_off
 from buildbot_lite.master.scheduling.submission import Given
 from buildbot_lite.model.results import Result
@@ -61,7 +61,7 @@ class WatchTests(SynchronousTestCase):
         self.slave = self.stage.attach()
 
     def submit(self, name: str = "go") -> SubmittedBuildset:
-        door, grant = self.stage.farm.door, self.grants.of(Verb.SUBMIT, name)
+        door, grant = self.stage.farm.door, self.grants.of(verbs.SUBMIT, name)
         assert grant is not None
         with door.admit(grant.id) as admission:
             kind = door.scheduler(grant.id).input_kind
@@ -74,7 +74,7 @@ class WatchTests(SynchronousTestCase):
         """
         of = str(submitted.buildset.id)
         recorded: list[Grant] = self.stage.read(lambda connection: grants.by_object(connection, "watch", of))
-        self.assertEqual(list(self.grants.all_of(Verb.WATCH, of)), recorded)
+        self.assertEqual(list(self.grants.all_of(verbs.WATCH, of)), recorded)
         return recorded
 
     def test_made(self) -> None:

@@ -33,7 +33,7 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogBeginne
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from buildbot_lite.master.grants.registry import Verb
+from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.slaves.registry import RosterDesk
 from buildbot_lite.master_tap import MasterService
 from buildbot_lite.model.results import Result
@@ -190,11 +190,9 @@ async def fuzz(directory: str, seed: int, count: int, findings: Findings) -> dic
     farm = service._farm
     assert farm is not None
     swissnums = {
-        grant.object: farm.grants.swissnum(grant)
-        for grant in farm.grants.everything()
-        if grant.verb == Verb.SUBMIT.value
+        grant.object: farm.grants.swissnum(grant) for grant in farm.grants.everything() if grant.verb == verbs.SUBMIT
     }
-    evil = farm.grants.of(Verb.SLAVE, "evil")
+    evil = farm.grants.of(verbs.SLAVE, "evil")
     assert evil is not None
     strings = Strings(farm.grants.swissnum(evil), [swissnums[name] for name in ("run", "try", "set", "tar")])
     random, tub, begun = Random(seed), service._tub, time.monotonic()

@@ -7,7 +7,6 @@ string.  What a grant leads to is made when it is first shown, and kept: its `Re
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from weakref import WeakValueDictionary
 
 from attrs import define, evolve
@@ -38,25 +37,7 @@ from ...wire.contract import MOST_LINKS, MOST_LINKS_OF_A_SLAVE
 from ...wire.exposed import Exposed, Revocable
 from ...wire.limits.account import Account
 from ...wire.limits.preauth import Knocks
-
-
-class Verb(Enum):
-    """
-    What a string may be for.
-    """
-
-    SLAVE = "slave"
-    SUBMIT = "submit"
-    WATCH = "watch"
-    CONTROL = "control"
-    ADMIN = "admin"
-
-
-# Whose holders' programs are ours, and knock (`wire.limits.preauth`).
-_EXPECTED = {Verb.SLAVE, Verb.CONTROL, Verb.ADMIN}
-
-# Of the others, a use is what they are for: a slave attaches, a submission is stored.
-_USED_WHEN_SHOWN = {Verb.WATCH, Verb.CONTROL, Verb.ADMIN}
+from .verbs import SLAVE, WATCH, Verb
 
 RECORD_USES_EVERY = 60.0
 """Seconds.  A master that is killed forgets at most the uses of so long."""
@@ -65,12 +46,6 @@ NOTHING_MADE: Mapping[int, int] = {}
 
 AFTER_THE_END = 0.01
 """Seconds after the end of a string until its links are cut."""
-
-Expose = Callable[[Grant, Revocable], Exposed]
-"""
-Makes what a grant leads to.  It is made once and kept, so it may keep nothing of the configuration: it asks on each
-call what is configured.
-"""
 
 
 @define(eq=False)
@@ -95,11 +70,13 @@ class Right:
 
 class Grants:
     """
-    All grants.  *swissnums* makes the secret parts of their strings.  *expose*: by verb, what makes the object that a
-    grant leads to.  *configured* is asked whenever a string is used, and raises when its object is not in the
-    configuration (any more).  *admits* is asked whenever a string is shown, and raises when it is not for the Tub with
-    that key.  *breach* hears how a holder broke the contract, and answers whether it is to be cut off;
-    *slowed*, that it takes too much of our time.  Slaves and admins are expected at *knocks*.
+    All grants of the farm.
+
+    *swissnums* makes the secret parts of FURLs.  *verbs*: by name; a grant whose verb is not among them designates
+    nothing.  *configured* is called on each use of a FURL, and raises if master.cfg does not have its object (any
+    more).  *admits* is called on each lookup, and raises if the FURL is not for the Tub with that key.  *breach* is
+    told that a holder broke the contract, and returns whether to cut the holder off.  *slowed* is told that a holder
+    uses too much of the master's time.  *knocks*: where the holders of verbs with `Verb.preauth` are expected.
     """
 
     _log = Logger()
@@ -111,7 +88,7 @@ class Grants:
         swissnums: Swissnums,
         wall: Callable[[], float],
         clock: IReactorTime,
-        expose: Mapping[Verb, Expose],
+        verbs: Mapping[str, Verb],
         knocks: Knocks,
         admits: Callable[[Grant, str], None] = lambda grant, key: None,
         configured: Callable[[Grant], None] = lambda grant: None,
@@ -123,7 +100,7 @@ class Grants:
         self._records = records
         self._swissnums = swissnums
         self._wall = wall
-        self._expose = expose
+        self.verbs = verbs
         self._clock = clock
         self._admits = admits
         self._knocks = knocks
@@ -155,15 +132,16 @@ class Grants:
         if digest in self._revoked:
             raise RevokedError
         right = self._by_digest.get(digest)
-        if right is None:
+        verb = self.verbs.get(right.grant.verb) if right is not None else None
+        if right is None or verb is None:
             return None
         if right.revocable is None:
             right.revocable = self._revocable(right)
         right.revocable.check()
         self._cut_when_expired(right)
         if right.exposed is None:
-            right.exposed = self._expose[Verb(right.grant.verb)](right.grant, right.revocable)
-        if Verb(right.grant.verb) in _USED_WHEN_SHOWN:
+            right.exposed = verb.expose(right.grant, right.revocable)
+        if verb.counts_lookups:
             self._shown(right)
         return right.exposed
 
@@ -185,7 +163,7 @@ class Grants:
             )
         return swissnum
 
-    def of(self, verb: Verb, object: str) -> Grant | None:
+    def of(self, verb: str, object: str) -> Grant | None:
         """
         The grant in force to do *verb* to *object* that is in the farm's files.
         """
@@ -194,11 +172,11 @@ class Grants:
                 return grant
         return None
 
-    def all_of(self, verb: Verb, object: str) -> Sequence[Grant]:
+    def all_of(self, verb: str, object: str) -> Sequence[Grant]:
         """
         Every grant in force to do *verb* to *object*, oldest first.
         """
-        return [right.grant for right in self._by_object.get((verb.value, object), ())]
+        return [right.grant for right in self._by_object.get((verb, object), ())]
 
     def in_force(self, id: int) -> Grant:
         """
@@ -210,11 +188,11 @@ class Grants:
         self._check_time(right.grant)
         return right.grant
 
-    def is_without(self, verb: Verb, object: str) -> bool:
+    def is_without(self, verb: str, object: str) -> bool:
         """
         Whether the own string of *object* was revoked, and it has had no new one since.
         """
-        return (verb.value, object) in self._without
+        return (verb, object) in self._without
 
     def everything(self) -> Sequence[Grant]:
         """
@@ -229,17 +207,17 @@ class Grants:
         right = self._by_id.get(grant.id)
         return len(right.revocable.links) if right and right.revocable else 0
 
-    def redial(self, verb: Verb, reason: str) -> None:
+    def redial(self, verb: str, reason: str) -> None:
         """
         Cut every link on which a string for *verb* was shown.  Whoever keeps connected is back at once.
         """
         for right in self._by_id.values():
-            if right.grant.verb == verb.value and right.revocable is not None:
+            if right.grant.verb == verb and right.revocable is not None:
                 for link in right.revocable.links:
                     link.drop(reason)
 
     async def ensure(
-        self, verb: Verb, object: str, *, name: str, expires: float | None = None, made_with: int | None = None
+        self, verb: str, object: str, *, name: str, expires: float | None = None, made_with: int | None = None
     ) -> Grant:
         """
         A grant to do *verb* to *object*: the one that there is, or a new one.  *expires*: in seconds since 1970;
@@ -250,7 +228,7 @@ class Grants:
 
     async def hand_out(
         self,
-        verb: Verb,
+        verb: str,
         object: str,
         *,
         name: str,
@@ -266,7 +244,7 @@ class Grants:
             lambda connection: records_of_grants.add(
                 connection,
                 name=name,
-                verb=verb.value,
+                verb=verb,
                 object=object,
                 minted=minted,
                 now=now,
@@ -287,7 +265,7 @@ class Grants:
         """
         What watches *buildset* ends at *at*, in seconds since 1970, if not before; whoever says so has recorded it.
         """
-        for grant in self.all_of(Verb.WATCH, str(buildset)):
+        for grant in self.all_of(WATCH, str(buildset)):
             if grant.expires is None or grant.expires > at:
                 self._change(evolve(grant, expires=at))
 
@@ -379,7 +357,7 @@ class Grants:
         """
         Let whichever slave comes next use the string of the slave *name*.
         """
-        grant = self.of(Verb.SLAVE, name)
+        grant = self.of(SLAVE, name)
         if grant is None:
             raise NotFoundError(f"{name} has no string in force.  It gets a new one by: buildbot-lite rotate {name}")
         await self._records.write(lambda connection: records_of_grants.pin(connection, grant.id, None))
@@ -396,7 +374,8 @@ class Grants:
                 self._drop(grant)
 
     def _knocking(self, grant: Grant) -> str | None:
-        return self._swissnums.of(grant) if Verb(grant.verb) in _EXPECTED else None
+        verb = self.verbs.get(grant.verb)
+        return self._swissnums.of(grant) if verb is not None and verb.preauth else None
 
     def _change(self, grant: Grant) -> None:
         if right := self._by_digest.get(grant.digest):
@@ -407,7 +386,7 @@ class Grants:
             lambda: self._check(right.grant),
             lambda why: self._breach(right.grant, why),
             lambda why: self._slowed(right.grant, why),
-            MOST_LINKS_OF_A_SLAVE if right.grant.verb == Verb.SLAVE.value else MOST_LINKS,
+            MOST_LINKS_OF_A_SLAVE if right.grant.verb == SLAVE else MOST_LINKS,
             lambda: right.grant.pin,
             lambda port: self._came_in_by(right, port),
             self._account(right),
@@ -461,7 +440,7 @@ class Grants:
         self._drop(grant)
         self._revoked.add(grant.digest)
         which = grant.verb, grant.object
-        if grant.label is None and self.of(Verb(grant.verb), grant.object) is None:
+        if grant.label is None and self.of(grant.verb, grant.object) is None:
             self._without.add(which)
 
     def _drop(self, grant: Grant) -> None:
@@ -490,4 +469,4 @@ def is_of_a_submission(grant: Grant) -> bool:
     """
     Whether it watches one submission, which made it.
     """
-    return grant.verb == Verb.WATCH.value and grant.label is None and grant.object.isdecimal()
+    return grant.verb == WATCH and grant.label is None and grant.object.isdecimal()

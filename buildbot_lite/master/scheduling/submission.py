@@ -41,7 +41,8 @@ from ...storage.writer import Records
 from ..builds.triggered import Child, read_children
 from ..config.master_config import MasterConfig
 from ..config.objects import Scheduler, Submit
-from ..grants.registry import Grants, Verb
+from ..grants.registry import Grants
+from ..grants.verbs import SUBMIT, WATCH
 from .queue import Queue
 from .requests import Requests
 from .runner import Works
@@ -101,7 +102,7 @@ class FrontDoor:
         """
         `RevokedError` when *grant* is to submit to something that master.cfg does not have (any more).
         """
-        if grant.verb == Verb.SUBMIT.value:
+        if grant.verb == SUBMIT:
             self._scheduler_of(grant)
 
     def scheduler(self, grant: int) -> Submit:
@@ -170,7 +171,7 @@ class FrontDoor:
         """
         object_, name = _watched(submitted)
         by_grant = submitted.buildset.by_grant
-        return self._furl(await self._grants.ensure(Verb.WATCH, object_, name=name, made_with=by_grant))
+        return self._furl(await self._grants.ensure(WATCH, object_, name=name, made_with=by_grant))
 
     async def cancel(self, submitted: SubmittedBuildset, reason: str) -> None:
         """
@@ -354,7 +355,7 @@ class FrontDoor:
     def _making_watch(self, connection: Connection, submitted: SubmittedBuildset) -> Grant:
         object_, name = _watched(submitted)
         minted, now = self._grants.mint(), self._wall()
-        return grants.add(connection, name=name, verb=Verb.WATCH.value, object=object_, minted=minted, now=now)
+        return grants.add(connection, name=name, verb=WATCH, object=object_, minted=minted, now=now)
 
     def _noting_input(self, kept: InputFile, kind: str, name: str) -> Callable[[Connection], int]:
         now = self._wall()

@@ -1,0 +1,69 @@
+"""
+Questions of an admin about slaves: pause, drain, unpin, lost.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from ..errors import NotFoundError
+from ..master.farm import Farm
+from ..master.slaves.session import LEASE_MARGIN
+from ..model.json_reader import JsonReader
+
+Answer = Mapping[str, Any]
+
+
+@frozen
+class SlaveAdmin:
+    """
+    Answers about the slaves of *farm*.
+    """
+
+    farm: Farm
+
+    def answers(self) -> Mapping[str, Callable[[JsonReader], Awaitable[Answer]]]:
+        """
+        The questions, each with the method that answers it.
+        """
+        return {"pause": self._pause, "drain": self._drain, "unpin": self._unpin, "lost": self._lost}
+
+    async def _pause(self, question: JsonReader) -> Answer:
+        name, paused = self._slave(question), question.flag("paused")
+        await self.farm.roster.pause(name, paused=paused)
+        return {"slave": name, "paused": paused}
+
+    async def _drain(self, question: JsonReader) -> Answer:
+        name = self._slave(question)
+        running = sorted(each.label for each in self.farm.queue.slots.on(name))
+        self.farm.roster.drain(name)
+        return {"slave": name, "running": running}
+
+    async def _unpin(self, question: JsonReader) -> Answer:
+        name = self._slave(question)
+        await self.farm.grants.unpin(name)
+        self.farm.roster.string_changed(name)
+        return {"slave": name}
+
+    async def _lost(self, question: JsonReader) -> Answer:
+        name = question.text("slave", limit=200)
+        member = self.farm.roster.serving(name)
+        if member is None:
+            name = self._slave(question)
+            member = self.farm.roster[name]
+        running = sorted(each.label for each in self.farm.queue.slots.on(name))
+        connected = member.session.hello is not None
+        self.farm.roster.give_up(name, f"an admin says that {name} is lost")
+        grace = member.config.grace + LEASE_MARGIN
+        return {"slave": name, "connected": connected, "lost": running, "grace": grace}
+
+    def _slave(self, question: JsonReader) -> str:
+        """
+        The name of a slave that the farm knows, from the field ``slave``.
+        """
+        name = question.text("slave", limit=200)
+        if self.farm.roster.get(name) is None:
+            known = ", ".join(self.farm.config.slaves) or "none"
+            raise NotFoundError(f"No slave is called {name!r:.100}.  There are: {known}.")
+        return name

@@ -1,0 +1,154 @@
+"""
+The verbs whose FURLs an admin hands out, in one table: what each permits, what it leads to, how it is limited.
+"""
+
+from collections.abc import Collection, Sequence
+
+from ..errors import NotFoundError, RefusedError
+from ..master.farm import Farm
+from ..master.grants.verbs import (
+    ADMIN,
+    CONTROL,
+    SUBMIT,
+    WATCH,
+    Designate,
+    Expose,
+    Verb,
+)
+from ..status.following import Following
+from ..storage.records import requests
+from ..storage.records.grants import Grant
+from ..wire.control import ExposedControl
+from ..wire.exposed import Exposed, Revocable
+from ..wire.flapp import FlappService
+from .admin import AdminDesk
+from .submissions import Submitting, Watching
+
+FARM = "farm"
+"""The object of a grant that is about the whole farm."""
+
+MAY_LOOK = frozenset(
+    {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact"}
+)
+"""The questions that a FURL to watch the farm permits."""
+MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain"}
+"""The questions that a FURL to control the farm permits."""
+
+
+def granted_verbs(farm: Farm) -> Sequence[Verb]:
+    """
+    The table for *farm*.
+    """
+    designating = _Designating(farm)
+    exposing = _Exposing(farm)
+    return (
+        Verb(SUBMIT, exposing.submission, designating.submission, has_limits=True),
+        Verb(WATCH, exposing.watched, designating.watched, counts_lookups=True),
+        Verb(CONTROL, exposing.desk(MAY_CONTROL), designating.farm(CONTROL), preauth=True, counts_lookups=True),
+        Verb(ADMIN, exposing.desk(None), designating.farm(ADMIN), preauth=True, counts_lookups=True),
+    )
+
+
+class _Exposing:
+    """
+    What FURLs lead to.
+    """
+
+    def __init__(self, farm: Farm) -> None:
+        self._farm = farm
+        self._following = Following(
+            records=farm.records,
+            notifications=farm.notifications,
+            streams_directory=farm.building.streams,
+            why=farm.why,
+            decided=lambda: farm.queue.decided,
+            clock=farm.clock,
+        )
+
+    def submission(self, grant: Grant, revocable: Revocable) -> Exposed:
+        submitting = Submitting(
+            grant=grant.id,
+            door=self._farm.door,
+            store=self._farm.inputs,
+            following=self._following,
+            account=revocable.account,
+        )
+        return FlappService(submitting, revocable)
+
+    def watched(self, grant: Grant, revocable: Revocable) -> Exposed:
+        """
+        The farm, read only, or one submission.
+        """
+        if grant.object == FARM:
+            return self.desk(MAY_LOOK)(grant, revocable)
+        return FlappService(Watching(self._following, int(grant.object), revocable.account), revocable)
+
+    def desk(self, may: Collection[str] | None) -> Expose:
+        """
+        The admin's desk; *may*: the permitted questions, None: all.
+        """
+
+        def expose(grant: Grant, revocable: Revocable) -> Exposed:
+            desk = AdminDesk(self._farm, self._following, may, revocable.account, grant.id)
+            return ExposedControl(desk, revocable)
+
+        return expose
+
+
+class _Designating:
+    """
+    Objects of grants, found by an admin's word.
+    """
+
+    def __init__(self, farm: Farm) -> None:
+        self._farm = farm
+
+    async def submission(self, wanted: str) -> tuple[str, str]:
+        """
+        A Submit scheduler: by its own name, or by the name of a builder that it alone asks for, and no other builder.
+        """
+        name = self._scheduler(wanted)
+        return name, name
+
+    async def watched(self, wanted: str) -> tuple[str, str]:
+        """
+        A request by its number; "": the farm.
+        """
+        if not wanted:
+            return FARM, FARM
+        if not (wanted.isascii() and wanted.isdecimal()):
+            raise NotFoundError(f"{wanted!r:.100} is not the number of a request.")
+        number = int(wanted[:18])
+        row = await self._farm.records.read(lambda connection: requests.get(connection, number))
+        if row is None:
+            raise NotFoundError(f"There is no request {number}.")
+        return str(row.buildset), f"request-{number}"
+
+    def farm(self, verb: str) -> Designate:
+        """
+        The farm, for *verb*.
+        """
+
+        async def designate(wanted: str) -> tuple[str, str]:
+            if wanted:
+                raise RefusedError(f"A string to {verb} is for the whole farm: leave {wanted!r:.100} out.")
+            return FARM, FARM
+
+        return designate
+
+    def _scheduler(self, wanted: str) -> str:
+        submits = self._farm.config.submits
+        if wanted in submits:
+            return wanted
+        matching = [name for name, submit in submits.items() if list(submit.builder_names) == [wanted]]
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            raise NotFoundError(f"Several Submit schedulers ask for {wanted}: name one of {', '.join(matching)}.")
+        if wanted in self._farm.config.builders:
+            raise NotFoundError(
+                f"No Submit scheduler in master.cfg asks for {wanted} alone.  Add: "
+                f"schedulers.Submit({wanted!r}, [{wanted!r}])"
+            )
+        known = ", ".join(submits) or "none"
+        raise NotFoundError(f"There is no Submit scheduler {wanted!r:.100}.  There are: {known}.")

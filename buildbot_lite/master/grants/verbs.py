@@ -1,0 +1,50 @@
+"""
+Verbs: what a FURL permits its holder to do to one object.
+
+Each verb is one entry of a registry, which the composition root fills: `SLAVE` from `master.farm`, the others from
+`control.verbs`, and those of later packages from there.  The records hold the verb's name.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from attrs import frozen
+
+from ...storage.records.grants import Grant
+from ...wire.exposed import Exposed, Revocable
+
+SLAVE = "slave"
+SUBMIT = "submit"
+WATCH = "watch"
+CONTROL = "control"
+ADMIN = "admin"
+
+Expose = Callable[[Grant, Revocable], Exposed]
+"""
+Makes the object that a grant designates.  The object is made once and kept, so it keeps nothing of the configuration:
+it asks for the configuration on each call.
+"""
+
+Designate = Callable[[str], Awaitable[tuple[str, str]]]
+"""
+Finds the object for an admin's word: the object as the records have it, and its name in lists.  Raises
+`NotFoundError` or `RefusedError` if there is none.
+"""
+
+
+@frozen(eq=False)
+class Verb:
+    """
+    One verb.
+
+    *expose* makes what its FURLs lead to.  *designate*: how ``grant`` hands one out; None: only the farm itself makes
+    them.  *has_limits*: uses, rates and sizes can be limited; otherwise only the expiry.  *preauth*: its holders run
+    our programs, which prove knowledge of the FURL before TLS (`wire.limits.preauth`).  *counts_lookups*: each lookup
+    is a use; otherwise the designated object counts uses.
+    """
+
+    name: str
+    expose: Expose
+    designate: Designate | None = None
+    has_limits: bool = False
+    preauth: bool = False
+    counts_lookups: bool = False
