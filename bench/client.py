@@ -39,24 +39,20 @@ async def submit(reference):
     return await watcher.ended
 
 
-async def reached(furl):
-    tub = Tub()
-    tub.startService()
-    return await tub.getReference(furl)
-
-
 async def followers(furl, count):
     """
     The first submits and is told of a string to watch with; the others use it.
     """
-    references = [await reached(furl)]
-    await submit(references[0])
+    # Each with a connection that is there already: what is measured is the log.
+    tubs = [Tub() for _ in range(count)]
+    for tub in tubs:
+        tub.startService()
+    references = await defer.gatherResults([tub.getReference(furl) for tub in tubs])
     began = time.monotonic()
     watchers = [Watcher() for _ in range(count)]
     await references[0].callRemote("execute", watchers[0])
     watch = next(word for word in (await watchers[0].told).decode().split() if word.startswith("pb://"))
-    reaching = [defer.Deferred.fromCoroutine(reached(watch)) for _ in watchers[1:]]
-    references += await defer.gatherResults(reaching)
+    references[1:] = await defer.gatherResults([tub.getReference(watch) for tub in tubs[1:]])
     for reference, watcher in zip(references[1:], watchers[1:], strict=True):
         await reference.callRemote("execute", watcher)
     done = await defer.gatherResults([watcher.ended for watcher in watchers])
@@ -67,7 +63,9 @@ async def measure(reactor, furl, what, count):
     if what == "followers":
         await followers(furl, count)
         return
-    reference = await reached(furl)
+    tub = Tub()
+    tub.startService()
+    reference = await tub.getReference(furl)
     await submit(reference)
     if what == "burst":
         began = time.monotonic()

@@ -15,8 +15,8 @@ from ours import LINE, MIB, _last_step_s
 FOLLOWERS = 50
 
 
-def builders(mib):
-    command = ["bash", "-c", f'yes "{LINE}" | head -c {mib * MIB}']
+def builders(mib, lines=f'yes "{LINE}"'):
+    command = ["bash", "-c", f"{lines} | head -c {mib * MIB}"]
     return f'{{"b": [SH({command!r})], "w": [SH(["true"])]}}'
 
 
@@ -89,26 +89,38 @@ def watched_ingestion(work, quick):
 
 def fifty_followers(work, quick):
     """
-    Fifty clients, each with a connection of its own, of one log while it is written.
+    Fifty clients, each with a connection of its own, of one log while it is written; one that compresses badly, so
+    that what is read of it can be counted.
     """
-    mib = 4 if quick else 100
-    with Lab(work, builders(mib)) as lab:
+    mib, rounds = (4, 1) if quick else (40, 3)
+    settled = 1 if quick else 3  # it is compressed meanwhile, which reads it as well
+    with Lab(work, builders(mib, "base64 /dev/urandom")) as lab:
         lab.submit("w")
         lab.submit("b")
-        alone = _last_step_s(lab)
-        time.sleep(1 if quick else 4)
-        before, read, cpu = proc.memory(lab.master_pid)[0], proc.read(lab.master_pid), proc.cpu(lab.master_pid)
-        proc.forget_peak(lab.master_pid)
-        answer = lab.client(lab.furl_file("b"), "followers", FOLLOWERS)
-        watched = _last_step_s(lab)
-        assert answer["bytes"] == [mib * MIB] * FOLLOWERS, answer
-        return {
-            "slowed": watched / alone,
-            "master_mb_more": proc.memory(lab.master_pid)[1] - before,
-            "master_cpu_s": proc.cpu(lab.master_pid) - cpu,
-            "all_have_it_s": answer["wall_s"],
-            "times_read": (proc.read(lab.master_pid) - read) / (mib * MIB),
-        }
+        time.sleep(settled)
+        before = proc.memory(lab.master_pid)[0]
+        found = []
+        for _ in range(rounds):
+            start = proc.read(lab.master_pid)
+            lab.submit("b")
+            alone = _last_step_s(lab)
+            time.sleep(settled)
+            unwatched = proc.read(lab.master_pid) - start
+            cpu, start = proc.cpu(lab.master_pid), proc.read(lab.master_pid)
+            proc.forget_peak(lab.master_pid)
+            answer = lab.client(lab.furl_file("b"), "followers", FOLLOWERS)
+            assert answer["bytes"] == [mib * MIB] * FOLLOWERS, answer
+            time.sleep(settled)
+            found.append(
+                {
+                    "slowed": _last_step_s(lab) / alone,
+                    "master_mb_more": proc.memory(lab.master_pid)[1] - before,
+                    "master_cpu_s": proc.cpu(lab.master_pid) - cpu,
+                    "all_have_it_s": answer["wall_s"],
+                    "times_read": (proc.read(lab.master_pid) - start - unwatched) / (mib * MIB),
+                }
+            )
+        return {name: statistics.median(each[name] for each in found) for name in found[0]}
 
 
 def flappclient(lab, builder):

@@ -39,11 +39,7 @@ from ..storage.shared_reading import SharedStreams
 from ..storage.writer import Records
 from .explaining import Explaining
 from .ingestion_first import IngestionFirst
-from .send_window import (
-    Client,
-    LogOutput,
-    SendWindow,
-)
+from .send_window import Client, LogOutput, SendWindow, send_range
 
 Meanwhile = Callable[[], Awaitable[None]]
 
@@ -157,9 +153,7 @@ class Following:
                             reader.close()
                             path, reader = there, self.streams.open(os.path.join(self._directory, there))
                             continue
-                    while data := reader.read(offset, output.chunk):
-                        offset += len(data)
-                        await output.stdout(data)
+                    offset = await send_range(reader, offset, output)
                     if is_news:
                         await meanwhile()
                     if complete:

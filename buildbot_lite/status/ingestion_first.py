@@ -3,30 +3,37 @@ Builds before those who watch them.
 
 A log that is written as quickly as the disk takes it keeps the master busy.  Whoever follows it at the same time would
 halve that, and fifty followers would bring it to a standstill, though nobody reads hundreds of MiB as they come.  So
-while much comes in, followers together get `LEFT_FOR_FOLLOWERS` bytes a second, and the rest once it is quieter::
+followers take turns, first come, first served: one chunk in each turn of the reactor, beside whatever else is to be
+done in it.  And while much comes in, they get `LEFT_FOR_FOLLOWERS` bytes a second together, and the rest once it is
+quieter::
 
     bytes that come in    ▁▁▁██████████████▁▁▁▁▁▁▁▁▁▁
     what followers get    ▁▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂███████▁▁▁
 
-Pieces of at most `SMALL` bytes are lines that somebody waits for: they never wait here, and logs that grow more slowly
-than `MUCH` are never held back.
+Lines of a log that grows slowly take no turns.  Followers of one log who take turns stay at about the same place of it,
+so what one has read the others find in memory (`storage.shared_reading`).
+
+It is much from `MUCH` bytes a second on, until it is less than `LITTLE`.  With one limit for both it would stay just
+there: followers who are let go slow a build down, until that brings so little that they are let go.
 
 Rejected: telling by the load of the master's processor, because on a machine that is shared with slaves it is the
 machine that is busy; and a share of the time for each follower, because fifty of them have fifty shares.
 """
 
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
+from collections import deque
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ..model.token_bucket import Allowance
 from ..storage.notifications import Notifications
 
 MUCH = 16 << 20
-"""Bytes per second that come in, of all logs and files: from there on followers wait."""
+LITTLE = 2 << 20
+"""Bytes per second that come in, of all logs and files together."""
 LEFT_FOR_FOLLOWERS = 8 << 20
-SMALL = 16 << 10
 _SPAN = 0.05
-"""Seconds over which it is seen how much comes in, and between two looks of those that wait."""
+"""Seconds over which it is seen how much comes in, and between two looks while much does."""
 
 
 class IngestionFirst:
@@ -41,21 +48,38 @@ class IngestionFirst:
         self._much = False
         self._since = clock.seconds()
         self._then = notifications.bytes_arrived
+        self._waiting: deque[Deferred[None]] = deque()
+        # The next turn, if somebody waits for it.
+        self._next: IDelayedCall | None = None
 
-    async def turn(self, size: int) -> None:
+    def turn(self, size: int) -> Deferred[None]:
         """
-        A follower got *size* bytes; returns when it may have more.
+        A follower got *size* bytes: fires when it may have more.  Cancelling it is how to stop waiting.
         """
-        if size <= SMALL:
-            return
         self._left.spend(size)
-        while self._much_comes_in() and self._left.left < 0:
-            await deferLater(self._clock, _SPAN)
+        waiting: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        if self._next is None:
+            self._plan()
+        return waiting
+
+    def _plan(self) -> None:
+        held_back = self._much_comes_in() and self._left.left < 0
+        self._next = self._clock.callLater(_SPAN if held_back else 0, self._take)
+
+    def _take(self) -> None:
+        self._next = None
+        if self._waiting and not (self._much_comes_in() and self._left.left < 0):
+            self._waiting.popleft().callback(None)
+        if self._waiting and self._next is None:
+            self._plan()
 
     def _much_comes_in(self) -> bool:
         now, arrived = self._clock.seconds(), self._notifications.bytes_arrived
         came, passed = arrived - self._then, now - self._since
         if passed >= _SPAN:
-            self._much = came >= MUCH * passed
+            self._much = came >= (LITTLE if self._much else MUCH) * passed
             self._since, self._then = now, arrived
-        return self._much or came >= MUCH * _SPAN
+        elif came >= MUCH * _SPAN:
+            self._much = True
+        return self._much

@@ -19,12 +19,8 @@ from sqlalchemy import Connection
 from ..errors import NotFoundError
 from ..model.display import printable, remark_lines
 from ..model.results import Result
-from ..storage.compressed_streams import StreamReader, open_stream
-from ..storage.records import (
-    remarks,
-    steps,
-    streams,
-)
+from ..storage.compressed_streams import open_stream
+from ..storage.records import remarks, steps, streams
 from ..storage.records.builds import Build
 from ..storage.records.feed import Event
 from ..storage.records.remarks import Remark
@@ -32,10 +28,9 @@ from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
 from ..storage.writer import Records
 from .following import Following
-from .send_window import Client, SendWindow
+from .send_window import Client, SendWindow, send_range
 
 STDIO = "stdio"
-_ALL = 1 << 62
 
 
 @frozen
@@ -152,18 +147,11 @@ class Telling:
         offset = 0
         try:
             for remark in sorted(beside, key=lambda each: each.offset):
-                offset = await self._copy_range(reader, offset, remark.offset)
+                offset = await send_range(reader, offset, self._page, max(offset, remark.offset))
                 await self._remark([remark])
-            await self._copy_range(reader, offset, _ALL)
+            await send_range(reader, offset, self._page)
         finally:
             reader.close()
-
-    async def _copy_range(self, reader: StreamReader, offset: int, end: int) -> int:
-        end = min(end, reader.length)
-        while offset < end and (data := reader.read(offset, min(self._page.chunk, end - offset))):
-            await self._page.stdout(data)
-            offset += len(data)
-        return offset
 
     # What is there and what is to come.
 
@@ -241,11 +229,8 @@ async def tell_file(path: str, output: SendWindow) -> None:
     Every byte of the file *path*.
     """
     reader = open_stream(path)
-    offset = 0
     try:
-        while data := reader.read(offset, output.chunk):
-            await output.stdout(data)
-            offset += len(data)
+        await send_range(reader, 0, output)
         await output.drained()
     finally:
         reader.close()

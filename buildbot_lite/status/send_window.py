@@ -21,11 +21,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from ..slave.flow_control import Pace, Ticket
+from ..slave.flow_control import SMALLEST_CHUNK, Pace, Ticket
+from ..storage.compressed_streams import StreamReader
+from ..storage.shared_reading import BLOCK
 from .ingestion_first import IngestionFirst
 
 LARGEST_WINDOW = 1 << 20
 """Bytes in flight to one client: four chunks of the largest size."""
+ALL = 1 << 62
 
 
 class Client(Protocol):
@@ -95,7 +98,9 @@ class SendWindow:
         whole = len(data) >= self.chunk
         self._send(self._client.stdout, data)
         await (self._room() if whole else self.drained())
-        await self._ingestion.turn(len(data))
+        if whole or len(data) > SMALLEST_CHUNK:
+            # What is less is lines that somebody waits for, at the end of what there is.
+            await self._ingestion.turn(len(data))
 
     async def stderr(self, data: bytes) -> None:
         """
@@ -141,3 +146,18 @@ class SendWindow:
     def _check(self) -> None:
         if self._failure is not None:
             self._failure.raiseException()
+
+
+async def send_range(reader: StreamReader, offset: int, output: LogOutput, end: int = ALL) -> int:
+    """
+    What there is of *reader* between *offset* and *end*; answers how far that was.
+
+    In pieces that end where blocks do: followers then have the same blocks in flight, and not copies of parts of them.
+    """
+    while size := min(output.chunk, BLOCK - offset % BLOCK, end - offset):
+        data = reader.read(offset, size)
+        if not data:
+            break
+        offset += len(data)
+        await output.stdout(data)
+    return offset

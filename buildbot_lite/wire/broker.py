@@ -246,6 +246,13 @@ class Broker(stock.Broker):
         else:
             super().sendToken(obj)
 
+    def gave(self, size: int) -> None:
+        """
+        *size* bytes of a log or a file go out to a peer that follows it.
+        """
+        if self._share is not None:
+            self._share.earned(size)
+
     # What comes in
 
     def dataReceived(self, chunk: bytes) -> None:

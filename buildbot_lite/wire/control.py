@@ -74,6 +74,7 @@ class RemoteFollower(Remote):
     """
 
     def chunk(self, data: bytes) -> Deferred[None]:
+        self.given(data)
         return self._call("chunk", data=data)
 
     def when_writable(self) -> Deferred[None]:

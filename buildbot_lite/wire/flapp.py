@@ -167,6 +167,7 @@ class RemoteWatcher(Remote):
         self._gently = True
 
     def stdout(self, data: bytes) -> Deferred[None]:
+        self.given(data)
         return self._write("stdout", data)
 
     def stderr(self, data: bytes) -> Deferred[None]:

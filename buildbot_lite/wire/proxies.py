@@ -40,6 +40,12 @@ class Remote:
         self.link: Link = reference.tracker.broker.link
         self.unread: Unread = reference.tracker.broker.unread
 
+    def given(self, data: bytes) -> None:
+        """
+        *data* is of a log or file that its holder follows: such bytes are paid for by the byte (`share`).
+        """
+        self._reference.tracker.broker.gave(len(data))
+
     def _call(self, method: str, **arguments: Any) -> Deferred[Any]:
         answer: Deferred[Any] = self._reference.callRemote(method, **arguments)
         return answer.addErrback(heard)

@@ -39,6 +39,8 @@ from test.master.stage import (
     succeeding,
 )
 
+from .ground import go_round
+
 FORCED = ONE.replace(
     'c["schedulers"] = [', 'c["schedulers"] = [schedulers.ForceScheduler("force", builderNames=["b"]), '
 )
@@ -494,6 +496,7 @@ class TellingsTests(ControlCase):
         self.successResultOf(self.stage.records.write(note))
         listed = self.ask("artifacts", builder="b", number=1)["artifacts"]
         fetching, follower = self.follow("artifact", builder="b", number=1, name="sub/a.bin")
+        go_round(self.stage.clock)
 
         self.assertEqual(listed, [{"name": "sub/a.bin", "length": len(data), "sha256": checksum, "step": 0}])
         self.assertEqual(self.successResultOf(fetching), {"length": len(data), "sha256": checksum})

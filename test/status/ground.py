@@ -30,6 +30,14 @@ from buildbot_lite.storage.records.builds import Build
 from test.storage.farm_case import FarmCase
 
 
+def go_round(clock: Clock) -> None:
+    """
+    Let the reactor take turns, until there is nothing to do now.
+    """
+    while any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls()):
+        clock.advance(0)
+
+
 @define(eq=False)
 class FakeClient:
     """
@@ -141,6 +149,7 @@ class WatchedCase(FarmCase):
         if is_new:
             self.do(change)
         self.notifications.changed(path)
+        go_round(self.clock)
         return path
 
     def remark(self, build: Build, step: int, text: str, offset: int = 0, log: str = "stdio") -> None:
@@ -239,4 +248,5 @@ class Going:
         """
         What it answered.
         """
+        go_round(self.case.clock)
         return self.case.successResultOf(self.deferred)

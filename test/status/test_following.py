@@ -13,12 +13,9 @@ from buildbot_lite.status.explaining import EXPLAIN_EVERY
 from buildbot_lite.status.send_window import LARGEST_WINDOW
 from buildbot_lite.storage.records import streams
 from buildbot_lite.storage.records.builds import Build
+from buildbot_lite.storage.shared_reading import BLOCK
 
-from .ground import (
-    FakeClient,
-    Going,
-    WatchedCase,
-)
+from .ground import FakeClient, Going, WatchedCase, go_round
 
 
 class FollowingTests(WatchedCase):
@@ -206,12 +203,18 @@ class FollowingTests(WatchedCase):
         self.assertEqual((len(slow.out), len(slow.waiting)), (200_000, 1))
         self.assertEqual(len(self.client.out), 3_200_000)
         slow.take()
-        self.assertEqual((len(slow.out), len(slow.waiting)), (200_000 + LARGEST_WINDOW, 4))
+        go_round(self.clock)
+        # To the end of the first block, and then a window of whole ones.
+        self.assertEqual((len(slow.out), len(slow.waiting)), (BLOCK, 1))
+        slow.take()
+        go_round(self.clock)
+        self.assertEqual((len(slow.out), len(slow.waiting)), (BLOCK + LARGEST_WINDOW, 4))
 
         self.finish_step(self.row, 0, "compile")
         self.finish(self.row)
         while slow.waiting:
             slow.take()
+            go_round(self.clock)
         self.assertEqual(slow.out, self.client.out)
 
     def test_one_goes_away(self) -> None:

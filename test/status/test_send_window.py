@@ -17,6 +17,8 @@ from buildbot_lite.status.ingestion_first import IngestionFirst
 from buildbot_lite.status.send_window import LARGEST_WINDOW, SendWindow
 from buildbot_lite.storage.notifications import Notifications
 
+from .ground import go_round
+
 
 @define
 class Line:
@@ -24,6 +26,7 @@ class Line:
     A client at the other end of a line: what is on its way, oldest first, and what has arrived.
     """
 
+    clock: Clock
     flying: list[tuple[bytes, Deferred[None]]] = field(factory=list)
     arrived: list[bytes] = field(factory=list)
     writable: Deferred[None] | None = None
@@ -48,6 +51,7 @@ class Line:
         data, answer = self.flying.pop(0)
         self.arrived.append(data)
         answer.callback(None)
+        go_round(self.clock)
 
 
 class SendWindowTests(SynchronousTestCase):
@@ -56,14 +60,14 @@ class SendWindowTests(SynchronousTestCase):
         A window, and a log of which *there* bytes are there.
         """
         self.clock = Clock()
-        self.line = Line()
+        self.line = Line(self.clock)
         self.window = SendWindow(self.line, self.clock, IngestionFirst(Notifications(), self.clock))
         self.offset = 0
         self.copying: Deferred[None] = succeed(None)
 
     def copy(self, log: bytes | bytearray, read: Callable[[int], None] = lambda size: None) -> None:
         """
-        What a follower does.
+        What a follower does, as far as that goes.
         """
 
         async def copying() -> None:
@@ -74,6 +78,7 @@ class SendWindowTests(SynchronousTestCase):
             await self.window.drained()
 
         self.copying = Deferred.fromCoroutine(copying())
+        go_round(self.clock)
 
     def quick(self) -> None:
         """
@@ -129,6 +134,7 @@ class SendWindowTests(SynchronousTestCase):
         self.assertEqual(sizes, [LARGEST_CHUNK])
         writable, self.line.writable = self.line.writable, None
         writable.callback(None)
+        go_round(self.clock)
         self.assertEqual(sizes, [LARGEST_CHUNK] * 4)
 
     def test_lost(self) -> None:
