@@ -12,7 +12,6 @@ What runs on a build machine: a slave.
 ``directory``        the slave's directory: who we are, where things are, what the machine is
 ``safe_paths``        paths under ``work``, walked so that no symbolic link leads out
 ``keeper_client``   the client of the keeper's socket
-``flow_control``        how much may be on its way at once
 ``stream_sender``     mirrors the streams of one command to the master, then tells its outcome
 ``transfers``   uploads, downloads and directories: what a slave does itself, without a keeper
 ``agent``       everything that is held for the master, over all links

@@ -16,9 +16,9 @@ from ..model.spec import (
     Spec,
     fingerprint,
 )
+from ..wire.flow_control import Pace
 from ..wire.roles import Command
 from .agent import Agent
-from .flow_control import Pace
 from .held import Work
 from .stream_sender import Courier
 from .transfer import (

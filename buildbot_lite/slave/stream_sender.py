@@ -29,8 +29,8 @@ from twisted.python.failure import Failure
 from ..deferreds import background, shielded
 from ..errors import LinkLostError
 from ..model.outcome import Outcome
+from ..wire.flow_control import Pace, Ticket
 from ..wire.roles import LATER, Command
-from .flow_control import Pace, Ticket
 
 MOST_FLYING = 4
 SHORTEST_WAIT = 1.0

@@ -6,5 +6,7 @@ What people see.
 ``admin``      what the ``buildbot-lite`` command can ask a running master
 ``documents``    the stable JSON that it answers
 ``log_output``      logs, whole or as they grow
+``send_window``  what is on its way to one client
+``ingestion_first``  builds before those who watch them
 ``tables``       the same for people at a terminal
 """

@@ -21,9 +21,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from ..slave.flow_control import SMALLEST_CHUNK, Pace, Ticket
 from ..storage.compressed_streams import StreamReader
 from ..storage.shared_reading import BLOCK
+from ..wire.flow_control import SMALLEST_CHUNK, Pace, Ticket
 from .ingestion_first import IngestionFirst
 
 LARGEST_WINDOW = 1 << 20

@@ -16,6 +16,7 @@ How master, slaves and clients speak: the only importer of Foolscap.
 ``failures``      how a failure crosses the wire: as its sentence, and nothing else
 ``broker``       one connection: its bounds, its garbage, its end
 ``keepalive``        whether the peer is still there
+``flow_control`` how much may be on its way at once
 ``send_backlog``       whether it reads what we send
 ``unslicing``    reading tokens, each bounded before it is in memory
 ``unauthenticated``    connections that have not shown a valid string yet

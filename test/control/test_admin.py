@@ -38,8 +38,7 @@ from test.master.stage import (
     scripted,
     succeeding,
 )
-
-from .ground import go_round
+from test.status.ground import go_round
 
 FORCED = ONE.replace(
     'c["schedulers"] = [', 'c["schedulers"] = [schedulers.ForceScheduler("force", builderNames=["b"]), '

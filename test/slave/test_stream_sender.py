@@ -16,16 +16,16 @@ from buildbot_lite.model.outcome import (
     Outcome,
     Seal,
 )
-from buildbot_lite.slave.flow_control import (
-    LARGEST_CHUNK,
-    LARGEST_WINDOW,
-    SMALLEST_CHUNK,
-    Pace,
-)
 from buildbot_lite.slave.stream_sender import (
     Courier,
     latest_generations,
     next_generation,
+)
+from buildbot_lite.wire.flow_control import (
+    LARGEST_CHUNK,
+    LARGEST_WINDOW,
+    SMALLEST_CHUNK,
+    Pace,
 )
 
 from .fakes import FakeCommand, sealed

@@ -12,10 +12,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError
-from buildbot_lite.slave.flow_control import LARGEST_CHUNK, SMALLEST_CHUNK
 from buildbot_lite.status.ingestion_first import IngestionFirst
 from buildbot_lite.status.send_window import LARGEST_WINDOW, SendWindow
 from buildbot_lite.storage.notifications import Notifications
+from buildbot_lite.wire.flow_control import LARGEST_CHUNK, SMALLEST_CHUNK
 
 from .ground import go_round
 

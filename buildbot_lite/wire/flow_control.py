@@ -1,9 +1,10 @@
 """
-How much may be on its way to the master at once.
+How much may be on its way to the other side at once: from a slave to its master, and from there to who follows a log.
 
-One `Pace` per link, shared by everything that is sent over it.  A quick line is kept full: chunks of 256 KiB, several
-in flight (measured best).  A slow line is never given more than it carries in `LONGEST_QUEUE` seconds, because
-keepalives and interrupts stand in the same queue: a link that is choked by a log looks dead, and gets cut.
+A slave has one `Pace` per link, shared by everything that is sent over it; a follower has one of its own.  A quick line
+is kept full: chunks of 256 KiB, several in flight (measured best).  A slow line is never given more than it carries in
+`LONGEST_QUEUE` seconds, because keepalives and interrupts stand in the same queue: a link that is choked by a log looks
+dead, and gets cut.
 
 The speed is measured, as BBR does: what was acknowledged between sending a chunk and its acknowledgement, by the time
 that took.  The window starts at one small chunk and grows with what is learned; so the first line of a log arrives
