@@ -9,8 +9,8 @@ from attrs import frozen
 
 from ..errors import NotFoundError
 from ..master.farm import Farm
-from ..master.slaves.session import LEASE_MARGIN
 from ..model.json_reader import JsonReader
+from ..model.lease import master_deadline
 
 Answer = Mapping[str, Any]
 
@@ -55,7 +55,7 @@ class SlaveAdmin:
         running = sorted(each.label for each in self.farm.queue.slots.on(name))
         connected = member.session.hello is not None
         self.farm.roster.give_up(name, f"an admin says that {name} is lost")
-        grace = member.config.grace + LEASE_MARGIN
+        grace = master_deadline(member.config.grace)
         return {"slave": name, "connected": connected, "lost": running, "grace": grace}
 
     def _slave(self, question: JsonReader) -> str:

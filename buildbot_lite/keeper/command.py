@@ -37,8 +37,8 @@ from .termination import Termination
 from .timeouts import Timeouts, expired
 from .wrapper import settings
 
-# Reasons to end that cannot wait for the command's own sigtermTime, which may be hours: the master tries elsewhere 30 s
-# after its grace, and the machine shuts down.
+# Reasons to end that cannot wait for the command's own sigtermTime, which may be hours: the master tries elsewhere
+# soon after the grace (`model.lease`), and the machine shuts down.
 _URGENT = ("lease", "")
 # Reasons that count also when it ended by itself: its log is not complete.
 _TRUNCATING = ("cap", "disk-full")

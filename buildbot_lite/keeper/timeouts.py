@@ -11,6 +11,7 @@ For how long a command may run, be silent, and go without word from its master.
 from collections.abc import Callable
 from functools import partial
 
+from ..model.lease import keeper_deadline
 from .loop import Loop, Timers
 from .start_request import StartRequest
 
@@ -52,11 +53,8 @@ class Timeouts:
 def expired(request: StartRequest, silence: float) -> str | None:
     """
     A sentence if the lease of *request* is over after *silence* seconds without a message from the master, else None.
-
-    The master retries elsewhere 30 s after the grace period.  The lease ends 30 s before the grace period does, or a
-    quarter of a short one earlier: an idle master is heard only every 20 s.
     """
     if request.grace is None:
         return None
-    lease = request.grace - min(30.0, request.grace / 4)
+    lease = keeper_deadline(request.grace)
     return f"lease expired: no word from the master for {lease:.0f} s." if silence >= lease else None

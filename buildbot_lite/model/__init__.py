@@ -7,6 +7,7 @@ Values and pure functions: no Twisted, no input or output.  Also the JSON that t
 ``outcome``     what became of it
 ``hello``    what both sides tell each other on attaching
 ``token_bucket``   how often something may happen
+``lease``       how long a command may run while its link is lost
 ``json_reader``       reading JSON that a stranger wrote
 ``properties``  the values that a build carries, and how arguments are rendered with them
 ``wait_reasons``     why a request is waiting

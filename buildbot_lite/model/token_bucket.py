@@ -1,5 +1,5 @@
 """
-So much at once, and then so much a second: the one way in which rates are bounded here.
+Token bucket: the one way in which rates are bounded here.
 """
 
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from attrs import define, field
 
 
 @define
-class Allowance:
+class TokenBucket:
     """
-    A purse that is filled with *per_second* until it holds *most*.  It is full at first.  *now* tells the seconds.
+    Capacity *most*, full at first, refilled at *per_second*.  *now*: a monotonic clock, in seconds.
     """
 
     now: Callable[[], float]
@@ -25,7 +25,7 @@ class Allowance:
     @property
     def left(self) -> float:
         """
-        What is in it; less than nothing after `spend` took more than there was.
+        The tokens in it; negative after `spend` took more than there were.
         """
         now = self.now()
         self._left = min(self.most, self._left + (now - self._counted) * self.per_second)
@@ -35,13 +35,13 @@ class Allowance:
     @property
     def wait(self) -> float:
         """
-        Seconds until nothing is owed.
+        Seconds until `left` is not negative.
         """
         return max(0.0, -self.left / self.per_second)
 
     def take(self, amount: float = 1.0) -> bool:
         """
-        Take *amount* out, if there is as much.
+        Take *amount* if there is as much; whether there was.
         """
         if self.left < amount:
             return False
@@ -50,6 +50,13 @@ class Allowance:
 
     def spend(self, amount: float) -> None:
         """
-        Take *amount* out, even if less is there.
+        Take *amount* even if less is there; a negative *amount* is a refund, which `most` bounds.
         """
         self._left = self.left - amount
+
+
+def once_every(seconds: float, now: Callable[[], float]) -> TokenBucket:
+    """
+    A bucket for one line of log, or the like, every *seconds*.
+    """
+    return TokenBucket(now, 1.0, 1.0 / seconds)

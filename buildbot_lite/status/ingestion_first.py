@@ -25,7 +25,7 @@ from collections import deque
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from ..model.token_bucket import Allowance
+from ..model.token_bucket import TokenBucket
 from ..storage.notifications import Notifications
 
 MUCH = 16 << 20
@@ -44,7 +44,7 @@ class IngestionFirst:
     def __init__(self, notifications: Notifications, clock: IReactorTime) -> None:
         self._notifications = notifications
         self._clock = clock
-        self._left = Allowance(clock.seconds, LEFT_FOR_FOLLOWERS * _SPAN, LEFT_FOR_FOLLOWERS)
+        self._left = TokenBucket(clock.seconds, LEFT_FOR_FOLLOWERS * _SPAN, LEFT_FOR_FOLLOWERS)
         self._much = False
         self._since = clock.seconds()
         self._then = notifications.bytes_arrived

@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 
 from ..deferreds import background
 from ..errors import RecordsClosedError, RecordsFailingError
-from ..model.token_bucket import Allowance
+from ..model.token_bucket import once_every
 from .writer import OnCommit, Records
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class RetryingRecords:
         self._pending: deque[_PendingChange] = deque()
         self._numbers = count()
         self._retrying: Deferred[None] = succeed(None)
-        self._failure_lines, self._recovery_lines = (Allowance(clock.seconds, 1.0, 1 / LOG_INTERVAL) for _ in range(2))
+        self._failure_lines, self._recovery_lines = (once_every(LOG_INTERVAL, clock.seconds) for _ in range(2))
         self.obstacle: RecordsFailingError | None = None
         """What changes wait for; None when none does."""
 

@@ -23,7 +23,7 @@ from ..model import spec as specs
 from ..model.display import printable
 from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
-from ..model.token_bucket import Allowance
+from ..model.token_bucket import TokenBucket
 from .codec import (
     lengths_from_bytes,
     not_negative,
@@ -150,7 +150,7 @@ class Revocable:
         """
         return tuple(self._links)
 
-    def purse(self, clock: IReactorTime) -> Allowance:
+    def purse(self, clock: IReactorTime) -> TokenBucket:
         """
         The time that all links together get on which the string was shown.
         """

@@ -31,7 +31,7 @@ from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 from twisted.python.failure import Failure
 
 from ..errors import UnknownStringError
-from ..model.token_bucket import Allowance
+from ..model.token_bucket import TokenBucket
 from .broker import Broker
 from .contract import (
     CONNECT,
@@ -207,7 +207,7 @@ class Tub(pb.Tub):
         self.setOption("accept-gifts", False)
         self.setOption("handle-old-duplicate-connections", int(SILENCE))
         self.clock = clock
-        self.lines = Allowance(clock.seconds, LINES_AT_ONCE, LINES_PER_SECOND)
+        self.lines = TokenBucket(clock.seconds, LINES_AT_ONCE, LINES_PER_SECOND)
         """Of our log, about connections that were cut."""
         self.processor_time: Callable[[], float] = time.thread_time
         self.strangers = Strangers(clock)

@@ -21,6 +21,8 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ...model.token_bucket import TokenBucket, once_every
+
 LARGEST_RESERVE = 1 << 30
 SHARE_OF_DISK = 20
 """Without a word of the admin: a twentieth of the disk, and no more than `LARGEST_RESERVE`."""
@@ -39,9 +41,9 @@ class _Sent:
     What one slave has sent, and as of when that is.
     """
 
+    lines: TokenBucket
+    since: float
     amount: float = 0.0
-    since: float = 0.0
-    said: float | None = None
 
     def by(self, now: float) -> float:
         self.amount *= 0.5 ** ((now - self.since) / _HALF_LIFE)
@@ -73,9 +75,10 @@ class Reserve:
         """
         now = self.clock.seconds()
         self._look(now, size)
-        sent = self._sent.setdefault(slave, _Sent(since=now))
+        sent = self._sent.setdefault(slave, _Sent(once_every(_SAY_EVERY, self.clock.seconds), now))
         if self._scarce and self._is_greedy(sent, now):
-            self._say(slave, sent, now)
+            if sent.lines.take():
+                self._say(slave)
             return False
         sent.amount = sent.by(now) + size
         return True
@@ -97,10 +100,7 @@ class Reserve:
         amount = sent.by(now)
         return amount > self._reserve / LITTLE and amount >= max(each.by(now) for each in self._sent.values())
 
-    def _say(self, slave: str, sent: _Sent, now: float) -> None:
-        if sent.said is not None and now - sent.said < _SAY_EVERY:
-            return
-        sent.said = now
+    def _say(self, slave: str) -> None:
         why = (
             f"the master's disk has less than {self._reserve} bytes free (c['minspace']), and {slave} has sent most of "
             "late: it waits until there is more room, others go on"

@@ -25,8 +25,6 @@ T = TypeVar("T")
 LONGEST_LABEL = 80
 LONGEST_TEXT = 100_000
 LONGEST_TIME = 10 * 365 * 86400.0
-# Shorter than this a slave's keeper, which gives up half a minute early, could not tell a lost link from a slow one.
-SHORTEST_GRACE = 40.0
 
 
 class Arguments:

@@ -12,8 +12,9 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from ...errors import ConfigError
 from ...model import interpolation, rendering
+from ...model.lease import SHORTEST_GRACE
 from ...model.names import directory_name
-from .arguments import SHORTEST_GRACE, Arguments
+from .arguments import Arguments
 from .mistakes import (
     Noting,
     here,

@@ -25,7 +25,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ...model.token_bucket import Allowance
+from ...model.token_bucket import TokenBucket, once_every
 from ...storage.records.requests import Request
 from ..config.objects import BuilderConfig, BuildSlave
 
@@ -65,7 +65,7 @@ class Asking:
         self._asked: dict[int, _Asked] = {}
         self._of: Counter[str] = Counter()
         self._said: dict[int, dict[str, _Said]] = {}
-        self._complaints: dict[str, Allowance] = {}
+        self._complaints: dict[str, TokenBucket] = {}
 
     def allowed(self, builder: BuilderConfig, slave: BuildSlave, request: Request) -> bool | None:
         """
@@ -143,7 +143,7 @@ class Asking:
 
     def _complain(self, builder: str, failure: Failure) -> None:
         # It is asked for every request, whenever anything changes.
-        if self._complaints.setdefault(builder, Allowance(self._clock.seconds, 1.0, 1 / COMPLAIN_EVERY)).take():
+        if self._complaints.setdefault(builder, once_every(COMPLAIN_EVERY, self._clock.seconds)).take():
             self._log.failure("canStartBuild of {builder} failed; the request waits", failure, builder=builder)
 
 

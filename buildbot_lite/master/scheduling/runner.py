@@ -31,7 +31,7 @@ from ...model.properties import (
 )
 from ...model.rendering import View
 from ...model.results import Result
-from ...model.token_bucket import Allowance
+from ...model.token_bucket import TokenBucket
 from ...storage.inputs import InputStore
 from ...storage.records import builds as records_of_builds
 from ...storage.records import feed, inputs
@@ -156,7 +156,7 @@ class Works:
         self._clock = clock
         self._wall = wall
         self._live: dict[int, Live] = {}
-        self._said: dict[str, Allowance] = {}
+        self._said: dict[str, TokenBucket] = {}
         self._beginning: dict[int, Beginning] = {}
         self._idle: OneShot[None] = OneShot()
         self._left: dict[str, OneShot[None]] = {}
@@ -217,7 +217,7 @@ class Works:
         Something happened to *slave*: say so beside the log of every build on it.  One that comes and goes without end
         is not to keep the database from others: then some of it is left unsaid.
         """
-        said = self._said.setdefault(slave, Allowance(self._clock.seconds, REMARKS_AT_ONCE, REMARKS_PER_SECOND))
+        said = self._said.setdefault(slave, TokenBucket(self._clock.seconds, REMARKS_AT_ONCE, REMARKS_PER_SECOND))
         for live in self.on(slave):
             if said.take():
                 live.build.remark(text)

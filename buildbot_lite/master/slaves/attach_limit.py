@@ -9,7 +9,7 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from ...errors import RefusedError
-from ...model.token_bucket import Allowance
+from ...model.token_bucket import TokenBucket, once_every
 
 MOST_AT_ONCE = 200
 PER_SECOND = 4.0
@@ -25,11 +25,12 @@ class Turnstile:
     clock: IReactorTime
     most: int = MOST_AT_ONCE
     per_second: float = PER_SECOND
-    _allowance: Allowance = field(init=False)
-    _said: float | None = field(init=False, default=None)
+    _allowance: TokenBucket = field(init=False)
+    _lines: TokenBucket = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._allowance = Allowance(self.clock.seconds, self.most, self.per_second)
+        self._allowance = TokenBucket(self.clock.seconds, self.most, self.per_second)
+        self._lines = once_every(_SAY_EVERY, self.clock.seconds)
 
     def pass_through(self, name: str) -> None:
         """
@@ -42,8 +43,4 @@ class Turnstile:
         """
         Whether a refusal is to be said now: not more than once a minute.
         """
-        now = self.clock.seconds()
-        if self._said is not None and now - self._said < _SAY_EVERY:
-            return False
-        self._said = now
-        return True
+        return self._lines.take()

@@ -23,7 +23,7 @@ from ...model.hello import (
     Hello,
     Welcome,
 )
-from ...model.token_bucket import Allowance
+from ...model.token_bucket import TokenBucket
 from ...model.wait_reasons import WaitReason
 from ...storage.records import slaves as records_of_slaves
 from ...storage.writer import Records
@@ -112,7 +112,7 @@ class Roster:
         self._remark = remark
         self._busy = busy
         self._members: dict[str, Member] = {}
-        self._complaints: dict[str, Allowance] = {}
+        self._complaints: dict[str, TokenBucket] = {}
         # Slaves that are configured no more, while builds still run on them.
         self._leaving: dict[str, Member] = {}
         self.own = Session(OWN, clock=clock, listener=self)
@@ -260,7 +260,7 @@ class Roster:
         sentence = printable(sentence, longest=LONGEST_BREACH)
         if member := self._members.get(name):
             member.breach = self._wall(), sentence
-        complaints = Allowance(self._clock.seconds, COMPLAINTS_AT_ONCE, COMPLAINTS_PER_SECOND)
+        complaints = TokenBucket(self._clock.seconds, COMPLAINTS_AT_ONCE, COMPLAINTS_PER_SECOND)
         if not self._complaints.setdefault(name, complaints).take():
             return
         self._log.warn("{slave} broke the contract and was cut off: {why}", slave=name, why=sentence)

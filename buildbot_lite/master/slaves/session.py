@@ -9,9 +9,8 @@ The master's memory of one slave, across links.
       '------- given up, banned ----------------'
 
 Orders outlive the first two states.  While the slave is present they are with it; while it is away each has a
-deadline, after which it counts as lost (a slave kills a command 30 s before its grace ends, the master gives up 30 s
-after: at no moment do both believe that it is theirs).  A slave is gone when an admin says so: then every order is lost
-at once, until it attaches.
+deadline, after which it counts as lost (`model.lease`).  A slave is gone when an admin says so: then every order is
+lost at once, until it attaches.
 
 A machine, because the wire, the builds and the operator all speak at once.
 """
@@ -33,12 +32,11 @@ from ...model.hello import (
     Hello,
     Life,
 )
+from ...model.lease import master_deadline
 from ...model.outcome import Outcome
 from ...wire.roles import Slave
 from .command import Order
 
-# Between a keeper's giving up and ours; the other half is in the keeper, which gives up 30 s early.
-LEASE_MARGIN = 30.0
 ENDING = 60.0
 """Seconds for which nothing arrives of a command that is to end, until it counts as lost."""
 LONGEST_ENDING = 600.0
@@ -129,7 +127,7 @@ class Core:
         From now on the order's grace runs.
         """
         if order.grace is not None:
-            wait = order.grace + LEASE_MARGIN
+            wait = master_deadline(order.grace)
             sentence = f"{self.name} was away for longer than the grace of {order.grace / 60:.3g} min"
             self.deadlines[order.id] = self.clock.callLater(wait, order.lose, sentence)
 

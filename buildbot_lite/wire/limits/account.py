@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from ...errors import LimitError
-from ...model.token_bucket import Allowance
+from ...model.token_bucket import TokenBucket
 from ..contract import (
     HOLDER_SAVED,
     HOLDER_SHARE,
@@ -44,17 +44,17 @@ class Account:
         self.log = LimitedLog(__name__)
         """For what the holder causes."""
         self._clock: IReactorTime | None = None
-        self._purse: Allowance | None = None
+        self._purse: TokenBucket | None = None
         self._turns = DeferredSemaphore(QUESTIONS_AT_ONCE)
         self._questions = 0
         self._followers = 0
 
-    def purse(self, clock: IReactorTime) -> Allowance:
+    def purse(self, clock: IReactorTime) -> TokenBucket:
         """
         The time that all links together get on which a string of the holder's was shown.
         """
         if self._purse is None:
-            self._clock, self._purse = clock, Allowance(clock.seconds, HOLDER_SAVED, HOLDER_SHARE)
+            self._clock, self._purse = clock, TokenBucket(clock.seconds, HOLDER_SAVED, HOLDER_SHARE)
         return self._purse
 
     def check_following(self) -> None:

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 
-from ...model.token_bucket import Allowance
+from ...model.token_bucket import TokenBucket, once_every
 from ..contract import FREE_PER_BYTE
 
 SLOWED = "it makes more calls than it has a share of the master's time for; its link is read more slowly"
@@ -38,7 +38,7 @@ class Share:
     def __init__(
         self,
         clock: IReactorTime,
-        purse: Allowance,
+        purse: TokenBucket,
         transport: IPushProducer,
         time: Callable[[], float],
         slowed: Callable[[str], None],
@@ -50,7 +50,7 @@ class Share:
         self._purse = purse
         self._resting: IDelayedCall | None = None
         self._rested_at = 0.0
-        self._said: float | None = None
+        self._slowed_lines = once_every(_SAY_EVERY, clock.seconds)
         self._stopped = False
 
     @property
@@ -109,7 +109,5 @@ class Share:
             self._transport.resumeProducing()
 
     def _say(self) -> None:
-        now = self._clock.seconds()
-        if self._said is None or now - self._said >= _SAY_EVERY:
-            self._said = now
+        if self._slowed_lines.take():
             self._slowed(SLOWED)

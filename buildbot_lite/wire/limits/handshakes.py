@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from ...model.token_bucket import Allowance
+from ...model.token_bucket import TokenBucket
 from ..contract import STRANGERS_SHARE
 
 # Seconds of work that may be saved up, so that two hundred slaves which come at once do not wait.
@@ -37,7 +37,7 @@ class Turns:
     def __init__(self, clock: IReactorTime, now: Callable[[], float]) -> None:
         self._clock = clock
         self._now = now
-        self._time = Allowance(now, _MOST_SAVED, STRANGERS_SHARE)
+        self._time = TokenBucket(now, _MOST_SAVED, STRANGERS_SHARE)
         self._waiting: OrderedDict[str, list[Begin]] = OrderedDict()
         self._timer: IDelayedCall | None = None
 

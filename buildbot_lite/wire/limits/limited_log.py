@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from ...model.token_bucket import Allowance
+from ...model.token_bucket import once_every
 
 EVERY = 60.0
 """Seconds between two lines."""
@@ -23,14 +23,14 @@ class LimitedLog(Logger):
 
     def __init__(self, namespace: str, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(namespace)
-        self._allowance = Allowance(now, 1.0, 1 / EVERY)
+        self._lines = once_every(EVERY, now)
         self._left_out = 0
 
     def emit(self, level: Any, format: str | None = None, **fields: Any) -> None:  # noqa: A002 - Logger's
         """
         See `Logger.emit`.
         """
-        if not self._allowance.take():
+        if not self._lines.take():
             self._left_out += 1
             return
         left_out, self._left_out = self._left_out, 0

@@ -19,7 +19,7 @@ import hmac
 import re
 from collections.abc import Callable
 
-from ...model.token_bucket import Allowance
+from ...model.token_bucket import TokenBucket
 from ..contract import KNOCKS_AT_ONCE, KNOCKS_PER_SECOND
 
 _LINE = re.compile(rb"\r\nKnock: ([0-9a-f]{32})\r\n")
@@ -50,13 +50,13 @@ class Knocks:
     def __init__(self, tub_id: str, now: Callable[[], float]) -> None:
         self._tub_id = tub_id
         self._now = now
-        self._allowances: dict[str, Allowance] = {}
+        self._allowances: dict[str, TokenBucket] = {}
 
     def expect(self, swissnum: str) -> None:
         """
         Whoever has this string may go first.
         """
-        allowance = Allowance(self._now, KNOCKS_AT_ONCE, KNOCKS_PER_SECOND)
+        allowance = TokenBucket(self._now, KNOCKS_AT_ONCE, KNOCKS_PER_SECOND)
         self._allowances.setdefault(knock_of(swissnum, self._tub_id), allowance)
 
     def forget(self, swissnum: str) -> None:

@@ -27,6 +27,7 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ...model.token_bucket import once_every
 from ..contract import (
     MOST_SHAKING_HANDS,
     MOST_STRANGERS,
@@ -239,7 +240,7 @@ class Strangers:
         self._ages: deque[Stranger] = deque()
         self._timer: IDelayedCall | None = None
         self._cut = 0
-        self._reported = self._puzzled = clock.seconds() - _REPORT_EVERY
+        self._cut_lines, self._puzzled_lines = (once_every(_REPORT_EVERY, clock.seconds) for _ in range(2))
         self._refused: dict[tuple[str, str], float] = {}
 
     def __len__(self) -> int:
@@ -301,19 +302,15 @@ class Strangers:
         self.forget(stranger)
         stranger.cut()
         self._cut += 1
-        now = self._clock.seconds()
-        if now - self._reported >= _REPORT_EVERY:
+        if self._cut_lines.take():
             self.log.info("{count} connections showed no valid string and were cut", count=self._cut)
-            self._reported = now
             self._cut = 0
 
     def puzzled_by(self, failure: Failure) -> None:
         """
         Log *failure*, unless there was one in the last minute: strangers can cause as many as they like.
         """
-        now = self._clock.seconds()
-        if now - self._puzzled >= _REPORT_EVERY:
-            self._puzzled = now
+        if self._puzzled_lines.take():
             self.log.warn("a connection could not be negotiated: {why}", why=repr(failure.value)[:500])
 
     def refused(self, address: str, sentence: str) -> None:
