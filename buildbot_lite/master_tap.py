@@ -48,7 +48,7 @@ from .master.farm import Farm
 from .master.grants.listening import PATIENCE
 from .master.grants.location import Location
 from .master.maintenance import Upkeep
-from .master.slaves.registry import OWN, RosterDesk
+from .master.slaves.registry import OWN, SlaveDesk
 from .master.trial_load import TrialLoad
 from .slave.assembly import LocalSlave
 from .status.following import notify_followers
@@ -177,7 +177,7 @@ class MasterService(MultiService):
         )
         notify_followers(farm.records, farm.notifications)
         self._own.start()
-        self._own.attach_to(RosterDesk(OWN, farm.roster, lambda key: None, lambda: ()))
+        self._own.attach_to(SlaveDesk(OWN, farm.slaves, lambda key: None, lambda: ()))
         await farm.start()
         self._upkeep = Upkeep(farm, compression=Compression(reactor), clock=reactor, wall=time.time)
         self._upkeep.start()

@@ -12,7 +12,6 @@ import buildbot_lite
 
 PACKAGE = Path(buildbot_lite.__file__).parent
 WANTED: dict[str, tuple[str, ...]] = {
-    "Asking": ("master.builds.triggered", "master.scheduling.can_start"),
     "Build": ("master.builds.build", "storage.records.builds"),
     "DirectoryUpload": ("master.steps.transfer", "slave.uploads"),
     "Farm": ("cli.connection", "master.farm"),
@@ -21,23 +20,22 @@ WANTED: dict[str, tuple[str, ...]] = {
     "Hello": ("model.hello", "wire.limits.unauthenticated"),
     "Interpolate": ("master.config.objects", "model.interpolation"),
     "Keeping": ("slave.agent", "slave.session"),
-    "Line": ("cli.connection", "master.slaves.session"),
-    "Listener": ("master.slaves.session", "wire.tub"),
     "Location": ("master.farm", "master.grants.location"),
     "MakeDirectory": ("master.steps.directories", "model.spec"),
     "Move": ("master.farm", "master.grants.location"),
     "Options": ("master_tap", "slave_tap"),
     "Place": ("master.config.mistakes", "slave.safe_paths"),
+    "Progress": ("cli.output", "master.builds.build"),
     "Property": ("master.config.objects", "model.rendering"),
     "Reactor": ("slave.keeper_client", "slave.worker_process"),
     "Remark": ("model.outcome", "storage.records.remarks"),
+    "RemoteCommand": ("master.slaves.command", "wire.proxies"),
     "RemoveDirectory": ("master.steps.directories", "model.spec"),
     "Running": ("master.scheduling.queue", "slave.worker_process"),
     "Secret": ("master.config.objects", "model.rendering"),
     "Session": ("master.slaves.session", "slave.session"),
     "Slave": ("storage.records.slaves", "wire.roles"),
     "Step": ("master.config.objects", "storage.records.steps"),
-    "Stream": ("master.slaves.command", "storage.records.streams"),
     "_Told": ("status.explaining", "wire.client"),
 }
 

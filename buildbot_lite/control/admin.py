@@ -165,7 +165,7 @@ class AdminDesk:
         return documents.of_queue(self.farm, most, None if place is None else _urgency(JsonReader(place, "after")))
 
     async def _slaves(self, question: JsonReader) -> Answer:
-        return {"slaves": [documents.of_slave(self.farm, member) for member in self.farm.roster.everyone()]}
+        return {"slaves": [documents.of_slave(self.farm, member) for member in self.farm.slaves.everyone()]}
 
     async def _builders(self, question: JsonReader) -> Answer:
         return {"builders": await self._read(lambda c: documents.of_builders(self.farm, c))}
@@ -254,7 +254,7 @@ class AdminDesk:
         telling = Telling(
             records=self.farm.records,
             following=self.following,
-            directory=self.farm.building.streams,
+            directory=self.farm.stream_storage.streams,
             wanted=wanted,
             client=client,
         )
@@ -264,7 +264,7 @@ class AdminDesk:
     async def _artifact(self, question: JsonReader, client: Framed) -> Answer:
         build, name = await self._build(question), question.text("name", limit=1024)
         stream = await self._read(lambda c: documents.the_artifact(c, build, name))
-        path = os.path.join(self.farm.building.artifacts, stream.path)
+        path = os.path.join(self.farm.stream_storage.artifacts, stream.path)
         await tell_file(path, self.following.output_to(client))
         return {"length": stream.length, "sha256": stream.sha256}
 

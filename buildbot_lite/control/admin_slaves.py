@@ -31,30 +31,30 @@ class SlaveAdmin:
 
     async def _pause(self, question: JsonReader) -> Answer:
         name, paused = self._slave(question), question.flag("paused")
-        await self.farm.roster.pause(name, paused=paused)
+        await self.farm.slaves.pause(name, paused=paused)
         return {"slave": name, "paused": paused}
 
     async def _drain(self, question: JsonReader) -> Answer:
         name = self._slave(question)
         running = sorted(each.label for each in self.farm.queue.slots.on(name))
-        self.farm.roster.drain(name)
+        self.farm.slaves.drain(name)
         return {"slave": name, "running": running}
 
     async def _unpin(self, question: JsonReader) -> Answer:
         name = self._slave(question)
         await self.farm.grants.unpin(name)
-        self.farm.roster.string_changed(name)
+        self.farm.slaves.string_changed(name)
         return {"slave": name}
 
     async def _lost(self, question: JsonReader) -> Answer:
         name = question.text("slave", limit=200)
-        member = self.farm.roster.serving(name)
+        member = self.farm.slaves.serving(name)
         if member is None:
             name = self._slave(question)
-            member = self.farm.roster[name]
+            member = self.farm.slaves[name]
         running = sorted(each.label for each in self.farm.queue.slots.on(name))
         connected = member.session.hello is not None
-        self.farm.roster.give_up(name, f"an admin says that {name} is lost")
+        self.farm.slaves.give_up(name, f"an admin says that {name} is lost")
         grace = master_deadline(member.config.grace)
         return {"slave": name, "connected": connected, "lost": running, "grace": grace}
 
@@ -63,7 +63,7 @@ class SlaveAdmin:
         The name of a slave that the farm knows, from the field ``slave``.
         """
         name = question.text("slave", limit=200)
-        if self.farm.roster.get(name) is None:
+        if self.farm.slaves.get(name) is None:
             known = ", ".join(self.farm.config.slaves) or "none"
             raise NotFoundError(f"No slave is called {name!r:.100}.  There are: {known}.")
         return name

@@ -59,7 +59,7 @@ class _Exposing:
         self._following = Following(
             records=farm.records,
             notifications=farm.notifications,
-            streams_directory=farm.building.streams,
+            streams_directory=farm.stream_storage.streams,
             why=farm.why,
             decided=lambda: farm.queue.decided,
             clock=farm.clock,

@@ -56,8 +56,8 @@ from ..wire.exposed import (
 )
 from ..wire.furl import with_hints
 from ..wire.limits.preauth import Knocks
-from .builds.disk_reserve import Reserve
-from .builds.streams import Building, InThread
+from .builds.disk_reserve import DiskReserve
+from .builds.streams import InThread, StreamStorage
 from .config.loading import Generation, load
 from .config.master_config import MasterConfig
 from .grants.furl_files import Strings
@@ -83,8 +83,8 @@ from .scheduling.runner import (
 )
 from .scheduling.submission import FrontDoor
 from .scheduling.submit_limits import HOUR, Admissions
-from .slaves.attach_limit import Turnstile
-from .slaves.registry import Roster, RosterDesk
+from .slaves.attach_limit import AttachLimit
+from .slaves.registry import SlaveDesk, SlaveRegistry
 
 LEAST_SPACE = 16 << 20
 """Bytes that must be free on the master's disk before a build starts."""
@@ -195,7 +195,7 @@ class Farm:
         self.records = RetryingRecords(records, clock, self._consider)
         self.notifications = Notifications()
         self.inputs = InputStore(os.path.join(basedir, "inputs"))
-        self.building = Building(basedir, self.notifications, in_thread)
+        self.stream_storage = StreamStorage(basedir, self.notifications, in_thread)
         self._generation = generation
         self._location = location
         self._swissnums = swissnums
@@ -205,7 +205,7 @@ class Farm:
         self._holds = 0
         self._deciding: Deferred[None] | None = None
         self._reconfiguring = DeferredLock()
-        self.roster = Roster(
+        self.slaves = SlaveRegistry(
             records=self.records,
             clock=clock,
             wall=wall,
@@ -226,7 +226,7 @@ class Farm:
             slowed=self._slowed,
         )
         self.queue = Queue(
-            roster=self.roster,
+            slaves=self.slaves,
             builders=lambda: self.config.builders,
             start=self._start,
             hold=self._hold,
@@ -241,16 +241,16 @@ class Farm:
             most_retries=lambda: self.config.max_retries,
             clock=clock,
         )
-        self.reserve = Reserve(
-            clock, disk=lambda: shutil.disk_usage(basedir)[::2], least=lambda: self.config.minspace, tell=self._remark
+        self.reserve = DiskReserve(
+            clock, disk=lambda: shutil.disk_usage(basedir)[::2], least=lambda: self.config.minspace, report=self._remark
         )
         self.works = Works(
             records=self.records,
-            roster=self.roster,
+            slaves=self.slaves,
             queue=lambda: self.queue,
             requests=lambda: self.requests,
-            asking=lambda: self.door,
-            building=self.building,
+            submission=lambda: self.door,
+            stream_storage=self.stream_storage,
             reserve=self.reserve,
             inputs=self.inputs,
             generation=lambda: self._generation,
@@ -271,7 +271,7 @@ class Farm:
         )
         self.revoking = Revoking(
             grants=self.grants,
-            roster=self.roster,
+            slaves=self.slaves,
             works=self.works,
             door=self.door,
             config=lambda: self.config,
@@ -298,8 +298,8 @@ class Farm:
         self.admissions.remember(
             await self.records.read(partial(_times_asked, grants=grants, since=self.wall() - HOUR))
         )
-        self.roster.configure(self.config.slaves)
-        self.roster.remember(await self.records.read(records_of_slaves.get_all))
+        self.slaves.configure(self.config.slaves)
+        self.slaves.remember(await self.records.read(records_of_slaves.get_all))
         self.revoking.bar_the_revoked()
         unfinished, waiting = await self.records.read(_unfinished)
         generations = await self._generations_of(unfinished)
@@ -352,7 +352,7 @@ class Farm:
         self._generation = generation
         move.commit()
         # Before anything that can fail: it is applied as a whole.
-        self.roster.configure(config.slaves)
+        self.slaves.configure(config.slaves)
         self.revoking.bar_the_revoked()
         await self._let_go_of_texts()
         await self.publish()
@@ -536,18 +536,18 @@ class Farm:
         # Before the peer is more than a stranger: with a stolen string it does not speak for the slave in any way.
         if grant.verb != SLAVE:
             return
-        member = self.roster.serving(grant.object)
+        member = self.slaves.serving(grant.object)
         if member is not None and member.config.pin:
             try:
                 self.grants.check_pin(grant, key)
             except BuildbotLiteError as error:
-                self.roster.refused(grant.object, str(error))
+                self.slaves.refused(grant.object, str(error))
                 raise
 
     def _breach(self, grant: Grant, sentence: str) -> bool:
         if grant.verb != SLAVE:
             return False
-        self.roster.breached(grant.object, sentence)
+        self.slaves.breached(grant.object, sentence)
         return True
 
     def _slowed(self, grant: Grant, sentence: str) -> None:
@@ -556,26 +556,26 @@ class Farm:
 
     def _expose_desk(self, grant: Grant, revocable: Revocable) -> Exposed:
         name = grant.object
-        turnstile = Turnstile(self.clock)
+        attach_limit = AttachLimit(self.clock)
 
         def admit(key: str) -> None:
-            member = self.roster.serving(name)
+            member = self.slaves.serving(name)
             if member is None:
                 raise BuildbotLiteError(f"The slave {name} is not in master.cfg any more.")
             if member.config.pin:
                 try:
                     self.grants.pin(grant, key)
                 except BuildbotLiteError as error:
-                    if turnstile.is_news():
+                    if attach_limit.may_report():
                         self._log.warn("{slave} was refused: {why}", slave=name, why=str(error))
                     raise
-            turnstile.pass_through(name)
+            attach_limit.admit(name)
             self.grants.used(grant)
 
         def idle() -> bool:
             return not self.queue.slots.on(name)
 
-        return ExposedDesk(RosterDesk(name, self.roster, admit, self._location.hints, idle), revocable)
+        return ExposedDesk(SlaveDesk(name, self.slaves, admit, self._location.hints, idle), revocable)
 
     def _not_caught_up(self, result: object, timeout: float) -> None:
         self._log.warn("some builds have not caught up with their journals after {seconds} s", seconds=timeout)

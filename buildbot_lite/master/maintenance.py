@@ -79,7 +79,7 @@ class Upkeep:
     async def _compress(self, build: int) -> None:
         for row in await self._farm.records.read(lambda connection: streams.of_build(connection, build)):
             if row.kind == "log" and (row.length or 0) >= WORTH_COMPRESSING:
-                await self._compression.add(os.path.join(self._farm.building.streams, row.path))
+                await self._compression.add(os.path.join(self._farm.stream_storage.streams, row.path))
 
     async def _remove_uploads_of(self, build: int) -> None:
         row = await self._farm.records.read(lambda connection: builds.get(connection, build))
@@ -90,7 +90,7 @@ class Upkeep:
         """
         Remove what is on its way in the directories of *builders*, unless its build runs.
         """
-        in_thread, artifacts = self._farm.building.in_thread, self._farm.building.artifacts
+        in_thread, artifacts = self._farm.stream_storage.in_thread, self._farm.stream_storage.artifacts
         for builder in builders:
             # Before the records are asked: what is found is of a build that had begun, so they know whether it runs.
             found = await in_thread(partial(incoming_files, artifacts, builder))
@@ -102,8 +102,8 @@ class Upkeep:
             await in_thread(partial(remove_files, left))
 
     async def _remove_all_uploads(self) -> None:
-        artifacts = self._farm.building.artifacts
-        await self._remove_uploads(await self._farm.building.in_thread(lambda: directories_in(artifacts)))
+        artifacts = self._farm.stream_storage.artifacts
+        await self._remove_uploads(await self._farm.stream_storage.in_thread(lambda: directories_in(artifacts)))
 
     def _forget(self) -> None:
         # A day on which it fails must not be the last on which it is tried.

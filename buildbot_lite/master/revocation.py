@@ -25,7 +25,7 @@ from .grants.registry import Grants
 from .grants.verbs import ADMIN, SLAVE
 from .scheduling.runner import Live, Works
 from .scheduling.submission import FrontDoor
-from .slaves.registry import Roster
+from .slaves.registry import SlaveRegistry
 
 PATIENCE = 10.0
 """Seconds for which commands that are to be killed keep the link alive."""
@@ -44,7 +44,7 @@ class Revoking:
         self,
         *,
         grants: Grants,
-        roster: Roster,
+        slaves: SlaveRegistry,
         works: Works,
         door: FrontDoor,
         config: Callable[[], MasterConfig],
@@ -52,7 +52,7 @@ class Revoking:
         clock: IReactorTime,
     ) -> None:
         self._grants = grants
-        self._roster = roster
+        self._slaves = slaves
         self._works = works
         self._door = door
         self._config = config
@@ -65,7 +65,7 @@ class Revoking:
         """
         for name in self._config().slaves:
             if self._grants.is_without(SLAVE, name):
-                self._roster.ban(name, revoked(name))
+                self._slaves.ban(name, revoked(name))
 
     async def revoke(self, grant: Grant, *, kill: bool = False, cancel: bool = False) -> list[str]:
         """
@@ -100,7 +100,7 @@ class Revoking:
             ended = await self._revoke_slave(old, kill=False, cancel=False)
         new = await self._grants.hand_out(verb, "farm" if verb == ADMIN else name, name=name)
         if verb == SLAVE:
-            self._roster.restore(name)
+            self._slaves.restore(name)
         elif verb == ADMIN and old is not None:
             self._grants.prefer(new)
             self._clock.callLater(AFTER_THE_ANSWER, lambda: background(self._grants.revoke(old), self._log, "revoking"))
@@ -113,19 +113,19 @@ class Revoking:
     async def _revoke_slave(self, grant: Grant, *, kill: bool, cancel: bool) -> list[str]:
         name, reason = grant.object, revoked(grant.object)
         result = Result.CANCELLED if cancel else Result.RETRY
-        known = self._roster.get(name) is not None
+        known = self._slaves.get(name) is not None
         ended = sorted(map(_label, self._works.on(name)))
         if known:
-            self._roster.bar(name)
+            self._slaves.bar(name)
         if kill:
             await self._stop(name, reason, result)
         going = Deferred.fromCoroutine(self._grants.revoke(grant))
         if cancel and not kill:
             await self._works.stop_all_on(name, reason, result)
         if known:
-            self._roster.ban(name, reason)
+            self._slaves.ban(name, reason)
         else:
-            self._roster.session(name).ban(reason)
+            self._slaves.session(name).ban(reason)
         await going
         return ended
 

@@ -49,7 +49,7 @@ def of_farm(farm: Farm) -> Document:
     """
     The farm at a glance.
     """
-    members = farm.roster.everyone()
+    members = farm.slaves.everyone()
     return {
         "title": farm.config.title,
         "url": farm.config.buildbot_url,

@@ -16,13 +16,13 @@ from ..errors import NotFoundError
 from ..master.builds.build import Build, Ended
 from ..master.builds.journal import (
     Done,
-    Entry,
     Journal,
+    JournalEntry,
 )
-from ..master.builds.recorder import Ledger
-from ..master.builds.step_context import LiveCommands, Workplace
+from ..master.builds.recorder import BuildRecorder
+from ..master.builds.step_context import BuildContext, LiveCommands
 from ..master.builds.triggered import Child
-from ..master.slaves.command import Source, Stream
+from ..master.slaves.command import Source, WritableStream
 from ..master.slaves.session import Session
 from ..master.steps.step import BuildStep, builder_directory
 from ..model.hello import Hello
@@ -108,7 +108,7 @@ class _Stream:
         return succeed(sealed(self.data) == seal)
 
 
-class _Shelf:
+class _EntryStreams:
     """
     The streams of one entry, in memory.
     """
@@ -116,7 +116,7 @@ class _Shelf:
     def __init__(self) -> None:
         self.streams: dict[str, _Stream] = {}
 
-    def stream(self, name: str) -> Stream:
+    def stream(self, name: str) -> WritableStream:
         return self.streams.setdefault(name, _Stream())
 
     def lengths(self) -> dict[str, int]:
@@ -135,17 +135,17 @@ class _Store:
     """
 
     def __init__(self) -> None:
-        self.entries: dict[tuple[int, int], Entry] = {}
+        self.entries: dict[tuple[int, int], JournalEntry] = {}
         self.moments: list[str] = []
         self.last: int | None = None
 
-    def begin(self, build: int, entry: Entry) -> Deferred[None]:
+    def begin(self, build: int, entry: JournalEntry) -> Deferred[None]:
         if self._crashed:
             return Deferred()
         self.entries[entry.step, entry.ordinal] = entry
         return self._pass(f"{entry.kind} {entry.step}.{entry.ordinal}, its intent committed")
 
-    def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
+    def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
         if self._crashed:
             return Deferred()
         what = f"{entry.kind} {entry.step}.{entry.ordinal}"
@@ -164,7 +164,7 @@ class _Store:
         return self.last is not None and len(self.moments) > self.last
 
 
-class _Notes(Ledger):
+class _MemoryRecorder(BuildRecorder):
     """
     What is written for people to see, in memory.
     """
@@ -257,7 +257,7 @@ class World:
     slave: str = "bot1"
     master_directory: str = "."
     store: _Store = field(factory=_Store)
-    shelves: dict[tuple[int, int], _Shelf] = field(factory=dict)
+    streams: dict[tuple[int, int], _EntryStreams] = field(factory=dict)
     artifacts: dict[tuple[int, int], str] = field(factory=dict)
     # Builds that crashed wait for ever; kept, so that nothing in them is unwound.
     crashed: list[Deferred[Ended]] = field(factory=list)
@@ -281,7 +281,7 @@ class World:
         """
         Run *step* to its end, from wherever the journal is.
         """
-        notes, view, running = self._start(step)
+        recorder, view, running = self._start(step)
         found: list[Any] = []
         running.addBoth(found.append)  # type: ignore[unused-awaitable]  # it has its result, or never will
         if self.script.complaints:
@@ -290,9 +290,9 @@ class World:
             raise AssertionError("the step still waits for something that nobody here will do.")
         if isinstance(found[0], Failure):
             found[0].raiseException()
-        if self.script.left() and notes.finished is not None and notes.finished[0] is not Result.SKIPPED:
-            raise AssertionError(f"the step ended {_ending(notes)} and never asked for {self.script.left()[0]!r}.")
-        result, summary, hidden = notes.finished or (found[0].result, found[0].reason, False)
+        if self.script.left() and recorder.finished is not None and recorder.finished[0] is not Result.SKIPPED:
+            raise AssertionError(f"the step ended {_ending(recorder)} and never asked for {self.script.left()[0]!r}.")
+        result, summary, hidden = recorder.finished or (found[0].result, found[0].reason, False)
         return Finished(
             result=result,
             summary=summary,
@@ -301,37 +301,37 @@ class World:
             asked=tuple(self.script.asked),
             logs=self._logs(),
             artifacts={
-                name: self.shelves[key].read("artifact", 0, 1 << 40)
+                name: self.streams[key].read("artifact", 0, 1 << 40)
                 for key, name in self.artifacts.items()
-                if key in self.shelves
+                if key in self.streams
             },
-            remarks=tuple(notes.remarks),
+            remarks=tuple(recorder.remarks),
             properties=view.properties.values(),
             triggered=tuple(self.other_builds.triggered),
         )
 
-    def shelf(self, step: int, ordinal: int, artifact: str | None = None) -> _Shelf:
+    def entry(self, step: int, ordinal: int, artifact: str | None = None) -> _EntryStreams:
         """
         The streams of one entry.
         """
         if artifact is not None:
             self.artifacts[step, ordinal] = artifact
-        return self.shelves.setdefault((step, ordinal), _Shelf())
+        return self.streams.setdefault((step, ordinal), _EntryStreams())
 
     def _logs(self) -> dict[str, bytes]:
         logs: dict[str, bytes] = {}
-        for key in sorted(self.shelves):
-            for name, stream in self.shelves[key].streams.items():
+        for key in sorted(self.streams):
+            for name, stream in self.streams[key].streams.items():
                 if name != "artifact":
                     logs[name] = logs.get(name, b"") + stream.data
         return logs
 
-    def _start(self, step: BuildStep) -> tuple[_Notes, View, Deferred[Ended]]:
-        notes, clock = _Notes(), Clock()
+    def _start(self, step: BuildStep) -> tuple[_MemoryRecorder, View, Deferred[Ended]]:
+        recorder, clock = _MemoryRecorder(), Clock()
         view = View(Properties(self.properties, "Test"), sources=self.sources, slave={"name": self.slave})
 
-        def place(build: Build, journal: Journal) -> Workplace:
-            return Workplace(
+        def context(build: Build, journal: Journal) -> BuildContext:
+            return BuildContext(
                 nonce="test",
                 builder_directory=_DIRECTORY,
                 session=self._session(clock, on_master=False),
@@ -340,8 +340,8 @@ class World:
                 grace=1800.0,
                 env={},
                 journal=journal,
-                ledger=notes,
-                shelves=self,
+                recorder=recorder,
+                streams=self,
                 view=view,
                 secret=self._secret,
                 triggers=self.other_builds,
@@ -356,13 +356,13 @@ class World:
             id=1,
             label="test/1",
             recipes=[step.recipe],
-            place=place,
+            context=context,
             store=self.store,
             clock=clock,
             started=0.0,
             recorded=tuple(self.store.entries.values()),
         )
-        return notes, view, Deferred.fromCoroutine(build.run())
+        return recorder, view, Deferred.fromCoroutine(build.run())
 
     def _session(self, clock: Clock, *, on_master: bool) -> Session:
         session = Session("master" if on_master else self.slave, clock=clock, listener=_Nobody())
@@ -380,8 +380,8 @@ class World:
         return self.secrets[name]
 
 
-def _ending(notes: _Notes) -> str:
-    return f"{notes.finished[0].name} ({notes.finished[1]})" if notes.finished else "early"
+def _ending(recorder: _MemoryRecorder) -> str:
+    return f"{recorder.finished[0].name} ({recorder.finished[1]})" if recorder.finished else "early"
 
 
 def _input(data: bytes) -> tuple[Source, int, str]:

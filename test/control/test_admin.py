@@ -21,7 +21,7 @@ from buildbot_lite.errors import (
     NotFoundError,
     PinnedError,
 )
-from buildbot_lite.master.slaves.registry import RosterDesk
+from buildbot_lite.master.slaves.registry import SlaveDesk
 from buildbot_lite.model.properties import OF_THE_BUILD
 from buildbot_lite.status.following import Following, notify_followers
 from buildbot_lite.storage.records import (
@@ -90,7 +90,7 @@ class ControlCase(SynchronousTestCase):
             Following(
                 records=farm.records,
                 notifications=farm.notifications,
-                streams_directory=farm.building.streams,
+                streams_directory=farm.stream_storage.streams,
                 why=farm.why,
                 decided=lambda: farm.queue.decided,
                 clock=farm.clock,
@@ -170,12 +170,12 @@ class AnswersTests(ControlCase):
         """
         Promise 6.12: a slave that was not let in is told apart from one that is away, until it is let in.
         """
-        roster = self.stage.farm.roster
+        slaves = self.stage.farm.slaves
 
         def pinned(key: str) -> None:
             raise PinnedError("bot1's string belongs to another machine.")
 
-        desk = RosterDesk("bot1", roster, pinned, lambda: ())
+        desk = SlaveDesk("bot1", slaves, pinned, lambda: ())
         self.failureResultOf(desk.attach(FakeSlave(), hello(), "k"), PinnedError)
         (slave,) = self.ask("slaves")["slaves"]
 
@@ -198,7 +198,7 @@ class AnswersTests(ControlCase):
         def pinned(key: str) -> None:
             raise PinnedError("Run on the master: buildbot-lite unpin bot1")
 
-        desk = RosterDesk("bot1", self.stage.farm.roster, pinned, lambda: ())
+        desk = SlaveDesk("bot1", self.stage.farm.slaves, pinned, lambda: ())
         for question in (
             {"ask": "unpin", "slave": "bot1"},
             {"ask": "rotate", "name": "bot1"},
@@ -478,7 +478,7 @@ class TellingsTests(ControlCase):
         """
         self.built()
         data = bytes(range(256)) * 5000
-        directory = os.path.join(self.stage.farm.building.artifacts, "b", "1", "sub")
+        directory = os.path.join(self.stage.farm.stream_storage.artifacts, "b", "1", "sub")
         os.makedirs(directory)
         for name in ("a.bin", "b.bin.partial"):
             with open(os.path.join(directory, name), "wb") as file:

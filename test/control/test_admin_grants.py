@@ -684,7 +684,7 @@ class LeavingTests(HoldersCase):
         answer = self.ask("drain", slave="bot1")
         self.assertEqual(answer["running"], [])
         self.assertTrue(slave.dropped)
-        self.assertTrue(self.stage.farm.roster.is_to_leave("bot1"))
+        self.assertTrue(self.stage.farm.slaves.is_to_leave("bot1"))
         self.stage.attach("bot1")
         request = self.stage.submit()
         reason = self.stage.farm.why(request)
@@ -692,7 +692,7 @@ class LeavingTests(HoldersCase):
         self.stage.attach("bot1", draining=True)
         self.assertEqual(self.stage.builds(request), [])
         self.stage.attach("bot1", incarnation="another")
-        self.assertFalse(self.stage.farm.roster.is_to_leave("bot1"))
+        self.assertFalse(self.stage.farm.slaves.is_to_leave("bot1"))
 
         self.assertEqual(len(self.stage.builds(request)), 1)
 

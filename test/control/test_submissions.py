@@ -137,7 +137,7 @@ class SubmittingCase(SynchronousTestCase):
         self.following = Following(
             records=self.farm.records,
             notifications=self.farm.notifications,
-            streams_directory=self.farm.building.streams,
+            streams_directory=self.farm.stream_storage.streams,
             why=self.farm.why,
             decided=lambda: self.farm.queue.decided,
             clock=self.farm.clock,

@@ -18,7 +18,7 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from buildbot_lite.master.slaves.registry import RosterDesk
+from buildbot_lite.master.slaves.registry import SlaveDesk
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.streams import StreamFile
@@ -144,7 +144,7 @@ class World:
         self.wires.append(wire)
         process.end = wire.slave
         farm = self.master.farm
-        desk = RosterDesk(machine.name, farm.roster, lambda key: None, lambda: ())
+        desk = SlaveDesk(machine.name, farm.slaves, lambda key: None, lambda: ())
         process.session.dialled(FarDesk(desk, wire.slave, self.disowned.add), wire.slave)
 
     def line_of(self, machine: Machine) -> Wire | None:
@@ -206,7 +206,7 @@ class World:
         rows = self.master.rows("select nonce from builds where slave = ? and finished is null", machine.name)
         self.excused.update((nonce, "an admin said so") for (nonce,) in rows)
         self.given_up.update(nonce for (nonce,) in rows)
-        farm.roster.give_up(machine.name, "an admin says that it is lost")
+        farm.slaves.give_up(machine.name, "an admin says that it is lost")
 
     def pass_time(self, seconds: float) -> None:
         """
@@ -451,7 +451,7 @@ class World:
                     wire = process.end.wire
                     lines.append(f"  line: lost {[end.lost for end in wire.ends]}, broken {wire.broken}")
             if farm is not None:
-                session = farm.roster.session(machine.name)
+                session = farm.slaves.session(machine.name)
                 lines.append(f"  the master's: here {session.hello is not None}, orders {list(session.live_ids)}")
         if farm is not None:
             lines += [f"{waiting.request.id} waits: {waiting.reason}" for waiting in farm.queue.waiting()]

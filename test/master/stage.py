@@ -322,7 +322,7 @@ class Stage:
         The slave *name* attaches.
         """
         slave = slave or FakeSlave()
-        self.farm.roster.session(name).attached(slave, hello(**said))
+        self.farm.slaves.session(name).attached(slave, hello(**said))
         self.settle()
         return slave
 

@@ -308,10 +308,10 @@ class RestartTests(SynchronousTestCase):
             self.assertEqual(again.given, [])
             again.given.append(running)
             again.behaviour = succeeding
-            live = stage.farm.roster.session("bot1")
+            live = stage.farm.slaves.session("bot1")
             self.assertEqual(tuple(live.live_ids), (running.id,))
-            order = live._core.orders[running.id]
-            running.command = order
+            command = live._core.commands[running.id]
+            running.command = command
             running.end(0)
         else:
             self.assertEqual([given.id for given in again.given], [running.id])
@@ -350,7 +350,7 @@ class RestartTests(SynchronousTestCase):
         stage.records.write(lambda connection: connection.execute(schema.streams.delete()))  # type: ignore[unused-awaitable]  # at once
         stage.restart()
         again = stage.attach(slave=FakeSlave(), held=slave.held())
-        running.command = stage.farm.roster.session("bot1")._core.orders[running.id]
+        running.command = stage.farm.slaves.session("bot1")._core.commands[running.id]
         running.end(0, streams={"stdio": b"hello "})
         stage.settle()
         self.assertEqual(again.resumed, [(running.id, {"stdio": 6})])
@@ -504,7 +504,7 @@ class Changing(steps.BuildStep):
         slave = stage.attach()
         stage.submit()
         stage.restart()
-        self.assertEqual(tuple(stage.farm.roster.session("bot1").live_ids), (slave.given[0].id,))
+        self.assertEqual(tuple(stage.farm.slaves.session("bot1").live_ids), (slave.given[0].id,))
 
     def test_step_that_never_catches_up(self) -> None:
         """
@@ -773,7 +773,7 @@ class LostTests(SynchronousTestCase):
         with mock.patch.object(self.stage.records, "write", slowly):
             stopping = Deferred.fromCoroutine(self.stage.farm.works.stop(self.request, "not wanted any more"))
             self.slave.lose()
-            self.stage.farm.roster.session("bot1")._core.lose_all("gone")
+            self.stage.farm.slaves.session("bot1")._core.lose_all("gone")
             while writes:
                 change, done = writes.pop(0)
                 really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
@@ -793,7 +793,7 @@ class LostTests(SynchronousTestCase):
 
         self.slave.lose()
         with mock.patch.object(self.stage.records, "write", slowly):
-            self.stage.farm.roster.session("bot1")._core.lose_all("gone")
+            self.stage.farm.slaves.session("bot1")._core.lose_all("gone")
             change, done = held.pop(0)  # the outcome; the end of the build is next
             really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
             stopping = Deferred.fromCoroutine(self.stage.farm.works.stop(self.request, "not wanted any more"))
@@ -931,6 +931,6 @@ class LostTests(SynchronousTestCase):
         An admin's word that the machine is gone retries at once.
         """
         self.slave.lose()
-        self.stage.farm.roster.session("bot1").give_up("the admin says so")
+        self.stage.farm.slaves.session("bot1").give_up("the admin says so")
         self.stage.settle()
         self.assertEqual(self.stage.builds(self.request)[0].reason, "the admin says so")

@@ -170,7 +170,7 @@ def waiting_while_paused() -> tuple[Stage, int]:
     """
     stage = farm()
     stage.attach()
-    stage.done(stage.farm.roster.pause("bot1", paused=True))
+    stage.done(stage.farm.slaves.pause("bot1", paused=True))
     return stage, stage.submit()
 
 
@@ -277,7 +277,7 @@ def waiting_for_a_secret() -> tuple[Stage, int]:
     """
     stage = with_a_secret('steps.ShellCommand(command=["run", util.Secret("password")])')
     stage.attach()
-    object.__setattr__(stage.farm.building, "in_thread", lambda work: Deferred())
+    object.__setattr__(stage.farm.stream_storage, "in_thread", lambda work: Deferred())
     return stage, stage.submit()
 
 
@@ -374,7 +374,7 @@ class CancelTests(SynchronousTestCase):
         A slave that comes back after its build was ended without it is told to forget the command.
         """
         stage, request = PLACES["a slave that is away for ever"]()
-        (id,) = stage.farm.roster.session("bot1").live_ids
+        (id,) = stage.farm.slaves.session("bot1").live_ids
         self.successResultOf(self.cancel(stage, request))
         stage.settle(ENDING + 1)
         self.check_ended(stage, request, "away")
@@ -387,12 +387,12 @@ class CancelTests(SynchronousTestCase):
         """
         stage, request = PLACES["a command on a slave that hangs"]()
         self.successResultOf(self.cancel(stage, request))
-        bot: Any = stage.farm.roster["bot1"].session._core.orders
-        (order,) = bot.values()
+        bot: Any = stage.farm.slaves["bot1"].session._core.commands
+        (command,) = bot.values()
         for minute in range(20):
             if minute < 8:
                 self.assertIsNone(stage.request(request).result, minute)
-            _ = order.append("stdio", minute, b"x").addErrback(lambda failure: None)
+            _ = command.append("stdio", minute, b"x").addErrback(lambda failure: None)
             stage.settle(ENDING)
         self.check_ended(stage, request, "a log without end")
 
@@ -440,7 +440,7 @@ class CancelTests(SynchronousTestCase):
             stage = with_a_secret("Distracted()")
             # The thread in which it is looked up cannot be interrupted.
             looked_up: Deferred[str] = Deferred()
-            object.__setattr__(stage.farm.building, "in_thread", lambda work: looked_up)
+            object.__setattr__(stage.farm.stream_storage, "in_thread", lambda work: looked_up)
             slave, request = stage.attach(), stage.submit()
             self.successResultOf(self.cancel(stage, request))
             stage.settle(PATIENCE)
@@ -581,11 +581,11 @@ class RecordTests(SynchronousTestCase):
         stage = farm()
         with mock.patch.object(stage.records, "write", side_effect=lambda change: fail(StorageError("odd"))):
             self.failureResultOf(self.ask(stage, ask="pause", slave="bot1", paused=True), StorageError)
-        self.assertIsNone(stage.farm.roster["bot1"].paused)
+        self.assertIsNone(stage.farm.slaves["bot1"].paused)
         self.successResultOf(self.ask(stage, ask="pause", slave="bot1", paused=True))
-        self.assertIsNotNone(stage.farm.roster["bot1"].paused)
+        self.assertIsNotNone(stage.farm.slaves["bot1"].paused)
         stage.restart()
-        self.assertIsNotNone(stage.farm.roster["bot1"].paused)
+        self.assertIsNotNone(stage.farm.slaves["bot1"].paused)
 
     def test_stop_that_fails(self) -> None:
         """
@@ -660,7 +660,7 @@ class RecordTests(SynchronousTestCase):
         stage.configure(ONE.replace("STEP", ANY_STEP).replace("bot1", "bot2"))
         with mock.patch.object(stage.farm, "publish", side_effect=StorageError("odd")):
             self.failureResultOf(Deferred.fromCoroutine(stage.farm.reconfigure()), StorageError)
-        self.assertEqual([member.name for member in stage.farm.roster.everyone()], list(stage.farm.config.slaves))
+        self.assertEqual([member.name for member in stage.farm.slaves.everyone()], list(stage.farm.config.slaves))
 
     def test_refused_meanwhile(self) -> None:
         """
@@ -720,8 +720,8 @@ class LeftBehindTests(SynchronousTestCase):
         for name in ("bot2", "bot3"):
             stage.configure(ONE.replace("STEP", ANY_STEP).replace("bot1", name))
             stage.done(stage.farm.reconfigure())
-        self.assertEqual(list(stage.farm.roster._leaving), ["bot1"])
+        self.assertEqual(list(stage.farm.slaves._leaving), ["bot1"])
         slave.given[0].end()
         stage.settle(1)
-        self.assertEqual(stage.farm.roster._leaving, {})
+        self.assertEqual(stage.farm.slaves._leaving, {})
         self.assertEqual(len(slave.dropped), 1)

@@ -10,7 +10,7 @@ from buildbot_lite.master.builds.disk_reserve import (
     LARGEST_RESERVE,
     LITTLE,
     SHARE_OF_DISK,
-    Reserve,
+    DiskReserve,
 )
 from buildbot_lite.storage.records import remarks
 from buildbot_lite.wire.roles import LATER
@@ -28,7 +28,7 @@ class ReserveTests(SynchronousTestCase):
         self.total = self.free = 100 << 30
         self.least: int | None = None
         self.told: list[str] = []
-        self.reserve = Reserve(
+        self.reserve = DiskReserve(
             self.clock, lambda: (self.total, self.free), lambda: self.least, lambda slave, why: self.told.append(slave)
         )
 
@@ -38,7 +38,7 @@ class ReserveTests(SynchronousTestCase):
         """
         taken = 0
         for _ in range(mib):
-            if self.reserve.takes(slave, CHUNK):
+            if self.reserve.admits(slave, CHUNK):
                 taken += 1
                 self.free -= CHUNK
         return taken

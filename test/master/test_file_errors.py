@@ -94,7 +94,7 @@ class FileErrorTests(SynchronousTestCase):
         stage.settle(1)
         self.assertEqual(stage.request(request).result, result)
         self.assertEqual(bot.disowned, [bot.given[0].id])
-        self.assertEqual(list(stage.farm.roster.session("bot1").live_ids), [])
+        self.assertEqual(list(stage.farm.slaves.session("bot1").live_ids), [])
         return self.summary(stage, request)
 
     def test_log(self) -> None:
@@ -187,7 +187,7 @@ class FileErrorTests(SynchronousTestCase):
         stage.settle(1)
         self.assertEqual(stage.request(request).result, Result.EXCEPTION)
         self.assertEqual(again.disowned, [bot.given[0].id])
-        self.assertIsNotNone(stage.farm.roster["bot1"].session.hello)
+        self.assertIsNotNone(stage.farm.slaves["bot1"].session.hello)
 
     def test_reading(self) -> None:
         """

@@ -23,7 +23,7 @@ from buildbot_lite.master.scheduling.runner import REMARKS_AT_ONCE, REMARKS_PER_
 from buildbot_lite.master.slaves.command import (
     MOST_ROUNDS,
     OVER,
-    Order,
+    RemoteCommand,
     streams_of,
 )
 from buildbot_lite.master.slaves.registry import COMPLAINTS_AT_ONCE
@@ -57,8 +57,8 @@ from .stage import (
     succeeding,
 )
 from .test_slave_commands import (
-    MemoryShelf,
-    order,
+    MemoryStreams,
+    command,
     seal_of,
 )
 
@@ -72,7 +72,7 @@ SECOND = ONE.replace('[slave.BuildSlave("bot1")]', '[slave.BuildSlave("bot1"), s
 )
 
 
-class BrokenShelf(MemoryShelf):
+class BrokenStreams(MemoryStreams):
     """
     One that says where it is.
     """
@@ -91,14 +91,14 @@ class StreamTests(SynchronousTestCase):
         Promise 14: it writes the streams of its own command, and no other name makes a file: no path out, no other
         case, no NUL, nothing long, none that nobody asked for.
         """
-        shelf = MemoryShelf()
-        it = order(shelf)
+        streams = MemoryStreams()
+        it = command(streams)
         for name in LEADING_OUT:
             self.failureResultOf(it.append(name, 0, b"x"), MessageError)
             outcome = Outcome(Ending.EXITED, exit_code=0, streams={name: seal_of(b"")})
             self.failureResultOf(it.finished(outcome), MessageError)
 
-        self.assertEqual(shelf.streams, {})
+        self.assertEqual(streams.streams, {})
         self.assertNoResult(it.when_over())
 
     def test_only_what_was_asked_for(self) -> None:
@@ -116,22 +116,22 @@ class StreamTests(SynchronousTestCase):
         Promise 14: the cap of a log and the largest upload hold also for a slave whose keeper does not see to them.
         """
         for spec, stream in ((Run(argv=("x",), cap=10), "stdio"), (Upload("x", largest=10), "artifact")):
-            shelf = MemoryShelf()
-            it = Order(id="c1", spec=spec, secrets={}, grace=60.0, shelf=shelf, sources={})
+            streams = MemoryStreams()
+            it = RemoteCommand(id="c1", spec=spec, secrets={}, grace=60.0, streams=streams, sources={})
             self.assertEqual(self.successResultOf(it.append(stream, 0, b"0123456789")), 10)
             self.assertEqual(self.successResultOf(it.append(stream, 0, b"0123456789")), 10)
             self.failureResultOf(it.append(stream, 10, b"x"), MessageError)
             self.assertEqual(self.successResultOf(it.append(f"{stream}~1", 0, b"0123456789")), 10)
-            self.assertEqual(shelf.lengths(), {stream: 10, f"{stream}~1": 10})
+            self.assertEqual(streams.lengths(), {stream: 10, f"{stream}~1": 10})
 
     def test_cap_of_all_streams(self) -> None:
         """
         Promise 14: a cap is that of all streams together, also after a restart of the master.
         """
-        shelf = MemoryShelf()
-        shelf.stream("stdio").append(0, b"01234567")
+        streams = MemoryStreams()
+        streams.stream("stdio").append(0, b"01234567")
         spec = Run(argv=("x",), cap=10, separate_stderr=True)
-        it = Order(id="c1", spec=spec, secrets={}, grace=60.0, shelf=shelf, sources={})
+        it = RemoteCommand(id="c1", spec=spec, secrets={}, grace=60.0, streams=streams, sources={})
 
         self.assertEqual(self.successResultOf(it.append("stderr", 0, b"ab")), 2)
         self.failureResultOf(it.append("stderr", 2, b"c"), MessageError)
@@ -142,25 +142,25 @@ class StreamTests(SynchronousTestCase):
         """
         for number in (-1, MOST_BYTES + 1, 1 << 63, 1 << 64):
             self.assertRaises(MessageError, not_negative, number)
-        self.assertEqual(self.successResultOf(order().append("stdio", MOST_BYTES, b"x")), 0)
-        self.failureResultOf(order().append("stdio", -1, b"x"), MessageError)
+        self.assertEqual(self.successResultOf(command().append("stdio", MOST_BYTES, b"x")), 0)
+        self.failureResultOf(command().append("stdio", -1, b"x"), MessageError)
 
     def test_after_the_end(self) -> None:
         """
         Promise 14: a command that is over grows no more.
         """
-        shelf = MemoryShelf()
-        it = order(shelf)
+        streams = MemoryStreams()
+        it = command(streams)
         self.assertNoResult(it.finished(Outcome(Ending.EXITED, exit_code=0)))
         self.failureResultOf(it.append("stdio", 0, b"x"), RefusedError)
 
-        self.assertEqual(shelf.streams, {})
+        self.assertEqual(streams.streams, {})
 
     def test_endless_ends(self) -> None:
         """
         Promise 14: one that reports an end over and over whose bytes never come is not believed after a while.
         """
-        it = order()
+        it = command()
         over = it.when_over()
         wrong = Outcome(Ending.EXITED, exit_code=0, streams={"stdio": Seal(5, "0" * 64)})
         for _ in range(MOST_ROUNDS):
@@ -173,7 +173,7 @@ class StreamTests(SynchronousTestCase):
         """
         Promise 14: it reads what its command was given, and nothing else of the master's.
         """
-        it = order()
+        it = command()
         for name in ("other", "../tar", "/etc/passwd", "tar\0", "TAR", ""):
             self.failureResultOf(it.read(name, 0, 10), MessageError)
         self.assertEqual(self.successResultOf(it.read("tar", 5, 100)), b"text")
@@ -182,7 +182,7 @@ class StreamTests(SynchronousTestCase):
         """
         Promise 14: what ails the master reaches the slave without its text.
         """
-        it = order(BrokenShelf())
+        it = command(BrokenStreams())
         outcome = Outcome(Ending.EXITED, exit_code=0, streams={"stdio": seal_of(b"x")})
         for asking in (it.append("stdio", 0, b"x"), it.append("stdio", 0, b"x")):
             self.assertEqual(str(self.failureResultOf(asking, RefusedError).value), OVER)
@@ -353,7 +353,7 @@ class FarmTests(SynchronousTestCase):
         self.assertEqual((early.lost, own.lost), (True, False))
         self.assertRaises(PinnedError, revocable.check_key, "key-2")
         revocable.check_key("key-1")
-        member = self.stage.farm.roster["bot1"]
+        member = self.stage.farm.slaves["bot1"]
         self.assertEqual(member.breach, None)
         self.stage.configure(SECOND.replace('BuildSlave("bot1")', 'BuildSlave("bot1", pin=False)'))
         self.stage.done(self.stage.farm.reconfigure())
@@ -400,7 +400,7 @@ class FarmTests(SynchronousTestCase):
         for number in range(200):
             self.desk().revocable.breach(str(number))
         said = [each.text for each in self.stage.read(lambda c: remarks.of_build(c, build.id))]
-        member = self.stage.farm.roster["bot1"]
+        member = self.stage.farm.slaves["bot1"]
 
         self.assertEqual(len([text for text in said if "broke the contract" in text]), COMPLAINTS_AT_ONCE)
         assert member.breach is not None
@@ -414,7 +414,7 @@ class FarmTests(SynchronousTestCase):
         self.stage.attach("bot2")
         ours, theirs = self.stage.submit(), self.stage.submit()
         self.assertTrue(self.desk().revocable.breach("'../x' is no place in a stream\x1b[2J"))
-        member = self.stage.farm.roster["bot1"]
+        member = self.stage.farm.slaves["bot1"]
 
         assert member.breach is not None
         self.assertEqual(member.breach[1], "'../x' is no place in a stream?[2J")
@@ -429,7 +429,7 @@ class FarmTests(SynchronousTestCase):
         """
         self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
         lied = self.stage.submit()
-        self.stage.done(self.stage.farm.roster.pause("bot1", paused=True))
+        self.stage.done(self.stage.farm.slaves.pause("bot1", paused=True))
         self.stage.attach("bot2", FakeSlave(behaviour=scripted({"one": 1})))
         built = self.stage.submit()
 

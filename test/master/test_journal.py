@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import ReplayError, StorageError
 from buildbot_lite.master.builds.journal import (
     Done,
-    Entry,
     Journal,
+    JournalEntry,
 )
 
 
@@ -25,15 +25,15 @@ class Store:
     """
 
     def __init__(self) -> None:
-        self.entries: dict[tuple[int, int], Entry] = {}
+        self.entries: dict[tuple[int, int], JournalEntry] = {}
         self.events: list[str] = []
 
-    def begin(self, build: int, entry: Entry) -> Deferred[None]:
+    def begin(self, build: int, entry: JournalEntry) -> Deferred[None]:
         self.entries[entry.step, entry.ordinal] = entry
         self.events.append(f"begin {entry.kind}")
         return succeed(None)
 
-    def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
+    def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
         self.entries[entry.step, entry.ordinal] = evolve(entry, outcome=done.outcome)
         self.events.append(f"end {entry.kind}")
         return succeed(None)
@@ -48,22 +48,22 @@ class JournalTests(SynchronousTestCase):
         self.store = Store()
         self.live: list[str] = []
 
-    def journal(self, recorded: list[Entry] | None = None) -> Journal:
+    def journal(self, recorded: list[JournalEntry] | None = None) -> Journal:
         """
         The journal of build 1.
         """
         return Journal(1, self.store, recorded=recorded or [], went_live=lambda: self.live.append("live"))
 
-    def effect(self, journal: Journal, kind: str, intent: object, answer: object, step: int = 0) -> Entry:
+    def effect(self, journal: Journal, kind: str, intent: object, answer: object, step: int = 0) -> JournalEntry:
         """
         An effect that answers at once.
         """
 
-        async def perform(entry: Entry, resumed: bool) -> Done:
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
             self.store.events.append(f"perform {kind}{' again' if resumed else ''}")
             return Done(answer, after=lambda: self.store.events.append(f"after {kind}"))
 
-        entry: Entry = self.successResultOf(Deferred.fromCoroutine(journal.effect(step, kind, intent, perform)))
+        entry: JournalEntry = self.successResultOf(Deferred.fromCoroutine(journal.effect(step, kind, intent, perform)))
         return entry
 
     def test_order(self) -> None:
@@ -92,7 +92,7 @@ class JournalTests(SynchronousTestCase):
         """
         An effect that was begun is performed as one that is resumed, without a second intent.
         """
-        begun = Entry(0, 0, "command", self.effect(self.journal(), "command", 1, "x").fingerprint, 1)
+        begun = JournalEntry(0, 0, "command", self.effect(self.journal(), "command", 1, "x").fingerprint, 1)
         self.store.events.clear()
         self.effect(self.journal([begun]), "command", 1, "done")
         self.assertEqual(self.store.events, ["perform command again", "end command", "after command"])
@@ -137,7 +137,7 @@ class LateStore(Store):
         super().__init__()
         self.late: list[Deferred[None]] = []
 
-    def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
+    def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
         self.late.append(super().end(build, entry, done, properties).addCallback(self._later))
         return self.late[-1]
 
@@ -156,8 +156,8 @@ class HeldTests(SynchronousTestCase):
         self.journal = Journal(1, self.store, went_live=lambda: None)
         self.entry = self.successResultOf(self.effect("one", held=True))
 
-    def effect(self, intent: str, *, held: bool) -> Deferred[Entry]:
-        async def perform(entry: Entry, resumed: bool) -> Done:
+    def effect(self, intent: str, *, held: bool) -> Deferred[JournalEntry]:
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
             self.store.events.append(f"perform {intent}")
             return Done("x", after=lambda: self.store.events.append(f"after {intent}"), held=held)
 
@@ -219,5 +219,5 @@ class HeldTests(SynchronousTestCase):
         self.successResultOf(second)
 
 
-async def _never(entry: Entry, resumed: bool) -> Done:
+async def _never(entry: JournalEntry, resumed: bool) -> Done:
     raise AssertionError("it must not be performed")

@@ -142,10 +142,10 @@ class ReasonTests(SynchronousTestCase):
         """
         stage = Stage(ONE)
         stage.attach()
-        stage.done(stage.farm.roster.pause("bot1", paused=True))
+        stage.done(stage.farm.slaves.pause("bot1", paused=True))
         request = stage.submit()
         self.assertEqual(self.reason(stage, request), (WaitKind.PAUSED, "bot1 is paused"))
-        stage.done(stage.farm.roster.pause("bot1", paused=False))
+        stage.done(stage.farm.slaves.pause("bot1", paused=False))
         stage.settle()
         self.assertEqual(len(stage.builds(request)), 1)
 

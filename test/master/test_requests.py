@@ -169,8 +169,8 @@ class TriggerTests(SynchronousTestCase):
         self.assertEqual(again.given, [])
         self.assertEqual(len(again.resumed), 1)
         lower = stage.read(lambda c: builds.by_number(c, "lower", 1))
-        order = stage.farm.roster.session("bot1")._core.orders[slave.given[0].id]
-        slave.given[0].command = order
+        command = stage.farm.slaves.session("bot1")._core.commands[slave.given[0].id]
+        slave.given[0].command = command
         slave.given[0].end(0)
         stage.settle()
         self.assertEqual(stage.request(request).result, Result.SUCCESS)

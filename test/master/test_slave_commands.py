@@ -14,7 +14,7 @@ from buildbot_lite.errors import (
     MessageError,
     RefusedError,
 )
-from buildbot_lite.master.slaves.command import Order
+from buildbot_lite.master.slaves.command import RemoteCommand
 from buildbot_lite.master.slaves.session import Session
 from buildbot_lite.model.hello import (
     HeldCommand,
@@ -70,7 +70,7 @@ class SlowStream(MemoryStream):
         return self.sealing[-1]
 
 
-class MemoryShelf:
+class MemoryStreams:
     """
     Streams in memory.
     """
@@ -101,15 +101,15 @@ def seal_of(data: bytes) -> Seal:
     return Seal(len(data), hashlib.sha256(data).hexdigest())
 
 
-def order(shelf: MemoryShelf | None = None, **more: Any) -> Order:
+def command(streams: MemoryStreams | None = None, **more: Any) -> RemoteCommand:
     """
     An ordinary order.
     """
     given: dict[str, Any] = {"id": "c1", "grace": 60.0, "sources": {"tar": Text()}, "home": "home-1", **more}
-    return Order(spec=Run(argv=("true",)), secrets={}, shelf=shelf or MemoryShelf(), **given)
+    return RemoteCommand(spec=Run(argv=("true",)), secrets={}, streams=streams or MemoryStreams(), **given)
 
 
-class OrderTests(SynchronousTestCase):
+class RemoteCommandTests(SynchronousTestCase):
     """
     What a slave may tell an order.
     """
@@ -118,8 +118,8 @@ class OrderTests(SynchronousTestCase):
         """
         Invariant I3: an outcome counts only when every byte of every stream is here, with the right checksum.
         """
-        shelf = MemoryShelf()
-        it = order(shelf)
+        streams = MemoryStreams()
+        it = command(streams)
         over = it.when_over()
         self.successResultOf(it.append("stdio", 0, b"abc"))
         outcome = Outcome(Ending.EXITED, exit_code=0, streams={"stdio": seal_of(b"abcd")})
@@ -135,7 +135,7 @@ class OrderTests(SynchronousTestCase):
         """
         Invariant I4: the slave hears that it may forget only when the outcome is committed, on whichever link.
         """
-        it = order()
+        it = command()
         first = it.finished(Outcome(Ending.EXITED, exit_code=0))
         second = it.finished(Outcome(Ending.EXITED, exit_code=0))
         self.assertNoResult(first)
@@ -149,9 +149,9 @@ class OrderTests(SynchronousTestCase):
         A slave that dialled again may report the end again while the stream is still on its way to the disk, in a
         thread: nothing else is done with the stream meanwhile, and both reports are answered.
         """
-        stream, shelf = SlowStream(), MemoryShelf()
-        shelf.streams["stdio"] = stream
-        it = order(shelf)
+        stream, streams = SlowStream(), MemoryStreams()
+        streams.streams["stdio"] = stream
+        it = command(streams)
         over = it.when_over()
         self.successResultOf(it.append("stdio", 0, b"text"))
         outcome = Outcome(Ending.EXITED, exit_code=0, streams={"stdio": seal_of(b"text")})
@@ -167,7 +167,7 @@ class OrderTests(SynchronousTestCase):
         """
         Bytes that arrive damaged twice end the command with a sentence that names the checksum.
         """
-        it = order()
+        it = command()
         over = it.when_over()
         self.successResultOf(it.append("stdio~1", 0, b"x"))
         _ = it.finished(Outcome(Ending.EXITED, exit_code=0, streams={"stdio~1": seal_of(b"y")}))
@@ -179,11 +179,11 @@ class OrderTests(SynchronousTestCase):
         """
         While there is no room the answer is: later.
         """
-        shelf = MemoryShelf()
-        shelf.stream("stdio").full = True
-        it = order(shelf)
+        streams = MemoryStreams()
+        streams.stream("stdio").full = True
+        it = command(streams)
         self.assertEqual(self.successResultOf(it.append("stdio", 0, b"x")), LATER)
-        shelf.stream("stdio").full = False
+        streams.stream("stdio").full = False
         self.assertEqual(self.successResultOf(it.append("stdio", 0, b"x")), 1)
 
     def test_bad_places(self) -> None:
@@ -191,20 +191,20 @@ class OrderTests(SynchronousTestCase):
         Streams have plain names and offsets are not negative.
         """
         for name, offset in (("../x", 0), ("", 0), ("a/b", 0), ("x" * 200, 0), ("stdio", -1), ("stdio~1~1", 0)):
-            self.failureResultOf(order().append(name, offset, b"x"), MessageError)
+            self.failureResultOf(command().append(name, offset, b"x"), MessageError)
 
     def test_read(self) -> None:
         """
         A command reads what it was given, and nothing else.
         """
-        self.assertEqual(self.successResultOf(order().read("tar", 5, 100)), b"text")
-        self.failureResultOf(order().read("other", 0, 1), MessageError)
+        self.assertEqual(self.successResultOf(command().read("tar", 5, 100)), b"text")
+        self.failureResultOf(command().read("other", 0, 1), MessageError)
 
     def test_lose_once(self) -> None:
         """
         Whatever is said after an order is lost changes nothing.
         """
-        it = order()
+        it = command()
         it.lose("gone")
         _ = it.finished(Outcome(Ending.EXITED, exit_code=0))
         self.assertEqual(self.successResultOf(it.when_over()), Outcome.lost("gone"))
@@ -243,7 +243,7 @@ class SessionTests(SynchronousTestCase):
         self.session.attached(slave, hello(**said))
         return slave
 
-    def run_order(self, it: Order) -> Deferred[Outcome]:
+    def run_command(self, it: RemoteCommand) -> Deferred[Outcome]:
         """
         Have it done.
         """
@@ -253,8 +253,8 @@ class SessionTests(SynchronousTestCase):
         """
         What is ordered while the slave is away is started when it comes.
         """
-        it = order()
-        running = self.run_order(it)
+        it = command()
+        running = self.run_command(it)
         slave = self.attach()
         self.assertEqual([given.id for given in slave.given], ["c1"])
         slave.given[0].end(3)
@@ -266,8 +266,8 @@ class SessionTests(SynchronousTestCase):
         """
         Invariant I4: a slave that comes back between an outcome and its commit is not told to forget the command.
         """
-        it = order()
-        _ = self.run_order(it)
+        it = command()
+        _ = self.run_command(it)
         slave = self.attach()
         slave.given[0].end(0)
         ended = (HeldCommand("c1", it.fingerprint, Life.ENDED),)
@@ -281,8 +281,8 @@ class SessionTests(SynchronousTestCase):
         Invariants I4, I8: a command that was given up is disowned as soon as its loss is committed, before anything is
         done again; not earlier, or the next master would find an intent, ask for it anew, and be refused.
         """
-        it = order()
-        _ = self.run_order(it)
+        it = command()
+        _ = self.run_command(it)
         self.attach().lose()
         it.lose("too long")
         slave = self.attach(held=(HeldCommand("c1", it.fingerprint, Life.RUNNING),))
@@ -296,7 +296,7 @@ class SessionTests(SynchronousTestCase):
         """
         slave = FakeSlave(refusal=RefusedError("It was here before."))
         self.session.attached(slave, hello())
-        outcome = self.successResultOf(self.run_order(order(resumed=True)))
+        outcome = self.successResultOf(self.run_command(command(resumed=True)))
         self.assertEqual((outcome.ending, outcome.sentence), (Ending.LOST, "It was here before."))
 
     def test_redial(self) -> None:
@@ -305,7 +305,7 @@ class SessionTests(SynchronousTestCase):
         """
         first, second = self.attach(), self.attach()
         self.assertEqual(first.dropped, ["dialled again"])
-        _ = self.run_order(order())
+        _ = self.run_command(command())
         self.assertEqual(len(second.given), 1)
         self.assertEqual(first.given, [])
 
@@ -347,8 +347,8 @@ class SessionTests(SynchronousTestCase):
         """
         A known id with another fingerprint is disowned and lost, never run.
         """
-        it = order()
-        running = self.run_order(it)
+        it = command()
+        running = self.run_command(it)
         slave = self.attach(held=(HeldCommand("c1", "f" * 64, Life.RUNNING),))
         self.assertEqual((slave.given, slave.resumed), ([], []))
         it.committed()
@@ -360,8 +360,8 @@ class SessionTests(SynchronousTestCase):
         Invariant I1: what a dead keeper had claimed is lost, and not started again.
         """
         for life in (Life.UNKNOWN, Life.LOST):
-            it = order()
-            running = self.run_order(it)
+            it = command()
+            running = self.run_command(it)
             slave = self.attach(held=(HeldCommand("c1", fingerprint(it.spec), life),))
             self.assertEqual((slave.given, slave.disowned), ([], []))
             self.assertIn("keeper", self.successResultOf(running).sentence)
@@ -373,7 +373,7 @@ class SessionTests(SynchronousTestCase):
         """
         An order without grace waits for ever.
         """
-        running = self.run_order(order(grace=None))
+        running = self.run_command(command(grace=None))
         self.attach().lose()
         self.clock.advance(10**7)
         self.assertNoResult(running)
@@ -382,9 +382,9 @@ class SessionTests(SynchronousTestCase):
         """
         Each time that the slave goes, its grace begins anew.
         """
-        running = self.run_order(order(grace=60.0))
+        running = self.run_command(command(grace=60.0))
         for _ in range(3):
-            slave = self.attach(held=(HeldCommand("c1", order().fingerprint, Life.RUNNING),))
+            slave = self.attach(held=(HeldCommand("c1", command().fingerprint, Life.RUNNING),))
             self.clock.advance(1000)
             slave.lose()
             self.clock.advance(89)
@@ -398,5 +398,5 @@ class SessionTests(SynchronousTestCase):
         """
         slave = FakeSlave(refusal=RefusedError("not here"))
         self.session.attached(slave, hello())
-        running = self.run_order(order())
+        running = self.run_command(command())
         self.assertEqual(self.successResultOf(running).sentence, "not here")

@@ -258,7 +258,7 @@ class TriggeredTests(SynchronousTestCase):
         self.stage.settle()
         self.assertEqual(again.given, [])
         for given in self.slave.given:
-            given.command = self.stage.farm.roster.session("bot1")._core.orders[given.id]
+            given.command = self.stage.farm.slaves.session("bot1")._core.commands[given.id]
             given.end(1)
         self.stage.settle()
         self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)

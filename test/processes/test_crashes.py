@@ -25,7 +25,7 @@ from .farm import MASTER_TAC, Farm
 DYING_TAC = """
 import os
 import signal
-from buildbot_lite.master.ledger import Ledger
+from buildbot_lite.master.builds.recorder import BuildRecorder
 
 MOMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "die-at")
 
@@ -48,8 +48,8 @@ def dying(method, which):
     return then_die
 
 
-Ledger.begin = dying(Ledger.begin, "begun")
-Ledger.end = dying(Ledger.end, "ended")
+BuildRecorder.begin = dying(BuildRecorder.begin, "begun")
+BuildRecorder.end = dying(BuildRecorder.end, "ended")
 """
 
 GIT = """#!/bin/sh

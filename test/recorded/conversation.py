@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError, MessageError
-from buildbot_lite.master.slaves.command import Order
+from buildbot_lite.master.slaves.command import RemoteCommand
 from buildbot_lite.master.slaves.session import Session
 from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
@@ -48,7 +48,7 @@ from buildbot_lite.wire.loopback import MemoryLink
 from buildbot_lite.wire.proxies import RemoteDesk
 from buildbot_lite.wire.roles import Desk, Slave
 
-from ..master.test_slave_commands import Ears, MemoryShelf
+from ..master.test_slave_commands import Ears, MemoryStreams
 from ..slave.fakes import Machine, new_directory
 
 Recording = list[dict[str, Any]]
@@ -251,7 +251,7 @@ class Master:
     def __init__(self, line: Line) -> None:
         self.clock = Clock()
         self.session = Session("bot1", clock=self.clock, listener=Ears())
-        self.shelves: dict[str, MemoryShelf] = {}
+        self.streams: dict[str, MemoryStreams] = {}
         self.outcomes: dict[str, Outcome] = {}
         self._line = line
         line.objects["desk"] = ExposedDesk(self, Revocable())
@@ -262,21 +262,21 @@ class Master:
         answer.callback(Welcome(name="bot1", version="0.1.0", hints=("tcp:farm.example:9989",)))
         return answer
 
-    def order(self, id: str, spec: Spec) -> None:
+    def command(self, id: str, spec: Spec) -> None:
         """
         A build wants it.
         """
-        shelf = self.shelves[id] = MemoryShelf()
-        order = Order(
-            id=id, spec=spec, secrets={"token": "sësame"}, grace=1800.0, shelf=shelf, sources={"tree": File()},
+        streams = self.streams[id] = MemoryStreams()
+        command = RemoteCommand(
+            id=id, spec=spec, secrets={"token": "sësame"}, grace=1800.0, streams=streams, sources={"tree": File()},
             home="h" * 32,
         )  # fmt: skip
 
         def over(outcome: Outcome) -> None:
             self.outcomes[id] = outcome
-            order.committed()
+            command.committed()
 
-        Deferred.fromCoroutine(self.session.run(order)).addCallback(over)  # type: ignore[unused-awaitable]  # cannot fail
+        Deferred.fromCoroutine(self.session.run(command)).addCallback(over)  # type: ignore[unused-awaitable]  # cannot fail
 
 
 class File:
@@ -337,16 +337,16 @@ def steps_of(master: Master | None, bot: Bot | None, line: Line) -> list[Callabl
     return [
         bot_does(lambda b: b.machine.put("out/hello.tar", bytes(range(256)))),
         bot_does(lambda b: b.attach()),
-        master_does(lambda m: m.order(RUN, RUN_SPEC)),
+        master_does(lambda m: m.command(RUN, RUN_SPEC)),
         bot_does(lambda b: b.machine.keeper.write(RUN, b"compiling \xff\n")),
         bot_does(lambda b: b.machine.keeper.write(RUN, b"done\n", "x")),
         line.cut,
         bot_does(lambda b: b.machine.keeper.write(RUN, b"linking\n")),
         bot_does(lambda b: b.attach()),
         bot_does(lambda b: b.machine.keeper.end(RUN, 2, ("stdio", "x"))),
-        master_does(lambda m: m.order(PUT, Upload("out/hello.tar", largest=1000))),
-        master_does(lambda m: m.order(GET, download)),
-        master_does(lambda m: m.order(LONG, Run(script="sleep 1000"))),
+        master_does(lambda m: m.command(PUT, Upload("out/hello.tar", largest=1000))),
+        master_does(lambda m: m.command(GET, download)),
+        master_does(lambda m: m.command(LONG, Run(script="sleep 1000"))),
         master_does(lambda m: m.session.interrupt(LONG, "stopped by Zoë")),
         master_does(lambda m: m.session.give_up("the machine is gone")),
     ]

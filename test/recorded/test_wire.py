@@ -57,9 +57,9 @@ class WireTests(SynchronousTestCase):
             master, _ = play(self, line)
             self.assertEqual((line.broken, line.left), ([], []), version)
             assert master is not None
-            streams = {name: stream.data for name, stream in master.shelves[RUN].streams.items()}
+            streams = {name: stream.data for name, stream in master.streams[RUN].streams.items()}
             self.assertEqual(streams, {"stdio": b"compiling \xff\nlinking\n", "x": b"done\n"})
-            self.assertEqual(master.shelves[PUT].streams["artifact"].data, bytes(range(256)))
+            self.assertEqual(master.streams[PUT].streams["artifact"].data, bytes(range(256)))
             self.assertEqual(master.outcomes[RUN].exit_code, 2)
             self.assertEqual(master.outcomes[GET].ending, Ending.EXITED)
             self.assertEqual(master.outcomes[LONG].ending, Ending.LOST)

@@ -34,7 +34,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from buildbot_lite.master.grants import verbs
-from buildbot_lite.master.slaves.registry import RosterDesk
+from buildbot_lite.master.slaves.registry import SlaveDesk
 from buildbot_lite.master_tap import MasterService
 from buildbot_lite.model.results import Result
 from buildbot_lite.slave.assembly import LocalSlave
@@ -170,7 +170,7 @@ async def whole_master(directory: str) -> tuple[MasterService, LocalSlave]:
     os.mkdir(os.path.join(directory, "bot1"))
     slave = LocalSlave(os.path.join(directory, "bot1"), reactor)
     slave.start()
-    slave.attach_to(RosterDesk("bot1", farm.roster, lambda key: None, lambda: ()))
+    slave.attach_to(SlaveDesk("bot1", farm.slaves, lambda key: None, lambda: ()))
     return service, slave
 
 

@@ -15,9 +15,9 @@ from twisted.internet.defer import Deferred
 
 from ...model.outcome import Seal
 from ...model.spec import from_document
-from ..slaves.command import Order, Stream
+from ..slaves.command import RemoteCommand, WritableStream
 from ..slaves.session import Session
-from .journal import Entry
+from .journal import JournalEntry
 
 COMMAND = "command"
 """The kind of the journal's entries that are commands."""
@@ -44,7 +44,7 @@ def command_id(nonce: str, step: int, ordinal: int) -> str:
 
 
 async def abandon(
-    entries: Iterable[Entry],
+    entries: Iterable[JournalEntry],
     *,
     session: Callable[[str], Session],
     nonce: str,
@@ -59,23 +59,23 @@ async def abandon(
     waiting = []
     for entry in entries:
         if entry.kind == COMMAND and entry.outcome is None:
-            order = Order(
+            command = RemoteCommand(
                 id=command_id(nonce, entry.step, entry.ordinal),
                 spec=from_document(entry.intent["spec"]),
                 secrets={},
                 # Without a lease the slave's own word is needed, or an admin's.  A transfer needs none.
                 grace=entry.intent["spec"].get("grace", 0.0),
-                shelf=_NoShelf(),
+                streams=_DiscardingStreams(),
                 sources={},
                 unwanted=True,
             )
-            waiting.append(Deferred.fromCoroutine(session(entry.intent["where"]).run(order)))
+            waiting.append(Deferred.fromCoroutine(session(entry.intent["where"]).run(command)))
     live()
     for each in waiting:
         await each
 
 
-async def end_children(entries: Iterable[Entry], children: Children, reason: str) -> None:
+async def end_children(entries: Iterable[JournalEntry], children: Children, reason: str) -> None:
     """
     Cancel the builds that *entries* wait for: nobody will ask what became of them.
     """
@@ -84,19 +84,19 @@ async def end_children(entries: Iterable[Entry], children: Children, reason: str
             await children.cancel(int(entry.intent["buildset"]), reason)
 
 
-class _NoShelf:
+class _DiscardingStreams:
     """
     For what is not wanted.
     """
 
-    def stream(self, name: str) -> Stream:
-        return _NoStream()
+    def stream(self, name: str) -> WritableStream:
+        return _DiscardedStream()
 
     def lengths(self) -> dict[str, int]:
         return {}
 
 
-class _NoStream:
+class _DiscardedStream:
     length = 0
 
     def append(self, offset: int, data: bytes) -> int:

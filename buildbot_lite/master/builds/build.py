@@ -33,16 +33,16 @@ from ..steps.step import BuildStep, Recipe
 from .abandon import abandon, end_children
 from .journal import (
     Done,
-    Entry,
     Journal,
+    JournalEntry,
     JournalStore,
     fingerprint,
 )
 from .step_code import StepCode
 from .step_context import (
+    BuildContext,
+    JournaledContext,
     SlaveLostError,
-    StepBench,
-    Workplace,
 )
 
 # A stop stands in the journal beside the effects of the step that it met.
@@ -78,7 +78,7 @@ class Ended:
 
 
 @define
-class Course:
+class Progress:
     """
     Where a build is: the *step* it is in, the results so far, and whether the rest is only what always runs.  *stops*:
     in which steps it was stopped; more than once, if also what always runs was.
@@ -122,12 +122,12 @@ class Build:
         id: int,
         label: str,
         recipes: Sequence[Recipe],
-        place: Callable[["Build", Journal], Workplace],
+        context: Callable[["Build", Journal], BuildContext],
         store: JournalStore,
         clock: IReactorTime,
         started: float,
         max_time: float | None = None,
-        recorded: Sequence[Entry] = (),
+        recorded: Sequence[JournalEntry] = (),
         went_live: Callable[[], None] = lambda: None,
         cannot: str = "",
     ) -> None:
@@ -139,7 +139,7 @@ class Build:
         self._deadline = None if max_time is None else started + max_time
         self._max_time = max_time
         self._stops = {entry.step: _stop(entry) for entry in recorded if entry.kind == STOP}
-        self._course = Course()
+        self._progress = Progress()
         self._code: StepCode[tuple[Result, str]] | None = None
         self._cannot = cannot
         self._stopping = DeferredLock()
@@ -147,28 +147,28 @@ class Build:
         self._went_live = went_live
         effects = [entry for entry in recorded if entry.kind != STOP]
         journal = Journal(id, store, recorded=effects, went_live=went_live)
-        self._place = place(self, journal)
+        self._context = context(self, journal)
 
     @property
     def step(self) -> int:
         """
         The number of the step that it is in.
         """
-        return self._course.step
+        return self._progress.step
 
     @property
     def waits_for(self) -> Sequence[int]:
         """
         The buildsets that it waits for now.
         """
-        return tuple(self._place.live.buildsets)
+        return tuple(self._context.live.buildsets)
 
     @property
     def wanted_stop(self) -> Stop | None:
         """
         Who wants it to end, even if that is only just being recorded (its record comes before that of the end).
         """
-        return self._course.stop or self._stops.get(self._course.step)
+        return self._progress.stop or self._stops.get(self._progress.step)
 
     def remark(self, text: str) -> None:
         """
@@ -178,7 +178,7 @@ class Build:
         self._remarks += 1
         if self._remarks > MOST_REMARKS:
             return
-        StepBench(self._place, self._course.step).remark(text)
+        JournaledContext(self._context, self._progress.step).remark(text)
 
     async def run(self) -> Ended:
         """
@@ -186,12 +186,12 @@ class Build:
         """
         timer = None
         if self._deadline is not None:
-            left = max(0.0, self._deadline - self._place.wall())
+            left = max(0.0, self._deadline - self._context.wall())
             timer = self._clock.callLater(left, self._ran_out_of_time)
         try:
             ended = self._judged(await self._run())
             ended = await self._abandoned(ended)
-            await end_children(self._place.journal.unfinished(), self._place.triggers, ended.reason)
+            await end_children(self._context.journal.unfinished(), self._context.triggers, ended.reason)
             return ended
         finally:
             if timer is not None and timer.active():
@@ -203,15 +203,15 @@ class Build:
         How it ended, once what it began and did not come to again cannot run any more.  A build that is stopped is not
         tried again, and need not wait for that.
         """
-        place, none_runs = self._place, Deferred[None]()
+        context, none_runs = self._context, Deferred[None]()
         abandoning = abandon(
-            place.journal.unfinished(), session=place.session_at, nonce=place.nonce, live=place.journal.live
+            context.journal.unfinished(), session=context.session_at, nonce=context.nonce, live=context.journal.live
         )
         Deferred.fromCoroutine(abandoning).addBoth(_unless_cancelled, none_runs)  # type: ignore[unused-awaitable]  # waited for below
-        if self._course.stop is not None:
+        if self._progress.stop is not None:
             return ended
         try:
-            await place.live.waiting_for(none_runs)
+            await context.live.waiting_for(none_runs)
         except CancelledError:
             stop = self.wanted_stop
             assert stop is not None
@@ -229,12 +229,12 @@ class Build:
         await self._stopping.run(lambda: Deferred.fromCoroutine(self._record_stop(reason, result)))
 
     async def _record_stop(self, reason: str, result: Result) -> None:
-        step = self._course.step
+        step = self._progress.step
         if step in self._stops:
             return
         self._stops[step] = stop = Stop(step, result, reason)
         intent = {"result": int(result), "reason": reason}
-        entry = Entry(step, STOP_ORDINAL, STOP, fingerprint(intent), intent)
+        entry = JournalEntry(step, STOP_ORDINAL, STOP, fingerprint(intent), intent)
         try:
             await self._store.begin(self.id, entry)
         except BaseException:
@@ -243,7 +243,7 @@ class Build:
             raise
         # A replay obeys an entry that has begun; its outcome only completes the record.
         background(self._store.end(self.id, entry, Done({}), {}), self._log, "recording that a stop was obeyed")
-        if self._course.step == step:
+        if self._progress.step == step:
             self._halt(stop)
         else:
             # It came to the next step while this was being written; a replay will find it there too.
@@ -255,7 +255,7 @@ class Build:
             return Ended(Result.RETRY, self._cannot)
         try:
             for number, step in enumerate(_named([recipe.cook() for recipe in self._recipes])):
-                self._course.step = number
+                self._progress.step = number
                 await self._do(number, step)
         except SlaveLostError as error:
             if stop := self.wanted_stop:
@@ -265,20 +265,22 @@ class Build:
         except ReplayError as error:
             self._log.warn("{build} cannot be continued: {why}", build=self.label, why=str(error))
             return Ended(Result.RETRY, str(error))
-        if self._course.stop is not None:
-            return Ended(self._course.stop.result, self._course.stop.reason)
-        return Ended(worst(self._course.results), self._course.reason)
+        if self._progress.stop is not None:
+            return Ended(self._progress.stop.result, self._progress.stop.reason)
+        return Ended(worst(self._progress.results), self._progress.reason)
 
     def _judged(self, ended: Ended) -> Ended:
         """
         A patch that no step applied was not tested: then the build is no success.  One that was inherited from a
         parent is only remarked on, because not every build of a fan-out has sources.
         """
-        unused = [name for name in self._place.inputs if name not in self._place.used]
-        if not unused or ended.result > Result.WARNINGS or self._course.stop is not None:
+        unused = [name for name in self._context.inputs if name not in self._context.used]
+        if not unused or ended.result > Result.WARNINGS or self._progress.stop is not None:
             return ended
-        StepBench(self._place, self._course.step).remark(f"No step of this build used the submitted {unused[0]}.")
-        if "patch" not in unused or self._place.inherited:
+        JournaledContext(self._context, self._progress.step).remark(
+            f"No step of this build used the submitted {unused[0]}."
+        )
+        if "patch" not in unused or self._context.inherited:
             return ended
         return Ended(
             Result.FAILURE,
@@ -287,58 +289,62 @@ class Build:
         )
 
     async def _do(self, number: int, step: BuildStep) -> None:
-        course, place = self._course, self._place
+        progress, context = self._progress, self._context
         if stop := self._stops.get(number):
             self._halt(stop)
-        if course.halted and not step.alwaysRun and not course.stopped_in(number):
+        if progress.halted and not step.alwaysRun and not progress.stopped_in(number):
             return
-        bench = StepBench(place, number)
-        place.ledger.step_started(number, step.name)
-        self._code = StepCode(self._result_of(step, bench), clock=self._clock, busy=lambda: bool(place.live.ids))
-        if course.stopped_in(number):
+        step_context = JournaledContext(context, number)
+        context.recorder.step_started(number, step.name)
+        self._code = StepCode(
+            self._result_of(step, step_context), clock=self._clock, busy=lambda: bool(context.live.ids)
+        )
+        if progress.stopped_in(number):
             self._code.stop()
         try:
             result, summary = await self._code.when_ended()
         except CancelledError:
             # Its code did not end, and is left alone: nothing that it does from now on may reach a slave.
-            bench.close()
+            step_context.close()
             result, summary = Result.CANCELLED, "cancelled"
         except SlaveLostError as error:
-            await self._finish(number, step, bench, *self._unless_stopped(number, Result.RETRY, str(error)))
+            await self._finish(number, step, step_context, *self._unless_stopped(number, Result.RETRY, str(error)))
             raise
-        await place.live.drained("its step has ended")
+        await context.live.drained("its step has ended")
         result, summary = self._unless_stopped(number, result, summary)
-        if course.stopped_in(number):
-            place.live.relent()
+        if progress.stopped_in(number):
+            context.live.relent()
         self._judge(step, result)
-        await self._finish(number, step, bench, result, summary)
+        await self._finish(number, step, step_context, result, summary)
 
     def _unless_stopped(self, number: int, result: Result, summary: str) -> tuple[Result, str]:
-        stop = self._course.stopped_in(number)
+        stop = self._progress.stopped_in(number)
         return (result, summary) if stop is None else (max(stop.result, Result.FAILURE), stop.reason)
 
-    async def _finish(self, number: int, step: BuildStep, bench: StepBench, result: Result, summary: str) -> None:
+    async def _finish(
+        self, number: int, step: BuildStep, step_context: JournaledContext, result: Result, summary: str
+    ) -> None:
         hidden = await Deferred.fromCoroutine(_quietly_hidden(step, result)).addTimeout(
             LONGEST_HIDING, self._clock, lambda result, timeout: False
         )
-        self._place.veil.properties(self._place.view.properties)
-        self._place.ledger.step_finished(
+        self._context.redaction.properties(self._context.view.properties)
+        self._context.recorder.step_finished(
             number,
             step.name,
             result,
             summary,
             hidden=hidden,
-            properties={key: tuple(pair) for key, pair in self._place.view.properties.to_document().items()},
-            texts=await bench.written(),
+            properties={key: tuple(pair) for key, pair in self._context.view.properties.to_document().items()},
+            texts=await step_context.written(),
         )
 
-    async def _result_of(self, step: BuildStep, bench: StepBench) -> tuple[Result, str]:
+    async def _result_of(self, step: BuildStep, step_context: JournaledContext) -> tuple[Result, str]:
         try:
-            if not await step.prepare(bench):
+            if not await step.prepare(step_context):
                 return Result.SKIPPED, "skipped"
             result = Result(await step.run())
-            await bench.settled()
-            return result, self._place.veil.text(step.summary_of(result))
+            await step_context.settled()
+            return result, self._context.redaction.text(step.summary_of(result))
         except (SlaveLostError, ReplayError, RecordsClosedError):
             raise
         except CancelledError:
@@ -347,21 +353,21 @@ class Build:
             said = str(error)
         except Exception as error:  # noqa: BLE001 - the user's code: a bad step must not end the farm
             # A traceback's text may quote values; its frames do not.
-            said = self._place.veil.text(f"{type(error).__name__}: {error}")[:500]
-            self._write_traceback(step, bench, error)
-        said = self._place.veil.text(said)
-        bench.remark(said)
+            said = self._context.redaction.text(f"{type(error).__name__}: {error}")[:500]
+            self._write_traceback(step, step_context, error)
+        said = self._context.redaction.text(said)
+        step_context.remark(said)
         return Result.EXCEPTION, said
 
-    def _write_traceback(self, step: BuildStep, bench: StepBench, error: Exception) -> None:
+    def _write_traceback(self, step: BuildStep, step_context: JournaledContext, error: Exception) -> None:
         text = "".join(traceback.format_exception(error))
-        masked = self._place.veil.text(text)
+        masked = self._context.redaction.text(text)
         if masked == text:
             self._log.failure("{step} of {build} failed", step=step.name, build=self.label)
         else:
             self._log.error("{step} of {build} failed:\n{text}", step=step.name, build=self.label, text=masked)
         try:
-            bench.write("traceback", masked)
+            step_context.write("traceback", masked)
         except FileError as unwritten:
             self._log.warn("the traceback of {build} is not in its log: {why}", build=self.label, why=str(unwritten))
 
@@ -369,7 +375,7 @@ class Build:
         """
         What the step's result means for the build.
         """
-        course = self._course
+        progress = self._progress
         counts = result
         if result is Result.FAILURE and not step.flunkOnFailure:
             counts = Result.WARNINGS if step.warnOnFailure else Result.SUCCESS
@@ -378,17 +384,17 @@ class Build:
                 counts = Result.FAILURE
             elif not step.warnOnWarnings:
                 counts = Result.SUCCESS
-        course.results.append(counts)
-        if counts > Result.WARNINGS and counts is not Result.SKIPPED and not course.reason:
-            course.reason = f"step {step.name}: {result.name.lower()}"
+        progress.results.append(counts)
+        if counts > Result.WARNINGS and counts is not Result.SKIPPED and not progress.reason:
+            progress.reason = f"step {step.name}: {result.name.lower()}"
         bad = result in {Result.FAILURE, Result.EXCEPTION, Result.RETRY, Result.CANCELLED}
         if bad and (step.haltOnFailure or result is not Result.FAILURE):
-            course.halted = True
+            progress.halted = True
 
     def _halt(self, stop: Stop) -> None:
-        self._course.stops.append(stop)
-        self._course.halted = True
-        self._place.live.interrupt(stop.reason)
+        self._progress.stops.append(stop)
+        self._progress.halted = True
+        self._context.live.interrupt(stop.reason)
         if self._code is not None:
             self._code.stop()
 
@@ -408,7 +414,7 @@ def _unless_cancelled(result: Failure | None, waiting: Deferred[None]) -> None:
         waiting.callback(None)
 
 
-def _stop(entry: Entry) -> Stop:
+def _stop(entry: JournalEntry) -> Stop:
     return Stop(entry.step, Result(entry.intent["result"]), str(entry.intent["reason"]))
 
 

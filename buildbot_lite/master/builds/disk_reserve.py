@@ -30,13 +30,13 @@ LITTLE = 16
 """This part of the reserve is little."""
 
 _HALF_LIFE = 3600.0
-_LOOK_EVERY = 1.0
-_LOOK_AFTER = 64 << 20
-_SAY_EVERY = 60.0
+_MEASURE_EVERY = 1.0
+_MEASURE_AFTER = 64 << 20
+_REPORT_EVERY = 60.0
 
 
 @define
-class _Sent:
+class _SentBytes:
     """
     What one slave has sent, and as of when that is.
     """
@@ -52,7 +52,7 @@ class _Sent:
 
 
 @define
-class Reserve:
+class DiskReserve:
     """
     See the module.  *disk* gives the bytes that it has and those that are free; *least* the admin's word, in bytes, or
     None; *tell* hears why a slave waits: its name and the sentence.
@@ -61,33 +61,37 @@ class Reserve:
     clock: IReactorTime
     disk: Callable[[], tuple[int, int]]
     least: Callable[[], int | None]
-    tell: Callable[[str, str], None]
+    report: Callable[[str, str], None]
     _log: Logger = field(factory=Logger)
-    _sent: dict[str, _Sent] = field(factory=dict)
-    _looked: float | None = field(default=None)
-    _since_then: int = field(default=0)
+    _sent: dict[str, _SentBytes] = field(factory=dict)
+    _measured_at: float | None = field(default=None)
+    _sent_since: int = field(default=0)
     _reserve: int = field(default=0)
     _scarce: bool = field(default=False)
 
-    def takes(self, slave: str, size: int) -> bool:
+    def admits(self, slave: str, size: int) -> bool:
         """
         Whether *size* bytes of *slave* may be written now.
         """
         now = self.clock.seconds()
-        self._look(now, size)
-        sent = self._sent.setdefault(slave, _Sent(once_every(_SAY_EVERY, self.clock.seconds), now))
+        self._measure(now, size)
+        sent = self._sent.setdefault(slave, _SentBytes(once_every(_REPORT_EVERY, self.clock.seconds), now))
         if self._scarce and self._is_greedy(sent, now):
             if sent.lines.take():
-                self._say(slave)
+                self._report(slave)
             return False
         sent.amount = sent.by(now) + size
         return True
 
-    def _look(self, now: float, size: int) -> None:
-        self._since_then += size
-        if self._looked is not None and now - self._looked < _LOOK_EVERY and self._since_then < _LOOK_AFTER:
+    def _measure(self, now: float, size: int) -> None:
+        self._sent_since += size
+        if (
+            self._measured_at is not None
+            and now - self._measured_at < _MEASURE_EVERY
+            and self._sent_since < _MEASURE_AFTER
+        ):
             return
-        self._looked, self._since_then = now, 0
+        self._measured_at, self._sent_since = now, 0
         try:
             total, free = self.disk()
         except OSError:
@@ -96,14 +100,14 @@ class Reserve:
         self._reserve = min(LARGEST_RESERVE, total // SHARE_OF_DISK) if least is None else least
         self._scarce = free < self._reserve
 
-    def _is_greedy(self, sent: _Sent, now: float) -> bool:
+    def _is_greedy(self, sent: _SentBytes, now: float) -> bool:
         amount = sent.by(now)
         return amount > self._reserve / LITTLE and amount >= max(each.by(now) for each in self._sent.values())
 
-    def _say(self, slave: str) -> None:
+    def _report(self, slave: str) -> None:
         why = (
             f"the master's disk has less than {self._reserve} bytes free (c['minspace']), and {slave} has sent most of "
             "late: it waits until there is more room, others go on"
         )
         self._log.warn("{slave}: {why}", slave=slave, why=why)
-        self.tell(slave, why)
+        self.report(slave, why)

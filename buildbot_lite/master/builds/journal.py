@@ -38,7 +38,7 @@ from ...model.outcome import Remark, Seal
 
 
 @frozen
-class Entry:
+class JournalEntry:
     """
     One effect: *ordinal* counts within the step from 0; *intent* and *outcome* are JSON values; *outcome* is None until
     it is known.
@@ -74,12 +74,12 @@ class JournalStore(Protocol):
     Where a journal is kept.  Both methods answer when it is committed.
     """
 
-    def begin(self, build: int, entry: Entry) -> Deferred[None]:
+    def begin(self, build: int, entry: JournalEntry) -> Deferred[None]:
         """
         Keep the intent.
         """
 
-    def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
+    def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
         """
         Keep the outcome and what belongs to it, in one transaction; of what is *held*, in that of the next intent.
         """
@@ -101,7 +101,7 @@ class Journal:
     """
 
     def __init__(
-        self, build: int, store: JournalStore, *, recorded: Sequence[Entry] = (), went_live: Callable[[], None]
+        self, build: int, store: JournalStore, *, recorded: Sequence[JournalEntry] = (), went_live: Callable[[], None]
     ) -> None:
         self._build = build
         self._store = store
@@ -121,7 +121,7 @@ class Journal:
         """
         return bool(self._recorded)
 
-    def unfinished(self) -> Sequence[Entry]:
+    def unfinished(self) -> Sequence[JournalEntry]:
         """
         The entries that were begun, and that the program has not come to (any more).
         """
@@ -140,11 +140,11 @@ class Journal:
         step: int,
         kind: str,
         intent: object,
-        perform: Callable[[Entry, bool], Awaitable[Done]],
+        perform: Callable[[JournalEntry, bool], Awaitable[Done]],
         *,
         properties: Callable[[], Mapping[str, Any]] = dict,
         live_at_once: bool = True,
-    ) -> Entry:
+    ) -> JournalEntry:
         """
         An effect with its outcome: recorded, resumed or performed now.
 
@@ -152,7 +152,7 @@ class Journal:
         the entry for people to see (a replay sets them again by itself).  *live_at_once*: False if *perform* calls
         `live` itself, when a slave that asks about the effect would be answered.
         """
-        entry = Entry(step, self.allocate(step), kind, fingerprint(intent), intent)
+        entry = JournalEntry(step, self.allocate(step), kind, fingerprint(intent), intent)
         recorded = self._recorded.get((entry.step, entry.ordinal))
         if recorded is not None and (recorded.kind, recorded.fingerprint) != (entry.kind, entry.fingerprint):
             raise ReplayError(

@@ -25,10 +25,10 @@ from ...storage.records import (
     streams,
 )
 from ...storage.writer import Records
-from .journal import Done, Entry
+from .journal import Done, JournalEntry
 
 
-class Ledger:
+class BuildRecorder:
     """
     The pages of one build: its journal, steps, streams and remarks.
 
@@ -46,7 +46,7 @@ class Ledger:
 
     # The journal's store.
 
-    def begin(self, build: int, entry: Entry) -> Deferred[None]:
+    def begin(self, build: int, entry: JournalEntry) -> Deferred[None]:
         """
         See `JournalStore.begin`.
         """
@@ -66,7 +66,7 @@ class Ledger:
 
         return self._records.write(change)
 
-    def end(self, build: int, entry: Entry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
+    def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
         """
         See `JournalStore.end`.
         """

@@ -17,7 +17,7 @@ from ...model.urls import without_passwords
 
 
 @define
-class Veil:
+class Redaction:
     """
     Over the text of one build.
     """
@@ -25,7 +25,7 @@ class Veil:
     _values: dict[str, str] = field(factory=dict, repr=False)
     _search: Search | None = field(default=None, repr=False)
 
-    def over(self, name: str, value: str) -> str:
+    def hide(self, name: str, value: str) -> str:
         """
         From now on hide *value*, that of the secret *name*; answers it.
         """

@@ -1,8 +1,8 @@
 """
 What a running step has at hand: the one door between a step's code and the world.
 
-Each method of `Bench` becomes an entry of the build's journal here, so that whatever the step learns, it learns again
-in a replay.  Commands go to the slave's session (or to that of the master's own keeper), and are the only thing
+Each method of `StepContext` becomes an entry of the build's journal here, so that whatever the step learns, it learns
+again in a replay.  Commands go to the slave's session (or to that of the master's own keeper), and are the only thing
 that can take long.
 """
 
@@ -38,8 +38,8 @@ from ...model.spec import (
     to_document,
 )
 from ..slaves.command import (
-    Order,
-    Shelf,
+    EntryStreams,
+    RemoteCommand,
     Source,
 )
 from ..slaves.session import Session
@@ -51,11 +51,11 @@ from .abandon import (
 )
 from .journal import (
     Done,
-    Entry,
     Journal,
+    JournalEntry,
 )
-from .recorder import Ledger
-from .redaction import Veil
+from .recorder import BuildRecorder
+from .redaction import Redaction
 from .triggered import MOST_CHILDREN, Child
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class OutcomeUnknownError(BuildbotLiteError):
     """
 
 
-class Texts(Shelf, Protocol):
+class ReadableEntryStreams(EntryStreams, Protocol):
     """
     A shelf that can also be read.
     """
@@ -94,18 +94,18 @@ class Texts(Shelf, Protocol):
         """
 
 
-class Shelves(Protocol):
+class BuildStreams(Protocol):
     """
     Where the streams of a build stand.
     """
 
-    def shelf(self, step: int, ordinal: int, artifact: str | None = None) -> Texts:
+    def entry(self, step: int, ordinal: int, artifact: str | None = None) -> ReadableEntryStreams:
         """
         Those of one journal entry.  *artifact*: what an uploaded stream is called.
         """
 
 
-class Triggers(Protocol):
+class TriggeredBuilds(Protocol):
     """
     Who starts other builds.
     """
@@ -134,7 +134,7 @@ class Triggers(Protocol):
 
 
 @frozen
-class Workplace:
+class BuildContext:
     """
     What all benches of one build share.
 
@@ -155,16 +155,16 @@ class Workplace:
     grace: float
     env: Mapping[str, Any]
     journal: Journal
-    ledger: Ledger
-    shelves: Shelves
+    recorder: BuildRecorder
+    streams: BuildStreams
     view: View
     secret: Callable[[str], Awaitable[str]]
-    triggers: Triggers
+    triggers: TriggeredBuilds
     inputs: Mapping[str, tuple[Source, int, str]]
     wall: Callable[[], float]
     live: "LiveCommands"
     revealed: set[str] = field(factory=set)
-    veil: Veil = field(factory=Veil)
+    redaction: Redaction = field(factory=Redaction)
     master_directory: str = "."
     random: Callable[[int], bytes] = os.urandom
     on_lost: str = "retry"
@@ -261,15 +261,15 @@ class LiveCommands:
         return tuple(self._running)
 
 
-class StepBench:
+class JournaledContext:
     """
-    The bench of one step; see `Bench` for what each method promises.
+    The bench of one step; see `StepContext` for what each method promises.
     """
 
-    def __init__(self, place: Workplace, step: int) -> None:
-        self._place = place
+    def __init__(self, build: BuildContext, step: int) -> None:
+        self._build = build
         self._step = step
-        self._written: dict[str, tuple[int, Texts, int]] = {}
+        self._written: dict[str, tuple[int, ReadableEntryStreams, int]] = {}
         self._lengths: dict[str, int] = {}
         self._closed = False
         self._unwritten: FileError | None = None
@@ -286,39 +286,39 @@ class StepBench:
             raise CancelledError
 
     async def _effect(
-        self, kind: str, intent: Json, perform: Callable[[Entry, bool], Awaitable[Done]], **options: Any
-    ) -> Entry:
+        self, kind: str, intent: Json, perform: Callable[[JournalEntry, bool], Awaitable[Done]], **options: Any
+    ) -> JournalEntry:
         """
         See `Journal.effect`.
         """
         self._check_open()
 
-        async def perform_if_open(entry: Entry, resumed: bool) -> Done:
+        async def perform_if_open(entry: JournalEntry, resumed: bool) -> Done:
             self._check_open()  # the intent may have waited for the records
             return await perform(entry, resumed)
 
-        return await self._place.journal.effect(self._step, kind, intent, perform_if_open, **options)
+        return await self._build.journal.effect(self._step, kind, intent, perform_if_open, **options)
 
     @property
     def view(self) -> View:
         """
-        See `Bench`.
+        See `StepContext`.
         """
-        return self._place.view
+        return self._build.view
 
     @property
     def directory(self) -> str:
         """
-        See `Bench`.
+        See `StepContext`.
         """
-        return self._place.builder_directory
+        return self._build.builder_directory
 
     @property
     def master_directory(self) -> str:
         """
-        See `Bench`.
+        See `StepContext`.
         """
-        return self._place.master_directory
+        return self._build.master_directory
 
     async def command(
         self,
@@ -330,43 +330,43 @@ class StepBench:
         on_lost: str | None = None,
     ) -> Ran:
         """
-        See `Bench`.
+        See `StepContext`.
         """
-        place = self._place
-        repeats = (on_lost or place.on_lost) != "fail"
+        build = self._build
+        repeats = (on_lost or build.on_lost) != "fail"
         if isinstance(spec, Run):
-            grace = place.grace if repeats else None
-            spec = evolve(spec, grace=grace, env={**await rendered_environment(place.env, self.view), **spec.env})
+            grace = build.grace if repeats else None
+            spec = evolve(spec, grace=grace, env={**await rendered_environment(build.env, self.view), **spec.env})
         document = to_document(spec)
         intent: dict[str, Any] = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
-        session = place.session_at(intent["where"])
+        session = build.session_at(intent["where"])
         # What an earlier command was told may be in a file that this one prints: the keeper is to mask it all.
-        place.revealed.update(_secrets_in(document))
+        build.revealed.update(_secrets_in(document))
         self._announce(spec)
 
-        async def perform(entry: Entry, resumed: bool) -> Done:
-            shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)
-            order = Order(
-                id=command_id(place.nonce, entry.step, entry.ordinal),
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
+            streams = build.streams.entry(entry.step, entry.ordinal, artifact)
+            command = RemoteCommand(
+                id=command_id(build.nonce, entry.step, entry.ordinal),
                 spec=spec,
-                secrets={name: place.veil.over(name, await place.secret(name)) for name in sorted(place.revealed)},
-                grace=place.grace if repeats else None,
-                shelf=shelf,
+                secrets={name: build.redaction.hide(name, await build.secret(name)) for name in sorted(build.revealed)},
+                grace=build.grace if repeats else None,
+                streams=streams,
                 sources=sources or {},
-                home=None if on_master else place.home,
+                home=None if on_master else build.home,
                 resumed=resumed,
-                room=(lambda size: True) if on_master else place.room,
+                room=(lambda size: True) if on_master else build.room,
             )
             self._check_open()  # the secrets may have taken their time
-            running = Deferred.fromCoroutine(session.run(order))
-            place.live.began(order.id, session)
-            place.journal.live()
+            running = Deferred.fromCoroutine(session.run(command))
+            build.live.began(command.id, session)
+            build.journal.live()
             try:
                 outcome = await running
             finally:
-                place.live.ended(order.id)
+                build.live.ended(command.id)
             remarks = [evolve(each, offset=each.offset + self._lengths.get(each.stream, 0)) for each in outcome.remarks]
-            return Done(outcome.to_document(), outcome.streams, remarks, order.committed, held=True)
+            return Done(outcome.to_document(), outcome.streams, remarks, command.committed, held=True)
 
         entry = await self._effect(COMMAND, intent, perform, properties=self._properties, live_at_once=False)
         outcome = Outcome.from_document(entry.outcome)
@@ -377,12 +377,12 @@ class StepBench:
         if outcome.why is Why.STORAGE:
             raise FileError(outcome.sentence)
         # Of a build that was stopped nothing more can be done there either, whatever *on_lost* says.
-        if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and (repeats or place.live.reason):
+        if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and (repeats or build.live.reason):
             self._list_begun()
             raise SlaveLostError(outcome.sentence)
-        shelf = place.shelves.shelf(entry.step, entry.ordinal, artifact)
+        streams = build.streams.entry(entry.step, entry.ordinal, artifact)
         final = {name.partition("~")[0]: name for name in outcome.streams}
-        return Ran(outcome, lambda log, limit: shelf.read(final.get(log, log), 0, limit))
+        return Ran(outcome, lambda log, limit: streams.read(final.get(log, log), 0, limit))
 
     async def trigger(
         self,
@@ -394,10 +394,10 @@ class StepBench:
         log: str | None = None,
     ) -> dict[str, Result | None]:
         """
-        See `Bench`.
+        See `StepContext`.
         """
         # Whoever passes an input on has used it; what becomes of it is the children's.
-        self._place.used.update(self._place.inputs)
+        self._build.used.update(self._build.inputs)
         source = self.view.sources.get("", {}) if source is None else source
         asked = {name: await self._ask(name, properties, source) for name in names}
         buildsets = {name: int(outcome["buildset"]) for name, outcome in asked.items()}
@@ -420,24 +420,24 @@ class StepBench:
 
     async def now(self) -> float:
         """
-        See `Bench`.
+        See `StepContext`.
         """
-        return float(await self._once("now", None, self._place.wall))
+        return float(await self._once("now", None, self._build.wall))
 
     async def random(self, size: int) -> bytes:
         """
-        See `Bench`.
+        See `StepContext`.
         """
         if not 0 <= size <= MOST_RANDOM:
             raise ConfigError(f"random() gives 0 to {MOST_RANDOM} bytes, not {size}.")
-        return bytes.fromhex(await self._once("random", size, lambda: self._place.random(size).hex()))
+        return bytes.fromhex(await self._once("random", size, lambda: self._build.random(size).hex()))
 
     async def record(self, what: str, intent: Json, ask: Callable[[], Awaitable[Json]], *, repeatable: bool) -> Json:
         """
-        See `Bench`.
+        See `StepContext`.
         """
 
-        async def perform(entry: Entry, resumed: bool) -> Done:
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
             if resumed and not repeatable:
                 raise OutcomeUnknownError(
                     f"The master stopped while {what} was being done, and nobody knows whether it was.  "
@@ -451,52 +451,52 @@ class StepBench:
 
     def write(self, log: str, text: str) -> None:
         """
-        See `Bench`.
+        See `StepContext`.
         """
         self._check_open()
         if log not in self._written:
-            ordinal = self._place.journal.allocate(self._step)
-            self._written[log] = ordinal, self._place.shelves.shelf(self._step, ordinal), 0
-        ordinal, shelf, offset = self._written[log]
-        written = self._place.veil.text(text).encode("utf-8", "surrogateescape")
-        self._written[log] = ordinal, shelf, offset + len(written)
+            ordinal = self._build.journal.allocate(self._step)
+            self._written[log] = ordinal, self._build.streams.entry(self._step, ordinal), 0
+        ordinal, streams, offset = self._written[log]
+        written = self._build.redaction.text(text).encode("utf-8", "surrogateescape")
+        self._written[log] = ordinal, streams, offset + len(written)
         self._lengths[log] = self._lengths.get(log, 0) + len(written)
 
         def append() -> None:
             try:
-                shelf.stream(log).append(offset, written)
+                streams.stream(log).append(offset, written)
             except FileError as error:
                 self._unwritten = error
 
         # It is read at once, and must not tell what a replay would not.
-        self._place.journal.once_kept(append)
+        self._build.journal.once_kept(append)
         self._complain()
 
     def remark(self, text: str, log: str = "stdio") -> None:
         """
-        See `Bench`.  A replay does not say it again.
+        See `StepContext`.  A replay does not say it again.
         """
         if not self._closed:
             self._remark(text, log)
 
     def _remark(self, text: str, log: str = "stdio") -> None:
-        if not self._place.journal.replaying:
-            masked = printable(self._place.veil.text(text), lines=True)
-            self._place.ledger.remark(self._step, Remark(log, self._lengths.get(log, 0), self._place.wall(), masked))
+        if not self._build.journal.replaying:
+            masked = printable(self._build.redaction.text(text), lines=True)
+            self._build.recorder.remark(self._step, Remark(log, self._lengths.get(log, 0), self._build.wall(), masked))
 
     def input(self, name: str) -> tuple[Source, int, str] | None:
         """
-        See `Bench`.
+        See `StepContext`.
         """
-        self._place.used.add(name)
-        return self._place.inputs.get(name)
+        self._build.used.add(name)
+        return self._build.inputs.get(name)
 
     async def settled(self) -> None:
         """
         Wait until what the step wrote itself is where it belongs; `FileError` if it cannot be.
         """
         if self._written:
-            await self._place.journal.kept()
+            await self._build.journal.kept()
         self._complain()
 
     async def written(self) -> dict[int, tuple[str, Seal]]:
@@ -504,11 +504,11 @@ class StepBench:
         By ordinal, the logs that the step wrote itself, as far as they could be stored.
         """
         if self._written:
-            await self._place.journal.kept()
+            await self._build.journal.kept()
         sealed: dict[int, tuple[str, Seal]] = {}
-        for log, (ordinal, shelf, _) in self._written.items():
+        for log, (ordinal, streams, _) in self._written.items():
             try:
-                seal = shelf.seals().get(log)
+                seal = streams.seals().get(log)
             except FileError as error:
                 self._remark(str(error))
             else:
@@ -517,10 +517,10 @@ class StepBench:
         return sealed
 
     async def _ask(self, name: str, properties: Mapping[str, Json], source: Mapping[str, Json]) -> Mapping[str, Any]:
-        triggers = self._place.triggers
+        triggers = self._build.triggers
 
-        async def perform(entry: Entry, resumed: bool) -> Done:
-            parent = command_id(self._place.nonce, entry.step, entry.ordinal)
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
+            parent = command_id(self._build.nonce, entry.step, entry.ordinal)
             buildset = await triggers.trigger(name, parent, properties, source)
             children = await triggers.children(buildset)
             outcome = {"buildset": buildset, "requests": [(each.request, each.builder) for each in children]}
@@ -533,15 +533,15 @@ class StepBench:
         return outcome
 
     async def _await(self, name: str, buildset: int) -> Mapping[str, Any]:
-        place = self._place
+        build = self._build
 
-        async def perform(entry: Entry, resumed: bool) -> Done:
-            place.live.buildsets.add(buildset)
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
+            build.live.buildsets.add(buildset)
             try:
-                result: Result = await place.live.waiting_for(place.triggers.when_finished(buildset))
+                result: Result = await build.live.waiting_for(build.triggers.when_finished(buildset))
             finally:
-                place.live.buildsets.discard(buildset)
-            children = await place.triggers.children(buildset)
+                build.live.buildsets.discard(buildset)
+            children = await build.triggers.children(buildset)
             outcome = {
                 "result": int(result),
                 "builds": [each.to_document() for each in children[:MOST_CHILDREN]],
@@ -559,22 +559,22 @@ class StepBench:
         """
         Nobody waits for these builds any more.
         """
-        place = self._place
+        build = self._build
         for name, buildset in buildsets.items():
-            ended = await place.triggers.cancel(buildset, place.live.reason or "its step failed")
+            ended = await build.triggers.cancel(buildset, build.live.reason or "its step failed")
             if ended:
                 self._remark(f"{name}: cancelled as well: " + ", ".join(child.label for child in ended))
 
     async def _once(self, kind: str, intent: Json, ask: Callable[[], Json]) -> Any:
-        async def perform(entry: Entry, resumed: bool) -> Done:
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
             return Done({"answer": ask()})
 
         entry = await self._effect(kind, intent, perform)
         return entry.outcome["answer"] if entry.outcome else None
 
     def _properties(self) -> Mapping[str, Any]:
-        self._place.veil.properties(self._place.view.properties)
-        return {name: tuple(pair) for name, pair in self._place.view.properties.to_document().items()}
+        self._build.redaction.properties(self._build.view.properties)
+        return {name: tuple(pair) for name, pair in self._build.view.properties.to_document().items()}
 
     def _complain(self) -> None:
         error, self._unwritten = self._unwritten, None
@@ -588,14 +588,14 @@ class StepBench:
         if isinstance(spec, Run):
             words = spec.script if spec.script is not None else " ".join(map(_shown, spec.argv))
             said = f"$ {SECRET_REFERENCE.sub('*****', words)}"
-            self._place.begun.append(said)
+            self._build.begun.append(said)
             self.remark(f"{said}  (in {spec.workdir})")
 
     def _list_begun(self) -> None:
         """
         The build is about to be done again: say what has been done already, by somebody who may mind.
         """
-        begun = self._place.begun
+        begun = self._build.begun
         if begun:
             left_out = f"… {len(begun) - MOST_LISTED} earlier ones; " if len(begun) > MOST_LISTED else ""
             self.remark("these had started: " + left_out + "; ".join(each[:100] for each in begun[-MOST_LISTED:]))

@@ -26,7 +26,7 @@ from ...storage.artifacts import ArtifactFile, incoming_path
 from ...storage.files import file_error
 from ...storage.notifications import Notifications
 from ...storage.streams import StreamFile, seal_stream
-from .recorder import Ledger
+from .recorder import BuildRecorder
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ def streams_directory(build: int) -> str:
 
 
 @frozen
-class Building:
+class StreamStorage:
     """
     The directories of a farm, and what its shelves need.  *in_thread* runs slow work elsewhere.
     """
@@ -68,32 +68,34 @@ class Building:
         return os.path.join(self.basedir, "artifacts")
 
 
-class BuildShelves:
+class BuildStreamFiles:
     """
     The shelves of one build.
     """
 
-    def __init__(self, building: Building, *, build: int, builder: str, number: int, ledger: Ledger) -> None:
-        self._building = building
+    def __init__(
+        self, storage: StreamStorage, *, build: int, builder: str, number: int, recorder: BuildRecorder
+    ) -> None:
+        self._storage = storage
         self._build = build
         self._builder = directory_name(builder)
         self._number = number
-        self._ledger = ledger
-        self._shelves: dict[tuple[int, int], EntryShelf] = {}
+        self._recorder = recorder
+        self._entries: dict[tuple[int, int], EntryStreamFiles] = {}
         # Which entry was the first to upload to a path; in a replay they come in the same order.
         self._first: dict[str, tuple[int, int]] = {}
 
-    def shelf(self, step: int, ordinal: int, artifact: str | None = None) -> "EntryShelf":
+    def entry(self, step: int, ordinal: int, artifact: str | None = None) -> "EntryStreamFiles":
         """
-        See `step_context.Shelves`.  `UnsafePathError` when *artifact* is not the name of a file inside the build's
+        See `step_context.BuildStreams`.  `UnsafePathError` when *artifact* is not the name of a file inside the build's
         directory.
         """
         key = step, ordinal
-        if key not in self._shelves:
+        if key not in self._entries:
             path = None if artifact is None else f"{self._builder}/{self._number}/{_artifact_path(artifact)}"
-            self._shelves[key] = EntryShelf(
-                self._building,
-                self._ledger,
+            self._entries[key] = EntryStreamFiles(
+                self._storage,
+                self._recorder,
                 step=step,
                 ordinal=ordinal,
                 directory=streams_directory(self._build),
@@ -101,21 +103,21 @@ class BuildShelves:
                 incoming=incoming_path(self._builder, self._number, step, ordinal),
                 replaces=path is not None and self._first.setdefault(path, key) != key,
             )
-        return self._shelves[key]
+        return self._entries[key]
 
     def close(self) -> None:
         """
         The build ended.
         """
-        for shelf in self._shelves.values():
-            shelf.close()
-        self._shelves.clear()
+        for entry in self._entries.values():
+            entry.close()
+        self._entries.clear()
 
 
 @define
-class Kept:
+class RecordedStream:
     """
-    A stream on a shelf: the role `command.Stream`.
+    A stream on a shelf: the role `command.WritableStream`.
     """
 
     file: StreamFile
@@ -134,7 +136,7 @@ class Kept:
 
     def append(self, offset: int, data: bytes) -> int:
         """
-        See `command.Stream`.
+        See `command.WritableStream`.
         """
         before = self.file.length
         length = self.file.append(offset, data)
@@ -146,7 +148,7 @@ class Kept:
 
     def seal(self, seal: Seal) -> Deferred[bool]:
         """
-        See `command.Stream`.
+        See `command.WritableStream`.
         """
         # Bytes of which a master that was killed could not note any more that they are here are not sent again.
         if not self._noted and (isinstance(self.file, ArtifactFile) or self.file.length):
@@ -161,17 +163,17 @@ class Kept:
         return answer
 
 
-class EntryShelf:
+class EntryStreamFiles:
     """
-    The streams of one journal entry: the role `step_context.Texts`.
+    The streams of one journal entry: the role `step_context.ReadableEntryStreams`.
 
     *artifact*: the path of its upload; *incoming*, *replaces*: see `ArtifactFile`.
     """
 
     def __init__(
         self,
-        building: Building,
-        ledger: Ledger,
+        storage: StreamStorage,
+        recorder: BuildRecorder,
         *,
         step: int,
         ordinal: int,
@@ -180,74 +182,74 @@ class EntryShelf:
         incoming: str,
         replaces: bool = False,
     ) -> None:
-        self._building = building
-        self._ledger = ledger
+        self._storage = storage
+        self._recorder = recorder
         self._step = step
         self._ordinal = ordinal
         self._directory = directory
         self._artifact = artifact
         self._incoming = incoming
         self._replaces = replaces
-        self._kept: dict[str, Kept] = {}
+        self._streams: dict[str, RecordedStream] = {}
 
-    def stream(self, name: str) -> Kept:
+    def stream(self, name: str) -> RecordedStream:
         """
-        See `command.Shelf`.
+        See `command.EntryStreams`.
         """
-        if name not in self._kept:
-            self._kept[name] = self._artifact_stream(name) if self._holds_artifact(name) else self._log_stream(name)
-        return self._kept[name]
+        if name not in self._streams:
+            self._streams[name] = self._artifact_stream(name) if self._holds_artifact(name) else self._log_stream(name)
+        return self._streams[name]
 
     def lengths(self) -> dict[str, int]:
         """
-        See `command.Shelf`.
+        See `command.EntryStreams`.
         """
         prefix = f"{self._step}-{self._ordinal}-"
-        found = _names_in(os.path.join(self._building.streams, self._directory), "logs of a build")
+        found = _names_in(os.path.join(self._storage.streams, self._directory), "logs of a build")
         names = {name.removeprefix(prefix) for name in found if name.startswith(prefix)}
         if self._artifact is not None:
             names |= {ARTIFACT + mark for mark in ("", "~1")}
-        lengths = {name: self.stream(name).length for name in names | set(self._kept)}
+        lengths = {name: self.stream(name).length for name in names | set(self._streams)}
         return {name: length for name, length in lengths.items() if length}
 
     def read(self, name: str, offset: int, size: int) -> bytes:
         """
-        See `step_context.Texts`.
+        See `step_context.ReadableEntryStreams`.
         """
-        kept = self.stream(name)
+        stream = self.stream(name)
         try:
-            return kept.file.read(offset, size)
+            return stream.file.read(offset, size)
         finally:
-            kept.file.close()
+            stream.file.close()
 
     def seals(self) -> dict[str, Seal]:
         """
-        See `step_context.Texts`.  Reads the files; for what a step wrote itself.
+        See `step_context.ReadableEntryStreams`.  Reads the files; for what a step wrote itself.
         """
         seals = {}
-        for name, kept in self._kept.items():
-            text = self.read(name, 0, kept.length)
-            seals[name] = Seal(kept.length, hashlib.sha256(text).hexdigest())
+        for name, stream in self._streams.items():
+            text = self.read(name, 0, stream.length)
+            seals[name] = Seal(stream.length, hashlib.sha256(text).hexdigest())
         return seals
 
     def close(self) -> None:
         """
         Let go of open files.
         """
-        for kept in self._kept.values():
-            kept.file.close()
+        for stream in self._streams.values():
+            stream.file.close()
 
     def _holds_artifact(self, name: str) -> bool:
         return self._artifact is not None and name.partition("~")[0] == ARTIFACT
 
-    def _log_stream(self, name: str) -> Kept:
+    def _log_stream(self, name: str) -> RecordedStream:
         path = f"{self._directory}/{self._step}-{self._ordinal}-{name}"
-        file = StreamFile(os.path.join(self._building.streams, path), what=f"log {name}")
+        file = StreamFile(os.path.join(self._storage.streams, path), what=f"log {name}")
         return self._keep(file, path, name.partition("~")[0], "log")
 
-    def _artifact_stream(self, name: str) -> Kept:
+    def _artifact_stream(self, name: str) -> RecordedStream:
         assert self._artifact is not None
-        directory = self._building.artifacts
+        directory = self._storage.artifacts
         path, incoming = os.path.join(directory, self._artifact), os.path.join(directory, self._incoming)
         file = ArtifactFile(
             path,
@@ -258,11 +260,11 @@ class EntryShelf:
         )
         return self._keep(file, self._artifact, ARTIFACT, "artifact")
 
-    def _keep(self, file: StreamFile, path: str, name: str, kind: str) -> Kept:
+    def _keep(self, file: StreamFile, path: str, name: str, kind: str) -> RecordedStream:
         def note() -> None:
-            self._ledger.stream_begun(self._step, self._ordinal, name, kind, path)
+            self._recorder.stream_begun(self._step, self._ordinal, name, kind, path)
 
-        return Kept(file, path, note, self._building.notifications, self._building.in_thread)
+        return RecordedStream(file, path, note, self._storage.notifications, self._storage.in_thread)
 
 
 def _names_in(directory: str, what: str) -> list[str]:

@@ -107,7 +107,7 @@ class Child:
         )
 
 
-class Asking(Protocol):
+class RequestSubmission(Protocol):
     """
     Where requests are made and ended: the front door.
     """
@@ -141,7 +141,7 @@ class Asking(Protocol):
 
 class ChildBuilds:
     """
-    The builds that one *parent* asks for: the role `step_context.Triggers`.
+    The builds that one *parent* asks for: the role `step_context.TriggeredBuilds`.
 
     They get *input*, the number of what was submitted for the parent.  *directory*: where logs stand.
     """
@@ -149,7 +149,7 @@ class ChildBuilds:
     def __init__(
         self,
         *,
-        asking: Asking,
+        submission: RequestSubmission,
         records: Records,
         clock: IReactorTime,
         directory: str,
@@ -157,7 +157,7 @@ class ChildBuilds:
         input: int | None = None,
     ) -> None:
         self._clock = clock
-        self._asking = asking
+        self._submission = submission
         self._records = records
         self._directory = directory
         self._parent = parent
@@ -167,19 +167,19 @@ class ChildBuilds:
         self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
     ) -> Deferred[int]:
         """
-        See `step_context.Triggers`.
+        See `step_context.TriggeredBuilds`.
         """
-        return self._asking.trigger(scheduler, parent, properties, source, build=self._parent.id, input=self._input)
+        return self._submission.trigger(scheduler, parent, properties, source, build=self._parent.id, input=self._input)
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
         """
-        See `step_context.Triggers`.
+        See `step_context.TriggeredBuilds`.
         """
-        return self._asking.when_finished(buildset)
+        return self._submission.when_finished(buildset)
 
     def children(self, buildset: int) -> Deferred[Sequence[Child]]:
         """
-        See `step_context.Triggers`.
+        See `step_context.TriggeredBuilds`.
         """
         reading = read_retrying(
             self._records, lambda connection: read_children(connection, buildset, self._directory), self._clock
@@ -188,11 +188,11 @@ class ChildBuilds:
 
     async def cancel(self, buildset: int, reason: str) -> Sequence[Child]:
         """
-        See `step_context.Triggers`.
+        See `step_context.TriggeredBuilds`.
         """
         unfinished = [child for child in await self.children(buildset) if child.result is None]
         because = f"its parent {self._parent.builder}/{self._parent.number} waits no more: {reason}"
-        await self._asking.cancel_unfinished([child.request for child in unfinished], because)
+        await self._submission.cancel_unfinished([child.request for child in unfinished], because)
         return unfinished
 
 

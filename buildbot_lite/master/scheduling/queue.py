@@ -27,7 +27,7 @@ from ...model import wait_reasons
 from ...model.wait_reasons import WaitKind, WaitReason
 from ...storage.records.requests import Buildset, Request
 from ..config.objects import BuilderConfig
-from ..slaves.registry import Member, Roster
+from ..slaves.registry import Member, SlaveRegistry
 from .can_start import GOOD_FOR, Asking
 
 LOOK_FOR_ROOM = 5.0
@@ -172,14 +172,14 @@ class Queue:
     def __init__(
         self,
         *,
-        roster: Roster,
+        slaves: SlaveRegistry,
         builders: Callable[[], Mapping[str, BuilderConfig]],
         start: Callable[[Waiting, str], None],
         hold: Callable[[], WaitReason | None],
         clock: IReactorTime,
         wall: Callable[[], float],
     ) -> None:
-        self._roster = roster
+        self._slaves = slaves
         self._builders = builders
         self._start = start
         self._hold = hold
@@ -341,7 +341,7 @@ class Queue:
         obstacles: list[WaitReason] = []
         free: list[Member] = []
         for name in builder.slavenames:
-            member = self._roster.get(name)
+            member = self._slaves.get(name)
             if member is None:
                 continue  # the configuration's checks do not let this happen
             obstacle = member.obstacle() or self._occupied(member, builder)

@@ -40,17 +40,17 @@ from ...storage.records.requests import Buildset, Request
 from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 from ..builds.build import Build, Ended
-from ..builds.disk_reserve import Reserve
-from ..builds.journal import Entry, Journal
-from ..builds.recorder import Ledger
-from ..builds.step_context import LiveCommands, Workplace
-from ..builds.streams import Building, BuildShelves
-from ..builds.triggered import Asking, ChildBuilds
+from ..builds.disk_reserve import DiskReserve
+from ..builds.journal import Journal, JournalEntry
+from ..builds.recorder import BuildRecorder
+from ..builds.step_context import BuildContext, LiveCommands
+from ..builds.streams import BuildStreamFiles, StreamStorage
+from ..builds.triggered import ChildBuilds, RequestSubmission
 from ..config.loading import Generation
 from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig, BuildFactory
 from ..slaves.command import Source
-from ..slaves.registry import Roster
+from ..slaves.registry import SlaveRegistry
 from .queue import (
     Queue,
     Running,
@@ -117,7 +117,7 @@ class Unfinished:
     row: records_of_builds.Build
     request: Request
     buildset: Buildset
-    entries: Sequence[Entry]
+    entries: Sequence[JournalEntry]
 
 
 class Works:
@@ -133,23 +133,23 @@ class Works:
         self,
         *,
         records: Records,
-        roster: Roster,
+        slaves: SlaveRegistry,
         queue: Callable[[], Queue],
         requests: Callable[[], Requests],
-        asking: Callable[[], Asking],
-        building: Building,
-        reserve: Reserve,
+        submission: Callable[[], RequestSubmission],
+        stream_storage: StreamStorage,
+        reserve: DiskReserve,
         inputs: InputStore,
         generation: Callable[[], Generation],
         clock: IReactorTime,
         wall: Callable[[], float],
     ) -> None:
         self._records = records
-        self._roster = roster
+        self._slaves = slaves
         self._queue = queue
         self._requests = requests
-        self._asking = asking
-        self._building = building
+        self._submission = submission
+        self._stream_storage = stream_storage
         self._reserve = reserve
         self._inputs = inputs
         self._generation = generation
@@ -168,7 +168,7 @@ class Works:
         """
         The directory in which logs stand.
         """
-        return self._building.streams
+        return self._stream_storage.streams
 
     def live(self) -> Mapping[int, Live]:
         """
@@ -255,7 +255,7 @@ class Works:
         request, buildset = waiting.request, waiting.buildset
         generation = self._generation()
         nonce = os.urandom(16).hex()
-        session = self._roster.session(slave)
+        session = self._slaves.session(slave)
         home, host = session.home or "", session.hello.platform.get("hostname", "") if session.hello else ""
         now = self._wall()
 
@@ -281,7 +281,7 @@ class Works:
             self._queue().slots.leave(request.id)
             self._queue().add(evolve(request, not_before=now + BEGIN_AGAIN), buildset)
             self._begun(request.id)
-            self._roster.build_ended(slave, left=len(self._queue().slots.on(slave)))
+            self._slaves.build_ended(slave, left=len(self._queue().slots.on(slave)))
             raise
         await self._run(Unfinished(row, request, buildset, ()), generation, lambda: None)
 
@@ -326,12 +326,14 @@ class Works:
         label = f"{row.builder}/{row.number}"
         self._queue().slots.take(request.id, Running(label, row.builder, row.slave))
         ended = Ended(Result.EXCEPTION, "an error of buildbot_lite itself; the master's log has its traceback")
-        shelves: BuildShelves | None = None
+        streams: BuildStreamFiles | None = None
         try:
-            ledger = Ledger(self._records, build=row.id, request=request.id, wall=self._wall)
-            shelves = BuildShelves(self._building, build=row.id, builder=row.builder, number=row.number, ledger=ledger)
+            recorder = BuildRecorder(self._records, build=row.id, request=request.id, wall=self._wall)
+            streams = BuildStreamFiles(
+                self._stream_storage, build=row.id, builder=row.builder, number=row.number, recorder=recorder
+            )
             submitted = await self._submitted(buildset)
-            build = self._build(start, generation, ledger, shelves, submitted, live)
+            build = self._build(start, generation, recorder, streams, submitted, live)
             self._live[request.id] = Live(row, request, buildset, build)
             self._begun(request.id)
             ended = await build.run()
@@ -344,15 +346,15 @@ class Works:
             self._log.failure("{build} failed", build=label)
         finally:
             self._begun(request.id)
-            if shelves is not None:
-                shelves.close()
+            if streams is not None:
+                streams.close()
         await self._end(row, request, buildset, ended)
 
     async def _end(self, row: records_of_builds.Build, request: Request, buildset: Buildset, ended: Ended) -> None:
         again = await self._recorded_end(row, request, ended)
         live = self._live.pop(request.id, None)
         self._queue().slots.leave(request.id)
-        self._roster.build_ended(row.slave, left=len(self._queue().slots.on(row.slave)))
+        self._slaves.build_ended(row.slave, left=len(self._queue().slots.on(row.slave)))
         if again is not None:
             self._queue().add(again, buildset)
             if live is not None and (stop := live.build.wanted_stop) and stop.result is Result.CANCELLED:
@@ -379,8 +381,8 @@ class Works:
         self,
         start: Unfinished,
         generation: Generation | None,
-        ledger: Ledger,
-        shelves: BuildShelves,
+        recorder: BuildRecorder,
+        streams: BuildStreamFiles,
         submitted: Mapping[str, tuple[Source, int, str]],
         live: Callable[[], None],
     ) -> Build:
@@ -401,20 +403,20 @@ class Works:
         async def secret(name: str) -> str:
             if not config.slow_secrets:
                 return config.secret(name)
-            return str(await self._building.in_thread(lambda: config.secret(name)))
+            return str(await self._stream_storage.in_thread(lambda: config.secret(name)))
 
-        def place(build: Build, journal: Journal) -> Workplace:
-            return Workplace(
+        def context(build: Build, journal: Journal) -> BuildContext:
+            return BuildContext(
                 nonce=row.nonce,
                 builder_directory=builder.directory,
-                session=self._roster.session(row.slave),
-                own_session=self._roster.own,
+                session=self._slaves.session(row.slave),
+                own_session=self._slaves.own,
                 home=row.home or None,
                 grace=grace,
                 env=builder.env,
                 journal=journal,
-                ledger=ledger,
-                shelves=shelves,
+                recorder=recorder,
+                streams=streams,
                 view=view,
                 secret=secret,
                 triggers=self._children(row, start.buildset),
@@ -422,17 +424,17 @@ class Works:
                 inherited=start.buildset.parent is not None,
                 wall=self._wall,
                 live=LiveCommands(),
-                master_directory=self._building.basedir,
+                master_directory=self._stream_storage.basedir,
                 on_lost=builder.on_lost,
-                room=partial(self._reserve.takes, row.slave),
+                room=partial(self._reserve.admits, row.slave),
             )
 
         return Build(
             id=row.id,
             label=f"{row.builder}/{row.number}",
             recipes=[step.recipe for step in builder.steps],
-            place=place,
-            store=ledger,
+            context=context,
+            store=recorder,
             clock=self._clock,
             started=row.started,
             max_time=builder.max_time,
@@ -443,7 +445,7 @@ class Works:
 
     def _children(self, row: records_of_builds.Build, buildset: Buildset) -> ChildBuilds:
         return ChildBuilds(
-            asking=self._asking(),
+            submission=self._submission(),
             records=self._records,
             clock=self._clock,
             directory=self.streams,
@@ -470,12 +472,12 @@ class Works:
             idle.fire(None)
 
 
-def read_entries(connection: Connection, build: int) -> list[Entry]:
+def read_entries(connection: Connection, build: int) -> list[JournalEntry]:
     """
     The journal of *build*, as `Journal` takes it.
     """
     return [
-        Entry(row.step, row.ordinal, row.kind, row.fingerprint, row.intent, row.outcome)
+        JournalEntry(row.step, row.ordinal, row.kind, row.fingerprint, row.intent, row.outcome)
         for row in records_of_journal.of_build(connection, build)
     ]
 

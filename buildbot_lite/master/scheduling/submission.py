@@ -252,7 +252,7 @@ class FrontDoor:
 
     async def cancel_unfinished(self, requests: Iterable[int], reason: str) -> None:
         """
-        See `triggered.Asking`.
+        See `triggered.RequestSubmission`.
         """
         for request in requests:
             # One that is over is not in the way of the others.
@@ -283,7 +283,7 @@ class FrontDoor:
         input: int | None = None,
     ) -> Deferred[int]:
         """
-        See `triggered.Asking`.
+        See `triggered.RequestSubmission`.
         """
 
         async def ask() -> int:
@@ -306,7 +306,7 @@ class FrontDoor:
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
         """
-        See `triggered.Asking`.
+        See `triggered.RequestSubmission`.
         """
         return self._requests.when_finished(buildset)
 

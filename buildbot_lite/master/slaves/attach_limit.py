@@ -17,7 +17,7 @@ _SAY_EVERY = 60.0
 
 
 @define
-class Turnstile:
+class AttachLimit:
     """
     Lets *most* through at once, and then so many a second.
     """
@@ -32,14 +32,14 @@ class Turnstile:
         self._allowance = TokenBucket(self.clock.seconds, self.most, self.per_second)
         self._lines = once_every(_SAY_EVERY, self.clock.seconds)
 
-    def pass_through(self, name: str) -> None:
+    def admit(self, name: str) -> None:
         """
         One more, of the slave *name*; `RefusedError` when that is too often.
         """
         if not self._allowance.take():
             raise RefusedError(f"{name} attaches too often.  Something cuts its connection; see its log.")
 
-    def is_news(self) -> bool:
+    def may_report(self) -> bool:
         """
         Whether a refusal is to be said now: not more than once a minute.
         """

@@ -1,8 +1,8 @@
 """
 The master's end of one live command.
 
-An `Order` is what a step wants done on a slave, together with the place where the answer goes.  It outlives links:
-every time the slave attaches, it is handed the same order again, and the wire syncs the tail of its streams.
+A `RemoteCommand` is what a step wants done on a slave, together with the place where the answer goes.  It outlives
+links: every time the slave attaches, it is handed the same order again, and the wire syncs the tail of its streams.
 
 ::
 
@@ -51,7 +51,7 @@ NOT_NOW = "The master cannot store this now.  The reason is in its log."
 OVER = "This command is over."
 
 
-class Stream(Protocol):
+class WritableStream(Protocol):
     """
     An append-only file on the master; see `storage.streams`.
     """
@@ -74,12 +74,12 @@ class Stream(Protocol):
         """
 
 
-class Shelf(Protocol):
+class EntryStreams(Protocol):
     """
     Where the streams of one journal entry stand.
     """
 
-    def stream(self, name: str) -> Stream:
+    def stream(self, name: str) -> WritableStream:
         """
         The stream called *name*; it is made at its first byte.  `FileError` when it cannot be.
         """
@@ -101,7 +101,7 @@ class Source(Protocol):
         """
 
 
-class Order:
+class RemoteCommand:
     """
     One command for one slave, and what became of it.
 
@@ -120,7 +120,7 @@ class Order:
         spec: Spec,
         secrets: Mapping[str, str],
         grace: float | None,
-        shelf: Shelf,
+        streams: EntryStreams,
         sources: Mapping[str, Source],
         home: str | None = None,
         unwanted: bool = False,
@@ -136,9 +136,9 @@ class Order:
         self.unwanted = unwanted
         self.resumed = resumed
         self._room = room
-        self._shelf = shelf
+        self._streams = streams
         self._sources = sources
-        self._streams = streams_of(spec)
+        self._stream_names = streams_of(spec)
         self._ends: dict[str, int] | None = None
         self._rounds = 0
         self.is_lost = False
@@ -157,7 +157,7 @@ class Order:
         How many bytes of each stream are here; None when this cannot be read, and the command is over for that reason.
         """
         try:
-            return self._shelf.lengths()
+            return self._streams.lengths()
         except FileError as error:
             self._fail(error)
             return None
@@ -213,12 +213,12 @@ class Order:
         """
         See `Command.append`.
         """
-        if stream not in self._streams or offset < 0:
+        if stream not in self._stream_names or offset < 0:
             return fail(MessageError(f"{stream!r:.60} at {offset} is no place in a stream of this command."))
         if self._over.called:
             return fail(RefusedError(OVER))
         try:
-            kept = self._shelf.stream(stream)
+            kept = self._streams.stream(stream)
             most = self._most
             if most is not None and offset <= kept.length and self._too_much(most, stream, offset + len(data)):
                 return fail(MessageError(f"This command may send at most {most} bytes."))
@@ -265,7 +265,7 @@ class Order:
     def _too_much(self, most: int, stream: str, end: int) -> bool:
         # A slave's keeper sees to it; this is for one that does not.
         if self._ends is None:
-            self._ends = self._shelf.lengths()
+            self._ends = self._streams.lengths()
         mark = stream.partition("~")[2]
         self._ends[stream] = max(end, self._ends.get(stream, 0))
         return sum(length for name, length in self._ends.items() if name.partition("~")[2] == mark) > most
@@ -289,7 +289,7 @@ class Order:
 
     async def _finish(self, outcome: Outcome) -> tuple[str, ...]:
         for name in outcome.streams:
-            if name not in self._streams:
+            if name not in self._stream_names:
                 raise MessageError(f"{name!r:.60} is no stream of this command.")
         try:
             # A slave that dialled again reports the end again, while a long stream may still be on its way to the disk.
@@ -305,7 +305,7 @@ class Order:
         if not self._over.called:
             wrong = []
             for name, seal in outcome.streams.items():
-                if not await self._shelf.stream(name).seal(seal):
+                if not await self._streams.stream(name).seal(seal):
                     wrong.append(name)
             again = tuple(name for name in wrong if "~" not in name)
             self._rounds += bool(again)

@@ -84,7 +84,7 @@ class Member:
         return None
 
 
-class Roster:
+class SlaveRegistry:
     """
     All members, by name.
 
@@ -318,7 +318,7 @@ class Roster:
 
 
 @define
-class RosterDesk:
+class SlaveDesk:
     """
     The desk of one slave: the role `Desk`.
 
@@ -327,7 +327,7 @@ class RosterDesk:
     """
 
     name: str
-    roster: Roster
+    slaves: SlaveRegistry
     admit: Callable[[str], None]
     hints: Callable[[], Sequence[str]]
     idle: Callable[[], bool] = lambda: False
@@ -342,21 +342,21 @@ class RosterDesk:
                 f"This master speaks version {PROTOCOL} of the protocol, the slave {hello.protocol}.  Install the same "
                 "buildbot_lite on both."
             )
-            self.roster.refused(self.name, sentence)
+            self.slaves.refused(self.name, sentence)
             return fail(RefusedError(sentence))
         try:
             self.admit(key)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
             if isinstance(error, BuildbotLiteError):
-                self.roster.refused(self.name, str(error))
+                self.slaves.refused(self.name, str(error))
             return fail()
-        self.roster.session(self.name).attached(slave, hello)
+        self.slaves.session(self.name).attached(slave, hello)
         welcome = Welcome(
             name=self.name,
             version=__version__,
             hints=tuple(self.hints()),
             idle=self.idle(),
-            drain=self.roster.is_to_leave(self.name),
+            drain=self.slaves.is_to_leave(self.name),
         )
         return succeed(welcome)
 

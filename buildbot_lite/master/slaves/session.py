@@ -35,7 +35,7 @@ from ...model.hello import (
 from ...model.lease import master_deadline
 from ...model.outcome import Outcome
 from ...wire.roles import Slave
-from .command import Order
+from .command import RemoteCommand
 
 ENDING = 60.0
 """Seconds for which nothing arrives of a command that is to end, until it counts as lost."""
@@ -43,7 +43,7 @@ LONGEST_ENDING = 600.0
 """Seconds after which it does in any case."""
 
 
-class Listener(Protocol):
+class SessionListener(Protocol):
     """
     Who wants to know when slaves come and go.
     """
@@ -74,7 +74,7 @@ class Inputs(Protocol):
         That line is gone.
         """
 
-    def ordered(self, order: Order) -> None:
+    def requested(self, command: RemoteCommand) -> None:
         """
         A build wants something done.
         """
@@ -84,7 +84,7 @@ class Inputs(Protocol):
         Somebody wants it to end.
         """
 
-    def settled(self, order: Order) -> None:
+    def settled(self, command: RemoteCommand) -> None:
         """
         It is over, one way or another.
         """
@@ -113,23 +113,23 @@ class Core:
 
     name: str
     clock: IReactorTime
-    listener: Listener
+    listener: SessionListener
     log: Logger
-    orders: dict[str, Order] = field(factory=dict)
+    commands: dict[str, RemoteCommand] = field(factory=dict)
     interrupts: dict[str, str] = field(factory=dict)
     deadlines: dict[str, IDelayedCall] = field(factory=dict)
     endings: dict[str, IDelayedCall] = field(factory=dict)
     greeted: Hello | None = None
     away_since: float = 0.0
 
-    def set_deadline(self, order: Order) -> None:
+    def set_deadline(self, command: RemoteCommand) -> None:
         """
         From now on the order's grace runs.
         """
-        if order.grace is not None:
-            wait = master_deadline(order.grace)
-            sentence = f"{self.name} was away for longer than the grace of {order.grace / 60:.3g} min"
-            self.deadlines[order.id] = self.clock.callLater(wait, order.lose, sentence)
+        if command.grace is not None:
+            wait = master_deadline(command.grace)
+            sentence = f"{self.name} was away for longer than the grace of {command.grace / 60:.3g} min"
+            self.deadlines[command.id] = self.clock.callLater(wait, command.lose, sentence)
 
     def clear_deadline(self, id: str) -> None:
         """
@@ -139,52 +139,52 @@ class Core:
         if call is not None and call.active():
             call.cancel()
 
-    def expect_end(self, order: Order) -> None:
+    def expect_end(self, command: RemoteCommand) -> None:
         """
         It is to end, and is waited for as long as something of it arrives.
         """
-        if order.id not in self.endings:
-            self._look_whether_it_ends(order, -1, LONGEST_ENDING)
+        if command.id not in self.endings:
+            self._look_whether_it_ends(command, -1, LONGEST_ENDING)
 
-    def _look_whether_it_ends(self, order: Order, received: int, left: float) -> None:
-        if order.received == received or left <= 0:
-            order.lose(f"{self.name} did not end it within {LONGEST_ENDING - left:.0f} s")
+    def _look_whether_it_ends(self, command: RemoteCommand, received: int, left: float) -> None:
+        if command.received == received or left <= 0:
+            command.lose(f"{self.name} did not end it within {LONGEST_ENDING - left:.0f} s")
         else:
-            self.endings[order.id] = self.clock.callLater(
-                ENDING, self._look_whether_it_ends, order, order.received, left - ENDING
+            self.endings[command.id] = self.clock.callLater(
+                ENDING, self._look_whether_it_ends, command, command.received, left - ENDING
             )
 
     def lose_all(self, reason: str) -> None:
         """
         Nothing that was ordered will come to an end.
         """
-        for order in list(self.orders.values()):
-            order.lose(reason)
+        for command in list(self.commands.values()):
+            command.lose(reason)
 
-    def forget(self, order: Order) -> None:
+    def forget(self, command: RemoteCommand) -> None:
         """
         The order is over.
         """
-        self.clear_deadline(order.id)
-        ending = self.endings.pop(order.id, None)
+        self.clear_deadline(command.id)
+        ending = self.endings.pop(command.id, None)
         if ending is not None and ending.active():
             ending.cancel()
-        self.orders.pop(order.id, None)
-        self.interrupts.pop(order.id, None)
+        self.commands.pop(command.id, None)
+        self.interrupts.pop(command.id, None)
 
-    def send(self, link: Slave, order: Order) -> None:
+    def send(self, link: Slave, command: RemoteCommand) -> None:
         """
         Have it started.
         """
-        self._tell(link.start(order.id, order.spec, order.secrets, order), order)
+        self._tell(link.start(command.id, command.spec, command.secrets, command), command)
 
-    def resume(self, link: Slave, order: Order) -> None:
+    def resume(self, link: Slave, command: RemoteCommand) -> None:
         """
         Have it reported on again.
         """
-        have = order.have()
+        have = command.have()
         if have is not None:
-            self._tell(link.resume(order.id, order, have), order)
+            self._tell(link.resume(command.id, command, have), command)
 
     def interrupt(self, link: Slave, id: str) -> None:
         """
@@ -198,17 +198,17 @@ class Core:
         """
         background(link.disown(id), self.log, f"disowning {id} on {self.name}")
 
-    def _tell(self, told: Deferred[None], order: Order) -> None:
+    def _tell(self, told: Deferred[None], command: RemoteCommand) -> None:
         def refused(failure: Failure) -> None:
             # When the line broke instead, the next attachment tells what became of it.
             if failure.check(LinkLostError) is None:
-                order.refused(str(failure.value))
+                command.refused(str(failure.value))
 
         background(told.addErrback(refused), self.log, f"telling {self.name}")
 
 
 @frozen
-class Line:
+class Attachment:
     """
     The link on which the slave is now, and what it said of itself on it.
     """
@@ -221,8 +221,8 @@ _builder = TypeMachineBuilder(Inputs, Core)
 _away = _builder.state("away")
 
 
-def _present(inputs: Inputs, core: Core, link: Slave, hello: Hello) -> Line:
-    return Line(link, evolve(hello, held=()))
+def _present(inputs: Inputs, core: Core, link: Slave, hello: Hello) -> Attachment:
+    return Attachment(link, evolve(hello, held=()))
 
 
 _here = _builder.state("present", _present)
@@ -243,9 +243,9 @@ def _arrive(inputs: Inputs, core: Core, link: Slave, hello: Hello) -> None:
 def _greet(core: Core, link: Slave, hello: Hello) -> None:
     news = _news(core, hello)
     held = {item.id: item for item in hello.held}
-    for order in list(core.orders.values()):
-        core.clear_deadline(order.id)
-        _reconcile(core, link, hello, order, held.pop(order.id, None))
+    for command in list(core.commands.values()):
+        core.clear_deadline(command.id)
+        _reconcile(core, link, hello, command, held.pop(command.id, None))
     for stranger in held:
         core.disown(link, stranger)
     core.greeted = evolve(hello, held=())  # what it held may be megabytes
@@ -253,7 +253,7 @@ def _greet(core: Core, link: Slave, hello: Hello) -> None:
 
 
 @_here.upon(Inputs.attached).loop()
-def _redial(inputs: Inputs, core: Core, old: Line, link: Slave, hello: Hello) -> None:
+def _redial(inputs: Inputs, core: Core, old: Attachment, link: Slave, hello: Hello) -> None:
     # The slave dialled again before we noticed that the old line was dead.  Both inputs are queued; this
     # transition alone would keep the old line.
     old.link.drop("dialled again")
@@ -262,53 +262,53 @@ def _redial(inputs: Inputs, core: Core, old: Line, link: Slave, hello: Hello) ->
 
 
 @_here.upon(Inputs.lost).to(_away)
-def _depart(inputs: Inputs, core: Core, line: Line, link: Slave) -> None:
+def _depart(inputs: Inputs, core: Core, attachment: Attachment, link: Slave) -> None:
     core.away_since = core.clock.seconds()
-    for order in core.orders.values():
-        core.set_deadline(order)
+    for command in core.commands.values():
+        core.set_deadline(command)
     core.listener.slave_lost(core.name)
 
 
-@_here.upon(Inputs.ordered).loop()
-def _send(inputs: Inputs, core: Core, line: Line, order: Order) -> None:
-    core.orders[order.id] = order
-    _reconcile(core, line.link, line.hello, order, None)
+@_here.upon(Inputs.requested).loop()
+def _send(inputs: Inputs, core: Core, attachment: Attachment, command: RemoteCommand) -> None:
+    core.commands[command.id] = command
+    _reconcile(core, attachment.link, attachment.hello, command, None)
 
 
-@_away.upon(Inputs.ordered).loop()
-def _keep(inputs: Inputs, core: Core, order: Order) -> None:
-    core.orders[order.id] = order
-    core.set_deadline(order)
+@_away.upon(Inputs.requested).loop()
+def _keep(inputs: Inputs, core: Core, command: RemoteCommand) -> None:
+    core.commands[command.id] = command
+    core.set_deadline(command)
 
 
 @_here.upon(Inputs.interrupted).loop()
-def _interrupt(inputs: Inputs, core: Core, line: Line, id: str, reason: str) -> None:
-    if id in core.orders:
+def _interrupt(inputs: Inputs, core: Core, attachment: Attachment, id: str, reason: str) -> None:
+    if id in core.commands:
         core.interrupts[id] = reason
-        core.interrupt(line.link, id)
+        core.interrupt(attachment.link, id)
 
 
 @_away.upon(Inputs.interrupted).loop()
 def _remember_interrupt(inputs: Inputs, core: Core, id: str, reason: str) -> None:
-    if id in core.orders:
+    if id in core.commands:
         core.interrupts[id] = reason
 
 
 @_here.upon(Inputs.settled).loop()
-def _settle(inputs: Inputs, core: Core, line: Line, order: Order) -> None:
-    core.forget(order)
-    if order.is_lost and not order.unwanted:
-        core.disown(line.link, order.id)
+def _settle(inputs: Inputs, core: Core, attachment: Attachment, command: RemoteCommand) -> None:
+    core.forget(command)
+    if command.is_lost and not command.unwanted:
+        core.disown(attachment.link, command.id)
 
 
 @_away.upon(Inputs.settled).loop()
-def _settle_away(inputs: Inputs, core: Core, order: Order) -> None:
-    core.forget(order)
+def _settle_away(inputs: Inputs, core: Core, command: RemoteCommand) -> None:
+    core.forget(command)
 
 
 @_here.upon(Inputs.dismissed).loop()
-def _dismiss(inputs: Inputs, core: Core, line: Line, reason: str) -> None:
-    line.link.drop(reason)
+def _dismiss(inputs: Inputs, core: Core, attachment: Attachment, reason: str) -> None:
+    attachment.link.drop(reason)
 
 
 _away.upon(Inputs.dismissed).loop().returns(None)
@@ -322,15 +322,15 @@ def _give_up(inputs: Inputs, core: Core, reason: str) -> None:
 
 
 @_here.upon(Inputs.given_up).to(_gone)
-def _give_up_here(inputs: Inputs, core: Core, line: Line, reason: str) -> None:
-    for order in core.orders.values():
-        core.disown(line.link, order.id)
-    _leave(core, line, reason)
+def _give_up_here(inputs: Inputs, core: Core, attachment: Attachment, reason: str) -> None:
+    for command in core.commands.values():
+        core.disown(attachment.link, command.id)
+    _leave(core, attachment, reason)
 
 
 @_here.upon(Inputs.banned).to(_gone)
-def _ban(inputs: Inputs, core: Core, line: Line, reason: str) -> None:
-    _leave(core, line, reason)
+def _ban(inputs: Inputs, core: Core, attachment: Attachment, reason: str) -> None:
+    _leave(core, attachment, reason)
 
 
 @_gone.upon(Inputs.attached).to(_here)
@@ -338,14 +338,14 @@ def _come_back(inputs: Inputs, core: Core, reason: str, link: Slave, hello: Hell
     _greet(core, link, hello)
 
 
-@_gone.upon(Inputs.ordered).loop()
-def _lose(inputs: Inputs, core: Core, reason: str, order: Order) -> None:
-    order.lose(reason)
+@_gone.upon(Inputs.requested).loop()
+def _lose(inputs: Inputs, core: Core, reason: str, command: RemoteCommand) -> None:
+    command.lose(reason)
 
 
 @_gone.upon(Inputs.settled).loop()
-def _settle_gone(inputs: Inputs, core: Core, reason: str, order: Order) -> None:
-    core.forget(order)
+def _settle_gone(inputs: Inputs, core: Core, reason: str, command: RemoteCommand) -> None:
+    core.forget(command)
 
 
 _gone.upon(Inputs.interrupted).loop().returns(None)
@@ -357,37 +357,37 @@ _gone.upon(Inputs.banned).loop().returns(None)
 _machine = _builder.build()
 
 
-def _leave(core: Core, line: Line, reason: str) -> None:
+def _leave(core: Core, attachment: Attachment, reason: str) -> None:
     core.away_since = core.clock.seconds()
-    line.link.drop(reason)
+    attachment.link.drop(reason)
     core.listener.slave_lost(core.name)
     core.lose_all(reason)
 
 
-def _reconcile(core: Core, link: Slave, hello: Hello, order: Order, held: HeldCommand | None) -> None:
+def _reconcile(core: Core, link: Slave, hello: Hello, command: RemoteCommand, held: HeldCommand | None) -> None:
     """
     What we want against what the slave has.
     """
-    if order.is_lost:
+    if command.is_lost:
         return  # it is disowned when that is committed
-    if order.unwanted:
-        core.disown(link, order.id)
-        order.lose(f"{core.name} was told to forget it")
-    elif order.home is not None and hello.home != order.home:
-        order.lose(f"{core.name} came back with another directory; the commands of the old one are lost")
+    if command.unwanted:
+        core.disown(link, command.id)
+        command.lose(f"{core.name} was told to forget it")
+    elif command.home is not None and hello.home != command.home:
+        command.lose(f"{core.name} came back with another directory; the commands of the old one are lost")
     elif held is None:
         # Its directory would know the command if it had ever been claimed.
-        core.send(link, order)
-        if order.id in core.interrupts:
-            core.interrupt(link, order.id)
-    elif held.fingerprint != order.fingerprint:
-        order.lose(f"{core.name} has another command of that id")
+        core.send(link, command)
+        if command.id in core.interrupts:
+            core.interrupt(link, command.id)
+    elif held.fingerprint != command.fingerprint:
+        command.lose(f"{core.name} has another command of that id")
     elif held.life in {Life.UNKNOWN, Life.LOST}:
-        order.lose(_how_lost(core, hello))
+        command.lose(_how_lost(core, hello))
     else:
-        core.resume(link, order)
-        if order.id in core.interrupts:
-            core.interrupt(link, order.id)
+        core.resume(link, command)
+        if command.id in core.interrupts:
+            core.interrupt(link, command.id)
 
 
 def _how_lost(core: Core, hello: Hello) -> str:
@@ -419,18 +419,18 @@ class Session:
 
     _log = Logger()
 
-    def __init__(self, name: str, *, clock: IReactorTime, listener: Listener) -> None:
+    def __init__(self, name: str, *, clock: IReactorTime, listener: SessionListener) -> None:
         self.name = name
         self._core = Core(name, clock, listener, self._log, away_since=clock.seconds())
         self._inputs = _machine(self._core)
-        self._line: Line | None = None
+        self._attachment: Attachment | None = None
 
     @property
     def hello(self) -> Hello | None:
         """
         What the slave said of itself on the present link; None while it is away.
         """
-        return self._line.hello if self._line else None
+        return self._attachment.hello if self._attachment else None
 
     @property
     def home(self) -> str | None:
@@ -444,23 +444,23 @@ class Session:
         """
         The commands that builds wait for.
         """
-        return tuple(self._core.orders)
+        return tuple(self._core.commands)
 
     def attached(self, link: Slave, hello: Hello) -> None:
         """
         The slave is on the line *link*.
         """
-        self._line = Line(link, evolve(hello, held=()))
+        self._attachment = Attachment(link, evolve(hello, held=()))
         self._inputs.attached(link, hello)
         link.when_lost(lambda: self._lost(link))
 
-    async def run(self, order: Order) -> Outcome:
+    async def run(self, command: RemoteCommand) -> Outcome:
         """
         Have *order* done, however often the line breaks.
         """
-        order.when_released(lambda: self._inputs.settled(order))
-        self._inputs.ordered(order)
-        return await order.when_over()
+        command.when_released(lambda: self._inputs.settled(command))
+        self._inputs.requested(command)
+        return await command.when_over()
 
     def interrupt(self, id: str, reason: str) -> None:
         """
@@ -475,8 +475,8 @@ class Session:
         For builds that are not tried again: on the slave the command may still run.
         """
         self._inputs.interrupted(id, reason)
-        if order := self._core.orders.get(id):
-            self._core.expect_end(order)
+        if command := self._core.commands.get(id):
+            self._core.expect_end(command)
 
     def dismiss(self, reason: str) -> None:
         """
@@ -488,17 +488,17 @@ class Session:
         """
         Count everything that runs there as lost, at once, and so what comes, until the slave attaches again.
         """
-        self._line = None
+        self._attachment = None
         self._inputs.given_up(reason)
 
     def ban(self, reason: str) -> None:
         """
         The same, and cut the link: the slave is told nothing.
         """
-        self._line = None
+        self._attachment = None
         self._inputs.banned(reason)
 
     def _lost(self, link: Slave) -> None:
-        if self._line is not None and self._line.link is link:
-            self._line = None
+        if self._attachment is not None and self._attachment.link is link:
+            self._attachment = None
             self._inputs.lost(link)

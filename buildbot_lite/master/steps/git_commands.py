@@ -101,7 +101,7 @@ class Repository:
     """
     A copy of the one at *url*.
 
-    *run*: runs words in the directory; takes fields of `model.spec.Run` besides, and options of `Bench.command`.
+    *run*: runs words in the directory; takes fields of `model.spec.Run` besides, and options of `StepContext.command`.
     *settings*: of git, for its commands.  *access*: what those get that speak to *url*.  *shallow*: how many commits,
     False: all.  *slave*: who does it all.
     """

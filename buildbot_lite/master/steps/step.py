@@ -4,12 +4,12 @@ What every step is, and what a running step has at hand.
 A step stands in master.cfg as an object, made once; each build makes its own from the same arguments::
 
     factory.addStep(Compile(command=["make"]))     # remembers class, arguments and line: the recipe
-        build 1:  recipe.cook() ─► Compile           # a fresh one, bound to a bench, arguments rendered
+        build 1:  recipe.cook() ─► Compile           # a fresh one, bound to a context, arguments rendered
         build 2:  recipe.cook() ─► Compile
 
-The step's ``run`` is a coroutine that may use Python as it likes, and must ask its `Bench` for everything that comes
-from outside: commands, time, randomness, other builds.  The bench records what came back, so that the same ``run`` can
-be run again after a crash and decide the same.
+The step's ``run`` is a coroutine that may use Python as it likes, and must ask its `StepContext` (``self.bench``) for
+everything that comes from outside: commands, time, randomness, other builds.  The context records what came back, so
+that the same ``run`` can be run again after a crash and decide the same.
 """
 
 import inspect
@@ -69,7 +69,7 @@ class Ran:
         return self._read(log, limit).decode("utf-8", "replace")
 
 
-class Bench(Protocol):
+class StepContext(Protocol):
     """
     What a running step has at hand.  Everything that it answers is recorded in the build's journal.
     """
@@ -214,7 +214,7 @@ class BuildStep(metaclass=Noting):
     applies_patch: ClassVar[bool] = False  # whether it applies the patch that came with the request
 
     recipe: Recipe
-    bench: Bench
+    bench: StepContext
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """
@@ -284,18 +284,18 @@ class BuildStep(metaclass=Noting):
 
     # What the build asks.
 
-    async def prepare(self, bench: Bench) -> bool:
+    async def prepare(self, context: StepContext) -> bool:
         """
         Render the arguments for this build; answer whether the step is to be done at all.
         """
-        self.bench = bench
-        wanted = await _asked(self.doStepIf, bench.view, self)
+        self.bench = context
+        wanted = await _asked(self.doStepIf, context.view, self)
         if wanted:
             for name in ("description", "descriptionDone", "descriptionSuffix", *_gathered(type(self), "renderables")):
-                setattr(self, name, await render(getattr(self, name), bench.view))
+                setattr(self, name, await render(getattr(self, name), context.view))
             at = Arguments(self.name)
             for name, check in _gathered(type(self), "arguments").items():
-                value = await render(getattr(self, name), bench.view)
+                value = await render(getattr(self, name), context.view)
                 setattr(self, name, None if value is None else check(at, name, value))
             self.check(at)
         return wanted
@@ -371,7 +371,7 @@ class BuildStep(metaclass=Noting):
 
     async def do(self, spec: Spec, **options: Any) -> Ran:
         """
-        Have the slave do what *spec* says; see `Bench.command` for the *options*.
+        Have the slave do what *spec* says; see `StepContext.command` for the *options*.
         """
         return await self.bench.command(spec, **{"on_lost": self.onLost, **options})
 
