@@ -10,10 +10,13 @@ from typing import Any
 
 from .master import steps as _steps
 from .master.config import objects as _words
+from .master.config.mistakes import MISSING as _MISSING
 from .master.config.mistakes import did_you_mean
 from .master.config.secret_files import SecretInAFile as _SecretInAFile
 from .master.config.secret_stores import SecretInEnvironment as _SecretInEnvironment
 from .master.config.secret_stores import SecretInPass as _SecretInPass
+from .master.steps import argument_checks as _checks
+from .master.steps.argument import argument as _argument
 from .model.rendering import renderer as _renderer
 from .model.results import Result as _Result
 
@@ -46,6 +49,7 @@ util = Namespace(
     "util",
     {cls.__name__: cls for cls in (_words.BuilderConfig, _words.BuildFactory, _words.Property, _words.Interpolate)}
     | {"Secret": _words.Secret, "renderer": _renderer}
+    | {"argument": _argument, "checks": Namespace("util.checks", _exported(_checks)), "MISSING": _MISSING}
     | {result.name: result for result in _Result},
 )
 slave = Namespace("slave", {"BuildSlave": _words.BuildSlave})

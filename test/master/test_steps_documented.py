@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master import steps
 from buildbot_lite.master.config.mistakes import collecting
+from buildbot_lite.master.steps.argument import declaration
 from buildbot_lite.testing import run
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,13 +25,6 @@ def examples(page: str) -> list[str]:
     return [piece for piece in pieces if not piece.startswith("async def")]
 
 
-def declared(cls: type[steps.BuildStep], what: str) -> set[str]:
-    """
-    What the class and its bases declare under the name *what*.
-    """
-    return {name for each in cls.__mro__ for name in vars(each).get(what, ())}
-
-
 class DocumentedTests(SynchronousTestCase):
     def test_arguments(self) -> None:
         """
@@ -40,7 +34,7 @@ class DocumentedTests(SynchronousTestCase):
         for name in steps.__all__:
             cls = getattr(steps, name)
             doc = " ".join(each.__doc__ or "" for each in cls.__mro__)
-            for argument in declared(cls, "arguments") | declared(cls, "aliases") | declared(cls, "without_effect"):
+            for argument in declaration(cls).names:
                 self.assertIn(f"*{argument}*", doc, name)
                 self.assertIn(f"`{argument}`", page, name)
 
@@ -49,7 +43,7 @@ class DocumentedTests(SynchronousTestCase):
         The page says which arguments may stand without their names; a step made so is the step made with them.
         """
         said = dict(re.findall(r"`([A-Z]\w+)\(([\w, ]+)\)`", (DOCS / "steps.md").read_text()))
-        have = {name: ", ".join(getattr(steps, name).positional) for name in steps.__all__}
+        have = {name: ", ".join(declaration(getattr(steps, name)).positional) for name in steps.__all__}
         self.assertEqual(said, {name: names for name, names in have.items() if names})
         plain, named = steps.StringDownload("text", "a"), steps.StringDownload(s="text", slavedest="a")
         self.assertEqual((plain.s, plain.slavedest), (named.s, named.slavedest))

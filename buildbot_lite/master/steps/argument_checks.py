@@ -18,7 +18,13 @@ from ...model.names import relative_path
 from ...model.results import Result
 from ...model.spec import SECRET_REFERENCE
 from ..config.arguments import Arguments
-from .step import Check
+from .argument import Check
+
+__all__ = [
+    "anything", "artifact_name", "choice", "command", "decode_rc", "environment", "file_path", "flag", "function",
+    "logfiles", "mode", "names", "path", "properties", "seconds", "signal_name", "text", "texts", "whole", "word",
+    "words",
+]  # fmt: skip
 
 _LOG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ +@-]{0,79}\Z")
 _OWN_LOGS = ("stdio", "stderr", "artifact", "traceback")

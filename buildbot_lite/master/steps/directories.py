@@ -2,14 +2,10 @@
 Making and removing directories on the slave.
 """
 
-# ruff: noqa: RUF012 - arguments keep Buildbot's spelling; what a class declares is never changed
-
-from typing import Any
-
 from ...model import spec
 from ...model.results import Result
-from ..config.mistakes import MISSING
-from . import argument_checks
+from . import argument_checks as checks
+from .argument import argument
 from .outcomes import verdict
 from .step import BuildStep
 
@@ -25,9 +21,7 @@ class MakeDirectory(BuildStep):
 
     name = "MakeDirectory"
     haltOnFailure = True
-    positional = ("dir",)
-    arguments = {"dir": argument_checks.path}
-    dir: Any = MISSING
+    dir = argument(checks.path, positional=True)
 
     async def run(self) -> Result:
         """
@@ -48,11 +42,8 @@ class RemoveDirectory(BuildStep):
 
     name = "RemoveDirectory"
     haltOnFailure = True
-    positional = ("dir",)
-    arguments = {"dir": argument_checks.path, "maxTime": argument_checks.seconds}
-    nullable = ("maxTime",)
-    dir: Any = MISSING
-    maxTime: Any = spec.DEFAULT_MAX_TIME
+    dir = argument(checks.path, positional=True)
+    maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
 
     async def run(self) -> Result:
         """

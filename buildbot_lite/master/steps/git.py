@@ -11,7 +11,7 @@ which is the same sequence whether the directory is missing, empty, used before,
 repository.
 """
 
-# ruff: noqa: N815, RUF012 - arguments keep Buildbot's names; what a class declares is never changed
+# ruff: noqa: N815 - arguments keep Buildbot's names
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ from ...model.results import Result
 from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE
 from ...model.urls import split_url, without_passwords
 from ..config.arguments import Arguments
-from ..config.mistakes import MISSING
 from ..slaves.command import Source
-from . import argument_checks
+from . import argument_checks as checks
+from .argument import argument, ignored
 from .git_commands import (
     Failed,
     Repository,
@@ -61,9 +61,7 @@ def _credentials(at: Arguments, name: str, value: Any) -> tuple[str, str]:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         at.note(f"{name} must be a pair: user and password.")  # the value is not for anybody's eyes
         return "", ""
-    return argument_checks.text(at, f"the user of {name}", value[0]), argument_checks.text(
-        at, f"the password of {name}", value[1]
-    )
+    return checks.text(at, f"the user of {name}", value[0]), checks.text(at, f"the password of {name}", value[1])
 
 
 def _ref(at: Arguments, name: str, value: Any) -> str:
@@ -114,52 +112,28 @@ class Git(BuildStep):
     name = "git"
     haltOnFailure = True
     applies_patch = True
-    positional = ("repourl",)
-    arguments = {
-        "repourl": argument_checks.word,
-        "branch": _ref,
-        "revision": _ref,
-        "mode": argument_checks.choice("incremental", "full"),
-        "method": argument_checks.choice("fresh", "clean", "clobber", "copy"),
-        "workdir": argument_checks.path,
-        "shallow": _depth,
-        "submodules": argument_checks.flag,
-        "progress": argument_checks.flag,
-        "retry": _retry,
-        "clobberOnFailure": argument_checks.flag,
-        "alwaysUseLatest": argument_checks.flag,
-        "codebase": argument_checks.text,
-        "config": argument_checks.environment,
-        "env": argument_checks.environment,
-        "timeout": argument_checks.seconds,
-        "sshPrivateKey": argument_checks.word,
-        "sshHostKey": argument_checks.word,
-        "sshKnownHosts": argument_checks.word,
-        "auth_credentials": _credentials,
-    }
-    nullable = ("timeout",)
-    without_effect = ("logEnviron",)
 
-    repourl: Any = MISSING
-    branch: Any = None
-    revision: Any = None
-    mode: Any = "incremental"
-    method: Any = None
-    workdir: Any = None
-    shallow: Any = False
-    submodules: Any = False
-    progress: Any = True
-    retry: Any = None
-    clobberOnFailure: Any = False
-    alwaysUseLatest: Any = False
-    codebase: Any = ""
-    config: Any = None
-    env: Any = None
-    timeout: Any = DEFAULT_TIMEOUT
-    sshPrivateKey: Any = None
-    sshHostKey: Any = None
-    sshKnownHosts: Any = None
-    auth_credentials: Any = None
+    repourl = argument(checks.word, positional=True)
+    branch = argument(_ref, default=None)
+    revision = argument(_ref, default=None)
+    mode = argument(checks.choice("incremental", "full"), default="incremental")
+    method = argument(checks.choice("fresh", "clean", "clobber", "copy"), default=None)
+    workdir = argument(checks.path, default=None)
+    shallow = argument(_depth, default=False)
+    submodules = argument(checks.flag, default=False)
+    progress = argument(checks.flag, default=True)
+    retry = argument(_retry, default=None)
+    clobberOnFailure = argument(checks.flag, default=False)
+    alwaysUseLatest = argument(checks.flag, default=False)
+    codebase = argument(checks.text, default="")
+    config = argument(checks.environment, default=None)
+    env = argument(checks.environment, default=None)
+    timeout = argument(checks.seconds, default=DEFAULT_TIMEOUT, nullable=True)
+    sshPrivateKey = argument(checks.word, default=None)
+    sshHostKey = argument(checks.word, default=None)
+    sshKnownHosts = argument(checks.word, default=None)
+    auth_credentials = argument(_credentials, default=None)
+    logEnviron = ignored()
 
     def check(self, at: Arguments) -> None:
         """

@@ -2,13 +2,9 @@
 Giving a build properties.
 """
 
-# ruff: noqa: RUF012 - what a class declares is never changed
-
-from typing import Any
-
 from ...model.results import Result
-from ..config.mistakes import MISSING
-from . import argument_checks
+from . import argument_checks as checks
+from .argument import argument
 from .step import BuildStep
 
 __all__ = ["SetProperties", "SetProperty"]
@@ -23,11 +19,8 @@ class SetProperty(BuildStep):
     """
 
     name = "SetProperty"
-    positional = ("property", "value")
-    arguments = {"property": argument_checks.word, "value": argument_checks.anything}
-    nullable = ("value",)
-    property: Any = MISSING
-    value: Any = MISSING
+    property = argument(checks.word, positional=True)
+    value = argument(checks.anything, nullable=True, positional=True)
 
     async def run(self) -> Result:
         """
@@ -46,9 +39,7 @@ class SetProperties(BuildStep):
     """
 
     name = "SetProperties"
-    positional = ("properties",)
-    arguments = {"properties": argument_checks.properties}
-    properties: Any = MISSING
+    properties = argument(checks.properties, positional=True)
 
     async def run(self) -> Result:
         """

@@ -2,10 +2,9 @@
 Running programs on the slave.
 """
 
-# ruff: noqa: N815, RUF012 - arguments keep Buildbot's names; what a class declares is never changed
+# ruff: noqa: N815 - arguments keep Buildbot's names
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from ...model.results import Result
 from ...model.spec import (
@@ -14,8 +13,8 @@ from ...model.spec import (
     Run,
 )
 from ..config.arguments import Arguments
-from ..config.mistakes import MISSING
-from . import argument_checks
+from . import argument_checks as checks
+from .argument import argument, ignored
 from .outcomes import SUCCEEDS_WITH_0, verdict
 from .step import (
     BuildStep,
@@ -51,40 +50,23 @@ class ShellCommand(BuildStep):
     """
 
     name = "shell"
-    arguments = {
-        "command": argument_checks.command,
-        "workdir": argument_checks.path,
-        "env": argument_checks.environment,
-        "stdin": argument_checks.text,
-        "timeout": argument_checks.seconds,
-        "maxTime": argument_checks.seconds,
-        "interruptSignal": argument_checks.signal_name,
-        "sigtermTime": argument_checks.seconds,
-        "logfiles": argument_checks.logfiles,
-        "logMaxSize": argument_checks.whole,
-        "usePTY": argument_checks.flag,
-        "separateStderr": argument_checks.flag,
-        "decodeRC": argument_checks.decode_rc,
-        "leaveRunning": argument_checks.flag,
-    }
-    aliases = {"initialStdin": "stdin"}
-    nullable = ("timeout", "maxTime", "logMaxSize")
-    without_effect = ("lazylogfiles", "logEnviron")
 
-    command: Any = MISSING
-    workdir: Any = None
-    env: Any = None
-    stdin: Any = None
-    timeout: Any = DEFAULT_TIMEOUT
-    maxTime: Any = None
-    interruptSignal: Any = "TERM"
-    sigtermTime: Any = DEFAULT_SIGTERM_TIME
-    logfiles: Any = None
-    logMaxSize: Any = None
-    usePTY: Any = False
-    separateStderr: Any = False
-    decodeRC: Any = SUCCEEDS_WITH_0
-    leaveRunning: Any = False
+    command = argument(checks.command)
+    workdir = argument(checks.path, default=None)
+    env = argument(checks.environment, default=None)
+    stdin = argument(checks.text, default=None, aliases=("initialStdin",))
+    timeout = argument(checks.seconds, default=DEFAULT_TIMEOUT, nullable=True)
+    maxTime = argument(checks.seconds, default=None, nullable=True)
+    interruptSignal = argument(checks.signal_name, default="TERM")
+    sigtermTime = argument(checks.seconds, default=DEFAULT_SIGTERM_TIME)
+    logfiles = argument(checks.logfiles, default=None)
+    logMaxSize = argument(checks.whole, default=None, nullable=True)
+    usePTY = argument(checks.flag, default=False)
+    separateStderr = argument(checks.flag, default=False)
+    decodeRC = argument(checks.decode_rc, default=SUCCEEDS_WITH_0)
+    leaveRunning = argument(checks.flag, default=False)
+    lazylogfiles = ignored()
+    logEnviron = ignored()
 
     def check(self, at: Arguments) -> None:
         """
@@ -174,19 +156,12 @@ class SetPropertyFromCommand(ShellCommand):
     """
 
     name = "setproperty"
-    arguments = {
-        "property": argument_checks.word,
-        "extract_fn": argument_checks.function,
-        "strip": argument_checks.flag,
-        "includeStdout": argument_checks.flag,
-        "includeStderr": argument_checks.flag,
-    }
 
-    property: Any = None
-    extract_fn: Callable[[int, str, str], Any] | None = None
-    strip: Any = True
-    includeStdout: Any = True
-    includeStderr: Any = False
+    property = argument(checks.word, default=None)
+    extract_fn = argument(checks.function, default=None)
+    strip = argument(checks.flag, default=True)
+    includeStdout = argument(checks.flag, default=True)
+    includeStderr = argument(checks.flag, default=False)
     separateStderr = True
 
     def check(self, at: Arguments) -> None:
@@ -230,7 +205,7 @@ class MasterShellCommand(ShellCommand):
 
     name = "MasterShellCommand"
     haltOnFailure = True
-    positional = ("command",)
+    command = argument(checks.command, positional=True)
     workdir = "."
 
     async def run(self) -> Result:

@@ -14,9 +14,8 @@ that the same ``run`` can be run again after a crash and decide the same.
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cache
 from posixpath import normpath
-from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, Self
 
 from attrs import evolve, frozen
 
@@ -24,11 +23,7 @@ from ...errors import ConfigError
 from ...model.names import directory_name
 from ...model.outcome import Outcome
 from ...model.properties import Json
-from ...model.rendering import (
-    View,
-    is_renderable,
-    render,
-)
+from ...model.rendering import View, render
 from ...model.results import Result
 from ...model.spec import (
     DEFAULT_TIMEOUT,
@@ -36,21 +31,10 @@ from ...model.spec import (
     Spec,
 )
 from ..config.arguments import Arguments
-from ..config.mistakes import (
-    MISSING,
-    Noting,
-    Place,
-    here,
-    note,
-    note_unknown,
-)
+from ..config.mistakes import Noting, Place, here
 from ..slaves.command import Source
-
-T = TypeVar("T", bound="BuildStep")
-
-Check: TypeAlias = Callable[[Arguments, str, Any], Any]
-"""Answers an argument's value, checked; ``check(arguments, name, value)``.  Those of the library are in
-`argument_checks`."""
+from . import argument_checks as checks
+from .argument import argument, declaration, take
 
 
 @frozen
@@ -190,27 +174,26 @@ class BuildStep(metaclass=Noting):
     *onLost*: "retry" has the whole build done again when the slave is lost in mid-command, "fail" never repeats
     anything; None: as its builder has it.
 
-    A subclass declares its own arguments in ``arguments`` (name → how it is checked) and their defaults as attributes
-    of the same names; `mistakes.MISSING` is the default of one that must be given.  Those listed in ``positional`` may
-    be given without their names.  Each is rendered before ``run``, as
-    are the attributes named in ``renderables``.  None counts as not given, unless the argument is one of ``nullable``.
+    A subclass declares its own arguments in its body (see `argument`), and sets other defaults for those that it
+    inherits.  As in Buildbot, it may instead have a constructor that passes ``**kwargs`` on, and list attributes that
+    each build renders in ``renderables``.
     """
 
-    # What subclasses set.
-    name: str = "step"
-    arguments: ClassVar[Mapping[str, Check]] = {}
-    positional: ClassVar[tuple[str, ...]] = ()  # arguments that may be given without their names, in this order
-    aliases: ClassVar[Mapping[str, str]] = {}  # another name → the argument that it means
-    nullable: ClassVar[tuple[str, ...]] = ()  # arguments for which None means something
-    without_effect: ClassVar[tuple[str, ...]] = ()  # arguments that are taken because Buildbot's step has them
-    renderables: ClassVar[tuple[str, ...] | list[str]] = ()
-    haltOnFailure = False
-    flunkOnFailure = True
-    flunkOnWarnings = False
-    warnOnFailure = False
-    warnOnWarnings = True
-    alwaysRun = False
+    name = argument(checks.anything, default="step", rendered=False)
+    description = argument(checks.anything, default=None)
+    descriptionDone = argument(checks.anything, default=None)
+    descriptionSuffix = argument(checks.anything, default=None)
+    haltOnFailure = argument(checks.flag, default=False, rendered=False)
+    flunkOnFailure = argument(checks.flag, default=True, rendered=False)
+    flunkOnWarnings = argument(checks.flag, default=False, rendered=False)
+    warnOnFailure = argument(checks.flag, default=False, rendered=False)
+    warnOnWarnings = argument(checks.flag, default=True, rendered=False)
+    alwaysRun = argument(checks.flag, default=False, rendered=False)
+    doStepIf = argument(checks.anything, default=True, nullable=True, rendered=False)
+    hideStepIf = argument(checks.anything, default=False, nullable=True, rendered=False)
+    onLost = argument(checks.choice("retry", "fail"), default=None, rendered=False)
 
+    renderables: ClassVar[tuple[str, ...] | list[str]] = ()
     applies_patch: ClassVar[bool] = False  # whether it applies the patch that came with the request
 
     recipe: Recipe
@@ -224,50 +207,10 @@ class BuildStep(metaclass=Noting):
         self.recipe = Recipe(cls, args, dict(kwargs), here(self))
         return self
 
-    def __init__(
-        self,
-        *values: Any,
-        name: str | None = None,
-        description: Any = None,
-        descriptionDone: Any = None,
-        descriptionSuffix: Any = None,
-        haltOnFailure: bool | None = None,
-        flunkOnFailure: bool | None = None,
-        flunkOnWarnings: bool | None = None,
-        warnOnFailure: bool | None = None,
-        warnOnWarnings: bool | None = None,
-        alwaysRun: bool | None = None,
-        doStepIf: Any = True,
-        hideStepIf: Any = False,
-        onLost: str | None = None,
-        **arguments: Any,
-    ) -> None:
-        if name is not None:
-            self.name = name
-        for flag, value in {
-            "haltOnFailure": haltOnFailure,
-            "flunkOnFailure": flunkOnFailure,
-            "flunkOnWarnings": flunkOnWarnings,
-            "warnOnFailure": warnOnFailure,
-            "warnOnWarnings": warnOnWarnings,
-            "alwaysRun": alwaysRun,
-        }.items():
-            if value is None:
-                continue
-            if value not in (True, False):
-                note(f"{type(self).__name__}: {flag} is True or False, not {value!r:.60}.", of=self)
-            setattr(self, flag, value)
-        if onLost not in {None, "retry", "fail"}:
-            note(f"{type(self).__name__}: onLost is 'retry' or 'fail', not {onLost!r:.60}.", of=self)
-        self.description = description
-        self.descriptionDone = descriptionDone
-        self.descriptionSuffix = descriptionSuffix
-        self.doStepIf = doStepIf
-        self.hideStepIf = hideStepIf
-        self.onLost = onLost
+    def __init__(self, *values: Any, **arguments: Any) -> None:
         self.summary = ""
-        self._take(self._named(values, arguments))
-        self.check(Arguments(type(self).__name__, self))
+        take(self, values, arguments)
+        self.check(Arguments(type(self).__name__, self, place=self.recipe.place))
 
     def check(self, at: Arguments) -> None:
         """
@@ -291,13 +234,14 @@ class BuildStep(metaclass=Noting):
         self.bench = context
         wanted = await _asked(self.doStepIf, context.view, self)
         if wanted:
-            for name in ("description", "descriptionDone", "descriptionSuffix", *_gathered(type(self), "renderables")):
+            declared, checker = declaration(type(self)), Arguments(self.name)
+            for name in declared.renderables:
                 setattr(self, name, await render(getattr(self, name), context.view))
-            at = Arguments(self.name)
-            for name, check in _gathered(type(self), "arguments").items():
-                value = await render(getattr(self, name), context.view)
-                setattr(self, name, None if value is None else check(at, name, value))
-            self.check(at)
+            for name, each in declared.arguments.items():
+                if each.rendered:
+                    value = await render(getattr(self, name), context.view)
+                    setattr(self, name, None if value is None else each.check(checker, name, value))
+            self.check(checker)
         return wanted
 
     async def hidden(self, result: Result) -> bool:
@@ -316,36 +260,6 @@ class BuildStep(metaclass=Noting):
         after = " ".join(suffix) if isinstance(suffix, (list, tuple)) else str(suffix or "")
         text = " ".join(word for word in (words or self.summary or self.name, after) if word)
         return text if result <= Result.WARNINGS or not words or not self.summary else f"{text}: {self.summary}"
-
-    def _named(self, values: Sequence[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-        cls, what = type(self), type(self).__name__
-        if len(values) > len(cls.positional):
-            known = f"only {' and '.join(cls.positional)}" if cls.positional else "no argument"
-            note(f"{what} takes {known} without a name; give each of the others as name=value.", of=self)
-        named = dict(zip(cls.positional, values, strict=False))
-        for name in sorted(named.keys() & given.keys()):
-            note(f"{what} has the argument {name!r} twice: by its place and by its name.", of=self)
-        return {**named, **given}
-
-    def _take(self, given: Mapping[str, Any]) -> None:
-        cls, what = type(self), type(self).__name__
-        declared, aliases, unused = (_gathered(cls, name) for name in ("arguments", "aliases", "without_effect"))
-        if strangers := given.keys() - declared.keys() - aliases.keys() - unused.keys():
-            known = [*_parameters(cls), *declared, *aliases, *unused]
-            note_unknown(what, sorted(strangers), known, of=self)
-        at = Arguments(what, self)
-        for name, check in declared.items():
-            called = [name, *(alias for alias, meant in aliases.items() if meant == name)]
-            values = [given[each] for each in called if each in given]
-            if len(values) > 1:
-                at.note(f"{' and '.join(called)} mean the same argument; give one of them.")
-            if values and (values[0] is not None or name in _gathered(cls, "nullable")):
-                setattr(self, name, values[0])
-            value = getattr(self, name)
-            if value is MISSING:
-                note(f"{what} needs the argument {name!r}.", of=self)
-            elif value is not None and not is_renderable(value):
-                setattr(self, name, check(at, name, value))
 
     # What ``run`` uses.
 
@@ -445,29 +359,6 @@ async def _asked(question: Any, view: View, *args: Any) -> bool:
         answer = question(*args)
         return bool(await settled(answer))
     return bool(await render(question, view))
-
-
-@cache
-def _gathered(cls: type["BuildStep"], declared: str) -> dict[str, Any]:
-    """
-    What *cls* and its bases declare together under one name; a sequence counts as names without values.
-    """
-    found: dict[str, Any] = {}
-    for each in reversed(cls.__mro__):
-        own = vars(each).get(declared, ())
-        found.update(own if isinstance(own, Mapping) else dict.fromkeys(own))
-    return found
-
-
-@cache
-def _parameters(cls: type["BuildStep"]) -> tuple[str, ...]:
-    inits = [vars(each)["__init__"] for each in cls.__mro__[:-1] if "__init__" in vars(each)]
-    return tuple(
-        parameter.name
-        for init in inits
-        for parameter in list(inspect.signature(init).parameters.values())[1:]
-        if parameter.kind not in {parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL}
-    )
 
 
 async def settled(answer: Any) -> Any:

@@ -5,7 +5,7 @@ What a slave sends becomes an artifact of the build.  What it gets is a file of 
 submitted with the request.
 """
 
-# ruff: noqa: N815, RUF012 - arguments keep Buildbot's spelling; what a class declares is never changed
+# ruff: noqa: N815 - arguments keep Buildbot's spelling
 
 import hashlib
 import os
@@ -27,9 +27,9 @@ from ...model.properties import Json
 from ...model.results import Result
 from ...storage.files import file_error
 from ..config.arguments import Arguments
-from ..config.mistakes import MISSING
 from ..slaves.command import Source
-from . import argument_checks
+from . import argument_checks as checks
+from .argument import argument, ignored
 from .outcomes import verdict
 from .step import BuildStep
 
@@ -42,8 +42,7 @@ _BLOCK = 1 << 20
 
 class _Transfer(BuildStep):
     haltOnFailure = True
-    arguments = {"workdir": argument_checks.path}
-    workdir: Any = None
+    workdir = argument(checks.path, default=None)
 
     def on_slave(self, path: str) -> str:
         """
@@ -72,17 +71,12 @@ class FileUpload(_Transfer):
     """
 
     name = "upload"
-    positional = ("slavesrc", "masterdest")
-    arguments = {
-        "slavesrc": argument_checks.file_path,
-        "masterdest": argument_checks.artifact_name,
-        "maxsize": argument_checks.whole,
-    }
-    aliases = {"workersrc": "slavesrc"}
-    without_effect = ("blocksize", "mode", "keepstamp")
-    slavesrc: Any = MISSING
-    masterdest: Any = MISSING
-    maxsize: Any = None
+    slavesrc = argument(checks.file_path, positional=True, aliases=("workersrc",))
+    masterdest = argument(checks.artifact_name, positional=True)
+    maxsize = argument(checks.whole, default=None)
+    blocksize = ignored()
+    mode = ignored()
+    keepstamp = ignored()
 
     async def run(self) -> Result:
         """
@@ -106,20 +100,12 @@ class DirectoryUpload(_Transfer):
     """
 
     name = "upload"
-    positional = ("slavesrc", "masterdest")
-    arguments = {
-        "slavesrc": argument_checks.path,
-        "masterdest": argument_checks.artifact_name,
-        "maxsize": argument_checks.whole,
-        "maxTime": argument_checks.seconds,
-    }
-    nullable = ("maxTime",)
-    aliases = {"workersrc": "slavesrc"}
-    without_effect = ("blocksize", "compress")
-    slavesrc: Any = MISSING
-    masterdest: Any = MISSING
-    maxsize: Any = None
-    maxTime: Any = spec.DEFAULT_MAX_TIME
+    slavesrc = argument(checks.path, positional=True, aliases=("workersrc",))
+    masterdest = argument(checks.artifact_name, positional=True)
+    maxsize = argument(checks.whole, default=None)
+    maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
+    blocksize = ignored()
+    compress = ignored()
 
     async def run(self) -> Result:
         """
@@ -146,19 +132,11 @@ class FileDownload(_Transfer):
     """
 
     name = "download"
-    positional = ("mastersrc", "slavedest")
-    arguments = {
-        "mastersrc": argument_checks.word,
-        "slavedest": argument_checks.file_path,
-        "mode": argument_checks.mode,
-        "maxsize": argument_checks.whole,
-    }
-    aliases = {"workerdest": "slavedest"}
-    without_effect = ("blocksize",)
-    mastersrc: Any = MISSING
-    slavedest: Any = MISSING
-    mode: Any = 0o644
-    maxsize: Any = None
+    mastersrc = argument(checks.word, positional=True)
+    slavedest = argument(checks.file_path, positional=True, aliases=("workerdest",))
+    mode = argument(checks.mode, default=0o644)
+    maxsize = argument(checks.whole, default=None)
+    blocksize = ignored()
 
     def check(self, at: Arguments) -> None:
         """
@@ -196,13 +174,11 @@ class StringDownload(_Transfer):
     """
 
     name = "string_download"
-    positional = ("s", "slavedest")
-    arguments = {"s": argument_checks.text, "slavedest": argument_checks.file_path, "mode": argument_checks.mode}
-    aliases = {"workerdest": "slavedest"}
-    without_effect = ("maxsize", "blocksize")
-    s: Any = MISSING
-    slavedest: Any = MISSING
-    mode: Any = None
+    s = argument(checks.text, positional=True)
+    slavedest = argument(checks.file_path, positional=True, aliases=("workerdest",))
+    mode = argument(checks.mode, default=None)
+    maxsize = ignored()
+    blocksize = ignored()
 
     async def run(self) -> Result:
         """
@@ -251,8 +227,7 @@ mv -f -- "$part" "./$1"
 
 
 class _Submitted(_Transfer):
-    arguments = {"input": argument_checks.choice("tar", "file", "patch")}
-    input: Any = None
+    input = argument(checks.choice("tar", "file", "patch"), default=None)
 
     def submitted(self) -> tuple[Source, int, str]:
         """
@@ -278,9 +253,8 @@ class SubmittedFile(_Submitted):
     """
 
     name = "submitted"
-    arguments = {"slavedest": argument_checks.file_path, "mode": argument_checks.mode}
-    slavedest: Any = MISSING
-    mode: Any = 0o644
+    slavedest = argument(checks.file_path)
+    mode = argument(checks.mode, default=0o644)
 
     async def run(self) -> Result:
         """
@@ -313,17 +287,10 @@ class Unpack(_Submitted):
     """
 
     name = "unpack"
-    arguments = {
-        "slavedest": argument_checks.path,
-        "maxsize": argument_checks.whole,
-        "maxMembers": argument_checks.whole,
-        "maxTime": argument_checks.seconds,
-    }
-    nullable = ("maxTime",)
-    slavedest: Any = "."
-    maxsize: Any = spec.LARGEST_UNPACKED
-    maxMembers: Any = spec.MOST_MEMBERS
-    maxTime: Any = spec.DEFAULT_MAX_TIME
+    slavedest = argument(checks.path, default=".")
+    maxsize = argument(checks.whole, default=spec.LARGEST_UNPACKED)
+    maxMembers = argument(checks.whole, default=spec.MOST_MEMBERS)
+    maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
 
     async def run(self) -> Result:
         """

@@ -2,7 +2,7 @@
 Starting other builds, and waiting for them.
 """
 
-# ruff: noqa: N815, RUF012 - arguments keep Buildbot's names; what a class declares is never changed
+# ruff: noqa: N815 - arguments keep Buildbot's names
 
 from functools import partial
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 from ...model.results import Result, worst
 from ..config.arguments import Arguments
 from ..config.mistakes import (
-    MISSING,
     did_you_mean,
     once_loaded,
 )
-from . import argument_checks
+from . import argument_checks as checks
+from .argument import argument
 from .step import BuildStep
 
 __all__ = ["Trigger"]
@@ -36,23 +36,13 @@ class Trigger(BuildStep):
     """
 
     name = "trigger"
-    positional = ("schedulerNames",)
-    arguments = {
-        "schedulerNames": argument_checks.names,
-        "waitForFinish": argument_checks.flag,
-        "set_properties": argument_checks.properties,
-        "copy_properties": argument_checks.texts,
-        "unimportantSchedulerNames": argument_checks.texts,
-        "updateSourceStamp": argument_checks.flag,
-        "alwaysUseLatest": argument_checks.flag,
-    }
-    schedulerNames: Any = MISSING
-    waitForFinish: Any = False
-    set_properties: Any = None
-    copy_properties: Any = ()
-    unimportantSchedulerNames: Any = ()
-    updateSourceStamp: Any = True
-    alwaysUseLatest: Any = False
+    schedulerNames = argument(checks.names, positional=True)
+    waitForFinish = argument(checks.flag, default=False)
+    set_properties = argument(checks.properties, default=None)
+    copy_properties = argument(checks.texts, default=())
+    unimportantSchedulerNames = argument(checks.texts, default=())
+    updateSourceStamp = argument(checks.flag, default=True)
+    alwaysUseLatest = argument(checks.flag, default=False)
 
     def check(self, at: Arguments) -> None:
         """

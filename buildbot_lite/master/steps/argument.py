@@ -1,0 +1,198 @@
+"""
+Declaring the arguments of a step, each once::
+
+    class Wait(BuildStep):
+        delay = argument(checks.seconds, default=5)
+        reason = argument(checks.text, default=None, positional=True)
+
+    Wait("the mirror is slow", delay=60)        # step.delay == 60.0, or what it is rendered to
+
+A subclass changes a default with a plain attribute (``delay = 10``).  An `Argument` is a descriptor without
+``__set__``: it answers its default until the constructor, or a build, sets the attribute of the step.
+
+Steps written for 0.1.0 have a table ``arguments`` (name → check), plain attributes as defaults, and the parallel lists
+``positional``, ``aliases``, ``nullable`` and ``without_effect``.  Stored generations contain such steps, so
+`declaration` reads both forms.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from attrs import evolve, field, frozen
+
+from ...model.rendering import is_renderable
+from ..config.arguments import Arguments
+from ..config.mistakes import MISSING, note, note_unknown
+
+Check: TypeAlias = Callable[[Arguments, str, Any], Any]
+"""``check(checker, name, value)`` returns the value to use, or notes a mistake.  See `argument_checks`."""
+
+
+@frozen(eq=False)
+class Argument:
+    """
+    One argument of a step class; see `argument`.
+    """
+
+    check: Check
+    default: Any = MISSING
+    nullable: bool = False
+    positional: bool = False
+    aliases: tuple[str, ...] = ()
+    rendered: bool = True
+
+    def __get__(self, step: object, owner: object = None) -> Any:
+        return self.default
+
+
+def argument(
+    check: Check,
+    *,
+    default: Any = MISSING,
+    nullable: bool = False,
+    positional: bool = False,
+    aliases: Sequence[str] = (),
+    rendered: bool = True,
+) -> Any:
+    """
+    Declare an argument, in the body of a step class.
+
+    *check*: ``check(checker, name, value)``, called when the configuration is read, unless the value is still to be
+    rendered, and in each build.  *default*: the value when it is not given; without a default the argument must be
+    given.  *nullable*: None is a value of its own; otherwise None counts as not given.  *positional*: it may be given
+    without its name; several in the order of their declarations.  *aliases*: other names for it.  *rendered*: whether
+    each build renders it (properties, secrets) before ``run``.
+    """
+    return Argument(check, default, nullable, positional, tuple(aliases), rendered)
+
+
+def ignored() -> Any:
+    """
+    Declare an argument that is accepted because Buildbot's step has it, and that has no effect here.
+    """
+    return Argument(_anything, None, rendered=False)
+
+
+@frozen
+class Declaration:
+    """
+    Everything that a step class and its bases declare.
+
+    *positional*: arguments that may be given without their names, in order.  *renderables*: further attributes that a
+    build renders, as Buildbot's steps list them.  *parameters*: named parameters of constructors.
+    """
+
+    arguments: Mapping[str, Argument]
+    positional: tuple[str, ...]
+    renderables: tuple[str, ...]
+    parameters: tuple[str, ...]
+    names: Mapping[str, str] = field(init=False)
+    """Each name by which an argument may be given → the argument."""
+
+    @names.default
+    def _names(self) -> Mapping[str, str]:
+        return {name: key for key, each in self.arguments.items() for name in (key, *each.aliases)}
+
+
+def declaration(cls: type) -> Declaration:
+    """
+    The declaration of *cls*, computed at its first use.
+    """
+    found = vars(cls).get("_declaration")
+    if not isinstance(found, Declaration):
+        # Kept on the class: a cache beside it would keep the classes of every configuration that was ever loaded.
+        found = _declare(cls)
+        type.__setattr__(cls, "_declaration", found)
+    return found
+
+
+def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> None:
+    """
+    Set attributes of *step* from what its constructor was given: *values* by their place, *given* by name.  Mistakes
+    are noted.
+    """
+    declared, what = declaration(type(step)), type(step).__name__
+    given = _named(step, declared.positional, values, given)
+    if unknown := given.keys() - declared.names.keys():
+        note_unknown(what, sorted(unknown), [*declared.parameters, *declared.names], of=step)
+    # A check may be a function of master.cfg: the mistake is in the line of the step, not in that of the check.
+    checker = Arguments(what, step, place=step.recipe.place)
+    for name, declared_as in declared.arguments.items():
+        names = [each for each in (name, *declared_as.aliases) if each in given]
+        if len(names) > 1:
+            checker.note(f"{' and '.join(names)} mean the same argument; give one of them.")
+        if names and (given[names[0]] is not None or declared_as.nullable):
+            setattr(step, name, given[names[0]])
+        value = getattr(step, name, declared_as.default)
+        if value is MISSING:
+            note(f"{what} needs the argument {name!r}.", of=step)
+        elif value is not None and not (declared_as.rendered and is_renderable(value)):
+            checked = declared_as.check(checker, name, value)
+            if checked is not value:
+                setattr(step, name, checked)
+
+
+def _named(step: object, positional: Sequence[str], values: Sequence[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    what = type(step).__name__
+    if len(values) > len(positional):
+        known = f"only {' and '.join(positional)}" if positional else "no argument"
+        note(f"{what} takes {known} without a name; give each of the others as name=value.", of=step)
+    named = dict(zip(positional, values, strict=False))
+    for name in sorted(named.keys() & given.keys()):
+        note(f"{what} has the argument {name!r} twice: by its place and by its name.", of=step)
+    return {**named, **given}
+
+
+def _declare(cls: type) -> Declaration:
+    arguments: dict[str, Argument] = {}
+    positional: list[str] = []
+    renderables: dict[str, None] = {}
+    for each in reversed(cls.__mro__):
+        own = vars(each)
+        arguments.update(_of_0_1_0(own, arguments))
+        for name, value in own.items():
+            if isinstance(value, Argument):
+                arguments[name] = value
+                if value.positional and name not in positional:
+                    positional.append(name)
+        if isinstance(listed := own.get("positional"), (tuple, list)):
+            positional = list(listed)
+        renderables.update(dict.fromkeys(own.get("renderables", ())))
+    return Declaration(arguments, tuple(positional), tuple(renderables), tuple(_parameters(cls)))
+
+
+def _of_0_1_0(own: Mapping[str, Any], inherited: Mapping[str, Argument]) -> dict[str, Argument]:
+    # The tables of 0.1.0 in one class body.  The default is the attribute of the same name.
+    def table(name: str) -> Any:
+        found = own.get(name, ())
+        return () if isinstance(found, Argument) else found
+
+    changed: dict[str, Argument] = {}
+
+    def change(name: str, **changes: Any) -> None:
+        before = changed.get(name) or inherited.get(name) or Argument(_anything)
+        changed[name] = evolve(before, **changes)
+
+    for name, check in dict(table("arguments")).items():
+        change(name, check=check)
+    for name in table("nullable"):
+        change(name, nullable=True)
+    for alias, name in dict(table("aliases")).items():
+        before = changed.get(name) or inherited.get(name)
+        change(name, aliases=(*(before.aliases if before else ()), alias))
+    for name in table("without_effect"):
+        changed[name] = ignored()
+    return changed
+
+
+def _parameters(cls: type) -> Iterator[str]:
+    for each in cls.__mro__[:-1]:
+        if (init := vars(each).get("__init__")) is not None:
+            for parameter in list(inspect.signature(init).parameters.values())[1:]:
+                if parameter.kind not in {parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL}:
+                    yield parameter.name
+
+
+def _anything(checker: Arguments, name: str, value: Any) -> Any:
+    return value

@@ -1,0 +1,253 @@
+"""
+How step classes declare their arguments, now and in 0.1.0.
+"""
+
+import gc
+import weakref
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.config.loading import Generation, hash_of, load
+from buildbot_lite.master.config.mistakes import MistakesError
+from buildbot_lite.master.steps.argument import declaration
+from buildbot_lite.model.results import Result
+from buildbot_lite.model.spec import Run
+from buildbot_lite.plugins import steps, util
+from buildbot_lite.testing import run
+
+argument, checks = util.argument, util.checks
+
+OF_0_1_0 = """\
+from buildbot_lite.plugins import schedulers, slave, steps, util
+from buildbot_lite.master.mistakes import MISSING
+
+class Wait(steps.BuildStep):
+    name = "wait"
+    arguments = {
+        "delay": lambda at, name, value: at.seconds(name, value),
+        "reason": lambda at, name, value: at.text(name, value),
+        "limit": lambda at, name, value: at.whole(name, value),
+    }
+    positional = ("delay",)
+    aliases = {"pause": "delay"}
+    nullable = ("limit",)
+    without_effect = ("verbose",)
+    delay = 5
+    reason = MISSING
+    limit = 3
+
+    async def run(self):
+        await self.execute(["sleep", str(self.delay), self.reason, str(self.limit)])
+        return util.SUCCESS
+
+class Longer(Wait):
+    delay = 10
+
+class Make(steps.ShellCommand):
+    command = ("make", "all")
+    timeout = 60
+    arguments = {"target": lambda at, name, value: at.text(name, value)}
+    target = "all"
+
+    async def run(self):
+        self.command = ["make", self.target]
+        return await super().run()
+
+class Copy(steps.BuildStep):
+    renderables = ["where"]
+
+    def __init__(self, where, **kwargs):
+        super().__init__(**kwargs)
+        self.where = where
+
+    async def run(self):
+        await self.execute(["cp", "x", self.where])
+        return util.SUCCESS
+
+c = BuildmasterConfig = {
+    "slaves": [slave.BuildSlave("bot1")],
+    "schedulers": [],
+    "builders": [util.BuilderConfig(name="b", slavenames=["bot1"], factory=util.BuildFactory([
+        Wait(4, reason="none"),
+        Wait(pause=util.Property("pause"), reason="none", limit=None, verbose=True),
+        Longer(reason="none"),
+        Make(),
+        Make(target=util.Property("target"), timeout=None, haltOnFailure=False),
+        Copy(util.Interpolate("%(prop:target)s/x"), name="copy"),
+    ]))],
+}
+"""
+
+
+def stored(text: str) -> Generation:
+    """
+    The configuration of a stored generation, of which no file is on the disk.
+    """
+    return load("/nowhere", files={"master.cfg": text})
+
+
+class Wait(steps.BuildStep):  # type: ignore[name-defined, misc]  # a Namespace's attributes are Any
+    """
+    A step of a user's, written now.
+    """
+
+    name = "wait"
+    delay = argument(checks.seconds, positional=True, aliases=("pause",))
+    limit = argument(checks.whole, default=3, nullable=True)
+    reason = argument(checks.text, default="none", positional=True)
+
+    async def run(self) -> Result:
+        await self.execute(["sleep", str(self.delay), self.reason, str(self.limit)])
+        return Result.SUCCESS
+
+
+class ArgumentTests(SynchronousTestCase):
+    """
+    `argument`.
+    """
+
+    def test_given(self) -> None:
+        """
+        An argument is given by its place, its name or an alias; one that is not given has its default.
+        """
+        for step, command in (
+            (Wait(4), "sleep 4.0 none 3"),
+            (Wait(4, "slow"), "sleep 4.0 slow 3"),
+            (Wait(pause=4, reason="slow", limit=7), "sleep 4.0 slow 7"),
+        ):
+            self.assertEqual(run(step).commands, [command])
+
+    def test_none(self) -> None:
+        """
+        None is a value for an argument that is nullable, and not given for any other.
+        """
+        self.assertEqual(run(Wait(4, limit=None)).commands, ["sleep 4.0 none None"])
+        self.assertEqual(run(Wait(4, reason=None)).commands, ["sleep 4.0 none 3"])
+
+    def test_rendered(self) -> None:
+        """
+        What is to be rendered is checked in the build, with the sentence that a value in master.cfg gets at once.
+        """
+        self.assertEqual(run(Wait(util.Property("p")), properties={"p": 2}).commands, ["sleep 2.0 none 3"])
+        ran = run(Wait(util.Property("p")), properties={"p": "soon"})
+        self.assertEqual(ran.summary, "wait: delay must be a time in seconds, 0 or more, not 'soon'.")
+        error = self.assertRaises(ConfigError, Wait, "soon")
+        self.assertEqual(str(error), "Wait: delay must be a time in seconds, 0 or more, not 'soon'.")
+
+    def test_defaults_of_subclasses(self) -> None:
+        """
+        A subclass changes a default with a plain attribute, and its default is checked, too.
+        """
+
+        class Longer(Wait):
+            delay = 10
+
+        class Wrong(Wait):
+            delay = "long"
+
+        self.assertEqual(run(Longer()).commands, ["sleep 10.0 none 3"])
+        self.assertEqual(Longer.delay * 2, 20)
+        error = self.assertRaises(ConfigError, Wrong)
+        self.assertEqual(str(error), "Wrong: delay must be a time in seconds, 0 or more, not 'long'.")
+
+    def test_mistakes(self) -> None:
+        """
+        What is missing, unknown, given twice or one too many is told.
+        """
+        for args, kwargs, sentence in (
+            ((), {}, "Wait needs the argument 'delay'."),
+            (
+                (1, "x", 2),
+                {},
+                "Wait takes only delay and reason without a name; give each of the others as name=value.",
+            ),
+            ((1,), {"delay": 2}, "Wait has the argument 'delay' twice: by its place and by its name."),
+            ((), {"delay": 1, "pause": 2}, "Wait: delay and pause mean the same argument; give one of them."),
+            ((1,), {"limits": 2}, "Wait has no argument 'limits'.  Did you mean 'limit'?"),
+            ((1,), {"haltOnFailure": "no"}, "Wait: haltOnFailure must be True or False, not 'no'."),
+            ((1,), {"onLost": "go"}, "Wait: onLost must be one of 'retry', 'fail', not 'go'."),
+        ):
+            error = self.assertRaises(ConfigError, Wait, *args, **kwargs)
+            self.assertEqual(str(error), sentence)
+
+    def test_common(self) -> None:
+        """
+        The arguments of every step can be set in a subclass, as in Buildbot.
+        """
+
+        class Quiet(Wait):
+            description = "waiting"
+            descriptionDone = "waited"
+            onLost = "fail"
+            doStepIf = True
+
+        self.assertEqual(run(Quiet(1)).summary, "waited")
+        self.assertEqual(
+            run(Quiet(1, descriptionDone=util.Interpolate("%(prop:x)s")), properties={"x": "y"}).summary, "y"
+        )
+        self.assertEqual(run(Quiet(1, doStepIf=False)).result, Result.SKIPPED)
+
+    def test_classes_are_not_kept(self) -> None:
+        """
+        The classes of a configuration that was replaced are freed.
+        """
+
+        class Once(Wait):
+            pass
+
+        declaration(Once)
+        gone = weakref.ref(Once)
+        del Once
+        gc.collect()
+        self.assertIsNone(gone())
+
+
+class StoredTests(SynchronousTestCase):
+    """
+    Steps of users, written for 0.1.0, in stored generations.
+    """
+
+    def steps(self) -> Any:
+        """
+        The steps of the stored generation.
+        """
+        generation = stored(OF_0_1_0)
+        self.assertEqual(generation.hash, hash_of({"master.cfg": OF_0_1_0}))
+        return generation.config.builders["b"].steps
+
+    def test_tables(self) -> None:
+        """
+        Tables of arguments, with positional, aliases, nullable and without_effect beside them, mean what they meant.
+        """
+        first, second, longer, make, target, _ = self.steps()
+        self.assertEqual(run(first).commands, ["sleep 4.0 none 3"])
+        self.assertEqual(run(second, properties={"pause": 2}).commands, ["sleep 2.0 none None"])
+        self.assertEqual(run(longer).commands, ["sleep 10.0 none 3"])
+        for step, command, timeout in ((make, "make all", 60.0), (target, "make docs", None)):
+            ran = run(step, properties={"target": "docs"})
+            spec = ran.asked[0].spec
+            self.assertIsInstance(spec, Run)
+            self.assertEqual((ran.commands, getattr(spec, "timeout", "")), ([command], timeout))
+
+    def test_constructor(self) -> None:
+        """
+        A constructor that passes keywords on, and a list of attributes to render, mean what they meant.
+        """
+        copy = self.steps()[-1]
+        self.assertEqual(run(copy, properties={"target": "docs"}).commands, ["cp x docs/x"])
+        self.assertEqual(copy.name, "copy")
+
+    def test_mistakes(self) -> None:
+        """
+        Their mistakes are told with their lines, as before.
+        """
+        for wrong, sentence in (
+            ("Wait(4)", "Wait needs the argument 'reason'."),
+            ("Wait(4, 5, reason='x')", "Wait takes only delay without a name; give each of the others as name=value."),
+            ("Wait('x', reason='x')", "Wait: delay must be a time in seconds, 0 or more, not 'x'."),
+            ("Wait(dealy=4, reason='x')", "Wait has no argument 'dealy'.  Did you mean 'delay'?"),
+        ):
+            error = self.assertRaises(MistakesError, stored, OF_0_1_0.replace('Longer(reason="none")', wrong))
+            self.assertEqual(str(error), f"master.cfg:53: {sentence}")
