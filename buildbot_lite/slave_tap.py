@@ -39,10 +39,10 @@ from .keeper.loop import awake
 from .keeper.wrapper import UMASK
 from .model.hello import Welcome
 from .slave import connection_state
-from .slave.assembly import Crew
+from .slave.assembly import SlaveAssembly
 from .slave.connection_state import ConnectionState, State
-from .slave.directory import Home
-from .slave.policy import NO_RULES, Rules
+from .slave.directory import SlaveDirectory
+from .slave.policy import DEFAULT_POLICY, Policy
 from .storage.daemon import is_daemon
 from .storage.files import readable_by_others
 from .storage.log_file import watch_log_files
@@ -62,22 +62,24 @@ _LARGEST_FURL_FILE = 1 << 16
 class SlaveService(MultiService):
     """
     A slave in the directory *basedir*, which is locked from now on, for the master that *furl* leads to.  Whatever that
-    master asks for, it keeps to the *rules*.
+    master asks for, it keeps to the *policy*.
     """
 
     log = Logger()
 
-    def __init__(self, furl: str, basedir: str, reactor: Any, rules: Rules = NO_RULES) -> None:
+    def __init__(self, furl: str, basedir: str, reactor: Any, policy: Policy = DEFAULT_POLICY) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         parse(furl)
         self._furl = furl.strip()
         self._reactor = reactor
-        home = Home(basedir)
-        home.make()
+        directory = SlaveDirectory(basedir)
+        directory.make()
         # Before anything is looked at or taken up again that belongs to a slave which works there.
-        home.lock()
-        self._crew = Crew(home, reactor, welcomed=self._welcomed, refused=self._refused, rules=rules)
-        self._tub = make_tub(reactor, load_or_create(self._crew.home.certificate))
+        directory.lock()
+        self._assembly = SlaveAssembly(
+            directory, reactor, welcomed=self._welcomed, refused=self._refused, policy=policy
+        )
+        self._tub = make_tub(reactor, load_or_create(self._assembly.directory.certificate))
         self._tub.setServiceParent(self)
         self._dialling: Dialling | None = None
         self._connection = ConnectionState(State.CONNECTING)
@@ -95,12 +97,12 @@ class SlaveService(MultiService):
         if is_daemon():
             signal.signal(signal.SIGHUP, self._hung_up)
         self._log_files = watch_log_files(self._reactor)
-        self._crew.session.start()
+        self._assembly.session.start()
         self._now(ConnectionState(State.CONNECTING))
         self._dialling = dial(
             self._tub,
             self._furl,
-            self._crew.home.hints(),
+            self._assembly.directory.hints(),
             self._dialled,
             self._not_connected,
             lambda reason: self._now(ConnectionState(State.UNREACHABLE, reason)),
@@ -116,9 +118,9 @@ class SlaveService(MultiService):
         self._log_files.stop()
         if self._dialling is not None:
             self._dialling.stop()
-        await self._crew.session.stop(kill=self._kill)
+        await self._assembly.session.stop(kill=self._kill)
         await cast("Deferred[None]", super().stopService())  # type: ignore[no-untyped-call]  # Twisted's
-        self._crew.home.unlock()
+        self._assembly.directory.unlock()
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._kill = True
@@ -143,7 +145,7 @@ class SlaveService(MultiService):
 
     def _drain(self) -> None:
         self.log.info("told to take no new builds, and to stop when the last one ended")
-        self._crew.session.drain(self._drained)
+        self._assembly.session.drain(self._drained)
 
     def _drained(self) -> None:
         self.log.info("no build is left here")
@@ -153,14 +155,14 @@ class SlaveService(MultiService):
     def _now(self, found: ConnectionState) -> None:
         self._connection = found
         try:
-            connection_state.write(self._crew.home.private, found)
+            connection_state.write(self._assembly.directory.private, found)
         except StorageError as error:
             # It is for whoever looks; the slave can do without.
             self.log.warn("{sentence}", sentence=str(error))
 
     def _dialled(self, desk: Desk, link: Link) -> None:
         link.when_lost(self._link_lost)
-        self._crew.session.dialled(desk, link)
+        self._assembly.session.dialled(desk, link)
 
     def _link_lost(self) -> None:
         # After a refusal the link is lost, too; that is no news.
@@ -173,12 +175,12 @@ class SlaveService(MultiService):
         if self._dialling is not None:
             self._dialling.learn(welcome.hints)
         try:
-            self._crew.home.keep_hints(welcome.hints)
+            self._assembly.directory.keep_hints(welcome.hints)
         except StorageError as error:
             # The next process will have to do with what is in its string.
             self.log.warn("{sentence}", sentence=str(error))
         # Once: to attach anew is how it says so, and then it is told the same again.
-        if welcome.drain and not self._crew.session.draining:
+        if welcome.drain and not self._assembly.session.draining:
             self.log.info("the master's admin says that this slave is to leave")
             self._drain()
 
@@ -190,7 +192,7 @@ class SlaveService(MultiService):
         self.log.error("{sentence}", sentence=str(error))
         self._now(ConnectionState(State.REFUSED, str(error), retry_delay(error)))
         if isinstance(error, RevokedError):
-            background(self._crew.agent.forget_everything(), self.log, "ending what the former master asked for")
+            background(self._assembly.agent.forget_everything(), self.log, "ending what the former master asked for")
 
 
 def application_for(
@@ -216,8 +218,8 @@ def application_for(
     """
     tac = os.path.abspath(sys._getframe(1).f_globals.get("__file__", "slave.tac"))  # noqa: SLF001 - twistd sets it
     application = Application("buildbot-lite-slave")
-    rules = _rules(user=user, directories=directories, environment=environment, wrapper=wrapper, umask=umask)
-    service = _service(furl, basedir or os.path.dirname(tac), found_in=tac, rules=rules)
+    policy = _policy(user=user, directories=directories, environment=environment, wrapper=wrapper, umask=umask)
+    service = _service(furl, basedir or os.path.dirname(tac), found_in=tac, policy=policy)
     service.setServiceParent(application)  # type: ignore[no-untyped-call]  # Twisted's
     return application
 
@@ -269,14 +271,14 @@ def makeService(options: Options) -> SlaveService:
         furl = furl_in(options["furlfile"])
     except BuildbotLiteError as error:
         raise SystemExit(str(error)) from None
-    rules = _rules(
+    policy = _policy(
         user=options["user"],
         directories=options["directories"],
         environment=options["environment"],
         wrapper=shlex.split(options["wrapper"]),
         umask=UMASK if options["build-umask"] is None else options["build-umask"],
     )
-    return _service(furl, options["basedir"], found_in=options["furlfile"], rules=rules)
+    return _service(furl, options["basedir"], found_in=options["furlfile"], policy=policy)
 
 
 def furl_in(path: str) -> str:
@@ -293,14 +295,14 @@ def furl_in(path: str) -> str:
     raise FurlError(f"No line of {path} begins with pb://.  Put the slave's string there, from buildslave.furls.")
 
 
-def _rules(**rules: Any) -> Rules:
+def _policy(**policy: Any) -> Policy:
     try:
-        return Rules.of(**rules)
+        return Policy.of(**policy)
     except BuildbotLiteError as error:
         raise SystemExit(str(error)) from None
 
 
-def _service(furl: str, basedir: str, *, found_in: str, rules: Rules) -> SlaveService:
+def _service(furl: str, basedir: str, *, found_in: str, policy: Policy) -> SlaveService:
     # Only here, because to import it is to choose it: twistd may have been told another.
     from twisted.internet import reactor  # noqa: TID251 - this is a tap
 
@@ -308,7 +310,7 @@ def _service(furl: str, basedir: str, *, found_in: str, rules: Rules) -> SlaveSe
     # master: its leases went on, the master's patience too.  Nothing is scheduled yet.
     reactor.seconds = awake  # type: ignore[method-assign]  # the clock is to be another
     try:
-        service = SlaveService(furl, basedir, reactor, rules)
+        service = SlaveService(furl, basedir, reactor, policy)
     except (BuildbotLiteError, OSError) as error:
         raise SystemExit(sentence(error)) from None
     if os.path.exists(found_in) and readable_by_others(found_in):

@@ -45,10 +45,10 @@ from ..model.spec import (
     fingerprint,
 )
 from ..storage.files import remove
-from .held import Work
-from .keeper_command import Errand
-from .policy import NO_RULES, Rules
-from .transfer import Means
+from .held import SlaveCommand
+from .keeper_command import KeeperCommand
+from .policy import DEFAULT_POLICY, Policy
+from .transfer import TransferContext
 from .transfers import (
     INPUT,
     new_transfer,
@@ -60,7 +60,7 @@ MOST_STARTS = 3
 """How often a start that no keeper has claimed is handed to a keeper."""
 
 
-class Keeping(Protocol):
+class CommandKeeper(Protocol):
     """
     The keeper, as far as the agent needs it.  Nothing here waits: the answers come to the agent's own methods.
     """
@@ -105,7 +105,7 @@ class LinkEnd(Protocol):
         There is another one now.
         """
 
-    def look_again(self, id: str) -> None:
+    def streams_changed(self, id: str) -> None:
         """
         There is more of *id* to bring.
         """
@@ -119,7 +119,7 @@ class LinkEnd(Protocol):
 class Agent:
     """
     Everything that this slave holds.  *env* is what its commands inherit; *keeper_directory* is where the spools are;
-    *rules* are the slave's own, which no master can change.
+    *policy* are the slave's own, which no master can change.
     """
 
     log = Logger()
@@ -127,24 +127,24 @@ class Agent:
     def __init__(
         self,
         *,
-        keeping: Keeping,
+        client: CommandKeeper,
         keeper_directory: str,
-        means: Means,
+        context: TransferContext,
         env: Mapping[str, str],
         clock: IReactorTime,
-        rules: Rules = NO_RULES,
+        policy: Policy = DEFAULT_POLICY,
     ) -> None:
-        self._rules = rules
+        self._policy = policy
         self.clock = clock
-        self.means = means
-        self._keeping = keeping
+        self.context = context
+        self._client = client
         self._keeper_directory = keeper_directory
         self._env = dict(env)
-        self._work: dict[str, Work] = {}
-        self._errands: dict[str, Errand] = {}  # also those that are being forgotten
+        self._held: dict[str, SlaveCommand] = {}
+        self._keeper_commands: dict[str, KeeperCommand] = {}  # also those that are being forgotten
         self._starts: dict[str, tuple[Callable[[], None], int]] = {}  # not claimed yet, and how often to try
         self._link: LinkEnd | None = None
-        self._unwanted = False
+        self._disowned = False
 
     def start(self) -> None:
         """
@@ -152,8 +152,8 @@ class Agent:
 
         Not when this is made: its process may be about to fork (twistd does), and a transfer has children.
         """
-        for transfer in saved_transfers(self.means, self._changed):
-            self._work[transfer.id] = transfer
+        for transfer in saved_transfers(self.context, self._changed):
+            self._held[transfer.id] = transfer
             transfer.begin()
 
     # What links ask.
@@ -165,13 +165,13 @@ class Agent:
         if self._link is not None:
             self._link.lost()
         self._link = end
-        self._unwanted = False
+        self._disowned = False
 
-    def find(self, id: str) -> Work | None:
+    def find(self, id: str) -> SlaveCommand | None:
         """
         What is held under *id*.
         """
-        return self._work.get(id)
+        return self._held.get(id)
 
     def check(self, id: str) -> None:
         """
@@ -179,41 +179,41 @@ class Agent:
         """
         if not _ID.match(id):
             raise MessageError(f"{id!r:.100} is no command's id.")
-        if len(self._work) >= MOST_HELD:
+        if len(self._held) >= MOST_HELD:
             raise RefusedError(f"This slave already holds {MOST_HELD} commands.")
 
-    def run(self, id: str, spec: Run, secrets: Mapping[str, str], stdin_path: str | None) -> Work:
+    def run(self, id: str, spec: Run, secrets: Mapping[str, str], stdin_path: str | None) -> SlaveCommand:
         """
         Have the keeper run something.
         """
-        place = self.means.tree.make(spec.workdir)
-        errand = self._adopt(id, fingerprint(spec))
+        workdir = self.context.paths.make(spec.workdir)
+        command = self._adopt(id, fingerprint(spec))
 
         def start() -> None:
-            self._keeping.start(
+            self._client.start(
                 id,
-                fingerprint=errand.fingerprint,
+                fingerprint=command.fingerprint,
                 spec=spec,
                 secrets=secrets,
-                workdir=place.path,
+                workdir=workdir.path,
                 env=self._env,
                 stdin_path=stdin_path,
-                root=os.fsdecode(place.root),
-                wrapper=self._rules.words,
-                owner=self._rules.owner_of_files,
-                umask=self._rules.umask,
+                root=os.fsdecode(workdir.root),
+                wrapper=self._policy.words,
+                owner=self._policy.owner_of_files,
+                umask=self._policy.umask,
             )
 
         self._starts[id] = (start, MOST_STARTS - 1)
         start()
-        return errand
+        return command
 
-    def transfer(self, id: str, spec: Spec) -> Work:
+    def transfer(self, id: str, spec: Spec) -> SlaveCommand:
         """
         Do a transfer.
         """
-        transfer = new_transfer(id, fingerprint(spec), spec, self.means, self._changed)
-        self._work[id] = transfer
+        transfer = new_transfer(id, fingerprint(spec), spec, self.context, self._changed)
+        self._held[id] = transfer
         transfer.begin()
         return transfer
 
@@ -222,35 +222,35 @@ class Agent:
         The keeper would not have it.
         """
         self._starts.pop(id, None)
-        self._work.pop(id, None)
-        self._errands.pop(id, None)
+        self._held.pop(id, None)
+        self._keeper_commands.pop(id, None)
         self._discard_input(id)
 
     async def forget(self, id: str) -> None:
         """
         Kill it if it still runs, and forget it.
         """
-        work = self._work.pop(id, None)
+        held = self._held.pop(id, None)
         self._starts.pop(id, None)
-        if work is not None:
-            await work.forget()
+        if held is not None:
+            await held.forget()
             self._discard_input(id)
 
     async def forget_everything(self) -> None:
         """
         Nobody is there any more who may want any of it; nor what a keeper says that it holds, until there is a link.
         """
-        self._unwanted = True
-        if self._work:
-            self.log.info("ending and forgetting all commands: {ids}", ids=", ".join(sorted(self._work)))
-        for going in [Deferred.fromCoroutine(self.forget(id)) for id in list(self._work)]:
+        self._disowned = True
+        if self._held:
+            self.log.info("ending and forgetting all commands: {ids}", ids=", ".join(sorted(self._held)))
+        for going in [Deferred.fromCoroutine(self.forget(id)) for id in list(self._held)]:
             await going
 
     def input_path(self, id: str) -> str:
         """
         Where the standard input of *id* waits for its process.
         """
-        return os.path.join(self.means.directory, id + INPUT)
+        return os.path.join(self.context.directory, id + INPUT)
 
     # What the session asks.
 
@@ -258,26 +258,26 @@ class Agent:
         """
         Everything that is held, once it is known of each whether the keeper has claimed it.
         """
-        for work in list(self._work.values()):
+        for held in list(self._held.values()):
             with suppress(BuildbotLiteError):  # refused: then it is not held
-                await work.when_claimed()
+                await held.when_claimed()
         return tuple(
-            HeldCommand(work.id, work.fingerprint, work.life, dict(work.lengths())) for work in self._work.values()
+            HeldCommand(held.id, held.fingerprint, held.life, dict(held.lengths())) for held in self._held.values()
         )
 
     def leave(self) -> None:
         """
         This process is about to end.
         """
-        for work in self._work.values():
-            work.leave()
+        for held in self._held.values():
+            held.leave()
 
     @property
     def idle(self) -> bool:
         """
         Whether nothing is held.
         """
-        return not self._work
+        return not self._held
 
     # What the keeper tells.
 
@@ -287,16 +287,16 @@ class Agent:
         """
         for id, (mark, life, lengths) in held.items():
             self._starts.pop(id, None)
-            errand = self._errands.get(id) or self._adopt(id, mark)
-            errand.held(life, lengths)
-            if id not in self._work:
-                self._keeping.forget(id)  # it was asked for while nobody listened
+            command = self._keeper_commands.get(id) or self._adopt(id, mark)
+            command.held(life, lengths)
+            if id not in self._held:
+                self._client.forget(id)  # it was asked for while nobody listened
             self._changed(id)
-        for id, errand in list(self._errands.items()):
+        for id, command in list(self._keeper_commands.items()):
             if id not in held:
-                self._missing(id, errand)
+                self._missing(id, command)
         self._sweep_inputs()
-        if self._unwanted:
+        if self._disowned:
             background(self.forget_everything(), self.log, "ending commands that nobody wants")
 
     def claimed(self, id: str) -> None:
@@ -304,15 +304,15 @@ class Agent:
         The keeper has claimed it.
         """
         self._starts.pop(id, None)
-        if id in self._errands:
-            self._errands[id].claimed()
+        if id in self._keeper_commands:
+            self._keeper_commands[id].claimed()
 
     def grew(self, id: str, lengths: Mapping[str, int]) -> None:
         """
         Its streams are longer now.
         """
-        if id in self._errands:
-            self._errands[id].grew(lengths)
+        if id in self._keeper_commands:
+            self._keeper_commands[id].grew(lengths)
             self._changed(id)
 
     def ended(self, id: str, outcome: Outcome, life: Life = Life.ENDED) -> None:
@@ -320,64 +320,64 @@ class Agent:
         It is over.
         """
         self._starts.pop(id, None)
-        if id in self._errands:
-            self._errands[id].ended(outcome, life)
+        if id in self._keeper_commands:
+            self._keeper_commands[id].ended(outcome, life)
             self._changed(id)
 
     def refused(self, id: str, sentence: str) -> None:
         """
         The keeper will not have it.
         """
-        errand = self._errands.get(id)
-        if errand is not None and not errand.settled:
+        command = self._keeper_commands.get(id)
+        if command is not None and not command.settled:
             self.log.warn("{id} was not started: {sentence}", id=id, sentence=sentence)
             self.drop_refused(id)
-            errand.refused(sentence)
+            command.refused(sentence)
 
     def forgotten(self, id: str) -> None:
         """
         The keeper has forgotten it.
         """
-        errand = self._errands.pop(id, None)
-        if errand is not None:
-            errand.forgotten()
+        command = self._keeper_commands.pop(id, None)
+        if command is not None:
+            command.forgotten()
 
     # Between the two.
 
-    def _adopt(self, id: str, mark: str) -> Errand:
-        errand = Errand(id, mark, self._keeping, self._keeper_directory)
-        self._errands[id] = errand
-        self._work[id] = errand
-        return errand
+    def _adopt(self, id: str, mark: str) -> KeeperCommand:
+        command = KeeperCommand(id, mark, self._client, self._keeper_directory)
+        self._keeper_commands[id] = command
+        self._held[id] = command
+        return command
 
-    def _missing(self, id: str, errand: Errand) -> None:
+    def _missing(self, id: str, command: KeeperCommand) -> None:
         """
         The keeper that is here now has never heard of *id*.
         """
         start, left = self._starts.get(id, (None, 0))
-        if id not in self._work:
+        if id not in self._held:
             self.forgotten(id)
-        elif start is not None and left and not errand.interrupted:
+        elif start is not None and left and not command.interrupted:
             # It was not claimed, hence nothing was spawned: to hand it on cannot start it twice.
             self._starts[id] = (start, left - 1)
             start()
-        elif not errand.settled:
+        elif not command.settled:
             self.refused(id, str(KeeperLostError()))
-        elif errand.outcome is None:
+        elif command.outcome is None:
             self.ended(id, Outcome.lost(str(KeeperLostError())), Life.LOST)
 
     def _changed(self, id: str) -> None:
         if self._link is not None:
-            self._link.look_again(id)
+            self._link.streams_changed(id)
 
     def _sweep_inputs(self) -> None:
         """
         Remove the inputs of commands that a former process fetched and never started.
         """
-        for name in os.listdir(self.means.directory):
+        for name in os.listdir(self.context.directory):
             id, ending = os.path.splitext(name)
-            if ending == INPUT and id not in self._work and (self._link is None or not self._link.fetches(id)):
-                remove(os.path.join(self.means.directory, name))
+            if ending == INPUT and id not in self._held and (self._link is None or not self._link.fetches(id)):
+                remove(os.path.join(self.context.directory, name))
 
     def _discard_input(self, id: str) -> None:
         remove(self.input_path(id))

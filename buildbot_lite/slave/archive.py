@@ -49,7 +49,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class Packed(NamedTuple):
+class PackedArchive(NamedTuple):
     """
     An archive that was written: its *size* in bytes and *sha256*; the paths of the first `MOST_NAMED` pipes, sockets
     and devices, which were *left_out*, and how many were.
@@ -61,24 +61,24 @@ class Packed(NamedTuple):
     left_out_count: int
 
 
-def pack(directory: int, into: BinaryIO, *, largest: int | None = None) -> Packed:
+def pack(directory: int, into: BinaryIO, *, largest: int | None = None) -> PackedArchive:
     """
     Write everything below the open *directory* as an uncompressed archive.
 
     Sorted by name; owners are left out, because they mean nothing on another machine.  `InputError` when it would have
     more than *largest* bytes, or a file becomes shorter meanwhile; `FileError` names what cannot be read.
     """
-    packing = _Packing(into, largest)
+    packer = _Packer(into, largest)
     pending: list[tuple[bytes, ...]] = [()]
     with closing(Walk(directory)) as walk:
         while pending:
             parts = pending.pop()
-            with _told(parts, "read"):
+            with _file_errors(parts, "read"):
                 here = walk.to(parts)
                 names = sorted(map(os.fsencode, os.listdir(here)))
-            deeper = [(*parts, name) for name in names if packing.add(here, (*parts, name))]
+            deeper = [(*parts, name) for name in names if packer.add(here, (*parts, name))]
             pending.extend(reversed(deeper))
-    return packing.end()
+    return packer.end()
 
 
 def unpack(archived: IO[bytes], into: int, bounds: Bounds, *, owner: Owner = None) -> None:
@@ -92,12 +92,12 @@ def unpack(archived: IO[bytes], into: int, bounds: Bounds, *, owner: Owner = Non
         closing(Walk(into, make=True, owner=owner)) as walk,
         open_archive(archived, bounds) as archive,
     ):
-        unpacking = _Unpacking(into, walk, bounds, owner)
+        unpacker = _Unpacker(into, walk, bounds, owner)
         for member in archive.members():
-            unpacking.add(archive, member)
+            unpacker.add(archive, member)
 
 
-class _Packing:
+class _Packer:
     """
     An archive that is being written to *into*, and summed meanwhile.
     """
@@ -143,7 +143,7 @@ class _Packing:
         Add the entry *parts*, which is in the open directory *here*; whether it is a directory.
         """
         entry = tarfile.TarInfo(path_text(b"/".join(parts)))
-        with _told(parts, "read"):
+        with _file_errors(parts, "read"):
             facts = os.lstat(parts[-1], dir_fd=here)
             entry.mode, entry.mtime = stat.S_IMODE(facts.st_mode), facts.st_mtime
             if stat.S_ISLNK(facts.st_mode):
@@ -162,14 +162,14 @@ class _Packing:
         self._tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
         return entry.isdir()
 
-    def end(self) -> Packed:
+    def end(self) -> PackedArchive:
         """
         Everything was added.
         """
         self._tar.close()
         self._into.flush()
         self._check(self._size)
-        return Packed(self._size, self._digest.hexdigest(), self._left_out, self._left_out_count)
+        return PackedArchive(self._size, self._digest.hexdigest(), self._left_out, self._left_out_count)
 
     def _add_file(self, entry: tarfile.TarInfo, contents: int) -> None:
         with open(contents, "rb", buffering=0) as source:
@@ -204,7 +204,7 @@ class _Contents:
         """
         data = b""
         while len(data) < size:
-            with _told((path_bytes(self._name),), "read"):
+            with _file_errors((path_bytes(self._name),), "read"):
                 more = self._source.read(size - len(data))
             if not more:
                 raise InputError(f"{self._name!r:.200} changed while it was packed.")
@@ -212,7 +212,7 @@ class _Contents:
         return data
 
 
-class _Unpacking:
+class _Unpacker:
     """
     A directory *into* which an archive is being unpacked, on a *walk* through it.
     """
@@ -233,7 +233,7 @@ class _Unpacking:
             if member.isdir():
                 return  # the directory itself
             raise InputError(f"The archive has a member {member.name!r:.200}, which is not a valid file name.")
-        with _told(parts, "unpacked"):
+        with _file_errors(parts, "unpacked"):
             directory, name = self._walk.to(parts[:-1]), parts[-1]
             if member.isdir():
                 os.close(step_into(directory, name, make=True, owner=self._owner))
@@ -243,7 +243,7 @@ class _Unpacking:
             if member.isreg():
                 self._add_file(archive, member, name, directory)
             elif member.issym():
-                os.symlink(_harmless(member, parts), name, dir_fd=directory)
+                os.symlink(_safe_target(member, parts), name, dir_fd=directory)
             elif member.islnk():
                 self._add_hard_link(member, name, directory)
             else:
@@ -299,7 +299,7 @@ def _parts(member: tarfile.TarInfo, path: str) -> tuple[bytes, ...]:
     return parts
 
 
-def _harmless(member: tarfile.TarInfo, parts: tuple[bytes, ...]) -> bytes:
+def _safe_target(member: tarfile.TarInfo, parts: tuple[bytes, ...]) -> bytes:
     """
     The text of the symbolic link *member* at *parts*; why it is harmless is said above.
     """
@@ -320,7 +320,7 @@ def _leads_out(member: tarfile.TarInfo) -> UnsafePathError:
 
 
 @contextmanager
-def _told(parts: tuple[bytes, ...], what: str) -> Iterator[None]:
+def _file_errors(parts: tuple[bytes, ...], what: str) -> Iterator[None]:
     """
     What goes wrong with the file at *parts*, which is to be read or unpacked, becomes a sentence that names it.
     """

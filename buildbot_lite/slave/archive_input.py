@@ -1,14 +1,14 @@
 """
-Reading a tar archive of somebody who may mean harm: compressed or not, forward only, and within bounds.
+Reads a tar archive from an untrusted source: compressed or not, forward only, within bounds.
 
 ::
 
-    file ──► gzip, bzip2 or xz, as its first bytes say ──► Forward ──► tarfile ──► members, one at a time
-                                                             bounds
+    file ──► gzip, bzip2 or xz, by its first bytes ──► ForwardReader ──► tarfile ──► members, one at a time
+                                                        (bounds)
 
-An archive of 1 KB can unpack to a header of 1 GiB, to a million members or to a terabyte of zeros.  Every byte that
-tarfile sees comes through `Forward`, which counts, and which gives at most `LARGEST_HEADER` at once: only a header is
-ever asked for in one piece.  Of the members none is remembered.
+An archive of 1 KB can unpack to a header of 1 GiB, to a million members or to a terabyte of zeros.  `ForwardReader`
+counts every byte that tarfile reads, and gives at most `LARGEST_HEADER` at once: only a header is ever read in one
+piece.  Members are not kept in memory.
 
 An archive ends with a block of zeros.  One that stops without it was cut off, perhaps between two members, where
 tarfile (and other programs) would see nothing wrong.
@@ -50,7 +50,7 @@ class Bounds(NamedTuple):
     members: int
 
 
-class Forward(io.RawIOBase):
+class ForwardReader(io.RawIOBase):
     """
     The uncompressed bytes of an archive, as a file that can be read from its beginning to its end, and not back.
     """
@@ -163,7 +163,7 @@ class Archive:
     An archive that is being read; see `open_archive`.
     """
 
-    def __init__(self, source: Forward, bounds: Bounds) -> None:
+    def __init__(self, source: ForwardReader, bounds: Bounds) -> None:
         self._source = source
         self._bounds = bounds
         self._tar = tarfile.TarFile(
@@ -208,7 +208,7 @@ def open_archive(source: IO[bytes], bounds: Bounds) -> Iterator[Archive]:
         source.seek(0)
         opener = next((each for magic, each in _OPENERS.items() if beginning.startswith(magic)), None)
         with source if opener is None else opener(source) as plain:
-            yield Archive(Forward(plain, bounds), bounds)
+            yield Archive(ForwardReader(plain, bounds), bounds)
     except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError, zlib.error, lzma.LZMAError) as error:
         raise no_archive(error) from None
     except OSError as error:

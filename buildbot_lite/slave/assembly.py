@@ -1,9 +1,8 @@
 """
-A slave put together, without the line to its master.
+A slave's parts put together, without the connection to its master.
 
-`Crew` is what every slave consists of.  `LocalSlave` is one inside the master's own process, linked in memory: the
-master's own commands (``MasterShellCommand``) go through it, so that they, too, outlive the process that asked for
-them.
+`SlaveAssembly` is what every slave consists of.  `LocalSlave` is a slave in the master's own process, linked in memory:
+it runs the master's own commands (``MasterShellCommand``), so that these outlive the master's process, too.
 """
 
 import os
@@ -20,12 +19,12 @@ from ..model.hello import Welcome
 from ..wire.loopback import MemoryDesk, MemoryLink
 from ..wire.roles import Desk
 from .agent import Agent
-from .directory import Home
-from .keeper_client import Attendant
-from .policy import NO_RULES, Rules
-from .safe_paths import Tree
+from .directory import SlaveDirectory
+from .keeper_client import KeeperClient
+from .policy import DEFAULT_POLICY, Policy
+from .safe_paths import SafePaths
 from .session import Session
-from .transfer import Means
+from .transfer import TransferContext
 from .worker_process import WorkerProcesses
 
 T = TypeVar("T")
@@ -33,44 +32,46 @@ T = TypeVar("T")
 REATTACH = 0.5
 
 
-class Crew:
+class SlaveAssembly:
     """
-    Keeper, agent and session in *home*, which is ours alone; they keep to the *rules*.
+    Keeper, agent and session in *directory*, which is ours alone; they keep to the *policy*.
     """
 
     def __init__(
         self,
-        home: Home,
+        directory: SlaveDirectory,
         reactor: Any,
         *,
         welcomed: Callable[[Welcome], None],
         refused: Callable[[BuildbotLiteError], None],
         env: Mapping[str, str] = os.environ,
-        rules: Rules = NO_RULES,
+        policy: Policy = DEFAULT_POLICY,
     ) -> None:
-        self.home = home
-        if rules.owner_of_files is not None:
-            self.home.share(rules.owner_of_files)
-            if sentence := rules.why_unreachable(self.home.work):
+        self.directory = directory
+        if policy.owner_of_files is not None:
+            self.directory.share(policy.owner_of_files)
+            if sentence := policy.why_unreachable(self.directory.work):
                 raise ConfigError(sentence)
 
-        def apart(function: Callable[[], T]) -> Deferred[T]:
+        def in_thread(function: Callable[[], T]) -> Deferred[T]:
             return deferToThreadPool(reactor, reactor.getThreadPool(), function)
 
-        tree = Tree(self.home.work, beyond=rules.directories, owner=rules.owner_of_files, umask=rules.umask)
-        self.attendant = Attendant(self.home.keeper, reactor)
+        paths = SafePaths(
+            self.directory.work, beyond=policy.directories, owner=policy.owner_of_files, umask=policy.umask
+        )
+        self.client = KeeperClient(self.directory.keeper, reactor)
         self.agent = Agent(
-            keeping=self.attendant,
-            keeper_directory=self.home.keeper,
-            means=Means(tree, self.home.transfers, apart, reactor, WorkerProcesses(reactor)),
-            env=rules.inherited(env),
+            client=self.client,
+            keeper_directory=self.directory.keeper,
+            context=TransferContext(paths, self.directory.transfers, in_thread, reactor, WorkerProcesses(reactor)),
+            env=policy.inherited(env),
             clock=reactor,
-            rules=rules,
+            policy=policy,
         )
         self.session = Session(
             agent=self.agent,
-            keeping=self.attendant,
-            home=self.home,
+            client=self.client,
+            directory=self.directory,
             clock=reactor,
             welcomed=welcomed,
             refused=refused,
@@ -86,9 +87,9 @@ class LocalSlave:
 
     def __init__(self, directory: str, reactor: Any, *, env: Mapping[str, str] = os.environ) -> None:
         self._reactor = reactor
-        home = Home(directory)
-        home.make()
-        self._crew = Crew(home, reactor, welcomed=self._welcomed, refused=self._refused, env=env)
+        own_directory = SlaveDirectory(directory)
+        own_directory.make()
+        self._assembly = SlaveAssembly(own_directory, reactor, welcomed=self._welcomed, refused=self._refused, env=env)
         self._desk: Desk | None = None
         self._link: MemoryLink | None = None
         self._waiting: IDelayedCall | None = None
@@ -97,7 +98,7 @@ class LocalSlave:
         """
         See that there is a keeper; it is also attached to when it has commands already.
         """
-        self._crew.session.start()
+        self._assembly.session.start()
 
     def attach_to(self, desk: Desk) -> None:
         """
@@ -115,12 +116,12 @@ class LocalSlave:
             self._waiting.cancel()
         if self._link is not None:
             self._link.drop("stopped")
-        await self._crew.session.stop(kill=kill)
+        await self._assembly.session.stop(kill=kill)
 
     def _attach(self) -> None:
         if self._desk is not None:
             link = self._link = MemoryLink()
-            self._crew.session.dialled(MemoryDesk(self._desk, link), link)
+            self._assembly.session.dialled(MemoryDesk(self._desk, link), link)
             link.when_lost(self._again)
 
     def _welcomed(self, _: Welcome) -> None:

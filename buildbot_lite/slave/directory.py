@@ -49,7 +49,7 @@ _NOT_INHERITED = {
 _OF_SECRETS = "BUILDBOT_SECRET_"
 
 
-class Home:
+class SlaveDirectory:
     """
     The directory *directory*, whose parts are made as they are needed.
     """

@@ -18,8 +18,8 @@ from ..wire.roles import Command
 from .archive_input import Bounds
 from .file_jobs import discard_job, unpack_job
 from .transfer import (
-    Means,
     Transfer,
+    TransferContext,
     succeeded,
     with_room,
     write_at,
@@ -28,7 +28,7 @@ from .transfer import (
 STAGED = ".tree"
 """How the names of directories end in which archives are unpacked before they go to their place."""
 CHUNK = 256 << 10
-MOST_FLYING = 4
+MOST_IN_FLIGHT = 4
 _log = Logger()
 
 
@@ -61,11 +61,11 @@ class FileDownload(Transfer):
         Wait for the next link, unless everything is here.
         """
         if not self._finishing:
-            self._going.cancel()
+            self._task.cancel()
 
     async def _perform_with(self, command: Command) -> None:
         if self._partial is None:
-            self._partial = await with_room(self._means.clock, self._opened)
+            self._partial = await with_room(self._context.clock, self._opened)
         partial = self._partial
         await self._fetch(command, partial)
         self._finishing = True  # from here on the link does not matter
@@ -82,28 +82,28 @@ class FileDownload(Transfer):
         """
         Ask for several chunks at once, write them in order.
         """
-        flying: list[Deferred[bytes]] = []
-        asked = self._size
+        in_flight: list[Deferred[bytes]] = []
+        requested = self._size
         try:
             while self._size < self._spec.size:
-                while asked < self._spec.size and len(flying) < MOST_FLYING:
-                    size = min(CHUNK, self._spec.size - asked)
-                    flying.append(shielded(command.read(self._spec.name, asked, size)))
-                    asked += size
+                while requested < self._spec.size and len(in_flight) < MOST_IN_FLIGHT:
+                    size = min(CHUNK, self._spec.size - requested)
+                    in_flight.append(shielded(command.read(self._spec.name, requested, size)))
+                    requested += size
                 expected = min(CHUNK, self._spec.size - self._size)
-                data = await flying.pop(0)
+                data = await in_flight.pop(0)
                 if len(data) != expected:
                     raise MessageError(
                         f"The master sent {len(data)} bytes of {self._spec.name!r:.100} where {expected} were expected."
                     )
                 await self._write(partial, data)
         finally:
-            for one in flying:
+            for one in in_flight:
                 self._ignored = one.addErrback(lambda _: None)
                 one.cancel()
 
     async def _write(self, partial: BinaryIO, data: bytes) -> None:
-        await with_room(self._means.clock, lambda: write_at(partial.fileno(), data, self._size))
+        await with_room(self._context.clock, lambda: write_at(partial.fileno(), data, self._size))
         self._digest.update(data)
         self._size += len(data)
 
@@ -111,23 +111,23 @@ class FileDownload(Transfer):
         """
         Put what arrived where it belongs.
         """
-        return self._apart(lambda: self._finish(partial))
+        return self._in_thread(lambda: self._finish(partial))
 
     def _finish(self, partial: BinaryIO) -> None:
         os.fchmod(partial.fileno(), self._spec.mode)
         os.fsync(partial.fileno())
         if not self._stopped:
-            self._means.tree.complete(self._spec.path, self.id)
+            self._context.paths.complete(self._spec.path, self.id)
 
     def _opened(self) -> BinaryIO:
         return open(self._open_partial(), "wb", buffering=0)
 
     def _open_partial(self) -> int:
-        return self._means.tree.open_partial(self._spec.path, self.id)
+        return self._context.paths.open_partial(self._spec.path, self.id)
 
     def _clear(self) -> None:
         self._close()
-        self._means.tree.discard(self._spec.path, self.id)
+        self._context.paths.discard(self._spec.path, self.id)
 
     def _end(self, outcome: Outcome) -> None:
         self._close()
@@ -148,7 +148,7 @@ class ArchiveDownload(FileDownload):
 
     def _finished(self, partial: BinaryIO) -> Deferred[Any]:
         job = unpack_job(
-            self._means.tree,
+            self._context.paths,
             self._spec.path,
             self._path(".tar"),
             self._path(STAGED),
@@ -162,16 +162,16 @@ class ArchiveDownload(FileDownload):
     def _clear(self) -> None:
         self._close()
         remove(self._path(".tar"))
-        discard(self._means, self._path(STAGED))
+        discard(self._context, self._path(STAGED))
 
     def _end(self, outcome: Outcome) -> None:
         remove(self._path(".tar"))
         super()._end(outcome)
 
 
-def discard(means: Means, path: str) -> None:
+def discard(context: TransferContext, path: str) -> None:
     """
     Remove the directory *path*, if it is there, which a worker left that was killed; nobody waits for it.
     """
     if os.path.lexists(path):
-        background(means.workers.start(discard_job(path)).answer, _log, "removing what was unpacked")
+        background(context.workers.start(discard_job(path)).answer, _log, "removing what was unpacked")

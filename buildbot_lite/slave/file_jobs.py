@@ -16,28 +16,28 @@ from ..model.names import locale_to_utf8
 from .archive import pack, unpack
 from .archive_input import Bounds
 from .nofollow import DIRECTORY
-from .safe_paths import Tree
+from .safe_paths import SafePaths
 
 Job = Mapping[str, Any]
 LARGEST_ANSWER = 64 << 10
 _BLOCK = 1 << 20
 
 
-def pack_job(tree: Tree, path: str, into: str, *, largest: int | None = None) -> Job:
+def pack_job(paths: SafePaths, path: str, into: str, *, largest: int | None = None) -> Job:
     """
-    Pack the directory *path* of *tree* into the new file *into*.  Answers with the fields of `archive.Packed`.
+    Pack the directory *path* of *paths* into the new file *into*.  Answers with the fields of `archive.Packed`.
     """
-    return {"job": "pack", "tree": _described(tree), "path": path, "into": locale_to_utf8(into), "largest": largest}
+    return {"job": "pack", "tree": _described(paths), "path": path, "into": locale_to_utf8(into), "largest": largest}
 
 
-def unpack_job(tree: Tree, path: str, archive: str, staged: str, *, bounds: Bounds) -> Job:
+def unpack_job(paths: SafePaths, path: str, archive: str, staged: str, *, bounds: Bounds) -> Job:
     """
-    Unpack the file *archive* into the directory *path* of *tree*: first into the new directory *staged*, and when it is
-    whole there, to its place.
+    Unpack the file *archive* into the new directory *staged*; once that is complete, merge it into the directory *path*
+    of *paths*.
     """
     return {
         "job": "unpack",
-        "tree": _described(tree),
+        "tree": _described(paths),
         "path": path,
         "archive": locale_to_utf8(archive),
         "staged": locale_to_utf8(staged),
@@ -45,11 +45,11 @@ def unpack_job(tree: Tree, path: str, archive: str, staged: str, *, bounds: Boun
     }
 
 
-def remove_job(tree: Tree, path: str) -> Job:
+def remove_job(paths: SafePaths, path: str) -> Job:
     """
-    Remove *path* from *tree*.
+    Remove *path* from *paths*.
     """
-    return {"job": "remove", "tree": _described(tree), "path": path}
+    return {"job": "remove", "tree": _described(paths), "path": path}
 
 
 def discard_job(path: str) -> Job:
@@ -80,23 +80,23 @@ def perform(job: Job) -> dict[str, Any]:
         return {"problem": "It would take more memory than a slave may use for one archive."}
 
 
-def _described(tree: Tree) -> dict[str, Any]:
+def _described(paths: SafePaths) -> dict[str, Any]:
     return {
-        "root": locale_to_utf8(tree.root),
-        "beyond": [locale_to_utf8(each) for each in tree.beyond],
-        "owner": tree.owner,
-        "umask": tree.umask,
+        "root": locale_to_utf8(paths.root),
+        "beyond": [locale_to_utf8(each) for each in paths.beyond],
+        "owner": paths.owner,
+        "umask": paths.umask,
     }
 
 
-def _tree(job: Job) -> Tree:
+def _paths(job: Job) -> SafePaths:
     found = job["tree"]
     owner = tuple(found["owner"]) if found["owner"] else None
-    return Tree(found["root"], beyond=found["beyond"], owner=owner, umask=found["umask"])
+    return SafePaths(found["root"], beyond=found["beyond"], owner=owner, umask=found["umask"])
 
 
 def _pack(job: Job) -> dict[str, Any]:
-    directory = _tree(job).open_directory(job["path"])
+    directory = _paths(job).open_directory(job["path"])
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(job["into"], flags, 0o600), "wb", buffering=_BLOCK) as into:
@@ -106,15 +106,15 @@ def _pack(job: Job) -> dict[str, Any]:
 
 
 def _unpack(job: Job) -> dict[str, Any]:
-    tree, staged = _tree(job), job["staged"]
+    paths, staged = _paths(job), job["staged"]
     _discard({"path": staged})
     os.mkdir(staged, 0o700)
     try:
         directory = os.open(staged, DIRECTORY)
         try:
             with open(job["archive"], "rb") as archive:
-                unpack(archive, directory, Bounds(*job["bounds"]), owner=tree.owner)
-            tree.merge(directory, job["path"])
+                unpack(archive, directory, Bounds(*job["bounds"]), owner=paths.owner)
+            paths.merge(directory, job["path"])
         finally:
             os.close(directory)
     finally:
@@ -123,7 +123,7 @@ def _unpack(job: Job) -> dict[str, Any]:
 
 
 def _remove(job: Job) -> dict[str, Any]:
-    _tree(job).remove(job["path"])
+    _paths(job).remove(job["path"])
     return {}
 
 

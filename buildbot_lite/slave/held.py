@@ -9,10 +9,10 @@ from twisted.internet.defer import Deferred
 
 from ..model.hello import Life
 from ..wire.roles import Command
-from .stream_sender import Cargo
+from .stream_sender import StreamSource
 
 
-class Work(Cargo, Protocol):
+class SlaveCommand(StreamSource, Protocol):
     """
     One thing that was asked for, from its claim until it is forgotten.
     """

@@ -52,13 +52,13 @@ _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 Holding = tuple[str, Life, Mapping[str, int]]
 
 
-class Reactor(IReactorUNIX, IReactorProcess, IReactorTime):
+class KeeperReactor(IReactorUNIX, IReactorProcess, IReactorTime):
     """
     What an attendant needs of the reactor.
     """
 
 
-class KeeperNews(Protocol):
+class KeeperListener(Protocol):
     """
     Who wants to know what the keeper tells.
     """
@@ -95,7 +95,7 @@ class KeeperNews(Protocol):
         """
 
 
-class Attendant:
+class KeeperClient:
     """
     Keeps a keeper at work in *directory*.  *python* runs it; it ends after *linger* seconds alone and without work.
     *options*: more arguments for it.
@@ -106,7 +106,7 @@ class Attendant:
     def __init__(
         self,
         directory: str,
-        reactor: Reactor,
+        reactor: KeeperReactor,
         *,
         python: str = sys.executable,
         linger: float = 60.0,
@@ -119,8 +119,8 @@ class Attendant:
         self._reactor = reactor
         self._python = python
         self._arguments = [f"--linger={linger:g}", *options]
-        self._line: _Line | None = None
-        self._starting: _Starting | None = None
+        self._line: _KeeperConnection | None = None
+        self._starting: _KeeperStart | None = None
         self._wanted = False
         self._pause: Deferred[None] | None = None
         self._interrupts: dict[str, str] = {}
@@ -132,15 +132,15 @@ class Attendant:
         """
         return self._line is not None
 
-    async def ensure(self, news: KeeperNews) -> None:
+    async def ensure(self, listener: KeeperListener) -> None:
         """
-        Attach to the keeper, started if there is none; *news* hears of it from now on, also after it was replaced.
+        Attach to the keeper, started if there is none; *listener* hears of it from now on, also after it was replaced.
 
         `KeeperLostError` when none can be started.
         """
         self._wanted = True
         if self._line is None:
-            await self._attach(news)
+            await self._attach(listener)
 
     def start(
         self,
@@ -225,7 +225,7 @@ class Attendant:
         if self._pause is not None:
             self._pause.cancel()
 
-    async def _attach(self, news: KeeperNews) -> None:
+    async def _attach(self, listener: KeeperListener) -> None:
         line = await self._connect()
         lost = line.when_lost()
         line.say({"op": "hello"})
@@ -239,24 +239,24 @@ class Attendant:
         self.boot = hello.text("boot", limit=200)
         self.held = dict(hello.objects("held", _holding, most=2 * MOST_HELD))
         self._line = line
-        lost.addCallback(lambda nothing: self._lost(news))  # type: ignore[unused-awaitable]  # it fires by itself
+        lost.addCallback(lambda nothing: self._lost(listener))  # type: ignore[unused-awaitable]  # it fires by itself
         for id, reason in self._interrupts.items():
             self._say({"op": "interrupt", "id": id, "reason": reason})
         self._interrupts.clear()
-        line.listen(lambda message: self._heard(news, message))
-        news.attached(self.held)
+        line.listen(lambda message: self._heard(listener, message))
+        listener.attached(self.held)
         line.go_on()
 
-    def _lost(self, news: KeeperNews) -> None:
+    def _lost(self, listener: KeeperListener) -> None:
         self._line = None
         if self._wanted:
             self.log.warn("The keeper in {directory} is gone; another one is started.", directory=self.directory)
-            background(self._attach_again(news), self.log, "attaching to the keeper")
+            background(self._attach_again(listener), self.log, "attaching to the keeper")
 
-    async def _attach_again(self, news: KeeperNews) -> None:
+    async def _attach_again(self, listener: KeeperListener) -> None:
         while self._wanted and self._line is None:
             try:
-                await self._attach(news)
+                await self._attach(listener)
             except (KeeperLostError, MessageError) as error:
                 await self._after_failure(error)
 
@@ -267,14 +267,14 @@ class Attendant:
             with suppress(CancelledError):
                 await self._pause
 
-    def _heard(self, news: KeeperNews, message: JsonReader) -> None:
+    def _heard(self, listener: KeeperListener, message: JsonReader) -> None:
         try:
-            self._told(news, message)
+            self._told(listener, message)
         except MessageError as error:
             # Another version's words.  To hang up would only have it say the same again.
             self.log.warn("The keeper said something that is passed over: {why}", why=str(error))
 
-    def _told(self, news: KeeperNews, message: JsonReader) -> None:
+    def _told(self, listener: KeeperListener, message: JsonReader) -> None:
         event = message.text("event", limit=40)
         if event == "replaced":
             self.log.warn("Another process attends to the keeper in {directory} now.", directory=self.directory)
@@ -282,22 +282,22 @@ class Attendant:
             return
         id = message.text("id", limit=100)
         if event == "claimed":
-            news.claimed(id)
+            listener.claimed(id)
         elif event == "grew":
             lengths = JsonReader(message.mapping("lengths"), "the keeper, lengths")
-            news.grew(id, {name: lengths.integer(name) for name in lengths.document})
+            listener.grew(id, {name: lengths.integer(name) for name in lengths.document})
         elif event == "ended":
-            news.ended(id, *_ended(message))
+            listener.ended(id, *_ended(message))
         elif event == "refused":
-            news.refused(id, message.text("sentence"))
+            listener.refused(id, message.text("sentence"))
         elif event == "forgotten":
-            news.forgotten(id)
+            listener.forgotten(id)
 
     def _say(self, message: Mapping[str, Any]) -> None:
         if self._line is not None:
             self._line.say(message)
 
-    async def _connect(self) -> "_Line":
+    async def _connect(self) -> "_KeeperConnection":
         """
         A line to whoever keeps this directory; of several who want to start one, the lock lets one win.
         """
@@ -316,7 +316,7 @@ class Attendant:
                 await deferLater(self._reactor, _PAUSE)
         raise KeeperLostError(f"Something holds {self.directory}/lock, but does not answer at {path}.")
 
-    async def _found(self) -> "_Line | None":
+    async def _found(self) -> "_KeeperConnection | None":
         """
         A line to the keeper that is there, or is being started; None when there is none.
         """
@@ -331,7 +331,7 @@ class Attendant:
         line.go_on()
         return line
 
-    async def _dial(self, path: str) -> "_Line":
+    async def _dial(self, path: str) -> "_KeeperConnection":
         # A socket's address has room for 107 bytes, and Twisted wants it in the locale's own characters; through a
         # descriptor any directory is near.
         if not _DESCRIPTORS_ARE_PATHS or (path.isascii() and len(path) < _LONGEST_PATH):
@@ -342,11 +342,11 @@ class Attendant:
         finally:
             os.close(near)
 
-    async def _dial_near(self, path: str) -> "_Line":
+    async def _dial_near(self, path: str) -> "_KeeperConnection":
         endpoint = UNIXClientEndpoint(self._reactor, path, timeout=10)
-        factory = Factory.forProtocol(_Line)
+        factory = Factory.forProtocol(_KeeperConnection)
         factory.noisy = False
-        line: _Line = await endpoint.connect(factory)
+        line: _KeeperConnection = await endpoint.connect(factory)
         return line
 
     async def _start_keeper(self) -> tuple[int | None, str]:
@@ -357,12 +357,12 @@ class Attendant:
         # In UTF-8 mode, whatever the locale: what travels is UTF-8.
         words = [self._python, "-X", "utf8", "-m", "buildbot_lite.keeper", *self._arguments, self.directory]
         arguments = [os.fsencode(word) for word in words]
-        starting = self._starting = _Starting()
+        starting = self._starting = _KeeperStart()
         self._reactor.spawnProcess(starting, arguments[0], arguments, env, os.fsencode(self.directory))
         return await starting.when_ended()
 
 
-class _Line(LineOnlyReceiver):
+class _KeeperConnection(LineOnlyReceiver):
     """
     One connection.  What comes after the keeper's hello waits until somebody listens.
     """
@@ -411,7 +411,7 @@ class _Line(LineOnlyReceiver):
         return self._lost.wait()
 
 
-class _Starting(ProcessProtocol):
+class _KeeperStart(ProcessProtocol):
     """
     The moment in which a keeper starts and puts itself into the background.
     """

@@ -18,7 +18,7 @@ from ..wire.roles import Command
 from .stream_sender import latest_generations, next_generation
 
 
-class Killer(Protocol):
+class CommandControl(Protocol):
     """
     The part of the keeper's client that an errand needs.
     """
@@ -34,12 +34,12 @@ class Killer(Protocol):
         """
 
 
-class Errand:
+class KeeperCommand:
     """
-    One `Work`.  *directory*: the keeper's, where the spools are.
+    One `SlaveCommand`.  *directory*: the keeper's, where the spools are.
     """
 
-    def __init__(self, id: str, fingerprint: str, keeper: Killer, directory: str) -> None:
+    def __init__(self, id: str, fingerprint: str, keeper: CommandControl, directory: str) -> None:
         self.id = id
         self.fingerprint = fingerprint
         self.life = Life.RUNNING
@@ -138,7 +138,7 @@ class Errand:
         self.ended(Outcome.lost(f"The spool of {stream} on the slave cannot be read: {problem}."), Life.LOST)
         return b""
 
-    def again(self, stream: str) -> None:
+    def resend(self, stream: str) -> None:
         """
         Send it once more, under its next name.
         """
@@ -161,13 +161,13 @@ class Errand:
 
     def when_claimed(self) -> Deferred[None]:
         """
-        See `Work`.
+        See `SlaveCommand`.
         """
         return self._settled.wait()
 
     def have(self, lengths: Mapping[str, int]) -> None:
         """
-        See `Work`.
+        See `SlaveCommand`.
         """
         for stream, latest in latest_generations(lengths).items():
             if latest != stream:
@@ -185,7 +185,7 @@ class Errand:
 
     def interrupt(self, reason: str) -> None:
         """
-        See `Work`.
+        See `SlaveCommand`.
         """
         self.interrupted = True
         if self._outcome is None:
@@ -198,7 +198,7 @@ class Errand:
 
     def forget(self) -> Deferred[None]:
         """
-        See `Work`.
+        See `SlaveCommand`.
         """
         forgotten = self._forgotten.wait()
         self._keeper.forget(self.id)

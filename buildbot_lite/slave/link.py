@@ -16,11 +16,11 @@ from ..model.spec import (
     Spec,
     fingerprint,
 )
-from ..wire.flow_control import Pace
+from ..wire.flow_control import FlowControl
 from ..wire.roles import Command
 from .agent import Agent
-from .held import Work
-from .stream_sender import Courier
+from .held import SlaveCommand
+from .stream_sender import StreamSender
 from .transfer import (
     os_sentence,
     private_file,
@@ -41,8 +41,8 @@ class AgentLink:
     def __init__(self, agent: Agent, drop: Callable[[str], None]) -> None:
         self._agent = agent
         self._drop = drop
-        self._pace = Pace(agent.clock)
-        self._couriers: dict[str, Courier] = {}
+        self._flow_control = FlowControl(agent.clock)
+        self._senders: dict[str, StreamSender] = {}
         self._fetches: dict[str, Deferred[None]] = {}
         self._lost = False
         self._when_lost: list[Callable[[], None]] = []
@@ -63,10 +63,10 @@ class AgentLink:
 
         async def resumed() -> None:
             self._check()
-            work = self._agent.find(id)
-            if work is None:
+            held = self._agent.find(id)
+            if held is None:
                 raise RefusedError("This slave does not hold that command.")
-            self._bring(work, command, have)
+            self._send_streams(held, command, have)
 
         return Deferred.fromCoroutine(resumed())
 
@@ -78,9 +78,9 @@ class AgentLink:
         async def interrupted() -> None:
             self._check()
             self._cancel_fetch(id)
-            work = self._agent.find(id)
-            if work is not None:
-                work.interrupt(reason)
+            held = self._agent.find(id)
+            if held is not None:
+                held.interrupt(reason)
 
         return Deferred.fromCoroutine(interrupted())
 
@@ -92,7 +92,7 @@ class AgentLink:
         async def disowned() -> None:
             self._check()
             self._cancel_fetch(id)
-            self._stop_courier(id)
+            self._stop_sender(id)
             await self._agent.forget(id)
 
         return Deferred.fromCoroutine(disowned())
@@ -125,8 +125,8 @@ class AgentLink:
         self._lost = True
         for id in list(self._fetches):
             self._cancel_fetch(id)
-        for id in list(self._couriers):
-            self._stop_courier(id)
+        for id in list(self._senders):
+            self._stop_sender(id)
         waiting, self._when_lost = self._when_lost, []
         for callback in waiting:
             callback()
@@ -137,27 +137,27 @@ class AgentLink:
         """
         return id in self._fetches
 
-    def look_again(self, id: str) -> None:
+    def streams_changed(self, id: str) -> None:
         """
         There is more of *id* to bring.
         """
-        if id in self._couriers:
-            self._couriers[id].look_again()
+        if id in self._senders:
+            self._senders[id].streams_changed()
 
     # How it is done.
 
     async def _started(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> None:
         self._check()
-        work = self._agent.find(id)
-        if work is None:
-            work = await self._begin(id, spec, secrets, command)
-        elif work.fingerprint != fingerprint(spec):
+        held = self._agent.find(id)
+        if held is None:
+            held = await self._begin(id, spec, secrets, command)
+        elif held.fingerprint != fingerprint(spec):
             raise RefusedError("Another command was started under this id.")
-        await shielded(work.when_claimed())
+        await shielded(held.when_claimed())
         self._check()
-        self._bring(work, command, {})
+        self._send_streams(held, command, {})
 
-    async def _begin(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Work:
+    async def _begin(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> SlaveCommand:
         self._agent.check(id)
         try:
             if not isinstance(spec, Run):
@@ -173,11 +173,11 @@ class AgentLink:
         """
         if id in self._fetches:
             raise RefusedError("This command is being started already.")
-        clock, tree = self._agent.clock, self._agent.means.tree
+        clock, paths = self._agent.clock, self._agent.context.paths
         path = None if spec.stdin_input is None else self._agent.input_path(id)
 
         async def preparing() -> None:
-            await with_room(clock, lambda: tree.make(spec.workdir))
+            await with_room(clock, lambda: paths.make(spec.workdir))
             if path is not None and spec.stdin_input is not None:
                 await self._fetch(path, spec.stdin_input, command)
 
@@ -197,29 +197,31 @@ class AgentLink:
                 await with_room(clock, partial(write_at, out.fileno(), data, size))
                 size += len(data)
 
-    def _bring(self, work: Work, command: Command, have: Mapping[str, int]) -> None:
-        self._stop_courier(work.id)
-        work.have(have)
-        courier = Courier(work.id, work, command, have=have, pace=self._pace, clock=self._agent.clock)
-        self._couriers[work.id] = courier
-        work.linked(command)
-        background(self._brought(work.id, courier.start()), self._agent.log, f"bringing {work.id} to the master")
+    def _send_streams(self, held: SlaveCommand, command: Command, have: Mapping[str, int]) -> None:
+        self._stop_sender(held.id)
+        held.have(have)
+        sender = StreamSender(
+            held.id, held, command, have=have, flow_control=self._flow_control, clock=self._agent.clock
+        )
+        self._senders[held.id] = sender
+        held.linked(command)
+        background(self._sent(held.id, sender.start()), self._agent.log, f"bringing {held.id} to the master")
 
-    async def _brought(self, id: str, going: Deferred[None]) -> None:
+    async def _sent(self, id: str, going: Deferred[None]) -> None:
         try:
             await going
         except CancelledError:
             return  # stopped
-        del self._couriers[id]
+        del self._senders[id]
         await self._agent.forget(id)
 
-    def _stop_courier(self, id: str) -> None:
-        courier = self._couriers.pop(id, None)
-        if courier is not None:
-            courier.stop()
-            work = self._agent.find(id)
-            if work is not None:
-                work.unlinked()
+    def _stop_sender(self, id: str) -> None:
+        sender = self._senders.pop(id, None)
+        if sender is not None:
+            sender.stop()
+            held = self._agent.find(id)
+            if held is not None:
+                held.unlinked()
 
     def _cancel_fetch(self, id: str) -> None:
         if id in self._fetches:

@@ -28,7 +28,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
 
 
 @frozen
-class Owner:
+class CommandUser:
     """
     The user that commands run as, and the program that makes them so.
     """
@@ -41,12 +41,12 @@ class Owner:
 
 
 @frozen
-class Rules:
+class Policy:
     """
     What holds for every command and every transfer of a slave.  Without arguments: what holds anyway.
     """
 
-    owner: Owner | None = None
+    user: CommandUser | None = None
     directories: tuple[str, ...] = ()
     environment: tuple[str, ...] | None = None
     wrapper: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Rules:
         environment: Sequence[str] | None = None,
         wrapper: Sequence[str] = (),
         umask: int = UMASK,
-    ) -> "Rules":
+    ) -> "Policy":
         """
         The rules in a slave.tac.  `ConfigError`, a sentence, when they cannot be kept: then nothing is to be started.
 
@@ -71,7 +71,7 @@ class Rules:
         bits that files and directories of builds do not get; never any of their owner's own.
         """
         return cls(
-            _owner(user),
+            _command_user(user),
             tuple(_directory(each) for each in _listed("directories", directories)),
             None if environment is None else tuple(_variable(each) for each in _listed("environment", environment)),
             _wrapper(_listed("wrapper", wrapper)),
@@ -83,8 +83,8 @@ class Rules:
         What of *environment*, ours, commands get to see.
         """
         found = inherited(environment)
-        if self.owner is not None:
-            found.update(HOME=self.owner.home, USER=self.owner.name, LOGNAME=self.owner.name)
+        if self.user is not None:
+            found.update(HOME=self.user.home, USER=self.user.name, LOGNAME=self.user.name)
         if self.environment is None:
             return found
         plain = {allowed for allowed in self.environment if not allowed.endswith("*")}
@@ -96,35 +96,35 @@ class Rules:
         """
         What goes before the words of every command.
         """
-        if self.owner is None:
+        if self.user is None:
             return list(self.wrapper)
-        owner = self.owner
-        user = (f"--reuid={owner.uid}", f"--regid={owner.gid}", "--init-groups")
-        return [owner.setpriv, *user, "--inh-caps=-all", *self.wrapper]
+        user = self.user
+        as_user = (f"--reuid={user.uid}", f"--regid={user.gid}", "--init-groups")
+        return [user.setpriv, *as_user, "--inh-caps=-all", *self.wrapper]
 
     @property
     def owner_of_files(self) -> tuple[int, int] | None:
         """
         The user and group that everything in ``work`` belongs to; None: ours.
         """
-        return None if self.owner is None else (self.owner.uid, self.owner.gid)
+        return None if self.user is None else (self.user.uid, self.user.gid)
 
     def why_unreachable(self, path: str) -> str | None:
         """
         The sentence that says why the user cannot come to the directory *path*; None if nothing is in the way.
         """
-        if self.owner is None:
+        if self.user is None:
             return None
         while path != "/":
             status = os.stat(path)
-            ours = status.st_uid == self.owner.uid or status.st_gid == self.owner.gid
+            ours = status.st_uid == self.user.uid or status.st_gid == self.user.gid
             if not ours and not status.st_mode & stat.S_IXOTH:
-                return f"The user {self.owner.name} cannot enter {path}, and so not work there.  Run: chmod o+x {path}"
+                return f"The user {self.user.name} cannot enter {path}, and so not work there.  Run: chmod o+x {path}"
             path = os.path.dirname(path)
         return None
 
 
-NO_RULES = Rules()
+DEFAULT_POLICY = Policy()
 
 
 def _listed(name: str, value: Any) -> list[str]:
@@ -134,7 +134,7 @@ def _listed(name: str, value: Any) -> list[str]:
     return list(value)
 
 
-def _owner(user: str | None) -> Owner | None:
+def _command_user(user: str | None) -> CommandUser | None:
     if user is None:
         return None
     try:
@@ -153,7 +153,7 @@ def _owner(user: str | None) -> Owner | None:
         raise ConfigError(
             "There is no program setpriv here, which is needed for user= (Debian: apt install util-linux)."
         )
-    return Owner(user, entry.pw_uid, entry.pw_gid, entry.pw_dir, setpriv)
+    return CommandUser(user, entry.pw_uid, entry.pw_gid, entry.pw_dir, setpriv)
 
 
 def _directory(path: str) -> str:

@@ -29,7 +29,7 @@ from .tree_merge import merge_trees
 MOST_LINKS = 40
 
 
-class Place(NamedTuple):
+class ResolvedPath(NamedTuple):
     """
     A path without links: *parts* below one of the roots.
     """
@@ -45,7 +45,7 @@ class Place(NamedTuple):
         return os.fsdecode(os.path.join(self.root, *self.parts))
 
 
-class Tree:
+class SafePaths:
     """
     The directory *root* and what is below it, and the directories *beyond*.  *owner*: the user and group to whom what
     is made here belongs, if not to us.  *umask*: what directories that are made here do not get of 0o777.
@@ -60,13 +60,13 @@ class Tree:
         self.umask = umask
         self._root = os.fsencode(self.root)
 
-    def make(self, path: str) -> Place:
+    def make(self, path: str) -> ResolvedPath:
         """
         Make the directory *path* and those above it, unless they are there.  Where it is, free of links.
         """
-        place = self._resolved(path)
-        with self._directory(place, make=True):
-            return place
+        resolved = self._resolved(path)
+        with self._directory(resolved, make=True):
+            return resolved
 
     def absolute(self, path: str) -> str:
         """
@@ -182,13 +182,13 @@ class Tree:
         with self._directory(self._resolved("/".join(parts[:-1]) or ".")) as directory:
             yield directory, path_bytes(parts[-1])
 
-    def _named(self, path: str) -> tuple[Place, bytes]:
+    def _named(self, path: str) -> tuple[ResolvedPath, bytes]:
         root, parts = self._resolved(path)
         if not parts:
             raise UnsafePathError("That is the work directory itself.  Name a file inside it.")
-        return Place(root, parts[:-1]), parts[-1]
+        return ResolvedPath(root, parts[:-1]), parts[-1]
 
-    def _resolved(self, path: str) -> Place:
+    def _resolved(self, path: str) -> ResolvedPath:
         """
         The components of *path* without ``.``, ``..`` and links.
         """
@@ -217,7 +217,7 @@ class Tree:
                 root, target = self._inside(target, path)
                 done.clear()
             todo.extendleft(reversed(target.split(b"/")))
-        return Place(root, done)
+        return ResolvedPath(root, done)
 
     def _inside(self, target: bytes, path: str) -> tuple[bytes, bytes]:
         beyond = [os.fsencode(directory) for directory in self.beyond]
@@ -231,15 +231,15 @@ class Tree:
         raise _leads_out(path)
 
     @contextmanager
-    def _directory(self, place: Place, *, make: bool = False) -> Iterator[int]:
+    def _directory(self, resolved: ResolvedPath, *, make: bool = False) -> Iterator[int]:
         """
-        A descriptor of the directory at *place*, open for as long as the context lasts.
+        A descriptor of the directory at *resolved*, open for as long as the context lasts.
         """
         if make:
-            os.makedirs(place.root, exist_ok=True)
-        root = os.open(place.root, DIRECTORY)
+            os.makedirs(resolved.root, exist_ok=True)
+        root = os.open(resolved.root, DIRECTORY)
         try:
-            with walk_down(root, place.parts, make=make, owner=self.owner, mode=0o777 & ~self.umask) as directory:
+            with walk_down(root, resolved.parts, make=make, owner=self.owner, mode=0o777 & ~self.umask) as directory:
                 yield directory
         finally:
             os.close(root)

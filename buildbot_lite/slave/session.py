@@ -37,15 +37,15 @@ from ..errors import (
 from ..model.hello import Hello, Welcome
 from ..wire.roles import Desk, Link
 from .agent import Agent
-from .directory import Home, platform_facts
-from .keeper_client import KeeperNews
+from .directory import SlaveDirectory, platform_facts
+from .keeper_client import KeeperListener
 from .link import AgentLink
 
 WORD_INTERVAL = 10.0
 PAUSE_WITHOUT_KEEPER = 10.0
 
 
-class Keeping(Protocol):
+class KeeperLifecycle(Protocol):
     """
     The part of the keeper's client that a session needs.
     """
@@ -62,7 +62,7 @@ class Keeping(Protocol):
         The name of this run of the machine.
         """
 
-    async def ensure(self, news: KeeperNews) -> None:
+    async def ensure(self, news: KeeperListener) -> None:
         """
         Have a keeper, and hear of it.
         """
@@ -97,15 +97,15 @@ class Session:
         self,
         *,
         agent: Agent,
-        keeping: Keeping,
-        home: Home,
+        client: KeeperLifecycle,
+        directory: SlaveDirectory,
         clock: IReactorTime,
         welcomed: Callable[[Welcome], None],
         refused: Callable[[BuildbotLiteError], None],
     ) -> None:
         self._agent = agent
-        self._keeping = keeping
-        self._home = home
+        self._client = client
+        self._directory = directory
         self._clock = clock
         self._welcomed = welcomed
         self._refused = refused
@@ -114,7 +114,7 @@ class Session:
         self._drained: Callable[[], None] | None = None
         self._link: Link | None = None
         self._starting: Deferred[None] | None = None
-        self._attending: Deferred[None] | None = None
+        self._attachment: Deferred[None] | None = None
 
     def start(self) -> None:
         """
@@ -128,10 +128,10 @@ class Session:
         """
         The master is on the line; a former line counts as lost.
         """
-        self._hang_up()
+        self._end_attachment()
         self._link = link
-        self._attending = Deferred.fromCoroutine(self._attend(desk, link))
-        background(_unless_cancelled(self._attending), self._log, "attaching to the master")
+        self._attachment = Deferred.fromCoroutine(self._attend(desk, link))
+        background(_unless_cancelled(self._attachment), self._log, "attaching to the master")
 
     def drain(self, drained: Callable[[], None]) -> None:
         """
@@ -154,14 +154,14 @@ class Session:
         """
         This process is to end.  What the keeper runs goes on, unless it is to be *killed*, too.
         """
-        self._hang_up()
+        self._end_attachment()
         if self._starting is not None:
             self._starting.cancel()
         self._agent.leave()
         if kill:
-            await self._keeping.stop()
+            await self._client.stop()
         else:
-            self._keeping.detach()
+            self._client.detach()
 
     async def hello(self) -> Hello:
         """
@@ -170,12 +170,12 @@ class Session:
         await self._ready.wait()
         held = await self._agent.held()
         return Hello(
-            home=self._home.name,
+            home=self._directory.name,
             incarnation=self._incarnation,
-            keeper=self._keeping.keeper,
-            boot=self._keeping.boot,
+            keeper=self._client.keeper,
+            boot=self._client.boot,
             version=__version__,
-            space=self._home.space(),
+            space=self._directory.space(),
             draining=self.draining,
             platform=platform_facts(),
             held=held,
@@ -184,7 +184,7 @@ class Session:
     async def _start(self) -> None:
         while True:
             try:
-                await self._keeping.ensure(self._agent)
+                await self._client.ensure(self._agent)
                 break
             except (KeeperLostError, MessageError) as error:
                 self._log.error("{sentence}  Trying again.", sentence=str(error))
@@ -205,14 +205,14 @@ class Session:
         if self._drained is not None and welcome.idle:
             self._drained()
         while not link.lost:
-            self._keeping.word(link.silence())
+            self._client.word(link.silence())
             await deferLater(self._clock, WORD_INTERVAL)
 
-    def _hang_up(self) -> None:
-        if self._attending is not None:
-            self._attending.cancel()
+    def _end_attachment(self) -> None:
+        if self._attachment is not None:
+            self._attachment.cancel()
 
 
-async def _unless_cancelled(going: Deferred[None]) -> None:
+async def _unless_cancelled(task: Deferred[None]) -> None:
     with suppress(CancelledError):  # that is how it ends
-        await going
+        await task

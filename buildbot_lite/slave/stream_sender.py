@@ -29,15 +29,15 @@ from twisted.python.failure import Failure
 from ..deferreds import background, shielded
 from ..errors import LinkLostError
 from ..model.outcome import Outcome
-from ..wire.flow_control import Pace, Ticket
+from ..wire.flow_control import FlowControl, SentChunk
 from ..wire.roles import LATER, Command
 
-MOST_FLYING = 4
+MOST_IN_FLIGHT = 4
 SHORTEST_WAIT = 1.0
 LONGEST_WAIT = 30.0
 
 
-class Cargo(Protocol):
+class StreamSource(Protocol):
     """
     What a courier brings: append-only streams, and an outcome.
     """
@@ -60,7 +60,7 @@ class Cargo(Protocol):
         ``b""`` when they are not there after all: then the cargo has changed its streams or its outcome accordingly.
         """
 
-    def again(self, stream: str) -> None:
+    def resend(self, stream: str) -> None:
         """
         The master wants *stream* once more: it is replaced with its next generation.
         """
@@ -92,86 +92,93 @@ def latest_generations(streams: Iterable[str]) -> dict[str, str]:
 @define
 class _Mirror:
     """
-    One stream on its way.  *turn* counts how often we went back, so that answers from before that are known.
+    One stream on its way.  *rewinds* counts how often we went back, so that answers from before that are known.
     """
 
     acked: int = 0
     sent: int = 0
-    flying: int = 0
-    turn: int = 0
+    in_flight: int = 0
+    rewinds: int = 0
 
 
-class Courier:
+class StreamSender:
     """
-    Brings *cargo* to *command*, which has the bytes in *have* already.
+    Brings *source* to *command*, which has the bytes in *have* already.
     """
 
     _log = Logger()
 
     def __init__(
-        self, id: str, cargo: Cargo, command: Command, *, have: Mapping[str, int], pace: Pace, clock: IReactorTime
+        self,
+        id: str,
+        source: StreamSource,
+        command: Command,
+        *,
+        have: Mapping[str, int],
+        flow_control: FlowControl,
+        clock: IReactorTime,
     ) -> None:
         self._id = id
-        self._cargo = cargo
+        self._source = source
         self._command = command
-        self._pace = pace
+        self._flow_control = flow_control
         self._clock = clock
         self._mirrors = {stream: _Mirror(acked=length, sent=length) for stream, length in have.items()}
         self._wait = SHORTEST_WAIT
         self._pause: Deferred[None] | None = None
         self._mirrored: Deferred[None] | None = None
-        self._going: Deferred[None] = succeed(None)
+        self._task: Deferred[None] = succeed(None)
         self._stopped = False
-        self._looking = False
+        self._sending = False
         self._more = False
 
     def start(self) -> Deferred[None]:
         """
         Fires when the master has everything and has committed the outcome; fails when it was stopped before.
         """
-        self._going = Deferred.fromCoroutine(self._run())
-        return self._going
+        self._task = Deferred.fromCoroutine(self._run())
+        return self._task
 
     def stop(self) -> None:
         """
         The link is lost, or nobody wants it any more.
         """
         self._stopped = True
-        self._pace.leave(self.look_again)
+        self._flow_control.stop_waiting(self.streams_changed)
         if self._pause is not None:
             self._pause.cancel()
-        self._going.cancel()
+        self._task.cancel()
 
-    def look_again(self) -> None:
+    def streams_changed(self) -> None:
         """
         The cargo may have grown, or ended.
         """
         # Answers may come at once, and ask to look again: a loop, or every chunk of a log would be a stack frame.
         self._more = True
-        if self._looking:
+        if self._sending:
             return
-        self._looking = True
+        self._sending = True
         try:
             while self._more and not self._stopped and self._pause is None:
                 self._more = False
-                self._look()
+                self._send_available()
         finally:
-            self._looking = False
+            self._sending = False
 
     async def _run(self) -> None:
         while True:
             await self._when_mirrored()
-            if not self._cargo.confirm() or (outcome := self._cargo.outcome) is None:
+            if not self._source.confirm() or (outcome := self._source.outcome) is None:
                 continue
-            again = await self._finished(outcome)
-            if again == ():
+            resend = await self._finished(outcome)
+            if resend == ():
                 return
-            for stream in again or ():
-                self._cargo.again(stream)
+            for stream in resend or ():
+                self._source.resend(stream)
 
-    def _look(self) -> None:
-        lengths = self._cargo.lengths()
-        ended = self._cargo.outcome is not None
+    def _send_available(self) -> None:
+        lengths = self._source.lengths()
+        ended = self._source.outcome is not None
         for stream, length in lengths.items():
             mirror = self._mirrors.setdefault(stream, _Mirror())
             if not self._send(stream, mirror, length, ended=ended):
@@ -187,60 +194,60 @@ class Courier:
         """
         Send what there is of one stream, and may be sent.  Whether the caller may go on to the next.
         """
-        while mirror.sent < length and mirror.flying < MOST_FLYING:
-            size = min(length - mirror.sent, self._pace.chunk)
-            if mirror.flying and size < self._pace.chunk and not ended:
+        while mirror.sent < length and mirror.in_flight < MOST_IN_FLIGHT:
+            size = min(length - mirror.sent, self._flow_control.chunk)
+            if mirror.in_flight and size < self._flow_control.chunk and not ended:
                 break  # more will have come by the time of the next answer: fewer, larger calls
-            if not self._pace.room:
-                self._pace.wait(self.look_again)
+            if not self._flow_control.room:
+                self._flow_control.wait(self.streams_changed)
                 break
             offset = mirror.sent
-            data = self._cargo.read(stream, offset, size)
+            data = self._source.read(stream, offset, size)
             if not data:
                 self._more = True  # what there is to bring has changed
                 return False
             mirror.sent += len(data)
-            mirror.flying += 1
-            ticket = self._pace.sent(len(data))
+            mirror.in_flight += 1
+            chunk = self._flow_control.sent(len(data))
             answer = shielded(self._command.append(stream, offset, data))
-            landing = self._landed(answer, mirror, offset + len(data), ticket)
+            landing = self._answered(answer, mirror, offset + len(data), chunk)
             background(landing, self._log, f"bringing {self._id} to the master")
             if self._stopped or self._pause is not None:
                 return False  # it was answered at once, and not well
         return True
 
-    async def _landed(self, answer: Deferred[int], mirror: _Mirror, end: int, ticket: Ticket) -> None:
-        turn = mirror.turn
-        length = await self._taken(answer)
-        mirror.flying -= 1
-        self._pace.landed(ticket, measure=length != LATER)
-        if turn != mirror.turn:
+    async def _answered(self, answer: Deferred[int], mirror: _Mirror, end: int, chunk: SentChunk) -> None:
+        rewinds = mirror.rewinds
+        length = await self._accepted_length(answer)
+        mirror.in_flight -= 1
+        self._flow_control.answered(chunk, measure=length != LATER)
+        if rewinds != mirror.rewinds:
             mirror.acked = max(mirror.acked, length)
             mirror.sent = max(mirror.sent, mirror.acked)
         elif length == LATER:
-            self._go_back(mirror)
+            self._rewind(mirror)
             self._pause_sending()
         else:
             self._wait = SHORTEST_WAIT
             mirror.acked = length
             if length < end:
-                self._go_back(mirror)
+                self._rewind(mirror)
             # Further than we sent: the master has more from an earlier link than we were told.
             mirror.sent = max(mirror.sent, length)
-        self.look_again()
+        self.streams_changed()
 
-    async def _taken(self, answer: Deferred[int]) -> int:
+    async def _accepted_length(self, answer: Deferred[int]) -> int:
         try:
             return await answer
         except (LinkLostError, CancelledError):
             pass  # whoever notices the loss stops this courier
         except Exception:  # noqa: BLE001 - whatever ails the master, the bytes are safe here until it is well again
-            self._complain(Failure())
+            self._warn(Failure())
         return LATER
 
-    def _go_back(self, mirror: _Mirror) -> None:
+    def _rewind(self, mirror: _Mirror) -> None:
         mirror.sent = mirror.acked
-        mirror.turn += 1
+        mirror.rewinds += 1
 
     def _pause_sending(self) -> None:
         if not self._stopped and self._pause is None:
@@ -253,7 +260,7 @@ class Courier:
         except CancelledError:
             return  # stopped
         self._pause = None
-        self.look_again()
+        self.streams_changed()
 
     def _after_a_while(self) -> Deferred[None]:
         wait, self._wait = self._wait, min(2 * self._wait, LONGEST_WAIT)
@@ -261,7 +268,7 @@ class Courier:
 
     def _when_mirrored(self) -> Deferred[None]:
         mirrored = self._mirrored = Deferred[None]()
-        self.look_again()
+        self.streams_changed()
         return mirrored
 
     async def _finished(self, outcome: Outcome) -> tuple[str, ...] | None:
@@ -273,11 +280,11 @@ class Courier:
         except (LinkLostError, CancelledError):
             raise
         except Exception:  # noqa: BLE001 - whatever ails the master, we keep the outcome until it is well again
-            self._complain(Failure())
+            self._warn(Failure())
             await self._after_a_while()
             return None
 
-    def _complain(self, failure: Failure) -> None:
+    def _warn(self, failure: Failure) -> None:
         self._log.warn(
             "the master did not take {id} ({problem}); trying again", id=self._id, problem=failure.getErrorMessage()
         )

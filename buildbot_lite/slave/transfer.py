@@ -36,12 +36,12 @@ from ..model.spec import to_document
 from ..storage.files import is_disk_full, remove
 from ..wire.roles import Command
 from .file_jobs import Job
-from .safe_paths import Tree
+from .safe_paths import SafePaths
 from .worker_process import Workers
 
 T = TypeVar("T")
 
-MOST_PATIENCE = 600
+LONGEST_DISK_WAIT = 600
 """Seconds for which whatever a slave does itself waits while its disk is full."""
 
 
@@ -52,24 +52,24 @@ class StoppedError(BuildbotLiteError):
 
 
 @frozen
-class Means:
+class TransferContext:
     """
-    What every transfer needs.
+    The collaborators of every transfer.
 
-    *tree*: the work directory.  *directory*: where claims are.  *apart*: runs what blocks for a moment in a thread.
-    *workers*: do what takes long, or may do harm, in a process of its own.
+    *paths*: the work directory.  *directory*: the claims' directory.  *in_thread*: runs a function that may block
+    briefly in a thread.  *workers*: run long or risky jobs, each in a process of its own.
     """
 
-    tree: Tree
+    paths: SafePaths
     directory: str
-    apart: Callable[[Callable[[], Any]], Deferred[Any]]
+    in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
     clock: IReactorTime
     workers: Workers
 
 
 class Transfer:
     """
-    One transfer; a `Work`.  *changed* is called whenever there is more to bring to the master.
+    One transfer; a `SlaveCommand`.  *changed* is called whenever there is more to bring to the master.
     """
 
     _log = Logger()
@@ -79,19 +79,19 @@ class Transfer:
         id: str,
         fingerprint: str,
         spec: Any,
-        means: Means,
+        context: TransferContext,
         changed: Callable[[], None],
         saved: JsonReader | None = None,
     ) -> None:
         self.id = id
         self.fingerprint = fingerprint
         self._spec = spec
-        self._means = means
+        self._context = context
         self._changed = changed
         self._outcome: Outcome | None = None
         self._stopped = False
-        self._going: Deferred[None] = succeed(None)
-        self._busy: Deferred[None] = succeed(None)
+        self._task: Deferred[None] = succeed(None)
+        self._blocking: Deferred[None] = succeed(None)
         self._restore(saved)
 
     @property
@@ -146,7 +146,7 @@ class Transfer:
         """
         return b""
 
-    def again(self, stream: str) -> None:
+    def resend(self, stream: str) -> None:
         """
         Nothing.
         """
@@ -221,10 +221,10 @@ class Transfer:
         """
         return {}
 
-    def _go(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
+    def _go(self, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:
         async def going() -> None:
             try:
-                await work
+                await coroutine
             except (CancelledError, StoppedError, LinkLostError):
                 pass  # whoever stopped it knows what is next
             except OSError as error:
@@ -235,17 +235,17 @@ class Transfer:
                 self._log.failure("transfer {id}", id=self.id)
                 self._fail("An error of the slave itself.  The slave's log (twistd.log) has the traceback.")
 
-        self._going = Deferred.fromCoroutine(going())
+        self._task = Deferred.fromCoroutine(going())
 
-    def _apart(self, function: Callable[[], T]) -> Deferred[T]:
+    def _in_thread(self, function: Callable[[], T]) -> Deferred[T]:
         """
         What *function* gives, out of a thread.  It may not be cancelled half-way, but asks whether we are stopped.
         """
-        running: Deferred[T] = self._means.apart(function)
-        busy = self._busy = Deferred()
+        running: Deferred[T] = self._context.in_thread(function)
+        blocking = self._blocking = Deferred()
 
         def over(result: T) -> T:
-            busy.callback(None)
+            blocking.callback(None)
             return result
 
         return shielded(running.addBoth(over))
@@ -254,8 +254,8 @@ class Transfer:
         """
         What *job* gives, out of a process of its own, which is killed when we are stopped.
         """
-        running = self._means.workers.start(job, seconds=seconds, descriptor=descriptor)
-        self._busy = running.gone
+        running = self._context.workers.start(job, seconds=seconds, descriptor=descriptor)
+        self._blocking = running.ended
         return running.answer
 
     def _stop(self) -> Deferred[None]:
@@ -263,8 +263,8 @@ class Transfer:
         Fires when nothing of it goes on any more.
         """
         self._stopped = True
-        self._going.cancel()
-        return self._busy
+        self._task.cancel()
+        return self._blocking
 
     def _fail(self, sentence: str) -> None:
         if not self._stopped:
@@ -274,26 +274,26 @@ class Transfer:
     def _end(self, outcome: Outcome) -> None:
         self._outcome = outcome
         self._save()
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         # In a turn of its own: whoever hears it may ask this very transfer to begin again.
-        self._means.clock.callLater(0, self._changed)
+        self._context.clock.callLater(0, self._changed)
 
-    def _to_keep(self) -> Outcome | None:
+    def _saved_outcome(self) -> Outcome | None:
         """
         The outcome that another process is to find.
         """
         return self._outcome
 
     def _path(self, suffix: str) -> str:
-        return os.path.join(self._means.directory, self.id + suffix)
+        return os.path.join(self._context.directory, self.id + suffix)
 
     def _save(self) -> None:
         document = {
             "fingerprint": self.fingerprint,
             "spec": to_document(self._spec),
-            "outcome": outcome.to_document() if (outcome := self._to_keep()) else None,
+            "outcome": outcome.to_document() if (outcome := self._saved_outcome()) else None,
             **self._state(),
         }
         temporary = self._path(".json.new")
@@ -318,16 +318,16 @@ def os_sentence(error: OSError, path: str = "") -> str:
 
 async def with_room(clock: IReactorTime, attempt: Callable[[], T]) -> T:
     """
-    What *attempt* gives; while the disk is full it is made again every second, for `MOST_PATIENCE` seconds at most.
+    What *attempt* gives; while the disk is full it is made again every second, for `LONGEST_DISK_WAIT` seconds at most.
     """
-    patience = MOST_PATIENCE
+    retries = LONGEST_DISK_WAIT
     while True:
         try:
             return attempt()
         except OSError as error:
-            if not is_disk_full(error) or not patience:
+            if not is_disk_full(error) or not retries:
                 raise
-        patience -= 1
+        retries -= 1
         await deferLater(clock, 1.0)
 
 

@@ -28,8 +28,8 @@ from .downloads import (
 )
 from .file_jobs import remove_job
 from .transfer import (
-    Means,
     Transfer,
+    TransferContext,
     succeeded,
     with_room,
 )
@@ -47,7 +47,7 @@ class DirectoryMaking(Transfer):
     """
 
     async def _perform(self) -> None:
-        await with_room(self._means.clock, lambda: self._means.tree.make(self._spec.path))
+        await with_room(self._context.clock, lambda: self._context.paths.make(self._spec.path))
         self._end(succeeded())
 
 
@@ -57,8 +57,8 @@ class DirectoryRemoval(Transfer):
     """
 
     async def _perform(self) -> None:
-        if not self._means.tree.remove_quickly(self._spec.path):
-            await self._in_worker(remove_job(self._means.tree, self._spec.path), seconds=self._spec.max_time)
+        if not self._context.paths.remove_quickly(self._spec.path):
+            await self._in_worker(remove_job(self._context.paths, self._spec.path), seconds=self._spec.max_time)
         self._end(succeeded())
 
 
@@ -71,44 +71,46 @@ _KINDS: dict[type[Spec], type[Transfer]] = {
 }
 
 
-def new_transfer(id: str, fingerprint: str, spec: Spec, means: Means, changed: Callable[[str], None]) -> Transfer:
+def new_transfer(
+    id: str, fingerprint: str, spec: Spec, context: TransferContext, changed: Callable[[str], None]
+) -> Transfer:
     """
     The transfer that *spec* asks for, claimed but not begun.
     """
-    transfer = _kind(spec)(id, fingerprint, spec, means, partial(changed, id))
+    transfer = _kind(spec)(id, fingerprint, spec, context, partial(changed, id))
     transfer.claim()
     return transfer
 
 
-def saved_transfers(means: Means, changed: Callable[[str], None]) -> list[Transfer]:
+def saved_transfers(context: TransferContext, changed: Callable[[str], None]) -> list[Transfer]:
     """
     The transfers that an earlier process claimed and did not forget, in no order, not begun.
 
     What belongs to none of them is removed; commands' inputs are not ours to judge.
     """
-    names = sorted(os.listdir(means.directory))
+    names = sorted(os.listdir(context.directory))
     found = {}
     for name in names:
         id, ending = os.path.splitext(name)
         if ending == ".json":
             try:
-                found[id] = _read(id, os.path.join(means.directory, name), means, partial(changed, id))
+                found[id] = _read(id, os.path.join(context.directory, name), context, partial(changed, id))
             except (BuildbotLiteError, OSError, KeyError) as error:
                 _log.warn("transfer {id} cannot be read ({problem}); dropped", id=id, problem=str(error))
     for name in names:
         id, ending = os.path.splitext(name)
         if ending == STAGED and id not in found:
-            discard(means, os.path.join(means.directory, name))
+            discard(context, os.path.join(context.directory, name))
         elif ending not in (INPUT, STAGED) and (id not in found or ending == ".new"):
-            remove(os.path.join(means.directory, name))
+            remove(os.path.join(context.directory, name))
     return list(found.values())
 
 
-def _read(id: str, path: str, means: Means, changed: Callable[[], None]) -> Transfer:
+def _read(id: str, path: str, context: TransferContext, changed: Callable[[], None]) -> Transfer:
     with open(path, "rb") as claim:
         saved = JsonReader.decode(claim.read(_LARGEST_CLAIM + 1), "transfer", _LARGEST_CLAIM)
     spec = from_document(saved.mapping("spec"))
-    return _kind(spec)(id, saved.text("fingerprint", limit=64), spec, means, changed, saved=saved)
+    return _kind(spec)(id, saved.text("fingerprint", limit=64), spec, context, changed, saved=saved)
 
 
 def _kind(spec: Spec) -> type[Transfer]:

@@ -20,7 +20,7 @@ from ..model.outcome import (
     Seal,
 )
 from ..storage.files import remove
-from .archive import Packed
+from .archive import PackedArchive
 from .file_jobs import (
     pack_job,
     sha256_of,
@@ -67,7 +67,7 @@ class FileUpload(Transfer):
         try:
             data = os.pread(self._source.fileno(), size, offset)
         except OSError as error:
-            self._going.cancel()
+            self._task.cancel()
             self._fail(os_sentence(error, self._spec.path))
             return b""
         if len(data) < size:
@@ -75,7 +75,7 @@ class FileUpload(Transfer):
             return b""
         return data
 
-    def again(self, stream: str) -> None:
+    def resend(self, stream: str) -> None:
         """
         The same file, as the next generation.
         """
@@ -121,10 +121,10 @@ class FileUpload(Transfer):
                 f"{self._spec.path!r:.200} has {self._size} bytes; at most {largest} may be uploaded (maxsize)."
             )
         self._save()
-        self._tell()
+        self._notify()
         digest = await self._summed(source, facts[2])
         self._outcome = succeeded().but(streams={self._stream: Seal(self._size, digest)}, remarks=self._remarks())
-        self._tell()
+        self._notify()
 
     async def _prepare(self) -> None:
         """
@@ -151,7 +151,7 @@ class FileUpload(Transfer):
 
         # The thread has a descriptor of its own, so that ours may be closed at any time.
         copy = os.dup(source.fileno())
-        return await self._apart(sum_it)
+        return await self._in_thread(sum_it)
 
     def _remarks(self) -> tuple[Remark, ...]:
         """
@@ -163,7 +163,7 @@ class FileUpload(Transfer):
         return open(self._open(), "rb", buffering=0)
 
     def _open(self) -> int:
-        return self._means.tree.open_to_read(self._spec.path)
+        return self._context.paths.open_to_read(self._spec.path)
 
     def _facts_now(self) -> list[int]:
         try:
@@ -175,7 +175,7 @@ class FileUpload(Transfer):
     def _start_again(self) -> None:
         self._close()
         self._outcome = None
-        self._going.cancel()
+        self._task.cancel()
         try:
             self._change()
         except InputError as error:
@@ -194,7 +194,7 @@ class FileUpload(Transfer):
     def _over(self) -> bool:
         return self._source is None and self._outcome is not None  # the checksum is known before all is sent
 
-    def _to_keep(self) -> Outcome | None:
+    def _saved_outcome(self) -> Outcome | None:
         # Success is not written down, because a new process has to look at the file once more.
         return self._outcome if self._outcome is not None and not self._outcome.succeeded else None
 
@@ -221,7 +221,7 @@ class DirectoryUpload(FileUpload):
 
     def _restore(self, saved: JsonReader | None) -> None:
         super()._restore(saved)
-        self._packed = Packed(**saved.document["packed"]) if saved and saved.has("packed") else None
+        self._packed = PackedArchive(**saved.document["packed"]) if saved and saved.has("packed") else None
 
     def _state(self) -> dict[str, Any]:
         return {**super()._state(), "packed": self._packed and self._packed._asdict()}
@@ -231,8 +231,8 @@ class DirectoryUpload(FileUpload):
             return  # a former process packed it; the master may have some of that already
         # Under another name until it is whole; and never into a file that is being sent.
         temporary = self._path(".tar.new")
-        job = pack_job(self._means.tree, self._spec.path, temporary, largest=self._spec.largest)
-        self._packed = Packed(**await self._in_worker(job, seconds=self._spec.max_time))
+        job = pack_job(self._context.paths, self._spec.path, temporary, largest=self._spec.largest)
+        self._packed = PackedArchive(**await self._in_worker(job, seconds=self._spec.max_time))
         os.replace(temporary, self._path(".tar"))
 
     async def _summed(self, source: BinaryIO, size: int) -> str:

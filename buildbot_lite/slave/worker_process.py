@@ -36,14 +36,14 @@ _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 
 
 @frozen
-class Running:
+class RunningJob:
     """
-    A job under way.  *answer* fires with what it gave, or why it failed; to cancel it ends the job.  *gone* fires when
+    A job under way.  *answer* fires with what it gave, or why it failed; to cancel it ends the job.  *ended* fires when
     nothing of it goes on any more.
     """
 
     answer: Deferred[Mapping[str, Any]]
-    gone: Deferred[None]
+    ended: Deferred[None]
 
 
 class Workers(Protocol):
@@ -51,13 +51,13 @@ class Workers(Protocol):
     Whoever can have jobs done.
     """
 
-    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> Running:
+    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
         """
         Have *job* done, in *seconds* at most.  *descriptor*: an open file that it needs; may be closed at once.
         """
 
 
-class Reactor(IReactorProcess, IReactorTime):
+class WorkerReactor(IReactorProcess, IReactorTime):
     """
     What is needed of the reactor.
     """
@@ -68,11 +68,11 @@ class WorkerProcesses:
     `Workers` that start a process for each job.  *python* runs it.
     """
 
-    def __init__(self, reactor: Reactor, *, python: str = sys.executable) -> None:
+    def __init__(self, reactor: WorkerReactor, *, python: str = sys.executable) -> None:
         self._reactor = reactor
         self._python = python
 
-    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> Running:
+    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
         """
         See `Workers`.
         """
@@ -91,13 +91,13 @@ class WorkerProcesses:
                     seconds, protocol.kill, f"The step took longer than its maxTime of {seconds:g} s."
                 )
             )
-        return Running(protocol.answer, protocol.gone)
+        return RunningJob(protocol.answer, protocol.ended)
 
 
 class _Worker(ProcessProtocol):
     def __init__(self, job: Job) -> None:
         self.answer: Deferred[Mapping[str, Any]] = Deferred(lambda _: self.kill("It was stopped."))
-        self.gone: Deferred[None] = Deferred()
+        self.ended: Deferred[None] = Deferred()
         self._job = job
         self._said = b""
         self._complained = b""
@@ -131,7 +131,7 @@ class _Worker(ProcessProtocol):
                 self.answer.callback(self._answered(reason))
             except (FileError, OSError):
                 self.answer.errback(Failure())
-        self.gone.callback(None)
+        self.ended.callback(None)
 
     def _answered(self, reason: Failure) -> Mapping[str, Any]:
         if self._killed:

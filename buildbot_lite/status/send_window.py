@@ -7,8 +7,8 @@ What is on its way to one client that follows: enough to keep its connection bus
                               less than that? everything was taken ───────► read what came meanwhile …
 
 The client acknowledges each piece.  While there is more to send than a chunk, several are in flight, as many as the
-line carries (`Pace`); at the end of what there is, one at a time, so that lines of a growing log that come while one is
-on its way travel together.  The first piece of a log never waits.
+line carries (`FlowControl`); at the end of what there is, one at a time, so that lines of a growing log that come while
+one is on its way travel together.  The first piece of a log never waits.
 
 A client that does not read costs what is in flight: nothing is read for it while the connection has not taken what it
 was given (`Client.when_writable`), nor while the window is full.
@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from ..storage.compressed_streams import StreamReader
 from ..storage.shared_reading import BLOCK
-from ..wire.flow_control import SMALLEST_CHUNK, Pace, Ticket
+from ..wire.flow_control import SMALLEST_CHUNK, FlowControl, SentChunk
 from .ingestion_first import IngestionFirst
 
 LARGEST_WINDOW = 1 << 20
@@ -79,7 +79,7 @@ class SendWindow:
     def __init__(self, client: Client, clock: IReactorTime, ingestion: IngestionFirst) -> None:
         self._client = client
         self._ingestion = ingestion
-        self._pace = Pace(clock, LARGEST_WINDOW)
+        self._pace = FlowControl(clock, LARGEST_WINDOW)
         self._flying = 0
         self._failure: Failure | None = None
         self._landing: Deferred[None] = Deferred()
@@ -126,16 +126,16 @@ class SendWindow:
     def _send(self, send: Callable[[bytes], Deferred[None]], data: bytes) -> None:
         self._check()
         self._flying += 1
-        ticket = self._pace.sent(len(data))
+        chunk = self._pace.sent(len(data))
         taken = send(data)
-        taken.addErrback(self._failed).addCallback(self._landed, ticket)  # type: ignore[unused-awaitable]  # see drained
+        taken.addErrback(self._failed).addCallback(self._landed, chunk)  # type: ignore[unused-awaitable]  # see drained
 
     def _failed(self, failure: Failure) -> None:
         self._failure = self._failure or failure
 
-    def _landed(self, result: None, ticket: Ticket) -> None:
+    def _landed(self, result: None, chunk: SentChunk) -> None:
         self._flying -= 1
-        self._pace.landed(ticket)
+        self._pace.answered(chunk)
         if not self._landing.called:
             self._landing.callback(None)
 

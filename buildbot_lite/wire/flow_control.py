@@ -1,14 +1,13 @@
 """
-How much may be on its way to the other side at once: from a slave to its master, and from there to who follows a log.
+How many bytes may be in flight on one connection: a slave's to its master, a master's to a client following a log.
 
-A slave has one `Pace` per link, shared by everything that is sent over it; a follower has one of its own.  A quick line
-is kept full: chunks of 256 KiB, several in flight (measured best).  A slow line is never given more than it carries in
-`LONGEST_QUEUE` seconds, because keepalives and interrupts stand in the same queue: a link that is choked by a log looks
-dead, and gets cut.
+A slave has one `FlowControl` per link, shared by all streams on it; a follower has one of its own.  A fast link is kept
+full: chunks of 256 KiB, several in flight (measured best).  A slow link gets no more than it carries in `LONGEST_QUEUE`
+seconds, because keepalives and interrupts wait in the same queue: a link choked by a log looks dead, and is cut.
 
-The speed is measured, as BBR does: what was acknowledged between sending a chunk and its acknowledgement, by the time
-that took.  The window starts at one small chunk and grows with what is learned; so the first line of a log arrives
-at once, whatever the line is like.
+The rate is measured as BBR does: the bytes acknowledged between sending a chunk and its acknowledgement, divided by
+that time.  The window starts at one small chunk and grows with the measured rate, so the first line of a log arrives at
+once on any link.
 """
 
 from collections.abc import Callable
@@ -23,7 +22,7 @@ LONGEST_QUEUE = 5.0
 
 
 @frozen
-class Ticket:
+class SentChunk:
     """
     A chunk on its way: its *size*, *when* it was sent, what had been *acknowledged* then, whether it made the window
     *full*.
@@ -35,7 +34,7 @@ class Ticket:
     full: bool
 
 
-class Pace:
+class FlowControl:
     """
     The window of one link, which never has more than *largest* bytes.  *clock* is monotonic.
     """
@@ -44,7 +43,7 @@ class Pace:
         self._clock = clock
         self._largest = largest
         self._rate = 0.0
-        self._flying = 0
+        self._in_flight = 0
         self._acknowledged = 0
         self._waiting: dict[Callable[[], None], None] = {}
 
@@ -67,27 +66,27 @@ class Pace:
         """
         Whether one more chunk may be sent.
         """
-        return self._flying == 0 or self._flying + self.chunk <= self.window
+        return self._in_flight == 0 or self._in_flight + self.chunk <= self.window
 
-    def sent(self, size: int) -> Ticket:
+    def sent(self, size: int) -> SentChunk:
         """
-        *size* bytes are on their way.  Keep the ticket for `landed`.
+        *size* bytes are on their way.  Keep the ticket for `answered`.
         """
-        self._flying += size
-        full = self._flying + self.chunk > self.window
-        return Ticket(size, self._clock.seconds(), self._acknowledged, full)
+        self._in_flight += size
+        full = self._in_flight + self.chunk > self.window
+        return SentChunk(size, self._clock.seconds(), self._acknowledged, full)
 
-    def landed(self, ticket: Ticket, *, measure: bool = True) -> None:
+    def answered(self, chunk: SentChunk, *, measure: bool = True) -> None:
         """
         The answer to a chunk is here.  *measure*: it was accepted, and so says something about the line.
         """
-        self._flying -= ticket.size
+        self._in_flight -= chunk.size
         if measure:
-            self._acknowledged += ticket.size
-            took = max(self._clock.seconds() - ticket.when, 1e-4)
-            rate = (self._acknowledged - ticket.acknowledged) / took
+            self._acknowledged += chunk.size
+            took = max(self._clock.seconds() - chunk.when, 1e-4)
+            rate = (self._acknowledged - chunk.acknowledged) / took
             # A chunk that went alone says how fast the line is at least; only a full window says how slow it is.
-            if ticket.full or rate > self._rate:
+            if chunk.full or rate > self._rate:
                 self._rate = rate if rate > self._rate else (3 * self._rate + rate) / 4
         while self._waiting and self.room:
             first = next(iter(self._waiting))
@@ -100,7 +99,7 @@ class Pace:
         """
         self._waiting.setdefault(call)
 
-    def leave(self, call: Callable[[], None]) -> None:
+    def stop_waiting(self, call: Callable[[], None]) -> None:
         """
         Do not call *call*.
         """

@@ -31,10 +31,10 @@ from buildbot_lite.model.outcome import (
 )
 from buildbot_lite.model.spec import Run
 from buildbot_lite.slave.agent import Agent
-from buildbot_lite.slave.keeper_client import KeeperNews
-from buildbot_lite.slave.safe_paths import Tree
+from buildbot_lite.slave.keeper_client import KeeperListener
+from buildbot_lite.slave.safe_paths import SafePaths
 from buildbot_lite.slave.session import Session
-from buildbot_lite.slave.transfer import Means
+from buildbot_lite.slave.transfer import TransferContext
 
 from ..slave.fakes import AtOnce
 from .wires import End
@@ -146,7 +146,7 @@ class Machine:
             kept.life = Life.UNKNOWN if unknown else Life.LOST
             kept.outcome = Outcome.lost("The keeper that ran it is gone.").but(streams=kept.seals())
         if self.process is not None:
-            self.process.attendant.attach_again()
+            self.process.client.attach_again()
         return lost
 
     def reboot(self) -> list[str]:
@@ -233,7 +233,7 @@ class Machine:
         assert outcome is not None
         self._tell(lambda news: news.ended(kept.id, outcome, life))
 
-    def _tell(self, what: Callable[[KeeperNews], None]) -> None:
+    def _tell(self, what: Callable[[KeeperListener], None]) -> None:
         def told() -> None:
             if self.process is not None:
                 what(self.process.agent)
@@ -242,19 +242,19 @@ class Machine:
             self.line.to_slave.append(told)
 
 
-class Attendant:
+class KeeperClient:
     """
-    The keeper's client, of one process: all of the roles `Keeping`.
+    The keeper's client in one process, in place of `slave.keeper_client`.
     """
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._line: Line | None = None
-        self._news: KeeperNews | None = None
+        self._news: KeeperListener | None = None
         self._interrupts: dict[str, str] = {}
         self.keeper = self.boot = ""
 
-    async def ensure(self, news: KeeperNews) -> None:
+    async def ensure(self, news: KeeperListener) -> None:
         self._news = news
         self.attach_again()
 
@@ -304,7 +304,7 @@ class Attendant:
 @define
 class House:
     """
-    As much of a `Home` as a session needs.
+    As much of a `SlaveDirectory` as a session needs.
     """
 
     name: str
@@ -320,13 +320,13 @@ class Process:
 
     def __init__(self, machine: Machine) -> None:
         self.clock = Clock()
-        self.attendant = Attendant(machine)
+        self.client = KeeperClient(machine)
         self.end: End | None = None
         self.agent = Agent(
-            keeping=self.attendant,
+            client=self.client,
             keeper_directory=machine.keeper_directory,
-            means=Means(
-                Tree(os.path.join(machine.directory, "work")),
+            context=TransferContext(
+                SafePaths(os.path.join(machine.directory, "work")),
                 os.path.join(machine.directory, "transfers"),
                 _at_once,
                 self.clock,
@@ -337,8 +337,8 @@ class Process:
         )
         self.session = Session(
             agent=self.agent,
-            keeping=self.attendant,
-            home=House(f"home-of-{machine.name}"),  # type: ignore[arg-type]  # as much of it as is needed
+            client=self.client,
+            directory=House(f"home-of-{machine.name}"),  # type: ignore[arg-type]  # as much of it as is needed
             clock=self.clock,
             welcomed=lambda welcome: None,
             refused=lambda error: None,
@@ -351,7 +351,7 @@ class Process:
         """
         if self.end is not None:
             self.end.die()
-        self.attendant.detach()
+        self.client.detach()
 
 
 def _at_once(function: Callable[[], Any]) -> Deferred[Any]:

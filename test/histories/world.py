@@ -446,7 +446,7 @@ class World:
             lines.append(f"{machine.name}: {[(kept.id, kept.life, kept.length) for kept in machine.kept.values()]}")
             process = machine.process
             if process is not None:
-                lines.append(f"  it holds {sorted(process.agent._work)}")
+                lines.append(f"  it holds {sorted(process.agent._held)}")
                 if process.end is not None:
                     wire = process.end.wire
                     lines.append(f"  line: lost {[end.lost for end in wire.ends]}, broken {wire.broken}")

@@ -31,7 +31,7 @@ from buildbot_lite.model.spec import (
     Upload,
     UploadDirectory,
 )
-from buildbot_lite.slave.safe_paths import Tree
+from buildbot_lite.slave.safe_paths import SafePaths
 
 
 class Memory:
@@ -119,7 +119,7 @@ class LocalMachine:
             case MakeDirectory():
                 self._make(path)
             case RemoveDirectory():
-                Tree(self.root).remove(spec.path)
+                SafePaths(self.root).remove(spec.path)
             case Download():
                 data = (sources or {})[spec.name].read(0, spec.size + 1)
                 assert hashlib.sha256(data).hexdigest() == spec.sha256

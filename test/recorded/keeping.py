@@ -24,9 +24,9 @@ from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.keeper_client import (
-    Attendant,
     Holding,
-    KeeperNews,
+    KeeperClient,
+    KeeperListener,
 )
 
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
@@ -64,7 +64,7 @@ def spooled(path: str) -> str:
         return file.read()
 
 
-class News(KeeperNews):
+class News(KeeperListener):
     """
     Keeps what the keeper tells; `when` waits for it.
     """
@@ -132,13 +132,13 @@ class News(KeeperNews):
             coming.callback(None)
 
 
-async def converse(attendant: Attendant, news: News, home: str) -> None:
+async def converse(client: KeeperClient, news: News, home: str) -> None:
     """
     What is recorded, and played again: a command that ends, one that is interrupted, one that is refused.
     """
 
     def start(id: str, run: Run) -> None:
-        attendant.start(
+        client.start(
             id,
             fingerprint=fingerprint(run),
             spec=run,
@@ -147,17 +147,17 @@ async def converse(attendant: Attendant, news: News, home: str) -> None:
             env={"PATH": "/usr/bin:/bin"},
         )
 
-    await attendant.ensure(news)
+    await client.ensure(news)
     start(QUICK, RUNS[QUICK])
     await news.when("ended", QUICK)
     start(LONG, RUNS[LONG])
     await news.when("grew", LONG)
-    attendant.word(0.5)
+    client.word(0.5)
     start(LONG, RUNS[OTHER])
     await news.when("refused", LONG)
-    attendant.interrupt(LONG, "stopped by Zoë")
+    client.interrupt(LONG, "stopped by Zoë")
     await news.when("ended", LONG)
-    attendant.forget(QUICK)
+    client.forget(QUICK)
     await news.when("forgotten", QUICK)
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from twisted.internet.task import react
 
 from buildbot_lite import __version__
-from buildbot_lite.slave import keeper_client as attending
-from buildbot_lite.slave.keeper_client import Attendant, Reactor
+from buildbot_lite.slave import keeper_client
+from buildbot_lite.slave.keeper_client import KeeperClient, KeeperReactor
 
 from .keeping import (
     DIRECTORY,
@@ -29,12 +29,12 @@ from .keeping import (
 )
 
 
-async def record(directory: str, reactor: Reactor) -> list[Entry]:
+async def record(directory: str, reactor: KeeperReactor) -> list[Entry]:
     """
     The conversation of a keeper in *directory*, which then leaves what it has.
     """
     recording: list[Entry] = []
-    told, asked = attending._Line.lineReceived, attending._Line.say
+    told, asked = keeper_client._KeeperConnection.lineReceived, keeper_client._KeeperConnection.say
 
     def keep_told(line: Any, data: bytes) -> None:
         message = json.loads(data.replace(directory.encode(), HOME.encode()))
@@ -49,14 +49,14 @@ async def record(directory: str, reactor: Reactor) -> list[Entry]:
         recording.append(("asked", json.loads(json.dumps(message).replace(directory, HOME))))
         asked(line, message)
 
-    heard: Any = attending._Line
+    heard: Any = keeper_client._KeeperConnection
     heard.lineReceived, heard.say = keep_told, keep_asked
-    attendant = Attendant(os.path.join(directory, "keeper"), reactor, linger=5.0)
-    await converse(attendant, News(), directory)
+    client = KeeperClient(os.path.join(directory, "keeper"), reactor, linger=5.0)
+    await converse(client, News(), directory)
     while recording[-1][0] == "asked":
         recording.pop()
     kept = list(recording)
-    await attendant.stop()
+    await client.stop()
     return kept
 
 

@@ -21,7 +21,7 @@ from buildbot_lite.keeper.command_store import spool_path
 from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Ending
 from buildbot_lite.model.spec import fingerprint
-from buildbot_lite.slave.keeper_client import Attendant
+from buildbot_lite.slave.keeper_client import KeeperClient
 
 from .keeping import (
     DIRECTORY,
@@ -57,11 +57,11 @@ def recording(version: str) -> list[Entry]:
         return [(kind, message) for kind, message in json.load(file)]
 
 
-def stop(attendant: Attendant) -> Deferred[None]:
+def stop(client: KeeperClient) -> Deferred[None]:
     """
     Its keeper ends.
     """
-    return Deferred.fromCoroutine(attendant.stop())
+    return Deferred.fromCoroutine(client.stop())
 
 
 class KeeperTests(TestCase):
@@ -94,12 +94,12 @@ class KeeperTests(TestCase):
         socket = os.path.join(self.directory, "socket")
         factory = Factory.forProtocol(lambda: PlayedKeeper(entries, strayed))
         port: Any = await UNIXServerEndpoint(reactor, socket).listen(factory)
-        attendant = Attendant(self.directory, reactor)
-        talk = Deferred.fromCoroutine(converse(attendant, news, HOME))
+        client = KeeperClient(self.directory, reactor)
+        talk = Deferred.fromCoroutine(converse(client, news, HOME))
         stray.addCallback(lambda nothing: talk.cancel())  # type: ignore[unused-awaitable]  # it fires by itself
         talk.addErrback(lambda failure: wrong and None)  # type: ignore[unused-awaitable]  # awaited just below
         await talk
-        attendant.detach()
+        client.detach()
         await port.stopListening()
         return news, wrong
 
@@ -136,15 +136,15 @@ class KeeperTests(TestCase):
             with tarfile.open(os.path.join(DIRECTORY, f"{version}{SHELF}")) as archive:
                 archive.extractall(home)
             news = News()
-            attendant = Attendant(home, reactor, linger=5.0)
-            self.addCleanup(stop, attendant)
-            await attendant.ensure(news)
+            client = KeeperClient(home, reactor, linger=5.0)
+            self.addCleanup(stop, client)
+            await client.ensure(news)
             await news.when("ended", LONG)
             self.assertEqual(news.held, {LONG: (fingerprint(RUNS[LONG]), Life.ENDED, {"stdio": 6})})
             self.assertEqual(news.outcomes[LONG][0].sentence, "stopped by Zoë")
             self.assertEqual(spooled(spool_path(home, LONG, "stdio")), "begun\n")
             run = RUNS[OTHER]
-            attendant.start(
+            client.start(
                 QUICK, fingerprint=fingerprint(run), spec=run, secrets={}, workdir=home, env={"PATH": "/usr/bin:/bin"}
             )
             await news.when("refused", QUICK)

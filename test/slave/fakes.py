@@ -32,9 +32,9 @@ from buildbot_lite.slave.file_jobs import (
     perform,
 )
 from buildbot_lite.slave.link import AgentLink
-from buildbot_lite.slave.safe_paths import Tree
-from buildbot_lite.slave.transfer import Means
-from buildbot_lite.slave.worker_process import Running
+from buildbot_lite.slave.safe_paths import SafePaths
+from buildbot_lite.slave.transfer import TransferContext
+from buildbot_lite.slave.worker_process import RunningJob
 
 
 def new_directory(test: SynchronousTestCase) -> str:
@@ -98,10 +98,10 @@ class AtOnce:
     `Workers` that do each job at once, in this process.
     """
 
-    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> Running:
+    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
         answer: Deferred[Mapping[str, Any]] = Deferred()
         answered(answer, through_json(job))
-        return Running(answer, succeed(None))
+        return RunningJob(answer, succeed(None))
 
 
 def sealed(**streams: bytes) -> dict[str, Seal]:
@@ -261,35 +261,35 @@ class Machine:
         return os.path.join(self.directory, "work")
 
     @property
-    def means(self) -> Means:
-        return Means(
-            Tree(self.work),
+    def context(self) -> TransferContext:
+        return TransferContext(
+            SafePaths(self.work),
             os.path.join(self.directory, "transfers"),
-            self.apart,
+            self.in_thread,
             self.clock,
             self,
         )
 
-    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> Running:
+    def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
         """
-        What would be done by a process of its own (`Workers`): like what is done `apart`, through JSON all the same.
+        Run *job* as `in_thread` does, instead of in a process of its own (`Workers`); it still passes through JSON.
         """
         self.jobs.append((job["job"], seconds))
-        gone: Deferred[None] = Deferred()
-        answer: Deferred[Mapping[str, Any]] = Deferred(lambda _: self.kill(gone))
+        ended: Deferred[None] = Deferred()
+        answer: Deferred[Mapping[str, Any]] = Deferred(lambda _: self.kill(ended))
 
-        def ended(result: Any) -> None:
-            if not gone.called:
+        def job_ended(result: Any) -> None:
+            if not ended.called:
                 answered(answer, result)
-                gone.callback(None)
+                ended.callback(None)
 
-        done = self.apart(lambda: through_json(job))
-        done.addCallback(ended)  # type: ignore[unused-awaitable]  # *answer* is what is waited for
-        return Running(answer, gone)
+        done = self.in_thread(lambda: through_json(job))
+        done.addCallback(job_ended)  # type: ignore[unused-awaitable]  # *answer* is what is waited for
+        return RunningJob(answer, ended)
 
-    def kill(self, gone: Deferred[None]) -> None:
+    def kill(self, ended: Deferred[None]) -> None:
         self.killed += 1
-        gone.callback(None)
+        ended.callback(None)
 
     def restart(self) -> None:
         """
@@ -297,15 +297,15 @@ class Machine:
         """
         self.clock = Clock()
         self.agent = self.keeper.agent = Agent(
-            keeping=self.keeper,
+            client=self.keeper,
             keeper_directory=self.keeper.directory,
-            means=self.means,
+            context=self.context,
             env={"PATH": "/bin"},
             clock=self.clock,
         )
         self.agent.start()
 
-    def apart(self, function: Callable[[], Any]) -> Deferred[Any]:
+    def in_thread(self, function: Callable[[], Any]) -> Deferred[Any]:
         """
         What would be done in a thread: at once, or when it is taken from *threads* while all are *busy*.
         """

@@ -142,14 +142,14 @@ class AgentTests(SynchronousTestCase):
         self.assertEqual(self.command.streams, {"stdio": b"before "})
 
         self.link = self.machine.link()
-        again = FakeCommand()
-        again.streams = self.command.streams
-        self.successResultOf(self.link.resume(ID, again, {"stdio": 7}))
+        resend = FakeCommand()
+        resend.streams = self.command.streams
+        self.successResultOf(self.link.resume(ID, resend, {"stdio": 7}))
         self.keeper.write(ID, b"after")
         self.keeper.end(ID)
 
-        self.assertEqual(again.streams, {"stdio": b"before meanwhile after"})
-        self.assertEqual(len(again.outcomes), 1)
+        self.assertEqual(resend.streams, {"stdio": b"before meanwhile after"})
+        self.assertEqual(len(resend.outcomes), 1)
         self.assertEqual(self.keeper.asked, [("start", ID), ("forget", ID)])
 
     def test_finished_twice(self) -> None:
@@ -165,10 +165,10 @@ class AgentTests(SynchronousTestCase):
         self.assertEqual(self.held(), {ID: Life.ENDED})
 
         self.link = self.machine.link()
-        again = FakeCommand()
-        again.streams = self.command.streams
-        self.successResultOf(self.link.resume(ID, again, {"stdio": 1}))
-        self.assertEqual(again.outcomes, self.command.outcomes)
+        resend = FakeCommand()
+        resend.streams = self.command.streams
+        self.successResultOf(self.link.resume(ID, resend, {"stdio": 1}))
+        self.assertEqual(resend.outcomes, self.command.outcomes)
         self.assertEqual(self.held(), {})
 
     def test_late_commit(self) -> None:
@@ -193,13 +193,13 @@ class AgentTests(SynchronousTestCase):
         self.machine.keeper_attached(**{ID: (fingerprint(SPEC), Life.RUNNING, {"stdio": 4})})
         self.assertEqual(self.held(), {ID: Life.RUNNING})
 
-        again = FakeCommand()
-        again.streams = self.command.streams
-        self.successResultOf(self.machine.link().resume(ID, again, {"stdio": 4}))
+        resend = FakeCommand()
+        resend.streams = self.command.streams
+        self.successResultOf(self.machine.link().resume(ID, resend, {"stdio": 4}))
         self.keeper.write(ID, b"two")
         self.keeper.end(ID)
-        self.assertEqual(again.streams, {"stdio": b"one two"})
-        self.assertEqual(len(again.outcomes), 1)
+        self.assertEqual(resend.streams, {"stdio": b"one two"})
+        self.assertEqual(len(resend.outcomes), 1)
 
     def test_lost_keeper(self) -> None:
         """
@@ -439,12 +439,12 @@ class AgentTests(SynchronousTestCase):
         self.keeper.write(ID, b"0123456789")
         self.machine.restart()
         self.machine.keeper_attached(**{ID: (fingerprint(SPEC), Life.RUNNING, {"stdio": 10})})
-        again = FakeCommand()
-        again.streams = {"stdio": bytearray(b"xxxxx"), "stdio~1": bytearray(b"0123")}
-        self.successResultOf(self.machine.link().resume(ID, again, {"stdio": 5, "stdio~1": 4}))
+        resend = FakeCommand()
+        resend.streams = {"stdio": bytearray(b"xxxxx"), "stdio~1": bytearray(b"0123")}
+        self.successResultOf(self.machine.link().resume(ID, resend, {"stdio": 5, "stdio~1": 4}))
         self.keeper.end(ID)
-        self.assertEqual(again.calls, [("stdio~1", 4, 6)])
-        self.assertEqual(set(again.outcomes[0].streams), {"stdio~1"})
+        self.assertEqual(resend.calls, [("stdio~1", 4, 6)])
+        self.assertEqual(set(resend.outcomes[0].streams), {"stdio~1"})
 
     def test_damaged_spool(self) -> None:
         """

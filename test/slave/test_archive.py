@@ -18,7 +18,7 @@ from buildbot_lite.errors import (
     UnsafePathError,
 )
 from buildbot_lite.slave.archive import (
-    Packed,
+    PackedArchive,
     pack,
     unpack,
 )
@@ -43,7 +43,7 @@ class ArchiveTests(SynchronousTestCase):
         self.target = new_directory(self)
         self.archive = os.path.join(new_directory(self), "x.tar")
 
-    def packed(self, largest: int | None = None) -> tuple[bytes, Packed]:
+    def packed(self, largest: int | None = None) -> tuple[bytes, PackedArchive]:
         """
         The source, packed, and what was said of it.
         """

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import DirectoryBusyError, StorageError
 from buildbot_lite.model.hello import Hello
 from buildbot_lite.slave.directory import (
-    Home,
+    SlaveDirectory,
     inherited,
     platform_facts,
 )
@@ -18,12 +18,12 @@ from buildbot_lite.slave.directory import (
 from .fakes import new_directory
 
 
-class HomeTests(SynchronousTestCase):
+class SlaveDirectoryTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         A directory that was never used.
         """
-        self.home = Home(new_directory(self))
+        self.home = SlaveDirectory(new_directory(self))
         self.home.make()
 
     def test_private(self) -> None:
@@ -39,9 +39,9 @@ class HomeTests(SynchronousTestCase):
         Its name is made once, and another directory has another.
         """
         name = self.home.name
-        self.assertEqual(Home(self.home.directory).name, name)
+        self.assertEqual(SlaveDirectory(self.home.directory).name, name)
         self.assertEqual(len(name), 32)
-        other = Home(new_directory(self))
+        other = SlaveDirectory(new_directory(self))
         other.make()
         self.assertNotEqual(other.name, name)
 
@@ -49,7 +49,7 @@ class HomeTests(SynchronousTestCase):
         """
         A directory that is not there is not made: it was probably mistyped.
         """
-        error = self.assertRaises(StorageError, Home("/nowhere/at/all").make)
+        error = self.assertRaises(StorageError, SlaveDirectory("/nowhere/at/all").make)
         self.assertIn("create-slave", str(error))
 
     def test_lock(self) -> None:
@@ -57,7 +57,7 @@ class HomeTests(SynchronousTestCase):
         Promise 12: the second slave in a directory is told so, and what to do; when the first is gone it may work.
         """
         self.home.lock()
-        second = Home(self.home.directory)
+        second = SlaveDirectory(self.home.directory)
         error = self.assertRaises(DirectoryBusyError, second.lock)
         self.assertIn(f"buildbot-lite stop {self.home.directory}", str(error))
         self.home.unlock()
@@ -72,7 +72,7 @@ class HomeTests(SynchronousTestCase):
         self.assertEqual(self.home.hints(), ())
         self.home.keep_hints(["tcp:a.example:1", "tcp:b.example:2"])
         self.home.keep_hints([])
-        self.assertEqual(Home(self.home.directory).hints(), ("tcp:a.example:1", "tcp:b.example:2"))
+        self.assertEqual(SlaveDirectory(self.home.directory).hints(), ("tcp:a.example:1", "tcp:b.example:2"))
         self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.home.private, "hints")).st_mode), 0o600)
 
     def test_space(self) -> None:

@@ -27,7 +27,7 @@ from buildbot_lite.keeper.command_store import spool_path
 from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
-from buildbot_lite.slave.keeper_client import Attendant, Holding
+from buildbot_lite.slave.keeper_client import Holding, KeeperClient
 
 from ..keeper.ground import wait_until
 from ..living import alive
@@ -124,7 +124,7 @@ class Recorder:
         self.events.append(each)
 
 
-class AttendantTests(TestCase):
+class KeeperClientTests(TestCase):
     def setUp(self) -> None:
         """
         A directory, and somebody to listen.
@@ -134,17 +134,17 @@ class AttendantTests(TestCase):
         self.home = os.path.join(self.directory, "keeper")
         self.news = Recorder()
 
-    def attendant(self, home: str | None = None, **more: Any) -> Attendant:
+    def client(self, home: str | None = None, **more: Any) -> KeeperClient:
         """
         An attendant whose keeper is stopped after the test.
         """
-        attendant = Attendant(home or self.home, reactor, **{"linger": 5.0, **more})
-        self.addCleanup(lambda: Deferred.fromCoroutine(attendant.stop()))
-        return attendant
+        client = KeeperClient(home or self.home, reactor, **{"linger": 5.0, **more})
+        self.addCleanup(lambda: Deferred.fromCoroutine(client.stop()))
+        return client
 
     def start(
         self,
-        attendant: Attendant,
+        client: KeeperClient,
         id: str,
         run: Run,
         secrets: Mapping[str, str] | None = None,
@@ -152,7 +152,7 @@ class AttendantTests(TestCase):
         """
         Start *run*.
         """
-        attendant.start(
+        client.start(
             id,
             fingerprint=fingerprint(run),
             spec=run,
@@ -161,45 +161,45 @@ class AttendantTests(TestCase):
             env={"PATH": os.environ["PATH"]},
         )
 
-    async def keeper_pid(self, attendant: Attendant) -> int:
+    async def keeper_pid(self, client: KeeperClient) -> int:
         """
         The process that keeps.
         """
-        self.start(attendant, "pid", Run(script="echo $PPID", timeout=None))
+        self.start(client, "pid", Run(script="echo $PPID", timeout=None))
         await self.news.when("ended", "pid")
-        return int(contents(spool_path(attendant.directory, "pid", "stdio")))
+        return int(contents(spool_path(client.directory, "pid", "stdio")))
 
     async def test_run(self) -> None:
         """
         The first one starts a keeper; a command is claimed, grows, ends, and is forgotten.
         """
-        attendant = self.attendant()
-        await attendant.ensure(self.news)
+        client = self.client()
+        await client.ensure(self.news)
         self.assertEqual(await self.news.when("attached"), {})
-        self.assertTrue(attendant.attached)
-        self.assertTrue(attendant.keeper)
-        self.assertTrue(attendant.boot)
+        self.assertTrue(client.attached)
+        self.assertTrue(client.keeper)
+        self.assertTrue(client.boot)
         # The slave may ask again at any time.
-        await attendant.ensure(self.news)
+        await client.ensure(self.news)
 
-        self.start(attendant, "a-1", Run(script="echo hello; read x", pty=False))
+        self.start(client, "a-1", Run(script="echo hello; read x", pty=False))
         await self.news.when("claimed", "a-1")
         outcome, life = await self.news.when("ended", "a-1")
         self.assertEqual((outcome.exit_code, life), (1, Life.ENDED))
         self.assertEqual(outcome.streams["stdio"].length, 6)
-        attendant.forget("a-1")
+        client.forget("a-1")
         await self.news.when("forgotten", "a-1")
 
     async def test_grew_and_interrupt(self) -> None:
         """
         Growth is told while a command runs, and an interrupt ends it.
         """
-        attendant = self.attendant()
-        await attendant.ensure(self.news)
-        self.start(attendant, "a-1", Run(script="echo hello; exec sleep 600"))
+        client = self.client()
+        await client.ensure(self.news)
+        self.start(client, "a-1", Run(script="echo hello; exec sleep 600"))
         self.assertEqual(await self.news.when("grew", "a-1"), {"stdio": 6})
-        attendant.word(0.0)
-        attendant.interrupt("a-1", "Enough.")
+        client.word(0.0)
+        client.interrupt("a-1", "Enough.")
         outcome, _life = await self.news.when("ended", "a-1")
         self.assertEqual((outcome.ending, outcome.sentence), (Ending.KILLED, "Enough."))
 
@@ -208,15 +208,15 @@ class AttendantTests(TestCase):
         Told to stop while its keeper is being started, or greeted, it leaves none behind, and starts no other.
         """
         for turns in (0, 1, 2, 5, 10):
-            attendant = self.attendant(os.path.join(self.directory, f"keeper-{turns}"), linger=600.0)
-            starting = Deferred.fromCoroutine(attendant.ensure(self.news))
+            client = self.client(os.path.join(self.directory, f"keeper-{turns}"), linger=600.0)
+            starting = Deferred.fromCoroutine(client.ensure(self.news))
             for _turn in range(turns):
                 await deferLater(reactor, 0.01)
             starting.addErrback(lambda _failure: None)  # type: ignore[unused-awaitable]  # it is cancelled
             starting.cancel()
-            await attendant.stop()
+            await client.stop()
             # It lets go of its line a moment before its lock.
-            wait_until(lambda: self.is_free(attendant.directory))  # noqa: B023 - it is called at once
+            wait_until(lambda: self.is_free(client.directory))  # noqa: B023 - it is called at once
 
     def is_free(self, home: str) -> bool:
         """
@@ -234,13 +234,13 @@ class AttendantTests(TestCase):
         """
         Told to stop before it has reached the keeper of an earlier process, it has that one end, too.
         """
-        first = self.attendant()
+        first = self.client()
         await first.ensure(self.news)
         self.start(first, "a-1", Run(script="echo $$; exec sleep 600"))
         await self.news.when("grew", "a-1")
         pid = int(contents(spool_path(self.home, "a-1", "stdio")))
         first.detach()
-        await self.attendant().stop()
+        await self.client().stop()
 
         self.assertFalse(alive(pid))
 
@@ -248,7 +248,7 @@ class AttendantTests(TestCase):
         """
         ``stop --kill`` ends what runs, also when the slave dies of the signal because it has not begun to listen.
         """
-        first = self.attendant()
+        first = self.client()
         await first.ensure(self.news)
         self.start(first, "a-1", Run(script="echo $$; exec sleep 600"))
         await self.news.when("grew", "a-1")
@@ -274,7 +274,7 @@ class AttendantTests(TestCase):
         """
         When the slave's process is gone its commands go on; the next one attaches to the same keeper (Promise 7).
         """
-        first = self.attendant()
+        first = self.client()
         await first.ensure(self.news)
         fifo = os.path.join(self.directory, "fifo")
         os.mkfifo(fifo)
@@ -282,7 +282,7 @@ class AttendantTests(TestCase):
         await self.news.when("grew", "a-1")
         first.detach()
 
-        second = self.attendant()
+        second = self.client()
         later = Recorder()
         await second.ensure(later)
         held = await later.when("attached")
@@ -296,21 +296,21 @@ class AttendantTests(TestCase):
         """
         When the keeper dies another one is started by itself; what ran is lost, and asking again runs nothing twice.
         """
-        attendant = self.attendant()
-        await attendant.ensure(self.news)
+        client = self.client()
+        await client.ensure(self.news)
         await self.news.when("attached")
-        first = attendant.keeper
-        pid = await self.keeper_pid(attendant)
-        self.start(attendant, "a-1", run := Run(script="echo ran; exec sleep 600"))
+        first = client.keeper
+        pid = await self.keeper_pid(client)
+        self.start(client, "a-1", run := Run(script="echo ran; exec sleep 600"))
         await self.news.when("grew", "a-1")
         os.kill(pid, signal.SIGKILL)
 
         held = await self.news.when("attached")
         self.assertEqual(held["a-1"], (fingerprint(run), Life.LOST, {"stdio": 4}))
-        self.assertNotEqual(attendant.keeper, first)
+        self.assertNotEqual(client.keeper, first)
         outcome, life = await self.news.when("ended", "a-1")
         self.assertEqual((outcome.ending, life), (Ending.LOST, Life.LOST))
-        self.start(attendant, "a-1", run)
+        self.start(client, "a-1", run)
         outcome, _life = await self.news.when("ended", "a-1")
         self.assertEqual(outcome.streams["stdio"].length, 4)
 
@@ -318,12 +318,12 @@ class AttendantTests(TestCase):
         """
         An interrupt for which nobody was there is passed on to whoever comes.
         """
-        first = self.attendant()
+        first = self.client()
         await first.ensure(self.news)
         self.start(first, "a-1", Run(argv=("sleep", "600")))
         await self.news.when("claimed", "a-1")
         first.detach()
-        second = self.attendant()
+        second = self.client()
         second.interrupt("a-1", "Enough.")
         await second.ensure(self.news)
         outcome, _life = await self.news.when("ended", "a-1")
@@ -333,29 +333,29 @@ class AttendantTests(TestCase):
         """
         Of several who start a keeper at once, one wins, and all come to it.
         """
-        attendants = [self.attendant() for _each in range(4)]
+        attendants = [self.client() for _each in range(4)]
         recorders = [Recorder() for _each in attendants]
         # Each replaces the one before; that one may find nobody any more, which it is told.
         results = [
-            Deferred.fromCoroutine(attendant.ensure(recorder))
-            for attendant, recorder in zip(attendants, recorders, strict=True)
+            Deferred.fromCoroutine(client.ensure(recorder))
+            for client, recorder in zip(attendants, recorders, strict=True)
         ]
         for result in results:
             with contextlib.suppress(KeeperLostError):
                 await result
-        for attendant in attendants[:-1]:
-            attendant.detach()
+        for client in attendants[:-1]:
+            client.detach()
         await attendants[-1].ensure(self.news)
-        self.assertEqual(len({attendant.keeper for attendant in attendants if attendant.keeper}), 1)
+        self.assertEqual(len({client.keeper for client in attendants if client.keeper}), 1)
 
     async def test_long_path(self) -> None:
         """
         A directory may be deeper than a socket's address is long.
         """
         home = os.path.join(self.directory, *["deep" * 10] * 4)
-        attendant = self.attendant(home)
-        await attendant.ensure(self.news)
-        self.start(attendant, "a-1", Run(argv=("true",)))
+        client = self.client(home)
+        await client.ensure(self.news)
+        self.start(client, "a-1", Run(argv=("true",)))
         outcome, _life = await self.news.when("ended", "a-1")
         self.assertTrue(outcome.succeeded)
 
@@ -364,13 +364,13 @@ class AttendantTests(TestCase):
         Promise 6.21: the directory and its parts may have any name, also one that is no text in any locale.
         """
         self.directory = os.fsdecode(os.path.join(os.fsencode(self.directory), b"\xff \xc3\xbc", b"deep" * 60))
-        attendant = self.attendant(os.path.join(self.directory, "keeper"))
-        await attendant.ensure(self.news)
-        self.start(attendant, "a-1", Run(script="pwd"))
+        client = self.client(os.path.join(self.directory, "keeper"))
+        await client.ensure(self.news)
+        self.start(client, "a-1", Run(script="pwd"))
         outcome, _life = await self.news.when("ended", "a-1")
         self.assertTrue(outcome.succeeded, outcome.sentence)
         place = os.fsencode(self.directory) + b"/work\n"
-        self.assertEqual(os.fsencode(contents(spool_path(attendant.directory, "a-1", "stdio"))), place)
+        self.assertEqual(os.fsencode(contents(spool_path(client.directory, "a-1", "stdio"))), place)
 
     async def test_any_environment(self) -> None:
         """
@@ -378,42 +378,42 @@ class AttendantTests(TestCase):
         """
         os.environb[b"ODD"] = b"\xff\xfe"
         self.addCleanup(os.environb.pop, b"ODD")
-        attendant = self.attendant()
-        await attendant.ensure(self.news)
+        client = self.client()
+        await client.ensure(self.news)
         run = Run(script='printf %s "$ODD"')
         env = {"PATH": os.environ["PATH"], "ODD": os.fsdecode(b"\xe4 in Latin-1")}
-        attendant.start("a-1", fingerprint=fingerprint(run), spec=run, secrets={}, workdir=self.directory, env=env)
+        client.start("a-1", fingerprint=fingerprint(run), spec=run, secrets={}, workdir=self.directory, env=env)
         await self.news.when("ended", "a-1")
-        self.assertEqual(os.fsencode(contents(spool_path(attendant.directory, "a-1", "stdio"))), b"\xe4 in Latin-1")
+        self.assertEqual(os.fsencode(contents(spool_path(client.directory, "a-1", "stdio"))), b"\xe4 in Latin-1")
 
     async def test_cannot_start(self) -> None:
         """
         When no keeper can be started the error says why.
         """
-        attendant = Attendant(self.home, reactor, options=("--no-such-option",))
+        client = KeeperClient(self.home, reactor, options=("--no-such-option",))
         with self.assertRaises(KeeperLostError) as caught:
-            await attendant.ensure(self.news)
+            await client.ensure(self.news)
         self.assertIn("no-such-option", str(caught.exception))
 
     async def test_refused(self) -> None:
         """
         Another command under the same id is refused.
         """
-        attendant = self.attendant()
-        await attendant.ensure(self.news)
-        self.start(attendant, "a-1", Run(argv=("true",)))
+        client = self.client()
+        await client.ensure(self.news)
+        self.start(client, "a-1", Run(argv=("true",)))
         await self.news.when("ended", "a-1")
-        self.start(attendant, "a-1", Run(argv=("false",)))
+        self.start(client, "a-1", Run(argv=("false",)))
         self.assertIn("same id", await self.news.when("refused", "a-1"))
 
     async def test_many(self) -> None:
         """
         Many at once all end, each with its own output.
         """
-        attendant = self.attendant()
-        await attendant.ensure(self.news)
+        client = self.client()
+        await client.ensure(self.news)
         for number in range(60):
-            self.start(attendant, f"a-{number}", Run(argv=("echo", f"number {number}")))
+            self.start(client, f"a-{number}", Run(argv=("echo", f"number {number}")))
         await gatherResults([self.news.when("ended", f"a-{number}") for number in range(60)])
         for number in range(60):
             self.assertEqual(contents(spool_path(self.home, f"a-{number}", "stdio")), f"number {number}\n")
@@ -422,21 +422,21 @@ class AttendantTests(TestCase):
         """
         Stopping ends the commands and the keeper, and starts none anew.
         """
-        attendant = self.attendant()
-        await attendant.ensure(self.news)
-        self.start(attendant, "a-1", Run(argv=("sleep", "600")))
+        client = self.client()
+        await client.ensure(self.news)
+        self.start(client, "a-1", Run(argv=("sleep", "600")))
         await self.news.when("claimed", "a-1")
         anew: list[object] = []
 
         async def attach_again(news: object) -> None:
             anew.append(news)
 
-        self.patch(attendant, "_attach_again", attach_again)
-        await attendant.stop()
+        self.patch(client, "_attach_again", attach_again)
+        await client.stop()
         outcome, _life = await self.news.when("ended", "a-1")
         self.assertEqual(outcome.ending, Ending.LOST)
         self.assertEqual(anew, [])
-        self.assertFalse(attendant.attached)
+        self.assertFalse(client.attached)
         self.assertNotIn("socket", os.listdir(self.home))
 
 
@@ -469,17 +469,17 @@ class NewKeeperTests(TestCase):
         factory = Factory.forProtocol(_NewKeeper)
         port: Any = await UNIXServerEndpoint(reactor, os.path.join(directory, "socket")).listen(factory)
         self.addCleanup(port.stopListening)
-        attendant, news = Attendant(directory, reactor), Recorder()
-        await attendant.ensure(news)
-        self.addCleanup(attendant.detach)
+        client, news = KeeperClient(directory, reactor), Recorder()
+        await client.ensure(news)
+        self.addCleanup(client.detach)
 
-        self.assertEqual({id: life for id, (_, life, _) in attendant.held.items()}, dict.fromkeys("abc", Life.RUNNING))
+        self.assertEqual({id: life for id, (_, life, _) in client.held.items()}, dict.fromkeys("abc", Life.RUNNING))
         outcome, life = await news.when("ended", "b")
         self.assertEqual((outcome.ending, life), (Ending.EXITED, Life.UNKNOWN))
         outcome, life = await news.when("ended", "c")
         self.assertEqual((outcome.ending, life), (Ending.LOST, Life.LOST))
         self.assertIn("another version", outcome.sentence)
-        self.assertTrue(attendant.attached)
+        self.assertTrue(client.attached)
 
     def test_new_words(self) -> Deferred[None]:
         """

@@ -18,10 +18,10 @@ from buildbot_lite.errors import (
     UnsafePathError,
 )
 from buildbot_lite.slave.archive_input import Bounds
-from buildbot_lite.slave.directory import Home
+from buildbot_lite.slave.directory import SlaveDirectory
 from buildbot_lite.slave.file_jobs import perform, unpack_job
-from buildbot_lite.slave.policy import Rules
-from buildbot_lite.slave.safe_paths import Tree
+from buildbot_lite.slave.policy import Policy
+from buildbot_lite.slave.safe_paths import SafePaths
 
 from .fakes import make_deep, new_directory
 
@@ -29,42 +29,42 @@ ENVIRONMENT = {"PATH": "/bin", "HOME": "/root", "LC_ALL": "C", "LC_TIME": "C", "
 USER = "nobody"
 
 
-class RulesTests(SynchronousTestCase):
+class PolicyTests(SynchronousTestCase):
     def test_nothing_said(self) -> None:
         """
         Without rules commands run as the slave does, with its environment but for what is the service's.
         """
-        rules = Rules.of()
-        self.assertEqual((rules.words, rules.owner_of_files, rules.directories), ([], None, ()))
-        self.assertEqual(sorted(rules.inherited(ENVIRONMENT)), ["HOME", "LC_ALL", "LC_TIME", "PATH", "TOKEN"])
+        policy = Policy.of()
+        self.assertEqual((policy.words, policy.owner_of_files, policy.directories), ([], None, ()))
+        self.assertEqual(sorted(policy.inherited(ENVIRONMENT)), ["HOME", "LC_ALL", "LC_TIME", "PATH", "TOKEN"])
 
     def test_environment(self) -> None:
         """
         Promise 16: only the variables that are named are passed on.
         """
-        rules = Rules.of(environment=["PATH", "LC_*", "NOTIFY_SOCKET", "NONE"])
-        self.assertEqual(rules.inherited(ENVIRONMENT), {"PATH": "/bin", "LC_ALL": "C", "LC_TIME": "C"})
-        self.assertEqual(Rules.of(environment=[]).inherited(ENVIRONMENT), {})
+        policy = Policy.of(environment=["PATH", "LC_*", "NOTIFY_SOCKET", "NONE"])
+        self.assertEqual(policy.inherited(ENVIRONMENT), {"PATH": "/bin", "LC_ALL": "C", "LC_TIME": "C"})
+        self.assertEqual(Policy.of(environment=[]).inherited(ENVIRONMENT), {})
 
     def test_wrapper(self) -> None:
         """
         A wrapper's program is looked up once, so that no command's PATH has a say in it.
         """
-        self.assertEqual(Rules.of(wrapper=["nice", "-n", "{id}"]).words, [shutil.which("nice"), "-n", "{id}"])
+        self.assertEqual(Policy.of(wrapper=["nice", "-n", "{id}"]).words, [shutil.which("nice"), "-n", "{id}"])
 
     def test_user(self) -> None:
         """
         Promise 16: commands run as the user, with that user's home.
         """
         if os.geteuid() != 0:
-            error = self.assertRaises(ConfigError, Rules.of, user=USER)
+            error = self.assertRaises(ConfigError, Policy.of, user=USER)
             self.assertIn("Only root can run commands as", str(error))
             return
-        rules = Rules.of(user=USER, wrapper=["env"])
-        self.assertEqual(rules.words[0], shutil.which("setpriv"))
-        self.assertEqual(rules.words[-1], shutil.which("env"))
-        self.assertEqual(rules.inherited(ENVIRONMENT)["USER"], USER)
-        self.assertNotEqual(rules.inherited(ENVIRONMENT)["HOME"], "/root")
+        policy = Policy.of(user=USER, wrapper=["env"])
+        self.assertEqual(policy.words[0], shutil.which("setpriv"))
+        self.assertEqual(policy.words[-1], shutil.which("env"))
+        self.assertEqual(policy.inherited(ENVIRONMENT)["USER"], USER)
+        self.assertNotEqual(policy.inherited(ENVIRONMENT)["HOME"], "/root")
 
     def test_mistakes(self) -> None:
         """
@@ -94,8 +94,8 @@ class RulesTests(SynchronousTestCase):
         ]
         if os.geteuid() == 0:
             mistakes.append(({"user": "root"}, "nothing would be forbidden"))
-        for rules, sentence in mistakes:
-            self.assertIn(sentence, str(self.assertRaises(ConfigError, Rules.of, **rules)))
+        for policy, sentence in mistakes:
+            self.assertIn(sentence, str(self.assertRaises(ConfigError, Policy.of, **policy)))
 
     def test_programs_are_found_once(self) -> None:
         """
@@ -109,9 +109,9 @@ class RulesTests(SynchronousTestCase):
             with open(name, "w") as program:
                 os.fchmod(program.fileno(), 0o755)
         self.patch(os, "environ", {**os.environ, "PATH": f".:{os.environ['PATH']}"})
-        self.assertEqual(Rules.of(wrapper=["fence", "x"]).words, [os.path.join(directory, "fence"), "x"])
+        self.assertEqual(Policy.of(wrapper=["fence", "x"]).words, [os.path.join(directory, "fence"), "x"])
         if os.geteuid() == 0:
-            self.assertEqual(Rules.of(user=USER).words[0], os.path.join(directory, "setpriv"))
+            self.assertEqual(Policy.of(user=USER).words[0], os.path.join(directory, "setpriv"))
 
 
 class OwnerTests(SynchronousTestCase):
@@ -128,24 +128,24 @@ class OwnerTests(SynchronousTestCase):
         """
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)
-        self.rules = Rules.of(user=USER)
-        self.owner = self.rules.owner_of_files
+        self.policy = Policy.of(user=USER)
+        self.owner = self.policy.owner_of_files
 
     def test_made_for_the_user(self) -> None:
         """
         Promise 16: directories, downloads and what is unpacked belong to the user of commands.
         """
-        tree = Tree(os.path.join(self.directory, "work"), owner=self.owner)
-        tree.make("a/b")
-        os.close(tree.open_partial("c/file", "x"))
-        tree.complete("c/file", "x")
+        paths = SafePaths(os.path.join(self.directory, "work"), owner=self.owner)
+        paths.make("a/b")
+        os.close(paths.open_partial("c/file", "x"))
+        paths.complete("c/file", "x")
         archive = os.path.join(self.directory, "archive")
         with tarfile.open(archive, "w") as made:
             made.addfile(tarfile.TarInfo("d/e/f"))
             link = tarfile.TarInfo("d/link")
             link.type, link.linkname = tarfile.SYMTYPE, "e/f"
             made.addfile(link)
-        perform(unpack_job(tree, "a", archive, os.path.join(self.directory, "staged"), bounds=Bounds(1 << 20, 10)))
+        perform(unpack_job(paths, "a", archive, os.path.join(self.directory, "staged"), bounds=Bounds(1 << 20, 10)))
         for path in ("a", "a/b", "c", "c/file", "a/d", "a/d/e", "a/d/e/f", "a/d/link"):
             status = os.lstat(os.path.join(self.directory, "work", path))
             self.assertEqual((status.st_uid, status.st_gid), self.owner, path)
@@ -154,14 +154,14 @@ class OwnerTests(SynchronousTestCase):
         """
         A directory that the user cannot enter is said to be so, with the remedy.
         """
-        home = Home(self.directory)
+        home = SlaveDirectory(self.directory)
         home.make()
         assert self.owner is not None
         home.share(self.owner)
-        sentence = self.rules.why_unreachable(home.work)
+        sentence = self.policy.why_unreachable(home.work)
         self.assertIn(f"chmod o+x {self.directory}", sentence or "")
         os.chmod(self.directory, 0o711)
-        self.assertIs(self.rules.why_unreachable(home.work), None)
+        self.assertIs(self.policy.why_unreachable(home.work), None)
         self.assertEqual(os.stat(home.private).st_mode & 0o777, 0o700)
 
 
@@ -179,18 +179,18 @@ class DirectoriesTests(SynchronousTestCase):
         for name in ("work", "cache", "cache-private"):
             os.mkdir(os.path.join(self.directory, name))
             os.symlink(os.path.join(self.directory, name), os.path.join(self.directory, "work", f"to-{name}"))
-        rules = Rules.of(directories=[os.path.join(self.directory, "cache")])
-        self.tree = Tree(os.path.join(self.directory, "work"), beyond=rules.directories)
+        policy = Policy.of(directories=[os.path.join(self.directory, "cache")])
+        self.paths = SafePaths(os.path.join(self.directory, "work"), beyond=policy.directories)
 
     def test_within(self) -> None:
         """
         Promise 16: links lead to what slave.tac names, and to nothing else.
         """
-        place = self.tree.make("to-cache/deep")
+        place = self.paths.make("to-cache/deep")
         self.assertEqual(place, (os.fsencode(os.path.join(self.directory, "cache")), [b"deep"]))
         self.assertTrue(os.path.isdir(os.path.join(self.directory, "cache/deep")))
         for path in ("to-cache-private", "to-cache-private/x"):
-            self.assertRaises(UnsafePathError, self.tree.make, path)
+            self.assertRaises(UnsafePathError, self.paths.make, path)
 
     def test_not_out_again(self) -> None:
         """
@@ -199,9 +199,9 @@ class DirectoriesTests(SynchronousTestCase):
         os.symlink("..", os.path.join(self.directory, "cache/up"))
         os.symlink("/etc", os.path.join(self.directory, "cache/etc"))
         for path in ("to-cache/up", "to-cache/up/cache-private", "to-cache/etc/passwd"):
-            self.assertRaises(UnsafePathError, self.tree.absolute, path)
+            self.assertRaises(UnsafePathError, self.paths.absolute, path)
         os.symlink(os.path.join(self.directory, "work"), os.path.join(self.directory, "cache/back"))
-        self.assertEqual(self.tree.absolute("to-cache/back/x"), os.path.join(self.directory, "work/x"))
+        self.assertEqual(self.paths.absolute("to-cache/back/x"), os.path.join(self.directory, "work/x"))
 
 
 class MergeTests(SynchronousTestCase):
@@ -214,8 +214,8 @@ class MergeTests(SynchronousTestCase):
         Something unpacked, and somewhere to put it.
         """
         self.directory = new_directory(self)
-        self.tree = Tree(os.path.join(self.directory, "work"))
-        self.tree.make("into")
+        self.paths = SafePaths(os.path.join(self.directory, "work"))
+        self.paths.make("into")
         self.staged = os.path.join(self.directory, "staged")
         os.makedirs(os.path.join(self.staged, "sub"))
         for name in ("sub/new", "file"):
@@ -228,7 +228,7 @@ class MergeTests(SynchronousTestCase):
         """
         staged = os.open(self.staged, os.O_RDONLY)
         try:
-            self.tree.merge(staged, "into")
+            self.paths.merge(staged, "into")
         finally:
             os.close(staged)
 
@@ -242,7 +242,7 @@ class MergeTests(SynchronousTestCase):
         """
         Files of the same names are replaced, others stay.
         """
-        self.tree.make("into/sub")
+        self.paths.make("into/sub")
         for name in ("sub/old", "file"):
             with open(self.path(name), "w") as file:
                 file.write("old")
@@ -283,7 +283,7 @@ class MergeTests(SynchronousTestCase):
         """
         A file does not go over a directory, nor a directory over a file; the sentence names it.
         """
-        self.tree.make("into/file")
+        self.paths.make("into/file")
         error = self.assertRaises(FileError, self.merge)
         self.assertEqual(str(error), "'file' cannot be put in its place: Is a directory.")
 

@@ -10,12 +10,12 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FileError, UnsafePathError
-from buildbot_lite.slave.safe_paths import Place, Tree
+from buildbot_lite.slave.safe_paths import ResolvedPath, SafePaths
 
 from .fakes import new_directory
 
 
-class TreeTests(SynchronousTestCase):
+class SafePathsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         A tree, and a file outside of it that nobody is to touch.
@@ -25,8 +25,8 @@ class TreeTests(SynchronousTestCase):
         with open(self.secret, "w") as out:
             out.write("secret")
         self.root = os.path.join(new_directory(self), "work")
-        self.tree = Tree(self.root)
-        self.tree.make(".")
+        self.paths = SafePaths(self.root)
+        self.paths.make(".")
 
     def write(self, path: str, text: str) -> None:
         """
@@ -39,7 +39,7 @@ class TreeTests(SynchronousTestCase):
         """
         What the tree gives for *path*.
         """
-        with open(self.tree.open_to_read(path)) as opened:
+        with open(self.paths.open_to_read(path)) as opened:
             return opened.read()
 
     def test_make(self) -> None:
@@ -48,15 +48,15 @@ class TreeTests(SynchronousTestCase):
         """
         before = os.umask(0o077)
         self.addCleanup(os.umask, before)
-        self.assertEqual(self.tree.make("a/b/c").path, os.path.join(self.root, "a/b/c"))
-        self.assertEqual(self.tree.make("a/b/c").path, os.path.join(self.root, "a/b/c"))
+        self.assertEqual(self.paths.make("a/b/c").path, os.path.join(self.root, "a/b/c"))
+        self.assertEqual(self.paths.make("a/b/c").path, os.path.join(self.root, "a/b/c"))
         self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.root, "a")).st_mode), 0o755)
 
     def test_make_with_umask(self) -> None:
         """
         Promise 6.23: directories have what the umask of builds leaves them, whatever our own.
         """
-        Tree(self.root, umask=0o007).make("a/b")
+        SafePaths(self.root, umask=0o007).make("a/b")
         for path in ("a", "a/b"):
             self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.root, path)).st_mode), 0o770)
 
@@ -65,7 +65,7 @@ class TreeTests(SynchronousTestCase):
         Where a file is in the way, no directory is made.
         """
         self.write("a", "")
-        self.assertRaises(OSError, self.tree.make, "a/b")
+        self.assertRaises(OSError, self.paths.make, "a/b")
 
     def test_outside(self) -> None:
         """
@@ -74,26 +74,26 @@ class TreeTests(SynchronousTestCase):
         os.symlink(self.outside, os.path.join(self.root, "out"))
         os.symlink("../../..", os.path.join(self.root, "up"))
         os.symlink(self.secret, os.path.join(self.root, "file"))
-        self.tree.make("deep")
+        self.paths.make("deep")
         os.symlink("../out", os.path.join(self.root, "deep/indirect"))
         for path in ("/etc/passwd", "../x", "a/../../x", "out/secret", "up/etc/passwd", "file", "deep/indirect/secret"):
             for ask in (
-                self.tree.open_to_read,
-                self.tree.make,
-                self.tree.absolute,
-                self.tree.open_directory,
-                lambda path: self.tree.open_partial(path, "1"),
-                lambda path: self.tree.complete(path, "1"),
+                self.paths.open_to_read,
+                self.paths.make,
+                self.paths.absolute,
+                self.paths.open_directory,
+                lambda path: self.paths.open_partial(path, "1"),
+                lambda path: self.paths.complete(path, "1"),
             ):
                 self.assertRaises(UnsafePathError, ask, path)
-        self.assertRaises(UnsafePathError, self.tree.remove, "out/secret")
+        self.assertRaises(UnsafePathError, self.paths.remove, "out/secret")
         self.assertTrue(os.path.exists(self.secret))
 
     def test_links_inside(self) -> None:
         """
         A link to another place in the tree is followed, relative or absolute.
         """
-        self.tree.make("releases/2")
+        self.paths.make("releases/2")
         self.write("releases/2/x.tar", "two")
         os.symlink("releases/2", os.path.join(self.root, "latest"))
         os.symlink(os.path.join(self.root, "latest"), os.path.join(self.root, "newest"))
@@ -107,17 +107,17 @@ class TreeTests(SynchronousTestCase):
         """
         os.symlink("b", os.path.join(self.root, "a"))
         os.symlink("a", os.path.join(self.root, "b"))
-        self.assertRaises(UnsafePathError, self.tree.open_to_read, "a")
+        self.assertRaises(UnsafePathError, self.paths.open_to_read, "a")
 
     def test_swapped(self) -> None:
         """
         A link that appears after the path was resolved is not followed.
         """
-        self.tree.make("a")
+        self.paths.make("a")
         self.write("a/secret", "mine")
 
-        class Swapping(Tree):
-            def _resolved(self, path: str) -> Place:
+        class Swapping(SafePaths):
+            def _resolved(self, path: str) -> ResolvedPath:
                 parts = super()._resolved(path)
                 os.rename(os.path.join(self.root, "a"), os.path.join(self.root, "b"))
                 os.symlink(outside, os.path.join(self.root, "a"))
@@ -132,22 +132,22 @@ class TreeTests(SynchronousTestCase):
         """
         os.mkfifo(os.path.join(self.root, "fifo"))
         for path in ("fifo", "."):
-            self.assertRaises(UnsafePathError, self.tree.open_to_read, path)
-        self.tree.make("directory")
-        self.assertRaises(UnsafePathError, self.tree.open_to_read, "directory")
-        self.assertRaises(FileNotFoundError, self.tree.open_to_read, "nothing")
+            self.assertRaises(UnsafePathError, self.paths.open_to_read, path)
+        self.paths.make("directory")
+        self.assertRaises(UnsafePathError, self.paths.open_to_read, "directory")
+        self.assertRaises(FileNotFoundError, self.paths.open_to_read, "nothing")
 
     def test_partial(self) -> None:
         """
         What is written aside appears whole, in place of what was there, and leaves nothing behind.
         """
-        self.tree.make("a")
+        self.paths.make("a")
         self.write("a/x", "old")
-        os.close(self.tree.open_partial("a/x", "1"))
-        with open(self.tree.open_partial("a/x", "1"), "w") as out:
+        os.close(self.paths.open_partial("a/x", "1"))
+        with open(self.paths.open_partial("a/x", "1"), "w") as out:
             out.write("new")
         self.assertEqual(self.read("a/x"), "old")
-        self.tree.complete("a/x", "1")
+        self.paths.complete("a/x", "1")
         self.assertEqual(self.read("a/x"), "new")
         self.assertEqual(os.listdir(os.path.join(self.root, "a")), ["x"])
 
@@ -155,24 +155,24 @@ class TreeTests(SynchronousTestCase):
         """
         What was begun can be thrown away; when there is nothing, nothing happens.
         """
-        os.close(self.tree.open_partial("a/" + "x" * 255, "1"))
-        self.tree.discard("a/" + "x" * 255, "1")
-        self.tree.discard("a/" + "x" * 255, "1")
-        self.tree.discard("nowhere/x", "1")
+        os.close(self.paths.open_partial("a/" + "x" * 255, "1"))
+        self.paths.discard("a/" + "x" * 255, "1")
+        self.paths.discard("a/" + "x" * 255, "1")
+        self.paths.discard("nowhere/x", "1")
         self.assertEqual(os.listdir(os.path.join(self.root, "a")), [])
 
     def test_remove(self) -> None:
         """
         A directory goes with everything in it, also what is write-protected; what is not there is gone.
         """
-        self.tree.make("a/b/c")
+        self.paths.make("a/b/c")
         self.write("a/b/c/x", "")
         os.symlink(self.outside, os.path.join(self.root, "a/out"))
         os.chmod(os.path.join(self.root, "a/b/c"), 0o555)
         os.chmod(os.path.join(self.root, "a/b"), 0o500)
-        self.tree.remove("a")
-        self.tree.remove("a")
-        self.tree.remove("never/was")
+        self.paths.remove("a")
+        self.paths.remove("a")
+        self.paths.remove("never/was")
         self.assertEqual(os.listdir(self.root), [])
         self.assertTrue(os.path.exists(self.secret))
 
@@ -180,12 +180,12 @@ class TreeTests(SynchronousTestCase):
         """
         The sentence names the thing inside, not only what was to be removed.
         """
-        self.tree.make("a/b/c")
+        self.paths.make("a/b/c")
         with (
             mock.patch.object(os, "rmdir", side_effect=OSError(errno.EBUSY, "Device or resource busy")),
             self.assertRaises(FileError) as caught,
         ):
-            self.tree.remove("a/b")
+            self.paths.remove("a/b")
         self.assertEqual(str(caught.exception), "'a/b/c' cannot be removed: Device or resource busy.")
 
     def test_remove_link(self) -> None:
@@ -193,7 +193,7 @@ class TreeTests(SynchronousTestCase):
         A link is removed, not what it points to.
         """
         os.symlink(self.outside, os.path.join(self.root, "out"))
-        self.tree.remove("out")
+        self.paths.remove("out")
         self.assertEqual(os.listdir(self.root), [])
         self.assertTrue(os.path.exists(self.secret))
 
@@ -202,7 +202,7 @@ class TreeTests(SynchronousTestCase):
         The work directory itself is not removed.
         """
         for path in (".", "", "a/.."):
-            self.assertRaises(UnsafePathError, self.tree.remove, path)
+            self.assertRaises(UnsafePathError, self.paths.remove, path)
 
     def test_root_may_be_a_link(self) -> None:
         """
@@ -212,5 +212,5 @@ class TreeTests(SynchronousTestCase):
         os.symlink(self.root, link)
         self.write("x", "here")
         os.symlink(os.path.join(link, "x"), os.path.join(self.root, "y"))
-        with open(Tree(link).open_to_read("y")) as opened:
+        with open(SafePaths(link).open_to_read("y")) as opened:
             self.assertEqual(opened.read(), "here")

@@ -13,8 +13,8 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.spec import Run, fingerprint
-from buildbot_lite.slave.directory import Home
-from buildbot_lite.slave.keeper_client import KeeperNews
+from buildbot_lite.slave.directory import SlaveDirectory
+from buildbot_lite.slave.keeper_client import KeeperListener
 from buildbot_lite.slave.session import (
     PAUSE_WITHOUT_KEEPER,
     WORD_INTERVAL,
@@ -32,7 +32,7 @@ from .fakes import (
 ID = "c4" * 16
 
 
-class FakeAttendant:
+class FakeKeeperClient:
     """
     A keeper's client that says what it was asked.
     """
@@ -44,7 +44,7 @@ class FakeAttendant:
         self.ailing = 0
         self.holds = False
 
-    async def ensure(self, news: KeeperNews) -> None:
+    async def ensure(self, news: KeeperListener) -> None:
         """
         Attach, unless it is *ailing*.
         """
@@ -122,10 +122,10 @@ class SessionTests(SynchronousTestCase):
         A slave that was not started yet.
         """
         self.machine = Machine(new_directory(self))
-        self.home = Home(self.machine.directory)
+        self.home = SlaveDirectory(self.machine.directory)
         self.home.make()
         self.clock = self.machine.clock
-        self.attendant = FakeAttendant()
+        self.client = FakeKeeperClient()
         self.desk = FakeDesk()
         self.welcomes: list[Welcome] = []
         self.refusals: list[BuildbotLiteError] = []
@@ -137,8 +137,8 @@ class SessionTests(SynchronousTestCase):
         """
         return Session(
             agent=self.machine.agent,
-            keeping=self.attendant,
-            home=self.home,
+            client=self.client,
+            directory=self.home,
             clock=self.clock,
             welcomed=self.welcomes.append,
             refused=self.refusals.append,
@@ -169,8 +169,8 @@ class SessionTests(SynchronousTestCase):
         other = self.new_session()
         other.start()
         other.dialled(self.desk, FakeLink())
-        first, again, third = (hello.incarnation for _, hello in self.desk.greeted)
-        self.assertEqual(first, again)
+        first, resend, third = (hello.incarnation for _, hello in self.desk.greeted)
+        self.assertEqual(first, resend)
         self.assertNotEqual(first, third)
 
     def test_lease(self) -> None:
@@ -180,29 +180,29 @@ class SessionTests(SynchronousTestCase):
         link = FakeLink()
         self.session.start()
         self.session.dialled(self.desk, link)
-        self.assertEqual(self.attendant.asked, ["ensure"])
+        self.assertEqual(self.client.asked, ["ensure"])
         self.desk.welcome()
         self.clock.advance(WORD_INTERVAL)
         link.age = 12
         self.clock.advance(WORD_INTERVAL)
-        self.assertEqual(self.attendant.asked, ["ensure", "word 0", "word 0", "word 12"])
+        self.assertEqual(self.client.asked, ["ensure", "word 0", "word 0", "word 12"])
         link.drop("cut")
         self.clock.pump([WORD_INTERVAL] * 5)
-        self.assertEqual(self.attendant.asked, ["ensure", "word 0", "word 0", "word 12"])
+        self.assertEqual(self.client.asked, ["ensure", "word 0", "word 0", "word 12"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_no_keeper_yet(self) -> None:
         """
         Without a keeper there is no greeting; it is tried again every 10 seconds.
         """
-        self.attendant.ailing = 2
+        self.client.ailing = 2
         self.session.start()
         self.session.dialled(self.desk, FakeLink())
         self.clock.advance(PAUSE_WITHOUT_KEEPER)
         self.assertEqual(self.desk.greeted, [])
         self.clock.advance(PAUSE_WITHOUT_KEEPER)
         self.assertEqual(len(self.desk.greeted), 1)
-        self.assertEqual(self.attendant.asked, ["ensure"] * 3)
+        self.assertEqual(self.client.asked, ["ensure"] * 3)
         self.flushLoggedErrors()
 
     def test_refused(self) -> None:
@@ -213,7 +213,7 @@ class SessionTests(SynchronousTestCase):
         self.session.start()
         self.session.dialled(self.desk, FakeLink())
         self.assertEqual(self.refusals, [self.desk.refusal])
-        self.assertEqual(self.attendant.asked, ["ensure"])
+        self.assertEqual(self.client.asked, ["ensure"])
 
     def test_lost_while_attaching(self) -> None:
         """
@@ -267,7 +267,7 @@ class SessionTests(SynchronousTestCase):
         self.session.dialled(self.desk, FakeLink())
         self.desk.welcome()
         self.successResultOf(Deferred.fromCoroutine(self.session.stop()))
-        self.assertEqual(self.attendant.asked, ["ensure", "word 0", "detach"])
+        self.assertEqual(self.client.asked, ["ensure", "word 0", "detach"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_kill(self) -> None:
@@ -276,13 +276,13 @@ class SessionTests(SynchronousTestCase):
         """
         self.session.start()
         self.successResultOf(Deferred.fromCoroutine(self.session.stop(kill=True)))
-        self.assertEqual(self.attendant.asked, ["ensure", "stop"])
+        self.assertEqual(self.client.asked, ["ensure", "stop"])
 
     def test_stopped_early(self) -> None:
         """
         It can be stopped before there is a keeper.
         """
-        self.attendant.holds = True
+        self.client.holds = True
         self.session.start()
         self.session.dialled(self.desk, FakeLink())
         self.successResultOf(Deferred.fromCoroutine(self.session.stop()))

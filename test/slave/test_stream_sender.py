@@ -17,7 +17,7 @@ from buildbot_lite.model.outcome import (
     Seal,
 )
 from buildbot_lite.slave.stream_sender import (
-    Courier,
+    StreamSender,
     latest_generations,
     next_generation,
 )
@@ -25,7 +25,7 @@ from buildbot_lite.wire.flow_control import (
     LARGEST_CHUNK,
     LARGEST_WINDOW,
     SMALLEST_CHUNK,
-    Pace,
+    FlowControl,
 )
 
 from .fakes import FakeCommand, sealed
@@ -52,19 +52,19 @@ class FakeCargo:
 
     def lengths(self) -> dict[str, int]:
         """
-        See `Cargo`.
+        See `StreamSource`.
         """
         return {name: len(data) for name, data in self.streams.items()}
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
         """
-        See `Cargo`.
+        See `StreamSource`.
         """
         return self.streams[stream][offset : offset + size]
 
-    def again(self, stream: str) -> None:
+    def resend(self, stream: str) -> None:
         """
-        See `Cargo`.
+        See `StreamSource`.
         """
         self.asked_again.append(stream)
         self.streams = {next_generation(stream) if name == stream else name: d for name, d in self.streams.items()}
@@ -72,7 +72,7 @@ class FakeCargo:
 
     def confirm(self) -> bool:
         """
-        See `Cargo`.
+        See `StreamSource`.
         """
         if self.at_confirm:
             self.streams["stdio"] = self.at_confirm.pop()
@@ -81,13 +81,13 @@ class FakeCargo:
         return True
 
 
-class CourierTests(SynchronousTestCase):
+class StreamSenderTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         A master that is well, and a clock that stands still.
         """
         self.clock = Clock()
-        self.pace = Pace(self.clock)
+        self.pace = FlowControl(self.clock)
         self.cargo = FakeCargo()
         self.command = FakeCommand()
 
@@ -95,7 +95,7 @@ class CourierTests(SynchronousTestCase):
         """
         Start the courier of this test.
         """
-        self.courier = Courier("7f", self.cargo, self.command, have=have, pace=self.pace, clock=self.clock)
+        self.courier = StreamSender("7f", self.cargo, self.command, have=have, flow_control=self.pace, clock=self.clock)
         return self.courier.start()
 
     def test_all_of_it(self) -> None:
@@ -157,7 +157,7 @@ class CourierTests(SynchronousTestCase):
         self.going = self.start()
         for _ in range(9):
             self.cargo.streams["stdio"] += b"2"
-            self.courier.look_again()
+            self.courier.streams_changed()
         self.assertEqual(self.command.calls, [("stdio", 0, 1)])
         self.command.answer()
         self.assertEqual(self.command.calls, [("stdio", 0, 1), ("stdio", 1, 9)])
@@ -172,10 +172,10 @@ class CourierTests(SynchronousTestCase):
         self.going = self.start()
         self.command.answer()
         self.cargo.streams["stdio"] += b"2"
-        self.courier.look_again()
+        self.courier.streams_changed()
         self.cargo.streams["stdio"] += b"3"
         self.cargo.end()
-        self.courier.look_again()
+        self.courier.streams_changed()
         self.assertEqual(self.command.calls[-1], ("stdio", 2, 1))
 
     def test_later(self) -> None:
@@ -304,7 +304,7 @@ class CourierTests(SynchronousTestCase):
         self.courier.stop()
         self.failureResultOf(over)
         waiting[0]()
-        self.courier.look_again()
+        self.courier.streams_changed()
         self.assertEqual(len(self.command.calls), asked)
         self.assertTrue(self.pace.room)
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -331,7 +331,7 @@ class CourierTests(SynchronousTestCase):
             cargo.end()
             command = FakeCommand()
             command.slow = True
-            courier = Courier(str(number), cargo, command, have={}, pace=self.pace, clock=self.clock)
+            courier = StreamSender(str(number), cargo, command, have={}, flow_control=self.pace, clock=self.clock)
             over = courier.start()
             couriers.append((command, over))
         most = 0
@@ -399,7 +399,9 @@ class AnyMasterTests(SynchronousTestCase):
         cargo.end()
         command = LyingMaster(list(moods))
         command.streams["stdio"] = bytearray(data[:start])
-        courier = Courier("7f", cargo, command, have={"stdio": min(start, len(data))}, pace=Pace(clock), clock=clock)
+        courier = StreamSender(
+            "7f", cargo, command, have={"stdio": min(start, len(data))}, flow_control=FlowControl(clock), clock=clock
+        )
         over = courier.start()
         for _ in range(len(moods) + 2):
             clock.advance(30)

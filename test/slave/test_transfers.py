@@ -27,7 +27,7 @@ from buildbot_lite.model.spec import (
     UploadDirectory,
 )
 from buildbot_lite.slave import downloads, uploads
-from buildbot_lite.slave.transfer import MOST_PATIENCE
+from buildbot_lite.slave.transfer import LONGEST_DISK_WAIT
 
 from .fakes import (
     FakeCommand,
@@ -625,7 +625,7 @@ class DownloadTests(TransferTests):
         self.machine.settle()
         with mock.patch("os.pwrite", side_effect=OSError(errno.ENOSPC, "No space left on device")):
             self.start(self.download(b"data"))
-            for _ in range(MOST_PATIENCE - 1):
+            for _ in range(LONGEST_DISK_WAIT - 1):
                 self.machine.clock.advance(1)
             self.assertEqual(self.command.outcomes, [])
             self.machine.clock.advance(1)

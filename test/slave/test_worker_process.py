@@ -25,8 +25,8 @@ from buildbot_lite.slave.file_jobs import (
     sum_job,
     unpack_job,
 )
-from buildbot_lite.slave.safe_paths import Tree
-from buildbot_lite.slave.worker_process import Running, WorkerProcesses
+from buildbot_lite.slave.safe_paths import SafePaths
+from buildbot_lite.slave.worker_process import RunningJob, WorkerProcesses
 
 from .fakes import new_directory
 
@@ -41,8 +41,8 @@ class WorkerTests(TestCase):
         A tree, and somebody who does jobs with it.
         """
         self.directory = new_directory(self)
-        self.tree = Tree(os.path.join(self.directory, "wörk"))
-        self.tree.make(".")
+        self.paths = SafePaths(os.path.join(self.directory, "wörk"))
+        self.paths.make(".")
         self.workers = WorkerProcesses(reactor)  # type: ignore[arg-type]  # it is one
 
     def path(self, name: str) -> str:
@@ -59,7 +59,7 @@ class WorkerTests(TestCase):
         try:
             return await running.answer
         finally:
-            await running.gone
+            await running.ended
 
     async def refused(self, job: Job, **how: Any) -> str:
         """
@@ -87,16 +87,16 @@ class WorkerTests(TestCase):
         A directory is packed, unpacked elsewhere, and removed, with names that are not ASCII or not even UTF-8.
         """
         name = b"\xff\xc3\xbc"
-        place = os.path.join(os.fsencode(self.tree.make("früher").path), name)
+        place = os.path.join(os.fsencode(self.paths.make("früher").path), name)
         with open(place, "wb") as out:
             out.write(b"contents")
-        packed = await self.done(pack_job(self.tree, "früher", self.path("x.tar")))
+        packed = await self.done(pack_job(self.paths, "früher", self.path("x.tar")))
         self.assertEqual(packed["size"], os.path.getsize(self.path("x.tar")))
-        await self.done(unpack_job(self.tree, "später", self.path("x.tar"), self.path("staged"), bounds=BOUNDS))
-        self.assertEqual(os.listdir(os.fsencode(os.path.join(self.tree.root, "später"))), [name])
+        await self.done(unpack_job(self.paths, "später", self.path("x.tar"), self.path("staged"), bounds=BOUNDS))
+        self.assertEqual(os.listdir(os.fsencode(os.path.join(self.paths.root, "später"))), [name])
         self.assertFalse(os.path.exists(self.path("staged")))
-        await self.done(remove_job(self.tree, "früher"))
-        self.assertEqual(os.listdir(self.tree.root), ["später"])
+        await self.done(remove_job(self.paths, "früher"))
+        self.assertEqual(os.listdir(self.paths.root), ["später"])
 
     async def test_sum(self) -> None:
         """
@@ -112,7 +112,7 @@ class WorkerTests(TestCase):
         """
         What cannot be done is told in a sentence, and the system's errors as such.
         """
-        job = unpack_job(self.tree, "a", self.path("x.tar"), self.path("staged"), bounds=BOUNDS)
+        job = unpack_job(self.paths, "a", self.path("x.tar"), self.path("staged"), bounds=BOUNDS)
         await self.assertFailure(Deferred.fromCoroutine(self.done(job)), FileNotFoundError)
         with open(self.path("x.tar"), "w") as out:
             out.write("nonsense")
@@ -126,18 +126,18 @@ class WorkerTests(TestCase):
         header = b"\x5d" + (3 << 30).to_bytes(4, "little") + b"\xff" * 8
         with open(self.path("x.tar"), "wb") as out:
             out.write(header + bytes(100))
-        job = unpack_job(self.tree, "a", self.path("x.tar"), self.path("staged"), bounds=BOUNDS)
+        job = unpack_job(self.paths, "a", self.path("x.tar"), self.path("staged"), bounds=BOUNDS)
         self.assertIn("more memory than", await self.refused(job))
 
     async def test_seconds(self) -> None:
         """
         Promise 6.15: a bomb is unpacked for no longer than it may be, and nothing of it comes to its place.
         """
-        job = unpack_job(self.tree, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS)
+        job = unpack_job(self.paths, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS)
         self.assertEqual(await self.refused(job, seconds=0.5), "The step took longer than its maxTime of 0.5 s.")
-        self.assertEqual(os.listdir(self.tree.root), [])
+        self.assertEqual(os.listdir(self.paths.root), [])
 
-    async def started(self, running: Running) -> int:
+    async def started(self, running: RunningJob) -> int:
         """
         The number of the process that unpacks, when it has begun.
         """
@@ -161,12 +161,12 @@ class WorkerTests(TestCase):
         Promise 6.15: to cancel it kills it at once, in the middle of a member without end.
         """
         running = self.workers.start(
-            unpack_job(self.tree, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS), seconds=50
+            unpack_job(self.paths, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS), seconds=50
         )
         pid = await self.started(running)
         running.answer.cancel()
         await self.assertFailure(running.answer, CancelledError)
-        await running.gone
+        await running.ended
         self.assertFalse(os.path.exists(f"/proc/{pid}"))
 
     async def test_crashed(self) -> None:
@@ -174,10 +174,10 @@ class WorkerTests(TestCase):
         Promise 6.15: a worker that crashes is told of, and not begun again.
         """
         running = self.workers.start(
-            unpack_job(self.tree, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS), seconds=50
+            unpack_job(self.paths, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS), seconds=50
         )
         os.kill(await self.started(running), signal.SIGSEGV)
         error = await self.assertFailure(running.answer, FileError)
         self.assertIn("was ended by SIGSEGV", str(error))
         self.flushLoggedErrors()
-        await running.gone
+        await running.ended
