@@ -38,7 +38,14 @@ class Remote:
     def __init__(self, reference: Any) -> None:
         self._reference = reference
         self.link: Link = reference.tracker.broker.link
-        self.unread: Unread = reference.tracker.broker.unread
+
+    @property
+    def unread(self) -> Unread:
+        """
+        The link's bytes that the peer has not read.
+        """
+        unread: Unread = self._reference.tracker.broker.unread
+        return unread
 
     def given(self, data: bytes) -> None:
         """
