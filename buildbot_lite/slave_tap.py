@@ -47,7 +47,7 @@ from .storage.daemon import is_daemon
 from .storage.files import readable_by_others
 from .storage.log_file import watch_log_files
 from .wire.certificate import load_or_create
-from .wire.furl import parse
+from .wire.furl import parse, read_furl
 from .wire.reconnecting import (
     Dialling,
     dial,
@@ -55,8 +55,6 @@ from .wire.reconnecting import (
 )
 from .wire.roles import Desk, Link
 from .wire.tub import make_tub
-
-_LARGEST_FURL_FILE = 1 << 16
 
 
 class SlaveService(MultiService):
@@ -268,9 +266,9 @@ def makeService(options: Options) -> SlaveService:
     The service for ``twistd buildbot-lite-slave``.
     """
     try:
-        furl = furl_in(options["furlfile"])
-    except BuildbotLiteError as error:
-        raise SystemExit(str(error)) from None
+        furl = read_furl(options["furlfile"])
+    except FurlError as error:
+        raise SystemExit(f"{error}  Put the slave's string there, from buildslave.furls.") from None
     policy = _policy(
         user=options["user"],
         directories=options["directories"],
@@ -279,20 +277,6 @@ def makeService(options: Options) -> SlaveService:
         umask=UMASK if options["build-umask"] is None else options["build-umask"],
     )
     return _service(furl, options["basedir"], found_in=options["furlfile"], policy=policy)
-
-
-def furl_in(path: str) -> str:
-    """
-    The first line of the file *path* that begins with ``pb://``; `FurlError` when there is none.
-    """
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace") as lines:
-            for line in lines.read(_LARGEST_FURL_FILE).splitlines():
-                if line.strip().startswith("pb://"):
-                    return line.strip()
-    except OSError as error:
-        raise FurlError(f"The FURL cannot be read from {path}: {error.strerror}.") from None
-    raise FurlError(f"No line of {path} begins with pb://.  Put the slave's string there, from buildslave.furls.")
 
 
 def _policy(**policy: Any) -> Policy:

@@ -9,12 +9,16 @@ does whoever starts the program with commands of another package::
 The module imports no other command module, and nothing imports it but the place that adds it.
 """
 
+import os
 from importlib import import_module
 
 import click
 
 from ..errors import BuildbotLiteError
 
+HERE = os.curdir
+DIRECTORY = "buildbot_lite.directory"
+"""The key in a click context's *meta* of DIR: from ``buildbot-lite -C``, or the first word of a command."""
 MASTER_PACKAGES = frozenset({"sqlalchemy", "alembic", "rich", "backports"})
 """Packages that only ``pip install 'buildbot-lite[master]'`` installs."""
 
@@ -52,3 +56,18 @@ def need_master_packages() -> None:
     """
     for name in MASTER_PACKAGES:
         import_module(name)
+
+
+def _given_directory() -> str:
+    directory: str = click.get_current_context().meta.get(DIRECTORY, HERE)
+    return directory
+
+
+def _check_given_once(ctx: click.Context, param: click.Parameter, directory: str) -> str:
+    if DIRECTORY in ctx.meta and directory != ctx.meta[DIRECTORY]:
+        raise click.UsageError("Give -C DIR, or DIR as an argument, not both.", ctx)
+    return directory
+
+
+directory_argument = click.argument("directory", metavar="[DIR]", default=_given_directory, callback=_check_given_once)
+"""DIR of commands that do not ask a master: an argument, or the value of ``buildbot-lite -C``, or the current one."""

@@ -1,18 +1,15 @@
 """
 The line to a running master.
 
-Commands that ask a master are `FarmCommand`s: they take the master's directory, in which ``private/admin.furl`` is, or
-with ``--furlfile`` that file from anywhere.  Then there is no DIR among the arguments.  Without DIR, where the other
-arguments only make sense so, it is the current directory.
+Commands that ask a master are `FarmCommand`s.  They find its FURL in ``private/admin.furl`` of its directory, or in the
+file that ``--furlfile`` names.
 
 A reactor runs once in a process; so a command does all of its asking in one coroutine, which gets a `Line`.
 """
 
 import os
 import shlex
-import sys
-from collections.abc import Awaitable, Callable, Collection
-from itertools import islice
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 import click
@@ -21,11 +18,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
 from ..errors import (
-    FurlError,
     LinkLostError,
     NoAnswerError,
 )
 from ..storage.permissions import refuse_loose
+from .commands import DIRECTORY, HERE
 from .output import (
     Document,
     Pouring,
@@ -35,8 +32,6 @@ from .processes import is_there, need_a_master
 from .resuming import resumed
 
 T = TypeVar("T")
-LARGEST_FURL_FILE = 1 << 16
-HERE = os.curdir
 
 
 class Line(Protocol):
@@ -218,85 +213,77 @@ class Farm:
             )
         if self.directory is not None:
             refuse_loose([self.furlfile])
+        from ..wire.furl import read_furl
+
         return read_furl(self.furlfile)
 
 
 class FarmCommand(click.Command):
     """
-    A command whose function gets *farm*, a `Farm`, instead of a directory.
+    A command whose function gets *farm*, a `Farm`.
+
+    The master's directory is the value of ``buildbot-lite -C``, or the first word, or the current directory.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        arguments = [param for param in self.params if isinstance(param, click.Argument)]
-        self._least = sum(param.required for param in arguments)
-        self._most = len(arguments) if all(param.nargs == 1 for param in arguments) else None
-        directory = click.Argument(["directory"], metavar="[DIR]", default=HERE)
+        self._arguments: list[click.Parameter] = [param for param in self.params if isinstance(param, click.Argument)]
+        self._least = sum(param.required for param in self._arguments)
         furlfile = click.Option(
             ["--furlfile"],
             metavar="FILE",
             help="A copy of private/admin.furl, to ask a master from elsewhere.  Leave DIR out then.",
         )
-        self.params = [directory, *self.params, furlfile]
+        self.params = [*self.params, furlfile]
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        options, *arguments = super().collect_usage_pieces(ctx)
+        return [options, "[DIR]", *arguments]
+
+    def make_parser(self, ctx: click.Context) -> Any:
         """
-        Put DIR where it was left out: with --furlfile always, otherwise see `_begins_with_dir`.
+        A parser that first parses the options, then takes DIR from the words, then distributes the others.
         """
-        options, words = self._apart(args)
-        directory = HERE
-        if "--furlfile" not in {option.partition("=")[0] for option, *_ in options} and self._begins_with_dir(words):
-            directory, *words = words
-        flat = [part for option in options for part in option]
-        return super().parse_args(ctx, [*flat, "--", directory, *self.named(words)])
+        options: list[click.Parameter] = [param for param in self.params if isinstance(param, click.Option)]
+        parser = click.Command(self.name, params=options).make_parser(ctx)
+        arguments = click.Command(self.name, params=self._arguments, add_help_option=False).make_parser(ctx)
+        parse_options = parser.parse_args
+
+        def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[click.Parameter]]:
+            values, words, order = parse_options(args)
+            if not ("furlfile" in values or DIRECTORY in ctx.meta) and self._begins_with_dir(words):
+                ctx.meta[DIRECTORY] = words.pop(0)
+            others, rest, order_of_others = arguments.parse_args(["--", *self.named(words)])
+            return {**values, **others}, rest, [*order, *order_of_others]
+
+        parser.parse_args = parse_args  # type: ignore[method-assign]  # click's parser has no place for this
+        return parser
 
     def named(self, words: list[str]) -> list[str]:
         """
-        The arguments without DIR, as they were written; for commands that take one of them in several spellings.
+        *words*, the arguments without DIR; for commands that accept an argument in several spellings.
         """
         return words
 
     def _begins_with_dir(self, words: list[str]) -> bool:
         """
-        Whether the first of *words* is DIR: it is a master's directory; or there are more words than would do without
-        it, and we are in no master's directory, or too many words for that.
+        Whether the first word is DIR: it is a master's directory; or the current directory is not, and the command
+        needs fewer words.
         """
         if not words:
             return False
-        if os.path.exists(os.path.join(words[0], "master.cfg")):
-            return True
-        too_many = self._most is not None and len(words) > self._most
-        return too_many or (len(words) > self._least and not os.path.exists("master.cfg"))
-
-    def _apart(self, args: list[str]) -> tuple[list[list[str]], list[str]]:
-        """
-        The options, each with its value, and the words of *args*.
-        """
-        with_value = {
-            name
-            for param in self.params
-            if isinstance(param, click.Option) and not param.is_flag and not param.count
-            for name in param.opts
-        }
-        options: list[list[str]] = []
-        words: list[str] = []
-        rest = iter(args)
-        for arg in rest:
-            if arg == "--":
-                words += rest
-            elif arg == "-" or not arg.startswith("-"):
-                words.append(arg)
-            else:
-                options.append([arg, *islice(rest, int(_last_option(arg, with_value) in with_value))])
-        return options, words
+        return _is_a_masters(words[0]) or (len(words) > self._least and not _is_a_masters(HERE))
 
     def invoke(self, ctx: click.Context) -> Any:
         """
-        Say it as a `Farm`.
+        Call the function with a `Farm`.
         """
-        directory, furlfile = ctx.params.pop("directory"), ctx.params.pop("furlfile")
+        furlfile, directory = ctx.params.pop("furlfile"), ctx.meta.get(DIRECTORY)
+        if furlfile is not None and directory is not None:
+            raise click.UsageError("Give -C DIR or --furlfile FILE, not both.", ctx)
         visiting: Visit = ctx.obj or visit
         if furlfile is None:
+            directory = directory or HERE
             farm = Farm(directory, os.path.join(directory, "private", "admin.furl"), visiting)
         else:
             farm = Farm(None, furlfile, visiting)
@@ -304,43 +291,5 @@ class FarmCommand(click.Command):
         return super().invoke(ctx)
 
 
-def _last_option(arg: str, with_value: Collection[str]) -> str:
-    """
-    Of ``-fn`` the ``-n``, which may want the next word as its value; "" where it has its value with it: ``-n5``.
-    """
-    if arg.startswith("--"):
-        return arg
-    for at, letter in enumerate(arg[1:], 2):
-        if f"-{letter}" in with_value:
-            return f"-{letter}" if at == len(arg) else ""
-    return ""
-
-
-def read_furl(path: str) -> str:
-    """
-    The first line of the file *path* that begins with ``pb://``; `FurlError` when there is none.
-    """
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            text = file.read(LARGEST_FURL_FILE)
-    except OSError as error:
-        raise FurlError(f"{path} cannot be read: {error.strerror}.") from None
-    found = next((line.strip() for line in text.splitlines() if line.strip().startswith("pb://")), None)
-    if found is None:
-        raise FurlError(f"No line of {path} begins with pb://.")
-    return found
-
-
-def furls_in(text: str) -> list[str]:
-    """
-    The strings in *text*: alone in their lines, or after a name as in ``buildslave.furls``.
-    """
-    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
-    return [words[-1] for words in lines if len(words) in {1, 2} and words[-1].startswith("pb://")]
-
-
-def stdin_text() -> str:
-    """
-    What is on standard input, at most as much as a file with a string may have.
-    """
-    return sys.stdin.buffer.read(LARGEST_FURL_FILE).decode("utf-8-sig", "replace")
+def _is_a_masters(directory: str) -> bool:
+    return os.path.exists(os.path.join(directory, "master.cfg"))

@@ -5,7 +5,6 @@ New directories: a master's, a slave's.  And the strings by which slaves and sub
 import os
 import re
 import shlex
-import sys
 from importlib.resources import files
 
 import click
@@ -21,12 +20,7 @@ from ..storage.files import (
     write_whole,
 )
 from .commands import Commands, need_master_packages
-from .connection import (
-    furls_in,
-    read_furl,
-    stdin_text,
-)
-from .output import note
+from .output import note, read_secret
 
 commands = Commands()
 
@@ -120,6 +114,7 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
     With --replace, give the slave in DIR another string, because its own was rotated or revoked.  Everything else in
     DIR stays as it is.
     """
+    from ..wire.furl import read_furl
     from .processes import Kind, kind_of
 
     kind = kind_of(directory)
@@ -188,10 +183,9 @@ def sample(name: str) -> str:
 
 
 def _read_string() -> str:
-    if sys.stdin.isatty():
-        text = str(click.prompt("The slave's string", hide_input=True, err=True, prompt_suffix=": "))
-    else:
-        text = stdin_text()
+    from ..wire.furl import furls_in
+
+    text = read_secret("The slave's string")
     if not text.strip():
         raise FurlError("There is nothing on standard input.  Give the slave's string there, from buildslave.furls.")
     strings = furls_in(text)

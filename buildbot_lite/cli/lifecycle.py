@@ -17,13 +17,12 @@ from ..errors import (
 )
 from ..slave import connection_state
 from . import processes
-from .commands import Commands
+from .commands import Commands, directory_argument
 from .connecting import wait_until_connected
 from .connection import (
     Farm,
     FarmCommand,
     Line,
-    read_furl,
     visit,
 )
 from .output import Progress, note
@@ -46,7 +45,7 @@ patience_option = click.option(
 
 
 @commands.command()
-@click.argument("directory", metavar="[DIR]", default=".")
+@directory_argument
 def checkconfig(directory: str) -> None:
     """
     List the mistakes in master.cfg, with their lines.
@@ -82,7 +81,7 @@ def reconfig(farm: Farm) -> None:
 
 
 @commands.command()
-@click.argument("directory", metavar="[DIR]", default=".")
+@directory_argument
 @patience_option
 def start(directory: str, patience: float) -> None:
     """
@@ -105,7 +104,7 @@ def start(directory: str, patience: float) -> None:
 
 
 @commands.command()
-@click.argument("directory", metavar="[DIR]", default=".")
+@directory_argument
 @click.option("--when-idle", is_flag=True, help="Take no new builds, and stop when the last running one has ended.")
 @click.option("--kill", is_flag=True, help="For a slave: also kill its commands.  Without this they keep running.")
 @patience_option
@@ -134,7 +133,7 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
 
 
 @commands.command()
-@click.argument("directory", metavar="[DIR]", default=".")
+@directory_argument
 @click.option("--when-idle", is_flag=True, help="Take no new builds, and restart when the last running one has ended.")
 @patience_option
 def restart(directory: str, when_idle: bool, patience: float) -> None:
@@ -228,6 +227,8 @@ def _wait_until_ready(directory: str, patience: float) -> None:
         # A master that starts for the first time.
         _still_starting(directory, end)
         time.sleep(LOOK_WHETHER_READY)
+
+    from ..wire.furl import read_furl
 
     async def asking(line: Line) -> None:
         while True:

@@ -31,7 +31,8 @@ from . import (
     slaves,
     watching,
 )
-from .commands import MASTER_PACKAGES, Program
+from .commands import DIRECTORY, MASTER_PACKAGES, Program
+from .connection import FarmCommand
 
 USAGE = 64
 NO_ANSWER = 69
@@ -42,14 +43,29 @@ LONGEST_SENTENCE = 1 << 20
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("-C", "directory", metavar="DIR", help="The directory of the command, instead of the current one.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="buildbot-lite")
-def program(debug: bool) -> None:
+@click.pass_context
+def program(ctx: click.Context, directory: str | None, debug: bool) -> None:
     """
     A build farm in which a slave is one string.
 
-    DIR is the directory of a master or a slave; where it may be left out, it is the current one.
+    DIR is the directory of a master or a slave.  Commands with [DIR] use the current directory, or the one of -C, or
+    the one that is their first argument.
     """
+    if directory is None:
+        return
+    name = ctx.invoked_subcommand or ""
+    if not _takes_directory(program.get_command(ctx, name)):
+        raise click.UsageError(f"{name} takes no -C DIR.", ctx)
+    ctx.meta[DIRECTORY] = directory
+
+
+def _takes_directory(command: click.Command | None) -> bool:
+    if isinstance(command, FarmCommand | click.Group):
+        return True
+    return command is not None and any(param.name == "directory" and not param.required for param in command.params)
 
 
 for _group in (

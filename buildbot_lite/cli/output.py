@@ -68,6 +68,17 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
+def read_secret(prompt: str) -> str:
+    """
+    The text on standard input, at most `LARGEST_FURL_FILE` bytes; on a terminal, what is typed at *prompt*, unseen.
+    """
+    from ..wire.furl import LARGEST_FURL_FILE, decoded
+
+    if sys.stdin.isatty():
+        return str(click.prompt(prompt, hide_input=True, err=True, prompt_suffix=": "))
+    return decoded(sys.stdin.buffer.read(LARGEST_FURL_FILE))
+
+
 class Progress:
     """
     One line on the terminal that is written over; nothing at all when nobody looks.

@@ -2,22 +2,15 @@
 Following one request with a watch string, which a submission prints on its first line.
 """
 
-import re
 import shlex
-import sys
 from typing import Any
 
 import click
 
 from ..errors import FurlError
 from .commands import Commands
-from .connection import (
-    LARGEST_FURL_FILE,
-    Visit,
-    stdin_text,
-    visit,
-)
-from .output import note
+from .connection import Visit, visit
+from .output import note, read_secret
 
 commands = Commands()
 
@@ -45,18 +38,11 @@ def follow(visiting: Visit | None, furlfile: str) -> Any:
 
 
 def _furl(furlfile: str) -> str:
-    if furlfile != "-":
-        try:
-            with open(furlfile, encoding="utf-8", errors="replace") as file:
-                text = file.read(LARGEST_FURL_FILE)
-        except OSError as error:
-            raise FurlError(f"{furlfile} cannot be read: {error.strerror}.") from None
-    elif sys.stdin.isatty():
-        text = str(click.prompt("The watch string", hide_input=True, err=True, prompt_suffix=": "))
-    else:
-        text = stdin_text()
-    found: list[str] = re.findall(r"pb://\S+", text)
-    if len(found) != 1:
+    from ..wire.furl import furls_in, text_in
+
+    text = read_secret("The watch string") if furlfile == "-" else text_in(furlfile)
+    furls = furls_in(text)
+    if len(furls) != 1:
         where = "On standard input" if furlfile == "-" else f"In {furlfile}"
-        raise FurlError(f"{where} there is {'more than one' if found else 'no'} string that begins with pb://.")
-    return found[0]
+        raise FurlError(f"{where} there is {'more than one' if furls else 'no'} string that begins with pb://.")
+    return furls[0]

@@ -15,6 +15,8 @@ from ..model.hello import MOST_HINTS
 from .contract import LONGEST_SWISSNUM
 
 LONGEST_FURL = 4000
+LARGEST_FURL_FILE = 1 << 16
+"""Bytes of a file, or of standard input, in which a FURL is looked for."""
 
 _BASE32 = re.compile(r"[a-z2-7]+\Z")
 _TUB_ID_LENGTH = 32
@@ -104,3 +106,46 @@ def with_hints(furl: str, hints: Iterable[str]) -> str:
             continue  # a newer master may name places of which we have not heard
     kept = tuple(dict.fromkeys((*usable, *parts.hints)))[:MOST_HINTS]
     return build(parts.tub_id, kept, parts.swissnum)
+
+
+def read_furl(path: str) -> str:
+    """
+    The first line of the file *path* that begins with ``pb://``; `FurlError` if there is none.
+    """
+    for line in text_in(path).splitlines():
+        if _is_furl(line.strip()):
+            return line.strip()
+    raise FurlError(f"No line of {path} begins with pb://.")
+
+
+def text_in(path: str) -> str:
+    """
+    The text of the file *path*, which should hold a FURL; `FurlError` if the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return decoded(file.read(LARGEST_FURL_FILE))
+    except OSError as error:
+        raise FurlError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def furls_in(text: str) -> list[str]:
+    """
+    The FURLs in *text*, each alone in its line or after a name as in ``buildslave.furls``.
+
+    If there are none, those at the ends of comments: the first line of a submission's output is a comment.
+    """
+    lines = [(line.startswith("#"), line.split()) for line in text.splitlines()]
+    furls = [words[-1] for comment, words in lines if not comment and len(words) in {1, 2} and _is_furl(words[-1])]
+    return furls or [words[-1] for comment, words in lines if comment and _is_furl(words[-1])]
+
+
+def decoded(data: bytes) -> str:
+    """
+    The text of a file that holds a FURL, without the byte order mark that editors on Windows write.
+    """
+    return data.decode("utf-8-sig", "replace")
+
+
+def _is_furl(word: str) -> bool:
+    return word.startswith("pb://")

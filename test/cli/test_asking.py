@@ -121,6 +121,42 @@ class ListsTests(AskingCase):
 
         self.assertEqual((self.command("queue").out, self.master.furls), ("none\n", [FURL]))
 
+    def test_directory_option(self) -> None:
+        """
+        -C before the command gives DIR, as git and make have it; then no argument is DIR.
+        """
+        self.master.answers = {"builds": {"builds": []}, "artifacts": {"artifacts": []}, "log": {}}
+        self.write("hello/master.cfg", "")
+        for words in (("builds", "hello"), ("artifacts", "list", "hello/1"), ("log", "--remarks", "hello", "1")):
+            self.assertEqual(self.command("-C", "farm", *words).code, 0, words)
+
+        self.assertEqual([each["builder"] for each in self.master.questions], ["hello"] * 3)
+        self.assertEqual(self.master.furls, [FURL] * 3)
+        self.write("bot1/slave.tac", "")
+        self.assertIn("bot1 is the directory of a slave", self.refused("-C", "bot1", "queue"))
+
+    def test_directory_twice(self) -> None:
+        """
+        A command that takes no DIR refuses -C, and no command takes DIR twice.
+        """
+        self.write("my.furl", f"{FURL}\n")
+        for words, sentence in (
+            (("create-master", "new"), "create-master takes no -C DIR."),
+            (("follow", "my.furl"), "follow takes no -C DIR."),
+            (("queue", "--furlfile", "my.furl"), "Give -C DIR or --furlfile FILE, not both."),
+            (("force", "farm", "hello"), "Got unexpected extra argument (hello)."),
+            (("stop", "elsewhere"), "Give -C DIR, or DIR as an argument, not both."),
+        ):
+            self.assertIn(sentence, self.refused("-C", "farm", *words, code=USAGE))
+        self.assertEqual(self.master.furls, [])
+
+    def test_directory_of_a_process(self) -> None:
+        """
+        Commands that ask no master take -C as well.
+        """
+        self.assertIn("No master runs in farm", self.refused("-C", "farm", "stop"))
+        self.assertIn("There is no directory nowhere.", self.refused("-C", "nowhere", "start"))
+
     def test_nothing_but_the_rest(self) -> None:
         """
         So it is where the other arguments make sense only without DIR.

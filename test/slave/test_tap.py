@@ -25,9 +25,9 @@ from buildbot_lite.model.spec import Run
 from buildbot_lite.slave_tap import (
     Options,
     application_for,
-    furl_in,
 )
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
+from buildbot_lite.wire.furl import read_furl
 from buildbot_lite.wire.roles import Slave
 
 from ..living import (
@@ -337,22 +337,22 @@ class FurlFileTests(SynchronousTestCase):
         The first line that begins with pb:// counts.
         """
         write(self.path, b"# comment\n\n  pb://one \npb://two\n")
-        self.assertEqual(furl_in(self.path), "pb://one")
+        self.assertEqual(read_furl(self.path), "pb://one")
 
     def test_windows(self) -> None:
         """
         Promise 6.23: the mark with which editors on Windows begin a file is no part of it.
         """
         write(self.path, b"\xef\xbb\xbfpb://one\r\n")
-        self.assertEqual(furl_in(self.path), "pb://one")
+        self.assertEqual(read_furl(self.path), "pb://one")
 
     def test_none(self) -> None:
         """
         A file without one, or no file, is refused with a sentence.
         """
-        self.assertRaises(FurlError, furl_in, self.path)
+        self.assertRaises(FurlError, read_furl, self.path)
         write(self.path, b"bot1 pb://one\n\xff\n")
-        self.assertRaises(FurlError, furl_in, self.path)
+        self.assertRaises(FurlError, read_furl, self.path)
 
     def test_options(self) -> None:
         """

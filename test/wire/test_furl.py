@@ -11,6 +11,7 @@ from buildbot_lite.model.hello import MOST_HINTS
 from buildbot_lite.wire.furl import (
     build,
     check_hint,
+    furls_in,
     parse,
     with_hints,
 )
@@ -98,3 +99,21 @@ class FurlTest(SynchronousTestCase):
                 parse(given_text)
             except FurlError:
                 continue
+
+
+class FurlsInTests(SynchronousTestCase):
+    def test_lines(self) -> None:
+        """
+        A FURL is alone in its line or after a name; comments count only where there is no other line with a FURL.
+        """
+        other = f"{GOOD}s"
+        for text, found in (
+            (GOOD, [GOOD]),
+            (f"# head\nbot1 {GOOD}\nbot2 {other}\n", [GOOD, other]),
+            (f"# request 7: watch with {GOOD}\n", [GOOD]),
+            (f"# before: {other}\n{GOOD}\n", [GOOD]),
+            (f"my bot1 {GOOD}", []),
+            (GOOD.replace("@", " @"), []),
+            ("", []),
+        ):
+            self.assertEqual(furls_in(text), found, text)
