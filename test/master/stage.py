@@ -6,7 +6,9 @@ A master in memory: real records (without threads), real builds, and slaves that
 
 import hashlib
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 from unittest import mock
@@ -277,6 +279,7 @@ class Stage:
     def __init__(self, text: str, verbs: Callable[[Farm], Iterable[Verb]] = granted_verbs) -> None:
         self._verbs = verbs
         self.basedir = tempfile.mkdtemp(prefix="farm-")
+        weakref.finalize(self, shutil.rmtree, self.basedir, ignore_errors=True)
         self.records = InlineWriter()
         self.swissnums = Swissnums(b"key")
         self.clock = Clock()
