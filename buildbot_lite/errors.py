@@ -1,8 +1,8 @@
 """
-Every exception that buildbot_lite raises on purpose.
+All exceptions that buildbot_lite raises on purpose.
 
-One root, so that whoever stands at an edge (the command, the wire, a tap) can print ``str(error)`` to a person and
-log everything else.  The docstring of each class is the sentence that its victim reads when no better one is given.
+They have one base class: code at the boundaries (the command, the wire, a tap) prints ``str(error)`` to the user and
+logs any other exception with its traceback.  The docstring of each class is the default sentence for the user.
 """
 
 import inspect
@@ -10,7 +10,7 @@ import inspect
 
 def sentence(error: Exception) -> str:
     """
-    What a person is told of *error*: its own sentence, and for one of the system's what it is about.
+    The sentence for the user about *error*; for an `OSError` the file name and the system's message.
     """
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
@@ -19,7 +19,7 @@ def sentence(error: Exception) -> str:
 
 class BuildbotLiteError(Exception):
     """
-    Something went wrong that buildbot_lite knows about.
+    Base class of all errors that buildbot_lite raises on purpose.
     """
 
     def __init__(self, sentence: str = "") -> None:

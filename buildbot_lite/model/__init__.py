@@ -1,15 +1,19 @@
 """
-Values and pure functions: no Twisted, no input or output.  Also the JSON that travels over the wire.
+Values and pure functions, without Twisted and without input or output.
 
-``results``     how a step, a build, a request ended, and which end is worst
-``names``       which names and relative paths are allowed
-``spec``        what a step asks of a slave
-``outcome``     what became of it
-``hello``    what both sides tell each other on attaching
-``token_bucket``   how often something may happen
-``lease``       how long a command may run while its link is lost
-``json_reader``       reading JSON that a stranger wrote
-``properties``  the values that a build carries, and how arguments are rendered with them
-``wait_reasons``     why a request is waiting
-``registry``    extension points: what later packages add from above, by name
+``display``        printable forms of untrusted text
+``hello``          the messages of slave and master when a slave attaches
+``interpolation``  values of a build in text
+``json_reader``    typed and bounded reading of untrusted JSON
+``lease``          how long a command may run while its link is lost
+``names``          validation of names and relative paths
+``outcome``        how a command ended
+``properties``     the properties of a build
+``registry``       named extension points
+``rendering``      arguments of master.cfg that depend on the build
+``results``        results of steps, builds and requests
+``spec``           what a step asks of a slave
+``token_bucket``   rate limits
+``urls``           removal of credentials from URLs
+``wait_reasons``   why a request waits
 """

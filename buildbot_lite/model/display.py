@@ -1,25 +1,26 @@
 """
-Text of others, made fit to be shown to people.
+Printable forms of untrusted text.
 
-Names, sentences and reasons come from slaves, submitters and builds.  Shown as they are, they could command a terminal
-(ESC), turn a line around (U+202E), or end it and forge the next one.  Whatever shows such a text, or makes a name of a
-file of it, does so by a function of this module: the log, remarks, tables, refusals.
+Names, sentences and reasons come from slaves, submitters and builds.  Printed unchanged, they could send escape
+sequences to a terminal, reverse the direction of a line (U+202E), or end a line and forge the next one.  All code that
+shows such a text (log, remarks, tables, refusals) or names a file after it uses the functions of this module.
 
-What cannot be shown is replaced by "?", so that people see that something was there.
+A character that cannot be printed becomes "?", so that the reader sees that one was there.
 """
 
 LONGEST = 2000
-"""Characters of a text of others that are shown."""
+"""Characters of an untrusted text that are shown at most."""
 LONGEST_FILE_NAME = 200
-"""Bytes of the name of a file, in UTF-8: Linux has 255, and others put something before or behind it."""
+"""Bytes of a file name in UTF-8.  Linux allows 255; the rest is for prefixes and suffixes of the callers."""
 
 
 def printable(text: str, *, longest: int = LONGEST, lines: bool = False) -> str:
     """
-    *text* as one line of at most *longest* characters; with *lines*, its line feeds stay.
+    *text* as one line of at most *longest* characters; with *lines*, line feeds stay.
 
-    Replaced is what Python calls not printable: the categories Cc (controls), Cf (formats, among them those of
-    bidirectional text), Cs (surrogates), Co, Cn, Zl, Zp, and Zs except the space; https://www.unicode.org/reports/tr44/.
+    Characters for which `str.isprintable` is false become "?": the Unicode categories Cc (controls), Cf (formats, among
+    them bidirectional ones), Cs (surrogates), Co, Cn, Zl, Zp, and Zs except the space
+    (https://www.unicode.org/reports/tr44/).
     """
     shown = text if len(text) <= longest else f"{text[: longest - 1]}…"
     if shown.isprintable():
@@ -29,16 +30,16 @@ def printable(text: str, *, longest: int = LONGEST, lines: bool = False) -> str:
 
 def remark_lines(text: str) -> str:
     """
-    *text* as a remark on a client's standard error: after ``# ``; further lines are indented, so that none looks like
-    the beginning of another remark.
+    *text* as a remark for a client's standard error: the first line begins with ``# ``, the others are indented, so
+    that none looks like the beginning of another remark.
     """
     return "# " + printable(text, lines=True).replace("\n", "\n#     ") + "\n"
 
 
 def file_name(text: str) -> str:
     """
-    *text* as the name of one file: printable, without "/", not beginning with a dot or a dash, and neither empty nor
-    too long.  (It may still hold spaces and quotes: whoever puts it into a script quotes it.)
+    *text* as the name of one file: printable, without "/", without a dot or dash at its beginning, not empty, and at
+    most `LONGEST_FILE_NAME` bytes long.  Spaces and quotes stay: a caller that puts the name into a script quotes it.
     """
     name = printable(text.replace("/", "_")).lstrip(".-")
     return name.encode()[:LONGEST_FILE_NAME].decode(errors="ignore") or "_"

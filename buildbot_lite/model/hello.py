@@ -1,5 +1,5 @@
 """
-What both sides tell each other when a slave attaches.
+The messages `Hello` and `Welcome`, which slave and master exchange when a slave attaches.
 """
 
 from collections.abc import Mapping
@@ -14,29 +14,31 @@ from .json_reader import JsonReader, encode
 
 PROTOCOL = 1
 LARGEST_HELLO = 4 << 20
-# Of a thousand commands, each with as many streams as it may have.
 MOST_VALUES = 250_000
+"""JSON values in a hello: enough for `MOST_HELD` commands, each with all streams that it may have."""
 MOST_HELD = 1000
+"""Commands in a hello."""
 MOST_HINTS = 20
-"""Places at which a master may be found."""
+"""Connection hints (places at which the master may be found) in a welcome."""
 LONGEST_FACT = 200
+"""Characters of a name or value in *platform*."""
 
 
 class Life(Enum):
     """
-    How far a command is that a slave still holds.
+    State of a command that a slave still holds.
     """
 
     RUNNING = "running"
     ENDED = "ended"
-    UNKNOWN = "unknown"  # claimed by a keeper that is gone: perhaps it ran
-    LOST = "lost"  # was running under a keeper that is gone
+    UNKNOWN = "unknown"  # a keeper that is gone had accepted it: it may have run
+    LOST = "lost"  # it was running under a keeper that is gone
 
 
 @frozen
 class HeldCommand:
     """
-    A command that the slave holds: *lengths* are the bytes of each stream that it has so far.
+    A command that the slave holds.  *lengths*: bytes of each stream in the slave's spool.
     """
 
     id: str
@@ -48,11 +50,11 @@ class HeldCommand:
 @frozen
 class Hello:
     """
-    What a slave says of itself.
+    The slave's first message.
 
-    *home*: random, made once for its directory.  *incarnation*: random, one process.  *keeper*: the same of its keeper.
-    *boot*: one run of the machine (boot id with the pid namespace).  *space*: free bytes for builds.
-    *draining*: it wants no new builds.
+    *home*: random id of the slave's directory, made once.  *incarnation*: random id of the slave's process; *keeper*:
+    of its keeper's process.  *boot*: id of the machine's current run (boot id and pid namespace).  *space*: free bytes
+    for builds.  *draining*: the slave accepts no new builds.
     """
 
     home: str
@@ -68,7 +70,7 @@ class Hello:
 
     def to_bytes(self) -> bytes:
         """
-        As it travels.
+        The message as sent: canonical JSON.
         """
         document: dict[str, Any] = asdict(self)
         for held, at in zip(document["held"], self.held, strict=True):
@@ -78,7 +80,7 @@ class Hello:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Hello":
         """
-        The greeting that travelled as *data*; `MessageError` when it is none.
+        The hello in *data*; `MessageError` when it is not a valid one.
         """
         reader = JsonReader.decode(data, "hello", LARGEST_HELLO, most=MOST_VALUES)
         facts = JsonReader(reader.mapping("platform", {}, most=100), "hello, platform")
@@ -102,9 +104,11 @@ class Hello:
 @frozen
 class Welcome:
     """
-    What the master answers: the slave's *name* here, and the *hints* at which to find the master from now on.
+    The master's answer.
 
-    *idle*: no build is on this slave now, so that one which drains may leave.  *drain*: it is to do so, an admin says.
+    *name*: the slave's name in master.cfg.  *hints*: the connection hints that the slave uses for this master from now
+    on.  *idle*: no build uses this slave now, so a draining slave may stop.  *drain*: an admin wants the slave to
+    drain.
     """
 
     name: str
@@ -116,14 +120,14 @@ class Welcome:
 
     def to_bytes(self) -> bytes:
         """
-        As it travels.
+        The message as sent: canonical JSON.
         """
         return encode(asdict(self))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Welcome":
         """
-        The answer that travelled as *data*; `MessageError` when it is none.
+        The welcome in *data*; `MessageError` when it is not a valid one.
         """
         reader = JsonReader.decode(data, "welcome", LARGEST_HELLO)
         return cls(

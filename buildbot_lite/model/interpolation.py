@@ -1,23 +1,23 @@
 """
-Text with values of a build in it: ``Interpolate("%(prop:branch:-main)s of %(src::repository)s")``.
+Interpolation of a build's values into text: ``Interpolate("%(prop:branch:-main)s of %(src::repository)s")``.
 
-What may stand in it, as in Buildbot::
+The syntax is Buildbot's::
 
     %(prop:NAME)s           a property              %(src:CODEBASE:NAME)s   of the source: branch, revision, repository…
     %(kw:NAME)s             a keyword argument      %(slave:NAME)s          of the slave: its name
     %(secret:NAME)s         a secret                %s                      the next positional argument
     %%                      a percent sign
 
-Each but the secret may be followed by what to do about a value that is absent, or false::
+All but secrets accept a suffix for an absent or false value::
 
     :-TEXT          TEXT if there is no value               :+TEXT              TEXT if there is one, else nothing
     :~TEXT          TEXT if there is none, or a false one   :?|TEXT|OTHER       TEXT if there is one, else OTHER
                                                             :#?|TEXT|OTHER      TEXT if it is true, else OTHER
 
-where ``|`` is any one character, and TEXT may contain such things again.  None counts as no value.  Without any of
-these an absent value is nothing.  Other formats than ``s`` are Python's: ``%(prop:buildnumber)05d``.
+where ``|`` is any one character, and TEXT may itself contain interpolations.  None counts as absent.  Without a suffix,
+an absent value becomes the empty string.  Formats other than ``s`` are Python's: ``%(prop:buildnumber)05d``.
 
-The text is parsed once, when the configuration is read, so that a mistake in it is a mistake in a line of master.cfg.
+The text is parsed once, when the configuration is read, so that a mistake is reported with its line of master.cfg.
 """
 
 import re
@@ -41,7 +41,7 @@ _DEEPEST = 10
 @frozen
 class InterpolateArguments:
     """
-    What an `Interpolate` was given beside its text, rendered.
+    The rendered arguments of an `Interpolate`, and the build's values.
     """
 
     view: View
@@ -51,12 +51,12 @@ class InterpolateArguments:
 
 class Piece(Protocol):
     """
-    A part of the text.
+    A parsed part of the text.
     """
 
     def text(self, arguments: InterpolateArguments) -> str:
         """
-        The part, for one build.
+        The text of this part for one build.
         """
 
 
@@ -66,14 +66,14 @@ Pieces: TypeAlias = tuple[Piece, ...]
 @frozen
 class Literal:
     """
-    Words that stay as they are.
+    Literal text.
     """
 
     words: str
 
     def text(self, arguments: InterpolateArguments) -> str:
         """
-        Those words.
+        The literal text.
         """
         return self.words
 
@@ -81,7 +81,7 @@ class Literal:
 @frozen
 class Positional:
     """
-    The positional argument number *index*.
+    The positional argument *index*, counted from 0.
     """
 
     index: int
@@ -97,14 +97,14 @@ class Positional:
 @frozen
 class SecretPiece:
     """
-    The reference to a secret.
+    A reference to the secret *name*.
     """
 
     name: str
 
     def text(self, arguments: InterpolateArguments) -> str:
         """
-        What stands for the secret.
+        The secret's placeholder, which the keeper replaces.
         """
         return secret_reference(self.name)
 
@@ -112,10 +112,10 @@ class SecretPiece:
 @frozen
 class Lookup:
     """
-    A value that is found by its *kind* and *name*, or what stands for it.
+    The value with this *kind* and *name*, or its replacement.
 
-    *present*: for a value that counts, None for the value itself; *absent*: otherwise.  *by_truth*: false ones do
-    not count.
+    *present*: the text if there is a value; None: the value itself.  *absent*: the text if there is none.  *by_truth*:
+    false values count as absent.
     """
 
     kind: str
@@ -148,10 +148,10 @@ class Lookup:
 
 class Interpolate:
     """
-    Text with values of the build in it; the module says what may stand in it.
+    Text with values of the build; this module's docstring describes the syntax.
 
-    Positional arguments fill ``%s``; keyword arguments are found as ``%(kw:name)s``; one of the two.
-    *secrets* are the names of those that it mentions.
+    Positional arguments replace ``%s``, keyword arguments ``%(kw:name)s``; a text may use only one of the two.
+    *secrets*: the names of the secrets in the text.
     """
 
     def __init__(self, fmtstring: str, *args: Any, **kwargs: Any) -> None:
@@ -166,7 +166,7 @@ class Interpolate:
 
     async def getRenderingFor(self, props: View) -> str:
         """
-        The text.
+        The text for one build.
         """
         arguments = InterpolateArguments(props, await render(self._args, props), await render(self._kwargs, props))
         return "".join([piece.text(arguments) for piece in self._pieces])

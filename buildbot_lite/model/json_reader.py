@@ -28,7 +28,7 @@ def encode(document: object) -> bytes:
 
 class JsonReader:
     """
-    One JSON object, from which fields are taken by name and type.
+    The fields of one JSON object.  *what* names the object in errors.
     """
 
     def __init__(self, document: object, what: str) -> None:
@@ -40,9 +40,10 @@ class JsonReader:
     @classmethod
     def decode(cls, data: bytes, what: str, limit: int, *, most: int | None = None) -> "JsonReader":
         """
-        The object in *data*, which may have *limit* bytes at most, and *most* values (about: commas in texts count).
+        The object in *data*, of at most *limit* bytes and about *most* values (commas inside strings count too).
 
-        Of three bytes JSON makes an object of 64: without a bound of values, a few MiB of them are a hundred in memory.
+        The bound of values is needed because three bytes of JSON (``[],``) become an object of 64 bytes: a few MiB
+        would take a hundred in memory.
         """
         if len(data) > limit:
             raise MessageError(f"{what} has {len(data)} bytes; at most {limit} are allowed.")
@@ -62,7 +63,7 @@ class JsonReader:
 
     def has(self, name: str) -> bool:
         """
-        Whether the field is there and not null.
+        Whether the field is present and not null.
         """
         return self._document.get(name) is not None
 
@@ -77,8 +78,8 @@ class JsonReader:
 
     def prose(self, name: str, default: str | None = None, *, limit: int, lines: bool = False) -> str:
         """
-        The same, for people to read and for records: what cannot be printed, or not be written as UTF-8, becomes "?".
-        Only with *lines* may it have some.
+        A string of at most *limit* characters for people and records: characters that cannot be printed or encoded in
+        UTF-8 become "?".  *lines*: line feeds stay.
         """
         value = self.text(name, default, limit=limit)
         return printable(value, longest=limit, lines=lines)
@@ -119,7 +120,7 @@ class JsonReader:
 
     def mapping(self, name: str, default: dict[str, Any] | None = None, *, most: int = MOST_ITEMS) -> dict[str, Any]:
         """
-        An object whose values are still to be checked.
+        An object of at most *most* entries; its values are unchecked.
         """
         value = self._get(name, dict, default)
         if len(value) > most:
@@ -128,7 +129,7 @@ class JsonReader:
 
     def objects(self, name: str, read: Callable[["JsonReader"], T], *, most: int = MOST_ITEMS) -> list[T]:
         """
-        A list of objects, each read with *read*; an absent field is an empty list.
+        A list of objects, each converted by *read*; an absent field is an empty list.
         """
         value = self._get(name, list, [])
         if len(value) > most:

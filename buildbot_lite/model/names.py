@@ -1,7 +1,7 @@
 """
-Which names and which paths are allowed.
+Validation of names and relative paths.
 
-Names become directories, lines of ``buildslave.furls`` and words on a command line, so they are kept plain.
+Names become directories, lines of ``buildslave.furls`` and words on a command line; so their alphabet is small.
 """
 
 import os
@@ -16,7 +16,7 @@ LONGEST_PATH = 1024
 
 def checked_name(name: object, what: str = "name") -> str:
     """
-    *name* itself, if it may name a *what*; otherwise `NameNotAllowedError`.
+    *name* unchanged if it is a valid name of a *what*; otherwise `NameNotAllowedError`.
     """
     if not isinstance(name, str) or not _NAME.match(name):
         raise NameNotAllowedError(
@@ -28,18 +28,19 @@ def checked_name(name: object, what: str = "name") -> str:
 
 def directory_name(name: str) -> str:
     """
-    The directory that belongs to whatever is called *name*: everything unusual becomes an underscore.
+    The name of a directory for the builder or slave *name*: other characters than letters, digits and . _ + - become
+    underscores.
     """
     return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".-")[:80] or "_"
 
 
 def relative_path(path: object) -> str:
     """
-    *path* in its shortest form, if it stays inside the directory that it is relative to.
+    *path* normalised, if it stays inside the directory that it is relative to.
 
-    Refused with `UnsafePathError`: absolute paths, paths that climb out with ``..``, NUL, more than 1024 characters,
-    and what cannot be the name of a file at all, like half of a pair of surrogates out of somebody's JSON.  What
-    symbolic links do is for whoever opens the file to check.
+    `UnsafePathError` for absolute paths, paths that leave the directory by ``..``, paths with NUL, paths of more than
+    1024 characters, and text that cannot be encoded as a file name, such as a lone surrogate from JSON.  Symbolic links
+    are not considered: code that opens the file checks them.
     """
     if not isinstance(path, str) or len(path) > LONGEST_PATH or "\0" in path or not _can_be_written(path):
         raise UnsafePathError(f"{path!r:.100} is not a usable path.")
@@ -51,21 +52,22 @@ def relative_path(path: object) -> str:
 
 def path_bytes(path: str) -> bytes:
     """
-    The name or path that travelled as *path*: UTF-8, whatever the locale; bytes that are none travel as surrogates.
+    The file name for *path* of a message: UTF-8 in every locale; surrogates stand for bytes that are not UTF-8
+    (PEP 383).
     """
     return path.encode("utf-8", "surrogateescape")
 
 
 def path_text(path: bytes) -> str:
     """
-    As what *path* travels; the reverse of `path_bytes`.
+    The text that stands for *path* in messages; the reverse of `path_bytes`.
     """
     return path.decode("utf-8", "surrogateescape")
 
 
 def locale_to_utf8(text: str) -> str:
     """
-    *text*, a path or variable as this process spells it in its own locale, as it travels to a process in UTF-8 mode.
+    *text*, a path or variable decoded in this process's locale, as a process in UTF-8 mode decodes the same bytes.
     """
     return path_text(os.fsencode(text))
 

@@ -1,5 +1,5 @@
 """
-What became of something that a slave was asked to do.
+Outcome of a command on a slave.
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ class Ending(Enum):
     """
 
     EXITED = "exited"  # by itself, with exit_code
-    SIGNALLED = "signalled"  # by a signal that we did not send
-    KILLED = "killed"  # by us; ``why`` says for what
-    FAILED = "failed"  # it never ran, or a transfer could not be done; ``sentence`` says why
-    LOST = "lost"  # what ran it is gone; nobody knows how far it came
+    SIGNALLED = "signalled"  # by a signal that buildbot_lite did not send
+    KILLED = "killed"  # by buildbot_lite; ``why`` says the reason
+    FAILED = "failed"  # it never ran, or a transfer failed; ``sentence`` says why
+    LOST = "lost"  # the process that ran it is gone; its progress is unknown
 
 
 class Why(Enum):
     """
-    Why we killed a command.
+    Why buildbot_lite killed a command.
     """
 
     INTERRUPTED = "interrupted"
@@ -37,13 +37,13 @@ class Why(Enum):
     CAP = "cap"
     LEASE = "lease"
     DISK_FULL = "disk-full"
-    STORAGE = "storage"  # the master could not store what it sent, or read what it asked for
+    STORAGE = "storage"  # the master could not store its output or read its input
 
 
 @frozen
 class Seal:
     """
-    The final *length* in bytes of a stream, and the checksum of them all.
+    The final *length* of a stream in bytes, and the SHA-256 of all of them.
     """
 
     length: int
@@ -53,7 +53,7 @@ class Seal:
 @frozen
 class Remark:
     """
-    A line of ours beside a log, never in it: at *offset* of *stream*, *when* in seconds since 1970.
+    A line of buildbot_lite about a log, stored beside it: at *offset* of *stream*.  *when*: seconds since 1970.
     """
 
     stream: str
@@ -65,9 +65,10 @@ class Remark:
 @frozen
 class Outcome:
     """
-    How a command ended, and everything that must be on the master before that counts.
+    How a command ended, with the seals of its streams: the outcome counts once the master has all their bytes.
 
-    *sentence* is for people; *elapsed* in seconds; *usage* holds ``user`` and ``system`` seconds and ``peak`` KiB.
+    *sentence*: for people.  *started*: seconds since 1970.  *elapsed*: seconds.  *usage*: ``user`` and ``system`` in
+    CPU seconds, ``peak`` memory in KiB.
     """
 
     ending: Ending
@@ -84,13 +85,13 @@ class Outcome:
     @property
     def succeeded(self) -> bool:
         """
-        Whether it ended by itself with exit code 0.
+        Whether the command ended by itself with exit code 0.
         """
         return self.ending is Ending.EXITED and self.exit_code == 0
 
     def to_document(self) -> dict[str, Any]:
         """
-        As a JSON object.
+        The outcome as a JSON object.
         """
         document = asdict(self)
         document["ending"] = self.ending.value
@@ -100,14 +101,14 @@ class Outcome:
 
     def to_bytes(self) -> bytes:
         """
-        As it travels.
+        The outcome as sent: canonical JSON.
         """
         return encode(self.to_document())
 
     @classmethod
     def from_document(cls, document: object) -> "Outcome":
         """
-        The outcome in a JSON object; `MessageError` when it is none.
+        The outcome in the JSON object *document*; `MessageError` when it is not a valid one.
         """
         reader = JsonReader(document, "outcome")
         try:
@@ -149,19 +150,19 @@ class Outcome:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Outcome":
         """
-        The outcome that travelled as *data*.
+        The outcome in *data*; `MessageError` when it is not a valid one.
         """
         return cls.from_document(JsonReader.decode(data, "outcome", LARGEST_OUTCOME).document)
 
     @classmethod
     def lost(cls, sentence: str) -> "Outcome":
         """
-        Nobody knows how far it came.
+        The outcome of a command whose progress is unknown.
         """
         return cls(Ending.LOST, sentence=sentence)
 
     def but(self, **changes: Any) -> "Outcome":
         """
-        The same with *changes*.
+        A copy with *changes*.
         """
         return evolve(self, **changes)

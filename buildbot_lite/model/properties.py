@@ -1,9 +1,9 @@
 """
-The values that a build carries.
+Properties of a build.
 
-A value is JSON, so that it can be recorded, shown and replayed; it is checked when it is set, not when the database
-sees it.  No text in it may contain a NUL: the references to secrets (see ``spec``) are made of NULs, and properties are
-what submitters choose, who could otherwise name any of the farm's secrets.
+A value is JSON, so that it can be recorded, shown and replayed; it is checked when it is set, before it reaches the
+database.  No text in it may contain a NUL: references to secrets contain NULs (`spec.secret_reference`), and
+submitters, who choose properties, could otherwise refer to any of the farm's secrets.
 """
 
 import json
@@ -17,10 +17,10 @@ LONGEST_NAME = 256
 MOST_PROPERTIES = 1000
 SUBMITTED = "Submit"
 """
-The source of what the client of a submission said.  Whatever the configuration says of a property of that name wins.
+The source of properties from a submitting client.  A property of the configuration with the same name wins.
 """
 OF_THE_BUILD = frozenset({"buildername", "buildnumber", "slavename", "workername", "scheduler", "requestid"})
-"""What every build has of itself, whatever others say."""
+"""Names that every build sets itself; no other source can override them."""
 
 Json: TypeAlias = Any
 """None, a bool, int, float or str, or a list or dictionary (with str keys) of them."""
@@ -28,7 +28,7 @@ Json: TypeAlias = Any
 
 class Properties:
     """
-    Names with their values, and where each came from ("Builder", "Submit", the name of a step).
+    Names with their values, and the source of each ("Builder", "Submit", the name of a step).
     """
 
     def __init__(self, values: Mapping[str, Json] | None = None, source: str = "") -> None:
@@ -38,7 +38,7 @@ class Properties:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Properties":
         """
-        Out of ``{"name": [value, source]}``.
+        The properties in ``{"name": [value, source]}``; `PropertyError` when one is not valid.
         """
         properties = cls()
         for name, pair in document.items():
@@ -49,13 +49,13 @@ class Properties:
 
     def to_document(self) -> dict[str, list[Any]]:
         """
-        As ``{"name": [value, source]}``.
+        The properties as ``{"name": [value, source]}``.
         """
         return {name: [value, source] for name, (value, source) in self._values.items()}
 
     def set(self, name: str, value: Json, source: str = "") -> None:
         """
-        Give the property *name* a *value*, which must be JSON of at most 1 MiB; `PropertyError` otherwise.
+        Set the property *name* to *value*: JSON of at most 1 MiB, otherwise `PropertyError`.
         """
         checked_property_name(name)
         if name not in self._values and len(self._values) >= MOST_PROPERTIES:
@@ -73,7 +73,7 @@ class Properties:
         """
         Set all of *other*, with their own sources.
         """
-        for name, (value, source) in other._values.items():  # noqa: SLF001 - one of us
+        for name, (value, source) in other._values.items():  # noqa: SLF001 - same class
             self.set(name, value, source)
 
     def get(self, name: str, default: Json = None) -> Json:
@@ -84,31 +84,31 @@ class Properties:
 
     def source(self, name: str) -> str | None:
         """
-        Where the property came from; None if there is none of that *name*.
+        The source of the property *name*; None when there is no such property.
         """
         return self._values[name][1] if name in self._values else None
 
     def values(self) -> dict[str, Json]:
         """
-        All of them, without their sources.
+        All properties without their sources.
         """
         return {name: value for name, (value, _) in self._values.items()}
 
     def only(self, source: str) -> "Properties":
         """
-        Those that came from *source*.
+        The properties from *source*.
         """
         return Properties.from_document({name: pair for name, pair in self.to_document().items() if pair[1] == source})
 
     def without(self, source: str) -> "Properties":
         """
-        Those that came from elsewhere.
+        The properties from other sources than *source*.
         """
         return Properties.from_document({name: pair for name, pair in self.to_document().items() if pair[1] != source})
 
     def copy(self) -> "Properties":
         """
-        Others that start with the same values.
+        An independent copy.
         """
         return Properties.from_document(self.to_document())
 
@@ -127,12 +127,12 @@ class Properties:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Properties) and other._values == self._values
 
-    __hash__ = None  # type: ignore[assignment]  # they change
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
         return f"Properties({self.values()!r})"
 
-    # What users' renderers and steps call them, as in Buildbot.
+    # Buildbot's names for the same methods, which users' renderers and steps call.
     getProperty = get
     getPropertySource = source
     setProperty = set  # noqa: A003 - Properties.set, not the type
@@ -149,7 +149,7 @@ class Properties:
 
 def checked_property_name(name: object) -> str:
     """
-    *name* itself if a property may be called so: 1 to 256 printable characters; otherwise `PropertyError`.
+    *name* unchanged if it is 1 to 256 printable characters; otherwise `PropertyError`.
     """
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise PropertyError(f"{name!r:.100} cannot be the name of a property: use 1 to 256 printable characters.")
@@ -158,7 +158,7 @@ def checked_property_name(name: object) -> str:
 
 def checked_value(name: str, value: Json) -> Json:
     """
-    A copy of *value*, if the property *name* may have it; otherwise `PropertyError`.
+    A copy of *value* if it is a valid value of a property; otherwise `PropertyError` with *name*.
     """
     if value is None or isinstance(value, (bool, int)):
         return value

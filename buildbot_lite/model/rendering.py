@@ -1,15 +1,16 @@
 """
-How arguments are rendered with the values of a build.
+Rendering of arguments with the values of a build.
 
-An argument in a master.cfg may be written before its value is known: ``Property("branch")``,
-``Interpolate("%(prop:a)s")``, a function marked ``@renderer``, a ``Secret``, or a list, tuple or dictionary with such
-things somewhere inside.  `render` turns it into its value for one build, which it sees through a `View`.
+An argument in master.cfg may depend on the build: ``Property("branch")``, ``Interpolate("%(prop:a)s")``, a function
+marked ``@renderer``, a ``Secret``, or a list, tuple or dictionary that contains them at any depth.  `render` computes
+its value for one build, which it reads through a `View`.
 
-`render` is a coroutine, because a renderer may be one; nothing else in here waits.  `render_now` is for callers that
-cannot wait: it refuses a renderer that does.  A `Secret` renders to a reference (see ``spec``), never to its value.
+`render` is a coroutine, because a renderer may be one; nothing else here waits.  `render_now` serves callers that
+cannot wait and raises if a renderer waits.  A `Secret` renders to a reference (`spec.secret_reference`), never to its
+value.
 
-One difference from Buildbot, on purpose: ``Property("n")`` whose value is 0 or "" and which has no default renders to
-that value, not to None.
+One deliberate difference from Buildbot: ``Property("n")`` without a default, whose value is 0 or "", renders to that
+value, not to None.
 """
 
 import inspect
@@ -39,10 +40,10 @@ NO_DEFAULT: Any = object()
 
 class View:
     """
-    What a renderer sees of a build.
+    The values of a build that renderers can read.
 
-    *sources*: codebase → its source stamp ("branch", "revision", "repository", "project"…); the only one of a farm
-    without codebases is called "".  *slave*: facts of the slave that the build runs on; always its "name".
+    *sources*: codebase → its source stamp ("branch", "revision", "repository", "project"…); without codebases there is
+    one, whose name is "".  *slave*: facts about the build's slave, at least its "name".
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class View:
 
     def getProperties(self) -> Properties:
         """
-        All of them.
+        All properties.
         """
         return self.properties
 
@@ -95,18 +96,18 @@ class View:
 @runtime_checkable
 class Renderable(Protocol):
     """
-    Something whose value depends on the build.
+    An argument whose value depends on the build.
     """
 
     def getRenderingFor(self, props: View) -> Any:
         """
-        The value, or an awaitable of it; it is rendered in its turn.
+        The value for the build *props*, or an awaitable of it.  `render` renders the value again.
         """
 
 
 def is_renderable(value: object) -> bool:
     """
-    Whether *value* is, or holds in lists, tuples or dictionaries, something to be rendered.
+    Whether *value* is a `Renderable`, or contains one in lists, tuples or dictionaries.
     """
     if isinstance(value, (list, tuple)):
         return any(map(is_renderable, value))
@@ -117,9 +118,9 @@ def is_renderable(value: object) -> bool:
 
 async def render(value: Any, view: View, _depth: int = 0) -> Any:
     """
-    *value* for the build behind *view*; `PropertyError`, a sentence, when that cannot be found.
+    *value* for the build of *view*; `PropertyError` when it cannot be computed.
 
-    Lists, tuples and dictionaries are copied with everything in them rendered; other values are themselves.
+    Lists, tuples and dictionaries are copied, with their elements rendered; other values stay unchanged.
     """
     if isinstance(value, (str, int, float, bytes)) or value is None:
         return value
@@ -143,7 +144,7 @@ async def render(value: Any, view: View, _depth: int = 0) -> Any:
 
 async def rendered_environment(env: Mapping[str, Any], view: View) -> dict[str, str | None]:
     """
-    *env* with its values rendered to text; None, which removes a variable, stays.
+    *env* with its values rendered to text; None, which removes a variable, stays None.
     """
     found = {name: await render(value, view) for name, value in env.items()}
     return {name: value if value is None else str(value) for name, value in found.items()}
@@ -151,7 +152,7 @@ async def rendered_environment(env: Mapping[str, Any], view: View) -> dict[str, 
 
 def render_now(value: Any, view: View) -> Any:
     """
-    The same without waiting; a renderer that waits for something is refused with `PropertyError`.
+    *value* for the build of *view*, without waiting; `PropertyError` if a renderer waits.
     """
     coroutine = render(value, view)
     try:
@@ -167,7 +168,7 @@ class Property:
     """
     The value of the property *key*.
 
-    *default* is for when there is none, and, unless *defaultWhenFalse* is False, for when it is empty, zero or False.
+    *default* replaces an absent value and, unless *defaultWhenFalse* is False, an empty, zero or False one.
     """
 
     key: str
@@ -182,7 +183,7 @@ class Property:
 
     def getRenderingFor(self, props: View) -> Any:
         """
-        The value, or the default, which is rendered too.
+        The value or the default; `render` renders it again.
         """
         value = props.getProperty(self.key)
         missing = self.key not in props or (self.defaultWhenFalse and not value)
@@ -192,7 +193,7 @@ class Property:
 @frozen
 class Secret:
     """
-    The secret called *name*.  Its value reaches the slave's keeper with the command that needs it, and nothing else.
+    The secret *name*.  Only the slave's keeper receives its value, with the command that needs it.
     """
 
     name: str
@@ -202,14 +203,14 @@ class Secret:
 
     def getRenderingFor(self, props: View) -> str:
         """
-        What stands for the secret wherever it is recorded.
+        The secret's reference, which is recorded in place of its value.
         """
         return secret_reference(self.name)
 
 
 def checked_secret_name(name: str) -> str:
     """
-    *name* itself, if a secret may be called so; otherwise `ConfigError`.
+    *name* unchanged if it is a valid name of a secret; otherwise `ConfigError`.
     """
     try:
         return checked_name(name, "secret")
@@ -221,7 +222,7 @@ class renderer:  # noqa: N801 - a decorator
     """
     Make a function of the build's properties an argument: ``@renderer def f(props): return props.getProperty("x")``.
 
-    The function may be ``async``.  What it returns is rendered in its turn.
+    The function may be ``async``.  Its result is rendered again.
     """
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -235,13 +236,13 @@ class renderer:  # noqa: N801 - a decorator
 
     def withArgs(self, *args: Any, **kwargs: Any) -> "renderer":
         """
-        The same function with more arguments, which are rendered before it is called.
+        A renderer of the same function with more arguments, which are rendered before each call.
         """
         return renderer(self._function, *self._args, *args, **{**self._kwargs, **kwargs})
 
     async def getRenderingFor(self, props: View) -> Any:
         """
-        What the function returns; if it raises, a sentence that names it.
+        The function's result.  An exception of the function becomes a `PropertyError` with the function's name.
         """
         args = await render(list(self._args), props)
         kwargs = await render(self._kwargs, props)

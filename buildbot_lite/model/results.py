@@ -1,8 +1,8 @@
 """
-How things end.
+Results of steps, builds and requests.
 
-The numbers are Buildbot's (``buildbot.process.results``), because they are written in users' configuration files,
-mail filters and scripts.
+The numbers are those of ``buildbot.process.results``, because users' configurations, mail filters and scripts have
+them.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from enum import IntEnum
 
 class Result(IntEnum):
     """
-    How a step, a build or a request ended.
+    The result of a step, a build or a request.
     """
 
     SUCCESS = 0
@@ -25,7 +25,7 @@ class Result(IntEnum):
     @property
     def exit_code(self) -> int:
         """
-        What a submitting client exits with: 0 good, 1 failure, 2 exception, 4 cancelled or retries used up.
+        The exit code of a submitting client: 0 good, 1 failure, 2 exception, 4 cancelled or retries used up.
         """
         return _EXIT_CODES[self]
 
@@ -40,7 +40,7 @@ _EXIT_CODES = {
     Result.CANCELLED: 4,
 }
 
-# From good to bad: what is further right wins when several are put together.
+# From good to bad; `worst` chooses the last one.
 _SEVERITY = (
     Result.SKIPPED,
     Result.SUCCESS,
@@ -54,7 +54,7 @@ _SEVERITY = (
 
 def worst(results: Iterable[Result]) -> Result:
     """
-    The most severe of *results*; SUCCESS when there are none, or when all were skipped.
+    The most severe of *results*; SUCCESS when there are none or all are SKIPPED.
     """
     severest = max(results, key=_SEVERITY.index, default=Result.SUCCESS)
     return Result.SUCCESS if severest is Result.SKIPPED else severest

@@ -1,10 +1,10 @@
 r"""
-What a step asks of a slave.
+Specifications of commands: what a step asks of a slave.
 
-A spec is a value; it is recorded in the build's journal before anything happens, and travels to the slave as JSON.  A
-secret is in it by name only: wherever ``"\0NAME\0"`` stands in an argument, an environment value or a private file,
-the keeper puts the value, which travels beside the spec and is written nowhere.  (NUL, because neither an argument nor
-an environment may contain one otherwise.)
+A spec is a value.  The build's journal records it before the command starts, and the slave receives it as JSON.  It
+contains secrets by name only: the keeper replaces ``"\0NAME\0"`` in arguments, environment values and private files
+with the value, which the master sends beside the spec and which is stored nowhere.  (The delimiter is NUL, because
+neither an argument nor an environment value can contain one.)
 
 Paths are relative to the slave's ``work`` directory and stay inside it.
 """
@@ -25,27 +25,27 @@ SECRET_REFERENCE = re.compile("\0([^\0]{1,80})\0")
 
 # Buildbot's default for ``timeout``: seconds without output.
 DEFAULT_TIMEOUT = 1200.0
-# Seconds between the polite signal and SIGKILL.
+# Seconds between the first signal and SIGKILL.
 DEFAULT_SIGTERM_TIME = 10.0
-# Seconds that it may take to pack, unpack or remove a directory.
+# Seconds that packing, unpacking or removing a directory may take.
 DEFAULT_MAX_TIME = 3600.0
-# What an archive may have when it is unpacked: bytes, and members.
+# Bounds of an unpacked archive: bytes and members.
 LARGEST_UNPACKED = 10 << 30
 MOST_MEMBERS = 1_000_000
 
 
 def secret_reference(name: str) -> str:
     """
-    What stands for the secret called *name* in a spec.
+    The reference to the secret *name* in a spec.
     """
     return f"\0{name}\0"
 
 
 def added(default: Any) -> Any:
     """
-    A field that the first version did not have: where it has its *default* it is not written.
+    A field that 0.1.0's first specs did not have; it is omitted from the document while it has its *default*.
 
-    So what is asked for without it has the same fingerprint as before, on either side of an upgrade.
+    So a spec that does not use it has the same fingerprint before and after an upgrade.
     """
     return field(default=default, metadata={"added": True})
 
@@ -55,15 +55,15 @@ class Run:
     """
     Run a process.
 
-    *argv*: the program and its arguments; or one string in *script*, for ``/bin/sh -c``.
-    *env*: what to add to the slave's environment; None removes a variable.
-    *stdin*: text to feed, or None; *stdin_input*: the name of a build input to feed instead.
-    *timeout*: seconds without output, *max_time*: seconds in all, until it is killed; None: never.
+    *argv*: the program and its arguments; or *script*: one string for ``/bin/sh -c``.
+    *env*: variables to add to the slave's environment; None removes a variable.
+    *stdin*: text for standard input, or None; *stdin_input*: the name of a build input to use instead.
+    *timeout*: seconds without output, *max_time*: seconds in all, after which the process is killed; None: never.
     *logfiles*: log name → path of a file to follow, relative to *workdir*.
-    *cap*: bytes of output after which it is killed; None: no cap.
-    *files*: environment variable → contents of a private file, 0600, whose path the variable holds.
-    *grace*: seconds without word from the master after which the keeper kills it; None: never.
-    *leave_running*: do not kill what the process left behind when it ended.
+    *cap*: bytes of output after which the process is killed; None: no cap.
+    *files*: environment variable → contents of a private file (mode 0600) whose path the variable gets.
+    *grace*: seconds without a message from the master after which the keeper kills the process; None: never.
+    *leave_running*: do not kill the processes that remain after the main process has ended.
     """
 
     kind: ClassVar[str] = "run"
@@ -88,7 +88,7 @@ class Run:
     @classmethod
     def read(cls, reader: JsonReader) -> "Run":
         """
-        See `from_document`.
+        The spec with the fields of *reader*; `MessageError` or `UnsafePathError` when one is not valid.
         """
         return cls(
             argv=tuple(reader.texts("argv", [])),
@@ -114,7 +114,7 @@ class Run:
 @frozen
 class Upload:
     """
-    Send the file *path* to the master, as the stream "artifact".  *largest*: bytes allowed, or None.
+    Send the file *path* to the master as the stream "artifact".  *largest*: bytes allowed; None: any number.
     """
 
     kind: ClassVar[str] = "upload"
@@ -124,7 +124,7 @@ class Upload:
     @classmethod
     def read(cls, reader: JsonReader) -> "Upload":
         """
-        See `from_document`.
+        The spec with the fields of *reader*; `MessageError` or `UnsafePathError` when one is not valid.
         """
         return cls(relative_path(reader.text("path")), reader.optional("largest", reader.integer))
 
@@ -132,8 +132,8 @@ class Upload:
 @frozen
 class UploadDirectory:
     """
-    Send the directory *path* to the master as an uncompressed tar archive, as the stream "artifact".  *largest*: bytes
-    allowed, or None.  *max_time*: seconds that packing may take; None: any.
+    Send the directory *path* to the master as the stream "artifact", an uncompressed tar archive.  *largest*: bytes
+    allowed; None: any number.  *max_time*: seconds that packing may take; None: no limit.
     """
 
     kind: ClassVar[str] = "upload-directory"
@@ -144,7 +144,7 @@ class UploadDirectory:
     @classmethod
     def read(cls, reader: JsonReader) -> "UploadDirectory":
         """
-        See `from_document`.
+        The spec with the fields of *reader*; `MessageError` or `UnsafePathError` when one is not valid.
         """
         return cls(relative_path(reader.text("path")), reader.optional("largest", reader.integer), _max_time(reader))
 
@@ -152,11 +152,11 @@ class UploadDirectory:
 @frozen
 class Download:
     """
-    Fetch the *size* bytes called *name* from the master, into the file *path*; it appears whole or not at all.
+    Fetch the input *name* of *size* bytes from the master into the file *path*, which appears whole or not at all.
 
-    *mode*: permission bits.  *sha256*: what the contents must be.  *unpack*: it is a tar archive (also compressed)
-    to be unpacked into the directory *path* instead, which may have *members* members at most, *largest* bytes when it
-    is unpacked, and take *max_time* seconds (None: any).
+    *mode*: permission bits.  *sha256*: checksum of the contents.  *unpack*: the input is a tar archive (possibly
+    compressed), which is unpacked into the directory *path*; it may have at most *members* members and *largest* bytes
+    unpacked, and unpacking may take *max_time* seconds (None: no limit).
     """
 
     kind: ClassVar[str] = "download"
@@ -173,7 +173,7 @@ class Download:
     @classmethod
     def read(cls, reader: JsonReader) -> "Download":
         """
-        See `from_document`.
+        The spec with the fields of *reader*; `MessageError` or `UnsafePathError` when one is not valid.
         """
         return cls(
             relative_path(reader.text("path")),
@@ -191,7 +191,7 @@ class Download:
 @frozen
 class MakeDirectory:
     """
-    Make the directory *path* and those above it.
+    Make the directory *path* and its missing parents.
     """
 
     kind: ClassVar[str] = "mkdir"
@@ -200,7 +200,7 @@ class MakeDirectory:
     @classmethod
     def read(cls, reader: JsonReader) -> "MakeDirectory":
         """
-        See `from_document`.
+        The spec with the fields of *reader*; `MessageError` or `UnsafePathError` when one is not valid.
         """
         return cls(relative_path(reader.text("path")))
 
@@ -208,8 +208,8 @@ class MakeDirectory:
 @frozen
 class RemoveDirectory:
     """
-    Remove the directory *path* with everything in it; one that does not exist is removed already.  *max_time*: seconds
-    that it may take; None: any.
+    Remove the directory *path* with its contents; succeeds if it does not exist.  *max_time*: seconds that removing may
+    take; None: no limit.
     """
 
     kind: ClassVar[str] = "rmdir"
@@ -219,7 +219,7 @@ class RemoveDirectory:
     @classmethod
     def read(cls, reader: JsonReader) -> "RemoveDirectory":
         """
-        See `from_document`.
+        The spec with the fields of *reader*; `MessageError` or `UnsafePathError` when one is not valid.
         """
         return cls(relative_path(reader.text("path")), _max_time(reader))
 
@@ -245,14 +245,14 @@ def to_document(spec: Spec) -> dict[str, Any]:
 
 def to_bytes(spec: Spec, secrets: Mapping[str, str]) -> bytes:
     """
-    What travels: the spec and, beside it, the values of the secrets that it names.
+    The message as sent: the spec and, beside it, the values of the secrets that it refers to.
     """
     return encode({"spec": to_document(spec), "secrets": dict(secrets)})
 
 
 def from_document(document: object) -> Spec:
     """
-    The spec in a JSON object; `MessageError` or `UnsafePathError` when it is none.
+    The spec in the JSON object *document*; `MessageError` or `UnsafePathError` when it is not a valid one.
     """
     reader = JsonReader(document, "spec")
     kind = reader.text("kind", limit=40)
@@ -263,7 +263,7 @@ def from_document(document: object) -> Spec:
 
 def from_bytes(data: bytes) -> tuple[Spec, dict[str, str]]:
     """
-    The spec and its secrets, out of what travelled.
+    The spec and its secrets in the message *data*; `MessageError` or `UnsafePathError` when it is not valid.
     """
     reader = JsonReader.decode(data, "start", LARGEST_SPEC)
     return from_document(reader.mapping("spec")), _texts(reader, "secrets")
@@ -271,13 +271,13 @@ def from_bytes(data: bytes) -> tuple[Spec, dict[str, str]]:
 
 def fingerprint(spec: Spec) -> str:
     """
-    64 hexadecimal digits that tell two specs apart.  Secrets' values have no part in it.
+    The SHA-256 of *spec* in 64 hexadecimal digits; values of secrets are not part of it.
     """
     return hashlib.sha256(encode(to_document(spec))).hexdigest()
 
 
 def _max_time(reader: JsonReader) -> float | None:
-    # Not written is the default, null is none.
+    # An absent field means the default, null means no limit.
     seconds = reader.optional("max_time", reader.number) if "max_time" in reader.document else DEFAULT_MAX_TIME
     if seconds is not None and seconds < 0:
         raise MessageError("max_time is less than nothing.")

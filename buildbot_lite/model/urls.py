@@ -1,7 +1,8 @@
 """
-Addresses with a user and a password in them (RFC 3986 §3.2.1), which are never shown.
+Removal of credentials from URLs (RFC 3986 §3.2.1).
 
-On the web a user without a password counts as one: services take a token in its place (``https://TOKEN@host``).
+In an http or https URL a user without a password counts as a credential, because services accept a token there
+(``https://TOKEN@host``).
 """
 
 import re
@@ -15,8 +16,8 @@ _WITH_TOKEN = re.compile(r"\b(https?://)[^/?#@\s:'\"]+@", re.IGNORECASE)
 
 class SplitUrl(NamedTuple):
     """
-    A *url* without a password, and the *credentials* that were in it: user and password, or None.  *token*: the user of
-    an address on the web that has no password.
+    A *url* without a password, and the *credentials* (user, password) that were in it, or None.  *token*: the user of
+    an http or https URL that has no password, or None.
     """
 
     url: str
@@ -26,7 +27,7 @@ class SplitUrl(NamedTuple):
 
 def split_url(url: str) -> SplitUrl:
     """
-    *url* without its password; one at http or https loses its user as well.
+    Separate *url* from its password; an http or https URL also loses its user.
     """
     found = _WITH_USER.match(url)
     if found is None:
@@ -44,6 +45,6 @@ def split_url(url: str) -> SplitUrl:
 
 def without_passwords(text: str) -> str:
     """
-    *text*, in which each address has stars for its password, and one on the web for a user without a password.
+    *text* with asterisks in place of each URL's password, and of a lone user in an http or https URL.
     """
     return _WITH_TOKEN.sub(r"\1***@", _WITH_PASSWORD.sub(r"\1:*****@", text))

@@ -1,8 +1,8 @@
 """
-Why a request is waiting: a closed list.
+Reasons why a request waits: a closed list.
 
-For every waiting request there is exactly one reason, and it names what has to change.  What the queue decides and
-what it tells people are the same value, so that they cannot disagree.
+Every waiting request has exactly one reason, which names the obstacle.  The queue decides by the same value that people
+see, so the two cannot disagree.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from attrs import frozen
 
 class WaitKind(Enum):
     """
-    What stands in the way, from the farthest from running to the nearest.
+    Kinds of obstacles, from the farthest from running to the nearest.
     """
 
     NO_BUILDER = "no-builder"
@@ -41,7 +41,7 @@ _NEARNESS = list(WaitKind)
 @frozen
 class WaitReason:
     """
-    One thing in the way, in a *sentence* for people.
+    One obstacle, with a *sentence* for people.
     """
 
     kind: WaitKind
@@ -50,9 +50,9 @@ class WaitReason:
 
 def nearest(reasons: Sequence[WaitReason]) -> WaitReason:
     """
-    Of the *reasons* why each slave of a builder cannot take a request, the one that is likely to go away first.
+    The reason that is likely to go away first, of one reason for each slave of a builder.
 
-    Slaves with the same kind of obstacle are named together.
+    One sentence names up to five slaves with an obstacle of this kind.
     """
     kind = max((reason.kind for reason in reasons), key=_NEARNESS.index)
     sentences = [reason.sentence for reason in reasons if reason.kind is kind]
@@ -62,7 +62,7 @@ def nearest(reasons: Sequence[WaitReason]) -> WaitReason:
 
 def no_builder(builder: str) -> WaitReason:
     """
-    The configuration has no such builder any more.
+    The configuration no longer has *builder*.
     """
     return WaitReason(
         WaitKind.NO_BUILDER, f"builder {builder} is not in master.cfg any more; add it again, or cancel the request"
@@ -71,21 +71,21 @@ def no_builder(builder: str) -> WaitReason:
 
 def stopping() -> WaitReason:
     """
-    The master starts nothing because it is about to stop.
+    The master will stop and starts no builds.
     """
     return WaitReason(WaitKind.STOPPING, "the master is waiting to stop and starts no builds")
 
 
 def disk_full() -> WaitReason:
     """
-    The master has no room for logs.
+    The master's disk has no room for logs.
     """
     return WaitReason(WaitKind.DISK_FULL, "the master's disk is full; builds start again when there is room")
 
 
 def locked() -> WaitReason:
     """
-    The master cannot write down what it would begin.
+    Another program has the farm's database locked.
     """
     return WaitReason(
         WaitKind.LOCKED, "another program has the farm's database locked; builds start again when it lets go"
@@ -101,7 +101,8 @@ def storage_failing(why: str) -> WaitReason:
 
 def back_off(seconds: float, attempt: int) -> WaitReason:
     """
-    It was tried and lost, and is tried again after a pause.  *attempt* 0: not even its beginning could be recorded.
+    The last attempt was lost; the next begins after a pause.  *attempt* 0: the start of the build could not be
+    recorded.
     """
     if not attempt:
         return WaitReason(
@@ -112,14 +113,14 @@ def back_off(seconds: float, attempt: int) -> WaitReason:
 
 def absent(slave: str, since: str) -> WaitReason:
     """
-    The slave is not connected; *since* is "since 12:00:01" or "never seen".
+    The slave is not connected.  *since*: "since 12:00:01" or "never seen".
     """
     return WaitReason(WaitKind.ABSENT, f"{slave} is not connected ({since})")
 
 
 def revoked(slave: str) -> WaitReason:
     """
-    The slave's string was taken back.
+    The slave's FURL is revoked.
     """
     return WaitReason(
         WaitKind.REVOKED, f"the string of {slave} was revoked; for a new one: buildbot-lite rotate {slave}"
@@ -128,14 +129,14 @@ def revoked(slave: str) -> WaitReason:
 
 def busy(slave: str, builds: Sequence[str]) -> WaitReason:
     """
-    The slave has no free slot; *builds* are what it runs, as "hello/12".
+    The slave has no free slot.  *builds*: the builds that it runs, as "hello/12".
     """
     return WaitReason(WaitKind.BUSY, f"{slave} is busy with {', '.join(builds)}")
 
 
 def builder_busy(slave: str, build: str) -> WaitReason:
     """
-    The builder already runs on that slave and is not ``concurrent``.
+    *build* of the same builder, which is not ``concurrent``, runs on the slave.
     """
     return WaitReason(WaitKind.BUILDER_BUSY, f"{build} already runs on {slave}, and the builder is not concurrent")
 
@@ -149,14 +150,14 @@ def paused(slave: str) -> WaitReason:
 
 def draining(slave: str) -> WaitReason:
     """
-    The slave takes no new builds and leaves when its last one ended.
+    The slave accepts no new builds and stops after its last one.
     """
     return WaitReason(WaitKind.DRAINING, f"{slave} is draining")
 
 
 def low_space(slave: str, space: int, minspace: int) -> WaitReason:
     """
-    The slave's disk has less room than its ``minspace``, in bytes.
+    The slave's disk has *space* bytes free, less than its ``minspace``.
     """
     return WaitReason(
         WaitKind.LOW_SPACE, f"{slave} has {space >> 20} MiB free, and needs {minspace >> 20} MiB (minspace)"
@@ -165,27 +166,27 @@ def low_space(slave: str, space: int, minspace: int) -> WaitReason:
 
 def refused(slave: str, builder: str) -> WaitReason:
     """
-    The builder's ``canStartBuild`` said no.
+    The builder's ``canStartBuild`` returned false.
     """
     return WaitReason(WaitKind.REFUSED, f"canStartBuild of {builder} refuses {slave}")
 
 
 def can_start_pending(slave: str, builder: str) -> WaitReason:
     """
-    The builder's ``canStartBuild`` has not answered yet.
+    The builder's ``canStartBuild`` has not returned yet.
     """
     return WaitReason(WaitKind.CAN_START_PENDING, f"canStartBuild of {builder} is being asked about {slave}")
 
 
 def cancelling() -> WaitReason:
     """
-    Somebody cancelled it, and that is only being recorded.
+    The request was cancelled, and the cancellation is not recorded yet.
     """
     return WaitReason(WaitKind.CANCELLING, "it is cancelled as soon as that can be recorded")
 
 
 def starting() -> WaitReason:
     """
-    Nothing stands in the way: it starts at once.
+    There is no obstacle: the build starts at once.
     """
     return WaitReason(WaitKind.STARTING, "the build is about to start")
