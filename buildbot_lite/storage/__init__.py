@@ -1,17 +1,24 @@
 """
-What survives a restart.
+Persistent state: files, the database, and the records in it.
 
-``files``         private files, written whole or not at all (standard library only: slaves use it too)
-``lock``          one process to a directory (the same)
-``streams``       the master's copy of a stream: an append-only file whose length is all there is to know
-``compressed_streams``        the same bytes after the end: compressed, and still read from any offset; ``compression``
-sees to that
-``notifications``        who waits for which stream to grow
-``artifacts``     files that builds produced, and ``inputs``: files that were submitted
-``database``      opening the farm's database: its file and its options
-``schema``        the tables, and ``upgrading`` with ``migrations``: how older ones become these
-``statements``    SQL that is compiled once
-``records``       what can be asked of the tables and done to them, noun by noun
-``writer``        the one thread that changes the database, many changes to a transaction
-``batch``         how it does that, and ``inline``: the same without a thread
+``files``               private files, written whole or not at all (standard library only; slaves use it too)
+``lock``                one process per directory (likewise)
+``log_file``            reopening of twistd's log files after rotation
+``permissions``         refusal of private files that others can read
+``streams``             the master's copy of a stream: an append-only file
+``compressed_streams``  the finished stream: compressed, readable from any offset; ``compression`` is the thread for it
+``shared_reading``      one read for all followers of a stream file
+``notifications``       waiting for a stream to grow
+``artifacts``           files that builds produced
+``inputs``              files that were submitted
+``swissnums``           the secret parts of FURLs
+``generation_texts``    the texts of applied configurations
+``database``            opening the farm's database
+``schema``              the tables; ``upgrading`` and ``migrations`` convert older ones
+``moving``              moving the database from the place where 0.1.0 had it
+``statements``          SQL that is compiled once
+``records``             queries and changes, one module for each table
+``writer``              the thread that changes the database, with many changes to a transaction
+``batch``               one such transaction, without threads; ``inline``: records without threads
+``retrying``            records that wait while the database fails
 """

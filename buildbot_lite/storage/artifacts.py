@@ -1,8 +1,8 @@
 """
-Files that builds produced.
+Artifacts: files that builds produced.
 
-One that is on its way stands elsewhere, where no artifact can be.  It gets its name when every byte of it is there, so
-that whoever serves the directory serves no half file, and no name of an artifact means another that is not complete.
+An artifact that is being received has a path that no finished artifact can have.  It is renamed to its final path when
+all its bytes are stored; so a web server for the directory serves no partial file.
 """
 
 import os
@@ -19,30 +19,30 @@ from .files import (
 from .streams import StreamFile
 
 LONGEST_NAME = 240
-"""Bytes: file systems allow 255, and whoever fetches or signs the file appends something to its name."""
+"""Bytes of each component of a path.  File systems allow 255; programs that fetch or sign files append suffixes."""
 
 INCOMING = ".incoming"
-"""Where artifacts on their way stand: beside the directories of a builder's builds, which are numbers."""
+"""The directory of artifacts being received, beside the directories of a builder's builds, which are numbers."""
 
 
 def incoming_path(builder: str, number: int, step: int, ordinal: int) -> str:
     """
-    Where an artifact of the build *number* is on its way, below the directory of all artifacts.  *builder*: the name of
-    its directory.
+    The path, below the directory of all artifacts, of an artifact that is being received from the build *number*.
+    *builder*: the name of the builder's directory.
     """
     return f"{builder}/{INCOMING}/{number}-{step}-{ordinal}"
 
 
 def directories_in(artifacts: str) -> list[str]:
     """
-    The names of the builders' directories.
+    The names of the builders' directories in the directory *artifacts*.
     """
     return sorted(_names_in(artifacts))
 
 
 def incoming_files(artifacts: str, builder: str) -> dict[str, int]:
     """
-    The files on their way in a builder's directory below *artifacts*; by path, the number of the build.
+    The artifacts being received in a builder's directory below *artifacts*: path → number of the build.
     """
     directory = os.path.join(artifacts, builder, INCOMING)
     names = _names_in(directory)
@@ -61,7 +61,7 @@ def _names_in(directory: str) -> list[str]:
 
 def remove_files(paths: Iterable[str]) -> None:
     """
-    Remove each of *paths* that is there.
+    Remove those of *paths* that exist.
     """
     try:
         for path in paths:
@@ -72,9 +72,9 @@ def remove_files(paths: Iterable[str]) -> None:
 
 class ArtifactFile(StreamFile):
     """
-    A stream file that is at *path* once it is sealed, and at *incoming* before, on the same disk.
+    A stream file with the path *incoming* until it is sealed, then *path*; both on the same file system.
 
-    *replaces*: what is at *path* is another upload's, which this one replaces when it is sealed.
+    *replaces*: a file at *path* comes from another upload, and sealing replaces it.
     """
 
     def __init__(self, path: str, incoming: str, *, replaces: bool = False, what: str = "") -> None:
@@ -88,13 +88,14 @@ class ArtifactFile(StreamFile):
     @property
     def final_path(self) -> str:
         """
-        Where it is once it is sealed.
+        The absolute path of the sealed artifact.
         """
         return self._final
 
     def seal(self, length: int, sha256: str) -> bool:
         """
-        See `StreamFile.seal`; then it gets its name.  An artifact without a byte is an empty file.
+        Seal the file as `StreamFile.seal` does, then rename it to its final path.  An artifact of 0 bytes becomes an
+        empty file.
         """
         if not super().seal(length, sha256):
             return False

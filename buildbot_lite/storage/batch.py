@@ -1,16 +1,15 @@
 """
-Many changes, one transaction.
+Many changes in one transaction.
 
 ::
 
     BEGIN    SAVEPOINT  change 1  RELEASE    SAVEPOINT  change 2 !  ROLLBACK TO    …    COMMIT
 
-A change that raises takes back what it did, and nothing else; its exception is its result.  Only when the database
-itself fails (its disk is full or broken, somebody has it locked) does the whole batch fail, with a
-`RecordsFailingError`, and then none of it has happened: the same may be tried again.
+A change that raises is rolled back alone; its exception is its result.  The whole batch fails only if the database
+itself fails (its disk is full or broken, another process has it locked): with a `RecordsFailingError`, and without any
+effect, so the same changes may be tried again.
 
-This is the part of writing that has no thread in it; `buildbot_lite.storage.writer` and
-`buildbot_lite.storage.inline` both use it.
+This module has no threads; `buildbot_lite.storage.writer` and `buildbot_lite.storage.inline` use it.
 """
 
 import sqlite3
@@ -35,7 +34,7 @@ from .records.feed import Event
 
 Change = Callable[[Connection], Any]
 
-# What SQLite answers when it is not the change that is wrong: https://www.sqlite.org/rescode.html
+# SQLite's result codes for failures that no change causes: https://www.sqlite.org/rescode.html
 _FAILING: Final = frozenset(
     {
         sqlite3.SQLITE_PERM,
@@ -50,15 +49,15 @@ _FAILING: Final = frozenset(
     }
 )
 
-# Between two attempts at a database that another process has locked, in seconds.
+# Seconds between two attempts at a database that another process has locked.
 _LOCK_PAUSE: Final = 0.05
 
 
 @frozen
 class BatchResult:
     """
-    What became of a batch: for each change its value or its `Failure`; the events that are committed now; and how many
-    batches failed as a whole, this one included.
+    The result of a batch.  *results*: the value or the `Failure` of each change.  *events*: those of the committed
+    changes.  *failures*: how many batches have failed as a whole, including this one.
     """
 
     results: tuple[object, ...]
@@ -74,20 +73,19 @@ def commit(
     pause: Callable[[float], object] = time.sleep,
 ) -> BatchResult:
     """
-    Make all of *changes* in one transaction.
+    Make all of *changes* in one transaction.  Never raises.
 
-    *patience*: seconds to go on trying while another process has the database locked, with a *pause* (which blocks)
-    between two attempts.  Does not raise.
+    *lock_timeout*: seconds of attempts while another process has the database locked; *pause* blocks between two.
     """
     try:
         _retry_while_locked(connection.begin, lock_timeout, pause)
         results = tuple(_apply(connection, change) for change in changes)
         events = feed.collected(connection)
-        # The driver's commit, which can be tried again: after a commit that failed, SQLAlchemy takes its transaction
-        # for ended, and another commit or a rollback of its does nothing.
+        # The driver's commit, because it can be repeated: after a failed commit SQLAlchemy considers the transaction
+        # finished, and its commit and rollback have no effect.
         _retry_while_locked(connection.connection.commit, lock_timeout, pause)
         connection.commit()
-    except Exception as error:  # noqa: BLE001 - it is the result of every change
+    except Exception as error:  # noqa: BLE001 - the result of every change
         feed.collected(connection)
         _abandon(connection)
         return BatchResult((Failure(as_failing(error)),) * len(changes), failures=1)
@@ -96,7 +94,7 @@ def commit(
 
 def translated(error: Exception) -> Exception:
     """
-    *error* as our own, where it comes from the database.
+    The `StorageError` for *error* if it comes from the database; otherwise *error* itself.
     """
     if isinstance(error, BuildbotLiteError):
         return error
@@ -115,7 +113,7 @@ def translated(error: Exception) -> Exception:
 
 def as_failing(error: Exception) -> RecordsFailingError:
     """
-    *error*, which came of no change but of the transaction or the connection, as our own.
+    The `RecordsFailingError` for *error*, which the transaction or the connection raised, not a change.
     """
     ours = translated(error)
     if isinstance(ours, RecordsFailingError):
@@ -131,7 +129,7 @@ def _apply(connection: Connection, change: Change) -> object:
         value = change(connection)
     except Exception as error:
         if isinstance(translated(error), RecordsFailingError):
-            # SQLite may have rolled everything back by itself; nothing in this batch can be trusted.
+            # SQLite may have rolled back the whole transaction, so the batch fails.
             raise
         raw.execute("ROLLBACK TO SAVEPOINT change")
         feed.drop_after(connection, before)
@@ -156,13 +154,13 @@ def _retry_while_locked(attempt: Callable[[], object], lock_timeout: float, paus
 def _abandon(connection: Connection) -> None:
     try:
         connection.rollback()
-    except Exception:  # noqa: BLE001 - the database is worse off than we thought; the next batch opens it again
+    except Exception:  # noqa: BLE001 - not even a rollback works; the next batch opens a new connection
         connection.invalidate()
 
 
 def _code(error: Exception) -> int | None:
     """
-    The primary result code of SQLite.
+    The primary result code of SQLite, if *error* has one.
     """
     code = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

@@ -1,16 +1,17 @@
 """
-A finished log, compressed, and still read from any offset.
+Compressed streams that are readable from any offset.
 
 ::
 
     frame 0 │ frame 1 │ … │ frame n │ table: the size of each, before and after │ footer
     256 KiB   256 KiB       the rest
 
-This is zstd's own "seekable format": every frame is complete in itself, the table is a frame that decompressors skip,
-so ``zstd -d`` gives back the log.  A range of bytes is one seek and one frame or a few, wherever in the log it is.
+This is zstd's "seekable format" (zstd, contrib/seekable_format): each frame is independent, and the table is a
+skippable frame; so ``zstd -d`` restores the log.  Reading a range of bytes takes one seek and one or a few frames,
+wherever the range is.
 
-`compress` reads back what it wrote before it removes what it wrote it from.  A crash in between leaves both; then the
-plain file counts, and the next `compress` makes the other anew.
+`compress` verifies the compressed file before it removes the plain one.  A crash in between leaves both; then the plain
+file counts, and the next `compress` writes the compressed one again.
 """
 
 import os
@@ -39,7 +40,7 @@ SUFFIX = ".zst"
 FRAME = 256 << 10
 LEVEL = 3
 
-# A smaller file takes a block of the disk in any case.
+# Bytes; a smaller file occupies one block of the disk either way.
 SMALLEST_COMPRESSED = 4096
 
 _SKIPPED_MAGIC = 0x184D2A5E
@@ -51,29 +52,30 @@ _FOOTER = struct.Struct("<IBI")
 
 class StreamReader(Protocol):
     """
-    A file of bytes, in whichever form.
+    A stream file open for reading, compressed or plain.
     """
 
     @property
     def length(self) -> int:
         """
-        How many bytes there are now.
+        The current length in bytes.
         """
 
     def read(self, offset: int, size: int) -> bytes:
         """
-        At most *size* bytes from *offset* on; fewer only at the end.
+        *size* bytes from *offset*; fewer only at the end.
         """
 
     def close(self) -> None:
         """
-        Let go of the file.
+        Close the file.
         """
 
 
 def open_stream(path: str) -> StreamReader:
     """
-    What was written to the stream file *path*, compressed or not, finished or not.  One that is not there is empty.
+    Open the stream file *path*, compressed or plain, finished or growing.  A missing file reads as empty.
+    `FileError` when it cannot be read.
     """
     while True:
         try:
@@ -85,7 +87,7 @@ def open_stream(path: str) -> StreamReader:
         try:
             return _CompressedStream(path + SUFFIX)
         except FileNotFoundError:
-            # Nothing is written without being there from then on, in one of the two forms.
+            # `compress` removes one form only when the other exists: if both are missing, nothing was written.
             if not os.path.exists(path):
                 return _EmptyStream()
         except OSError as error:
@@ -94,9 +96,9 @@ def open_stream(path: str) -> StreamReader:
 
 def compress(path: str, *, frame: int = FRAME) -> bool:
     """
-    Put the finished stream file *path* into its compressed form.  False: it is not there, or too small to gain by it.
+    Replace the finished stream file *path* by its compressed form.  False: the file is missing or too small.
 
-    Takes its time: for threads.
+    Blocks for as long as it takes: call it in a thread.  *frame*: plain bytes in each frame.
     """
     beside = path + SUFFIX + ".new"
     try:
@@ -128,7 +130,7 @@ def _private(path: str, flags: int) -> int:
 @frozen
 class _FrameSizes:
     """
-    Of one frame: bytes as written, bytes as they were.
+    Sizes of one frame in bytes: *written*, compressed; *plain*, uncompressed.
     """
 
     written: int
@@ -192,7 +194,7 @@ class _PlainStream:
 
 class _CompressedStream:
     """
-    The compressed form.  It keeps the frame that was read last: whoever reads on asks for the rest of it next.
+    The compressed form.  It caches the last frame, because sequential reads continue in it.
     """
 
     def __init__(self, path: str) -> None:
@@ -205,7 +207,7 @@ class _CompressedStream:
             raise
         self._written = [0, *accumulate(entry.written for entry in entries)]
         self._plain = [0, *accumulate(entry.plain for entry in entries)]
-        self._kept: tuple[int, bytes] = (-1, b"")
+        self._cached: tuple[int, bytes] = (-1, b"")
 
     @property
     def length(self) -> int:
@@ -228,19 +230,19 @@ class _CompressedStream:
             os.close(descriptor)
 
     def _frame(self, index: int) -> bytes:
-        if self._kept[0] != index:
+        if self._cached[0] != index:
             start, end = self._written[index], self._written[index + 1]
             written = _read_at(self._path, self._descriptor, end - start, start)
             plain = self._plain[index + 1] - self._plain[index]
             try:
-                # A byte more, so that a frame that holds too much is not taken for whole.
+                # One byte more, to detect a frame that is larger than the table says.
                 frame = zstd.ZstdDecompressor().decompress(written, max_length=plain + 1)
             except zstd.ZstdError as error:
                 raise self._damaged() from error
             if len(frame) != plain:
                 raise self._damaged()
-            self._kept = (index, frame)
-        return self._kept[1]
+            self._cached = (index, frame)
+        return self._cached[1]
 
     def _read_table(self) -> list[_FrameSizes]:
         size = os.fstat(self._descriptor).st_size

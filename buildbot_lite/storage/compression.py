@@ -1,5 +1,5 @@
 """
-Compresses finished logs, one after the other, in one thread that is in no hurry.
+Compression of finished logs, one after the other, in one thread.
 """
 
 from twisted.internet.defer import Deferred
@@ -14,7 +14,7 @@ from .compressed_streams import compress
 
 class Compression:
     """
-    What is to be compressed.  It is no harm if that never happens: a log is read in either form.
+    A queue of files to compress.  Files may stay uncompressed for ever: a log is readable in either form.
     """
 
     _log = Logger()
@@ -27,7 +27,7 @@ class Compression:
 
     def add(self, path: str) -> Deferred[bool]:
         """
-        Compress the finished stream file *path* when there is time.  Fires with whether it was; failures are logged.
+        Compress the finished stream file *path* later.  Fires with whether it was compressed; errors are logged.
         """
 
         def failed(failure: Failure) -> bool:
@@ -45,7 +45,7 @@ class Compression:
 
     def stop(self) -> None:
         """
-        Finish the file in hand, leave the others as they are.
+        Finish the current file and skip the others.  Blocks until the thread has ended.
         """
         self._stopped = True
         if self._running:

@@ -1,5 +1,5 @@
 """
-Whether this process is a daemon.
+Detection of daemon processes.
 """
 
 import os
@@ -7,7 +7,8 @@ import os
 
 def is_daemon() -> bool:
     """
-    Whether twistd has made a daemon of this process: then its standard input is /dev/null and it leads no terminal.
+    Whether twistd daemonized this process: its standard input is /dev/null, and its session is not led by its parent's
+    process group.
     """
     try:
         return os.path.samestat(os.fstat(0), os.stat(os.devnull)) and os.getsid(0) != os.getpgid(os.getppid())

@@ -1,9 +1,9 @@
 """
 Opening the farm's database.
 
-SQLite in WAL mode with synchronous=FULL: what a transaction said is on the disk when `commit` returns, and those who
-read never wait for the one who writes.  The file is readable by its owner alone from its first moment: no string is in
-it, but what was built, for whom, and with which arguments.
+SQLite runs in WAL mode with synchronous=FULL: a transaction is on the disk when `commit` returns, and readers never
+wait for the writer.  The file has mode 0600 from its creation: it contains no FURLs, but it says what was built, for
+whom, and with which arguments.
 """
 
 import os
@@ -19,36 +19,34 @@ from ..errors import DatabaseFullError, StorageError
 from . import schema
 from .upgrading import is_current, upgrade
 
-# For other processes that look into the file (a backup); our own writer is alone.
+# Milliseconds of waiting for other processes that use the file, such as a backup; the master itself has one writer.
 _BUSY_MILLISECONDS = 5000
-# What SQLite needs beside the file to open it at all.
+# Bytes that SQLite needs on the disk for the files beside the database.
 _LEAST_ROOM = 64 << 10
 _OPTIONS = (
-    # A commit writes whole pages, a build of one step about thirty: small pages are a quarter of the bytes.
+    # A commit writes whole pages, a build of one step about thirty; pages of 1 KiB need a quarter of the bytes.
     "PRAGMA page_size=1024",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}",
     "PRAGMA wal_autocheckpoint=4000",
-    # 4 MiB of page cache per connection, and no write-ahead log that stays large after one burst.
+    # 4 MiB of page cache for each connection; the write-ahead log shrinks to 16 MiB after a burst.
     "PRAGMA cache_size=-4096",
     "PRAGMA journal_size_limit=16777216",
 )
 
 READING = {"buildbot_lite_reading": True}
-"""
-The execution options of a connection that only reads.
-"""
+"""Execution options of a connection that only reads."""
 
 
 def open_database(path_or_url: str, *, private: str | None = None) -> Engine:
     """
-    The farm's database, brought to this version's schema.
+    Open the farm's database, and upgrade it to this version's schema.
 
-    *path_or_url*: the path of an SQLite file, which is made if need be, or an SQLAlchemy URL.  *private*: the directory
-    to which strings go that 0.1.0 kept in its database; None when it cannot be so old.  `NewerDatabaseError` when a
-    newer version wrote it; `StorageError` when it cannot be opened.
+    *path_or_url*: the path of an SQLite file, which is created if it is missing, or an SQLAlchemy URL.  *private*: the
+    directory to which the migration moves secrets that 0.1.0 stored in its database; None when there can be none.
+    `NewerDatabaseError` when a newer version wrote the database; `StorageError` when it cannot be opened.
     """
     engine = _engine(path_or_url)
     try:
@@ -61,7 +59,7 @@ def open_database(path_or_url: str, *, private: str | None = None) -> Engine:
         engine.dispose()
         cause = error.orig if isinstance(error, DBAPIError) else error
         if _no_room_beside(engine):
-            # SQLite calls it an I/O error when there is no room for the files beside the database.
+            # SQLite reports an I/O error when there is no room for the files beside the database.
             raise DatabaseFullError(
                 f"The disk with the farm's database {_shown(engine)} is full.  Make room."
             ) from None
@@ -74,7 +72,7 @@ def open_database(path_or_url: str, *, private: str | None = None) -> Engine:
 
 def database_in_memory() -> Engine:
     """
-    A database for tests: of this version, empty, in memory, with one connection that all share.
+    An empty database in memory for tests, with this version's schema and one shared connection.
     """
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     _prepare(engine)
@@ -89,7 +87,7 @@ def _engine(path_or_url: str) -> Engine:
         url = make_url(path_or_url)
         if url.get_backend_name() == "sqlite" and url.database:
             _make_private(url.database)
-        # Each thread of ours opens its connection once and keeps it; there is nothing to pool.
+        # Each thread of the writer opens one connection and keeps it: there is nothing to pool.
         engine = create_engine(url, poolclass=NullPool)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise StorageError(f"c['db'] is not a database that can be used here: {error}.") from None
@@ -99,7 +97,7 @@ def _engine(path_or_url: str) -> Engine:
 
 
 def _make_private(path: str) -> None:
-    # SQLite gives its -wal and -shm files the mode of the file itself.
+    # SQLite gives its -wal and -shm files the mode of the database file.
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
@@ -109,14 +107,14 @@ def _make_private(path: str) -> None:
 def _prepare(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def set_options(connection: sqlite3.Connection, record: object) -> None:
-        # The driver is not to begin transactions of its own; it would begin them too late, and not for all statements.
+        # Disable the driver's implicit transactions: they begin too late, and not for all statements.
         connection.isolation_level = None
         for option in _OPTIONS:
             connection.execute(option)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A writer that begins as a reader cannot wait for its turn later.
+        # A transaction that begins as a reader cannot wait for the write lock later: SQLITE_BUSY comes at once.
         reading = connection.get_execution_options().get("buildbot_lite_reading")
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
@@ -131,7 +129,7 @@ def _no_room_beside(engine: Engine) -> bool:
 
 def only_read(connection: Connection) -> None:
     """
-    From now on a statement that would change something fails on *connection*.
+    Make all later statements on *connection* fail that would change the database.
     """
     if connection.dialect.name == "sqlite":
         connection.connection.cursor().execute("PRAGMA query_only=ON")

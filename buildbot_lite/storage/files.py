@@ -1,18 +1,18 @@
 """
-Files that are there whole or not at all, and private ones that were never anything else.
+Atomic writing of files, with private modes from their creation.
 
-The standard library only: slaves keep their few files with this too.  Everything here survives a power cut once it
-returned: the file is synced before it gets its name, its directory after.
+Standard library only, because slaves use this module too.  After each function has returned, its effect survives a
+power cut: the file is synced before it is renamed to its name, and its directory afterwards.
 
-A file that is being written is called ``.NAME.new`` beside its place.  One that was left behind by a crash is
-replaced by the next attempt.
+A file that is being written has the name ``.NAME.new`` in the same directory.  The next attempt replaces one that a
+crash has left.
 """
 
 import errno
 import os
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from ..errors import (
     DiskFullError,
@@ -25,11 +25,11 @@ PRIVATE = 0o600
 
 def write_whole(path: str, contents: bytes, *, mode: int = PRIVATE) -> None:
     """
-    Make *contents* the contents of the file *path*: whoever opens it finds the old ones or the new, never a part.
+    Replace the contents of the file *path* atomically: readers see the old or the new contents, never a part.
 
-    *mode*: its permission bits from its first moment, whatever the umask.
+    *mode*: permission bits from the file's creation, independent of the umask.  `DiskFullError`, `FileError`.
     """
-    with _told(path):
+    with _sentence_for(path):
         directory, name = os.path.split(path)
         beside = os.path.join(directory, f".{name}.new")
         remove(beside)
@@ -49,9 +49,9 @@ def write_whole(path: str, contents: bytes, *, mode: int = PRIVATE) -> None:
 
 def read_or_make(path: str, make: Callable[[], bytes], *, mode: int = PRIVATE) -> bytes:
     """
-    The contents of the file *path*, which is made of ``make()`` if it is not there.
+    The contents of the file *path*, which is created with ``make()`` if it is missing.
     """
-    with _told(path):
+    with _sentence_for(path):
         try:
             with open(path, "rb") as file:
                 return file.read()
@@ -64,9 +64,9 @@ def read_or_make(path: str, make: Callable[[], bytes], *, mode: int = PRIVATE) -
 
 def make_directory(path: str, *, mode: int = 0o700) -> None:
     """
-    Make the directory *path*, and those above it; *mode* is for *path* itself, and only if it is new.
+    Make the directory *path* and its missing parents.  *mode*: permission bits of *path* if it is new.
     """
-    with _told(path):
+    with _sentence_for(path):
         if os.path.isdir(path):
             return
         above = os.path.dirname(os.path.abspath(path))
@@ -81,8 +81,8 @@ def make_directory(path: str, *, mode: int = 0o700) -> None:
 
 def make_directories(path: str) -> tuple[str, ...]:
     """
-    Make *path* and every directory missing above it, each for its owner alone; answers the directories in which a new
-    one was made, for `sync_directory`.
+    Make the directory *path* and its missing parents, each with mode 0700.  Returns the directories that got a new
+    entry, for `sync_directory`.
     """
     above = os.path.dirname(path)
     new = () if os.path.isdir(above) else make_directories(above)
@@ -97,7 +97,7 @@ def make_directories(path: str) -> tuple[str, ...]:
 
 def remove(path: str) -> None:
     """
-    Remove the file *path*, if it is there.
+    Remove the file *path* if it exists.
     """
     with suppress(FileNotFoundError):
         os.unlink(path)
@@ -105,7 +105,7 @@ def remove(path: str) -> None:
 
 def sync_directory(path: str) -> None:
     """
-    Bring the names in the directory *path* to the disk.
+    Sync the entries of the directory *path* to the disk.
     """
     descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -116,7 +116,7 @@ def sync_directory(path: str) -> None:
 
 def write_all(descriptor: int, contents: bytes) -> None:
     """
-    Write all of *contents*, however many calls that takes.
+    Write all of *contents*, with as many calls of write(2) as needed.
     """
     rest = memoryview(contents)
     while rest:
@@ -125,12 +125,12 @@ def write_all(descriptor: int, contents: bytes) -> None:
 
 def is_disk_full(error: OSError) -> bool:
     """
-    Whether *error* says that there is no room: on the disk, or in the owner's quota.
+    Whether *error* means that there is no room on the disk or in the owner's quota.
     """
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-# What a file system answers when a file of that name cannot be where it is wanted, whatever the state of the disk.
+# Errors of a file system that does not accept this name in this directory, whatever the state of the disk.
 _NAME_REFUSED = frozenset(
     {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ELOOP}
 )
@@ -138,9 +138,9 @@ _NAME_REFUSED = frozenset(
 
 def file_error(error: OSError | ValueError, what: str, *, cannot: str = "be stored") -> FileError:
     """
-    *error* as one of ours, in a sentence for people: "The log stdio cannot be stored on the master: …".
+    The `FileError` for *error*, with a sentence for people: "The log stdio cannot be stored on the master: …".
 
-    *what*: the kind of the file and its name.  A `ValueError` is Python's answer to a name that no file can have.
+    *what*: the kind and name of the file.  Python raises `ValueError` for a name that no file can have.
     """
     if isinstance(error, ValueError):
         return NameRefusedError(f"The {what} cannot {cannot} on the master: no file can have this name.")
@@ -152,24 +152,19 @@ def file_error(error: OSError | ValueError, what: str, *, cannot: str = "be stor
 
 def readable_by_others(path: str) -> bool:
     """
-    Whether anybody but the owner can read or write the file *path*.
+    Whether other users than the owner have any permission for the file *path*.
     """
     return bool(stat.S_IMODE(os.stat(path).st_mode) & 0o077)
 
 
-class _told:  # noqa: N801 - it reads as a clause of a with statement
+@contextmanager
+def _sentence_for(path: str) -> Iterator[None]:
     """
-    Says what went wrong with *path* in a sentence.
+    Convert an `OSError` to a `FileError` with a sentence about *path*.
     """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, OSError):
-            if is_disk_full(error):
-                raise DiskFullError(f"There is no room for {self._path}.  Make room and try again.") from error
-            raise FileError(f"{self._path} cannot be used: {error.strerror}.") from error
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise DiskFullError(f"There is no room for {path}.  Make room and try again.") from error
+        raise FileError(f"{path} cannot be used: {error.strerror}.") from error

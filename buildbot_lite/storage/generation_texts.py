@@ -1,8 +1,8 @@
 """
-The texts of applied configurations: one file each, ``private/generations/HASH``.
+Texts of applied configurations, each in one file: ``private/generations/HASH``.
 
-They are not in the records, because a master.cfg may hold passwords.  A text is on the disk before the records name it
-and is removed when no unfinished build needs it.
+They are not in the database, because a master.cfg may contain passwords.  A text is on the disk before a record refers
+to it, and is removed when no unfinished build needs it.
 """
 
 import json
@@ -22,7 +22,7 @@ DIRECTORY = "generations"
 
 class GenerationTexts:
     """
-    Those of the farm whose directory ``private`` is *private*.
+    The texts of the farm with the directory *private*.
     """
 
     def __init__(self, private: str) -> None:
@@ -31,9 +31,9 @@ class GenerationTexts:
 
     def keep(self, hash: str, files: Mapping[str, str]) -> None:
         """
-        Keep the *files* (name → text) of the configuration with that *hash*; they are on the disk afterwards.
+        Store the *files* (name → text) of the configuration *hash*; they are on the disk when this returns.
 
-        What is there is not written again: a master starts with the configuration that it had on a full disk, too.
+        An identical file is not written again, so a master with an unchanged configuration starts on a full disk.
         """
         make_directory(self._private)
         make_directory(self._directory)
@@ -45,7 +45,7 @@ class GenerationTexts:
 
     def get(self, hash: str) -> Mapping[str, str] | None:
         """
-        The files of the configuration with that *hash*; None when they were let go.
+        The files of the configuration *hash*; None when they were removed.  `StorageError` when they are damaged.
         """
         path = self._path(hash)
         try:
@@ -61,7 +61,7 @@ class GenerationTexts:
 
     def remove_all_but(self, needed: Collection[str]) -> None:
         """
-        Remove every text whose hash is not among the *needed*.
+        Remove the texts of all configurations whose hash is not in *needed*.
         """
         if os.path.isdir(self._directory):
             for name in os.listdir(self._directory):

@@ -1,7 +1,7 @@
 """
-`Records` without threads: every Deferred has fired when it is returned.
+`Records` without threads: the Deferreds have fired when they are returned.
 
-For tests that have no reactor, and for the command when no master runs.
+For tests without a reactor, and for commands when no master runs.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 class InlineWriter:
     """
-    Does everything at once, in the calling thread, each change in a transaction of its own.
+    Records that run each change at once, in the calling thread and in its own transaction.
     """
 
     def __init__(self, engine: Engine | None = None) -> None:
@@ -32,7 +32,7 @@ class InlineWriter:
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.
+        As `Records.write`.
         """
         if self._closed:
             return fail(RecordsClosedError())
@@ -43,13 +43,13 @@ class InlineWriter:
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.
+        As `Records.note`.
         """
         return self.write(change)
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.
+        As `Records.read`.
         """
         if self._closed:
             return fail(RecordsClosedError())
@@ -60,13 +60,13 @@ class InlineWriter:
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         """
-        See `Records`.
+        As `Records.on_commit`.
         """
         return self._subscribers.add(callback)
 
     def close(self) -> Deferred[None]:
         """
-        See `Records`.
+        As `Records.close`.
         """
         if not self._closed:
             self._closed = True

@@ -1,8 +1,8 @@
 """
-What submitters sent for builds to use: patches, archives, files.
+Inputs: patches, archives and other files that submitters sent for builds.
 
-An input is known by the SHA-256 of its contents, which is also the name of its file: storing the same twice is storing
-it once, and a crash between the file and its row in the database leaves a file that the next submission finds.
+The name of an input's file is the SHA-256 of its contents: equal inputs share one file, and after a crash between
+writing the file and its row in the database, the next submission of the same input finds the file.
 """
 
 import hashlib
@@ -30,13 +30,13 @@ from .files import (
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 _INCOMING = ".incoming-"
 HEAD = 64 << 10
-"""Bytes at the beginning of an input by which it is judged."""
+"""Bytes at the beginning of an input that decide its kind."""
 
 
 @frozen
 class InputFile:
     """
-    An input that is on the disk: its *length* in bytes and its *sha256*.
+    A stored input.  *length*: bytes.
     """
 
     length: int
@@ -45,7 +45,7 @@ class InputFile:
 
 class IncomingInput:
     """
-    An input on its way in: `write` its bytes, then `keep` or `abandon` it.  Its first bytes are *head*.
+    An input that is being received: `write` its bytes, then `keep` or `abandon` it.  *head*: its first `HEAD` bytes.
     """
 
     def __init__(self, directory: str, number: int, largest: int) -> None:
@@ -61,14 +61,14 @@ class IncomingInput:
     @property
     def length(self) -> int:
         """
-        How many bytes came so far.
+        Bytes received so far.
         """
         return self._length
 
     def write(self, data: bytes) -> None:
         """
-        The next bytes.  `InputError` when it becomes too large, `DiskFullError` when there is no room: then it is
-        abandoned.
+        Append *data*.  `InputError` when the input becomes too large, `FileError` when it cannot be stored; after
+        either the input is abandoned.
         """
         self._check()
         if self._length + len(data) > self._largest:
@@ -86,35 +86,35 @@ class IncomingInput:
 
     def keep(self) -> InputFile:
         """
-        That was all of it.  When this returns, it is on the disk under its name.
+        Complete the input.  It is on the disk under its final name when this returns.
         """
         self._check()
-        kept = InputFile(self._length, self._sum.hexdigest())
+        stored = InputFile(self._length, self._sum.hexdigest())
         try:
             os.fsync(self._open())
-            os.rename(self._path, os.path.join(self._directory, kept.sha256))
+            os.rename(self._path, os.path.join(self._directory, stored.sha256))
             sync_directory(self._directory)
         except OSError as error:
             raise _explained(error) from error
         finally:
             self.abandon()
-        return kept
+        return stored
 
     def abandon(self) -> None:
         """
-        It broke off: forget it.  Harmless after `keep`.
+        Remove the incomplete input.  Without effect after `keep`.
         """
         self._over = True
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            # What cannot be removed now is removed when the store is opened next.
+            # `InputStore` removes a file that stays here when it is next created.
             with suppress(OSError):
                 os.close(descriptor)
             with suppress(OSError):
                 remove(self._path)
 
     def _check(self) -> None:
-        # Whoever sends on after a refusal must not make another file, of the rest, under the sum of the whole.
+        # Data after a refusal must not create another file that holds only the rest of the input.
         if self._over:
             raise InputError("This submission was refused or completed before; begin another.")
 
@@ -127,9 +127,9 @@ class IncomingInput:
 
 class InputStore:
     """
-    The inputs in *directory*, which is made if need be; what an earlier process left half received is removed.
+    The inputs in *directory*, which is created if it is missing; incomplete inputs of earlier processes are removed.
 
-    *largest*: bytes that one input may have.
+    *largest*: bytes allowed for each input.
     """
 
     def __init__(self, directory: str, *, largest: int = 4 << 30) -> None:
@@ -143,7 +143,7 @@ class InputStore:
 
     def receive(self, largest: int | None = None) -> IncomingInput:
         """
-        A new input, of at most *largest* bytes, if the store would allow more.
+        Begin a new input of at most *largest* bytes; the store's own bound applies too.
         """
         self._incoming += 1
         allowed = self._largest if largest is None else min(largest, self._largest)
@@ -151,7 +151,7 @@ class InputStore:
 
     def path(self, sha256: str) -> str:
         """
-        The file of an input that was kept; `NotFoundError` when there is none.
+        The path of a stored input; `NotFoundError` when there is none.
         """
         path = os.path.join(self._directory, sha256)
         if not _NAME.match(sha256) or not os.path.exists(path):
@@ -160,7 +160,7 @@ class InputStore:
 
     def read(self, sha256: str, offset: int, size: int) -> bytes:
         """
-        At most *size* bytes of an input from *offset* on; fewer only at its end.
+        *size* bytes of an input from *offset*; fewer only at its end.  `NotFoundError`, `FileError`.
         """
         path = self.path(sha256)
         try:
@@ -174,7 +174,7 @@ class InputStore:
 
     def discard(self, sha256: str) -> None:
         """
-        No build needs it any more.
+        Remove an input that no build needs.
         """
         if _NAME.match(sha256):
             remove(os.path.join(self._directory, sha256))

@@ -1,5 +1,5 @@
 """
-One process to a directory.
+Locks that allow one process per directory.
 """
 
 import fcntl
@@ -10,14 +10,14 @@ from ..errors import DirectoryBusyError
 
 class DirectoryLock:
     """
-    The right to be the only *what* ("master", "slave") in *directory*, held until `release` or the end of the process.
+    A lock on *directory* for one process, the *what* ("master", "slave"), until `release` or the end of the process.
 
-    Held across a fork, as when twistd becomes a daemon.
+    flock(2) keeps it across a fork, as when twistd becomes a daemon.
     """
 
     def __init__(self, directory: str, what: str) -> None:
         """
-        Take it; `DirectoryBusyError` when another process has it.
+        Take the lock; `DirectoryBusyError` when another process has it.
         """
         descriptor = os.open(
             os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
@@ -34,7 +34,7 @@ class DirectoryLock:
 
     def release(self) -> None:
         """
-        Let others in.
+        Release the lock.
         """
         if self._descriptor is not None:
             os.close(self._descriptor)
@@ -43,14 +43,14 @@ class DirectoryLock:
 
 def is_locked(path: str) -> bool:
     """
-    Whether a process holds the lock in the file *path*; False when there is no such file.
+    Whether a process holds the lock on the file *path*; False when the file is missing.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        # A shared one, for a moment: of two who look at the same time neither takes the other for the holder.
+        # A shared lock, so that two simultaneous tests do not see each other as the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

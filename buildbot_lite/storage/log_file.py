@@ -1,9 +1,9 @@
 """
-twistd's log file when another program, such as logrotate, has moved or removed it.
+Reopening of twistd's log file after another program, such as logrotate, has moved or removed it.
 
-twistd goes on writing into the file that was moved.  Instead of a signal, which each rotation would have to send to the
-right process (and which applies master.cfg at a master), each process looks every few seconds whether its file is still
-the one at its path.
+twistd would continue to write into the moved file.  Each process checks every few seconds whether its open file is
+still the one at its path.  A signal was rejected: each rotation would have to send it to the right process, and a
+master reloads master.cfg on SIGHUP.
 """
 
 import os
@@ -16,12 +16,12 @@ from twisted.logger import FileLogObserver, LogPublisher, globalLogPublisher
 from twisted.python.logfile import BaseLogFile
 
 INTERVAL = 5.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 def watch_log_files(clock: IReactorTime) -> LoopingCall:
     """
-    Open log files that were moved again at their paths, from now on; ``stop()`` ends it.
+    Start to reopen moved log files every `INTERVAL` seconds; ``stop()`` of the result ends it.
     """
     watching = LoopingCall(reopen_moved)
     watching.clock = clock
@@ -31,9 +31,9 @@ def watch_log_files(clock: IReactorTime) -> LoopingCall:
 
 def reopen_moved(publisher: LogPublisher = globalLogPublisher) -> None:
     """
-    Open those files that *publisher* logs to again which are not at their paths any more.
+    Reopen the log files of *publisher* that are no longer at their paths.
 
-    Where that cannot be done, the log goes on in the file that was moved.
+    If a file cannot be opened, the log continues in the moved one.
     """
     for file in _log_files(publisher):
         if _is_moved(file):
@@ -42,7 +42,7 @@ def reopen_moved(publisher: LogPublisher = globalLogPublisher) -> None:
 
 
 def _log_files(publisher: LogPublisher) -> Iterator[BaseLogFile]:
-    # twistd makes the file by itself and hands it to nobody.
+    # twistd creates the file itself; there is no public access to it.
     for observer in publisher._observers:  # noqa: SLF001
         file = getattr(observer, "_outFile", None) if isinstance(observer, FileLogObserver) else None
         if isinstance(file, BaseLogFile):
@@ -55,4 +55,4 @@ def _is_moved(file: BaseLogFile) -> bool:
     except FileNotFoundError:
         return True
     except (OSError, ValueError):
-        return False  # it cannot be known, or was closed
+        return False  # unknown, or the file is closed

@@ -1,9 +1,9 @@
 """
-Where 0.1.0 had its database, and how it comes from there.
+Moving the database from the place where 0.1.0 had it.
 
-0.1.0 kept it in ``private/``, beside the keys.  Since nothing secret is in it, it has a directory of its own.  A note
-takes its old place: 0.1.0 would make a new farm where it finds no database, and a script that makes backups would go on
-with an empty one; of a text both say that it is no database.
+0.1.0 stored it in ``private/``, beside the keys.  It contains no secrets any more and has a directory of its own.  A
+text file takes its old place: without a file there, 0.1.0 would create a new farm, and a backup script would continue
+with an empty database; both report that a text file is not a database.
 """
 
 import os
@@ -23,7 +23,7 @@ _SQLITE = b"SQLite format 3\0"
 
 def is_database(path: str) -> bool:
     """
-    Whether the file *path* is there, and is an SQLite database with something in it.
+    Whether the file *path* exists and is a non-empty SQLite database.
     """
     try:
         with open(path, "rb") as file:
@@ -36,9 +36,10 @@ def is_database(path: str) -> bool:
 
 def move_database(old: str, new: str) -> None:
     """
-    Move the SQLite file *old* to *new*, and leave a note where it was.
+    Move the SQLite file *old* to *new*, and leave `NOTE` at *old*.
 
-    Nobody else may have it open.  Whatever happens, it is at one of the two places, whole, or is the same file at both.
+    No other process may have it open.  After a crash, the complete database is at one of the two paths, or at both as
+    hard links to one file.
     """
     begun = os.path.lexists(new)
     if begun and not os.path.samefile(old, new):
@@ -62,7 +63,7 @@ def move_database(old: str, new: str) -> None:
 
 def _take_in_log(path: str) -> None:
     """
-    Leave no write-ahead log beside the file: one that stayed behind would be a part of the records.
+    Merge the write-ahead log into the file, because moving only the file would lose the records in the log.
     """
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:

@@ -15,17 +15,17 @@ from ..deferreds import OneShot
 
 class Notifications:
     """
-    For each key (a stream's path, a request's number) those who wait for it.  A key that nobody awaits costs nothing.
+    Waiting Deferreds by key (a stream's path, a request's number).  A key without waiters takes no memory.
     """
 
     def __init__(self) -> None:
         self._next: dict[Hashable, OneShot[None]] = {}
         self.bytes_arrived = 0
-        """Of all streams, since the process began."""
+        """Bytes appended to all streams since the process started."""
 
     def changed(self, key: Hashable, size: int = 0) -> None:
         """
-        There is more of *key*, by *size* bytes if it is a stream, or it ended.
+        Fire all Deferreds that wait for *key*: it grew (by *size* bytes, for a stream) or ended.
         """
         self.bytes_arrived += size
         # Removed first: a callback may wait for the next change at once.
@@ -34,7 +34,7 @@ class Notifications:
 
     def next_change(self, key: Hashable) -> Deferred[None]:
         """
-        Fires at the next change of *key*.  Cancelling it is how to stop waiting.
+        Fires at the next change of *key*.  Cancel it to stop waiting.
         """
         return self._next.setdefault(key, OneShot(lambda: self._next.pop(key))).wait()
 

@@ -1,5 +1,7 @@
 """
-Files that must not be read by others on this machine, because who reads them has a right, or sees what was built.
+Refusal of private files that other users of the machine can read.
+
+They contain FURLs and keys, which give rights to their readers, or records of what was built.
 """
 
 import os
@@ -20,8 +22,8 @@ _OF_A_DATABASE = ("", "-wal", "-shm", "-journal")
 
 def check_farm(basedir: str, database: str) -> None:
     """
-    `LoosePermissionsError`, with the remedy, when others may read a string, a key or the records of the master in
-    *basedir*, whose database is the file *database*.
+    Raise `LoosePermissionsError`, with the remedy, when other users can read a FURL, a key or the records of the master
+    in *basedir*, whose database is the file *database*.
     """
     patterns = [os.path.join(escape(basedir), pattern) for pattern in _PRIVATE]
     patterns += [escape(database) + ending for ending in _OF_A_DATABASE]
@@ -30,7 +32,8 @@ def check_farm(basedir: str, database: str) -> None:
 
 def refuse_loose(paths: Iterable[str]) -> None:
     """
-    `LoosePermissionsError` when anybody but the owner can read or write one of *paths*; all that are so are named.
+    Raise `LoosePermissionsError`, which names all offending files, when other users have permissions for one of
+    *paths*.
     """
     loose = list(dict.fromkeys(path for path in paths if readable_by_others(path)))
     if loose:

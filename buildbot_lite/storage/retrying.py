@@ -1,5 +1,5 @@
 """
-Records that wait until the database works.
+Records that retry changes until the database works.
 
 ::
 
@@ -10,9 +10,9 @@ Records that wait until the database works.
                    ▲                                  │
                    └────────── it fails again ────────┘
 
-A full disk, a disk that fails, a file system that became read-only and another program that has the database locked
-are accidents that an admin mends, and builds should not notice.  While the database cannot be used, changes are kept
-here, in order.  Everything else that can go wrong goes to whoever asked.
+A full or failing disk, a file system that became read-only, and another program that has locked the database are
+conditions that an admin repairs; builds should not fail because of them.  While the database cannot be used, changes
+wait here, in order.  All other errors go to the caller.
 """
 
 from bisect import insort
@@ -38,11 +38,11 @@ T = TypeVar("T")
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
-"""Seconds between two attempts at a database that fails: the first, doubled each time, and the longest."""
+"""Seconds between two attempts at a failing database: the first pause, doubled each time, up to the longest."""
 LOG_INTERVAL = 60.0
-"""Seconds between two lines of the log about a database that fails."""
+"""Seconds between two log lines about a failing database."""
 MOST_WAITING = 100_000
-"""Changes that may wait; more are refused."""
+"""Changes that may wait; more fail with a `RecordsFailingError`."""
 
 
 @frozen
@@ -55,9 +55,9 @@ class _PendingChange:
 
 class RetryingRecords:
     """
-    The same records, but a change that cannot be written for now waits until it can.
+    The role `Records` around *records*: changes wait while the database fails.
 
-    *changed*: called when the database begins to fail, and when it works again.
+    *changed* is called when the database begins to fail, and when it works again.
     """
 
     _log = Logger()
@@ -71,42 +71,42 @@ class RetryingRecords:
         self._retrying: Deferred[None] = succeed(None)
         self._failure_lines, self._recovery_lines = (once_every(LOG_INTERVAL, clock.seconds) for _ in range(2))
         self.obstacle: RecordsFailingError | None = None
-        """What changes wait for; None when none does."""
+        """Why changes wait; None when none waits."""
 
     @property
     def waiting(self) -> int:
         """
-        How many changes wait.
+        The number of waiting changes.
         """
         return len(self._pending)
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.  Behind a change that waits, every later one waits too: they keep their order.
+        As `Records.write`.  While a change waits, all later ones wait behind it, to keep their order.
         """
         return self._keep_order(self._records.write, change)
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.
+        As `Records.note`, in order with waiting changes.
         """
         return self._keep_order(self._records.note, change)
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.  `RecordsFailingError` at once when the database cannot be read: see `read_retrying`.
+        As `Records.read`: `RecordsFailingError` at once when the database cannot be read; `read_retrying` waits.
         """
         return self._records.read(query)
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         """
-        See `Records`.
+        As `Records.on_commit`.
         """
         return self._records.on_commit(callback)
 
     def close(self) -> Deferred[None]:
         """
-        See `Records`.  What waits is given up, with a `RecordsClosedError`: it was never promised.
+        As `Records.close`.  Waiting changes fail with a `RecordsClosedError`.
         """
         self._retrying.cancel()
         pending, self._pending = self._pending, deque()
@@ -131,7 +131,7 @@ class RetryingRecords:
             if not isinstance(failure.value, RecordsFailingError):
                 pending.done.errback(failure)
                 return
-            # Others that were asked for later may wait already.
+            # Later changes may wait already.
             insort(self._pending, pending, key=lambda each: each.number)
             if self.obstacle is None:
                 self._record_failure(failure.value)
@@ -156,12 +156,12 @@ class RetryingRecords:
             await deferLater(self._clock, pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             if await self._retry_first():
-                # What is asked for meanwhile gets in behind them.
+                # Changes that arrive meanwhile are appended.
                 while self._pending:
                     first = self._pending.popleft()
                     self._try(first)
                     if self._pending and self._pending[0] is first:
-                        break  # it was refused at once, because too much waits: the others get their turn meanwhile
+                        break  # refused at once, because too many changes wait: give the others their turn
         self.obstacle = None
         if self._recovery_lines.take():
             self._log.info("the farm's database works again")
@@ -169,7 +169,7 @@ class RetryingRecords:
 
     async def _retry_first(self) -> bool:
         """
-        Try the first that waits.  False: the database still fails.
+        Try the first waiting change.  False: the database still fails.
         """
         first = self._pending[0]
         try:
@@ -177,7 +177,7 @@ class RetryingRecords:
         except RecordsFailingError as error:
             self._record_failure(error)
             return False
-        except Exception:  # noqa: BLE001 - it is the result of that change
+        except Exception:  # noqa: BLE001 - the result of that change
             self._pending.popleft()
             first.done.errback()
         else:
@@ -188,7 +188,7 @@ class RetryingRecords:
 
 async def read_retrying(records: Records, query: Callable[[Connection], T], clock: IReactorTime) -> T:
     """
-    What *query* finds, however long the database fails before.  For builds; people are told instead.
+    The result of *query*, retried while the database fails.  For builds; requests of people fail at once instead.
     """
     pause = FIRST_PAUSE
     while True:

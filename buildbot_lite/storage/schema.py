@@ -1,15 +1,15 @@
 """
-The tables.
+The tables of the farm's database.
 
-What a person would call the farm's memory: who may do what (``grants``), what was asked for (``requests``), what was
-tried (``builds``, ``steps``), what those tries asked of the world (``journal``), which bytes belong to them
-(``streams``), and the order in which all of it became true (``feed``).  No log byte is ever in here, and nothing that
-gives whoever reads it a right: no string, no key, no text of a master.cfg.
+Rights (``grants``), submissions (``buildsets``, ``requests``, ``inputs``), builds (``builds``, ``steps``), the effects
+of builds (``journal``), the files of their logs and artifacts (``streams``), and the committed events in their order
+(``feed``).  The database contains no bytes of logs and nothing that gives its reader a right: no FURL, no key, no text
+of a master.cfg.
 
-Each commit writes every page that it touched, and each index is one more: so there are few, those of what is
-unfinished hold only that, and a row that is found by its primary key is stored there (``sqlite_with_rowid=False``).
-(PostgreSQL's own options are for its migration: one that is named here loads its dialect and asyncio, 2 MB and a tenth
-of the start of every master.)
+Each commit writes all pages that it changed, and each index adds one.  So there are few indexes, those of unfinished
+rows are partial, and tables whose rows are found by their primary key are stored by it (``sqlite_with_rowid=False``).
+(PostgreSQL's options belong in its migration: naming one here loads its dialect and asyncio, 2 MB and a tenth of the
+start of every master.)
 
 Times are seconds since 1970 as floats; documents are JSON text; results are the numbers of `Result`.
 """
@@ -29,10 +29,10 @@ grants = Table(
     "grants",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String(80), nullable=False),  # the slave's, the submission's, or what it is a right to
+    Column("name", String(80), nullable=False),  # of the slave or the submission, or of the object
     Column("verb", String(20), nullable=False),  # slave, submit, watch, control, admin
-    Column("object", String(200), nullable=False),  # what it is a right to: a slave, a scheduler, a request id
-    Column("digest", String(64), nullable=False, unique=True),  # of its secret part, which is not here: `swissnums`
+    Column("object", String(200), nullable=False),  # a slave, a scheduler, a buildset id
+    Column("digest", String(64), nullable=False, unique=True),  # of the swissnum, which is not stored: `swissnums`
     Column("salt", String(64)),
     Column("created", Float, nullable=False),
     Column("expires", Float),
@@ -40,12 +40,12 @@ grants = Table(
     Column("uses", Integer, nullable=False, server_default="0"),
     Column("uses_allowed", Integer),
     Column("revoked", Float),
-    Column("pin", String(80)),  # Tub id of the first that used it
-    Column("label", String(200)),  # of one that an admin handed out; none: it is in the farm's files
-    Column("per_hour", Integer),  # limits of submissions: how many an hour, bytes of each, how many may wait
+    Column("pin", String(80)),  # Tub id of the first user
+    Column("label", String(200)),  # of a FURL that an admin minted; none: it is in the farm's files
+    Column("per_hour", Integer),  # submissions an hour; largest: bytes of each; most_waiting: requests
     Column("largest", Integer),
     Column("most_waiting", Integer),
-    Column("port", Integer),  # the master's, by which it was last shown
+    Column("port", Integer),  # the master's port in the FURL as last shown
 )
 Index("grants_by_object", grants.c.verb, grants.c.object)
 
@@ -53,7 +53,7 @@ generations = Table(
     "generations",
     metadata,
     Column("hash", String(64), primary_key=True),
-    Column("applied", Float, nullable=False),  # its text is in a file: `generation_texts`
+    Column("applied", Float, nullable=False),  # the text is in a file: `generation_texts`
 )
 
 slaves = Table(
@@ -65,7 +65,7 @@ slaves = Table(
     Column("incarnation", String(64)),
     Column("version", String(40)),
     Column("platform", Text, nullable=False, server_default="{}"),
-    Column("attached", Float),  # last time
+    Column("attached", Float),  # most recently
     Column("lost", Float),
     Column("paused", Float),
 )
@@ -74,7 +74,7 @@ inputs = Table(
     "inputs",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String(200), nullable=False),  # as its submitter called it
+    Column("name", String(200), nullable=False),  # as the submitter named it
     Column("kind", String(20), nullable=False),  # patch, tar, file
     Column("length", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
@@ -91,11 +91,11 @@ buildsets = Table(
     Column("source", Text, nullable=False),  # {"branch":…, "revision":…, "repository":…, "project":…}
     Column("properties", Text, nullable=False),  # {"name": [value, source]}
     Column("input", Integer, ForeignKey("inputs.id")),
-    Column("parent", String(120)),  # the journal entry of the Trigger that asked for it
+    Column("parent", String(120)),  # the journal entry of the Trigger that submitted it
     Column("finished", Float),
     Column("result", Integer),
-    Column("by_grant", Integer),  # with which string it was asked for, if with one
-    Column("parent_build", Integer),  # the build whose Trigger asked for it
+    Column("by_grant", Integer),  # the grant of the FURL that submitted it, if any
+    Column("parent_build", Integer),  # the build whose Trigger submitted it
 )
 Index(
     "buildsets_by_parent",
@@ -126,7 +126,7 @@ requests = Table(
     Column("not_before", Float, nullable=False, server_default="0"),
     Column("finished", Float),
     Column("result", Integer),
-    Column("reason", Text, nullable=False, server_default=""),  # why it ended so, for people
+    Column("reason", Text, nullable=False, server_default=""),  # of the result, for people
 )
 Index(
     "requests_unfinished",
@@ -143,8 +143,8 @@ builds = Table(
     Column("builder", String(80), nullable=False),
     Column("number", Integer, nullable=False),
     Column("slave", String(80), nullable=False),
-    Column("home", String(64), nullable=False, server_default=""),  # the directory that the slave had then
-    Column("nonce", String(32), nullable=False),  # 128 random bits, of which its command ids are made
+    Column("home", String(64), nullable=False, server_default=""),  # id of the slave's directory at that time
+    Column("nonce", String(32), nullable=False),  # 128 random bits; command ids derive from it
     Column("generation", String(64), ForeignKey("generations.hash"), nullable=False),
     Column("started", Float, nullable=False),
     Column("finished", Float),
@@ -196,7 +196,7 @@ streams = Table(
     Column("build", Integer, ForeignKey("builds.id"), nullable=False),
     Column("step", Integer, nullable=False),
     Column("ordinal", Integer, nullable=False),  # the journal entry that wrote it
-    Column("name", String(200), nullable=False),  # of the log or artifact that it is a part of
+    Column("name", String(200), nullable=False),  # of the log or artifact that contains it
     Column("kind", String(20), nullable=False),  # log, artifact
     Column("path", String(400), nullable=False),  # below the farm's streams/ or artifacts/
     Column("length", Integer),  # known once sealed
@@ -220,7 +220,7 @@ Index("remarks_by_build", remarks.c.build, remarks.c.step)
 feed = Table(
     "feed",
     metadata,
-    Column("seq", Integer, primary_key=True),  # the newest is never deleted, so that no number is used twice
+    Column("seq", Integer, primary_key=True),  # the newest row stays, so that no number is used twice
     Column("at", Float, nullable=False),
     Column("kind", String(40), nullable=False),  # e.g. build.started
     Column("request", Integer),

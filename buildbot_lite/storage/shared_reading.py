@@ -1,17 +1,17 @@
 """
-Stream files that are read once, however many follow them.
+Shared reading: one read of a stream file for all its followers.
 
 ::
 
     file       │ block 0 │ block 1 │ block 2 │ block 3 │ bl…
-    kept                             ▓▓▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓▓▓ ▓▓▓   at most `MOST_BLOCKS`, of all files together
+    cached                           ▓▓▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓▓▓ ▓▓▓   at most `MOST_BLOCKS` for all files together
     followers                           ▲  ▲       ▲      ▲▲▲
 
-Followers of one file share its descriptor, and the blocks that were read last.  One that is further behind than these
-reads its own block again: from the page cache, or as a frame of a compressed file.  A block is also what is sent, so
-fifty clients that get it at the same time cost the memory of one.
+Followers of one file share its descriptor and the most recently read blocks.  A follower further behind reads its block
+again: from the page cache, or as a frame of a compressed file.  Followers send the block itself, without a copy, so
+fifty clients that receive it at the same time use the memory of one.
 
-The last block of a growing file is completed by reading what is new, not from its beginning.
+When a file grows, only the new bytes of its last block are read.
 """
 
 from collections import OrderedDict
@@ -25,13 +25,13 @@ from .compressed_streams import (
 )
 
 BLOCK = FRAME
-"""Bytes: a frame of a compressed file is read as a whole in any case."""
+"""Bytes of a block: one frame, because a frame of a compressed file is always read as a whole."""
 MOST_BLOCKS = 32
 
 
 class SharedStreams:
     """
-    The files that are followed.  *most_blocks*: how many blocks are kept, of `BLOCK` bytes each.
+    The followed files.  *most_blocks*: how many blocks of `BLOCK` bytes are cached.
     """
 
     def __init__(self, most_blocks: int = MOST_BLOCKS) -> None:
@@ -41,9 +41,9 @@ class SharedStreams:
 
     def open(self, path: str) -> StreamReader:
         """
-        What `open_stream` answers; shared with others who have opened *path*.  For files that only ever grow.
+        As `open_stream`, but shared with all other readers of *path*.  For files that only grow.
 
-        An empty file is not shared: perhaps it is not there yet.
+        An empty file is not shared, because it may not exist yet.
         """
         file = self._files.get(path)
         if file is None:
@@ -56,7 +56,7 @@ class SharedStreams:
 
     def read(self, path: str, file: "_SharedFile", offset: int, size: int) -> bytes:
         """
-        See `StreamReader.read`.
+        As `StreamReader.read`, from the cached blocks of *file*.
         """
         if file.users == 1:
             return file.reader.read(offset, size)
@@ -73,7 +73,7 @@ class SharedStreams:
 
     def leave(self, path: str, file: "_SharedFile") -> None:
         """
-        One follower less.
+        Remove one reader of *file*; the last one closes it.
         """
         file.users -= 1
         if not file.users:
@@ -84,7 +84,7 @@ class SharedStreams:
 
     def _block(self, path: str, file: "_SharedFile", index: int, wanted: int) -> bytes:
         """
-        Block *index*, with its first *wanted* bytes if there are so many.
+        Block *index*, with at least its first *wanted* bytes if the file has them.
         """
         block = self._blocks.pop((path, index), b"")
         if len(block) < min(wanted, BLOCK):
@@ -103,7 +103,7 @@ class _SharedFile:
 
 class _SharedReader:
     """
-    The role `StreamReader`, for one follower.
+    The role `StreamReader` for one follower.
     """
 
     def __init__(self, shared: SharedStreams, path: str, file: _SharedFile) -> None:
@@ -130,6 +130,6 @@ class _SharedReader:
 
 def _part(block: bytes, start: int, size: int) -> bytes:
     """
-    At most *size* bytes of *block*; without a copy where that is all of it.
+    At most *size* bytes of *block* from *start*, without a copy if that is the whole block.
     """
     return block if not start and len(block) <= size else block[start : start + size]

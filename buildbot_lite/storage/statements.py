@@ -1,14 +1,13 @@
 """
-SQL that is compiled once.
+SQL statements that are compiled once.
 
-SQLAlchemy Core writes the SQL, so that there is one schema and one spelling for every database; it has no part in
-running it.  Measured here on the row of a feed event: ``connection.execute`` 51 µs, ``exec_driver_sql`` 20 µs, the
-driver's own cursor 7 µs.  A build of one step runs some twenty statements, all of them in the one thread that
-everybody waits for.
+SQLAlchemy Core generates the SQL, so the schema and the statements are written once for all databases; the driver's
+cursor executes it.  Measured for inserting a feed event: ``connection.execute`` 51 µs, ``exec_driver_sql`` 20 µs, the
+driver's cursor 7 µs.  A build of one step runs about twenty statements, all in the writer's one thread.
 
-Values go to the driver as they are: whole numbers, floats, text, None.  Whatever else a column means (JSON, a
-`Result`) is put on and taken off in `buildbot_lite.storage.records`.  Of text that is no UTF-8 (an undecodable byte of
-somebody's command line, in a step's summary, say) what is not becomes "?": a record is never lost over a character.
+Values go to the driver unchanged: whole numbers, floats, text, None.  `buildbot_lite.storage.records` converts other
+types (JSON, `Result`).  Characters that cannot be encoded in UTF-8 (such as an undecodable byte of a command line in a
+step's summary) become "?", so that no record is lost because of a character.
 """
 
 import json
@@ -26,7 +25,7 @@ T = TypeVar("T")
 @frozen
 class CompiledStatement:
     """
-    What one kind of database is given: the *text*, the *order* of its parameters (None: by name), and the *constants*.
+    A statement for one SQL dialect: its *text*, the *order* of its parameters (None: by name), and its *constants*.
     """
 
     text: str
@@ -35,7 +34,7 @@ class CompiledStatement:
 
     def arranged(self, values: dict[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
         """
-        *values* as the driver wants them.
+        *values* as the driver expects them.
         """
         return values if self.order is None else tuple([values[name] for name in self.order])
 
@@ -51,7 +50,7 @@ class Statement:
 
     def compiled(self, dialect: Dialect) -> CompiledStatement:
         """
-        It, as that kind of database is told.
+        The statement for *dialect*.
         """
         known = self._compiled.get(dialect.name)
         if known is None:
@@ -65,7 +64,7 @@ class Statement:
 
     def run(self, connection: Connection, **values: float | str | None) -> DBAPICursor:
         """
-        Run it in the transaction that *connection* is in.
+        Run the statement in the transaction of *connection*.
         """
         compiled = self.compiled(connection.dialect)
         if compiled.constants:
@@ -79,13 +78,13 @@ class Statement:
 
     def changed(self, connection: Connection, **values: float | str | None) -> int:
         """
-        Run it; how many rows it changed.
+        Run the statement; the number of changed rows.
         """
         return self.run(connection, **values).rowcount
 
     def number(self, connection: Connection, **values: float | str | None) -> int:
         """
-        Run it; the whole number that it answers, or 0 when it answers nothing.
+        Run the statement; the whole number in its first row, or 0 without rows.
         """
         rows = self.run(connection, **values).fetchall()
         return int(rows[0][0]) if rows else 0
@@ -93,7 +92,7 @@ class Statement:
 
 class Query(Statement, Generic[T]):
     """
-    A statement that answers rows; *make* makes one thing of the values of each.
+    A statement that returns rows.  *make* converts the columns of a row to a result.
     """
 
     def __init__(self, clause: ClauseElement, make: Callable[..., T]) -> None:
@@ -102,14 +101,14 @@ class Query(Statement, Generic[T]):
 
     def all(self, connection: Connection, **values: float | str | None) -> list[T]:
         """
-        Everything that it answers.
+        The results for all rows.
         """
         make = self._make
         return [make(*row) for row in self.run(connection, **values).fetchall()]
 
     def first(self, connection: Connection, **values: float | str | None) -> T | None:
         """
-        The first of what it answers, if any.
+        The result for the first row, or None.
         """
         row = self.run(connection, **values).fetchone()
         return None if row is None else self._make(*row)
@@ -117,14 +116,14 @@ class Query(Statement, Generic[T]):
 
 def inserting(table: Table, *columns: str) -> Insert:
     """
-    The statement that adds a row to *table*; each of *columns* is a parameter.
+    An INSERT into *table* with each of *columns* as a parameter.
     """
     return insert(table).values({name: bindparam(name) for name in columns})
 
 
 def selecting(table: Table, row: type[AttrsInstance]) -> Select[tuple[Any, ...]]:
     """
-    The statement that answers the columns of *table* that are fields of *row*, in their order.
+    A SELECT of those columns of *table* that are fields of *row*, in the order of the fields.
     """
     return select(*[table.c[field.name] for field in fields(row)])
 
@@ -135,6 +134,6 @@ def _as_utf8(value: float | str | None) -> float | str | None:
 
 def to_json(document: object) -> str:
     """
-    *document* as it is kept in a column.
+    *document* as compact JSON for a column.
     """
     return json.dumps(document, separators=(",", ":"))

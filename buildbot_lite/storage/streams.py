@@ -1,19 +1,19 @@
 """
-The master's copy of a stream: an append-only file, whose length is all that anybody has to remember.
+The master's copy of a stream: an append-only file whose length is its only state.
 
 ::
 
     the slave's spool   ████████████████████████████
-    our file            ██████████████████            always a prefix of it (invariant I2)
-    append(offset 12,        ▒▒▒▒▒▒▒▒▒▒▒▒▒▒)          trimmed to what is new, written, answered with the new length
-    append(offset 22,                       ▒▒▒▒▒)    leaves a gap: nothing is written, answered with our length
+    the master's file   ██████████████████            always a prefix of the spool (invariant I2)
+    append(offset 12,        ▒▒▒▒▒▒▒▒▒▒▒▒▒▒)          the new part is written; returns the new length
+    append(offset 22,                       ▒▒▒▒▒)    leaves a gap: nothing is written; returns the length
 
-So a chunk may come twice, late, or after one that was lost, and an answer may get lost: the next one puts everything
-right.  Each byte is handed to write(2) before it is acknowledged, so that it outlives this process; the checksum is
-kept up as bytes arrive, and only after a restart made anew from the file.
+So a chunk may arrive twice, late, or after a lost one, and an answer may be lost: the next answer corrects the sender.
+Each byte is passed to write(2) before it is acknowledged, so it survives the end of this process.  The checksum is
+updated as bytes arrive; only after a restart is it computed from the file.
 
-Sealing compares the length and the checksum of what is in the file with what the slave had, and brings it to the disk.
-It may take long for a large file: see `seal_stream`.
+Sealing compares the length and checksum of the file with the slave's, and syncs the file.  For a large file that may
+take long; `seal_stream` then uses a thread.
 """
 
 import hashlib
@@ -32,18 +32,18 @@ from .files import (
     sync_directory,
 )
 
-# What is sealed at once; more is better sealed by a thread.
+# Bytes; larger files are sealed in a thread.
 LARGEST_AT_ONCE = 1 << 20
 _PIECE = 1 << 20
 
 
 class StreamFile:
     """
-    The file *path*, which is made at its first byte, with the directories above it.
+    The stream file *path*, which is created with its missing parent directories at its first byte.
 
-    *what*: its kind and name, for the sentence of a `FileError`, which every method may raise.
+    *what*: its kind and name for the sentence of a `FileError`, which every method may raise.
 
-    For streams that are not sealed yet: once one is, it may have been compressed; read it with
+    Only for streams that are not sealed: a sealed one may be compressed and is read with
     `compressed_streams.open_stream`.
     """
 
@@ -52,40 +52,40 @@ class StreamFile:
         self._what = what or f"file {self._path}"
         self._descriptor: int | None = None
         self._length = self._length_found()
-        # The sum of the first bytes; after a restart it lags behind until it is needed.
+        # The checksum of the first _summed bytes, which after a restart are fewer than _length until sealing.
         self._sum = hashlib.sha256()
         self._summed = 0
         self._sealed = False
-        # Directories in which we made directories.
+        # Directories that got a new entry, for syncing.
         self._new: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
         """
-        Where it is.
+        The absolute path.
         """
         return self._path
 
     @property
     def length(self) -> int:
         """
-        How many bytes there are.
+        The length in bytes.
         """
         return self._length
 
     @property
     def is_sealed(self) -> bool:
         """
-        Whether it is complete, since this object was made.
+        Whether this object has sealed the file.
         """
         return self._sealed
 
     def append(self, offset: int, data: bytes) -> int:
         """
-        Write what is new of *data*, whose first byte is byte *offset* of the stream; answers the length after that.
+        Write the new part of *data*, whose first byte is byte *offset* of the stream; returns the resulting length.
 
-        `DiskFullError`: some of it was perhaps written, all that was acknowledged is there, and the same again is the
-        way to go on.  `FileError`: the file cannot be written.
+        `DiskFullError`: a part may be written, and all acknowledged bytes are stored; append the same data again later.
+        `FileError`: the file cannot be written.
         """
         known = self._length - offset
         if known < 0 or known >= len(data) or self._sealed:
@@ -105,7 +105,7 @@ class StreamFile:
 
     def read(self, offset: int, size: int) -> bytes:
         """
-        At most *size* bytes from *offset* on; fewer only at the end.
+        *size* bytes from *offset*; fewer only at the end.
         """
         if offset >= self._length:
             return b""
@@ -116,10 +116,10 @@ class StreamFile:
 
     def seal(self, length: int, sha256: str) -> bool:
         """
-        Whether these are all the bytes of a stream of *length* bytes with that checksum.  If so they are on the disk
-        now, and no byte is added any more.
+        Seal the file if it has exactly *length* bytes with the checksum *sha256*; returns whether it has.  A sealed
+        file is on the disk and accepts no more bytes.
 
-        May be called in another thread, when nothing else is done with it meanwhile.
+        May be called in another thread if no other method is called meanwhile.
         """
         if length != self._length:
             return False
@@ -138,17 +138,17 @@ class StreamFile:
 
     def close(self) -> None:
         """
-        Let go of the file descriptor.  It is opened again when it is needed.
+        Close the file descriptor.  Other methods open it again.
         """
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            # What close(2) reports is of bytes that were not sealed yet: the checksum will tell.
+            # Errors of close(2) concern bytes that are not sealed; the checksum detects lost ones.
             with suppress(OSError):
                 os.close(descriptor)
 
     def discard(self) -> None:
         """
-        Remove the file: another generation of the stream takes its place.
+        Remove the file, because another generation of the stream replaces it.
         """
         self.close()
         try:
@@ -172,7 +172,7 @@ class StreamFile:
         while self._summed < self._length:
             piece = os.pread(self._open(), min(_PIECE, self._length - self._summed), self._summed)
             if not piece:
-                # Somebody made the file shorter behind our back.
+                # Another program has truncated the file.
                 return ""
             self._sum.update(piece)
             self._summed += len(piece)
@@ -196,8 +196,8 @@ def seal_stream(
     file: StreamFile, length: int, sha256: str, in_thread: Callable[[Callable[[], bool]], Deferred[bool]]
 ) -> Deferred[bool]:
     """
-    `StreamFile.seal`, at once when *file* is small, otherwise ``in_thread(work)``: a large file may be seconds away
-    from the disk, and everybody would wait with it.
+    Call `StreamFile.seal`: at once when *file* is small, otherwise by ``in_thread(work)``, because syncing a large file
+    may block for seconds.
     """
 
     def work() -> bool:

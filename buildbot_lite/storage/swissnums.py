@@ -1,17 +1,18 @@
 """
-The secret parts of the farm's strings.
+Swissnums: the secret parts of the farm's FURLs.
 
-A copy of the records is not the farm: they say what a string is a right to, and hold none.  A swissnum is made of the
-*salt* in its grant's row and of a key that is in no record::
+The database says which rights a FURL gives, but contains no FURL: a copy of it gives no rights.  A swissnum is derived
+from the *salt* in the row of its grant and a key that is not in the database::
 
-    swissnum = base32(HMAC-SHA256(key, salt)[:20])       160 bits, in the letters that Foolscap uses
-    digest   = SHA-256(swissnum)                         by which the row of a string that somebody shows is found
+    swissnum = base32(HMAC-SHA256(key, "swissnum:" + salt)[:20])     160 bits, in Foolscap's base32 alphabet
+    digest   = SHA-256(swissnum)                                     finds the grant's row for a FURL that a peer uses
 
-So a grant costs no file, whoever reads the records can show no string, and the key alone makes every string of restored
-records again.  The salt is random, because the numbers of rows are given a second time after older records were
-restored: the string of one grant would become that of another.
+So a grant needs no file, and the key restores all FURLs of a restored database.  The salt is random.  Row ids were
+rejected in its place, because after the restore of an older database ids are used again: a new grant would get the FURL
+of another one.
 
-0.1.0 drew swissnums at random and kept them in its records.  Those that will be shown again are in `UNDERIVED_FILE`.
+0.1.0 chose swissnums at random and stored them in its database.  Those that must be shown again are in
+`UNDERIVED_FILE`.
 """
 
 import base64
@@ -28,7 +29,7 @@ from ..errors import StorageError
 from .files import write_whole
 
 UNDERIVED_FILE = "strings.kept"
-"""The file, in ``private/``, with the swissnums of 0.1.0's strings: one on each line."""
+"""The file in ``private/`` with the swissnums of 0.1.0, one on each line."""
 
 _SALT_BYTES = 16
 _SWISSNUM_BYTES = 20
@@ -38,7 +39,7 @@ _LARGEST_KEPT = 64 << 20
 @frozen
 class SwissnumRecord:
     """
-    What is recorded of a swissnum.  *salt*: None for one that 0.1.0 made.
+    The recorded parts of a swissnum.  *salt*: None for a swissnum of 0.1.0.
     """
 
     salt: str | None
@@ -47,26 +48,27 @@ class SwissnumRecord:
 
 class HasSwissnum(Protocol):
     """
-    A row with what is recorded of a swissnum: a grant.
+    A row with the recorded parts of a swissnum, such as a grant.
     """
 
     @property
     def salt(self) -> str | None:
         """
-        See `SwissnumRecord`.
+        The salt in hexadecimal; None for a swissnum of 0.1.0.
         """
 
     @property
     def digest(self) -> str:
         """
-        See `SwissnumRecord`.
+        The result of `digest_of`.
         """
 
 
 @frozen
 class Swissnums:
     """
-    *key*: secret bytes that only this farm has.  *kept*: digest → swissnum, of those that were made without a key.
+    The farm's swissnums.  *key*: the farm's secret bytes.  *kept*: digest → swissnum for those not derived from the
+    key.
     """
 
     key: bytes = field(repr=False)
@@ -75,20 +77,20 @@ class Swissnums:
     @classmethod
     def load(cls, key: bytes, private: str) -> Self:
         """
-        Those of the farm whose directory ``private`` is *private*.
+        The swissnums of the farm with the directory *private*; `StorageError` when `UNDERIVED_FILE` cannot be read.
         """
         return cls(key, {digest_of(swissnum): swissnum for swissnum in _kept(private)})
 
     @property
     def fingerprint(self) -> str:
         """
-        Tells this key from others, and nothing else of it.
+        An identifier of the key that reveals nothing else about it.
         """
         return hmac.digest(self.key, b"fingerprint", "sha256").hex()
 
     def mint(self) -> SwissnumRecord:
         """
-        What to record of a new swissnum.
+        The record of a new swissnum.
         """
         salt = secrets.token_hex(_SALT_BYTES)
         return SwissnumRecord(salt, digest_of(self._derived(salt)))
@@ -107,14 +109,15 @@ class Swissnums:
 
 def digest_of(swissnum: str) -> str:
     """
-    By what a swissnum is known in the records.  Of 160 random bits, so that no salt is needed to keep it from guessing.
+    The SHA-256 of *swissnum*, by which the database finds it.  A swissnum has 160 random bits, so hashing it without a
+    salt is safe.
     """
     return hashlib.sha256(swissnum.encode(errors="surrogatepass")).hexdigest()
 
 
 def keep(private: str, swissnums: Iterable[str]) -> None:
     """
-    Add *swissnums*, which no key makes, to those of the farm whose directory ``private`` is *private*.
+    Add *swissnums*, which are not derived from a key, to the `UNDERIVED_FILE` in the directory *private*.
     """
     everything = sorted({*_kept(private), *swissnums})
     write_whole(os.path.join(private, UNDERIVED_FILE), "".join(f"{each}\n" for each in everything).encode())

@@ -1,10 +1,10 @@
 """
-Bringing a database to this version's schema, however old it is, with the revisions in ``migrations``.
+Upgrading a database to this version's schema, with the revisions in ``migrations``.
 
-A database names the revision that it has.  One that has ours needs nothing, and an empty one is made from the schema as
-it is (a test shows that the revisions lead to the same): so Alembic, which takes a quarter of a second and some
-megabytes, is only imported when there is something to migrate.  A revision that is unknown here comes from a newer
-version; such a database is left alone.
+A database contains its revision.  The current one needs no change, and an empty database is created from the schema (a
+test shows that the revisions lead to the same tables); so Alembic, which takes a quarter of a second and some megabytes
+to import, is imported only for a migration.  An unknown revision comes from a newer version; such a database is not
+changed.
 """
 
 from collections.abc import Sequence
@@ -20,21 +20,19 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 REVISION: Final = "0004"
-"""
-The newest revision in ``migrations/versions``: the one that `schema` describes.
-"""
+"""The newest revision in ``migrations/versions``, which `schema` describes."""
 
-# Kept in the header of an SQLite file (``user_version``): 1 when no page of it, used or free, holds what 0.1.0 kept
-# there and revision 0002 took out.  Not a revision, because writing the file anew cannot be a part of the transaction.
+# The ``user_version`` in the header of an SQLite file: 1 when no used or free page contains the secrets of 0.1.0, which
+# revision 0002 removed.  It is not a revision, because rewriting the file cannot be part of the transaction.
 _CLEAN = 1
 
-# Alembic's own; beside the schema, because it is not a part of what is migrated.
+# Alembic's table; not part of the schema, because it is not migrated.
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 def is_current(connection: Connection) -> bool:
     """
-    Whether *connection*'s database is this version's.  Only reads: whoever has the database locked is not waited for.
+    Whether the database has this version's schema.  Only reads, so it does not wait for other processes' locks.
     """
     with connection.begin():
         return _revision(connection, inspect(connection).get_table_names()) == REVISION and _is_clean(connection)
@@ -42,14 +40,14 @@ def is_current(connection: Connection) -> bool:
 
 def upgrade(connection: Connection, private: str | None) -> None:
     """
-    Make *connection*'s database this version's: all of it in one transaction, or nothing.  *private*: the directory for
-    what is secret in older ones; None when there can be nothing.
+    Upgrade the database to this version's schema, in one transaction.  *private*: the directory for secrets that older
+    versions stored in the database; None when there can be none.
 
-    The connection is not to be used for anything else: references between rows are not checked on it any more.
+    Do not use the connection afterwards: it no longer checks foreign keys.
     """
     if connection.dialect.name == "sqlite":
-        # SQLite changes a table by making another and dropping the first, to which references still point then; and
-        # this can only be set outside a transaction.
+        # Altering a table in SQLite means copying and dropping it while other rows refer to it; and this pragma has no
+        # effect inside a transaction: https://www.sqlite.org/lang_altertable.html#otheralter
         connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
     with connection.begin():
         tables = inspect(connection).get_table_names()
@@ -78,7 +76,7 @@ def _mark_clean(connection: Connection) -> None:
 
 def _write_anew(connection: Connection) -> None:
     """
-    Write the whole file anew from what is in its tables, and empty its write-ahead log.
+    Rewrite the whole file from its tables, and empty its write-ahead log.
     """
     cursor = connection.connection.cursor()
     cursor.execute("VACUUM")
@@ -97,7 +95,7 @@ def _revision(connection: Connection, tables: Sequence[str]) -> str | None:
 
 def configuration() -> "Config":
     """
-    What Alembic needs to know; it is in no file.
+    Alembic's configuration, without a file.
     """
     from alembic.config import Config
 

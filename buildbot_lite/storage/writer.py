@@ -1,5 +1,5 @@
 """
-The one thread that changes the farm's database, and the few that read it.
+The thread that changes the farm's database, and the threads that read it.
 
 ::
 
@@ -10,15 +10,15 @@ The one thread that changes the farm's database, and the few that read it.
                        BEGIN b c d COMMIT -------------------->  (fsync)
     <--- events of b c d, then their Deferreds
 
-Group commit: whatever was asked for while one transaction went to the disk is the next one.  Alone a change waits
-for nobody; under load one fsync serves hundreds.  Nothing is heard of a change before it is on the disk: its Deferred
-fires, and the events that it published are told, after the commit, events first.
+Group commit: all changes that arrive during one transaction form the next one.  A single change does not wait; under
+load one fsync serves hundreds.  A change has no visible effect before it is on the disk: after the commit, first the
+subscribers receive its events, then its Deferred fires.
 
-Changes happen in the order in which they were asked for, or not at all: when a transaction fails as a whole (the disk
-is full, or fails), whatever was asked for before anybody could know of that fails with it, so that nothing is ever on
-the disk without what was asked for before it.
+Changes are made in the order of the calls, or not at all: when a transaction fails as a whole (for example because the
+disk is full), all changes fail that were requested before the failure was known.  So no change is ever on the disk
+without the changes before it.
 
-Threads of our own rather than the reactor's pool, because each keeps its connection, and because order matters.
+The threads are not those of the reactor's pool, because each keeps its connection, and because order matters.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,69 +50,74 @@ T = TypeVar("T")
 OnCommit = Callable[[Sequence[Event]], object]
 
 NOTED_WITHIN = 0.02
+"""Seconds until a noted change is written at the latest."""
 LARGEST_BATCH = 1000
+"""Changes in one transaction."""
 MOST_WAITING = 100_000
+"""Changes and queries that may wait."""
 LOCK_TIMEOUT = 60.0
+"""Seconds of waiting for another process that has the database locked."""
 
 
 class ReactorThread(Protocol):
     """
-    As much of a reactor as is needed: a part of ``IReactorFromThreads``, and a part of ``IReactorTime``.
+    The required part of a reactor: of ``IReactorFromThreads`` and ``IReactorTime``.
     """
 
     def callFromThread(self, work: Callable[..., object], /, *args: Any) -> object:  # noqa: N802 - Twisted's name
         """
-        Call it in the reactor's thread.
+        Call *work* in the reactor's thread.
         """
 
     def callLater(self, delay: float, work: Callable[..., object], /) -> IDelayedCall:  # noqa: N802 - Twisted's name
         """
-        Call it *delay* seconds from now.
+        Call *work* after *delay* seconds.
         """
 
 
 @runtime_checkable
 class Records(Protocol):
     """
-    The farm's memory.  `Writer` is the real one; `buildbot_lite.storage.inline.InlineWriter` does without threads.
+    Access to the farm's database.  `Writer` uses threads; `buildbot_lite.storage.inline.InlineWriter` does not.
     """
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
-        Call *change* in a transaction; fires with what it returned, after the commit.
+        Call *change* in a transaction; fires with its result after the commit.
 
-        If it raises, nothing that it did remains, and the Deferred fails with that; other changes are not touched.
-        `RecordsFailingError` when the database cannot be used now: nothing was done, and the same may be asked again.
+        If *change* raises, it is rolled back, and the Deferred fails with the exception; other changes are unaffected.
+        `RecordsFailingError` when the database cannot be used now: nothing was done, and the change may be tried again.
         `RecordsClosedError` after `close`.
-        *change* runs in another thread: it may use the connection and its own arguments, nothing else.
+        *change* runs in another thread: it may use only the connection and its own arguments.
         """
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
-        The same for what nobody waits for: in the transaction of the next `write`, or within `NOTED_WITHIN` seconds.
+        As `write`, for a change whose result nobody needs soon: it joins the transaction of the next `write`, or is
+        written within `NOTED_WITHIN` seconds.
 
-        It keeps its place: after every change that was asked for before it, before every one that is asked for after.
+        It keeps its place in the order of all calls of `write` and `note`.
         """
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
-        Call *query* on one consistent state of the records, which includes everything committed so far.
+        Call *query* on one consistent snapshot, which includes everything committed so far; fires with its result.
         """
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         """
-        After each commit that published events, call *callback* with them, in order.  Answers how to stop that.
+        Call *callback* with the events of each commit, in order.  Returns a function that ends the subscription.
         """
 
     def close(self) -> Deferred[None]:
         """
-        Finish what was asked for, then close the database.
+        Finish the requested changes and queries, then close the database.
         """
 
 
 class Subscribers:
     """
-    Those who follow what is committed.
+    Callbacks for committed events.
     """
 
     _log = Logger()
@@ -122,7 +127,7 @@ class Subscribers:
 
     def add(self, callback: OnCommit) -> Callable[[], None]:
         """
-        Tell *callback* from now on; answers how to stop that.
+        Call *callback* for later events.  Returns a function that ends the subscription.
         """
         self._callbacks.append(callback)
 
@@ -134,21 +139,21 @@ class Subscribers:
 
     def notify(self, events: Sequence[Event]) -> None:
         """
-        These are committed.  A subscriber that raises hurts nobody else.
+        Call all callbacks with *events*.  An exception of one is logged; the others are called anyway.
         """
         if not events:
             return
         for callback in tuple(self._callbacks):
             try:
                 callback(events)
-            except Exception:  # noqa: BLE001 - somebody else's mistake
+            except Exception:  # noqa: BLE001 - the callback's mistake
                 self._log.failure("A follower of the feed failed")
 
 
 @frozen
 class _PendingCall:
     """
-    *heard*: how many failed batches the asker knew of.
+    A requested change or query.  *known_failures*: how many failed batches the caller could know of.
     """
 
     work: Change
@@ -161,10 +166,10 @@ _Queue = SimpleQueue[_PendingCall | None]
 
 class Writer:
     """
-    The records in *engine*'s database, from *reactor*'s point of view.
+    The role `Records` for the database of *engine*, for callers in *reactor*'s thread.
 
-    *readers*: threads that read.  *patience*: seconds to wait for another process that has the database locked.
-    *most_waiting*: changes and queries that may wait; more are refused with a `RecordsFailingError`.
+    *readers*: number of reading threads.  *lock_timeout*: seconds of waiting for another process that has the database
+    locked.  *most_waiting*: changes and queries that may wait; more fail with a `RecordsFailingError`.
     """
 
     def __init__(
@@ -191,20 +196,20 @@ class Writer:
         self._queries: _Queue = SimpleQueue()
         self._running = 1 + readers
         for name, body in [("writer", self._write_all)] + [("reader", self._read_all)] * readers:
-            # Daemons: what is not committed when the process is told to go was not promised to anybody.
+            # Daemon threads: the process may exit without them, because uncommitted changes were not acknowledged.
             Thread(target=self._run, args=(body,), name=f"records {name}", daemon=True).start()
         self._readers = readers
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.
+        As `Records.write`.
         """
         self._hand_over_notes()
         return self._enqueue(self._changes.put, change)
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.
+        As `Records.note`.
         """
         if self._notes_timer is None and not self._closing:
             self._notes_timer = self._reactor.callLater(NOTED_WITHIN, self._hand_over_notes)
@@ -212,19 +217,19 @@ class Writer:
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
-        See `Records`.
+        As `Records.read`.
         """
         return self._enqueue(self._queries.put, query)
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         """
-        See `Records`.
+        As `Records.on_commit`.
         """
         return self._subscribers.add(callback)
 
     def close(self) -> Deferred[None]:
         """
-        See `Records`.  A second call waits for the same end.
+        As `Records.close`.  May be called again; both Deferreds fire at the end.
         """
         if not self._closing:
             self._hand_over_notes()
@@ -257,11 +262,11 @@ class Writer:
                 self._changes.put(note)
             self._notes.clear()
 
-    def _finish(self, asked: Sequence[_PendingCall], batch: BatchResult) -> None:
-        self._waiting -= len(asked)
+    def _finish(self, calls: Sequence[_PendingCall], batch: BatchResult) -> None:
+        self._waiting -= len(calls)
         self._known_failures = max(self._known_failures, batch.failures)
         self._subscribers.notify(batch.events)
-        for each, result in zip(asked, batch.results, strict=True):
+        for each, result in zip(calls, batch.results, strict=True):
             if isinstance(result, Failure):
                 each.done.errback(result)
             else:
@@ -273,7 +278,7 @@ class Writer:
             self._engine.dispose()
             self._closed.fire(None)
 
-    # In threads of our own.
+    # In the writer's threads.
 
     def _run(self, body: Callable[[], None]) -> None:
         try:
@@ -282,32 +287,32 @@ class Writer:
             self._reactor.callFromThread(self._ended)
 
     def _write_all(self) -> None:
-        line = _ThreadConnection(self._engine)
+        database = _ThreadConnection(self._engine)
         failed = BatchResult(())
-        while asked := _next_batch(self._changes):
-            late = [each for each in asked if each.known_failures < failed.failures]
+        while calls := _next_batch(self._changes):
+            late = [each for each in calls if each.known_failures < failed.failures]
             if late:
                 self._reactor.callFromThread(self._finish, late, evolve(failed, results=failed.results[:1] * len(late)))
-            if work := [each.work for each in asked[len(late) :]]:
-                batch = line.use(
+            if work := [each.work for each in calls[len(late) :]]:
+                batch = database.use(
                     lambda connection: commit(connection, work, lock_timeout=self._lock_timeout), len(work)
                 )
                 if batch.failures:
                     failed = batch = evolve(batch, failures=failed.failures + 1)
-                self._reactor.callFromThread(self._finish, asked[len(late) :], batch)
-        line.close()
+                self._reactor.callFromThread(self._finish, calls[len(late) :], batch)
+        database.close()
 
     def _read_all(self) -> None:
-        line = _ThreadConnection(self._engine, reading=True)
-        while asked := self._queries.get():
-            batch = line.use(lambda connection: _query(connection, asked.work))
-            self._reactor.callFromThread(self._finish, [asked], batch)
-        line.close()
+        database = _ThreadConnection(self._engine, reading=True)
+        while call := self._queries.get():
+            batch = database.use(lambda connection: _query(connection, call.work))
+            self._reactor.callFromThread(self._finish, [call], batch)
+        database.close()
 
 
 class _ThreadConnection:
     """
-    A thread's connection, opened when it is first needed, and opened again after it failed.
+    The connection of one thread, opened at its first use and again after a failure.
     """
 
     def __init__(self, engine: Engine, *, reading: bool = False) -> None:
@@ -317,23 +322,23 @@ class _ThreadConnection:
 
     def use(self, work: Callable[[Connection], BatchResult], size: int = 1) -> BatchResult:
         """
-        ``work(connection)``, or *size* failures when there is no connection to be had.
+        ``work(connection)``, or *size* failures when no connection can be opened.
         """
         try:
             if self._connection is None or self._connection.invalidated:
                 self._connection = self._open()
             batch = work(self._connection)
-        except Exception as error:  # noqa: BLE001 - it is the result of everything that was asked
+        except Exception as error:  # noqa: BLE001 - the result of all changes of the batch
             batch = BatchResult((Failure(as_failing(error)),) * size, failures=1)
         if any(isinstance(each, Failure) and each.check(RecordsFailingError) for each in batch.results):
-            # One that was opened while the file was read-only, or not there, would not notice that it is better now.
+            # A connection opened while the file was read-only or missing keeps failing after the file is repaired.
             self.close()
         return batch
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(Exception):  # it is of no more use either way
+            with suppress(Exception):  # the connection is discarded either way
                 connection.close()
 
     def _open(self) -> Connection:
@@ -346,21 +351,21 @@ class _ThreadConnection:
 
 def _next_batch(queue: _Queue) -> list[_PendingCall]:
     """
-    Wait for something to do, then take all that is there.  Empty: it is over.
+    Wait for a call, then take all waiting calls, up to `LARGEST_BATCH`.  Empty: the writer is closed.
     """
     batch: list[_PendingCall] = []
-    asked = queue.get()
-    while asked is not None:
-        batch.append(asked)
+    call = queue.get()
+    while call is not None:
+        batch.append(call)
         if len(batch) == LARGEST_BATCH:
             break
         try:
-            asked = queue.get_nowait()
+            call = queue.get_nowait()
         except Empty:
             break
     else:
         if batch:
-            # The end was in sight: it comes after this batch.
+            # The queue's end was reached: return this batch first.
             queue.put(None)
     return batch
 
@@ -369,7 +374,7 @@ def _query(connection: Connection, query: Change) -> BatchResult:
     try:
         connection.begin()
         return BatchResult((query(connection),))
-    except Exception as error:  # noqa: BLE001 - it is the query's result
+    except Exception as error:  # noqa: BLE001 - the query's result
         return BatchResult((_failure(error),))
     finally:
         connection.rollback()

@@ -1,13 +1,14 @@
 """
-What can be asked of the farm's memory and done to it: plain functions over a connection, one module to a noun.
+Queries and changes: plain functions over a connection, one module for each table.
 
-They run inside `Writer.write` or `Writer.read`, answer frozen rows, and know nothing of threads.  Times (*now*, in
-seconds since 1970) come in by argument.
+They run inside `Records.write` or `Records.read`, return frozen rows, and have no dependence on threads.  Times (*now*)
+are arguments, in seconds since 1970.
 
-``settings``    single values          ``requests``   buildsets and their requests
-``grants``      who may do what        ``builds``     attempts at a request
-``generations`` configurations         ``steps``      their steps
-``slaves``      what slaves said       ``journal``    what a build asked of the world
-``inputs``      what was submitted     ``streams``    which bytes belong to which step
-``feed``        the order of events    ``remarks``    lines of ours beside a log
+``settings``     single values                ``requests``  buildsets and their requests
+``grants``       rights and their FURLs       ``builds``    attempts at a request
+``generations``  applied configurations       ``steps``     steps of a build
+``slaves``       the slaves' last hello       ``journal``   effects of a build
+``inputs``       submitted files              ``streams``   files of logs and artifacts
+``feed``         committed events, in order   ``remarks``   lines beside a log
+``history``      pages of builds, filtered
 """

@@ -1,5 +1,5 @@
 """
-Attempts at a request.  Each builder counts its own from 1.
+Builds: attempts at a request.  Each builder numbers its builds from 1.
 """
 
 import json
@@ -25,11 +25,11 @@ _builds = schema.builds
 @frozen
 class Build:
     """
-    One attempt.
+    The row of a build.
 
-    *home*: the directory that the slave had then.  *nonce*: 128 random bits in hexadecimal, of which its command ids
-    are made.  *generation*: the hash of the configuration that it runs with.  *properties*: name → [value, source].
-    *reason*: why it ended so, for people.
+    *home*: id of the slave's directory at that time.  *nonce*: 128 random bits in hexadecimal, from which its command
+    ids derive.  *generation*: hash of its configuration.  *properties*: name → [value, source].  *reason*: of the
+    result, for people.
     """
 
     id: int
@@ -49,7 +49,7 @@ class Build:
 
 def from_row(*row: Any) -> Build:
     """
-    A build, of the columns that are called as its fields.
+    The build with these columns, in the order of the fields.
     """
     id, request, builder, number, slave, home, nonce, generation, started, finished, result, reason, properties = row
     ended = None if result is None else Result(result)
@@ -113,7 +113,7 @@ def start(
     properties: Mapping[str, Any] | None = None,
 ) -> Build:
     """
-    A new attempt at *request*, with the builder's next number.
+    Add a build of *request*, with the builder's next number.
     """
     properties = dict(properties or {})
     number = _NEXT.number(connection, builder=builder)
@@ -141,21 +141,21 @@ def get(connection: Connection, id: int) -> Build | None:
 
 def by_number(connection: Connection, builder: str, number: int) -> Build | None:
     """
-    The build that *builder* counts as *number*.
+    The build *number* of *builder*.
     """
     return _BY_NUMBER.first(connection, builder=builder, number=number)
 
 
 def of_request(connection: Connection, request: int) -> list[Build]:
     """
-    All attempts at *request*, oldest first.
+    All builds of *request*, oldest first.
     """
     return _OF_REQUEST.all(connection, request=request)
 
 
 def unfinished(connection: Connection) -> list[Build]:
     """
-    Those that are to be continued, oldest first.
+    All builds without a result, oldest first.
     """
     return _UNFINISHED.all(connection)
 
@@ -164,8 +164,8 @@ def newest(
     connection: Connection, builder: str | None = None, *, most: int = 50, before: int | None = None
 ) -> list[Build]:
     """
-    At most *most* builds, newest first: those of *builder* with a number less than *before*; or, without *builder*,
-    those of all with an id less than *before*.
+    At most *most* builds, newest first: with *builder*, its builds with a number less than *before*; otherwise all
+    builders' builds with an id less than *before*.
     """
     bound = _NO_BOUND if before is None else before
     if builder is None:
@@ -175,13 +175,13 @@ def newest(
 
 def save_properties(connection: Connection, id: int, properties: Mapping[str, Any]) -> None:
     """
-    These are its properties now, all of them.
+    Replace all properties of the build.
     """
     _PROPERTIES.run(connection, which=id, all_of_them=to_json(dict(properties)))
 
 
 def finish(connection: Connection, id: int, result: Result, now: float, reason: str = "") -> bool:
     """
-    It ended.  False, and nothing changes, when it had ended before.
+    Record the build's result.  False, and no change, when it has one.
     """
     return bool(_FINISH.changed(connection, which=id, now=now, with_result=int(result), because=reason))

@@ -1,9 +1,10 @@
 """
-The ordered table of what became true, written in the transaction in which it became true.
+The feed: the ordered table of committed events.
 
-`publish` also notes the event beside the connection, so that whoever commits can tell those who follow; what is
-rolled back is never told.  A follower reads `since` the last event that it knows, then listens, and misses nothing:
-``seq`` only ever grows, and one thread writes it.
+`publish` adds an event in the transaction of the change that it reports, and collects it in ``connection.info``; after
+the commit the writer passes the collected events to the subscribers.  Events that are rolled back reach nobody.  A
+follower that reads all events `since` its last one and then subscribes misses none: ``seq`` only grows, and one thread
+writes the table.
 """
 
 import json
@@ -30,7 +31,8 @@ _COLLECTED = "buildbot_lite events"
 @frozen
 class Event:
     """
-    Something that is so: *kind* says what (``build.started``), *body* what else there is to know.
+    One event.  *seq*: its place in the order.  *at*: seconds since 1970.  *kind*: for example ``build.started``.
+    *body*: its details.
     """
 
     seq: int
@@ -49,7 +51,7 @@ _ADD = Statement(inserting(_feed, "at", "kind", "request", "build", "body").retu
 _AFTER = selecting(_feed, Event).where(_feed.c.seq > bindparam("seq")).order_by(_feed.c.seq).limit(bindparam("most"))
 _SINCE = Query(_AFTER, _event)
 _OF_REQUEST = Query(_AFTER.where(_feed.c.request == bindparam("request")), _event)
-# By the request of the build: an event of a build is one of its request, and one index is enough for both.
+# Found by the build's request: its events are events of the request too, so one index is enough.
 _OF_BUILD = Query(
     _AFTER.where(
         _feed.c.request == select(_builds.c.request).where(_builds.c.id == bindparam("build")).scalar_subquery(),
@@ -74,7 +76,7 @@ def publish(
     body: Mapping[str, Any] | None = None,
 ) -> Event:
     """
-    It is so from the moment this transaction commits.  With a *build* goes its *request*.
+    Add an event, which becomes visible when the transaction commits.  An event with a *build* needs its *request*.
     """
     body = {} if body is None else dict(body)
     seq = _ADD.number(connection, at=now, kind=kind, request=request, build=build, body=to_json(body))
@@ -87,7 +89,7 @@ def since(
     connection: Connection, seq: int, *, request: int | None = None, build: int | None = None, most: int = 1000
 ) -> list[Event]:
     """
-    At most *most* events after *seq*, in order; only those of *request* or of *build*, when given.
+    At most *most* events after *seq*, in order; with *request* or *build* only the events of that one.
     """
     if request is not None:
         return _OF_REQUEST.all(connection, seq=seq, most=most, request=request)
@@ -98,7 +100,7 @@ def since(
 
 def prune(connection: Connection, before: float, most: int = 10_000) -> int:
     """
-    Forget events older than *before*, the oldest first, at most *most* of them; how many.  The newest stays.
+    Delete at most *most* events older than *before*, the oldest first; returns their number.  The newest event stays.
     """
     newest = last(connection)
     old = [seq for seq, at in _OLDEST.all(connection, most=most) if at < before and seq < newest]
@@ -114,20 +116,20 @@ def last(connection: Connection) -> int:
 
 def mark(connection: Connection) -> int:
     """
-    How many events this transaction has published so far.
+    The number of events that this transaction has published so far.
     """
     return len(connection.info.get(_COLLECTED, ()))
 
 
 def drop_after(connection: Connection, mark: int) -> None:
     """
-    Those published after *mark* were rolled back.
+    Discard the events published after *mark*, because they were rolled back.
     """
     del connection.info.get(_COLLECTED, [])[mark:]
 
 
 def collected(connection: Connection) -> tuple[Event, ...]:
     """
-    Everything that this transaction published; from here on it has published nothing.
+    The events that this transaction published; resets the collection.
     """
     return tuple(connection.info.pop(_COLLECTED, ()))

@@ -1,5 +1,5 @@
 """
-Applied configurations.  Their texts are in files (`generation_texts`); the row stays, because builds name it.
+Applied configurations.  Their texts are in files (`generation_texts`); the rows stay, because builds refer to them.
 """
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -23,7 +23,7 @@ _NEEDED = Query(select(_builds.c.generation).where(_builds.c.finished.is_(None))
 
 def keep(connection: Connection, hash: str, now: float) -> None:
     """
-    The configuration with that *hash* was applied *now*, whether for the first time or again.
+    Record that the configuration *hash* was applied *now*, for the first time or again.
     """
     if not _AGAIN.changed(connection, which=hash, applied=now):
         _ADD.run(connection, hash=hash, applied=now)
@@ -31,6 +31,6 @@ def keep(connection: Connection, hash: str, now: float) -> None:
 
 def needed(connection: Connection) -> set[str]:
     """
-    The hashes of the configurations with which unfinished builds began.
+    The hashes of the configurations of unfinished builds.
     """
     return set(_NEEDED.all(connection))

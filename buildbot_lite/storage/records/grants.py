@@ -1,5 +1,5 @@
 """
-Every FURL that was handed out: who may do what, until when, how often.  Its secret part is not here: `swissnums`.
+Grants: the right that each minted FURL gives, until when, how often.  The FURL itself is not stored: `swissnums`.
 """
 
 from typing import Any
@@ -22,10 +22,10 @@ _grants = schema.grants
 @frozen
 class GrantLimits:
     """
-    How far a right goes; None: no limit.
+    Limits of a grant; None: no limit.
 
-    *uses*: how often.  *expires*: until when, in seconds since 1970.  Of a submission also *per_hour*: how many in any
-    hour; *largest*: the bytes of what is submitted; *most_waiting*: how many of its requests may wait at a time.
+    *uses*: number of uses.  *expires*: seconds since 1970.  For submissions also *per_hour*: number in any hour;
+    *largest*: bytes of an input; *most_waiting*: requests that may wait at a time.
     """
 
     uses: int | None = None
@@ -41,13 +41,13 @@ NO_LIMITS = GrantLimits()
 @frozen
 class Grant:
     """
-    A right: to do *verb* to *object*.
+    The right to do *verb* to *object*.
 
-    *digest*, *salt*: what is recorded of the secret part of its string (`swissnums.SwissnumRecord`).
+    *digest*, *salt*: the recorded parts of the FURL's swissnum (`swissnums.SwissnumRecord`).
     *uses_allowed*, *expires*, *per_hour*, *largest*, *most_waiting*: see `GrantLimits`.  *revoked*, *used* (last):
-    seconds since 1970, or None.  *pin*: the Tub id of the first that used it, from then on the only one that may.
-    *label*: what the admin who handed it out says of it; None: it is the one in the farm's files.  *port*: the master's
-    port by which it was last shown; None: not known.
+    seconds since 1970, or None.  *pin*: the Tub id of the first user, which is from then on the only one.
+    *label*: the admin's label for the grant; None: its FURL is in the farm's files.  *port*: the master's port in the
+    FURL as last shown; None: unknown.
     """
 
     id: int
@@ -71,7 +71,7 @@ class Grant:
 
     def live(self, now: float) -> bool:
         """
-        Whether it still gives a right to anything.
+        Whether the grant is in force at *now*.
         """
         return (
             self.revoked is None
@@ -135,7 +135,7 @@ _EXPIRE_WATCHES = Statement(
     )
     .values(expires=bindparam("at"))
 )
-# A slave or a submission whose string was revoked is known by that row: without it, it would get a new one by itself.
+# The revoked grant of a slave or submission stays: without that row the master would mint a new FURL by itself.
 _PRUNE = Statement(
     delete(_grants).where(
         or_(_grants.c.revoked < bindparam("before"), _grants.c.expires < bindparam("before")),
@@ -160,7 +160,7 @@ def add(
     limits: GrantLimits = NO_LIMITS,
 ) -> Grant:
     """
-    A new grant.
+    Add a grant.
     """
     id = _ADD.number(
         connection,
@@ -203,99 +203,100 @@ def get(connection: Connection, id: int) -> Grant | None:
 
 def by_digest(connection: Connection, digest: str) -> Grant | None:
     """
-    The grant whose FURL's secret part has that *digest*, revoked or not.
+    The grant whose swissnum has this *digest*, revoked or not.
     """
     return _BY_DIGEST.first(connection, digest=digest)
 
 
 def by_object(connection: Connection, verb: str, object: str) -> list[Grant]:
     """
-    The grants to do *verb* to *object* that were not revoked, oldest first.
+    The grants to do *verb* to *object* that are not revoked, oldest first.
     """
     return _BY_OBJECT.all(connection, verb=verb, object=object)
 
 
 def live(connection: Connection, now: float) -> list[Grant]:
     """
-    Every grant that still gives a right to something.
+    All grants in force at *now*.
     """
     return _LIVE.all(connection, now=now)
 
 
 def get_all(connection: Connection) -> list[Grant]:
     """
-    Every grant, also those that were revoked or ran out: whoever shows one is told so.
+    All grants, including revoked and expired ones, so that their users get a sentence that says so.
     """
     return _ALL.all(connection)
 
 
 def newest(connection: Connection, most: int) -> list[Grant]:
     """
-    The *most* that were handed out last, newest first; also those that were revoked or ran out.
+    The newest *most* grants, newest first, including revoked and expired ones.
     """
     return _NEWEST.all(connection, most=most)
 
 
 def revoke(connection: Connection, id: int, now: float) -> bool:
     """
-    It gives no right any more.  False when it was revoked before, or never was.
+    Revoke the grant.  False when it was revoked before or does not exist.
     """
     return bool(_REVOKE.changed(connection, which=id, now=now))
 
 
 def revoke_all(connection: Connection, now: float, *, label: str) -> int:
     """
-    No string that was handed out gives a right any more; how many.  Those that were in the farm's files get *label*, so
-    that others take their place there.
+    Revoke all grants; returns their number.  Those in the farm's files get *label*, so that new ones replace them
+    there.
     """
     return _REVOKE_ALL.changed(connection, now=now, of=label)
 
 
 def pin(connection: Connection, id: int, key: str | None) -> None:
     """
-    From now on only the Tub *key* may use it; None: the next that does is pinned.
+    Restrict the grant to the Tub id *key*; None: the next user is pinned.
     """
     _PIN.run(connection, which=id, key=key)
 
 
 def shown(connection: Connection, id: int, port: int) -> None:
     """
-    It was last shown on a connection that came in by *port*.
+    Record that its FURL was last shown with *port*, by which the client had connected.
     """
     _SHOWN.run(connection, which=id, by=port)
 
 
 def used(connection: Connection, id: int, now: float, times: int = 1) -> None:
     """
-    It was used so many *times* more, at last at *now*.
+    Record *times* more uses, the last one at *now*.
     """
     _USED.run(connection, which=id, now=now, times=times)
 
 
 def expire(connection: Connection, id: int, at: float | None) -> None:
     """
-    It ends at *at*, or never.
+    Set the expiry; None: never.
     """
     _EXPIRE.run(connection, which=id, at=at)
 
 
 def expire_watches(connection: Connection, buildset: int, at: float) -> int:
     """
-    What watches *buildset* ends at *at*, if it would not end before; how many strings.
+    Let the watch grants of *buildset* expire at *at*, unless they expire earlier; returns their number.
     """
     return _EXPIRE_WATCHES.changed(connection, of=str(buildset), at=at)
 
 
 def prune_watches(connection: Connection, before: float) -> int:
     """
-    Forget the watch strings of submissions that ran out before *before*; how many.  Every submission has one, and all
-    that are kept are read when the master starts.
+    Delete the watch grants of submissions that expired before *before*; returns their number.  Each submission has one,
+    and the master reads all grants when it starts.
     """
     return _PRUNE_WATCHES.changed(connection, before=before)
 
 
 def prune(connection: Connection, before: float) -> int:
     """
-    Forget those that were revoked, or ran out, before *before*, but for the slaves' and the submissions' own; how many.
+    Delete the grants that were revoked or expired before *before*, except those of slaves and submissions in the farm's
+    files; returns their number.
     """
     return _PRUNE.changed(connection, before=before)

@@ -1,11 +1,11 @@
 """
-Builds with what was asked for, newest first, a page at a time, filtered.
+History: pages of builds with their origins, newest first, filtered.
 
-A page looks at `LOOKED_AT` builds at most, whether or not they pass the filter: so a question costs the same on a farm
-with a million builds, and whoever wants more goes on where the page ended.
+A page examines at most `LOOKED_AT` builds, whether or not they pass the filter.  So a query costs the same on a farm
+with a million builds; the next page continues where this one ended.
 
-Filters are SQL.  Properties are JSON, ``{"name": [value, source]}``; a value is compared as people write it: text as it
-is, numbers by their digits, ``true``, ``false`` and ``null`` by these words.
+Filters are SQL.  Properties are JSON, ``{"name": [value, source]}``; values are compared in their written form: text
+unchanged, numbers by their digits, and ``true``, ``false``, ``null`` as these words.
 """
 
 import json
@@ -21,8 +21,9 @@ from ..statements import Query
 from .builds import Build, from_row
 
 LOOKED_AT = 10_000
+"""Builds that a page examines."""
 RUNNING = -1
-"""Stands for "no result yet" among results."""
+"""The number for "no result yet" in lists of results."""
 
 _NO_BOUND = 1 << 62
 
@@ -30,10 +31,10 @@ _NO_BOUND = 1 << 62
 @frozen
 class Filter:
     """
-    Which builds are wanted; what is None or empty excludes none.
+    A filter of builds.  A field that is None or empty excludes no build.
 
-    *branch*: of the property ``branch``, or else of what was asked for.  *results*: one of these; None: it still runs.
-    *since*: begun at that time or later, in seconds since 1970.  *properties*: name → value; it has all of them.
+    *branch*: the property ``branch``, or else the submitted branch.  *results*: one of these; None: still running.
+    *since*: started at this time or later, in seconds since 1970.  *properties*: name → value; the build has all.
     """
 
     builder: str | None = None
@@ -47,8 +48,8 @@ class Filter:
 @frozen
 class BuildOrigin:
     """
-    How a build came to be.  *by*: the label of the string with which it was asked for, or what that string is to do
-    (``admin``); None when it was asked for with no string.  *source*: branch, revision, repository, project.
+    The submission that led to a build.  *at*: seconds since 1970.  *by*: the label of the submitting grant, or its verb
+    (``admin``); None when no FURL was used.  *source*: branch, revision, repository, project.
     """
 
     scheduler: str
@@ -61,7 +62,7 @@ class BuildOrigin:
 @frozen
 class HistoryEntry:
     """
-    A build, and how it came to be.
+    A build and its origin.
     """
 
     build: Build
@@ -70,14 +71,14 @@ class HistoryEntry:
     @property
     def branch(self) -> str | None:
         """
-        The branch that was built, where that is known.
+        The branch of the build, if it is known.
         """
         return _text(self.build.properties.get("branch")) or _text([self.origin.source.get("branch")])
 
     @property
     def revision(self) -> str | None:
         """
-        The revision that was built; before it is known, the one that was asked for.
+        The revision of the build; until it is known, the submitted one.
         """
         properties = self.build.properties
         known = _text(properties.get("got_revision")) or _text(properties.get("revision"))
@@ -87,7 +88,7 @@ class HistoryEntry:
 @frozen
 class Page:
     """
-    Some builds, newest first.  *before*: where the next page begins, None when there is none.
+    A page of builds, newest first.  *before*: the bound for the next page; None: this is the last one.
     """
 
     entries: Sequence[HistoryEntry]
@@ -95,7 +96,7 @@ class Page:
 
 
 def _text(pair: Any) -> str | None:
-    # Several codebases have several revisions: none of them is the build's.
+    # With several codebases the value is a dictionary, and the build has no single revision.
     value = pair[0] if isinstance(pair, list | tuple) and pair else None
     return value if isinstance(value, str) and value else None
 
@@ -105,8 +106,8 @@ _builds, _requests, _buildsets, _grants = schema.builds, schema.requests, schema
 
 def _page(*, of_builder: bool) -> Select[tuple[Any, ...]]:
     """
-    One page: the newest `LOOKED_AT` builds before a number (of a builder) or an id (of all), and those of them that
-    pass.
+    The SELECT of a page: among the newest `LOOKED_AT` builds before a number (of one builder) or an id (of all), those
+    that pass the filter.
     """
     window = _older(select(_builds), of_builder=of_builder).limit(bindparam("looked_at")).subquery("looked_at")
     return (
@@ -127,7 +128,7 @@ def _page(*, of_builder: bool) -> Select[tuple[Any, ...]]:
 
 def _end(*, of_builder: bool) -> Select[tuple[Any, ...]]:
     """
-    The last build that a page looks at; nothing when it looks at all that there are.
+    The SELECT of the last build that a page examines; no row when the page examines all older builds.
     """
     number = _builds.c.number if of_builder else _builds.c.id
     return _older(select(number, _builds.c.started), of_builder=of_builder).limit(1).offset(bindparam("looked_at") - 1)
@@ -174,11 +175,11 @@ _END_OF_BUILDER = Query(_end(of_builder=True), lambda number, started: (number, 
 
 def page(connection: Connection, wanted: Filter, most: int, before: int | None = None) -> Page:
     """
-    At most *most* builds that pass *wanted*, newest first: of one builder those with a number less than *before*, of
-    all those with an id less than that.
+    At most *most* builds that pass *wanted*, newest first: with a builder, those with a number less than *before*;
+    otherwise those with an id less than *before*.
     """
     of_builder = wanted.builder is not None
-    # What every build passes need not look at more than it answers.
+    # If every build passes the filter, the page examines no more builds than it returns.
     looked_at = min(most, LOOKED_AT) if wanted == Filter(wanted.builder) else LOOKED_AT
     bounds: dict[str, Any] = {"before": _NO_BOUND if before is None else before, "looked_at": looked_at}
     if of_builder:

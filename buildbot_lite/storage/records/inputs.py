@@ -1,5 +1,5 @@
 """
-What was submitted for builds to use; the bytes are in files, see `buildbot_lite.storage.inputs`.
+Submitted inputs.  Their bytes are in files: `buildbot_lite.storage.inputs`.
 """
 
 from attrs import frozen
@@ -19,7 +19,7 @@ _inputs = schema.inputs
 @frozen
 class Input:
     """
-    One submitted file: *name* as its submitter called it, *kind* one of patch, tar, file.
+    One input.  *name*: as the submitter named it.  *kind*: patch, tar or file.  *stored*: seconds since 1970.
     """
 
     id: int
@@ -36,7 +36,7 @@ _GET = Query(selecting(_inputs, Input).where(_inputs.c.id == bindparam("id")), I
 
 def add(connection: Connection, *, name: str, kind: str, length: int, sha256: str, now: float) -> Input:
     """
-    It is stored.
+    Record a stored input.
     """
     id = _ADD.number(connection, name=name, kind=kind, length=length, sha256=sha256, stored=now)
     return Input(id, name, kind, length, sha256, now)

@@ -1,7 +1,7 @@
 """
-What a build asked of the world, and what came of it: what its replay decides by (invariant I5).
+Journals: the recorded effects of builds, by which a replay decides (invariant I5).
 
-An entry is written once, before its effect, and ended once, after it.  Neither is ever changed.
+An entry is written once, before its effect, and completed once, after it.  Neither part ever changes.
 """
 
 import json
@@ -25,7 +25,8 @@ _journal = schema.journal
 @frozen
 class JournalRow:
     """
-    One effect: the *ordinal*-th of *step*.  *intent* and *outcome* are JSON; it has no outcome while *ended* is None.
+    One effect.  *ordinal*: counts the effects of *step* from 0.  *intent*, *outcome*: JSON values; there is no outcome
+    while *ended* is None.
     """
 
     build: int
@@ -76,7 +77,7 @@ def begin(
     now: float,
 ) -> JournalRow:
     """
-    It is about to be done.  `StorageError` when that place in the journal is taken.
+    Record an effect before it happens.  `StorageError` when the journal has an entry with these numbers.
     """
     _BEGIN.run(
         connection,
@@ -93,7 +94,7 @@ def begin(
 
 def end(connection: Connection, build: int, step: int, ordinal: int, *, outcome: object, now: float) -> bool:
     """
-    It was done, and this came of it.  False, and nothing changes, when it had ended before or never begun.
+    Record the outcome of an effect.  False, and no change, when it has one or was never begun.
     """
     return bool(
         _END.changed(connection, of_build=build, of_step=step, which=ordinal, came_of_it=to_json(outcome), now=now)
@@ -102,6 +103,6 @@ def end(connection: Connection, build: int, step: int, ordinal: int, *, outcome:
 
 def of_build(connection: Connection, build: int) -> list[JournalRow]:
     """
-    The journal of *build*, in the order of its steps and of what each of them did.
+    The journal of *build*, in the order of its steps and their effects.
     """
     return _OF_BUILD.all(connection, build=build)

@@ -1,5 +1,5 @@
 """
-Lines of ours beside a log, never in it.
+Remarks: lines of buildbot_lite beside a log, never in it.
 """
 
 from attrs import frozen
@@ -19,7 +19,7 @@ _remarks = schema.remarks
 @frozen
 class Remark:
     """
-    A line beside *log* of *step*, at *offset* of it.
+    A line beside the log *log* of *step*, at the byte *offset*.
     """
 
     id: int
@@ -44,7 +44,7 @@ _OF_STEP = Query(
 
 def add(connection: Connection, build: int, step: int, *, log: str, offset: int, text: str, now: float) -> Remark:
     """
-    One more line.
+    Add a remark.
     """
     id = _ADD.number(connection, build=build, step=step, log=log, offset=offset, at=now, text=text)
     return Remark(id, build, step, log, offset, now, text)
@@ -52,13 +52,13 @@ def add(connection: Connection, build: int, step: int, *, log: str, offset: int,
 
 def of_build(connection: Connection, build: int) -> list[Remark]:
     """
-    The remarks of *build*, step by step, in the order in which they were made.
+    The remarks of *build*, by step, in the order of their creation.
     """
     return _OF_BUILD.all(connection, build=build)
 
 
 def of_step(connection: Connection, build: int, step: int) -> list[Remark]:
     """
-    The remarks of one step, in the order in which they were made.
+    The remarks of one step, in the order of their creation.
     """
     return _OF_STEP.all(connection, build=build, step=step)

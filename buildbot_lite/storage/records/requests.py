@@ -1,7 +1,7 @@
 """
-What was asked for: a buildset, and one request for each of its builders.
+Buildsets, and their requests: one for each builder.
 
-A buildset is finished when its last request is; its result is the worst of theirs.
+A buildset is finished when its last request is; its result is the worst result of its requests.
 """
 
 import json
@@ -28,11 +28,11 @@ _requests = schema.requests
 @frozen
 class Buildset:
     """
-    What one submission asked for.
+    The row of a buildset: one submission.
 
-    *source*: branch, revision, repository, project.  *properties*: name → [value, source].  *input*: the id of the
-    submitted file.  *parent*: the journal entry of the Trigger that asked, and *parent_build* the build that has it.
-    *by_grant*: the grant whose string asked.
+    *source*: branch, revision, repository, project.  *properties*: name → [value, source].  *input*: id of the
+    submitted input.  *parent*: the journal entry of the Trigger that submitted it; *parent_build*: that Trigger's
+    build.  *by_grant*: id of the grant of the FURL that submitted it.
     """
 
     id: int
@@ -52,7 +52,8 @@ class Buildset:
 @frozen
 class Request:
     """
-    That *builder* build it.  *retries* so far; it does not start again before *not_before*.  *reason*: why it ended so.
+    The row of a request: one build of *builder*.  *retries*: so far.  *not_before*: earliest start of the next attempt,
+    in seconds since 1970.  *reason*: of the result, for people.
     """
 
     id: int
@@ -70,7 +71,7 @@ class Request:
 @frozen
 class SubmittedBuildset:
     """
-    A buildset and its requests, in the order of the builders that were named.
+    A buildset and its requests, in the order of its builders.
     """
 
     buildset: Buildset
@@ -184,9 +185,9 @@ def submit(
     parent_build: int | None = None,
 ) -> SubmittedBuildset:
     """
-    Ask each of *builders* for a build.
+    Add a buildset with a request for each of *builders*.
 
-    With a *parent* it is asked only once, ever: the second time answers what the first time asked for.
+    With a *parent* it is submitted only once: a second call returns the buildset of the first one.
     """
     if parent is not None:
         earlier = by_parent(connection, parent)
@@ -224,21 +225,21 @@ def submit(
 
 def submission_times(connection: Connection, by_grant: int, since: float) -> list[float]:
     """
-    When buildsets were asked for with a grant, after *since*, oldest first.
+    The times of the submissions with a grant after *since*, oldest first.
     """
     return _SUBMISSION_TIMES.all(connection, by_grant=by_grant, since=since)
 
 
 def granted_buildsets(connection: Connection, first: int) -> dict[int, int]:
     """
-    Of the buildsets from the id *first* on that were asked for with a string: id → grant.
+    The buildsets from id *first* that were submitted with a FURL: id → grant.
     """
     return dict(_GRANTED.all(connection, first=first))
 
 
 def get(connection: Connection, id: int) -> Request | None:
     """
-    The request with that number.
+    The request with that *id*.
     """
     return _GET.first(connection, id=id)
 
@@ -252,28 +253,28 @@ def buildset(connection: Connection, id: int) -> Buildset | None:
 
 def by_parent(connection: Connection, parent: str) -> Buildset | None:
     """
-    The buildset that the journal entry *parent* asked for.
+    The buildset that the journal entry *parent* submitted.
     """
     return _BY_PARENT.first(connection, parent=parent)
 
 
 def of_parent(connection: Connection, build: int) -> list[Buildset]:
     """
-    The buildsets that the build with the id *build* asked for, oldest first.
+    The buildsets that the build with the id *build* submitted, oldest first.
     """
     return _OF_PARENT.all(connection, build=build)
 
 
 def of_buildset(connection: Connection, buildset: int) -> list[Request]:
     """
-    Its requests, in the order of its builders.
+    The requests of *buildset*, in the order of its builders.
     """
     return _OF_BUILDSET.all(connection, buildset=buildset)
 
 
 def unfinished(connection: Connection) -> list[Request]:
     """
-    Every request that waits or is being built, oldest first.
+    All requests without a result, oldest first.
     """
     return _UNFINISHED.all(connection)
 
@@ -287,23 +288,23 @@ def buildsets_unfinished(connection: Connection) -> list[Buildset]:
 
 def newest(connection: Connection, most: int = 50, before: int | None = None) -> list[Request]:
     """
-    At most *most* requests, newest first; with *before* only those with a smaller number.
+    At most *most* requests, newest first; with *before* only those with a smaller id.
     """
     return _NEWEST.all(connection, most=most, before=_NO_BOUND if before is None else before)
 
 
 def requeue(connection: Connection, id: int, not_before: float) -> bool:
     """
-    It is to be tried once more, at *not_before* or later.  False when it is finished.
+    Count a retry, which starts at *not_before* or later.  False when the request is finished.
     """
     return bool(_REQUEUE.changed(connection, which=id, until=not_before))
 
 
 def finish(connection: Connection, id: int, result: Result, now: float, reason: str = "") -> Buildset | None:
     """
-    It ended.  Answers the buildset, finished too, when this was the last of its requests; otherwise None.
+    Record the request's result.  Returns the buildset if that finishes it too; otherwise None.
 
-    A request that is finished already stays as it is.
+    A finished request does not change.
     """
     of = _FINISH.number(connection, which=id, now=now, with_result=int(result), because=reason)
     if not of:
@@ -318,7 +319,7 @@ def finish(connection: Connection, id: int, result: Result, now: float, reason: 
 
 def cancel(connection: Connection, id: int, now: float, reason: str) -> bool:
     """
-    End it as CANCELLED.  False when it was finished before.
+    Finish the request with the result CANCELLED.  False when it was finished before.
     """
     request = get(connection, id)
     if request is None or request.finished is not None:

@@ -1,5 +1,5 @@
 """
-Single values that the farm keeps: a name, a text.
+Settings: single texts by name.
 """
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -21,14 +21,14 @@ _DROP = Statement(delete(_settings).where(_settings.c.name == bindparam("name"))
 
 def get(connection: Connection, name: str) -> str | None:
     """
-    The value called *name*, if it was ever put.
+    The value of *name*; None when it is not set.
     """
     return _GET.first(connection, name=name)
 
 
 def put(connection: Connection, name: str, value: str | None) -> None:
     """
-    From now on *name* is *value*; None: it is not set.
+    Set *name* to *value*; None: delete it.
     """
     if value is None:
         _DROP.run(connection, name=name)

@@ -1,5 +1,5 @@
 """
-What slaves last said of themselves, and what the admin said of them.
+Slaves: the facts of their last hello, and whether an admin paused them.
 """
 
 import json
@@ -25,7 +25,7 @@ _slaves = schema.slaves
 @frozen
 class Slave:
     """
-    One slave, as it was when it last attached.  *attached*, *lost*, *paused*: when, or None.
+    The row of a slave, as of its last attach.  *attached*, *lost*, *paused*: seconds since 1970, or None.
     """
 
     name: str
@@ -60,7 +60,7 @@ _PAUSE = Statement(update(_slaves).where(_slaves.c.name == bindparam("which")).v
 
 def seen(connection: Connection, name: str, hello: Hello, now: float) -> None:
     """
-    It attached, and said *hello*.
+    Record that the slave attached with *hello*.
     """
     said: dict[str, str | float | None] = {
         "home": hello.home,
@@ -76,28 +76,28 @@ def seen(connection: Connection, name: str, hello: Hello, now: float) -> None:
 
 def lost(connection: Connection, name: str, now: float) -> None:
     """
-    Its link is gone.
+    Record that the slave's link was lost.
     """
     _change(connection, _LOST, name, {"now": now})
 
 
 def pause(connection: Connection, name: str, at: float | None) -> None:
     """
-    It takes no new builds since *at*; None: it does.
+    Record that the slave is paused since *at*; None: it is not paused.
     """
     _change(connection, _PAUSE, name, {"at": at})
 
 
 def get(connection: Connection, name: str) -> Slave | None:
     """
-    The slave of that *name*, if it ever attached or was paused.
+    The slave *name*, if it ever attached or was paused.
     """
     return _GET.first(connection, name=name)
 
 
 def get_all(connection: Connection) -> list[Slave]:
     """
-    All of them, by name; also those that are configured no more.
+    All slaves by name, including those no longer configured.
     """
     return _ALL.all(connection)
 

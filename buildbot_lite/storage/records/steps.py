@@ -1,5 +1,5 @@
 """
-The steps of a build, as people see them.
+Steps of builds, as shown to people.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ _steps = schema.steps
 @frozen
 class Step:
     """
-    One step: *number* counts from 0 within *build*; *summary* is one line for people.
+    The row of a step.  *number*: counts from 0 within *build*.  *summary*: one line for people.
     """
 
     build: int
@@ -59,7 +59,7 @@ _OF_BUILD = Query(selecting(_steps, Step).where(_steps.c.build == bindparam("bui
 
 def start(connection: Connection, build: int, number: int, name: str, now: float) -> bool:
     """
-    It began.  False, and nothing changes, when it had begun before (its build is replayed).
+    Record that the step began.  False, and no change, when it began before (its build is replayed).
     """
     if get(connection, build, number) is not None:
         return False
@@ -69,7 +69,7 @@ def start(connection: Connection, build: int, number: int, name: str, now: float
 
 def get(connection: Connection, build: int, number: int) -> Step | None:
     """
-    The step with that *number* of *build*.
+    The step *number* of *build*.
     """
     return _GET.first(connection, of_build=build, which=number)
 
@@ -85,7 +85,7 @@ def finish(
     hidden: bool = False,
 ) -> bool:
     """
-    It ended.  False, and nothing changes, when it had ended before.
+    Record the step's result.  False, and no change, when it has one.
     """
     return bool(
         _FINISH.changed(

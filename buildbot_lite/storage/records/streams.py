@@ -1,5 +1,5 @@
 """
-Which bytes belong to which step.  The bytes themselves are in files, see `buildbot_lite.storage.streams`.
+Streams: the files with the bytes of logs and artifacts (`buildbot_lite.storage.streams`).
 """
 
 from attrs import frozen
@@ -19,10 +19,10 @@ _streams = schema.streams
 @frozen
 class Stream:
     """
-    A part of the log or artifact called *name*, written by the journal entry *ordinal* of *step*.
+    The row of a stream: a part of the log or artifact *name*, written by the journal entry *ordinal* of *step*.
 
-    *kind*: log or artifact.  *path*: below the farm's ``streams`` or ``artifacts``.  *length* and *sha256* are known
-    once it is sealed.
+    *kind*: log or artifact.  *path*: below the farm's ``streams`` or ``artifacts``.  *length*, *sha256*: None until the
+    stream is sealed.
     """
 
     id: int
@@ -65,7 +65,7 @@ _OF_STEP = Query(
 
 def note(connection: Connection, build: int, step: int, ordinal: int, *, name: str, kind: str, path: str) -> Stream:
     """
-    These bytes are at *path*.  What was noted before stays as it is, and is answered.
+    Record a stream with the file *path*.  If this stream is recorded already, returns that row unchanged.
     """
     earlier = _NOTED.first(connection, build=build, step=step, ordinal=ordinal, name=name)
     if earlier is not None:
@@ -76,14 +76,15 @@ def note(connection: Connection, build: int, step: int, ordinal: int, *, name: s
 
 def seal(connection: Connection, id: int, length: int, sha256: str) -> None:
     """
-    It has *length* bytes, and will have no more.
+    Record the final *length* and checksum.
     """
     _SEAL.run(connection, which=id, bytes=length, checksum=sha256)
 
 
 def move(connection: Connection, id: int, path: str) -> None:
     """
-    Its bytes are at *path* from now on: another generation of it was sent.  It is no longer sealed.
+    Change the file to *path*, because the slave sends another generation of the stream.  The stream is no longer
+    sealed.
     """
     _MOVE.run(connection, which=id, there=path)
     _SEAL.run(connection, which=id, bytes=None, checksum=None)
@@ -98,13 +99,13 @@ def get(connection: Connection, id: int) -> Stream | None:
 
 def of_build(connection: Connection, build: int) -> list[Stream]:
     """
-    The streams of *build*, in the order in which they were begun.
+    The streams of *build*, in the order of their steps and effects.
     """
     return _OF_BUILD.all(connection, build=build)
 
 
 def of_step(connection: Connection, build: int, step: int) -> list[Stream]:
     """
-    The streams of one step, in the order in which they were begun.
+    The streams of one step, in the order of its effects.
     """
     return _OF_STEP.all(connection, build=build, step=step)
