@@ -22,7 +22,7 @@ from ..master.builds.journal import (
 from ..master.builds.recorder import BuildRecorder
 from ..master.builds.step_context import BuildContext, LiveCommands
 from ..master.builds.triggered import Child
-from ..master.slaves.command import Source, WritableStream
+from ..master.slaves.command_streams import Source, WritableStream
 from ..master.slaves.session import Session
 from ..master.steps.step import BuildStep, builder_directory
 from ..model.hello import Hello

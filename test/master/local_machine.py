@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from buildbot_lite.master.slaves.command import Source
+from buildbot_lite.master.slaves.command_streams import Source
 from buildbot_lite.master.steps.step import BuildStep, Ran
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.properties import Json, Properties

@@ -24,8 +24,8 @@ from buildbot_lite.master.slaves.command import (
     MOST_ROUNDS,
     OVER,
     RemoteCommand,
-    streams_of,
 )
+from buildbot_lite.master.slaves.command_streams import streams_of
 from buildbot_lite.master.slaves.registry import COMPLAINTS_AT_ONCE
 from buildbot_lite.model.hello import (
     HeldCommand,

@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred
 
 from ...model.outcome import Seal
 from ...model.spec import from_document
-from ..slaves.command import RemoteCommand, WritableStream
+from ..slaves.command import RemoteCommand
+from ..slaves.command_streams import WritableStream
 from ..slaves.session import Session
 from .journal import JournalEntry
 

@@ -37,11 +37,8 @@ from ...model.spec import (
     Spec,
     to_document,
 )
-from ..slaves.command import (
-    EntryStreams,
-    RemoteCommand,
-    Source,
-)
+from ..slaves.command import RemoteCommand
+from ..slaves.command_streams import EntryStreams, Source
 from ..slaves.session import Session
 from ..steps.step import Ran
 from .abandon import (

@@ -26,12 +26,11 @@ from ...storage.artifacts import ArtifactFile, incoming_path
 from ...storage.files import file_error
 from ...storage.notifications import Notifications
 from ...storage.streams import StreamFile, seal_stream
+from ..slaves.command_streams import ARTIFACT
 from .recorder import BuildRecorder
 
 T = TypeVar("T")
 
-ARTIFACT = "artifact"
-"""What a slave calls the stream of an upload."""
 
 InThread = Callable[[Callable[[], Any]], Deferred[Any]]
 

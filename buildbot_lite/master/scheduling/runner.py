@@ -49,7 +49,7 @@ from ..builds.triggered import ChildBuilds, RequestSubmission
 from ..config.loading import Generation
 from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig, BuildFactory
-from ..slaves.command import Source
+from ..slaves.command_streams import Source
 from ..slaves.registry import SlaveRegistry
 from .queue import (
     Queue,

@@ -1,19 +1,26 @@
 """
-The master's end of one live command.
+The master's end of one command on a slave.
 
-A `RemoteCommand` is what a step wants done on a slave, together with the place where the answer goes.  It outlives
-links: every time the slave attaches, it is handed the same order again, and the wire syncs the tail of its streams.
+A `RemoteCommand` outlives links: each time the slave attaches, the session resumes the same command on the new link,
+and the slave sends the part of its streams that is missing here::
 
-::
+    append(stream, offset, data) ──► stream file ──► notification of followers
+    finished(outcome) ──► all bytes here?  checksums right?  synced? ──► when_over()
+                                                                           │ the journal commits
+    answer to finished  ◄────────────────────────────────── committed() ◄──┘
 
-    append(stream, offset, data) ──► stream file ──► growth (live logs)
-    finished(outcome) ──► all bytes here?  checksums right?  on the disk? ──► when_over()
-                                                                                 │ (the journal commits)
-    answer to finished  ◄──────────────────────────────────────── committed() ◄──┘
+Its states (`_NEXT` has the transitions)::
+
+    OPEN ──END──────► ENDED ──────RELEASE──► RELEASED     the slave reported an outcome, or refused the command
+      └────GIVE_UP──► GIVEN_UP ───RELEASE──► DISOWNED     the master ended it, whatever the slave may still report
+
+While a command is ended or given up, but not released, its outcome is on the way to the records and the session keeps
+it: if the slave forgot the command and this master died before the commit, the next master would find an intent without
+an outcome, and start the command a second time.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from enum import Enum, auto
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.logger import Logger
@@ -30,85 +37,50 @@ from ...errors import (
 from ...model.outcome import (
     Ending,
     Outcome,
-    Seal,
     Why,
 )
-from ...model.spec import (
-    Run,
-    Spec,
-    Upload,
-    UploadDirectory,
-    fingerprint,
-)
+from ...model.spec import Spec, fingerprint
 from ...wire.roles import LATER
+from .command_streams import EntryStreams, Source, StreamBounds
 
-ARTIFACT = "artifact"
-"""What a slave calls the stream of an upload."""
 MOST_ROUNDS = 20
-"""How often a slave may report an end whose bytes are not here, until it is not believed any more."""
-_GENERATIONS = ("", "~1", "~2")
+"""How often a slave may report an end with wrong checksums before the command fails."""
 NOT_NOW = "The master cannot store this now.  The reason is in its log."
 OVER = "This command is over."
 
 
-class WritableStream(Protocol):
-    """
-    An append-only file on the master; see `storage.streams`.
-    """
-
-    @property
-    def length(self) -> int:
-        """
-        Bytes so far.
-        """
-
-    def append(self, offset: int, data: bytes) -> int:
-        """
-        Add what is new of *data*; answer the length.  `DiskFullError` when there is no room, `FileError` when the file
-        cannot be written.
-        """
-
-    def seal(self, seal: Seal) -> Deferred[bool]:
-        """
-        Whether these are all the bytes and their checksum is right; then they are on the disk.
-        """
+class _State(Enum):
+    OPEN = auto()
+    ENDED = auto()
+    GIVEN_UP = auto()
+    RELEASED = auto()
+    DISOWNED = auto()
 
 
-class EntryStreams(Protocol):
-    """
-    Where the streams of one journal entry stand.
-    """
-
-    def stream(self, name: str) -> WritableStream:
-        """
-        The stream called *name*; it is made at its first byte.  `FileError` when it cannot be.
-        """
-
-    def lengths(self) -> dict[str, int]:
-        """
-        The bytes of every stream that exists already.  `FileError` when that cannot be read.
-        """
+class _Event(Enum):
+    END = auto()
+    GIVE_UP = auto()
+    RELEASE = auto()
 
 
-class Source(Protocol):
-    """
-    Something that a slave may read.
-    """
-
-    def read(self, offset: int, size: int) -> bytes:
-        """
-        At most *size* bytes from *offset* on.  `FileError` or `NotFoundError` when they cannot be read.
-        """
+# An event that has no row in the present state changes nothing: the first end counts, and a release happens once.
+_NEXT = {
+    (_State.OPEN, _Event.END): _State.ENDED,
+    (_State.OPEN, _Event.GIVE_UP): _State.GIVEN_UP,
+    (_State.ENDED, _Event.RELEASE): _State.RELEASED,
+    (_State.GIVEN_UP, _Event.RELEASE): _State.DISOWNED,
+}
 
 
 class RemoteCommand:
     """
-    One command for one slave, and what became of it.
+    One command on one slave, from its start to the commit of its outcome.
 
-    *grace*: seconds for which the slave may be away before the command counts as lost; None: for ever.  *home*: the
-    slave directory to which it went when it was first sent; None when this is not known.  *unwanted*: it is only to be
-    made sure that the command does not run: it is lost when the slave was told, or when its lease has run out.
-    *resumed*: an earlier master may have sent it.  *room*: whether so many bytes of it may be written now.
+    *secrets*: by name, the values that the keeper inserts and masks.  *grace*: seconds for which the slave may be away
+    before the command counts as lost; None: for ever.  *streams*: where its output goes.  *sources*: what it may read,
+    by name.  *home*: the directory of the slave to which the command was first sent; None if unknown.  *unwanted*: the
+    command only has to be stopped: it is over when the slave is told to disown it, or when its lease has run out.
+    *resumed*: an earlier master may have sent it.  *room*: whether the master may store so many more bytes now.
     """
 
     _log = Logger()
@@ -135,26 +107,31 @@ class RemoteCommand:
         self.home = home
         self.unwanted = unwanted
         self.resumed = resumed
+        self.received = 0
+        """The number of stored pieces of streams, by which the session sees progress."""
         self._room = room
         self._streams = streams
+        self._bounds = StreamBounds(spec, streams)
         self._sources = sources
-        self._stream_names = streams_of(spec)
-        self._ends: dict[str, int] | None = None
-        self._rounds = 0
-        self.is_lost = False
-        """Whether we have given it up, whatever the slave may still say."""
-        self.received = 0
-        """How many pieces of streams came."""
-        self._over: Deferred[Outcome] = Deferred()
+        self._state = _State.OPEN
+        self._damaged_reports = 0
         self._sealing = DeferredLock()
+        self._outcome: OneShot[Outcome] = OneShot()
         self._committed: OneShot[None] = OneShot()
-        self._released: Callable[[], None] = _nothing
+        self._released: OneShot[None] = OneShot()
 
-    # What the session asks.
-
-    def have(self) -> dict[str, int] | None:
+    @property
+    def is_given_up(self) -> bool:
         """
-        How many bytes of each stream are here; None when this cannot be read, and the command is over for that reason.
+        Whether the master ended the command, whatever the slave may still report: the slave is to disown it.
+        """
+        return self._state in {_State.GIVEN_UP, _State.DISOWNED}
+
+    # For the session.
+
+    def stored_lengths(self) -> dict[str, int] | None:
+        """
+        The length in bytes of each stream that is here; None when this cannot be read, which ends the command.
         """
         try:
             return self._streams.lengths()
@@ -164,78 +141,54 @@ class RemoteCommand:
 
     def lose(self, sentence: str) -> None:
         """
-        Nobody will ever know how far it came.
-
-        It stays the session's until that is committed, like any other outcome: if the slave were told to forget it and
-        this master died before, the next one would find an intent without an outcome, and ask for it anew.
+        Give the command up because its outcome will never be known; *sentence* says why.
         """
-        if not self._over.called:
-            self.is_lost = True
-            self._over.callback(Outcome.lost(sentence))
-            if self.unwanted:
-                self._release()
+        if self._end(_Event.GIVE_UP, Outcome.lost(sentence)) and self.unwanted:
+            self._pass(_Event.RELEASE)
 
     def refused(self, sentence: str) -> None:
         """
-        The slave will not do it.  If it was asked before, by an earlier master, it may have done it already.
+        The slave refused to start it.  If an earlier master sent it before, the slave may have run it: it is lost.
         """
         if self.resumed:
             self.lose(sentence)
-        elif not self._over.called:
-            self._over.callback(Outcome(Ending.FAILED, sentence=sentence))
-            self._release()
+        elif self._end(_Event.END, Outcome(Ending.FAILED, sentence=sentence)):
+            self._pass(_Event.RELEASE)
 
-    def when_released(self, released: Callable[[], None]) -> None:
+    def when_released(self) -> Deferred[None]:
         """
-        Call *released* once, when the slave need not hold the command any longer: its outcome is committed, or nobody
-        waits for one.  Until then it is the session's: a slave that comes back in between is not to disown it.
+        Fires when the slave need not hold the command any longer: its outcome is committed, or nobody waits for one.
         """
-        self._released = released
+        return self._released.wait()
 
-    # What the build asks.
+    # For the build.
 
     def when_over(self) -> Deferred[Outcome]:
         """
-        Fires with the outcome, when every byte that belongs to it is on the disk.  Ask once.
+        Fires with the outcome, when every byte that belongs to it is on the disk.
         """
-        return self._over
+        return self._outcome.wait()
 
     def committed(self) -> None:
         """
         The outcome is recorded: the slave may forget the command.
         """
         self._committed.fire(None)
-        self._release()
+        self._pass(_Event.RELEASE)
 
-    # What the slave asks: the role `Command`.
+    # For the slave: the role `wire.roles.Command`.
 
     def append(self, stream: str, offset: int, data: bytes) -> Deferred[int]:
-        """
-        See `Command.append`.
-        """
-        if stream not in self._stream_names or offset < 0:
-            return fail(MessageError(f"{stream!r:.60} at {offset} is no place in a stream of this command."))
-        if self._over.called:
-            return fail(RefusedError(OVER))
         try:
-            kept = self._streams.stream(stream)
-            most = self._most
-            if most is not None and offset <= kept.length and self._too_much(most, stream, offset + len(data)):
-                return fail(MessageError(f"This command may send at most {most} bytes."))
-            if not self._room(len(data)):
-                return succeed(LATER)
-            length = kept.append(offset, data)
-            self.received += 1
-            return succeed(length)
+            return succeed(self._append(stream, offset, data))
         except DiskFullError:
             return succeed(LATER)
         except FileError as error:
             return fail(self._fail(error))
+        except (MessageError, RefusedError) as error:
+            return fail(error)
 
     def read(self, name: str, offset: int, size: int) -> Deferred[bytes]:
-        """
-        See `Command.read`.
-        """
         if name not in self._sources or offset < 0:
             return fail(MessageError(f"This command may not read {name!r:.60}."))
         try:
@@ -244,102 +197,88 @@ class RemoteCommand:
             return fail(self._fail(error))
 
     def finished(self, outcome: Outcome) -> Deferred[tuple[str, ...]]:
-        """
-        See `Command.finished`.
-        """
         return Deferred.fromCoroutine(self._finish(outcome))
 
-    def _release(self) -> None:
-        released, self._released = self._released, _nothing
-        released()
-
-    @property
-    def _most(self) -> int | None:
-        """
-        How many bytes the slave may send, of all streams of one generation; None: as many as there are.
-        """
-        if isinstance(self.spec, Run):
-            return self.spec.cap
-        return self.spec.largest if isinstance(self.spec, Upload | UploadDirectory) else None
-
-    def _too_much(self, most: int, stream: str, end: int) -> bool:
-        # A slave's keeper sees to it; this is for one that does not.
-        if self._ends is None:
-            self._ends = self._streams.lengths()
-        mark = stream.partition("~")[2]
-        self._ends[stream] = max(end, self._ends.get(stream, 0))
-        return sum(length for name, length in self._ends.items() if name.partition("~")[2] == mark) > most
-
-    def _fail(self, error: FileError | NotFoundError) -> RefusedError:
-        """
-        End the command, because the master cannot store what it sends, or read what it asks for.
-
-        Answers what the slave is told, which is nothing about the master's files.  It is told to disown the command
-        when this outcome is committed.
-        """
-        if not self._over.called:
-            self._log.error("{id} is ended: {why}", id=self.id, why=str(error))
-            self.is_lost = True
-            if isinstance(error, NameRefusedError):
-                # Another name would have done: this is a mistake of the step's.
-                self._over.callback(Outcome(Ending.FAILED, sentence=str(error)))
-            else:
-                self._over.callback(Outcome(Ending.KILLED, why=Why.STORAGE, sentence=str(error)))
-        return RefusedError(OVER)
+    def _append(self, name: str, offset: int, data: bytes) -> int:
+        self._bounds.check_place(name, offset)
+        if self._state is not _State.OPEN:
+            raise RefusedError(OVER)
+        stream = self._streams.stream(name)
+        if offset <= stream.length:
+            self._bounds.check_end(name, offset + len(data))
+        if not self._room(len(data)):
+            return LATER
+        length = stream.append(offset, data)
+        self.received += 1
+        return length
 
     async def _finish(self, outcome: Outcome) -> tuple[str, ...]:
         for name in outcome.streams:
-            if name not in self._stream_names:
-                raise MessageError(f"{name!r:.60} is no stream of this command.")
+            self._bounds.check_name(name)
         try:
-            # A slave that dialled again reports the end again, while a long stream may still be on its way to the disk.
-            again = await self._sealing.run(lambda: Deferred.fromCoroutine(self._seal(outcome)))
-            return again or await self._answer()
+            # A slave that attached again reports the end again, perhaps while a long stream is still being synced.
+            damaged = await self._sealing.run(lambda: Deferred.fromCoroutine(self._seal(outcome)))
+            if damaged:
+                return damaged
         except DiskFullError:
             raise RefusedError(NOT_NOW) from None
         except FileError as error:
             self._fail(error)
-            return await self._answer()
-
-    async def _seal(self, outcome: Outcome) -> tuple[str, ...]:
-        if not self._over.called:
-            wrong = []
-            for name, seal in outcome.streams.items():
-                if not await self._streams.stream(name).seal(seal):
-                    wrong.append(name)
-            again = tuple(name for name in wrong if "~" not in name)
-            self._rounds += bool(again)
-            if again and self._rounds <= MOST_ROUNDS:
-                self._log.warn("checksums of {streams} differ in {id}; sent again", streams=again, id=self.id)
-                return again
-            if wrong:
-                outcome = _differing(outcome, wrong[0])
-            if not self._over.called:
-                self._over.callback(outcome)
-        return ()
-
-    async def _answer(self) -> tuple[str, ...]:
-        # Each link may ask; all are answered by the one commit.
+        # Every link may ask; one commit answers them all.
         await self._committed.wait()
         return ()
 
+    async def _seal(self, outcome: Outcome) -> tuple[str, ...]:
+        """
+        End the command with *outcome* if all its streams are complete; answer the streams that must be sent again.
+        """
+        if self._state is not _State.OPEN:
+            return ()
+        damaged = [name for name, seal in outcome.streams.items() if not await self._streams.stream(name).seal(seal)]
+        repeated = tuple(name for name in damaged if "~" not in name)
+        self._damaged_reports += bool(repeated)
+        if repeated and self._damaged_reports <= MOST_ROUNDS:
+            self._log.warn("checksums of {streams} differ in {id}; sent again", streams=repeated, id=self.id)
+            return repeated
+        self._end(_Event.END, _differing(outcome, damaged[0]) if damaged else outcome)
+        return ()
 
-def streams_of(spec: Spec) -> frozenset[str]:
-    """
-    The streams that a slave may send of *spec*, in all generations.
-    """
-    names: set[str] = set()
-    if isinstance(spec, Run):
-        names = {"stdio", *spec.logfiles, *(["stderr"] if spec.separate_stderr else [])}
-    elif isinstance(spec, Upload | UploadDirectory):
-        names = {ARTIFACT}
-    return frozenset(name + mark for name in names for mark in _GENERATIONS)
+    def _fail(self, error: FileError | NotFoundError) -> RefusedError:
+        """
+        Give the command up because the master cannot store what it sends, or read what it asks for.
 
+        Answers the error for the slave, which says nothing about the master's files.
+        """
+        if self._state is _State.OPEN:
+            self._log.error("{id} is ended: {why}", id=self.id, why=str(error))
+            if isinstance(error, NameRefusedError):
+                # Another name would have done: this is a mistake of the step's.
+                outcome = Outcome(Ending.FAILED, sentence=str(error))
+            else:
+                outcome = Outcome(Ending.KILLED, why=Why.STORAGE, sentence=str(error))
+            self._end(_Event.GIVE_UP, outcome)
+        return RefusedError(OVER)
 
-def _nothing() -> None:
-    """
-    Nobody asked.
-    """
+    def _end(self, event: _Event, outcome: Outcome) -> bool:
+        """
+        Let *event* end the command with *outcome*; whether it did.
+        """
+        ends = self._pass(event)
+        if ends:
+            self._outcome.fire(outcome)
+        return ends
+
+    def _pass(self, event: _Event) -> bool:
+        """
+        Let *event* happen; whether it changed the state.
+        """
+        state = _NEXT.get((self._state, event))
+        if state is None:
+            return False
+        self._state = state
+        if event is _Event.RELEASE:
+            self._released.fire(None)
+        return True
 
 
 def _differing(outcome: Outcome, stream: str) -> Outcome:

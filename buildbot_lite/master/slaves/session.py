@@ -182,7 +182,7 @@ class Core:
         """
         Have it reported on again.
         """
-        have = command.have()
+        have = command.stored_lengths()
         if have is not None:
             self._tell(link.resume(command.id, command, have), command)
 
@@ -297,7 +297,7 @@ def _remember_interrupt(inputs: Inputs, core: Core, id: str, reason: str) -> Non
 @_here.upon(Inputs.settled).loop()
 def _settle(inputs: Inputs, core: Core, attachment: Attachment, command: RemoteCommand) -> None:
     core.forget(command)
-    if command.is_lost and not command.unwanted:
+    if command.is_given_up and not command.unwanted:
         core.disown(attachment.link, command.id)
 
 
@@ -368,7 +368,7 @@ def _reconcile(core: Core, link: Slave, hello: Hello, command: RemoteCommand, he
     """
     What we want against what the slave has.
     """
-    if command.is_lost:
+    if command.is_given_up:
         return  # it is disowned when that is committed
     if command.unwanted:
         core.disown(link, command.id)
@@ -458,7 +458,7 @@ class Session:
         """
         Have *order* done, however often the line breaks.
         """
-        command.when_released(lambda: self._inputs.settled(command))
+        command.when_released().addCallback(lambda _: self._inputs.settled(command))  # type: ignore[unused-awaitable]  # cannot fail
         self._inputs.requested(command)
         return await command.when_over()
 

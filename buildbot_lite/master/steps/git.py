@@ -26,7 +26,7 @@ from ...model.results import Result
 from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE
 from ...model.urls import split_url, without_passwords
 from ..config.arguments import Arguments
-from ..slaves.command import Source
+from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
 from .git_commands import (

@@ -17,7 +17,7 @@ from typing import Any
 from ...model.outcome import Ending
 from ...model.results import Result
 from ...model.urls import without_passwords
-from ..slaves.command import Source
+from ..slaves.command_streams import Source
 from .git_credentials import Access
 from .outcomes import verdict
 from .step import Ran

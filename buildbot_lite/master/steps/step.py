@@ -32,7 +32,7 @@ from ...model.spec import (
 )
 from ..config.arguments import Arguments
 from ..config.mistakes import Noting, Place, here
-from ..slaves.command import Source
+from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, declaration, take
 

@@ -27,7 +27,7 @@ from ...model.properties import Json
 from ...model.results import Result
 from ...storage.files import file_error
 from ..config.arguments import Arguments
-from ..slaves.command import Source
+from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
 from .outcomes import verdict

@@ -1,0 +1,138 @@
+"""
+What a command may write to the master and read from it, and how much.
+
+The protocols are implemented by `builds.streams` and by the inputs of a build.
+"""
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from ...errors import MessageError
+from ...model.outcome import Seal
+from ...model.spec import (
+    Run,
+    Spec,
+    Upload,
+    UploadDirectory,
+)
+
+ARTIFACT = "artifact"
+"""The name of an upload's stream."""
+_ATTEMPTS = ("", "~1", "~2")
+
+
+class WritableStream(Protocol):
+    """
+    An append-only file on the master, as `storage.streams` has it.
+    """
+
+    @property
+    def length(self) -> int:
+        """
+        The length in bytes.
+        """
+
+    def append(self, offset: int, data: bytes) -> int:
+        """
+        Add the part of *data* that lies beyond the end; answer the new length.
+
+        *offset*: where *data* begins, in bytes.  `DiskFullError`: no space left.  `FileError`: cannot be written.
+        """
+
+    def seal(self, seal: Seal) -> Deferred[bool]:
+        """
+        Whether length and checksum are those of *seal*; if so, the file is synced to the disk first.
+        """
+
+
+class EntryStreams(Protocol):
+    """
+    The streams of one journal entry.
+    """
+
+    def stream(self, name: str) -> WritableStream:
+        """
+        The stream called *name*, whose file is made at its first byte.  `FileError` if this is impossible.
+        """
+
+    def lengths(self) -> dict[str, int]:
+        """
+        The length in bytes of every stream that is not empty.  `FileError` when the directory cannot be read.
+        """
+
+
+class Source(Protocol):
+    """
+    A file on the master that a command may read.
+    """
+
+    def read(self, offset: int, size: int) -> bytes:
+        """
+        At most *size* bytes from *offset*.  `FileError` or `NotFoundError` when the file cannot be read.
+        """
+
+
+class StreamBounds:
+    """
+    Which streams the slave may send for *spec*, and how many bytes.
+
+    The keeper enforces the same bounds; these hold against a slave that ignores them.  *streams*: what is stored so
+    far, which counts.
+    """
+
+    def __init__(self, spec: Spec, streams: EntryStreams) -> None:
+        self._names = streams_of(spec)
+        self._most = _most_bytes(spec)
+        self._streams = streams
+        self._ends: dict[str, int] | None = None
+
+    def check_name(self, name: str) -> None:
+        """
+        `MessageError` unless the command has a stream called *name*.
+        """
+        if name not in self._names:
+            raise MessageError(f"{name!r:.60} is no stream of this command.")
+
+    def check_place(self, name: str, offset: int) -> None:
+        """
+        `MessageError` unless the command has a stream called *name*, in which *offset* is possible.
+        """
+        if name not in self._names or offset < 0:
+            raise MessageError(f"{name!r:.60} at {offset} is no place in a stream of this command.")
+
+    def check_end(self, name: str, end: int) -> None:
+        """
+        `MessageError` if the streams of one attempt would become too long when *name* ends at byte *end*.
+        """
+        if self._most is None:
+            return
+        if self._ends is None:
+            self._ends = self._streams.lengths()
+        self._ends[name] = max(end, self._ends.get(name, 0))
+        attempt = name.partition("~")[2]
+        if sum(length for each, length in self._ends.items() if each.partition("~")[2] == attempt) > self._most:
+            raise MessageError(f"This command may send at most {self._most} bytes.")
+
+
+def streams_of(spec: Spec) -> frozenset[str]:
+    """
+    The names of the streams that a slave may send for *spec*.
+
+    A stream that arrived damaged is sent again under its name and "~1", then "~2".
+    """
+    names: set[str] = set()
+    if isinstance(spec, Run):
+        names = {"stdio", *spec.logfiles, *(["stderr"] if spec.separate_stderr else [])}
+    elif isinstance(spec, Upload | UploadDirectory):
+        names = {ARTIFACT}
+    return frozenset(name + attempt for name in names for attempt in _ATTEMPTS)
+
+
+def _most_bytes(spec: Spec) -> int | None:
+    """
+    The bound on the bytes of all streams of one attempt; None: no bound.
+    """
+    if isinstance(spec, Run):
+        return spec.cap
+    return spec.largest if isinstance(spec, Upload | UploadDirectory) else None
