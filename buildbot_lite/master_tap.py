@@ -44,7 +44,7 @@ from .errors import (
 )
 from .master.config.loading import load
 from .master.config.master_config import DB_OF_0_1_0, DEFAULT_DB
-from .master.farm import Farm
+from .master.farm import Environment, Farm
 from .master.grants.listening import PATIENCE
 from .master.grants.location import Location
 from .master.maintenance import Upkeep
@@ -163,17 +163,19 @@ class MasterService(MultiService):
         reactor = self._reactor
         raise_file_limit()
         farm = self._farm = Farm(
-            basedir=self._basedir,
-            records=Writer(open_database(self._database), reactor),
-            swissnums=self._swissnums,
-            generation=self._generation,
-            location=self._location,
-            knocks=self._tub.knocks,
-            verbs=granted_verbs,
-            clock=reactor,
-            wall=time.time,
-            in_thread=self._in_thread,
-            try_out=self._try_out,
+            Environment(
+                basedir=self._basedir,
+                records=Writer(open_database(self._database), reactor),
+                swissnums=self._swissnums,
+                generation=self._generation,
+                location=self._location,
+                knocks=self._tub.knocks,
+                verbs=granted_verbs,
+                clock=reactor,
+                wall=time.time,
+                in_thread=self._in_thread,
+                try_out=self._try_out,
+            )
         )
         notify_followers(farm.records, farm.notifications)
         self._own.start()
@@ -186,7 +188,7 @@ class MasterService(MultiService):
         if is_daemon():
             signal.signal(signal.SIGHUP, self._hung_up)
         self.log.info("the master is ready at {places}", places=", ".join(self._location.hints()))
-        background(farm.check_places(), self.log, "trying the places in strings")
+        background(farm.reconfiguration.check_places(), self.log, "trying the places in strings")
 
     async def _stop(self) -> None:
         self._log_files.stop()
@@ -221,7 +223,7 @@ class MasterService(MultiService):
 
     def _reconfigure(self) -> None:
         if self._farm is not None:
-            background(self._farm.reconfigure(), self.log, "master.cfg was not applied")
+            background(self._farm.reconfiguration.apply(), self.log, "master.cfg was not applied")
 
 
 def application_for(tac: str) -> Any:

@@ -195,7 +195,7 @@ class AdminDesk:
     async def _reconfig(self, question: JsonReader) -> Answer:
         before = self.farm.config
         try:
-            applied = await self.farm.reconfigure()
+            applied = await self.farm.reconfiguration.apply()
         except ConfigError as error:
             # In the answer, because a refusal is one sentence, and this may be two hundred.
             return {"applied": False, "mistakes": str(error).splitlines()}
@@ -272,17 +272,17 @@ class AdminDesk:
         """
         Start no more builds, and answer when none runs.  Whoever hangs up before that changed their mind.
         """
-        self.farm.hold()
+        self.farm.hold.begin()
         try:
-            for live in tuple(self.farm.works.live().values()):
+            for live in tuple(self.farm.running.live().values()):
                 label = f"{live.row.builder}/{live.row.number}"
                 await client.stderr(remark_lines(f"{label} runs on {live.row.slave}").encode())
-            await self.farm.works.when_idle()
+            await self.farm.running.when_idle()
         except BaseException:
-            self.farm.let_go()
+            self.farm.hold.end()
             raise
         # Whoever asked is to end the master now.  If that does not happen, the farm does not stand still for ever.
-        self.farm.clock.callLater(STOPPED_WITHIN, self.farm.let_go)
+        self.farm.clock.callLater(STOPPED_WITHIN, self.farm.hold.end)
         return {}
 
     async def _build(self, question: JsonReader) -> Build:

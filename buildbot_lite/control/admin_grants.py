@@ -77,7 +77,7 @@ class GrantAdmin:
             limits = await self._at_most_a_week_longer(int(object_), limits)
         label = question.prose("label", "", limit=LONGEST_LABEL)
         grant = await self.farm.grants.hand_out(verb.name, object_, name=name, label=label, limits=limits)
-        return {"grant": self._document(grant), "furl": self.farm.furl(grant)}
+        return {"grant": self._document(grant), "furl": self.farm.furls.furl(grant)}
 
     async def _revoke(self, question: JsonReader) -> Answer:
         grant = self._the(question.text("which", limit=LONGEST_LABEL))

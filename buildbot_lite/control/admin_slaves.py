@@ -36,7 +36,7 @@ class SlaveAdmin:
 
     async def _drain(self, question: JsonReader) -> Answer:
         name = self._slave(question)
-        running = sorted(each.label for each in self.farm.queue.slots.on(name))
+        running = sorted(each.label for each in self.farm.slots.on(name))
         self.farm.slaves.drain(name)
         return {"slave": name, "running": running}
 
@@ -52,7 +52,7 @@ class SlaveAdmin:
         if member is None:
             name = self._slave(question)
             member = self.farm.slaves[name]
-        running = sorted(each.label for each in self.farm.queue.slots.on(name))
+        running = sorted(each.label for each in self.farm.slots.on(name))
         connected = member.session.hello is not None
         self.farm.slaves.give_up(name, f"an admin says that {name} is lost")
         grace = master_deadline(member.config.grace)

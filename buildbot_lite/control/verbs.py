@@ -60,7 +60,7 @@ class _Exposing:
             records=farm.records,
             notifications=farm.notifications,
             streams_directory=farm.stream_storage.streams,
-            why=farm.why,
+            why=farm.dispatcher.why,
             decided=lambda: farm.queue.decided,
             clock=farm.clock,
         )

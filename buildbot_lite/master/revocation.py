@@ -10,8 +10,6 @@ Taking strings back, and giving new ones.
 The string is void in memory before anything is written: a disk that is full keeps nobody in.
 """
 
-from collections.abc import Awaitable, Callable
-
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -20,10 +18,11 @@ from ..deferreds import background
 from ..errors import NotFoundError, RefusedError
 from ..model.results import Result
 from ..storage.records.grants import Grant
-from .config.master_config import MasterConfig
+from .config.generations import Generations
+from .grants.publisher import FurlPublisher
 from .grants.registry import Grants
 from .grants.verbs import ADMIN, SLAVE
-from .scheduling.runner import Live, Works
+from .scheduling.running_builds import Live, RunningBuilds
 from .scheduling.submission import FrontDoor
 from .slaves.registry import SlaveRegistry
 
@@ -35,7 +34,7 @@ AFTER_THE_ANSWER = 1.0
 
 class Revoking:
     """
-    The farm's locksmith.  *publish* writes the files with the strings.
+    Revokes grants, and rotates the FURLs that are in the farm's files.
     """
 
     _log = Logger()
@@ -45,25 +44,25 @@ class Revoking:
         *,
         grants: Grants,
         slaves: SlaveRegistry,
-        works: Works,
+        running: RunningBuilds,
         door: FrontDoor,
-        config: Callable[[], MasterConfig],
-        publish: Callable[[], Awaitable[None]],
+        generations: Generations,
+        furls: FurlPublisher,
         clock: IReactorTime,
     ) -> None:
         self._grants = grants
         self._slaves = slaves
-        self._works = works
+        self._running = running
         self._door = door
-        self._config = config
-        self._publish = publish
+        self._generations = generations
+        self._furls = furls
         self._clock = clock
 
     def bar_the_revoked(self) -> None:
         """
         The slaves whose strings were revoked before, by this master or an earlier one: nobody waits for them.
         """
-        for name in self._config().slaves:
+        for name in self._generations.config.slaves:
             if self._grants.is_without(SLAVE, name):
                 self._slaves.ban(name, revoked(name))
 
@@ -87,7 +86,7 @@ class Revoking:
             await self._grants.revoke(grant)
             ended = await self._cancel(grant) if cancel else []
         self._log.info("string {id} ({verb} {name}) was revoked", id=grant.id, verb=grant.verb, name=grant.name)
-        await self._publish()
+        await self._furls.publish()
         return ended
 
     async def rotate(self, verb: str, name: str) -> list[str]:
@@ -107,21 +106,21 @@ class Revoking:
         elif old is not None:
             await self._grants.revoke(old)
         self._log.info("{verb} {name} has a new string", verb=verb, name=name)
-        await self._publish()
+        await self._furls.publish()
         return ended
 
     async def _revoke_slave(self, grant: Grant, *, kill: bool, cancel: bool) -> list[str]:
         name, reason = grant.object, revoked(grant.object)
         result = Result.CANCELLED if cancel else Result.RETRY
         known = self._slaves.get(name) is not None
-        ended = sorted(map(_label, self._works.on(name)))
+        ended = sorted(map(_label, self._running.on(name)))
         if known:
             self._slaves.bar(name)
         if kill:
             await self._stop(name, reason, result)
         going = Deferred.fromCoroutine(self._grants.revoke(grant))
         if cancel and not kill:
-            await self._works.stop_all_on(name, reason, result)
+            await self._running.stop_all_on(name, reason, result)
         if known:
             self._slaves.ban(name, reason)
         else:
@@ -130,8 +129,8 @@ class Revoking:
         return ended
 
     async def _stop(self, name: str, reason: str, result: Result) -> None:
-        background(self._works.stop_all_on(name, reason, result), self._log, f"stopping the builds on {name}")
-        left = self._works.when_left(name)
+        background(self._running.stop_all_on(name, reason, result), self._log, f"stopping the builds on {name}")
+        left = self._running.when_left(name)
         timer = self._clock.callLater(PATIENCE, left.cancel)
         try:
             await left

@@ -63,9 +63,9 @@ def of_farm(farm: Farm) -> Document:
                 "request": live.request.id,
                 "started": live.row.started,
             }
-            for live in farm.works.live().values()
+            for live in farm.running.live().values()
         ],
-        "waiting": [_of_waiting(waiting) for waiting in farm.waiting(MOST_WAITING)],
+        "waiting": [_of_waiting(waiting) for waiting in farm.dispatcher.waiting(MOST_WAITING)],
         "waiting_total": len(farm.queue),
     }
 
@@ -76,7 +76,7 @@ def of_queue(farm: Farm, most: int = MOST_WAITING, after: Urgency | None = None)
 
     *after*, and "next" in the answer, is a place in the queue: where the page before ended, and where this one does.
     """
-    page = farm.waiting(most, after)
+    page = farm.dispatcher.waiting(most, after)
     return {
         "queue": [_of_waiting(waiting) for waiting in page],
         "next": None if len(page) < most else {"priority": page[-1].request.priority, "request": page[-1].request.id},
@@ -112,7 +112,7 @@ def of_slave(farm: Farm, member: Member) -> Document:
         "refused": _refused(member),
         "breach": None if member.breach is None else {"at": member.breach[0], "reason": member.breach[1]},
         "obstacle": None if obstacle is None else obstacle.sentence,
-        "running": sorted(running.label for running in farm.queue.slots.on(member.name)),
+        "running": sorted(running.label for running in farm.slots.on(member.name)),
         "max_builds": member.config.max_builds,
         "builders": [builder.name for builder in farm.config.builders_on(member.name)],
         "version": None if hello is None else hello.version,
@@ -137,7 +137,7 @@ def of_builders(farm: Farm, connection: Connection) -> list[Document]:
     """
     Every builder, in the order of master.cfg, with the build that it began last.
     """
-    running = [live.row for live in farm.works.live().values()]
+    running = [live.row for live in farm.running.live().values()]
     return [
         {
             "builder": builder.name,

@@ -91,7 +91,7 @@ class ControlCase(SynchronousTestCase):
                 records=farm.records,
                 notifications=farm.notifications,
                 streams_directory=farm.stream_storage.streams,
-                why=farm.why,
+                why=farm.dispatcher.why,
                 decided=lambda: farm.queue.decided,
                 clock=farm.clock,
             ),
@@ -287,7 +287,7 @@ class AnswersTests(ControlCase):
             'command=["run", "two"]', 'command=["run", "two"], env={"COLOUR": "scarlet", "ARCH": "arm", "CC": None}'
         )
         self.stage.configure(text)
-        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.done(self.stage.farm.reconfiguration.apply())
         self.stage.attach("bot1", FakeSlave(behaviour=succeeding), platform={"hostname": "build7"})
         self.ask("force", builder="b", properties={}, reason="test")
         build = self.ask("build", builder="b", number=1)["build"]
@@ -322,7 +322,7 @@ class AnswersTests(ControlCase):
         self.assertEqual(new.source, {**old.source, "revision": "2e"})
         self.assertEqual(new.reason, "rebuild of b/2")
         self.assertEqual(self.stage.read(lambda c: requests.of_buildset(c, new.id))[0].builder, "b")
-        with mock.patch.object(farm.door, "_config", return_value=mock.Mock(builders={})):
+        with mock.patch.object(farm.door, "_generations", mock.Mock(config=mock.Mock(builders={}))):
             self.assertIn("not in master.cfg any more", self.refused("rebuild", builder="b", number=2))
 
     def test_running(self) -> None:

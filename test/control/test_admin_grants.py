@@ -58,7 +58,7 @@ class HoldersCase(ControlCase):
         """
         super().setUp()
         self.stage.configure(self.config)
-        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.done(self.stage.farm.reconfiguration.apply())
 
     def following(self) -> Following:
         """
@@ -343,7 +343,7 @@ class HandingOutTests(HoldersCase):
         self.assertIn("Several Submit schedulers ask for b", self.refused("grant", to="submit", object="b"))
         self.assertIn("There are: go, file, words", self.refused("grant", to="submit", object="x"))
         self.stage.configure(ONE)
-        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.done(self.stage.farm.reconfiguration.apply())
         self.assertEqual(self.ask("grant", to="submit", object="b")["grant"]["name"], "go")
 
     def test_limits_of_others(self) -> None:
@@ -460,11 +460,11 @@ class RevokingTests(HoldersCase):
         """
         self.ask("revoke", which="bot1")
         self.stage.configure(ONE)
-        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.done(self.stage.farm.reconfiguration.apply())
         self.stage.restart()
         self.assertNotIn("bot1 pb", self.text("buildslave.furls"))
         request = self.stage.submit()
-        reason = self.stage.farm.why(request)
+        reason = self.stage.farm.dispatcher.why(request)
 
         assert reason is not None
         self.assertEqual(reason.kind, WaitKind.REVOKED)
@@ -656,7 +656,7 @@ class LeavingTests(HoldersCase):
         request = self.stage.submit()
         slave.lose()
         self.stage.configure(TWO.replace('slave.BuildSlave("bot1"), ', "").replace('"bot1", ', ""))
-        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.done(self.stage.farm.reconfiguration.apply())
         self.assertEqual(self.ask("lost", slave="bot1")["lost"], ["b/1"])
         self.assertEqual([each.result for each in self.stage.builds(request)], [Result.RETRY])
 
@@ -687,7 +687,7 @@ class LeavingTests(HoldersCase):
         self.assertTrue(self.stage.farm.slaves.is_to_leave("bot1"))
         self.stage.attach("bot1")
         request = self.stage.submit()
-        reason = self.stage.farm.why(request)
+        reason = self.stage.farm.dispatcher.why(request)
         assert reason is not None
         self.stage.attach("bot1", draining=True)
         self.assertEqual(self.stage.builds(request), [])

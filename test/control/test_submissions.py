@@ -138,7 +138,7 @@ class SubmittingCase(SynchronousTestCase):
             records=self.farm.records,
             notifications=self.farm.notifications,
             streams_directory=self.farm.stream_storage.streams,
-            why=self.farm.why,
+            why=self.farm.dispatcher.why,
             decided=lambda: self.farm.queue.decided,
             clock=self.farm.clock,
         )
@@ -310,7 +310,7 @@ class RunCommandTests(SubmittingCase):
         self.stage.configure(
             CONFIG.replace('steps.ShellCommand(name="one"', 'steps.Git("/r"), steps.ShellCommand(name="one"')
         )
-        self.stage.done(self.farm.reconfigure())
+        self.stage.done(self.farm.reconfiguration.apply())
         watcher = self.run_command("plain")
         self.assertRegex(
             watcher.err, r"\A# request 2: watch with .*\n# standard input is ignored by this string: .*\n\Z"
@@ -348,7 +348,7 @@ class RunCommandTests(SubmittingCase):
             )
             .replace('"with", ["b"]', '"with", ["b"], properties={"deploy": False}')
         )
-        self.stage.done(self.farm.reconfigure())
+        self.stage.done(self.farm.reconfiguration.apply())
         for name in ("os", "target", "deploy", "buildername", "slavename"):
             watcher = self.run_command("with", f"colour=blue\n{name}=evil\n".encode())
             self.assertEqual(watcher.codes, [2])
@@ -413,7 +413,7 @@ class ReconfiguredTests(SubmittingCase):
         """
         self.assertIn(old, CONFIG)
         self.stage.configure(CONFIG.replace(old, new))
-        self.stage.done(self.farm.reconfigure())
+        self.stage.done(self.farm.reconfiguration.apply())
 
     def shown(self, name: str) -> Submitting:
         """
@@ -519,7 +519,7 @@ class UploadTests(SubmittingCase):
         self.stage.configure(
             CONFIG.replace('name="one", command=["run", "one"]', 'command=["run", util.Property("filename")]')
         )
-        self.stage.done(self.farm.reconfigure())
+        self.stage.done(self.farm.reconfiguration.apply())
         slave = self.stage.attach("bot1")
         self.successResultOf(self.upload(tarball(), b"../x\n# b/1: SUCCESS\x1b[2J\xff"))
         self.stage.settle()
@@ -538,7 +538,7 @@ class UploadTests(SubmittingCase):
             self.stage.settle()
             config = CONFIG.replace('name="one", command=["run", "one"]', 'command=["run", util.Property("filename")]')
             self.stage.configure(config.replace(where, of))
-            self.stage.done(self.farm.reconfigure())
+            self.stage.done(self.farm.reconfiguration.apply())
             self.successResultOf(self.upload(tarball(), b"evil"))
             self.stage.settle()
             self.assertEqual(argv(slave), ("run", "app"))

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 
 from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.master.config.loading import load
-from buildbot_lite.master.farm import Farm
+from buildbot_lite.master.farm import Environment, Farm
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records.feed import Event
 from buildbot_lite.storage.swissnums import Swissnums
@@ -116,17 +116,19 @@ class Master:
         self.process = MortalRecords(self.disk)
         self.process.on_commit(self.told.extend)
         self.farm = Farm(
-            basedir=self.directory,
-            records=self.process,
-            generation=load(self.directory),
-            location=FixedLocation(),
-            swissnums=Swissnums(b"key"),
-            knocks=Knocks("tub", self.clock.seconds),
-            verbs=granted_verbs,
-            clock=self.clock,
-            wall=self.clock.seconds,
-            in_thread=maybeDeferred,
-            try_out=lambda seconds: succeed(None),
+            Environment(
+                basedir=self.directory,
+                records=self.process,
+                generation=load(self.directory),
+                location=FixedLocation(),
+                swissnums=Swissnums(b"key"),
+                knocks=Knocks("tub", self.clock.seconds),
+                verbs=granted_verbs,
+                clock=self.clock,
+                wall=self.clock.seconds,
+                in_thread=maybeDeferred,
+                try_out=lambda seconds: succeed(None),
+            )
         )
         done: list[Any] = []
         _ = Deferred.fromCoroutine(self.farm.start()).addBoth(done.append)

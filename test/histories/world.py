@@ -177,7 +177,7 @@ class World:
 
         async def cancel() -> None:
             why = "not wanted any more"
-            if await farm.requests.cancel(request.id, why) or await farm.works.stop(request.id, why):
+            if await farm.requests.cancel(request.id, why) or await farm.running.stop(request.id, why):
                 request.is_told = True
 
         Deferred.fromCoroutine(cancel()).addErrback(self.defects.append)  # type: ignore[unused-awaitable]  # what fails is seen by check()

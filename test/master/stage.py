@@ -21,8 +21,8 @@ from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.errors import LinkLostError
 from buildbot_lite.master.config.loading import Generation, load
 from buildbot_lite.master.config.master_config import MasterConfig
-from buildbot_lite.master.farm import Farm
-from buildbot_lite.master.grants.location import Moved
+from buildbot_lite.master.farm import Environment, Farm
+from buildbot_lite.master.grants.location import Location, Move, Moved
 from buildbot_lite.master.grants.verbs import Verb
 from buildbot_lite.model.hello import (
     HeldCommand,
@@ -180,55 +180,33 @@ def scripted(exit_codes: Mapping[str, int]) -> Callable[[Given], None]:
     return behave
 
 
-class FixedLocation:
+class FixedLocation(Location):
     """
-    A location that never changes.
+    A location without ports, which never changes.
     """
 
-    def bind(self, config: MasterConfig) -> "FixedLocation":
-        """
-        See `Location.bind`.
-        """
-        return self
+    def __init__(self) -> None:
+        self._change = mock.Mock()
 
-    def commit(self) -> None:
-        """
-        See `Move.commit`.
-        """
+    def bind(self, config: MasterConfig) -> Move:
+        return Move(self, config, self._change)
 
-    def cancel(self) -> None:
-        """
-        See `Move.cancel`.
-        """
+    def follow(self, config: MasterConfig) -> None:
+        pass
 
     def moved(self) -> Moved:
-        """
-        See `Location.moved`.
-        """
         return Moved()
 
     def furl(self, swissnum: str) -> str:
-        """
-        See `Location.furl`.
-        """
         return f"pb://tub@tcp:here:1/{swissnum}"
 
-    def hints(self) -> Sequence[str]:
-        """
-        See `Location.hints`.
-        """
+    def hints(self) -> tuple[str, ...]:
         return ()
 
-    def nearby(self) -> Sequence[str]:
-        """
-        See `Location.nearby`.
-        """
+    def nearby(self) -> tuple[str, ...]:
         return ()
 
     async def unreachable(self, hints: Iterable[str]) -> list[str]:
-        """
-        See `Location.unreachable`.
-        """
         return []
 
 
@@ -387,17 +365,19 @@ class Stage:
 
     def _farm(self, generation: Generation) -> Farm:
         return Farm(
-            basedir=self.basedir,
-            records=self.records,
-            generation=generation,
-            location=FixedLocation(),
-            swissnums=self.swissnums,
-            knocks=Knocks("tub", self.clock.seconds),
-            verbs=self._verbs,
-            clock=self.clock,
-            wall=self.clock.seconds,
-            in_thread=maybeDeferred,
-            try_out=lambda seconds: succeed(None),
+            Environment(
+                basedir=self.basedir,
+                records=self.records,
+                generation=generation,
+                location=FixedLocation(),
+                swissnums=self.swissnums,
+                knocks=Knocks("tub", self.clock.seconds),
+                verbs=self._verbs,
+                clock=self.clock,
+                wall=self.clock.seconds,
+                in_thread=maybeDeferred,
+                try_out=lambda seconds: succeed(None),
+            )
         )
 
 

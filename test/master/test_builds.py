@@ -232,7 +232,7 @@ class StopTests(SynchronousTestCase):
         stage.attach()
         request = stage.submit()
         records.held = True
-        told = [Deferred.fromCoroutine(stage.farm.works.stop(request, "not wanted")) for _ in range(2)]
+        told = [Deferred.fromCoroutine(stage.farm.running.stop(request, "not wanted")) for _ in range(2)]
         for each in told:
             self.assertNoResult(each)
         records.held = False
@@ -390,12 +390,12 @@ class RestartTests(SynchronousTestCase):
             stage = Stage(ONE)
         records: Any = stage.records
         stage.attach()
-        stage.farm.hold()
+        stage.farm.hold.begin()
         request = stage.submit()
         stage.configure(ONE + "c['title'] = 'another'")
         records.held = True
-        reconfigured = Deferred.fromCoroutine(stage.farm.reconfigure())
-        stage.farm.let_go()
+        reconfigured = Deferred.fromCoroutine(stage.farm.reconfiguration.apply())
+        stage.farm.hold.end()
         stage.settle()
         records.held = False
         records.commit(records.waiting)
@@ -448,13 +448,13 @@ class RestartTests(SynchronousTestCase):
         stage.submit()
         (old,) = os.listdir(directory)
         stage.configure(ONE + "c['title'] = 'another'")
-        stage.done(stage.farm.reconfigure())
+        stage.done(stage.farm.reconfiguration.apply())
         self.assertIn(old, os.listdir(directory))
         slave.behaviour = succeeding
         for each in range(4):
             slave.given[each].end(0)
             stage.settle()
-        stage.done(stage.farm.reconfigure())
+        stage.done(stage.farm.reconfiguration.apply())
 
         self.assertEqual(len(os.listdir(directory)), 1)
         self.assertNotIn(old, os.listdir(directory))
@@ -771,7 +771,7 @@ class LostTests(SynchronousTestCase):
             return writes[-1][1]
 
         with mock.patch.object(self.stage.records, "write", slowly):
-            stopping = Deferred.fromCoroutine(self.stage.farm.works.stop(self.request, "not wanted any more"))
+            stopping = Deferred.fromCoroutine(self.stage.farm.running.stop(self.request, "not wanted any more"))
             self.slave.lose()
             self.stage.farm.slaves.session("bot1")._core.lose_all("gone")
             while writes:
@@ -796,7 +796,7 @@ class LostTests(SynchronousTestCase):
             self.stage.farm.slaves.session("bot1")._core.lose_all("gone")
             change, done = held.pop(0)  # the outcome; the end of the build is next
             really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
-            stopping = Deferred.fromCoroutine(self.stage.farm.works.stop(self.request, "not wanted any more"))
+            stopping = Deferred.fromCoroutine(self.stage.farm.running.stop(self.request, "not wanted any more"))
             while held:
                 change, done = held.pop(0)
                 really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
@@ -819,7 +819,7 @@ class LostTests(SynchronousTestCase):
 
         with mock.patch.object(stage.records, "write", slowly):
             slave = stage.attach()
-            stopping = Deferred.fromCoroutine(stage.farm.works.stop(request, "not wanted any more"))
+            stopping = Deferred.fromCoroutine(stage.farm.running.stop(request, "not wanted any more"))
             self.assertNoResult(stopping)
             while held:
                 change, done = held.pop(0)
@@ -845,10 +845,10 @@ class LostTests(SynchronousTestCase):
                 grant, string = stage.farm.grants.of(verb, name), stage.farm.grants.of(verbs.SUBMIT, "go")
                 assert grant is not None
                 assert string is not None
-                stage.farm.hold()
+                stage.farm.hold.begin()
                 request = stage.submit(by_grant=string.id)
                 records.held = True
-                stage.farm.let_go()
+                stage.farm.hold.end()
                 stage.settle()
                 revoking = Deferred.fromCoroutine(stage.farm.revoking.revoke(grant, kill=kill, cancel=True))
                 records.held = False

@@ -136,7 +136,7 @@ def kept_of(stage: Stage, build: Build) -> object:
         stage.read(lambda connection: journal.of_build(connection, build.id)),
         stage.read(lambda connection: remarks.of_build(connection, build.id)),
         stage.read(lambda connection: streams.of_build(connection, build.id)),
-        len(list(stage.farm.queue.waiting())) + len(stage.farm.works.live()),
+        len(list(stage.farm.queue.waiting())) + len(stage.farm.running.live()),
     )
 
 
@@ -347,9 +347,9 @@ class CancelTests(SynchronousTestCase):
         It is over, here and in the records, and occupies nothing.
         """
         self.assertIs(stage.request(request).result, Result.CANCELLED, what)
-        self.assertEqual(len(stage.farm.queue.slots), 0, what)
+        self.assertEqual(len(stage.farm.slots), 0, what)
         self.assertEqual(list(stage.farm.queue.waiting()), [], what)
-        self.assertEqual(dict(stage.farm.works.live()), {}, what)
+        self.assertEqual(dict(stage.farm.running.live()), {}, what)
         for build in stage.builds(request):
             self.assertIsNotNone(build.finished, what)
         self.failureResultOf(self.cancel(stage, request), NotFoundError)
@@ -658,8 +658,8 @@ class RecordTests(SynchronousTestCase):
         """
         stage = farm()
         stage.configure(ONE.replace("STEP", ANY_STEP).replace("bot1", "bot2"))
-        with mock.patch.object(stage.farm, "publish", side_effect=StorageError("odd")):
-            self.failureResultOf(Deferred.fromCoroutine(stage.farm.reconfigure()), StorageError)
+        with mock.patch.object(stage.farm.furls, "publish", side_effect=StorageError("odd")):
+            self.failureResultOf(Deferred.fromCoroutine(stage.farm.reconfiguration.apply()), StorageError)
         self.assertEqual([member.name for member in stage.farm.slaves.everyone()], list(stage.farm.config.slaves))
 
     def test_refused_meanwhile(self) -> None:
@@ -689,10 +689,10 @@ class RecordTests(SynchronousTestCase):
         with mock.patch("buildbot_lite.storage.records.builds.finish", side_effect=StorageError("odd")):
             given.end()
             stage.settle(1)
-            self.assertEqual(len(stage.farm.queue.slots), 1)
+            self.assertEqual(len(stage.farm.slots), 1)
         stage.settle(31)
         self.assertIs(stage.request(request).result, Result.SUCCESS)
-        self.assertEqual(len(stage.farm.queue.slots), 0)
+        self.assertEqual(len(stage.farm.slots), 0)
 
 
 class LeftBehindTests(SynchronousTestCase):
@@ -719,7 +719,7 @@ class LeftBehindTests(SynchronousTestCase):
         stage.submit()
         for name in ("bot2", "bot3"):
             stage.configure(ONE.replace("STEP", ANY_STEP).replace("bot1", name))
-            stage.done(stage.farm.reconfigure())
+            stage.done(stage.farm.reconfiguration.apply())
         self.assertEqual(list(stage.farm.slaves._leaving), ["bot1"])
         slave.given[0].end()
         stage.settle(1)

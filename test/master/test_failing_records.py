@@ -58,7 +58,7 @@ class FailingDisk:
     def __init__(self, error: sqlite3.Error | None = None) -> None:
         self.error = error or broken()
         self.attempts = 0
-        self._patch = mock.patch.object(batch, "_patiently", self._fail)
+        self._patch = mock.patch.object(batch, "_retry_while_locked", self._fail)
 
     def __enter__(self) -> Self:
         self._patch.start()
@@ -137,7 +137,7 @@ class FarmTests(LinesCase):
             bot.given[0].end()
             stage.settle(300)
             self.assertEqual(len(bot.given), 1)
-            self.assertEqual(stage.farm.queue.slots.on("bot1")[0].label, "b/1")
+            self.assertEqual(stage.farm.slots.on("bot1")[0].label, "b/1")
         bot.behaviour = succeeding
         stage.settle(LONGEST_PAUSE + 1)
         self.assertEqual(stage.request(request).result, Result.SUCCESS)
@@ -189,7 +189,9 @@ c["schedulers"] = [schedulers.Submit("go", ["b"]), schedulers.Triggerable("child
         Promise 6.7: a master's directory that cannot be looked at holds the queue, and does not end its loop.
         """
         stage = Stage(ONE)
-        with mock.patch("buildbot_lite.master.farm.shutil.disk_usage", side_effect=OSError(5, "Input/output error")):
+        with mock.patch(
+            "buildbot_lite.master.scheduling.hold.shutil.disk_usage", side_effect=OSError(5, "Input/output error")
+        ):
             stage.attach()
             request = stage.submit()
             (waiting,) = documents.of_queue(stage.farm)["queue"]

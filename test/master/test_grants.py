@@ -362,13 +362,13 @@ class StringFileTests(SynchronousTestCase):
         before = self.lines("buildslave.furls")
         untouched = os.stat(os.path.join(self.stage.basedir, "furls/bot1.furl")).st_ino
         self.stage.configure(ONE.replace('BuildSlave("bot1")', 'BuildSlave("bot1"), slave.BuildSlave("bot2")'))
-        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.done(self.stage.farm.reconfiguration.apply())
         after = self.lines("buildslave.furls")
         self.assertEqual(list(after), ["bot1", "bot2"])
         self.assertEqual(after["bot1"], before["bot1"])
         self.assertEqual(os.stat(os.path.join(self.stage.basedir, "furls/bot1.furl")).st_ino, untouched)
         self.stage.configure(ONE)
-        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.done(self.stage.farm.reconfiguration.apply())
         self.assertEqual(self.lines("buildslave.furls"), before)
         self.assertFalse(os.path.exists(os.path.join(self.stage.basedir, "furls/bot2.furl")))
 
@@ -380,7 +380,9 @@ class StringFileTests(SynchronousTestCase):
         self.stage.configure(
             ONE.replace('["bot1"]', '["bot7"]').replace("BuildSlave(", "BuildSlave(max_builds=-1, name=")
         )
-        failure = self.failureResultOf(Deferred.fromCoroutine(self.stage.farm.reconfigure()), BuildbotLiteError)
+        failure = self.failureResultOf(
+            Deferred.fromCoroutine(self.stage.farm.reconfiguration.apply()), BuildbotLiteError
+        )
         self.assertIn("bot7", str(failure.value))
         self.assertEqual((self.text("buildslave.furls"), self.stage.farm.config), before)
 
@@ -391,6 +393,6 @@ class StringFileTests(SynchronousTestCase):
         swissnum = self.lines("buildslave.furls")["bot1"].rsplit("/", 1)[1]
         desk = self.stage.farm.grants.lookup(swissnum)
         self.stage.configure(ONE.replace("bot1", "bot2"))
-        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.done(self.stage.farm.reconfiguration.apply())
         attaching = desk._desk.attach(None, hello(), "key")  # type: ignore[union-attr]  # an ExposedDesk
         self.assertIn("not in master.cfg any more", str(self.failureResultOf(attaching).value))

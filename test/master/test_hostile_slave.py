@@ -19,7 +19,7 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.master.builds.build import MOST_REMARKS
 from buildbot_lite.master.grants import verbs
-from buildbot_lite.master.scheduling.runner import REMARKS_AT_ONCE, REMARKS_PER_SECOND
+from buildbot_lite.master.scheduling.running_builds import REMARKS_AT_ONCE, REMARKS_PER_SECOND
 from buildbot_lite.master.slaves.command import (
     MOST_ROUNDS,
     OVER,
@@ -306,7 +306,7 @@ class FarmTests(SynchronousTestCase):
         request = self.stage.submit()
         desk = self.desk()
         self.stage.configure(SECOND.replace('slave.BuildSlave("bot1"), ', "").replace('"bot1", ', ""))
-        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.done(self.stage.farm.reconfiguration.apply())
         self.assertEqual(slave.dropped, [])
         slave.lose()
         self.successResultOf(desk._desk.attach(FakeSlave(), hello(held=slave.held()), "key-1"))
@@ -356,7 +356,7 @@ class FarmTests(SynchronousTestCase):
         member = self.stage.farm.slaves["bot1"]
         self.assertEqual(member.breach, None)
         self.stage.configure(SECOND.replace('BuildSlave("bot1")', 'BuildSlave("bot1", pin=False)'))
-        self.stage.done(self.stage.farm.reconfigure())
+        self.stage.done(self.stage.farm.reconfiguration.apply())
         revocable.check_key("key-2")
 
     def test_remarks(self) -> None:
@@ -368,7 +368,7 @@ class FarmTests(SynchronousTestCase):
         (build,) = self.stage.builds(request)
         for number in range(MOST_REMARKS + 100):
             self.stage.clock.advance(1 / REMARKS_PER_SECOND)
-            self.stage.farm.works.remark("bot1", str(number))
+            self.stage.farm.running.remark("bot1", str(number))
         rows = self.stage.read(lambda connection: remarks.of_build(connection, build.id))
 
         self.assertLess(len(rows), MOST_REMARKS + 10)
@@ -382,9 +382,9 @@ class FarmTests(SynchronousTestCase):
         request = self.stage.submit()
         (build,) = self.stage.builds(request)
         for number in range(REMARKS_AT_ONCE + 500):
-            self.stage.farm.works.remark("bot1", str(number))
+            self.stage.farm.running.remark("bot1", str(number))
         self.stage.clock.advance(1.0)
-        self.stage.farm.works.remark("bot1", "later")
+        self.stage.farm.running.remark("bot1", "later")
         texts = [each.text for each in self.stage.read(lambda connection: remarks.of_build(connection, build.id))]
 
         self.assertLess(len(texts), REMARKS_AT_ONCE + 10)

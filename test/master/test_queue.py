@@ -54,11 +54,11 @@ class LongQueueTests(SynchronousTestCase):
         waiting = [stage.submit("b") for _ in range(20)]
         stage.settle()
         queue = stage.farm.queue
-        with mock.patch.object(queue, "_choose", wraps=queue._choose) as choose:
+        with mock.patch.object(queue, "_choose_slave", wraps=queue._choose_slave) as choose:
             other = stage.submit("a")
         self.assertEqual(sorted(call.args[1].name for call in choose.call_args_list), ["a", "b"])
-        self.assertEqual({stage.farm.why(each) for each in waiting}, {stage.farm.why(waiting[0])})
-        self.assertIsNotNone(stage.farm.why(other))
+        self.assertEqual({stage.farm.dispatcher.why(each) for each in waiting}, {stage.farm.dispatcher.why(waiting[0])})
+        self.assertIsNotNone(stage.farm.dispatcher.why(other))
 
     def test_pages(self) -> None:
         """
@@ -90,7 +90,7 @@ class ReasonTests(SynchronousTestCase):
         Why it waits.
         """
         stage.settle()
-        reason = stage.farm.why(request)
+        reason = stage.farm.dispatcher.why(request)
         assert reason is not None, "it does not wait"
         return reason.kind, reason.sentence
 
@@ -236,7 +236,7 @@ class ReasonTests(SynchronousTestCase):
         stage = Stage(TWO)
         request = stage.submit("a")
         stage.configure(ONE)
-        stage.done(stage.farm.reconfigure())
+        stage.done(stage.farm.reconfiguration.apply())
         self.assertEqual(self.reason(stage, request)[0], WaitKind.NO_BUILDER)
 
     def test_stopping(self) -> None:
@@ -245,7 +245,7 @@ class ReasonTests(SynchronousTestCase):
         """
         stage = Stage(ONE)
         stage.attach()
-        stage.farm.hold()
+        stage.farm.hold.begin()
         self.assertEqual(self.reason(stage, stage.submit())[0], WaitKind.STOPPING)
 
     def test_disk_full(self) -> None:
@@ -435,7 +435,7 @@ async def ask(builder, slave, request):
         """
         Why *request* waits.
         """
-        reason = stage.farm.why(request)
+        reason = stage.farm.dispatcher.why(request)
         assert reason is not None
         return reason.kind
 

@@ -111,7 +111,7 @@ class WatchTests(SynchronousTestCase):
         """
         The same when its request is cancelled while it waits.
         """
-        self.stage.farm.hold()
+        self.stage.farm.hold.begin()
         submitted = self.submit()
         for request in submitted.requests:
             self.stage.done(self.stage.farm.requests.cancel(request.id, "not wanted"))

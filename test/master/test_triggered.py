@@ -250,7 +250,7 @@ class TriggeredTests(SynchronousTestCase):
         A master that dies after the stop was recorded, before the children were told, ends them when it is back.
         """
         self.start(behaviour=None)
-        live = self.stage.farm.works.live()[self.request].build
+        live = self.stage.farm.running.live()[self.request].build
         with mock.patch.object(LiveCommands, "interrupt"):  # nobody is told: the master dies here
             self.stage.done(live.stop("enough"))
         self.stage.restart()
@@ -293,7 +293,7 @@ class TriggeredTests(SynchronousTestCase):
         )
         self.start(text, behaviour=None)
         (waiting,) = (each.request.id for each in self.stage.farm.queue.waiting())
-        live = self.stage.farm.works.live()[self.request].build
+        live = self.stage.farm.running.live()[self.request].build
         with mock.patch.object(LiveCommands, "interrupt"):  # nobody is told: the master dies here
             self.stage.done(live.stop("enough"))
         self.stage.restart()

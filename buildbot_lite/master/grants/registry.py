@@ -341,17 +341,7 @@ class Grants:
                 if link.key != key:
                     link.drop("its string belongs to another slave")
         else:
-            self.check_pin(right.grant, key)
-
-    def check_pin(self, grant: Grant, key: str) -> None:
-        """
-        `PinnedError` when a slave's string is another Tub's than that of *key*.
-        """
-        if grant.pin not in {None, key}:
-            raise PinnedError(
-                f"{grant.name}'s string belongs to another machine, or to this one before it was reinstalled.  Give "
-                f"each slave a string of its own, or run on the master: buildbot-lite unpin {grant.name}"
-            )
+            check_pin(right.grant, key)
 
     async def unpin(self, name: str) -> None:
         """
@@ -470,3 +460,14 @@ def is_of_a_submission(grant: Grant) -> bool:
     Whether it watches one submission, which made it.
     """
     return grant.verb == WATCH and grant.label is None and grant.object.isdecimal()
+
+
+def check_pin(grant: Grant, key: str) -> None:
+    """
+    `PinnedError` when a slave's string is another Tub's than that of *key*.
+    """
+    if grant.pin not in {None, key}:
+        raise PinnedError(
+            f"{grant.name}'s string belongs to another machine, or to this one before it was reinstalled.  Give "
+            f"each slave a string of its own, or run on the master: buildbot-lite unpin {grant.name}"
+        )

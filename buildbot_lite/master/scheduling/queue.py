@@ -13,22 +13,23 @@ that cannot be built, and its reason is that of the whole list.  A long queue of
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
-from attrs import define, field, frozen
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
 
-from ...deferreds import OneShot
 from ...model import wait_reasons
 from ...model.wait_reasons import WaitKind, WaitReason
 from ...storage.records.requests import Buildset, Request
+from ..config.generations import Generations
 from ..config.objects import BuilderConfig
 from ..slaves.registry import Member, SlaveRegistry
+from ..slaves.slots import Slot, Slots
 from .can_start import GOOD_FOR, Asking
+from .hold import Hold
+from .wakeup import Wakeup
 
 LOOK_FOR_ROOM = 5.0
 """Seconds between two looks whether there is room on the master's disk."""
@@ -114,87 +115,36 @@ class BuilderQueue:
         del self.order[bisect_left(self.order, waiting.urgency, key=_urgency)]
 
 
-@frozen
-class Running:
-    """
-    A build that occupies a slot.
-    """
-
-    label: str
-    builder: str
-    slave: str
-
-
-@define
-class Slots:
-    """
-    What runs where.
-    """
-
-    _running: dict[int, Running] = field(factory=dict)
-    _by_slave: dict[str, dict[int, Running]] = field(factory=dict)
-
-    def take(self, request: int, running: Running) -> None:
-        """
-        The build of *request* begins, or is known by a better label now.
-        """
-        self._running[request] = running
-        self._by_slave.setdefault(running.slave, {})[request] = running
-
-    def leave(self, request: int) -> None:
-        """
-        It ended.
-        """
-        running = self._running.pop(request, None)
-        if running is not None:
-            del self._by_slave[running.slave][request]
-
-    def on(self, slave: str) -> list[Running]:
-        """
-        What runs on *slave*.
-        """
-        return list(self._by_slave.get(slave, {}).values())
-
-    def __len__(self) -> int:
-        return len(self._running)
-
-
 class Queue:
     """
-    The requests that wait.
-
-    *builders*: what is configured now.  *start(waiting, slave)* begins a build; the slot is taken already.
-    *hold*: why nothing at all starts (the master is stopping, its disk is full), or None.
+    The requests that wait, in one list for each builder.  *wall*: seconds since 1970.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
         *,
         slaves: SlaveRegistry,
-        builders: Callable[[], Mapping[str, BuilderConfig]],
-        start: Callable[[Waiting, str], None],
-        hold: Callable[[], WaitReason | None],
+        slots: Slots,
+        generations: Generations,
+        hold: Hold,
+        wakeup: Wakeup,
         clock: IReactorTime,
         wall: Callable[[], float],
     ) -> None:
         self._slaves = slaves
-        self._builders = builders
-        self._start = start
+        self._slots = slots
+        self._generations = generations
         self._hold = hold
+        self._wakeup = wakeup
         self._clock = clock
         self._wall = wall
         self._by_builder: dict[str, BuilderQueue] = {}
         self._by_id: dict[int, Waiting] = {}
         self._by_grant: Counter[int | None] = Counter()
-        self._wake: OneShot[None] = OneShot()
-        self._alarm: IDelayedCall | None = None
         self._warm: dict[str, str] = {}
-        self._asking = Asking(clock=clock, changed=self.consider)
-        self.slots = Slots()
+        self._asking = Asking(clock=clock, changed=wakeup.set)
         self.decided = 0
-        """How often was looked at what waits: as long as it is the same, so is every reason."""
+        """How many times `choose` has begun: as long as it is the same, so is every reason."""
 
     def add(self, request: Request, buildset: Buildset) -> None:
         """
@@ -207,7 +157,7 @@ class Queue:
         self._by_id[request.id] = waiting
         self._by_grant[buildset.by_grant] += 1
         insort(among.order, waiting, key=_urgency)
-        self.consider()
+        self._wakeup.set()
 
     def remove(self, request: int) -> Waiting | None:
         """
@@ -238,7 +188,7 @@ class Queue:
         Its end could not be recorded: it waits on.
         """
         self._by_id[request].own = wait_reasons.starting()
-        self.consider()
+        self._wakeup.set()
 
     def __contains__(self, request: int) -> bool:
         return request in self._by_id
@@ -278,34 +228,13 @@ class Queue:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def consider(self) -> None:
+    def choose(self) -> Iterator[tuple[Waiting, str]]:
         """
-        Something changed: look again, soon.
+        The builds to start now, each with its slave; their slots are taken.  Every other request gets its reason.
         """
-        wake, self._wake = self._wake, OneShot()
-        wake.fire(None)
-
-    async def run(self) -> None:
-        """
-        Decide for ever.  Cancel it to stop.
-        """
-        while True:
-            wake = self._wake
-            try:
-                self._look()
-            except Exception:  # noqa: BLE001 - a defect of ours: it must not end the queue for ever
-                self._log.failure("looking at the queue failed; it is tried again in {wait} s", wait=LOOK_FOR_ROOM)
-                self._set_alarm(LOOK_FOR_ROOM)
-            await wake.wait()
-            # Several changes in one turn of the reactor are one reason to look.
-            turn: Deferred[None] = Deferred()
-            self._clock.callLater(0, turn.callback, None)
-            await turn
-
-    def _look(self) -> None:
         self.decided += 1
         again: list[float] = []
-        hold, builders = self._hold(), self._builders()
+        hold, builders = self._hold.reason(), self._generations.config.builders
         for each in self._by_builder.values():
             gone = None if each.builder in builders else wait_reasons.no_builder(each.builder)
             each.reason = hold or gone
@@ -318,26 +247,29 @@ class Queue:
             if (left := waiting.due - self._clock.seconds()) > 0:
                 waiting.own = wait_reasons.back_off(left, waiting.request.retries)
                 again.append(left)
-            else:
-                self._place(waiting, builder)
-                if builder.can_start_build is not None and waiting.request.id in self._by_id:
-                    again.append(GOOD_FOR if self._asking.knows(waiting.request.id) else ASK_AGAIN)
-        self._set_alarm(min(again, default=None))
+            elif (slave := self._place(waiting, builder)) is not None:
+                yield waiting, slave
+            if left <= 0 and builder.can_start_build is not None and waiting.request.id in self._by_id:
+                again.append(GOOD_FOR if self._asking.knows(waiting.request.id) else ASK_AGAIN)
+        self._wakeup.set_after(min(again, default=None))
 
-    def _place(self, waiting: Waiting, builder: BuilderConfig) -> None:
-        choice = self._choose(waiting, builder)
+    def _place(self, waiting: Waiting, builder: BuilderConfig) -> str | None:
+        """
+        The slave on which *waiting* is built now: its slot is taken, and the request leaves the queue.
+        """
+        choice = self._choose_slave(waiting, builder)
         if isinstance(choice, WaitReason):
             waiting.own = choice
             if builder.can_start_build is None:
                 waiting.among.reason = choice
-            return
+            return None
         self.remove(waiting.request.id)
         waiting.own = wait_reasons.starting()
         self._warm[builder.name] = choice.name
-        self.slots.take(waiting.request.id, Running(builder.name, builder.name, choice.name))
-        self._start(waiting, choice.name)
+        self._slots.take(waiting.request.id, Slot(builder.name, builder.name, choice.name))
+        return choice.name
 
-    def _choose(self, waiting: Waiting, builder: BuilderConfig) -> Member | WaitReason:
+    def _choose_slave(self, waiting: Waiting, builder: BuilderConfig) -> Member | WaitReason:
         obstacles: list[WaitReason] = []
         free: list[Member] = []
         for name in builder.slavenames:
@@ -358,7 +290,7 @@ class Queue:
         return wait_reasons.nearest(obstacles) if obstacles else wait_reasons.no_builder(builder.name)
 
     def _occupied(self, member: Member, builder: BuilderConfig) -> WaitReason | None:
-        running = self.slots.on(member.name)
+        running = self._slots.on(member.name)
         most = member.config.max_builds
         if most is not None and len(running) >= most:
             return wait_reasons.busy(member.name, [each.label for each in running])
@@ -370,9 +302,4 @@ class Queue:
 
     def _preference(self, member: Member, builder: BuilderConfig) -> tuple[int, bool]:
         # The least loaded; among equals the one that built it last, which has the checkout.
-        return len(self.slots.on(member.name)), self._warm.get(builder.name) != member.name
-
-    def _set_alarm(self, seconds: float | None) -> None:
-        if self._alarm is not None and self._alarm.active():
-            self._alarm.cancel()
-        self._alarm = None if seconds is None else self._clock.callLater(seconds, self.consider)
+        return len(self._slots.on(member.name)), self._warm.get(builder.name) != member.name

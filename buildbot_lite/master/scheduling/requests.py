@@ -14,6 +14,7 @@ the strings to watch it with get their last day, in the same transaction.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from attrs import evolve
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -32,6 +33,7 @@ from ...storage.records.requests import (
 from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 from ..builds.build import Ended
+from ..config.generations import Generations
 from ..grants.registry import Grants
 from .queue import Queue
 
@@ -50,7 +52,7 @@ def back_off(retries: int) -> float:
 
 class Requests:
     """
-    The farm's promises.  *most_retries*: how often a request is tried again, as configured now.
+    All requests.  *wall*: seconds since 1970.
     """
 
     def __init__(
@@ -60,14 +62,14 @@ class Requests:
         queue: Queue,
         grants: Grants,
         wall: Callable[[], float],
-        most_retries: Callable[[], int],
+        generations: Generations,
         clock: IReactorTime,
     ) -> None:
         self._records = records
         self._queue = queue
         self._grants = grants
         self._wall = wall
-        self._most_retries = most_retries
+        self._generations = generations
         self._clock = clock
         # Who waits for the record of a cancellation that somebody else asked for.
         self._cancelling: dict[int, OneShot[None]] = {}
@@ -131,12 +133,18 @@ class Requests:
                 self._queue.add(request, submitted.buildset)
         return submitted
 
-    async def finished(self, request: Request, build: builds.Build, ended: Ended) -> Request | None:
+    def postpone(self, request: Request, buildset: Buildset, until: float) -> None:
         """
-        A build of *request* ended.  Answers the request as it is now if it is to be tried again.
+        Put *request* back into the queue, because its build could not be recorded.  *until*: seconds since 1970.
+        """
+        self._queue.add(evolve(request, not_before=until), buildset)
+
+    async def finished(self, request: Request, buildset: Buildset, build: builds.Build, ended: Ended) -> bool:
+        """
+        Record the end of a build of *request*.  True: the request waits again, for a retry.
         """
         now = self._wall()
-        most = self._most_retries()
+        most = self._generations.config.max_retries
 
         def change(connection: Connection) -> tuple[Request | None, Buildset | None]:
             builds.finish(connection, build.id, ended.result, now, ended.reason)
@@ -154,9 +162,11 @@ class Requests:
             feed.publish(connection, "request.retried", now=now, request=request.id, body=body)
             return records_of_requests.get(connection, request.id), None
 
-        again, buildset = await self._records.write(change)
-        self._ended(buildset, now)
-        return again
+        again, over = await self._records.write(change)
+        self._ended(over, now)
+        if again is not None:
+            self._queue.add(again, buildset)
+        return again is not None
 
     async def cancel(self, request: int, reason: str) -> bool:
         """

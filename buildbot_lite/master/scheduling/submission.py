@@ -39,13 +39,15 @@ from ...storage.records.requests import (
 )
 from ...storage.writer import Records
 from ..builds.triggered import Child, read_children
+from ..config.generations import Generations
 from ..config.master_config import MasterConfig
 from ..config.objects import Scheduler, Submit
+from ..grants.publisher import FurlPublisher
 from ..grants.registry import Grants
 from ..grants.verbs import SUBMIT, WATCH
 from .queue import Queue
 from .requests import Requests
-from .runner import Works
+from .running_builds import RunningBuilds
 from .submit_limits import Admission, Admissions
 
 _SOURCE = ("branch", "revision", "repository", "project")
@@ -72,44 +74,39 @@ class FrontDoor:
     """
     The one place where schedulers become requests.
 
-    *furl*: the string of a grant.
+    *streams*: the directory of the logs.  *wall*: seconds since 1970.
     """
 
     def __init__(
         self,
         *,
         records: Records,
-        config: Callable[[], MasterConfig],
+        generations: Generations,
         requests: Requests,
-        works: Works,
+        running: RunningBuilds,
         queue: Queue,
         grants: Grants,
         admissions: Admissions,
-        furl: Callable[[Grant], str],
+        furls: FurlPublisher,
+        streams: str,
         wall: Callable[[], float],
     ) -> None:
         self._records = records
-        self._config = config
+        self._generations = generations
         self._requests = requests
-        self._works = works
+        self._running = running
         self._queue = queue
         self._grants = grants
         self._admissions = admissions
-        self._furl = furl
+        self._furls = furls
+        self._streams = streams
         self._wall = wall
-
-    def check_configured(self, grant: Grant) -> None:
-        """
-        `RevokedError` when *grant* is to submit to something that master.cfg does not have (any more).
-        """
-        if grant.verb == SUBMIT:
-            self._scheduler_of(grant)
 
     def scheduler(self, grant: int) -> Submit:
         """
         See `control.submissions.Door`.
         """
-        return self._scheduler_of(self._grants.in_force(grant))
+        return scheduler_of(self._generations.config, self._grants.in_force(grant))
 
     def admit(self, grant: int) -> Admission:
         """
@@ -125,7 +122,7 @@ class FrontDoor:
         See `control.submissions.Door`.
         """
         grant = self._grants.in_force(admission.grant.id)
-        scheduler = self._scheduler_of(grant)
+        scheduler = scheduler_of(self._generations.config, grant)
         if given.kind != scheduler.input_kind:
             raise InputError(f"What {scheduler.name} takes was changed while this came in.  Submit it again.")
         kept, name, properties = given.kept, given.name, given.properties.copy()
@@ -161,7 +158,7 @@ class FrontDoor:
         """
         See `control.submissions.Door`.
         """
-        builders = self._config().builders
+        builders = self._generations.config.builders
         found = [builders[name] for name in scheduler.builder_names if name in builders]
         return any(step.recipe.cls.applies_patch for builder in found for step in builder.steps)
 
@@ -171,7 +168,7 @@ class FrontDoor:
         """
         object_, name = _watched(submitted)
         by_grant = submitted.buildset.by_grant
-        return self._furl(await self._grants.ensure(WATCH, object_, name=name, made_with=by_grant))
+        return self._furls.furl(await self._grants.ensure(WATCH, object_, name=name, made_with=by_grant))
 
     async def cancel(self, submitted: SubmittedBuildset, reason: str) -> None:
         """
@@ -183,7 +180,7 @@ class FrontDoor:
         """
         End a request, whether it waits or is being built; `NotFoundError` when it does neither.
         """
-        while not (await self._requests.cancel(request, reason) or await self._works.stop(request, reason)):
+        while not (await self._requests.cancel(request, reason) or await self._running.stop(request, reason)):
             # What was about to be built waits again when that could not be recorded.
             if request not in self._queue:
                 break
@@ -196,7 +193,7 @@ class FrontDoor:
         The requests that were asked for with a grant's string, and wait or run.
         """
         waiting = [each.request.id for each in self._queue.waiting() if each.buildset.by_grant == grant]
-        return sorted({*waiting, *self._works.asked_for_with(grant)})
+        return sorted({*waiting, *self._running.requested_with(grant)})
 
     async def force(
         self, builder: str, properties: Mapping[str, Json], reason: str, *, by_grant: int | None = None
@@ -204,7 +201,7 @@ class FrontDoor:
         """
         Ask for a build of *builder*, for an admin, with the string of the grant *by_grant*.
         """
-        config = self._config()
+        config = self._generations.config
         if builder not in config.builders:
             known = ", ".join(sorted(config.builders)) or "none"
             raise NotFoundError(f"There is no builder {builder!r:.100}.  There are: {known}.")
@@ -223,7 +220,7 @@ class FrontDoor:
         Ask once more for what *build* was asked for: the same sources at the revision that it built, the same
         properties, patch or file.
         """
-        if build.builder not in self._config().builders:
+        if build.builder not in self._generations.config.builders:
             raise NotFoundError(f"The builder {build.builder} is not in master.cfg any more.")
 
         def read(connection: Connection) -> tuple[Request, Buildset] | None:
@@ -264,10 +261,10 @@ class FrontDoor:
         The unfinished requests that the build of *request* waits for, and those that they wait for: `cancel_request`
         of it ends them too.
         """
-        live = self._works.live().get(request)
+        live = self._running.live().get(request)
         found: list[Child] = []
         for buildset in () if live is None else live.build.waits_for:
-            read = partial(read_children, buildset=buildset, directory=self._works.streams)
+            read = partial(read_children, buildset=buildset, directory=self._streams)
             found += [child for child in await self._records.read(read) if child.result is None]
         below = [each for child in found for each in await self.waited_for_by(child.request)]
         return [*found, *below]
@@ -287,7 +284,7 @@ class FrontDoor:
         """
 
         async def ask() -> int:
-            triggerable = self._config().triggerables.get(scheduler)
+            triggerable = self._generations.config.triggerables.get(scheduler)
             if triggerable is None:
                 raise NotFoundError(f"There is no Triggerable {scheduler!r:.100} in master.cfg.")
             given = Properties(dict(properties), "Trigger")
@@ -314,7 +311,7 @@ class FrontDoor:
         """
         `InputError` when a submitter would give a property that is not for submitters to give: it would have no effect.
         """
-        config = self._config()
+        config = self._generations.config
         builders = [config.builders[name] for name in scheduler.builder_names]
         slaves = [config.slaves[name] for builder in builders for name in builder.slavenames]
         fixed = OF_THE_BUILD.union(
@@ -323,14 +320,6 @@ class FrontDoor:
         for name in given:
             if name in fixed:
                 raise InputError(f"The property {name} is set by the farm; a submission cannot set it.")
-
-    def _scheduler_of(self, grant: Grant) -> Submit:
-        scheduler = self._config().submits.get(grant.object)
-        if scheduler is None:
-            raise RevokedError(
-                f"{grant.object} is not in master.cfg any more.  Ask the farm's admin for another string."
-            )
-        return scheduler
 
     async def _ask(
         self, scheduler: Scheduler, given: Properties, *, reason: str, builders: list[str] | None = None, **more: Any
@@ -365,6 +354,24 @@ class FrontDoor:
             return row.id
 
         return note
+
+
+def check_configured(generations: Generations, grant: Grant) -> None:
+    """
+    `RevokedError` when *grant* submits to a scheduler that is not in the configuration in force.
+    """
+    if grant.verb == SUBMIT:
+        scheduler_of(generations.config, grant)
+
+
+def scheduler_of(config: MasterConfig, grant: Grant) -> Submit:
+    """
+    The scheduler to which *grant* submits; `RevokedError` when *config* has none of that name.
+    """
+    scheduler = config.submits.get(grant.object)
+    if scheduler is None:
+        raise RevokedError(f"{grant.object} is not in master.cfg any more.  Ask the farm's admin for another string.")
+    return scheduler
 
 
 def _watched(submitted: SubmittedBuildset) -> tuple[str, str]:

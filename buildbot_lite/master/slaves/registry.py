@@ -30,6 +30,7 @@ from ...storage.writer import Records
 from ...wire.roles import Slave
 from ..config.objects import BuildSlave
 from .session import Session
+from .slots import Slots
 
 LONGEST_BREACH = 500
 COMPLAINTS_AT_ONCE = 20
@@ -89,8 +90,7 @@ class SlaveRegistry:
     All members, by name.
 
     *changed* is called whenever a slave may take builds that could not before; *remark* is told, for people, what
-    happened to a slave (its name, a sentence).  *wall* tells the time in seconds since 1970.  *busy*: whether builds
-    are on the slave of that name.
+    happened to a slave (its name, a sentence).  *wall* tells the time in seconds since 1970.
     """
 
     _log = Logger()
@@ -103,14 +103,14 @@ class SlaveRegistry:
         wall: Callable[[], float],
         changed: Callable[[], None],
         remark: Callable[[str, str], None],
-        busy: Callable[[str], bool],
+        slots: Slots,
     ) -> None:
         self._records = records
         self._clock = clock
         self._wall = wall
         self._changed = changed
         self._remark = remark
-        self._busy = busy
+        self._slots = slots
         self._members: dict[str, Member] = {}
         self._complaints: dict[str, TokenBucket] = {}
         # Slaves that are configured no more, while builds still run on them.
@@ -133,7 +133,7 @@ class SlaveRegistry:
         """
         for name in set(self._members) - set(slaves):
             gone = self._members.pop(name)
-            if self._busy(name):
+            if self._slots.on(name):
                 self._leaving[name] = gone
             else:
                 gone.session.dismiss(NO_MORE)
@@ -153,7 +153,7 @@ class SlaveRegistry:
         """
         The slave called *name* if it is configured, or if builds are still on it.
         """
-        return self._members.get(name) or (self._leaving.get(name) if self._busy(name) else None)
+        return self._members.get(name) or (self._leaving.get(name) if self._slots.on(name) else None)
 
     def get(self, name: str) -> Member | None:
         """
@@ -178,12 +178,12 @@ class SlaveRegistry:
             member = self._leaving[name] = Member(BuildSlave(name), Session(name, clock=self._clock, listener=self))
         return member.session
 
-    def build_ended(self, name: str, left: int) -> None:
+    def build_ended(self, name: str) -> None:
         """
-        A build on the slave *name* ended, and *left* others go on.  One that drains is told when it may leave.
+        A build on the slave *name* has left its slot.  After the last one, a slave that drains may leave.
         """
         member = self._members.get(name)
-        if left:
+        if self._slots.on(name):
             return
         if member is None:
             if gone := self._leaving.pop(name, None):

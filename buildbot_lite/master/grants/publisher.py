@@ -1,0 +1,86 @@
+"""
+Publication of FURLs: which FURLs the farm has by itself, and the files in which people find them.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from twisted.logger import Logger
+
+from ...errors import LostStringError
+from ...storage.records.grants import Grant
+from ...storage.swissnums import UNDERIVED_FILE
+from ...wire.furl import with_hints
+from ..config.generations import Generations
+from .furl_files import Strings
+from .location import Location
+from .registry import Grants
+from .verbs import (
+    ADMIN,
+    SLAVE,
+    SUBMIT,
+)
+
+
+class FurlPublisher:
+    """
+    Keeps the files in *basedir* up to date: a FURL for each slave, each Submit scheduler and the admin.
+    """
+
+    _log = Logger()
+
+    def __init__(self, basedir: str, *, grants: Grants, location: Location, generations: Generations) -> None:
+        self._files = Strings(basedir)
+        self._grants = grants
+        self._location = location
+        self._generations = generations
+
+    def furl(self, grant: Grant) -> str:
+        """
+        The FURL of *grant*; `LostStringError`, with the remedy, when it cannot be made any more.
+        """
+        return self._location.furl(self._grants.swissnum(grant))
+
+    async def publish(self) -> None:
+        """
+        Write the files whose contents changed, after creating the grants that are missing.
+        """
+        config = self._generations.config
+        slaves = await self._furls_of(SLAVE, config.slaves)
+        submissions = await self._furls_of(SUBMIT, config.submits)
+        self._files.publish(slaves, submissions)
+        admin = await self._admin_furl()
+        nearby = self._location.nearby()
+        self._files.publish_private("admin", with_hints(admin, nearby) if nearby else admin)
+
+    async def finish_rotation(self) -> None:
+        """
+        Revoke all FURLs of the farm's own admin but the newest: an earlier master ended while it rotated them.
+        """
+        own = [grant for grant in self._grants.all_of(ADMIN, "farm") if grant.label is None]
+        for old in sorted(own, key=lambda grant: grant.id)[:-1]:
+            await self._grants.revoke(old)
+
+    async def _furls_of(self, verb: str, names: Iterable[str]) -> Mapping[str, str]:
+        found = {}
+        for name in names:
+            # A name whose FURL was revoked gets a new one only by `rotate`.
+            if not self._grants.is_without(verb, name):
+                try:
+                    found[name] = await self._furl_of(verb, name)
+                except LostStringError as error:
+                    self._log.warn("{why}", why=str(error))
+        return found
+
+    async def _furl_of(self, verb: str, name: str) -> str:
+        return self.furl(await self._grants.ensure(verb, name, name=name))
+
+    async def _admin_furl(self) -> str:
+        try:
+            return await self._furl_of(ADMIN, "farm")
+        except LostStringError:
+            # Without it nobody could ask for another one.
+            self._log.warn("the admin's string is replaced, because private/{kept} is lost", kept=UNDERIVED_FILE)
+            for grant in self._grants.all_of(ADMIN, "farm"):
+                if grant.label is None:
+                    await self._grants.revoke(grant)
+            return await self._furl_of(ADMIN, "farm")

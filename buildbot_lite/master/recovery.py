@@ -1,0 +1,99 @@
+"""
+Recovery: what a master that starts reads of what the earlier ones recorded.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+from sqlalchemy import Connection
+from twisted.logger import Logger
+
+from ..storage.records import builds as records_of_builds
+from ..storage.records import grants as records_of_grants
+from ..storage.records import requests as records_of_requests
+from ..storage.records import settings
+from ..storage.records.grants import Grant
+from ..storage.records.requests import Buildset, Request
+from ..storage.writer import Records
+from .grants.registry import is_of_a_submission
+from .scheduling.preparation import RecordedBuild, read_entries
+
+KEY = "strings"
+"""The setting that holds the fingerprint of the key from which the FURLs in force were made."""
+
+_log = Logger()
+
+
+@frozen
+class RecordedGrants:
+    """
+    All grants.  *made_with*: buildset → the grant with which it was submitted, where a grant watches that buildset.
+    *uses*: grant → the times (seconds since 1970) of its recent uses, where it has a limit per hour.
+    """
+
+    grants: Sequence[Grant]
+    made_with: Mapping[int, int]
+    uses: Mapping[int, Sequence[float]]
+
+
+def read_grants(connection: Connection, *, since: float) -> RecordedGrants:
+    """
+    The recorded grants, with their uses after *since*.
+    """
+    grants = records_of_grants.get_all(connection)
+    watched = [int(grant.object) for grant in grants if is_of_a_submission(grant)]
+    made_with = records_of_requests.granted_buildsets(connection, min(watched)) if watched else {}
+    uses = {
+        grant.id: records_of_requests.submission_times(connection, grant.id, since)
+        for grant in grants
+        if grant.per_hour is not None and grant.revoked is None
+    }
+    return RecordedGrants(grants, made_with, uses)
+
+
+@frozen
+class RecordedRequests:
+    """
+    The unfinished requests: those that are being built, and those that wait.
+    """
+
+    running: Sequence[RecordedBuild]
+    waiting: Sequence[tuple[Request, Buildset]]
+
+
+def read_requests(connection: Connection) -> RecordedRequests:
+    """
+    The unfinished requests in the records.
+    """
+    unfinished = {request.id: request for request in records_of_requests.unfinished(connection)}
+    sets = {each.id: each for each in records_of_requests.buildsets_unfinished(connection)}
+    running = [
+        RecordedBuild(row, request, sets[request.buildset], read_entries(connection, row.id))
+        for row in records_of_builds.unfinished(connection)
+        if (request := unfinished.get(row.request)) is not None
+    ]
+    begun = {each.request.id for each in running}
+    waiting = [(request, sets[request.buildset]) for id, request in unfinished.items() if id not in begun]
+    return RecordedRequests(running, waiting)
+
+
+async def check_key(records: Records, fingerprint: str, now: float) -> None:
+    """
+    Revoke all grants if *fingerprint* is not that of the key from which they were made.
+
+    A FURL also names the Tub that it is for, so with another ``tub.pem`` every FURL is void.
+    """
+
+    def change(connection: Connection) -> int:
+        before = settings.get(connection, KEY)
+        settings.put(connection, KEY, fingerprint)
+        if before in (None, fingerprint):
+            return 0
+        return records_of_grants.revoke_all(connection, now, label="of the key before")
+
+    if void := await records.write(change):
+        _log.warn(
+            "private/tub.pem is another key than before: the {count} strings that were handed out are void.  New "
+            "ones are in the farm's files",
+            count=void,
+        )

@@ -1,0 +1,99 @@
+"""
+Dispatcher: the one loop that decides.
+
+::
+
+    wakeup ──► queue: which request, on which slave? ──► runner starts its build ──► … until nothing can start ─┐
+       ▲                                                                                                         │
+       '──── a request came, a build ended, a slave attached, a back-off is over, or it is time to look again ◄──┘
+
+It sleeps until something changes.  What changes without a signal (free space on the disk, the answer of a
+``canStartBuild``) is looked at again after a while.
+"""
+
+from collections.abc import Sequence
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ...deferreds import background
+from ...model.wait_reasons import WaitReason
+from .hold import Hold
+from .queue import (
+    LOOK_FOR_ROOM,
+    Queue,
+    Urgency,
+    Waiting,
+)
+from .runner import BuildRunner
+from .running_builds import RunningBuilds
+from .wakeup import Wakeup
+
+
+@define(eq=False)
+class Dispatcher:
+    """
+    Starts the builds that the queue chooses, from `start` to `stop`; and says why each of the others waits.
+    """
+
+    _queue: Queue
+    _runner: BuildRunner
+    _running: RunningBuilds
+    _hold: Hold
+    _wakeup: Wakeup
+    _clock: IReactorTime
+    _log: Logger = field(factory=Logger)
+    _loop: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """
+        Open the queue.
+        """
+        self._loop = Deferred.fromCoroutine(self._run())
+        background(self._loop.addErrback(lambda failure: failure.trap(CancelledError)), self._log, "the queue")
+
+    def stop(self) -> None:
+        """
+        Start no more builds; those that run go on.
+        """
+        if self._loop is not None:
+            self._loop.cancel()
+
+    def why(self, request: int) -> WaitReason | None:
+        """
+        Why *request* waits; None when it does not.
+        """
+        beginning = (each.reason for each in self._beginning() if each.request.id == request)
+        return self._queue.why(request) or next(beginning, None)
+
+    def waiting(self, most: int, after: Urgency | None = None) -> Sequence[Waiting]:
+        """
+        The requests that wait: first those whose builds are being recorded, then at most *most* of the queue, most
+        urgent first.  With *after*: only those of the queue that come after it.
+        """
+        return self._queue.page(most, after) if after else [*self._beginning(), *self._queue.page(most)]
+
+    def _beginning(self) -> Sequence[Waiting]:
+        hold = self._hold.reason()
+        beginning = self._running.beginning()
+        for each in beginning:
+            each.own = hold or each.own
+        return beginning
+
+    async def _run(self) -> None:
+        while True:
+            # Taken before the look, so that a change during the look wakes the loop.
+            changed = self._wakeup.next()
+            try:
+                for waiting, slave in self._queue.choose():
+                    self._runner.start(waiting, slave)
+            except Exception:  # noqa: BLE001 - a defect of ours: it must not end the queue for ever
+                self._log.failure("looking at the queue failed; it is tried again in {wait} s", wait=LOOK_FOR_ROOM)
+                self._wakeup.set_after(LOOK_FOR_ROOM)
+            await changed
+            # Several changes in one turn of the reactor are one reason to look.
+            turn: Deferred[None] = Deferred()
+            self._clock.callLater(0, turn.callback, None)
+            await turn

@@ -1,0 +1,233 @@
+"""
+Preparation: from the record of a build to the object that runs it.
+
+A build runs with the configuration that it began with, its *generation*, whatever master.cfg says by now.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+
+from attrs import frozen
+from sqlalchemy import Connection
+from twisted.internet.interfaces import IReactorTime
+
+from ...errors import NotFoundError
+from ...model.properties import (
+    SUBMITTED,
+    Json,
+    Properties,
+)
+from ...model.rendering import View
+from ...storage.inputs import InputStore
+from ...storage.records import builds as records_of_builds
+from ...storage.records import inputs
+from ...storage.records import journal as records_of_journal
+from ...storage.records.requests import Buildset, Request
+from ...storage.retrying import read_retrying
+from ...storage.writer import Records
+from ..builds.build import Build
+from ..builds.disk_reserve import DiskReserve
+from ..builds.journal import Journal, JournalEntry
+from ..builds.recorder import BuildRecorder
+from ..builds.step_context import BuildContext, LiveCommands
+from ..builds.streams import BuildStreamFiles, StreamStorage
+from ..builds.triggered import ChildBuilds, RequestSubmission
+from ..config.generations import Generations
+from ..config.loading import Generation
+from ..config.master_config import MasterConfig
+from ..config.objects import BuilderConfig, BuildFactory
+from ..slaves.command_streams import Source
+from ..slaves.registry import SlaveRegistry
+
+
+@frozen
+class RecordedBuild:
+    """
+    A build whose start is in the records: its row, its request and buildset, and its journal (empty for a new build).
+    """
+
+    row: records_of_builds.Build
+    request: Request
+    buildset: Buildset
+    entries: Sequence[JournalEntry] = ()
+
+    @property
+    def label(self) -> str:
+        """
+        The name of the build for people: "builder/number".
+        """
+        return f"{self.row.builder}/{self.row.number}"
+
+
+@frozen
+class StoredInput:
+    """
+    A submitted input, as a command reads it: the role `command.Source`.
+    """
+
+    store: InputStore
+    sha256: str
+
+    def read(self, offset: int, size: int) -> bytes:
+        """
+        At most *size* bytes from *offset*.
+        """
+        return self.store.read(self.sha256, offset, size)
+
+
+Inputs = Mapping[str, tuple[Source, int, str]]
+"""By kind: the submitted input, its length in bytes and its SHA-256 in hexadecimal."""
+
+
+@frozen(kw_only=True)
+class Preparation:
+    """
+    Makes builds out of their records.  *streams*: the directory of the logs.  *wall*: seconds since 1970.
+    """
+
+    records: Records
+    slaves: SlaveRegistry
+    submission: RequestSubmission
+    stream_storage: StreamStorage
+    reserve: DiskReserve
+    inputs: InputStore
+    generations: Generations
+    clock: IReactorTime
+    wall: Callable[[], float]
+
+    async def prepare(
+        self,
+        recorded: RecordedBuild,
+        generation: Generation | None,
+        *,
+        recorder: BuildRecorder,
+        streams: BuildStreamFiles,
+        went_live: Callable[[], None],
+    ) -> Build:
+        """
+        The build of *recorded*, ready to run.
+
+        *generation*: with which it began; None when that cannot be loaded any more.  Then the build runs only as far as
+        its journal goes.  *went_live*: called when the build has caught up with its journal.
+        """
+        submitted = await self._input_of(recorded.buildset)
+        config, row = (generation or self.generations.current).config, recorded.row
+        builder = config.builders.get(row.builder)
+        if generation is None:
+            builder = builder or BuilderConfig(row.builder, [row.slave], BuildFactory())
+        if builder is None:
+            raise NotFoundError(f"The builder {row.builder} is not in the configuration that the build began with.")
+        context = partial(self._context, recorded, config, builder, submitted, recorder, streams)
+        return Build(
+            id=row.id,
+            label=recorded.label,
+            recipes=[step.recipe for step in builder.steps],
+            context=context,
+            store=recorder,
+            clock=self.clock,
+            started=row.started,
+            max_time=builder.max_time,
+            recorded=recorded.entries,
+            went_live=went_live,
+            cannot="" if generation else "the configuration that it began with cannot be loaded any more",
+        )
+
+    def _context(
+        self,
+        recorded: RecordedBuild,
+        config: MasterConfig,
+        builder: BuilderConfig,
+        submitted: Inputs,
+        recorder: BuildRecorder,
+        streams: BuildStreamFiles,
+        build: Build,
+        journal: Journal,
+    ) -> BuildContext:
+        row, buildset = recorded.row, recorded.buildset
+        slave = config.slaves.get(row.slave)
+        properties = properties_of(config, row, buildset)
+        return BuildContext(
+            nonce=row.nonce,
+            builder_directory=builder.directory,
+            session=self.slaves.session(row.slave),
+            own_session=self.slaves.own,
+            home=row.home or None,
+            grace=builder.grace_on(slave) if slave else builder.grace or 0.0,
+            env=builder.env,
+            journal=journal,
+            recorder=recorder,
+            streams=streams,
+            view=View(properties, sources={"": dict(buildset.source)}, slave={"name": row.slave}),
+            secret=self._secrets_of(config),
+            triggers=self._children(row, buildset),
+            inputs=submitted,
+            inherited=buildset.parent is not None,
+            wall=self.wall,
+            live=LiveCommands(),
+            master_directory=self.stream_storage.basedir,
+            on_lost=builder.on_lost,
+            room=partial(self.reserve.admits, row.slave),
+        )
+
+    def _secrets_of(self, config: MasterConfig) -> Callable[[str], Awaitable[str]]:
+        async def secret(name: str) -> str:
+            if not config.slow_secrets:
+                return config.secret(name)
+            return str(await self.stream_storage.in_thread(lambda: config.secret(name)))
+
+        return secret
+
+    def _children(self, row: records_of_builds.Build, buildset: Buildset) -> ChildBuilds:
+        return ChildBuilds(
+            submission=self.submission,
+            records=self.records,
+            clock=self.clock,
+            directory=self.stream_storage.streams,
+            parent=row,
+            input=buildset.input,
+        )
+
+    async def _input_of(self, buildset: Buildset) -> Inputs:
+        which = buildset.input
+        if which is None:
+            return {}
+        row = await read_retrying(self.records, lambda connection: inputs.get(connection, which), self.clock)
+        if row is None:
+            return {}
+        return {row.kind: (StoredInput(self.inputs, row.sha256), row.length, row.sha256)}
+
+
+def read_entries(connection: Connection, build: int) -> list[JournalEntry]:
+    """
+    The journal of *build*, as `Journal` takes it.
+    """
+    return [
+        JournalEntry(row.step, row.ordinal, row.kind, row.fingerprint, row.intent, row.outcome)
+        for row in records_of_journal.of_build(connection, build)
+    ]
+
+
+def properties_of(config: MasterConfig, row: records_of_builds.Build, buildset: Buildset) -> Properties:
+    """
+    The properties with which a build starts.  Increasing precedence: the submitter's, the slave's, the builder's, the
+    scheduler's, those that describe the build.
+    """
+    requested = Properties.from_document(buildset.properties)
+    properties = requested.only(SUBMITTED)
+    if slave := config.slaves.get(row.slave):
+        properties.update(slave.properties, "Slave")
+    if builder := config.builders.get(row.builder):
+        properties.update(builder.properties, "Builder")
+    properties.update_from(requested.without(SUBMITTED))
+    known: dict[str, Json] = {
+        "buildername": row.builder,
+        "buildnumber": row.number,
+        "slavename": row.slave,
+        "workername": row.slave,
+        "scheduler": buildset.scheduler,
+        "requestid": row.request,
+    }
+    for name in ("branch", "revision", "repository", "project"):
+        known[name] = buildset.source.get(name, "" if name in {"repository", "project"} else None)
+    properties.update(known, "Build")
+    return properties

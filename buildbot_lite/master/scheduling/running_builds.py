@@ -1,0 +1,188 @@
+"""
+Running builds: the table of them, and what others do to them (stop them, remark on them, wait for their end).
+
+::
+
+    chosen by the queue ──► beginning: being recorded ──► live ──► ended
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from ...deferreds import OneShot
+from ...model.results import Result
+from ...model.token_bucket import TokenBucket
+from ...storage.records import builds as records_of_builds
+from ...storage.records.requests import Buildset, Request
+from ..builds.build import Build
+from ..slaves.slots import Slots
+from .queue import Waiting
+
+# Bounds on the remarks beside the builds of one slave about its links.
+REMARKS_AT_ONCE = 1000
+REMARKS_PER_SECOND = 20.0
+
+
+@define
+class Live:
+    """
+    A build that runs: its row, its request and buildset, and the coroutine.
+    """
+
+    row: records_of_builds.Build
+    request: Request
+    buildset: Buildset
+    build: Build
+
+
+@frozen
+class Beginning:
+    """
+    A build that is being recorded; its request has left the queue.
+
+    *request*: as it stood in the queue, or None for a build that an earlier master began.  *recorded*: fired once the
+    build is live, or could not be recorded.
+    """
+
+    slave: str
+    buildset: Buildset
+    request: Waiting | None = None
+    recorded: OneShot[None] = field(factory=OneShot)
+
+
+class RunningBuilds:
+    """
+    All builds that begin or run now, by the number of their request.
+    """
+
+    def __init__(self, slots: Slots, clock: IReactorTime) -> None:
+        self._slots = slots
+        self._clock = clock
+        self._live: dict[int, Live] = {}
+        self._beginning: dict[int, Beginning] = {}
+        self._remarks: dict[str, TokenBucket] = {}
+        self._idle: OneShot[None] = OneShot()
+        self._left: dict[str, OneShot[None]] = {}
+
+    # What others ask.
+
+    def live(self) -> Mapping[int, Live]:
+        """
+        Every live build, by the number of its request.
+        """
+        return self._live
+
+    def beginning(self) -> Sequence[Waiting]:
+        """
+        The requests from the queue whose builds are being recorded.
+        """
+        return [each.request for each in self._beginning.values() if each.request is not None]
+
+    def requested_with(self, grant: int) -> Sequence[int]:
+        """
+        The requests that begin or run and were submitted with the FURL of *grant*.
+        """
+        begun: Iterable[tuple[int, Live | Beginning]] = (*self._live.items(), *self._beginning.items())
+        return [request for request, each in begun if each.buildset.by_grant == grant]
+
+    def on(self, slave: str) -> Sequence[Live]:
+        """
+        Every live build on *slave*.
+        """
+        return [live for live in self._live.values() if live.row.slave == slave]
+
+    def remark(self, slave: str, text: str) -> None:
+        """
+        Put the remark *text* about *slave* beside the log of every build on it.
+
+        Bounded: a slave whose link comes and goes without end must not keep the database from others, so remarks above
+        the bound are dropped.
+        """
+        allowance = TokenBucket(self._clock.seconds, REMARKS_AT_ONCE, REMARKS_PER_SECOND)
+        allowed = self._remarks.setdefault(slave, allowance)
+        for live in self.on(slave):
+            if allowed.take():
+                live.build.remark(text)
+
+    async def stop(self, request: int, reason: str, result: Result = Result.CANCELLED) -> bool:
+        """
+        End the build of *request*; False when none runs.  Returns once that is recorded; the build ends soon after.
+        """
+        if request in self._beginning:
+            await self._beginning[request].recorded.wait()
+        live = self._live.get(request)
+        if live is None:
+            return False
+        await live.build.stop(reason, result)
+        return True
+
+    async def stop_all_on(self, slave: str, reason: str, result: Result) -> None:
+        """
+        End every build that begins or runs on *slave*.  Returns once that is recorded.
+        """
+        for live in self.on(slave):
+            await live.build.stop(reason, result)
+        for request in self._beginning_on(slave):
+            await self.stop(request, reason, result)
+
+    def when_left(self, slave: str) -> Deferred[None]:
+        """
+        Fires when no build begins or runs on *slave*.  Cancel it to stop waiting.
+        """
+        waiting = self._left.setdefault(slave, OneShot()).wait()
+        self._fire_left(slave)
+        return waiting
+
+    def when_idle(self) -> Deferred[None]:
+        """
+        Fires when no build begins or runs.
+        """
+        waiting = self._idle.wait()
+        self._fire_idle()
+        return waiting
+
+    # What the runner reports.
+
+    def begin(self, request: int, beginning: Beginning) -> None:
+        """
+        The build of *request* is being recorded.
+        """
+        self._beginning[request] = beginning
+
+    def begun(self, request: int, live: Live | None = None) -> None:
+        """
+        The build of *request* is *live*; without *live*, it will not run.
+        """
+        if live is not None:
+            self._live[request] = live
+        if beginning := self._beginning.pop(request, None):
+            beginning.recorded.fire(None)
+            self._fire_left(beginning.slave)
+
+    def remove(self, request: int) -> Live | None:
+        """
+        The end of the build of *request* is recorded.  Answers the build, if it was live.
+        """
+        return self._live.pop(request, None)
+
+    def left(self, slave: str) -> None:
+        """
+        A slot of *slave* is free.
+        """
+        self._fire_left(slave)
+        self._fire_idle()
+
+    def _beginning_on(self, slave: str) -> list[int]:
+        return [request for request, each in self._beginning.items() if each.slave == slave]
+
+    def _fire_left(self, slave: str) -> None:
+        if slave in self._left and not self.on(slave) and not self._beginning_on(slave):
+            self._left.pop(slave).fire(None)
+
+    def _fire_idle(self) -> None:
+        if not self._live and not len(self._slots):
+            idle, self._idle = self._idle, OneShot()
+            idle.fire(None)

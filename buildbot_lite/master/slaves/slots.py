@@ -1,0 +1,52 @@
+"""
+Slots: which builds occupy which slave.
+
+A build takes its slot when the queue chooses a slave for it, and leaves it once its end is recorded.
+"""
+
+from attrs import define, field, frozen
+
+
+@frozen
+class Slot:
+    """
+    One build on *slave*.  *label*: "builder/number", or only the builder's name until the build has a number.
+    """
+
+    label: str
+    builder: str
+    slave: str
+
+
+@define
+class Slots:
+    """
+    The occupied slots, by request and by slave.
+    """
+
+    _by_request: dict[int, Slot] = field(factory=dict)
+    _by_slave: dict[str, dict[int, Slot]] = field(factory=dict)
+
+    def take(self, request: int, slot: Slot) -> None:
+        """
+        Occupy *slot* with the build of *request*, or relabel the slot that it occupies already.
+        """
+        self._by_request[request] = slot
+        self._by_slave.setdefault(slot.slave, {})[request] = slot
+
+    def leave(self, request: int) -> None:
+        """
+        Free the slot of *request*, if it occupies one.
+        """
+        slot = self._by_request.pop(request, None)
+        if slot is not None:
+            del self._by_slave[slot.slave][request]
+
+    def on(self, slave: str) -> list[Slot]:
+        """
+        The occupied slots of *slave*, oldest first.
+        """
+        return list(self._by_slave.get(slave, {}).values())
+
+    def __len__(self) -> int:
+        return len(self._by_request)
