@@ -1,21 +1,24 @@
 """
-What runs on a build machine: a slave.
+A slave: the program on a build machine that runs the master's commands.
 
 ::
 
-    master                    slave (twistd)                        keeper (a process of its own)
+    master                    slave (twistd)                            keeper (a process of its own)
     Desk    <-- attach ----   session --- hello, lease ---.
-    Slave   --- start ---->   agent   --- start, forget --+--> attendant ==socket==> claim, spawn, reap
-    Command <-- append ----   courier <-- grew, ended ----'                              |
-                                 '------------ reads ------------------------- spool <---'
+    Slave   --- start ---->   agent   --- start, forget --+--> keeper_client ==socket==> claim, spawn, reap
+    Command <-- append ----   stream_sender <-- grew, ended ----'                             |
+                                 '------------ reads ------------------------ spool <---------'
 
-``directory``        the slave's directory: who we are, where things are, what the machine is
-``safe_paths``        paths under ``work``, walked so that no symbolic link leads out
-``keeper_client``   the client of the keeper's socket
-``stream_sender``     mirrors the streams of one command to the master, then tells its outcome
-``transfers``   uploads, downloads and directories: what a slave does itself, without a keeper
-``agent``       everything that is held for the master, over all links
-``link``        what the master asks over one link: start, resume, interrupt, disown
-``session``     attaching, greeting, keeping the lease alive; the slave's end of each link
-``assembly``       the same agent inside a master's own process, linked in memory
+Talking to the master: `session` (attach, hello, lease), `link` (what a master may ask over one link), `agent`
+(everything held for the master, across links), `stream_sender` (the streams and the outcome of one command).
+
+Talking to the keeper: `keeper_client` (stay attached), `keeper_connection` (connect, start a keeper),
+`keeper_messages` (decode its events), `keeper_command` (a command under the keeper, as the agent sees it).
+
+Files: `transfers`, `uploads`, `downloads` and `transfer` (done by the slave itself, without a keeper), `safe_paths` and
+`nofollow` (paths below ``work`` that no symbolic link leads out of), `archive` and `archive_input` (tar),
+`worker_process`, `file_worker` and `file_jobs` (long or risky jobs in a process of their own).
+
+`directory` (identity, places, facts about the machine), `policy` (what slave.tac allows), `connection_state` (how the
+slave stands, for other programs), `assembly` (all of this put together; also a slave inside the master's process).
 """

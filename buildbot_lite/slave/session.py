@@ -38,7 +38,7 @@ from ..model.hello import Hello, Welcome
 from ..wire.roles import Desk, Link
 from .agent import Agent
 from .directory import SlaveDirectory, platform_facts
-from .keeper_client import KeeperListener
+from .keeper_messages import KeeperListener
 from .link import AgentLink
 
 WORD_INTERVAL = 10.0

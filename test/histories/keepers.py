@@ -31,7 +31,7 @@ from buildbot_lite.model.outcome import (
 )
 from buildbot_lite.model.spec import Run
 from buildbot_lite.slave.agent import Agent
-from buildbot_lite.slave.keeper_client import KeeperListener
+from buildbot_lite.slave.keeper_messages import KeeperListener
 from buildbot_lite.slave.safe_paths import SafePaths
 from buildbot_lite.slave.session import Session
 from buildbot_lite.slave.transfer import TransferContext

@@ -23,11 +23,8 @@ from twisted.protocols.basic import LineOnlyReceiver
 from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Run, fingerprint
-from buildbot_lite.slave.keeper_client import (
-    Holding,
-    KeeperClient,
-    KeeperListener,
-)
+from buildbot_lite.slave.keeper_client import KeeperClient
+from buildbot_lite.slave.keeper_messages import Holding, KeeperListener
 
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 LINES = ".keeper.json"

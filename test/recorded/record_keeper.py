@@ -15,8 +15,8 @@ from typing import Any
 from twisted.internet.task import react
 
 from buildbot_lite import __version__
-from buildbot_lite.slave import keeper_client
-from buildbot_lite.slave.keeper_client import KeeperClient, KeeperReactor
+from buildbot_lite.slave.keeper_client import KeeperClient
+from buildbot_lite.slave.keeper_connection import KeeperConnection, KeeperReactor
 
 from .keeping import (
     DIRECTORY,
@@ -34,7 +34,7 @@ async def record(directory: str, reactor: KeeperReactor) -> list[Entry]:
     The conversation of a keeper in *directory*, which then leaves what it has.
     """
     recording: list[Entry] = []
-    told, asked = keeper_client._KeeperConnection.lineReceived, keeper_client._KeeperConnection.say
+    told, asked = KeeperConnection.lineReceived, KeeperConnection.say
 
     def keep_told(line: Any, data: bytes) -> None:
         message = json.loads(data.replace(directory.encode(), HOME.encode()))
@@ -49,7 +49,7 @@ async def record(directory: str, reactor: KeeperReactor) -> list[Entry]:
         recording.append(("asked", json.loads(json.dumps(message).replace(directory, HOME))))
         asked(line, message)
 
-    heard: Any = keeper_client._KeeperConnection
+    heard: Any = KeeperConnection
     heard.lineReceived, heard.say = keep_told, keep_asked
     client = KeeperClient(os.path.join(directory, "keeper"), reactor, linger=5.0)
     await converse(client, News(), directory)

@@ -27,7 +27,8 @@ from buildbot_lite.keeper.command_store import spool_path
 from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
-from buildbot_lite.slave.keeper_client import Holding, KeeperClient
+from buildbot_lite.slave.keeper_client import KeeperClient
+from buildbot_lite.slave.keeper_messages import Holding
 
 from ..keeper.ground import wait_until
 from ..living import alive

@@ -14,7 +14,7 @@ from buildbot_lite.errors import (
 from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.directory import SlaveDirectory
-from buildbot_lite.slave.keeper_client import KeeperListener
+from buildbot_lite.slave.keeper_messages import KeeperListener
 from buildbot_lite.slave.session import (
     PAUSE_WITHOUT_KEEPER,
     WORD_INTERVAL,
