@@ -169,7 +169,7 @@ class MasterService(MultiService):
                 swissnums=self._swissnums,
                 generation=self._generation,
                 location=self._location,
-                knocks=self._tub.knocks,
+                preauth=self._tub.preauth,
                 verbs=granted_verbs,
                 clock=reactor,
                 wall=time.time,

@@ -49,7 +49,7 @@ from .storage.log_file import watch_log_files
 from .wire.certificate import load_or_create
 from .wire.furl import parse, read_furl
 from .wire.reconnecting import (
-    Dialling,
+    DeskConnection,
     dial,
     retry_delay,
 )
@@ -79,7 +79,7 @@ class SlaveService(MultiService):
         )
         self._tub = make_tub(reactor, load_or_create(self._assembly.directory.certificate))
         self._tub.setServiceParent(self)
-        self._dialling: Dialling | None = None
+        self._dialling: DeskConnection | None = None
         self._connection = ConnectionState(State.CONNECTING)
         self._kill = False
 
@@ -171,7 +171,7 @@ class SlaveService(MultiService):
         self.log.info("attached to the master as {name}", name=welcome.name)
         self._now(ConnectionState(State.CONNECTED))
         if self._dialling is not None:
-            self._dialling.learn(welcome.hints)
+            self._dialling.add_hints(welcome.hints)
         try:
             self._assembly.directory.keep_hints(welcome.hints)
         except StorageError as error:

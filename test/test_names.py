@@ -17,7 +17,6 @@ WANTED: dict[str, tuple[str, ...]] = {
     "Farm": ("cli.connection", "master.farm"),
     "FileDownload": ("master.steps.transfer", "slave.downloads"),
     "FileUpload": ("master.steps.transfer", "slave.uploads"),
-    "Hello": ("model.hello", "wire.limits.unauthenticated"),
     "Interpolate": ("master.config.objects", "model.interpolation"),
     "MakeDirectory": ("master.steps.directories", "model.spec"),
     "Options": ("master_tap", "slave_tap"),
@@ -30,7 +29,6 @@ WANTED: dict[str, tuple[str, ...]] = {
     "Session": ("master.slaves.session", "slave.session"),
     "Slave": ("storage.records.slaves", "wire.roles"),
     "Step": ("master.config.objects", "storage.records.steps"),
-    "_Told": ("status.explaining", "wire.client"),
 }
 
 

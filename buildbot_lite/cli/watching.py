@@ -18,7 +18,7 @@ commands = Commands()
 @commands.command(short_help="Follow a request with its watch string.")
 @click.argument("furlfile", metavar="FURLFILE|-")
 @click.pass_obj
-def follow(visiting: Visit | None, furlfile: str) -> Any:
+def follow(control_connection: Visit | None, furlfile: str) -> Any:
     """
     Show the log and the remarks of one request, from the beginning; the exit code is the build's.
 
@@ -30,7 +30,7 @@ def follow(visiting: Visit | None, furlfile: str) -> Any:
     furl = _furl(furlfile)
     goes_on = f"The build continues.  To see it: buildbot-lite follow {shlex.quote(furlfile)}"
     try:
-        answer = (visiting or visit)(furl, lambda line: line.watch(goes_on))
+        answer = (control_connection or visit)(furl, lambda line: line.watch(goes_on))
     except KeyboardInterrupt:
         note(f"\n{goes_on}")
         raise click.Abort from None

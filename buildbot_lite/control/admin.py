@@ -236,7 +236,7 @@ class AdminDesk:
         """
         Read the records, at the holder's expense: what a thread does is done for it as well.
         """
-        return await self.farm.records.read(self.account.charging(query))
+        return await self.farm.records.read(self.account.charged(query))
 
     # Tellings.
 

@@ -29,7 +29,7 @@ from ..storage.records import slaves as records_of_slaves
 from ..storage.retrying import RetryingRecords
 from ..storage.swissnums import Swissnums
 from ..storage.writer import Records
-from ..wire.limits.preauth import Knocks
+from ..wire.limits.preauth import Preauth
 from .builds.disk_reserve import DiskReserve
 from .builds.streams import InThread, StreamStorage
 from .config.generations import Generations
@@ -69,7 +69,7 @@ class Environment:
     """
     What a farm is given from outside.
 
-    *generation*: the configuration with which it starts.  *swissnums*: makes the secret parts of FURLs.  *knocks*:
+    *generation*: the configuration with which it starts.  *swissnums*: makes the secret parts of FURLs.  *preauth*:
     where slaves and admins are expected.  *verbs*: those of FURLs other than slaves', for the given farm.  *wall*: the
     time in seconds since 1970.  *try_out*: loads master.cfg in another process, in so many seconds, and fails with
     `ConfigError` when it is wrong.
@@ -80,7 +80,7 @@ class Environment:
     swissnums: Swissnums
     generation: Generation
     location: Location
-    knocks: Knocks
+    preauth: Preauth
     verbs: Callable[["Farm"], Iterable[Verb]]
     clock: IReactorTime
     wall: Callable[[], float]
@@ -135,7 +135,7 @@ class Farm:
             swissnums=environment.swissnums,
             wall=self.wall,
             verbs=self.verbs,
-            knocks=environment.knocks,
+            preauth=environment.preauth,
             clock=self.clock,
             configured=partial(check_configured, self.generations),
             admits=access.admit,

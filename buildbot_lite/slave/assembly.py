@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, ConfigError
 from ..model.hello import Welcome
-from ..wire.loopback import MemoryDesk, MemoryLink
+from ..wire.loopback import LoopbackDesk, LoopbackLink
 from ..wire.roles import Desk
 from .agent import Agent
 from .directory import SlaveDirectory
@@ -91,7 +91,7 @@ class LocalSlave:
         own_directory.make()
         self._assembly = SlaveAssembly(own_directory, reactor, welcomed=self._welcomed, refused=self._refused, env=env)
         self._desk: Desk | None = None
-        self._link: MemoryLink | None = None
+        self._link: LoopbackLink | None = None
         self._waiting: IDelayedCall | None = None
 
     def start(self) -> None:
@@ -120,8 +120,8 @@ class LocalSlave:
 
     def _attach(self) -> None:
         if self._desk is not None:
-            link = self._link = MemoryLink()
-            self._assembly.session.dialled(MemoryDesk(self._desk, link), link)
+            link = self._link = LoopbackLink()
+            self._assembly.session.dialled(LoopbackDesk(self._desk, link), link)
             link.when_lost(self._again)
 
     def _welcomed(self, _: Welcome) -> None:

@@ -12,7 +12,7 @@ Foolscap calls the end of a connection a broker.  Ours differs from the stock on
 * A failure leaves as its sentence (`failures`), and is logged here when it is a defect.
 * A connection that is given up is cut, instead of waiting for the peer to take what was still to be sent.
 
-`LiveLink` is what the rest of the program sees of it.
+`BrokerLink` is what the rest of the program sees of it.
 """
 
 import socket
@@ -41,26 +41,26 @@ from .contract import (
     MOST_BYTES_IN_CALLS,
     MOST_CALLS,
     SILENCE,
-    STRANGER_CALLS,
+    UNAUTHENTICATED_CALLS,
     AnyReference,
     RIBoundedBroker,
 )
 from .failures import (
     NotOfferedError,
-    RefusalSlicer,
-    ours,
+    SentenceErrorSlicer,
+    is_foreseen,
 )
-from .keepalive import Pulse
-from .limits.cpu_share import Share
-from .limits.send_backlog import Unread
-from .limits.unauthenticated import Stranger
+from .keepalive import Keepalive
+from .limits.cpu_share import CpuShare
+from .limits.send_backlog import SendBacklog
+from .limits.unauthenticated import UnauthenticatedPeer
 from .limits.unslicing import BoundedRoot
 from .roles import Link
 
 # Calls that bring bytes of a stream, which are paid for by the byte.
-_BRINGING = {"append", "feed_stdin"}
+_STREAM_CALLS = {"append", "feed_stdin"}
 # What a small message costs in a buffer, whatever is in it.
-_ENVELOPE = 200
+_MESSAGE_OVERHEAD = 200
 # Bytes of a string's middle that cost next to nothing; who sends less at a time pays for the trouble.
 _SHORTEST_PIECE = 256
 # Bytes of a token before its body, in Foolscap's words.
@@ -71,7 +71,7 @@ _LONGEST_WORD = 100
 _KERNEL_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 6}
 
 
-class LiveLink:
+class BrokerLink:
     """
     One connection, as the rest of the program sees it: `roles.Link`.
     """
@@ -88,7 +88,7 @@ class LiveLink:
         return bool(self._broker.disconnected)
 
     def silence(self) -> float:
-        return self._broker.pulse.silence
+        return self._broker.keepalive.silence
 
     def drop(self, reason: str) -> None:
         self._broker.drop(reason)
@@ -106,8 +106,8 @@ class Broker(stock.Broker):
     unslicerClass = BoundedRoot
     requireSchema = True
     # From when the connection is made: Foolscap makes a broker before.
-    pulse: Pulse
-    unread: Unread
+    keepalive: Keepalive
+    backlog: SendBacklog
 
     def __init__(
         self,
@@ -116,13 +116,13 @@ class Broker(stock.Broker):
         keepaliveTimeout=None,
         disconnectTimeout=None,
         connectionInfo=None,
-        stranger: Stranger | None = None,
+        unauthenticated: UnauthenticatedPeer | None = None,
     ) -> None:
         self.disconnected: bool
         # The stock timers stay off.
         super().__init__(remote_tubref, params, None, None, connectionInfo)
-        self.link: Link = LiveLink(self)
-        self._stranger = stranger
+        self.link: Link = BrokerLink(self)
+        self._unauthenticated = unauthenticated
         self._rights: set[Any] = set()
         self._calls = 0
         self._bytes_in_calls = 0
@@ -130,17 +130,19 @@ class Broker(stock.Broker):
         self._missing = 0
         self._cutting: IDelayedCall | None = None
         self._when_lost: list[Callable[[], None]] = []
-        self._share: Share | None = None
+        self._cpu_share: CpuShare | None = None
 
     # A link's life
 
     def connectionMade(self) -> None:
-        self.unread = Unread(self.transport)
-        self.pulse = Pulse(self.tub.clock, ping=self._ping, silent=self._gave_no_sign, deaf_until=self._deaf_until)
+        self.backlog = SendBacklog(self.transport)
+        self.keepalive = Keepalive(
+            self.tub.clock, ping=self._ping, silent=self._peer_silent, paused_until=self._paused_until
+        )
         super().connectionMade()
 
     def getDataLastReceivedAt(self):
-        return self.pulse.heard_at
+        return self.keepalive.heard_at
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """
@@ -151,11 +153,11 @@ class Broker(stock.Broker):
         else:
             self._when_lost.append(callback)
 
-    def be_patient(self) -> None:
+    def tolerate_silence(self) -> None:
         """
         From now on silence is no reason to give up: the peer may stand still.  Its system must answer, though.
         """
-        self.pulse.be_patient()
+        self.keepalive.tolerate_silence()
         self.transport.setTcpKeepAlive(True)
         for name, value in _KERNEL_KEEPALIVE.items():
             if hasattr(socket, name):  # not every system has all of them
@@ -167,7 +169,7 @@ class Broker(stock.Broker):
         """
         if self.disconnected:
             return
-        if self.tub.lines.take():
+        if self.tub.log_lines.take():
             self.log.info(
                 "closing the connection to {peer}: {reason}",
                 peer=self._peer(),
@@ -181,26 +183,26 @@ class Broker(stock.Broker):
         """
         if self._cutting is None and not self.disconnected:
             self._cutting = self.tub.clock.callLater(LINGER, self._abort)
-        self.unread.unplug()
+        self.backlog.unregister()
         super().shutdown(why, fireDisconnectWatchers)
 
     def finish(self, why: Failure) -> None:
         first = not self.disconnected
         super().finish(why)
-        self.pulse.stop()
+        self.keepalive.stop()
         if first:
             callbacks, self._when_lost = self._when_lost, []
             for callback in callbacks:
                 eventually(callback)
 
     def connectionLost(self, why: Failure) -> None:
-        if self._share is not None:
-            self._share.stop()
+        if self._cpu_share is not None:
+            self._cpu_share.stop()
         if self._cutting is not None:
             self._cutting.cancel()
             self._cutting = None
-        if self._stranger is not None:
-            self._stranger.gone()
+        if self._unauthenticated is not None:
+            self._unauthenticated.release()
             self.tub.forget_peer(self.remote_tubref)
         super().connectionLost(why)
         if self.tub.brokers.get(self.remote_tubref) is self:
@@ -218,7 +220,7 @@ class Broker(stock.Broker):
 
     def _abort(self) -> None:
         self._cutting = None
-        self.unread.unplug()
+        self.backlog.unregister()
         self.connectionAbandoned = True
         getattr(self.transport, "abortConnection", self.transport.loseConnection)()
 
@@ -226,14 +228,14 @@ class Broker(stock.Broker):
         return str(self.remote_tubref.getShortTubID()) if self.remote_tubref else "?"
 
     def _ping(self) -> None:
-        if not self.unread.clogged:
+        if not self.backlog.full:
             self.sendPING()
 
-    def _gave_no_sign(self) -> None:
+    def _peer_silent(self) -> None:
         self.drop(f"nothing was heard for {SILENCE:.0f} seconds")
 
-    def _deaf_until(self) -> float:
-        return self._share.deaf_until if self._share is not None else 0.0
+    def _paused_until(self) -> float:
+        return self._cpu_share.paused_until if self._cpu_share is not None else 0.0
 
     # What goes out
 
@@ -246,26 +248,26 @@ class Broker(stock.Broker):
         else:
             super().sendToken(obj)
 
-    def gave(self, size: int) -> None:
+    def count_stream_bytes(self, size: int) -> None:
         """
         *size* bytes of a log or a file go out to a peer that follows it.
         """
-        if self._share is not None:
-            self._share.earned(size)
+        if self._cpu_share is not None:
+            self._cpu_share.refund(size)
 
     # What comes in
 
     def dataReceived(self, chunk: bytes) -> None:
-        self.pulse.heard()
+        self.keepalive.heard()
         if _SHORTEST_PIECE <= len(chunk) < self._missing and not self.connectionAbandoned:
             # TLS brings 16 KiB at a time; Foolscap would look at the string's beginning again for each of them.
             self._missing -= len(chunk)
             self.buffer.append(chunk)
             return
-        if self._share is None:
+        if self._cpu_share is None:
             super().dataReceived(chunk)
         else:
-            with self._share.spending():
+            with self._cpu_share.metered():
                 super().dataReceived(chunk)
         self._missing = _missing(self.buffer)
 
@@ -274,7 +276,7 @@ class Broker(stock.Broker):
         A reader says that call *number* has begun to come in.
         """
         self._calls += 1
-        if self._stranger is not None and self._calls > STRANGER_CALLS:
+        if self._unauthenticated is not None and self._calls > UNAUTHENTICATED_CALLS:
             raise BananaError("that was enough")
         if len(self.activeLocalCalls) >= MOST_CALLS or len(self.inboundDeliveryQueue) >= MOST_CALLS:
             raise BananaError("too many calls at once")
@@ -289,11 +291,11 @@ class Broker(stock.Broker):
         super().scheduleCall(delivery, ready_deferred)
 
     def _doCall(self, delivery):
-        if self._share is None:
+        if self._cpu_share is None:
             return self._do_call(delivery)
-        if delivery.methodname in _BRINGING:
-            self._share.earned(delivery.size)
-        with self._share.spending():
+        if delivery.methodname in _STREAM_CALLS:
+            self._cpu_share.refund(delivery.size)
+        with self._cpu_share.metered():
             return self._do_call(delivery)
 
     def _do_call(self, delivery: InboundDelivery) -> Any:
@@ -308,17 +310,17 @@ class Broker(stock.Broker):
 
     def _callFinished(self, res, delivery):
         size = len(res) if isinstance(res, bytes) else 0
-        if self._share is not None and delivery.methodname == "read":
-            self._share.earned(size)
-        self._answered(delivery, _ENVELOPE + size)
+        if self._cpu_share is not None and delivery.methodname == "read":
+            self._cpu_share.refund(size)
+        self._answered(delivery, _MESSAGE_OVERHEAD + size)
         super()._callFinished(res, delivery)
 
     def callFailed(self, f: Failure, reqID: int, delivery: InboundDelivery | None = None) -> None:
-        if not ours(f):
+        if not is_foreseen(f):
             self.log.failure("a call by {peer} failed; all it was told is that it did", failure=f, peer=self._peer())
         if reqID in self.activeLocalCalls and reqID != 0:
-            self._answered(delivery, _ENVELOPE)
-            background(self.send(RefusalSlicer(reqID, f)), self.log, "refusing a call")
+            self._answered(delivery, _MESSAGE_OVERHEAD)
+            background(self.send(SentenceErrorSlicer(reqID, f)), self.log, "refusing a call")
             del self.activeLocalCalls[reqID]
         if isinstance(f.value, MessageError | Violation) and not isinstance(f.value, NotOfferedError):
             self._breached(str(f.value))
@@ -342,20 +344,20 @@ class Broker(stock.Broker):
         if delivery is not None and delivery.reqID != 0:
             self._bytes_in_calls -= delivery.size
             delivery.size = 0
-        if self.unread.adds(size):
+        if self.backlog.add(size):
             self.drop("it does not read what it asked for")
 
     def handleError(self, msg: bytes) -> None:
         """
         The peer says that we broke the contract, in words of its own.  Whatever it sends then is not looked at.
         """
-        if self._stranger is None:
+        if self._unauthenticated is None:
             self.drop("it says that we broke the contract")
         else:
             self._cut()
 
     def sendPONG(self, number: int) -> None:
-        if self.unread.clogged:
+        if self.backlog.full:
             return  # it will hear of us when it reads what it has
         super().sendPONG(number)
 
@@ -363,8 +365,8 @@ class Broker(stock.Broker):
         """
         The peer does not speak our language, and was told so; the connection ends.
         """
-        if self._stranger is None:
-            if self.tub.lines.take():
+        if self._unauthenticated is None:
+            if self.tub.log_lines.take():
                 self.log.warn(
                     "{peer} broke the contract, so its link is cut: {why}",
                     peer=self._peer(),
@@ -372,9 +374,9 @@ class Broker(stock.Broker):
                 )
             for right in self._rights:
                 right.breach(str(f.value)[:LONGEST_REASON])
-        self.unread.unplug()
+        self.backlog.unregister()
         self.finish(Failure(error.ConnectionLost("contract broken")))
-        if self._stranger is not None:
+        if self._unauthenticated is not None:
             self._abort()
         elif self._cutting is None:
             self._cutting = self.tub.clock.callLater(LINGER, self._abort)
@@ -387,7 +389,7 @@ class Broker(stock.Broker):
         return super().send(obj)
 
     def sendError(self, msg: str) -> None:
-        self.unread.unplug()
+        self.backlog.unregister()
         super().sendError("The contract was broken.")  # *msg* would tell of our objects
 
     def sendFailed(self, f: Failure) -> None:
@@ -430,14 +432,14 @@ class Broker(stock.Broker):
             found.revocable.check()
             found.revocable.check_key(self.link.key)
         except BuildbotLiteError as refusal:
-            self.tub.strangers.refused(getattr(self.transport.getPeer(), "host", ""), str(refusal))
+            self.tub.unauthenticated.log_refusal(getattr(self.transport.getPeer(), "host", ""), str(refusal))
             raise
-        if self._stranger is not None:
-            stranger, self._stranger = self._stranger, None
-            stranger.gone()
+        if self._unauthenticated is not None:
+            unauthenticated, self._unauthenticated = self._unauthenticated, None
+            unauthenticated.release()
             # What it came with is what it lives on.
-            purse = found.revocable.purse(self.tub.clock)
-            self._share = Share(self.tub.clock, purse, self.transport, self.tub.processor_time, self._slowed)
+            bucket = found.revocable.cpu_bucket(self.tub.clock)
+            self._cpu_share = CpuShare(self.tub.clock, bucket, self.transport, self.tub.processor_time, self._slowed)
             self.log = found.revocable.account.log
         found.revocable.used_by(self.link, getattr(self.transport.getHost(), "port", 0))
         self._rights.add(found.revocable)
@@ -446,7 +448,7 @@ class Broker(stock.Broker):
 
 def _size(delivery: InboundDelivery) -> int:
     arguments = [*delivery.allargs.args, *delivery.allargs.kwargs.values()]
-    return _ENVELOPE + sum(len(value) for value in arguments if isinstance(value, bytes))
+    return _MESSAGE_OVERHEAD + sum(len(value) for value in arguments if isinstance(value, bytes))
 
 
 def _missing(buffer: StringChain) -> int:

@@ -27,12 +27,12 @@ from .contract import (
 )
 from .control import Document, RemoteControl
 from .failures import (
-    error_of,
+    our_error,
     why_unreachable,
     wrong_master,
 )
 from .furl import Furl, parse
-from .limits.preauth import knock_of
+from .limits.preauth import preauth_token
 from .tub import Tub, make_tub
 
 
@@ -43,7 +43,7 @@ async def ask(reactor: IReactorTime, furl: str, question: Document) -> Document:
     Raises `NoAnswerError` when nobody listens where *furl* says, `FurlError` when it is none or another master
     answers there, `LinkLostError` when the connection breaks, and whatever the master refuses with.
     """
-    return await _visit(reactor, furl, lambda control: control.ask(question))
+    return await _with_control(reactor, furl, lambda control: control.ask(question))
 
 
 async def follow(
@@ -52,7 +52,7 @@ async def follow(
     """
     Like `ask`, for something that grows: *take* gets its bytes, in order, until there are no more.
     """
-    return await _visit(reactor, furl, lambda control: control.follow(question, take))
+    return await _with_control(reactor, furl, lambda control: control.follow(question, take))
 
 
 async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferred[None] | None]) -> Document:
@@ -66,18 +66,18 @@ async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferr
             raise WrongVerbError(
                 "This string is not to watch a request.  For the farm's, see: buildbot-lite log --help"
             )
-        told = _Told(take)
-        reference.tracker.broker.link.when_lost(told.lost)
+        watcher = _ExposedWatcher(take)
+        reference.tracker.broker.link.when_lost(watcher.lost)
         try:
-            await reference.callRemote("watch", watcher=told)
+            await reference.callRemote("watch", watcher=watcher)
         except Exception as raised:  # noqa: BLE001 - each is put into our words
-            told.over()
-            raise error_of(raised) from None
-        return {"exit_code": await told.exit_code}
+            watcher.over()
+            raise our_error(raised) from None
+        return {"exit_code": await watcher.exit_code}
 
 
 @implementer(RIWatcher)
-class _Told(Referenceable):
+class _ExposedWatcher(Referenceable):
     """
     What a master knows as a ``flappclient`` that watches.
     """
@@ -107,13 +107,15 @@ class _Told(Referenceable):
             self.exit_code.errback(LinkLostError())
 
 
-async def _visit(reactor: IReactorTime, furl: str, work: Callable[[RemoteControl], Deferred[Document]]) -> Document:
-    async with visiting(reactor, furl) as control:
+async def _with_control(
+    reactor: IReactorTime, furl: str, work: Callable[[RemoteControl], Deferred[Document]]
+) -> Document:
+    async with control_connection(reactor, furl) as control:
         return await work(control)
 
 
 @asynccontextmanager
-async def visiting(reactor: IReactorTime, furl: str) -> AsyncIterator[RemoteControl]:
+async def control_connection(reactor: IReactorTime, furl: str) -> AsyncIterator[RemoteControl]:
     """
     What *furl* leads to, for several questions; raises what `ask` raises.
     """
@@ -133,20 +135,20 @@ async def _reference(reactor: IReactorTime, parts: Furl) -> AsyncIterator[Any]:
     What the string leads to, on a connection that ends with the context.
     """
     tub = make_tub(reactor, new_certificate())
-    tub.knock = knock_of(parts.swissnum, parts.tub_id)
+    tub.preauth_token = preauth_token(parts.swissnum, parts.tub_id)
     tub.startService()
     try:
-        yield await _found(tub, parts)
+        yield await _resolved(tub, parts)
     finally:
         await tub.stopService()
 
 
-async def _found(tub: Tub, parts: Furl) -> Any:
+async def _resolved(tub: Tub, parts: Furl) -> Any:
     found: Deferred[Any] = tub.getReference(str(parts))
     try:
         return await found
     except Exception as raised:  # noqa: BLE001 - of any network, any kind
-        error, places = error_of(raised), ", ".join(parts.hints)
+        error, places = our_error(raised), ", ".join(parts.hints)
         if isinstance(error, PinnedError):
             # Its own remedy is for a slave, and would hand the string to the next machine that uses it.
             raise WrongVerbError("This string is a slave's, and of use only in that slave's slave.tac.") from None

@@ -78,31 +78,31 @@ MOST_BYTES_UNREAD = 16 << 20
 MOST_LINKS = 2000
 MOST_LINKS_OF_A_SLAVE = 20
 # Lines of our log about connections that were cut: their holders can come again at once.
-LINES_AT_ONCE = 1000
-LINES_PER_SECOND = 5.0
+LOG_LINES_BURST = 1000
+LOG_LINES_PER_SECOND = 5.0
 # How much of our time the links of one string may take, of each second; how many seconds of it may be saved up; and how
 # many seconds a byte of a stream may cost that are not counted, three times what it does.
 HOLDER_SHARE = 0.5
-HOLDER_SAVED = 2.0
+HOLDER_BURST = 2.0
 # Questions of one holder that are worked on at a time, and that may wait; clients of one that are told something.
 QUESTIONS_AT_ONCE = 2
 MOST_QUESTIONS = 100
 MOST_FOLLOWERS = 1000
-FREE_PER_BYTE = 0.01 / (1 << 20)
+FREE_SECONDS_PER_BYTE = 0.01 / (1 << 20)
 
 # Connections that have not shown a valid string.
-MOST_STRANGERS = 4096
-STRANGER_BYTES = 64 << 10
-STRANGER_SECONDS = 20.0
-STRANGER_CALLS = 16
+MOST_UNAUTHENTICATED = 4096
+UNAUTHENTICATED_BYTES = 64 << 10
+UNAUTHENTICATED_SECONDS = 20.0
+UNAUTHENTICATED_CALLS = 16
 # The first message of a TLS handshake, and how many may be between it and the handshake's end.
-STRANGER_HELLO = 8 << 10
-MOST_SHAKING_HANDS = 256
-# Knocks by which who has a slave's string goes first (`preauth`): at once, and then a second.
-KNOCKS_AT_ONCE = 10.0
-KNOCKS_PER_SECOND = 0.5
+LARGEST_CLIENT_HELLO = 8 << 10
+MOST_HANDSHAKES = 256
+# Preauth by which who has a slave's string goes first (`preauth`): at once, and then a second.
+PREAUTH_BURST = 10.0
+PREAUTH_PER_SECOND = 0.5
 # How much of our time they may take, while others want some.
-STRANGERS_SHARE = 1 / 3
+UNAUTHENTICATED_SHARE = 1 / 3
 # Peers of whom it is remembered how often they connected.
 MOST_PEERS = 10_000
 

@@ -74,11 +74,11 @@ class RemoteFollower(Remote):
     """
 
     def chunk(self, data: bytes) -> Deferred[None]:
-        self.given(data)
+        self.count_stream_bytes(len(data))
         return self._call("chunk", data=data)
 
     def when_writable(self) -> Deferred[None]:
-        return self.unread.when_clear()
+        return self.backlog.when_clear()
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         self.link.when_lost(callback)
@@ -95,7 +95,7 @@ class ExposedControl(Exposed):
         self._control = control
 
     def remote_ask(self, request: bytes) -> Deferred[bytes]:
-        return self._control.ask(_question(request)).addCallback(self.revocable.account.charging(_encode))
+        return self._control.ask(_question(request)).addCallback(self.revocable.account.charged(_encode))
 
     def remote_follow(self, request: bytes, follower: Any) -> Deferred[bytes]:
         return self._control.follow(_question(request), RemoteFollower(follower)).addCallback(_encode)

@@ -62,7 +62,7 @@ class Endpoint:
         return f"{scheme}:{self.port}" + (f":interface={escaped}" if escaped else "")
 
     @property
-    def nearby(self) -> str:
+    def local_host(self) -> str:
         """
         The host by which it is found on this machine, as a FURL writes it.
         """
@@ -71,7 +71,7 @@ class Endpoint:
         return "[::1]" if self.ipv6_only else "127.0.0.1"
 
 
-def together(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+def disjoint(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     """
     *endpoints*, none twice; one of IPv6 leaves IPv4 to the endpoint of the same port that is for it.
     """

@@ -150,11 +150,11 @@ class Revocable:
         """
         return tuple(self._links)
 
-    def purse(self, clock: IReactorTime) -> TokenBucket:
+    def cpu_bucket(self, clock: IReactorTime) -> TokenBucket:
         """
         The time that all links together get on which the string was shown.
         """
-        return self.account.purse(clock)
+        return self.account.cpu_bucket(clock)
 
     def revoke(self, refusal: BuildbotLiteError | None = None) -> None:
         """

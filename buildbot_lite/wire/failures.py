@@ -65,14 +65,14 @@ def sentence_of(failure: Failure) -> tuple[str, str]:
     return RefusedError.__name__, OUR_FAULT
 
 
-def ours(failure: Failure) -> bool:
+def is_foreseen(failure: Failure) -> bool:
     """
     Whether *failure* was foreseen: raised on purpose, or a call that broke the contract.
     """
     return isinstance(failure.value, BuildbotLiteError | Violation)
 
 
-class _SentenceSlicer(FailureSlicer):
+class _SentenceFailureSlicer(FailureSlicer):
     slices = None  # chosen by name; Foolscap's own stays registered for whatever else there is
 
     def getStateToCopy(self, obj: Failure, broker: object) -> dict[str, Any]:
@@ -86,24 +86,24 @@ class _SentenceSlicer(FailureSlicer):
         }
 
 
-class RefusalSlicer(ErrorSlicer):
+class SentenceErrorSlicer(ErrorSlicer):
     """
     Foolscap's ``error`` message with our sentence in it.
     """
 
     def sliceBody(self, streamable, banana):
         yield self.reqID
-        yield _SentenceSlicer(self.f)
+        yield _SentenceFailureSlicer(self.f)
 
 
-def heard(failure: Failure) -> Failure:
+def translated(failure: Failure) -> Failure:
     """
     What our caller is told when its call failed: an errback that turns Foolscap's exceptions into ours.
     """
-    return Failure(error_of(failure.value))
+    return Failure(our_error(failure.value))
 
 
-def error_of(error: BaseException | None) -> BaseException:
+def our_error(error: BaseException | None) -> BaseException:
     """
     *error*, which Foolscap or Twisted raised about a call or a connection, in our words.
     """
@@ -140,7 +140,7 @@ def why_unreachable(error: BaseException | None) -> str:
         return "nothing answered in time"
     if isinstance(error, BananaError | RemoteNegotiationError):
         return "what answers there does not speak our language"
-    return _cut(str(error_of(error)) or type(error).__name__)
+    return _cut(str(our_error(error)) or type(error).__name__)
 
 
 def wrong_master(error: BaseException | None) -> bool:

@@ -35,12 +35,12 @@ from .contract import (
     RISubmission,
 )
 from .exposed import Exposed, Revocable
-from .failures import error_of, would_block
+from .failures import our_error, would_block
 from .proxies import Remote
 
 # The smallest buffer that a stock client's standard output has: Python makes it as large as the file's block, which
 # is 4096 bytes for a pipe and 1024 for a terminal.  And seconds between two looks whether it is empty again.
-_CLIENTS_BUFFER = 1024
+_CLIENT_BUFFER = 1024
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
 
@@ -156,25 +156,25 @@ class RemoteWatcher(Remote):
     def __init__(self, reference: Any) -> None:
         super().__init__(reference)
         self._clock: IReactorTime = reference.tracker.broker.tub.clock
-        self._gently = False
+        self._in_pieces = False
         self._one_at_a_time = DeferredLock()
-        reference.tracker.broker.be_patient()
+        reference.tracker.broker.tolerate_silence()
 
     def sends_stdin(self) -> None:
         """
         From now on the client sends its standard input.
         """
-        self._gently = True
+        self._in_pieces = True
 
     def stdout(self, data: bytes) -> Deferred[None]:
-        self.given(data)
+        self.count_stream_bytes(len(data))
         return self._write("stdout", data)
 
     def stderr(self, data: bytes) -> Deferred[None]:
         return self._write("stderr", data)
 
     def when_writable(self) -> Deferred[None]:
-        return self.unread.when_clear()
+        return self.backlog.when_clear()
 
     def done(self, exit_code: int) -> Deferred[None]:
         told = self._one_at_a_time.run(
@@ -187,13 +187,13 @@ class RemoteWatcher(Remote):
         self.link.when_lost(callback)
 
     def _write(self, stream: str, data: bytes) -> Deferred[None]:
-        if not self._gently:
+        if not self._in_pieces:
             return self._call(stream, data=data, _resultConstraint=Acknowledgement)
-        return self._one_at_a_time.run(lambda: Deferred.fromCoroutine(self._write_gently(stream, data)))
+        return self._one_at_a_time.run(lambda: Deferred.fromCoroutine(self._write_in_pieces(stream, data)))
 
-    async def _write_gently(self, stream: str, data: bytes) -> None:
-        for start in range(0, len(data), _CLIENTS_BUFFER):
-            piece = data[start : start + _CLIENTS_BUFFER]
+    async def _write_in_pieces(self, stream: str, data: bytes) -> None:
+        for start in range(0, len(data), _CLIENT_BUFFER):
+            piece = data[start : start + _CLIENT_BUFFER]
             pause = _FIRST_PAUSE
             while await self._blocks(stream, piece):
                 piece = b""
@@ -206,7 +206,7 @@ class RemoteWatcher(Remote):
         except Exception as raised:  # noqa: BLE001 - each is put into our words
             if would_block(raised):
                 return True
-            raise error_of(raised) from None
+            raise our_error(raised) from None
         return False
 
 

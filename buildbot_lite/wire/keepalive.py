@@ -1,13 +1,13 @@
 """
-Whether the peer is still there.
+Keepalive: detects a peer that does not answer.
 
-A link is pinged when nothing was heard for `KEEPALIVE` seconds, and given up when nothing was heard for `SILENCE`.
-Foolscap has a timer for each that looks at the wall clock every *n* seconds, so they may take twice their value; here
-one timer does both, and is exact::
+A link on which nothing arrived for `KEEPALIVE` seconds is pinged, and given up after `SILENCE` seconds.  Foolscap has
+a timer for each, which looks at the wall clock every *n* seconds and may take twice *n*.  Here one exact timer does
+both::
 
-    heard ──10 s──► ping ──10 s──► ping ──5 s──► silent
-      ▲               │
-      └── anything ───┘
+    data arrived ──10 s──► ping ──10 s──► ping ──5 s──► silent
+         ▲                  │
+         └──── any data ────┘
 """
 
 import math
@@ -17,14 +17,16 @@ from twisted.internet.interfaces import IReactorTime
 
 from .contract import KEEPALIVE, SILENCE
 
-# Seconds that a timer may be early, so that rounding does not make it fire over and over.
+# Seconds by which a timer may be early; without it, rounding could make a timer fire over and over.
 _GRAIN = 0.01
 
 
-class Pulse:
+class Keepalive:
     """
-    Of one link, from now on.  *ping* asks the peer for a sign; *silent* is called once, when it gave none for too long.
-    *deaf_until* tells until when we did not listen: so long its silence means nothing.
+    The keepalive of one link, which starts at once.
+
+    *ping*: sends a ping.  *silent*: called once, when the peer was silent for `SILENCE`.  *paused_until*: the last
+    moment at which we did not read the link ourselves; silence up to then does not count.
     """
 
     def __init__(
@@ -33,12 +35,12 @@ class Pulse:
         *,
         ping: Callable[[], None],
         silent: Callable[[], None],
-        deaf_until: Callable[[], float],
+        paused_until: Callable[[], float],
     ) -> None:
         self._clock = clock
         self._ping = ping
         self._silent = silent
-        self._deaf_until = deaf_until
+        self._paused_until = paused_until
         self._longest = SILENCE
         self._heard = self._pinged = clock.seconds()
         self._timer = clock.callLater(KEEPALIVE, self._time_passed)
@@ -46,39 +48,39 @@ class Pulse:
     @property
     def heard_at(self) -> float:
         """
-        When anything was heard last.
+        When data arrived last, on *clock*.
         """
         return self._heard
 
     @property
     def silence(self) -> float:
         """
-        Seconds since then.
+        Seconds since data arrived last.
         """
         return self._clock.seconds() - self._heard
 
     def heard(self) -> None:
         """
-        Something came, whatever it is.
+        Note that data arrived.
         """
         self._heard = self._clock.seconds()
 
-    def be_patient(self) -> None:
+    def tolerate_silence(self) -> None:
         """
-        From now on silence is no reason to give up.
+        Never call *silent*; go on pinging.
         """
         self._longest = math.inf
 
     def stop(self) -> None:
         """
-        The link is lost, or given up.
+        Stop the timer.
         """
         if self._timer.active():
             self._timer.cancel()
 
     def _time_passed(self) -> None:
         now = self._clock.seconds()
-        self._heard = max(self._heard, self._deaf_until())
+        self._heard = max(self._heard, self._paused_until())
         if now >= self._heard + self._longest - _GRAIN:
             self._silent()
             return

@@ -16,7 +16,7 @@ from ..errors import LinkLostError, RefusedError
 from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
 from ..model.spec import Spec
-from .failures import OUR_FAULT, ours
+from .failures import OUR_FAULT, is_foreseen
 from .roles import (
     Command,
     Desk,
@@ -26,7 +26,7 @@ from .roles import (
 T = TypeVar("T")
 
 
-class MemoryLink:
+class LoopbackLink:
     """
     A `roles.Link` that is only a promise: once dropped, nothing passes it any more.
     """
@@ -81,7 +81,7 @@ class MemoryLink:
             if answer not in self._waiting:
                 return  # the link was lost: whoever asked has been told
             self._waiting.discard(answer)
-            if isinstance(result, Failure) and not ours(result):
+            if isinstance(result, Failure) and not is_foreseen(result):
                 self.log.failure("a call failed; all its caller was told is that it did", failure=result)
                 result = Failure(RefusedError(OUR_FAULT))
             answer.callback(result)
@@ -90,12 +90,12 @@ class MemoryLink:
         return answer
 
 
-class MemoryCommand:
+class LoopbackCommand:
     """
     A `Command` at the other end of *link*.
     """
 
-    def __init__(self, command: Command, link: MemoryLink) -> None:
+    def __init__(self, command: Command, link: LoopbackLink) -> None:
         self._command = command
         self._link = link
 
@@ -109,20 +109,20 @@ class MemoryCommand:
         return self._link.call(self._command.finished, outcome)
 
 
-class MemorySlave:
+class LoopbackSlave:
     """
     A `Slave` at the other end of *link*.
     """
 
-    def __init__(self, slave: Slave, link: MemoryLink) -> None:
+    def __init__(self, slave: Slave, link: LoopbackLink) -> None:
         self._slave = slave
         self.link = link
 
     def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
-        return self.link.call(self._slave.start, id, spec, secrets, MemoryCommand(command, self.link))
+        return self.link.call(self._slave.start, id, spec, secrets, LoopbackCommand(command, self.link))
 
     def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
-        return self.link.call(self._slave.resume, id, MemoryCommand(command, self.link), have)
+        return self.link.call(self._slave.resume, id, LoopbackCommand(command, self.link), have)
 
     def interrupt(self, id: str, reason: str) -> Deferred[None]:
         return self.link.call(self._slave.interrupt, id, reason)
@@ -137,14 +137,14 @@ class MemorySlave:
         self.link.when_lost(callback)
 
 
-class MemoryDesk:
+class LoopbackDesk:
     """
     A `Desk` at the other end of *link*: what `reconnecting.dial` would have handed to its *on_desk*.
     """
 
-    def __init__(self, desk: Desk, link: MemoryLink) -> None:
+    def __init__(self, desk: Desk, link: LoopbackLink) -> None:
         self._desk = desk
         self._link = link
 
     def attach(self, slave: Slave, hello: Hello, key: str = "") -> Deferred[Welcome]:
-        return self._link.call(self._desk.attach, MemorySlave(slave, self._link), hello, self._link.key)
+        return self._link.call(self._desk.attach, LoopbackSlave(slave, self._link), hello, self._link.key)

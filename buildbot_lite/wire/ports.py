@@ -3,7 +3,7 @@ The TCP ports at which a Tub listens, and how they change while it runs.
 
 ::
 
-    bind(endpoints) ──► Change ──commit()──► it listens at exactly these endpoints
+    bind(endpoints) ──► PortChange ──commit()──► it listens at exactly these endpoints
                            `────cancel()───► everything is as it was
 
 A port is bound, and connections to it are queued, before anything depends on it.  So what cannot be bound is found
@@ -25,10 +25,10 @@ from ..deferreds import background
 from ..errors import PortError
 from .endpoint import (
     Endpoint,
+    disjoint,
     open_port,
-    together,
 )
-from .tub import Listener, Tub
+from .tub import Tub, TubListener
 
 
 class Ports:
@@ -41,7 +41,7 @@ class Ports:
     def __init__(self, tub: Tub, reactor: Any) -> None:
         self._tub = tub
         self._reactor = reactor
-        self._listeners: dict[Endpoint, Listener] = {}
+        self._listeners: dict[Endpoint, TubListener] = {}
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -50,11 +50,11 @@ class Ports:
         """
         return tuple(self._listeners)
 
-    def bind(self, endpoints: Iterable[Endpoint]) -> "Change":
+    def bind(self, endpoints: Iterable[Endpoint]) -> "PortChange":
         """
         Bind those of *endpoints* that are not bound yet; `PortError` when one cannot be, and then none is.
         """
-        wanted, opened = together(endpoints), dict[Endpoint, socket.socket]()
+        wanted, opened = disjoint(endpoints), dict[Endpoint, socket.socket]()
         try:
             for endpoint in wanted:
                 if endpoint not in self._listeners:
@@ -62,7 +62,7 @@ class Ports:
         except BaseException:
             _close(opened)
             raise
-        return Change(self, wanted, opened)
+        return PortChange(self, wanted, opened)
 
     def _open(self, endpoint: Endpoint) -> socket.socket:
         try:
@@ -88,13 +88,13 @@ class Ports:
             endpoint: before[endpoint] if endpoint in before else self._listen(opened[endpoint]) for endpoint in wanted
         }
 
-    def _listen(self, opened: socket.socket) -> Listener:
+    def _listen(self, opened: socket.socket) -> TubListener:
         family = opened.family
         return self._tub.listen(AdoptedStreamServerEndpoint(self._reactor, opened.detach(), family))
 
 
 @frozen(eq=False)
-class Change:
+class PortChange:
     """
     What `Ports.bind` has prepared.
     """

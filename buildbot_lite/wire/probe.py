@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from .failures import why_unreachable
-from .limits.preauth import opening
+from .limits.preauth import plaintext_request
 
 _EXPECTED = b"HTTP/1.1 101 "
 
@@ -54,7 +54,7 @@ async def why_not_reached(reactor: Any, tub_id: str, hint: str, *, within: float
     """
     host, _, port = hint.removeprefix("tcp:").rpartition(":")
     bare = host.strip("[]")
-    probe = _Probe(opening(tub_id, bare, ""))
+    probe = _Probe(plaintext_request(tub_id, bare, ""))
     try:
         factory = Factory.forProtocol(lambda: probe)
         factory.noisy = False  # `connectProtocol` has no such thing

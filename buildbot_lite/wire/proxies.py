@@ -18,8 +18,8 @@ from ..model.outcome import Outcome
 from ..model.spec import Spec
 from .codec import lengths_to_bytes, streams_from_bytes
 from .contract import LONGEST_REASON
-from .failures import heard
-from .limits.send_backlog import Unread
+from .failures import translated
+from .limits.send_backlog import SendBacklog
 from .roles import (
     Command,
     Link,
@@ -40,22 +40,22 @@ class Remote:
         self.link: Link = reference.tracker.broker.link
 
     @property
-    def unread(self) -> Unread:
+    def backlog(self) -> SendBacklog:
         """
         The link's bytes that the peer has not read.
         """
-        unread: Unread = self._reference.tracker.broker.unread
-        return unread
+        backlog: SendBacklog = self._reference.tracker.broker.backlog
+        return backlog
 
-    def given(self, data: bytes) -> None:
+    def count_stream_bytes(self, size: int) -> None:
         """
-        *data* is of a log or file that its holder follows: such bytes are paid for by the byte (`share`).
+        *size* bytes of a stream are sent: their CPU time is refunded (`limits.cpu_share`).
         """
-        self._reference.tracker.broker.gave(len(data))
+        self._reference.tracker.broker.count_stream_bytes(size)
 
     def _call(self, method: str, **arguments: Any) -> Deferred[Any]:
         answer: Deferred[Any] = self._reference.callRemote(method, **arguments)
-        return answer.addErrback(heard)
+        return answer.addErrback(translated)
 
 
 class RemoteCommand(Remote):

@@ -8,9 +8,9 @@ an hour, if the string was revoked.
 
 ::
 
-    dialling --connected--> linked --lost--> waiting (0.5 s) --> dialling
+    dialling --connected--> linked --lost--> waiting (0.5 s) --> connection
        |  `--failed--> waiting (longer, at most 30 s) ------------^
-       `--refused--> reported, waiting (a minute; revoked: an hour) --> dialling
+       `--refused--> reported, waiting (a minute; revoked: an hour) --> connection
 """
 
 import random
@@ -44,12 +44,12 @@ from .contract import (
 )
 from .exposed import ExposedSlave, Revocable
 from .failures import (
-    error_of,
+    our_error,
     why_unreachable,
     wrong_master,
 )
 from .furl import parse, with_hints
-from .limits.preauth import knock_of
+from .limits.preauth import preauth_token
 from .proxies import RemoteDesk
 from .roles import (
     Desk,
@@ -76,7 +76,7 @@ def retry_delay(error: BuildbotLiteError) -> float:
     return REVOKED_DELAY if isinstance(error, RevokedError) else REFUSED_DELAY
 
 
-class Dialling:
+class DeskConnection:
     """
     One FURL that is kept connected.  Made by `dial`.
     """
@@ -96,7 +96,7 @@ class Dialling:
         self._on_unreachable = on_unreachable
         self._link: Link | None = None
         parts = parse(furl)
-        tub.knock = knock_of(parts.swissnum, parts.tub_id)
+        tub.preauth_token = preauth_token(parts.swissnum, parts.tub_id)
         self._reconnector = _Reconnector(self, furl)
         if tub.running:
             self._reconnector.startConnecting(tub)
@@ -108,7 +108,7 @@ class Dialling:
         """
         self._reconnector.stop()
 
-    def learn(self, hints: Iterable[str]) -> None:
+    def add_hints(self, hints: Iterable[str]) -> None:
         """
         From the next attempt on, look for the master also at *hints* (from its welcome).
         """
@@ -122,12 +122,6 @@ class Dialling:
         self._reconnector.refused(error)
         if self._link is not None:
             self._link.drop("it refused us")
-
-    def dial_now(self) -> None:
-        """
-        If it is waiting, wait no longer.
-        """
-        self._reconnector.now()
 
     def _connected(self, reference: Any) -> None:
         self._link = link = reference.tracker.broker.link
@@ -146,7 +140,7 @@ def dial(
     on_desk: OnDesk,
     on_refused: OnRefused,
     on_unreachable: OnUnreachable = _logged_only,
-) -> Dialling:
+) -> DeskConnection:
     """
     Connect *tub*, which serves nothing else, to the desk that *furl* designates, and again whenever the link is lost.
 
@@ -155,7 +149,7 @@ def dial(
     FURL's master: once per sentence, although it is asked again.  *on_unreachable* gets "PLACES: REASON", once per
     reason, when no master can be reached.  A *furl* that is none raises `FurlError` at once.
     """
-    return Dialling(tub, with_hints(furl, hints), on_desk, on_refused, on_unreachable)
+    return DeskConnection(tub, with_hints(furl, hints), on_desk, on_refused, on_unreachable)
 
 
 def _expose(slave: Slave) -> ExposedSlave:
@@ -170,10 +164,10 @@ class _Reconnector(Reconnector):
     _active: bool
     _delay: float
 
-    def __init__(self, dialling: Dialling, furl: str) -> None:
-        super().__init__(furl, dialling._connected, (), {})  # noqa: SLF001 - the other half of it
-        self._on_refused = dialling._on_refused  # noqa: SLF001 - the other half of it
-        self._on_unreachable = dialling._on_unreachable  # noqa: SLF001 - the other half of it
+    def __init__(self, connection: DeskConnection, furl: str) -> None:
+        super().__init__(furl, connection._connected, (), {})  # noqa: SLF001 - the other half of it
+        self._on_refused = connection._on_refused  # noqa: SLF001 - the other half of it
+        self._on_unreachable = connection._on_unreachable  # noqa: SLF001 - the other half of it
         self._said = ""
         self._timer: IDelayedCall | None = None
         self._pause: float | None = None
@@ -191,11 +185,6 @@ class _Reconnector(Reconnector):
     def stopConnecting(self) -> None:
         self._active = False
         self._cancel()
-
-    def now(self) -> None:
-        if self._active and self._timer is not None:
-            self._cancel()
-            self._connect()
 
     def refused(self, error: BuildbotLiteError) -> None:
         """
@@ -218,7 +207,7 @@ class _Reconnector(Reconnector):
         # Not Foolscap's own, which writes the FURL into the log.
         if not self._active:
             return
-        error = error_of(f.value)
+        error = our_error(f.value)
         if isinstance(error, RefusedError):
             self.refused(error)
             self._hang_up()

@@ -35,15 +35,15 @@ from ..model.token_bucket import TokenBucket
 from .broker import Broker
 from .contract import (
     CONNECT,
-    LINES_AT_ONCE,
-    LINES_PER_SECOND,
+    LOG_LINES_BURST,
+    LOG_LINES_PER_SECOND,
     MOST_PEERS,
     NEGOTIATION,
     SILENCE,
 )
 from .endpoint import BACKLOG
-from .limits.preauth import Knocks, opening
-from .limits.unauthenticated import Stranger, Strangers
+from .limits.preauth import Preauth, plaintext_request
+from .limits.unauthenticated import UnauthenticatedPeer, UnauthenticatedPeers
 
 Lookup = Callable[[str], Referenceable | None]
 """
@@ -51,7 +51,7 @@ What a swissnum designates: an exposed object (`exposed`, `flapp`, `control`); N
 """
 
 
-class _OneContext(FoolscapContextFactory):
+class _SharedContext(FoolscapContextFactory):
     """
     Foolscap sets its context up anew for each connection, which OpenSSL refuses once the context is in use.
     """
@@ -64,7 +64,7 @@ class _OneContext(FoolscapContextFactory):
         return self._ready
 
 
-class _LastPeers(dict[str, int]):
+class _RecentPeers(dict[str, int]):
     """
     How often each peer connected, by TubID: of the last `MOST_PEERS` of them, because every run of a stock client is
     another peer.  (When one is forgotten, its connections are counted from 1 again; the count is there to tell a new
@@ -78,13 +78,13 @@ class _LastPeers(dict[str, int]):
             del self[next(iter(self))]
 
 
-class OurNegotiation(Negotiation):
+class BoundedNegotiation(Negotiation):
     """
     The first few lines of a connection, before both ends speak Foolscap.
     """
 
     SERVER_TIMEOUT = NEGOTIATION
-    stranger: Stranger | None = None
+    unauthenticated: UnauthenticatedPeer | None = None
     brokerClass: Callable[..., Broker]
     failureReason: Failure | None
 
@@ -92,32 +92,32 @@ class OurNegotiation(Negotiation):
         """
         Nothing, because what is said here holds what strangers sent; but a defect is not kept quiet.
         """
-        if kwargs.get("level") == UNUSUAL and "failure" in kwargs and self.stranger is not None:
-            self.stranger.puzzled_by(kwargs["failure"])
+        if kwargs.get("level") == UNUSUAL and "failure" in kwargs and self.unauthenticated is not None:
+            self.unauthenticated.log_defect(kwargs["failure"])
 
     def sendPlaintextClient(self):
-        self.transport.write(opening(self.target.tubID, self.targetHost, self.tub.knock))
+        self.transport.write(plaintext_request(self.target.tubID, self.targetHost, self.tub.preauth_token))
         self.send_phase = ENCRYPTED
 
     def handlePLAINTEXTServer(self, header):
-        if self.stranger is not None and self.listener.knocks.heard(header):
-            self.stranger.is_expected()
+        if self.unauthenticated is not None and self.listener.preauth.admits(header):
+            self.unauthenticated.skip_queue()
         super().handlePLAINTEXTServer(header)
 
     def startTLS(self, cert):
         self.transport.startTLS(self.tub.tls)
-        if self.stranger is not None:
+        if self.unauthenticated is not None:
             # What is between the network and TLS by now.
-            self.stranger.meter(self.transport.protocol, self.transport)
+            self.unauthenticated.meter(self.transport.protocol, self.transport)
 
     def dataReceived(self, chunk):
-        if self.stranger is None:
+        if self.unauthenticated is None:
             super().dataReceived(chunk)
         elif self.receive_phase != PLAINTEXT:
-            self.stranger.shook_hands()
+            self.unauthenticated.tls_established()
             super().dataReceived(chunk)
-        elif self.stranger.received(len(chunk)):
-            self.stranger.hear(lambda: Negotiation.dataReceived(self, chunk))
+        elif self.unauthenticated.received(len(chunk)):
+            self.unauthenticated.metered_plaintext(lambda: Negotiation.dataReceived(self, chunk))
 
     def acceptDecision(self, decision):
         params = super().acceptDecision(decision)
@@ -127,15 +127,15 @@ class OurNegotiation(Negotiation):
         return params
 
     def switchToBanana(self, params):
-        if self.stranger is not None:
-            if not self.stranger.known:
+        if self.unauthenticated is not None:
+            if not self.unauthenticated.tracked:
                 return  # it was cut a moment ago
-            self.brokerClass = partial(self.brokerClass, stranger=self.stranger)
+            self.brokerClass = partial(self.brokerClass, unauthenticated=self.unauthenticated)
         super().switchToBanana(params)
 
     def connectionLost(self, reason):
-        if self.stranger is not None:
-            self.stranger.gone()
+        if self.unauthenticated is not None:
+            self.unauthenticated.release()
         super().connectionLost(reason)
 
     def negotiationFailed(self):
@@ -150,7 +150,7 @@ class OurNegotiation(Negotiation):
         self.transport.abortConnection()
 
 
-class Listener(pb.Listener):
+class TubListener(pb.Listener):
     """
     A port of ours, and the strangers at it.  *ready* fires when it listens, or fails because it cannot.
     """
@@ -159,11 +159,11 @@ class Listener(pb.Listener):
     ready: "Deferred[Any]"
 
     @property
-    def knocks(self) -> Knocks:
+    def preauth(self) -> Preauth:
         """
         Those that are expected here.
         """
-        return self._tub.knocks
+        return self._tub.preauth
 
     def startService(self):
         service.Service.startService(self)
@@ -187,7 +187,7 @@ class Listener(pb.Listener):
         info._set_listener_status("negotiating")  # noqa: SLF001 - Foolscap has no other name for it
         protocol.initServer(self, info)
         protocol.factory = self
-        protocol.stranger = self._tub.strangers.accept(getattr(addr, "host", ""), protocol.cut)
+        protocol.unauthenticated = self._tub.unauthenticated.accept(getattr(addr, "host", ""), protocol.cut)
         return protocol
 
 
@@ -197,7 +197,7 @@ class Tub(pb.Tub):
     """
 
     unsafeTracebacks = False
-    negotiationClass = OurNegotiation
+    negotiationClass = BoundedNegotiation
     brokerClass = Broker
     keepaliveTimeout = None
 
@@ -207,18 +207,18 @@ class Tub(pb.Tub):
         self.setOption("accept-gifts", False)
         self.setOption("handle-old-duplicate-connections", int(SILENCE))
         self.clock = clock
-        self.lines = TokenBucket(clock.seconds, LINES_AT_ONCE, LINES_PER_SECOND)
+        self.log_lines = TokenBucket(clock.seconds, LOG_LINES_BURST, LOG_LINES_PER_SECOND)
         """Of our log, about connections that were cut."""
         self.processor_time: Callable[[], float] = time.thread_time
-        self.strangers = Strangers(clock)
-        self.tls = _OneContext(
+        self.unauthenticated = UnauthenticatedPeers(clock)
+        self.tls = _SharedContext(
             privateKey=self.myCertificate.privateKey.original, certificate=self.myCertificate.original
         )
-        self.master_table = _LastPeers()
+        self.master_table = _RecentPeers()
         self._lookup = lookup
-        self.knocks = Knocks(self.tub_id, clock.seconds)
+        self.preauth = Preauth(self.tub_id, clock.seconds)
         """Those that are expected, where we listen."""
-        self.knock = ""
+        self.preauth_token = ""
         """What we say where we are expected."""
 
     @property
@@ -228,7 +228,7 @@ class Tub(pb.Tub):
         """
         return str(self.tubID)
 
-    def listen(self, endpoint: str | IStreamServerEndpoint) -> Listener:
+    def listen(self, endpoint: str | IStreamServerEndpoint) -> TubListener:
         """
         Listen at *endpoint*, such as ``tcp:9989``, while the Tub runs.
         """
@@ -236,8 +236,8 @@ class Tub(pb.Tub):
             endpoint = f"{endpoint}:backlog={BACKLOG}"
         return self.listenOn(endpoint)
 
-    def listenOn(self, what: str | IStreamServerEndpoint, _test_options: object = None) -> Listener:
-        listener = Listener(self, what, {}, self.negotiationClass)
+    def listenOn(self, what: str | IStreamServerEndpoint, _test_options: object = None) -> TubListener:
+        listener = TubListener(self, what, {}, self.negotiationClass)
         self.listeners.append(listener)
         listener.setServiceParent(self)
         return listener

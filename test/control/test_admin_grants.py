@@ -28,7 +28,7 @@ from buildbot_lite.model.wait_reasons import WaitKind
 from buildbot_lite.status.following import Following
 from buildbot_lite.storage.retrying import LONGEST_PAUSE
 from buildbot_lite.wire.exposed import Exposed
-from buildbot_lite.wire.loopback import MemoryLink
+from buildbot_lite.wire.loopback import LoopbackLink
 from test.master.stage import (
     ONE,
     FakeSlave,
@@ -171,7 +171,7 @@ class LimitsTests(HoldersCase):
             answer = self.ask("grant", to="submit", object="go", label=name, **more)
             shown = grants.lookup(answer["furl"].rpartition("/")[2])
             assert shown is not None
-            links[name] = MemoryLink()
+            links[name] = LoopbackLink()
             shown.revocable.used_by(links[name])
         self.ask("revoke", which="revoked")
         self.stage.settle(59.0)
@@ -402,13 +402,13 @@ class RevokingTests(HoldersCase):
     Promise 17: taking strings back.
     """
 
-    def link(self, verb: str, name: str) -> MemoryLink:
+    def link(self, verb: str, name: str) -> LoopbackLink:
         """
         A live link on which the string was shown.
         """
         grant = self.stage.farm.grants.of(verb, name)
         assert grant is not None
-        link = MemoryLink()
+        link = LoopbackLink()
         shown = self.stage.farm.grants.lookup(self.stage.farm.grants.swissnum(grant))
         assert shown is not None
         shown.revocable.used_by(link)

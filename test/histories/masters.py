@@ -19,7 +19,7 @@ from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records.feed import Event
 from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.storage.writer import OnCommit
-from buildbot_lite.wire.limits.preauth import Knocks
+from buildbot_lite.wire.limits.preauth import Preauth
 
 from ..master.stage import FixedLocation
 
@@ -122,7 +122,7 @@ class Master:
                 generation=load(self.directory),
                 location=FixedLocation(),
                 swissnums=Swissnums(b"key"),
-                knocks=Knocks("tub", self.clock.seconds),
+                preauth=Preauth("tub", self.clock.seconds),
                 verbs=granted_verbs,
                 clock=self.clock,
                 wall=self.clock.seconds,

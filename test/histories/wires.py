@@ -24,7 +24,7 @@ from buildbot_lite.errors import LinkLostError, RefusedError
 from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Spec
-from buildbot_lite.wire.failures import OUR_FAULT, ours
+from buildbot_lite.wire.failures import OUR_FAULT, is_foreseen
 from buildbot_lite.wire.roles import (
     Command,
     Desk,
@@ -104,7 +104,7 @@ class End:
             maybeDeferred(function, *arguments).addBoth(answered)  # type: ignore[unused-awaitable]  # answered() never fails
 
         def answered(result: T | Failure) -> None:
-            if isinstance(result, Failure) and not ours(result):
+            if isinstance(result, Failure) and not is_foreseen(result):
                 self.wire.defects.append(result)
                 result = Failure(RefusedError(OUR_FAULT))
             if not self.other.lost:

@@ -47,7 +47,7 @@ from buildbot_lite.storage.records import (
     steps,
 )
 from buildbot_lite.storage.swissnums import Swissnums
-from buildbot_lite.wire.limits.preauth import Knocks
+from buildbot_lite.wire.limits.preauth import Preauth
 from buildbot_lite.wire.roles import Command
 
 
@@ -371,7 +371,7 @@ class Stage:
                 generation=generation,
                 location=FixedLocation(),
                 swissnums=self.swissnums,
-                knocks=Knocks("tub", self.clock.seconds),
+                preauth=Preauth("tub", self.clock.seconds),
                 verbs=self._verbs,
                 clock=self.clock,
                 wall=self.clock.seconds,

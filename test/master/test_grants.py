@@ -25,9 +25,9 @@ from buildbot_lite.storage.records import grants as records
 from buildbot_lite.storage.swissnums import Swissnums, digest_of
 from buildbot_lite.wire.exposed import Exposed, Revocable
 from buildbot_lite.wire.limits.preauth import (
-    Knocks,
-    knock_of,
-    opening,
+    Preauth,
+    plaintext_request,
+    preauth_token,
 )
 
 from .stage import (
@@ -51,7 +51,7 @@ class GrantTests(SynchronousTestCase):
         """
         Those of a master that starts now.
         """
-        self.knocks = Knocks("tub", lambda: self.time)
+        self.preauth = Preauth("tub", lambda: self.time)
         known = [
             verbs.Verb(verbs.SLAVE, self.expose, preauth=True),
             verbs.Verb(verbs.SUBMIT, self.expose),
@@ -65,7 +65,7 @@ class GrantTests(SynchronousTestCase):
             clock=Clock(),
             wall=lambda: self.time,
             verbs=Registry("verb", known),
-            knocks=self.knocks,
+            preauth=self.preauth,
         )
         grants.remember(self.successResultOf(self.records.read(records.get_all)))
         return grants
@@ -200,7 +200,9 @@ class GrantTests(SynchronousTestCase):
         watch = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(verbs.WATCH, "1", name="request-1")))
 
         def expected(grant: records.Grant) -> bool:
-            return self.knocks.heard(opening("tub", "farm", knock_of(self.grants.swissnum(grant), "tub")))
+            return self.preauth.admits(
+                plaintext_request("tub", "farm", preauth_token(self.grants.swissnum(grant), "tub"))
+            )
 
         self.assertEqual((expected(grant), expected(watch)), (True, False))
         self.grants = self.another()

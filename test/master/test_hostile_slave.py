@@ -46,7 +46,7 @@ from buildbot_lite.model.spec import (
 )
 from buildbot_lite.storage.records import remarks
 from buildbot_lite.wire.codec import MOST_BYTES, not_negative
-from buildbot_lite.wire.loopback import MemoryLink
+from buildbot_lite.wire.loopback import LoopbackLink
 
 from .stage import (
     ONE,
@@ -344,7 +344,7 @@ class FarmTests(SynchronousTestCase):
         its name, and whoever showed the string before the slave did is cut.
         """
         revocable = self.desk().revocable
-        early, own = MemoryLink("key-2"), MemoryLink("key-1")
+        early, own = LoopbackLink("key-2"), LoopbackLink("key-1")
         for link in (early, own):
             revocable.check_key(link.key)
             revocable.used_by(link)

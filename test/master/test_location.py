@@ -16,8 +16,8 @@ from buildbot_lite.master.grants import listening
 from buildbot_lite.master.grants.location import Location, Moved
 from buildbot_lite.wire.endpoint import (
     Endpoint,
+    disjoint,
     open_port,
-    together,
 )
 
 from .farms import configured
@@ -40,7 +40,7 @@ class FakePorts:
         """
         See `Ports.bind`.
         """
-        self.wanted = together(endpoints)
+        self.wanted = disjoint(endpoints)
         if any(each.port in self.busy for each in self.wanted):
             raise PortError
         return self

@@ -44,7 +44,7 @@ from buildbot_lite.wire.exposed import (
     ExposedSlave,
     Revocable,
 )
-from buildbot_lite.wire.loopback import MemoryLink
+from buildbot_lite.wire.loopback import LoopbackLink
 from buildbot_lite.wire.proxies import RemoteDesk
 from buildbot_lite.wire.roles import Desk, Slave
 
@@ -112,7 +112,7 @@ class Reference:
     """
 
     call: Callable[[str, dict[str, Any]], Deferred[Any]]
-    link: MemoryLink
+    link: LoopbackLink
 
     @property
     def tracker(self) -> "Reference":
@@ -135,7 +135,7 @@ class Line:
 
     recording: Recording
     replayed: str = ""
-    link: MemoryLink = field(factory=MemoryLink)
+    link: LoopbackLink = field(factory=LoopbackLink)
     objects: dict[str, Exposed] = field(factory=dict)
     broken: list[str] = field(factory=list)
     _done: set[int] = field(factory=set)
@@ -154,7 +154,7 @@ class Line:
             self._done.add(min(self._left(lambda entry: "cut" in entry)))
         else:
             self.recording.append({"cut": True})
-        old, self.link = self.link, MemoryLink()
+        old, self.link = self.link, LoopbackLink()
         old.drop("cut")
 
     def carry(self, name: str, method: str, arguments: dict[str, Any]) -> Deferred[Any]:

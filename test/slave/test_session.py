@@ -20,7 +20,7 @@ from buildbot_lite.slave.session import (
     WORD_INTERVAL,
     Session,
 )
-from buildbot_lite.wire.loopback import MemoryLink
+from buildbot_lite.wire.loopback import LoopbackLink
 from buildbot_lite.wire.roles import Slave
 
 from .fakes import (
@@ -102,7 +102,7 @@ class FakeDesk:
         self.answers.pop(0).callback(Welcome("bot1", "0.1", hints=("tcp:farm.example:9989",)))
 
 
-class FakeLink(MemoryLink):
+class FakeLink(LoopbackLink):
     """
     A link whose silence is set.
     """

@@ -20,7 +20,7 @@ from buildbot_lite.errors import (
     LimitError,
     LinkLostError,
 )
-from buildbot_lite.wire.client import visiting
+from buildbot_lite.wire.client import control_connection
 from buildbot_lite.wire.control import RemoteControl
 
 
@@ -45,7 +45,7 @@ async def ask_without_end(reactor: Any, furl: str, question: dict[str, Any], at_
                 refused += isinstance(error, LimitError) or "not answered yet" in str(error)
 
     closed = deferToThread(sys.stdin.read)
-    async with visiting(reactor, furl) as control:
+    async with control_connection(reactor, furl) as control:
         begun = time.monotonic()
         _asking = [Deferred.fromCoroutine(one_after_the_other(control)) for _ in range(at_once)]
         sys.stdout.write("ready\n")

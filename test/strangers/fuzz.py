@@ -73,10 +73,10 @@ class Peer:
         self.closed = False
         self.written = 0
         self._number = number
-        self._stranger = tub.strangers.accept("192.0.2.1", self.abortConnection)
+        self._stranger = tub.unauthenticated.accept("192.0.2.1", self.abortConnection)
         params = {"banana-decision-version": 3, "initial-vocab-table-index": 0}
         peer = TubRef(f"{number:032x}".translate(str.maketrans("0189", "ghij")))
-        self.broker = Broker(peer, params, stranger=self._stranger)
+        self.broker = Broker(peer, params, unauthenticated=self._stranger)
         self.broker.factory = None
         self.broker.setTub(tub)
         self.broker.makeConnection(self)
@@ -86,7 +86,7 @@ class Peer:
         """
         The master receives *data*.
         """
-        if not self.closed and (not self._stranger.known or self._stranger.received(len(data))):
+        if not self.closed and (not self._stranger.tracked or self._stranger.received(len(data))):
             self.broker.dataReceived(data)
 
     def close(self) -> None:

@@ -16,9 +16,9 @@ from twisted.trial.unittest import TestCase
 from buildbot_lite.wire.certificate import new_certificate
 from buildbot_lite.wire.furl import build
 from buildbot_lite.wire.tub import (
-    Listener,
     Lookup,
     Tub,
+    TubListener,
     make_tub,
 )
 
@@ -95,14 +95,14 @@ class TubTestCase(TestCase):
         self.tubs.append(tub)
         return tub
 
-    def listening(self, lookup: Lookup, key: bytes = FARM_KEY) -> tuple[Tub, Listener]:
+    def listening(self, lookup: Lookup, key: bytes = FARM_KEY) -> tuple[Tub, TubListener]:
         """
         A running Tub that listens.
         """
         tub = self.tub(key, lookup)
         return tub, tub.listen("tcp:0:interface=127.0.0.1")
 
-    def furl(self, tub: Tub, listener: Listener, swissnum: str = SWISSNUM) -> str:
+    def furl(self, tub: Tub, listener: TubListener, swissnum: str = SWISSNUM) -> str:
         """
         The FURL of *swissnum* at a listening Tub.
         """

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LimitError
 from buildbot_lite.wire.contract import (
-    HOLDER_SAVED,
+    HOLDER_BURST,
     HOLDER_SHARE,
     MOST_FOLLOWERS,
     MOST_QUESTIONS,
@@ -29,7 +29,7 @@ class AccountTests(SynchronousTestCase):
         self.clock = Clock()
         self.spent = 0.0
         self.account = Account(lambda: self.spent)
-        self.purse = self.account.purse(self.clock)
+        self.bucket = self.account.cpu_bucket(self.clock)
         self.waiting: list[Deferred[str]] = []
         self.asked: list[Deferred[str]] = []
 
@@ -94,14 +94,14 @@ class AccountTests(SynchronousTestCase):
         """
         Promise 6.15: what is done behind a Deferred is charged, and the next question waits until nothing is owed.
         """
-        first = self.ask(cost=HOLDER_SAVED)
-        self.assertEqual(self.purse.left, 0.0)
+        first = self.ask(cost=HOLDER_BURST)
+        self.assertEqual(self.bucket.left, 0.0)
         self.waiting[0].callback("")
         self.successResultOf(first)
-        self.assertEqual(self.purse.left, -HOLDER_SAVED)
+        self.assertEqual(self.bucket.left, -HOLDER_BURST)
         later = self.ask()
         self.assertEqual(len(self.waiting), 1)
-        self.clock.advance(HOLDER_SAVED / HOLDER_SHARE + 0.01)
+        self.clock.advance(HOLDER_BURST / HOLDER_SHARE + 0.01)
         self.assertEqual(len(self.waiting), 2)
         self.waiting[1].callback("at last")
         self.assertEqual(self.successResultOf(later), "at last")
@@ -115,9 +115,9 @@ class AccountTests(SynchronousTestCase):
             self.spent += 1.0
             return 1 // given
 
-        self.assertEqual(self.account.charging(query)(1), 1)
-        self.assertRaises(ZeroDivisionError, self.account.charging(query), 0)
-        self.assertEqual(self.purse.left, HOLDER_SAVED - 2.0)
+        self.assertEqual(self.account.charged(query)(1), 1)
+        self.assertRaises(ZeroDivisionError, self.account.charged(query), 0)
+        self.assertEqual(self.bucket.left, HOLDER_BURST - 2.0)
 
     def test_most_followers(self) -> None:
         """

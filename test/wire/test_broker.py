@@ -29,7 +29,7 @@ from buildbot_lite.wire.contract import (
     MOST_BYTES_UNREAD,
     MOST_PEERS,
     MOST_REFERENCES,
-    STRANGER_CALLS,
+    UNAUTHENTICATED_CALLS,
 )
 from buildbot_lite.wire.exposed import (
     ExposedDesk,
@@ -133,9 +133,9 @@ class StrangerTest(BrokerTestCase):
         A stranger who sends *data* is cut, at once and without a word in the log.
         """
         broker = await self.stranger()
-        self.assertEqual(len(self.farm.strangers), 1)
+        self.assertEqual(len(self.farm.unauthenticated), 1)
         broker.transport.write(data)
-        await until(lambda: bool(broker.disconnected) and len(self.farm.strangers) == 0)
+        await until(lambda: bool(broker.disconnected) and len(self.farm.unauthenticated) == 0)
 
     @with_reactor
     async def test_giant_words(self) -> None:
@@ -170,7 +170,7 @@ class StrangerTest(BrokerTestCase):
         """
         So are a few calls of object 0.
         """
-        await self.assertCut(b"".join(a_call(n + 1, 2 * n) for n in range(STRANGER_CALLS + 1)))
+        await self.assertCut(b"".join(a_call(n + 1, 2 * n) for n in range(UNAUTHENTICATED_CALLS + 1)))
 
     @with_reactor
     async def test_nothing_is_remembered(self) -> None:
@@ -180,7 +180,7 @@ class StrangerTest(BrokerTestCase):
         for _ in range(6):  # whose TubID is the greater one decides: both kinds are among them
             broker = await self.stranger()
             await self.stock.pop().stopService()
-            await until(lambda: len(self.farm.strangers) == 0 and bool(broker.disconnected))  # noqa: B023
+            await until(lambda: len(self.farm.unauthenticated) == 0 and bool(broker.disconnected))  # noqa: B023
         await until(lambda: not self.farm.brokers)
         self.assertEqual((self.farm.master_table, self.farm.slave_table), ({}, {}))
 
@@ -213,7 +213,7 @@ class StrangerTest(BrokerTestCase):
         tub.startService()
         self.stock.append(tub)
         broker = await tub.getBrokerForTubRef(SturdyRef(self.url).getTubRef())
-        await until(lambda: bool(broker.disconnected) and len(self.farm.strangers) == 0)
+        await until(lambda: bool(broker.disconnected) and len(self.farm.unauthenticated) == 0)
 
         self.assertEqual(self.farm.brokers, {})
 
@@ -225,7 +225,7 @@ class StrangerTest(BrokerTestCase):
         broker = await self.stranger()
 
         self.clock.advance(19.9)
-        self.assertEqual(len(self.farm.strangers), 1)
+        self.assertEqual(len(self.farm.unauthenticated), 1)
         self.clock.advance(0.1)
         await until(lambda: bool(broker.disconnected))
 
@@ -245,7 +245,7 @@ class StrangerTest(BrokerTestCase):
 
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.listener.port)
         await connectProtocol(endpoint, Mute())
-        await until(lambda: len(self.farm.strangers) == 1)
+        await until(lambda: len(self.farm.unauthenticated) == 1)
         self.clock.advance(20)
         await until(lambda: bool(lost))
 

@@ -11,14 +11,14 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.contract import (
-    FREE_PER_BYTE,
-    HOLDER_SAVED,
+    FREE_SECONDS_PER_BYTE,
+    HOLDER_BURST,
     HOLDER_SHARE,
-    LINES_AT_ONCE,
+    LOG_LINES_BURST,
     SILENCE,
 )
 from buildbot_lite.wire.exposed import Revocable
-from buildbot_lite.wire.limits.cpu_share import SLOWED, Share
+from buildbot_lite.wire.limits.cpu_share import SLOWED, CpuShare
 
 from .pair import (
     turn,
@@ -28,45 +28,45 @@ from .pair import (
 from .test_broker import BrokerTestCase
 
 
-class ShareTests(SynchronousTestCase):
+class CpuShareTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.used = 0.0
-        self.purse = Revocable().purse(self.clock)
+        self.bucket = Revocable().cpu_bucket(self.clock)
         self.transport = StringTransport()
         self.slowed: list[str] = []
-        self.share = Share(self.clock, self.purse, self.transport, lambda: self.used, self.slowed.append)
+        self.share = CpuShare(self.clock, self.bucket, self.transport, lambda: self.used, self.slowed.append)
 
     def work(self, seconds: float) -> None:
         """
         The processor works so long for the link, and no time passes otherwise.
         """
-        with self.share.spending():
+        with self.share.metered():
             self.used += seconds
 
     def test_saved(self) -> None:
         """
         A burst, as of a slave that holds a thousand commands when it attaches, slows nothing.
         """
-        self.work(HOLDER_SAVED)
-        self.assertEqual((self.share.resting, self.transport.producerState, self.slowed), (False, "producing", []))
+        self.work(HOLDER_BURST)
+        self.assertEqual((self.share.paused, self.transport.producerState, self.slowed), (False, "producing", []))
 
     def test_share(self) -> None:
         """
         Promise 14: whoever takes more is read again when it is even; so it has its share, and the others theirs.
         """
-        self.work(HOLDER_SAVED + 1.0)
-        self.assertEqual((self.share.resting, self.transport.producerState), (True, "paused"))
+        self.work(HOLDER_BURST + 1.0)
+        self.assertEqual((self.share.paused, self.transport.producerState), (True, "paused"))
         self.clock.advance(1.0 / HOLDER_SHARE - 0.1)
         self.assertEqual(self.transport.producerState, "paused")
         self.clock.advance(0.1)
-        self.assertEqual((self.share.resting, self.transport.producerState), (False, "producing"))
+        self.assertEqual((self.share.paused, self.transport.producerState), (False, "producing"))
 
     def test_what_had_come_already(self) -> None:
         """
         What is still done for it while it rests is counted.
         """
-        self.work(HOLDER_SAVED + 1.0)
+        self.work(HOLDER_BURST + 1.0)
         self.work(1.0)
         self.clock.advance(1.0 / HOLDER_SHARE)
         self.assertEqual(self.transport.producerState, "paused")
@@ -78,29 +78,29 @@ class ShareTests(SynchronousTestCase):
         Promise 14: however much it sends, in the long run it has its share.
         """
         for _ in range(100_000):
-            if self.share.resting:
+            if self.share.paused:
                 self.clock.advance(0.001)
             else:
                 self.work(0.001)
                 self.clock.advance(0.001)
 
-        self.assertLess(self.used, self.clock.seconds() * HOLDER_SHARE + HOLDER_SAVED + 0.1)
+        self.assertLess(self.used, self.clock.seconds() * HOLDER_SHARE + HOLDER_BURST + 0.1)
 
     def test_bytes_are_free(self) -> None:
         """
         A log of any length and speed is no reason to rest.
         """
         for _ in range(10_000):
-            self.share.earned(1 << 18)
-            self.work((1 << 18) * FREE_PER_BYTE)
+            self.share.refund(1 << 18)
+            self.work((1 << 18) * FREE_SECONDS_PER_BYTE)
         self.assertEqual(self.transport.producerState, "producing")
 
     def test_bytes_are_not_saved_up(self) -> None:
         """
         Promise 14: whoever has sent much may not do anything for that afterwards.
         """
-        self.share.earned(1 << 40)
-        self.work(HOLDER_SAVED + 0.1)
+        self.share.refund(1 << 40)
+        self.work(HOLDER_BURST + 0.1)
         self.assertEqual(self.transport.producerState, "paused")
 
     def test_said(self) -> None:
@@ -108,28 +108,28 @@ class ShareTests(SynchronousTestCase):
         The reason is told once a minute, however often it happens.
         """
         for _ in range(10):
-            self.work(HOLDER_SAVED + 1.0)
+            self.work(HOLDER_BURST + 1.0)
             self.clock.advance(4.0 / HOLDER_SHARE)
         self.assertEqual(self.slowed, [SLOWED, SLOWED])
 
-    def test_one_purse(self) -> None:
+    def test_one_bucket(self) -> None:
         """
         Promise 14: whoever shows a string on many links at once gets no more for it.
         """
-        other = Share(self.clock, self.purse, StringTransport(), lambda: self.used, self.slowed.append)
-        self.work(HOLDER_SAVED)
-        with other.spending():
+        other = CpuShare(self.clock, self.bucket, StringTransport(), lambda: self.used, self.slowed.append)
+        self.work(HOLDER_BURST)
+        with other.metered():
             self.used += 0.1
-        self.assertTrue(other.resting)
+        self.assertTrue(other.paused)
 
     def test_lost(self) -> None:
         """
         When the link is lost, nothing is left to be done.
         """
-        self.work(HOLDER_SAVED + 1.0)
+        self.work(HOLDER_BURST + 1.0)
         self.share.stop()
-        self.work(HOLDER_SAVED + 1.0)
-        self.assertEqual((self.clock.getDelayedCalls(), self.share.resting), ([], False))
+        self.work(HOLDER_BURST + 1.0)
+        self.assertEqual((self.clock.getDelayedCalls(), self.share.paused), ([], False))
 
 
 class LinkTests(BrokerTestCase):
@@ -146,7 +146,7 @@ class LinkTests(BrokerTestCase):
                 link.drop("for no reason")
             said.append(len([each for each in logs if "closing the connection" in each["log_format"]]))
             await until(lambda: not self.revocable.links)
-            self.farm.lines.spend(LINES_AT_ONCE)
+            self.farm.log_lines.spend(LOG_LINES_BURST)
 
         self.assertEqual(said, [1, 0])
 
@@ -166,9 +166,9 @@ class LinkTests(BrokerTestCase):
         _, remote = await self.command()
         self.revocable.slowed = slowed.append
         (broker,) = {link._broker for link in self.revocable.links}
-        broker._share._time = each_time
+        broker._cpu_share._time = each_time
         calls = [remote.read("x", 0, 0) for _ in range(200)]
-        await until(lambda: broker._share.resting)
+        await until(lambda: broker._cpu_share.paused)
         read = broker.transport in reactor.getReaders()
         self.clock.advance(SILENCE)
         while not all(call.called for call in calls):

@@ -5,21 +5,21 @@ How much of our time strangers get.
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.contract import STRANGERS_SHARE
-from buildbot_lite.wire.limits.handshakes import _MOST_SAVED, Turns
+from buildbot_lite.wire.contract import UNAUTHENTICATED_SHARE
+from buildbot_lite.wire.limits.handshakes import _BURST, HandshakeQueue
 
 
 class TurnsTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.turns = Turns(self.clock, self.clock.seconds)
+        self.queue = HandshakeQueue(self.clock, self.clock.seconds)
         self.begun: list[str] = []
 
     def busy(self, seconds: float) -> None:
         """
         Something is done for a stranger, and nobody is asked meanwhile.
         """
-        self.turns.work(lambda: self._passes(seconds))
+        self.queue.metered(lambda: self._passes(seconds))
 
     def _passes(self, seconds: float) -> None:
         self.clock.rightNow += seconds
@@ -33,7 +33,7 @@ class TurnsTest(SynchronousTestCase):
             self.begun.append(name)
             self.busy(cost)
 
-        self.turns.begin(name[0], begin)
+        self.queue.enqueue(name[0], begin)
 
     def test_time_enough(self) -> None:
         """
@@ -55,14 +55,14 @@ class TurnsTest(SynchronousTestCase):
         while self.clock.seconds() < since + 20:
             self.clock.advance(0.01)
 
-        self.assertLessEqual(abs(len(self.begun) - begun - 20 * STRANGERS_SHARE / 0.1), 10)
+        self.assertLessEqual(abs(len(self.begun) - begun - 20 * UNAUTHENTICATED_SHARE / 0.1), 10)
 
     def test_after_a_flood(self) -> None:
         """
         Promise 3.12: what was done for many whatever it cost is not owed for ever; soon after them others are served.
         """
         for _ in range(100):
-            self.turns.hear(lambda: self._passes(1.0))
+            self.queue.metered_plaintext(lambda: self._passes(1.0))
         self.handshake("a1")
         self.clock.pump([0.01] * 200)
 
@@ -72,7 +72,7 @@ class TurnsTest(SynchronousTestCase):
         """
         Promise 3.12: addresses take turns, and of each address the newest comes first.
         """
-        self.busy(_MOST_SAVED + 0.01)
+        self.busy(_BURST + 0.01)
         for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
             self.handshake(name)
         while self.clock.getDelayedCalls():
@@ -84,7 +84,7 @@ class TurnsTest(SynchronousTestCase):
         Promise 3.12: what was done for those that shook hands is owed in full, also by others: a third is a third.
         """
         self.busy(10.0)
-        self.turns.hear(lambda: self._passes(1.0))
+        self.queue.metered_plaintext(lambda: self._passes(1.0))
         self.handshake("a1")
         self.clock.pump([0.1] * 250)
         self.assertEqual(self.begun, [])
@@ -95,15 +95,15 @@ class TurnsTest(SynchronousTestCase):
         """
         One that is gone is not served; when nobody is left, nothing is waited for.
         """
-        self.busy(_MOST_SAVED + 1.0)
+        self.busy(_BURST + 1.0)
         begins = {name: lambda name=name: self.begun.append(name) for name in ("a1", "a2")}
         for name, begin in begins.items():
-            self.turns.begin(name[0], begin)
+            self.queue.enqueue(name[0], begin)
 
-        self.turns.leave("a", begins["a2"])
-        self.turns.leave("a", begins["a2"])
-        self.turns.leave("b", begins["a2"])
+        self.queue.cancel("a", begins["a2"])
+        self.queue.cancel("a", begins["a2"])
+        self.queue.cancel("b", begins["a2"])
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
-        self.turns.leave("a", begins["a1"])
+        self.queue.cancel("a", begins["a1"])
 
         self.assertEqual((self.begun, self.clock.getDelayedCalls()), ([], []))

@@ -5,10 +5,10 @@ Pings, and the end of patience, on a clock that the test moves.
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.keepalive import Pulse
+from buildbot_lite.wire.keepalive import Keepalive
 
 
-class PulseTests(SynchronousTestCase):
+class KeepaliveTests(SynchronousTestCase):
     """
     One list of what happened, and when.
     """
@@ -16,12 +16,12 @@ class PulseTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.happened: list[tuple[str, float]] = []
-        self.deaf_until = 0.0
-        self.pulse = Pulse(
+        self.paused_until = 0.0
+        self.keepalive = Keepalive(
             self.clock,
             ping=lambda: self.happened.append(("ping", self.clock.seconds())),
             silent=lambda: self.happened.append(("silent", self.clock.seconds())),
-            deaf_until=lambda: self.deaf_until,
+            paused_until=lambda: self.paused_until,
         )
 
     def passes(self, seconds: int) -> None:
@@ -44,12 +44,12 @@ class PulseTests(SynchronousTestCase):
         Whatever comes counts from when it came.
         """
         self.passes(24)
-        self.pulse.heard()
-        self.assertEqual((self.pulse.heard_at, self.pulse.silence), (24, 0))
+        self.keepalive.heard()
+        self.assertEqual((self.keepalive.heard_at, self.keepalive.silence), (24, 0))
         self.passes(24)
 
         self.assertEqual(self.happened, [("ping", 10), ("ping", 20), ("ping", 34), ("ping", 44)])
-        self.assertEqual(self.pulse.silence, 24)
+        self.assertEqual(self.keepalive.silence, 24)
 
     def test_talkative(self) -> None:
         """
@@ -57,7 +57,7 @@ class PulseTests(SynchronousTestCase):
         """
         for _ in range(100):
             self.passes(1)
-            self.pulse.heard()
+            self.keepalive.heard()
 
         self.assertEqual(self.happened, [])
 
@@ -66,7 +66,7 @@ class PulseTests(SynchronousTestCase):
         Who may stand still is asked for ever.
         """
         self.passes(12)
-        self.pulse.be_patient()
+        self.keepalive.tolerate_silence()
         self.passes(100)
 
         self.assertEqual(self.happened, [("ping", float(at)) for at in range(10, 111, 10)])
@@ -76,7 +76,7 @@ class PulseTests(SynchronousTestCase):
         Silence while we did not listen means nothing.
         """
         self.passes(9)
-        self.deaf_until = 9.0
+        self.paused_until = 9.0
         self.passes(26)
 
         self.assertEqual(self.happened, [("ping", 19), ("ping", 29), ("silent", 34)])
@@ -85,8 +85,8 @@ class PulseTests(SynchronousTestCase):
         """
         Nothing more after the end, however it came.
         """
-        self.pulse.stop()
+        self.keepalive.stop()
         self.passes(60)
-        self.pulse.stop()
+        self.keepalive.stop()
 
         self.assertEqual(self.happened, [])

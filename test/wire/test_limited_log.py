@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.exposed import Exposed, Revocable
-from buildbot_lite.wire.limits.limited_log import EVERY, LimitedLog
+from buildbot_lite.wire.limits.limited_log import INTERVAL, LimitedLog
 
 
 class LimitedLogTests(SynchronousTestCase):
@@ -35,9 +35,9 @@ class LimitedLogTests(SynchronousTestCase):
         """
         for number in range(1000):
             self.log.warn("line {number}", number=number)
-        self.clock.advance(EVERY)
+        self.clock.advance(INTERVAL)
         self.log.info("another {what}", what="one")
-        self.clock.advance(EVERY)
+        self.clock.advance(INTERVAL)
         self.log.info("a third")
 
         left_out = "  (999 more lines about this string were left out since its last one.)"

@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import PortError
 from buildbot_lite.wire.endpoint import (
     Endpoint,
+    disjoint,
     open_port,
-    together,
 )
 from buildbot_lite.wire.ports import Ports
 
@@ -95,7 +95,7 @@ class EndpointTests(SynchronousTestCase):
         """
         One of IPv6 leaves IPv4 to an endpoint of the same port; alone it serves both.
         """
-        both = together([Endpoint(1), Endpoint(1, socket.AF_INET6), Endpoint(2, socket.AF_INET6), Endpoint(1)])
+        both = disjoint([Endpoint(1), Endpoint(1, socket.AF_INET6), Endpoint(2, socket.AF_INET6), Endpoint(1)])
         self.assertEqual([each.ipv6_only for each in both], [False, True, False])
 
     def test_nearby(self) -> None:
@@ -112,8 +112,8 @@ class EndpointTests(SynchronousTestCase):
         for text, host in found.items():
             endpoint = Endpoint.parse(text)
             assert endpoint is not None
-            self.assertEqual(endpoint.nearby, host)
-        self.assertEqual(Endpoint(1, socket.AF_INET6, ipv6_only=True).nearby, "[::1]")
+            self.assertEqual(endpoint.local_host, host)
+        self.assertEqual(Endpoint(1, socket.AF_INET6, ipv6_only=True).local_host, "[::1]")
 
 
 class OpenTests(SynchronousTestCase):

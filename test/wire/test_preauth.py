@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.contract import KNOCKS_AT_ONCE, KNOCKS_PER_SECOND
+from buildbot_lite.wire.contract import PREAUTH_BURST, PREAUTH_PER_SECOND
 from buildbot_lite.wire.limits.preauth import (
-    Knocks,
-    knock_of,
-    opening,
+    Preauth,
+    plaintext_request,
+    preauth_token,
 )
 
 TUB = "t" * 32
-KNOCK = knock_of("secret", TUB)
+KNOCK = preauth_token("secret", TUB)
 
 
 class KnockTests(SynchronousTestCase):
@@ -25,14 +25,14 @@ class KnockTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.knocks = Knocks(TUB, self.clock.seconds)
-        self.knocks.expect("secret")
+        self.preauth = Preauth(TUB, self.clock.seconds)
+        self.preauth.expect("secret")
 
     def heard(self, knock: str) -> bool:
         """
         Whether a connection that begins so may go first, as Foolscap hands its head on: without the empty line.
         """
-        return self.knocks.heard(opening(TUB, "farm.example", knock).removesuffix(b"\r\n\r\n"))
+        return self.preauth.admits(plaintext_request(TUB, "farm.example", knock).removesuffix(b"\r\n\r\n"))
 
     def test_words(self) -> None:
         """
@@ -40,34 +40,41 @@ class KnockTests(SynchronousTestCase):
         """
         self.assertEqual(KNOCK, "96f7c5932ff186afc4daf8074afa3913")
         self.assertEqual(
-            opening(TUB, "farm.example", KNOCK),
+            plaintext_request(TUB, "farm.example", KNOCK),
             f"GET /id/{TUB} HTTP/1.1\r\nHost: farm.example\r\nKnock: {KNOCK}\r\nUpgrade: TLS/1.0\r\n"
             "Connection: Upgrade\r\n\r\n".encode(),
         )
-        self.assertNotIn(b"Knock", opening(TUB, "farm.example", ""))
+        self.assertNotIn(b"Knock", plaintext_request(TUB, "farm.example", ""))
 
     def test_expected(self) -> None:
         """
         Who has the string, until it is forgotten; of another string, of another master's, or of none, nobody.
         """
-        others = [knock_of("other", TUB), knock_of("secret", "u" * 32), KNOCK.upper(), KNOCK[1:], KNOCK + "0", ""]
+        others = [
+            preauth_token("other", TUB),
+            preauth_token("secret", "u" * 32),
+            KNOCK.upper(),
+            KNOCK[1:],
+            KNOCK + "0",
+            "",
+        ]
         self.assertEqual([self.heard(knock) for knock in others], [False] * 6)
         self.assertTrue(self.heard(KNOCK))
-        self.knocks.forget("secret")
-        self.knocks.forget("unknown")
+        self.preauth.forget("secret")
+        self.preauth.forget("unknown")
         self.assertFalse(self.heard(KNOCK))
 
     def test_too_often(self) -> None:
         """
         A few at once, and then as often as an honest slave may: whoever overheard it holds nobody up.
         """
-        self.knocks.expect("another")
+        self.preauth.expect("another")
         heard = [self.heard(KNOCK) for _ in range(100)]
-        self.assertEqual(sum(heard), KNOCKS_AT_ONCE)
-        self.knocks.expect("secret")
+        self.assertEqual(sum(heard), PREAUTH_BURST)
+        self.preauth.expect("secret")
         self.assertFalse(self.heard(KNOCK))
-        self.assertTrue(self.heard(knock_of("another", TUB)))
-        self.clock.advance(1 / KNOCKS_PER_SECOND)
+        self.assertTrue(self.heard(preauth_token("another", TUB)))
+        self.clock.advance(1 / PREAUTH_PER_SECOND)
         self.assertEqual([self.heard(KNOCK), self.heard(KNOCK)], [True, False])
 
     @given(st.binary(max_size=4096))
@@ -75,5 +82,5 @@ class KnockTests(SynchronousTestCase):
         """
         Whatever else a connection begins with is nobody who is expected.
         """
-        self.assertFalse(self.knocks.heard(head))
-        self.assertFalse(self.knocks.heard(b"GET /\r\nKnock: " + head))
+        self.assertFalse(self.preauth.admits(head))
+        self.assertFalse(self.preauth.admits(b"GET /\r\nKnock: " + head))

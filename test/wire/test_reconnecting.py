@@ -19,15 +19,15 @@ from buildbot_lite.errors import (
     UnknownStringError,
     WrongVerbError,
 )
-from buildbot_lite.wire.contract import HOLDER_SAVED
+from buildbot_lite.wire.contract import HOLDER_BURST
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.flapp import FlappService
 from buildbot_lite.wire.furl import build
-from buildbot_lite.wire.reconnecting import Dialling, dial
+from buildbot_lite.wire.reconnecting import DeskConnection, dial
 from buildbot_lite.wire.roles import Desk, Link
 from buildbot_lite.wire.tub import (
-    Listener,
     Tub,
+    TubListener,
     make_tub,
 )
 
@@ -75,11 +75,11 @@ class DiallingTest(TubTestCase):
             raise found
         return found
 
-    def farm(self, port: int = 0) -> tuple[Tub, Listener]:
+    def farm(self, port: int = 0) -> tuple[Tub, TubListener]:
         tub = self.tub(FARM_KEY, self.lookup)
         return tub, tub.listen(f"tcp:{port}:interface=127.0.0.1")
 
-    def dial(self, furl: str, hints: list[str] | None = None) -> Dialling:
+    def dial(self, furl: str, hints: list[str] | None = None) -> DeskConnection:
         def on_desk(desk: Desk, link: Link) -> None:
             self.desks.append(desk)
             self.links.append(link)
@@ -156,14 +156,14 @@ class DiallingTest(TubTestCase):
         Promise 3.12: a slave that is expected attaches while strangers' turn never comes, from whatever address.
         """
         farm, listener = self.farm()
-        farm.knocks.expect(SWISSNUM)
+        farm.preauth.expect(SWISSNUM)
         waiting: list[Callable[[], None]] = []
-        self.patch(farm.strangers.turns, "begin", lambda address, begin: waiting.append(begin))
+        self.patch(farm.unauthenticated.handshakes, "enqueue", lambda address, begin: waiting.append(begin))
         self.dial(self.furl(farm, listener))
         await until(lambda: len(self.links) == 1)
         self.assertEqual(waiting, [])
 
-        farm.knocks.forget(SWISSNUM)
+        farm.preauth.forget(SWISSNUM)
         self.links[0].drop("the test says so")
         await self.pauses(1)
         await until(lambda: len(waiting) == 1)
@@ -246,7 +246,7 @@ class DiallingTest(TubTestCase):
         self.assertEqual(await self.pauses(1), [60.0])
         self.assertEqual([str(error) for error in self.refused], [str(PinnedError())])
         self.assertEqual((self.desks, desk.calls, right.links), ([], [], ()))
-        self.assertEqual(right.purse(farm.clock).left, HOLDER_SAVED)
+        self.assertEqual(right.cpu_bucket(farm.clock).left, HOLDER_BURST)
 
     @with_reactor
     async def test_desk_refuses(self) -> None:
@@ -257,12 +257,12 @@ class DiallingTest(TubTestCase):
         desk.answer = PinnedError()
         self.exposed[SWISSNUM] = ExposedDesk(desk, Revocable())
         farm, listener = self.farm()
-        dialling = self.dial(self.furl(farm, listener))
+        connection = self.dial(self.furl(farm, listener))
         await until(lambda: len(self.desks) == 1)
         try:
             await self.desks[0].attach(NotedSlave(), HELLO, "")
         except PinnedError as error:
-            dialling.refused(error)
+            connection.refused(error)
 
         self.assertTrue(self.links[0].lost)
         self.assertEqual(await self.pauses(1), [60.0])
@@ -275,16 +275,16 @@ class DiallingTest(TubTestCase):
         """
         farm, listener = self.farm()
         furl, port = self.furl(farm, listener), listener.port
-        dialling = self.dial(furl)
+        connection = self.dial(furl)
         await until(lambda: len(self.links) == 1)
         moved, elsewhere = self.farm()
-        dialling.learn([f"tcp:127.0.0.1:{elsewhere.port}"])
+        connection.add_hints([f"tcp:127.0.0.1:{elsewhere.port}"])
         self.assertNotEqual(elsewhere.port, port)
 
         await farm.stopService()
         await self.pauses(1)
         await until(lambda: len(self.links) == 2)
-        dialling.stop()
+        connection.stop()
         self.links[1].drop("the test says so")
         again = self.dial(furl, [f"tcp:127.0.0.1:{elsewhere.port}"])
         await until(lambda: len(self.links) == 3)
@@ -295,19 +295,19 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_stop(self) -> None:
         """
-        Once stopped, nothing is dialled; `dial_now` ends a pause.
+        Once stopped, nothing is dialled.
         """
         farm, listener = self.farm()
-        dialling = self.dial(self.furl(farm, listener))
+        connection = self.dial(self.furl(farm, listener))
         await until(lambda: len(self.links) == 1)
         self.links[0].drop("the test says so")
         await until(lambda: bool(self.waiting()))
 
-        dialling.dial_now()
+        await self.pauses(1)
         await until(lambda: len(self.links) == 2)
         self.links[1].drop("the test says so")
         await until(lambda: bool(self.waiting()))
-        dialling.stop()
+        connection.stop()
 
         self.assertEqual(self.waiting(), [])
         await deferLater(reactor, 0.01)

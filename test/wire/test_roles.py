@@ -20,8 +20,8 @@ from buildbot_lite.model.outcome import (
 )
 from buildbot_lite.model.spec import Run
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
-from buildbot_lite.wire.loopback import MemoryDesk, MemoryLink
-from buildbot_lite.wire.reconnecting import Dialling, dial
+from buildbot_lite.wire.loopback import LoopbackDesk, LoopbackLink
+from buildbot_lite.wire.reconnecting import DeskConnection, dial
 from buildbot_lite.wire.roles import (
     LATER,
     Command,
@@ -261,8 +261,8 @@ class RoleTests:
 
 class MemoryTest(RoleTests, TestCase):
     async def linked(self, desk: Desk) -> tuple[Desk, Link]:
-        link = MemoryLink()
-        return MemoryDesk(desk, link), link
+        link = LoopbackLink()
+        return LoopbackDesk(desk, link), link
 
 
 class TlsTest(RoleTests, TubTestCase):
@@ -271,7 +271,7 @@ class TlsTest(RoleTests, TubTestCase):
         farm, listener = self.listening({SWISSNUM: exposed}.get, FARM_KEY)
         slave = self.tub(SLAVE_KEY)
         connected: Deferred[tuple[Desk, Link]] = Deferred()
-        dialling: Dialling = dial(
+        dialling: DeskConnection = dial(
             slave, self.furl(farm, listener), [], lambda *both: connected.callback(both), connected.errback
         )
         both = await connected

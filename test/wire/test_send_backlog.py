@@ -9,24 +9,24 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.contract import MOST_BYTES_UNREAD
-from buildbot_lite.wire.limits.send_backlog import Unread
+from buildbot_lite.wire.limits.send_backlog import SendBacklog
 
 
-class UnreadTests(SynchronousTestCase):
+class SendBacklogTests(SynchronousTestCase):
     """
     Told by its transport.
     """
 
     def setUp(self) -> None:
         self.transport = StringTransport()
-        self.unread = Unread(self.transport)
+        self.backlog = SendBacklog(self.transport)
 
     def test_reads(self) -> None:
         """
         Who reads may get as much as it likes.
         """
-        self.assertFalse(self.unread.clogged)
-        self.assertFalse(self.unread.adds(10 * MOST_BYTES_UNREAD))
+        self.assertFalse(self.backlog.full)
+        self.assertFalse(self.backlog.add(10 * MOST_BYTES_UNREAD))
 
     def test_does_not(self) -> None:
         """
@@ -35,21 +35,21 @@ class UnreadTests(SynchronousTestCase):
         producer: Any = self.transport.producer
         for _ in range(2):
             producer.pauseProducing()
-            self.assertTrue(self.unread.clogged)
-            self.assertFalse(self.unread.adds(MOST_BYTES_UNREAD))
-            self.assertTrue(self.unread.adds(1))
+            self.assertTrue(self.backlog.full)
+            self.assertFalse(self.backlog.add(MOST_BYTES_UNREAD))
+            self.assertTrue(self.backlog.add(1))
             producer.resumeProducing()
-            self.assertFalse(self.unread.clogged)
+            self.assertFalse(self.backlog.full)
 
     def test_when_clear(self) -> None:
         """
         Whoever waits until the peer has read what it was given goes on then, or when the connection ends.
         """
         producer: Any = self.transport.producer
-        self.successResultOf(self.unread.when_clear())
-        for clear in (producer.resumeProducing, producer.stopProducing, self.unread.unplug):
+        self.successResultOf(self.backlog.when_clear())
+        for clear in (producer.resumeProducing, producer.stopProducing, self.backlog.unregister):
             producer.pauseProducing()
-            waiting, gave_up = self.unread.when_clear(), self.unread.when_clear()
+            waiting, gave_up = self.backlog.when_clear(), self.backlog.when_clear()
             gave_up.cancel()
             self.failureResultOf(gave_up, CancelledError)
             self.assertNoResult(waiting)
@@ -60,8 +60,8 @@ class UnreadTests(SynchronousTestCase):
         """
         A transport that is to be closed has no producer any more; saying so twice does nothing.
         """
-        self.unread.unplug()
-        self.unread.unplug()
+        self.backlog.unregister()
+        self.backlog.unregister()
         producer: Any = self.transport.producer
 
         self.assertIsNone(producer)

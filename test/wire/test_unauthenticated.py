@@ -13,8 +13,8 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.contract import MOST_SHAKING_HANDS
-from buildbot_lite.wire.limits.unauthenticated import Stranger, Strangers
+from buildbot_lite.wire.contract import MOST_HANDSHAKES
+from buildbot_lite.wire.limits.unauthenticated import UnauthenticatedPeer, UnauthenticatedPeers
 
 
 def hello(length: int, record: int = 0) -> bytes:
@@ -25,17 +25,17 @@ def hello(length: int, record: int = 0) -> bytes:
     return b"\x16\x03\x01" + size + b"\x01" + length.to_bytes(3, "big") + bytes(length)
 
 
-class StrangersTest(SynchronousTestCase):
+class UnauthenticatedPeersTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.strangers = Strangers(self.clock, most=4, seconds=20.0, now=self.clock.seconds)
+        self.peers = UnauthenticatedPeers(self.clock, most=4, seconds=20.0, now=self.clock.seconds)
         self.cut: list[str] = []
 
-    def accept(self, name: str) -> Stranger:
+    def accept(self, name: str) -> UnauthenticatedPeer:
         """
         One from the address that is the first letter of its name.
         """
-        return self.strangers.accept(name[0], lambda: self.cut.append(name))
+        return self.peers.accept(name[0], lambda: self.cut.append(name))
 
     def test_time(self) -> None:
         """
@@ -57,15 +57,15 @@ class StrangersTest(SynchronousTestCase):
         """
         One that has shown a valid string is not cut, and nothing is waited for any more.
         """
-        stranger = self.accept("a1")
+        peer = self.accept("a1")
 
-        stranger.gone()
-        stranger.gone()
+        peer.release()
+        peer.release()
 
-        self.assertEqual(len(self.strangers), 0)
+        self.assertEqual(len(self.peers), 0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def tls(self, stranger: Stranger) -> tuple[Protocol, list[int]]:
+    def tls(self, peer: UnauthenticatedPeer) -> tuple[Protocol, list[int]]:
         """
         What stands for its TLS layer, and the lengths of what that got.
         """
@@ -76,33 +76,33 @@ class StrangersTest(SynchronousTestCase):
                 heard.append(len(data))
 
         layer = Layer()
-        stranger.meter(layer, StringTransport())
+        peer.meter(layer, StringTransport())
         return layer, heard
 
     def test_bytes(self) -> None:
         """
         Promise 3.11: each has 64 KiB, counted as they come from the network; then it is cut, and no more is looked at.
         """
-        stranger = self.accept("a1")
-        layer, heard = self.tls(stranger)
+        peer = self.accept("a1")
+        layer, heard = self.tls(peer)
         layer.dataReceived(hello(100))
-        stranger.shook_hands()
+        peer.tls_established()
 
         for size in ((64 << 10) - 110, 1, 1):
             layer.dataReceived(bytes(size))
 
         self.assertEqual((sum(heard), self.cut), (64 << 10, ["a1"]))
-        self.assertEqual(len(self.strangers), 0)
+        self.assertEqual(len(self.peers), 0)
 
     def test_bytes_of_a_friend(self) -> None:
         """
         Who has shown a valid string may send as much as it likes, and nothing counts it.
         """
-        stranger = self.accept("a1")
-        layer, heard = self.tls(stranger)
+        peer = self.accept("a1")
+        layer, heard = self.tls(peer)
         layer.dataReceived(hello(100))
-        stranger.shook_hands()
-        stranger.gone()
+        peer.tls_established()
+        peer.release()
 
         layer.dataReceived(bytes(1 << 20))
         self.assertEqual((heard[-1], self.cut), (1 << 20, []))
@@ -130,17 +130,17 @@ class StrangersTest(SynchronousTestCase):
         Promise 3.11: of those who go on with a handshake and do not end it there are few; of those who wait for our
         answer, or have ended it, there may be many.
         """
-        strangers = Strangers(self.clock, most=1000, seconds=20.0, now=self.clock.seconds)
+        peers = UnauthenticatedPeers(self.clock, most=1000, seconds=20.0, now=self.clock.seconds)
         layers = []
-        for number in range(MOST_SHAKING_HANDS + 20):
-            stranger = strangers.accept("a", partial(self.cut.append, str(number)))
-            layer, _ = self.tls(stranger)
+        for number in range(MOST_HANDSHAKES + 20):
+            peer = peers.accept("a", partial(self.cut.append, str(number)))
+            layer, _ = self.tls(peer)
             layer.dataReceived(hello(100))
-            layers.append((stranger, layer))
+            layers.append((peer, layer))
         self.assertEqual(self.cut, [])
-        for stranger, layer in layers[:10]:
+        for peer, layer in layers[:10]:
             layer.dataReceived(b"certificate")
-            stranger.shook_hands()
+            peer.tls_established()
             layer.dataReceived(b"my-tub-id")
 
         for _, layer in layers[10:]:
@@ -154,19 +154,19 @@ class StrangersTest(SynchronousTestCase):
         Promise 3.12: when strangers had their time, a handshake begins later; until then nothing more is read, and who
         is cut meanwhile is not answered.
         """
-        self.strangers.turns.work(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 1.5))
-        stranger, transport = self.accept("a1"), StringTransport()
+        self.peers.handshakes.metered(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 1.5))
+        peer, transport = self.accept("a1"), StringTransport()
         heard: list[bytes] = []
         layer = Protocol()
         layer.dataReceived = heard.append  # type: ignore[method-assign,assignment]  # a stand-in
-        stranger.meter(layer, transport)
+        peer.meter(layer, transport)
         gone = self.accept("b1")
         forgotten, nothing = self.tls(gone)
 
         layer.dataReceived(hello(100))
         forgotten.dataReceived(hello(100))
         self.assertEqual((heard, transport.producerState), ([], "paused"))
-        gone.gone()
+        gone.release()
         self.clock.advance(4.0)
 
         self.assertEqual((heard, nothing, transport.producerState), ([hello(100)], [], "producing"))
@@ -175,16 +175,16 @@ class StrangersTest(SynchronousTestCase):
         """
         Promise 3.12: who is expected does not wait for a turn.
         """
-        self.strangers.turns.work(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 10))
+        self.peers.handshakes.metered(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 10))
         slave, others = self.accept("a1"), self.accept("a2")
-        slave.is_expected()
+        slave.skip_queue()
         (layer, heard), (layer_of_others, heard_of_others) = self.tls(slave), self.tls(others)
         layer_of_others.dataReceived(hello(100))
         layer.dataReceived(hello(100))
 
         self.assertEqual((len(heard), len(heard_of_others)), (1, 0))
 
-    def test_crowd(self) -> None:
+    def test_eviction(self) -> None:
         """
         When they are too many, the oldest goes, of the address that holds most.
         """
@@ -194,7 +194,7 @@ class StrangersTest(SynchronousTestCase):
 
         self.accept("b4")
         self.assertEqual(self.cut, ["b1", "b2"])
-        self.assertEqual(len(self.strangers), 4)
+        self.assertEqual(len(self.peers), 4)
 
     def test_refusals_are_logged(self) -> None:
         """
@@ -202,31 +202,31 @@ class StrangersTest(SynchronousTestCase):
         """
         with capturedLogs() as events:
             for _ in range(3):
-                self.strangers.refused("a", "The farm does not know this string.")
-            self.strangers.refused("a", "Revoked.")
-            self.strangers.refused("b", "The farm does not know this string.")
+                self.peers.log_refusal("a", "The farm does not know this string.")
+            self.peers.log_refusal("a", "Revoked.")
+            self.peers.log_refusal("b", "The farm does not know this string.")
             self.assertEqual(len(events), 3)
             self.assertEqual(formatEvent(events[0]), "a string was refused to a: The farm does not know this string.")
             for number in range(1000):
-                self.strangers.refused(str(number), "Unknown.")
+                self.peers.log_refusal(str(number), "Unknown.")
             self.assertEqual(len(events), 100)
             self.clock.advance(60)
-            self.strangers.refused("a", "Revoked.")
+            self.peers.log_refusal("a", "Revoked.")
             self.assertEqual(len(events), 101)
 
     def test_patient_one_in_front(self) -> None:
         """
         While one waits, a million may come and go: what is remembered of them stays small.
         """
-        strangers = Strangers(self.clock, most=100, seconds=20.0)
-        strangers.accept("a", lambda: None)
+        peers = UnauthenticatedPeers(self.clock, most=100, seconds=20.0)
+        peers.accept("a", lambda: None)
         for _ in range(10_000):
-            strangers.accept("b", lambda: None).gone()
+            peers.accept("b", lambda: None).release()
 
-        self.assertLessEqual(len(strangers._ages), 201)
+        self.assertLessEqual(len(peers._ages), 201)
 
 
-class Crowd(RuleBasedStateMachine):
+class Eviction(RuleBasedStateMachine):
     """
     Against a model that looks at all of them.
     """
@@ -234,24 +234,24 @@ class Crowd(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.strangers = Strangers(self.clock, most=5, seconds=20.0)
-        self.model: list[tuple[str, float, Stranger]] = []
-        self.cut: list[Stranger] = []
+        self.peers = UnauthenticatedPeers(self.clock, most=5, seconds=20.0)
+        self.model: list[tuple[str, float, UnauthenticatedPeer]] = []
+        self.cut: list[UnauthenticatedPeer] = []
 
-    def drop(self, stranger: Stranger) -> None:
-        self.model = [one for one in self.model if one[2] is not stranger]
+    def drop(self, peer: UnauthenticatedPeer) -> None:
+        self.model = [one for one in self.model if one[2] is not peer]
 
     @rule(address=st.sampled_from("abc"))
     def accept(self, address: str) -> None:
-        held: list[Stranger] = []
+        held: list[UnauthenticatedPeer] = []
         if len(self.model) >= 5:
             counts = {name: sum(one[0] == name for one in self.model) for name in "abc"}
             candidates = [one[2] for one in self.model if counts[one[0]] == max(counts.values())]
         else:
             candidates = []
-        stranger = self.strangers.accept(address, lambda: self.cut.append(held[0]))
-        held.append(stranger)
-        self.model.append((address, self.clock.seconds(), stranger))
+        peer = self.peers.accept(address, lambda: self.cut.append(held[0]))
+        held.append(peer)
+        self.model.append((address, self.clock.seconds(), peer))
         assert len(self.cut) == bool(candidates)
         for one in self.cut:
             assert one in candidates
@@ -262,14 +262,14 @@ class Crowd(RuleBasedStateMachine):
     @rule(data=st.data())
     def gone(self, data: st.DataObject) -> None:
         if self.model:
-            _, _, stranger = data.draw(st.sampled_from(self.model))
-            stranger.gone()
-            self.drop(stranger)
+            _, _, peer = data.draw(st.sampled_from(self.model))
+            peer.release()
+            self.drop(peer)
 
     @rule(seconds=st.integers(1, 15))
     def wait(self, seconds: int) -> None:
         self.clock.advance(seconds)
-        late = [stranger for _, since, stranger in self.model if self.clock.seconds() - since >= 20]
+        late = [peer for _, since, peer in self.model if self.clock.seconds() - since >= 20]
         assert late == self.cut
         for one in late:
             self.drop(one)
@@ -277,9 +277,9 @@ class Crowd(RuleBasedStateMachine):
 
     @invariant()
     def same(self) -> None:
-        assert len(self.strangers) == len(self.model) <= 5
+        assert len(self.peers) == len(self.model) <= 5
         assert bool(self.clock.getDelayedCalls()) == bool(self.model)
 
 
-CrowdTest = Crowd.TestCase
-CrowdTest.settings = settings(max_examples=60, deadline=None)
+EvictionTest = Eviction.TestCase
+EvictionTest.settings = settings(max_examples=60, deadline=None)

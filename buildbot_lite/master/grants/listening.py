@@ -25,8 +25,8 @@ from ...storage.files import (
 )
 from ...wire.endpoint import (
     Endpoint,
+    disjoint,
     open_port,
-    together,
 )
 from ..config.master_config import HINT, MasterConfig
 
@@ -95,7 +95,7 @@ def endpoints(config: MasterConfig, private: str) -> tuple[Endpoint, ...]:
             for each in found
             if not each.interface and each.port not in given
         ]
-    return together(found)
+    return disjoint(found)
 
 
 def kept_port(private: str) -> int:

@@ -9,7 +9,7 @@ from attrs import frozen
 from twisted.internet.defer import ensureDeferred, gatherResults
 
 from ...wire.furl import build
-from ...wire.ports import Change, Ports
+from ...wire.ports import PortChange, Ports
 from ..config.master_config import MasterConfig
 from .listening import (
     endpoints,
@@ -94,7 +94,7 @@ class Location:
         """
         Where the master is found on its own machine.
         """
-        return tuple(dict.fromkeys(f"tcp:{each.nearby}:{each.port}" for each in self._ports.endpoints))
+        return tuple(dict.fromkeys(f"tcp:{each.local_host}:{each.port}" for each in self._ports.endpoints))
 
 
 @frozen(eq=False)
@@ -105,7 +105,7 @@ class Move:
 
     _location: Location
     _config: MasterConfig
-    _change: Change
+    _change: PortChange
 
     def commit(self) -> None:
         """

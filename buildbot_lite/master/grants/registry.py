@@ -36,7 +36,7 @@ from ...storage.writer import Records
 from ...wire.contract import MOST_LINKS, MOST_LINKS_OF_A_SLAVE
 from ...wire.exposed import Exposed, Revocable
 from ...wire.limits.account import Account
-from ...wire.limits.preauth import Knocks
+from ...wire.limits.preauth import Preauth
 from .verbs import SLAVE, WATCH, Verb
 
 RECORD_USES_EVERY = 60.0
@@ -76,7 +76,7 @@ class Grants:
     nothing.  *configured* is called on each use of a FURL, and raises if master.cfg does not have its object (any
     more).  *admits* is called on each lookup, and raises if the FURL is not for the Tub with that key.  *breach* is
     told that a holder broke the contract, and returns whether to cut the holder off.  *slowed* is told that a holder
-    uses too much of the master's time.  *knocks*: where the holders of verbs with `Verb.preauth` are expected.
+    uses too much of the master's time.  *preauth*: where the holders of verbs with `Verb.preauth` are expected.
     """
 
     _log = Logger()
@@ -89,7 +89,7 @@ class Grants:
         wall: Callable[[], float],
         clock: IReactorTime,
         verbs: Mapping[str, Verb],
-        knocks: Knocks,
+        preauth: Preauth,
         admits: Callable[[Grant, str], None] = lambda grant, key: None,
         configured: Callable[[Grant], None] = lambda grant: None,
         breach: Callable[[Grant, str], bool] = lambda grant, sentence: False,
@@ -103,7 +103,7 @@ class Grants:
         self.verbs = verbs
         self._clock = clock
         self._admits = admits
-        self._knocks = knocks
+        self._preauth = preauth
         self._configured = configured
         self._by_digest: dict[str, Right] = {}
         self._by_id: dict[int, Right] = {}
@@ -422,7 +422,7 @@ class Grants:
         self._by_digest[grant.digest] = self._by_id[grant.id] = right
         self._by_object.setdefault((grant.verb, grant.object), []).append(right)
         if swissnum := self._knocking(grant):
-            self._knocks.expect(swissnum)
+            self._preauth.expect(swissnum)
         if grant.label is None:
             self._without.discard((grant.verb, grant.object))
 
@@ -436,7 +436,7 @@ class Grants:
     def _drop(self, grant: Grant) -> None:
         self._by_digest.pop(grant.digest, None)
         if swissnum := self._knocking(grant):
-            self._knocks.forget(swissnum)
+            self._preauth.forget(swissnum)
         which = grant.verb, grant.object
         if right := self._by_id.pop(grant.id, None):
             if right.end is not None:

@@ -1,12 +1,12 @@
 """
-What the strings of one holder have in common, however many they are.
+What all FURLs of one holder share.
 
-A submission mints a string to watch it with.  If each of those had a purse and counts of its own, whoever may submit
-could have as many as they like.  So each such string is on the account of the one that it was made with.
+A submission mints a FURL to watch it with.  If each had limits of its own, a holder who may submit could have any
+number of them.  So a watch FURL is on the account of the FURL that it was made with.
 
-On the account are the time that is done for the holder (see `cpu_share`), the questions that are answered at a time,
-and the clients that follow something.  A question is paid for wherever it is worked on: in the reactor, in the threads
-that read the records, and while its answer is encoded.  While more was spent than there is, the next one waits.
+The account bounds the CPU time spent for the holder (see `cpu_share`), the questions that are answered at a time, and
+the clients that follow something.  A question is charged wherever work is done for it: in the reactor, in the threads
+that read the records, and while its answer is encoded.  While the account is overdrawn, the next question waits.
 """
 
 import time
@@ -22,7 +22,7 @@ from twisted.internet.task import deferLater
 from ...errors import LimitError
 from ...model.token_bucket import TokenBucket
 from ..contract import (
-    HOLDER_SAVED,
+    HOLDER_BURST,
     HOLDER_SHARE,
     MOST_FOLLOWERS,
     MOST_QUESTIONS,
@@ -36,30 +36,30 @@ T = TypeVar("T")
 
 class Account:
     """
-    One holder's.  *time* tells what the processor has done for the calling thread, in seconds.
+    The account of one holder.  *time*: CPU time of the calling thread, s.
     """
 
     def __init__(self, time: Callable[[], float] = time.thread_time) -> None:
         self._time = time
         self.log = LimitedLog(__name__)
-        """For what the holder causes."""
+        """For events that the holder causes."""
         self._clock: IReactorTime | None = None
-        self._purse: TokenBucket | None = None
-        self._turns = DeferredSemaphore(QUESTIONS_AT_ONCE)
+        self._bucket: TokenBucket | None = None
+        self._slots = DeferredSemaphore(QUESTIONS_AT_ONCE)
         self._questions = 0
         self._followers = 0
 
-    def purse(self, clock: IReactorTime) -> TokenBucket:
+    def cpu_bucket(self, clock: IReactorTime) -> TokenBucket:
         """
-        The time that all links together get on which a string of the holder's was shown.
+        The CPU time, in seconds, that all links of the holder share.
         """
-        if self._purse is None:
-            self._clock, self._purse = clock, TokenBucket(clock.seconds, HOLDER_SAVED, HOLDER_SHARE)
-        return self._purse
+        if self._bucket is None:
+            self._clock, self._bucket = clock, TokenBucket(clock.seconds, HOLDER_BURST, HOLDER_SHARE)
+        return self._bucket
 
     def check_following(self) -> None:
         """
-        `LimitError` when as many clients are being told something as there may be.
+        Raise `LimitError` when `MOST_FOLLOWERS` clients follow something already.
         """
         if self._followers >= MOST_FOLLOWERS:
             raise LimitError(f"{self._followers} clients are being told something with this string already.")
@@ -67,7 +67,7 @@ class Account:
     @contextmanager
     def following(self) -> Iterator[None]:
         """
-        One more client is being told something; `LimitError` when there are as many as there may be.
+        Count one more follower during the block; `LimitError` as in `check_following`.
         """
         self.check_following()
         self._followers += 1
@@ -78,7 +78,9 @@ class Account:
 
     async def question(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """
-        What *ask* answers, when it is this question's turn and the holder can pay; `LimitError` when too many wait.
+        The answer of *ask*, called when a slot is free and the account is not overdrawn; its time is charged.
+
+        `LimitError` when `MOST_QUESTIONS` are unanswered.
         """
         if self._questions >= MOST_QUESTIONS:
             raise LimitError(
@@ -86,57 +88,57 @@ class Account:
             )
         self._questions += 1
         try:
-            await self._turns.acquire()
+            await self._slots.acquire()
             try:
-                await self._even()
+                await self._recovered()
                 return await self._metered(ask())
             finally:
-                self._turns.release()
+                self._slots.release()
         finally:
             self._questions -= 1
 
-    def charging(self, work: Callable[[S], T]) -> Callable[[S], T]:
+    def charged(self, work: Callable[[S], T]) -> Callable[[S], T]:
         """
-        *work*, for a thread, at the holder's expense.
+        *work*, with its time charged to the account.  It may be called in any thread.
         """
 
-        def charged(given: S) -> T:
+        def charged(argument: S) -> T:
             begun = self._time()
             try:
-                return work(given)
+                return work(argument)
             finally:
                 self._spend(self._time() - begun)
 
         return charged
 
-    async def _even(self) -> None:
-        while self._purse is not None and self._clock is not None and self._purse.left < 0:
-            await deferLater(self._clock, self._purse.wait)
+    async def _recovered(self) -> None:
+        while self._bucket is not None and self._clock is not None and self._bucket.left < 0:
+            await deferLater(self._clock, self._bucket.wait)
 
     @coroutine
     def _metered(self, working: Coroutine[Any, Any, T]) -> Generator[Deferred[Any], Any, T]:
         """
-        Run *working* to its end, charging each of its turns.
+        Run *working* to its end, charging the time between its awaits.
         """
-        given: Any = None
+        value: Any = None
         failure: BaseException | None = None
         while True:
             begun = self._time()
             try:
-                awaited = working.send(given) if failure is None else working.throw(failure)
+                awaited = working.send(value) if failure is None else working.throw(failure)
             except StopIteration as ended:
                 result: T = ended.value
                 return result
             finally:
                 self._spend(self._time() - begun)
             try:
-                given, failure = (yield awaited), None
+                value, failure = (yield awaited), None
             except GeneratorExit:
                 working.close()
                 raise
             except BaseException as error:  # noqa: BLE001 - it is the coroutine's own
-                given, failure = None, error
+                value, failure = None, error
 
     def _spend(self, seconds: float) -> None:
-        if self._purse is not None:
-            self._purse.spend(seconds)
+        if self._bucket is not None:
+            self._bucket.spend(seconds)

@@ -1,19 +1,18 @@
 """
-What the holder of one string may take of our time: half of it.
+CPU time for the holder of one FURL: at most half of ours.
 
-Whoever holds a string may make any call that the contract has, as often as they like: read nothing, append nothing,
-send documents that take long to read.  Each is answered, but not so that everybody else waits.  So what is done for a
-link is timed (in time of the processor), and paid out of a purse that all links have in common on which that string was
-shown.  When more than there was has been spent, a link is read no further until they are even::
+A holder may make any call of the contract as often as it likes: read nothing, append nothing, send documents that take
+long to parse.  Each call is answered, but others must not wait for it.  So the CPU time that a link causes is charged
+to a token bucket, which all links share on which that FURL was shown.  While the bucket is overdrawn, the link is not
+read::
 
-    heard ──what it sends costs more than there is──► resting ──even again──► heard
+    reading ──a call overdraws the bucket──► paused ──the bucket has recovered──► reading
 
-To be read later is all that happens to it: its system holds back what it sends.  An honest slave that is so busy has
-more to say each time, and makes fewer calls.  Bytes of streams are what links are for; they cost nothing here, up to
-three times their usual price, and everybody's come in turn.
+A pause is all that happens: TCP's flow control holds the peer back.  An honest slave under load sends more bytes per
+call and makes fewer calls.  Bytes of streams are what links are for; up to three times their usual cost is refunded.
 
-Rejected: counting calls, because one can cost a thousand times what another does; cutting the link, because a slow
-machine may owe it to others.
+Rejected: counting calls, because one can cost a thousand times as much as another; cutting the link, because a slow
+machine may owe its debt to others.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,23 +21,25 @@ from contextlib import contextmanager
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 
 from ...model.token_bucket import TokenBucket, once_every
-from ..contract import FREE_PER_BYTE
+from ..contract import FREE_SECONDS_PER_BYTE
 
 SLOWED = "it makes more calls than it has a share of the master's time for; its link is read more slowly"
-_SAY_EVERY = 60.0
-_SHORTEST_REST = 0.01
+_LOG_INTERVAL = 60.0
+_SHORTEST_PAUSE = 0.01
 
 
-class Share:
+class CpuShare:
     """
-    The time for the link that *transport* is the end of, paid out of *purse*.  *time* tells what the processor has done
-    for this thread, in seconds; *slowed* hears why, once a minute.
+    The CPU time of one link, charged to *bucket*.
+
+    *transport*: the link's, paused while the bucket is overdrawn.  *time*: CPU time of this thread, s.  *slowed*:
+    called with a sentence when a pause begins, at most once a minute.
     """
 
     def __init__(
         self,
         clock: IReactorTime,
-        purse: TokenBucket,
+        bucket: TokenBucket,
         transport: IPushProducer,
         time: Callable[[], float],
         slowed: Callable[[str], None],
@@ -47,67 +48,64 @@ class Share:
         self._transport = transport
         self._time = time
         self._slowed = slowed
-        self._purse = purse
-        self._resting: IDelayedCall | None = None
-        self._rested_at = 0.0
-        self._slowed_lines = once_every(_SAY_EVERY, clock.seconds)
+        self._bucket = bucket
+        self._resume_call: IDelayedCall | None = None
+        self._resumed_at = 0.0
+        self._slowed_lines = once_every(_LOG_INTERVAL, clock.seconds)
         self._stopped = False
 
     @property
-    def resting(self) -> bool:
+    def paused(self) -> bool:
         """
-        Whether it is not read for now.
+        Whether the link is not read now.
         """
-        return self._resting is not None
+        return self._resume_call is not None
 
     @property
-    def deaf_until(self) -> float:
+    def paused_until(self) -> float:
         """
-        Until when it was not read: so long its silence means nothing.
+        The last moment, on *clock*, at which the link was not read: silence up to then says nothing about the peer.
         """
-        return self._clock.seconds() if self.resting else self._rested_at
+        return self._clock.seconds() if self.paused else self._resumed_at
 
     @contextmanager
-    def spending(self) -> Iterator[None]:
+    def metered(self) -> Iterator[None]:
         """
-        What is done meanwhile is done for it.
+        Charge the CPU time of the block.
         """
         begun = self._time()
         try:
             yield
         finally:
-            self._purse.spend(self._time() - begun)
-            if self._resting is None and self._purse.left < 0 and not self._stopped:
+            self._bucket.spend(self._time() - begun)
+            if self._resume_call is None and self._bucket.left < 0 and not self._stopped:
                 self._transport.pauseProducing()
-                self._rest()
-                self._say()
+                self._resume_later()
+                if self._slowed_lines.take():
+                    self._slowed(SLOWED)
 
-    def earned(self, size: int) -> None:
+    def refund(self, size: int) -> None:
         """
-        It brought, or is given, *size* bytes of a stream.
+        Refund the usual cost of *size* bytes of a stream that the link sent or received.
         """
-        self._purse.spend(-size * FREE_PER_BYTE)
+        self._bucket.spend(-size * FREE_SECONDS_PER_BYTE)
 
     def stop(self) -> None:
         """
-        The link is lost.
+        Stop metering: the link is lost.
         """
         self._stopped = True
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+        if self._resume_call is not None:
+            self._resume_call.cancel()
+            self._resume_call = None
 
-    def _rest(self) -> None:
-        self._resting = self._clock.callLater(max(_SHORTEST_REST, self._purse.wait), self._rested)
+    def _resume_later(self) -> None:
+        self._resume_call = self._clock.callLater(max(_SHORTEST_PAUSE, self._bucket.wait), self._resume)
 
-    def _rested(self) -> None:
-        self._resting = None
-        if self._purse.left < 0:
-            self._rest()  # what had come already cost more
+    def _resume(self) -> None:
+        self._resume_call = None
+        if self._bucket.left < 0:
+            self._resume_later()  # what was received before the pause cost more
         else:
-            self._rested_at = self._clock.seconds()
+            self._resumed_at = self._clock.seconds()
             self._transport.resumeProducing()
-
-    def _say(self) -> None:
-        if self._slowed_lines.take():
-            self._slowed(SLOWED)

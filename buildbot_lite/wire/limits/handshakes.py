@@ -1,14 +1,15 @@
 """
-Whose turn it is to shake hands: strangers get at most a third of our time.
+CPU time for TLS handshakes: unauthenticated peers get at most a third of it.
 
-A TLS handshake takes one or two milliseconds; five hundred a second would leave nothing for builds.  So the work that
-is done for strangers is timed, and who wants to begin a handshake waits until there is time for strangers again.  The
-addresses take turns, and of each address the newest comes first: in a flood, the oldest will not be patient for long
-enough any more, and to serve them would be to serve nobody.
+A TLS handshake takes one or two milliseconds; five hundred a second would leave nothing for builds.  So all work for
+unauthenticated peers is timed, and a handshake that would begin waits until their share has recovered.  Addresses take
+turns.  Within an address the newest connection comes first: in a flood, the oldest are about to time out, and serving
+them would serve nobody.
 
 ::
 
-    hello complete ──► waits ──its address's turn, and time──► OpenSSL answers ──► …  (timed until it shows a string)
+    ClientHello complete ──► queued ──address's turn, time available──► OpenSSL answers ──► … (timed until
+                                                                                                authenticated)
 """
 
 from collections import OrderedDict
@@ -17,33 +18,33 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ...model.token_bucket import TokenBucket
-from ..contract import STRANGERS_SHARE
+from ..contract import UNAUTHENTICATED_SHARE
 
-# Seconds of work that may be saved up, so that two hundred slaves which come at once do not wait.
-_MOST_SAVED = 0.5
-# Seconds that may be owed for what was heard before TLS: that is done whatever it costs, and who comes after a flood is
-# not to pay for it.
-_MOST_OWED = 0.5
+# Seconds of CPU time that may be saved up, so that two hundred slaves that connect at once do not wait.
+_BURST = 0.5
+# Seconds of debt for work before TLS.  That work is done in any case, and a peer that connects after a flood should not
+# wait for the flood's debt.
+_LARGEST_DEBT = 0.5
 _SHORTEST_WAIT = 0.001
 
 Begin = Callable[[], None]
 
 
-class Turns:
+class HandshakeQueue:
     """
-    The time for strangers.  *now* is a clock that can measure milliseconds.
+    The handshakes that wait for CPU time.  *now*: a clock with millisecond resolution, s.
     """
 
     def __init__(self, clock: IReactorTime, now: Callable[[], float]) -> None:
         self._clock = clock
         self._now = now
-        self._time = TokenBucket(now, _MOST_SAVED, STRANGERS_SHARE)
+        self._time = TokenBucket(now, _BURST, UNAUTHENTICATED_SHARE)
         self._waiting: OrderedDict[str, list[Begin]] = OrderedDict()
         self._timer: IDelayedCall | None = None
 
-    def work(self, work: Callable[[], None]) -> None:
+    def metered(self, work: Callable[[], None]) -> None:
         """
-        Do *work* for a stranger.
+        Call *work* and charge its time.
         """
         begun = self._now()
         try:
@@ -51,30 +52,30 @@ class Turns:
         finally:
             self._time.spend(self._now() - begun)
 
-    def hear(self, work: Callable[[], None]) -> None:
+    def metered_plaintext(self, work: Callable[[], None]) -> None:
         """
-        Do *work* for one that has only just connected.
+        Call *work*, which comes before TLS, and charge its time up to the largest debt.
         """
         begun = self._now()
         try:
             work()
         finally:
-            cost, may_owe = self._now() - begun, self._time.left + _MOST_OWED
-            self._time.spend(max(0.0, min(cost, may_owe)))
+            cost, credit = self._now() - begun, self._time.left + _LARGEST_DEBT
+            self._time.spend(max(0.0, min(cost, credit)))
 
-    def begin(self, address: str, begin: Begin) -> None:
+    def enqueue(self, address: str, begin: Begin) -> None:
         """
-        Call *begin* as soon as it is the turn of somebody at *address*, at once if there is time.
+        Call *begin* when a handshake from *address* may begin: at once if there is time and nothing waits.
         """
         if not self._waiting and self._time.left >= 0:
             begin()
             return
         self._waiting.setdefault(address, []).append(begin)
-        self._wait()
+        self._set_timer()
 
-    def leave(self, address: str, begin: Begin) -> None:
+    def cancel(self, address: str, begin: Begin) -> None:
         """
-        It waits no longer.
+        Remove *begin* if it still waits.
         """
         waiting = self._waiting.get(address, [])
         if begin in waiting:
@@ -85,17 +86,17 @@ class Turns:
             self._timer.cancel()
             self._timer = None
 
-    def _wait(self) -> None:
+    def _set_timer(self) -> None:
         if self._timer is None and self._waiting:
             self._timer = self._clock.callLater(max(_SHORTEST_WAIT, self._time.wait), self._time_passed)
 
     def _time_passed(self) -> None:
         self._timer = None
-        # One, then others, once around the reactor.
+        # One handshake per turn of the reactor, so that other work is not delayed.
         if self._waiting and self._time.left >= 0:
             address, waiting = self._waiting.popitem(last=False)
             begin = waiting.pop()
             if waiting:
                 self._waiting[address] = waiting
             begin()
-        self._wait()
+        self._set_timer()

@@ -1,5 +1,5 @@
 """
-A log for what one peer can cause as often as it likes.
+A logger for events that one peer can cause without limit.
 """
 
 import time
@@ -10,25 +10,25 @@ from twisted.logger import Logger
 
 from ...model.token_bucket import once_every
 
-EVERY = 60.0
+INTERVAL = 60.0
 """Seconds between two lines."""
 
 
 class LimitedLog(Logger):
     """
-    A logger that writes one line a minute, and says how many it left out before that.  *now* tells the seconds.
+    A logger that writes one line a minute, with the number of lines that it left out before.  *now*: monotonic, s.
 
-    (Not for a class attribute: a `Logger` there makes another of itself each time that it is asked for.)
+    Not for class attributes: a `Logger` there copies itself on each access.
     """
 
     def __init__(self, namespace: str, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(namespace)
-        self._lines = once_every(EVERY, now)
+        self._lines = once_every(INTERVAL, now)
         self._left_out = 0
 
     def emit(self, level: Any, format: str | None = None, **fields: Any) -> None:  # noqa: A002 - Logger's
         """
-        See `Logger.emit`.
+        Log the event, or count it as left out.
         """
         if not self._lines.take():
             self._left_out += 1

@@ -1,7 +1,8 @@
 """
-Things that came from addresses, in the order in which they came.
+A collection of connections by address, for fair eviction.
 
-When they are too many, the oldest goes, of the address that holds most: so a flood from one place drives out itself.
+When there are too many, the oldest of the address that holds most is evicted: a flood from one address displaces only
+itself.
 """
 
 from collections import OrderedDict
@@ -10,27 +11,27 @@ from typing import Generic, Protocol, TypeVar
 
 class Addressed(Protocol):
     """
-    Something that came from an address.
+    A member: a connection, with the address that it came from.
     """
 
     @property
     def address(self) -> str:
         """
-        From where it came.
+        The peer's IP address.
         """
 
 
 T = TypeVar("T", bound=Addressed)
 
 
-class Crowd(Generic[T]):
+class PerAddress(Generic[T]):
     """
-    Things by address: so the one to go, when they are too many, is found at once.
+    Members in order of arrival.  Every operation takes constant time.
     """
 
     def __init__(self) -> None:
         self._by_address: dict[str, OrderedDict[T, None]] = {}
-        # How many an address holds → the addresses that hold so many.
+        # Number of members of an address → the addresses with that number.
         self._by_count: dict[int, OrderedDict[str, None]] = {}
         self._highest = 0
         self._number = 0
@@ -38,35 +39,35 @@ class Crowd(Generic[T]):
     def __len__(self) -> int:
         return self._number
 
-    def __contains__(self, one: T) -> bool:
-        return one in self._by_address.get(one.address, ())
+    def __contains__(self, member: T) -> bool:
+        return member in self._by_address.get(member.address, ())
 
-    def add(self, one: T) -> None:
+    def add(self, member: T) -> None:
         """
-        It comes.
+        Append *member*, which must not be in it.
         """
-        held = self._by_address.setdefault(one.address, OrderedDict())
-        held[one] = None
-        self._count(one.address, len(held) - 1, len(held))
+        members = self._by_address.setdefault(member.address, OrderedDict())
+        members[member] = None
+        self._count(member.address, len(members) - 1, len(members))
         self._number += 1
 
-    def remove(self, one: T) -> None:
+    def remove(self, member: T) -> None:
         """
-        It goes.
+        Remove *member*, which must be in it.
         """
-        held = self._by_address[one.address]
-        del held[one]
-        self._count(one.address, len(held) + 1, len(held))
-        if not held:
-            del self._by_address[one.address]
+        members = self._by_address[member.address]
+        del members[member]
+        self._count(member.address, len(members) + 1, len(members))
+        if not members:
+            del self._by_address[member.address]
         self._number -= 1
 
-    def first_to_go(self) -> T:
+    def eviction_candidate(self) -> T:
         """
-        The oldest, of the address that holds most.
+        The oldest member of the address that has most.
         """
-        crowd = next(iter(self._by_count[self._highest]))
-        return next(iter(self._by_address[crowd]))
+        address = next(iter(self._by_count[self._highest]))
+        return next(iter(self._by_address[address]))
 
     def _count(self, address: str, before: int, after: int) -> None:
         if before:
@@ -79,4 +80,4 @@ class Crowd(Generic[T]):
         if after > self._highest:
             self._highest = after
         elif self._highest not in self._by_count:
-            self._highest = after  # it went down by one, and nobody else held so many
+            self._highest = after  # it decreased by one, and no other address had as many

@@ -1,18 +1,18 @@
 """
-Who is expected need not wait among strangers.
+Pre-authentication: holders of a FURL skip the handshake queue.
 
-A connection begins in the clear, and whoever opens many of them makes others wait for the handshake that follows
-(`handshakes`): also the slaves behind the same address.  So a slave, and the ``buildbot-lite`` command, add a line that
-only who has the string can make up::
+A connection begins in the clear, and a flood of connections delays the handshakes that follow (`handshakes`), also
+those of slaves behind the same address.  So a slave, and the ``buildbot-lite`` command, send a line that only a holder
+of the FURL can compute::
 
     GET /id/TUBID HTTP/1.1
     Host: farm.example
     Knock: 5b0f…                     128 bits of HMAC-SHA256(swissnum, TUBID), in hexadecimal digits
     Upgrade: TLS/1.0
 
-It opens nothing; it says who is to go first.  Whoever listens on the line may say the same; so each is good for a few
-connections at once, and then for one every other second: as many as a slave makes, and too few to hold anybody up.
-Foolscap passes over lines that it does not know, so masters and slaves that know nothing of it are served as before.
+The token grants nothing but priority.  An eavesdropper can replay it, so each token is good for a few connections at
+once and then one every two seconds: enough for a slave, too few for a flood.  Foolscap ignores unknown lines, so older
+masters and slaves work as before.
 """
 
 import hmac
@@ -20,55 +20,55 @@ import re
 from collections.abc import Callable
 
 from ...model.token_bucket import TokenBucket
-from ..contract import KNOCKS_AT_ONCE, KNOCKS_PER_SECOND
+from ..contract import PREAUTH_BURST, PREAUTH_PER_SECOND
 
 _LINE = re.compile(rb"\r\nKnock: ([0-9a-f]{32})\r\n")
 
 
-def knock_of(swissnum: str, tub_id: str) -> str:
+def preauth_token(swissnum: str, tub_id: str) -> str:
     """
-    What the holder of a string says when it knocks.
+    The token of the FURL with *swissnum*, for the Tub *tub_id*.
     """
     return hmac.digest(swissnum.encode(), tub_id.encode(), "sha256")[:16].hex()
 
 
-def opening(tub_id: str, host: str, knock: str) -> bytes:
+def plaintext_request(tub_id: str, host: str, token: str) -> bytes:
     """
-    The first words of a connection to a Tub; *knock*: "" for who is not expected.
+    The first lines of a connection to the Tub *tub_id*.  *token*: from `preauth_token`, or "" for none.
     """
     lines = [f"GET /id/{tub_id} HTTP/1.1", f"Host: {host}", "Upgrade: TLS/1.0", "Connection: Upgrade"]
-    if knock:
-        lines.insert(2, f"Knock: {knock}")
+    if token:
+        lines.insert(2, f"Knock: {token}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
-class Knocks:
+class Preauth:
     """
-    Those that are expected at the Tub *tub_id*.  *now* tells the seconds.
+    The tokens that the Tub *tub_id* accepts.  *now*: a monotonic clock, s.
     """
 
     def __init__(self, tub_id: str, now: Callable[[], float]) -> None:
         self._tub_id = tub_id
         self._now = now
-        self._allowances: dict[str, TokenBucket] = {}
+        self._buckets: dict[str, TokenBucket] = {}
 
     def expect(self, swissnum: str) -> None:
         """
-        Whoever has this string may go first.
+        Accept the token of *swissnum*.
         """
-        allowance = TokenBucket(self._now, KNOCKS_AT_ONCE, KNOCKS_PER_SECOND)
-        self._allowances.setdefault(knock_of(swissnum, self._tub_id), allowance)
+        bucket = TokenBucket(self._now, PREAUTH_BURST, PREAUTH_PER_SECOND)
+        self._buckets.setdefault(preauth_token(swissnum, self._tub_id), bucket)
 
     def forget(self, swissnum: str) -> None:
         """
-        It is an expected one no longer.
+        Do not accept the token of *swissnum* any more.
         """
-        self._allowances.pop(knock_of(swissnum, self._tub_id), None)
+        self._buckets.pop(preauth_token(swissnum, self._tub_id), None)
 
-    def heard(self, head: bytes) -> bool:
+    def admits(self, head: bytes) -> bool:
         """
-        Whether a connection that begins with *head* is from somebody who is expected, and has not knocked too often.
+        Whether *head*, the first lines of a connection, has an accepted token that was not used too often.
         """
         found = _LINE.search(head)
-        allowance = self._allowances.get(found[1].decode()) if found else None
-        return allowance is not None and allowance.take()
+        bucket = self._buckets.get(found[1].decode()) if found else None
+        return bucket is not None and bucket.take()

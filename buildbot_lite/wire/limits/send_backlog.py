@@ -1,8 +1,8 @@
 """
-Whether the peer reads what we send.
+The backlog of unread answers of one connection.
 
-Whoever asks for much and reads nothing would fill our memory with answers.  Twisted tells a producer when the transport
-holds more than it likes to; so here is one that produces nothing, and only counts what is added from then on.
+A peer that asks for much and reads nothing would fill our memory with answers.  Twisted tells a producer when the
+transport's buffer is full.  The producer here produces nothing: it counts the bytes that are added from then on.
 """
 
 from twisted.internet.defer import Deferred, succeed
@@ -14,9 +14,9 @@ from ..contract import MOST_BYTES_UNREAD
 
 
 @implementer(IPushProducer)
-class Unread:
+class SendBacklog:
     """
-    What *transport* was given since it had enough.
+    The bytes that *transport* got since its buffer was full.
     """
 
     def __init__(self, transport: IConsumer) -> None:
@@ -26,32 +26,32 @@ class Unread:
         transport.registerProducer(self, True)
 
     @property
-    def clogged(self) -> bool:
+    def full(self) -> bool:
         """
-        Whether the peer is to read something before it gets more.
+        Whether the transport's buffer is full, because the peer does not read.
         """
         return self._bytes is not None
 
     def when_clear(self) -> Deferred[None]:
         """
-        Fires when the peer need not read anything before it gets more, or when the connection ends.
+        Fires when the buffer is not full, or the connection ends.
         """
-        if not self.clogged or self._transport is None:
+        if not self.full or self._transport is None:
             return succeed(None)
         return self._clear.wait()
 
-    def adds(self, size: int) -> bool:
+    def add(self, size: int) -> bool:
         """
-        It is given *size* bytes more: whether that is too much.
+        Count *size* bytes more; whether the backlog is larger than `MOST_BYTES_UNREAD` now.
         """
         if self._bytes is None:
             return False
         self._bytes += size
         return self._bytes > MOST_BYTES_UNREAD
 
-    def unplug(self) -> None:
+    def unregister(self) -> None:
         """
-        The transport is to be closed: it would wait for its producer first.
+        Detach from the transport.  Needed before it is closed: it would wait for its producer first.
         """
         transport, self._transport = self._transport, None
         if transport is not None:
@@ -59,22 +59,13 @@ class Unread:
         self._wake()
 
     def pauseProducing(self) -> None:
-        """
-        The transport has enough.
-        """
         self._bytes = 0
 
     def resumeProducing(self) -> None:
-        """
-        The peer has read it.
-        """
         self._bytes = None
         self._wake()
 
     def stopProducing(self) -> None:
-        """
-        The transport is closed.
-        """
         self._wake()
 
     def _wake(self) -> None:

@@ -1,21 +1,21 @@
 """
-Connections that have not shown a valid string yet.
+Connections that have not shown a valid FURL yet.
 
-Anybody can connect to the master's port.  Until a connection has named something that exists, it may cost us little:
-a bounded number of calls (`broker`), of bytes, a bounded time, and a bounded number of such connections in all.  When
-they are too many, the oldest goes, of the address that holds most (`per_address`).  And all of them together get no
-more than a third of our time (`handshakes`), but for those that are expected (`preauth`).
+Anybody can connect to the master's port.  Until a connection has named an object that exists, it may cost us little: a
+bounded number of calls (`broker`) and bytes, a bounded time, and a bounded number of such connections.  When there are
+too many, the oldest of the address that has most is cut (`per_address`).  All of them together get a third of our CPU
+time (`handshakes`), except pre-authenticated ones (`preauth`).
 
-Bytes are counted as they come from the network, before TLS has unpacked them: half a handshake is kept in memory as
-well, and so is whatever follows an offer that was refused.
+Bytes are counted as they come from the network, before TLS decrypts them: half a handshake takes memory too, and so do
+the bytes that follow a refused offer.
 
 ::
 
-    accepted --shows a valid string--> (forgotten: no stranger any more)
-       |------ 20 s pass ------------> cut
-       |------ 64 KiB came ----------> cut
-       |------ too many -------------> cut
-       `------ lost -----------------> (forgotten)
+    accepted --shows a valid FURL--> released
+       |------ 20 s pass ----------> cut
+       |------ 64 KiB received ----> cut
+       |------ too many -----------> cut
+       `------ lost ---------------> released
 """
 
 import time
@@ -29,73 +29,76 @@ from twisted.python.failure import Failure
 
 from ...model.token_bucket import once_every
 from ..contract import (
-    MOST_SHAKING_HANDS,
-    MOST_STRANGERS,
-    STRANGER_BYTES,
-    STRANGER_HELLO,
-    STRANGER_SECONDS,
+    LARGEST_CLIENT_HELLO,
+    MOST_HANDSHAKES,
+    MOST_UNAUTHENTICATED,
+    UNAUTHENTICATED_BYTES,
+    UNAUTHENTICATED_SECONDS,
 )
-from .handshakes import Begin, Turns
-from .per_address import Crowd
+from .handshakes import Begin, HandshakeQueue
+from .per_address import PerAddress
 
-_REPORT_EVERY = 60.0
-_MOST_REPORTED = 100
-# The head of a TLS record, and of the message in it.
-_HEAD = 9
+_LOG_INTERVAL = 60.0
+_MOST_LOGGED_REFUSALS = 100
+# RFC 8446, sections 4 and 5.1: the header of a TLS record (type, version, length) and of the message in it (type,
+# length); the type of a record with handshake messages; the type of a ClientHello.
+_HEADER = 9
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
-_LEAST_RECORD = 4
+_SHORTEST_RECORD = 4
 _PIECE = 2 << 10
 
 
-class Stranger:
+class UnauthenticatedPeer:
     """
-    One connection that has shown nothing yet.  *cut* ends it.
+    One such connection.  *since*: when it was accepted.  *cut*: ends it.
     """
 
-    def __init__(self, strangers: "Strangers", address: str, since: float, cut: Callable[[], None]) -> None:
+    def __init__(self, peers: "UnauthenticatedPeers", address: str, since: float, cut: Callable[[], None]) -> None:
         self.address = address
         self.since = since
         self.cut = cut
-        self.known = True
-        self._strangers = strangers
+        self.tracked = True
+        """False once it was authenticated, lost or cut."""
+        self._peers = peers
         self._received = 0
-        self._hello: Hello | None = Hello()
+        self._hello: ClientHello | None = ClientHello()
         self._unmeter: Callable[[], object] = _nothing
         self._waiting: Begin | None = None
-        self._begin: Callable[[Begin], None] = self._in_turn
+        self._begin: Callable[[Begin], None] = self._enqueue
 
     def received(self, size: int) -> bool:
         """
-        It sent *size* bytes: whether they may be looked at.  When they are too many it is cut.
+        Count *size* bytes from the network; whether they may be processed.  With too many, the connection is cut.
         """
         self._received += size
-        if self.known and self._received > STRANGER_BYTES:
-            self._strangers.drop(self)
-        return self.known
+        if self.tracked and self._received > UNAUTHENTICATED_BYTES:
+            self._peers.drop(self)
+        return self.tracked
 
-    def hear(self, work: Callable[[], None]) -> None:
+    def metered_plaintext(self, work: Callable[[], None]) -> None:
         """
-        Do *work* for it before TLS.
+        Call *work*, which comes before TLS, and charge its time.
         """
-        self._strangers.turns.hear(work)
+        self._peers.handshakes.metered_plaintext(work)
 
-    def work(self, work: Callable[[], None]) -> None:
+    def metered(self, work: Callable[[], None]) -> None:
         """
-        Do *work* for it: that is not for nothing.
+        Call *work* and charge its time.
         """
-        self._strangers.turns.work(work)
+        self._peers.handshakes.metered(work)
 
-    def is_expected(self) -> None:
+    def skip_queue(self) -> None:
         """
-        It has knocked (`preauth`), so it does not wait for a turn.
+        Begin its handshake without waiting: it is pre-authenticated.
         """
         self._begin = _at_once
 
     def meter(self, outermost: Protocol, transport: IPushProducer) -> None:
         """
-        TLS begins: as long as it is a stranger, watch what *outermost*, the TLS layer of its connection, receives.
-        *transport* can be paused.
+        From the beginning of TLS until `release`, bound what *outermost*, its TLS layer, receives.
+
+        *transport*: paused while the handshake is queued.
         """
         take = outermost.dataReceived
 
@@ -104,122 +107,122 @@ class Stranger:
                 return
             hello = self._hello
             if hello is None or hello.answered:
-                self.work(lambda: take_all(data))
-            elif not hello.begins_well(data) or hello.over:
-                # Nobody can go on before there was an answer.
-                self._strangers.drop(self)
+                self.metered(lambda: take_all(data))
+            elif not hello.is_prefix(data) or hello.exceeded:
+                # No client sends more before it has an answer.
+                self._peers.drop(self)
             elif not hello.complete:
                 take(data)
             else:
                 hello.answered = True
                 transport.pauseProducing()
-                self._waiting = lambda: self.work(lambda: answer(data))
+                self._waiting = lambda: self.metered(lambda: answer(data))
                 self._begin(self._waiting)
 
         def answer(data: bytes) -> None:
-            if self.known:
+            if self.tracked:
                 self._waiting = None
                 take(data)
                 transport.resumeProducing()
 
         def take_all(data: bytes) -> None:
-            # In small pieces, because what takes one in OpenSSL keeps room for as large a one as it has ever taken.
+            # In small pieces: OpenSSL keeps a buffer as large as the largest piece that it ever took.
             for start in range(0, len(data), _PIECE):
                 take(data[start : start + _PIECE])
-            if self.known and self._hello is not None:
-                self._strangers.shakes_hands(self)
+            if self.tracked and self._hello is not None:
+                self._peers.handshake_began(self)
 
-        # On the one instance, so that a link that has shown a string costs nothing more.
+        # On the instance, so that an authenticated link costs nothing more.
         outermost.dataReceived = take_some  # type: ignore[method-assign]  # that is the point
         self._unmeter = lambda: vars(outermost).pop("dataReceived", None)
 
-    def shook_hands(self) -> None:
+    def tls_established(self) -> None:
         """
-        It has done so: its TLS is established.
+        Its handshake is complete.
         """
         self._hello = None
-        self._strangers.shook_hands(self)
+        self._peers.handshake_ended(self)
 
-    def gone(self) -> None:
+    def release(self) -> None:
         """
-        It is a stranger no longer: it has shown a valid string, or it is lost.
+        Stop tracking it: it has shown a valid FURL, or it is lost.  Harmless when repeated.
         """
-        if self.known:
-            self._strangers.forget(self)
+        if self.tracked:
+            self._peers.release(self)
 
-    def forgotten(self) -> None:
+    def untrack(self) -> None:
         """
-        It is counted no more.
+        Remove its bounds.  Called by `UnauthenticatedPeers` alone.
         """
-        self.known = False
+        self.tracked = False
         if self._waiting is not None:
-            self._strangers.turns.leave(self.address, self._waiting)
+            self._peers.handshakes.cancel(self.address, self._waiting)
             self._waiting = None
         unmeter, self._unmeter = self._unmeter, _nothing
         unmeter()
 
-    def puzzled_by(self, failure: Failure) -> None:
+    def log_defect(self, failure: Failure) -> None:
         """
-        Something here failed over what it sent.
+        Log *failure*, an exception of ours that its bytes caused.
         """
-        self._strangers.puzzled_by(failure)
+        self._peers.log_defect(failure)
 
-    def _in_turn(self, begin: Begin) -> None:
-        self._strangers.turns.begin(self.address, begin)
+    def _enqueue(self, begin: Begin) -> None:
+        self._peers.handshakes.enqueue(self.address, begin)
 
 
-class Hello:
+class ClientHello:
     """
-    The first message of a TLS handshake, as far as its length is concerned: OpenSSL takes memory for all that a peer
-    declares, up to 128 KiB, as soon as it has declared it.
+    The length of a ClientHello, the first message of a TLS handshake (RFC 8446, section 4.1.2).
 
-    ``complete``: all of it has come.  ``over``: something came after it.  ``answered``: OpenSSL has it, or will.
+    OpenSSL allocates memory for all that a peer declares, up to 128 KiB, as soon as it has read the declaration.
     """
 
     def __init__(self) -> None:
         self.answered = False
-        self._head = b""
+        """Whether OpenSSL has the whole message, or will have it."""
+        self._header = b""
         self._left = 1
 
     @property
     def complete(self) -> bool:
         """
-        Whether all of it has come.
+        Whether all of it was received.
         """
         return self._left <= 0
 
     @property
-    def over(self) -> bool:
+    def exceeded(self) -> bool:
         """
-        Whether more than it has come.
+        Whether more than it was received.
         """
         return self._left < 0
 
-    def begins_well(self, data: bytes) -> bool:
+    def is_prefix(self, data: bytes) -> bool:
         """
-        Whether it may be going to be one, with *data* as its next bytes.
+        Append *data*; whether all bytes so far can be the beginning of a ClientHello of an allowed length.
         """
-        if len(self._head) == _HEAD:
+        if len(self._header) == _HEADER:
             self._left -= len(data)
             return True
-        taken = data[: _HEAD - len(self._head)]
-        self._head += taken
-        if len(self._head) < _HEAD:
+        taken = data[: _HEADER - len(self._header)]
+        self._header += taken
+        if len(self._header) < _HEADER:
             return True
-        kind, _, _, *size, message = self._head[:6]
-        length = int.from_bytes(self._head[6:])
+        kind, _, _, *size, message = self._header[:6]
+        length = int.from_bytes(self._header[6:])
         self._left = length - (len(data) - len(taken))
         return (
             kind == _HANDSHAKE
             and message == _CLIENT_HELLO
-            and int.from_bytes(bytes(size)) >= _LEAST_RECORD
-            and length <= STRANGER_HELLO
+            and int.from_bytes(bytes(size)) >= _SHORTEST_RECORD
+            and length <= LARGEST_CLIENT_HELLO
         )
 
 
-class Strangers:
+class UnauthenticatedPeers:
     """
-    All of them, of one listening Tub.  *now* is a clock that can measure milliseconds.
+    All unauthenticated connections of one listening Tub.  *now*: a clock with millisecond resolution, s.
     """
 
     log = Logger()
@@ -227,103 +230,102 @@ class Strangers:
     def __init__(
         self,
         clock: IReactorTime,
-        most: int = MOST_STRANGERS,
-        seconds: float = STRANGER_SECONDS,
+        most: int = MOST_UNAUTHENTICATED,
+        seconds: float = UNAUTHENTICATED_SECONDS,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._clock = clock
         self._most = most
         self._seconds = seconds
-        self.turns = Turns(clock, now)
-        self._all: Crowd[Stranger] = Crowd()
-        self._shaking: Crowd[Stranger] = Crowd()
-        self._ages: deque[Stranger] = deque()
+        self.handshakes = HandshakeQueue(clock, now)
+        self._all: PerAddress[UnauthenticatedPeer] = PerAddress()
+        self._in_handshake: PerAddress[UnauthenticatedPeer] = PerAddress()
+        self._ages: deque[UnauthenticatedPeer] = deque()
         self._timer: IDelayedCall | None = None
         self._cut = 0
-        self._cut_lines, self._puzzled_lines = (once_every(_REPORT_EVERY, clock.seconds) for _ in range(2))
+        self._cut_lines, self._defect_lines = (once_every(_LOG_INTERVAL, clock.seconds) for _ in range(2))
         self._refused: dict[tuple[str, str], float] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def accept(self, address: str, cut: Callable[[], None]) -> Stranger:
+    def accept(self, address: str, cut: Callable[[], None]) -> UnauthenticatedPeer:
         """
-        Another one has connected, from *address*; *cut* ends its connection.
+        Track a new connection from *address*; *cut* ends it.
         """
         while len(self._all) >= self._most:
-            self.drop(self._all.first_to_go())
-        stranger = Stranger(self, address, self._clock.seconds(), cut)
-        self._all.add(stranger)
-        self._ages.append(stranger)
-        self._wait()
-        return stranger
+            self.drop(self._all.eviction_candidate())
+        peer = UnauthenticatedPeer(self, address, self._clock.seconds(), cut)
+        self._all.add(peer)
+        self._ages.append(peer)
+        self._set_timer()
+        return peer
 
-    def forget(self, stranger: Stranger) -> None:
+    def release(self, peer: UnauthenticatedPeer) -> None:
         """
-        *stranger* is one no longer.
+        Stop tracking *peer*.
         """
-        stranger.forgotten()
-        self._all.remove(stranger)
-        self.shook_hands(stranger)
-        while self._ages and not self._ages[0].known:
+        peer.untrack()
+        self._all.remove(peer)
+        self.handshake_ended(peer)
+        while self._ages and not self._ages[0].tracked:
             self._ages.popleft()
         if not self._ages and self._timer is not None:
             self._timer.cancel()
             self._timer = None
         elif len(self._ages) > 2 * self._most:
-            # Only the front is cleared as it goes; a patient one there must not make the rest pile up.
-            self._ages = deque(one for one in self._ages if one.known)
+            # Only the front is cleaned up as it goes; one that lasts there must not make the others accumulate.
+            self._ages = deque(one for one in self._ages if one.tracked)
 
-    def shakes_hands(self, stranger: Stranger) -> None:
+    def handshake_began(self, peer: UnauthenticatedPeer) -> None:
         """
-        *stranger* has sent more than its hello, and its TLS is not established.
+        *peer* has sent more than its ClientHello, and its TLS is not established.
 
-        Honest peers send the rest in one go, so they are that far for a moment only.  Meanwhile OpenSSL has memory for
-        as long a certificate as was declared, so there may not be many of them; again the oldest goes, of the address
-        that holds most.
+        Honest peers send the rest at once and are in this state for a moment only.  Meanwhile OpenSSL reserves memory
+        for a certificate of the declared length.  So `MOST_HANDSHAKES` may be in it; others are cut as in `accept`.
         """
-        if stranger in self._shaking:
+        if peer in self._in_handshake:
             return
-        while len(self._shaking) >= MOST_SHAKING_HANDS:
-            self.drop(self._shaking.first_to_go())
-        self._shaking.add(stranger)
+        while len(self._in_handshake) >= MOST_HANDSHAKES:
+            self.drop(self._in_handshake.eviction_candidate())
+        self._in_handshake.add(peer)
 
-    def shook_hands(self, stranger: Stranger) -> None:
+    def handshake_ended(self, peer: UnauthenticatedPeer) -> None:
         """
-        The TLS of *stranger* is established, or it is a stranger no longer.
+        The TLS of *peer* is established, or it is not tracked any more.
         """
-        if stranger in self._shaking:
-            self._shaking.remove(stranger)
+        if peer in self._in_handshake:
+            self._in_handshake.remove(peer)
 
-    def drop(self, stranger: Stranger) -> None:
+    def drop(self, peer: UnauthenticatedPeer) -> None:
         """
-        Cut *stranger*, which is one no longer.
+        Cut *peer* and stop tracking it.
         """
-        self.forget(stranger)
-        stranger.cut()
+        self.release(peer)
+        peer.cut()
         self._cut += 1
         if self._cut_lines.take():
             self.log.info("{count} connections showed no valid string and were cut", count=self._cut)
             self._cut = 0
 
-    def puzzled_by(self, failure: Failure) -> None:
+    def log_defect(self, failure: Failure) -> None:
         """
-        Log *failure*, unless there was one in the last minute: strangers can cause as many as they like.
+        Log *failure*, at most once a minute: a peer can cause any number.
         """
-        if self._puzzled_lines.take():
+        if self._defect_lines.take():
             self.log.warn("a connection could not be negotiated: {why}", why=repr(failure.value)[:500])
 
-    def refused(self, address: str, sentence: str) -> None:
+    def log_refusal(self, address: str, sentence: str) -> None:
         """
-        Log that somebody at *address* showed a string and was refused: once a minute for the same reason.
+        Log that a FURL shown from *address* was refused, at most once a minute for the same *sentence*.
         """
         now = self._clock.seconds()
-        self._refused = {key: at for key, at in self._refused.items() if now - at < _REPORT_EVERY}
-        if (address, sentence) not in self._refused and len(self._refused) < _MOST_REPORTED:
+        self._refused = {key: at for key, at in self._refused.items() if now - at < _LOG_INTERVAL}
+        if (address, sentence) not in self._refused and len(self._refused) < _MOST_LOGGED_REFUSALS:
             self._refused[address, sentence] = now
             self.log.warn("a string was refused to {address}: {why}", address=address, why=sentence)
 
-    def _wait(self) -> None:
+    def _set_timer(self) -> None:
         if self._timer is None and self._ages:
             delay = max(0.0, self._ages[0].since + self._seconds - self._clock.seconds())
             self._timer = self._clock.callLater(delay, self._time_passed)
@@ -331,17 +333,15 @@ class Strangers:
     def _time_passed(self) -> None:
         self._timer = None
         now = self._clock.seconds()
-        while self._ages and (not self._ages[0].known or now >= self._ages[0].since + self._seconds):
+        while self._ages and (not self._ages[0].tracked or now >= self._ages[0].since + self._seconds):
             oldest = self._ages.popleft()
-            if oldest.known:
+            if oldest.tracked:
                 self.drop(oldest)
-        self._wait()
+        self._set_timer()
 
 
 def _nothing() -> None:
-    """
-    It was never metered.
-    """
+    pass
 
 
 def _at_once(begin: Begin) -> None:
