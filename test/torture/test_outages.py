@@ -92,7 +92,7 @@ class OutageCase(SynchronousTestCase):
         ]
 
 
-class LineTests(OutageCase):
+class LinkTests(OutageCase):
     names = ("halfopen", "stopped")
 
     @classmethod
@@ -142,7 +142,7 @@ class LineTests(OutageCase):
         until(lambda: "bot1: reconnected after" in client.err, "it is back", PATIENCE)
         self.check("stopped", client.watch_furl())
 
-    def test_slow_line(self) -> None:
+    def test_slow_link(self) -> None:
         """
         Promise 6: 50 MiB of log over 256 kbit/s: nobody takes the line for dead, and a cancelled command dies.
         """
