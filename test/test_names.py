@@ -28,7 +28,6 @@ WANTED: dict[str, tuple[str, ...]] = {
     "Secret": ("master.config.objects", "model.rendering"),
     "Session": ("master.slaves.session", "slave.session"),
     "Slave": ("storage.records.slaves", "wire.roles"),
-    "Step": ("master.config.objects", "storage.records.steps"),
 }
 
 

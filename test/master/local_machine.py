@@ -16,7 +16,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from buildbot_lite.master.slaves.command_streams import Source
-from buildbot_lite.master.steps.step import BuildStep, Ran
+from buildbot_lite.master.steps.step import BuildStep, CommandResult
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.properties import Json, Properties
 from buildbot_lite.model.rendering import View
@@ -110,7 +110,7 @@ class LocalMachine:
         sources: Mapping[str, Source] | None = None,
         artifact: str | None = None,
         on_lost: str | None = None,
-    ) -> Ran:
+    ) -> CommandResult:
         self.asked.append(spec)
         if isinstance(spec, Run):
             return self._run(spec, sources or {})
@@ -126,7 +126,7 @@ class LocalMachine:
                 self._save(path, data, spec)
             case Upload() | UploadDirectory():
                 raise NotImplementedError
-        return Ran(Outcome(Ending.EXITED, exit_code=0), lambda log, limit: b"")
+        return CommandResult(Outcome(Ending.EXITED, exit_code=0), lambda log, limit: b"")
 
     def _save(self, path: str, data: bytes, spec: Download) -> None:
         if spec.unpack:
@@ -147,7 +147,7 @@ class LocalMachine:
         if made and self._user is not None:
             os.chown(path, self._user, self._user)
 
-    def _run(self, spec: Run, sources: Mapping[str, Source]) -> Ran:
+    def _run(self, spec: Run, sources: Mapping[str, Source]) -> CommandResult:
         workdir = os.path.join(self.root, spec.workdir)
         self._make(workdir)
         env = dict(self._env)
@@ -178,7 +178,7 @@ class LocalMachine:
         )
         shutil.rmtree(private)
         self.output += done.stdout.decode("utf-8", "replace")
-        return Ran(
+        return CommandResult(
             Outcome(Ending.EXITED, exit_code=done.returncode),
             lambda log, limit: done.stdout[:limit],
         )

@@ -423,7 +423,7 @@ class CancelTests(SynchronousTestCase):
                 self.successResultOf(self.cancel(stage, request))
                 stage.settle(PATIENCE)
                 stage.settle(PATIENCE)
-                late = type(stage.farm.config.builders["b"].steps[0].recipe.cook())
+                late = type(stage.farm.config.builders["b"].steps[0].recipe.make())
                 before, given = kept_of(stage, build), len(slave.given)
                 late.asks = staticmethod(lambda step, ask=ask: remarking(step, ask))
                 late.gate.callback(None)

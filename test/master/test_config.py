@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config.assembly import KEYS, assemble
 from buildbot_lite.master.config.loading import load
-from buildbot_lite.master.config.mistakes import Place, collecting
+from buildbot_lite.master.config.mistakes import SourceLine, collecting
 
 from .farms import (
     configured,
@@ -135,7 +135,7 @@ class KeysTests(SynchronousTestCase):
             "c['slaves'] = slave.BuildSlave('bot1')",
         ):
             (mistake,) = mistakes_in(wrong)
-            self.assertEqual(mistake.place, Place("master.cfg", 3), wrong)
+            self.assertEqual(mistake.place, SourceLine("master.cfg", 3), wrong)
 
     def test_unknown_keys(self) -> None:
         """

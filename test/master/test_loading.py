@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config.loading import hash_of, load
-from buildbot_lite.master.config.mistakes import MistakesError, Place
+from buildbot_lite.master.config.mistakes import MistakesError, SourceLine
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.rendering import View, render_now
 
@@ -71,10 +71,10 @@ class MistakesTests(SynchronousTestCase):
         directory = self.mktemp()
         with self.assertRaises(MistakesError) as caught:
             loaded(directory, {"master.cfg": TWELVE, "local.py": LOCAL})
-        expected = [Place("master.cfg", n) for n, line in enumerate(TWELVE.splitlines(), 1) if "# 1" in line]
-        expected.append(Place("master.cfg", 11))  # the step that is a class
+        expected = [SourceLine("master.cfg", n) for n, line in enumerate(TWELVE.splitlines(), 1) if "# 1" in line]
+        expected.append(SourceLine("master.cfg", 11))  # the step that is a class
         found = [mistake.place for mistake in caught.exception.mistakes]
-        self.assertEqual(found, [*sorted(expected), Place("local.py", 4)])
+        self.assertEqual(found, [*sorted(expected), SourceLine("local.py", 4)])
         self.assertGreaterEqual(len(found), 12)
         self.assertEqual(len({mistake.sentence for mistake in caught.exception.mistakes}), len(found))
         self.assertIn("master.cfg:5: BuildSlave has no argument 'max_build'.", str(caught.exception))
@@ -94,13 +94,13 @@ class MistakesTests(SynchronousTestCase):
         files = {"master.cfg": "import local\n", "local.py": "import json\n\njson.loads('{')\n"}
         with self.assertRaises(MistakesError) as caught:
             loaded(directory, files)
-        self.assertEqual([mistake.place for mistake in caught.exception.mistakes], [Place("local.py", 3)])
+        self.assertEqual([mistake.place for mistake in caught.exception.mistakes], [SourceLine("local.py", 3)])
 
     def test_syntax(self) -> None:
         """
         A syntax error has the line at which Python stopped to understand, also in a module.
         """
-        self.assertEqual([mistake.place for mistake in mistakes_in("x = (\n")], [Place("master.cfg", 3)])
+        self.assertEqual([mistake.place for mistake in mistakes_in("x = (\n")], [SourceLine("master.cfg", 3)])
         with self.assertRaises(MistakesError) as caught:
             loaded(self.mktemp(), {"master.cfg": "import local\n", "local.py": "\nif:\n"})
         self.assertIn("local.py:2: SyntaxError", str(caught.exception))
@@ -124,7 +124,7 @@ class MistakesTests(SynchronousTestCase):
         """
         An import of what is nowhere has its line.
         """
-        self.assertEqual(mistakes_in("import no_such_thing")[0].place, Place("master.cfg", 3))
+        self.assertEqual(mistakes_in("import no_such_thing")[0].place, SourceLine("master.cfg", 3))
 
     def test_nothing_defined(self) -> None:
         """
@@ -140,7 +140,7 @@ class MistakesTests(SynchronousTestCase):
         self.assertEqual(load("/nowhere", "c = {'title': 'Ours'}").config.title, "Ours")
         with self.assertRaises(MistakesError) as caught:
             load("/nowhere", "c = {\n'title': 'Ours',\n'titel': 3}")
-        self.assertEqual(caught.exception.mistakes[0].place, Place("master.cfg", 3))
+        self.assertEqual(caught.exception.mistakes[0].place, SourceLine("master.cfg", 3))
 
     def test_unreadable(self) -> None:
         """

@@ -14,23 +14,23 @@ from buildbot_lite.master.config.mistakes import (
     MOST_MISTAKES,
     Mistake,
     MistakesError,
-    Noting,
-    Place,
+    NotingType,
+    SourceLine,
     collecting,
+    current_line,
     did_you_mean,
-    here,
     note,
     once_loaded,
 )
 
 
-class Thing(metaclass=Noting):
+class Thing(metaclass=NotingType):
     """
     Something that may stand in a configuration.
     """
 
     def __init__(self, name: Any, size: Any = 1, *, colour: Any = "red") -> None:
-        self.place = here(self)
+        self.place = current_line(self)
         self.name, self.size, self.colour = name, size, colour
         if size == "wrong":
             note("That is no size.", of=self)
@@ -75,7 +75,7 @@ class NoteTests(SynchronousTestCase):
         )
         names, found = executed(text)
         self.assertEqual([str(mistake) for mistake in found], ["master.cfg:4: That is no size."])
-        self.assertEqual(names["one"].place, Place("master.cfg", 4))
+        self.assertEqual(names["one"].place, SourceLine("master.cfg", 4))
 
     def test_outside(self) -> None:
         """
@@ -146,7 +146,7 @@ class NoteTests(SynchronousTestCase):
         with collecting({}) as outer:
             with collecting({}) as inner:
                 note("Inside.")
-            note("Outside.", Place("x.py", 3))
+            note("Outside.", SourceLine("x.py", 3))
         self.assertEqual([str(mistake) for mistake in inner.found], ["master.cfg: Inside."])
         self.assertEqual([str(mistake) for mistake in outer.found], ["x.py:3: Outside."])
 
@@ -164,13 +164,13 @@ class MistakesErrorTests(SynchronousTestCase):
         """
         Mistakes are told in reading order, master.cfg first, and none is lost; one line keeps the order of noting.
         """
-        mistakes = [Mistake(Place(file, line), text) for file, line, text in found]
+        mistakes = [Mistake(SourceLine(file, line), text) for file, line, text in found]
         told = MistakesError(mistakes).mistakes
         self.assertEqual(sorted(told), sorted(mistakes))
         keys = [(at.place.file != "master.cfg", at.place.file, at.place.line) for at in told]
         self.assertEqual(keys, sorted(keys))
-        first = [at.sentence for at in mistakes if at.place == Place("a.py", 1)]
-        self.assertEqual([at.sentence for at in told if at.place == Place("a.py", 1)], first)
+        first = [at.sentence for at in mistakes if at.place == SourceLine("a.py", 1)]
+        self.assertEqual([at.sentence for at in told if at.place == SourceLine("a.py", 1)], first)
 
 
 class DidYouMeanTests(SynchronousTestCase):

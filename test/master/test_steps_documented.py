@@ -47,7 +47,7 @@ class DocumentedTests(SynchronousTestCase):
         self.assertEqual(said, {name: names for name, names in have.items() if names})
         plain, named = steps.StringDownload("text", "a"), steps.StringDownload(s="text", slavedest="a")
         self.assertEqual((plain.s, plain.slavedest), (named.s, named.slavedest))
-        copy = plain.recipe.cook()
+        copy = plain.recipe.make()
         self.assertIsInstance(copy, steps.StringDownload)
         self.assertEqual(vars(copy)["s"], "text")
 

@@ -254,7 +254,7 @@ class Build:
         if self._cannot:
             return Ended(Result.RETRY, self._cannot)
         try:
-            for number, step in enumerate(_named([recipe.cook() for recipe in self._recipes])):
+            for number, step in enumerate(_named([recipe.make() for recipe in self._recipes])):
                 self._progress.step = number
                 await self._do(number, step)
         except SlaveLostError as error:

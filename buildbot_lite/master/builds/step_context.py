@@ -40,7 +40,7 @@ from ...model.spec import (
 from ..slaves.command import RemoteCommand
 from ..slaves.command_streams import EntryStreams, Source
 from ..slaves.session import Session
-from ..steps.step import Ran
+from ..steps.step import CommandResult
 from .abandon import (
     COMMAND,
     TRIGGERED,
@@ -325,7 +325,7 @@ class JournaledContext:
         sources: Mapping[str, Source] | None = None,
         artifact: str | None = None,
         on_lost: str | None = None,
-    ) -> Ran:
+    ) -> CommandResult:
         """
         See `StepContext`.
         """
@@ -379,7 +379,7 @@ class JournaledContext:
             raise SlaveLostError(outcome.sentence)
         streams = build.streams.entry(entry.step, entry.ordinal, artifact)
         final = {name.partition("~")[0]: name for name in outcome.streams}
-        return Ran(outcome, lambda log, limit: streams.read(final.get(log, log), 0, limit))
+        return CommandResult(outcome, lambda log, limit: streams.read(final.get(log, log), 0, limit))
 
     async def trigger(
         self,

@@ -15,7 +15,7 @@ from ...model.properties import checked_property_name, checked_value
 from ...model.rendering import Renderable, is_renderable
 from .mistakes import (
     MISSING,
-    Place,
+    SourceLine,
     did_you_mean,
     note,
 )
@@ -27,13 +27,13 @@ LONGEST_TEXT = 100_000
 LONGEST_TIME = 10 * 365 * 86400.0
 
 
-class Arguments:
+class ArgumentChecker:
     """
     The checks for one call: *owner* names the thing in sentences, *of* is the object that is being made; or *place*
     says where.
     """
 
-    def __init__(self, owner: str, of: object = None, *, place: Place | None = None) -> None:
+    def __init__(self, owner: str, of: object = None, *, place: SourceLine | None = None) -> None:
         self.owner = owner
         self._of = of
         self._place = place
@@ -166,7 +166,7 @@ class Arguments:
         names = self.texts(name, value)
         if not names and isinstance(value, (list, tuple)) and not value:
             self.note(f"{name} is empty, and must name at least one.")
-        for twice in sorted({at for at in names if names.count(at) > 1}):
+        for twice in sorted({each for each in names if names.count(each) > 1}):
             self.note(f"{name} has {twice!r} twice.")
         return tuple(dict.fromkeys(names))
 

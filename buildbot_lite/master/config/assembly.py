@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ...model.hello import MOST_HINTS
 from ...wire.endpoint import LARGEST_PORT, Endpoint
-from .arguments import Arguments, shown
+from .arguments import ArgumentChecker, shown
 from .master_config import (
     DEFAULT_DB,
     DEFAULT_MAX_RETRIES,
@@ -24,7 +24,7 @@ from .master_config import (
     MasterConfig,
 )
 from .mistakes import (
-    Place,
+    SourceLine,
     did_you_mean,
     note,
 )
@@ -67,14 +67,14 @@ _LATER = (
 )  # fmt: skip
 
 
-def assemble(c: object, basedir: str, places: Mapping[str, Place]) -> MasterConfig:
+def assemble(c: object, basedir: str, places: Mapping[str, SourceLine]) -> MasterConfig:
     """
     The configuration in the dictionary *c*.  What is wrong with it is noted; then it is not to be used.
 
     *places*: where each of its keys was set, as far as that is known.
     """
     if not isinstance(c, Mapping):
-        note("A master.cfg begins with: c = BuildmasterConfig = {}", Place())
+        note("A master.cfg begins with: c = BuildmasterConfig = {}", SourceLine())
         c = {}
     keys = _Keys(c, places)
     keys.note_unknown()
@@ -95,15 +95,17 @@ def assemble(c: object, basedir: str, places: Mapping[str, Place]) -> MasterConf
         ports=ports,
         location=location,
         db=keys.value("db", _db, DEFAULT_DB),
-        title=keys.value("title", lambda at, value: at.label("the title", value), DEFAULT_TITLE),
+        title=keys.value("title", lambda checker, value: checker.label("the title", value), DEFAULT_TITLE),
         buildbot_url=keys.value("buildbotURL", _url, None),
         max_retries=keys.value(
-            "maxRetries", lambda at, value: at.whole("the value", value, most=MOST_RETRIES), DEFAULT_MAX_RETRIES
+            "maxRetries",
+            lambda checker, value: checker.whole("the value", value, most=MOST_RETRIES),
+            DEFAULT_MAX_RETRIES,
         ),
-        minspace=keys.value("minspace", lambda at, value: at.whole("the value", value, least=0), None),
+        minspace=keys.value("minspace", lambda checker, value: checker.whole("the value", value, least=0), None),
         reconfig_timeout=keys.value(
             "reconfigTimeout",
-            lambda at, value: at.whole("the value", value, least=1, most=LONGEST_RECONFIG),
+            lambda checker, value: checker.whole("the value", value, least=1, most=LONGEST_RECONFIG),
             DEFAULT_RECONFIG_TIMEOUT,
         ),
         secrets_providers=keys.value("secretsProviders", _providers, ()),
@@ -111,12 +113,12 @@ def assemble(c: object, basedir: str, places: Mapping[str, Place]) -> MasterConf
 
 
 class _Keys:
-    def __init__(self, c: Mapping[Any, Any], places: Mapping[str, Place]) -> None:
+    def __init__(self, c: Mapping[Any, Any], places: Mapping[str, SourceLine]) -> None:
         self._c = c
         self._places = places
 
-    def _place(self, key: str) -> Place:
-        return self._places.get(key, Place())
+    def _place(self, key: str) -> SourceLine:
+        return self._places.get(key, SourceLine())
 
     def note(self, key: str, sentence: str) -> None:
         note(f"c[{key!r}]: {sentence}", self._place(key))
@@ -126,10 +128,10 @@ class _Keys:
             if key not in KEYS:
                 note(f"There is no c[{key!r:.60}].  {_about(key)}".rstrip(), self._place(key))
 
-    def value(self, key: str, check: Callable[[Arguments, Any], T], default: T) -> T:
+    def value(self, key: str, check: Callable[[ArgumentChecker, Any], T], default: T) -> T:
         if self._c.get(key) is None:
             return default
-        return check(Arguments(f"c[{key!r}]", place=self._place(key)), self._c[key])
+        return check(ArgumentChecker(f"c[{key!r}]", place=self._place(key)), self._c[key])
 
     def called(self, key: str) -> set[str]:
         # Also what those wanted to be called that have a mistake: one mistake is not to be reported at two places.
@@ -150,7 +152,7 @@ class _Keys:
             elif thing.name in found:
                 first = found[thing.name].place
                 there = f"; the first is at {first}" if first else ""
-                note(f"There are two {key} called {thing.name!r}{there}.", thing.place or Place())
+                note(f"There are two {key} called {thing.name!r}{there}.", thing.place or SourceLine())
             elif thing.name:
                 found[thing.name] = thing
         return found
@@ -171,7 +173,7 @@ def _about(key: object) -> str:
 def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[str]) -> None:
     directories: dict[str, str] = {}
     for builder in builders.values():
-        place = builder.place or Place()
+        place = builder.place or SourceLine()
         _note_strangers(f"The builder {builder.name!r}", "slave", builder.slavenames, slaves, place)
         other = directories.setdefault(builder.directory.lower(), builder.name)
         if other != builder.name:
@@ -184,7 +186,7 @@ def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[st
 
 def _check_schedulers(schedulers: Mapping[str, Scheduler], builders: Collection[str], slaves: Collection[str]) -> None:
     for scheduler in schedulers.values():
-        place = scheduler.place or Place()
+        place = scheduler.place or SourceLine()
         _note_strangers(f"The scheduler {scheduler.name!r}", "builder", scheduler.builder_names, builders, place)
         if isinstance(scheduler, Submit) and scheduler.name in slaves:
             note(
@@ -194,36 +196,38 @@ def _check_schedulers(schedulers: Mapping[str, Scheduler], builders: Collection[
             )
 
 
-def _note_strangers(who: str, what: str, names: Iterable[str], known: Collection[str], place: Place) -> None:
+def _note_strangers(who: str, what: str, names: Iterable[str], known: Collection[str], place: SourceLine) -> None:
     for name in names:
         if name not in known:
             note(f"{who} names the {what} {name!r}, and there is none of that name.{did_you_mean(name, known)}", place)
 
 
-def _ports(at: Arguments, value: Any) -> tuple[str, ...]:
+def _ports(checker: ArgumentChecker, value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, (list, tuple)) else [value]
     if not 0 < len(values) <= MOST_PORTS:
-        at.note(f"give 1 to {MOST_PORTS} ports.")
+        checker.note(f"give 1 to {MOST_PORTS} ports.")
     found = []
     for each in values[:MOST_PORTS]:
         endpoint = f"tcp:{each}" if isinstance(each, int) or (isinstance(each, str) and each.isdecimal()) else each
         if isinstance(each, bool) or not isinstance(endpoint, str) or Endpoint.parse(endpoint) is None:
-            at.wrong("the port", each, 'a number from 1 to 65535 or an endpoint like "tcp:9989:interface=127.0.0.1"')
+            checker.wrong(
+                "the port", each, 'a number from 1 to 65535 or an endpoint like "tcp:9989:interface=127.0.0.1"'
+            )
         elif endpoint in found:
-            at.note(f"{each!r} is there twice.")
+            checker.note(f"{each!r} is there twice.")
         else:
             found.append(endpoint)
     return tuple(found)
 
 
-def _location(at: Arguments, value: Any) -> tuple[str, ...]:
-    hosts = at.texts("the location", [value] if isinstance(value, str) else value)
+def _location(checker: ArgumentChecker, value: Any) -> tuple[str, ...]:
+    hosts = checker.texts("the location", [value] if isinstance(value, str) else value)
     if len(hosts) > MOST_PLACES:
-        at.note(f"at most {MOST_PLACES} places are allowed.")
+        checker.note(f"at most {MOST_PLACES} places are allowed.")
     for host in hosts:
         match = HINT.match(host)
         if match is None or not 0 < int(match["port"] or 1) <= LARGEST_PORT:
-            at.wrong("a place", host, 'a host, with or without a port, like "farm.example.org:9989"')
+            checker.wrong("a place", host, 'a host, with or without a port, like "farm.example.org:9989"')
     return hosts
 
 
@@ -232,21 +236,21 @@ def _has_port(place: str) -> bool:
     return match is not None and match["port"] is not None
 
 
-def _db(at: Arguments, value: Any) -> str:
+def _db(checker: ArgumentChecker, value: Any) -> str:
     if isinstance(value, Mapping):
         value = value.get("db_url")
     if not isinstance(value, str):
-        at.wrong("the database", value, "a file")
+        checker.wrong("the database", value, "a file")
         return DEFAULT_DB
     path = value
     scheme, found, rest = path.partition("://")
     if found:
         if scheme != "sqlite" or not rest.startswith("/") or rest == "/":
-            at.wrong("the database", _without_password(value), 'a file, or "sqlite:///file"')
+            checker.wrong("the database", _without_password(value), 'a file, or "sqlite:///file"')
             return DEFAULT_DB
         path = rest[1:]
     if not path or path == ":memory:" or os.path.basename(path) in ("", ".", ".."):
-        at.wrong("the database", value, "a file")
+        checker.wrong("the database", value, "a file")
         return DEFAULT_DB
     return path
 
@@ -255,26 +259,26 @@ def _without_password(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//…@", url)
 
 
-def _url(at: Arguments, value: Any) -> str | None:
+def _url(checker: ArgumentChecker, value: Any) -> str | None:
     try:
         parts = urlsplit(value if isinstance(value, str) else "")
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         usable = False
     if not usable:
-        at.wrong("the URL", value, 'a web address like "https://farm.example.org/"')
+        checker.wrong("the URL", value, 'a web address like "https://farm.example.org/"')
         return None
     return cast("str", value if value.endswith("/") else value + "/")
 
 
-def _providers(at: Arguments, value: Any) -> tuple[Provider, ...]:
+def _providers(checker: ArgumentChecker, value: Any) -> tuple[Provider, ...]:
     if not isinstance(value, (list, tuple)):
-        at.wrong("the value", value, "a list of providers")
+        checker.wrong("the value", value, "a list of providers")
         return ()
     found = []
     for provider in value:
         if not isinstance(provider, Provider) or isinstance(provider, type):
-            at.wrong("a provider", provider, 'one like secrets.SecretInAFile("secrets")')
+            checker.wrong("a provider", provider, 'one like secrets.SecretInAFile("secrets")')
         else:
             found.append(provider)
     return tuple(found)

@@ -22,7 +22,7 @@ from .mistakes import (
     MAIN_FILE,
     Mistake,
     MistakesError,
-    Place,
+    SourceLine,
     collecting,
 )
 from .modules import (
@@ -92,7 +92,7 @@ def _main_text(basedir: str) -> str:
     try:
         return importlib.util.decode_source(contents)
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise MistakesError([Mistake(Place(), f"The file is not text: {error}.")]) from None
+        raise MistakesError([Mistake(SourceLine(), f"The file is not text: {error}.")]) from None
 
 
 def _executed(modules: Modules, basedir: str) -> object:
@@ -115,22 +115,22 @@ def _sentence(error: BaseException) -> str:
 
 def _as_mistake(error: BaseException, files: Mapping[str, str]) -> Mistake:
     if isinstance(error, SyntaxError) and error.filename is not None and error.filename in files:
-        return Mistake(Place(files[error.filename], error.lineno or 0), f"{type(error).__name__}: {error.msg}")
-    place = Place()
+        return Mistake(SourceLine(files[error.filename], error.lineno or 0), f"{type(error).__name__}: {error.msg}")
+    place = SourceLine()
     trace = error.__traceback__
     while trace is not None:
         file = files.get(trace.tb_frame.f_code.co_filename)
         if file is not None:
-            place = Place(file, trace.tb_lineno)
+            place = SourceLine(file, trace.tb_lineno)
         trace = trace.tb_next
     return Mistake(place, _sentence(error))
 
 
-def _key_places(text: str) -> dict[str, Place]:
+def _key_places(text: str) -> dict[str, SourceLine]:
     """
     Where ``c["key"] = …`` stands, or ``"key": …`` in the dictionary that becomes c; the last place of each key.
     """
-    places: dict[str, Place] = {}
+    places: dict[str, SourceLine] = {}
     for node in ast.walk(parsed(text)):
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -147,7 +147,7 @@ def _is_config(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id in ("c", "BuildmasterConfig")
 
 
-def _add(places: dict[str, Place], key: ast.expr | None) -> None:
+def _add(places: dict[str, SourceLine], key: ast.expr | None) -> None:
     if isinstance(key, ast.Constant) and isinstance(key.value, str):
-        place = Place(MAIN_FILE, key.lineno)
+        place = SourceLine(MAIN_FILE, key.lineno)
         places[key.value] = max(place, places.get(key.value, place))

@@ -68,14 +68,14 @@ class MasterConfig:
         """
         The schedulers that submissions come in by.
         """
-        return {name: at for name, at in self.schedulers.items() if isinstance(at, Submit)}
+        return {name: each for name, each in self.schedulers.items() if isinstance(each, Submit)}
 
     @property
     def triggerables(self) -> dict[str, Triggerable]:
         """
         The schedulers that `Trigger` steps start.
         """
-        return {name: at for name, at in self.schedulers.items() if isinstance(at, Triggerable)}
+        return {name: each for name, each in self.schedulers.items() if isinstance(each, Triggerable)}
 
     def forced_by(self, builder: str) -> ForceScheduler | None:
         """

@@ -47,7 +47,7 @@ MISSING: Any = Missing()
 
 
 @frozen(order=True)
-class Place:
+class SourceLine:
     """
     A *line* of one of the configuration's files; line 0 is the file as a whole.
     """
@@ -65,7 +65,7 @@ class Mistake:
     One thing that is wrong, said in a sentence.
     """
 
-    place: Place
+    place: SourceLine
     sentence: str
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ class Mistakes:
 
     files: Mapping[str, str]
     found: list[Mistake] = field(factory=list, init=False)
-    checks: list[tuple[Place, Callable[[Any], str | None]]] = field(factory=list, init=False)
+    checks: list[tuple[SourceLine, Callable[[Any], str | None]]] = field(factory=list, init=False)
 
     def add(self, mistake: Mistake) -> None:
         """
@@ -134,14 +134,14 @@ def collecting(files: Mapping[str, str]) -> Iterator[Mistakes]:
         _collecting.reset(token)
 
 
-def note(sentence: str, place: Place | None = None, *, of: object = None) -> None:
+def note(sentence: str, place: SourceLine | None = None, *, of: object = None) -> None:
     """
-    Something is wrong at *place*, which is `here` when not given.  Raises `ConfigError` outside a load.
+    Something is wrong at *place*, which is `current_line` when not given.  Raises `ConfigError` outside a load.
     """
     mistakes = _collecting.get()
     if mistakes is None:
         raise ConfigError(sentence)
-    mistakes.add(Mistake(place or here(of) or Place(), sentence))
+    mistakes.add(Mistake(place or current_line(of) or SourceLine(), sentence))
 
 
 def once_loaded(check: Callable[[Any], str | None], *, of: object = None) -> None:
@@ -153,10 +153,10 @@ def once_loaded(check: Callable[[Any], str | None], *, of: object = None) -> Non
     """
     mistakes = _collecting.get()
     if mistakes is not None:
-        mistakes.checks.append((here(of) or Place(), check))
+        mistakes.checks.append((current_line(of) or SourceLine(), check))
 
 
-def here(of: object = None) -> Place | None:
+def current_line(of: object = None) -> SourceLine | None:
     """
     The line of the configuration that is being executed, or None outside a load.
 
@@ -171,7 +171,7 @@ def here(of: object = None) -> Place | None:
     while frame is not None:
         file = mistakes.files.get(frame.f_code.co_filename)
         if file is not None and not _makes(frame, of):
-            return Place(file, frame.f_lineno)
+            return SourceLine(file, frame.f_lineno)
         frame = frame.f_back
     return None
 
@@ -182,7 +182,7 @@ def _makes(frame: FrameType, of: object) -> bool:
     return of is not None and bool(names) and frame.f_locals.get(names[0]) is of
 
 
-def fitting(
+def fitting_arguments(
     function: Callable[..., object], what: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, skip: int = 1
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """
@@ -223,7 +223,7 @@ def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: o
             note(f"{what} has no argument {name!r}.{did_you_mean(name, known)}", of=of)
 
 
-class Noting(type):
+class NotingType(type):
     """
     The metaclass of what stands in a master.cfg: a call that does not fit the constructor is noted, not raised.
     """
@@ -237,9 +237,9 @@ class Noting(type):
             try:
                 return super().__call__(*args, **kwargs)
             except TypeError:
-                fitting(inspect.getattr_static(cls, "__init__"), cls.__name__, args, kwargs)
+                fitting_arguments(inspect.getattr_static(cls, "__init__"), cls.__name__, args, kwargs)
                 raise
-        args, kwargs = fitting(inspect.getattr_static(cls, "__init__"), cls.__name__, args, kwargs)
+        args, kwargs = fitting_arguments(inspect.getattr_static(cls, "__init__"), cls.__name__, args, kwargs)
         return super().__call__(*args, **kwargs)
 
 

@@ -14,10 +14,10 @@ from ...errors import ConfigError
 from ...model import interpolation, rendering
 from ...model.lease import SHORTEST_GRACE
 from ...model.names import directory_name
-from .arguments import Arguments
+from .arguments import ArgumentChecker
 from .mistakes import (
-    Noting,
-    here,
+    NotingType,
+    current_line,
     note,
     once_loaded,
 )
@@ -28,7 +28,7 @@ ON_LOST = ("retry", "fail")
 FILE_KINDS = ("tar", "patch", "file")
 
 
-class BuildSlave(metaclass=Noting):
+class BuildSlave(metaclass=NotingType):
     """
     A machine that builds.  It connects with the string that ``buildslave.furls`` has for its *name*.
 
@@ -50,9 +50,9 @@ class BuildSlave(metaclass=Noting):
         pin: Any = True,
         minspace: Any = 0,
     ) -> None:
-        self.place = here(self)
+        self.place = current_line(self)
         self.called = name
-        arguments = Arguments(f"BuildSlave {name!r:.100}", self)
+        arguments = ArgumentChecker(f"BuildSlave {name!r:.100}", self)
         if password is not None:
             arguments.note("a slave needs no password here; its string in buildslave.furls is all it takes.")
         self.name = arguments.name("name", name, "slave")
@@ -67,7 +67,7 @@ class BuildSlave(metaclass=Noting):
 
 
 @runtime_checkable
-class Step(Protocol):
+class StepLike(Protocol):
     """
     As much as a factory needs to know of a step.
     """
@@ -84,13 +84,13 @@ class Step(Protocol):
         """
 
 
-class BuildFactory(metaclass=Noting):
+class BuildFactory(metaclass=NotingType):
     """
     The steps of a build, in order.
     """
 
     def __init__(self, steps: Any = ()) -> None:
-        self.place = here(self)
+        self.place = current_line(self)
         self.steps: list[Any] = []
         if steps is not None:
             self.addSteps(steps)
@@ -101,7 +101,7 @@ class BuildFactory(metaclass=Noting):
         """
         if isinstance(step, type):
             note(f"BuildFactory: {step.__name__} is a class; a step is made of it: {step.__name__}(…).")
-        elif not isinstance(step, Step):
+        elif not isinstance(step, StepLike):
             note(f"BuildFactory: {step!r:.60} is not a step.")
         else:
             self.steps.append(step)
@@ -117,7 +117,7 @@ class BuildFactory(metaclass=Noting):
             self.addStep(step)
 
 
-class BuilderConfig(metaclass=Noting):
+class BuilderConfig(metaclass=NotingType):
     """
     One kind of build: which steps, and on which slaves.
 
@@ -146,9 +146,9 @@ class BuilderConfig(metaclass=Noting):
         onLost: Any = "retry",
         canStartBuild: Any = None,
     ) -> None:
-        self.place = here(self)
+        self.place = current_line(self)
         self.called = name
-        arguments = Arguments(f"BuilderConfig {name!r:.100}", self)
+        arguments = ArgumentChecker(f"BuilderConfig {name!r:.100}", self)
         self.name = arguments.label("name", name)
         self.slavenames = arguments.several("slavenames", slavenames)
         if not isinstance(factory, BuildFactory):
@@ -191,7 +191,7 @@ class BuilderConfig(metaclass=Noting):
         return f"BuilderConfig({self.name!r})"
 
 
-class Scheduler(metaclass=Noting):
+class Scheduler(metaclass=NotingType):
     """
     What asks for builds.
 
@@ -200,8 +200,8 @@ class Scheduler(metaclass=Noting):
     """
 
     def __init__(self, name: Any, builderNames: Any, *, properties: Any = None, priority: Any = 0) -> None:
-        self.place = here(self)
-        self.arguments = Arguments(f"{type(self).__name__} {name!r:.100}", self)
+        self.place = current_line(self)
+        self.arguments = ArgumentChecker(f"{type(self).__name__} {name!r:.100}", self)
         self.name = self.checked_name(name)
         self.builder_names = self.arguments.several("builderNames", builderNames)
         self.properties = self.arguments.properties("properties", {} if properties is None else properties)
@@ -268,7 +268,7 @@ class Triggerable(Scheduler):
     """
 
 
-class Property(rendering.Property, metaclass=Noting):
+class Property(rendering.Property, metaclass=NotingType):
     """
     The value of the property *key* of the build.
 
@@ -279,11 +279,11 @@ class Property(rendering.Property, metaclass=Noting):
         try:
             super().__init__(key, default, defaultWhenFalse)
         except ConfigError as error:
-            Arguments("Property", self).unless_missing(error, key)
+            ArgumentChecker("Property", self).unless_missing(error, key)
             super().__init__("none")
 
 
-class Interpolate(interpolation.Interpolate, metaclass=Noting):
+class Interpolate(interpolation.Interpolate, metaclass=NotingType):
     """
     Text with values of the build in it: ``Interpolate("%(prop:branch:-main)s of %(src::repository)s")``.
     """
@@ -292,13 +292,13 @@ class Interpolate(interpolation.Interpolate, metaclass=Noting):
         try:
             super().__init__(fmtstring, *args, **kwargs)
         except ConfigError as error:
-            Arguments("Interpolate", self).unless_missing(error, fmtstring)
+            ArgumentChecker("Interpolate", self).unless_missing(error, fmtstring)
             super().__init__("")
         for secret in self.secrets:
             _must_exist(secret, self)
 
 
-class Secret(rendering.Secret, metaclass=Noting):
+class Secret(rendering.Secret, metaclass=NotingType):
     """
     The secret called *name*, wherever an argument of a step may be rendered.
     """
@@ -307,7 +307,7 @@ class Secret(rendering.Secret, metaclass=Noting):
         try:
             super().__init__(name)
         except ConfigError as error:
-            Arguments("Secret", self).unless_missing(error, name)
+            ArgumentChecker("Secret", self).unless_missing(error, name)
             super().__init__("none")
         else:
             _must_exist(name, self)
@@ -318,13 +318,13 @@ def _must_exist(secret: str, of: object) -> None:
     once_loaded(lambda config: config.why_no_secret(secret), of=of)
 
 
-def _positive(arguments: Arguments) -> Callable[[str, Any], int]:
+def _positive(arguments: ArgumentChecker) -> Callable[[str, Any], int]:
     return lambda name, value: arguments.whole(name, value, least=1)
 
 
-def _longer_than_none(arguments: Arguments) -> Callable[[str, Any], float]:
+def _longer_than_none(arguments: ArgumentChecker) -> Callable[[str, Any], float]:
     return lambda name, value: arguments.seconds(name, value, least=1.0)
 
 
-def _grace(arguments: Arguments) -> Callable[[str, Any], float]:
+def _grace(arguments: ArgumentChecker) -> Callable[[str, Any], float]:
     return lambda name, value: arguments.seconds(name, value, least=SHORTEST_GRACE)

@@ -10,8 +10,8 @@ import stat
 from typing import Any, Protocol, runtime_checkable
 
 from ...errors import ConfigError
-from .arguments import Arguments
-from .mistakes import Noting, once_loaded
+from .arguments import ArgumentChecker
+from .mistakes import NotingType, once_loaded
 
 # The keeper masks values in logs; shorter ones would blacken half of every log and be guessed from the holes.
 SHORTEST_SECRET = 6
@@ -38,7 +38,7 @@ class Provider(Protocol):
         """
 
 
-class SecretInAFile(metaclass=Noting):
+class SecretInAFile(metaclass=NotingType):
     """
     Secrets in the files of a directory: the name of a file is the name of the secret, its contents the value.
 
@@ -49,7 +49,7 @@ class SecretInAFile(metaclass=Noting):
     """
 
     def __init__(self, dirname: Any, suffixes: Any = ("",), strip: Any = True) -> None:
-        arguments = Arguments("SecretInAFile", self)
+        arguments = ArgumentChecker("SecretInAFile", self)
         self.dirname = arguments.text("dirname", dirname)
         self.suffixes = arguments.texts("suffixes", [""] if suffixes is None else suffixes) or ("",)
         self.strip = arguments.flag("strip", strip)

@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...errors import ConfigError
-from .arguments import Arguments
-from .mistakes import Noting, once_loaded
+from .arguments import ArgumentChecker
+from .mistakes import NotingType, once_loaded
 from .secret_files import (
     LARGEST_SECRET,
     MOST_FILES,
@@ -41,7 +41,7 @@ def taken() -> dict[str, str]:
     return dict(_taken)
 
 
-class SecretInEnvironment(metaclass=Noting):
+class SecretInEnvironment(metaclass=NotingType):
     """
     Secrets in environment variables of the master: *prefix* and the name of the secret.
 
@@ -52,7 +52,7 @@ class SecretInEnvironment(metaclass=Noting):
     """
 
     def __init__(self, prefix: Any = DEFAULT_PREFIX) -> None:
-        arguments = Arguments("SecretInEnvironment", self)
+        arguments = ArgumentChecker("SecretInEnvironment", self)
         self.prefix = prefix if isinstance(prefix, str) else ""
         if not _PREFIX.match(self.prefix):
             # An empty one would make the whole environment a secret, PATH and all.
@@ -80,7 +80,7 @@ class SecretInEnvironment(metaclass=Noting):
         return None
 
 
-class SecretInPass(metaclass=Noting):
+class SecretInPass(metaclass=NotingType):
     """
     Secrets in ``pass``: the name of an entry is the name of the secret.
 
@@ -93,7 +93,7 @@ class SecretInPass(metaclass=Noting):
     slow = True
 
     def __init__(self, gpgPassphrase: Any = None, dirname: Any = None) -> None:  # noqa: N803 - Buildbot's name
-        arguments = Arguments("SecretInPass", self)
+        arguments = ArgumentChecker("SecretInPass", self)
         usable_one = gpgPassphrase is None or (
             isinstance(gpgPassphrase, str) and len(gpgPassphrase) <= _LONGEST_PASSPHRASE
         )

@@ -22,10 +22,10 @@ from typing import Any, TypeAlias
 from attrs import evolve, field, frozen
 
 from ...model.rendering import is_renderable
-from ..config.arguments import Arguments
+from ..config.arguments import ArgumentChecker
 from ..config.mistakes import MISSING, note, note_unknown
 
-Check: TypeAlias = Callable[[Arguments, str, Any], Any]
+Check: TypeAlias = Callable[[ArgumentChecker, str, Any], Any]
 """``check(checker, name, value)`` returns the value to use, or notes a mistake.  See `argument_checks`."""
 
 
@@ -117,7 +117,7 @@ def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> None:
     if unknown := given.keys() - declared.names.keys():
         note_unknown(what, sorted(unknown), [*declared.parameters, *declared.names], of=step)
     # A check may be a function of master.cfg: the mistake is in the line of the step, not in that of the check.
-    checker = Arguments(what, step, place=step.recipe.place)
+    checker = ArgumentChecker(what, step, place=step.recipe.place)
     for name, declared_as in declared.arguments.items():
         names = [each for each in (name, *declared_as.aliases) if each in given]
         if len(names) > 1:
@@ -194,5 +194,5 @@ def _parameters(cls: type) -> Iterator[str]:
                     yield parameter.name
 
 
-def _anything(checker: Arguments, name: str, value: Any) -> Any:
+def _anything(checker: ArgumentChecker, name: str, value: Any) -> Any:
     return value

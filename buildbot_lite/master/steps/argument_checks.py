@@ -1,10 +1,10 @@
 """
-What the arguments of the shipped steps may be.
+Checks of the arguments of steps.
 
-Each check is ``check(at, name, value)``: it answers the value, or notes a mistake through *at*.  It is asked twice:
-when the configuration is read, about everything that is already known, and in each build, about what was rendered; so
-the same sentence tells of a mistake wherever it shows.  References to secrets stand in rendered texts; that is why NULs
-are not looked for before they are put aside.
+A check is ``check(checker, name, value)``: it returns the value to use, or notes a mistake through *checker*.  It runs
+when the configuration is read, for each value that needs no rendering, and again in each build, for each rendered
+value; so a mistake has the same sentence in both places.  A rendered text contains references to secrets, which begin
+and end with NUL; the checks remove them before they look for NULs.
 """
 
 import re
@@ -17,7 +17,7 @@ from ...errors import UnsafePathError
 from ...model.names import relative_path
 from ...model.results import Result
 from ...model.spec import SECRET_REFERENCE
-from ..config.arguments import Arguments
+from ..config.arguments import ArgumentChecker
 from .argument import Check
 
 __all__ = [
@@ -31,190 +31,190 @@ _OWN_LOGS = ("stdio", "stderr", "artifact", "traceback")
 LARGEST_TEXT = 1 << 20
 
 
-def flag(at: Arguments, name: str, value: Any) -> bool:
+def flag(checker: ArgumentChecker, name: str, value: Any) -> bool:
     """
     True or False; as in Buildbot, 1 and 0 will do.
     """
-    return at.flag(name, bool(value) if value in (0, 1) else value)
+    return checker.flag(name, bool(value) if value in (0, 1) else value)
 
 
-def anything(at: Arguments, name: str, value: Any) -> Any:
+def anything(checker: ArgumentChecker, name: str, value: Any) -> Any:
     """
     Whatever it is.
     """
     return value
 
 
-def text(at: Arguments, name: str, value: Any) -> str:
+def text(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     Text, also with references to secrets; at most a million characters.
     """
     if isinstance(value, str) and len(value) <= LARGEST_TEXT and "\0" not in SECRET_REFERENCE.sub("", value):
         return value
-    at.wrong(name, value, "text")
+    checker.wrong(name, value, "text")
     return ""
 
 
-def word(at: Arguments, name: str, value: Any) -> str:
+def word(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     Text that is not empty.
     """
     if value == "":
-        at.wrong(name, value, "text that is not empty")
-    return text(at, name, value)
+        checker.wrong(name, value, "text that is not empty")
+    return text(checker, name, value)
 
 
-def words(at: Arguments, name: str, value: Any) -> str:
+def words(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     Text, or a number, which becomes text: an argument of a program.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    return text(at, name, value)
+    return text(checker, name, value)
 
 
-def command(at: Arguments, name: str, value: Any) -> str | list[str]:
+def command(checker: ArgumentChecker, name: str, value: Any) -> str | list[str]:
     """
     A list of words (lists in it are flattened), or one string for the shell.
     """
     if isinstance(value, str):
         if not value.strip():
-            at.wrong(name, value, "a list of words, or one string for the shell")
-        return text(at, name, value)
+            checker.wrong(name, value, "a list of words, or one string for the shell")
+        return text(checker, name, value)
     if not isinstance(value, (list, tuple)) or not value:
-        at.wrong(name, value, "a list of words, or one string for the shell")
+        checker.wrong(name, value, "a list of words, or one string for the shell")
         return ["false"]
-    return [words(at, f"each word of {name}", part) for part in _flat(value)]
+    return [words(checker, f"each word of {name}", part) for part in _flat(value)]
 
 
-def environment(at: Arguments, name: str, value: Any) -> dict[str, str | None]:
+def environment(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str | None]:
     """
     Variable → text, number, None to remove it, or a list of directories to be joined with colons.
     """
     if not isinstance(value, Mapping):
-        at.wrong(name, value, "a dictionary")
+        checker.wrong(name, value, "a dictionary")
         return {}
     found: dict[str, str | None] = {}
     for key, item in value.items():
         if not isinstance(key, str) or not key or "=" in key or "\0" in key:
-            at.note(f"{name}: {key!r:.60} cannot be the name of an environment variable.")
+            checker.note(f"{name}: {key!r:.60} cannot be the name of an environment variable.")
         elif item is None:
             found[key] = None
         elif isinstance(item, (list, tuple)):
-            found[key] = ":".join(words(at, f"{name}[{key!r}]", part) for part in item)
+            found[key] = ":".join(words(checker, f"{name}[{key!r}]", part) for part in item)
         else:
-            found[key] = words(at, f"{name}[{key!r}]", item)
+            found[key] = words(checker, f"{name}[{key!r}]", item)
     return found
 
 
-def path(at: Arguments, name: str, value: Any) -> str:
+def path(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     A path that stays inside the directory that it is relative to.
     """
     try:
         return relative_path(value)
     except UnsafePathError:
-        at.wrong(name, value, "a relative path that does not lead out of its directory")
+        checker.wrong(name, value, "a relative path that does not lead out of its directory")
         return "."
 
 
-def file_path(at: Arguments, name: str, value: Any) -> str:
+def file_path(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     The same, of something that can be a file.
     """
     if isinstance(value, str) and (value.endswith("/") or normpath(value or ".") == "."):
-        at.wrong(name, value, "the relative path of a file")
+        checker.wrong(name, value, "the relative path of a file")
         return "file"
-    return path(at, name, value)
+    return path(checker, name, value)
 
 
-def artifact_name(at: Arguments, name: str, value: Any) -> str:
+def artifact_name(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     The same, of an artifact, which people find by its name: so that has to be text that can be shown.
     """
     try:
         str(value).encode()
     except UnicodeEncodeError:
-        at.wrong(name, value, "text that can be written as UTF-8")
+        checker.wrong(name, value, "text that can be written as UTF-8")
         return "file"
-    path = file_path(at, name, value)
+    path = file_path(checker, name, value)
     if not path.isprintable():
-        at.wrong(name, value, "a name without control characters")
+        checker.wrong(name, value, "a name without control characters")
         return "file"
     return path
 
 
-def seconds(at: Arguments, name: str, value: Any) -> float:
+def seconds(checker: ArgumentChecker, name: str, value: Any) -> float:
     """
     A time in seconds.
     """
-    return at.seconds(name, value)
+    return checker.seconds(name, value)
 
 
-def whole(at: Arguments, name: str, value: Any) -> int:
+def whole(checker: ArgumentChecker, name: str, value: Any) -> int:
     """
     A whole number, 1 or more.
     """
-    return at.whole(name, value, least=1)
+    return checker.whole(name, value, least=1)
 
 
-def mode(at: Arguments, name: str, value: Any) -> int:
+def mode(checker: ArgumentChecker, name: str, value: Any) -> int:
     """
     Permission bits.
     """
-    return at.whole(name, value, most=0o777)
+    return checker.whole(name, value, most=0o777)
 
 
-def function(at: Arguments, name: str, value: Any) -> Any:
+def function(checker: ArgumentChecker, name: str, value: Any) -> Any:
     """
     Something that can be called.
     """
-    return at.function(name, value)
+    return checker.function(name, value)
 
 
-def texts(at: Arguments, name: str, value: Any) -> list[str]:
+def texts(checker: ArgumentChecker, name: str, value: Any) -> list[str]:
     """
     A list of texts.
     """
-    return list(at.texts(name, value))
+    return list(checker.texts(name, value))
 
 
-def names(at: Arguments, name: str, value: Any) -> list[str]:
+def names(checker: ArgumentChecker, name: str, value: Any) -> list[str]:
     """
     A list of at least one name.
     """
-    return list(at.several(name, value))
+    return list(checker.several(name, value))
 
 
-def properties(at: Arguments, name: str, value: Any) -> dict[str, Any]:
+def properties(checker: ArgumentChecker, name: str, value: Any) -> dict[str, Any]:
     """
     Property → value.
     """
-    return at.properties(name, value)
+    return checker.properties(name, value)
 
 
-def signal_name(at: Arguments, name: str, value: Any) -> str:
+def signal_name(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     The name of a signal, with or without SIG.
     """
     wanted = value.upper().removeprefix("SIG") if isinstance(value, str) else ""
     if f"SIG{wanted}" not in signal.Signals.__members__:
-        at.wrong(name, value, 'the name of a signal, like "TERM", "INT", "HUP" or "KILL"')
+        checker.wrong(name, value, 'the name of a signal, like "TERM", "INT", "HUP" or "KILL"')
         return "TERM"
     return wanted
 
 
-def logfiles(at: Arguments, name: str, value: Any) -> dict[str, str]:
+def logfiles(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:
     """
     Log → the path of a file to follow, or a dictionary with it as "filename".
     """
     if not isinstance(value, Mapping):
-        at.wrong(name, value, 'a dictionary like {"test.log": "out/test.log"}')
+        checker.wrong(name, value, 'a dictionary like {"test.log": "out/test.log"}')
         return {}
     found = {}
     for log, what in value.items():
         if not isinstance(log, str) or not _LOG.match(log) or log in _OWN_LOGS:
-            at.note(
+            checker.note(
                 f"{name}: {log!r:.60} cannot be the name of a log.  Use letters, digits, spaces and . _ + @ -, "
                 f"and none of {', '.join(_OWN_LOGS)}."
             )
@@ -223,25 +223,25 @@ def logfiles(at: Arguments, name: str, value: Any) -> dict[str, str]:
         if isinstance(what, Mapping):
             filename = what.get("filename")
             # Every file is followed so: what was in it before is not the command's.
-            flag(at, f"{name}[{log!r}]['follow']", what.get("follow", True))
+            flag(checker, f"{name}[{log!r}]['follow']", what.get("follow", True))
             for key in sorted(map(str, what.keys() - {"filename", "follow"})):
-                at.note(f"{name}[{log!r}] has a {key!r:.60}; there are only 'filename' and 'follow'.")
-        found[log] = file_path(at, f"{name}[{log!r}]", filename)
+                checker.note(f"{name}[{log!r}] has a {key!r:.60}; there are only 'filename' and 'follow'.")
+        found[log] = file_path(checker, f"{name}[{log!r}]", filename)
     return found
 
 
-def decode_rc(at: Arguments, name: str, value: Any) -> dict[int, Result]:
+def decode_rc(checker: ArgumentChecker, name: str, value: Any) -> dict[int, Result]:
     """
     Exit code → result.
     """
     if not isinstance(value, Mapping):
-        at.wrong(name, value, "a dictionary like {0: SUCCESS, 77: SKIPPED}")
+        checker.wrong(name, value, "a dictionary like {0: SUCCESS, 77: SKIPPED}")
         return {0: Result.SUCCESS}
     found = {}
     for code, result in value.items():
         number = isinstance(code, int) and not isinstance(code, bool)
         if not number or isinstance(result, bool) or result not in tuple(Result):
-            at.note(f"{name}: {code!r:.30}: {result!r:.30} is no exit code with a result, like 77: SKIPPED.")
+            checker.note(f"{name}: {code!r:.30}: {result!r:.30} is no exit code with a result, like 77: SKIPPED.")
         else:
             found[code] = Result(result)
     return found
@@ -252,8 +252,8 @@ def choice(*choices: str) -> Check:
     One of *choices*.
     """
 
-    def check(at: Arguments, name: str, value: Any) -> str:
-        return at.choice(name, value, choices)
+    def check(checker: ArgumentChecker, name: str, value: Any) -> str:
+        return checker.choice(name, value, choices)
 
     return check
 

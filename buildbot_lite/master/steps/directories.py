@@ -6,7 +6,7 @@ from ...model import spec
 from ...model.results import Result
 from . import argument_checks as checks
 from .argument import argument
-from .outcomes import verdict
+from .outcomes import result_of
 from .step import BuildStep
 
 __all__ = ["MakeDirectory", "RemoveDirectory"]
@@ -28,7 +28,7 @@ class MakeDirectory(BuildStep):
         Make it.
         """
         ran = await self.do(spec.MakeDirectory(self.workdir_path(self.dir)))
-        result, self.summary = verdict(ran.outcome, self.slave_name)
+        result, self.summary = result_of(ran.outcome, self.slave_name)
         return result
 
 
@@ -50,5 +50,5 @@ class RemoveDirectory(BuildStep):
         Remove it.
         """
         ran = await self.do(spec.RemoveDirectory(self.workdir_path(self.dir), self.maxTime))
-        result, self.summary = verdict(ran.outcome, self.slave_name)
+        result, self.summary = result_of(ran.outcome, self.slave_name)
         return result

@@ -25,19 +25,19 @@ from ...model.outcome import Ending
 from ...model.results import Result
 from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE
 from ...model.urls import split_url, without_passwords
-from ..config.arguments import Arguments
+from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
 from .git_commands import (
-    Failed,
+    GitFailedError,
     Repository,
+    complaint,
     must_succeed,
-    saying,
 )
-from .git_credentials import access_to, web_host
-from .outcomes import verdict
-from .step import BuildStep, Ran
+from .git_credentials import remote_access, web_host
+from .outcomes import result_of
+from .step import BuildStep, CommandResult
 
 __all__ = ["Git"]
 
@@ -46,28 +46,29 @@ _NO_PATCH = re.compile(r"No valid patches|unrecognized input", re.IGNORECASE)
 _COPY_FROM = "source"
 
 
-def _depth(at: Arguments, name: str, value: Any) -> bool | int:
-    return value if isinstance(value, bool) else at.whole(name, value, least=1)
+def _depth(checker: ArgumentChecker, name: str, value: Any) -> bool | int:
+    return value if isinstance(value, bool) else checker.whole(name, value, least=1)
 
 
-def _retry(at: Arguments, name: str, value: Any) -> tuple[float, int]:
+def _retry(checker: ArgumentChecker, name: str, value: Any) -> tuple[float, int]:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
-        at.wrong(name, value, "a pair: seconds to wait, and how many times to try again")
+        checker.wrong(name, value, "a pair: seconds to wait, and how many times to try again")
         return 0.0, 0
-    return at.seconds(f"the first of {name}", value[0]), at.whole(f"the second of {name}", value[1])
+    return checker.seconds(f"the first of {name}", value[0]), checker.whole(f"the second of {name}", value[1])
 
 
-def _credentials(at: Arguments, name: str, value: Any) -> tuple[str, str]:
+def _credentials(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, str]:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
-        at.note(f"{name} must be a pair: user and password.")  # the value is not for anybody's eyes
+        checker.note(f"{name} must be a pair: user and password.")  # the value is not for anybody's eyes
         return "", ""
-    return checks.text(at, f"the user of {name}", value[0]), checks.text(at, f"the password of {name}", value[1])
+    user, password = value
+    return checks.text(checker, f"the user of {name}", user), checks.text(checker, f"the password of {name}", password)
 
 
-def _ref(at: Arguments, name: str, value: Any) -> str:
+def _ref(checker: ArgumentChecker, name: str, value: Any) -> str:
     if isinstance(value, str) and _REF.match(value):
         return value
-    at.wrong(name, value, "the name of a branch, tag or commit")
+    checker.wrong(name, value, "the name of a branch, tag or commit")
     return "HEAD"
 
 
@@ -135,25 +136,25 @@ class Git(BuildStep):
     auth_credentials = argument(_credentials, default=None)
     logEnviron = ignored()
 
-    def check(self, at: Arguments) -> None:
+    def check(self, checker: ArgumentChecker) -> None:
         """
         What does not go together.
         """
         if self.method is not None and self.mode == "incremental":
-            at.note('method is for mode="full", and the mode is "incremental".')
+            checker.note('method is for mode="full", and the mode is "incremental".')
         if self.sshHostKey is not None and self.sshKnownHosts is not None:
-            at.note("sshHostKey and sshKnownHosts exclude each other.")
+            checker.note("sshHostKey and sshKnownHosts exclude each other.")
         if not isinstance(self.repourl, str):
             return
         if SECRET_REFERENCE.search(self.repourl):
-            at.note("repourl has a secret in it.  Use auth_credentials instead.")
+            checker.note("repourl has a secret in it.  Use auth_credentials instead.")
         elif self.repourl.startswith("-"):
-            at.wrong("repourl", self.repourl, "the address of a repository")
+            checker.wrong("repourl", self.repourl, "the address of a repository")
         elif self.auth_credentials is not None and web_host(self.repourl) is None:
             shown = without_passwords(self.repourl)
-            at.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
+            checker.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
         elif self.auth_credentials is not None and split_url(self.repourl).credentials is not None:
-            at.note("repourl has a user and a password in it, and there are auth_credentials.  Give one of them.")
+            checker.note("repourl has a user and a password in it, and there are auth_credentials.  Give one of them.")
 
     async def run(self) -> Result:
         """
@@ -168,7 +169,7 @@ class Git(BuildStep):
         while True:
             try:
                 return await self._finish(await self._get(branch, revision, clobber=clobber))
-            except Failed as failed:
+            except GitFailedError as failed:
                 if failed.result is not Result.FAILURE:
                     return self.fail(failed.sentence, failed.result)
                 if self.clobberOnFailure and not clobber:
@@ -233,13 +234,13 @@ class Git(BuildStep):
         if size == 0:
             return self.fail("The submitted patch is empty.  Send the output of: git diff --binary")
         ran = await repository.apply(patch)
-        result, said = verdict(ran.outcome, self.slave_name)
+        result, said = result_of(ran.outcome, self.slave_name)
         if result is Result.SUCCESS:
             self.summary += " with the submitted patch"
             return result
         if ran.outcome.ending is not Ending.EXITED:
             return self.fail(said, result)
-        said = saying(ran)
+        said = complaint(ran)
         if _NO_PATCH.search(said):
             return self.fail("What was submitted is no patch.  Send the output of: git diff --binary")
         # Without --binary, git writes that a file differs, and not how.
@@ -255,7 +256,7 @@ class Git(BuildStep):
             url,
             run=partial(self._run, directory),
             settings={name: value for name, value in (self.config or {}).items() if value is not None},
-            access=access_to(
+            access=remote_access(
                 url,
                 key=self.sshPrivateKey,
                 known_hosts=hosts,
@@ -275,7 +276,7 @@ class Git(BuildStep):
         env: Mapping[str, str | None],
         sources: Mapping[str, Source] | None = None,
         **more: Any,
-    ) -> Ran:
+    ) -> CommandResult:
         return await self.do(
             spec.Run(
                 argv=tuple(words),
@@ -288,6 +289,6 @@ class Git(BuildStep):
         )
 
     async def _slave_does(self, what: spec.Spec) -> None:
-        result, said = verdict((await self.do(what)).outcome, self.slave_name)
+        result, said = result_of((await self.do(what)).outcome, self.slave_name)
         if result is not Result.SUCCESS:
-            raise Failed(result, said)
+            raise GitFailedError(result, said)

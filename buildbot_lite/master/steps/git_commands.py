@@ -18,9 +18,9 @@ from ...model.outcome import Ending
 from ...model.results import Result
 from ...model.urls import without_passwords
 from ..slaves.command_streams import Source
-from .git_credentials import Access
-from .outcomes import verdict
-from .step import Ran
+from .git_credentials import RemoteAccess
+from .outcomes import result_of
+from .step import CommandResult
 
 # Settings that hold for every git that is run, above those that stand in files: run no program that a build left
 # (hooks, file system monitors), believe no cache of its own, let submodules alone unless asked, and begin nothing in
@@ -59,7 +59,7 @@ _COMMIT = re.compile(r"^==> commit ([0-9a-f]{40}(?:[0-9a-f]{24})?)$", re.MULTILI
 _CROWDED = re.compile(r"^==> there is much to pack in (.+)$", re.MULTILINE)
 _NO_SUCH_REVISION = 3
 _COMPLAINTS = ("fatal:", "error:")
-_LONGEST_SAYING = 300
+_LONGEST_COMPLAINT = 300
 
 # The settings come before the words, each as NAME=VALUE, and end with "--".  What git starts has them as well.  A user
 # may be a token, and comes in the environment: everybody on the machine can read arguments.
@@ -86,7 +86,7 @@ git apply --index -p1 --whitespace=nowarn - && cp -p "$GIT_INDEX_FILE" .git/inde
 """
 
 
-class Failed(Exception):  # noqa: N818 - it is no error, only the way out of a sequence
+class GitFailedError(Exception):
     """
     A command did not do its work: what comes of the step, and why.
     """
@@ -110,9 +110,9 @@ class Repository:
         self,
         url: str,
         *,
-        run: Callable[..., Awaitable[Ran]],
+        run: Callable[..., Awaitable[CommandResult]],
         settings: Mapping[str, str],
-        access: Access,
+        access: RemoteAccess,
         shallow: int,
         progress: bool,
         slave: str,
@@ -136,18 +136,18 @@ class Repository:
         ran = await self._script(_get(), "git-get", words, access.settings, env=access.env, files=access.files)
         if ran.outcome.ending is Ending.EXITED and ran.outcome.exit_code == _NO_SUCH_REVISION:
             hint = "  (With shallow, a commit needs all of its 40 digits.)" if self._shallow else ""
-            raise Failed(Result.FAILURE, f"{self._url} has no revision {revision!r:.100}.{hint}")
-        must_succeed(ran, _doing(ran) or f"get {self._url}", self._slave)
+            raise GitFailedError(Result.FAILURE, f"{self._url} has no revision {revision!r:.100}.{hint}")
+        must_succeed(ran, _last_action(ran) or f"get {self._url}", self._slave)
         said = ran.output()
         commit = _COMMIT.search(said)
         if commit is None:
-            raise Failed(Result.FAILURE, "git did not say what it checked out; its log says more.")
+            raise GitFailedError(Result.FAILURE, "git did not say what it checked out; its log says more.")
         if crowded := _CROWDED.findall(said):
             # Whether it can be packed or not, the sources are there.
             await self._script(_PACK, "git-pack", crowded)
         return commit[1]
 
-    async def apply(self, patch: Source) -> Ran:
+    async def apply(self, patch: Source) -> CommandResult:
         """
         Apply *patch*, to files and index.
         """
@@ -161,40 +161,40 @@ class Repository:
         settings: Sequence[str] = (),
         env: Mapping[str, str | None] | None = None,
         **more: Any,
-    ) -> Ran:
+    ) -> CommandResult:
         # *name* is what people see of it.
         arguments = [*self._settings, *settings, "--", *words]
         argv = ["/bin/sh", "-c", _TAKE_SETTINGS + script, name, *arguments]
         return await self._run(argv, env={**_QUIET, **(env or {})}, **more)
 
 
-def must_succeed(ran: Ran, trying: str, slave: str) -> Ran:
+def must_succeed(ran: CommandResult, trying: str, slave: str) -> CommandResult:
     """
-    Answer *ran* if it did its work; otherwise `Failed` tells what *slave* was *trying* to.
+    Answer *ran* if it did its work; otherwise `GitFailedError` tells what *slave* was *trying* to.
     """
-    result, said = verdict(ran.outcome, slave)
+    result, said = result_of(ran.outcome, slave)
     if result is Result.SUCCESS:
         return ran
     if ran.outcome.ending is Ending.EXITED:
-        said = saying(ran) or said
-    raise Failed(result, f"git could not {trying}: {said.removesuffix('.')}.")
+        said = complaint(ran) or said
+    raise GitFailedError(result, f"git could not {trying}: {said.removesuffix('.')}.")
 
 
-def saying(ran: Ran) -> str:
+def complaint(ran: CommandResult) -> str:
     """
     What git said first of what went wrong in the last thing that it did; without that, what it said last.
     """
     output = _SAID.split(ran.output())[-1]
     lines = [line.strip() for line in re.split(r"[\r\n]+", output) if line.strip()]
-    first = next((at for at, line in enumerate(lines) if line.startswith(_COMPLAINTS)), len(lines) - 1)
+    first = next((index for index, line in enumerate(lines) if line.startswith(_COMPLAINTS)), len(lines) - 1)
     if first > 0 and "Could not read from remote repository" in lines[first]:
         first -= 1  # ssh said why
     said = lines[first] if lines else ""
     said = said.partition(": ")[2] if said.startswith(_COMPLAINTS) else said
-    return without_passwords(said)[:_LONGEST_SAYING]
+    return without_passwords(said)[:_LONGEST_COMPLAINT]
 
 
-def _doing(ran: Ran) -> str:
+def _last_action(ran: CommandResult) -> str:
     """
     What it did last.
     """

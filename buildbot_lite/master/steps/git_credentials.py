@@ -14,7 +14,7 @@ _HELPER = (
 )
 
 
-class Access(NamedTuple):
+class RemoteAccess(NamedTuple):
     """
     *settings* of git as ``name=value``, variables for its *env*, and private *files*.
     """
@@ -24,9 +24,9 @@ class Access(NamedTuple):
     files: Mapping[str, str]
 
 
-def access_to(
+def remote_access(
     url: str, *, key: str | None, known_hosts: str | None, credentials: tuple[str, str] | None, user: str | None = None
-) -> Access:
+) -> RemoteAccess:
     """
     What it takes for the repository at *url*: the private *key* for ssh, lines for ssh's *known_hosts*, and user and
     password as *credentials* for one on the web.  What is None is not given: the slave's own counts.
@@ -54,7 +54,7 @@ def access_to(
         env["BUILDBOT_LITE_USER"], env["BUILDBOT_LITE_PASSWORD"] = user, ""
         # The value of the first is put in on the slave.  Helpers are asked in their order: this one is the last.
         settings = [f"credential.{web_host(url)}.username=", f"credential.{web_host(url)}.helper={_HELPER}"]
-    return Access(settings, env, files)
+    return RemoteAccess(settings, env, files)
 
 
 def web_host(url: str) -> str | None:

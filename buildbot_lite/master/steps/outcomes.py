@@ -14,7 +14,7 @@ from ...model.results import Result
 SUCCEEDS_WITH_0: Mapping[int, Result] = {0: Result.SUCCESS}
 
 
-def verdict(outcome: Outcome, slave: str, decode: Mapping[int, Result] = SUCCEEDS_WITH_0) -> tuple[Result, str]:
+def result_of(outcome: Outcome, slave: str, decode: Mapping[int, Result] = SUCCEEDS_WITH_0) -> tuple[Result, str]:
     """
     The result, and a few words for people; none when all is well.
 

@@ -12,14 +12,14 @@ from ...model.spec import (
     DEFAULT_TIMEOUT,
     Run,
 )
-from ..config.arguments import Arguments
+from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument, ignored
-from .outcomes import SUCCEEDS_WITH_0, verdict
+from .outcomes import SUCCEEDS_WITH_0, result_of
 from .step import (
     BuildStep,
-    Ran,
-    settled,
+    CommandResult,
+    awaited,
 )
 
 __all__ = ["Compile", "Configure", "MasterShellCommand", "SetPropertyFromCommand", "ShellCommand", "Test"]
@@ -68,12 +68,12 @@ class ShellCommand(BuildStep):
     lazylogfiles = ignored()
     logEnviron = ignored()
 
-    def check(self, at: Arguments) -> None:
+    def check(self, checker: ArgumentChecker) -> None:
         """
         A terminal has one output.
         """
         if self.usePTY is True and self.separateStderr is True:
-            at.note("usePTY and separateStderr exclude each other: a terminal has one output.")
+            checker.note("usePTY and separateStderr exclude each other: a terminal has one output.")
 
     def spec(self) -> Run:
         """
@@ -103,11 +103,11 @@ class ShellCommand(BuildStep):
         ran = await self.do(self.spec())
         return self.judge(ran)
 
-    def judge(self, ran: Ran) -> Result:
+    def judge(self, ran: CommandResult) -> Result:
         """
         What became of it; `summary` says it in a few words.
         """
-        result, self.summary = verdict(ran.outcome, self.slave_name, self.decodeRC)
+        result, self.summary = result_of(ran.outcome, self.slave_name, self.decodeRC)
         return result
 
 
@@ -164,13 +164,13 @@ class SetPropertyFromCommand(ShellCommand):
     includeStderr = argument(checks.flag, default=False)
     separateStderr = True
 
-    def check(self, at: Arguments) -> None:
+    def check(self, checker: ArgumentChecker) -> None:
         """
         One of *property* and *extract_fn*.
         """
-        super().check(at)
+        super().check(checker)
         if (self.property is None) is (self.extract_fn is None):
-            at.note("give either property, a name, or extract_fn, a function.")
+            checker.note("give either property, a name, or extract_fn, a function.")
 
     async def run(self) -> Result:
         """
@@ -181,7 +181,7 @@ class SetPropertyFromCommand(ShellCommand):
         if self.extract_fn is not None and ran.outcome.exit_code is not None:
             out = ran.output() if self.includeStdout else ""
             err = ran.output("stderr") if self.includeStderr and self.separateStderr else ""
-            found = await settled(self.extract_fn(ran.outcome.exit_code, out, err))
+            found = await awaited(self.extract_fn(ran.outcome.exit_code, out, err))
             if not isinstance(found, Mapping):
                 return self.fail(f"extract_fn answered {found!r:.60}, which is no dictionary of properties.")
             for name, value in found.items():

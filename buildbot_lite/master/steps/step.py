@@ -4,8 +4,8 @@ What every step is, and what a running step has at hand.
 A step stands in master.cfg as an object, made once; each build makes its own from the same arguments::
 
     factory.addStep(Compile(command=["make"]))     # remembers class, arguments and line: the recipe
-        build 1:  recipe.cook() ─► Compile           # a fresh one, bound to a context, arguments rendered
-        build 2:  recipe.cook() ─► Compile
+        build 1:  recipe.make() ─► Compile           # a fresh one, bound to a context, arguments rendered
+        build 2:  recipe.make() ─► Compile
 
 The step's ``run`` is a coroutine that may use Python as it likes, and must ask its `StepContext` (``self.bench``) for
 everything that comes from outside: commands, time, randomness, other builds.  The context records what came back, so
@@ -30,15 +30,15 @@ from ...model.spec import (
     Run,
     Spec,
 )
-from ..config.arguments import Arguments
-from ..config.mistakes import Noting, Place, here
+from ..config.arguments import ArgumentChecker
+from ..config.mistakes import NotingType, SourceLine, current_line
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, declaration, take
 
 
 @frozen
-class Ran:
+class CommandResult:
     """
     What came of a command: its *outcome*, and `output` to read what it wrote.
     """
@@ -84,7 +84,7 @@ class StepContext(Protocol):
         sources: Mapping[str, Source] | None = None,
         artifact: str | None = None,
         on_lost: str | None = None,
-    ) -> Ran:
+    ) -> CommandResult:
         """
         Have the slave (or a keeper of the master's own) do it, exactly once unless its machine dies.
 
@@ -153,16 +153,16 @@ class Recipe:
     cls: type["BuildStep"]
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    place: Place | None
+    place: SourceLine | None
 
-    def cook(self) -> "BuildStep":
+    def make(self) -> "BuildStep":
         """
         A fresh step.
         """
         return self.cls(*self.args, **self.kwargs)
 
 
-class BuildStep(metaclass=Noting):
+class BuildStep(metaclass=NotingType):
     """
     One step of a build; subclasses have ``async def run(self)``, which answers a `Result`.
 
@@ -204,17 +204,17 @@ class BuildStep(metaclass=Noting):
         Remember how it is made.
         """
         self = super().__new__(cls)
-        self.recipe = Recipe(cls, args, dict(kwargs), here(self))
+        self.recipe = Recipe(cls, args, dict(kwargs), current_line(self))
         return self
 
     def __init__(self, *values: Any, **arguments: Any) -> None:
         self.summary = ""
         take(self, values, arguments)
-        self.check(Arguments(type(self).__name__, self, place=self.recipe.place))
+        self.check(ArgumentChecker(type(self).__name__, self, place=self.recipe.place))
 
-    def check(self, at: Arguments) -> None:
+    def check(self, checker: ArgumentChecker) -> None:
         """
-        Note what is wrong with the arguments together; `note` of *at* does it.
+        Note what is wrong with the arguments together; `note` of *checker* does it.
 
         Asked when the configuration is read, when some are still to be rendered; and in each build, when all are.
         """
@@ -232,9 +232,9 @@ class BuildStep(metaclass=Noting):
         Render the arguments for this build; answer whether the step is to be done at all.
         """
         self.bench = context
-        wanted = await _asked(self.doStepIf, context.view, self)
+        wanted = await _condition(self.doStepIf, context.view, self)
         if wanted:
-            declared, checker = declaration(type(self)), Arguments(self.name)
+            declared, checker = declaration(type(self)), ArgumentChecker(self.name)
             for name in declared.renderables:
                 setattr(self, name, await render(getattr(self, name), context.view))
             for name, each in declared.arguments.items():
@@ -248,7 +248,7 @@ class BuildStep(metaclass=Noting):
         """
         Whether lists leave the step out.
         """
-        return await _asked(self.hideStepIf, self.bench.view, result, self)
+        return await _condition(self.hideStepIf, self.bench.view, result, self)
 
     def summary_of(self, result: Result) -> str:
         """
@@ -283,7 +283,7 @@ class BuildStep(metaclass=Noting):
         """
         return normpath(f"{self.bench.directory}/{workdir}") if workdir else self.build_directory
 
-    async def do(self, spec: Spec, **options: Any) -> Ran:
+    async def do(self, spec: Spec, **options: Any) -> CommandResult:
         """
         Have the slave do what *spec* says; see `StepContext.command` for the *options*.
         """
@@ -299,7 +299,7 @@ class BuildStep(metaclass=Noting):
         timeout: float | None = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the keeper's, not ours
         max_time: float | None = None,
         **more: Any,
-    ) -> Ran:
+    ) -> CommandResult:
         """
         Run *command* on the slave: a list of words, or one string for the shell.
 
@@ -351,17 +351,17 @@ class BuildStep(metaclass=Noting):
         return await render(value, self.bench.view)
 
 
-async def _asked(question: Any, view: View, *args: Any) -> bool:
+async def _condition(question: Any, view: View, *args: Any) -> bool:
     """
     A bool, a function of *args*, or something to be rendered.
     """
     if callable(question) and not hasattr(question, "getRenderingFor"):
         answer = question(*args)
-        return bool(await settled(answer))
+        return bool(await awaited(answer))
     return bool(await render(question, view))
 
 
-async def settled(answer: Any) -> Any:
+async def awaited(answer: Any) -> Any:
     """
     *answer*, awaited if need be: what a user's function, plain or not, comes to.
     """

@@ -26,11 +26,11 @@ from ...model import spec
 from ...model.properties import Json
 from ...model.results import Result
 from ...storage.files import file_error
-from ..config.arguments import Arguments
+from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
-from .outcomes import verdict
+from .outcomes import result_of
 from .step import BuildStep
 
 __all__ = ["DirectoryUpload", "FileDownload", "FileUpload", "StringDownload", "SubmittedFile", "Unpack"]
@@ -55,7 +55,7 @@ class _Transfer(BuildStep):
         Do it, and say what became of it.
         """
         ran = await self.do(what, **options)
-        result, self.summary = verdict(ran.outcome, self.slave_name)
+        result, self.summary = result_of(ran.outcome, self.slave_name)
         return result
 
 
@@ -138,12 +138,12 @@ class FileDownload(_Transfer):
     maxsize = argument(checks.whole, default=None)
     blocksize = ignored()
 
-    def check(self, at: Arguments) -> None:
+    def check(self, checker: ArgumentChecker) -> None:
         """
         No ``..`` in it: a property in it must not lead anywhere else.
         """
         if isinstance(self.mastersrc, str) and ".." in self.mastersrc.split("/"):
-            at.wrong("mastersrc", self.mastersrc, "a path without '..'")
+            checker.wrong("mastersrc", self.mastersrc, "a path without '..'")
 
     async def run(self) -> Result:
         """
@@ -207,7 +207,7 @@ class StringDownload(_Transfer):
                 files={"BUILDBOT_LITE_TEXT": self.s},
             )
         )
-        result, self.summary = verdict(ran.outcome, self.slave_name)
+        result, self.summary = result_of(ran.outcome, self.slave_name)
         return result
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ...model.results import Result, worst
-from ..config.arguments import Arguments
+from ..config.arguments import ArgumentChecker
 from ..config.mistakes import (
     did_you_mean,
     once_loaded,
@@ -44,7 +44,7 @@ class Trigger(BuildStep):
     updateSourceStamp = argument(checks.flag, default=True)
     alwaysUseLatest = argument(checks.flag, default=False)
 
-    def check(self, at: Arguments) -> None:
+    def check(self, checker: ArgumentChecker) -> None:
         """
         Every name must be that of a Triggerable scheduler.
         """
@@ -54,7 +54,7 @@ class Trigger(BuildStep):
             if isinstance(self.unimportantSchedulerNames, list):
                 for name in self.unimportantSchedulerNames:
                     if name not in self.schedulerNames:
-                        at.note(f"unimportantSchedulerNames has {name!r:.60}, which schedulerNames has not.")
+                        checker.note(f"unimportantSchedulerNames has {name!r:.60}, which schedulerNames has not.")
 
     async def run(self) -> Result:
         """
