@@ -1,18 +1,18 @@
 """
-One connection: its bounds, its garbage, its end.
+One connection: bounds on what the peer sends, release of memory, closing.
 
-Foolscap calls the end of a connection a broker.  Ours differs from the stock one in this:
+A broker is Foolscap's object for one end of a connection.  This one differs from the stock one:
 
-* One exact timer tells whether the peer is still there (`keepalive`).
-* A call's arguments are let go when the call was made.  The stock readers stay linked in a cycle, and each holds its
-  chunk until the collector runs: a hundred chunks and more.
-* Everything that a peer can make grow is bounded: what it may send before it has shown a valid string, the calls that
-  wait for our answer, the answers that it does not read (`send_backlog`).
-* Whoever has shown a valid string gets its share of our time (`cpu_share`).
-* A failure leaves as its sentence (`failures`), and is logged here when it is a defect.
-* A connection that is given up is cut, instead of waiting for the peer to take what was still to be sent.
+* One exact timer detects a dead peer (`keepalive`).
+* The arguments of a call are released when the call was made.  The stock readers form a cycle, and each keeps its chunk
+  until the garbage collector runs: a hundred chunks and more.
+* Everything that a peer can make grow is bounded: the bytes of an unauthenticated peer, the unanswered calls, the
+  unread answers (`send_backlog`).
+* The CPU time for an authenticated peer is bounded (`cpu_share`).
+* A failure is sent as its sentence (`failures`), and logged here if it is a defect.
+* A connection that is given up is cut, without waiting for the peer to read the rest.
 
-`BrokerLink` is what the rest of the program sees of it.
+The rest of the program sees a `BrokerLink`.
 """
 
 import socket
@@ -57,23 +57,23 @@ from .limits.unauthenticated import UnauthenticatedPeer
 from .limits.unslicing import BoundedRoot
 from .roles import Link
 
-# Calls that bring bytes of a stream, which are paid for by the byte.
+# Calls whose argument is bytes of a stream: their CPU time is refunded.
 _STREAM_CALLS = {"append", "feed_stdin"}
-# What a small message costs in a buffer, whatever is in it.
+# Bytes that any message takes in a buffer, beside its data.
 _MESSAGE_OVERHEAD = 200
-# Bytes of a string's middle that cost next to nothing; who sends less at a time pays for the trouble.
+# Bytes.  Shorter pieces of a string are charged, because handling a piece costs time whatever its length.
 _SHORTEST_PIECE = 256
-# Bytes of a token before its body, in Foolscap's words.
+# Bytes of a token before its body (Foolscap's "header").
 _LONGEST_HEAD = 65
-# Bytes of a string that may be in Foolscap's vocabulary, and some.
+# Bytes.  No word of Foolscap's vocabulary is longer.
 _LONGEST_WORD = 100
-# Seconds of silence until the peer's system is asked whether it is there, between two such questions, and their number.
+# tcp(7): seconds of silence before the first probe, seconds between probes, number of probes.
 _KERNEL_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 6}
 
 
 class BrokerLink:
     """
-    One connection, as the rest of the program sees it: `roles.Link`.
+    The `roles.Link` of one broker.
     """
 
     def __init__(self, broker: "Broker") -> None:
@@ -99,13 +99,15 @@ class BrokerLink:
 
 class Broker(stock.Broker):
     """
-    Foolscap's end of one connection, bounded.  Made by a negotiation, for the Tub that `tub.make_tub` made.
+    One end of a connection, bounded.  A negotiation makes it, for a Tub of `tub.make_tub`.
+
+    *unauthenticated*: the tracked peer, where this end listens; None where it dialled.
     """
 
     log = Logger()
     unslicerClass = BoundedRoot
     requireSchema = True
-    # From when the connection is made: Foolscap makes a broker before.
+    # Set in `connectionMade`: Foolscap makes the broker earlier.
     keepalive: Keepalive
     backlog: SendBacklog
 
@@ -126,13 +128,13 @@ class Broker(stock.Broker):
         self._rights: set[Any] = set()
         self._calls = 0
         self._bytes_in_calls = 0
-        # Bytes of a string that was let in and is not complete yet.
+        # Bytes that an accepted, incomplete string still needs.
         self._missing = 0
         self._cutting: IDelayedCall | None = None
         self._when_lost: list[Callable[[], None]] = []
         self._cpu_share: CpuShare | None = None
 
-    # A link's life
+    # Opening and closing
 
     def connectionMade(self) -> None:
         self.backlog = SendBacklog(self.transport)
@@ -146,7 +148,7 @@ class Broker(stock.Broker):
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """
-        See `roles.Link.when_lost`.
+        Call *callback* once, soon after the link is lost; also if it is lost already.
         """
         if self.disconnected:
             eventually(callback)
@@ -155,7 +157,7 @@ class Broker(stock.Broker):
 
     def tolerate_silence(self) -> None:
         """
-        From now on silence is no reason to give up: the peer may stand still.  Its system must answer, though.
+        Do not give the link up for silence: the peer may be blocked.  The kernel's keepalive still detects a dead host.
         """
         self.keepalive.tolerate_silence()
         self.transport.setTcpKeepAlive(True)
@@ -179,7 +181,7 @@ class Broker(stock.Broker):
 
     def shutdown(self, why: Failure, fireDisconnectWatchers: bool = True) -> None:
         """
-        Foolscap's way of closing: send what is left, but not for ever.
+        Close in Foolscap's way: send the rest first, for at most `LINGER` seconds.
         """
         if self._cutting is None and not self.disconnected:
             self._cutting = self.tub.clock.callLater(LINGER, self._abort)
@@ -206,9 +208,9 @@ class Broker(stock.Broker):
             self.tub.forget_peer(self.remote_tubref)
         super().connectionLost(why)
         if self.tub.brokers.get(self.remote_tubref) is self:
-            # It ended with the last words of its negotiation, and the Tub was told of it only then.
+            # It ended together with its negotiation, and the Tub got the broker only after that.
             self.tub.brokerDetached(self, why)
-        # The readers of a message that was cut in the middle refer to each other, and to its bytes.
+        # The readers of an incomplete message form a cycle, which holds its bytes.
         self.receiveStack = [self.rootUnslicer]
         self.buffer.clear()
         self._missing = 0
@@ -237,10 +239,10 @@ class Broker(stock.Broker):
     def _paused_until(self) -> float:
         return self._cpu_share.paused_until if self._cpu_share is not None else 0.0
 
-    # What goes out
+    # Sending
 
     def sendToken(self, obj):
-        # Foolscap asks of everything whether it is in the vocabulary: of a chunk of a log, the answer is a hash of it.
+        # Foolscap looks everything up in its vocabulary, which would compute a hash of each chunk of a log.
         if isinstance(obj, bytes) and len(obj) > _LONGEST_WORD:
             int2b128(len(obj), self.transport.write)
             self.transport.write(STRING)
@@ -250,17 +252,17 @@ class Broker(stock.Broker):
 
     def count_stream_bytes(self, size: int) -> None:
         """
-        *size* bytes of a log or a file go out to a peer that follows it.
+        Refund the CPU time of *size* bytes of a stream that are sent.
         """
         if self._cpu_share is not None:
             self._cpu_share.refund(size)
 
-    # What comes in
+    # Receiving
 
     def dataReceived(self, chunk: bytes) -> None:
         self.keepalive.heard()
         if _SHORTEST_PIECE <= len(chunk) < self._missing and not self.connectionAbandoned:
-            # TLS brings 16 KiB at a time; Foolscap would look at the string's beginning again for each of them.
+            # TLS delivers 16 KiB at a time, and Foolscap would parse the string's header again for each.
             self._missing -= len(chunk)
             self.buffer.append(chunk)
             return
@@ -273,7 +275,7 @@ class Broker(stock.Broker):
 
     def call_begins(self, number: int) -> None:
         """
-        A reader says that call *number* has begun to come in.
+        Count a call with *number*, of which the first tokens were read; `BananaError` if it is one too many.
         """
         self._calls += 1
         if self._unauthenticated is not None and self._calls > UNAUTHENTICATED_CALLS:
@@ -302,7 +304,7 @@ class Broker(stock.Broker):
         try:
             return super()._doCall(delivery)
         finally:
-            # Breaks the cycle of CallUnslicer, ArgumentUnslicer and parent where it is heavy.
+            # The cycle of CallUnslicer, ArgumentUnslicer and parent remains, without the data.
             delivery.allargs.args.clear()
             delivery.allargs.kwargs.clear()
             if delivery.reqID == 0:
@@ -327,14 +329,14 @@ class Broker(stock.Broker):
 
     def _breached(self, sentence: str) -> None:
         """
-        The peer did what the contract does not allow: whoever gave it its strings decides.
+        The peer broke the contract: the owners of the FURLs that it showed decide whether to cut the link.
         """
         if not self.disconnected and any(right.breach(sentence[:LONGEST_REASON]) for right in self._rights):
             self.shutdown(Failure(error.ConnectionLost("contract broken")))
 
     def _slowed(self, sentence: str) -> None:
         """
-        It takes more than its share of our time.
+        Report that the link was paused for using too much CPU time.
         """
         self.log.warn("{peer}: {why}", peer=self._peer(), why=sentence)
         for right in self._rights:
@@ -349,7 +351,7 @@ class Broker(stock.Broker):
 
     def handleError(self, msg: bytes) -> None:
         """
-        The peer says that we broke the contract, in words of its own.  Whatever it sends then is not looked at.
+        The peer says that we broke the contract.  Its text is not logged, and nothing more is read from it.
         """
         if self._unauthenticated is None:
             self.drop("it says that we broke the contract")
@@ -358,12 +360,12 @@ class Broker(stock.Broker):
 
     def sendPONG(self, number: int) -> None:
         if self.backlog.full:
-            return  # it will hear of us when it reads what it has
+            return  # the answers that it has not read yet show that we are alive
         super().sendPONG(number)
 
     def reportReceiveError(self, f: Failure) -> None:
         """
-        The peer does not speak our language, and was told so; the connection ends.
+        The peer violated the protocol, and got an error message; close the connection.
         """
         if self._unauthenticated is None:
             if self.tub.log_lines.take():
@@ -381,7 +383,7 @@ class Broker(stock.Broker):
         elif self._cutting is None:
             self._cutting = self.tub.clock.callLater(LINGER, self._abort)
 
-    # What goes out
+    # Sending messages
 
     def send(self, obj: object) -> Deferred[None]:
         if self.disconnected:
@@ -390,14 +392,14 @@ class Broker(stock.Broker):
 
     def sendError(self, msg: str) -> None:
         self.backlog.unregister()
-        super().sendError("The contract was broken.")  # *msg* would tell of our objects
+        super().sendError("The contract was broken.")  # *msg* would disclose our objects
 
     def sendFailed(self, f: Failure) -> None:
         if not self.disconnected:
             self.log.failure("a message to {peer} could not be sent", failure=f, peer=self._peer())
             self._cut()
 
-    # Object 0
+    # Foolscap's object 0: finding objects by name, counting references
 
     def getInterface(self):
         return RIBoundedBroker
@@ -437,7 +439,7 @@ class Broker(stock.Broker):
         if self._unauthenticated is not None:
             unauthenticated, self._unauthenticated = self._unauthenticated, None
             unauthenticated.release()
-            # What it came with is what it lives on.
+            # The first FURL that it shows determines the account.
             bucket = found.revocable.cpu_bucket(self.tub.clock)
             self._cpu_share = CpuShare(self.tub.clock, bucket, self.transport, self.tub.processor_time, self._slowed)
             self.log = found.revocable.account.log
@@ -453,10 +455,10 @@ def _size(delivery: InboundDelivery) -> int:
 
 def _missing(buffer: StringChain) -> int:
     """
-    How many more bytes the string needs with which *buffer* begins; 0: it has no string at its beginning.
+    The number of bytes that the string at the beginning of *buffer* still needs; 0 if there is no string.
     """
     if len(buffer) <= _LONGEST_HEAD:
-        return 0  # it is looked at soon enough
+        return 0  # too short to matter
     head = buffer.popleft(_LONGEST_HEAD)
     buffer.appendleft(head)
     digits = head.partition(STRING)[0]

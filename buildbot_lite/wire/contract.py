@@ -1,9 +1,9 @@
 """
-What may travel between two ends, and how much of it.
+The contract: every remote call, its schema, and every bound.
 
-Only references, offsets and bytes are Foolscap's arguments.  Everything with a structure is one bounded byte string of
-JSON, which ``model/`` reads, so that versions may differ.  No text travels as text: Foolscap checks the length of
-`unicode` only after all of it is in memory, while bytes and integers are bounded as they arrive.
+Foolscap's arguments are references, integers and bytes only.  Structured values are one bounded byte string of JSON,
+which ``model/`` reads, so that versions may differ.  Text is sent as bytes: Foolscap checks the length of `unicode`
+only when all of it is in memory, while bytes and integers are bounded as they arrive.
 
 ::
 
@@ -20,9 +20,9 @@ JSON, which ``model/`` reads, so that versions may differ.  No text travels as t
                <---------------------- finished(outcome) -
                -- streams to send again ----------------->
 
-    RISubmission, RIControl <------------- not_a_desk() --   (it came with the wrong string)
+    RISubmission, RIControl <------------- not_a_desk() --   (the slave has another verb's FURL)
 
-    master                                         flappclient (stock: it knows no interface)
+    master                                         flappclient (stock: without our interfaces)
     RISubmission <-- execute(watcher) | putfile(name, source)
                -- stdout(data) · stderr(data) · done(signal, code) --> watcher
     RIStdin    <-- feed_stdin(data) · close_stdin()
@@ -33,7 +33,7 @@ JSON, which ``model/`` reads, so that versions may differ.  No text travels as t
                -- chunk(data) -----------------------------> RIFollower
                -- answer --------------------------------->
 
-Names end in ``.buildbot-lite``, because Foolscap keeps one register of interfaces per process.
+Names end in ``.buildbot-lite``, because Foolscap keeps one registry of interfaces per process.
 """
 
 from foolscap.api import RemoteInterface
@@ -44,66 +44,66 @@ from ..model.hello import LARGEST_HELLO
 from ..model.outcome import LARGEST_OUTCOME
 from ..model.spec import LARGEST_SPEC
 
-# One chunk of a stream, of a file, of standard input.  Ours have 256 KiB; the rest is room for later versions.
+# Bytes of one chunk of a stream, a file, standard input.  We send at most 256 KiB; later versions may send more.
 LARGEST_CHUNK = 1 << 20
-# A command's id, a stream's or a file's name, an interface's name, a file's name that a submitter chose.
+# Bytes of a command's id; of the name of a stream, an input or an interface; of the name of a submitted file.
 LONGEST_ID = 100
 LONGEST_NAME = 200
 LONGEST_FILE_NAME = 1024
-# What follows the last slash of a FURL.
+# Bytes after the last slash of a FURL.
 LONGEST_SWISSNUM = 100
-# Why something is interrupted.
+# Bytes of the reason of an interrupt.
 LONGEST_REASON = 2000
-# How much of each stream the master has, and which streams to send again.
+# Bytes of the JSON with lengths of streams, and with names of streams to send again; of a question; of its answer.
 LARGEST_LENGTHS = 64 << 10
 LARGEST_QUESTION = 1 << 20
 LARGEST_ANSWER = 16 << 20
-# A sentence that refuses something; the same bound as Foolscap's own.
+# Bytes of the sentence of an error; Foolscap has the same bound.
 LONGEST_SENTENCE = 1000
-# Offsets and lengths have at most 8 bytes.
+# Bytes of an offset or a length.
 BYTES_OF_OFFSET = 8
 
-# A method's name, an argument's name, a call's number of arguments.
+# Bytes of the name of a method or an argument; arguments of a call.
 LONGEST_WORD = 64
 MOST_ARGUMENTS = 8
-# Calls of one peer that wait for our answer, and the bytes in their arguments.
+# Unanswered calls of one peer, and the bytes of their arguments.
 MOST_CALLS = 1000
-# Objects of one peer's that we know; a slave knows one of each command that it holds.
-MOST_REFERENCES = 4000
 MOST_BYTES_IN_CALLS = 64 << 20
-# Answers that a peer asked for and does not read.
+# References to objects of one peer; a slave has one for each command that it holds.
+MOST_REFERENCES = 4000
+# Bytes of answers that a peer has not read.
 MOST_BYTES_UNREAD = 16 << 20
 
-# Links on which one string was shown.  A slave needs one, and a few that are not known to be dead.
+# Links on which one FURL was shown.  A slave needs one, and a few whose loss was not detected yet.
 MOST_LINKS = 2000
 MOST_LINKS_OF_A_SLAVE = 20
-# Lines of our log about connections that were cut: their holders can come again at once.
+# Lines of our log about connections that were cut: the peers can connect again at once.
 LOG_LINES_BURST = 1000
 LOG_LINES_PER_SECOND = 5.0
-# How much of our time the links of one string may take, of each second; how many seconds of it may be saved up; and how
-# many seconds a byte of a stream may cost that are not counted, three times what it does.
+# CPU time of the links of one holder: seconds per second; seconds that may be saved up; seconds per byte of a stream
+# that are refunded, three times the usual cost.
 HOLDER_SHARE = 0.5
 HOLDER_BURST = 2.0
-# Questions of one holder that are worked on at a time, and that may wait; clients of one that are told something.
+# Questions of one holder that are answered at a time; unanswered ones; clients that follow something.
 QUESTIONS_AT_ONCE = 2
 MOST_QUESTIONS = 100
 MOST_FOLLOWERS = 1000
 FREE_SECONDS_PER_BYTE = 0.01 / (1 << 20)
 
-# Connections that have not shown a valid string.
+# Unauthenticated connections; of each: bytes, seconds, calls.
 MOST_UNAUTHENTICATED = 4096
 UNAUTHENTICATED_BYTES = 64 << 10
 UNAUTHENTICATED_SECONDS = 20.0
 UNAUTHENTICATED_CALLS = 16
-# The first message of a TLS handshake, and how many may be between it and the handshake's end.
+# Bytes of a ClientHello; connections between it and the end of the handshake.
 LARGEST_CLIENT_HELLO = 8 << 10
 MOST_HANDSHAKES = 256
-# Preauth by which who has a slave's string goes first (`preauth`): at once, and then a second.
+# Uses of one pre-authentication token (`preauth`): at once; per second.
 PREAUTH_BURST = 10.0
 PREAUTH_PER_SECOND = 0.5
-# How much of our time they may take, while others want some.
+# CPU time of all unauthenticated connections, seconds per second.
 UNAUTHENTICATED_SHARE = 1 / 3
-# Peers of whom it is remembered how often they connected.
+# Peers of which the number of connections is kept.
 MOST_PEERS = 10_000
 
 # Seconds.  A link is pinged when it has been silent for KEEPALIVE, and given up when silent for SILENCE.
@@ -111,16 +111,16 @@ KEEPALIVE = 10.0
 SILENCE = 25.0
 CONNECT = 15.0
 NEGOTIATION = 20.0
-# Between two attempts to connect: the first, how much longer each is than the one before, the longest; each varies by
-# this share of itself.
+# Seconds between two attempts to connect: the first, the factor between two, the longest, and the random variation as a
+# fraction.
 FIRST_DELAY = 0.5
 DELAY_FACTOR = 1.5
 LONGEST_DELAY = 30.0
 JITTER = 0.3
-# After a refusal, which time alone will not change: what is unknown may yet be added, what is revoked stays so.
+# Seconds until the next attempt after a refusal: an unknown FURL may be added later, a revoked one stays revoked.
 REFUSED_DELAY = 60.0
 REVOKED_DELAY = 3600.0
-# From closing politely to cutting.
+# Seconds from closing, with the rest still sent, to cutting.
 LINGER = 2.0
 
 _Id = ByteStringConstraint(LONGEST_ID)
@@ -132,13 +132,13 @@ _Nothing = Nothing()
 
 AnyReference = RemoteInterfaceConstraint(None)
 Chunk = _Chunk
-# What a stock client answers to ``stdout`` and the like.
+# The answer of a stock client to ``stdout`` and the like.
 Acknowledgement = _Nothing
 
 
 class RIBoundedBroker(RemoteInterface):
     """
-    Foolscap's own object 0, which everyone may call who knows the address: its bounds, instead of none.
+    Foolscap's object 0, which any peer may call, with bounds; the stock one has none.
     """
 
     __remote_name__ = "RIBoundedBroker.buildbot-lite"
@@ -189,7 +189,7 @@ class RISlave(RemoteInterface):
 
 class RIDesk(RemoteInterface):
     """
-    What a slave's FURL designates: `roles.Desk`.
+    The object of a slave's FURL: `roles.Desk`.
     """
 
     __remote_name__ = "RIDesk.buildbot-lite"
@@ -200,7 +200,7 @@ class RIDesk(RemoteInterface):
 
 class RIStdin(RemoteInterface):
     """
-    Where ``flappclient run-command`` sends its standard input, without waiting for an answer.
+    Receives the standard input of ``flappclient run-command``, which waits for no answer.
     """
 
     __remote_name__ = "RIStdin.buildbot-lite"
@@ -214,7 +214,7 @@ class RIStdin(RemoteInterface):
 
 class RISubmission(RemoteInterface):
     """
-    What a submission's FURL designates: both verbs of ``flappclient``, of which each FURL obeys one.
+    The object of a submission's FURL: both verbs of ``flappclient``, of which each FURL serves one.
     """
 
     __remote_name__ = "RISubmission.buildbot-lite"
@@ -226,7 +226,7 @@ class RISubmission(RemoteInterface):
         return _Nothing
 
     def watch(watcher=AnyReference):
-        # Not of flappclient: what ``execute`` does, of a string to watch, and a refusal of any other.
+        # Not flappclient's: like ``execute``, but refused by every FURL that is not for watching.
         return _Nothing
 
     def not_a_desk():
@@ -235,7 +235,7 @@ class RISubmission(RemoteInterface):
 
 class RIWatcher(RemoteInterface):
     """
-    Whoever watches a request with the ``buildbot-lite`` command: what a ``flappclient`` is, with a schema.
+    The ``buildbot-lite`` command that watches a request: like a ``flappclient``, with a schema.
     """
 
     __remote_name__ = "RIWatcher.buildbot-lite"
@@ -252,7 +252,7 @@ class RIWatcher(RemoteInterface):
 
 class RIFollower(RemoteInterface):
     """
-    Whoever follows something that grows, from the ``buildbot-lite`` command.
+    The ``buildbot-lite`` command that follows a log or the like.
     """
 
     __remote_name__ = "RIFollower.buildbot-lite"
@@ -263,7 +263,7 @@ class RIFollower(RemoteInterface):
 
 class RIControl(RemoteInterface):
     """
-    What the admin's and the control FURLs designate.
+    The object of an admin's or a control FURL.
     """
 
     __remote_name__ = "RIControl.buildbot-lite"

@@ -1,9 +1,9 @@
 """
-What the other side may call.
+The objects that the other side may call.
 
-Each object here stands before one local object that plays a role: it checks that the right to call it has not been
-revoked, reads what came as bytes, forwards, and hands back bytes.  Foolscap cannot take a right back; so the right is
-in `Revocable`, which every exposed object asks on each call.
+Each wraps one local object with a role: it checks that the right to call it has not been revoked, decodes the
+arguments, forwards the call, and encodes the answer.  Foolscap cannot revoke a reference, so every exposed object
+checks its `Revocable` on each call.
 """
 
 from collections.abc import Callable
@@ -48,66 +48,55 @@ from .roles import (
 )
 
 
-def _for_ever() -> None:
-    """
-    It has no end.
-    """
+def _no_expiry() -> None:
+    pass
 
 
-def _pardoned(sentence: str) -> bool:
-    """
-    It is told that it was refused, and no more.
-    """
+def _not_cut(sentence: str) -> bool:
     return False
 
 
-def _let_be(sentence: str) -> None:
-    """
-    It is in the log anyway.
-    """
+def _ignore_slowed(sentence: str) -> None:
+    pass
 
 
-def _nobody() -> None:
-    """
-    It belongs to whoever has it.
-    """
+def _no_owner() -> None:
+    return None
 
 
-def _whoever(key: str) -> None:
-    """
-    It is good for any key.
-    """
+def _any_key(key: str) -> None:
+    pass
 
 
-def _wherever(port: int) -> None:
-    """
-    Nobody wants to know.
-    """
+def _ignore_shown(port: int) -> None:
+    pass
 
 
 class Revocable:
     """
-    The right to call something, which can be taken back.
+    The right to use one FURL, which can be revoked.
 
-    A grant has one for as long as the process runs; whatever its FURL leads to is exposed under it.  *still* is asked
-    on each call, and raises when the right has come to its end.  *breach* hears when its holder does what the contract
-    does not allow, with what that was, and answers whether it is to be cut off.  *slowed* hears, now and then, that it
-    is heard more slowly, and why.  *most_links*: when it was shown on more, the oldest is cut, of those that have
-    another key than its *owner*, if there is one.  *shown* is called for each new link, with the local port.
-    *account*: what it shares with other strings of its holder.  *check_key* raises when the string is not for the Tub
-    of that key, before it is of any use to it.
+    A grant has one while the process runs, and every object that the FURL leads to is exposed under it.
+
+    - *still*: called before each use; raises when the right has expired.
+    - *breach*: called with a sentence when the holder breaks the contract; returns whether to cut the link.
+    - *slowed*: called with a sentence, at most once a minute, when a link is paused for using too much CPU time.
+    - *most_links*: with more links, the oldest is cut whose key is not that of *owner* (None: no owner).
+    - *shown*: called for each new link, with the local port.
+    - *account*: the limits that it shares with other FURLs of its holder.
+    - *check_key*: raises when the FURL is not for the Tub with that key; called before the object is handed out.
     """
 
     def __init__(
         self,
-        still: Callable[[], None] = _for_ever,
-        breach: Callable[[str], bool] = _pardoned,
-        slowed: Callable[[str], None] = _let_be,
+        still: Callable[[], None] = _no_expiry,
+        breach: Callable[[str], bool] = _not_cut,
+        slowed: Callable[[str], None] = _ignore_slowed,
         most_links: int = MOST_LINKS,
-        owner: Callable[[], str | None] = _nobody,
-        shown: Callable[[int], None] = _wherever,
+        owner: Callable[[], str | None] = _no_owner,
+        shown: Callable[[int], None] = _ignore_shown,
         account: Account | None = None,
-        check_key: Callable[[str], None] = _whoever,
+        check_key: Callable[[str], None] = _any_key,
     ) -> None:
         self.check_key = check_key
         self.account = account or Account()
@@ -122,7 +111,7 @@ class Revocable:
 
     def check(self) -> None:
         """
-        Nothing; or, once revoked, raises what it was revoked with.
+        Raise the refusal if the right was revoked or has expired.
         """
         if self._refusal is not None:
             raise self._refusal
@@ -130,7 +119,7 @@ class Revocable:
 
     def used_by(self, link: Link, port: int = 0) -> None:
         """
-        *link*, accepted at the local *port* (0: none), has shown the string: revoking the right cuts it.
+        Note that the FURL was shown on *link*, accepted at the local *port* (0: none); revoking cuts the link.
         """
         if link not in self._links:
             if port:
@@ -146,26 +135,26 @@ class Revocable:
     @property
     def links(self) -> tuple[Link, ...]:
         """
-        The live links on which the string was shown.
+        The live links on which the FURL was shown.
         """
         return tuple(self._links)
 
     def cpu_bucket(self, clock: IReactorTime) -> TokenBucket:
         """
-        The time that all links together get on which the string was shown.
+        The CPU time, in seconds, that all links of the holder share.
         """
         return self.account.cpu_bucket(clock)
 
     def revoke(self, refusal: BuildbotLiteError | None = None) -> None:
         """
-        From now on every call is refused with *refusal* (a `RevokedError`), and the links are cut.
+        Refuse every later call with *refusal* (default: a `RevokedError`), and cut the links.
         """
         self._refusal = refusal or RevokedError()
         self.cut("its right was revoked")
 
     def cut(self, reason: str) -> None:
         """
-        Cut the links on which the string was shown; *reason* goes into our log.
+        Cut the links on which the FURL was shown; *reason* goes into our log.
         """
         for link in self.links:
             link.drop(reason)
@@ -173,7 +162,7 @@ class Revocable:
 
 class Exposed(Referenceable):
     """
-    What all of them share: the right.
+    The common part: the check of the right.
     """
 
     log = Logger()
@@ -186,14 +175,14 @@ class Exposed(Referenceable):
         return super().doRemoteCall(methodname, args, kwargs)
 
     def remote_not_a_desk(self) -> None:
-        # The slave knows by itself; this is for our log.
+        # The slave has noticed by itself; this is for our log.
         self.revocable.account.log.warn("a slave was refused: {why}", why=str(WrongVerbError()))
 
 
 @implementer(RIDesk)
 class ExposedDesk(Exposed):
     """
-    *desk*, for whoever holds a slave's FURL.
+    *desk*, for the holder of a slave's FURL.
     """
 
     def __init__(self, desk: Desk, revocable: Revocable) -> None:

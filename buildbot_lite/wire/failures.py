@@ -1,14 +1,13 @@
 """
-How a failure crosses the wire: as its sentence, and nothing else.
+Failures on the wire: sent as the class's name and a sentence, never as a traceback.
 
-Our own errors travel with their name and their sentence, so that whoever is refused reads what to do about it; the
-name lets the other side raise the same class.  Every other exception is a defect of ours or none of the caller's
-business: its text stays here, in our log.
+Our own errors are sent with name and sentence: people read the sentence, and the name lets the other side raise the
+same class.  Every other exception is a defect, or discloses internals: its text goes to our log alone.
 
-Stock Foolscap clients print the field called ``traceback``; ours holds the sentence once more.
+Stock Foolscap clients print the field ``traceback``; it holds the sentence again.
 
-A peer chooses what it sends back to us.  So an incoming sentence is cut to length and stripped of control characters
-before it can reach a terminal or a log, and an incoming name chooses among our own refusals only.
+A peer may send anything.  So a received sentence is truncated and stripped of control characters before it can reach a
+terminal or a log, and a received name selects among our own errors only.
 """
 
 from typing import Any
@@ -33,8 +32,7 @@ from .contract import LONGEST_SENTENCE
 OUR_FAULT = "Something went wrong on the other side.  Its log says what."
 NOT_IN_THE_CONTRACT = "The other side does not take such a call."
 
-# What a peer may say of itself, and we repeat as ours.  Not what only we can know: that nobody answers, that our link
-# is gone.
+# The classes that a received name may select.  Not the two about our own side: no answer, link lost.
 _KNOWN: dict[str, type[BuildbotLiteError]] = {
     name: kind
     for name, kind in vars(errors).items()
@@ -44,7 +42,7 @@ _KNOWN: dict[str, type[BuildbotLiteError]] = {
 
 class NotOfferedError(Violation):
     """
-    A call of something that its object does not do: the string that led there is for something else.
+    A call of a method that the object does not have: the FURL is for another verb.
     """
 
     def __str__(self) -> str:
@@ -53,7 +51,7 @@ class NotOfferedError(Violation):
 
 def sentence_of(failure: Failure) -> tuple[str, str]:
     """
-    The class's name and the sentence that a peer may know of *failure*.
+    The name of the class and the sentence to send for *failure*.
     """
     error = failure.value
     if isinstance(error, NotOfferedError):
@@ -73,7 +71,7 @@ def is_foreseen(failure: Failure) -> bool:
 
 
 class _SentenceFailureSlicer(FailureSlicer):
-    slices = None  # chosen by name; Foolscap's own stays registered for whatever else there is
+    slices = None  # used explicitly; Foolscap's own stays registered for everything else
 
     def getStateToCopy(self, obj: Failure, broker: object) -> dict[str, Any]:
         kind, sentence = sentence_of(obj)
@@ -98,14 +96,14 @@ class SentenceErrorSlicer(ErrorSlicer):
 
 def translated(failure: Failure) -> Failure:
     """
-    What our caller is told when its call failed: an errback that turns Foolscap's exceptions into ours.
+    An errback for remote calls: Foolscap's and Twisted's exceptions become ours.
     """
     return Failure(our_error(failure.value))
 
 
 def our_error(error: BaseException | None) -> BaseException:
     """
-    *error*, which Foolscap or Twisted raised about a call or a connection, in our words.
+    Our error for *error*, which Foolscap or Twisted raised for a call or a connection.
     """
     if isinstance(error, RemoteException):
         remote = error.failure
@@ -121,14 +119,14 @@ def our_error(error: BaseException | None) -> BaseException:
 
 def would_block(error: BaseException) -> bool:
     """
-    Whether the other side failed because something there would have to wait.
+    Whether the other side failed with BlockingIOError.
     """
     return isinstance(error, RemoteException) and getattr(error.failure.type, "__name__", "") == "BlockingIOError"
 
 
 def why_unreachable(error: BaseException | None) -> str:
     """
-    Half a sentence, for "cannot connect: …", about an attempt that failed before any link was made.
+    The reason for "cannot connect: …", for an attempt that failed before there was a link.
     """
     if isinstance(error, DNSLookupError):
         return "its host name is not known"

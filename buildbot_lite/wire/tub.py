@@ -1,16 +1,16 @@
 """
-A Tub with every option set on purpose.
+A Tub: Foolscap's end point, with every option set explicitly.
 
-Foolscap's defaults are those of 2005 and of a friendly network.  What is different here, and why:
+Foolscap's defaults date from 2005 and assume a friendly network.  The differences:
 
-* Failures cross as sentences (`failures`), tracebacks never; gifts, with which a peer makes us dial a third party, are
-  refused; what we pass by reference gets no address of its own (`getOrCreateURLForReference`).
-* A string is looked up by our own function, which may refuse with its own sentence.  The answer says nothing of it.
-* Whoever listens has a backlog of 4096 (with 50, a third of 500 slaves never gets through) and counts strangers.
-* Connecting has 15 seconds and negotiating 20, not 120; a silent link is tested after 10 and cut after 25 (`broker`).
-  A slave that comes back after a silent loss replaces its old link.
+* Failures are sent as sentences (`failures`), never as tracebacks.  Gifts, by which a peer makes us dial a third party,
+  are refused.  Objects passed by reference get no FURL of their own (`getOrCreateURLForReference`).
+* Our own function looks up a swissnum and may refuse it with a sentence, which does not contain it.
+* A listener has a backlog of 4096 (with 50, a third of 500 slaves never connects) and bounds unauthenticated peers.
+* Connecting may take 15 seconds and negotiating 20, not 120; a silent link is pinged after 10 and cut after 25
+  (`broker`).  A slave that returns after a silent loss replaces its old link.
 * One TLS context serves all connections of a Tub.
-* Foolscap keeps its own log in memory, with bytes and FURLs in it.  What belongs to us is kept out of it.
+* Foolscap keeps a log of its own in memory, with bytes and FURLs.  Nothing of ours is written to it.
 """
 
 import resource
@@ -47,13 +47,14 @@ from .limits.unauthenticated import UnauthenticatedPeer, UnauthenticatedPeers
 
 Lookup = Callable[[str], Referenceable | None]
 """
-What a swissnum designates: an exposed object (`exposed`, `flapp`, `control`); None when nothing; or a `RefusedError`.
+Finds the object that a swissnum designates (`exposed`, `flapp`, `control`).  None: there is none.  May raise a
+`RefusedError`.
 """
 
 
 class _SharedContext(FoolscapContextFactory):
     """
-    Foolscap sets its context up anew for each connection, which OpenSSL refuses once the context is in use.
+    Foolscap configures its context again for each connection, which OpenSSL refuses once the context is in use.
     """
 
     def __init__(self, **options: object) -> None:
@@ -66,9 +67,11 @@ class _SharedContext(FoolscapContextFactory):
 
 class _RecentPeers(dict[str, int]):
     """
-    How often each peer connected, by TubID: of the last `MOST_PEERS` of them, because every run of a stock client is
-    another peer.  (When one is forgotten, its connections are counted from 1 again; the count is there to tell a new
-    connection from the one that there is, which knows its own number.)
+    The number of connections of each peer, by TubID, of the last `MOST_PEERS` peers: each run of a stock client is
+    a new peer.
+
+    Foolscap uses the number to tell a new connection from the existing one, which has its own number.  After a peer is
+    dropped here, its connections count from 1 again.
     """
 
     def __setitem__(self, peer: str, count: int) -> None:
@@ -80,7 +83,7 @@ class _RecentPeers(dict[str, int]):
 
 class BoundedNegotiation(Negotiation):
     """
-    The first few lines of a connection, before both ends speak Foolscap.
+    The negotiation at the beginning of a connection.
     """
 
     SERVER_TIMEOUT = NEGOTIATION
@@ -90,7 +93,7 @@ class BoundedNegotiation(Negotiation):
 
     def log(self, *args, **kwargs):
         """
-        Nothing, because what is said here holds what strangers sent; but a defect is not kept quiet.
+        Log defects only: other messages contain bytes of unauthenticated peers.
         """
         if kwargs.get("level") == UNUSUAL and "failure" in kwargs and self.unauthenticated is not None:
             self.unauthenticated.log_defect(kwargs["failure"])
@@ -107,7 +110,7 @@ class BoundedNegotiation(Negotiation):
     def startTLS(self, cert):
         self.transport.startTLS(self.tub.tls)
         if self.unauthenticated is not None:
-            # What is between the network and TLS by now.
+            # The transport's protocol is the TLS layer now.
             self.unauthenticated.meter(self.transport.protocol, self.transport)
 
     def dataReceived(self, chunk):
@@ -122,14 +125,14 @@ class BoundedNegotiation(Negotiation):
     def acceptDecision(self, decision):
         params = super().acceptDecision(decision)
         if not self.isClient:
-            # What it calls this connection is for those who dial it again; we never do.
+            # The connection's name is for dialling that peer again, which we never do.
             self.tub.slave_table.pop(self.theirTubRef.getTubID(), None)
         return params
 
     def switchToBanana(self, params):
         if self.unauthenticated is not None:
             if not self.unauthenticated.tracked:
-                return  # it was cut a moment ago
+                return  # it was cut just now
             self.brokerClass = partial(self.brokerClass, unauthenticated=self.unauthenticated)
         super().switchToBanana(params)
 
@@ -145,14 +148,14 @@ class BoundedNegotiation(Negotiation):
 
     def cut(self) -> None:
         """
-        End the connection, whatever protocol has it by now.
+        End the connection, whichever protocol handles it now.
         """
         self.transport.abortConnection()
 
 
 class TubListener(pb.Listener):
     """
-    A port of ours, and the strangers at it.  *ready* fires when it listens, or fails because it cannot.
+    One listening port.  *ready* fires when it listens, or fails.
     """
 
     noisy = False
@@ -161,7 +164,7 @@ class TubListener(pb.Listener):
     @property
     def preauth(self) -> Preauth:
         """
-        Those that are expected here.
+        The Tub's.
         """
         return self._tub.preauth
 
@@ -193,7 +196,7 @@ class TubListener(pb.Listener):
 
 class Tub(pb.Tub):
     """
-    See the module.  *clock* is the reactor; *certificate* is PEM; *lookup* finds what a string designates.
+    A Foolscap Tub.  *clock*: the reactor.  *certificate*: PEM.  *lookup*: finds the object of a swissnum.
     """
 
     unsafeTracebacks = False
@@ -208,7 +211,7 @@ class Tub(pb.Tub):
         self.setOption("handle-old-duplicate-connections", int(SILENCE))
         self.clock = clock
         self.log_lines = TokenBucket(clock.seconds, LOG_LINES_BURST, LOG_LINES_PER_SECOND)
-        """Of our log, about connections that were cut."""
+        """Bounds the lines of our log about connections that were cut."""
         self.processor_time: Callable[[], float] = time.thread_time
         self.unauthenticated = UnauthenticatedPeers(clock)
         self.tls = _SharedContext(
@@ -217,9 +220,9 @@ class Tub(pb.Tub):
         self.master_table = _RecentPeers()
         self._lookup = lookup
         self.preauth = Preauth(self.tub_id, clock.seconds)
-        """Those that are expected, where we listen."""
+        """The tokens that are accepted where we listen."""
         self.preauth_token = ""
-        """What we say where we are expected."""
+        """The token that is sent where we dial."""
 
     @property
     def tub_id(self) -> str:
@@ -244,7 +247,7 @@ class Tub(pb.Tub):
 
     def forget_peer(self, peer: TubRef | None) -> None:
         """
-        *peer* has shown nothing: do not even remember how often it connected.
+        Forget the number of connections of *peer*, which was never authenticated.
         """
         if peer is not None:
             self.master_table.pop(peer.getTubID(), None)
@@ -257,33 +260,33 @@ class Tub(pb.Tub):
 
     def getOrCreateURLForReference(self, ref):
         """
-        None: what is passed by reference is for that one connection; and grants' FURLs are put together elsewhere.
+        None: an object passed by reference is for that connection alone, and `grants` builds the FURLs.
         """
 
     def connectTo(self, _furl, _cb, *args, **kwargs):
-        raise NotImplementedError("Only dialling.dial keeps a connection.")
+        raise NotImplementedError("Only wire.reconnecting keeps a connection.")
 
 
 def make_tub(clock: IReactorTime, certificate: bytes, lookup: Lookup | None = None) -> Tub:
     """
-    A Tub, which is a service: it works from ``startService()`` to ``stopService()``, once.
+    A Tub, which is a Twisted service: it can be started and stopped once.
 
-    *clock* is the reactor; *certificate* comes from `certificate.load_or_create`.  Without *lookup* it designates
-    nothing: a slave's or a client's.
+    *clock*: the reactor.  *certificate*: PEM, as from `certificate.load_or_create`.  Without *lookup* no object can be
+    found: a slave's or a client's Tub.
     """
     return Tub(clock, certificate, lookup or _nothing)
 
 
 def raise_file_limit() -> int:
     """
-    Allow this process as many open files as the system lets it have, and answer how many.
+    Raise the soft limit of open files to the hard one; returns the resulting limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (ValueError, OSError):
-            return soft  # the system has its own idea
+            return soft  # the system refuses it
     return hard
 
 
