@@ -1,20 +1,20 @@
 """
-The keeper: the small process on a machine that is the parent of every command.
+The keeper: a small process on a build machine, the parent of every command.
 
-It knows nothing of the network or of Twisted, so that twistd can die, be restarted and upgraded while commands go on.
-Everything here is the standard library, and little of that: a keeper takes a few megabytes and is there all the time.
+It uses neither the network nor Twisted, so that twistd can die, be restarted and upgraded while commands run.  Standard
+library only, and little of it: a keeper takes a few megabytes and runs all the time.
 
 ::
 
-    attendant (in twistd)                      keeper                              commands
+    keeper_client (in twistd)                  keeper                              commands
        start, interrupt, forget  --- JSON --->  claims, spawns, signals  ------->   sh, make, git …
        claimed, grew, ended      <-- lines ---  reads, masks, counts     <- pipes -
        reads the spools               ^         DIR/commands/ID/stdio, outcome.json
                `----------------------'
 
-Reading order: `loop` (what happens next), `start_request` (what is asked), `command_store` and `spool` (what is on
-disk), `masking`, `output` (from a pipe into spools), `tail`, `spawn`, `process_tracker` (which process belongs to which
-command), `outcome` (what is told of it), `context` (what all commands share); of one command `command_io` (what it
-writes, read to the end), `termination` (how they are ended), `timeouts` (for how long it may go on) and `command` (its
-life); `keeper` (all of them), `server` (the socket).
+Reading order: `loop` (descriptors, timers, signals), `start_request` and `wrapper` (what to run), `command_store` and
+`spool` (files on disk), `masking` and `spellings` (secrets), `output` (from a pipe into spools), `tail` (log files),
+`spawn`, `process_tracker` (which process belongs to which command), `outcome`, `context` (what all commands share); for
+one command `command_io` (input and output), `termination` (ending its processes), `timeouts` and `command` (its
+stages); `keeper` (all commands), `server` (the socket).
 """

@@ -22,7 +22,7 @@ _LARGEST_LOG = 1 << 20
 
 def main(arguments: list[str] | None = None) -> int:
     """
-    What the command does; answers its exit code.
+    Return the exit code.
     """
     options = _parser().parse_args(arguments)
     os.makedirs(options.directory, mode=0o700, exist_ok=True)
@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _detached(directory: str, options: argparse.Namespace) -> int:
     """
-    Become a process of nobody's.  The child has the lock, as it has the descriptor; we wait until it listens.
+    Run the keeper in a daemon process.  The child inherits the lock with its descriptor; the parent waits until the
+    child listens.
     """
     ready, ready_fd = os.pipe()
     if os.fork():
@@ -95,7 +96,7 @@ def _work(directory: str, options: argparse.Namespace, ready_fd: int | None = No
     keeper = Keeper(directory, loop, settings)
     loop.on_signal(signal.SIGCHLD, keeper.reap)
     loop.on_signal(signal.SIGTERM, keeper.stop)
-    # A terminal that is closed, and Ctrl-C in it, are not meant for us.
+    # A terminal that is closed, or Ctrl-C in it, must not end the keeper.
     for signum in (signal.SIGHUP, signal.SIGINT):
         loop.on_signal(signum, _nothing)
     if ready_fd is not None:
@@ -107,7 +108,7 @@ def _work(directory: str, options: argparse.Namespace, ready_fd: int | None = No
 
 def _nothing() -> None:
     """
-    Caught and let be; ignored, it would be ignored by the commands as well.
+    Catch the signal without effect.  (An ignored signal would be ignored in the commands as well: execve(2).)
     """
 
 

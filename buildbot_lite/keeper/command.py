@@ -47,7 +47,7 @@ _MOST_NAMED = 5
 
 class CommandListener(Protocol):
     """
-    Who wants to know.
+    The receiver of a command's events.
     """
 
     def grew(self, id: str) -> None:
@@ -57,19 +57,19 @@ class CommandListener(Protocol):
 
     def ended(self, finished: FinishedCommand) -> None:
         """
-        It is over; its outcome is to be written.
+        The command is over; its outcome is not on disk yet.
         """
 
 
 class WaitingStage(NamedTuple):
     """
-    It is not spawned yet.
+    The command is not spawned yet.
     """
 
 
 class RunningStage(NamedTuple):
     """
-    Its main process lives, and nobody wants it dead.
+    The main process is alive, and there is no reason to end it.
     """
 
     termination: Termination
@@ -78,7 +78,7 @@ class RunningStage(NamedTuple):
 
 class EndingStage(NamedTuple):
     """
-    Some of its processes live, and are not to.
+    The remaining processes are being ended.
     """
 
     termination: Termination
@@ -86,13 +86,13 @@ class EndingStage(NamedTuple):
 
 class OverStage(NamedTuple):
     """
-    None of its processes is our business any more.
+    No process of the command is tracked any more.
     """
 
 
 class LiveCommand:
     """
-    A command that was claimed.  It was *requested_at* for when `Loop.awake` said so; its lease runs from then.
+    A claimed command.  *requested_at*: when its ``start`` came, on the clock `Loop.awake`; the lease counts from then.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class LiveCommand:
         self._context = context
         self._listener = listener
         self._stage: WaitingStage | RunningStage | EndingStage | OverStage = WaitingStage()
-        # What it left behind and is killed for that: name by process number.
+        # Processes that outlived the main process and were killed for that: name by pid.
         self._survivors: dict[int, str] = {}
         self._recorder = OutcomeRecorder(context.loop)
         self._io = CommandIO(
@@ -127,7 +127,7 @@ class LiveCommand:
 
     def begin(self) -> None:
         """
-        Spawn it.  If that cannot be done, it ends at once, FAILED; only for room on the disk it waits.
+        Spawn it.  When that fails, the command ends at once, FAILED; while the disk is full, it waits.
         """
         for secret in self._request.seen_in_ps:
             self._recorder.remark(
@@ -140,7 +140,7 @@ class LiveCommand:
 
     def kill(self, why: str, sentence: str) -> None:
         """
-        End it with everything that it started: politely at first, then by force.
+        End all its processes: with the command's own signal first, then with SIGKILL.
         """
         stage, urgent = self._stage, self._context.wait_limits.urgent
         if isinstance(stage, WaitingStage):
@@ -159,7 +159,7 @@ class LiveCommand:
 
     def give_up(self, sentence: str) -> None:
         """
-        End it because the keeper itself must end; nobody will know how far it might have come.
+        End it because the keeper itself ends: the outcome is LOST.
         """
         self.kill("", sentence)
 
@@ -201,7 +201,7 @@ class LiveCommand:
 
     def _try(self) -> None:
         if not isinstance(self._stage, WaitingStage):
-            # It was killed while it waited.
+            # Killed in the meantime.
             return
         loop, wait_limits = self._context.loop, self._context.wait_limits
         try:

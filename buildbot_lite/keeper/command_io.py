@@ -1,15 +1,15 @@
 """
-What flows between a command and us: what it is fed, what it writes, and what it adds to its log files.
+A command's input and output: stdin, pipes or pty, and the log files that it writes.
 
 ::
 
-    stdin <--------------- fed ----------------- the order
+    stdin <--------------- fed ----------------- StartRequest
     stdout, stderr, pty -- read, when ready ---.
                                                +---> Output ---> spools, sealed in the end
     log files ------------ polled, by tail ----'
 
-While the disk is full nothing is read, so that the command waits instead of losing output; that costs it neither its
-`timeout` nor its log.  When there is no room for too long, it is killed, and what it still writes is dropped.
+While the disk is full nothing is read: the command blocks instead of losing output, and `timeout` does not count.  When
+there is no room for `WaitLimits.disk` seconds, the command is killed, and further output is dropped.
 """
 
 import errno
@@ -37,20 +37,20 @@ from .tail import LogTail
 
 _CHUNK = 256 << 10
 _MOST_CHUNKS = 64  # of a pipe; it holds 256 KiB, or 1 MiB if the command asked for that
-# Who writes line by line would wake us for each of them, and wait for us: so after a read that brought little we let so
-# many seconds pass.  Meanwhile the pipe takes what comes.
+# A command that writes line by line would wake the keeper for every line: so after a small read, reading pauses for
+# this many seconds, and the pipe collects.
 _SMALL_READ = 16 << 10
 _READ_PAUSE = 0.001
 
 
 class ReadUntil(Enum):
     """
-    How long is read what a command writes.
+    How long a command's output is read.
     """
 
     OVER = "until it is over"
     CLOSED = "until its pipes are closed"
-    EMPTY = "until its pipes are empty: who was left running may have them for ever"
+    EMPTY = "until its pipes are empty: processes that were left running may keep them open for ever"
     READ = "no more: everything was read"
 
 
@@ -96,7 +96,7 @@ class CommandIO:
                 failed=partial(kill, "disk-full"),
             ),
         )
-        # Before it begins, so that what is in them already is not taken for its output.
+        # Opened before the command begins, so that what is in the files already does not count as its output.
         self._log_tails = [
             LogTail(
                 stream,
@@ -108,11 +108,11 @@ class CommandIO:
             for stream, path in request.logfiles.items()
         ]
 
-    # -- what is asked of it
+    # -- the command's life
 
     def begin(self, spawned: Spawned) -> None:
         """
-        Read what *spawned* writes, and feed it.
+        Read the output of *spawned*, and write its stdin.
         """
         self._channels = {fd: stream for stream, fd in spawned.outputs.items()}
         self._watch()
@@ -123,7 +123,7 @@ class CommandIO:
 
     def never_spawned(self) -> None:
         """
-        Nobody will write anything: nothing is expected of the log files.
+        There will be no output: close the log files without a remark that they were never written.
         """
         for log_tail in self._log_tails:
             log_tail.close()
@@ -131,29 +131,29 @@ class CommandIO:
 
     def silence(self) -> float:
         """
-        For how many seconds it has written nothing, though it could.
+        Seconds since its last output; 0 while the disk is full, when it cannot write.
         """
         return 0.0 if self._output.stalled() else self._loop.now() - self._heard
 
     def lengths(self) -> dict[str, int]:
         """
-        The bytes of every stream that has some.
+        The length in bytes of every stream that is not empty.
         """
         return self._output.lengths()
 
     def remark(self, text: str) -> None:
         """
-        A line of ours beside what it wrote so far.
+        Add a remark at the present end of stdio.
         """
         self._recorder.remark("stdio", self._output.length("stdio"), text)
 
     def finish(self, until: ReadUntil) -> None:
         """
-        It is over: read what there is, *until* its pipes are CLOSED (for which there is patience), or EMPTY.
+        The command is over: read the rest, *until* its pipes are CLOSED (for `WaitLimits.drain` seconds) or EMPTY.
         """
         self._until = until
         for fd in list(self._channels):
-            # Whoever still writes may do so for ever; what was there when the main process ended is less than this.
+            # Bounded, as another process may write for ever; a pipe held less than this when the main process ended.
             for _chunk in range(_MOST_CHUNKS):
                 if self._output.stalled() or not self._read(fd):
                     break
@@ -164,7 +164,7 @@ class CommandIO:
 
     def seal(self) -> dict[str, dict[str, object]]:
         """
-        Length and checksum of every stream that has bytes, which are durable now, if the disk did as told.
+        Sync every stream; return length and checksum of those that are not empty.  A failing disk becomes a remark.
         """
         streams, failed = self._output.seal()
         for stream, problem in failed.items():
@@ -188,7 +188,7 @@ class CommandIO:
 
     def _read(self, fd: int) -> int:
         """
-        Read once; answers how many bytes there were.
+        Read once; return the number of bytes.
         """
         try:
             data = os.read(fd, _CHUNK)
@@ -197,7 +197,7 @@ class CommandIO:
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            # A terminal whose last user is gone.
+            # A terminal that no process has open any more (EIO on Linux).
             data = b""
         if data:
             self._accept(self._channels[fd], data)
@@ -215,7 +215,7 @@ class CommandIO:
 
     def _accept(self, stream: str, data: bytes) -> bool:
         """
-        Whatever comes, comes through here; answers whether there may be more.
+        Take all output; return whether more can be taken now.
         """
         self._heard = self._loop.now()
         self._output.accept(stream, data)
@@ -242,12 +242,12 @@ class CommandIO:
         self._timers.cancel("retry")
         self._output.abandon()
         self._kill("disk-full", "disk full")
-        # What comes now is dropped, so that nobody hangs in a write.
+        # Output is read and dropped from now on, so that no process hangs in a write.
         self._resume()
 
     def _resume(self) -> None:
         """
-        There is room again, or there never will be.
+        Read again after a stall.
         """
         self._watch()
         if self._until is not ReadUntil.OVER:
@@ -264,7 +264,7 @@ class CommandIO:
 
     def _settle(self) -> None:
         """
-        If it is over: let go of the pipes, take the logs to their ends, and write what was held back.
+        If the command is over: close the pipes, read the log files to their ends, and write what the maskers hold back.
         """
         if self._until in (ReadUntil.OVER, ReadUntil.READ) or self._output.stalled():
             return
@@ -279,7 +279,7 @@ class CommandIO:
         if not self._output.stalled():
             self._output.flush()
         if self._output.stalled():
-            # This is called again when there is room.
+            # Called again when there is room.
             return
         self._timers.clear()
         self._until = ReadUntil.READ
@@ -288,7 +288,7 @@ class CommandIO:
 
 def feed(loop: Loop, fd: int, data: bytes) -> None:
     """
-    Write *data* to *fd* as it is taken, and close that; whoever reads it may have enough before.
+    Write *data* to *fd* as the reader takes it, then close *fd*; also when the reader closes its end first.
     """
     rest = memoryview(data)
 
@@ -299,7 +299,7 @@ def feed(loop: Loop, fd: int, data: bytes) -> None:
         except BlockingIOError:
             return
         except OSError:
-            # It does not want to read any more.
+            # The reader has closed its end.
             rest = memoryview(b"")
         if not rest:
             loop.unwatch(fd)

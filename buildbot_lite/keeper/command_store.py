@@ -1,17 +1,17 @@
 """
-What the keeper has on disk: one directory for each command that it holds.
+The keeper's files: one directory for each command that it holds.
 
 ::
 
-    commands/ID/claim          fingerprint, names of streams; there before anything is spawned
-               spawned         there as soon as something was: a link, to number and start of the process and the boot
+    commands/ID/claim          fingerprint, names of streams; written before anything is spawned
+               spawned         written after the spawn: a symbolic link whose text is pid, start time and boot
                stdio …         the spools, created at their first byte
-               private/        files with secrets, 0600, gone when the command ended
-               outcome.json    empty at first; in the end how it ended: whole JSON, or as good as empty
-    forgotten                  ids that may never be started again, one a line
+               private/        files with secrets, 0600, removed when the command ends
+               outcome.json    empty at first; the outcome once the command has ended (torn JSON counts as empty)
+    forgotten                  ids that must never be started again, one per line
 
 A claim without an outcome, found by a new keeper, is a command that died with the old one: *lost* if it was spawned,
-*unknown* if nothing says so (the machine may have died between the spawn and its trace).  Neither is started again.
+*unknown* otherwise (the machine may have died between the spawn and its record).  Neither is started again.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 
 class FinishedCommand(NamedTuple):
     """
-    A command that is over: *life* is ``ended``, ``lost`` or ``unknown``.
+    A command that is over.  *life*: ``ended``, ``lost`` or ``unknown``.
     """
 
     id: str
@@ -41,14 +41,14 @@ class FinishedCommand(NamedTuple):
 
     def lengths(self) -> dict[str, int]:
         """
-        The final length of each stream that has one.
+        The final length in bytes of each stream that is not empty.
         """
         return {name: int(seal["length"]) for name, seal in self.outcome.get("streams", {}).items()}
 
 
 def safe_name(name: str) -> str:
     """
-    *name* as a file name: reversible by eye, unambiguous, never hidden, of bounded length.
+    *name* as a file name: readable, unambiguous, never hidden, at most `_LONGEST_NAME` bytes.
     """
     quoted = "".join(char if char in _PLAIN else _escaped(char) for char in name)
     if quoted.startswith("."):
@@ -61,7 +61,7 @@ def safe_name(name: str) -> str:
 
 def spool_path(keeper_directory: str, id: str, stream: str) -> str:
     """
-    Where the spool of *stream* is.  It does not exist before its first byte.
+    The path of the spool of *stream*.  The file does not exist before its first byte.
     """
     name = stream if stream in _OWN_STREAMS else f"log-{safe_name(stream)}"
     return os.path.join(keeper_directory, "commands", safe_name(id), name)
@@ -69,14 +69,14 @@ def spool_path(keeper_directory: str, id: str, stream: str) -> str:
 
 class CommandStore:
     """
-    The commands on disk under *directory*, which is the keeper's own.
+    The commands on disk below *directory*, the keeper's own.
     """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._commands = os.path.join(directory, "commands")
         os.makedirs(self._commands, mode=0o700, exist_ok=True)
-        # A claim is not on the disk unless the directories above it are.
+        # A claim is durable only if the directories above it are.
         _sync_directory(directory)
         self._tombs = os.path.join(directory, "forgotten")
         self._forgotten = self._read_forgotten()
@@ -84,7 +84,7 @@ class CommandStore:
 
     def close(self) -> None:
         """
-        Let go of the directory.
+        Close the directory's descriptor.
         """
         os.close(self._commands_fd)
 
@@ -96,7 +96,7 @@ class CommandStore:
 
     def claim(self, id: str, fingerprint: str, streams: list[str]) -> None:
         """
-        Note durably that *id* is ours now, and may write *streams*.  OSError leaves nothing behind.
+        Claim *id*, durably, with the names of its *streams*.  After an OSError nothing of it is left.
         """
         directory = self.directory(id)
         try:
@@ -105,7 +105,7 @@ class CommandStore:
                 _write_all(fd, json.dumps({"id": id, "fingerprint": fingerprint, "streams": streams}).encode())
                 os.fsync(fd)
             with _opened(os.path.join(directory, "outcome.json"), os.O_WRONLY | os.O_CREAT | os.O_EXCL):
-                # Made durable with the directory now, so that the end costs one fsync, and no rename.
+                # Synced with the directory now, so that the end costs one fsync and no rename.
                 pass
             _sync_directory(directory)
             os.fsync(self._commands_fd)
@@ -115,15 +115,15 @@ class CommandStore:
 
     def spawned(self, id: str, pid: int, started: int, boot: str) -> None:
         """
-        Note what was spawned for *id*.  Not synced: what a dead machine does not remember is *unknown*.
+        Record the main process of *id*.  Not synced: without the record a command of a dead machine is *unknown*.
         """
-        # A full disk costs us the word "lost" and gives us "unknown", which is treated alike.
+        # On a full disk a lost command becomes "unknown", which is treated alike.
         with contextlib.suppress(OSError):
             os.symlink(f"{pid} {started} {boot}", os.path.join(self.directory(id), "spawned"))
 
     def main_of(self, id: str, boot: str) -> tuple[int, ...]:
         """
-        Number and start of the main process of *id*, as an earlier keeper noted them in this *boot*; otherwise nothing.
+        Pid and start of the main process of *id*, if an earlier keeper recorded them in this *boot*; otherwise ().
         """
         with contextlib.suppress(OSError, ValueError):
             pid, started, noted = os.readlink(os.path.join(self.directory(id), "spawned")).split(" ", 2)
@@ -133,7 +133,8 @@ class CommandStore:
 
     def make_private(self, id: str, owner: tuple[int, int] | None = None) -> str:
         """
-        The directory for files for the command's eyes only.  *owner*: whom it belongs to, and who is let through to it.
+        Make the directory for files that only the command may read; return its path.  *owner*: its uid and gid, who get
+        search permission on the directories above it.
         """
         directory = os.path.join(self.directory(id), "private")
         os.makedirs(directory, mode=0o700, exist_ok=True)
@@ -145,7 +146,7 @@ class CommandStore:
 
     def write_private(self, id: str, name: str, contents: bytes, owner: tuple[int, int] | None = None) -> str:
         """
-        Write a file into that directory, which is there; answers its path.
+        Write a file into the directory of `make_private`; return its path.
         """
         path = os.path.join(self.directory(id), "private", safe_name(name))
         with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd:
@@ -156,13 +157,13 @@ class CommandStore:
 
     def remove_private(self, id: str) -> None:
         """
-        Remove what `write_private` wrote.
+        Remove the directory of `make_private`.
         """
         _remove(os.path.join(self.directory(id), "private"))
 
     def end(self, finished: FinishedCommand) -> None:
         """
-        Write the outcome, durably; OSError if the disk is full.
+        Write the outcome durably; OSError if the disk is full.
         """
         path = os.path.join(self.directory(finished.id), "outcome.json")
         with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
@@ -171,12 +172,12 @@ class CommandStore:
 
     def forget(self, id: str) -> None:
         """
-        Remove all that is known of *id*, but that it may not be started again.
+        Remove everything of *id*, except the record that it must not be started again.
         """
         if id not in self._forgotten:
             self._forgotten[id] = None
             with contextlib.suppress(OSError), _opened(self._tombs, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as fd:
-                # After a line that a full disk or a dead machine has torn, a new one begins all the same.
+                # The leading newline ends a line that a full disk or a crash has torn.
                 _write_all(fd, b"\n" + json.dumps(id).encode() + b"\n")
             if len(self._forgotten) > 2 * MOST_FORGOTTEN:
                 self._trim_forgotten()
@@ -184,19 +185,19 @@ class CommandStore:
 
     def forgot(self, id: str) -> bool:
         """
-        Whether *id* was here and was forgotten.
+        Whether *id* was forgotten here.
         """
         return id in self._forgotten
 
     def found(self) -> Iterator[tuple[str, str, dict[str, Any] | None, bool]]:
         """
-        What an earlier keeper left: id, fingerprint, what is in outcome.json if there is one, whether it was spawned.
+        The commands of an earlier keeper: id, fingerprint, contents of outcome.json or None, whether it was spawned.
         """
         for name in sorted(os.listdir(self._commands)):
             directory = os.path.join(self._commands, name)
             claim = _read_json(os.path.join(directory, "claim"))
             if claim is None or safe_name(str(claim.get("id"))) != name:
-                # The claim is synced before anything is spawned, so nothing was.
+                # The claim is synced before the spawn, so nothing was spawned.
                 _remove(directory)
                 continue
             outcome = _read_json(os.path.join(directory, "outcome.json"))
@@ -205,12 +206,12 @@ class CommandStore:
 
     def seals(self, id: str) -> dict[str, dict[str, Any]]:
         """
-        Length and checksum of every spool that is there, by stream; for a command whose keeper died.
+        Length and checksum of every spool, by stream, for a command whose keeper died.
         """
         found = {}
         claim = _read_json(os.path.join(self.directory(id), "claim")) or {}
         for stream in claim.get("streams", []):
-            # What cannot be read cannot be told; the command is lost anyhow.
+            # A stream that cannot be read is left out; the command is lost anyhow.
             with contextlib.suppress(OSError), open(spool_path(self._directory, id, stream), "rb") as spool:
                 digest = hashlib.file_digest(spool, "sha256").hexdigest()
                 found[stream] = {"length": spool.tell(), "sha256": digest}
@@ -238,10 +239,9 @@ def _escaped(char: str) -> str:
 
 def _remove(directory: str) -> None:
     """
-    Remove a directory and what is in it, as far as possible.
+    Remove a directory tree as far as possible.
 
-    In ``private`` a command may have made what it liked, and may still be at it: directories without end, and links
-    where directories were.
+    A command may write anything into ``private``, even now: very deep directories, and links in place of directories.
     """
     above, name = os.path.split(os.fsencode(directory))
     with contextlib.suppress(OSError), _opened(os.fsdecode(above), os.O_RDONLY | os.O_DIRECTORY) as fd:

@@ -1,5 +1,5 @@
 """
-What all commands of a keeper share.
+The collaborators that all commands of a keeper share.
 """
 
 from typing import NamedTuple
@@ -12,8 +12,8 @@ from .tail import ChangeNotifier
 
 class WaitLimits(NamedTuple):
     """
-    How many seconds to wait: for room on the *disk*, trying every *retry*; for pipes to *drain* when everybody is dead;
-    for processes to die of SIGKILL; in *urgent*, between the polite signal and that.
+    Seconds to wait: for room on the *disk*, with an attempt every *retry*; for pipes to *drain* when all processes are
+    dead; for processes to die of SIGKILL (*kill*); in an *urgent* case, between the command's own signal and SIGKILL.
     """
 
     disk: float = 600.0
@@ -25,7 +25,7 @@ class WaitLimits(NamedTuple):
 
 class KeeperContext(NamedTuple):
     """
-    *process_sets* are those that live, by their main process.
+    *process_sets*: those of the running commands, by the pid of the main process.
     """
 
     directory: str

@@ -1,9 +1,9 @@
 """
-All commands of one directory, and the conversation about them.
+All commands of one directory, and the protocol with the client.
 
-What the client asks is idempotent: a ``start`` of a known id claims nothing anew, a ``forget`` of an unknown one is
-done already.  What it is told is made at the moment of sending, out of what is so then, hence bounded by the number of
-commands: *grew* with the present lengths, *ended* with the outcome.
+The client's requests are idempotent: a ``start`` of a known id claims nothing again, a ``forget`` of an unknown id has
+no effect.  Events are built when they are sent, from the state at that moment (*grew* with the present lengths,
+*ended* with the outcome), so that the memory for them is bounded by the number of commands.
 """
 
 import os
@@ -34,7 +34,7 @@ from .start_request import (
 from .tail import ChangeNotifier
 from .timeouts import expired
 
-# Between two words about growth; the first one is told at once.
+# Seconds between two rounds of *grew* events; the first is sent at once.
 _GREW_PERIOD = 0.01
 _LEASE_PERIOD = 1.0
 _LONGEST_ID = 100
@@ -44,8 +44,8 @@ _STOPPED = "The slave was stopped together with its commands."
 
 class Settings(NamedTuple):
     """
-    *linger*: seconds without a command and a client, after which the keeper ends.  *without*: means not to use, of
-    ``pidfd``, ``subreaper``, ``proc``, ``inotify``, ``spawn``.
+    *linger*: seconds without command and client after which the keeper ends.  *without*: facilities that are not used
+    (for tests), of ``pidfd``, ``subreaper``, ``proc``, ``inotify``, ``spawn``.
     """
 
     linger: float = 60.0
@@ -55,7 +55,7 @@ class Settings(NamedTuple):
 
 class Keeper:
     """
-    Works in *directory* until it is idle or stopped.
+    Runs the commands of *directory* until it has been idle for `Settings.linger` seconds, or is stopped.
     """
 
     def __init__(self, directory: str, loop: Loop, settings: Settings) -> None:
@@ -68,7 +68,7 @@ class Keeper:
         self._waiting: dict[str, Timer] = {}
         self._unwritten: dict[str, Timer] = {}
         self._to_forget: set[str] = set()
-        # What the client does not know yet: (event, id) in order; growth apart, it is told of but now and then.
+        # Events to send: (event, id), in order.  Growth is collected apart, and sent once a period.
         self._events: dict[tuple[str, str], None] = {}
         self._grown: dict[str, None] = {}
         self._grew_timer: Timer | None = None
@@ -96,7 +96,7 @@ class Keeper:
 
     def close(self) -> None:
         """
-        Let go of everything.
+        Close sockets and files.
         """
         self._server.close()
         self._context.notifier.close()
@@ -104,7 +104,7 @@ class Keeper:
 
     def reap(self) -> None:
         """
-        SIGCHLD came: some child ended, main process or stray.
+        Collect the exit statuses of all children that have ended (SIGCHLD): main processes and adopted orphans.
         """
         process_sets = self._context.process_sets
         while True:
@@ -121,7 +121,7 @@ class Keeper:
 
     def stop(self, sentence: str = _SHUTDOWN) -> None:
         """
-        Kill everything and end.
+        Kill all commands and end.
         """
         self._stopping = True
         for timer in self._waiting.values():
@@ -131,11 +131,11 @@ class Keeper:
             command.give_up(sentence)
         self._update_idle()
 
-    # -- the client's questions (server.Desk)
+    # -- the client's requests (server.ServerBackend)
 
     def received(self, message: dict[str, Any]) -> None:
         """
-        See to one message of the client.
+        Handle one message of the client.
         """
         op = message.get("op")
         if op == "hello":
@@ -158,14 +158,14 @@ class Keeper:
 
     def client_changed(self, present: bool) -> None:
         """
-        A client came, who has to introduce himself, or went.
+        The client connected (and must send `hello` first) or disconnected.
         """
         self._greeted = False
         self._update_idle()
 
     def next_event(self) -> dict[str, Any] | None:
         """
-        What to tell the client next.
+        The next event for the client, or None.
         """
         while self._greeted and self._events:
             event, id = next(iter(self._events))
@@ -179,7 +179,7 @@ class Keeper:
                 return {"event": "grew", "id": id, "lengths": self._running[id].lengths()}
         return None
 
-    # -- the commands' news (command.Listener)
+    # -- the commands' events (command.CommandListener)
 
     def grew(self, id: str) -> None:
         """
@@ -191,7 +191,7 @@ class Keeper:
 
     def ended(self, finished: FinishedCommand) -> None:
         """
-        A command is over.
+        Record the outcome and report it; or forget the command, if that was asked for while it ran.
         """
         self._running.pop(finished.id, None)
         if finished.id in self._to_forget:
@@ -202,7 +202,7 @@ class Keeper:
             self._notify("ended", finished.id)
         self._update_idle()
 
-    # -- what is done
+    # -- requests
 
     def _hello(self) -> None:
         self._greeted = True
@@ -244,7 +244,7 @@ class Keeper:
 
     def _listing_problem(self) -> str | None:
         """
-        The sentence that says why a command could not be ended now; None when it could.
+        A sentence if processes cannot be listed, so that a command could not be ended; otherwise None.
         """
         try:
             self._context.tracker.check()
@@ -261,7 +261,7 @@ class Keeper:
             sentence = str(error)
         waited = self._loop.awake() - requested_at
         if request is not None and (over := expired(request, min(waited, self._silence()))) is not None:
-            # While it waited for room, the master may have asked somebody else.
+            # While it waited for room, the master may have started it on another slave.
             self._refuse(id, over)
             return
         try:
@@ -298,7 +298,7 @@ class Keeper:
             if id in timers:
                 timers.pop(id).cancel()
         if id in self._running:
-            # It is killed first, and forgotten when that is done.
+            # Killed first, forgotten when it has ended.
             self._to_forget.add(id)
             self._running[id].kill("interrupted", "It was disowned.")
             return
@@ -309,7 +309,7 @@ class Keeper:
 
     def _recover(self) -> None:
         """
-        Find what an earlier keeper left; what was running under it is lost, and what is left of it is killed.
+        Take over the commands of an earlier keeper: those without an outcome are lost, and their processes are killed.
         """
         dead: list[tuple[str, str, bool]] = []
         for id, fingerprint, ending, spawned in self._store.found():
@@ -335,7 +335,8 @@ class Keeper:
 
     def _kill_leftovers(self, ids: list[str]) -> str:
         """
-        Kill what the commands *ids* of an earlier keeper left; the words about what that did not end, or "".
+        Kill the processes that the commands *ids* of an earlier keeper left; return a sentence about those that are
+        still alive, or "".
         """
         try:
             left = self._context.tracker.kill_leftovers({id: self._store.main_of(id, boot()) for id in ids})
@@ -349,8 +350,8 @@ class Keeper:
 
     def _write(self, finished: FinishedCommand) -> None:
         """
-        Write an outcome; when the disk is full, again and again, and the client is told without waiting for that.
-        (If this keeper dies before there is room, the next one will say that the command was lost.)
+        Write an outcome; retry while the disk is full.  The client gets the outcome without waiting for this.  (If this
+        keeper dies before there is room, the next one reports the command as lost.)
         """
         self._unwritten.pop(finished.id, None)
         try:
@@ -377,7 +378,7 @@ class Keeper:
     def _notify_growth(self) -> None:
         self._grew_timer = None
         for id in self._grown:
-            # Whoever ended says so himself, with all lengths.
+            # The event *ended* has the final lengths.
             if id not in self._finished:
                 self._notify("grew", id)
         if self._grown:
@@ -386,7 +387,7 @@ class Keeper:
 
     def _silence(self) -> float:
         """
-        Seconds since the master was heard.
+        Seconds since the last message from the master.
         """
         return self._loop.awake() - self._heard_at
 
@@ -397,7 +398,7 @@ class Keeper:
 
     def _update_idle(self) -> None:
         """
-        See whether there is anything to stay for.
+        Start or cancel the timer that ends an idle keeper.
         """
         if self._running or self._waiting or (self._unwritten and not self._stopping):
             if self._idle_timer is not None:

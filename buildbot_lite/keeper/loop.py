@@ -1,9 +1,9 @@
 """
-What happens next: descriptors that are ready, timers that are due, signals that came.
+The event loop: ready descriptors, due timers, signals.
 
-One thread, one `selectors` selector.  A pidfd for each command would tell of its end as well, but strays that were
-re-parented to us have to be reaped too, and only SIGCHLD tells of those; so SIGCHLD, through the wake-up descriptor,
-is the one mechanism, on every system.
+One thread, one `selectors` selector.  SIGCHLD, through the wake-up descriptor, is the only notice that a child ended,
+on every system.  Rejected: a pidfd for each command, because orphans that the kernel gives to this subreaper must be
+reaped too, and only SIGCHLD reports those.
 """
 
 import contextlib
@@ -42,8 +42,8 @@ class Loop:
     """
     Runs until it is stopped.
 
-    A call that raises is a defect of ours.  It is written to stderr, and its descriptor is watched no more, so that it
-    cannot spin; the other commands go on.  The hundredth ends the loop.
+    A callback that raises is a defect of this program: the traceback goes to stderr, and its descriptor is unwatched,
+    so that the loop cannot spin; other commands go on.  The hundredth such exception ends the loop.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Loop:
 
     def close(self) -> None:
         """
-        Let go of the descriptors and the signals.
+        Close the descriptors and restore the signals.
         """
         signal.set_wakeup_fd(self._former_waker)
         for signum in self._signals:
@@ -76,9 +76,6 @@ class Loop:
         return time.monotonic()
 
     def awake(self) -> float:
-        """
-        See `awake`.
-        """
         return awake()
 
     def watch(self, fd: int, ready: Callable[[], object], events: int = READ) -> None:
@@ -127,7 +124,7 @@ class Loop:
 
     def run(self) -> None:
         """
-        Turn until stopped.
+        Call `turn` until stopped.
         """
         self._running = True
         while self._running:
@@ -135,10 +132,10 @@ class Loop:
 
     def turn(self) -> None:
         """
-        Wait for what happens next, and see to it.
+        Wait for events, and make their calls.
         """
         for key, _events in self._selector.select(self._select_timeout()):
-            # An earlier call of this very turn may have closed it.
+            # An earlier call of this turn may have closed it.
             current = self._selector.get_map().get(key.fd)
             if current is not None and current.data is key.data:
                 self._do(key.data, key.fd)
@@ -182,7 +179,7 @@ class Loop:
 
 class Timers:
     """
-    The timers of one matter, by name.  One that is set again is moved; one that is due is none any more.
+    Named timers of one object.  Setting a name again replaces its timer; a timer that has fired is gone.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -191,20 +188,20 @@ class Timers:
 
     def __contains__(self, name: str) -> bool:
         """
-        Whether its call is still to be made.
+        Whether the timer *name* is pending.
         """
         return name in self._pending
 
     def set(self, name: str, seconds: float, call: Callable[[], object]) -> None:
         """
-        Call *call* once, in *seconds*, and not when *name* was due before.
+        Call *call* once, in *seconds*; this replaces a pending timer *name*.
         """
         self.cancel(name)
         self._pending[name] = self._loop.later(seconds, lambda: self._due(name, call))
 
     def cancel(self, name: str) -> None:
         """
-        Do not make its call, if it is still to be made.
+        Cancel the timer *name* if it is pending.
         """
         timer = self._pending.pop(name, None)
         if timer is not None:
@@ -224,7 +221,7 @@ class Timers:
 
 def awake() -> float:
     """
-    Seconds on a clock that goes on while the machine sleeps: the master does not sleep with it.
+    Seconds on a clock that counts while the machine is suspended (CLOCK_BOOTTIME): the master is not suspended with it.
     """
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
@@ -232,16 +229,16 @@ def awake() -> float:
 
 def warn(sentence: str) -> None:
     """
-    Tell whoever reads the keeper's log.  When there is no room for it, nobody is told, and all else goes on.
+    Write a line to the keeper's log; when the disk is full, the line is lost.
     """
-    # Not through sys.stderr: it would raise on a full disk, and keep the words, and raise again.
+    # Not through sys.stderr: on a full disk it would raise, keep the text in its buffer, and raise again.
     with contextlib.suppress(OSError):
         os.write(2, f"keeper: {sentence}\n".encode("utf-8", "replace"))
 
 
 def _nothing(signum: int, frame: object) -> None:
     """
-    The wake-up descriptor does the work; Python wants a function all the same.
+    Do nothing: the wake-up descriptor reports the signal, but Python requires a handler.
     """
 
 

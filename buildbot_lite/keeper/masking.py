@@ -1,25 +1,24 @@
 """
-Secrets out of a stream, as it is written.
+Masks secrets in a stream while it is written.
 
 ::
 
     secrets --patterns--> short (find each) | long (one pass over 8-byte words) | pieces (the same pass)
     data --> held + data --> masked up to what is undecided --> the rest is held
 
-Every byte that belongs to an occurrence of a secret becomes ``*``; so the stream keeps its length and nothing moves.
-A secret of several lines (a key) is looked for as a whole, and line by line, because tools indent and cut.  Each is
-also looked for as programs spell it (`spellings`): escaped for URLs, JSON, XML, shells; and in base64 (both alphabets),
-where it looks different at each of three alignments.  Tools break base64 into lines anywhere; so any 16 characters of
-it count.
+Every byte of every occurrence of a secret becomes ``*``, so the stream keeps its length and no offset changes.  A
+secret of several lines (a key) is searched as a whole and line by line, because tools indent and cut.  Each is also
+searched as programs write it (`spellings`): escaped for URLs, JSON, XML, shells; and in base64 (both alphabets), at
+each of the three alignments.  Tools break base64 into lines anywhere, so any 16 characters of it count.
 
-What a chunk ends with may be the beginning of a secret.  Such a tail is held back until the next chunk, or the end,
-decides.  The result does not depend on where the chunks were cut; a test holds that against the plain definition, which
-is `patterns`: each byte of each occurrence of each of these.
+The end of a chunk may be the beginning of a secret; it is held back until the next chunk, or the end, decides.  The
+result does not depend on where the stream was cut into chunks: a test compares it with the plain definition, which is
+`patterns`, each byte of each occurrence of each.
 
-How it is fast: a pattern of 15 bytes or more, wherever it stands, covers a whole aligned word of 8 bytes, which then is
-one of the pattern's own 8-byte words.  So one pass in C over the aligned words (a set of numbers, ``isdisjoint``) finds
-all long patterns, however many there are, or rather that there are none; a key of 27 lines has thousands.  Rejected:
-one ``find`` for each (time grows with the lines of a key), and one regular expression (slower than both).
+Speed: a pattern of 15 bytes or more covers, at any position, a whole aligned word of 8 bytes, which is one of the
+pattern's own 8-byte words.  So one pass in C over the aligned words (a set of numbers, ``isdisjoint``) shows whether
+there is any long pattern, independent of their number; a key of 27 lines has thousands.  Rejected: one ``find`` for
+each (time grows with the lines of a key), and one regular expression (slower than both).
 """
 
 import sys
@@ -30,14 +29,14 @@ from .spellings import escaped, in_base64
 SHORTEST = 6
 _STAR = b"*"
 _WORD = 8
-# What of base64 is a secret's, wherever it was broken.
+# Characters of base64 that count as an occurrence of a secret.
 _PIECE = 16
 _LONG = 2 * _WORD - 1
 
 
 def patterns(secrets: Iterable[bytes]) -> list[bytes]:
     """
-    What to look for.  A secret's encodings are a part of it; of base64, each 16 characters in a row are.
+    All byte strings to mask: the secrets and their encodings; of base64, every 16 consecutive characters.
     """
     texts = SecretTexts.of(secrets)
     pieces = {text[at : at + _PIECE] for text in texts.broken for at in range(len(text) - _PIECE + 1)}
@@ -46,7 +45,7 @@ def patterns(secrets: Iterable[bytes]) -> list[bytes]:
 
 class SecretTexts:
     """
-    What is looked for as a *whole*, and what may be *broken* into lines.
+    The byte strings to search for as a *whole*, and those that may be *broken* into lines (base64).
     """
 
     def __init__(self, whole: list[bytes], broken: list[bytes]) -> None:
@@ -56,9 +55,9 @@ class SecretTexts:
     @classmethod
     def of(cls, secrets: Iterable[bytes]) -> "SecretTexts":
         """
-        The texts of *secrets*, each without the white space around it.
+        The texts of *secrets*, each stripped of white space.
 
-        (A key's last newline is no secret, and a log in which it is a star is hard to read.)
+        (The last newline of a key is not secret, and masking newlines makes a log hard to read.)
         """
         whole: dict[bytes, None] = {}
         broken: dict[bytes, None] = {}
@@ -71,7 +70,7 @@ class SecretTexts:
                     whole.update(dict.fromkeys([part, *escaped(part)]))
                     encoded = dict.fromkeys(in_base64(part))
                     whole.update(dict.fromkeys(text for text in encoded if len(text) < _PIECE))
-                    # Those of the secret as a whole are also those of its lines.
+                    # The base64 of the whole secret contains that of its lines.
                     if number == 0:
                         broken.update(dict.fromkeys(text for text in encoded if len(text) >= _PIECE))
         return cls(list(whole), list(broken))
@@ -79,7 +78,7 @@ class SecretTexts:
 
 class Search:
     """
-    Looks for the secrets in whole chunks.  It may be shared by many streams.
+    Searches chunks for secrets.  Stateless: many streams may share it.
     """
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
@@ -96,7 +95,7 @@ class Search:
         self._whole = texts.whole
         self._broken = b"\0".join(texts.broken)
         self._pieces: set[bytes] | None = None
-        # For `undecided`: the beginnings of up to 7 bytes, and all that is longer, to look for its last 8.
+        # For `undecided`: all beginnings of up to 7 bytes; and all longer texts, in which it searches the last 8 bytes.
         self._beginnings = {text[:size] for text in texts.whole for size in range(1, min(_WORD, len(text)))}
         longer = [text for text in texts.whole if len(text) > _WORD]
         self._of_one_line = b"\0".join(text for text in longer if b"\n" not in text)
@@ -107,7 +106,7 @@ class Search:
 
     def found(self, buffer: bytes) -> Iterator[tuple[int, int]]:
         """
-        Where what is to be masked begins and ends.  Some may be told twice.
+        Begin and end of each range to mask; a range may come twice.
         """
         for text in self._short:
             at = buffer.find(text)
@@ -119,7 +118,7 @@ class Search:
 
     def undecided(self, buffer: bytes) -> int:
         """
-        Where the longest end of *buffer* begins that could be the beginning of something; its length if there is none.
+        The offset of the longest end of *buffer* that may be the beginning of a secret; its length if there is none.
         """
         length = len(buffer)
         held = 0
@@ -136,14 +135,14 @@ class Search:
                 held = max(held, at + _WORD if at >= 0 else 0)
         size = 1
         while size < _PIECE and size <= length and buffer[length - size :] in self._broken:
-            # NUL, which stands between the texts, is not in base64.
+            # NUL separates the texts, and does not occur in base64.
             held = max(held, 0 if b"\0" in buffer[length - size :] else size)
             size += 1
         return length - held
 
     def _found_long(self, buffer: bytes) -> Iterator[tuple[int, int]]:
         if self._pieces is None:
-            # Only for those whose secrets are seen.
+            # Computed at the first hit only.
             texts = self._broken.split(b"\0")
             self._pieces = {text[at : at + _PIECE] for text in texts for at in range(len(text) - _PIECE + 1)}
         for number, word in enumerate(_words(buffer, 0)):
@@ -159,18 +158,18 @@ class Search:
 
 class Masker:
     """
-    Masks one stream.  *secrets*: their values, or a `Search` for them that several share.
+    Masks one stream.  *secrets*: their values, or a shared `Search` for them.
     """
 
     def __init__(self, secrets: "Iterable[bytes] | Search") -> None:
         self._search = secrets if isinstance(secrets, Search) else Search(secrets)
         self._held = b""
-        # So many bytes at the beginning of what is held belong to a secret that began before them.
+        # The number of bytes at the beginning of the held ones that belong to a secret which began earlier.
         self._covered = 0
 
     def feed(self, data: bytes) -> bytes:
         """
-        What may be written now that *data* has come: of everything so far, all but what is still undecided.
+        Take *data*; return the bytes that are decided now, masked.
         """
         if not self._search:
             return data
@@ -179,13 +178,13 @@ class Masker:
 
     def flush(self) -> bytes:
         """
-        The stream is over: the rest of it.
+        The stream is complete: return the rest, masked.
         """
         return self._masked(self._held, len(self._held))
 
     def text(self, text: str) -> str:
         """
-        *text*, a line of ours that may quote the command, masked as a whole.
+        *text*, a message that may quote the command, masked.
         """
         return masked_text(self._search, text)
 
@@ -196,7 +195,7 @@ class Masker:
             masked = bytearray(buffer)
             masked[:covered] = _STAR * covered
         for begin, end in self._search.found(buffer):
-            # One that begins among the undecided is found again when they are decided.
+            # A range that begins in the undecided bytes is found again when they are decided.
             if begin < decided:
                 masked = bytearray(buffer) if masked is None else masked
                 masked[begin:end] = _STAR * (end - begin)
@@ -210,7 +209,7 @@ class Masker:
 
 def masked_text(search: Search, text: str) -> str:
     """
-    *text* with stars for the secrets in it.
+    *text* with every secret replaced by stars.
     """
     whole = text.encode("utf-8", "surrogateescape")
     masked = bytearray(whole)
@@ -221,7 +220,7 @@ def masked_text(search: Search, text: str) -> str:
 
 def _words(data: bytes, shift: int) -> memoryview:
     """
-    The whole words of *data* from *shift* on, as numbers.
+    The 8-byte words of *data* from *shift* on, as numbers; an incomplete last word is left out.
     """
     return memoryview(data)[shift : shift + (len(data) - shift) // _WORD * _WORD].cast("Q")
 

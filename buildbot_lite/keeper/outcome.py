@@ -1,5 +1,5 @@
 """
-What is to be told of a command: remarks while it lives, and in the end how it ended.
+Records the remarks and the end of a command, and makes the outcome of them.
 
 ::
 
@@ -28,7 +28,7 @@ _PEAK_SHIFT = 10 if sys.platform == "darwin" else 0
 
 class OutcomeRecorder:
     """
-    Of one command, which begins now.
+    Records one command, which begins now.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -46,34 +46,34 @@ class OutcomeRecorder:
     @property
     def elapsed(self) -> float:
         """
-        Seconds since it began.
+        Seconds since the command was claimed.
         """
         return self._loop.now() - self._began
 
     @property
     def life(self) -> str:
         """
-        ``lost`` when the keeper itself had to end, so that nobody knows how far it might have come.
+        ``ended``, or ``lost`` when it was killed because the keeper itself had to end.
         """
         return "lost" if self._why == "" else "ended"
 
     def failed(self, sentence: str) -> None:
         """
-        It could not be begun.
+        The command could not be spawned.
         """
         self._failed = True
         self._sentence = sentence
 
     def killed(self, why: str, sentence: str) -> None:
         """
-        It is to be killed, for the reason *why*; "" is that the keeper must end.
+        The command is being killed, for the reason *why*; "": the keeper ends.  Only the first reason counts.
         """
         if self._why is None:
             self._why, self._sentence = why, sentence
 
     def reaped(self, status: int, usage: Any) -> None:
         """
-        Its main process ended so, as ``os.wait4`` tells it.
+        The main process ended; *status* and *usage* are those of ``os.wait4``.
         """
         code = os.waitstatus_to_exitcode(status)
         self.is_reaped = True
@@ -85,7 +85,7 @@ class OutcomeRecorder:
 
     def remark(self, stream: str, offset: int, text: str) -> None:
         """
-        A line of ours beside *stream*, at *offset*.  Only the first `MOST_REMARKS` are kept.
+        Add a remark at *offset* of *stream*.  Only the first `MOST_REMARKS` are kept.
         """
         if len(self._remarks) >= MOST_REMARKS:
             return
@@ -95,7 +95,7 @@ class OutcomeRecorder:
 
     def outcome(self, streams: dict[str, dict[str, object]]) -> dict[str, Any]:
         """
-        How it ended, with *streams* sealed.
+        The outcome; *streams* has length and checksum of each sealed stream.
         """
         return {
             "ending": self._ending(),

@@ -1,5 +1,5 @@
 """
-From what a command writes to its spools: masked, counted, capped, and made to wait while the disk is full.
+A command's output on its way into spools: masked, capped, and stalled while the disk is full.
 
 ::
 
@@ -21,25 +21,26 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 class AnySpool(Protocol):
     """
-    What an output needs of a `Spool`.
+    The methods of `Spool` that `Output` calls.
     """
 
     length: int
 
     def append(self, data: bytes) -> tuple[int, OSError | None]:
         """
-        Append *data*; answers how much of it was written and what stopped it.
+        Append *data*; return the number of bytes written, and the error that stopped it.
         """
 
     def seal(self) -> dict[str, object]:
         """
-        Make it durable; answers length and checksum.  OSError once, if that failed.
+        Sync and close; return length and checksum.  OSError if that failed; a second call returns them all the same.
         """
 
 
 class OutputCallbacks(NamedTuple):
     """
-    Whom to tell: that streams *grew*, that the *cap* was passed, that writing *stalled*, that it *failed* for good.
+    Called when a stream *grew*, the cap was passed (*capped*), the disk is full (*stalled*), or writing *failed* for
+    good (with a sentence).
     """
 
     grew: Callable[[], None]
@@ -72,13 +73,13 @@ class Output:
 
     def stalled(self) -> bool:
         """
-        Whether something waits for room on the disk; then nothing may be accepted.
+        Whether bytes wait for room on the disk; then `accept` must not be called.
         """
         return bool(self._pending)
 
     def accept(self, stream: str, data: bytes) -> None:
         """
-        Take *data* as the next bytes of *stream*.  What is beyond the cap, or comes after `abandon`, is dropped.
+        Take *data* as the next bytes of *stream*.  Bytes beyond the cap, or after `abandon`, are dropped.
         """
         if self._closed:
             return
@@ -94,7 +95,7 @@ class Output:
 
     def flush(self) -> None:
         """
-        Nothing more will come: write what was held back.  It may stall once more.
+        The output is complete: write what the maskers hold back.  This may stall again.
         """
         for stream, masker in self._maskers.items():
             self._write(stream, self._pending.pop(stream, b"") + masker.flush())
@@ -102,7 +103,7 @@ class Output:
 
     def retry(self) -> bool:
         """
-        Try again to write what waits; answers whether all of it was written.
+        Write again what waits for room; return whether all of it was written.
         """
         pending, self._pending = self._pending, {}
         for stream, data in pending.items():
@@ -111,7 +112,7 @@ class Output:
 
     def abandon(self) -> None:
         """
-        Give up what could not be written, and take nothing more: what is in the spools is all there will be.
+        Drop what waits for room, and everything that comes later: the spools stay as they are.
         """
         self._closed = True
         self._pending.clear()
@@ -120,20 +121,20 @@ class Output:
 
     def length(self, stream: str) -> int:
         """
-        The bytes of *stream* so far.
+        The present length of *stream* in bytes.
         """
         return self._spools[stream].length
 
     def lengths(self) -> dict[str, int]:
         """
-        The bytes of every stream that has some.
+        The length in bytes of every stream that is not empty.
         """
         return {stream: spool.length for stream, spool in self._spools.items() if spool.length}
 
     def seal(self) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
         """
-        Length and checksum of every stream that has bytes, now durable but for those that the disk did not take, with
-        what it said.
+        Sync all streams; return length and checksum of each that is not empty, and the error text of each that could
+        not be synced.
         """
         seals: dict[str, dict[str, object]] = {}
         failed: dict[str, str] = {}

@@ -1,24 +1,24 @@
 """
-Which process belongs to which command, and how to end it.
+Finds the processes of each command, and sends them signals.
 
-A command's processes are its main process, everything descended from it, everything in a session that one of those
-began, and *strays*: children that were orphaned and, on Linux, given to us, the subreaper.  A stray is told by its
-environment (BUILDBOT_LITE_COMMAND with BUILDBOT_LITE_KEEPER), by its session, by having been seen as a descendant
-before; and when all that fails (double fork, own session, emptied environment) by elimination: it belongs to the only
-command that was there when it began, or, of several, to the last one to end.
+A command's processes are its main process, all descendants, all members of a session that one of those leads, and
+*strays*: orphans that, on Linux, the kernel gives to the keeper as subreaper (prctl(2)).  A stray is assigned by its
+environment (BUILDBOT_LITE_COMMAND with BUILDBOT_LITE_KEEPER), by its session, or because it was a descendant before.
+When all that fails (double fork, own session, emptied environment), it is assigned by elimination: to the only command
+that was running when it began, or, of several, to the last one to end.
 
-What can escape: processes of other users (``sudo``), and what was asked of a service (cron, systemd, Docker).  Without
-a subreaper (not Linux), also a double-forked process in its own session whose environment cannot be read.
+Not found: processes of other users (``sudo``), and those started by a service on request (cron, systemd, Docker).
+Without a subreaper (not Linux) also a double-forked process in its own session whose environment cannot be read.
 
-When a keeper is killed, its strays go to init, and the next keeper has to find them: by their environment, as the main
-process that was noted or in its session, or as begun by one of these.  There, too, escapes what is double-forked, in a
-session of its own, and has no environment to be read.
+When a keeper is killed, its strays go to init.  The next keeper finds them by their environment, as the recorded main
+process or in its session, or as their descendants.  Not found is a double-forked process in a session of its own whose
+environment cannot be read.
 
 Where processes cannot be listed (neither /proc nor ``ps``), nothing can be ended, and `NoProcessTableError` says so: an
 empty table would look like a command that left nothing behind.
 
-Signals go through a pidfd, opened before the identity of the process is checked again, so that a recycled number
-is never hit; without pidfds the same check leaves a gap of microseconds.
+Signals go through a pidfd that is opened before the identity of the process is checked again, so that they never hit a
+process that reuses the pid; without pidfds the same check leaves a gap of microseconds.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from typing import NamedTuple
 _COMMAND = b"BUILDBOT_LITE_COMMAND"
 _KEEPER = b"BUILDBOT_LITE_KEEPER"
 _PR_SET_CHILD_SUBREAPER = 36
-# Seconds after which ``ps`` is not waited for any more; a busy machine needs a fraction of one.
+# Seconds; ``ps`` takes a fraction of one on a busy machine.
 _PS_TIMEOUT = 20.0
 
 
@@ -52,7 +52,7 @@ class NoProcessTableError(Exception):
 
 class ProcessEntry(NamedTuple):
     """
-    A process that is alive.  *started* in clock ticks (0 where unknown) makes it unmistakable, with its *pid*.
+    A process that is alive.  *pid* and *started* (clock ticks since boot, 0 where unknown; proc(5)) identify it.
     """
 
     pid: int
@@ -63,7 +63,7 @@ class ProcessEntry(NamedTuple):
 
 class Facilities(NamedTuple):
     """
-    What this system offers; each can be switched off to test the way without it.
+    What this system offers; each can be switched off in tests.
     """
 
     pidfd: bool
@@ -73,7 +73,7 @@ class Facilities(NamedTuple):
     @classmethod
     def here(cls, without: Iterable[str] = ()) -> "Facilities":
         """
-        What there is, *without* what is named.
+        What is available here, except the facilities named in *without*.
         """
         off = set(without)
         return cls(
@@ -85,7 +85,8 @@ class Facilities(NamedTuple):
 
 class ProcessSet(NamedTuple):
     """
-    What a command remembers of its processes: its main process, when that *started*, and *members* seen before.
+    The processes of the command *id*: the *pid* of the main process, when it *started* (clock ticks), and all *members*
+    found so far, start by pid.
     """
 
     id: str
@@ -103,28 +104,28 @@ def _become_subreaper() -> bool:
 
 class ProcessTracker:
     """
-    Knows everybody's processes, for the families it is asked about.
+    Assigns processes to commands.  *directory*: the keeper's own, which identifies it.
     """
 
     def __init__(self, facilities: Facilities, directory: str) -> None:
         self._facilities = facilities
-        # The ids of other keepers on this machine are none of our business; what is ours survives our own death.
+        # Tells this keeper's processes from those of other keepers on the machine; the same for the next keeper here.
         state = os.stat(directory)
         self._keeper = f"{state.st_dev:x}.{state.st_ino:x}"
         self._self = os.getpid()
-        # From then on an unmarked stray may be what a command was allowed to leave behind.
+        # A stray without marks that began later may be one that a command was allowed to leave running.
         self._left_running_since: int | None = None
         self._left_running: set[str] = set()
 
     def marks(self, id: str) -> dict[bytes, bytes]:
         """
-        The environment variables by which the processes of *id* are known.
+        Environment variables that mark the processes of the command *id*.
         """
         return {_COMMAND: id.encode("utf-8", "replace"), _KEEPER: self._keeper.encode()}
 
     def track(self, id: str, pid: int) -> ProcessSet:
         """
-        The family that begins with the main process *pid*, just spawned.
+        Begin to track the main process *pid*, just spawned.
         """
         process = _read_stat(pid) if self._facilities.proc else None
         started = process.started if process is not None else 0
@@ -132,7 +133,7 @@ class ProcessTracker:
 
     def leave_running(self, process_set: ProcessSet) -> None:
         """
-        What *process_set* leaves behind may live on.
+        Do not end what *process_set* leaves behind.
         """
         self._left_running.add(process_set.id)
         if self._left_running_since is None:
@@ -140,10 +141,10 @@ class ProcessTracker:
 
     def childless(self, mains: Iterable[int]) -> bool | None:
         """
-        Whether this process has no child but *mains*; None when that cannot be told cheaply.
+        Whether the keeper has no child but *mains*; None where that is not cheap to find out.
 
-        When a main process ended, all that it left behind hangs below a child of ours.  So a yes means that there are
-        no strays at all, for the price of reading one small file.
+        Processes that a main process left behind are children of the keeper, or descendants of such.  So True means
+        that there are no strays, for the price of reading one small file.
         """
         if not self._facilities.subreaper:
             return None
@@ -155,7 +156,7 @@ class ProcessTracker:
 
     def table(self) -> dict[int, ProcessEntry]:
         """
-        Every process that is alive.  `NoProcessTableError` when they cannot be listed.
+        Every process that is alive, by pid.  `NoProcessTableError` when they cannot be listed.
         """
         table = _proc_table() if self._facilities.proc else _ps_table()
         if self._self not in table:
@@ -193,11 +194,11 @@ class ProcessTracker:
 
     def kill_leftovers(self, mains: Mapping[str, Sequence[int]]) -> list[int]:
         """
-        SIGKILL to what commands of an earlier keeper left, until none is left or for two seconds; returns the numbers
-        of those that are still there.  `NoProcessTableError` when processes cannot be listed.
+        SIGKILL to processes that commands of an earlier keeper left, for two seconds at most; return the pids that are
+        still alive.  `NoProcessTableError` when processes cannot be listed.
 
-        *mains*: by id, number and start of the main process, where they are known.  Whoever carries such an id in its
-        environment goes, the main processes and their sessions, and all that these have begun.
+        *mains*: by command id, pid and start of the main process, where they are known.  Killed are processes with such
+        an id in their environment, the main processes with their sessions, and the descendants of all of these.
         """
         left: set[int] = set()
         for _round in range(100):
@@ -216,7 +217,7 @@ class ProcessTracker:
         self, process: ProcessEntry, mains: Mapping[str, Sequence[int]], table: Mapping[int, ProcessEntry]
     ) -> bool:
         for pid, started in filter(None, mains.values()):
-            # As long as its session has members, no other process gets the number of a main process that is dead.
+            # As long as a session has members, the kernel does not reuse the pid of its dead leader.
             leader = table.get(pid)
             ours = leader.started == started if leader is not None else process.started >= started
             if process.session == pid and ours:
@@ -225,7 +226,7 @@ class ProcessTracker:
 
     def signal(self, process: ProcessEntry, signum: int) -> None:
         """
-        Send *signum* to *process*, if that is still who it was.
+        Send *signum* to *process*, unless it has ended.
         """
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if not self._facilities.pidfd:
@@ -241,7 +242,7 @@ class ProcessTracker:
 
     def name_of(self, process: ProcessEntry) -> str:
         """
-        What *process* is called, for people to read; "" when it has ended, or when that cannot be told.
+        The command name of *process* for messages; "" when it has ended or the name cannot be read.
         """
         try:
             with open(f"/proc/{process.pid}/comm", "rb") as comm:
@@ -260,7 +261,7 @@ class ProcessTracker:
         self, table: Mapping[int, ProcessEntry], mine: set[int], others: Mapping[int, ProcessSet]
     ) -> None:
         """
-        Add to *mine* the descendants, and the members of the sessions that any of them began.
+        Add to *mine* all descendants, and all members of the sessions that any of them leads.
         """
         while True:
             more = {
@@ -281,7 +282,7 @@ class ProcessTracker:
             return False
         if self._facilities.subreaper:
             return process.parent == self._self
-        # Orphans went to some other reaper; only what they carry can tell.
+        # Orphans went to another reaper; only their environment can assign them.
         return process.parent not in others
 
     def _owner(
@@ -292,7 +293,7 @@ class ProcessTracker:
         tag = self._tag(stray.pid)
         if tag == process_set.id:
             return process_set
-        # A mark can be forged.  One of nobody who is here counts as none.
+        # A mark can be forged.  One that names no command of this keeper counts as none.
         if tag is not None and (tag in self._left_running or any(other.id == tag for other in others.values())):
             return None
         if not self._facilities.subreaper or stray.started < process_set.started:
@@ -316,7 +317,7 @@ class ProcessTracker:
 @functools.cache
 def boot() -> str:
     """
-    One run of this machine: the kernel's boot id with the process namespace (a container has one of its own).
+    The name of one run of this machine: the kernel's boot id with the pid namespace (a container has its own).
     """
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
@@ -338,8 +339,8 @@ def _proc_table() -> dict[int, ProcessEntry]:
 def _read_stat(pid: int) -> ProcessEntry | None:
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
-            # After the program's name, which is in parentheses and may contain anything:
-            # state, parent, process group, session, …; the 20th field is when it began.
+            # proc_pid_stat(5).  After the program's name, which is in parentheses and may contain anything:
+            # state, parent, process group, session, …; the 20th of these fields is the start time.
             fields = stat.read(4096).rpartition(b")")[2].split()
     except OSError:
         return None
@@ -361,7 +362,7 @@ def _ps_table() -> dict[int, ProcessEntry]:
     except subprocess.TimeoutExpired:
         raise NoProcessTableError(f"ps does not answer within {_PS_TIMEOUT:.0f} s") from None
     found = (line.split() for line in listed.splitlines())
-    # The process group stands for the session: sessions are not shown as numbers everywhere.
+    # The process group in place of the session: not every ps shows sessions as numbers.
     return {
         int(row[0]): ProcessEntry(int(row[0]), int(row[1]), int(row[2]), 0)
         for row in found

@@ -1,8 +1,8 @@
 """
-The keeper's socket: lines of JSON, one client.
+The keeper's socket: JSON lines, one client at a time.
 
-A client that does not read costs nothing: what is to be told is kept as *which* commands have news, not as bytes, and
-becomes bytes only while there is room.  A newer client takes the older one's place, which is cut.
+A client that does not read costs no memory: events are kept as the set of commands that have one, and are encoded only
+while there is room in the buffer.  A new client replaces the old one, whose connection is closed.
 """
 
 import contextlib
@@ -27,28 +27,28 @@ SOCKET = "socket"
 
 class ServerBackend(Protocol):
     """
-    Whom the client speaks to.
+    The receiver of the client's requests, and the source of its events.
     """
 
     def received(self, message: dict[str, Any]) -> None:
         """
-        A message came.
+        Handle a request.
         """
 
     def next_event(self) -> dict[str, Any] | None:
         """
-        The next thing to tell, or None; called only while there is room.
+        The next event to send, or None; called only while there is room.
         """
 
     def client_changed(self, present: bool) -> None:
         """
-        There is a client now, or none.
+        A client connected, or disconnected.
         """
 
 
 class Server:
     """
-    Listens at ``socket`` in the current directory, which is the keeper's own.  (So its path is short enough.)
+    Listens at ``socket`` in the current directory, the keeper's own.  (A relative path is short enough for an address.)
     """
 
     def __init__(self, loop: Loop, backend: ServerBackend) -> None:
@@ -64,13 +64,13 @@ class Server:
     @property
     def has_client(self) -> bool:
         """
-        Whether there is a client.
+        Whether a client is connected.
         """
         return self._client is not None
 
     def leave(self) -> bool:
         """
-        Stop listening, unless somebody came at the last moment; answers whether it is done.
+        Stop listening, unless a client connected at the last moment; return whether listening has stopped.
         """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(SOCKET)
@@ -85,7 +85,7 @@ class Server:
 
     def close(self) -> None:
         """
-        Say what is left to say, if that can be done at once, and let go.
+        Send the remaining events, within a second, and close.
         """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(SOCKET)
@@ -100,7 +100,7 @@ class Server:
 
     def send(self, message: dict[str, Any]) -> None:
         """
-        Send this now; only for answers, which are as few as the questions.
+        Send a message without waiting for room; only for answers, of which there are no more than requests.
         """
         if self._client is not None:
             self._out += _line(message)
@@ -108,7 +108,7 @@ class Server:
 
     def flush(self) -> None:
         """
-        There may be news: send what there is room for.
+        Send as many events as there is room for.
         """
         while self._client is not None:
             while len(self._out) < _ROOM and (event := self._backend.next_event()) is not None:
@@ -145,13 +145,13 @@ class Server:
             client, _address = self._listener.accept()
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
-                # Too many open files, most likely.  It would come here again at once.
+                # Most likely too many open files.  Pause: the descriptor stays ready.
                 warn(f"cannot accept a client: {error.strerror}")
                 self._loop.unwatch(self._listener.fileno())
                 self._loop.later(1.0, lambda: self._loop.watch(self._listener.fileno(), self._accept))
             return
         if self._client is not None:
-            # So that it does not come back at once, for the two to take turns.
+            # So that the old client does not connect again at once, which would replace the new one.
             with contextlib.suppress(OSError):
                 self._client.send(_line({"event": "replaced"}))
             self._drop()
@@ -164,7 +164,7 @@ class Server:
     def _watch(self) -> None:
         if self._client is None:
             return
-        # One that asks and does not listen to the answers is not listened to either.
+        # While a client does not read the answers, its requests are not read either.
         events = (READ if len(self._out) < 4 * _ROOM else 0) | (WRITE if self._out else 0)
         if events != self._selected:
             self._selected = events

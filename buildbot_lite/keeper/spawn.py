@@ -1,9 +1,9 @@
 """
-Bringing a command into the world, in a session of its own.
+Spawns a command in a session of its own.
 
-``posix_spawn`` takes 1.2 ms where a fork of even this small process takes more, and resets SIGPIPE and SIGXFSZ, which
-Python ignores and a child would inherit.  It cannot change directories, so we do, for a moment: there is one thread.
-Where it cannot make a session (some libc), ``subprocess`` does all this more slowly.
+``posix_spawn`` takes 1.2 ms, less than a fork of even this small process, and resets SIGPIPE and SIGXFSZ, which Python
+ignores and a child would inherit.  It cannot change directories, so the keeper does so for a moment (it has one
+thread).  Where it cannot make a session (some libc), ``subprocess`` does the same more slowly.
 """
 
 import contextlib
@@ -18,22 +18,22 @@ from typing import NamedTuple
 
 from .wrapper import inside
 
-# Bytes that a command may be ahead of us: four times what Linux gives to a pipe.
+# Bytes that a command may be ahead of the keeper: four times the default of a pipe (pipe(7)).
 _PIPE = 256 << 10
 _SET_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux
-# What Python ignores, and what whoever started the keeper may have ignored (nohup).
+# Signals that Python ignores, and those that the keeper's parent may have ignored (nohup).
 _RESET = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT]
 
 
 class SpawnError(Exception):
     """
-    It could not be started, and why.
+    A sentence: why the command could not be started.
     """
 
 
 class Spawned(NamedTuple):
     """
-    A process that runs.  *outputs*: stream → the descriptor to read it from.  *feed*: where to write stdin, or -1.
+    A running process.  *outputs*: descriptor by stream, for reading.  *feed*: the descriptor of its stdin, or -1.
     """
 
     pid: int
@@ -43,8 +43,7 @@ class Spawned(NamedTuple):
 
 class ChildDescriptors(NamedTuple):
     """
-    The child's ends of its three descriptors; *terminal* is the path of its pty, or None; *third* what it has as
-    descriptor 3, or -1.
+    The child's descriptors 0 to 2; *terminal*: the path of its pty, or None; *third*: its descriptor 3, or -1.
     """
 
     stdin: int
@@ -69,11 +68,11 @@ def spawn(
     umask: int | None = None,
 ) -> Spawned:
     """
-    Start *argv* in *workdir*, which is made if it is not there; `SpawnError` is a sentence.
+    Start *argv* in *workdir*, made if missing; `SpawnError` is a sentence.
 
-    *feed*: its stdin is a pipe; otherwise the file *stdin_path*, or nothing.  *pty*: its output is a terminal.
-    *portable*: do without ``posix_spawn``.  *root*: below it, *workdir* is not to go through a symbolic link.  *third*:
-    what it can read from its descriptor 3.  *umask*: None for ours.
+    *feed*: stdin is a pipe; otherwise it is the file *stdin_path*, or empty.  *pty*: the output is a terminal.
+    *portable*: do not use ``posix_spawn``.  *root*: below it, *workdir* must not go through a symbolic link.  *third*:
+    contents of descriptor 3.  *umask*: None for the keeper's.
     """
     ours: list[int] = []
     theirs: list[int] = []
@@ -101,7 +100,7 @@ def spawn(
 
 def find_program(name: bytes, env: Mapping[bytes, bytes]) -> bytes:
     """
-    The path of the program *name*, looked up in the command's own PATH; in the current directory if it has a slash.
+    The path of the program *name*: found in the PATH of *env*, or *name* itself if it has a slash.
     """
     readable = os.fsdecode(name)
     if b"/" in name:
@@ -124,7 +123,7 @@ def _started(
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
-            # A script without "#!": as every shell does.
+            # A script without "#!": run it with sh, as shells do (execvp(3)).
             return int(start(b"/bin/sh", [b"/bin/sh", program, *argv[1:]], env, ends))
     except OSError as error:
         shown = os.fsdecode(argv[0])
@@ -142,7 +141,7 @@ def _by_posix_spawn(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, b
     if ends.terminal is None:
         actions += [(os.POSIX_SPAWN_DUP2, ends.stdout, 1), (os.POSIX_SPAWN_DUP2, ends.stderr, 2)]
     else:
-        # The session is made before the actions are carried out, so the first terminal opened becomes its own.
+        # The session is made before the file actions, so the first terminal opened becomes its controlling terminal.
         actions += [
             (os.POSIX_SPAWN_OPEN, 1, os.fsencode(ends.terminal), os.O_RDWR, 0),
             (os.POSIX_SPAWN_DUP2, 1, 2),
@@ -159,7 +158,7 @@ def _by_posix_spawn(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, b
 
 def _by_subprocess(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], ends: ChildDescriptors) -> int:
     if ends.third >= 0:
-        # subprocess cannot give a child a descriptor under another number.
+        # subprocess cannot renumber a descriptor.
         raise SpawnError("This system cannot start commands through a wrapper: its posix_spawn makes no sessions.")
 
     def prepare() -> None:
@@ -181,7 +180,7 @@ def _by_subprocess(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, by
         # Safe here: one thread.
         preexec_fn=prepare,  # noqa: PLW1509
     )
-    # It is ours to reap: Popen must neither wait for it nor complain that nobody did.
+    # `Keeper.reap` reaps the process: Popen must neither wait for it nor warn about it.
     process.returncode = 0
     return process.pid
 
@@ -202,16 +201,16 @@ def _stdin(path: str | None, feed: bool, ours: list[int], theirs: list[int]) -> 
 
 def _memory(contents: bytes, theirs: list[int]) -> int:
     """
-    A descriptor from which *contents* can be read, which are in no file that has a name.
+    A descriptor of an unnamed file with *contents*.
     """
     if hasattr(os, "memfd_create"):
         made = os.memfd_create("settings")
     else:
-        import tempfile  # only where there is nothing better
+        import tempfile  # only where there is no memfd
 
         with tempfile.TemporaryFile() as file:
             made = os.dup(file.fileno())
-    # Not 3 itself: to duplicate it onto itself would leave it to be closed.
+    # Not descriptor 3: dup2 onto itself would leave close-on-exec set.
     high = fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, 10)
     os.close(made)
     theirs.append(high)
@@ -245,7 +244,7 @@ def _outputs(
 def _pipe() -> tuple[int, int]:
     read, write = os.pipe()
     if _SET_SIZE is not None:
-        # Not everybody may have as many large ones as they like.
+        # The sum of a user's pipes is limited (/proc/sys/fs/pipe-user-pages-soft).
         with contextlib.suppress(OSError):
             fcntl.fcntl(read, _SET_SIZE, _PIPE)
     return read, write
@@ -253,7 +252,7 @@ def _pipe() -> tuple[int, int]:
 
 def _make_transparent(terminal: int) -> None:
     """
-    What the command writes is what we read: no carriage returns added, nothing echoed.  80 columns, 24 lines.
+    Pass output through unchanged: no carriage returns added, no echo.  80 columns, 24 lines.
     """
     state = termios.tcgetattr(terminal)
     state[1] &= ~termios.OPOST
@@ -275,7 +274,7 @@ def _inside(workdir: str, root: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _umask(umask: int | None) -> Iterator[None]:
-    # There is one thread: nothing else makes a file meanwhile.
+    # One thread: no file is made meanwhile with this umask.
     before = None if umask is None else os.umask(umask)
     try:
         yield

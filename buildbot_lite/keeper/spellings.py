@@ -1,9 +1,9 @@
 """
-How programs spell a secret when they do not print it as it is.
+The forms in which programs print a secret: escaped, or in base64.
 
-A secret with a quote, a slash or a letter beyond ASCII in it looks different in JSON, in XML, in a URL, in the trace of
-a shell.  What a program writes for which character is a table here; the programs that do so are named beside it.  What
-is spelt twice (JSON within JSON) is not looked for.
+A secret with a quote, a slash or a character beyond ASCII looks different in JSON, XML, a URL or the trace of a shell.
+Each way of escaping is a table from characters to text, with the programs that use it beside it.  Double escaping (JSON
+within JSON) is not covered.
 """
 
 import binascii
@@ -11,28 +11,28 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 
 Table = Mapping[int, str]
-"""What is written for a character; what is not in it is written as it is."""
+"""The text for a character; a character that is not in it stands for itself."""
 Beyond = Callable[[str], str]
-"""What is written for a character beyond ASCII that is not in the table."""
+"""The text for a character beyond ASCII that is not in the table."""
 
 _BEYOND = range(128, 256)
 _LAST_OF_ASCII = "\x7f"
 _CONTROLS = (*range(32), 127)
 
-# What programs leave as it is when they percent-encode: strict ones, for a path, encodeURIComponent, encodeURI; and
-# forms, which write a space as a plus.
+# Characters that percent-encoding leaves unchanged: RFC 3986 unreserved, in a path, encodeURIComponent, encodeURI; and
+# in forms, which write a space as a plus.
 _PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
 _LEFT = (_PLAIN, _PLAIN + "/", _PLAIN + "!'()*", _PLAIN + ";,/?:@&=+$!*'()#")
-# But by who percent-encodes everything.
+# Unchanged in every table; only encoding of every byte (`escaped`) changes them.
 _NEVER_CHANGED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _ITSELF = {each: each for each in _NEVER_CHANGED}
 
 
 def in_base64(part: bytes) -> Iterator[bytes]:
     """
-    What is always the same when *part* is somewhere in something that is encoded, in both alphabets (RFC 4648).
+    The characters of base64 that depend on *part* alone, at each of three alignments, in both alphabets (RFC 4648).
 
-    The characters at both ends that are made of neighbours as well are left out: they hold 4 bits of it at most.
+    Characters at the ends that also depend on the neighbours are left out: they hold 4 bits of *part* at most.
     """
     for before in range(3):
         begin = (before * 8 + 5) // 6
@@ -44,7 +44,7 @@ def in_base64(part: bytes) -> Iterator[bytes]:
 
 def escaped(part: bytes) -> Iterator[bytes]:
     """
-    *part* as URLs, JSON, XML, quoted-printable, shells and programming languages have it, where that is not itself.
+    *part* as escaped in URLs, JSON, XML, quoted-printable, shells and programming languages, where that differs.
     """
     for form in ("%%%02X", "%%%02x"):
         yield "".join([form % byte for byte in part]).encode()
@@ -60,10 +60,10 @@ def escaped(part: bytes) -> Iterator[bytes]:
 
 def _spelt(text: str, tables: Iterable[tuple[Table, Beyond]]) -> Iterator[str]:
     """
-    *text* in each of the ways of *tables*, none twice.
+    *text* as each of *tables* spells it, without duplicates and without *text* itself.
     """
     letters = sorted({*text} - _NEVER_CHANGED)
-    # Several tables do the same to the letters of one text, and long texts are dear to spell.
+    # Several tables agree on the characters of one text, and a long text is expensive to spell.
     seen = {tuple(letters)}
     for table, beyond in tables:
         spelt = tuple([table.get(ord(each)) or (beyond(each) if each > _LAST_OF_ASCII else each) for each in letters])
@@ -80,7 +80,7 @@ def _tables_of_bytes() -> list[tuple[Table, Beyond]]:
 
 def _percent() -> Iterator[Table]:
     """
-    RFC 3986, with capital and with small digits.
+    RFC 3986 §2.1, with upper-case and with lower-case digits.
     """
     for form in ("%%%02X", "%%%02x"):
         tables = [{byte: form % byte for byte in range(256) if chr(byte) not in left} for left in _LEFT]
@@ -90,7 +90,7 @@ def _percent() -> Iterator[Table]:
 
 def _xml() -> Iterator[Table]:
     """
-    XML 1.0 and HTML; the quotes, of which there are several spellings, one way or another.
+    XML 1.0 and HTML, with each spelling of the quotes.
     """
     text = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
     lines = {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
@@ -156,7 +156,7 @@ def _languages() -> Iterator[Table]:
 @cache
 def _tables_of_characters() -> list[tuple[Table, Beyond]]:
     """
-    XML, JSON (RFC 8259 §7) and literals of text; with each, what is written for letters beyond ASCII.
+    XML, JSON (RFC 8259 §7) and string literals, each with a function for characters beyond ASCII.
     """
     names = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
     basic = {'"': '\\"', "\\": "\\\\"}

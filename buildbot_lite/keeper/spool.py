@@ -1,7 +1,8 @@
 """
 A spool: the file of one stream, to which only the keeper appends.
 
-Its length is what the slave reads up to; its checksum is counted along, so that a command's end costs nothing extra.
+The slave reads it up to its length.  The checksum is computed while appending, so that the end of a command does not
+read the file again.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ class Spool:
 
     def append(self, data: bytes) -> tuple[int, OSError | None]:
         """
-        Append *data*, or as much of it as there is room for; answers how much that was and what stopped it.
+        Append *data*, or as much as there is room for; return the number of bytes, and the error that stopped it.
         """
         written = 0
         try:
@@ -33,7 +34,7 @@ class Spool:
                 self.length += count
                 written += count
         except OSError as error:
-            # Opened again at the next attempt: by then the disk may be another one.
+            # Opened again at the next attempt: another disk may be mounted by then.
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
@@ -42,9 +43,9 @@ class Spool:
 
     def seal(self) -> dict[str, object]:
         """
-        Make it durable and close it; answers its length and checksum.
+        Sync and close the file; return its length and checksum.
 
-        OSError if the disk does not do as told; asked again, it answers all the same.
+        OSError if the disk fails; a second call returns them all the same.
         """
         if self._fd >= 0:
             fd, self._fd = self._fd, -1

@@ -1,8 +1,8 @@
 """
-What the keeper is asked to run, taken out of the JSON of a ``start`` and checked.
+A ``start`` request: decoded from JSON and checked, with secrets filled in.
 
-The fields are those of `buildbot_lite.model.spec.Run`, which says what they mean.  Where the spec names a secret, its
-value is put in here, and from here it goes nowhere but to the process itself.
+`buildbot_lite.model.spec.Run` documents the fields.  Values of secrets replace their references here, and go from here
+to the process only.
 """
 
 import os
@@ -19,11 +19,11 @@ from .wrapper import (
 
 __all__ = ["StartRequest", "StartRequestError", "read_start_request"]
 
-# The same as buildbot_lite.model.spec.SECRET_REFERENCE (a test holds them together); model needs attrs, the keeper
-# must not.
+# Equal to buildbot_lite.model.spec.SECRET_REFERENCE (a test compares them), which the keeper must not import, as model
+# needs attrs.
 SECRET_REFERENCE = re.compile("\0([^\0]{1,80})\0")
-# As in Buildbot: ``env={"PATH": "${HOME}/bin:${PATH}"}`` speaks of the slave's own variables.
-# What Buildbot has no way to write: ``$${HOME}`` is the text ``${HOME}``.
+# As in Buildbot, ``env={"PATH": "${HOME}/bin:${PATH}"}`` refers to the slave's own variables.  Beyond Buildbot,
+# ``$${HOME}`` is the text ``${HOME}``.
 _VARIABLE = re.compile(r"\$?\$\{([A-Za-z0-9_]+)\}")
 SHORTEST_SECRET = 6
 LARGEST_SECRET = 64 << 10
@@ -31,7 +31,7 @@ LARGEST_SECRET = 64 << 10
 
 class StartRequest(NamedTuple):
     """
-    A command, ready to be spawned: bytes, absolute paths, seconds.
+    A command that can be spawned: bytes, absolute paths, seconds.
     """
 
     argv: list[bytes]
@@ -56,7 +56,7 @@ class StartRequest(NamedTuple):
 
     def streams(self) -> list[str]:
         """
-        The names of the streams that it may write.
+        The names of the streams that the command may write.
         """
         own = ["stdio", "stderr"] if self.separate_stderr and not self.pty else ["stdio"]
         return [*own, *(name for name in self.logfiles if name not in own)]
@@ -64,7 +64,7 @@ class StartRequest(NamedTuple):
 
 def read_start_request(message: Mapping[str, Any]) -> StartRequest:
     """
-    The order in a ``start``; `StartRequestError` is a sentence that says what is wrong with it.
+    Decode the message of a ``start``; `StartRequestError` is a sentence that says what is wrong.
     """
     spec = _required(message, "spec", dict)
     secrets = {name: _encoded(value, f"the secret {name}") for name, value in _strings(message, "secrets").items()}
@@ -148,7 +148,7 @@ def _logfiles(spec: Mapping[str, Any]) -> dict[str, str]:
 
 def _filled(text: str, secrets: Mapping[str, bytes]) -> bytes:
     """
-    *text* as bytes, with the value in place of each reference.
+    *text* as bytes, with each reference replaced by the secret's value.
     """
     parts = SECRET_REFERENCE.split(text)
     for name in parts[1::2]:

@@ -1,9 +1,9 @@
 """
-Log files that a command writes, copied into a spool as they grow, as by ``tail``.
+Copies a command's log files into spools as they grow, as ``tail -F`` does.
 
-What is in the file when the command starts is not its output and is skipped.  Rotation (another file under the
-name), truncation, writing anew and late creation are told in remarks, never in the log.  inotify, where there is one,
-only makes it quicker: once a second every file is looked at anyway, which also sees network file systems.
+The contents of a file when the command starts are not its output and are skipped.  Rotation (another file under the
+name), truncation, rewriting and late creation become remarks, never log text.  inotify(7) only reduces the delay: every
+file is checked once a second anyway, which also covers network file systems.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from .wrapper import open_below
 
 _CHUNK = 256 << 10
 _PERIOD = 1.0
-# Enough to tell one log from another.
+# Bytes before the position that are compared to recognise a rewritten file.
 _TAIL = 256
 _IN_MODIFY = 0x2
 _IN_IGNORED = 0x8000
@@ -26,8 +26,9 @@ _IN_IGNORED = 0x8000
 
 class LogTail:
     """
-    One followed file.  *accept* answers whether it will take more right now; *remark* takes stream, offset and text.
-    *root*: follow no symbolic link below it, since whoever put it there may see less than we do.
+    One followed file.  *accept* takes bytes, and returns whether it takes more now; *remark* takes stream, offset and
+    text.  *root*: a directory below which no symbolic link is followed, as the command may have fewer rights than the
+    keeper.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class LogTail:
 
     def poll(self) -> bool:
         """
-        Copy what is new, a chunk at most; answers whether there may be more right now.
+        Copy new bytes, one chunk at most; return whether there may be more.
         """
         if self._finished:
             return False
@@ -73,12 +74,12 @@ class LogTail:
 
     def finish(self) -> bool:
         """
-        The same for the last time: answers whether to call again.  Afterwards the file is closed.
+        Copy one chunk of the rest; return whether to call again.  After the last chunk the file is closed.
         """
         if self._finished:
             return False
         if self._fd >= 0 and self._end is None:
-            # Somebody who was left running may write on and on.
+            # Bounded: a process that was left running may write for ever.
             self._end = os.fstat(self._fd).st_size
         if self.poll():
             return True
@@ -90,7 +91,7 @@ class LogTail:
 
     def close(self) -> None:
         """
-        Follow it no more, and say nothing of it: nobody was there to write it.
+        Close the file, without a remark that it was never written.
         """
         self._finished = True
         self._close()
@@ -107,18 +108,18 @@ class LogTail:
         self._position += len(data)
         self._last_bytes = (self._last_bytes + data)[-_TAIL:]
         self._required += len(data)
-        # If it will take no more, poll is called again when it will.
+        # When *accept* returns False, `poll` is called again once there is room.
         return self._accept(self._stream, data)
 
     def _goes_on(self) -> bool:
         """
-        Whether what was read last is still there.  A file can be emptied and filled again between two looks.
+        Whether the bytes read last are unchanged.  A file can be truncated and filled again between two polls.
         """
         return os.pread(self._fd, len(self._last_bytes), self._position - len(self._last_bytes)) == self._last_bytes
 
     def _changed(self) -> bool:
         """
-        Whether the end of the file that was read is not the end of what is there to read.
+        Whether there is more to read although the file is read to its end: it was truncated or replaced.
         """
         name = os.path.basename(self.path)
         if os.fstat(self._fd).st_size < self._position:
@@ -128,7 +129,7 @@ class LogTail:
         try:
             there = os.stat(self.path)
         except OSError:
-            # Moved away, or removed: what we have open may still be written, until something new has the name.
+            # Renamed or removed: the open file may still grow, until another file has the name.
             return False
         here = os.fstat(self._fd)
         if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
@@ -142,7 +143,7 @@ class LogTail:
 
     def _open(self, how: str) -> None:
         try:
-            # A FIFO would block us, a device might answer for ever.
+            # A FIFO would block the keeper, and a device might be read for ever.
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
             if self._root is None:
                 fd = os.open(self.path, flags)
@@ -180,7 +181,7 @@ class LogTail:
 
 class ChangeNotifier:
     """
-    Sees to it that followed files are looked at: once a second, and at once when inotify tells of a change.
+    Polls followed files: once a second, and at once when inotify reports a change.
     """
 
     def __init__(self, loop: Loop, *, inotify: bool = True) -> None:
@@ -195,7 +196,7 @@ class ChangeNotifier:
 
     def close(self) -> None:
         """
-        Let go of the descriptor.
+        Close the inotify descriptor.
         """
         if self._fd >= 0:
             self._loop.unwatch(self._fd)
@@ -212,7 +213,7 @@ class ChangeNotifier:
 
     def remove(self, log_tail: LogTail) -> None:
         """
-        No more.
+        Stop polling.
         """
         self._polls.pop(log_tail, None)
         for watch, log_tails in list(self._watches.items()):
@@ -239,7 +240,7 @@ class ChangeNotifier:
     def _attend(self, log_tail: LogTail) -> None:
         if self._fd < 0 or self._libc is None:
             return
-        # Asking again for the same file is cheap and gives the same number; for a new one under the name, a new one.
+        # For the same file this is cheap and returns the same watch; for a new file under the name, a new watch.
         watch = self._libc.inotify_add_watch(self._fd, os.fsencode(log_tail.path), _IN_MODIFY)
         if watch >= 0:
             self._watches.setdefault(watch, set()).add(log_tail)

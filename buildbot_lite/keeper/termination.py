@@ -1,5 +1,5 @@
 """
-The processes of one command, and how they are ended.
+Ends the processes of one command.
 
 ::
 
@@ -8,13 +8,14 @@ The processes of one command, and how they are ended.
             `----- main ended ----+------ main ended ----'
                                   |
                                   v
-                   those who are left: the polite signal, if they were not told yet and there is time;
-                                       then SIGKILL, until nobody is left or it does not help
+                   the rest: the request's signal, once each, while there is time;
+                             then SIGKILL, until none is left or `WaitLimits.kill` seconds have passed
 
-`process_tracker` knows who they are.  It looks anew before every blow: a process may be born between look and blow.
+`process_tracker` lists the processes, anew before each round of signals: a process may be forked between the listing
+and the signals.
 
-When processes cannot be listed for a while, the main process is signalled all the same (it is our child, so its number
-is its own until it is reaped), and the rest is looked for again until patience ends.
+While processes cannot be listed, the main process is signalled all the same (it is a child, so its pid is not reused
+until it is reaped), and the listing is retried.
 """
 
 import signal
@@ -35,7 +36,8 @@ _RETRY_PERIOD = 1.0
 
 class TerminationRequest(NamedTuple):
     """
-    To end, by *signum*, politely *until* then; who was *signalled* so, by number and start.
+    End by *signum*; from *until* on (`Loop.now`), by SIGKILL.  *signalled*: processes that got *signum*, by pid and
+    start.
     """
 
     signum: int
@@ -58,13 +60,13 @@ class Termination:
         self._ended = ended
         self._timers = Timers(context.loop)
         self._report_survivors: Callable[[list[ProcessEntry]], None] = lambda left: None
-        # Nobody was asked: who outlives the main process has no time left.
+        # Without a request, processes that outlive the main process are killed at once.
         self._request = TerminationRequest(signal.SIGKILL, 0.0, set())
         self._process_sets[process_set.pid] = process_set
 
     def ask(self, signum: int, seconds: float) -> None:
         """
-        Tell all of them to end, by *signum*; those who have not in *seconds* seconds are killed.
+        Send *signum* to all processes, and SIGKILL to those that are alive *seconds* later.
         """
         self._request = TerminationRequest(signum, self._loop.now() + seconds, set())
         self._signal(self._members())
@@ -72,7 +74,7 @@ class Termination:
 
     def hurry(self, seconds: float) -> None:
         """
-        Who was asked has *seconds* seconds at most.
+        Shorten the time until SIGKILL to *seconds*; a shorter one stays.
         """
         now = self._loop.now()
         self._request = self._request._replace(until=min(self._request.until, now + seconds))
@@ -85,7 +87,7 @@ class Termination:
         each time before they are killed.
         """
         self._report_survivors = report_survivors
-        # Its number may become another's.
+        # Its pid may be reused.
         self._process_set.members.pop(self._process_set.pid, None)
         self._timers.cancel("force")
         if self._tracker.childless(self._process_sets):
@@ -95,33 +97,33 @@ class Termination:
 
     def leave_running(self) -> None:
         """
-        The main process was reaped: who is left may live, and is nothing to us.  (*ended* is not called.)
+        The main process was reaped: stop tracking the survivors (`leaveRunning`).  *ended* is not called.
         """
         self._tracker.leave_running(self._process_set)
         self._forget()
 
     def _force(self) -> None:
         """
-        SIGKILL to everybody, until the main process is reaped.
+        SIGKILL to all processes, until the main process is reaped.
         """
         self._kill(self._members())
         self._timers.set("force", 0.05, self._force)
 
     def _clean(self) -> None:
         """
-        Make those go who are left without the main process.
+        End the processes that outlived the main process.
         """
         try:
             left = self._members()
         except NoProcessTableError:
-            # Perhaps only for now: ps cannot be started while the machine has no room for another process.
+            # Perhaps only for now: ps cannot be started while the process table is full.
             self._give_up_later()
             self._timers.set("clean", _RETRY_PERIOD, self._clean)
             return
         if not left:
             self._finish("")
         elif self._loop.now() < self._request.until:
-            # Those who were being born when everybody else was told.
+            # Processes forked while the others were signalled.
             self._signal(process for process in left if _identity(process) not in self._request.signalled)
             self._timers.set("clean", 0.05, self._clean)
         else:
@@ -143,7 +145,7 @@ class Termination:
             self._request.signalled.add(_identity(process))
             self._tracker.signal(process, self._request.signum)
             if self._request.signum != signal.SIGKILL:
-                # One that was stopped would not notice.
+                # A stopped process would not handle the signal.
                 self._tracker.signal(process, signal.SIGCONT)
 
     def _kill(self, processes: Iterable[ProcessEntry]) -> None:

@@ -1,11 +1,11 @@
 """
-For how long a command may run, be silent, and go without word from its master.
+Time limits of a command: total time, time without output, time without a message from the master (lease).
 
 ::
 
-    max_time   since it began ---------------------------.
-    timeout    since it last wrote something ------------+--> Limits --> kill
-    grace      since the master was heard, or asked for it --> expired --> kill, or do not begin at all
+    max_time   since it began ----------.
+    timeout    since its last output ---+---------------> Timeouts --> kill
+    grace      since the last message, or the start ----> expired ---> kill, or do not begin
 """
 
 from collections.abc import Callable
@@ -18,10 +18,9 @@ from .start_request import StartRequest
 
 class Timeouts:
     """
-    What *request* sets to a command that begins now.
+    `timeout` and `max_time` of *request*, for a command that begins now.
 
-    *silence* answers for how many seconds it has written nothing.  *passed* is told, with the reason and a sentence,
-    what the command did for too long.
+    *silence*: the seconds since its last output.  *passed*: called with a reason and a sentence when a limit is passed.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Timeouts:
 
     def cancel(self) -> None:
         """
-        It is ending: how long that takes is not its own matter any more.
+        The command is being ended: its own limits no longer apply.
         """
         self._timers.clear()
 

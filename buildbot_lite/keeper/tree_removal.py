@@ -1,13 +1,13 @@
 """
-Removing a directory tree that somebody else made, however deep, wide and locked it is.
+Removes a directory tree of any depth, width and permissions that another process made.
 
-Iterative, and with directory descriptors only: a path longer than PATH_MAX (4096 bytes) cannot be given to the system,
-and a path that was looked at before may lead elsewhere now.  At most `MOST_OPEN` directories are open at a time; a
-directory below that depth is first moved up into the top directory of the tree, so that no depth is too much::
+Iterative, with directory descriptors only: the system takes no path longer than PATH_MAX (4096 bytes), and a path may
+lead elsewhere a moment after it was checked.  At most `MOST_OPEN` directories are open at a time; a directory below
+that depth is first moved up into the top directory of the tree::
 
     top/a/b/…/y/z   --rename-->   top/.removed-1f2e…    (removed with the rest of top)
 
-Directories without the permissions that removing takes get them first, without following a link.
+Directories that lack the permissions for removal get them first, without following a link.
 """
 
 import errno
@@ -28,7 +28,7 @@ def remove_tree(name: bytes, directory: int) -> None:
     """
     Remove the entry *name* of the open *directory*: a file or a link itself, a directory with everything in it.
 
-    What is not there is removed already.  `OSError` with the path of what cannot be removed, relative to *directory*.
+    No error if it does not exist.  `OSError` has the path that cannot be removed, relative to *directory*.
     """
     if not _unlinked(name, directory):
         levels = [_Level(name, directory)]
@@ -60,13 +60,13 @@ class _Level:
 
     def remove(self) -> bool:
         """
-        Remove the directory itself; False if there are entries again, which `next` will give.
+        Remove the directory itself; False if it has entries again, which `next` returns.
         """
         with suppress(FileNotFoundError):
             try:
                 os.rmdir(self.name, dir_fd=self._above)
             except OSError as error:
-                # Some file systems skip entries while others are removed; and a process may still write here.
+                # Some file systems skip entries while others are removed; and a process may create new ones.
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or self._vain_passes >= MOST_VAIN_PASSES:
                     raise
                 self._entries = self._read()
@@ -87,7 +87,7 @@ class _Level:
 
 def _advance(levels: list[_Level]) -> None:
     """
-    Do the next thing in the deepest of the open directories.
+    Remove, open or move up the next entry of the deepest open directory.
     """
     level = levels[-1]
     name = level.next()
@@ -101,7 +101,7 @@ def _advance(levels: list[_Level]) -> None:
             else:
                 _move_up(name, level.descriptor, levels[0].descriptor)
     except FileNotFoundError:
-        pass  # somebody else removed it
+        pass  # another process removed it
     except OSError as error:
         where = b"/".join([*(each.name for each in levels), *([name] if name is not None else [])])
         raise OSError(error.errno, error.strerror, where) from None
@@ -109,7 +109,7 @@ def _advance(levels: list[_Level]) -> None:
 
 def _unlinked(name: bytes, directory: int) -> bool:
     """
-    Remove *name* unless it is a directory; whether it is gone.
+    Remove *name* unless it is a directory; return whether it no longer exists.
     """
     try:
         if stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode):
@@ -121,14 +121,14 @@ def _unlinked(name: bytes, directory: int) -> bool:
 
 
 def _move_up(name: bytes, directory: int, top: int) -> None:
-    # To move a directory is to change its "..", for which it must be writable.
+    # Moving a directory changes its "..", so it must be writable.
     os.close(_opened(name, directory))
     os.rename(name, b".removed-" + secrets.token_hex(16).encode(), src_dir_fd=directory, dst_dir_fd=top)
 
 
 def _opened(name: bytes, directory: int) -> int:
     """
-    A descriptor of the directory *name*, in which we may now read, search and remove.
+    A descriptor of the directory *name*, with permission to read, search and write.
     """
     try:
         opened = os.open(name, os.O_RDONLY | _FLAGS, dir_fd=directory)
@@ -138,8 +138,8 @@ def _opened(name: bytes, directory: int) -> int:
     try:
         mode = stat.S_IMODE(os.fstat(opened).st_mode)
         if mode & stat.S_IRWXU != stat.S_IRWXU:
-            # Tools such as Go's leave directories without write permission.  Another user's we may not change, and if
-            # it matters, removing says so.
+            # Some tools (Go's module cache) leave directories without write permission.  Changing those of another user
+            # is not permitted; if that matters, the removal fails.
             with suppress(PermissionError):
                 os.fchmod(opened, mode | stat.S_IRWXU)
     except BaseException:
@@ -150,12 +150,12 @@ def _opened(name: bytes, directory: int) -> int:
 
 def _unlock(name: bytes, directory: int) -> None:
     """
-    Let us read the directory *name*.
+    Give the owner all permissions on the directory *name*.
     """
     if not hasattr(os, "O_PATH"):
         os.chmod(name, stat.S_IRWXU, dir_fd=directory, follow_symlinks=False)
         return
-    # Linux has no chmod that follows no link (before 6.6), but /proc leads to what is open, even if it is unreadable.
+    # Before Linux 6.6 no chmod refuses to follow a link; but /proc/self/fd names an open file, even an unreadable one.
     reference = os.open(name, os.O_PATH | _FLAGS, dir_fd=directory)
     try:
         os.chmod(f"/proc/self/fd/{reference}", stat.S_IRWXU)

@@ -1,5 +1,5 @@
 """
-What the slave's own slave.tac wants of every command, whatever the master asks: a wrapper, and another owner of files.
+What slave.tac prescribes for every command, independent of the master: a wrapper, the owner of files, the umask.
 
 ::
 
@@ -7,14 +7,14 @@ What the slave's own slave.tac wants of every command, whatever the master asks:
                                              ^
                       descriptor 3: what the master adds to the environment
 
-The wrapper (``bwrap …``, ``podman run …``, ``setpriv …``) is outside of the fence that it makes.  So nothing that the
-master says may reach it: not one variable, for LD_PRELOAD or PATH or CONTAINERS_CONF would run the master's program
-before there is any fence.  It gets the slave's environment, and a shell inside the fence reads the master's part from
-a file without a name.  (Rejected: ``env NAME=VALUE …`` inside, because arguments are visible in ps, and secrets are
-among the values; a list of dangerous variables, which would never be complete.)
+The wrapper (``bwrap …``, ``podman run …``, ``setpriv …``) runs outside of the sandbox that it makes.  So no variable of
+the master's may reach it: LD_PRELOAD, PATH or CONTAINERS_CONF would run the master's program outside of the sandbox.
+The wrapper gets the slave's environment; a shell inside the sandbox reads the master's variables from an unnamed file.
+(Rejected: ``env NAME=VALUE …`` inside, because arguments are visible in ps, and values include secrets; a list of
+dangerous variables, which would never be complete.)
 
-Of paths, the master only chooses the working directory.  It is opened one directory at a time without following links,
-because a command that still runs may put one there; and it has no character that means something to a wrapper's
+The only path that the master chooses is the working directory.  It is opened one directory at a time without following
+links, because a running command may create one; and it may contain only characters that mean nothing to a wrapper's
 options.
 """
 
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 PLACEHOLDERS = ("workdir", "work", "private", "id")
-# Inside the fence.  `cat` and descriptors of one digit are what every sh has; /proc may not be there.
+# Runs inside the sandbox.  Every sh has `cat` and descriptors of one digit; /proc may be missing.
 _SHELL = (
     'settings=$(cat <&3) || { echo "the wrapper in slave.tac does not pass descriptor 3 on" >&2; exit 126; }\n'
     'exec 3<&-; eval "unset settings; $settings"; exec "$@"'
@@ -34,25 +34,25 @@ _SHELL = (
 _PLAIN_PATH = re.compile(r"[\w.+@=/ -]*\Z")
 _VARIABLE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*\Z")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# What a shell makes itself, or would refuse to set.
+# Set by the shell itself, or read-only in it.
 _SHELL_OWN = {b"_", b"PPID", b"UID", b"EUID", b"BASHOPTS", b"SHELLOPTS"}
 
 
 UMASK = 0o022
-"""That of the keeper itself, and of commands unless a slave says otherwise."""
+"""The keeper's own, and the default for commands."""
 
 
 class StartRequestError(ValueError):
     """
-    It cannot be run, and why.  (Not one of `buildbot_lite.errors`: it never leaves the keeper but as an outcome.)
+    A sentence: why the command cannot be run.  (Not in `buildbot_lite.errors`: the keeper puts it into the outcome.)
     """
 
 
 class Wrapper(NamedTuple):
     """
-    *prefix*: the words before the command's own, with placeholders; empty: none.  *root*: the directory that the
-    working directory is in, or None: wherever it is.  *outer*: the wrapper's environment.  *owner*: user and group that
-    private files belong to, or None: ours.  *umask*: that of the command.
+    *prefix*: the words before those of the command, with placeholders; may be empty.  *root*: a directory that contains
+    the working directory, or None: anywhere.  *outer*: the wrapper's environment.  *owner*: uid and gid of private
+    files, or None: the keeper's.  *umask*: the command's.
     """
 
     prefix: list[str]
@@ -63,7 +63,7 @@ class Wrapper(NamedTuple):
 
     def words(self, **places: str) -> list[bytes]:
         """
-        The words before the command's, with *places* filled in.
+        The words before those of the command, with the placeholders replaced by *places*.
         """
         filled = [PLACEHOLDER.sub(lambda match: places.get(match[1], match[0]), word) for word in self.prefix]
         return [os.fsencode(word) for word in (*filled, "/bin/sh", "-c", _SHELL, "sh")]
@@ -71,7 +71,7 @@ class Wrapper(NamedTuple):
 
 def read_wrapper(message: Mapping[str, Any], workdir: str) -> Wrapper:
     """
-    The fence in a ``start``, which is the slave's own word, not the master's.
+    Decode the fields of a ``start`` that come from the slave, not from the master.
     """
     prefix = [str(word) for word in message.get("wrapper") or []]
     root = message.get("root")
@@ -87,14 +87,14 @@ def read_wrapper(message: Mapping[str, Any], workdir: str) -> Wrapper:
         str(root) if root else None,
         {os.fsencode(name): os.fsencode(value) for name, value in env.items()},
         (int(owner[0]), int(owner[1])) if owner else None,
-        # A slave of 0.1.0 says nothing of it.
+        # A slave of 0.1.0 does not send this field.
         int(message.get("umask", UMASK)),
     )
 
 
 def settings(env: Mapping[bytes, bytes], outer: Mapping[bytes, bytes]) -> bytes:
     """
-    What the shell inside the fence is to evaluate, so that *env* becomes of *outer*.
+    A script for the shell inside the sandbox that changes the environment *outer* into *env*.
     """
     lines = [b"unset " + name for name in sorted(outer.keys() - env.keys()) if _VARIABLE.match(name)]
     for name, value in env.items():
@@ -112,7 +112,7 @@ def settings(env: Mapping[bytes, bytes], outer: Mapping[bytes, bytes]) -> bytes:
 @contextmanager
 def inside(workdir: str, root: str | None) -> Iterator[None]:
     """
-    Be in *workdir*, which is made if it is not there.  Below *root* no symbolic link is followed.
+    Change to the directory *workdir*, made if missing, and back.  Below *root* no symbolic link is followed.
     """
     back = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -133,7 +133,7 @@ def inside(workdir: str, root: str | None) -> Iterator[None]:
 
 def open_below(root: str, path: str, *, make: bool = False, flags: int = _DIRECTORY) -> int:
     """
-    Open *path* below the directory *root* without following a link below it; what is above *path*'s end is directories.
+    Open *path* below the directory *root* without following a link below *root*.  *make*: missing directories.
     """
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:

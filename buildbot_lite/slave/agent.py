@@ -1,18 +1,18 @@
 """
-What a slave does for its master.
+Everything that a slave holds for its master, across links.
 
 ::
 
                ┌ AgentLink ────────────┐        ┌ Agent ────────────────────────┐
-    master ──► │ start resume interrupt│ ─────► │ Work by id:                   │ ──► keeper
-               │ disown                │        │   Errand    (under the keeper)│
-    Command ◄──│ couriers, pace        │ ◄───── │   Transfer  (done here)       │ ──► work/
+    master ──► │ start resume interrupt│ ─────► │ SlaveCommand by id:           │ ──► keeper
+               │ disown                │        │   KeeperCommand (in a keeper) │
+    Command ◄──│ senders, flow control │ ◄───── │   Transfer      (in here)     │ ──► work/
                └───────────────────────┘ changed└───────────────────────────────┘
-                 as long as one link              as long as this process
+                 lives as long as one link        lives as long as this process
 
-The agent holds everything that was asked for until the master has committed its outcome, or disowned it; links come
-and go.  Whatever belongs to one link (who is told, how much is in flight) is in `link.AgentLink`, and goes with it, so
-that an answer can never be taken for that of another link.
+The agent holds each command until the master has committed its outcome or disowned it; links come and go.  State that
+belongs to one link (the master's end, the bytes in flight) is in `link.AgentLink` and ends with it, so that an answer
+is never taken for one on another link.
 """
 
 import os
@@ -47,6 +47,7 @@ from ..model.spec import (
 from ..storage.files import remove
 from .held import SlaveCommand
 from .keeper_command import KeeperCommand
+from .keeper_messages import Holding
 from .policy import DEFAULT_POLICY, Policy
 from .transfer import TransferContext
 from .transfers import (
@@ -57,12 +58,12 @@ from .transfers import (
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
 MOST_STARTS = 3
-"""How often a start that no keeper has claimed is handed to a keeper."""
+"""How many keepers get a start until one of them claims it."""
 
 
 class CommandKeeper(Protocol):
     """
-    The keeper, as far as the agent needs it.  Nothing here waits: the answers come to the agent's own methods.
+    The part of the keeper's client that the agent uses.  No method waits: answers are events (`KeeperListener`).
     """
 
     def start(
@@ -81,45 +82,47 @@ class CommandKeeper(Protocol):
         umask: int = UMASK,
     ) -> None:
         """
-        Run it.  ``claimed`` or ``refused`` follows.
+        Run *spec*; ``claimed`` or ``refused`` follows.
         """
 
     def interrupt(self, id: str, reason: str) -> None:
         """
-        Kill it; ``ended`` follows.
+        Kill the command; ``ended`` follows.
         """
 
     def forget(self, id: str) -> None:
         """
-        Kill and forget it; ``forgotten`` follows.
+        Kill the command if it is running, and forget it; ``forgotten`` follows.
         """
 
 
 class LinkEnd(Protocol):
     """
-    Our end of a link, as far as the agent knows of it.
+    The part of `link.AgentLink` that the agent uses.
     """
 
     def lost(self) -> None:
         """
-        There is another one now.
+        A new link replaces this one.
         """
 
     def streams_changed(self, id: str) -> None:
         """
-        There is more of *id* to bring.
+        The command *id* has new bytes or an outcome to send.
         """
 
     def fetches(self, id: str) -> bool:
         """
-        Whether the input of *id* is on its way.
+        Whether the standard input of *id* is being fetched.
         """
 
 
 class Agent:
     """
-    Everything that this slave holds.  *env* is what its commands inherit; *keeper_directory* is where the spools are;
-    *policy* are the slave's own, which no master can change.
+    The commands that this slave holds.
+
+    *env*: the environment that commands inherit.  *keeper_directory*: the directory of the spools.  *policy*: that of
+    slave.tac, which no master can change.
     """
 
     log = Logger()
@@ -142,25 +145,25 @@ class Agent:
         self._env = dict(env)
         self._held: dict[str, SlaveCommand] = {}
         self._keeper_commands: dict[str, KeeperCommand] = {}  # also those that are being forgotten
-        self._starts: dict[str, tuple[Callable[[], None], int]] = {}  # not claimed yet, and how often to try
+        self._starts: dict[str, tuple[Callable[[], None], int]] = {}  # not claimed yet: start, and attempts left
         self._link: LinkEnd | None = None
         self._disowned = False
 
     def start(self) -> None:
         """
-        Take up the transfers that an earlier process left.
+        Continue the transfers of an earlier process.
 
-        Not when this is made: its process may be about to fork (twistd does), and a transfer has children.
+        Not in the constructor: the process may fork afterwards (twistd does), and a transfer has child processes.
         """
         for transfer in saved_transfers(self.context, self._changed):
             self._held[transfer.id] = transfer
             transfer.begin()
 
-    # What links ask.
+    # Requests of a link.
 
     def linked(self, end: LinkEnd) -> None:
         """
-        There is a new link, which takes the place of the former one.
+        Use *end* from now on; the former link is lost.
         """
         if self._link is not None:
             self._link.lost()
@@ -169,13 +172,13 @@ class Agent:
 
     def find(self, id: str) -> SlaveCommand | None:
         """
-        What is held under *id*.
+        The command *id*, None if it is not held.
         """
         return self._held.get(id)
 
     def check(self, id: str) -> None:
         """
-        Raise unless something may be started under *id*.
+        `MessageError` if *id* is malformed, `RefusedError` if too many commands are held.
         """
         if not _ID.match(id):
             raise MessageError(f"{id!r:.100} is no command's id.")
@@ -184,7 +187,7 @@ class Agent:
 
     def run(self, id: str, spec: Run, secrets: Mapping[str, str], stdin_path: str | None) -> SlaveCommand:
         """
-        Have the keeper run something.
+        Have the keeper run *spec*, with the file *stdin_path* as its input.
         """
         workdir = self.context.paths.make(spec.workdir)
         command = self._adopt(id, fingerprint(spec))
@@ -210,7 +213,7 @@ class Agent:
 
     def transfer(self, id: str, spec: Spec) -> SlaveCommand:
         """
-        Do a transfer.
+        Begin the transfer *spec*.
         """
         transfer = new_transfer(id, fingerprint(spec), spec, self.context, self._changed)
         self._held[id] = transfer
@@ -219,7 +222,7 @@ class Agent:
 
     def drop_refused(self, id: str) -> None:
         """
-        The keeper would not have it.
+        Stop holding a command that the keeper refused.
         """
         self._starts.pop(id, None)
         self._held.pop(id, None)
@@ -228,7 +231,7 @@ class Agent:
 
     async def forget(self, id: str) -> None:
         """
-        Kill it if it still runs, and forget it.
+        End the command if it is running, and forget it; fires when nothing of it is left.
         """
         held = self._held.pop(id, None)
         self._starts.pop(id, None)
@@ -238,7 +241,9 @@ class Agent:
 
     async def forget_everything(self) -> None:
         """
-        Nobody is there any more who may want any of it; nor what a keeper says that it holds, until there is a link.
+        End and forget all commands, also those that a keeper reports later, until there is a link again.
+
+        For a slave whose FURL was revoked.
         """
         self._disowned = True
         if self._held:
@@ -248,18 +253,18 @@ class Agent:
 
     def input_path(self, id: str) -> str:
         """
-        Where the standard input of *id* waits for its process.
+        The file for the standard input of *id*.
         """
         return os.path.join(self.context.directory, id + INPUT)
 
-    # What the session asks.
+    # Requests of the session.
 
     async def held(self) -> tuple[HeldCommand, ...]:
         """
-        Everything that is held, once it is known of each whether the keeper has claimed it.
+        All held commands; waits until the keeper has claimed or refused each.
         """
         for held in list(self._held.values()):
-            with suppress(BuildbotLiteError):  # refused: then it is not held
+            with suppress(BuildbotLiteError):  # refused, so no longer held
                 await held.when_claimed()
         return tuple(
             HeldCommand(held.id, held.fingerprint, held.life, dict(held.lengths())) for held in self._held.values()
@@ -267,7 +272,7 @@ class Agent:
 
     def leave(self) -> None:
         """
-        This process is about to end.
+        Stop the transfers, whose state stays on disk: this process is about to end.
         """
         for held in self._held.values():
             held.leave()
@@ -279,18 +284,15 @@ class Agent:
         """
         return not self._held
 
-    # What the keeper tells.
+    # The keeper's events (`keeper_messages.KeeperListener`).
 
-    def attached(self, held: Mapping[str, tuple[str, Life, Mapping[str, int]]]) -> None:
-        """
-        A keeper is on the line, perhaps another one than before; *held* has fingerprint, life and lengths by id.
-        """
+    def attached(self, held: Mapping[str, Holding]) -> None:
         for id, (mark, life, lengths) in held.items():
             self._starts.pop(id, None)
             command = self._keeper_commands.get(id) or self._adopt(id, mark)
             command.held(life, lengths)
             if id not in self._held:
-                self._client.forget(id)  # it was asked for while nobody listened
+                self._client.forget(id)  # forgotten here while no keeper was attached
             self._changed(id)
         for id, command in list(self._keeper_commands.items()):
             if id not in held:
@@ -300,34 +302,22 @@ class Agent:
             background(self.forget_everything(), self.log, "ending commands that nobody wants")
 
     def claimed(self, id: str) -> None:
-        """
-        The keeper has claimed it.
-        """
         self._starts.pop(id, None)
         if id in self._keeper_commands:
             self._keeper_commands[id].claimed()
 
     def grew(self, id: str, lengths: Mapping[str, int]) -> None:
-        """
-        Its streams are longer now.
-        """
         if id in self._keeper_commands:
             self._keeper_commands[id].grew(lengths)
             self._changed(id)
 
     def ended(self, id: str, outcome: Outcome, life: Life = Life.ENDED) -> None:
-        """
-        It is over.
-        """
         self._starts.pop(id, None)
         if id in self._keeper_commands:
             self._keeper_commands[id].ended(outcome, life)
             self._changed(id)
 
     def refused(self, id: str, sentence: str) -> None:
-        """
-        The keeper will not have it.
-        """
         command = self._keeper_commands.get(id)
         if command is not None and not command.settled:
             self.log.warn("{id} was not started: {sentence}", id=id, sentence=sentence)
@@ -335,14 +325,11 @@ class Agent:
             command.refused(sentence)
 
     def forgotten(self, id: str) -> None:
-        """
-        The keeper has forgotten it.
-        """
         command = self._keeper_commands.pop(id, None)
         if command is not None:
             command.forgotten()
 
-    # Between the two.
+    # Implementation.
 
     def _adopt(self, id: str, mark: str) -> KeeperCommand:
         command = KeeperCommand(id, mark, self._client, self._keeper_directory)
@@ -352,13 +339,13 @@ class Agent:
 
     def _missing(self, id: str, command: KeeperCommand) -> None:
         """
-        The keeper that is here now has never heard of *id*.
+        The keeper that is attached now does not hold *id*.
         """
         start, left = self._starts.get(id, (None, 0))
         if id not in self._held:
             self.forgotten(id)
         elif start is not None and left and not command.interrupted:
-            # It was not claimed, hence nothing was spawned: to hand it on cannot start it twice.
+            # Not claimed, hence not spawned: another keeper may start it.
             self._starts[id] = (start, left - 1)
             start()
         elif not command.settled:
@@ -372,7 +359,7 @@ class Agent:
 
     def _sweep_inputs(self) -> None:
         """
-        Remove the inputs of commands that a former process fetched and never started.
+        Remove standard inputs that an earlier process fetched for commands which it did not start.
         """
         for name in os.listdir(self.context.directory):
             id, ending = os.path.splitext(name)

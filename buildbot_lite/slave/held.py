@@ -1,5 +1,5 @@
 """
-What a slave holds for its master: commands under the keeper and transfers, seen alike.
+The common interface of everything that a slave holds: commands in the keeper, and transfers.
 """
 
 from collections.abc import Mapping
@@ -14,58 +14,58 @@ from .stream_sender import StreamSource
 
 class SlaveCommand(StreamSource, Protocol):
     """
-    One thing that was asked for, from its claim until it is forgotten.
+    The slave's side of one command, from its claim until it is forgotten.
     """
 
     @property
     def id(self) -> str:
         """
-        The command's id.
+        As the master gave it.
         """
 
     @property
     def fingerprint(self) -> str:
         """
-        That of its spec.
+        The fingerprint of its spec (`model.spec.fingerprint`).
         """
 
     @property
     def life(self) -> Life:
         """
-        How far it is.
+        The stage that is reported in `hello`.
         """
 
     def when_claimed(self) -> Deferred[None]:
         """
-        Fires when nothing can start it a second time; fails when it was refused.
+        Fires when it is claimed, so that nothing starts it again; fails with `RefusedError` when it was refused.
         """
 
     def have(self, lengths: Mapping[str, int]) -> None:
         """
-        The master has this much of each stream: also which generations it knows.
+        The master has *lengths*, in bytes by stream; the names include the generations that it knows.
         """
 
     def linked(self, command: Command) -> None:
         """
-        Here is the master's end of it, until `unlinked`.
+        *command* is the master's end until `unlinked`.
         """
 
     def unlinked(self) -> None:
         """
-        The link is gone.
+        The link is lost.
         """
 
     def interrupt(self, reason: str) -> None:
         """
-        End it; its outcome follows.
+        End it for *reason*; its outcome follows.
         """
 
     def leave(self) -> None:
         """
-        This process ends; the next one takes it from here.
+        Stop, so that the next process can continue: this one ends.
         """
 
     def forget(self) -> Deferred[None]:
         """
-        End it if it still goes on, and leave no trace of it.  Fires when that is done.
+        End it if it is running, and remove everything of it.  Fires when that is done.
         """

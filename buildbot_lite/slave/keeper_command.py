@@ -1,5 +1,5 @@
 """
-A command that runs under the keeper, as the slave's agent sees it.
+The agent's view of a command that runs in the keeper.
 """
 
 import os
@@ -20,23 +20,23 @@ from .stream_sender import latest_generations, next_generation
 
 class CommandControl(Protocol):
     """
-    The part of the keeper's client that an errand needs.
+    The part of the keeper's client that a command uses.
     """
 
     def interrupt(self, id: str, reason: str) -> None:
         """
-        Kill the command; its outcome follows.
+        Kill the command; ``ended`` follows.
         """
 
     def forget(self, id: str) -> None:
         """
-        Kill the command if it still runs, and forget it.
+        Kill the command if it is running, and forget it; ``forgotten`` follows.
         """
 
 
 class KeeperCommand:
     """
-    One `SlaveCommand`.  *directory*: the keeper's, where the spools are.
+    A `SlaveCommand`.  *directory*: the keeper's, with the spools.
     """
 
     def __init__(self, id: str, fingerprint: str, keeper: CommandControl, directory: str) -> None:
@@ -44,40 +44,31 @@ class KeeperCommand:
         self.fingerprint = fingerprint
         self.life = Life.RUNNING
         self.interrupted = False
-        """Whether it was to be killed: then it is not to begin, either."""
+        """Whether it was interrupted; if so, it must not be started later."""
         self._keeper = keeper
         self._directory = directory
         self._outcome: Outcome | None = None
         self._lengths: dict[str, int] = {}
-        # By the keeper's name of a stream, the name under which the master gets it, when that is another.
+        # The keeper's name of a stream → the name of the generation that the master gets, where that differs.
         self._generations: dict[str, str] = {}
         self._settled: OneShot[None] = OneShot()
         self._forgotten: OneShot[None] = OneShot()
 
-    # What the keeper tells.
+    # The keeper's events.
 
     def claimed(self) -> None:
-        """
-        The keeper has it: it will not be started twice.
-        """
         self._settled.fire(None)
 
     def refused(self, sentence: str) -> None:
-        """
-        The keeper will not have it.
-        """
         self._settled.fire(Failure(RefusedError(sentence)))
 
     def grew(self, lengths: Mapping[str, int]) -> None:
-        """
-        There is more to read.
-        """
         for stream, length in lengths.items():
             self._lengths[stream] = max(length, self._lengths.get(stream, 0))
 
     def held(self, life: Life, lengths: Mapping[str, int]) -> None:
         """
-        A keeper has just said how it is.
+        A keeper that was attached holds the command, with this life and these lengths.
         """
         self.life = life
         self.grew(lengths)
@@ -85,7 +76,7 @@ class KeeperCommand:
 
     def ended(self, outcome: Outcome, life: Life = Life.ENDED) -> None:
         """
-        It is over; *outcome* has the final lengths.
+        The command is over; *outcome* has the final lengths.
         """
         self.life = life
         self.grew({stream: seal.length for stream, seal in outcome.streams.items()})
@@ -93,17 +84,14 @@ class KeeperCommand:
         self._settled.fire(None)
 
     def forgotten(self) -> None:
-        """
-        The keeper has forgotten it.
-        """
         self._forgotten.fire(None)
 
-    # What the courier asks.
+    # StreamSource.
 
     @property
     def outcome(self) -> Outcome | None:
         """
-        How it ended, in the master's names of the streams.
+        The outcome, with the master's names of the streams.
         """
         if self._outcome is None or not self._generations:
             return self._outcome
@@ -112,13 +100,13 @@ class KeeperCommand:
 
     def lengths(self) -> Mapping[str, int]:
         """
-        By the master's names.
+        Length in bytes by the master's name of the stream.
         """
         return {self._generations.get(stream, stream): length for stream, length in self._lengths.items()}
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
         """
-        Straight from the spool; it is in the page cache, because it was just written.
+        Read from the spool, which is in the page cache if it was just written.
         """
         path = spool_path(self._directory, self.id, stream.partition("~")[0])
         try:
@@ -133,24 +121,24 @@ class KeeperCommand:
             problem = "it is too short"
         if len(data) == size:
             return data
-        # Somebody tampered with the keeper's directory, or the disk did.
+        # The keeper's directory was tampered with, or the disk is damaged.
         self._lengths.clear()
         self.ended(Outcome.lost(f"The spool of {stream} on the slave cannot be read: {problem}."), Life.LOST)
         return b""
 
     def resend(self, stream: str) -> None:
         """
-        Send it once more, under its next name.
+        Send *stream* once more, as its next generation.
         """
         self._generations[stream.partition("~")[0]] = next_generation(stream)
 
     def confirm(self) -> bool:
         """
-        What the keeper said, stays.
+        True: the keeper's outcome is final.
         """
         return True
 
-    # What the agent asks.
+    # SlaveCommand.
 
     @property
     def settled(self) -> bool:
@@ -160,15 +148,9 @@ class KeeperCommand:
         return self._settled.fired
 
     def when_claimed(self) -> Deferred[None]:
-        """
-        See `SlaveCommand`.
-        """
         return self._settled.wait()
 
     def have(self, lengths: Mapping[str, int]) -> None:
-        """
-        See `SlaveCommand`.
-        """
         for stream, latest in latest_generations(lengths).items():
             if latest != stream:
                 self._generations[stream] = latest
@@ -184,9 +166,6 @@ class KeeperCommand:
         """
 
     def interrupt(self, reason: str) -> None:
-        """
-        See `SlaveCommand`.
-        """
         self.interrupted = True
         if self._outcome is None:
             self._keeper.interrupt(self.id, reason)
@@ -197,9 +176,6 @@ class KeeperCommand:
         """
 
     def forget(self) -> Deferred[None]:
-        """
-        See `SlaveCommand`.
-        """
         forgotten = self._forgotten.wait()
         self._keeper.forget(self.id)
         return forgotten

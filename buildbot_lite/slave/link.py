@@ -51,9 +51,6 @@ class AgentLink:
     # The role.
 
     def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
-        """
-        See `Slave.start`.
-        """
         return Deferred.fromCoroutine(self._started(id, spec, secrets, command))
 
     def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
@@ -98,17 +95,11 @@ class AgentLink:
         return Deferred.fromCoroutine(disowned())
 
     def drop(self, reason: str) -> None:
-        """
-        See `Slave.drop`.
-        """
         if not self._lost:
             self._drop(reason)
             self.lost()
 
     def when_lost(self, callback: Callable[[], None]) -> None:
-        """
-        See `Slave.when_lost`.
-        """
         if self._lost:
             callback()
         else:

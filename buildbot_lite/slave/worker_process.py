@@ -73,9 +73,6 @@ class WorkerProcesses:
         self._python = python
 
     def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
-        """
-        See `Workers`.
-        """
         protocol = _Worker(job if descriptor is None else {**job, "descriptor": _DESCRIPTOR})
         # Nothing of our environment: neither locale nor PYTHON… variables are to change what it does.
         self._reactor.spawnProcess(
