@@ -157,12 +157,12 @@ class KeeperCommand:
 
     def linked(self, command: Command) -> None:
         """
-        The courier does it all.
+        Nothing: the stream sender does all of it.
         """
 
     def unlinked(self) -> None:
         """
-        The keeper goes on.
+        Nothing: the command goes on in the keeper.
         """
 
     def interrupt(self, reason: str) -> None:
@@ -172,7 +172,7 @@ class KeeperCommand:
 
     def leave(self) -> None:
         """
-        The keeper goes on.
+        Nothing: the command goes on in the keeper.
         """
 
     def forget(self) -> Deferred[None]:

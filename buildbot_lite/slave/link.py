@@ -1,7 +1,7 @@
 """
-What a master can ask of its slave's agent over one link, and what it is told over it.
+The slave's end of one link: the master's requests, and the streams that it gets.
 
-A link's couriers, its pace and its half-fetched inputs are here, and end with it.  What was asked for goes on.
+Stream senders, flow control and inputs that are being fetched belong to the link and end with it.  The commands go on.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ class AgentLink:
     """
     The agent over one link: `wire.roles.Slave`.
 
-    ``drop(reason)`` cuts the line; whoever owns that calls `lost` when it is gone.
+    ``drop(reason)`` closes the connection, whose owner then calls `lost`.
     """
 
     def __init__(self, agent: Agent, drop: Callable[[str], None]) -> None:
@@ -105,11 +105,11 @@ class AgentLink:
         else:
             self._when_lost.append(callback)
 
-    # The line.
+    # The connection.
 
     def lost(self) -> None:
         """
-        The line is gone.  What runs, goes on; nobody is told.
+        The connection is lost: stop the stream senders and the fetches.  The commands go on.
         """
         if self._lost:
             return
@@ -123,19 +123,13 @@ class AgentLink:
             callback()
 
     def fetches(self, id: str) -> bool:
-        """
-        Whether the input of *id* is on its way.
-        """
         return id in self._fetches
 
     def streams_changed(self, id: str) -> None:
-        """
-        There is more of *id* to bring.
-        """
         if id in self._senders:
             self._senders[id].streams_changed()
 
-    # How it is done.
+    # Implementation.
 
     async def _started(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> None:
         self._check()
@@ -159,8 +153,8 @@ class AgentLink:
 
     async def _prepared(self, id: str, spec: Run, command: Command) -> str | None:
         """
-        Make the working directory of a command, and get its standard input, before it is claimed: when that breaks off,
-        nothing has happened.  Answers where the input is.
+        Make a command's working directory and fetch its standard input, before it is claimed: when that fails, nothing
+        has happened.  Return the path of the input, or None.
         """
         if id in self._fetches:
             raise RefusedError("This command is being started already.")

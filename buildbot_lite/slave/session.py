@@ -3,17 +3,16 @@ A slave's side of its conversation with the master.
 
 ::
 
-    start ──► a keeper is there ──┐
-    dialled(desk, link) ──────────┴──► hello ──attach──► welcome ──► the lease is renewed, every 10 s
+    start ──► keeper attached ────┐
+    dialled(desk, link) ──────────┴──► hello ──attach──► welcome ──► renew the lease, every 10 s
                  ▲                                │                              │
                  └──── dialled again ◄─── refused ┴──────────── link lost ◄──────┘
 
-Everything on one link is a sequence: it is one coroutine, which ends with the link.  What outlives the link is in the
-agent, and in the keeper.
+One link is one coroutine, which ends with the link.  State that outlives a link is in the agent and in the keeper.
 
-**The lease.**  A command may only run while the master may believe that it does.  So the keeper is told how long ago
-the master was last heard, as long as it is heard; when no such word comes for a command's grace (less a margin), the
-keeper kills it.
+**The lease.**  A command must not run after the master has given it up.  So while there is a link, the session tells
+the keeper how long ago the master's last message came; when no such report comes for a command's grace period (less a
+margin), the keeper kills it.
 """
 
 import secrets
@@ -47,7 +46,7 @@ PAUSE_WITHOUT_KEEPER = 10.0
 
 class KeeperLifecycle(Protocol):
     """
-    The part of the keeper's client that a session needs.
+    The part of the keeper's client that a session uses.
     """
 
     @property
@@ -62,32 +61,32 @@ class KeeperLifecycle(Protocol):
         The name of this run of the machine.
         """
 
-    async def ensure(self, news: KeeperListener) -> None:
+    async def ensure(self, listener: KeeperListener) -> None:
         """
-        Have a keeper, and hear of it.
+        Attach to a keeper; *listener* gets its events.
         """
 
     def word(self, age: float) -> None:
         """
-        The master was heard *age* seconds ago.
+        The last message of the master came *age* seconds ago.
         """
 
     def detach(self) -> None:
         """
-        Leave the keeper alone with its commands.
+        Close the connection; the commands go on.
         """
 
     async def stop(self) -> None:
         """
-        Have the keeper kill everything and end.
+        Have the keeper kill all commands and end.
         """
 
 
 class Session:
     """
-    One process of a slave, over all its links.
+    One process of a slave, across its links.
 
-    *welcomed* hears what the master says of itself.  *refused* hears why it would not have us, and decides when to dial
+    *welcomed*: called with the master's welcome.  *refused*: called with the error of a refusal; decides when to dial
     again.
     """
 
@@ -118,7 +117,7 @@ class Session:
 
     def start(self) -> None:
         """
-        See that there is a keeper, and take up what an earlier process left.
+        Attach to a keeper, started if there is none, and continue the commands of an earlier process.
         """
         self._agent.start()
         self._starting = Deferred.fromCoroutine(self._start())
@@ -126,7 +125,7 @@ class Session:
 
     def dialled(self, desk: Desk, link: Link) -> None:
         """
-        The master is on the line; a former line counts as lost.
+        There is a link to the master; a former link counts as lost.
         """
         self._end_attachment()
         self._link = link
@@ -135,9 +134,10 @@ class Session:
 
     def drain(self, drained: Callable[[], None]) -> None:
         """
-        Take no new builds; *drained* is called when the master has none left for us.
+        Take no new builds; *drained* is called when no build is left on this slave.
 
-        We attach anew to say so, and are cut off when our last build ended, so that we attach once more and hear it.
+        The session drops the link and attaches again with `draining` set.  The master drops the link after the last
+        build, so that the session attaches once more and gets a welcome with `idle` set.
         """
         self._drained = drained
         if self._link is not None:
@@ -146,13 +146,13 @@ class Session:
     @property
     def draining(self) -> bool:
         """
-        Whether it takes no new builds, and has said so or is about to.
+        Whether `drain` was called.
         """
         return self._drained is not None
 
     async def stop(self, *, kill: bool = False) -> None:
         """
-        This process is to end.  What the keeper runs goes on, unless it is to be *killed*, too.
+        End the session.  *kill*: also all commands, and the keeper; otherwise they go on.
         """
         self._end_attachment()
         if self._starting is not None:
@@ -165,7 +165,7 @@ class Session:
 
     async def hello(self) -> Hello:
         """
-        What we say of ourselves, as soon as it is known what the keeper holds.
+        The `Hello` of this slave; waits until a keeper is attached.
         """
         await self._ready.wait()
         held = await self._agent.held()
@@ -214,5 +214,5 @@ class Session:
 
 
 async def _unless_cancelled(task: Deferred[None]) -> None:
-    with suppress(CancelledError):  # that is how it ends
+    with suppress(CancelledError):  # the normal end
         await task

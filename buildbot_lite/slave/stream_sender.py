@@ -1,19 +1,18 @@
 """
-Brings everything that one command wrote to the master, and at last how it ended.
+Sends the streams of one command to the master, and finally its outcome.
 
 ::
 
-    look_again ──► next chunk ──append──► master          spool   ░░░░░░░░░▓▓▓▓▓▓▓▓▓▒▒▒▒
-         ▲                                   │                    acked    sent     there
-         └────────── acked: its length ◄─────┘
+    streams_changed ──► next chunk ──append──► master     spool   ░░░░░░░░░▓▓▓▓▓▓▓▓▓▒▒▒▒
+         ▲                                        │               acked    sent     available
+         └────────── acked: its length ◄──────────┘
 
-    all acknowledged, outcome known ──finished──► ()     forget it
+    all acknowledged, outcome known ──finished──► ()     forget the command
                                               └─► names  send those again, as their next generation
 
-A courier belongs to one link: when the link is lost it is stopped, and the next link gets a new one, which begins where
-the master says that it is.  So nothing here has to tell old answers from new ones across links.  The answer to every
-append is the length that the master has; that alone decides where to go on, whether a chunk was new, known, or came
-after a gap.
+A sender belongs to one link: when the link is lost it is stopped, and the next link gets a new one, which begins at the
+lengths that the master has.  So no sender sees answers from another link.  The answer to an append is the length that
+the master has; it alone decides where to go on, whether the chunk was new, already there, or came after a gap.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,35 +38,35 @@ LONGEST_WAIT = 30.0
 
 class StreamSource(Protocol):
     """
-    What a courier brings: append-only streams, and an outcome.
+    Append-only streams and an outcome, to be sent.
     """
 
     @property
     def outcome(self) -> Outcome | None:
         """
-        How it ended.  Once this is known, no stream grows any more.
+        None while the command runs.  Once it is known, no stream grows.
         """
 
     def lengths(self) -> Mapping[str, int]:
         """
-        How many bytes of each stream can be read.
+        The number of bytes that can be read, by stream.
         """
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
         """
-        Exactly *size* bytes from *offset* on, all of them within `lengths`.
+        Exactly *size* bytes at *offset*, which are within `lengths`.
 
-        ``b""`` when they are not there after all: then the cargo has changed its streams or its outcome accordingly.
+        ``b""`` if they cannot be read after all; then `lengths` or `outcome` have changed.
         """
 
     def resend(self, stream: str) -> None:
         """
-        The master wants *stream* once more: it is replaced with its next generation.
+        The master's copy is damaged: replace *stream* with its next generation.
         """
 
     def confirm(self) -> bool:
         """
-        The last look before the outcome is told.  False: something changed, and there is more to bring.
+        Check the source before the outcome is sent.  False: it has changed, and there is more to send.
         """
 
 
@@ -92,7 +91,8 @@ def latest_generations(streams: Iterable[str]) -> dict[str, str]:
 @define
 class _Mirror:
     """
-    One stream on its way.  *rewinds* counts how often we went back, so that answers from before that are known.
+    The progress of one stream, in bytes; *in_flight*: appends without an answer.  *rewinds* counts how often `sent` was
+    set back, to recognise answers to appends from before.
     """
 
     acked: int = 0
@@ -103,7 +103,7 @@ class _Mirror:
 
 class StreamSender:
     """
-    Brings *source* to *command*, which has the bytes in *have* already.
+    Sends *source* to *command*, the master's end, which has *have* already: length in bytes by stream.
     """
 
     _log = Logger()
@@ -134,14 +134,14 @@ class StreamSender:
 
     def start(self) -> Deferred[None]:
         """
-        Fires when the master has everything and has committed the outcome; fails when it was stopped before.
+        Send; fires when the master has committed the outcome, fails with `CancelledError` when `stop` comes first.
         """
         self._task = Deferred.fromCoroutine(self._run())
         return self._task
 
     def stop(self) -> None:
         """
-        The link is lost, or nobody wants it any more.
+        Stop sending: the link is lost or the command disowned.
         """
         self._stopped = True
         self._flow_control.stop_waiting(self.streams_changed)
@@ -151,9 +151,9 @@ class StreamSender:
 
     def streams_changed(self) -> None:
         """
-        The cargo may have grown, or ended.
+        The source may have grown or ended: send what is new.
         """
-        # Answers may come at once, and ask to look again: a loop, or every chunk of a log would be a stack frame.
+        # An answer may come at once and call this again: a loop, or each chunk of a log would take a stack frame.
         self._more = True
         if self._sending:
             return
@@ -192,19 +192,19 @@ class StreamSender:
 
     def _send(self, stream: str, mirror: _Mirror, length: int, *, ended: bool) -> bool:
         """
-        Send what there is of one stream, and may be sent.  Whether the caller may go on to the next.
+        Send the available bytes of one stream, as far as flow control allows; return whether to go on with the next.
         """
         while mirror.sent < length and mirror.in_flight < MOST_IN_FLIGHT:
             size = min(length - mirror.sent, self._flow_control.chunk)
             if mirror.in_flight and size < self._flow_control.chunk and not ended:
-                break  # more will have come by the time of the next answer: fewer, larger calls
+                break  # more bytes will be there at the next answer: fewer, larger calls
             if not self._flow_control.room:
                 self._flow_control.wait(self.streams_changed)
                 break
             offset = mirror.sent
             data = self._source.read(stream, offset, size)
             if not data:
-                self._more = True  # what there is to bring has changed
+                self._more = True  # the source has changed
                 return False
             mirror.sent += len(data)
             mirror.in_flight += 1
@@ -213,7 +213,7 @@ class StreamSender:
             landing = self._answered(answer, mirror, offset + len(data), chunk)
             background(landing, self._log, f"bringing {self._id} to the master")
             if self._stopped or self._pause is not None:
-                return False  # it was answered at once, and not well
+                return False  # answered at once, with LATER or an error
         return True
 
     async def _answered(self, answer: Deferred[int], mirror: _Mirror, end: int, chunk: SentChunk) -> None:
@@ -232,7 +232,7 @@ class StreamSender:
             mirror.acked = length
             if length < end:
                 self._rewind(mirror)
-            # Further than we sent: the master has more from an earlier link than we were told.
+            # The master may have more than *have* said, from an append on an earlier link.
             mirror.sent = max(mirror.sent, length)
         self.streams_changed()
 
@@ -240,8 +240,8 @@ class StreamSender:
         try:
             return await answer
         except (LinkLostError, CancelledError):
-            pass  # whoever notices the loss stops this courier
-        except Exception:  # noqa: BLE001 - whatever ails the master, the bytes are safe here until it is well again
+            pass  # the link stops this sender
+        except Exception:  # noqa: BLE001 - whatever the master's fault, the bytes are kept here, and sent again
             self._warn(Failure())
         return LATER
 
@@ -273,13 +273,13 @@ class StreamSender:
 
     async def _finished(self, outcome: Outcome) -> tuple[str, ...] | None:
         """
-        The master's answer; None when it had none, and should be asked again.
+        The master's answer; None after an error, when the outcome must be sent again.
         """
         try:
             return await shielded(self._command.finished(outcome))
         except (LinkLostError, CancelledError):
             raise
-        except Exception:  # noqa: BLE001 - whatever ails the master, we keep the outcome until it is well again
+        except Exception:  # noqa: BLE001 - whatever the master's fault, the outcome is kept here, and sent again
             self._warn(Failure())
             await self._after_a_while()
             return None
