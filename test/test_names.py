@@ -14,13 +14,11 @@ PACKAGE = Path(buildbot_lite.__file__).parent
 WANTED: dict[str, tuple[str, ...]] = {
     "Build": ("master.builds.build", "storage.records.builds"),
     "DirectoryUpload": ("master.steps.transfer", "slave.uploads"),
-    "Farm": ("cli.connection", "master.farm"),
     "FileDownload": ("master.steps.transfer", "slave.downloads"),
     "FileUpload": ("master.steps.transfer", "slave.uploads"),
     "Interpolate": ("master.config.objects", "model.interpolation"),
     "MakeDirectory": ("master.steps.directories", "model.spec"),
     "Options": ("master_tap", "slave_tap"),
-    "Progress": ("cli.output", "master.builds.build"),
     "Property": ("master.config.objects", "model.rendering"),
     "Remark": ("model.outcome", "storage.records.remarks"),
     "RemoteCommand": ("master.slaves.command", "wire.proxies"),

@@ -11,11 +11,11 @@ from .arguments import (
 )
 from .commands import Commands
 from .connection import (
-    Farm,
+    FarmClient,
     FarmCommand,
-    Line,
+    MasterLink,
 )
-from .download import Receiving
+from .download import DownloadedFile
 from .output import (
     Document,
     note,
@@ -33,7 +33,7 @@ commands = Commands()
 )
 @click.option("--reason", default="forced from the command line", show_default=True, help="Why; shown by builds.")
 @click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
-def force(farm: Farm, builder: str, pairs: tuple[tuple[str, str], ...], reason: str, wait: bool) -> int:
+def force(farm: FarmClient, builder: str, pairs: tuple[tuple[str, str], ...], reason: str, wait: bool) -> int:
     """
     Ask for a build of BUILDER.
 
@@ -51,7 +51,7 @@ def force(farm: Farm, builder: str, pairs: tuple[tuple[str, str], ...], reason: 
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
 @click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
-def rebuild(farm: Farm, builder: str, number: int, wait: bool) -> int:
+def rebuild(farm: FarmClient, builder: str, number: int, wait: bool) -> int:
     """
     Run a build once more.
 
@@ -62,7 +62,7 @@ def rebuild(farm: Farm, builder: str, number: int, wait: bool) -> int:
 
 @commands.command(cls=FarmCommand)
 @click.argument("request", type=NUMBER)
-def cancel(farm: Farm, request: int) -> None:
+def cancel(farm: FarmClient, request: int) -> None:
     """
     Cancel a request, whether it waits or is being built.
 
@@ -86,7 +86,13 @@ def cancel(farm: Farm, request: int) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Continue until the build, or the step, has ended.")
 @click.option("--remarks", is_flag=True, help="Also print remarks, on standard error.")
 def log(
-    farm: Farm, builder: str, number: int | None, step: str | None, log_name: str | None, follow: bool, remarks: bool
+    farm: FarmClient,
+    builder: str,
+    number: int | None,
+    step: str | None,
+    log_name: str | None,
+    follow: bool,
+    remarks: bool,
 ) -> None:
     """
     Print the logs of a build; without NUMBER of the newest one.
@@ -104,8 +110,8 @@ def log(
         "to_the_end": follow,
     }
     which = [] if number is None else [number]
-    goes_on = f"The build continues.  To follow it again: {farm.command('log', builder, *which, '--follow')}"
-    farm.call(lambda line: line.pour_to_the_end(question, goes_on))
+    advice = f"The build continues.  To follow it again: {farm.command('log', builder, *which, '--follow')}"
+    farm.call(lambda link: link.follow_to_end(question, advice))
 
 
 @commands.group()
@@ -119,7 +125,7 @@ def artifacts() -> None:
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
 @json_option
-def list_artifacts(farm: Farm, builder: str, number: int, as_json: bool) -> None:
+def list_artifacts(farm: FarmClient, builder: str, number: int, as_json: bool) -> None:
     """
     The files that a build produced.
     """
@@ -133,7 +139,9 @@ def list_artifacts(farm: Farm, builder: str, number: int, as_json: bool) -> None
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--to", metavar="DIRECTORY", default=".", help="Where to put them, instead of here.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
-def fetch_artifacts(farm: Farm, builder: str, number: int, names: tuple[str, ...], to: str, overwrite: bool) -> None:
+def fetch_artifacts(
+    farm: FarmClient, builder: str, number: int, names: tuple[str, ...], to: str, overwrite: bool
+) -> None:
     """
     Fetch files that a build produced: those with these NAMEs, or all.
 
@@ -141,39 +149,39 @@ def fetch_artifacts(farm: Farm, builder: str, number: int, names: tuple[str, ...
     """
     of = {"builder": builder, "number": number}
 
-    async def work(line: Line) -> None:
-        found = (await line.ask({"ask": "artifacts", **of}))["artifacts"]
+    async def work(link: MasterLink) -> None:
+        found = (await link.ask({"ask": "artifacts", **of}))["artifacts"]
         known = {each["name"]: each for each in found}
         if not (names or known):
             note(f"{builder}/{number} has no artifacts.")
         for name in names or known:
             # One that is not there is for the master to refuse, which knows what is.
-            with Receiving(to, name, overwrite=overwrite, length=known.get(name, {}).get("length")) as receiving:
-                sent = await line.follow({"follow": "artifact", "name": name, **of}, receiving.take)
-                receiving.keep(sent["length"], sent["sha256"])
-            click.echo(receiving.shown)
+            with DownloadedFile(to, name, overwrite=overwrite, length=known.get(name, {}).get("length")) as download:
+                sent = await link.follow({"follow": "artifact", "name": name, **of}, download.take)
+                download.keep(sent["length"], sent["sha256"])
+            click.echo(download.shown)
 
     farm.call(work)
 
 
-def _ask_for(farm: Farm, question: Document, *, wait: bool) -> int:
+def _ask_for(farm: FarmClient, question: Document, *, wait: bool) -> int:
     """
     Ask for the build that *question* describes; *wait* for its end, and answer its exit code.
     """
     requests: list[int] = []
 
-    async def work(line: Line) -> int:
-        asked = await line.ask(question)
+    async def work(link: MasterLink) -> int:
+        asked = await link.ask(question)
         requests.append(asked["request"])
         if not wait:
             click.echo(f"request {asked['request']}")
             return 0
         note(f"# request {asked['request']}")
-        goes_on = (
+        advice = (
             f"The build continues.  To see it: {farm.command('builds', question['builder'])}    "
             f"To end it: {farm.command('cancel', asked['request'])}"
         )
-        followed = await line.pour_to_the_end({"follow": "request", "buildset": asked["buildset"]}, goes_on)
+        followed = await link.follow_to_end({"follow": "request", "buildset": asked["buildset"]}, advice)
         return int(followed["exit_code"])
 
     try:

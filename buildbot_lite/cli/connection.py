@@ -4,7 +4,7 @@ The line to a running master.
 Commands that ask a master are `FarmCommand`s.  They find its FURL in ``private/admin.furl`` of its directory, or in the
 file that ``--furlfile`` names.
 
-A reactor runs once in a process; so a command does all of its asking in one coroutine, which gets a `Line`.
+A reactor runs once in a process; so a command does all of its asking in one coroutine, which gets a `MasterLink`.
 """
 
 import os
@@ -25,8 +25,8 @@ from ..storage.permissions import refuse_loose
 from .commands import DIRECTORY, HERE
 from .output import (
     Document,
-    Pouring,
-    Take,
+    OutputWriter,
+    TakeChunk,
 )
 from .processes import is_there, need_a_master
 from .resuming import resumed
@@ -34,7 +34,7 @@ from .resuming import resumed
 T = TypeVar("T")
 
 
-class Line(Protocol):
+class MasterLink(Protocol):
     """
     What a command does with a master.
     """
@@ -44,22 +44,22 @@ class Line(Protocol):
         The answer to *question*; an exception that is a sentence when there is none.
         """
 
-    async def follow(self, question: Document, take: Take) -> Document:
+    async def follow(self, question: Document, take: TakeChunk) -> Document:
         """
         The same, of something that grows; its bytes go to *take*.
         """
 
-    async def pour(self, question: Document) -> Document:
+    async def follow_to_output(self, question: Document) -> Document:
         """
         The same, its bytes to standard output and standard error.
         """
 
-    async def pour_to_the_end(self, question: Document, goes_on: str) -> Document:
+    async def follow_to_end(self, question: Document, advice: str) -> Document:
         """
         The same, also over restarts of the master: see `resuming.resumed`.
         """
 
-    async def watch(self, goes_on: str) -> Document:
+    async def watch(self, advice: str) -> Document:
         """
         The same, of the one request that a watch string is for.
         """
@@ -69,29 +69,29 @@ class Line(Protocol):
         Some time later.
         """
 
-    def at(self, furl: str) -> "Line":
+    def at(self, furl: str) -> "MasterLink":
         """
         A line to what *furl* leads to instead.
         """
 
 
-Visit = Callable[[str, Callable[[Line], Awaitable[Any]]], Any]
+Connect = Callable[[str, Callable[[MasterLink], Awaitable[Any]]], Any]
 """Runs a coroutine that gets a line to the master whose FURL is given; answers what it answers."""
 
 
 @frozen
-class NetworkLine:
+class NetworkLink:
     """
-    A `Line` that connects anew for each question.
+    A `MasterLink` that connects anew for each question.
     """
 
     reactor: Any
     furl: str
-    pouring: Take
+    to_output: TakeChunk
 
     async def ask(self, question: Document) -> Document:
         """
-        See `Line.ask`.
+        See `MasterLink.ask`.
         """
         from ..wire.client import ask
 
@@ -103,67 +103,67 @@ class NetworkLine:
                 "before you repeat it."
             ) from None
 
-    async def follow(self, question: Document, take: Take) -> Document:
+    async def follow(self, question: Document, take: TakeChunk) -> Document:
         """
-        See `Line.follow`.
+        See `MasterLink.follow`.
         """
         from ..wire.client import follow
 
         return await follow(self.reactor, self.furl, question, take)
 
-    async def pour(self, question: Document) -> Document:
+    async def follow_to_output(self, question: Document) -> Document:
         """
-        See `Line.pour`.
+        See `MasterLink.follow_to_output`.
         """
-        return await self.follow(question, self.pouring)
+        return await self.follow(question, self.to_output)
 
-    async def pour_to_the_end(self, question: Document, goes_on: str) -> Document:
+    async def follow_to_end(self, question: Document, advice: str) -> Document:
         """
-        See `Line.pour_to_the_end`.
+        See `MasterLink.follow_to_end`.
         """
-        return await resumed(lambda take: self.follow(question, take), self.pouring, pause=self.pause, goes_on=goes_on)
+        return await resumed(lambda take: self.follow(question, take), self.to_output, pause=self.pause, advice=advice)
 
-    async def watch(self, goes_on: str) -> Document:
+    async def watch(self, advice: str) -> Document:
         """
-        See `Line.watch`.
+        See `MasterLink.watch`.
         """
         from ..wire.client import watch
 
         return await resumed(
-            lambda take: watch(self.reactor, self.furl, take), self.pouring, pause=self.pause, goes_on=goes_on
+            lambda take: watch(self.reactor, self.furl, take), self.to_output, pause=self.pause, advice=advice
         )
 
     async def pause(self, seconds: float) -> None:
         """
-        See `Line.pause`.
+        See `MasterLink.pause`.
         """
         await deferLater(self.reactor, seconds)
 
-    def at(self, furl: str) -> Line:
+    def at(self, furl: str) -> MasterLink:
         """
-        See `Line.at`.
+        See `MasterLink.at`.
         """
         return evolve(self, furl=furl)
 
 
-def visit(furl: str, work: Callable[[Line], Awaitable[T]]) -> T:
+def connect(furl: str, work: Callable[[MasterLink], Awaitable[T]]) -> T:
     """
-    See `Visit`.
+    See `Connect`.
     """
     outcome: list[T | Exception] = []
-    pouring = Pouring()
+    writer = OutputWriter()
 
     async def attempt(reactor: Any) -> None:
         try:
-            outcome.append(await work(NetworkLine(reactor, furl, pouring.by(reactor))))
+            outcome.append(await work(NetworkLink(reactor, furl, writer.by(reactor))))
         except Exception as error:  # noqa: BLE001 - raised again below, where there is no reactor
             outcome.append(error)
 
     try:
         react(lambda reactor: Deferred.fromCoroutine(attempt(reactor)))
     except SystemExit:
-        if pouring.refused is not None:
-            raise pouring.refused from None
+        if writer.refused is not None:
+            raise writer.refused from None
         if not outcome:
             # The reactor was stopped by Ctrl-C.
             raise KeyboardInterrupt from None
@@ -174,26 +174,26 @@ def visit(furl: str, work: Callable[[Line], Awaitable[T]]) -> T:
 
 
 @frozen
-class Farm:
+class FarmClient:
     """
     A master, as a command was told of it.  *directory* is None when it was told of a file with its string.
     """
 
     directory: str | None
     furlfile: str
-    visit: Visit
+    connect: Connect
 
     def ask(self, question: Document) -> Document:
         """
         The master's answer.
         """
-        return self.call(lambda line: line.ask(question))
+        return self.call(lambda link: link.ask(question))
 
-    def call(self, work: Callable[[Line], Awaitable[T]]) -> T:
+    def call(self, work: Callable[[MasterLink], Awaitable[T]]) -> T:
         """
         What *work* answers, when it has a line to the master.
         """
-        result: T = self.visit(self._furl(), work)
+        result: T = self.connect(self._furl(), work)
         return result
 
     def command(self, name: str, *arguments: object) -> str:
@@ -220,7 +220,7 @@ class Farm:
 
 class FarmCommand(click.Command):
     """
-    A command whose function gets *farm*, a `Farm`.
+    A command whose function gets *farm*, a `FarmClient`.
 
     The master's directory is the value of ``buildbot-lite -C``, or the first word, or the current directory.
     """
@@ -276,17 +276,17 @@ class FarmCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """
-        Call the function with a `Farm`.
+        Call the function with a `FarmClient`.
         """
         furlfile, directory = ctx.params.pop("furlfile"), ctx.meta.get(DIRECTORY)
         if furlfile is not None and directory is not None:
             raise click.UsageError("Give -C DIR or --furlfile FILE, not both.", ctx)
-        visiting: Visit = ctx.obj or visit
+        connector: Connect = ctx.obj or connect
         if furlfile is None:
             directory = directory or HERE
-            farm = Farm(directory, os.path.join(directory, "private", "admin.furl"), visiting)
+            farm = FarmClient(directory, os.path.join(directory, "private", "admin.furl"), connector)
         else:
-            farm = Farm(None, furlfile, visiting)
+            farm = FarmClient(None, furlfile, connector)
         ctx.params["farm"] = farm
         return super().invoke(ctx)
 

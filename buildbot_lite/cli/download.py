@@ -11,10 +11,10 @@ from typing import Self
 from ..errors import BuildbotLiteError
 from ..model.display import printable
 from ..model.names import relative_path
-from .output import Progress
+from .output import ProgressLine
 
 
-class Receiving:
+class DownloadedFile:
     """
     The file *name* on its way into *directory*; *length* is what is expected, if that is known.
 
@@ -31,7 +31,7 @@ class Receiving:
         self._length = length
         self._so_far = 0
         self._checksum = hashlib.sha256()
-        self._progress = Progress()
+        self._progress = ProgressLine()
         if os.path.lexists(self.path) and not overwrite:
             raise self._is_there()
         self._above = os.path.dirname(self.path) or "."

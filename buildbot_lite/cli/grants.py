@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from .commands import Commands
-from .connection import Farm, FarmCommand
+from .connection import FarmClient, FarmCommand
 from .output import note, show
 from .show import json_option
 
 commands = Commands()
 
 
-class _Measure(click.ParamType[float]):
+class _Quantity(click.ParamType[float]):
     """
     A number with a unit, one of *units*.
     """
@@ -36,8 +36,8 @@ class _Measure(click.ParamType[float]):
         return float(match[1]) * self._units[match[2].lower()]
 
 
-TIME = _Measure("time", {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400})
-SIZE = _Measure("size", {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40})
+TIME = _Quantity("time", {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400})
+SIZE = _Quantity("size", {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40})
 
 _expires = click.option("--expires", type=TIME, metavar="TIME", help="How long it is valid: 90m, 12h, 7d, 4w.")
 _label = click.option("--label", default="", help="A note about its user or its purpose; shown by grants.")
@@ -61,7 +61,7 @@ def grant() -> None:
 @click.option("--largest", type=SIZE, metavar="SIZE", help="How much may be submitted with it at a time: 500k, 20M.")
 @click.option("--waiting", "most_waiting", type=_count, metavar="N", help="How many of its requests may wait.")
 @_label
-def grant_submit(farm: Farm, builder: str, largest: float | None, expires: float | None, **more: Any) -> None:
+def grant_submit(farm: FarmClient, builder: str, largest: float | None, expires: float | None, **more: Any) -> None:
     """
     A string to ask for builds: of the Submit scheduler BUILDER, or of the one that asks for that builder alone.
 
@@ -77,7 +77,7 @@ def grant_submit(farm: Farm, builder: str, largest: float | None, expires: float
 @click.argument("request", required=False)
 @_expires
 @_label
-def grant_watch(farm: Farm, request: str | None, expires: float | None, label: str) -> None:
+def grant_watch(farm: FarmClient, request: str | None, expires: float | None, label: str) -> None:
     """
     A string to look at one REQUEST, or without one at the whole farm.
 
@@ -91,7 +91,7 @@ def grant_watch(farm: Farm, request: str | None, expires: float | None, label: s
 @grant.command("control", cls=FarmCommand, short_help="A string to look at the farm, and to steer it.")
 @_expires
 @_label
-def grant_control(farm: Farm, expires: float | None, label: str) -> None:
+def grant_control(farm: FarmClient, expires: float | None, label: str) -> None:
     """
     A string to look at the farm, and to force, cancel, pause and drain.
 
@@ -103,7 +103,7 @@ def grant_control(farm: Farm, expires: float | None, label: str) -> None:
 @grant.command("admin", cls=FarmCommand, short_help="A string to do everything that this command can do.")
 @_expires
 @_label
-def grant_admin(farm: Farm, expires: float | None, label: str) -> None:
+def grant_admin(farm: FarmClient, expires: float | None, label: str) -> None:
     """
     A string to do everything that this command can do, also to hand out others.
     """
@@ -113,7 +113,7 @@ def grant_admin(farm: Farm, expires: float | None, label: str) -> None:
 @commands.command(cls=FarmCommand, short_help="List the strings that were handed out, and their limits.")
 @click.option("--all", "everything", is_flag=True, help="Also those of single requests, and those that are void.")
 @json_option
-def grants(farm: Farm, everything: bool, as_json: bool) -> None:
+def grants(farm: FarmClient, everything: bool, as_json: bool) -> None:
     """
     List the strings that were handed out: what each permits, its limits, and when it was last used.
 
@@ -126,7 +126,7 @@ def grants(farm: Farm, everything: bool, as_json: bool) -> None:
 @click.argument("which")
 @click.option("--kill", is_flag=True, help="Of a slave: first interrupt its commands, for at most 10 s.")
 @click.option("--cancel", is_flag=True, help="End its builds as cancelled, instead of trying them again elsewhere.")
-def revoke(farm: Farm, which: str, kill: bool, cancel: bool) -> None:
+def revoke(farm: FarmClient, which: str, kill: bool, cancel: bool) -> None:
     """
     Take a string back: of a slave or submission by its name, others by label or number (see grants).
 
@@ -145,7 +145,7 @@ def revoke(farm: Farm, which: str, kill: bool, cancel: bool) -> None:
 
 @commands.command(cls=FarmCommand, short_help="Replace a string with a new one.")
 @click.argument("name")
-def rotate(farm: Farm, name: str) -> None:
+def rotate(farm: FarmClient, name: str) -> None:
     """
     Replace the string of the slave or submission NAME, or the admin's own (admin), with a new one.
 
@@ -160,7 +160,7 @@ def rotate(farm: Farm, name: str) -> None:
     _tell_ended(answer["ended"], cancelled=False)
 
 
-def _hand_out(farm: Farm, verb: str, **of: Any) -> None:
+def _hand_out(farm: FarmClient, verb: str, **of: Any) -> None:
     answer = farm.ask({"ask": "grant", "to": verb, **{name: value for name, value in of.items() if value is not None}})
     given = answer["grant"]
     note(f"# string #{given['grant']} ({_what(given)}); shown only this once")

@@ -15,9 +15,9 @@ from .arguments import (
 )
 from .commands import Commands
 from .connection import (
-    Farm,
+    FarmClient,
     FarmCommand,
-    Line,
+    MasterLink,
 )
 from .output import (
     Document,
@@ -63,7 +63,7 @@ GOOD = ["SUCCESS", "WARNINGS"]
     "--before", type=NUMBER, metavar="NUMBER", help="Only older ones; a long list ends with the number to give."
 )
 @json_option
-def builds(farm: Farm, builder: str | None, number: int | None, most: int, as_json: bool, **wanted: Any) -> None:
+def builds(farm: FarmClient, builder: str | None, number: int | None, most: int, as_json: bool, **wanted: Any) -> None:
     """
     The newest builds, of BUILDER or of all; with NUMBER one build in detail.
     """
@@ -81,7 +81,7 @@ def builds(farm: Farm, builder: str | None, number: int | None, most: int, as_js
         "since": wanted["since"],
         "properties": dict(wanted["pairs"]) or None,
     }
-    found, older = farm.call(lambda line: _page(line, question, most, wanted["before"]))
+    found, older = farm.call(lambda link: _page(link, question, most, wanted["before"]))
     show(found, "builds", as_json=as_json)
     if older is not None and not as_json:
         again = [] if builder is None else [builder]
@@ -92,19 +92,19 @@ def builds(farm: Farm, builder: str | None, number: int | None, most: int, as_js
 @click.argument("builder")
 @click.option("--branch", metavar="NAME", help="Only of that branch.")
 @json_option
-def last_good(farm: Farm, builder: str, branch: str | None, as_json: bool) -> None:
+def last_good(farm: FarmClient, builder: str, branch: str | None, as_json: bool) -> None:
     """
     The newest build of BUILDER that ended with success or warnings: its name, its revision, when it ended.
     """
     question = {"builder": builder, "branch": branch, "results": GOOD}
-    found, _ = farm.call(lambda line: _page(line, question, 1, None))
+    found, _ = farm.call(lambda link: _page(link, question, 1, None))
     if not found:
         of_branch = "" if branch is None else f" of the branch {branch!r:.100}"
         raise click.ClickException(f"{builder!r:.100} has no build{of_branch} that ended with success or warnings.")
     show(found[0], "last-good", as_json=as_json)
 
 
-async def _page(line: Line, question: Document, most: int, before: int | None) -> tuple[list[Any], int | None]:
+async def _page(link: MasterLink, question: Document, most: int, before: int | None) -> tuple[list[Any], int | None]:
     """
     At most *most* builds, and where older ones begin.  A master looks at some builds at a time: so it is asked until
     there are enough, or no more.
@@ -113,7 +113,7 @@ async def _page(line: Line, question: Document, most: int, before: int | None) -
     found: list[Any] = []
     while True:
         page = {"most": most - len(found)} if before is None else {"most": most - len(found), "before": before}
-        answer = await line.ask({"ask": "builds", **given, **page})
+        answer = await link.ask({"ask": "builds", **given, **page})
         found += answer["builds"]
         before = answer.get("before")
         if before is None or len(found) >= most:

@@ -20,12 +20,12 @@ from . import processes
 from .commands import Commands, directory_argument
 from .connecting import wait_until_connected
 from .connection import (
-    Farm,
+    FarmClient,
     FarmCommand,
-    Line,
-    visit,
+    MasterLink,
+    connect,
 )
-from .output import Progress, note
+from .output import ProgressLine, note
 from .processes import Kind, Process
 
 commands = Commands()
@@ -60,7 +60,7 @@ def checkconfig(directory: str) -> None:
 
 
 @commands.command(cls=FarmCommand)
-def reconfig(farm: Farm) -> None:
+def reconfig(farm: FarmClient) -> None:
     """
     Have the master apply master.cfg as it is now.
 
@@ -202,12 +202,12 @@ def _signal(kind: Kind, *, when_idle: bool, kill: bool) -> signal.Signals:
 def _wait_until_idle(directory: str) -> None:
     note("Waiting for running builds; no new ones start.  Ctrl-C calls this off.")
     furlfile = os.path.join(directory, "private", "admin.furl")
-    Farm(directory, furlfile, visit).call(lambda line: line.pour({"follow": "idle"}))
+    FarmClient(directory, furlfile, connect).call(lambda link: link.follow_to_output({"follow": "idle"}))
 
 
 def _wait_for_end(process: Process, patience: float | None) -> None:
     waited = 0.0
-    with Progress() as progress:
+    with ProgressLine() as progress:
         while not process.ended(LOOK):
             waited += LOOK
             progress.say(f"waiting for process {process.pid} to end: {waited:.0f} s")
@@ -230,18 +230,18 @@ def _wait_until_ready(directory: str, patience: float) -> None:
 
     from ..wire.furl import read_furl
 
-    async def asking(line: Line) -> None:
+    async def asking(link: MasterLink) -> None:
         while True:
             try:
                 # It may listen at another port than before, and writes its string anew then.
-                await line.at(read_furl(furlfile)).ask({"ask": "queue"})
+                await link.at(read_furl(furlfile)).ask({"ask": "queue"})
             except (NoAnswerError, FurlError):
                 _still_starting(directory, end)
-                await line.pause(LOOK_WHETHER_READY)
+                await link.pause(LOOK_WHETHER_READY)
             else:
                 return
 
-    Farm(directory, furlfile, visit).call(asking)
+    FarmClient(directory, furlfile, connect).call(asking)
 
 
 def _still_starting(directory: str, end: float) -> None:

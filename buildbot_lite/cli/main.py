@@ -92,12 +92,12 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str], visit: object = None) -> int:
+def run(arguments: list[str], connect: object = None) -> int:
     """
-    Do what *arguments* say; answers the exit code.  *visit*: instead of the network, see `connection.Visit`.
+    Do what *arguments* say; answers the exit code.  *connect*: instead of the network, see `connection.Connect`.
     """
     try:
-        code = program.main(arguments, prog_name="buildbot-lite", standalone_mode=False, obj=visit)
+        code = program.main(arguments, prog_name="buildbot-lite", standalone_mode=False, obj=connect)
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
         # click leaves with 1, a failed build's code, when it finds its output closed.

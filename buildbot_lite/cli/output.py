@@ -24,7 +24,7 @@ from ..errors import BuildbotLiteError
 
 OUT, ERR = 1, 2
 NAMES = {OUT: "Standard output", ERR: "Standard error"}
-Take = Callable[[bytes], Deferred[None] | None]
+TakeChunk = Callable[[bytes], Deferred[None] | None]
 Document = Mapping[str, Any]
 PLAIN_WIDTH = 500
 """Columns of a table that nobody sees on a terminal: enough that nothing is cut."""
@@ -79,7 +79,7 @@ def read_secret(prompt: str) -> str:
     return decoded(sys.stdin.buffer.read(LARGEST_FURL_FILE))
 
 
-class Progress:
+class ProgressLine:
     """
     One line on the terminal that is written over; nothing at all when nobody looks.
 
@@ -104,7 +104,7 @@ class Progress:
             sys.stderr.flush()
 
 
-class Pouring:
+class OutputWriter:
     """
     Writes what is followed to standard output and standard error, in the order in which it comes, and no faster than
     they take it.
@@ -120,7 +120,7 @@ class Pouring:
         self.refused: OSError | None = None
         """Why what was poured could not be written, as when whoever read it has seen enough."""
 
-    def by(self, reactor: IReactorFromThreads) -> Take:
+    def by(self, reactor: IReactorFromThreads) -> TakeChunk:
         """
         What takes the chunks, in the reactor's thread.
         """

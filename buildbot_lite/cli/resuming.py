@@ -25,7 +25,7 @@ from ..errors import LinkLostError, NoAnswerError
 from .output import (
     OUT,
     Document,
-    Take,
+    TakeChunk,
     note,
 )
 
@@ -35,7 +35,7 @@ KEEP_TRYING = 1800.0
 """Seconds without a master after which nobody waits any longer: as long as a build waits for its slave by default."""
 
 T = TypeVar("T")
-Attempt = Callable[[Take], Awaitable[Document]]
+Attempt = Callable[[TakeChunk], Awaitable[Document]]
 Pause = Callable[[float], Awaitable[None]]
 
 
@@ -44,7 +44,7 @@ class Printed:
     What *take* was given so far, over all connections.
     """
 
-    def __init__(self, take: Take) -> None:
+    def __init__(self, take: TakeChunk) -> None:
         self._take = take
         self._length = 0
         self._remarks: Counter[bytes] = Counter()
@@ -52,7 +52,7 @@ class Printed:
         self._remarks_to_skip: Counter[bytes] = Counter()
         self._idle: Deferred[None] | None = None
 
-    async def from_the_start(self) -> Take:
+    async def from_the_start(self) -> TakeChunk:
         """
         What takes the chunks of a new connection.  Waits until the last chunk of the former one is printed.
         """
@@ -96,13 +96,13 @@ class Printed:
 
 
 async def resumed(
-    attempt: Attempt, take: Take, *, pause: Pause, goes_on: str, seconds: Callable[[], float] = time.monotonic
+    attempt: Attempt, take: TakeChunk, *, pause: Pause, advice: str, seconds: Callable[[], float] = time.monotonic
 ) -> Document:
     """
     What *attempt* answers, asked again whenever the connection is lost; *take* gets each byte once.
 
     An attempt gets what takes its chunks.  `NoAnswerError` when no master answers the first one, or for `KEEP_TRYING`
-    seconds later; *goes_on* is the end of that sentence: what to do then.
+    seconds later; *advice* is the end of that sentence: what to do then.
     """
     printed = Printed(take)
     lost_at: float | None = None
@@ -111,7 +111,7 @@ async def resumed(
         begun = False
         taking = await printed.from_the_start()
 
-        def taken(chunk: bytes, taking: Take = taking) -> Deferred[None] | None:
+        def taken(chunk: bytes, taking: TakeChunk = taking) -> Deferred[None] | None:
             nonlocal begun
             begun = True
             return taking(chunk)
@@ -130,6 +130,6 @@ async def resumed(
             if lost_at is None:
                 raise
         if seconds() - lost_at > KEEP_TRYING:
-            raise NoAnswerError(f"No master answered for {KEEP_TRYING / 60:.0f} minutes.  {goes_on}")
+            raise NoAnswerError(f"No master answered for {KEEP_TRYING / 60:.0f} minutes.  {advice}")
         await pause(delay)
         delay = min(2 * delay, LONGEST_PAUSE)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .commands import Commands
-from .connection import Farm, FarmCommand
+from .connection import FarmClient, FarmCommand
 from .output import show
 
 commands = Commands()
@@ -17,7 +17,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 @commands.command(cls=FarmCommand)
 @json_option
-def status(farm: Farm, as_json: bool) -> None:
+def status(farm: FarmClient, as_json: bool) -> None:
     """
     The farm at a glance.
 
@@ -29,7 +29,7 @@ def status(farm: Farm, as_json: bool) -> None:
 @commands.command(cls=FarmCommand)
 @click.option("-n", "--most", type=click.IntRange(1), metavar="N", help="How many; all if not given.")
 @json_option
-def queue(farm: Farm, most: int | None, as_json: bool) -> None:
+def queue(farm: FarmClient, most: int | None, as_json: bool) -> None:
     """
     The waiting requests, and why each of them waits.
 
@@ -48,7 +48,7 @@ def queue(farm: Farm, most: int | None, as_json: bool) -> None:
 
 @commands.command(cls=FarmCommand)
 @json_option
-def slaves(farm: Farm, as_json: bool) -> None:
+def slaves(farm: FarmClient, as_json: bool) -> None:
     """
     The slaves, whether each is connected, and what it runs.
     """
@@ -57,13 +57,13 @@ def slaves(farm: Farm, as_json: bool) -> None:
 
 @commands.command(cls=FarmCommand)
 @json_option
-def builders(farm: Farm, as_json: bool) -> None:
+def builders(farm: FarmClient, as_json: bool) -> None:
     """
     The builders, with the result of each one's last build.
     """
     _show(farm, {"ask": "builders"}, as_json=as_json)
 
 
-def _show(farm: Farm, question: dict[str, Any], *, as_json: bool) -> None:
+def _show(farm: FarmClient, question: dict[str, Any], *, as_json: bool) -> None:
     what = question["ask"]
     show(farm.ask(question)[what], what, as_json=as_json)

@@ -5,7 +5,7 @@ Steering slaves: pause, unpause, unpin, drain, lost.
 import click
 
 from .commands import Commands
-from .connection import Farm, FarmCommand
+from .connection import FarmClient, FarmCommand
 from .output import note
 
 commands = Commands()
@@ -13,7 +13,7 @@ commands = Commands()
 
 @commands.command(cls=FarmCommand)
 @click.argument("slave")
-def pause(farm: Farm, slave: str) -> None:
+def pause(farm: FarmClient, slave: str) -> None:
     """
     Have SLAVE take no new builds, until unpause.
     """
@@ -23,7 +23,7 @@ def pause(farm: Farm, slave: str) -> None:
 
 @commands.command(cls=FarmCommand)
 @click.argument("slave")
-def unpause(farm: Farm, slave: str) -> None:
+def unpause(farm: FarmClient, slave: str) -> None:
     """
     Have SLAVE take builds again.
     """
@@ -33,7 +33,7 @@ def unpause(farm: Farm, slave: str) -> None:
 
 @commands.command(cls=FarmCommand)
 @click.argument("slave")
-def unpin(farm: Farm, slave: str) -> None:
+def unpin(farm: FarmClient, slave: str) -> None:
     """
     Let another machine use the string of SLAVE.
 
@@ -46,7 +46,7 @@ def unpin(farm: Farm, slave: str) -> None:
 
 @commands.command(cls=FarmCommand, short_help="Have SLAVE take no new builds, and stop when it is idle.")
 @click.argument("slave")
-def drain(farm: Farm, slave: str) -> None:
+def drain(farm: FarmClient, slave: str) -> None:
     """
     Have SLAVE take no new builds, and stop when its last one ended.
 
@@ -59,7 +59,7 @@ def drain(farm: Farm, slave: str) -> None:
 
 @commands.command(cls=FarmCommand, short_help="Say that the machine of SLAVE is gone for good.")
 @click.argument("slave")
-def lost(farm: Farm, slave: str) -> None:
+def lost(farm: FarmClient, slave: str) -> None:
     """
     Say that the machine of SLAVE is gone for good: its builds are tried again at once.
 

@@ -9,7 +9,7 @@ import click
 
 from ..errors import FurlError
 from .commands import Commands
-from .connection import Visit, visit
+from .connection import Connect, connect
 from .output import note, read_secret
 
 commands = Commands()
@@ -18,7 +18,7 @@ commands = Commands()
 @commands.command(short_help="Follow a request with its watch string.")
 @click.argument("furlfile", metavar="FURLFILE|-")
 @click.pass_obj
-def follow(control_connection: Visit | None, furlfile: str) -> Any:
+def follow(connector: Connect | None, furlfile: str) -> Any:
     """
     Show the log and the remarks of one request, from the beginning; the exit code is the build's.
 
@@ -28,11 +28,11 @@ def follow(control_connection: Visit | None, furlfile: str) -> Any:
     if furlfile.startswith("pb://"):
         raise click.UsageError("Every user of this machine can read a string among arguments: give a file, or -.")
     furl = _furl(furlfile)
-    goes_on = f"The build continues.  To see it: buildbot-lite follow {shlex.quote(furlfile)}"
+    advice = f"The build continues.  To see it: buildbot-lite follow {shlex.quote(furlfile)}"
     try:
-        answer = (control_connection or visit)(furl, lambda line: line.watch(goes_on))
+        answer = (connector or connect)(furl, lambda link: link.watch(advice))
     except KeyboardInterrupt:
-        note(f"\n{goes_on}")
+        note(f"\n{advice}")
         raise click.Abort from None
     return int(answer["exit_code"])
 

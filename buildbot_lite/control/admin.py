@@ -57,7 +57,7 @@ Answer = Mapping[str, Any]
 
 
 @frozen
-class Framed:
+class FramedClient:
     """
     *follower* as `send_window.Client`.
     """
@@ -108,7 +108,7 @@ class AdminDesk:
         """
         See `Control.follow`.
         """
-        telling = Deferred.fromCoroutine(self._counted(JsonReader(dict(question), "question"), Framed(follower)))
+        telling = Deferred.fromCoroutine(self._counted(JsonReader(dict(question), "question"), FramedClient(follower)))
         follower.when_lost(telling.cancel)
         return telling.addErrback(_gone)
 
@@ -137,11 +137,11 @@ class AdminDesk:
             raise RefusedError(f"{obstacle}  Nothing was changed: ask again when it works.")
         return await answer(question)
 
-    async def _counted(self, question: JsonReader, client: Framed) -> Answer:
+    async def _counted(self, question: JsonReader, client: FramedClient) -> Answer:
         with self.account.following():
             return await self._follow(question, client)
 
-    async def _follow(self, question: JsonReader, client: Framed) -> Answer:
+    async def _follow(self, question: JsonReader, client: FramedClient) -> Answer:
         tellings = {"request": self._request, "log": self._log, "artifact": self._artifact, "idle": self._idle}
         asked = question.text("follow", limit=40)
         tell = tellings.get(asked)
@@ -240,10 +240,10 @@ class AdminDesk:
 
     # Tellings.
 
-    async def _request(self, question: JsonReader, client: Framed) -> Answer:
+    async def _request(self, question: JsonReader, client: FramedClient) -> Answer:
         return {"exit_code": await self.following.follow(question.integer("buildset"), client)}
 
-    async def _log(self, question: JsonReader, client: Framed) -> Answer:
+    async def _log(self, question: JsonReader, client: FramedClient) -> Answer:
         wanted = Wanted(
             build=await self._build(question),
             step=question.optional("step", question.text),
@@ -261,14 +261,14 @@ class AdminDesk:
         await telling.run()
         return {}
 
-    async def _artifact(self, question: JsonReader, client: Framed) -> Answer:
+    async def _artifact(self, question: JsonReader, client: FramedClient) -> Answer:
         build, name = await self._build(question), question.text("name", limit=1024)
         stream = await self._read(lambda c: documents.the_artifact(c, build, name))
         path = os.path.join(self.farm.stream_storage.artifacts, stream.path)
         await tell_file(path, self.following.output_to(client))
         return {"length": stream.length, "sha256": stream.sha256}
 
-    async def _idle(self, question: JsonReader, client: Framed) -> Answer:
+    async def _idle(self, question: JsonReader, client: FramedClient) -> Answer:
         """
         Start no more builds, and answer when none runs.  Whoever hangs up before that changed their mind.
         """

@@ -62,7 +62,7 @@ REFUSED = 2
 """The exit code for input that cannot be used."""
 
 
-class Door(Protocol):
+class Submissions(Protocol):
     """
     How submissions get into the farm.
     """
@@ -99,7 +99,7 @@ class Door(Protocol):
 
 
 @frozen
-class Watching:
+class WatchTarget:
     """
     What a watch string leads to: the roles `wire.flapp.Submission` and `Watchable`.
     """
@@ -135,7 +135,7 @@ class Watching:
         return fail(WrongVerbError(TAKES_NO_FILE))
 
 
-class Submitting:
+class SubmitTarget:
     """
     What the string of a Submit scheduler leads to: the role `wire.flapp.Submission`.
 
@@ -146,10 +146,16 @@ class Submitting:
     _log = Logger()
 
     def __init__(
-        self, *, grant: int, door: Door, store: InputStore, following: Following, account: Account | None = None
+        self,
+        *,
+        grant: int,
+        submissions: Submissions,
+        store: InputStore,
+        following: Following,
+        account: Account | None = None,
     ) -> None:
         self._grant = grant
-        self._door = door
+        self._submissions = submissions
         self._store = store
         self._following = following
         self._account = account or Account()
@@ -163,10 +169,10 @@ class Submitting:
         except LimitError:
             return fail()  # it may not be listening to what is told otherwise
         try:
-            scheduler = self._door.scheduler(self._grant)
+            scheduler = self._submissions.scheduler(self._grant)
             if scheduler.file is not None:
                 return fail(WrongVerbError(TAKES_A_FILE))
-            admission = self._door.admit(self._grant)
+            admission = self._submissions.admit(self._grant)
         except BuildbotLiteError as error:
             self._tell(watcher, _raising(error))
             return succeed(None)
@@ -191,10 +197,10 @@ class Submitting:
         return Intake(StoredSink(self._store.receive(largest), kind, name), clock)
 
     async def _put(self, name: str, read: Read) -> None:
-        kind = self._door.scheduler(self._grant).file
+        kind = self._submissions.scheduler(self._grant).file
         if kind is None:
             raise WrongVerbError(TAKES_NO_FILE)
-        admission = self._door.admit(self._grant)
+        admission = self._submissions.admit(self._grant)
         intake = self._intake(admission, kind, name)
         assert intake is not None
         background(pump(read, intake), self._account.log, "taking in a file")
@@ -207,7 +213,7 @@ class Submitting:
         with admission:
             given = NOTHING if intake is None else await intake.given
             try:
-                return await self._door.submit(admission, given)
+                return await self._submissions.submit(admission, given)
             except DiskFullError:
                 raise
             except StorageError as error:
@@ -221,15 +227,15 @@ class Submitting:
     async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[SubmittedBuildset]) -> int:
         submitted = await submitting
         if scheduler.cancel_on_disconnect:
-            cancelling = self._door.cancel
+            cancelling = self._submissions.cancel
             watcher.when_lost(
                 lambda: background(
                     cancelling(submitted, "the client went away"), self._account.log, "cancelling a submission"
                 )
             )
-        furl = await self._door.watch_furl(submitted)
+        furl = await self._submissions.watch_furl(submitted)
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())
-        if scheduler.stdin == "none" and self._door.could_patch(scheduler):
+        if scheduler.stdin == "none" and self._submissions.could_patch(scheduler):
             # Whether something was piped in cannot be seen: a client whose input is wanted takes its log in pieces of
             # 1 KiB, so it is not asked for where it has no use.
             await watcher.stderr(f"# {UNPATCHED}\n".encode())

@@ -22,7 +22,7 @@ from ..wire.control import ExposedControl
 from ..wire.exposed import Exposed, Revocable
 from ..wire.flapp import FlappService
 from .admin import AdminDesk
-from .submissions import Submitting, Watching
+from .submissions import SubmitTarget, WatchTarget
 
 FARM = "farm"
 """The object of a grant that is about the whole farm."""
@@ -66,9 +66,9 @@ class _Exposing:
         )
 
     def submission(self, grant: Grant, revocable: Revocable) -> Exposed:
-        submitting = Submitting(
+        submitting = SubmitTarget(
             grant=grant.id,
-            door=self._farm.door,
+            submissions=self._farm.door,
             store=self._farm.inputs,
             following=self._following,
             account=revocable.account,
@@ -81,7 +81,7 @@ class _Exposing:
         """
         if grant.object == FARM:
             return self.desk(MAY_LOOK)(grant, revocable)
-        return FlappService(Watching(self._following, int(grant.object), revocable.account), revocable)
+        return FlappService(WatchTarget(self._following, int(grant.object), revocable.account), revocable)
 
     def desk(self, may: Collection[str] | None) -> Expose:
         """

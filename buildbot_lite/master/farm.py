@@ -37,7 +37,7 @@ from .config.loading import Generation
 from .config.master_config import MasterConfig
 from .grants.location import Location
 from .grants.publisher import FurlPublisher
-from .grants.registry import Grants
+from .grants.registry import GrantRegistry
 from .grants.verbs import SLAVE, Verb
 from .reconfiguration import Reconfiguration
 from .recovery import (
@@ -130,7 +130,7 @@ class Farm:
             slots=self.slots,
         )
         access = SlaveAccess(self.slaves, self.slots, self.running, location, self.clock)
-        self.grants = Grants(
+        self.grants = GrantRegistry(
             records=self.records,
             swissnums=environment.swissnums,
             wall=self.wall,

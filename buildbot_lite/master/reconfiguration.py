@@ -21,7 +21,7 @@ from .config.loading import Generation
 from .config.master_config import MasterConfig
 from .grants.location import Location
 from .grants.publisher import FurlPublisher
-from .grants.registry import Grants
+from .grants.registry import GrantRegistry
 from .grants.verbs import SLAVE, SUBMIT
 from .revocation import Revoking
 from .scheduling.wakeup import Wakeup
@@ -57,7 +57,7 @@ class Reconfiguration:
         generations: Generations,
         location: Location,
         slaves: SlaveRegistry,
-        grants: Grants,
+        grants: GrantRegistry,
         furls: FurlPublisher,
         revoking: Revoking,
         wakeup: Wakeup,

@@ -20,7 +20,7 @@ from ..model.results import Result
 from ..storage.records.grants import Grant
 from .config.generations import Generations
 from .grants.publisher import FurlPublisher
-from .grants.registry import Grants
+from .grants.registry import GrantRegistry
 from .grants.verbs import ADMIN, SLAVE
 from .scheduling.running_builds import Live, RunningBuilds
 from .scheduling.submission import FrontDoor
@@ -42,7 +42,7 @@ class Revoking:
     def __init__(
         self,
         *,
-        grants: Grants,
+        grants: GrantRegistry,
         slaves: SlaveRegistry,
         running: RunningBuilds,
         door: FrontDoor,

@@ -17,7 +17,7 @@ from ..wire.exposed import (
     Revocable,
 )
 from .grants.location import Location
-from .grants.registry import Grants, check_pin
+from .grants.registry import GrantRegistry, check_pin
 from .grants.verbs import SLAVE
 from .scheduling.running_builds import RunningBuilds
 from .slaves.attach_limit import AttachLimit
@@ -28,7 +28,7 @@ from .slaves.slots import Slots
 @frozen
 class SlaveAccess:
     """
-    The hooks of `Grants` for slaves' grants; grants with another verb pass.
+    The hooks of `GrantRegistry` for slaves' grants; grants with another verb pass.
     """
 
     slaves: SlaveRegistry
@@ -68,7 +68,7 @@ class SlaveAccess:
         if grant.verb == SLAVE:
             self.running.remark(grant.object, f"{grant.object}: {sentence}")
 
-    def expose(self, grants: Grants, grant: Grant, revocable: Revocable) -> Exposed:
+    def expose(self, grants: GrantRegistry, grant: Grant, revocable: Revocable) -> Exposed:
         """
         The desk of the slave that *grant* is for.
         """

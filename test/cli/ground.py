@@ -16,15 +16,15 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.connection import Line
+from buildbot_lite.cli.connection import MasterLink
 from buildbot_lite.cli.main import FAILED, run
-from buildbot_lite.cli.output import Take
+from buildbot_lite.cli.output import TakeChunk
 
 FURL = "pb://" + "a" * 32 + "@tcp:farm.example:9989/" + "s" * 32
 
 
 @frozen
-class Said:
+class CommandResult:
     """
     What the command did: its exit code, and what it printed.
     """
@@ -37,7 +37,7 @@ class Said:
 @define(eq=False)
 class FakeMaster:
     """
-    Answers questions from *answers*, by what is asked; an exception is raised.  It is a `Visit` and a `Line`.
+    Answers questions from *answers*, by what is asked; an exception is raised.  It is a `Connect` and a `MasterLink`.
     """
 
     answers: Mapping[str, Any] = field(factory=dict)
@@ -46,9 +46,9 @@ class FakeMaster:
     questions: list[Mapping[str, Any]] = field(factory=list)
     poured: list[bytes] = field(factory=list)
 
-    def visit(self, furl: str, work: Callable[[Line], Awaitable[Any]]) -> Any:
+    def connect(self, furl: str, work: Callable[[MasterLink], Awaitable[Any]]) -> Any:
         """
-        See `office.Visit`.
+        See `office.Connect`.
         """
         self.furls.append(furl)
         results: list[Any] = []
@@ -59,7 +59,7 @@ class FakeMaster:
 
     async def ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """
-        See `Line.ask`.
+        See `MasterLink.ask`.
         """
         self.questions.append(question)
         answer = self.answers[question.get("ask", question.get("follow", ""))]
@@ -67,43 +67,43 @@ class FakeMaster:
             raise answer
         return {"answer": answer} if not isinstance(answer, Mapping) else answer
 
-    async def follow(self, question: Mapping[str, Any], take: Take) -> Mapping[str, Any]:
+    async def follow(self, question: Mapping[str, Any], take: TakeChunk) -> Mapping[str, Any]:
         """
-        See `Line.follow`.
+        See `MasterLink.follow`.
         """
         answer = await self.ask(question)
         for chunk in self.chunks:
             take(chunk)
         return answer
 
-    async def pour(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def follow_to_output(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """
-        See `Line.pour`.
+        See `MasterLink.follow_to_output`.
         """
         return await self.follow(question, self.poured.append)
 
-    async def pour_to_the_end(self, question: Mapping[str, Any], goes_on: str) -> Mapping[str, Any]:
+    async def follow_to_end(self, question: Mapping[str, Any], advice: str) -> Mapping[str, Any]:
         """
-        See `Line.pour_to_the_end`.
+        See `MasterLink.follow_to_end`.
         """
-        return await self.pour(question)
+        return await self.follow_to_output(question)
 
     def at(self, furl: str) -> "FakeMaster":
         """
-        See `Line.at`.
+        See `MasterLink.at`.
         """
         self.furls.append(furl)
         return self
 
-    async def watch(self, goes_on: str) -> Mapping[str, Any]:
+    async def watch(self, advice: str) -> Mapping[str, Any]:
         """
-        See `Line.watch`.
+        See `MasterLink.watch`.
         """
-        return await self.pour({"follow": "watch"})
+        return await self.follow_to_output({"follow": "watch"})
 
     async def pause(self, seconds: float) -> None:
         """
-        See `Line.pause`.
+        See `MasterLink.pause`.
         """
 
 
@@ -119,7 +119,7 @@ class CommandCase(SynchronousTestCase):
         self.addCleanup(os.chdir, before)
         self.master = FakeMaster()
 
-    def command(self, *words: str, stdin: bytes = b"", out: TextIO | None = None) -> Said:
+    def command(self, *words: str, stdin: bytes = b"", out: TextIO | None = None) -> CommandResult:
         """
         Run ``buildbot-lite`` with these *words*.  *out*: its standard output, if that is not to be read here.
         """
@@ -129,8 +129,8 @@ class CommandCase(SynchronousTestCase):
             redirect_stderr(err),
             mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
         ):
-            code = run(list(words), self.master.visit)
-        return Said(code, kept.getvalue(), err.getvalue())
+            code = run(list(words), self.master.connect)
+        return CommandResult(code, kept.getvalue(), err.getvalue())
 
     def refused(self, *words: str, stdin: bytes = b"", code: int = FAILED) -> str:
         """

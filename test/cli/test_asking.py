@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from buildbot_lite.cli import output, processes
-from buildbot_lite.cli.download import Receiving
+from buildbot_lite.cli.download import DownloadedFile
 from buildbot_lite.cli.main import (
     FAILED,
     NO_ANSWER,
@@ -294,7 +294,7 @@ class ForceTests(AskingCase):
         After Ctrl-C it says that the build goes on, and how to end it.
         """
         self.master.answers = {"force": {"request": 7, "buildset": 5}, "request": {}}
-        with mock.patch.object(FakeMaster, "pour", side_effect=KeyboardInterrupt):
+        with mock.patch.object(FakeMaster, "follow_to_output", side_effect=KeyboardInterrupt):
             said = self.command("force", "farm", "hello", "--wait")
 
         self.assertEqual(said.code, 130)
@@ -632,11 +632,11 @@ class ArtifactsTests(AskingCase):
         """
         Promise 6.17: a file that appears while another of its name is fetched is not replaced.
         """
-        with Receiving(".", "x", overwrite=False, length=None) as receiving:
-            receiving.take(b"1abc")
+        with DownloadedFile(".", "x", overwrite=False, length=None) as download:
+            download.take(b"1abc")
             self.write("x", "mine")
             with self.assertRaisesRegex(BuildbotLiteError, "x exists already"):
-                receiving.keep(3, hashlib.sha256(b"abc").hexdigest())
+                download.keep(3, hashlib.sha256(b"abc").hexdigest())
 
         self.assertEqual(os.path.getsize("x"), 4)
         self.assertEqual(sorted(os.listdir(".")), ["farm", "x"])

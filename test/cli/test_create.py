@@ -47,7 +47,7 @@ class CreateMasterTests(CommandCase):
         """
         It says which host goes into strings, and that this was tested.
         """
-        with mock.patch.object(listening, "choose_host", return_value=listening.Tested("build.example")):
+        with mock.patch.object(listening, "choose_host", return_value=listening.HostTest("build.example")):
             said = self.command("create-master", "farm")
         with open("farm/private/location") as file:
             self.assertEqual(file.read(), "build.example\n")
@@ -59,7 +59,7 @@ class CreateMasterTests(CommandCase):
         When no name leads here, it says why, what that means, and what to do.
         """
         with mock.patch.object(
-            listening, "choose_host", return_value=listening.Tested("127.0.0.1", "x does not lead here")
+            listening, "choose_host", return_value=listening.HostTest("127.0.0.1", "x does not lead here")
         ):
             out = self.command("create-master", "farm").out
 
@@ -70,7 +70,7 @@ class CreateMasterTests(CommandCase):
         """
         A host that is given is tested, too, and used whatever comes of it.
         """
-        tested = listening.Tested("farm.example", "farm.example does not lead to this machine (no such name)")
+        tested = listening.HostTest("farm.example", "farm.example does not lead to this machine (no such name)")
         with mock.patch.object(listening, "test_host", return_value=tested):
             out = self.command("create-master", "farm", "--host", "farm.example").out
 

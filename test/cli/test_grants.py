@@ -27,7 +27,7 @@ GIVEN: dict[str, Any] = {
 }
 
 
-class HoldersCase(CommandCase):
+class GrantsCase(CommandCase):
     def setUp(self) -> None:
         """
         A farm.
@@ -36,7 +36,7 @@ class HoldersCase(CommandCase):
         self.make_farm()
 
 
-class GrantTests(HoldersCase):
+class GrantTests(GrantsCase):
     def test_printed_once_and_alone(self) -> None:
         """
         Promise 17: the string, and nothing else, is on standard output; what it is for is beside it.
@@ -91,7 +91,7 @@ class GrantTests(HoldersCase):
         self.assertEqual(json.loads(self.command("grants", "farm", "--json").out), [GIVEN])
 
 
-class RevokeTests(HoldersCase):
+class RevokeTests(GrantsCase):
     def test_slave(self) -> None:
         """
         Promise 17: what became void is said, and what becomes of the builds; without --kill, with a warning.
@@ -114,7 +114,7 @@ class RevokeTests(HoldersCase):
         self.assertIn("private/admin.furl", self.command("rotate", "farm", "admin").out)
 
 
-class LeavingTests(HoldersCase):
+class LeavingTests(GrantsCase):
     def test_lost(self) -> None:
         """
         Promise 8: what is lost is tried again, with a warning.

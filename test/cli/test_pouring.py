@@ -15,7 +15,7 @@ from zope.interface import implementer
 from buildbot_lite.cli.output import (
     ERR,
     OUT,
-    Pouring,
+    OutputWriter,
 )
 from buildbot_lite.errors import BuildbotLiteError
 
@@ -52,8 +52,8 @@ class PouringTests(SynchronousTestCase):
         self.out, out = os.pipe()
         self.err, err = os.pipe()
         self.descriptors = {OUT: out, ERR: err}
-        self.pouring = Pouring(self.descriptors)
-        self.take = self.pouring.by(self.reactor)
+        self.writer = OutputWriter(self.descriptors)
+        self.take = self.writer.by(self.reactor)
         for descriptor in (self.out, self.err, out, err):
             self.addCleanup(os.close, descriptor)
 
@@ -101,4 +101,4 @@ class PouringTests(SynchronousTestCase):
         for each in taken:
             assert isinstance(each, Deferred)
             self.failureResultOf(each, BuildbotLiteError)
-        self.assertIsInstance(self.pouring.refused, BrokenPipeError)
+        self.assertIsInstance(self.writer.refused, BrokenPipeError)

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.cli import resuming
-from buildbot_lite.cli.output import Document, Take
+from buildbot_lite.cli.output import Document, TakeChunk
 from buildbot_lite.cli.resuming import KEEP_TRYING, resumed
 from buildbot_lite.errors import (
     BuildbotLiteError,
@@ -41,18 +41,18 @@ class ResumingTests(SynchronousTestCase):
 
     async def pause(self, seconds: float) -> None:
         """
-        See `Line.pause`.
+        See `MasterLink.pause`.
         """
         self.pauses.append(seconds)
         self.now += seconds
 
-    def follow(self, *attempts: Happening, take: Take | None = None) -> "Deferred[Document]":
+    def follow(self, *attempts: Happening, take: TakeChunk | None = None) -> "Deferred[Document]":
         """
         Follow; each connection is the chunks that arrive, and perhaps how it ends.  The last one ends well.
         """
         rest = list(attempts)
 
-        async def attempt(taking: Take) -> Document:
+        async def attempt(taking: TakeChunk) -> Document:
             for each in rest.pop(0) if len(rest) > 1 or not isinstance(rest[0][0], NoAnswerError) else rest[0]:
                 if isinstance(each, BuildbotLiteError):
                     raise each
@@ -61,7 +61,7 @@ class ResumingTests(SynchronousTestCase):
             return END
 
         return Deferred.fromCoroutine(
-            resumed(attempt, take or self.take, pause=self.pause, goes_on="It goes on.", seconds=lambda: self.now)
+            resumed(attempt, take or self.take, pause=self.pause, advice="It goes on.", seconds=lambda: self.now)
         )
 
     def of(self, channel: bytes) -> bytes:
@@ -163,9 +163,9 @@ class ResumingTests(SynchronousTestCase):
             return slow[0]
 
         lost = Deferred[None]()
-        asked: list[Take] = []
+        asked: list[TakeChunk] = []
 
-        async def attempt(taking: Take) -> Document:
+        async def attempt(taking: TakeChunk) -> Document:
             asked.append(taking)
             if len(asked) == 1:
                 _ = taking(b"1first")
@@ -174,7 +174,7 @@ class ResumingTests(SynchronousTestCase):
             return END
 
         following = Deferred.fromCoroutine(
-            resumed(attempt, take, pause=self.pause, goes_on="", seconds=lambda: self.now)
+            resumed(attempt, take, pause=self.pause, advice="", seconds=lambda: self.now)
         )
         lost.errback(LinkLostError())
         self.assertEqual(len(asked), 1)

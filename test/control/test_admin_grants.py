@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.control.intake import PATIENCE
-from buildbot_lite.control.submissions import Submitting
+from buildbot_lite.control.submissions import SubmitTarget
 from buildbot_lite.control.verbs import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.errors import (
     DatabaseFullError,
@@ -72,12 +72,12 @@ class HoldersCase(ControlCase):
         """
         return int(self.ask("grant", to="submit", object=object, **limits)["grant"]["grant"])
 
-    def submitting(self, grant: int) -> Submitting:
+    def submitting(self, grant: int) -> SubmitTarget:
         """
         What that string leads to.
         """
         farm = self.stage.farm
-        return Submitting(grant=grant, door=farm.door, store=farm.inputs, following=self.following())
+        return SubmitTarget(grant=grant, submissions=farm.door, store=farm.inputs, following=self.following())
 
     def submit(self, grant: int) -> FakeWatcher:
         """

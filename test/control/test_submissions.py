@@ -24,7 +24,7 @@ from buildbot_lite.control.intake import (
     check_input,
     properties_from,
 )
-from buildbot_lite.control.submissions import Submitting, Watching
+from buildbot_lite.control.submissions import SubmitTarget, WatchTarget
 from buildbot_lite.errors import (
     DiskFullError,
     InputError,
@@ -143,7 +143,7 @@ class SubmittingCase(SynchronousTestCase):
             clock=self.farm.clock,
         )
 
-    def submitting(self, name: str) -> Submitting:
+    def submitting(self, name: str) -> SubmitTarget:
         """
         What the string *name* leads to.
         """
@@ -151,11 +151,11 @@ class SubmittingCase(SynchronousTestCase):
         assert grant is not None
         return self.submitting_with(grant.id)
 
-    def submitting_with(self, grant: int) -> Submitting:
+    def submitting_with(self, grant: int) -> SubmitTarget:
         """
         What the string of that grant leads to.
         """
-        return Submitting(grant=grant, door=self.farm.door, store=self.farm.inputs, following=self.following)
+        return SubmitTarget(grant=grant, submissions=self.farm.door, store=self.farm.inputs, following=self.following)
 
     def expose(self, grant: Grant, revocable: Revocable) -> Exposed:
         """
@@ -221,7 +221,7 @@ class RunCommandTests(SubmittingCase):
         self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
         first = self.run_command("plain")
         again = FakeWatcher()
-        self.successResultOf(Watching(self.following, 1).execute(again))
+        self.successResultOf(WatchTarget(self.following, 1).execute(again))
 
         self.assertEqual(again.codes, [0])
         self.assertEqual(again.err, "".join(first.err.splitlines(keepends=True)[1:]))
@@ -231,7 +231,7 @@ class RunCommandTests(SubmittingCase):
         Promise 14: with one watch string so many follow at a time; more are refused, until one of them has left.
         """
         self.run_command("plain")
-        watching = Watching(self.following, 1)
+        watching = WatchTarget(self.following, 1)
         watchers = [FakeWatcher() for _ in range(MOST_FOLLOWERS)]
         for watcher in watchers:
             self.successResultOf(watching.execute(watcher))
@@ -415,7 +415,7 @@ class ReconfiguredTests(SubmittingCase):
         self.stage.configure(CONFIG.replace(old, new))
         self.stage.done(self.farm.reconfiguration.apply())
 
-    def shown(self, name: str) -> Submitting:
+    def shown(self, name: str) -> SubmitTarget:
         """
         What somebody holds who has shown the string *name*.
         """
@@ -424,7 +424,7 @@ class ReconfiguredTests(SubmittingCase):
         service = self.farm.grants.lookup(self.farm.grants.swissnum(grant))
         assert isinstance(service, FlappService)
         local: Any = service._local
-        return cast("Submitting", local)
+        return cast("SubmitTarget", local)
 
     def test_removed(self) -> None:
         """

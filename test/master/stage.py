@@ -22,7 +22,7 @@ from buildbot_lite.errors import LinkLostError
 from buildbot_lite.master.config.loading import Generation, load
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.farm import Environment, Farm
-from buildbot_lite.master.grants.location import Location, Move, Moved
+from buildbot_lite.master.grants.location import ClosedPorts, Location, PreparedMove
 from buildbot_lite.master.grants.verbs import Verb
 from buildbot_lite.model.hello import (
     HeldCommand,
@@ -188,14 +188,14 @@ class FixedLocation(Location):
     def __init__(self) -> None:
         self._change = mock.Mock()
 
-    def bind(self, config: MasterConfig) -> Move:
-        return Move(self, config, self._change)
+    def bind(self, config: MasterConfig) -> PreparedMove:
+        return PreparedMove(self, config, self._change)
 
     def follow(self, config: MasterConfig) -> None:
         pass
 
-    def moved(self) -> Moved:
-        return Moved()
+    def moved(self) -> ClosedPorts:
+        return ClosedPorts()
 
     def furl(self, swissnum: str) -> str:
         return f"pb://tub@tcp:here:1/{swissnum}"

@@ -18,7 +18,7 @@ from buildbot_lite.errors import (
     RevokedError,
 )
 from buildbot_lite.master.grants import verbs
-from buildbot_lite.master.grants.registry import Grants
+from buildbot_lite.master.grants.registry import GrantRegistry
 from buildbot_lite.model.registry import Registry
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import grants as records
@@ -47,7 +47,7 @@ class GrantTests(SynchronousTestCase):
         self.time = 1000.0
         self.grants = self.another()
 
-    def another(self) -> Grants:
+    def another(self) -> GrantRegistry:
         """
         Those of a master that starts now.
         """
@@ -59,7 +59,7 @@ class GrantTests(SynchronousTestCase):
             verbs.Verb(verbs.CONTROL, self.expose, preauth=True, counts_lookups=True),
             verbs.Verb(verbs.ADMIN, self.expose, preauth=True, counts_lookups=True),
         ]
-        grants = Grants(
+        grants = GrantRegistry(
             records=self.records,
             swissnums=Swissnums(b"key"),
             clock=Clock(),

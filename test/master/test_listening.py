@@ -12,20 +12,20 @@ from buildbot_lite.master.grants import listening
 
 
 class FreePortTests(SynchronousTestCase):
-    def given_out(self, text: str) -> None:
+    def ephemeral_ports(self, text: str) -> None:
         """
         What the system says that it gives out.
         """
         path = self.mktemp()
         with open(path, "w") as file:
             file.write(text)
-        self.patch(listening, "_GIVEN_OUT", path)
+        self.patch(listening, "_EPHEMERAL_PORTS", path)
 
     def test_not_given_out(self) -> None:
         """
         The port that is chosen is none of those that the system may give to any connection meanwhile.
         """
-        first, last = listening.given_out()
+        first, last = listening.ephemeral_ports()
         for _ in range(20):
             port = listening.free_port()
             self.assertGreaterEqual(port, listening.LOWEST)
@@ -44,14 +44,14 @@ class FreePortTests(SynchronousTestCase):
         """
         Where the system gives out all of them, one of those has to do.
         """
-        self.given_out("1024\t65535\n")
+        self.ephemeral_ports("1024\t65535\n")
         self.assertGreater(listening.free_port(), 1023)
 
     def test_unknown(self) -> None:
         """
         Where the system does not say which it gives out, the upper half is avoided.
         """
-        self.given_out("what?")
+        self.ephemeral_ports("what?")
         self.assertLess(listening.free_port(), 1 << 15)
 
     def test_none(self) -> None:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import BuildbotLiteError, PortError
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.grants import listening
-from buildbot_lite.master.grants.location import Location, Moved
+from buildbot_lite.master.grants.location import ClosedPorts, Location
 from buildbot_lite.wire.endpoint import (
     Endpoint,
     disjoint,
@@ -125,15 +125,15 @@ class LocationTests(SynchronousTestCase):
         Promise 6.11: a port that was closed is told once, also when a restart closed it.
         """
         self.move("c['port'] = [1, 2]; c['location'] = 'farm'")
-        self.assertEqual(self.location.moved(), Moved((), 1000.0))
+        self.assertEqual(self.location.moved(), ClosedPorts((), 1000.0))
         self.now = 2000.0
         self.move("c['port'] = [2, 3]; c['location'] = 'farm'")
-        self.assertEqual(self.location.moved(), Moved((1,), 1000.0))
-        self.assertEqual(self.location.moved(), Moved((), 1000.0))
+        self.assertEqual(self.location.moved(), ClosedPorts((1,), 1000.0))
+        self.assertEqual(self.location.moved(), ClosedPorts((), 1000.0))
         self.now = 3000.0
         self.location = self.begun()
         self.move("c['port'] = 3; c['location'] = 'farm'")
-        self.assertEqual(self.location.moved(), Moved((2,), 2000.0))
+        self.assertEqual(self.location.moved(), ClosedPorts((2,), 2000.0))
 
     def test_unreachable(self) -> None:
         """

@@ -29,7 +29,7 @@ _HEADS = {
 }
 
 
-class Strings:
+class FurlFiles:
     """
     The files in the farm's directory *basedir*.
     """

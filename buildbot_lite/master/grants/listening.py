@@ -38,11 +38,11 @@ PATIENCE = 3.0
 LOWEST = 10_000
 """The lowest port that is chosen: below it services are at home."""
 TRIES = 100
-_GIVEN_OUT = "/proc/sys/net/ipv4/ip_local_port_range"
+_EPHEMERAL_PORTS = "/proc/sys/net/ipv4/ip_local_port_range"
 
 
 @frozen
-class Tested:
+class HostTest:
     """
     A *host* for the strings, and what came of connecting to it: *problem* is empty when that worked.
     """
@@ -187,7 +187,7 @@ def free_port() -> int:
     One of those that it gives out by itself could go to any connection between now and the master's start, and
     whenever the master is down for a moment.
     """
-    first, last = given_out()
+    first, last = ephemeral_ports()
     others = [port for port in range(LOWEST, 1 << 16) if not first <= port <= last]
     for port in (*random.sample(others, min(TRIES, len(others))), 0):
         with suppress(OSError), socket.socket() as listening:
@@ -196,19 +196,19 @@ def free_port() -> int:
     raise BuildbotLiteError("No TCP port is free.  Choose one with c['port'] in master.cfg.")
 
 
-def given_out() -> tuple[int, int]:
+def ephemeral_ports() -> tuple[int, int]:
     """
     The first and the last of the ports that the system gives out by itself.
     """
     try:
-        with open(_GIVEN_OUT, encoding="ascii") as source:
+        with open(_EPHEMERAL_PORTS, encoding="ascii") as source:
             first, last = map(int, source.read().split())
     except (OSError, ValueError):
         return 1 << 15, (1 << 16) - 1  # not Linux: a guess
     return first, last
 
 
-def choose_host() -> Tested:
+def choose_host() -> HostTest:
     """
     The best name of this machine that leads back to it; 127.0.0.1, with what is wrong, when none does.
     """
@@ -221,10 +221,10 @@ def choose_host() -> Tested:
             return tested
         problems.append(tested.problem)
     problem = "; ".join(problems) or "this machine has no name but localhost"
-    return Tested(LOOPBACK, problem)
+    return HostTest(LOOPBACK, problem)
 
 
-def test_host(host: str) -> Tested:
+def test_host(host: str) -> HostTest:
     """
     Whether a connection to *host* (a name, or an address; IPv6 in brackets) comes back to this machine.
     """
@@ -234,18 +234,18 @@ def test_host(host: str) -> Tested:
             open_port(Endpoint(0, socket.AF_INET6 if ":" in bare else socket.AF_INET)) as opened,
             socket.create_connection((bare, opened.getsockname()[1]), timeout=PATIENCE),
         ):
-            return Tested(host)
+            return HostTest(host)
     except (OSError, PortError) as error:
-        return Tested(host, f"{host} does not lead to this machine ({getattr(error, 'strerror', None) or error})")
+        return HostTest(host, f"{host} does not lead to this machine ({getattr(error, 'strerror', None) or error})")
 
 
-def test_place(place: str) -> Tested:
+def test_place(place: str) -> HostTest:
     """
     Whether *place*, a host with or without a port, leads to this machine; the port is not tried.
     """
     match = HINT.match(place)
     assert match is not None, "place() made it"
-    return Tested(place, test_host(match["host"]).problem)
+    return HostTest(place, test_host(match["host"]).problem)
 
 
 def _chosen_port() -> bytes:

@@ -46,11 +46,11 @@ class Location:
         self._config = config
         self._wall = wall
 
-    def bind(self, config: MasterConfig) -> "Move":
+    def bind(self, config: MasterConfig) -> "PreparedMove":
         """
         Bind the ports of *config* that are not bound yet; `PortError` when one cannot be, and nothing has changed.
         """
-        return Move(self, config, self._ports.bind(endpoints(config, self._private)))
+        return PreparedMove(self, config, self._ports.bind(endpoints(config, self._private)))
 
     def follow(self, config: MasterConfig) -> None:
         """
@@ -58,7 +58,7 @@ class Location:
         """
         self._config = config
 
-    def moved(self) -> "Moved":
+    def moved(self) -> "ClosedPorts":
         """
         Which ports were closed since this was last asked, by this process or an earlier one; then it is recorded.
         """
@@ -67,7 +67,7 @@ class Location:
         if bound != before:
             keep_listening(self._private, bound)
         gone = port_numbers(before) - port_numbers(bound)
-        return Moved(tuple(sorted(gone)), min(bound.values(), default=now))
+        return ClosedPorts(tuple(sorted(gone)), min(bound.values(), default=now))
 
     def furl(self, swissnum: str) -> str:
         """
@@ -98,7 +98,7 @@ class Location:
 
 
 @frozen(eq=False)
-class Move:
+class PreparedMove:
     """
     What `Location.bind` has prepared.
     """
@@ -122,7 +122,7 @@ class Move:
 
 
 @frozen
-class Moved:
+class ClosedPorts:
     """
     The *ports* that were closed; and since when (seconds since 1970) the master has listened where it does now.
     """

@@ -11,9 +11,9 @@ from ...storage.records.grants import Grant
 from ...storage.swissnums import UNDERIVED_FILE
 from ...wire.furl import with_hints
 from ..config.generations import Generations
-from .furl_files import Strings
+from .furl_files import FurlFiles
 from .location import Location
-from .registry import Grants
+from .registry import GrantRegistry
 from .verbs import (
     ADMIN,
     SLAVE,
@@ -28,8 +28,8 @@ class FurlPublisher:
 
     _log = Logger()
 
-    def __init__(self, basedir: str, *, grants: Grants, location: Location, generations: Generations) -> None:
-        self._files = Strings(basedir)
+    def __init__(self, basedir: str, *, grants: GrantRegistry, location: Location, generations: Generations) -> None:
+        self._files = FurlFiles(basedir)
         self._grants = grants
         self._location = location
         self._generations = generations

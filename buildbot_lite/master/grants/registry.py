@@ -49,7 +49,7 @@ AFTER_THE_END = 0.01
 
 
 @define(eq=False)
-class Right:
+class LiveGrant:
     """
     A grant in force; and, once it was shown, what takes it back and what it leads to.  (Most are never shown: every
     submission of the last week has a string to watch it with.)
@@ -68,7 +68,7 @@ class Right:
     """The grant with whose string a submission made it."""
 
 
-class Grants:
+class GrantRegistry:
     """
     All grants of the farm.
 
@@ -105,10 +105,10 @@ class Grants:
         self._admits = admits
         self._preauth = preauth
         self._configured = configured
-        self._by_digest: dict[str, Right] = {}
-        self._by_id: dict[int, Right] = {}
+        self._by_digest: dict[str, LiveGrant] = {}
+        self._by_id: dict[int, LiveGrant] = {}
         self._accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
-        self._by_object: dict[tuple[str, str], list[Right]] = {}
+        self._by_object: dict[tuple[str, str], list[LiveGrant]] = {}
         self._revoked: set[str] = set()
         # Of what the own string was revoked: by itself it gets no other.
         self._without: set[tuple[str, str]] = set()
@@ -131,19 +131,19 @@ class Grants:
         digest = digest_of(swissnum)
         if digest in self._revoked:
             raise RevokedError
-        right = self._by_digest.get(digest)
-        verb = self.verbs.get(right.grant.verb) if right is not None else None
-        if right is None or verb is None:
+        live = self._by_digest.get(digest)
+        verb = self.verbs.get(live.grant.verb) if live is not None else None
+        if live is None or verb is None:
             return None
-        if right.revocable is None:
-            right.revocable = self._revocable(right)
-        right.revocable.check()
-        self._cut_when_expired(right)
-        if right.exposed is None:
-            right.exposed = verb.expose(right.grant, right.revocable)
+        if live.revocable is None:
+            live.revocable = self._revocable(live)
+        live.revocable.check()
+        self._cut_when_expired(live)
+        if live.exposed is None:
+            live.exposed = verb.expose(live.grant, live.revocable)
         if verb.counts_lookups:
-            self._shown(right)
-        return right.exposed
+            self._shown(live)
+        return live.exposed
 
     def mint(self) -> SwissnumRecord:
         """
@@ -176,17 +176,17 @@ class Grants:
         """
         Every grant in force to do *verb* to *object*, oldest first.
         """
-        return [right.grant for right in self._by_object.get((verb, object), ())]
+        return [live.grant for live in self._by_object.get((verb, object), ())]
 
     def in_force(self, id: int) -> Grant:
         """
         The grant with that number; `RevokedError`, with its sentence, when it is in force no more.
         """
-        right = self._by_id.get(id)
-        if right is None:
+        live = self._by_id.get(id)
+        if live is None:
             raise RevokedError
-        self._check_time(right.grant)
-        return right.grant
+        self._check_time(live.grant)
+        return live.grant
 
     def is_without(self, verb: str, object: str) -> bool:
         """
@@ -198,22 +198,22 @@ class Grants:
         """
         All in force.
         """
-        return tuple(right.grant for right in self._by_digest.values())
+        return tuple(live.grant for live in self._by_digest.values())
 
     def links(self, grant: Grant) -> int:
         """
         On how many live links it was shown.
         """
-        right = self._by_id.get(grant.id)
-        return len(right.revocable.links) if right and right.revocable else 0
+        live = self._by_id.get(grant.id)
+        return len(live.revocable.links) if live and live.revocable else 0
 
     def redial(self, verb: str, reason: str) -> None:
         """
         Cut every link on which a string for *verb* was shown.  Whoever keeps connected is back at once.
         """
-        for right in self._by_id.values():
-            if right.grant.verb == verb and right.revocable is not None:
-                for link in right.revocable.links:
+        for live in self._by_id.values():
+            if live.grant.verb == verb and live.revocable is not None:
+                for link in live.revocable.links:
                     link.drop(reason)
 
     async def ensure(
@@ -273,16 +273,16 @@ class Grants:
         """
         From now on this is the one for the farm's files, of those that there are for the same.
         """
-        self._by_object[grant.verb, grant.object].sort(key=lambda right: right.grant.id != grant.id)
+        self._by_object[grant.verb, grant.object].sort(key=lambda live: live.grant.id != grant.id)
 
     async def revoke(self, grant: Grant) -> None:
         """
         Take it back, and cut the links on which it was shown: at once, before it is even recorded.
         """
-        right = self._by_digest.get(grant.digest)
+        live = self._by_digest.get(grant.digest)
         self._forget(grant)
-        if right is not None and right.revocable is not None:
-            right.revocable.revoke()
+        if live is not None and live.revocable is not None:
+            live.revocable.revoke()
         now = self._wall()
         await self._records.write(lambda connection: records_of_grants.revoke(connection, grant.id, now))
 
@@ -290,8 +290,8 @@ class Grants:
         """
         It was used; whoever says so has recorded it.
         """
-        if right := self._by_id.get(id):
-            right.grant = evolve(right.grant, used=now, uses=right.grant.uses + 1)
+        if live := self._by_id.get(id):
+            live.grant = evolve(live.grant, used=now, uses=live.grant.uses + 1)
 
     def used(self, grant: Grant) -> None:
         """
@@ -305,16 +305,16 @@ class Grants:
             "noting the use of a string",
         )
 
-    def _shown(self, right: Right) -> None:
+    def _shown(self, live: LiveGrant) -> None:
         """
         Count a use.  A command shows its string for each question: so it is recorded once a minute only.
         """
-        now, id = self._wall(), right.grant.id
+        now, id = self._wall(), live.grant.id
         self.note_use(id, now)
-        right.unrecorded += 1
-        if right.recorded is not None and right.recorded <= now < right.recorded + RECORD_USES_EVERY:
+        live.unrecorded += 1
+        if live.recorded is not None and live.recorded <= now < live.recorded + RECORD_USES_EVERY:
             return
-        times, right.unrecorded, right.recorded = right.unrecorded, 0, now
+        times, live.unrecorded, live.recorded = live.unrecorded, 0, now
         background(
             self._records.write(lambda connection: records_of_grants.used(connection, id, now, times)),
             self._log,
@@ -325,23 +325,23 @@ class Grants:
         """
         Let the Tub *key* use a slave's string, if it is the first that does; `PinnedError` for any other.
         """
-        right = self._by_digest.get(grant.digest)
-        if right is None:
+        live = self._by_digest.get(grant.digest)
+        if live is None:
             raise RevokedError
-        pinned = right.grant.pin
+        pinned = live.grant.pin
         if pinned is None:
-            right.grant = evolve(right.grant, pin=key)
+            live.grant = evolve(live.grant, pin=key)
             background(
                 self._records.write(lambda connection: records_of_grants.pin(connection, grant.id, key)),
                 self._log,
                 f"pinning {grant.name}",
             )
             # Others that showed the string before it had an owner have no use of it any more.
-            for link in right.revocable.links if right.revocable else ():
+            for link in live.revocable.links if live.revocable else ():
                 if link.key != key:
                     link.drop("its string belongs to another slave")
         else:
-            check_pin(right.grant, key)
+            check_pin(live.grant, key)
 
     async def unpin(self, name: str) -> None:
         """
@@ -351,15 +351,15 @@ class Grants:
         if grant is None:
             raise NotFoundError(f"{name} has no string in force.  It gets a new one by: buildbot-lite rotate {name}")
         await self._records.write(lambda connection: records_of_grants.pin(connection, grant.id, None))
-        if right := self._by_id.get(grant.id):
-            right.grant = evolve(right.grant, pin=None)
+        if live := self._by_id.get(grant.id):
+            live.grant = evolve(live.grant, pin=None)
 
     def forget_watches(self, before: float) -> None:
         """
         Whoever shows a submission's watch string that ran out before *before* is told that it is unknown from now on.
         """
-        for right in tuple(self._by_id.values()):
-            grant = right.grant
+        for live in tuple(self._by_id.values()):
+            grant = live.grant
             if is_of_a_submission(grant) and (grant.expires or before) < before:
                 self._drop(grant)
 
@@ -368,59 +368,59 @@ class Grants:
         return self._swissnums.of(grant) if verb is not None and verb.preauth else None
 
     def _change(self, grant: Grant) -> None:
-        if right := self._by_digest.get(grant.digest):
-            right.grant = grant
+        if live := self._by_digest.get(grant.digest):
+            live.grant = grant
 
-    def _revocable(self, right: Right) -> Revocable:
+    def _revocable(self, live: LiveGrant) -> Revocable:
         return Revocable(
-            lambda: self._check(right.grant),
-            lambda why: self._breach(right.grant, why),
-            lambda why: self._slowed(right.grant, why),
-            MOST_LINKS_OF_A_SLAVE if right.grant.verb == SLAVE else MOST_LINKS,
-            lambda: right.grant.pin,
-            lambda port: self._came_in_by(right, port),
-            self._account(right),
-            lambda key: self._admits(right.grant, key),
+            lambda: self._check(live.grant),
+            lambda why: self._breach(live.grant, why),
+            lambda why: self._slowed(live.grant, why),
+            MOST_LINKS_OF_A_SLAVE if live.grant.verb == SLAVE else MOST_LINKS,
+            lambda: live.grant.pin,
+            lambda port: self._came_in_by(live, port),
+            self._account(live),
+            lambda key: self._admits(live.grant, key),
         )
 
-    def _cut_when_expired(self, right: Right) -> None:
+    def _cut_when_expired(self, live: LiveGrant) -> None:
         """
-        Have the links cut on which *right* was shown when its time is over, and with them whatever is followed there.
+        Have the links cut on which *live* was shown when its time is over, and with them whatever is followed there.
         """
-        if right.end is not None or right.grant.expires is None:
+        if live.end is not None or live.grant.expires is None:
             return
 
         def cut() -> None:
-            right.end = None
-            if right.revocable is not None and (right.grant.expires or 0.0) <= self._wall():
-                right.revocable.cut("its string has expired")
+            live.end = None
+            if live.revocable is not None and (live.grant.expires or 0.0) <= self._wall():
+                live.revocable.cut("its string has expired")
             else:
-                self._cut_when_expired(right)  # somebody set the clock
+                self._cut_when_expired(live)  # somebody set the clock
 
         # A little later, so that no rounding leaves it in force.
-        right.end = self._clock.callLater(max(0.0, right.grant.expires - self._wall()) + AFTER_THE_END, cut)
+        live.end = self._clock.callLater(max(0.0, live.grant.expires - self._wall()) + AFTER_THE_END, cut)
 
-    def _came_in_by(self, right: Right, port: int) -> None:
-        if right.grant.port == port:
+    def _came_in_by(self, live: LiveGrant, port: int) -> None:
+        if live.grant.port == port:
             return
-        right.grant = evolve(right.grant, port=port)
-        id = right.grant.id
+        live.grant = evolve(live.grant, port=port)
+        id = live.grant.id
         background(
             self._records.write(lambda connection: records_of_grants.shown(connection, id, port)),
             self._log,
             "noting the port of a string",
         )
 
-    def _account(self, right: Right) -> Account:
+    def _account(self, live: LiveGrant) -> Account:
         """
         That of the string that it was made with, or its own.
         """
-        return self._accounts.setdefault(right.made_with or right.grant.id, Account())
+        return self._accounts.setdefault(live.made_with or live.grant.id, Account())
 
     def _keep(self, grant: Grant, made_with: int | None = None) -> None:
-        right = Right(grant, made_with=made_with)
-        self._by_digest[grant.digest] = self._by_id[grant.id] = right
-        self._by_object.setdefault((grant.verb, grant.object), []).append(right)
+        live = LiveGrant(grant, made_with=made_with)
+        self._by_digest[grant.digest] = self._by_id[grant.id] = live
+        self._by_object.setdefault((grant.verb, grant.object), []).append(live)
         if swissnum := self._knocking(grant):
             self._preauth.expect(swissnum)
         if grant.label is None:
@@ -438,11 +438,11 @@ class Grants:
         if swissnum := self._knocking(grant):
             self._preauth.forget(swissnum)
         which = grant.verb, grant.object
-        if right := self._by_id.pop(grant.id, None):
-            if right.end is not None:
-                right.end.cancel()
-                right.end = None
-            self._by_object[which].remove(right)
+        if live := self._by_id.pop(grant.id, None):
+            if live.end is not None:
+                live.end.cancel()
+                live.end = None
+            self._by_object[which].remove(live)
             if not self._by_object[which]:
                 del self._by_object[which]
 

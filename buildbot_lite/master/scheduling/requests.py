@@ -34,7 +34,7 @@ from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 from ..builds.build import Ended
 from ..config.generations import Generations
-from ..grants.registry import Grants
+from ..grants.registry import GrantRegistry
 from .queue import Queue
 
 WATCH_AFTER_END = 7 * 86400.0
@@ -60,7 +60,7 @@ class Requests:
         *,
         records: Records,
         queue: Queue,
-        grants: Grants,
+        grants: GrantRegistry,
         wall: Callable[[], float],
         generations: Generations,
         clock: IReactorTime,

@@ -43,7 +43,7 @@ from ..config.generations import Generations
 from ..config.master_config import MasterConfig
 from ..config.objects import Scheduler, Submit
 from ..grants.publisher import FurlPublisher
-from ..grants.registry import Grants
+from ..grants.registry import GrantRegistry
 from ..grants.verbs import SUBMIT, WATCH
 from .queue import Queue
 from .requests import Requests
@@ -85,7 +85,7 @@ class FrontDoor:
         requests: Requests,
         running: RunningBuilds,
         queue: Queue,
-        grants: Grants,
+        grants: GrantRegistry,
         admissions: Admissions,
         furls: FurlPublisher,
         streams: str,

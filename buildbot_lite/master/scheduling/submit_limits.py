@@ -20,7 +20,7 @@ from attrs import frozen
 
 from ...errors import LimitError
 from ...storage.records.grants import Grant
-from ..grants.registry import Grants
+from ..grants.registry import GrantRegistry
 
 HOUR = 3600.0
 MOST_AT_ONCE = 1000
@@ -53,7 +53,7 @@ class Admissions:
     All strings' limits.  *waiting*: how many requests of a grant wait now.  *wall*: seconds since 1970.
     """
 
-    def __init__(self, *, grants: Grants, waiting: Callable[[int], int], wall: Callable[[], float]) -> None:
+    def __init__(self, *, grants: GrantRegistry, waiting: Callable[[int], int], wall: Callable[[], float]) -> None:
         self._grants = grants
         self._waiting = waiting
         self._wall = wall
