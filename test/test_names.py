@@ -21,7 +21,6 @@ WANTED: dict[str, tuple[str, ...]] = {
     "Options": ("master_tap", "slave_tap"),
     "Property": ("master.config.objects", "model.rendering"),
     "Remark": ("model.outcome", "storage.records.remarks"),
-    "RemoteCommand": ("master.slaves.command", "wire.proxies"),
     "RemoveDirectory": ("master.steps.directories", "model.spec"),
     "Secret": ("master.config.objects", "model.rendering"),
     "Session": ("master.slaves.session", "slave.session"),

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from .. import __version__
 from ..errors import NotFoundError
-from ..master.builds.abandon import COMMAND
+from ..master.builds.build_context import COMMAND
 from ..master.farm import Farm
 from ..master.scheduling.queue import Urgency, Waiting
 from ..master.slaves.registry import Member

@@ -14,13 +14,13 @@ from twisted.python.failure import Failure
 
 from ..errors import NotFoundError
 from ..master.builds.build import Build, Ended
+from ..master.builds.build_context import BuildContext
 from ..master.builds.journal import (
     Done,
     Journal,
     JournalEntry,
 )
 from ..master.builds.recorder import BuildRecorder
-from ..master.builds.step_context import BuildContext, LiveCommands
 from ..master.builds.triggered import Child
 from ..master.slaves.command_streams import Source, WritableStream
 from ..master.slaves.session import Session
@@ -348,7 +348,6 @@ class World:
                 inputs={name: _input(data) for name, data in self.inputs.items()},
                 wall=lambda: 1_700_000_000.0 + len(self.store.entries),
                 random=self._random,
-                live=LiveCommands(),
                 master_directory=self.master_directory,
             )
 

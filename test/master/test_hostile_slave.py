@@ -23,7 +23,7 @@ from buildbot_lite.master.scheduling.running_builds import REMARKS_AT_ONCE, REMA
 from buildbot_lite.master.slaves.command import (
     MOST_ROUNDS,
     OVER,
-    RemoteCommand,
+    DispatchedCommand,
 )
 from buildbot_lite.master.slaves.command_streams import streams_of
 from buildbot_lite.master.slaves.registry import COMPLAINTS_AT_ONCE
@@ -117,7 +117,7 @@ class StreamTests(SynchronousTestCase):
         """
         for spec, stream in ((Run(argv=("x",), cap=10), "stdio"), (Upload("x", largest=10), "artifact")):
             streams = MemoryStreams()
-            it = RemoteCommand(id="c1", spec=spec, secrets={}, grace=60.0, streams=streams, sources={})
+            it = DispatchedCommand(id="c1", spec=spec, secrets={}, grace=60.0, streams=streams, sources={})
             self.assertEqual(self.successResultOf(it.append(stream, 0, b"0123456789")), 10)
             self.assertEqual(self.successResultOf(it.append(stream, 0, b"0123456789")), 10)
             self.failureResultOf(it.append(stream, 10, b"x"), MessageError)
@@ -131,7 +131,7 @@ class StreamTests(SynchronousTestCase):
         streams = MemoryStreams()
         streams.stream("stdio").append(0, b"01234567")
         spec = Run(argv=("x",), cap=10, separate_stderr=True)
-        it = RemoteCommand(id="c1", spec=spec, secrets={}, grace=60.0, streams=streams, sources={})
+        it = DispatchedCommand(id="c1", spec=spec, secrets={}, grace=60.0, streams=streams, sources={})
 
         self.assertEqual(self.successResultOf(it.append("stderr", 0, b"ab")), 2)
         self.failureResultOf(it.append("stderr", 2, b"c"), MessageError)

@@ -14,7 +14,7 @@ from buildbot_lite.errors import (
     MessageError,
     RefusedError,
 )
-from buildbot_lite.master.slaves.command import RemoteCommand
+from buildbot_lite.master.slaves.command import DispatchedCommand
 from buildbot_lite.master.slaves.session import Session
 from buildbot_lite.model.hello import (
     HeldCommand,
@@ -101,15 +101,15 @@ def seal_of(data: bytes) -> Seal:
     return Seal(len(data), hashlib.sha256(data).hexdigest())
 
 
-def command(streams: MemoryStreams | None = None, **more: Any) -> RemoteCommand:
+def command(streams: MemoryStreams | None = None, **more: Any) -> DispatchedCommand:
     """
     An ordinary order.
     """
     given: dict[str, Any] = {"id": "c1", "grace": 60.0, "sources": {"tar": Text()}, "home": "home-1", **more}
-    return RemoteCommand(spec=Run(argv=("true",)), secrets={}, streams=streams or MemoryStreams(), **given)
+    return DispatchedCommand(spec=Run(argv=("true",)), secrets={}, streams=streams or MemoryStreams(), **given)
 
 
-class RemoteCommandTests(SynchronousTestCase):
+class DispatchedCommandTests(SynchronousTestCase):
     """
     What a slave may tell an order.
     """
@@ -243,7 +243,7 @@ class SessionTests(SynchronousTestCase):
         self.session.attached(slave, hello(**said))
         return slave
 
-    def run_command(self, it: RemoteCommand) -> Deferred[Outcome]:
+    def run_command(self, it: DispatchedCommand) -> Deferred[Outcome]:
         """
         Have it done.
         """

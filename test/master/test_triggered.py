@@ -11,8 +11,8 @@ from unittest import mock
 from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.master.builds.live_commands import LiveCommands
 from buildbot_lite.master.builds.step_code import PATIENCE
-from buildbot_lite.master.builds.step_context import LiveCommands
 from buildbot_lite.master.builds.triggered import (
     MOST_CHILDREN,
     TAIL_LINES,

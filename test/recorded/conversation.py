@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError, MessageError
-from buildbot_lite.master.slaves.command import RemoteCommand
+from buildbot_lite.master.slaves.command import DispatchedCommand
 from buildbot_lite.master.slaves.session import Session
 from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
@@ -267,7 +267,7 @@ class Master:
         A build wants it.
         """
         streams = self.streams[id] = MemoryStreams()
-        command = RemoteCommand(
+        command = DispatchedCommand(
             id=id, spec=spec, secrets={"token": "sësame"}, grace=1800.0, streams=streams, sources={"tree": File()},
             home="h" * 32,
         )  # fmt: skip

@@ -30,7 +30,8 @@ from ...errors import (
 )
 from ...model.results import Result, worst
 from ..steps.step import BuildStep, Recipe
-from .abandon import abandon, end_children
+from .abandon import abandon, cancel_children
+from .build_context import BuildContext
 from .journal import (
     Done,
     Journal,
@@ -39,11 +40,7 @@ from .journal import (
     fingerprint,
 )
 from .step_code import StepCode
-from .step_context import (
-    BuildContext,
-    JournaledContext,
-    SlaveLostError,
-)
+from .step_context import JournaledContext, SlaveLostError
 
 # A stop stands in the journal beside the effects of the step that it met.
 STOP_ORDINAL = -1
@@ -78,7 +75,7 @@ class Ended:
 
 
 @define
-class Progress:
+class BuildProgress:
     """
     Where a build is: the *step* it is in, the results so far, and whether the rest is only what always runs.  *stops*:
     in which steps it was stopped; more than once, if also what always runs was.
@@ -139,7 +136,7 @@ class Build:
         self._deadline = None if max_time is None else started + max_time
         self._max_time = max_time
         self._stops = {entry.step: _stop(entry) for entry in recorded if entry.kind == STOP}
-        self._progress = Progress()
+        self._progress = BuildProgress()
         self._code: StepCode[tuple[Result, str]] | None = None
         self._cannot = cannot
         self._stopping = DeferredLock()
@@ -191,7 +188,7 @@ class Build:
         try:
             ended = self._judged(await self._run())
             ended = await self._abandoned(ended)
-            await end_children(self._context.journal.unfinished(), self._context.triggers, ended.reason)
+            await cancel_children(self._context, ended.reason)
             return ended
         finally:
             if timer is not None and timer.active():
@@ -204,10 +201,7 @@ class Build:
         tried again, and need not wait for that.
         """
         context, none_runs = self._context, Deferred[None]()
-        abandoning = abandon(
-            context.journal.unfinished(), session=context.session_at, nonce=context.nonce, live=context.journal.live
-        )
-        Deferred.fromCoroutine(abandoning).addBoth(_unless_cancelled, none_runs)  # type: ignore[unused-awaitable]  # waited for below
+        Deferred.fromCoroutine(abandon(context)).addBoth(_unless_cancelled, none_runs)  # type: ignore[unused-awaitable]  # waited for below
         if self._progress.stop is not None:
             return ended
         try:
@@ -327,15 +321,14 @@ class Build:
         hidden = await Deferred.fromCoroutine(_quietly_hidden(step, result)).addTimeout(
             LONGEST_HIDING, self._clock, lambda result, timeout: False
         )
-        self._context.redaction.properties(self._context.view.properties)
         self._context.recorder.step_finished(
             number,
             step.name,
             result,
             summary,
             hidden=hidden,
-            properties={key: tuple(pair) for key, pair in self._context.view.properties.to_document().items()},
-            texts=await step_context.written(),
+            properties=self._context.recorded_properties(),
+            texts=await step_context.logs.sealed(),
         )
 
     async def _result_of(self, step: BuildStep, step_context: JournaledContext) -> tuple[Result, str]:
@@ -343,7 +336,7 @@ class Build:
             if not await step.prepare(step_context):
                 return Result.SKIPPED, "skipped"
             result = Result(await step.run())
-            await step_context.settled()
+            await step_context.logs.settled()
             return result, self._context.redaction.text(step.summary_of(result))
         except (SlaveLostError, ReplayError, RecordsClosedError):
             raise

@@ -26,10 +26,10 @@ from ...storage.records.requests import Buildset, Request
 from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 from ..builds.build import Build
+from ..builds.build_context import BuildContext
 from ..builds.disk_reserve import DiskReserve
 from ..builds.journal import Journal, JournalEntry
 from ..builds.recorder import BuildRecorder
-from ..builds.step_context import BuildContext, LiveCommands
 from ..builds.streams import BuildStreamFiles, StreamStorage
 from ..builds.triggered import ChildBuilds, RequestSubmission
 from ..config.generations import Generations
@@ -163,7 +163,6 @@ class Preparation:
             inputs=submitted,
             inherited=buildset.parent is not None,
             wall=self.wall,
-            live=LiveCommands(),
             master_directory=self.stream_storage.basedir,
             on_lost=builder.on_lost,
             room=partial(self.reserve.admits, row.slave),

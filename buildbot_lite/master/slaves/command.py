@@ -1,8 +1,8 @@
 """
 The master's end of one command on a slave.
 
-A `RemoteCommand` outlives links: each time the slave attaches, the session resumes the same command on the new link,
-and the slave sends the part of its streams that is missing here::
+A `DispatchedCommand` outlives links: each time the slave attaches, the session resumes the same command on the new
+link, and the slave sends the part of its streams that is missing here::
 
     append(stream, offset, data) ──► stream file ──► notification of followers
     finished(outcome) ──► all bytes here?  checksums right?  synced? ──► when_over()
@@ -72,7 +72,7 @@ _NEXT = {
 }
 
 
-class RemoteCommand:
+class DispatchedCommand:
     """
     One command on one slave, from its start to the commit of its outcome.
 

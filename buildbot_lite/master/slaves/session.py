@@ -35,7 +35,7 @@ from ...model.hello import (
 from ...model.lease import master_deadline
 from ...model.outcome import Outcome
 from ...wire.roles import Slave
-from .command import RemoteCommand
+from .command import DispatchedCommand
 
 ENDING = 60.0
 """Seconds for which nothing arrives of a command that is to end, until it counts as lost."""
@@ -74,7 +74,7 @@ class Inputs(Protocol):
         That line is gone.
         """
 
-    def requested(self, command: RemoteCommand) -> None:
+    def requested(self, command: DispatchedCommand) -> None:
         """
         A build wants something done.
         """
@@ -84,7 +84,7 @@ class Inputs(Protocol):
         Somebody wants it to end.
         """
 
-    def settled(self, command: RemoteCommand) -> None:
+    def settled(self, command: DispatchedCommand) -> None:
         """
         It is over, one way or another.
         """
@@ -115,14 +115,14 @@ class Core:
     clock: IReactorTime
     listener: SessionListener
     log: Logger
-    commands: dict[str, RemoteCommand] = field(factory=dict)
+    commands: dict[str, DispatchedCommand] = field(factory=dict)
     interrupts: dict[str, str] = field(factory=dict)
     deadlines: dict[str, IDelayedCall] = field(factory=dict)
     endings: dict[str, IDelayedCall] = field(factory=dict)
     greeted: Hello | None = None
     away_since: float = 0.0
 
-    def set_deadline(self, command: RemoteCommand) -> None:
+    def set_deadline(self, command: DispatchedCommand) -> None:
         """
         From now on the order's grace runs.
         """
@@ -139,14 +139,14 @@ class Core:
         if call is not None and call.active():
             call.cancel()
 
-    def expect_end(self, command: RemoteCommand) -> None:
+    def expect_end(self, command: DispatchedCommand) -> None:
         """
         It is to end, and is waited for as long as something of it arrives.
         """
         if command.id not in self.endings:
             self._look_whether_it_ends(command, -1, LONGEST_ENDING)
 
-    def _look_whether_it_ends(self, command: RemoteCommand, received: int, left: float) -> None:
+    def _look_whether_it_ends(self, command: DispatchedCommand, received: int, left: float) -> None:
         if command.received == received or left <= 0:
             command.lose(f"{self.name} did not end it within {LONGEST_ENDING - left:.0f} s")
         else:
@@ -161,7 +161,7 @@ class Core:
         for command in list(self.commands.values()):
             command.lose(reason)
 
-    def forget(self, command: RemoteCommand) -> None:
+    def forget(self, command: DispatchedCommand) -> None:
         """
         The order is over.
         """
@@ -172,13 +172,13 @@ class Core:
         self.commands.pop(command.id, None)
         self.interrupts.pop(command.id, None)
 
-    def send(self, link: Slave, command: RemoteCommand) -> None:
+    def send(self, link: Slave, command: DispatchedCommand) -> None:
         """
         Have it started.
         """
         self._tell(link.start(command.id, command.spec, command.secrets, command), command)
 
-    def resume(self, link: Slave, command: RemoteCommand) -> None:
+    def resume(self, link: Slave, command: DispatchedCommand) -> None:
         """
         Have it reported on again.
         """
@@ -198,7 +198,7 @@ class Core:
         """
         background(link.disown(id), self.log, f"disowning {id} on {self.name}")
 
-    def _tell(self, told: Deferred[None], command: RemoteCommand) -> None:
+    def _tell(self, told: Deferred[None], command: DispatchedCommand) -> None:
         def refused(failure: Failure) -> None:
             # When the line broke instead, the next attachment tells what became of it.
             if failure.check(LinkLostError) is None:
@@ -270,13 +270,13 @@ def _depart(inputs: Inputs, core: Core, attachment: Attachment, link: Slave) -> 
 
 
 @_here.upon(Inputs.requested).loop()
-def _send(inputs: Inputs, core: Core, attachment: Attachment, command: RemoteCommand) -> None:
+def _send(inputs: Inputs, core: Core, attachment: Attachment, command: DispatchedCommand) -> None:
     core.commands[command.id] = command
     _reconcile(core, attachment.link, attachment.hello, command, None)
 
 
 @_away.upon(Inputs.requested).loop()
-def _keep(inputs: Inputs, core: Core, command: RemoteCommand) -> None:
+def _keep(inputs: Inputs, core: Core, command: DispatchedCommand) -> None:
     core.commands[command.id] = command
     core.set_deadline(command)
 
@@ -295,14 +295,14 @@ def _remember_interrupt(inputs: Inputs, core: Core, id: str, reason: str) -> Non
 
 
 @_here.upon(Inputs.settled).loop()
-def _settle(inputs: Inputs, core: Core, attachment: Attachment, command: RemoteCommand) -> None:
+def _settle(inputs: Inputs, core: Core, attachment: Attachment, command: DispatchedCommand) -> None:
     core.forget(command)
     if command.is_given_up and not command.unwanted:
         core.disown(attachment.link, command.id)
 
 
 @_away.upon(Inputs.settled).loop()
-def _settle_away(inputs: Inputs, core: Core, command: RemoteCommand) -> None:
+def _settle_away(inputs: Inputs, core: Core, command: DispatchedCommand) -> None:
     core.forget(command)
 
 
@@ -339,12 +339,12 @@ def _come_back(inputs: Inputs, core: Core, reason: str, link: Slave, hello: Hell
 
 
 @_gone.upon(Inputs.requested).loop()
-def _lose(inputs: Inputs, core: Core, reason: str, command: RemoteCommand) -> None:
+def _lose(inputs: Inputs, core: Core, reason: str, command: DispatchedCommand) -> None:
     command.lose(reason)
 
 
 @_gone.upon(Inputs.settled).loop()
-def _settle_gone(inputs: Inputs, core: Core, reason: str, command: RemoteCommand) -> None:
+def _settle_gone(inputs: Inputs, core: Core, reason: str, command: DispatchedCommand) -> None:
     core.forget(command)
 
 
@@ -364,7 +364,7 @@ def _leave(core: Core, attachment: Attachment, reason: str) -> None:
     core.lose_all(reason)
 
 
-def _reconcile(core: Core, link: Slave, hello: Hello, command: RemoteCommand, held: HeldCommand | None) -> None:
+def _reconcile(core: Core, link: Slave, hello: Hello, command: DispatchedCommand, held: HeldCommand | None) -> None:
     """
     What we want against what the slave has.
     """
@@ -454,7 +454,7 @@ class Session:
         self._inputs.attached(link, hello)
         link.when_lost(lambda: self._lost(link))
 
-    async def run(self, command: RemoteCommand) -> Outcome:
+    async def run(self, command: DispatchedCommand) -> Outcome:
         """
         Have *order* done, however often the line breaks.
         """

@@ -1,0 +1,95 @@
+"""
+The commands and triggered builds that a running step waits for, and their interruption.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+from ...deferreds import OneShot
+from ..slaves.session import Session
+
+T = TypeVar("T")
+
+
+@define
+class LiveCommands:
+    """
+    The commands of a build that run now, and the *buildsets* that it waits for now.
+    """
+
+    buildsets: set[int] = field(factory=set)
+    _running: dict[str, Session] = field(factory=dict)
+    _waits: set[Deferred[Any]] = field(factory=set)
+    _reason: str | None = None
+    _empty: OneShot[None] = field(factory=OneShot)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """
+        The ids of the commands that run.
+        """
+        return tuple(self._running)
+
+    @property
+    def reason(self) -> str:
+        """
+        Why the step is being stopped; empty when it is not.
+        """
+        return self._reason or ""
+
+    def began(self, id: str, session: Session) -> None:
+        """
+        The command *id* runs in *session*.  It is interrupted at once if the step is being stopped.
+        """
+        self._running[id] = session
+        if self._reason is not None:
+            session.end(id, self._reason)
+
+    def ended(self, id: str) -> None:
+        """
+        The command *id* is over.
+        """
+        self._running.pop(id, None)
+        if not self._running:
+            self._empty.fire(None)
+
+    def interrupt(self, reason: str) -> None:
+        """
+        Interrupt every command, and those that begin before `relent`; cancel what `waiting_for` waits for.
+        """
+        self._reason = reason
+        for id, session in tuple(self._running.items()):
+            session.end(id, reason)
+        for wait in tuple(self._waits):
+            wait.cancel()
+
+    def relent(self) -> None:
+        """
+        Commands may begin again: the next step runs.
+        """
+        self._reason = None
+
+    async def drained(self, reason: str) -> None:
+        """
+        Interrupt the commands that a step left running, and wait until all of them are over.
+        """
+        if self._running:
+            for id, session in tuple(self._running.items()):
+                session.interrupt(id, reason)
+            self._empty = OneShot()
+            await self._empty.wait()
+
+    async def waiting_for(self, event: Deferred[T]) -> T:
+        """
+        The result of *event*, which is cancelled when the step is stopped.
+        """
+        if self._reason is not None:
+            event.cancel()
+        self._waits.add(event)
+        try:
+            return await event
+        finally:
+            self._waits.discard(event)

@@ -1,0 +1,122 @@
+"""
+The logs that a step writes itself, and the remarks beside all its logs.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from attrs import define, evolve
+
+from ...errors import FileError
+from ...model.display import printable
+from ...model.outcome import Remark, Seal
+from .build_context import BuildContext, ReadableEntryStreams
+from .step_effects import StepEffects
+
+
+@define
+class _OwnLog:
+    """
+    A log that the step writes: the *ordinal* of its place in the journal, and its *length* in bytes.
+    """
+
+    ordinal: int
+    streams: ReadableEntryStreams
+    length: int = 0
+
+
+class StepLogs:
+    """
+    The logs and remarks of one step.
+    """
+
+    def __init__(self, build: BuildContext, effects: StepEffects) -> None:
+        self._build = build
+        self._effects = effects
+        self._own: dict[str, _OwnLog] = {}
+        # Of each log, the bytes of all commands and all own text so far: where the next remark stands.
+        self._lengths: dict[str, int] = defaultdict(int)
+        self._error: FileError | None = None
+
+    def write(self, name: str, text: str) -> None:
+        """
+        Append *text* to the step's own log *name*.  `FileError` if an earlier write could not be stored.
+        """
+        self._effects.check_open()
+        if name not in self._own:
+            step, ordinal = self._effects.step, self._build.journal.allocate(self._effects.step)
+            self._own[name] = _OwnLog(ordinal, self._build.streams.entry(step, ordinal))
+        log = self._own[name]
+        data, offset = self._build.redaction.text(text).encode("utf-8", "surrogateescape"), log.length
+        log.length += len(data)
+        self._lengths[name] += len(data)
+
+        def append() -> None:
+            try:
+                log.streams.stream(name).append(offset, data)
+            except FileError as error:
+                self._error = error
+
+        # Followers read it at once: it must not depend on outcomes that a replay may not have.
+        self._build.journal.once_kept(append)
+        self._raise_error()
+
+    def remark(self, text: str, log: str = "stdio") -> None:
+        """
+        Record *text* beside *log*, at its present end.  Not in a replay, which recorded it before, and not once the
+        step's code is cut off.
+        """
+        if not self._effects.is_closed:
+            self.build_remark(text, log)
+
+    def build_remark(self, text: str, log: str = "stdio") -> None:
+        """
+        The same for a remark of the build itself, also when the step's code is cut off.
+        """
+        if not self._build.journal.replaying:
+            masked = printable(self._build.redaction.text(text), lines=True)
+            remark = Remark(log, self._lengths[log], self._build.wall(), masked)
+            self._build.recorder.remark(self._effects.step, remark)
+
+    def placed(self, remarks: Sequence[Remark]) -> Sequence[Remark]:
+        """
+        *remarks* of a command, whose offsets count from its own first byte, moved to their places in the step's logs.
+        """
+        return [evolve(each, offset=each.offset + self._lengths[each.stream]) for each in remarks]
+
+    def add_output(self, streams: Mapping[str, Seal]) -> None:
+        """
+        A command of the step ended with these *streams*.
+        """
+        for name, seal in streams.items():
+            self._lengths[name.partition("~")[0]] += seal.length
+
+    async def settled(self) -> None:
+        """
+        Wait until all own text is stored; `FileError` if it cannot be.
+        """
+        if self._own:
+            await self._build.journal.kept()
+        self._raise_error()
+
+    async def sealed(self) -> dict[int, tuple[str, Seal]]:
+        """
+        Of each own log that could be stored, its name, length and checksum, by ordinal.
+        """
+        if self._own:
+            await self._build.journal.kept()
+        sealed: dict[int, tuple[str, Seal]] = {}
+        for name, log in self._own.items():
+            try:
+                seal = log.streams.seals().get(name)
+            except FileError as error:
+                self.build_remark(str(error))
+            else:
+                if seal is not None:
+                    sealed[log.ordinal] = name, seal
+        return sealed
+
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error

@@ -1,0 +1,125 @@
+"""
+Starting other builds from a step, and waiting for them.
+
+Each scheduler makes two entries in the journal: "trigger" has the buildset, `TRIGGERED` has its result and its builds.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+
+from ...deferreds import shielded
+from ...model.properties import Json
+from ...model.results import Result
+from .build_context import TRIGGERED, BuildContext
+from .journal import Done, JournalEntry
+from .step_effects import StepEffects
+from .step_logs import StepLogs
+from .triggered import MOST_CHILDREN, Child
+
+
+class StepTriggers:
+    """
+    The Triggerable schedulers that one step asks.
+    """
+
+    def __init__(self, build: BuildContext, effects: StepEffects, logs: StepLogs) -> None:
+        self._build = build
+        self._effects = effects
+        self._logs = logs
+
+    async def run(
+        self,
+        names: Sequence[str],
+        properties: Mapping[str, Json],
+        *,
+        wait: bool,
+        source: Mapping[str, Json] | None,
+        log: str | None,
+    ) -> dict[str, Result | None]:
+        """
+        Ask the schedulers called *names*, and with *wait* await their results, as `StepContext.trigger` says.
+        """
+        # An input that is passed on counts as used: its use is up to the children.
+        self._build.used.update(self._build.inputs)
+        source = self._build.view.sources.get("", {}) if source is None else source
+        asked = {name: await self._ask(name, properties, source) for name in names}
+        buildsets = {name: int(outcome["buildset"]) for name, outcome in asked.items()}
+        if not wait:
+            if log is not None:
+                self._logs.write(log, "".join(f"{name}: {_requests(outcome)}\n" for name, outcome in asked.items()))
+            return dict.fromkeys(names)
+        outcomes = await self._await_all(buildsets)
+        if log is not None:
+            lines = [f"{name}: {line}\n" for name, outcome in outcomes.items() for line in _lines(outcome)]
+            self._logs.write(log, "".join(lines))
+        return {name: Result(outcome["result"]) for name, outcome in outcomes.items()}
+
+    async def _ask(self, name: str, properties: Mapping[str, Json], source: Mapping[str, Json]) -> Mapping[str, Any]:
+        triggers = self._build.triggers
+
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
+            buildset = await triggers.trigger(name, self._build.command_id(entry), properties, source)
+            children = await triggers.children(buildset)
+            outcome = {"buildset": buildset, "requests": [(each.request, each.builder) for each in children]}
+            self._logs.remark(f"{name}: {_requests(outcome)}")
+            return Done(outcome)
+
+        intent = {"scheduler": name, "properties": dict(properties)}
+        entry = await self._effects.perform("trigger", intent, perform)
+        outcome: Mapping[str, Any] = entry.outcome or {"buildset": 0}
+        return outcome
+
+    async def _await_all(self, buildsets: Mapping[str, int]) -> Mapping[str, Mapping[str, Any]]:
+        waits = [Deferred.fromCoroutine(self._await(name, buildset)) for name, buildset in buildsets.items()]
+        ended: list[tuple[bool, Any]] = await DeferredList(waits, consumeErrors=True)
+        for succeeded, failure in ended:
+            if not succeeded:
+                # All are cancelled, even when the step itself is cancelled meanwhile.
+                await shielded(self._cancel(buildsets))
+                raise failure.value
+        return {name: outcome for name, (_, outcome) in zip(buildsets, ended, strict=True)}
+
+    async def _await(self, name: str, buildset: int) -> Mapping[str, Any]:
+        live, triggers = self._build.live, self._build.triggers
+
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
+            live.buildsets.add(buildset)
+            try:
+                result: Result = await live.waiting_for(triggers.when_finished(buildset))
+            finally:
+                live.buildsets.discard(buildset)
+            children = await triggers.children(buildset)
+            outcome = {
+                "result": int(result),
+                "builds": [each.to_document() for each in children[:MOST_CHILDREN]],
+                "more": max(0, len(children) - MOST_CHILDREN),
+            }
+            for line in _lines(outcome):
+                self._logs.remark(f"{name}: {line}")
+            return Done(outcome)
+
+        entry = await self._effects.perform(TRIGGERED, {"buildset": buildset}, perform)
+        outcome: Mapping[str, Any] = entry.outcome or {"result": int(Result.EXCEPTION)}
+        return outcome
+
+    async def _cancel(self, buildsets: Mapping[str, int]) -> None:
+        for name, buildset in buildsets.items():
+            cancelled = await self._build.triggers.cancel(buildset, self._build.live.reason or "its step failed")
+            if cancelled:
+                labels = ", ".join(child.label for child in cancelled)
+                self._logs.build_remark(f"{name}: cancelled as well: {labels}")
+
+
+def _requests(outcome: Mapping[str, Any]) -> str:
+    return ", ".join(f"request {id} ({builder})" for id, builder in outcome.get("requests", ()))
+
+
+def _lines(outcome: Mapping[str, Any]) -> list[str]:
+    """
+    The lines about triggered builds, for people.  An entry of version 0.1.0 has no "builds", and no lines.
+    """
+    lines = [line for each in outcome.get("builds", ()) for line in Child.from_document(each).lines]
+    more = outcome.get("more", 0)
+    return [*lines, f"and {more} more"] if more else lines
