@@ -1,9 +1,9 @@
 """
-The key behind a Tub.
+The private key and certificate of a Tub.
 
-Its fingerprint is in every FURL of a farm, so the file that holds it is the farm's identity: back it up, and slaves
-attach to the restored farm without a new string.  It is an EC P-256 key, a third less work for each handshake than
-RSA-2048.  Nobody checks its dates: a FURL names the key itself.
+The certificate's fingerprint is in every FURL of a farm, so the file with the key is the farm's identity: restored from
+a backup, it lets slaves attach without new FURLs.  The key is EC P-256, which needs a third less CPU time per handshake
+than RSA-2048.  The certificate's dates are not checked: a FURL names the key itself.
 """
 
 import datetime as dt
@@ -54,9 +54,9 @@ def new_certificate() -> bytes:
 
 def load_or_create(path: str) -> bytes:
     """
-    What the file *path* holds; if there is none, a new key is put there: whole, on the disk, and readable by us alone.
+    The contents of the file *path*; if there is none, it is created with a new key, synced to disk, with mode 0600.
 
-    A file that others may read is refused with `CertificateError`, and so is an empty one.
+    `CertificateError` if other users may read the file, or it holds no key and certificate.
     """
     try:
         return _load(path)
@@ -67,7 +67,7 @@ def load_or_create(path: str) -> bytes:
 
 def key_derived_from(pem: bytes, purpose: str) -> bytes:
     """
-    32 secret bytes for *purpose*, made of the private key in *pem* by HKDF-SHA256 (RFC 5869), which tell nothing of it.
+    32 secret bytes for *purpose*, derived from the private key in *pem* by HKDF-SHA256 (RFC 5869).
     """
     found = _PRIVATE_KEY.search(pem)
     if found is None:
@@ -97,7 +97,7 @@ def _create(path: str, pem: bytes) -> None:
             file.write(pem)
             file.flush()
             os.fsync(file.fileno())
-        # A link, because it never replaces: of two processes that start together, both use the first one's key.
+        # link(2) never replaces a file: two processes that start at once both use the first one's key.
         with suppress(FileExistsError):
             os.link(temporary, path)
     finally:

@@ -1,5 +1,5 @@
 """
-The command's side of a control FURL: connect, ask, hang up.
+The command's side of a control or watch FURL: connect, ask, disconnect.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -38,10 +38,10 @@ from .tub import Tub, make_tub
 
 async def ask(reactor: IReactorTime, furl: str, question: Document) -> Document:
     """
-    What the master answers to *question*.
+    The master's answer to *question*.
 
-    Raises `NoAnswerError` when nobody listens where *furl* says, `FurlError` when it is none or another master
-    answers there, `LinkLostError` when the connection breaks, and whatever the master refuses with.
+    Raises `NoAnswerError` when no master answers at the places of *furl*, `FurlError` when it is invalid or another
+    master answers, `LinkLostError` when the connection breaks, and the master's own refusals.
     """
     return await _with_control(reactor, furl, lambda control: control.ask(question))
 
@@ -50,15 +50,16 @@ async def follow(
     reactor: IReactorTime, furl: str, question: Document, take: Callable[[bytes], Deferred[None] | None]
 ) -> Document:
     """
-    Like `ask`, for something that grows: *take* gets its bytes, in order, until there are no more.
+    Like `ask`, for a growing answer: *take* gets its bytes, in order; returns the final answer.
     """
     return await _with_control(reactor, furl, lambda control: control.follow(question, take))
 
 
 async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferred[None] | None]) -> Document:
     """
-    Follow the one request that the watch string *furl* is for, from its beginning to its end; answers its
-    ``exit_code``.  *take* gets chunks as `follow` gives them.  Raises what `ask` raises.
+    Follow the request of the watch FURL *furl* from its beginning to its end; returns its ``exit_code``.
+
+    *take* gets chunks as in `follow`.  Raises as `ask` does.
     """
     parts = parse(furl)
     async with _reference(reactor, parts) as reference:
@@ -70,7 +71,7 @@ async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferr
         reference.tracker.broker.link.when_lost(watcher.lost)
         try:
             await reference.callRemote("watch", watcher=watcher)
-        except Exception as raised:  # noqa: BLE001 - each is put into our words
+        except Exception as raised:  # noqa: BLE001 - each becomes an error of ours
             watcher.over()
             raise our_error(raised) from None
         return {"exit_code": await watcher.exit_code}
@@ -79,7 +80,7 @@ async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferr
 @implementer(RIWatcher)
 class _ExposedWatcher(Referenceable):
     """
-    What a master knows as a ``flappclient`` that watches.
+    The object that the master calls with output and exit code, as on a ``flappclient``.
     """
 
     def __init__(self, take: Callable[[bytes], Deferred[None] | None]) -> None:
@@ -98,7 +99,7 @@ class _ExposedWatcher(Referenceable):
 
     def over(self) -> None:
         """
-        Nobody waits for its exit code.
+        Fire the exit code, so that a later loss is no unhandled error.
         """
         self.remote_done(None, 0)
 
@@ -117,7 +118,7 @@ async def _with_control(
 @asynccontextmanager
 async def control_connection(reactor: IReactorTime, furl: str) -> AsyncIterator[RemoteControl]:
     """
-    What *furl* leads to, for several questions; raises what `ask` raises.
+    The object of a control FURL, for several questions; raises as `ask` does.
     """
     parts = parse(furl)
     async with _reference(reactor, parts) as reference:
@@ -132,7 +133,7 @@ async def control_connection(reactor: IReactorTime, furl: str) -> AsyncIterator[
 @asynccontextmanager
 async def _reference(reactor: IReactorTime, parts: Furl) -> AsyncIterator[Any]:
     """
-    What the string leads to, on a connection that ends with the context.
+    The object of a FURL, on a connection that ends with the context.
     """
     tub = make_tub(reactor, new_certificate())
     tub.preauth_token = preauth_token(parts.swissnum, parts.tub_id)
@@ -147,10 +148,10 @@ async def _resolved(tub: Tub, parts: Furl) -> Any:
     found: Deferred[Any] = tub.getReference(str(parts))
     try:
         return await found
-    except Exception as raised:  # noqa: BLE001 - of any network, any kind
+    except Exception as raised:  # noqa: BLE001 - networks fail with any class
         error, places = our_error(raised), ", ".join(parts.hints)
         if isinstance(error, PinnedError):
-            # Its own remedy is for a slave, and would hand the string to the next machine that uses it.
+            # The error's remedy is for slaves, and would give the FURL to the next machine that uses it.
             raise WrongVerbError("This string is a slave's, and of use only in that slave's slave.tac.") from None
         if isinstance(error, RefusedError):
             raise error from None

@@ -1,5 +1,5 @@
 """
-The small documents that no module of ``model/`` owns, as they travel.
+Encoding of the small documents that no module of ``model/`` owns.
 """
 
 import json
@@ -26,7 +26,7 @@ def lengths_to_bytes(lengths: Mapping[str, int]) -> bytes:
 
 def lengths_from_bytes(data: bytes) -> dict[str, int]:
     """
-    The lengths of streams; `MessageError` when they are none.
+    The lengths of streams; `MessageError` if *data* is invalid.
     """
     reader = JsonReader.decode(data, "lengths", LARGEST_LENGTHS)
     if len(reader.document) > _MOST_STREAMS:
@@ -43,7 +43,7 @@ def streams_to_bytes(streams: Iterable[str]) -> bytes:
 
 def streams_from_bytes(data: bytes) -> tuple[str, ...]:
     """
-    The names of streams; `MessageError` when they are none.
+    The names of streams; `MessageError` if *data* is invalid.
     """
     try:
         streams = json.loads(data)
@@ -58,7 +58,7 @@ def streams_from_bytes(data: bytes) -> tuple[str, ...]:
 
 def text(data: bytes, limit: int = LONGEST_ID) -> str:
     """
-    A name of at most *limit* bytes; `MessageError` when it is none.
+    A name of 1 to *limit* bytes of UTF-8; `MessageError` if *data* is none.
     """
     try:
         name = data.decode("utf-8")
@@ -71,7 +71,7 @@ def text(data: bytes, limit: int = LONGEST_ID) -> str:
 
 def not_negative(number: int) -> int:
     """
-    *number*, an offset or a size; `MessageError` when it is below 0, or more than any file has.
+    *number*, an offset or a size; `MessageError` if it is negative or larger than `MOST_BYTES`.
     """
     if not 0 <= number <= MOST_BYTES:
         raise MessageError("An offset or a size is negative, or larger than any file.")

@@ -1,12 +1,12 @@
 """
-What the ``buildbot-lite`` command may ask a running master.
+Questions of the ``buildbot-lite`` command to a running master.
 
-A question and its answer are JSON objects, whose meaning is for whoever asks and answers; here they are only bounded.
+A question and its answer are JSON objects.  This module bounds their size; `control.admin` gives them meaning.
 
 ::
 
     ask(question) → answer
-    follow(question, follower):  chunk(data), each acknowledged …  → answer, when there is no more
+    follow(question, follower):  chunk(data), each acknowledged …  → answer, after the last chunk
 """
 
 from collections.abc import Callable, Mapping
@@ -32,45 +32,45 @@ Document = Mapping[str, Any]
 @runtime_checkable
 class Follower(Protocol):
     """
-    Whoever follows something that grows.
+    A client that follows a growing answer.
     """
 
     def chunk(self, data: bytes) -> Deferred[None]:
         """
-        The next bytes, at most `LARGEST_CHUNK`; fires when they were taken, in the order in which they were sent.
+        Send the next bytes, at most `LARGEST_CHUNK`; fires when the client has processed them, in order of sending.
         """
 
     def when_writable(self) -> Deferred[None]:
         """
-        Fires when the connection has taken what it was given.
+        Fires when the connection's send buffer is not full.
         """
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """
-        Call *callback* once, when nobody follows any more.
+        Call *callback* once, when the client is gone.
         """
 
 
 @runtime_checkable
 class Control(Protocol):
     """
-    What an admin's or a control FURL designates.
+    The object of an admin's or a control FURL.
     """
 
     def ask(self, question: Document) -> Deferred[Document]:
         """
-        The answer, or a refusal.
+        Fires with the answer, or fails with a refusal.
         """
 
     def follow(self, question: Document, follower: Follower) -> Deferred[Document]:
         """
-        Tell *follower*; fires when there is nothing more to tell, or fails with a refusal.
+        Send chunks to *follower*; fires with the answer after the last one, or fails with a refusal.
         """
 
 
 class RemoteFollower(Remote):
     """
-    A `Follower`, at the other end.
+    A `Follower` on the other side.
     """
 
     def chunk(self, data: bytes) -> Deferred[None]:
@@ -87,7 +87,7 @@ class RemoteFollower(Remote):
 @implementer(RIControl)
 class ExposedControl(Exposed):
     """
-    *control*, for whoever holds its FURL.
+    *control*, for the holder of its FURL.
     """
 
     def __init__(self, control: Control, revocable: Revocable) -> None:
@@ -104,7 +104,7 @@ class ExposedControl(Exposed):
 @implementer(RIFollower)
 class ExposedFollower(Referenceable):
     """
-    *take*, which may answer with a Deferred, for the master.
+    Passes chunks from the master to *take*, which may return a Deferred.
     """
 
     def __init__(self, take: Callable[[bytes], Deferred[None] | None]) -> None:
@@ -124,7 +124,7 @@ class RemoteControl(Remote):
 
     def follow(self, question: Document, take: Callable[[bytes], Deferred[None] | None]) -> Deferred[Document]:
         """
-        Like `Control.follow`; *take* gets the bytes, and is asked for no more until it is done with them.
+        Like `Control.follow`, with *take* for the chunks: each is acknowledged when the Deferred of *take* fires.
         """
         following = self._call("follow", request=_encode(question), follower=ExposedFollower(take))
         return following.addCallback(_answer)

@@ -1,8 +1,8 @@
 """
-TCP endpoints as Twisted writes them, and sockets that are bound to them.
+TCP endpoints in Twisted's notation, and sockets bound to them.
 
-A socket is bound and queues connections before anything depends on it: so a port that is busy or forbidden is found
-while it can still be refused.
+A socket is bound and listens before anything depends on it, so a busy or forbidden port is found while the
+configuration can still be rejected.
 """
 
 import errno
@@ -29,9 +29,9 @@ _REMEDIES = {
 @frozen
 class Endpoint:
     """
-    Where to listen.  *interface*: the address of this machine at which connections come in; empty: all of *family*.
+    Where to listen.  *interface*: the local address to bind; empty: all addresses of *family*.
 
-    An IPv6 endpoint without an interface takes connections over IPv4 too, unless it is *ipv6_only*.
+    An IPv6 endpoint without an interface accepts IPv4 connections too, unless it is *ipv6_only* (ipv6(7)).
     """
 
     port: int
@@ -43,7 +43,7 @@ class Endpoint:
     @classmethod
     def parse(cls, text: str) -> "Endpoint | None":
         """
-        The endpoint that Twisted would write as *text*, such as ``tcp:9989:interface=127.0.0.1``; None if it is none.
+        The endpoint that *text* describes in Twisted's notation, as ``tcp:9989:interface=127.0.0.1``; None if invalid.
         """
         match = _PATTERN.match(text)
         if match is None or not 0 < int(match["port"]) <= LARGEST_PORT:
@@ -64,7 +64,7 @@ class Endpoint:
     @property
     def local_host(self) -> str:
         """
-        The host by which it is found on this machine, as a FURL writes it.
+        The host by which programs on this machine reach it, in the notation of FURLs.
         """
         if self.interface not in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
             return f"[{self.interface}]" if ":" in self.interface else self.interface
@@ -73,7 +73,7 @@ class Endpoint:
 
 def disjoint(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     """
-    *endpoints*, none twice; one of IPv6 leaves IPv4 to the endpoint of the same port that is for it.
+    *endpoints* without duplicates; an IPv6 one is *ipv6_only* if there is an IPv4 one with the same port.
     """
     unique = tuple(dict.fromkeys(endpoints))
     ipv4 = {each.port for each in unique if each.family is socket.AF_INET}
@@ -82,9 +82,9 @@ def disjoint(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
 
 def open_port(endpoint: Endpoint, *, port: int | None = None) -> socket.socket:
     """
-    A socket that is bound to *endpoint* and queues connections; `PortError`, with what to do, when that cannot be.
+    A listening socket bound to *endpoint*; `PortError`, with a remedy, if that fails.
 
-    *port*: instead of that of *endpoint*; 0: a free one.
+    *port*: used instead of the endpoint's; 0: any free one.
     """
     opened = None
     try:

@@ -1,5 +1,5 @@
 """
-What the stock ``flappclient`` may call: submissions and uploads.
+The objects that a stock ``flappclient`` may call: submissions and uploads.
 
 ::
 
@@ -12,9 +12,9 @@ What the stock ``flappclient`` may call: submissions and uploads.
            -- close_stdin() ------>
            <-- done(None, code) ---
 
-``run-command`` prints what it is sent and exits with the code; ``upload-file`` prints the file's name and exits 0.
-Either prints the sentence of a refusal and exits 255.  A FURL obeys one of the two verbs, and says so when it is used
-the other way.
+``run-command`` prints the data and exits with the code; ``upload-file`` prints the file's name and exits 0.  On a
+refusal, either prints its sentence and exits 255.  A FURL serves one of the two verbs, and refuses the other with a
+sentence that says so.
 """
 
 from collections.abc import Callable
@@ -38,8 +38,8 @@ from .exposed import Exposed, Revocable
 from .failures import our_error, would_block
 from .proxies import Remote
 
-# The smallest buffer that a stock client's standard output has: Python makes it as large as the file's block, which
-# is 4096 bytes for a pipe and 1024 for a terminal.  And seconds between two looks whether it is empty again.
+# Bytes of the smallest buffer of a stock client's standard output: Python makes it as large as the file's block, which
+# is 4096 bytes for a pipe and 1024 for a terminal.  Then, seconds between two checks whether it is empty.
 _CLIENT_BUFFER = 1024
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
@@ -53,37 +53,37 @@ NOT_TO_WATCH = (
 
 Read = Callable[[int], Deferred[bytes]]
 """
-Asks the uploader for the next bytes of its file: at most so many, ``b""`` at its end.  Several may be asked at once;
-they are answered in order.
+Reads the next bytes of the uploader's file, at most so many; ``b""`` at its end.  Several calls may be unanswered at
+a time; they are answered in order.
 """
 
 
 @runtime_checkable
 class Watcher(Protocol):
     """
-    The client that submitted, and waits.
+    A client that has submitted or watches, and waits for output.
     """
 
     def stdout(self, data: bytes) -> Deferred[None]:
         """
         Print *data*, at most `LARGEST_CHUNK` bytes; fires when that is done.
 
-        Whoever waits for it keeps a slow client from costing memory.
+        Wait for it before sending more: a slow client then costs no memory.
         """
 
     def stderr(self, data: bytes) -> Deferred[None]:
         """
-        The same on its standard error.
+        The same, for standard error.
         """
 
     def when_writable(self) -> Deferred[None]:
         """
-        Fires when the connection has taken what it was given.
+        Fires when the connection's send buffer is not full.
         """
 
     def done(self, exit_code: int) -> Deferred[None]:
         """
-        Exit; fires when it was told, or is gone.
+        Make the client exit; fires when it has the exit code, or is gone.
         """
 
     def when_lost(self, callback: Callable[[], None]) -> None:
@@ -95,7 +95,7 @@ class Watcher(Protocol):
 @runtime_checkable
 class StdinFeed(Protocol):
     """
-    What wants a client's standard input.  Nothing that it raises reaches the client: tell the `Watcher`.
+    A consumer of a client's standard input.  Its exceptions do not reach the client; use the `Watcher`.
     """
 
     def feed(self, data: bytes) -> None:
@@ -105,52 +105,52 @@ class StdinFeed(Protocol):
 
     def close(self) -> None:
         """
-        That was all of it.  A client that is lost has not said so.
+        The end of the input.  Not called when the client is lost.
         """
 
 
 @runtime_checkable
 class Submission(Protocol):
     """
-    What ``flappclient`` finds at the end of its FURL.
+    The object of a ``flappclient``'s FURL.
     """
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         """
-        ``run-command``: go, and tell *watcher*.  Fires with what wants its standard input, or None; or fails with a
-        refusal.
+        ``run-command``: submit, and send output to *watcher*.  Fires with the consumer of its standard input, or None;
+        or fails with a refusal.
         """
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         """
-        ``upload-file``: take the file that the client calls *name* (any bytes); fires when it is stored, or fails with
-        a refusal.
+        ``upload-file``: store the file called *name* (any bytes); fires when it is stored, or fails with a refusal.
         """
 
 
 @runtime_checkable
 class Watchable(Protocol):
     """
-    A `Submission` that submits nothing: its string is to watch a request.
+    A `Submission` that submits nothing: its FURL is for watching a request.
     """
 
     def watch(self, watcher: Watcher) -> None:
         """
-        Tell *watcher* of the request, from the beginning to the end; raises a refusal.
+        Send the request's output to *watcher*, from the beginning to the end; raises a refusal.
         """
 
 
 class RemoteWatcher(Remote):
     """
-    A `Watcher`: a stock client, which knows no interface.
+    A `Watcher` on a stock client, which has no Foolscap interfaces.
 
-    Once it sends its standard input, the stock client's standard output does not block any more; so when whatever
-    reads it is slow, a write fails there with BlockingIOError.  What fits into the client's buffer is not
-    lost then, it only waits; so such a client gets smaller pieces, one at a time, and when one of them waits, empty
-    ones until it was written.  (Under PYTHONUNBUFFERED it has no such buffer: it loses output, and no one knows.)
+    A stock client that sends its standard input has made its standard output non-blocking too.  If the reader of that
+    output is slow, a write fails there with BlockingIOError.  Bytes that fit into the client's buffer are kept in it.
+    So such a client gets pieces of the buffer's size, one at a time; after a failed write it gets empty pieces until
+    one succeeds, which means that the buffer was written.  (Under PYTHONUNBUFFERED there is no buffer: the client loses
+    output, undetected.)
 
-    One that does not send its standard input stands still while whatever reads its output does.  It answers no ping
-    then, so its link is not given up for silence.
+    A stock client that does not send its standard input blocks while the reader of its output does, and answers no
+    pings.  So its link is not given up for silence.
     """
 
     def __init__(self, reference: Any) -> None:
@@ -162,7 +162,7 @@ class RemoteWatcher(Remote):
 
     def sends_stdin(self) -> None:
         """
-        From now on the client sends its standard input.
+        Note that the client sends its standard input.
         """
         self._in_pieces = True
 
@@ -180,7 +180,7 @@ class RemoteWatcher(Remote):
         told = self._one_at_a_time.run(
             self._call, "done", signal=None, exitcode=exit_code, _resultConstraint=Acknowledgement
         )
-        # A client that was told to exit may be gone before it has answered.
+        # A client may exit before it has answered.
         return told.addErrback(lambda failure: failure.trap(LinkLostError) and None)
 
     def when_lost(self, callback: Callable[[], None]) -> None:
@@ -203,7 +203,7 @@ class RemoteWatcher(Remote):
     async def _blocks(self, stream: str, piece: bytes) -> bool:
         try:
             await self._reference.callRemote(stream, data=piece, _resultConstraint=Acknowledgement)
-        except Exception as raised:  # noqa: BLE001 - each is put into our words
+        except Exception as raised:  # noqa: BLE001 - each becomes an error of ours
             if would_block(raised):
                 return True
             raise our_error(raised) from None
@@ -212,12 +212,12 @@ class RemoteWatcher(Remote):
 
 class RemoteSource(Remote):
     """
-    A file that a stock client holds open.
+    A file that a stock client has opened.
     """
 
     def read(self, size: int) -> Deferred[bytes]:
         """
-        See `Read`.
+        Read the next bytes, at most *size*; ``b""`` at its end.
         """
         return self._call("read", size=min(size, LARGEST_CHUNK), _resultConstraint=Chunk)
 
@@ -225,7 +225,7 @@ class RemoteSource(Remote):
 @implementer(RIStdin)
 class ExposedStdin(Exposed):
     """
-    *feed*, for the client whose standard input it wants.
+    *feed*, for the client that sends its standard input.
     """
 
     def __init__(self, feed: StdinFeed, revocable: Revocable) -> None:
@@ -246,7 +246,7 @@ class ExposedStdin(Exposed):
 @implementer(RISubmission)
 class FlappService(Exposed):
     """
-    *local*, for whoever holds a submission's (or a watch) FURL.
+    *local*, for the holder of a submission or watch FURL.
     """
 
     def __init__(self, local: Submission, revocable: Revocable) -> None:

@@ -1,8 +1,8 @@
 """
-The one string: ``pb://TUBID@HINT,HINT/SWISSNUM``.
+FURLs: ``pb://TUBID@HINT,HINT/SWISSNUM``.
 
-The TubID is the fingerprint of the master's certificate, each hint is a place where it may be found, and the swissnum
-is the secret.  No exception of this module repeats any of it.
+The TubID is the fingerprint of the master's certificate, a hint is an address of the master, and the swissnum is the
+secret.  No exception of this module contains any part of a FURL, except an invalid hint.
 """
 
 import re
@@ -22,7 +22,7 @@ _BASE32 = re.compile(r"[a-z2-7]+\Z")
 _TUB_ID_LENGTH = 32
 _SWISSNUM = re.compile(r"[A-Za-z0-9._-]+\Z")
 _HINT = re.compile(r"(?:tcp:)?(?:\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})\Z")
-# Places that are no host and port (Tor and the like) are for Foolscap's own plugins to understand.
+# Hints without host and port (Tor and the like) are for Foolscap's plugins.
 _OTHER_HINT = re.compile(r"(?!tcp:)[a-z0-9-]+:[A-Za-z0-9_.:=\[\]%-]+\Z")
 _SHORTEST_SWISSNUM = 8
 
@@ -32,7 +32,7 @@ _COPY = "Copy the whole string, from pb:// to its last character."
 @frozen
 class Furl:
     """
-    A FURL in its parts.  Its `repr` keeps the secret.
+    The parts of a FURL.  Its `repr` omits the swissnum.
     """
 
     tub_id: str
@@ -45,7 +45,7 @@ class Furl:
 
 def parse(text: str) -> Furl:
     """
-    The parts of the FURL *text*, around which white space does not count; `FurlError`, with the remedy, if it is none.
+    The parts of the FURL *text*, without surrounding white space; `FurlError`, with a remedy, if it is invalid.
     """
     text = text.strip()
     if not text:
@@ -76,7 +76,7 @@ def parse(text: str) -> Furl:
 
 def check_hint(hint: str) -> str:
     """
-    *hint* itself, if a FURL may name it as a place where the master is found; otherwise `FurlError`.
+    *hint*, if it is a valid hint of a FURL; otherwise `FurlError`.
     """
     match = _HINT.match(hint)
     if match and 0 < int(match[1]) < 1 << 16:
@@ -88,14 +88,14 @@ def check_hint(hint: str) -> str:
 
 def build(tub_id: str, hints: Iterable[str], swissnum: str) -> str:
     """
-    The FURL for *swissnum* of the Tub called *tub_id*, to be found at *hints* such as ``tcp:farm.example:9989``.
+    The FURL of *swissnum* at the Tub *tub_id*, with *hints* such as ``tcp:farm.example:9989``.
     """
     return f"pb://{tub_id}@{','.join(hints)}/{swissnum}"
 
 
 def with_hints(furl: str, hints: Iterable[str]) -> str:
     """
-    *furl* with *hints* added to its own, none twice, and `MOST_HINTS` at most: newer ones first, when there are more.
+    *furl* with *hints* before its own, without duplicates, and `MOST_HINTS` at most.  Invalid hints are skipped.
     """
     parts = parse(furl)
     usable = []
@@ -103,7 +103,7 @@ def with_hints(furl: str, hints: Iterable[str]) -> str:
         try:
             usable.append(check_hint(hint))
         except FurlError:
-            continue  # a newer master may name places of which we have not heard
+            continue  # a newer master may send hints of a newer kind
     kept = tuple(dict.fromkeys((*usable, *parts.hints)))[:MOST_HINTS]
     return build(parts.tub_id, kept, parts.swissnum)
 

@@ -1,8 +1,8 @@
 """
-The same roles in one process, nothing between but a link that can be cut.
+The roles in one process, connected by a link that can be cut.
 
-The master's own commands run through a slave in its own process, and tests need links that break at will.  What
-crosses here is the objects themselves; what fails, fails as it would over the wire.
+The master's own commands run on a slave in its own process, and tests need links that break on demand.  Objects are
+passed as they are; failures are those that the wire would deliver.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 class LoopbackLink:
     """
-    A `roles.Link` that is only a promise: once dropped, nothing passes it any more.
+    A `roles.Link` without a connection: once dropped, no call passes it and no answer arrives.
     """
 
     log = Logger()
@@ -69,7 +69,7 @@ class LoopbackLink:
 
     def call(self, function: Callable[..., Deferred[T]], *arguments: Any) -> Deferred[T]:
         """
-        What *function* answers; or `LinkLostError` if the link goes before that.
+        The answer of *function*; or `LinkLostError` if the link is lost first.
         """
         answer: Deferred[T] = Deferred()
         if self._lost:
@@ -79,7 +79,7 @@ class LoopbackLink:
 
         def answered(result: T | Failure) -> None:
             if answer not in self._waiting:
-                return  # the link was lost: whoever asked has been told
+                return  # the link was lost: the call has failed already
             self._waiting.discard(answer)
             if isinstance(result, Failure) and not is_foreseen(result):
                 self.log.failure("a call failed; all its caller was told is that it did", failure=result)
@@ -92,7 +92,7 @@ class LoopbackLink:
 
 class LoopbackCommand:
     """
-    A `Command` at the other end of *link*.
+    A `Command` on the other side of *link*.
     """
 
     def __init__(self, command: Command, link: LoopbackLink) -> None:
@@ -111,7 +111,7 @@ class LoopbackCommand:
 
 class LoopbackSlave:
     """
-    A `Slave` at the other end of *link*.
+    A `Slave` on the other side of *link*.
     """
 
     def __init__(self, slave: Slave, link: LoopbackLink) -> None:
@@ -139,7 +139,7 @@ class LoopbackSlave:
 
 class LoopbackDesk:
     """
-    A `Desk` at the other end of *link*: what `reconnecting.dial` would have handed to its *on_desk*.
+    A `Desk` on the other side of *link*, like the one that `reconnecting.dial` passes to *on_desk*.
     """
 
     def __init__(self, desk: Desk, link: LoopbackLink) -> None:

@@ -1,14 +1,14 @@
 """
-The TCP ports at which a Tub listens, and how they change while it runs.
+The TCP ports at which a Tub listens, and their change while it runs.
 
 ::
 
-    bind(endpoints) ──► PortChange ──commit()──► it listens at exactly these endpoints
-                           `────cancel()───► everything is as it was
+    bind(endpoints) ──► PortChange ──commit()──► listens at exactly these endpoints
+                           `────cancel()───► unchanged
 
-A port is bound, and connections to it are queued, before anything depends on it.  So what cannot be bound is found
-while it can still be refused, and a string names no port that is not bound.  Binding needs no running Tub: a master
-does it in the foreground, before twistd becomes a daemon (the sockets survive the fork).
+A port is bound, and queues connections, before anything depends on it.  So a port that cannot be bound is found while
+the configuration can still be rejected, and no FURL names a port that is not bound.  Binding needs no running Tub: a
+master binds in the foreground, before twistd becomes a daemon (the sockets survive the fork).
 """
 
 import errno
@@ -33,7 +33,7 @@ from .tub import Tub, TubListener
 
 class Ports:
     """
-    The ports of *tub*, none at first.  They close when it stops.
+    The ports of *tub*, none at first.  They close when the Tub stops.
     """
 
     log = Logger()
@@ -46,13 +46,13 @@ class Ports:
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """
-        Where it listens, or will when the Tub runs: all of them are bound.
+        The bound endpoints: the Tub listens at them, or will when it runs.
         """
         return tuple(self._listeners)
 
     def bind(self, endpoints: Iterable[Endpoint]) -> "PortChange":
         """
-        Bind those of *endpoints* that are not bound yet; `PortError` when one cannot be, and then none is.
+        Bind those of *endpoints* that are not bound yet; `PortError`, with nothing bound, if one fails.
         """
         wanted, opened = disjoint(endpoints), dict[Endpoint, socket.socket]()
         try:
@@ -78,7 +78,7 @@ class Ports:
 
     def replace(self, wanted: tuple[Endpoint, ...], opened: Mapping[Endpoint, socket.socket]) -> None:
         """
-        Listen at *wanted*, of which *opened* are new.
+        Listen at exactly *wanted*; *opened* has the sockets of the new ones.
         """
         before = self._listeners
         for endpoint in before.keys() - set(wanted):
@@ -96,7 +96,7 @@ class Ports:
 @frozen(eq=False)
 class PortChange:
     """
-    What `Ports.bind` has prepared.
+    A change that `Ports.bind` has prepared: call one of its methods.
     """
 
     _ports: Ports
@@ -105,13 +105,13 @@ class PortChange:
 
     def commit(self) -> None:
         """
-        Listen there, and nowhere else.  Connections that came in by a port that is closed stay.
+        Listen at exactly the new endpoints.  Existing connections of closed ports stay.
         """
         self._ports.replace(self._wanted, self._opened)
 
     def cancel(self) -> None:
         """
-        Let go of the new ones.
+        Close the newly bound sockets.
         """
         _close(self._opened)
 

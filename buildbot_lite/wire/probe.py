@@ -1,8 +1,8 @@
 """
-Whether a place leads to a certain Tub: asked with the first lines of Foolscap's negotiation, which need no string.
+Checks whether an address leads to a certain Tub, with the first lines of Foolscap's negotiation.  Needs no FURL.
 
-The client sends ``GET /id/TUBID HTTP/1.1``; a listener that serves that Tub answers ``HTTP/1.1 101``, and would go on
-with TLS.  The connection ends there.
+The client sends ``GET /id/TUBID HTTP/1.1``; a listener with that Tub answers ``HTTP/1.1 101`` and would continue with
+TLS.  The probe disconnects there.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ _EXPECTED = b"HTTP/1.1 101 "
 
 class _Probe(Protocol):
     """
-    *answered* fires with the first bytes of the answer.
+    *answered* fires with the first bytes of the answer, or those that came before the connection ended.
     """
 
     def __init__(self, opening: bytes) -> None:
@@ -48,21 +48,21 @@ class _Probe(Protocol):
 
 async def why_not_reached(reactor: Any, tub_id: str, hint: str, *, within: float) -> str:
     """
-    Half a sentence on why *hint* (``tcp:HOST:PORT``) does not lead to the Tub *tub_id*; "" when it does.
+    The reason why *hint* (``tcp:HOST:PORT``) does not lead to the Tub *tub_id*; "" when it does.
 
-    *within*: seconds for connecting, and again for the answer.
+    *within*: seconds for connecting, and the same for the answer.
     """
     host, _, port = hint.removeprefix("tcp:").rpartition(":")
     bare = host.strip("[]")
     probe = _Probe(plaintext_request(tub_id, bare, ""))
     try:
         factory = Factory.forProtocol(lambda: probe)
-        factory.noisy = False  # `connectProtocol` has no such thing
+        factory.noisy = False  # `connectProtocol` cannot set it
         await HostnameEndpoint(reactor, bare, int(port), within).connect(factory)
         answer = await probe.answered.addTimeout(within, reactor)
     except defer.TimeoutError:
         return f"no answer within {within:.0f} s"
-    except Exception as raised:  # noqa: BLE001 - of any network, any kind
+    except Exception as raised:  # noqa: BLE001 - networks fail with any class
         return why_unreachable(raised)
     finally:
         if probe.transport is not None:

@@ -1,9 +1,9 @@
 """
-What we call on the other side, typed like the roles.
+Proxies for the other side's objects, with the types of the roles.
 
-Each object here wraps one of Foolscap's references and is what its role says: it writes as bytes, calls, and reads the
-answer.  A failed call raises `LinkLostError` when the link is gone, the other side's own refusal with its sentence when
-it refused, and `MessageError` when what it answered is not in the contract.
+Each wraps a Foolscap reference: it encodes the arguments, calls, and decodes the answer.  A call fails with
+`LinkLostError` when the link is lost, with the other side's error when it refused, and with `MessageError` when the
+answer violates the contract.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ ExposeSlave = Callable[[Slave], Referenceable]
 
 class Remote:
     """
-    What all of them share: a reference, and the link that it belongs to.
+    The common part: a reference, and its link.
     """
 
     def __init__(self, reference: Any) -> None:
@@ -103,7 +103,7 @@ class RemoteSlave(Remote):
 
 class RemoteDesk(Remote):
     """
-    A `Desk`, on the master.  *expose* makes a slave callable from there.
+    A `Desk` on the master.  *expose* wraps a slave for calls from there.
     """
 
     def __init__(self, reference: Any, expose: ExposeSlave) -> None:
@@ -112,7 +112,7 @@ class RemoteDesk(Remote):
 
     def attach(self, slave: Slave, hello: Hello, key: str = "") -> Deferred[Welcome]:
         """
-        Here I am.  *key* does not travel: the master sees whose key it is.
+        Attach *slave*.  *key* is not sent: the master knows the key of the connection.
         """
         return self._call("attach", slave=self._expose(slave), hello=hello.to_bytes()).addCallback(Welcome.from_bytes)
 

@@ -1,10 +1,9 @@
 """
 Keeping a slave connected: the only code that dials again.
 
-It is Foolscap's Reconnector, with our delays: half a second after a link was lost, then longer, never more than half a
-minute, each a little different, so that a thousand slaves do not come back in the same moment.  A refusal is another
-matter: time alone will not change it, so it is reported, once per sentence, and asked again after a minute; or after
-an hour, if the string was revoked.
+Foolscap's Reconnector with our delays: 0.5 s after a link is lost, then longer, at most 30 s, with random variation so
+that a thousand slaves do not return at the same moment.  A refusal does not go away by itself: it is reported, once per
+sentence, and the next attempt is after a minute, or after an hour if the FURL was revoked.
 
 ::
 
@@ -63,22 +62,20 @@ OnRefused = Callable[[BuildbotLiteError], None]
 OnUnreachable = Callable[[str], None]
 
 
-def _logged_only(reason: str) -> None:
-    """
-    It is in the log.
-    """
+def _ignore(reason: str) -> None:
+    pass
 
 
 def retry_delay(error: BuildbotLiteError) -> float:
     """
-    Seconds, give or take `JITTER`, after which a slave that was refused with *error* asks again.
+    Seconds, varied by `JITTER`, until a slave that was refused with *error* dials again.
     """
     return REVOKED_DELAY if isinstance(error, RevokedError) else REFUSED_DELAY
 
 
 class DeskConnection:
     """
-    One FURL that is kept connected.  Made by `dial`.
+    A connection to the desk of one FURL, renewed whenever it is lost.  Made by `dial`.
     """
 
     def __init__(
@@ -104,20 +101,20 @@ class DeskConnection:
 
     def stop(self) -> None:
         """
-        Dial no more.  A link that is there stays.
+        Do not dial again.  An existing link stays.
         """
         self._reconnector.stop()
 
     def add_hints(self, hints: Iterable[str]) -> None:
         """
-        From the next attempt on, look for the master also at *hints* (from its welcome).
+        From the next attempt on, dial *hints* too (those of the master's welcome).
         """
         self._furl = with_hints(self._furl, hints)
         self._reconnector.redirect(self._furl)
 
     def refused(self, error: BuildbotLiteError) -> None:
         """
-        The desk was there, and would not have us: cut the link, report *error*, and dial again after a while.
+        The desk refused us with *error*: report it, cut the link, and dial again after `retry_delay`.
         """
         self._reconnector.refused(error)
         if self._link is not None:
@@ -126,7 +123,7 @@ class DeskConnection:
     def _connected(self, reference: Any) -> None:
         self._link = link = reference.tracker.broker.link
         if reference.tracker.interfaceName != RIDesk.__remote_name__:
-            # The master's admin is to read of it, too.
+            # So that the master's log says it, too.
             telling = defer.maybeDeferred(reference.callRemote, "not_a_desk")
             telling.addBoth(lambda _: self.refused(WrongVerbError()))  # type: ignore[unused-awaitable]  # cannot fail
             return
@@ -139,15 +136,17 @@ def dial(
     hints: Iterable[str],
     on_desk: OnDesk,
     on_refused: OnRefused,
-    on_unreachable: OnUnreachable = _logged_only,
+    on_unreachable: OnUnreachable = _ignore,
 ) -> DeskConnection:
     """
-    Connect *tub*, which serves nothing else, to the desk that *furl* designates, and again whenever the link is lost.
+    Connect *tub*, used for nothing else, to the desk of *furl*, and again whenever the link is lost.
 
-    *hints* are further places to look (those of an earlier welcome).  Each time that it is connected, *on_desk* gets
-    the desk and the new link.  *on_refused* gets a `RefusedError`, or a `FurlError` when what answers is not the
-    FURL's master: once per sentence, although it is asked again.  *on_unreachable* gets "PLACES: REASON", once per
-    reason, when no master can be reached.  A *furl* that is none raises `FurlError` at once.
+    - *hints*: more addresses to try (those of an earlier welcome).
+    - *on_desk*: called with the desk and the new link after each connection.
+    - *on_refused*: called once per sentence, with a `RefusedError`, or a `FurlError` when another master answers.
+    - *on_unreachable*: called once per reason, with "ADDRESSES: REASON".
+
+    An invalid *furl* raises `FurlError`.
     """
     return DeskConnection(tub, with_hints(furl, hints), on_desk, on_refused, on_unreachable)
 
@@ -165,9 +164,9 @@ class _Reconnector(Reconnector):
     _delay: float
 
     def __init__(self, connection: DeskConnection, furl: str) -> None:
-        super().__init__(furl, connection._connected, (), {})  # noqa: SLF001 - the other half of it
-        self._on_refused = connection._on_refused  # noqa: SLF001 - the other half of it
-        self._on_unreachable = connection._on_unreachable  # noqa: SLF001 - the other half of it
+        super().__init__(furl, connection._connected, (), {})  # noqa: SLF001 - a part of it
+        self._on_refused = connection._on_refused  # noqa: SLF001 - a part of it
+        self._on_unreachable = connection._on_unreachable  # noqa: SLF001 - a part of it
         self._said = ""
         self._timer: IDelayedCall | None = None
         self._pause: float | None = None
@@ -188,7 +187,7 @@ class _Reconnector(Reconnector):
 
     def refused(self, error: BuildbotLiteError) -> None:
         """
-        Say so, and let the next pause be a long one.
+        Report *error*, unless it was reported last, and make the next pause long.
         """
         self._pause = retry_delay(error)
         if str(error) != self._said:
@@ -204,7 +203,7 @@ class _Reconnector(Reconnector):
         callback(rref, *arguments)
 
     def _failed(self, f: Failure) -> None:
-        # Not Foolscap's own, which writes the FURL into the log.
+        # Foolscap's own method writes the FURL into the log.
         if not self._active:
             return
         error = our_error(f.value)
@@ -229,7 +228,7 @@ class _Reconnector(Reconnector):
         self._retry()
 
     def _hang_up(self) -> None:
-        # To the master, a link on which nothing was shown is a stranger's.
+        # The link is unauthenticated: the master would cut it.
         broker = self._tub.brokers.get(SturdyRef(self._url).getTubRef()) if self._tub is not None else None
         if broker is not None:
             broker.link.drop("the master rejected our string")

@@ -1,9 +1,9 @@
 """
-Who asks what of whom, as plain typed Protocols.
+The roles of master and slave, as typed Protocols.
 
-Both ends of a link are written against these.  The wire implements each of them twice: as an adapter around a remote
-reference, and as the exposed object that forwards to a local one.  A slave in the master's own process (which runs
-``MasterShellCommand``) is linked without a wire: the same Protocols, nothing between.
+Both ends of a link are written against these.  The wire implements each twice: as a proxy for a remote object, and as
+an exposed object that forwards to a local one.  A slave in the master's own process (for ``MasterShellCommand``) is
+connected without a network (`loopback`).
 
 ::
 
@@ -12,7 +12,7 @@ reference, and as the exposed object that forwards to a local one.  A slave in t
                   --- welcome -->
         (session) --- start, resume -->         Slave
                   --- interrupt, disown -->
-        Command   <-- append, read, finished -- (courier)
+        Command   <-- append, read, finished -- (StreamSender)
 """
 
 from collections.abc import Callable, Mapping
@@ -25,34 +25,34 @@ from ..model.outcome import Outcome
 from ..model.spec import Spec
 
 LATER = -1
-"""What `Command.append` answers when the master has no room: send the same again after a while."""
+"""The answer of `Command.append` when the master has no room: send the same bytes again later."""
 
 
 @runtime_checkable
 class Command(Protocol):
     """
-    The master's end of one live command: the only authority that a running command has.
+    The master's end of one live command: all that a running command may call.
     """
 
     def append(self, stream: str, offset: int, data: bytes) -> Deferred[int]:
         """
-        Bytes of *stream*, from *offset* on.
+        Append *data*, the bytes of *stream* from *offset* on.
 
-        Answers how many bytes of the stream the master has now: less than *offset* when something is missing before
-        it.  Or `LATER`.
+        Fires with the length of the stream on the master: less than *offset* when bytes before it are missing.  Or with
+        `LATER`.
         """
 
     def read(self, name: str, offset: int, size: int) -> Deferred[bytes]:
         """
-        At most *size* bytes from *offset* on of what a `Download` or *stdin_input* named; ``b""`` at its end.
+        At most *size* bytes from *offset* on of the input *name* (a `Download`'s or *stdin_input*); ``b""`` at its end.
         """
 
     def finished(self, outcome: Outcome) -> Deferred[tuple[str, ...]]:
         """
-        It is over, and every byte was acknowledged.
+        Report the outcome, after every byte of the streams was acknowledged.
 
-        Answers after the outcome is committed, with ``()``: forget the command.  Otherwise with the streams whose
-        checksum differs: send each again from 0, as its next generation (``stdio`` → ``stdio~1``), then finish again.
+        Fires with ``()`` after the outcome is committed: forget the command.  Or with the names of streams with a wrong
+        checksum: send each again from 0 as its next generation (``stdio`` → ``stdio~1``), then call this again.
         """
 
 
@@ -64,24 +64,24 @@ class Slave(Protocol):
 
     def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
         """
-        Do this, unless *id* was started before (then, with the same fingerprint, nothing happens).
+        Start *spec* as the command *id*.  Does nothing if it was started before with the same fingerprint.
 
         Fires when the command is claimed: from then on it is started at most once, ever.
         """
 
     def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
         """
-        Go on telling *command* about *id*; *have* is how many bytes of each stream the master has.
+        Continue to send streams and outcome of *id* to *command*.  *have*: the length of each stream on the master.
         """
 
     def interrupt(self, id: str, reason: str) -> Deferred[None]:
         """
-        Kill it; its outcome follows.
+        Kill the command; its outcome follows.
         """
 
     def disown(self, id: str) -> Deferred[None]:
         """
-        Kill it, forget it, and say nothing more about it.  Unknown ids are disowned already.
+        Kill the command and forget it; nothing more is sent about it.  No error if *id* is unknown.
         """
 
     def drop(self, reason: str) -> None:
@@ -91,51 +91,51 @@ class Slave(Protocol):
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """
-        Call *callback* once, when the link is gone.
+        Call *callback* once, when the link is lost.
         """
 
 
 @runtime_checkable
 class Link(Protocol):
     """
-    One live connection, seen from either end.
+    One live connection, at either end.
     """
 
     @property
     def key(self) -> str:
         """
-        The Tub id of the other side: the fingerprint of its key, which it has proved to hold.
+        The TubID of the other side: the fingerprint of its key, which TLS has verified.
         """
 
     @property
     def lost(self) -> bool:
         """
-        Whether it is gone.
+        Whether it is lost.
         """
 
     def silence(self) -> float:
         """
-        For how many seconds nothing was heard of the other side; above 10 the line was tested and has not answered.
+        Seconds since data arrived; above 10, a ping was sent and not answered.
         """
 
     def drop(self, reason: str) -> None:
         """
-        Cut it.  *reason* is for our log.
+        Cut the link; *reason* goes into our log.
         """
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """
-        Call *callback* once, soon after the link is gone; also when it is gone already.
+        Call *callback* once, soon after the link is lost; also if it is lost already.
         """
 
 
 @runtime_checkable
 class Desk(Protocol):
     """
-    What a slave's FURL designates on the master: which desk is addressed is who is calling.
+    The object of a slave's FURL on the master.  Each slave has its own, so the desk identifies the slave.
     """
 
     def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
         """
-        Here I am.  *key* is the Tub id of whoever calls.
+        Attach *slave*.  *key*: the TubID of the caller.
         """

@@ -1,18 +1,18 @@
 """
-Reading tokens, each bounded before it is in memory.
+Readers of Foolscap's tokens ("unslicers"), each token bounded before it is in memory.
 
-Foolscap bounds what a schema describes, but not what comes before a schema is known: the name of the method, the names
-of arguments, the name and address of a reference; and it accepts many kinds of object that we never send.  A stranger
-could declare 2 GiB for a method's name.  These readers take only what the contract needs, and refuse the rest at the
-first byte of it:
+Foolscap bounds what a schema describes, but nothing before the schema is known: the name of the method, the names of
+arguments, the name and address of a reference.  It also accepts many kinds of object that we never send.  An
+unauthenticated peer could declare 2 GiB for a method's name.  These readers accept only what the contract needs, and
+reject the rest at its first byte:
 
 * at the top: ``call``, ``answer``, ``error``;
-* within: arguments, references that are offered, None, lists of the names of an exception's classes, and exceptions.
-  No gifts (which would make us dial a third party), no bound methods, no dictionaries, no text, no back references;
-  so nothing nests deeper than the contract says.
-* Every call has a schema; a method that its object does not offer is answered with our sentence.
+* inside: arguments, references to the peer's objects, None, lists of class names of an exception, and exceptions.  No
+  gifts (which would make us dial a third party), no bound methods, dictionaries, text or back references; so nothing
+  nests deeper than the contract says.
+* Every call has a schema; a call of a method that the object does not have fails with our sentence.
 
-What breaks the language (`BananaError`) ends the connection; what breaks only a schema (`Violation`) fails the call.
+A violation of the protocol (`BananaError`) ends the connection; a violation of a schema (`Violation`) fails the call.
 """
 
 from foolscap import tokens
@@ -42,13 +42,13 @@ from ..failures import NotOfferedError
 
 _LARGEST_INTEGER = 1 << 62
 _FAILURE = "twisted.python.failure.Failure"
-# Foolscap shows a peer where each of its references may be found; we neither send nor use that.
+# Bytes.  Foolscap sends a FURL with each reference; we neither send nor use it.
 _LONGEST_ADDRESS = 4000
 
 
 class BoundedArguments(ArgumentUnslicer):
     """
-    Arguments whose number and names are bounded.
+    Arguments, with bounded number and names.
     """
 
     def checkToken(self, typebyte, size):
@@ -65,7 +65,7 @@ class BoundedArguments(ArgumentUnslicer):
 
 class BoundedCall(CallUnslicer):
     """
-    A call of one of our objects, by a method that the object's interface names.
+    A call of one of our objects, of a method of the object's interface.
     """
 
     stage: int
@@ -88,7 +88,7 @@ class BoundedCall(CallUnslicer):
 
 class BoundedReference(ReferenceUnslicer):
     """
-    A reference that the peer offers us: a number, and the name of its interface.
+    A reference to an object of the peer: a number, and the name of its interface.
     """
 
     def checkToken(self, typebyte, size):
@@ -102,7 +102,7 @@ class BoundedReference(ReferenceUnslicer):
 
     def receiveClose(self):
         self.url = None
-        # The peer decides when one that it was given back is forgotten.
+        # Returned references remain here until the peer acknowledges the return.
         if len(self.broker.yourReferenceByCLID) >= MOST_REFERENCES:
             raise BananaError("too many references")
         return super().receiveClose()
@@ -124,7 +124,7 @@ def _copied(state):
 
 class BoundedFailure(NonCyclicRemoteCopyUnslicer):
     """
-    An exception of the peer's, whose every part is bounded, also the names of its parts.
+    An exception of the peer, with bounded attributes and attribute names.
     """
 
     classname = _FAILURE
@@ -144,7 +144,7 @@ class BoundedFailure(NonCyclicRemoteCopyUnslicer):
 
 class BoundedRoot(PBRootUnslicer):
     """
-    What may begin a message, and what may be in one.
+    The objects that a message may be, and those that may be inside it.
     """
 
     topRegistries = [{("call",): BoundedCall, ("answer",): AnswerUnslicer, ("error",): ErrorUnslicer}]
@@ -161,7 +161,7 @@ class BoundedRoot(PBRootUnslicer):
     def open(self, opentype):
         kind = tuple(opentype)
         if kind == ("copyable",):
-            return None  # its name follows
+            return None  # the class's name follows
         reader = self.openRegistries[0].get(kind)
         if reader is None:
             raise Violation(f"no {kind[0]!r} is in the contract")
