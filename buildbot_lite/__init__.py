@@ -7,6 +7,7 @@ The map
 Imports go down only; ``lint-imports`` holds it::
 
     cli  master_tap  slave_tap  plugins  testing     what people start, write and import
+      extensions                                      what packages above the master add to it: keys of ``c``
       control                                         what the holder of a FURL may call: submissions, administration
       status                                          what people see; it only reads: followed logs, documents
       master | slave                                  the two ends; neither imports the other

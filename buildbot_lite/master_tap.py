@@ -42,6 +42,7 @@ from .errors import (
     NotRunningError,
     sentence,
 )
+from .extensions import configuration_keys
 from .master.config.loading import load
 from .master.config.master_config import DB_OF_0_1_0, DEFAULT_DB
 from .master.farm import Environment, Farm
@@ -92,7 +93,7 @@ class MasterService(MultiService):
         self._private = os.path.join(self._basedir, "private")
         make_directory(self._private)
         self._lock = DirectoryLock(self._private, "master")
-        self._generation = generation = load(self._basedir)
+        self._generation = generation = load(self._basedir, keys=configuration_keys())
         certificate = load_or_create(os.path.join(self._private, "tub.pem"))
         self._tub = make_tub(reactor, certificate, self._lookup)
         self._location = Location(

@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from pkgutil import resolve_name
 from typing import Any
 
 from attrs import frozen
@@ -35,6 +36,8 @@ MEMORY = 1 << 30
 LARGEST_VERDICT = 4 << 20
 # -P: a module in the current directory must not be taken for one of ours.
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); from buildbot_lite.master.trial_load import main; main()"
+# Named and not imported, because it is above: the child must know every key of c that the running master knows.
+KEYS = "buildbot_lite.extensions:configuration_keys"
 _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -136,7 +139,8 @@ def main() -> None:
 def _judged(question: Mapping[str, Any]) -> Mapping[str, Any]:
     basedir = question["basedir"]
     try:
-        config = load(basedir, seconds=question["seconds"]).config
+        keys = resolve_name(KEYS)()
+        config = load(basedir, seconds=question["seconds"], keys=keys).config
         if question["ports"] is not None:
             check_farm(basedir, config.database_in(basedir))
             check_ports(config, os.path.join(basedir, "private"), running=question["ports"] == "ours")

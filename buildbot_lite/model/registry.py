@@ -4,9 +4,9 @@ Extension points: what later packages add from above, by name.
 A lower package defines the class of the entries (a key of ``c``, a verb of a grant, a command) and looks them up; it
 imports none of the packages that add to them.  A composition root creates the registry, fills it and hands it down::
 
-    keys = Registry("key of c", config.KEYS)      # what the lower package has itself
-    keys.add(web.WWW)                             # what a higher package adds
-    farm = Farm(…, keys=keys)
+    keys = Registry("key of c", OWN_KEYS.values())     # what the lower package has itself
+    keys.add(web.WWW)                                  # what a higher package adds
+    generation = load(basedir, keys=keys)
 
 There is no registry at module level: two farms in one process, or two tests, share no entries.
 """

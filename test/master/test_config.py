@@ -3,15 +3,24 @@ A whole configuration: its keys, and what must be true of it as a whole.
 """
 
 import os
+from pkgutil import resolve_name
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.config.assembly import KEYS, assemble
-from buildbot_lite.master.config.loading import load
-from buildbot_lite.master.config.mistakes import SourceLine, collecting
+from buildbot_lite.extensions import configuration_keys
+from buildbot_lite.master.config.assembly import assemble
+from buildbot_lite.master.config.generations import Generations
+from buildbot_lite.master.config.keys import OWN_KEYS, AnyKey, Key
+from buildbot_lite.master.config.loading import Generation, load
+from buildbot_lite.master.config.mistakes import MistakesError, SourceLine, collecting
+from buildbot_lite.master.trial_load import KEYS
+from buildbot_lite.model.registry import Registry
+from buildbot_lite.storage.generation_texts import GenerationTexts
+from buildbot_lite.storage.writer import Records
 
 from .farms import (
     configured,
@@ -155,7 +164,7 @@ class KeysTests(SynchronousTestCase):
 
     @given(
         st.dictionaries(
-            st.sampled_from(KEYS), st.none() | st.integers() | st.text() | st.lists(st.text()) | st.just({})
+            st.sampled_from(sorted(OWN_KEYS)), st.none() | st.integers() | st.text() | st.lists(st.text()) | st.just({})
         )
     )
     def test_anything(self, c: dict[str, object]) -> None:
@@ -339,3 +348,70 @@ class SecretsTests(SynchronousTestCase):
         config = configured(text, self.directory)
         self.assertEqual((config.secret("key"), config.secret("third")), ("hunter2hunter2", "third value"))
         self.assertEqual(config.secrets_providers[1].names(self.directory), ["key", "third"])
+
+
+class ExtensionTests(SynchronousTestCase):
+    """
+    Keys that other packages add.
+    """
+
+    def setUp(self) -> None:
+        self.keys: Registry[AnyKey] = Registry("key of c", OWN_KEYS.values())
+        self.keys.add(Key("www", lambda checker, value: checker.whole("the port", value, most=65535), 8010))
+        self.directory = self.mktemp()
+        os.mkdir(self.directory)
+
+    def generation(self, text: str) -> Generation:
+        """
+        A configuration that may have the key.
+        """
+        return load(self.directory, text, keys=self.keys)
+
+    def test_value(self) -> None:
+        """
+        The value of an added key is checked, and is its default when it is not given.
+        """
+        self.assertEqual(self.generation("c = {'www': 80}").config.extension("www"), 80)
+        self.assertEqual(self.generation("c = {}").config.extension("www"), 8010)
+        with self.assertRaisesRegex(
+            MistakesError, r"^master.cfg:1: c\['www'\]: the port must be a whole number from 0 to"
+        ):
+            self.generation("c = {'www': 'x'}")
+
+    def test_known(self) -> None:
+        """
+        An added key is meant by what is written nearly so; without the package there is no such key.
+        """
+        with self.assertRaisesRegex(MistakesError, "There is no c\\['wwww'\\].  Did you mean 'www'?"):
+            self.generation("c = {'wwww': 80}")
+        with self.assertRaisesRegex(MistakesError, "There is no c\\['www'\\]"):
+            load(self.directory, "c = {'www': 80}")
+
+    def test_taken(self) -> None:
+        """
+        No package replaces a key of the master's.
+        """
+        with self.assertRaisesRegex(ValueError, "There are two entries for the key of c 'title'"):
+            self.keys.add(Key("title", lambda checker, value: value))
+
+    def test_kept(self) -> None:
+        """
+        The next master.cfg, and those that were stored, may have the keys that the first could have.
+        """
+        first = self.generation("c = {'www': 80}")
+        write(self.directory, {"master.cfg": "c = {'www': 81}"})
+        generations = Generations(self.directory, current=first, records=cast("Records", None), wall=lambda: 0.0)
+
+        following = generations.load(60)
+
+        self.assertEqual(following.config.extension("www"), 81)
+        self.assertIs(following.keys, self.keys)
+        GenerationTexts(os.path.join(self.directory, "private")).keep(following.hash, following.files)
+        stored = generations.with_hashes([following.hash])[following.hash]
+        self.assertEqual(stored.config.extension("www"), 81)
+
+    def test_trial(self) -> None:
+        """
+        The process that tries a master.cfg knows the keys that the master knows.
+        """
+        self.assertEqual(list(resolve_name(KEYS)()), list(configuration_keys()))

@@ -43,7 +43,7 @@ class Generations:
         """
         The generation that master.cfg makes now; `ConfigError` when it is wrong or takes longer than *seconds*.
         """
-        return load(self._basedir, seconds=seconds)
+        return load(self._basedir, seconds=seconds, keys=self.current.keys)
 
     async def keep(self, generation: Generation) -> None:
         """
@@ -70,7 +70,7 @@ class Generations:
             try:
                 files = self._texts.get(hash_)
                 if files is not None:
-                    found[hash_] = load(self._basedir, files=files)
+                    found[hash_] = load(self._basedir, files=files, keys=self.current.keys)
             except BuildbotLiteError as error:
                 self._log.warn("an earlier configuration cannot be loaded: {why}", why=str(error))
         return found

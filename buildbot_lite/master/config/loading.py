@@ -17,6 +17,7 @@ from attrs import frozen
 from ...errors import BuildbotLiteError, ConfigError
 from ...model.json_reader import encode
 from .assembly import assemble
+from .keys import OWN_KEYS, AnyKey
 from .master_config import MasterConfig
 from .mistakes import (
     MAIN_FILE,
@@ -37,22 +38,30 @@ from .time_limit import OverdueError, time_limit
 @frozen
 class Generation:
     """
-    A configuration, the *files* that it was made of (name → text, master.cfg among them), and their *hash*.
+    A configuration, the *files* that it was made of (name → text, master.cfg among them), their *hash*, and the *keys*
+    that ``c`` could have.
     """
 
     hash: str
     files: Mapping[str, str]
     config: MasterConfig
+    keys: Mapping[str, AnyKey] = OWN_KEYS
 
 
 def load(
-    basedir: str, text: str | None = None, files: Mapping[str, str] | None = None, *, seconds: float | None = None
+    basedir: str,
+    text: str | None = None,
+    files: Mapping[str, str] | None = None,
+    *,
+    seconds: float | None = None,
+    keys: Mapping[str, AnyKey] = OWN_KEYS,
 ) -> Generation:
     """
     The configuration of the master in *basedir*; `MistakesError` with all that is wrong with it.
 
     *text*: instead of what is in master.cfg.  *files*: those of an earlier generation; then nothing is read from the
     directory, and nothing outside the configuration is checked.  *seconds*: how long it may take (see `time_limit`).
+    *keys*: those that ``c`` may have.
     """
     basedir = os.path.abspath(basedir)
     if files is None:
@@ -65,14 +74,14 @@ def load(
     with collecting(modules.files) as mistakes:
         with time_limit(seconds):
             c = _executed(modules, basedir)
-        config = assemble(c, basedir, _key_places(sources.texts[MAIN_FILE]))
+        config = assemble(c, basedir, _key_places(sources.texts[MAIN_FILE]), keys)
         if files is None:
             mistakes.check(config)
         mistakes.raise_any()
     # What a function of the configuration imports from now on must be what a replay will import.
     sources.reading = False
     texts = dict(sorted(sources.texts.items()))
-    return Generation(hash_of(texts), texts, config)
+    return Generation(hash_of(texts), texts, config, keys)
 
 
 def hash_of(files: Mapping[str, str]) -> str:

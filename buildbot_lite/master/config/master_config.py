@@ -5,8 +5,9 @@ A whole configuration, as the rest of the master reads it.  ``assembly`` makes o
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ...errors import ConfigError
 from .objects import (
@@ -31,6 +32,14 @@ HINT = re.compile(
 )
 
 
+def has_port(hint: str) -> bool:
+    """
+    Whether *hint*, a place of c['location'], has a port of its own.
+    """
+    match = HINT.match(hint)
+    return match is not None and match["port"] is not None
+
+
 @frozen
 class MasterConfig:
     """
@@ -41,6 +50,7 @@ class MasterConfig:
     master's directory.  *minspace*: bytes of the disk that are kept for slaves that send little; None: see
     `disk_reserve`.
     *reconfig_timeout*: seconds that the next master.cfg may take to load while the master runs.
+    *extensions*: values of the keys that other packages added, by name.
     """
 
     basedir: str
@@ -56,6 +66,13 @@ class MasterConfig:
     minspace: int | None = None
     reconfig_timeout: int = DEFAULT_RECONFIG_TIMEOUT
     secrets_providers: tuple[Provider, ...] = ()
+    extensions: Mapping[str, Any] = field(factory=dict)
+
+    def extension(self, key: str) -> Any:
+        """
+        The value of ``c[key]``, or its default; *key* is one that another package added.
+        """
+        return self.extensions[key]
 
     def database_in(self, basedir: str) -> str:
         """

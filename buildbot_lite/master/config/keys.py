@@ -1,0 +1,169 @@
+"""
+The keys of ``c``: how each is checked, its default, and its place in a `MasterConfig`.
+
+`OWN_KEYS` are the master's.  A later package defines its own `Key`, reads it with ``config.extension("www")``, and a
+composition root adds it::
+
+    keys = Registry("key of c", OWN_KEYS.values())
+    keys.add(web.WWW)
+    generation = load(basedir, keys=keys)
+
+A generation keeps the keys with which it was read: the next master.cfg and stored ones are read with the same.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias, cast
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from ...wire.endpoint import LARGEST_PORT, Endpoint
+from .arguments import ArgumentChecker
+from .master_config import (
+    DEFAULT_DB,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_RECONFIG_TIMEOUT,
+    DEFAULT_TITLE,
+    HINT,
+)
+from .objects import BuilderConfig, BuildSlave, Scheduler
+from .secret_files import Provider
+
+MOST_RETRIES = 100
+MOST_PLACES = 10
+MOST_PORTS = 5
+LONGEST_RECONFIG = 3600
+
+
+@frozen(eq=False)
+class Key:
+    """
+    A key of ``c``.
+
+    *check*: ``check(checker, value)`` returns the value to use, or notes a mistake.  *default*: the value when the key
+    is missing or None.  *field*: the field of `MasterConfig` that gets the value; None for a key that another package
+    adds, which reads it with `MasterConfig.extension`.
+    """
+
+    name: str
+    check: Callable[[ArgumentChecker, Any], Any]
+    default: Any = None
+    field: str | None = None
+
+
+@frozen(eq=False)
+class ListKey:
+    """
+    A key of ``c`` that is a list of objects of one *kind*, each with a name of its own.  *noun*: what a sentence calls
+    one that is not of that kind.  *field*: the field of `MasterConfig` that gets them, by name.
+    """
+
+    name: str
+    kind: type[BuildSlave | BuilderConfig | Scheduler]
+    noun: str
+    field: str
+
+
+AnyKey: TypeAlias = Key | ListKey
+
+
+def _whole(**bounds: int) -> Callable[[ArgumentChecker, Any], int]:
+    return lambda checker, value: checker.whole("the value", value, **bounds)
+
+
+def _ports(checker: ArgumentChecker, value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if not 0 < len(values) <= MOST_PORTS:
+        checker.note(f"give 1 to {MOST_PORTS} ports.")
+    found = []
+    for each in values[:MOST_PORTS]:
+        endpoint = f"tcp:{each}" if isinstance(each, int) or (isinstance(each, str) and each.isdecimal()) else each
+        if isinstance(each, bool) or not isinstance(endpoint, str) or Endpoint.parse(endpoint) is None:
+            checker.wrong(
+                "the port", each, 'a number from 1 to 65535 or an endpoint like "tcp:9989:interface=127.0.0.1"'
+            )
+        elif endpoint in found:
+            checker.note(f"{each!r} is there twice.")
+        else:
+            found.append(endpoint)
+    return tuple(found)
+
+
+def _location(checker: ArgumentChecker, value: Any) -> tuple[str, ...]:
+    hosts = checker.texts("the location", [value] if isinstance(value, str) else value)
+    if len(hosts) > MOST_PLACES:
+        checker.note(f"at most {MOST_PLACES} places are allowed.")
+    for host in hosts:
+        match = HINT.match(host)
+        if match is None or not 0 < int(match["port"] or 1) <= LARGEST_PORT:
+            checker.wrong("a place", host, 'a host, with or without a port, like "farm.example.org:9989"')
+    return hosts
+
+
+def _db(checker: ArgumentChecker, value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = value.get("db_url")
+    if not isinstance(value, str):
+        checker.wrong("the database", value, "a file")
+        return DEFAULT_DB
+    path = value
+    scheme, found, rest = path.partition("://")
+    if found:
+        if scheme != "sqlite" or not rest.startswith("/") or rest == "/":
+            checker.wrong("the database", _without_password(value), 'a file, or "sqlite:///file"')
+            return DEFAULT_DB
+        path = rest[1:]
+    if not path or path == ":memory:" or os.path.basename(path) in ("", ".", ".."):
+        checker.wrong("the database", value, "a file")
+        return DEFAULT_DB
+    return path
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//…@", url)
+
+
+def _url(checker: ArgumentChecker, value: Any) -> str | None:
+    try:
+        parts = urlsplit(value if isinstance(value, str) else "")
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        checker.wrong("the URL", value, 'a web address like "https://farm.example.org/"')
+        return None
+    return cast("str", value if value.endswith("/") else value + "/")
+
+
+def _providers(checker: ArgumentChecker, value: Any) -> tuple[Provider, ...]:
+    if not isinstance(value, (list, tuple)):
+        checker.wrong("the value", value, "a list of providers")
+        return ()
+    found = []
+    for provider in value:
+        if not isinstance(provider, Provider) or isinstance(provider, type):
+            checker.wrong("a provider", provider, 'one like secrets.SecretInAFile("secrets")')
+        else:
+            found.append(provider)
+    return tuple(found)
+
+
+_OWN: tuple[AnyKey, ...] = (
+    ListKey("slaves", BuildSlave, "BuildSlave", "slaves"),
+    ListKey("builders", BuilderConfig, "BuilderConfig", "builders"),
+    ListKey("schedulers", Scheduler, "scheduler", "schedulers"),
+    Key("port", _ports, (), "ports"),
+    Key("location", _location, (), "location"),
+    Key("db", _db, DEFAULT_DB, "db"),
+    Key("title", lambda checker, value: checker.label("the title", value), DEFAULT_TITLE, "title"),
+    Key("buildbotURL", _url, None, "buildbot_url"),
+    Key("maxRetries", _whole(most=MOST_RETRIES), DEFAULT_MAX_RETRIES, "max_retries"),
+    Key("minspace", _whole(), None, "minspace"),
+    Key("reconfigTimeout", _whole(least=1, most=LONGEST_RECONFIG), DEFAULT_RECONFIG_TIMEOUT, "reconfig_timeout"),
+    Key("secretsProviders", _providers, (), "secrets_providers"),
+)
+OWN_KEYS: Mapping[str, AnyKey] = MappingProxyType({key.name: key for key in _OWN})
+"""The keys that the master has without any further package, by name."""
