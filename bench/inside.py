@@ -70,7 +70,7 @@ class Control(Service):
 
     async def do_ping(self):
         master = self._master
-        return {"ok": bool(master._upkeep is not None and master._tub.running)}
+        return {"ok": bool(master._maintenance is not None and master._tub.running)}
 
     async def do_slaves(self):
         if self._farm is None:
@@ -78,7 +78,7 @@ class Control(Service):
         return {"connected": sum(member.session.hello is not None for member in self._farm.roster.everyone())}
 
     async def do_submit(self, builder, n=1):
-        door, requests = self._farm.door, self._farm.requests
+        door, requests = self._farm.submissions, self._farm.requests
         before = time.monotonic()
 
         async def one(number):

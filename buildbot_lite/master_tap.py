@@ -48,7 +48,7 @@ from .master.config.master_config import DB_OF_0_1_0, DEFAULT_DB
 from .master.farm import Environment, Farm
 from .master.grants.listening import PATIENCE
 from .master.grants.location import Location
-from .master.maintenance import Upkeep
+from .master.maintenance import Maintenance
 from .master.slaves.registry import OWN, SlaveDesk
 from .master.trial_load import TrialLoad
 from .slave.assembly import LocalSlave
@@ -113,7 +113,7 @@ class MasterService(MultiService):
         make_directory(own)
         self._own = LocalSlave(own, reactor)
         self._farm: Farm | None = None
-        self._upkeep: Upkeep | None = None
+        self._maintenance: Maintenance | None = None
         self._trial: TrialLoad | None = None
         self._kill = False
         self._stopping = False
@@ -182,8 +182,8 @@ class MasterService(MultiService):
         self._own.start()
         self._own.attach_to(SlaveDesk(OWN, farm.slaves, lambda key: None, lambda: ()))
         await farm.start()
-        self._upkeep = Upkeep(farm, compression=Compression(reactor), clock=reactor, wall=time.time)
-        self._upkeep.start()
+        self._maintenance = Maintenance(farm, compression=Compression(reactor), clock=reactor, wall=time.time)
+        self._maintenance.start()
         self._tub.startService()
         signal.signal(signal.SIGUSR1, self._told_to_kill)
         if is_daemon():
@@ -193,8 +193,8 @@ class MasterService(MultiService):
 
     async def _stop(self) -> None:
         self._log_files.stop()
-        if self._upkeep is not None:
-            self._upkeep.stop()
+        if self._maintenance is not None:
+            self._maintenance.stop()
         if self._trial is not None:
             self._trial.stop()
         if self._tub.running:

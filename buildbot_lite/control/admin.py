@@ -211,20 +211,20 @@ class AdminDesk:
     async def _force(self, question: JsonReader) -> Answer:
         builder = question.text("builder", limit=200)
         reason = question.prose("reason", "forced", limit=1000)
-        submitted = await self.farm.door.force(
+        submitted = await self.farm.submissions.force(
             builder, question.mapping("properties", {}), reason, by_grant=self.by_grant
         )
         return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
 
     async def _rebuild(self, question: JsonReader) -> Answer:
-        submitted = await self.farm.door.rebuild(await self._build(question), by_grant=self.by_grant)
+        submitted = await self.farm.submissions.rebuild(await self._build(question), by_grant=self.by_grant)
         return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
 
     async def _cancel(self, question: JsonReader) -> Answer:
         request = question.integer("request")
         reason = question.prose("reason", "cancelled by an admin", limit=1000)
-        also = [] if self.farm.records.obstacle else await self.farm.door.waited_for_by(request)
-        cancelling = Deferred.fromCoroutine(self.farm.door.cancel_request(request, reason))
+        also = [] if self.farm.records.obstacle else await self.farm.submissions.waited_for_by(request)
+        cancelling = Deferred.fromCoroutine(self.farm.submissions.cancel_request(request, reason))
         if not cancelling.called and (obstacle := self.farm.records.obstacle) is not None:
             # It is kept in order with everything else that waits for the database; the admin need not wait as well.
             background(cancelling, self.log, f"cancelling request {request}")

@@ -82,7 +82,7 @@ class GrantAdmin:
     async def _revoke(self, question: JsonReader) -> Answer:
         grant = self._the(question.text("which", limit=LONGEST_LABEL))
         kill, cancel = question.flag("kill", default=False), question.flag("cancel", default=False)
-        ended = await self.farm.revoking.revoke(grant, kill=kill, cancel=cancel)
+        ended = await self.farm.revocation.revoke(grant, kill=kill, cancel=cancel)
         return {"grant": self._document(grant), "ended": ended}
 
     async def _rotate(self, question: JsonReader) -> Answer:
@@ -97,7 +97,7 @@ class GrantAdmin:
         else:
             known = ", ".join([*config.slaves, *config.submits, ADMIN])
             raise NotFoundError(f"There is no slave and no Submit scheduler {name!r:.100}.  There are: {known}.")
-        return {"name": name, "verb": verb, "ended": await self.farm.revoking.rotate(verb, name)}
+        return {"name": name, "verb": verb, "ended": await self.farm.revocation.rotate(verb, name)}
 
     def _granted(self, name: str) -> tuple[Verb, Designate]:
         """

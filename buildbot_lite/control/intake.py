@@ -26,7 +26,7 @@ from ..errors import (
     InputError,
     LinkLostError,
 )
-from ..master.scheduling.submission import Given
+from ..master.scheduling.submission import SubmissionInput
 from ..model.properties import SUBMITTED, Properties
 from ..storage.inputs import IncomingInput
 from ..wire.flapp import Read
@@ -52,7 +52,7 @@ class Sink(Protocol):
         The next bytes; raises a `BuildbotLiteError` when they cannot be taken.
         """
 
-    def finish(self) -> Given:
+    def finish(self) -> SubmissionInput:
         """
         The whole input, kept; or raises a `BuildbotLiteError`, with what is wrong with it.
         """
@@ -79,12 +79,12 @@ class StoredSink:
         """
         self._incoming.write(data)
 
-    def finish(self) -> Given:
+    def finish(self) -> SubmissionInput:
         """
         See `Sink.finish`.
         """
         check_input(self._kind, self._incoming.head)
-        return Given(self._kind, self._name, self._incoming.keep())
+        return SubmissionInput(self._kind, self._name, self._incoming.keep())
 
     def abandon(self) -> None:
         """
@@ -110,11 +110,11 @@ class PropertiesSink:
         if len(self._text) > self._largest:
             raise InputError(f"The properties have more than {self._largest} bytes.")
 
-    def finish(self) -> Given:
+    def finish(self) -> SubmissionInput:
         """
         See `Sink.finish`.
         """
-        return Given("properties", properties=properties_from(bytes(self._text)))
+        return SubmissionInput("properties", properties=properties_from(bytes(self._text)))
 
     def abandon(self) -> None:
         """
@@ -133,7 +133,7 @@ class Intake:
         self._clock = clock
         self._deadline = clock.seconds() + PATIENCE
         self._timer = clock.callLater(PATIENCE, self._timed_out)
-        self.given: Deferred[Given] = Deferred(lambda cancelled: self._stop())
+        self.given: Deferred[SubmissionInput] = Deferred(lambda cancelled: self._stop())
 
     @property
     def over(self) -> bool:

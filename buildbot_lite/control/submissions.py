@@ -16,7 +16,6 @@ The first line on stderr is the request and its watch string: whoever loses the 
 
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Protocol
 
 from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -32,7 +31,7 @@ from ..errors import (
     WrongVerbError,
 )
 from ..master.config.objects import Submit
-from ..master.scheduling.submission import NOTHING, Given
+from ..master.scheduling.submission import NO_INPUT, Submissions
 from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable
 from ..status.following import Following
@@ -60,42 +59,6 @@ UNPATCHED = (
 """What is said where a patch could be expected to be applied, and is not."""
 REFUSED = 2
 """The exit code for input that cannot be used."""
-
-
-class Submissions(Protocol):
-    """
-    How submissions get into the farm.
-    """
-
-    def scheduler(self, grant: int) -> Submit:
-        """
-        What the string of *grant* submits to, as configured now; `RevokedError` when it is nothing any more.
-        """
-
-    def admit(self, grant: int) -> Admission:
-        """
-        Leave to submit with the string of *grant* now; or `RefusedError`, which says why not and until when.
-        """
-
-    async def submit(self, admission: Admission, given: Given) -> SubmittedBuildset:
-        """
-        Ask for the builds that the string of *admission* is for, with what was *given*.
-        """
-
-    def could_patch(self, scheduler: Submit) -> bool:
-        """
-        Whether one of its builders has a step that would apply a patch.
-        """
-
-    async def watch_furl(self, submitted: SubmittedBuildset) -> str:
-        """
-        A string to watch them with.
-        """
-
-    async def cancel(self, submitted: SubmittedBuildset, reason: str) -> None:
-        """
-        End those that have not ended.
-        """
 
 
 @frozen
@@ -211,7 +174,7 @@ class SubmitTarget:
         The one owner of *admission* from when it was granted: whether it is spent or given back is known here alone.
         """
         with admission:
-            given = NOTHING if intake is None else await intake.given
+            given = NO_INPUT if intake is None else await intake.given
             try:
                 return await self._submissions.submit(admission, given)
             except DiskFullError:
@@ -235,7 +198,7 @@ class SubmitTarget:
             )
         furl = await self._submissions.watch_furl(submitted)
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())
-        if scheduler.stdin == "none" and self._submissions.could_patch(scheduler):
+        if scheduler.stdin == "none" and self._submissions.applies_patches(scheduler):
             # Whether something was piped in cannot be seen: a client whose input is wanted takes its log in pieces of
             # 1 KiB, so it is not asked for where it has no use.
             await watcher.stderr(f"# {UNPATCHED}\n".encode())

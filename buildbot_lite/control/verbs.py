@@ -68,7 +68,7 @@ class _Exposing:
     def submission(self, grant: Grant, revocable: Revocable) -> Exposed:
         submitting = SubmitTarget(
             grant=grant.id,
-            submissions=self._farm.door,
+            submissions=self._farm.submissions,
             store=self._farm.inputs,
             following=self._following,
             account=revocable.account,

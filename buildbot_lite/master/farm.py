@@ -45,7 +45,7 @@ from .recovery import (
     read_grants,
     read_requests,
 )
-from .revocation import Revoking
+from .revocation import Revocation
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.hold import Hold
 from .scheduling.preparation import Preparation
@@ -53,8 +53,8 @@ from .scheduling.queue import Queue
 from .scheduling.requests import Requests
 from .scheduling.runner import BuildRunner
 from .scheduling.running_builds import RunningBuilds
-from .scheduling.submission import FrontDoor, check_configured
-from .scheduling.submit_limits import HOUR, Admissions
+from .scheduling.submission import Submissions, check_configured
+from .scheduling.submit_limits import HOUR, SubmitLimits
 from .scheduling.wakeup import Wakeup
 from .slave_access import SlaveAccess
 from .slaves.registry import SlaveRegistry
@@ -167,15 +167,15 @@ class Farm:
             generations=self.generations,
             clock=self.clock,
         )
-        self.admissions = Admissions(grants=self.grants, waiting=self.queue.waiting_for, wall=self.wall)
-        self.door = FrontDoor(
+        self.submit_limits = SubmitLimits(grants=self.grants, waiting=self.queue.count_of_grant, wall=self.wall)
+        self.submissions = Submissions(
             records=self.records,
             generations=self.generations,
             requests=self.requests,
             running=self.running,
             queue=self.queue,
             grants=self.grants,
-            admissions=self.admissions,
+            limits=self.submit_limits,
             furls=self.furls,
             streams=self.stream_storage.streams,
             wall=self.wall,
@@ -194,7 +194,7 @@ class Farm:
         preparation = Preparation(
             records=self.records,
             slaves=self.slaves,
-            submission=self.door,
+            submission=self.submissions,
             stream_storage=self.stream_storage,
             reserve=self.reserve,
             inputs=self.inputs,
@@ -221,11 +221,11 @@ class Farm:
         """
         What an admin changes while the master runs.
         """
-        self.revoking = Revoking(
+        self.revocation = Revocation(
             grants=self.grants,
             slaves=self.slaves,
             running=self.running,
-            door=self.door,
+            submissions=self.submissions,
             generations=self.generations,
             furls=self.furls,
             clock=self.clock,
@@ -236,7 +236,7 @@ class Farm:
             slaves=self.slaves,
             grants=self.grants,
             furls=self.furls,
-            revoking=self.revoking,
+            revocation=self.revocation,
             wakeup=self._wakeup,
             try_out=self._environment.try_out,
         )
@@ -256,7 +256,7 @@ class Farm:
         await self._remember_grants()
         self.slaves.configure(self.config.slaves)
         self.slaves.remember(await self.records.read(records_of_slaves.get_all))
-        self.revoking.bar_the_revoked()
+        self.revocation.bar_revoked_slaves()
         await self._continue_builds()
         await self.reconfiguration.settle()
         self.dispatcher.start()
@@ -273,7 +273,7 @@ class Farm:
         await check_key(self.records, self._environment.swissnums.fingerprint, now)
         recorded = await self.records.read(partial(read_grants, since=now - HOUR))
         self.grants.remember(recorded.grants, recorded.made_with)
-        self.admissions.remember(recorded.uses)
+        self.submit_limits.remember(recorded.uses)
         await self.furls.finish_rotation()
 
     async def _continue_builds(self) -> None:

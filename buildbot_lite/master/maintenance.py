@@ -39,7 +39,7 @@ WORTH_COMPRESSING = 64 << 10
 EVENTS_AT_ONCE = 10_000
 
 
-class Upkeep:
+class Maintenance:
     """
     The upkeep of *farm*, from `start` to `stop`.
     """

@@ -23,7 +23,7 @@ from .grants.location import Location
 from .grants.publisher import FurlPublisher
 from .grants.registry import GrantRegistry
 from .grants.verbs import SLAVE, SUBMIT
-from .revocation import Revoking
+from .revocation import Revocation
 from .scheduling.wakeup import Wakeup
 from .slaves.registry import SlaveRegistry
 
@@ -59,7 +59,7 @@ class Reconfiguration:
         slaves: SlaveRegistry,
         grants: GrantRegistry,
         furls: FurlPublisher,
-        revoking: Revoking,
+        revocation: Revocation,
         wakeup: Wakeup,
         try_out: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -68,7 +68,7 @@ class Reconfiguration:
         self._slaves = slaves
         self._grants = grants
         self._furls = furls
-        self._revoking = revoking
+        self._revocation = revocation
         self._wakeup = wakeup
         self._try_out = try_out
         self._lock = DeferredLock()
@@ -107,7 +107,7 @@ class Reconfiguration:
         await self._put_in_force(generation)
         # Before anything that can fail: it is applied as a whole.
         self._slaves.configure(generation.config.slaves)
-        self._revoking.bar_the_revoked()
+        self._revocation.bar_revoked_slaves()
         await self._generations.prune()
         await self._furls.publish()
         self._wakeup.set()

@@ -22,8 +22,8 @@ from .config.generations import Generations
 from .grants.publisher import FurlPublisher
 from .grants.registry import GrantRegistry
 from .grants.verbs import ADMIN, SLAVE
-from .scheduling.running_builds import Live, RunningBuilds
-from .scheduling.submission import FrontDoor
+from .scheduling.running_builds import LiveBuild, RunningBuilds
+from .scheduling.submission import Submissions
 from .slaves.registry import SlaveRegistry
 
 PATIENCE = 10.0
@@ -32,7 +32,7 @@ AFTER_THE_ANSWER = 1.0
 """Seconds after which an admin's own old string ends: the answer travels on its link."""
 
 
-class Revoking:
+class Revocation:
     """
     Revokes grants, and rotates the FURLs that are in the farm's files.
     """
@@ -45,7 +45,7 @@ class Revoking:
         grants: GrantRegistry,
         slaves: SlaveRegistry,
         running: RunningBuilds,
-        door: FrontDoor,
+        submissions: Submissions,
         generations: Generations,
         furls: FurlPublisher,
         clock: IReactorTime,
@@ -53,12 +53,12 @@ class Revoking:
         self._grants = grants
         self._slaves = slaves
         self._running = running
-        self._door = door
+        self._submissions = submissions
         self._generations = generations
         self._furls = furls
         self._clock = clock
 
-    def bar_the_revoked(self) -> None:
+    def bar_revoked_slaves(self) -> None:
         """
         The slaves whose strings were revoked before, by this master or an earlier one: nobody waits for them.
         """
@@ -142,9 +142,9 @@ class Revoking:
 
     async def _cancel(self, grant: Grant) -> list[str]:
         ended = []
-        for request in self._door.unfinished_of(grant.id):
+        for request in self._submissions.unfinished_with(grant.id):
             try:
-                await self._door.cancel_request(request, "the string with which it was asked for was revoked")
+                await self._submissions.cancel_request(request, "the string with which it was asked for was revoked")
             except NotFoundError:
                 continue  # it ended meanwhile
             ended.append(f"request {request}")
@@ -158,5 +158,5 @@ def revoked(name: str) -> str:
     return f"the string of {name} was revoked"
 
 
-def _label(live: Live) -> str:
+def _label(live: LiveBuild) -> str:
     return f"{live.row.builder}/{live.row.number}"

@@ -33,7 +33,7 @@ from .grants.listening import check_ports
 
 MARGIN = 30.0
 MEMORY = 1 << 30
-LARGEST_VERDICT = 4 << 20
+LARGEST_RESULT = 4 << 20
 # -P: a module in the current directory must not be taken for one of ours.
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); from buildbot_lite.master.trial_load import main; main()"
 # Named and not imported, because it is above: the child must know every key of c that the running master knows.
@@ -42,7 +42,7 @@ _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 
 
 @frozen
-class Verdict:
+class TrialResult:
     """
     A master.cfg that is good: how many *slaves*, *builders* and *schedulers* it has.
     """
@@ -68,7 +68,7 @@ class TrialLoad:
         ).encode()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, *, quiet: bool = False) -> Verdict:
+    def run(self, *, quiet: bool = False) -> TrialResult:
         """
         Wait for the verdict; `ConfigError`, with all that is wrong, when it is not good.
 
@@ -91,7 +91,7 @@ class TrialLoad:
             if isinstance(error, subprocess.TimeoutExpired):
                 raise self._refused(f"had not ended after {self._seconds:.0f} s") from None
             raise
-        return self._verdict(said, process.returncode)
+        return self._result(said, process.returncode)
 
     def stop(self) -> None:
         """
@@ -100,15 +100,15 @@ class TrialLoad:
         if self._process is not None:
             self._process.kill()
 
-    def _verdict(self, said: bytes, code: int) -> Verdict:
+    def _result(self, said: bytes, code: int) -> TrialResult:
         try:
-            verdict: Mapping[str, Any] = json.loads(said[:LARGEST_VERDICT])
+            verdict: Mapping[str, Any] = json.loads(said[:LARGEST_RESULT])
         except ValueError:
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise self._refused(f"{how} before it had been loaded") from None
         if verdict["wrong"]:
             raise ConfigError(verdict["wrong"])
-        return Verdict(verdict["slaves"], verdict["builders"], verdict["schedulers"])
+        return TrialResult(verdict["slaves"], verdict["builders"], verdict["schedulers"])
 
     def _refused(self, what: str) -> ConfigError:
         return ConfigError(

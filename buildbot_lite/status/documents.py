@@ -17,7 +17,7 @@ from .. import __version__
 from ..errors import NotFoundError
 from ..master.builds.build_context import COMMAND
 from ..master.farm import Farm
-from ..master.scheduling.queue import Urgency, Waiting
+from ..master.scheduling.queue import Urgency, WaitingRequest
 from ..master.slaves.registry import Member
 from ..model.results import Result
 from ..storage.records import (
@@ -84,7 +84,7 @@ def of_queue(farm: Farm, most: int = MOST_WAITING, after: Urgency | None = None)
     }
 
 
-def _of_waiting(waiting: Waiting) -> Document:
+def _of_waiting(waiting: WaitingRequest) -> Document:
     return {
         "request": waiting.request.id,
         "builder": waiting.request.builder,
@@ -145,7 +145,7 @@ def of_builders(farm: Farm, connection: Connection) -> list[Document]:
             "tags": list(builder.tags),
             "slaves": list(builder.slavenames),
             "running": sorted(row.number for row in running if row.builder == builder.name),
-            "waiting": farm.queue.waiting_at(builder.name),
+            "waiting": farm.queue.count_of_builder(builder.name),
             "last": next(iter(of_builds(connection, history.page(connection, Filter(builder.name), most=1))), None),
         }
         for builder in farm.config.builders.values()

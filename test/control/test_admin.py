@@ -322,7 +322,7 @@ class AnswersTests(ControlCase):
         self.assertEqual(new.source, {**old.source, "revision": "2e"})
         self.assertEqual(new.reason, "rebuild of b/2")
         self.assertEqual(self.stage.read(lambda c: requests.of_buildset(c, new.id))[0].builder, "b")
-        with mock.patch.object(farm.door, "_generations", mock.Mock(config=mock.Mock(builders={}))):
+        with mock.patch.object(farm.submissions, "_generations", mock.Mock(config=mock.Mock(builders={}))):
             self.assertIn("not in master.cfg any more", self.refused("rebuild", builder="b", number=2))
 
     def test_running(self) -> None:

@@ -77,7 +77,7 @@ class HoldersCase(ControlCase):
         What that string leads to.
         """
         farm = self.stage.farm
-        return SubmitTarget(grant=grant, submissions=farm.door, store=farm.inputs, following=self.following())
+        return SubmitTarget(grant=grant, submissions=farm.submissions, store=farm.inputs, following=self.following())
 
     def submit(self, grant: int) -> FakeWatcher:
         """
@@ -131,7 +131,7 @@ class LimitsTests(HoldersCase):
         """
         Promise 15: hundreds may submit with one string at the same moment, but not without end.
         """
-        grant, admissions = self.grant(), self.stage.farm.admissions
+        grant, admissions = self.grant(), self.stage.farm.submit_limits
         coming = [admissions.admit(grant, 1, with_input=False) for _ in range(MOST_AT_ONCE)]
         self.assertGreaterEqual(len(coming), 500)
         self.assertRaisesRegex(LimitError, "are coming in already", admissions.admit, grant, 1, with_input=False)

@@ -155,7 +155,9 @@ class SubmittingCase(SynchronousTestCase):
         """
         What the string of that grant leads to.
         """
-        return SubmitTarget(grant=grant, submissions=self.farm.door, store=self.farm.inputs, following=self.following)
+        return SubmitTarget(
+            grant=grant, submissions=self.farm.submissions, store=self.farm.inputs, following=self.following
+        )
 
     def expose(self, grant: Grant, revocable: Revocable) -> Exposed:
         """
@@ -269,7 +271,7 @@ class RunCommandTests(SubmittingCase):
         Promise 4: with cancelOnDisconnect, all of its requests end, those that wait and those that run.
         """
         watcher = self.run_command("both")
-        self.stage.done(self.farm.door.cancel_request(1, "by an admin"))
+        self.stage.done(self.farm.submissions.cancel_request(1, "by an admin"))
         slave = self.stage.attach("bot1")
         self.assertEqual(len(slave.given), 1)
         watcher.go_away()
@@ -384,7 +386,7 @@ class RunCommandTests(SubmittingCase):
         """
         A client does not wait for ever when the master has a defect.
         """
-        with mock.patch.object(self.farm.door, "watch_furl", side_effect=ZeroDivisionError):
+        with mock.patch.object(self.farm.submissions, "watch_furl", side_effect=ZeroDivisionError):
             watcher = self.run_command("plain")
 
         self.assertEqual(watcher.codes, [2])

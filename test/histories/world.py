@@ -164,7 +164,7 @@ class World:
         def promised(submitted: Any) -> None:
             self.requests.extend(Request(each.id) for each in submitted.requests)
 
-        asking = farm.door._ask(farm.config.schedulers[builder], Properties(), reason="test")
+        asking = farm.submissions._ask(farm.config.schedulers[builder], Properties(), reason="test")
         _ = Deferred.fromCoroutine(asking).addCallbacks(promised, self.defects.append)
 
     def cancel(self, request: Request) -> None:

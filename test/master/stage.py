@@ -315,7 +315,7 @@ class Stage:
         numbers: list[int] = []
 
         async def ask() -> None:
-            submitted = await self.farm.door._ask(scheduler, _none(), reason="test", **more)
+            submitted = await self.farm.submissions._ask(scheduler, _none(), reason="test", **more)
             numbers.extend(request.id for request in submitted.requests)
 
         self.done(ask())

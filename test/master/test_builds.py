@@ -206,7 +206,7 @@ class StopTests(SynchronousTestCase):
         """
         As an admin would.
         """
-        self.stage.done(self.stage.farm.door.cancel_request(self.request, "enough"))
+        self.stage.done(self.stage.farm.submissions.cancel_request(self.request, "enough"))
         self.stage.settle()
 
     def test_cancel(self) -> None:
@@ -850,7 +850,7 @@ class LostTests(SynchronousTestCase):
                 records.held = True
                 stage.farm.hold.end()
                 stage.settle()
-                revoking = Deferred.fromCoroutine(stage.farm.revoking.revoke(grant, kill=kill, cancel=True))
+                revoking = Deferred.fromCoroutine(stage.farm.revocation.revoke(grant, kill=kill, cancel=True))
                 records.held = False
                 records.commit(records.waiting)
                 stage.settle()

@@ -340,7 +340,7 @@ class CancelTests(SynchronousTestCase):
         """
         As an admin would.
         """
-        return Deferred.fromCoroutine(stage.farm.door.cancel_request(request, "enough"))
+        return Deferred.fromCoroutine(stage.farm.submissions.cancel_request(request, "enough"))
 
     def check_ended(self, stage: Stage, request: int, what: str) -> None:
         """
@@ -511,7 +511,9 @@ class RecordTests(SynchronousTestCase):
             stage = farm()
             request = stage.submit()
             with mock.patch.object(stage.records, "write", side_effect=lambda change, error=error: fail(error)):
-                cancelling = [Deferred.fromCoroutine(stage.farm.door.cancel_request(request, "x")) for _ in range(2)]
+                cancelling = [
+                    Deferred.fromCoroutine(stage.farm.submissions.cancel_request(request, "x")) for _ in range(2)
+                ]
             self.failureResultOf(cancelling[0], StorageError)
             self.failureResultOf(cancelling[1])
             self.assertEqual([each.request.id for each in stage.farm.queue.waiting()], [request])
@@ -531,7 +533,7 @@ class RecordTests(SynchronousTestCase):
             answer = self.successResultOf(self.ask(stage, ask="cancel", request=first))
             self.assertIn("disk I/O error", answer["waits"])
             self.assertEqual(self.kinds(stage), [WaitKind.CANCELLING.value, WaitKind.STORAGE.value])
-            twice = Deferred.fromCoroutine(stage.farm.door.cancel_request(first, "again"))
+            twice = Deferred.fromCoroutine(stage.farm.submissions.cancel_request(first, "again"))
             self.assertNoResult(twice)
         stage.settle(LONGEST_PAUSE + 1)
         self.successResultOf(twice)
@@ -549,7 +551,7 @@ class RecordTests(SynchronousTestCase):
             request = stage.submit()
             with FailingDisk():
                 stage.attach(slave=slave)
-                cancelling = Deferred.fromCoroutine(stage.farm.door.cancel_request(request, "enough"))
+                cancelling = Deferred.fromCoroutine(stage.farm.submissions.cancel_request(request, "enough"))
                 stage.settle(1)
             odd = mock.patch("buildbot_lite.storage.records.builds.start", side_effect=problem)
             with odd if problem else nullcontext():
@@ -595,9 +597,11 @@ class RecordTests(SynchronousTestCase):
         slave = stage.attach()
         request = stage.submit()
         with mock.patch.object(stage.records, "write", side_effect=lambda change: fail(StorageError("odd"))):
-            self.failureResultOf(Deferred.fromCoroutine(stage.farm.door.cancel_request(request, "x")), StorageError)
+            self.failureResultOf(
+                Deferred.fromCoroutine(stage.farm.submissions.cancel_request(request, "x")), StorageError
+            )
         self.assertEqual(slave.interrupted, [])
-        stage.done(stage.farm.door.cancel_request(request, "again"))
+        stage.done(stage.farm.submissions.cancel_request(request, "again"))
         self.assertEqual(len(slave.interrupted), 1)
 
     def test_cancel_that_is_given_up(self) -> None:
@@ -608,7 +612,7 @@ class RecordTests(SynchronousTestCase):
         stage = farm()
         request = stage.submit()
         with SlowRecords(stage.records, "write") as held:
-            cancelling = Deferred.fromCoroutine(stage.farm.door.cancel_request(request, "enough"))
+            cancelling = Deferred.fromCoroutine(stage.farm.submissions.cancel_request(request, "enough"))
             cancelling.cancel()
             self.failureResultOf(cancelling, CancelledError)
             slave = stage.attach()
@@ -705,7 +709,7 @@ class LeftBehindTests(SynchronousTestCase):
         Promise 6.13: nobody is told that canStartBuild did not answer about a request that was cancelled.
         """
         stage, request = waiting_for_can_start_build()
-        stage.done(stage.farm.door.cancel_request(request, "enough"))
+        stage.done(stage.farm.submissions.cancel_request(request, "enough"))
         with capturedLogs() as events:
             stage.settle(LONGEST_ASKING + 1)
         self.assertEqual([event for event in events if "has not answered" in (event["log_format"] or "")], [])

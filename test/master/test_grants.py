@@ -321,7 +321,7 @@ class LostTests(SynchronousTestCase):
         slave = grants.of(verbs.SLAVE, "bot1")
         assert slave is not None
         self.assertIn("buildbot-lite rotate bot1", str(self.assertRaises(LostStringError, grants.swissnum, slave)))
-        self.stage.done(self.stage.farm.revoking.rotate(verbs.SLAVE, "bot1"))
+        self.stage.done(self.stage.farm.revocation.rotate(verbs.SLAVE, "bot1"))
         self.assertTrue(os.path.exists(os.path.join(self.stage.basedir, "furls", "bot1.furl")))
 
 

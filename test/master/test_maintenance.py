@@ -34,7 +34,7 @@ class UpkeepTests(SynchronousTestCase):
 
         _ = stage.records.write(publish)
         with mock.patch.object(maintenance, "EVENTS_AT_ONCE", 10):
-            keeping = maintenance.Upkeep(
+            keeping = maintenance.Maintenance(
                 stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds
             )
             keeping.start()
@@ -51,7 +51,9 @@ class UpkeepTests(SynchronousTestCase):
         incoming = os.path.join(stage.basedir, "artifacts", "b", ".incoming")
 
         def keeping() -> None:
-            kept = maintenance.Upkeep(stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds)
+            kept = maintenance.Maintenance(
+                stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds
+            )
             kept.start()
             self.addCleanup(kept.stop)
             stage.settle()
@@ -79,7 +81,9 @@ class UpkeepTests(SynchronousTestCase):
         Promise 6.7: an error on one day is logged, and does not end the upkeep for ever.
         """
         stage = Stage(ONE)
-        keeping = maintenance.Upkeep(stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds)
+        keeping = maintenance.Maintenance(
+            stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds
+        )
         with mock.patch("buildbot_lite.storage.records.feed.prune", side_effect=StorageError("odd")) as failing:
             keeping.start()
             self.addCleanup(keeping.stop)

@@ -77,7 +77,7 @@ class LongQueueTests(SynchronousTestCase):
         rest = queue.page(100, second[-1].urgency)
         self.assertEqual([each.request.id for each in rest], order[3:])
         self.assertEqual(queue.page(100, rest[-1].urgency), ())
-        self.assertEqual((len(queue), queue.waiting_at("b"), queue.waiting_at("nowhere")), (6, 4, 0))
+        self.assertEqual((len(queue), queue.count_of_builder("b"), queue.count_of_builder("nowhere")), (6, 4, 0))
 
 
 class ReasonTests(SynchronousTestCase):
@@ -157,7 +157,7 @@ class ReasonTests(SynchronousTestCase):
         stage.attach()
         grant = stage.farm.grants.of(verbs.SLAVE, "bot1")
         assert grant is not None
-        stage.done(stage.farm.revoking.revoke(grant))
+        stage.done(stage.farm.revocation.revoke(grant))
         kind, sentence = self.reason(stage, stage.submit())
         self.assertEqual(kind, WaitKind.REVOKED)
         self.assertIn("buildbot-lite rotate bot1", sentence)
@@ -402,7 +402,7 @@ async def ask(builder, slave, request):
         stage = Stage(ASKING)
         stage.attach()
         request = stage.submit("slow")
-        stage.done(stage.farm.door.cancel_request(request, "not needed"))
+        stage.done(stage.farm.submissions.cancel_request(request, "not needed"))
         stage.settle()
         self.assertTrue(self.asked(stage)[request].called)
         self.assertEqual(stage.builds(request), [])
@@ -445,7 +445,7 @@ async def ask(builder, slave, request):
         """
         stage = Stage(ONE)
         request = stage.submit()
-        stage.done(stage.farm.door.cancel_request(request, "not needed"))
+        stage.done(stage.farm.submissions.cancel_request(request, "not needed"))
         stage.attach()
         self.assertEqual(stage.request(request).result, Result.CANCELLED)
         self.assertEqual(stage.builds(request), [])

@@ -17,7 +17,7 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.scheduling.requests import LONGEST_BACK_OFF, back_off
-from buildbot_lite.master.scheduling.submission import Given
+from buildbot_lite.master.scheduling.submission import SubmissionInput
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import (
@@ -61,11 +61,11 @@ class WatchTests(SynchronousTestCase):
         self.slave = self.stage.attach()
 
     def submit(self, name: str = "go") -> SubmittedBuildset:
-        door, grant = self.stage.farm.door, self.grants.of(verbs.SUBMIT, name)
+        door, grant = self.stage.farm.submissions, self.grants.of(verbs.SUBMIT, name)
         assert grant is not None
         with door.admit(grant.id) as admission:
             kind = door.scheduler(grant.id).input_kind
-            submitted: SubmittedBuildset = self.stage.done(door.submit(admission, Given(kind)))
+            submitted: SubmittedBuildset = self.stage.done(door.submit(admission, SubmissionInput(kind)))
         return submitted
 
     def watches(self, submitted: SubmittedBuildset) -> list[Grant]:
@@ -85,7 +85,7 @@ class WatchTests(SynchronousTestCase):
         with mock.patch.object(self.stage.farm.records, "write", side_effect=written) as write:
             submitted = self.submit()
             (watch,) = self.watches(submitted)
-            furl = self.stage.done(self.stage.farm.door.watch_furl(submitted))
+            furl = self.stage.done(self.stage.farm.submissions.watch_furl(submitted))
             self.assertEqual(write.call_count, 1)
         self.assertTrue(furl.endswith(self.grants.swissnum(watch)))
         self.assertEqual(self.watches(self.submit("file")), [])
@@ -182,7 +182,7 @@ class TriggerTests(SynchronousTestCase):
         A master that died before it recorded the answer asks again, and nothing more is built.
         """
         stage = Stage(TRIGGERING)
-        door = stage.farm.door
+        door = stage.farm.submissions
         first = self.successResultOf(door.trigger("down", "parent-1", {}, {}))
         self.assertEqual(self.successResultOf(door.trigger("down", "parent-1", {}, {})), first)
         self.assertEqual(len(list(stage.farm.queue.waiting())), 1)
@@ -195,7 +195,7 @@ class TriggerTests(SynchronousTestCase):
         stage = Stage(TRIGGERING)
         stage.attach()
         request = stage.submit()
-        stage.done(stage.farm.door.cancel_request(request, "enough"))
+        stage.done(stage.farm.submissions.cancel_request(request, "enough"))
         stage.settle()
         self.assertEqual(stage.request(request).result, Result.CANCELLED)
 

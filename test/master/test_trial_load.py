@@ -13,7 +13,7 @@ from buildbot_lite.errors import ConfigError
 from buildbot_lite.master import trial_load
 from buildbot_lite.master.config import secret_stores
 from buildbot_lite.master.config.time_limit import OverdueError, time_limit
-from buildbot_lite.master.trial_load import TrialLoad, Verdict
+from buildbot_lite.master.trial_load import TrialLoad, TrialResult
 from buildbot_lite.wire.endpoint import Endpoint, open_port
 
 from ..living import others, told
@@ -51,7 +51,7 @@ class TrialLoadTests(SynchronousTestCase):
         self.directory = self.mktemp()
         os.mkdir(self.directory)
 
-    def tried(self, text: str, *, seconds: float = 60.0, ports: str | None = None) -> Verdict:
+    def tried(self, text: str, *, seconds: float = 60.0, ports: str | None = None) -> TrialResult:
         """
         What comes of a master.cfg.
         """
@@ -71,7 +71,7 @@ class TrialLoadTests(SynchronousTestCase):
         A good one is counted; what it prints does not disturb, and its working directory is the master's.
         """
         text = "print('hello'); open('master.cfg').close(); c['slaves'] = [slave.BuildSlave('bot1')]"
-        self.assertEqual(self.tried(text), Verdict(1, 0, 0))
+        self.assertEqual(self.tried(text), TrialResult(1, 0, 0))
 
     def test_mistakes(self) -> None:
         """
@@ -126,7 +126,7 @@ class TrialLoadTests(SynchronousTestCase):
             "assert b'sesame' not in open('/proc/self/environ', 'rb').read()\n"
         )
         with mock.patch.dict(secret_stores._taken, {"OF_A_TRIAL_token": "sesame-99"}):
-            self.assertEqual(self.tried(text), Verdict(0, 0, 0))
+            self.assertEqual(self.tried(text), TrialResult(0, 0, 0))
         self.assertIn("There is no secret 'token'", self.refused(text))
 
     def test_permissions(self) -> None:
@@ -151,4 +151,4 @@ class TrialLoadTests(SynchronousTestCase):
         with open_port(Endpoint(0)) as other:
             text = f"c['port'] = {other.getsockname()[1]}; c['location'] = 'farm'"
             self.assertIn("Address already in use", self.refused(text, ports="free"))
-            self.assertEqual(self.tried(text), Verdict(0, 0, 0))
+            self.assertEqual(self.tried(text), TrialResult(0, 0, 0))

@@ -211,7 +211,7 @@ class TriggeredTests(SynchronousTestCase):
         Promise 6.10: with a parent end the builds that it waits for, through every level, and the parent says so.
         """
         self.start(behaviour=None)
-        door = self.stage.farm.door
+        door = self.stage.farm.submissions
         also = self.stage.done(door.waited_for_by(self.request))
         self.assertEqual([child.label for child in also], ["middle/1", "other/1", "leaf/1"])
         self.stage.done(door.cancel_request(self.request, "enough"))
@@ -236,8 +236,8 @@ class TriggeredTests(SynchronousTestCase):
             ),
             behaviour=None,
         )
-        self.assertEqual(self.stage.done(self.stage.farm.door.waited_for_by(self.request)), [])
-        self.stage.done(self.stage.farm.door.cancel_request(self.request, "enough"))
+        self.assertEqual(self.stage.done(self.stage.farm.submissions.waited_for_by(self.request)), [])
+        self.stage.done(self.stage.farm.submissions.cancel_request(self.request, "enough"))
         for given in self.slave.given:
             given.end(0)
         self.stage.settle()
@@ -271,7 +271,7 @@ class TriggeredTests(SynchronousTestCase):
         """
         self.start(behaviour=None)
         with SlowRecords(self.stage.records, "read"):
-            self.stage.done(self.stage.farm.door.cancel_request(self.request, "enough"))
+            self.stage.done(self.stage.farm.submissions.cancel_request(self.request, "enough"))
             self.stage.settle(PATIENCE)  # its code is cancelled
             self.stage.settle(PATIENCE)  # and left alone
         self.stage.settle()

@@ -163,7 +163,7 @@ async def whole_master(directory: str) -> tuple[MasterService, LocalSlave]:
     """
     service = MasterService(directory, reactor)
     service.startService()
-    while not service._tub.running or service._upkeep is None:
+    while not service._tub.running or service._maintenance is None:
         await deferLater(reactor, 0.01)
     farm = service._farm
     assert farm is not None
@@ -178,7 +178,7 @@ async def honest_build(farm: Any) -> bool:
     """
     Whether one more build succeeds.
     """
-    submitted = await farm.door.force("honest", {}, "to see whether it is built")
+    submitted = await farm.submissions.force("honest", {}, "to see whether it is built")
     return bool(await farm.requests.when_finished(submitted.buildset.id) == Result.SUCCESS)
 
 

@@ -40,19 +40,19 @@ MOST_ASKED = 50
 
 
 @frozen
-class _Said:
+class _Answer:
     answer: bool
     at: float
 
 
 @frozen(eq=False)
-class _Asked:
+class _PendingAnswer:
     builder: str
     slave: str
     answer: Deferred[bool]
 
 
-class Asking:
+class CanStartAnswers:
     """
     Of each request, what is being asked and what was said.  *changed*: called when there is an answer.
     """
@@ -62,9 +62,9 @@ class Asking:
     def __init__(self, *, clock: IReactorTime, changed: Callable[[], None]) -> None:
         self._clock = clock
         self._changed = changed
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int, _PendingAnswer] = {}
         self._of: Counter[str] = Counter()
-        self._said: dict[int, dict[str, _Said]] = {}
+        self._said: dict[int, dict[str, _Answer]] = {}
         self._complaints: dict[str, TokenBucket] = {}
 
     def allowed(self, builder: BuilderConfig, slave: BuildSlave, request: Request) -> bool | None:
@@ -105,14 +105,14 @@ class Asking:
         said = self._said.get(request, {}).get(slave)
         return said.answer if said is not None and self._clock.seconds() - said.at < GOOD_FOR else None
 
-    def _take(self, request: int) -> _Asked | None:
+    def _take(self, request: int) -> _PendingAnswer | None:
         asked = self._asked.pop(request, None)
         if asked is not None:
             self._of[asked.builder] -= 1
         return asked
 
     def _await(self, builder: str, slave: str, request: int, answer: Awaitable[Any]) -> None:
-        asked = self._asked[request] = _Asked(builder, slave, Deferred.fromCoroutine(_truth_of(answer)))
+        asked = self._asked[request] = _PendingAnswer(builder, slave, Deferred.fromCoroutine(_truth_of(answer)))
         self._of[builder] += 1
 
         def late() -> None:
@@ -136,7 +136,7 @@ class Asking:
             if isinstance(result, Failure):
                 self._complain(builder, result)
             yes = result is True
-            self._said.setdefault(request, {})[slave] = _Said(yes, self._clock.seconds())
+            self._said.setdefault(request, {})[slave] = _Answer(yes, self._clock.seconds())
             self._changed()
 
         asked.answer.addBoth(said)  # type: ignore[unused-awaitable]  # it is told of both

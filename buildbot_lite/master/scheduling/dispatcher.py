@@ -25,7 +25,7 @@ from .queue import (
     LOOK_FOR_ROOM,
     Queue,
     Urgency,
-    Waiting,
+    WaitingRequest,
 )
 from .runner import BuildRunner
 from .running_builds import RunningBuilds
@@ -68,14 +68,14 @@ class Dispatcher:
         beginning = (each.reason for each in self._beginning() if each.request.id == request)
         return self._queue.why(request) or next(beginning, None)
 
-    def waiting(self, most: int, after: Urgency | None = None) -> Sequence[Waiting]:
+    def waiting(self, most: int, after: Urgency | None = None) -> Sequence[WaitingRequest]:
         """
         The requests that wait: first those whose builds are being recorded, then at most *most* of the queue, most
         urgent first.  With *after*: only those of the queue that come after it.
         """
         return self._queue.page(most, after) if after else [*self._beginning(), *self._queue.page(most)]
 
-    def _beginning(self) -> Sequence[Waiting]:
+    def _beginning(self) -> Sequence[WaitingRequest]:
         hold = self._hold.reason()
         beginning = self._running.beginning()
         for each in beginning:

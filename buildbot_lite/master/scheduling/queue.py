@@ -27,7 +27,7 @@ from ..config.generations import Generations
 from ..config.objects import BuilderConfig
 from ..slaves.registry import Member, SlaveRegistry
 from ..slaves.slots import Slot, Slots
-from .can_start import GOOD_FOR, Asking
+from .can_start import GOOD_FOR, CanStartAnswers
 from .hold import Hold
 from .wakeup import Wakeup
 
@@ -44,7 +44,7 @@ Urgency = tuple[int, int]
 
 
 @define(eq=False)
-class Waiting:
+class WaitingRequest:
     """
     A request that waits, the buildset that it belongs to, and *among* which others.
 
@@ -79,7 +79,7 @@ class Waiting:
         return self.own.kind is WaitKind.CANCELLING
 
 
-def _urgency(waiting: Waiting) -> Urgency:
+def _urgency(waiting: WaitingRequest) -> Urgency:
     return waiting.urgency
 
 
@@ -90,10 +90,10 @@ class BuilderQueue:
     """
 
     builder: str
-    order: list[Waiting] = field(factory=list)
+    order: list[WaitingRequest] = field(factory=list)
     reason: WaitReason | None = None
 
-    def open(self) -> Iterator[Waiting]:
+    def open(self) -> Iterator[WaitingRequest]:
         """
         One after the other, until there is a reason that holds for the rest.
         """
@@ -102,13 +102,13 @@ class BuilderQueue:
                 return
             yield waiting
 
-    def after(self, urgency: Urgency) -> Iterator[Waiting]:
+    def after(self, urgency: Urgency) -> Iterator[WaitingRequest]:
         """
         Those that come after *urgency*.
         """
         return islice(self.order, bisect_right(self.order, urgency, key=_urgency), None)
 
-    def remove(self, waiting: Waiting) -> None:
+    def remove(self, waiting: WaitingRequest) -> None:
         """
         It waits no more.
         """
@@ -139,10 +139,10 @@ class Queue:
         self._clock = clock
         self._wall = wall
         self._by_builder: dict[str, BuilderQueue] = {}
-        self._by_id: dict[int, Waiting] = {}
+        self._by_id: dict[int, WaitingRequest] = {}
         self._by_grant: Counter[int | None] = Counter()
         self._warm: dict[str, str] = {}
-        self._asking = Asking(clock=clock, changed=wakeup.set)
+        self._can_start = CanStartAnswers(clock=clock, changed=wakeup.set)
         self.decided = 0
         """How many times `choose` has begun: as long as it is the same, so is every reason."""
 
@@ -153,13 +153,13 @@ class Queue:
         # Its pause is kept in seconds since 1970, because it outlives us; that clock may jump, so it is asked once.
         pause = min(max(0.0, request.not_before - self._wall()), LONGEST_PAUSE)
         among = self._by_builder.setdefault(request.builder, BuilderQueue(request.builder))
-        waiting = Waiting(request, buildset, self._clock.seconds() + pause, among)
+        waiting = WaitingRequest(request, buildset, self._clock.seconds() + pause, among)
         self._by_id[request.id] = waiting
         self._by_grant[buildset.by_grant] += 1
         insort(among.order, waiting, key=_urgency)
         self._wakeup.set()
 
-    def remove(self, request: int) -> Waiting | None:
+    def remove(self, request: int) -> WaitingRequest | None:
         """
         It need not be built any more; None when it does not wait here.
         """
@@ -170,7 +170,7 @@ class Queue:
                 del self._by_builder[waiting.request.builder]
             waiting.among = BuilderQueue(waiting.request.builder)  # what keeps the others is nothing to it
             self._by_grant[waiting.buildset.by_grant] -= 1
-            self._asking.forget(request)
+            self._can_start.forget(request)
         return waiting
 
     def withdraw(self, request: int) -> bool:
@@ -193,25 +193,25 @@ class Queue:
     def __contains__(self, request: int) -> bool:
         return request in self._by_id
 
-    def waiting_for(self, grant: int) -> int:
+    def count_of_grant(self, grant: int) -> int:
         """
         How many requests wait that were asked for with a grant's string.
         """
         return self._by_grant[grant]
 
-    def waiting_at(self, builder: str) -> int:
+    def count_of_builder(self, builder: str) -> int:
         """
         How many requests wait for *builder*.
         """
         return len(self._by_builder[builder].order) if builder in self._by_builder else 0
 
-    def waiting(self) -> Iterable[Waiting]:
+    def waiting(self) -> Iterable[WaitingRequest]:
         """
         Everything that waits, most urgent first.
         """
         return tuple(merge(*(each.order for each in self._by_builder.values()), key=_urgency))
 
-    def page(self, most: int, after: Urgency | None = None) -> Sequence[Waiting]:
+    def page(self, most: int, after: Urgency | None = None) -> Sequence[WaitingRequest]:
         """
         At most *most* of what waits, most urgent first: from the beginning, or those that come after *after*.
         """
@@ -228,7 +228,7 @@ class Queue:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def choose(self) -> Iterator[tuple[Waiting, str]]:
+    def choose(self) -> Iterator[tuple[WaitingRequest, str]]:
         """
         The builds to start now, each with its slave; their slots are taken.  Every other request gets its reason.
         """
@@ -250,10 +250,10 @@ class Queue:
             elif (slave := self._place(waiting, builder)) is not None:
                 yield waiting, slave
             if left <= 0 and builder.can_start_build is not None and waiting.request.id in self._by_id:
-                again.append(GOOD_FOR if self._asking.knows(waiting.request.id) else ASK_AGAIN)
+                again.append(GOOD_FOR if self._can_start.knows(waiting.request.id) else ASK_AGAIN)
         self._wakeup.set_after(min(again, default=None))
 
-    def _place(self, waiting: Waiting, builder: BuilderConfig) -> str | None:
+    def _place(self, waiting: WaitingRequest, builder: BuilderConfig) -> str | None:
         """
         The slave on which *waiting* is built now: its slot is taken, and the request leaves the queue.
         """
@@ -269,7 +269,7 @@ class Queue:
         self._slots.take(waiting.request.id, Slot(builder.name, builder.name, choice.name))
         return choice.name
 
-    def _choose_slave(self, waiting: Waiting, builder: BuilderConfig) -> Member | WaitReason:
+    def _choose_slave(self, waiting: WaitingRequest, builder: BuilderConfig) -> Member | WaitReason:
         obstacles: list[WaitReason] = []
         free: list[Member] = []
         for name in builder.slavenames:
@@ -282,7 +282,7 @@ class Queue:
             else:
                 obstacles.append(obstacle)
         for member in sorted(free, key=lambda each: self._preference(each, builder)):
-            allowed = self._asking.allowed(builder, member.config, waiting.request)
+            allowed = self._can_start.allowed(builder, member.config, waiting.request)
             if allowed:
                 return member
             no = wait_reasons.can_start_pending if allowed is None else wait_reasons.refused

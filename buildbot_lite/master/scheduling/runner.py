@@ -38,11 +38,11 @@ from ..config.loading import Generation
 from ..slaves.registry import SlaveRegistry
 from ..slaves.slots import Slot, Slots
 from .preparation import Preparation, RecordedBuild
-from .queue import Waiting
+from .queue import WaitingRequest
 from .requests import Requests
 from .running_builds import (
-    Beginning,
-    Live,
+    BeginningBuild,
+    LiveBuild,
     RunningBuilds,
 )
 from .wakeup import Wakeup
@@ -85,11 +85,11 @@ class BuildRunner:
         self._clock = clock
         self._wall = wall
 
-    def start(self, waiting: Waiting, slave: str) -> None:
+    def start(self, waiting: WaitingRequest, slave: str) -> None:
         """
         Begin a build of the request *waiting* on *slave*; the queue has taken the slot.
         """
-        self._running.begin(waiting.request.id, Beginning(slave, waiting.buildset, waiting))
+        self._running.begin(waiting.request.id, BeginningBuild(slave, waiting.buildset, waiting))
         background(self._begin(waiting, slave), self._log, f"starting a build of {waiting.request.builder}")
 
     def resume(self, unfinished: Sequence[RecordedBuild], generations: Mapping[str, Generation]) -> Deferred[Any]:
@@ -100,11 +100,11 @@ class BuildRunner:
         """
         # All are known before the first runs: one that was stopped stops the others that it waits for.
         for each in unfinished:
-            self._running.begin(each.request.id, Beginning(each.row.slave, each.buildset))
+            self._running.begin(each.request.id, BeginningBuild(each.row.slave, each.buildset))
         resumed = [self._resume(each, generations.get(each.row.generation)) for each in unfinished]
         return DeferredList(resumed, consumeErrors=True)
 
-    async def _begin(self, waiting: Waiting, slave: str) -> None:
+    async def _begin(self, waiting: WaitingRequest, slave: str) -> None:
         request, buildset = waiting.request, waiting.buildset
         generation, now = self._generations.current, self._wall()
         start = self._recording_start(waiting, slave, generation, now)
@@ -119,7 +119,7 @@ class BuildRunner:
         await self._run(RecordedBuild(row, request, buildset), generation, lambda: None)
 
     def _recording_start(
-        self, waiting: Waiting, slave: str, generation: Generation, now: float
+        self, waiting: WaitingRequest, slave: str, generation: Generation, now: float
     ) -> Callable[[Connection], records_of_builds.Build]:
         request, nonce = waiting.request, os.urandom(16).hex()
         session = self._slaves.session(slave)
@@ -176,7 +176,7 @@ class BuildRunner:
             build = await self._preparation.prepare(
                 recorded, generation, recorder=recorder, streams=streams, went_live=went_live
             )
-            self._running.begun(request.id, Live(row, request, recorded.buildset, build))
+            self._running.begun(request.id, LiveBuild(row, request, recorded.buildset, build))
             ended = await build.run()
         except RecordsClosedError:
             self._log.info("{build} continues when the master is started again", build=recorded.label)

@@ -19,7 +19,7 @@ from ...storage.records import builds as records_of_builds
 from ...storage.records.requests import Buildset, Request
 from ..builds.build import Build
 from ..slaves.slots import Slots
-from .queue import Waiting
+from .queue import WaitingRequest
 
 # Bounds on the remarks beside the builds of one slave about its links.
 REMARKS_AT_ONCE = 1000
@@ -27,7 +27,7 @@ REMARKS_PER_SECOND = 20.0
 
 
 @define
-class Live:
+class LiveBuild:
     """
     A build that runs: its row, its request and buildset, and the coroutine.
     """
@@ -39,7 +39,7 @@ class Live:
 
 
 @frozen
-class Beginning:
+class BeginningBuild:
     """
     A build that is being recorded; its request has left the queue.
 
@@ -49,7 +49,7 @@ class Beginning:
 
     slave: str
     buildset: Buildset
-    request: Waiting | None = None
+    request: WaitingRequest | None = None
     recorded: OneShot[None] = field(factory=OneShot)
 
 
@@ -61,21 +61,21 @@ class RunningBuilds:
     def __init__(self, slots: Slots, clock: IReactorTime) -> None:
         self._slots = slots
         self._clock = clock
-        self._live: dict[int, Live] = {}
-        self._beginning: dict[int, Beginning] = {}
+        self._live: dict[int, LiveBuild] = {}
+        self._beginning: dict[int, BeginningBuild] = {}
         self._remarks: dict[str, TokenBucket] = {}
         self._idle: OneShot[None] = OneShot()
         self._left: dict[str, OneShot[None]] = {}
 
     # What others ask.
 
-    def live(self) -> Mapping[int, Live]:
+    def live(self) -> Mapping[int, LiveBuild]:
         """
         Every live build, by the number of its request.
         """
         return self._live
 
-    def beginning(self) -> Sequence[Waiting]:
+    def beginning(self) -> Sequence[WaitingRequest]:
         """
         The requests from the queue whose builds are being recorded.
         """
@@ -85,10 +85,10 @@ class RunningBuilds:
         """
         The requests that begin or run and were submitted with the FURL of *grant*.
         """
-        begun: Iterable[tuple[int, Live | Beginning]] = (*self._live.items(), *self._beginning.items())
+        begun: Iterable[tuple[int, LiveBuild | BeginningBuild]] = (*self._live.items(), *self._beginning.items())
         return [request for request, each in begun if each.buildset.by_grant == grant]
 
-    def on(self, slave: str) -> Sequence[Live]:
+    def on(self, slave: str) -> Sequence[LiveBuild]:
         """
         Every live build on *slave*.
         """
@@ -146,13 +146,13 @@ class RunningBuilds:
 
     # What the runner reports.
 
-    def begin(self, request: int, beginning: Beginning) -> None:
+    def begin(self, request: int, beginning: BeginningBuild) -> None:
         """
         The build of *request* is being recorded.
         """
         self._beginning[request] = beginning
 
-    def begun(self, request: int, live: Live | None = None) -> None:
+    def begun(self, request: int, live: LiveBuild | None = None) -> None:
         """
         The build of *request* is *live*; without *live*, it will not run.
         """
@@ -162,7 +162,7 @@ class RunningBuilds:
             beginning.recorded.fire(None)
             self._fire_left(beginning.slave)
 
-    def remove(self, request: int) -> Live | None:
+    def remove(self, request: int) -> LiveBuild | None:
         """
         The end of the build of *request* is recorded.  Answers the build, if it was live.
         """

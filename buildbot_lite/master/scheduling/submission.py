@@ -48,13 +48,13 @@ from ..grants.verbs import SUBMIT, WATCH
 from .queue import Queue
 from .requests import Requests
 from .running_builds import RunningBuilds
-from .submit_limits import Admission, Admissions
+from .submit_limits import Admission, SubmitLimits
 
 _SOURCE = ("branch", "revision", "repository", "project")
 
 
 @frozen
-class Given:
+class SubmissionInput:
     """
     What came with a submission: a *kind* of `Submit.input_kind`, that its submitter calls *name*.
 
@@ -67,10 +67,10 @@ class Given:
     properties: Properties = field(factory=Properties)
 
 
-NOTHING = Given()
+NO_INPUT = SubmissionInput()
 
 
-class FrontDoor:
+class Submissions:
     """
     The one place where schedulers become requests.
 
@@ -86,7 +86,7 @@ class FrontDoor:
         running: RunningBuilds,
         queue: Queue,
         grants: GrantRegistry,
-        admissions: Admissions,
+        limits: SubmitLimits,
         furls: FurlPublisher,
         streams: str,
         wall: Callable[[], float],
@@ -97,29 +97,27 @@ class FrontDoor:
         self._running = running
         self._queue = queue
         self._grants = grants
-        self._admissions = admissions
+        self._limits = limits
         self._furls = furls
         self._streams = streams
         self._wall = wall
 
     def scheduler(self, grant: int) -> Submit:
         """
-        See `control.submissions.Door`.
+        The scheduler to which the FURL of *grant* submits now; `RevokedError` when there is none any more.
         """
         return scheduler_of(self._generations.config, self._grants.in_force(grant))
 
     def admit(self, grant: int) -> Admission:
         """
-        See `control.submissions.Door`.
+        Leave to submit now with the FURL of *grant*; or `RefusedError`, which says why not, and until when.
         """
         scheduler = self.scheduler(grant)
-        return self._admissions.admit(
-            grant, len(scheduler.builder_names), with_input=scheduler.input_kind != NOTHING.kind
-        )
+        return self._limits.admit(grant, len(scheduler.builder_names), with_input=scheduler.input_kind != NO_INPUT.kind)
 
-    async def submit(self, admission: Admission, given: Given) -> SubmittedBuildset:
+    async def submit(self, admission: Admission, given: SubmissionInput) -> SubmittedBuildset:
         """
-        See `control.submissions.Door`.
+        Record the requests that *admission* permits, with the input *given*.
         """
         grant = self._grants.in_force(admission.grant.id)
         scheduler = scheduler_of(self._generations.config, grant)
@@ -140,7 +138,7 @@ class FrontDoor:
                 watches.append(self._making_watch(connection, submitted))
 
         def recorded() -> None:
-            self._admissions.spent(grant)
+            self._limits.spent(grant)
             for watch in watches[-1:]:
                 self._grants.recorded(watch, made_with=grant.id)
 
@@ -154,9 +152,9 @@ class FrontDoor:
             recorded=recorded,
         )
 
-    def could_patch(self, scheduler: Submit) -> bool:
+    def applies_patches(self, scheduler: Submit) -> bool:
         """
-        See `control.submissions.Door`.
+        Whether a builder of *scheduler* has a step that applies a submitted patch.
         """
         builders = self._generations.config.builders
         found = [builders[name] for name in scheduler.builder_names if name in builders]
@@ -164,7 +162,7 @@ class FrontDoor:
 
     async def watch_furl(self, submitted: SubmittedBuildset) -> str:
         """
-        See `control.submissions.Door`.
+        A FURL with which *submitted* can be watched.
         """
         object_, name = _watched(submitted)
         by_grant = submitted.buildset.by_grant
@@ -172,7 +170,7 @@ class FrontDoor:
 
     async def cancel(self, submitted: SubmittedBuildset, reason: str) -> None:
         """
-        See `control.submissions.Door`.
+        End the requests of *submitted* that have not ended.
         """
         await self.cancel_unfinished([request.id for request in submitted.requests], reason)
 
@@ -188,7 +186,7 @@ class FrontDoor:
             return
         raise NotFoundError(f"There is no request {request} that waits or runs.  See: buildbot-lite queue")
 
-    def unfinished_of(self, grant: int) -> list[int]:
+    def unfinished_with(self, grant: int) -> list[int]:
         """
         The requests that were asked for with a grant's string, and wait or run.
         """

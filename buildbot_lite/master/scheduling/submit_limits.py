@@ -39,16 +39,16 @@ class Admission:
     """
 
     grant: Grant
-    _admissions: "Admissions"
+    _limits: "SubmitLimits"
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._admissions.ended(self.grant.id)
+        self._limits.ended(self.grant.id)
 
 
-class Admissions:
+class SubmitLimits:
     """
     All strings' limits.  *waiting*: how many requests of a grant wait now.  *wall*: seconds since 1970.
     """
