@@ -1,10 +1,10 @@
 # make demo    a farm on this machine: a master, two slaves, a real job; Ctrl-C ends it   (ONCE=1: ends after the job)
 # make test    everything that tests need is installed into .venv, and all tests run: a quarter of an hour on two cores
 # make coverage   the same, and which lines no test reached
-# make full    coverage, torture and strangers: takes half an hour
+# make full    coverage, torture and hostile: takes half an hour
 # make check   lint, format, types, layers
 # make torture SEED=... MINUTES=... CUTS=...   random accidents, and that often a cut line, to a farm on this machine
-# make strangers   hostile connections to a master here: its memory, builds meanwhile, a million hostile inputs
+# make hostile     hostile connections to a master here: its memory, builds meanwhile, a million hostile inputs
 # make bench   this farm and Buildbot 4.3 in turn, on this machine; takes a while
 #
 # PYTHON=... chooses another Python than the first of these that is new enough.
@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: demo test coverage full check torture strangers bench format clean
+.PHONY: demo test coverage full check torture hostile bench format clean
 
 demo: $(VENV)/.with-test
 	@exec $(BIN)/python docs/demo/demo.py
@@ -38,7 +38,7 @@ format: $(VENV)/.with-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-full: coverage torture strangers
+full: coverage torture hostile
 
 SEED ?= 1
 MINUTES ?= 5
@@ -46,8 +46,8 @@ CUTS ?= 1000
 torture: $(VENV)/.with-test
 	@$(BIN)/python -m test.torture --seed $(SEED) --minutes $(MINUTES) --cuts $(CUTS)
 
-strangers: $(VENV)/.with-test
-	@$(BIN)/python -m test.strangers
+hostile: $(VENV)/.with-test
+	@$(BIN)/python -m test.hostile
 
 bench: $(VENV)/.with-test
 	@exec $(BIN)/python bench/run.py

@@ -29,7 +29,7 @@ from .outcomes import (
 # Where tests start processes; the longest first, as they are run.
 PATHS = (
     "test/torture/",
-    "test/strangers/test_real.py",
+    "test/hostile/test_real.py",
     "test/processes/",
     "test/cli/test_processes.py",
     "test/cli/test_whole.py",

@@ -1,5 +1,5 @@
 """
-A master in memory that can die between any two of its commits.
+A master in memory that can be killed between any two commits.
 """
 
 import os
@@ -27,19 +27,19 @@ T = TypeVar("T")
 
 
 @frozen
-class _Asked:
+class _PendingChange:
     change: Callable[[Connection], Any]
     done: Deferred[Any]
 
 
-class MortalRecords:
+class KillableRecords:
     """
-    The role `Records` for one process of a master.  While *held*, nothing is committed but by `commit`.
+    The role `Records` for one process of a master.  While *held*, only `commit` commits changes.
     """
 
     def __init__(self, records: InlineWriter) -> None:
         self._records = records
-        self._asked: deque[_Asked] = deque()
+        self._asked: deque[_PendingChange] = deque()
         self._unsubscribe: list[Callable[[], None]] = []
         self.held = False
         self.dead = False
@@ -51,7 +51,7 @@ class MortalRecords:
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
         done: Deferred[T] = Deferred()
         if not self.dead:
-            self._asked.append(_Asked(change, done))
+            self._asked.append(_PendingChange(change, done))
             if not self.held:
                 self.commit(len(self._asked))
         return done
@@ -61,7 +61,7 @@ class MortalRecords:
 
     def commit(self, count: int, *, told: bool = True) -> None:
         """
-        Commit the next *count*; if not *told*, the process dies before it hears of that.
+        Commit the next *count* changes; if not *told*, without acknowledging them, as when the process dies then.
         """
         while count and self._asked:
             count -= 1
@@ -83,7 +83,7 @@ class MortalRecords:
 
     def die(self) -> None:
         """
-        The process is gone; what was not committed was never promised.
+        Discard the uncommitted changes, which were never acknowledged.
         """
         self.dead = True
         self._asked.clear()
@@ -91,9 +91,9 @@ class MortalRecords:
             remove()
 
 
-class Master:
+class MasterHarness:
     """
-    The machine of a master: the directory, the database, and one process after another.
+    A master's machine: its directory, its database, and one process after another.
     """
 
     def __init__(self, directory: str, text: str, now: Callable[[], float]) -> None:
@@ -101,7 +101,7 @@ class Master:
         self.disk = InlineWriter()
         self._now = now
         self.farm: Farm | None = None
-        self.process: MortalRecords | None = None
+        self.process: KillableRecords | None = None
         self.clock = Clock()
         self.told: list[Event] = []
         with open(os.path.join(directory, "master.cfg"), "w", encoding="utf-8") as file:
@@ -113,7 +113,7 @@ class Master:
         """
         self.clock = Clock()
         self.clock.advance(self._now())
-        self.process = MortalRecords(self.disk)
+        self.process = KillableRecords(self.disk)
         self.process.on_commit(self.told.extend)
         self.farm = Farm(
             Environment(

@@ -1,9 +1,9 @@
 """
-Both ends of the wire's contract, in memory, through any history of losses, repetitions, deaths and restarts.
+Random histories of losses, repetitions, deaths and restarts, for both ends of the wire's contract, in memory.
 
-The master is the real `Farm`, the slaves are real agents with real sessions; the lines, the keepers and the disks are
-played, as their contracts have them.  After every event the invariants I1 to I8 are looked at (`world.World.check`); in
-the end everything is mended, and every promise must have been kept.
+The master is the real `Farm`, the slaves are real agents with real sessions; links, keepers and disks are fakes that
+follow their contracts.  `world.FarmHarness.check` checks the invariants I1 to I8 after every event; at the end all
+failures are repaired, and every promise must hold.
 """
 
 import os
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
 
-from .world import SLAVES, World
+from .world import SLAVES, FarmHarness
 
 EXAMPLES = int(os.environ.get("HISTORIES", "60"))
 # HISTORIES=2000 looks further than the ordinary tests do, each time elsewhere; SHRINK=1 makes what it finds short.
@@ -28,11 +28,11 @@ class Histories(RuleBasedStateMachine):
     What can happen.
     """
 
-    world: World
+    world: FarmHarness
 
     @initialize(builders=st.lists(st.sampled_from(["b", "f"]), min_size=1, max_size=2))
     def begin(self, builders: list[str]) -> None:
-        self.world = World()
+        self.world = FarmHarness()
         for builder in builders:
             self.world.submit(builder)
         self.world.settle()
@@ -58,27 +58,27 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=NAMES, size=st.sampled_from([1, 100, 5_000, 20_000, 70_000]))
     def write(self, name: str, size: int) -> None:
-        for kept in self.machine(name).running:
-            self.machine(name).write(kept, size)
+        for command in self.machine(name).running:
+            self.machine(name).write(command, size)
         self.world.settle()
 
     @rule(name=NAMES, code=st.sampled_from([0, 0, 0, 1]))
     def end(self, name: str, code: int) -> None:
-        for kept in self.machine(name).running[:1]:
-            self.world.end_command(self.machine(name), kept, code)
+        for command in self.machine(name).running[:1]:
+            self.world.end_command(self.machine(name), command, code)
         self.world.settle()
 
     # Lines.
 
     @rule(name=NAMES, slave=st.booleans(), master=st.booleans())
     def cut(self, name: str, slave: bool, master: bool) -> None:
-        wire = self.world.line_of(self.machine(name))
-        if wire is not None:
-            wire.cut()
+        link = self.world.line_of(self.machine(name))
+        if link is not None:
+            link.cut()
             if slave:
-                wire.slave.lose()
+                link.slave.lose()
             if master:
-                wire.master.lose()
+                link.master.lose()
             self.world.settle()
 
     @rule(name=NAMES)
@@ -89,9 +89,9 @@ class Histories(RuleBasedStateMachine):
     @rule(name=NAMES, reachable=st.booleans())
     def partition(self, name: str, reachable: bool) -> None:
         self.machine(name).reachable = reachable
-        wire = self.world.line_of(self.machine(name))
-        if not reachable and wire is not None:
-            wire.cut()
+        link = self.world.line_of(self.machine(name))
+        if not reachable and link is not None:
+            link.cut()
 
     @rule(slow=st.booleans())
     def slow(self, slow: bool) -> None:
@@ -100,9 +100,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=NAMES, to_master=st.booleans(), count=st.integers(1, 4))
     def deliver(self, name: str, to_master: bool, count: int) -> None:
-        wire = self.world.line_of(self.machine(name))
-        if wire is not None:
-            wire.deliver(wire.master if to_master else wire.slave, count)
+        link = self.world.line_of(self.machine(name))
+        if link is not None:
+            link.deliver(link.master if to_master else link.slave, count)
             self.world.settle()
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 12.0, 40.0, 100.0, 160.0]))

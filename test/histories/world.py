@@ -1,7 +1,7 @@
 """
-A master, two slaves and the lines between them, in memory, and what must be true of them at every moment.
+A farm in memory (a master, two slaves, the links between them) and its invariants.
 
-Time is everybody's, but each process has a clock of its own, which stops with it.
+All processes share one time, but each has its own clock, which stops with it.
 """
 
 import errno
@@ -24,13 +24,13 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.storage.streams import StreamFile
 from buildbot_lite.wire.contract import SILENCE
 
-from .keepers import (
-    Kept,
-    Machine,
+from .links import DeskOverLink, FakeLink
+from .machines import (
+    FakeCommand,
+    FakeMachine,
     text_of,
 )
-from .masters import Master
-from .wires import FarDesk, Wire
+from .masters import MasterHarness
 
 SECRET = "correct-horse-battery"
 TEXT = "a text that goes there and back\n" * 900
@@ -60,18 +60,18 @@ c["schedulers"] = [schedulers.Submit(name, [name]) for name in ("b", "f")]
 
 
 @define(eq=False)
-class Request:
+class SubmittedRequest:
     """
-    What somebody asked for, and was promised.
+    An acknowledged request.
     """
 
     id: int
     cancelled: bool = False
-    # Whoever did so was told that it is so.
+    # The cancellation was acknowledged.
     is_told: bool = False
 
 
-class World:
+class FarmHarness:
     """
     All of it.  *check* is for every moment, *settle* lets everything happen that can.
     """
@@ -80,8 +80,8 @@ class World:
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="world-"))
         self.time = 1_000_000_000.0
         self.defects: list[Failure] = []
-        self.wires: list[Wire] = []
-        self.requests: list[Request] = []
+        self.wires: list[FakeLink] = []
+        self.requests: list[SubmittedRequest] = []
         self.slow = False
         # Commands: all that were ever spawned, what the master disowned, what may be lost and why.
         self.spawned: dict[str, str] = {}
@@ -104,7 +104,7 @@ class World:
         os.mkdir(secrets, 0o700)
         with open(os.open(os.path.join(secrets, "token"), os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
             file.write(SECRET)
-        self.master = Master(os.path.join(self.directory, "master"), CONFIG, self.now)
+        self.master = MasterHarness(os.path.join(self.directory, "master"), CONFIG, self.now)
         self.machines = {name: self._machine(name) for name in SLAVES}
         self.master.start()
         for machine in self.machines.values():
@@ -112,10 +112,10 @@ class World:
             self.dial(machine)
         self.settle()
 
-    def _machine(self, name: str) -> Machine:
+    def _machine(self, name: str) -> FakeMachine:
         directory = os.path.join(self.directory, name)
         os.mkdir(directory)
-        return Machine(name, directory, self.now, spawned=self._spawned, forgot=self._forgot)
+        return FakeMachine(name, directory, self.now, spawned=self._spawned, forgot=self._forgot)
 
     def _open(self, file: StreamFile) -> int:
         if self.disk_full:
@@ -131,7 +131,7 @@ class World:
 
     # What happens.
 
-    def dial(self, machine: Machine) -> None:
+    def dial(self, machine: FakeMachine) -> None:
         """
         A slave that has no line tries to get one.
         """
@@ -140,19 +140,19 @@ class World:
             return
         if process.end is not None and not process.end.lost:
             return
-        wire = Wire(self.now, self.defects)
-        self.wires.append(wire)
-        process.end = wire.slave
+        link = FakeLink(self.now, self.defects)
+        self.wires.append(link)
+        process.end = link.slave
         farm = self.master.farm
         desk = SlaveDesk(machine.name, farm.slaves, lambda key: None, lambda: ())
-        process.session.dialled(FarDesk(desk, wire.slave, self.disowned.add), wire.slave)
+        process.session.dialled(DeskOverLink(desk, link.slave, self.disowned.add), link.slave)
 
-    def line_of(self, machine: Machine) -> Wire | None:
+    def line_of(self, machine: FakeMachine) -> FakeLink | None:
         """
         The line that the slave believes in.
         """
         process = machine.process
-        return process.end.wire if process is not None and process.end is not None and not process.end.lost else None
+        return process.end.link if process is not None and process.end is not None and not process.end.lost else None
 
     def submit(self, builder: str) -> None:
         """
@@ -162,12 +162,12 @@ class World:
         assert farm is not None
 
         def promised(submitted: Any) -> None:
-            self.requests.extend(Request(each.id) for each in submitted.requests)
+            self.requests.extend(SubmittedRequest(each.id) for each in submitted.requests)
 
         asking = farm.submissions._ask(farm.config.schedulers[builder], Properties(), reason="test")
         _ = Deferred.fromCoroutine(asking).addCallbacks(promised, self.defects.append)
 
-    def cancel(self, request: Request) -> None:
+    def cancel(self, request: SubmittedRequest) -> None:
         """
         Somebody does not want it any more.
         """
@@ -187,17 +187,17 @@ class World:
         The master's process dies.
         """
         self.master.kill(committing=committing)
-        for wire in self.wires:
-            wire.master.die()
+        for link in self.wires:
+            link.master.die()
 
-    def lose(self, machine: Machine, lost: list[str], why: str) -> None:
+    def lose(self, machine: FakeMachine, lost: list[str], why: str) -> None:
         """
         These commands of *machine* were lost by what the test did.
         """
         for id in lost:
             self.excused.setdefault(id, why)
 
-    def give_up(self, machine: Machine) -> None:
+    def give_up(self, machine: FakeMachine) -> None:
         """
         An admin says that a machine is gone, rightly or not.  If not, its commands may run on until it is heard again.
         """
@@ -220,27 +220,31 @@ class World:
                 if machine.process is not None:
                     machine.process.clock.advance(step)
                 machine.look_at_leases()
-                for kept in machine.kept.values():
-                    if kept.outcome is not None and kept.outcome.why is not None and kept.outcome.why.value == "lease":
-                        self.excused.setdefault(kept.id, "lease")
+                for command in machine.commands.values():
+                    if (
+                        command.outcome is not None
+                        and command.outcome.why is not None
+                        and command.outcome.why.value == "lease"
+                    ):
+                        self.excused.setdefault(command.id, "lease")
             if self.master.farm is not None:
                 self.master.clock.advance(step)
-            for wire in list(self.wires):
-                if wire.broken is not None and self.time - wire.broken >= SILENCE:
-                    for each in wire.ends:
+            for link in list(self.wires):
+                if link.broken is not None and self.time - link.broken >= SILENCE:
+                    for each in link.ends:
                         each.lose()
-                    self.wires.remove(wire)
+                    self.wires.remove(link)
             for machine in self.machines.values():
                 self.dial(machine)
                 self._excuse_the_absent(machine)
             self.settle()
 
-    def _excuse_the_absent(self, machine: Machine) -> None:
+    def _excuse_the_absent(self, machine: FakeMachine) -> None:
         """
         A slave that was away for longer than its grace, or was not heard, may lose what runs on it.
         """
-        wire = self.line_of(machine)
-        if wire is not None and wire.broken is None and not self.slow:
+        link = self.line_of(machine)
+        if link is not None and link.broken is None and not self.slow:
             self.here[machine.name] = self.time
         elif self.time - self.here[machine.name] >= GRACE:
             rows = self.master.rows("select nonce from builds where slave = ? and finished is null", machine.name)
@@ -255,9 +259,9 @@ class World:
             for machine in self.machines.values():
                 some |= self._talk(machine)
             if not self.slow:
-                for wire in self.wires:
-                    for end in wire.ends:
-                        some |= wire.deliver(end, 1000)
+                for link in self.wires:
+                    for end in link.ends:
+                        some |= link.deliver(end, 1000)
             self._turn()
             if not some:
                 break
@@ -265,7 +269,7 @@ class World:
             raise AssertionError("it never comes to rest")
         self.check()
 
-    def _talk(self, machine: Machine) -> bool:
+    def _talk(self, machine: FakeMachine) -> bool:
         some = False
         line = machine.line
         if line is None:
@@ -288,17 +292,19 @@ class World:
 
     # What must be true.
 
-    def _spawned(self, machine: Machine, id: str) -> None:
+    def _spawned(self, machine: FakeMachine, id: str) -> None:
         if id in self.spawned:
             self.broken.append(f"I1: {id} was started twice, on {self.spawned[id]} and {machine.name}")
         self.spawned[id] = machine.name
         mine = self._attempt(id)
         for other in self.machines.values():
-            for kept in other.running:
-                theirs = self._attempt(kept.id)
-                given_up = {id.partition("-")[0], kept.id.partition("-")[0]} & self.given_up
-                if kept.id != id and mine[0] == theirs[0] and mine[1] != theirs[1] and not given_up:
-                    self.broken.append(f"I8: {id} was started while {kept.id} of another attempt ran on {other.name}")
+            for command in other.running:
+                theirs = self._attempt(command.id)
+                given_up = {id.partition("-")[0], command.id.partition("-")[0]} & self.given_up
+                if command.id != id and mine[0] == theirs[0] and mine[1] != theirs[1] and not given_up:
+                    self.broken.append(
+                        f"I8: {id} was started while {command.id} of another attempt ran on {other.name}"
+                    )
 
     def _attempt(self, id: str) -> tuple[int, int]:
         """
@@ -308,8 +314,8 @@ class World:
         assert found, f"I6: {id} belongs to no committed build"
         return found[0][0], found[0][1]
 
-    def _forgot(self, machine: Machine, id: str) -> None:
-        if id not in self.disowned and id in machine.kept and not self._committed(id):
+    def _forgot(self, machine: FakeMachine, id: str) -> None:
+        if id not in self.disowned and id in machine.commands and not self._committed(id):
             self.broken.append(f"I4: {machine.name} forgot {id}, which nobody committed or disowned")
 
     def _committed(self, id: str) -> bool:
@@ -401,16 +407,16 @@ class World:
             if not self._unfinished():
                 break
             for machine in self.machines.values():
-                for kept in machine.running:
-                    machine.write(kept, 100)
-                    self.end_command(machine, kept, 0)
+                for command in machine.running:
+                    machine.write(command, 100)
+                    self.end_command(machine, command, 0)
             self.pass_time(4)
         else:
             raise AssertionError(f"never finished: {self._unfinished()}\n{self.picture()}")
         self.pass_time(60)
         self.check()
         for machine in self.machines.values():
-            assert not machine.kept, f"{machine.name} still holds {sorted(machine.kept)}"
+            assert not machine.commands, f"{machine.name} still holds {sorted(machine.commands)}"
             assert not os.listdir(os.path.join(machine.directory, "transfers")), "transfers were left"
         self._check_requests()
         self._check_secret()
@@ -421,16 +427,18 @@ class World:
         """
         unwanted = {request.id for request in self.requests if request.is_told}
         for machine in self.machines.values():
-            for kept in machine.running:
-                always = kept.spec.argv[-1] == "last"
-                assert always or self._attempt(kept.id)[0] not in unwanted, f"{kept.id} was cancelled, and runs on"
+            for command in machine.running:
+                always = command.spec.argv[-1] == "last"
+                assert always or self._attempt(command.id)[0] not in unwanted, (
+                    f"{command.id} was cancelled, and runs on"
+                )
 
-    def end_command(self, machine: Machine, kept: Kept, code: int) -> None:
+    def end_command(self, machine: FakeMachine, command: FakeCommand, code: int) -> None:
         """
         A command exits.
         """
-        self.codes[kept.id] = code
-        machine.end(kept, exit_code=code)
+        self.codes[command.id] = code
+        machine.end(command, exit_code=code)
 
     def _unfinished(self) -> list[int]:
         return [id for (id,) in self.master.rows("select id from requests where finished is null")]
@@ -443,13 +451,14 @@ class World:
         lines += [repr(row) for row in self.master.rows("select build, step, ordinal, kind, outcome from journal")]
         farm = self.master.farm
         for machine in self.machines.values():
-            lines.append(f"{machine.name}: {[(kept.id, kept.life, kept.length) for kept in machine.kept.values()]}")
+            commands = [(command.id, command.life, command.length) for command in machine.commands.values()]
+            lines.append(f"{machine.name}: {commands}")
             process = machine.process
             if process is not None:
                 lines.append(f"  it holds {sorted(process.agent._held)}")
                 if process.end is not None:
-                    wire = process.end.wire
-                    lines.append(f"  line: lost {[end.lost for end in wire.ends]}, broken {wire.broken}")
+                    link = process.end.link
+                    lines.append(f"  line: lost {[end.lost for end in link.ends]}, broken {link.broken}")
             if farm is not None:
                 session = farm.slaves.session(machine.name)
                 lines.append(f"  the master's: here {session.hello is not None}, orders {list(session.live_ids)}")

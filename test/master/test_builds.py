@@ -24,7 +24,7 @@ from buildbot_lite.model.spec import fingerprint
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import remarks, streams
-from test.histories.masters import MortalRecords
+from test.histories.masters import KillableRecords
 
 from . import stage as stage_module
 from .stage import (
@@ -226,7 +226,7 @@ class StopTests(SynchronousTestCase):
         """
         Invariant I6: nobody is told that it is cancelled before that is committed, whoever asked first.
         """
-        with mock.patch.object(stage_module, "InlineWriter", lambda: MortalRecords(InlineWriter())):
+        with mock.patch.object(stage_module, "InlineWriter", lambda: KillableRecords(InlineWriter())):
             stage = Stage(ONE)
         records: Any = stage.records
         stage.attach()
@@ -386,7 +386,7 @@ class RestartTests(SynchronousTestCase):
         """
         Promise 3.4: the configuration of a build that begins while another is being recorded is kept until it ends.
         """
-        with mock.patch.object(stage_module, "InlineWriter", lambda: MortalRecords(InlineWriter())):
+        with mock.patch.object(stage_module, "InlineWriter", lambda: KillableRecords(InlineWriter())):
             stage = Stage(ONE)
         records: Any = stage.records
         stage.attach()
@@ -838,7 +838,7 @@ class LostTests(SynchronousTestCase):
         """
         for verb, name in ((verbs.SLAVE, "bot1"), (verbs.SUBMIT, "go")):
             for kill in {False, verb == verbs.SLAVE}:
-                with mock.patch.object(stage_module, "InlineWriter", lambda: MortalRecords(InlineWriter())):
+                with mock.patch.object(stage_module, "InlineWriter", lambda: KillableRecords(InlineWriter())):
                     stage = Stage(ONE)
                 records: Any = stage.records
                 slave = stage.attach()

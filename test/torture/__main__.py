@@ -15,8 +15,8 @@ from pathlib import Path
 from test.processes.farm import Farm
 
 from . import cuts, schedules
-from .ground import GRACE
 from .run import Report, torture
+from .tortured_farm import GRACE
 
 
 def main() -> int:

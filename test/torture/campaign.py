@@ -22,13 +22,13 @@ from test.processes.farm import (
     watch_furl_in,
 )
 
-from .ground import TorturedFarm
 from .jobs import Job
 from .schedules import (
     MASTER,
     SLAVES,
     Event,
 )
+from .tortured_farm import TorturedFarm
 
 # At most so many submissions are going on; more would measure this machine.
 MOST_AT_ONCE = 6
@@ -85,8 +85,8 @@ class Campaign:
         """
         Everything runs, and every request is finished.
         """
-        for line in self.farm.lines.values():
-            line.throttle(None)
+        for proxy in self.farm.proxies.values():
+            proxy.throttle(None)
         try:
             until(self._all_told, "every client was told, or gave up", END)
             if not any(map(_told, self.clients.values())):
@@ -136,29 +136,29 @@ class Campaign:
         self.clients[name] = self.farm.submitting(builder, job.properties)
 
     def _do_cut(self, slave: str) -> None:
-        self.farm.lines[slave].cut()
+        self.farm.proxies[slave].cut()
 
     def _do_cuts(self, slave: str, times: str) -> None:
-        self.farm.lines[slave].cut_at_random(int(float(times)), least=3_000, most=120_000, seed=len(self.injected))
+        self.farm.proxies[slave].cut_at_random(int(float(times)), least=3_000, most=120_000, seed=len(self.injected))
 
     def _do_silence(self, slave: str, seconds: str) -> None:
-        line = self.farm.lines[slave]
-        line.silence()
-        self._after(seconds, line.speak)
+        proxy = self.farm.proxies[slave]
+        proxy.silence()
+        self._after(seconds, proxy.speak)
 
     def _do_partition(self, slave: str, seconds: str) -> None:
         self._excuse(slave, float(seconds) + 120.0, "partition")
         self._do_silence(slave, seconds)
 
     def _do_throttle(self, slave: str, seconds: str) -> None:
-        line = self.farm.lines[slave]
-        line.throttle(SLOW)
-        self._after(seconds, lambda: line.throttle(None))
+        proxy = self.farm.proxies[slave]
+        proxy.throttle(SLOW)
+        self._after(seconds, lambda: proxy.throttle(None))
 
     def _do_delay(self, slave: str, seconds: str) -> None:
-        line = self.farm.lines[slave]
-        line.delay(LATENCY)
-        self._after(seconds, lambda: line.delay(0.0))
+        proxy = self.farm.proxies[slave]
+        proxy.delay(LATENCY)
+        self._after(seconds, lambda: proxy.delay(0.0))
 
     def _do_kill_slave(self, slave: str, seconds: str) -> None:
         self.farm.slaves[slave].kill()

@@ -28,7 +28,7 @@ class Times:
         )
 
 
-def measure(slave: Daemon, line: Proxy, cuts: int) -> Times:
+def measure(slave: Daemon, proxy: Proxy, cuts: int) -> Times:
     """
     Cut the *line* of a *slave* that is attached so often.
     """
@@ -36,7 +36,7 @@ def measure(slave: Daemon, line: Proxy, cuts: int) -> Times:
     for number in range(cuts):
         before = slave.log.count("attached to the master")
         began = time.monotonic()
-        line.cut()
+        proxy.cut()
         until(lambda: slave.log.count("attached to the master") > before, f"it is back after cut {number}")  # noqa: B023
         seconds.append(time.monotonic() - began)
     return Times(seconds)

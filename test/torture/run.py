@@ -10,13 +10,13 @@ from attrs import frozen
 from test.processes.farm import can_mount
 
 from .campaign import Campaign
-from .ground import GRACE, TorturedFarm
 from .oracle import (
     LOSSES,
     Verdict,
     judge,
 )
 from .schedules import Event
+from .tortured_farm import GRACE, TorturedFarm
 
 
 @frozen

@@ -16,8 +16,8 @@ from test.processes.farm import Client, until
 from test.processes.proxy import Proxy
 
 from . import cuts
-from .ground import TorturedFarm
 from .schedules import MASTER
+from .tortured_farm import TorturedFarm
 
 PATIENCE = 180.0
 NOWHERE = 9
@@ -110,20 +110,20 @@ class LinkTests(OutageCase):
         """
         Promise 1: after each cut the slave is there again.
         """
-        self.assertEqual(len(cuts.measure(self.farm.slave(), self.farm.lines["bot1"], 5).seconds), 5)
+        self.assertEqual(len(cuts.measure(self.farm.slave(), self.farm.proxies["bot1"], 5).seconds), 5)
 
     def test_half_open(self) -> None:
         """
         Promise 2: a slave that comes back while the master still believes in its old line is not refused.
         """
         client = self.begun("halfopen")
-        old = self.farm.lines["bot1"]
+        old = self.farm.proxies["bot1"]
         old.silence()
         self.farm.slave().kill()
         new = Proxy()
         new.target = self.farm.port
         self.addCleanup(old.close)
-        self.farm.lines["bot1"] = new
+        self.farm.proxies["bot1"] = new
         self.farm.write_tac("bot1", new)
         self.farm.start_slave()
         told = self.check("halfopen", client.watch_furl())
@@ -146,9 +146,9 @@ class LinkTests(OutageCase):
         """
         Promise 6: 50 MiB of log over 256 kbit/s: nobody takes the line for dead, and a cancelled command dies.
         """
-        line = self.farm.lines["bot1"]
-        line.throttle(32_000)
-        self.addCleanup(line.throttle, None)
+        proxy = self.farm.proxies["bot1"]
+        proxy.throttle(32_000)
+        self.addCleanup(proxy.throttle, None)
         client = self.farm.submitting("slow")
         client.watch_furl()
         until((self.farm.witness / "slow-wrote").exists, "all was written", PATIENCE)
@@ -162,7 +162,7 @@ class LinkTests(OutageCase):
         self.assertEqual(done.code, 0, done.err)
         until((self.farm.witness / "slow-dead").exists, "it was interrupted", PATIENCE)
         self.assertEqual(self.farm.master.log.count("connection lost"), before)
-        line.throttle(None)
+        proxy.throttle(None)
         self.assertEqual(client.wait(PATIENCE).code, 4)
 
 
@@ -290,9 +290,9 @@ class MachineTests(OutageCase):
         bot2 = self.farm.slave("bot2")
         bot2.stop()
         client = self.begin_on_bot1("lost")
-        line = self.farm.lines["bot1"]
-        line.target = NOWHERE
-        line.cut()
+        proxy = self.farm.proxies["bot1"]
+        proxy.target = NOWHERE
+        proxy.cut()
         bot2.start()
         admin = (self.farm.master_directory / "private" / "admin.furl").read_text().split()[-1]
         said = self.farm.command("lost", "--furlfile", self.farm.private_furl(admin), "bot1")
@@ -304,7 +304,7 @@ class MachineTests(OutageCase):
 
         commands = self.farm.directory / "bot1" / "keeper" / "commands"
         self.assertEqual(len(os.listdir(commands)), 1)
-        line.target = self.farm.port
+        proxy.target = self.farm.port
         until(lambda: not os.listdir(commands), "it has disowned what it held", PATIENCE)
 
     @needs("flock")
@@ -336,9 +336,9 @@ class MachineTests(OutageCase):
         client = self.begin_on_bot1("partition")
         self.assertEqual(self.first_on_bot1("partition"), "bot1")
         bot2.start()
-        line = self.farm.lines["bot1"]
-        line.target = NOWHERE
-        line.cut()
+        proxy = self.farm.proxies["bot1"]
+        proxy.target = NOWHERE
+        proxy.cut()
         done = client.wait(PATIENCE)
         self.assertEqual(done.code, 0, done.err)
         self.assertRegex(done.err, r"retry 1 of 3 in \d+ s: bot1 was away for longer than the grace of 0.667 min")
@@ -346,7 +346,7 @@ class MachineTests(OutageCase):
         self.assertEqual(self.farm.witnessed("partition-violations"), [])
         self.assertEqual(self.results("never"), [None])
 
-        line.target = self.farm.port
+        proxy.target = self.farm.port
         self.check("never", never.watch_furl())
         commands = self.farm.directory / "bot1" / "keeper" / "commands"
         until(lambda: not os.listdir(commands), "it has disowned what it held", PATIENCE)

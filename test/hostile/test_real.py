@@ -1,5 +1,5 @@
 """
-Strangers and others who mean ill, against a real master: economical here; in full with ``make strangers``.
+Strangers and others who mean ill, against a real master: economical here; in full with ``make hostile``.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from ..processes.farm import (
     Farm,
     rss,
 )
-from .hostile import (
-    HABITS,
-    Crowd,
+from .connections import (
+    BEHAVIOURS,
+    Flood,
     Key,
     connected,
     to_tokens,
 )
-from .inputs import Conversation, Strings
+from .inputs import Conversation, FurlsToTry
 from .measure import (
     MIB,
     all_at_once,
@@ -44,14 +44,14 @@ ALL = 4096
 SOME = 200
 
 
-def alone(work: Coroutine[Any, Any, T]) -> T:
+def run_in_loop(work: Coroutine[Any, Any, T]) -> T:
     """
     What *work*, which is asyncio's, comes to.
     """
     return asyncio.run(work)
 
 
-class StrangersTests(FarmCase):
+class HostileTests(FarmCase):
     @classmethod
     def make(cls) -> Farm:
         raise_file_limit()
@@ -67,7 +67,7 @@ class StrangersTests(FarmCase):
         cls.farm.start_slave("bot1")
         # What a master needs once, whoever comes.
         target, pid = target_of(cls.farm), cls.farm.master.pid
-        alone(one_by_one(target, ["garbage", "endless-calls"], pid, Key.new(), seconds=0.5))
+        run_in_loop(one_by_one(target, ["garbage", "endless-calls"], pid, Key.new(), seconds=0.5))
 
     def assertBuilds(self) -> None:
         """
@@ -82,7 +82,7 @@ class StrangersTests(FarmCase):
         Promise 3.11: whatever one stranger does, and does again, the master's memory grows by at most 8 MiB.
         """
         target, pid = target_of(self.farm), self.farm.master.pid
-        grown = alone(one_by_one(target, list(HABITS), pid, Key.new(), seconds=0.7))
+        grown = run_in_loop(one_by_one(target, list(BEHAVIOURS), pid, Key.new(), seconds=0.7))
         self.assertEqual({name: mib for name, mib in grown.items() if mib > MOST_FOR_ONE}, {})
         self.assertBuilds()
 
@@ -92,7 +92,7 @@ class StrangersTests(FarmCase):
         """
         target, pid = target_of(self.farm), self.farm.master.pid
         keys = [Key.new() for _ in range(40)]
-        grown = alone(all_at_once(target, list(HABITS), pid, keys, most=SOME, seconds=6))
+        grown = run_in_loop(all_at_once(target, list(BEHAVIOURS), pid, keys, most=SOME, seconds=6))
         self.assertLessEqual(grown, MOST_FOR_ONE + MOST_FOR_ALL * SOME / ALL)
         self.assertBuilds()
 
@@ -102,14 +102,16 @@ class StrangersTests(FarmCase):
         """
 
         async def attack() -> int:
-            crowd = Crowd(target_of(self.farm), 100, (Key.new(), Key.new()))
+            flood = Flood(target_of(self.farm), 100, (Key.new(), Key.new()))
             daemon = self.farm.spawn_slave("evil")
             client = self.farm.submitting("foo")
-            habits = [name for name in HABITS if name != "many-records"]
-            going_on = crowd.keep_up(habits, lambda: client.process.poll() is not None and daemon.ready in daemon.log)
+            behaviours = [name for name in BEHAVIOURS if name != "many-records"]
+            going_on = flood.keep_up(
+                behaviours, lambda: client.process.poll() is not None and daemon.ready in daemon.log
+            )
             return await asyncio.wait_for(going_on, PATIENCE)
 
-        self.assertGreater(alone(attack()), 0)
+        self.assertGreater(run_in_loop(attack()), 0)
         self.farm.slave("evil").stop()
         self.assertBuilds()
 
@@ -125,20 +127,20 @@ class StrangersTests(FarmCase):
         """
         Promise 3.13: hostile inputs, through TLS and the network, to a master under twistd: it stays up and goes on.
         """
-        strings = Strings(
+        strings = FurlsToTry(
             swissnum_of(self.farm, "evil"), [swissnum_of(self.farm, "bar"), swissnum_of(self.farm, "foo")]
         )
         target, key, random = target_of(self.farm), Key.new(), Random(7)
 
         async def fuzz() -> None:
             for _ in range(60):
-                async with connected(target) as line:
-                    await to_tokens(line, target, key)
+                async with connected(target) as connection:
+                    await to_tokens(connection, target, key)
                     for each in Conversation(random, strings).inputs:
-                        await line.send(each)
+                        await connection.send(each)
                         await asyncio.sleep(0.002)
 
-        alone(fuzz())
+        run_in_loop(fuzz())
         self.assertLess(rss(self.farm.master.pid) / MIB, 200)
         self.assertNotIn("Traceback", self.farm.master.log)
         self.assertBuilds()
@@ -156,7 +158,7 @@ class FuzzTests(FarmCase):
         Promise 3.13: hostile inputs to a whole master, as stranger, slave and submitter: honest builds succeed, nothing
         reaches the log as an exception, memory stays.
         """
-        words = [sys.executable, "-m", "test.strangers.fuzz", "--seed", "5", "--count", "3000"]
+        words = [sys.executable, "-m", "test.hostile.fuzz", "--seed", "5", "--count", "3000"]
         # Where "test" is ours, and not the standard library's.
         checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=checkout)

@@ -1,8 +1,8 @@
 """
-A holder of a string to watch the farm asks without end: ``python -m test.strangers.asking QUESTION AT_ONCE``.
+A client with a watch string that sends queries without end: ``python -m test.hostile.queries QUESTION AT_ONCE``.
 
-The string is the first line of its standard input; it asks until that is closed.  It prints a line when it begins, and
-in the end how many questions were answered in a second, and how many were refused.
+The first line of standard input is the FURL; the client ends when standard input is closed.  It prints a line when it
+begins, and at the end the rates of answered and of refused queries, per second.
 """
 
 import json
@@ -24,12 +24,11 @@ from buildbot_lite.wire.client import control_connection
 from buildbot_lite.wire.control import RemoteControl
 
 
-async def ask_without_end(reactor: Any, furl: str, question: dict[str, Any], at_once: int) -> None:
+async def query_without_end(reactor: Any, furl: str, question: dict[str, Any], at_once: int) -> None:
     """
-    Keep *at_once* questions under way until stdin is closed; then go at once, without an answer to the last of them.
+    Keep *at_once* queries in progress until stdin is closed; then exit at once, without waiting for the last answers.
 
-    For those, and for the link to be closed in good order, it would wait as long as the master lets it: it is slowed
-    down, which is the point.
+    The master slows this client down, so waiting for answers or for an orderly end of the link would take long.
     """
     answered = refused = 0
 
@@ -63,7 +62,7 @@ def main() -> None:
     """
     question, at_once = json.loads(sys.argv[1]), int(sys.argv[2])
     furl = sys.stdin.readline().strip()
-    react(lambda reactor: Deferred.fromCoroutine(ask_without_end(reactor, furl, question, at_once)))
+    react(lambda reactor: Deferred.fromCoroutine(query_without_end(reactor, furl, question, at_once)))
 
 
 if __name__ == "__main__":

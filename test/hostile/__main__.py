@@ -1,10 +1,10 @@
 """
-Everything about strangers, in full: ``make strangers``, or ``python -m test.strangers [PART…]``.
+All measurements of hostile connections: ``make hostile``, or ``python -m test.hostile [PART…]``.
 
-*memory*: each habit alone, then 4096 connections of each kind, each against a fresh master.  *flood*: builds, links and
-a slave that attaches, under 500 hostile connections a second.  *greedy*: builds while a slave makes calls without end.
-*asking*: builds while holders of strings to watch the farm ask without end.  *fuzz*: a million inputs.  Prints
-JSON, one line each.
+*memory*: each behaviour alone, then 4096 connections of each, with a new master for each.  *flood*: builds, links and
+the time of an attach, under 500 hostile connections a second.  *calls*: builds while a slave makes calls without end.
+*queries*: builds while clients with watch strings send queries without end.  *fuzz*: a million inputs.  Prints one
+line of JSON for each result.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from ..processes.farm import (
     Farm,
     rss,
 )
-from .hostile import HABITS, Key
+from .connections import BEHAVIOURS, Key
 from .measure import (
     MIB,
     all_at_once,
@@ -37,7 +37,7 @@ from .measure import (
 )
 
 ALL = 4096
-# What keeps its connection for as long as it may; the others are over at once.
+# Behaviours that keep their connection as long as the master allows; the others end at once.
 PATIENT = (
     "half-hello", "half-handshake", "half-certificate", "tls-and-mute", "dripping", "patient", "half-message",
     "endless-calls-unread",
@@ -47,7 +47,7 @@ BUILDS = 100
 ROUNDS = 3
 ELSEWHERE = "127.0.0.2"
 SLAVES_OWN = "127.0.0.1"
-PARTS = ["memory", "flood", "greedy", "asking", "fuzz"]
+PARTS = ["memory", "flood", "calls", "queries", "fuzz"]
 
 
 def say(**what: Any) -> None:
@@ -71,20 +71,20 @@ def fresh() -> Farm:
 
 def memory(most: int) -> None:
     """
-    How much memory strangers cost.
+    Measure the memory that unauthenticated connections cost.
     """
     keys = [Key.new() for _ in range(most)]
     with fresh() as farm:
         target, pid = target_of(farm), farm.master.pid
         asyncio.run(one_by_one(target, ["garbage", "endless-calls"], pid, keys[0], seconds=2))
-        grown = asyncio.run(one_by_one(target, list(HABITS), pid, keys[0], seconds=3))
+        grown = asyncio.run(one_by_one(target, list(BEHAVIOURS), pid, keys[0], seconds=3))
         say(what="memory of one", mib={name: round(each, 2) for name, each in grown.items()})
-    for habits in (*([name] for name in PATIENT if name in HABITS), list(HABITS)):
+    for behaviours in (*([name] for name in PATIENT if name in BEHAVIOURS), list(BEHAVIOURS)):
         with fresh() as farm:
             target, pid = target_of(farm), farm.master.pid
             asyncio.run(one_by_one(target, ["garbage", "endless-calls"], pid, keys[0], seconds=2))
-            grown_by = asyncio.run(all_at_once(target, habits, pid, keys, most=most, seconds=30))
-            kind = habits[0] if len(habits) == 1 else "all kinds"
+            grown_by = asyncio.run(all_at_once(target, behaviours, pid, keys, most=most, seconds=30))
+            kind = behaviours[0] if len(behaviours) == 1 else "all kinds"
             say(what="memory of many", kind=kind, connections=most, mib=round(grown_by, 1))
 
 
@@ -119,19 +119,19 @@ def flood() -> None:
     """
     with busy_farm("late") as farm:
         throughput(farm)
-        for habits, here in itertools.product(
-            (["mute"], ["half-handshake"], ["patient"], list(HABITS)), (ELSEWHERE, SLAVES_OWN)
+        for behaviours, here in itertools.product(
+            (["mute"], ["half-handshake"], ["patient"], list(BEHAVIOURS)), (ELSEWHERE, SLAVES_OWN)
         ):
             quiet, attacked, came, attach = [], [], [], []
             for _ in range(ROUNDS):
                 quiet.append(throughput(farm))
-                rate, number, attached = under_attack(farm, here, habits)
+                rate, number, attached = under_attack(farm, here, behaviours)
                 attacked.append(rate)
                 came.append(number)
                 attach.append(attached)
             say(
                 what="flood",
-                kind=habits[0] if len(habits) == 1 else "all kinds",
+                kind=behaviours[0] if len(behaviours) == 1 else "all kinds",
                 come_from="elsewhere" if here == ELSEWHERE else "the slaves' own address",
                 builds_per_second_quiet=[round(each, 1) for each in quiet],
                 builds_per_second_attacked=[round(each, 1) for each in attacked],
@@ -144,7 +144,7 @@ def flood() -> None:
             )
 
 
-def greedy() -> None:
+def call_flood() -> None:
     """
     What builds keep of their throughput while a slave makes calls without end.
     """
@@ -167,7 +167,7 @@ def greedy() -> None:
         )
 
 
-def asking() -> None:
+def query_flood() -> None:
     """
     What builds keep of their throughput while whoever may only watch asks for much, two hundred questions at a time.
     """
@@ -179,7 +179,7 @@ def asking() -> None:
             quiet, attacked, answered = [], [], []
             for _ in range(ROUNDS):
                 quiet.append(throughput(farm))
-                with asking_without_end(furl, question) as ended:
+                with queries_without_end(furl, question) as ended:
                     attacked.append(throughput(farm))
                     answered.append(ended())
             say(
@@ -194,11 +194,11 @@ def asking() -> None:
 
 
 @contextmanager
-def asking_without_end(furl: str, question: Mapping[str, Any]) -> Iterator[Callable[[], str]]:
+def queries_without_end(furl: str, question: Mapping[str, Any]) -> Iterator[Callable[[], str]]:
     """
     Somebody asks *question* without end.  Gives what ends it, and answers what it says of itself.
     """
-    script = [sys.executable, "-m", "test.strangers.asking", json.dumps(question), "200"]
+    script = [sys.executable, "-m", "test.hostile.queries", json.dumps(question), "200"]
     attack = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert attack.stdin is not None
     assert attack.stdout is not None
@@ -248,12 +248,12 @@ def rate_of(farm: Farm, client: Client) -> float:
     return float(BUILDS / (last - first))
 
 
-def under_attack(farm: Farm, here: str, habits: Sequence[str]) -> tuple[float, float, float]:
+def under_attack(farm: Farm, here: str, behaviours: Sequence[str]) -> tuple[float, float, float]:
     """
     The same meanwhile; how many strangers came in a second; seconds until a slave had attached.
     """
     target = str(farm.port), target_of(farm).tub_id
-    script = [sys.executable, "-m", "test.strangers.attack", *target, str(RATE), here, *habits]
+    script = [sys.executable, "-m", "test.hostile.attack", *target, str(RATE), here, *behaviours]
     attack = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert attack.stdin is not None
     assert attack.stdout is not None
@@ -277,7 +277,7 @@ def under_attack(farm: Farm, here: str, habits: Sequence[str]) -> tuple[float, f
 
 def main() -> None:
     """
-    Do what was asked for.
+    Run the parts named on the command line.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=PARTS, choices=PARTS)
@@ -290,12 +290,12 @@ def main() -> None:
         memory(options.most)
     if "flood" in options.parts:
         flood()
-    if "greedy" in options.parts:
-        greedy()
-    if "asking" in options.parts:
-        asking()
+    if "calls" in options.parts:
+        call_flood()
+    if "queries" in options.parts:
+        query_flood()
     if "fuzz" in options.parts:
-        words = ["-m", "test.strangers.fuzz", "--seed", str(options.seed), "--count", str(options.count)]
+        words = ["-m", "test.hostile.fuzz", "--seed", str(options.seed), "--count", str(options.count)]
         os.execv(sys.executable, [sys.executable, *words])
 
 

@@ -1,11 +1,11 @@
 """
-A crowd in a process of its own, until its stdin is closed::
+A flood of connections in its own process, until its stdin is closed::
 
-    python -m test.strangers.attack PORT TUBID RATE HERE HABIT…
+    python -m test.hostile.attack PORT TUBID RATE HERE BEHAVIOUR…
 
-*HERE* is the address that it comes from: addresses take turns.
+*HERE* is the source address: the master serves addresses in turn.
 
-Prints a line when it begins, and in the end how many connections there were in a second.
+Prints a line when it begins, and at the end the number of connections per second.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ import time
 
 from buildbot_lite.wire.tub import raise_file_limit
 
-from .hostile import (
-    Crowd,
+from .connections import (
+    Flood,
     Key,
     Target,
 )
@@ -28,7 +28,7 @@ def main() -> None:
     Attack.
     """
     raise_file_limit()
-    port, tub_id, rate, here, *habits = sys.argv[1:]
+    port, tub_id, rate, here, *behaviours = sys.argv[1:]
     keys = tuple(Key.new() for _ in range(64))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -37,8 +37,8 @@ def main() -> None:
     def over() -> bool:
         return bool(select.select([0], [], [], 0)[0]) and not os.read(0, 1)
 
-    crowd = Crowd(Target(int(port), tub_id, here=here), 12_000, keys)
-    count = asyncio.run(crowd.keep_up(habits, over, float(rate)))
+    flood = Flood(Target(int(port), tub_id, here=here), 12_000, keys)
+    count = asyncio.run(flood.keep_up(behaviours, over, float(rate)))
     sys.stdout.write(f"{count / (time.monotonic() - begun)}\n")
 
 

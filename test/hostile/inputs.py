@@ -66,7 +66,7 @@ RAW_JSON = [
 
 
 @frozen
-class Strings:
+class FurlsToTry:
     """
     The swissnums that hostile peers hold: of a slave, of submissions that run, take a file, and of one to watch.
     """
@@ -80,7 +80,7 @@ class Conversation:
     What one peer says.  *inputs* are to be sent one by one.
     """
 
-    def __init__(self, random: Random, strings: Strings, role: str | None = None) -> None:
+    def __init__(self, random: Random, strings: FurlsToTry, role: str | None = None) -> None:
         self._random = random
         self._strings = strings
         self._sequences = 0
@@ -120,8 +120,8 @@ class Conversation:
             if random.random() < 0.7:
                 self.inputs.append(self._submit(1))
 
-    def _attach(self, greeting: bytes) -> bytes:
-        return self._call(1, b"attach", slave=self._reference(b"RISlave.buildbot-lite"), hello=string(greeting))
+    def _attach(self, hello: bytes) -> bytes:
+        return self._call(1, b"attach", slave=self._reference(b"RISlave.buildbot-lite"), hello=string(hello))
 
     def _submit(self, target: int) -> bytes:
         if self._random.random() < 0.6:

@@ -1,6 +1,6 @@
 """
-A slave gone bad that makes calls without end: ``python -m test.strangers.greedy PORT TUBID SWISSNUM``, until its stdin
-is closed.  Prints a line when it begins, and in the end how many of its calls were answered in a second.
+A hostile slave that makes calls without end: ``python -m test.hostile.calls PORT TUBID SWISSNUM``, until its stdin is
+closed.  Prints a line when it begins, and at the end the number of answered calls per second.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ import time
 from contextlib import suppress
 
 from ..wire.tokens import call, string
-from .hostile import (
+from .connections import (
+    Connection,
     Key,
-    Line,
     Target,
     connected,
     to_tokens,
@@ -27,7 +27,7 @@ _CLOSE = b"\x89"
 
 def calls(first: int, count: int, swissnum: bytes) -> bytes:
     """
-    Some calls, valid each: it shows its string again.
+    *count* valid calls: each looks up the slave's FURL again.
     """
     argument = {b"name": string(swissnum)}
     return b"".join(call(n, 2 * n, 0, b"getReferenceByName", argument) for n in range(first, first + count))
@@ -35,29 +35,29 @@ def calls(first: int, count: int, swissnum: bytes) -> bytes:
 
 async def call_without_end(target: Target, swissnum: bytes) -> float:
     """
-    Call until stdin is closed; answers how many answers came in a second.
+    Call until stdin is closed; returns the number of answers per second.
     """
     begun, answered, shown = time.monotonic(), 0, asyncio.Event()
-    async with connected(target) as line:
-        await to_tokens(line, target, Key.new())
+    async with connected(target) as connection:
+        await to_tokens(connection, target, Key.new())
 
-        async def read(line: Line) -> None:
+        async def read(connection: Connection) -> None:
             nonlocal answered
             closed = 0
-            while data := await line.reader.read(1 << 16):
+            while data := await connection.reader.read(1 << 16):
                 closed += data.count(_CLOSE)
                 answered = closed // 2  # of an answer, and of the reference in it
                 shown.set()
 
-        reading = asyncio.ensure_future(read(line))
-        # A stranger may not call as often.
-        await line.send(calls(1, 1, swissnum))
+        reading = asyncio.ensure_future(read(connection))
+        # Until the first answer the connection is unauthenticated, and may make few calls.
+        await connection.send(calls(1, 1, swissnum))
         first = 2
         await shown.wait()
         while not (select.select([0], [], [], 0)[0] and not os.read(0, 1)):
             # No more at once than may wait for their answers.
             if first - answered < 2 * _AT_ONCE:
-                await line.send(calls(first, _AT_ONCE, swissnum))
+                await connection.send(calls(first, _AT_ONCE, swissnum))
                 first += _AT_ONCE
             else:
                 await asyncio.sleep(0.001)

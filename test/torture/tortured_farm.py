@@ -72,7 +72,7 @@ class TorturedFarm(Farm):
         super().__init__(*SLAVES)
         self.disks = disks
         self.generation = 1
-        self.lines = {name: Proxy() for name in SLAVES}
+        self.proxies = {name: Proxy() for name in SLAVES}
         self.worker = self.directory / "worker.py"
         self.worker.write_text(jobs.WORKER)
         self.slave_options = dict.fromkeys(SLAVES, f"grace={grace}")
@@ -108,8 +108,8 @@ class TorturedFarm(Farm):
 
     def start_master(self) -> None:
         self.master.start()
-        for line in self.lines.values():
-            line.target = self.port
+        for proxy in self.proxies.values():
+            proxy.target = self.port
 
     def spawn_slave(self, name: str, furl: str | None = None) -> Daemon:
         if name not in self.slaves:
@@ -117,19 +117,19 @@ class TorturedFarm(Farm):
             directory.mkdir()
             if self.disks:
                 self.mount(name, DISK)
-            self.write_tac(name, self.lines[name])
+            self.write_tac(name, self.proxies[name])
             env = {**self.env, **self._own_environment(name)}
             self.slaves[name] = Daemon(name, directory, env, "slave.tac", "attached to the master")
         self.slaves[name].spawn()
         return self.slaves[name]
 
-    def write_tac(self, name: str, line: Proxy) -> None:
+    def write_tac(self, name: str, proxy: Proxy) -> None:
         """
         Have a slave come in through *line*, from its next start on.
         """
         tac = self.directory / name / "slave.tac"
         tac.touch(mode=0o600)
-        place = f"@tcp:127.0.0.1:{line.port}/"
+        place = f"@tcp:127.0.0.1:{proxy.port}/"
         tac.write_text(CLOCK + TAC.format(furl=re.sub(r"@tcp:127\.0\.0\.1:\d+/", place, self.furl(name))))
 
     def daemon(self, name: str) -> Daemon:
@@ -197,9 +197,9 @@ class TorturedFarm(Farm):
         return [pid for pid in self.processes() if mark in told(pid, "environ") + b"\0"]
 
     def close(self) -> None:
-        for line in self.lines.values():
-            line.close()
-        self.lines.clear()
+        for proxy in self.proxies.values():
+            proxy.close()
+        self.proxies.clear()
         super().close()
 
     def _own_environment(self, name: str) -> Mapping[str, str]:

@@ -1,8 +1,8 @@
 """
-What strangers do: each habit is one connection's whole life, as a coroutine.
+Behaviours of hostile unauthenticated peers: each is a coroutine for one connection, from its beginning to its end.
 
-A stranger knows where the master listens and its TubID, and no string.  The first part of a connection is plain text,
-then comes TLS, then each side's offer and the decision of the one whose TubID is greater, then tokens::
+The peer knows the master's address and TubID, and no FURL.  A connection begins in clear text; then come TLS, the offer
+of each side, the decision of the side with the greater TubID, and tokens::
 
     GET /id/TUBID … ──► 101 ──► TLS ──► my-tub-id: … ──► decision ──► tokens
      garbage, drip     half a handshake   drip, flood                  giant, deep, endless, half a message
@@ -77,7 +77,7 @@ class Key:
 
 
 @frozen
-class Line:
+class Connection:
     """
     One connection.
     """
@@ -110,20 +110,20 @@ class Line:
 
 
 @asynccontextmanager
-async def connected(target: Target) -> AsyncIterator[Line]:
+async def connected(target: Target) -> AsyncIterator[Connection]:
     """
     A plain connection; whatever becomes of it is no error.
     """
     with suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, EOFError):
         here = None if target.here is None else (target.here, 0)
-        line = Line(*await asyncio.open_connection(target.host, target.port, local_addr=here))
+        connection = Connection(*await asyncio.open_connection(target.host, target.port, local_addr=here))
         try:
-            yield line
+            yield connection
         finally:
-            line.writer.transport.abort()
+            connection.writer.transport.abort()
 
 
-def greeting(target: Target) -> bytes:
+def clear_text_header(target: Target) -> bytes:
     """
     The plain text that asks for TLS.
     """
@@ -132,20 +132,20 @@ def greeting(target: Target) -> bytes:
     ).encode()
 
 
-async def to_tls(line: Line, target: Target, key: Key) -> None:
+async def to_tls(connection: Connection, target: Target, key: Key) -> None:
     """
     Ask for TLS, and shake hands.
     """
-    await line.send(greeting(target))
-    await line.header()
-    await line.writer.start_tls(key.context)
+    await connection.send(clear_text_header(target))
+    await connection.header()
+    await connection.writer.start_tls(key.context)
 
 
-async def to_tokens(line: Line, target: Target, key: Key) -> None:
+async def to_tokens(connection: Connection, target: Target, key: Key) -> None:
     """
     Go on until tokens may be sent.
     """
-    await to_tls(line, target, key)
+    await to_tls(connection, target, key)
     offer = {
         "banana-negotiation-range": "3 3",
         "initial-vocab-table-range": "0 0",
@@ -153,12 +153,12 @@ async def to_tokens(line: Line, target: Target, key: Key) -> None:
         "my-tub-id": key.tub_id,
         "last-connection": "none 0",
     }
-    await line.send(block(offer))
-    await line.header()
+    await connection.send(block(offer))
+    await connection.header()
     if key.tub_id > target.tub_id:
-        await line.send(block({"banana-decision-version": "3", "current-connection": "x 1"}))
+        await connection.send(block({"banana-decision-version": "3", "current-connection": "x 1"}))
     else:
-        await line.header()
+        await connection.header()
 
 
 def block(fields: dict[str, str]) -> bytes:
@@ -183,239 +183,241 @@ def client_hello(key: Key, newest: ssl.TLSVersion | None = None) -> bytes:
     return outgoing.read()
 
 
-Habit = Callable[[Target, Key], Awaitable[None]]
-HABITS: dict[str, Habit] = {}
+Behaviour = Callable[[Target, Key], Awaitable[None]]
+BEHAVIOURS: dict[str, Behaviour] = {}
 
 
-def habit(function: Habit) -> Habit:
+def behaviour(function: Behaviour) -> Behaviour:
     """
-    Note it in `HABITS`.
+    Add *function* to `BEHAVIOURS`.
     """
-    HABITS[function.__name__.replace("_", "-")] = function
+    BEHAVIOURS[function.__name__.replace("_", "-")] = function
     return function
 
 
-@habit
+@behaviour
 async def mute(target: Target, key: Key) -> None:
     """
     Connects and says nothing.
     """
-    async with connected(target) as line:
-        await line.until_cut()
+    async with connected(target) as connection:
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def garbage(target: Target, key: Key) -> None:
     """
     A megabyte of random bytes.
     """
-    async with connected(target) as line:
-        await line.send(_GARBAGE)
-        await line.until_cut()
+    async with connected(target) as connection:
+        await connection.send(_GARBAGE)
+        await connection.until_cut()
 
 
-@habit
-async def long_greeting(target: Target, key: Key) -> None:
+@behaviour
+async def long_header(target: Target, key: Key) -> None:
     """
     A plain greeting that never ends.
     """
-    async with connected(target) as line:
-        await line.send(b"GET /id/" + b"x" * 4000)
-        await line.until_cut()
+    async with connected(target) as connection:
+        await connection.send(b"GET /id/" + b"x" * 4000)
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def half_hello(target: Target, key: Key) -> None:
     """
     Half of TLS's first message.
     """
-    async with connected(target) as line:
-        await line.send(greeting(target))
-        await line.header()
-        await line.send(client_hello(key)[:100])
-        await line.until_cut()
+    async with connected(target) as connection:
+        await connection.send(clear_text_header(target))
+        await connection.header()
+        await connection.send(client_hello(key)[:100])
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def half_handshake(target: Target, key: Key) -> None:
     """
     TLS's first message, and no second.
     """
-    async with connected(target) as line:
-        await line.send(greeting(target))
-        await line.header()
-        await line.send(client_hello(key))
-        await line.until_cut()
+    async with connected(target) as connection:
+        await connection.send(clear_text_header(target))
+        await connection.header()
+        await connection.send(client_hello(key))
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def giant_hello(target: Target, key: Key) -> None:
     """
     A first message of TLS that declares 128 KiB, and has 60.
     """
-    async with connected(target) as line:
-        await line.send(greeting(target))
-        await line.header()
+    async with connected(target) as connection:
+        await connection.send(clear_text_header(target))
+        await connection.header()
         body = b"\x01" + (131_000).to_bytes(3, "big") + b"\x03\x03" + bytes(60 << 10)
         for start in range(0, len(body), 16_000):
             piece = body[start : start + 16_000]
-            await line.send(b"\x16\x03\x01" + struct.pack(">H", len(piece)) + piece)
-        await line.until_cut()
+            await connection.send(b"\x16\x03\x01" + struct.pack(">H", len(piece)) + piece)
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def half_certificate(target: Target, key: Key) -> None:
     """
     Goes on with the handshake: a certificate that declares 100 kB, and has a hundred bytes.
     """
-    async with connected(target) as line:
-        await line.send(greeting(target))
-        await line.header()
-        await line.send(client_hello(key, ssl.TLSVersion.TLSv1_2))
-        await line.reader.read(_PIECE)
-        await line.send(b"\x16\x03\x03" + struct.pack(">H", 104) + b"\x0b" + (100_000).to_bytes(3, "big") + bytes(100))
-        await line.until_cut()
+    async with connected(target) as connection:
+        await connection.send(clear_text_header(target))
+        await connection.header()
+        await connection.send(client_hello(key, ssl.TLSVersion.TLSv1_2))
+        await connection.reader.read(_PIECE)
+        await connection.send(
+            b"\x16\x03\x03" + struct.pack(">H", 104) + b"\x0b" + (100_000).to_bytes(3, "big") + bytes(100)
+        )
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def tls_and_mute(target: Target, key: Key) -> None:
     """
     Shakes hands, and says nothing.
     """
-    async with connected(target) as line:
-        await to_tls(line, target, key)
-        await line.until_cut()
+    async with connected(target) as connection:
+        await to_tls(connection, target, key)
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def dripping(target: Target, key: Key) -> None:
     """
     Shakes hands, and sends its offer a byte at a time.
     """
-    async with connected(target) as line:
-        await to_tls(line, target, key)
-        while not line.reader.at_eof():
-            await line.send(b"x")
+    async with connected(target) as connection:
+        await to_tls(connection, target, key)
+        while not connection.reader.at_eof():
+            await connection.send(b"x")
             await asyncio.sleep(0.5)
 
 
-@habit
+@behaviour
 async def flooding(target: Target, key: Key) -> None:
     """
     Shakes hands, and sends an offer that never ends, without listening to what the master thinks of it.
     """
-    async with connected(target) as line:
-        await to_tls(line, target, key)
+    async with connected(target) as connection:
+        await to_tls(connection, target, key)
         for _ in range(2048):
-            await line.send(b"x" * _PIECE)
-        await line.until_cut()
+            await connection.send(b"x" * _PIECE)
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def many_records(target: Target, key: Key) -> None:
     """
     The same in records of one byte.
     """
-    async with connected(target) as line:
-        await to_tls(line, target, key)
+    async with connected(target) as connection:
+        await to_tls(connection, target, key)
         for _ in range(10_000):
-            await line.send(b"x")
-        await line.until_cut()
+            await connection.send(b"x")
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def patient(target: Target, key: Key) -> None:
     """
     Does all that is asked, and then nothing.
     """
-    async with connected(target) as line:
-        await to_tokens(line, target, key)
-        await line.until_cut()
+    async with connected(target) as connection:
+        await to_tokens(connection, target, key)
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def giant_token(target: Target, key: Key) -> None:
     """
     A method whose name is declared to have 2 GiB.
     """
-    async with connected(target) as line:
-        await to_tokens(line, target, key)
-        await line.send(begin(0, b"call") + number(1) + number(0) + string(b"x" * (1 << 20), 1 << 31))
-        await line.until_cut()
+    async with connected(target) as connection:
+        await to_tokens(connection, target, key)
+        await connection.send(begin(0, b"call") + number(1) + number(0) + string(b"x" * (1 << 20), 1 << 31))
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def half_message(target: Target, key: Key) -> None:
     """
     As much of a call as is let through, and never its end.
     """
-    async with connected(target) as line:
-        await to_tokens(line, target, key)
+    async with connected(target) as connection:
+        await to_tokens(connection, target, key)
         head = begin(0, b"call") + number(1) + number(0) + string(b"getReferenceByName") + begin(1, b"arguments")
-        await line.send(head + number(0) + string(b"name") + string(b"x" * (50 << 10), 60 << 10))
-        await line.until_cut()
+        await connection.send(head + number(0) + string(b"name") + string(b"x" * (50 << 10), 60 << 10))
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def deep(target: Target, key: Key) -> None:
     """
     Sequences in sequences.
     """
-    async with connected(target) as line:
-        await to_tokens(line, target, key)
-        await line.send(_DEEP)
-        await line.until_cut()
+    async with connected(target) as connection:
+        await to_tokens(connection, target, key)
+        await connection.send(_DEEP)
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def deep_argument(target: Target, key: Key) -> None:
     """
     The same where an argument belongs.
     """
-    async with connected(target) as line:
-        await to_tokens(line, target, key)
+    async with connected(target) as connection:
+        await to_tokens(connection, target, key)
         head = begin(0, b"call") + number(1) + number(0) + string(b"decref") + begin(1, b"arguments") + number(0)
-        await line.send(head + string(b"clid") + _DEEP)
-        await line.until_cut()
+        await connection.send(head + string(b"clid") + _DEEP)
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def endless_calls(target: Target, key: Key) -> None:
     """
     Calls of object 0 without end.
     """
-    async with connected(target) as line:
-        await to_tokens(line, target, key)
-        await line.send(_CALLS)
-        await line.until_cut()
+    async with connected(target) as connection:
+        await to_tokens(connection, target, key)
+        await connection.send(_CALLS)
+        await connection.until_cut()
 
 
-@habit
+@behaviour
 async def endless_calls_unread(target: Target, key: Key) -> None:
     """
     A few at a time, with pings, and not one answer read.
     """
-    async with connected(target) as line:
-        line.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        await to_tokens(line, target, key)
-        line.writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's types do not know it
-        await line.send(b"".join(a_call(n + 1, 2 * n) for n in range(15)) + number(7, 0x8E) * (30 << 10))
+    async with connected(target) as connection:
+        connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await to_tokens(connection, target, key)
+        connection.writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's types do not know it
+        await connection.send(b"".join(a_call(n + 1, 2 * n) for n in range(15)) + number(7, 0x8E) * (30 << 10))
         await asyncio.sleep(25)
 
 
 @frozen
-class Crowd:
+class Flood:
     """
-    Many connections of the same habits, up to *most* at once.
+    Many connections with the same behaviours, up to *most* at once.
     """
 
     target: Target
     most: int
     keys: tuple[Key, ...] = field(factory=tuple)
 
-    async def keep_up(self, habits: list[str], stop: Callable[[], bool], rate: float | None = None) -> int:
+    async def keep_up(self, behaviours: list[str], stop: Callable[[], bool], rate: float | None = None) -> int:
         """
-        Let new ones come as others end, at most *rate* a second, until *stop*; answers how many there were.
+        Replace connections that end, at most *rate* a second, until *stop*; returns the number of all.
         """
         loop = asyncio.get_running_loop()
         going: set[asyncio.Task[None]] = set()
@@ -424,7 +426,7 @@ class Crowd:
             due = self.most if rate is None else int((loop.time() - begun) * rate) - count
             for _ in range(min(due, self.most - len(going), 200)):
                 key = self.keys[count % len(self.keys)]
-                task = asyncio.ensure_future(HABITS[habits[count % len(habits)]](self.target, key))
+                task = asyncio.ensure_future(BEHAVIOURS[behaviours[count % len(behaviours)]](self.target, key))
                 going.add(task)
                 task.add_done_callback(going.discard)
                 count += 1

@@ -1,15 +1,15 @@
 """
-A line between two processes, in memory, that does everything a bad line does.
+A fake link between two processes, in memory, that fails in all ways in which a real link fails.
 
 ::
 
-    slave                      Wire                       master
-    End ──call──► to master  ═══════════►  delivered ──► the role there
-        ◄──answer── to slave ◄═══════════  delivered ◄── its answer
+    slave                      FakeLink                       master
+    LinkEnd ──call──► to master  ═══════════►  delivered ──► the role there
+            ◄──answer── to slave ◄═══════════  delivered ◄── its answer
 
-What is said is delivered in order and when the test wants it, or never.  A line that broke tells neither end; each end
-notices at its own time (`End.lose`), and what was under way is gone.  So an answer may be lost whose question was
-heard, and one end may dial again while the other still believes in the old line.
+Messages are delivered in order, when the test decides, or never.  A broken link notifies neither end; each end notices
+at its own time (`LinkEnd.lose`), and messages in transit are lost.  So an answer may be lost after its call arrived,
+and one end may connect again while the other still uses the old link.
 """
 
 from collections import deque
@@ -35,12 +35,12 @@ T = TypeVar("T")
 
 
 @define(eq=False)
-class End:
+class LinkEnd:
     """
-    One end of a line: `wire.roles.Link`.
+    One end of a line: `link.roles.Link`.
     """
 
-    wire: "Wire"
+    link: "FakeLink"
     name: str
     inbox: deque[Callable[[], None]] = field(factory=deque)
     lost: bool = False
@@ -49,14 +49,14 @@ class End:
     _when_lost: list[Callable[[], None]] = field(factory=list)
 
     @property
-    def other(self) -> "End":
-        return self.wire.master if self is self.wire.slave else self.wire.slave
+    def other(self) -> "LinkEnd":
+        return self.link.master if self is self.link.slave else self.link.slave
 
     def silence(self) -> float:
-        return 0.0 if self.wire.broken is None else self.wire.now() - self.wire.broken
+        return 0.0 if self.link.broken is None else self.link.now() - self.link.broken
 
     def drop(self, reason: str) -> None:
-        self.wire.cut()
+        self.link.cut()
         self.lose()
 
     def when_lost(self, callback: Callable[[], None]) -> None:
@@ -67,11 +67,11 @@ class End:
 
     def lose(self) -> None:
         """
-        This end notices that the line is gone.
+        This end notices that the link is lost.
         """
         if self.lost:
             return
-        self.wire.cut()
+        self.link.cut()
         self.lost = True
         self.inbox.clear()
         waiting, self._waiting = self._waiting, set()
@@ -83,9 +83,9 @@ class End:
 
     def die(self) -> None:
         """
-        The process at this end is gone: nobody here notices anything any more.
+        The process at this end is dead: no callback is called any more.
         """
-        self.wire.cut()
+        self.link.cut()
         self.lost = True
         self.inbox.clear()
         self._when_lost.clear()
@@ -93,7 +93,7 @@ class End:
 
     def call(self, function: Callable[..., Deferred[T]], *arguments: Any) -> Deferred[T]:
         """
-        Have *function* called at the other end.
+        Call *function* at the other end.
         """
         if self.lost:
             return fail(LinkLostError())
@@ -105,23 +105,24 @@ class End:
 
         def answered(result: T | Failure) -> None:
             if isinstance(result, Failure) and not is_foreseen(result):
-                self.wire.defects.append(result)
+                self.link.defects.append(result)
                 result = Failure(RefusedError(OUR_FAULT))
             if not self.other.lost:
-                self.wire.say(self, lambda: back(result))
+                self.link.say(self, lambda: back(result))
 
         def back(result: T | Failure) -> None:
             if answer in self._waiting:
                 self._waiting.discard(answer)
                 answer.callback(result)
 
-        self.wire.say(self.other, arrived)
+        self.link.say(self.other, arrived)
         return answer
 
 
-class Wire:
+class FakeLink:
     """
-    The line.  *now*: the test's time.  ``broken``: since when nothing passes.  *defects*: exceptions that are not ours.
+    The link.  *now*: the test's time.  ``broken``: since when no message passes; None: it works.  *defects*: collects
+    unexpected exceptions.
     """
 
     def __init__(self, now: Callable[[], float], defects: list[Failure]) -> None:
@@ -129,30 +130,30 @@ class Wire:
         self.defects = defects
         self.broken: float | None = None
         self.slow = False
-        self.slave = End(self, "slave")
-        self.master = End(self, "master")
+        self.slave = LinkEnd(self, "slave")
+        self.master = LinkEnd(self, "master")
 
     @property
-    def ends(self) -> tuple[End, End]:
+    def ends(self) -> tuple[LinkEnd, LinkEnd]:
         return self.slave, self.master
 
     def cut(self) -> None:
         """
-        From now on nothing passes, and nobody is told.
+        Stop passing messages, without notifying the ends.
         """
         if self.broken is None:
             self.broken = self.now()
 
-    def say(self, to: End, what: Callable[[], None]) -> None:
+    def say(self, to: LinkEnd, what: Callable[[], None]) -> None:
         """
-        Something is on its way.
+        Put a message for *to* in transit.
         """
         if self.broken is None and not to.lost:
             to.inbox.append(what)
 
-    def deliver(self, to: End, most: int = 1) -> bool:
+    def deliver(self, to: LinkEnd, most: int = 1) -> bool:
         """
-        Deliver what is under way; answers whether there was something.
+        Deliver at most *most* messages in transit; returns whether there was one.
         """
         some = False
         while most and to.inbox and self.broken is None:
@@ -163,13 +164,13 @@ class Wire:
 
 
 @define
-class FarCommand:
+class CommandOverLink:
     """
     A `Command` at the other end.
     """
 
     command: Command
-    end: End
+    end: LinkEnd
 
     def append(self, stream: str, offset: int, data: bytes) -> Deferred[int]:
         return self.end.call(self.command.append, stream, offset, data)
@@ -182,20 +183,20 @@ class FarCommand:
 
 
 @define
-class FarSlave:
+class SlaveOverLink:
     """
-    A `Slave` at the other end; *disowned* hears what the master disowns.
+    A `Slave` at the other end; *disowned* is called with the ids that the master disowns.
     """
 
     slave: Slave
-    end: End
+    end: LinkEnd
     disowned: Callable[[str], None]
 
     def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
-        return self.end.call(self.slave.start, id, spec, secrets, FarCommand(command, self.end.other))
+        return self.end.call(self.slave.start, id, spec, secrets, CommandOverLink(command, self.end.other))
 
     def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
-        return self.end.call(self.slave.resume, id, FarCommand(command, self.end.other), have)
+        return self.end.call(self.slave.resume, id, CommandOverLink(command, self.end.other), have)
 
     def interrupt(self, id: str, reason: str) -> Deferred[None]:
         return self.end.call(self.slave.interrupt, id, reason)
@@ -212,15 +213,15 @@ class FarSlave:
 
 
 @define
-class FarDesk:
+class DeskOverLink:
     """
     A `Desk` at the other end.
     """
 
     desk: Desk
-    end: End
+    end: LinkEnd
     disowned: Callable[[str], None]
 
     def attach(self, slave: Slave, hello: Hello, key: str = "") -> Deferred[Welcome]:
-        far = FarSlave(slave, self.end.other, self.disowned)
+        far = SlaveOverLink(slave, self.end.other, self.disowned)
         return self.end.call(self.desk.attach, far, hello, self.end.key)

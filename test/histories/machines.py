@@ -1,11 +1,12 @@
 """
-A slave's machine by the contract: what its keeper promises, without a keeper.
+A fake slave's machine, with a fake keeper that follows the keeper's contract.
 
-The keeper is played here, as its contract has it: a claim is on the disk before anything is spawned, what is known is
-never spawned again, what was forgotten neither, an outcome is on the disk before it is told, a lease that ran out
-kills.  Its commands do what the test says, and each writes text that is known from its id and its stream.
+The contract: a claim is on the disk before the command is spawned, a known or forgotten command is never spawned again,
+an outcome is on the disk before it is reported, an expired lease kills.  The test controls the commands; each writes
+text derived from its id and its stream.
 
-Simplified: when the keeper dies its commands die with it (really the next keeper kills them, before it says anything).
+Simplification: when the keeper dies, its commands die with it.  (In reality the next keeper kills them before it
+accepts a connection.)
 """
 
 import hashlib
@@ -37,7 +38,7 @@ from buildbot_lite.slave.session import Session
 from buildbot_lite.slave.transfer import TransferContext
 
 from ..slave.fakes import AtOnce
-from .wires import End
+from .links import LinkEnd
 
 LONGEST_TEXT = 1 << 20
 
@@ -45,15 +46,15 @@ LONGEST_TEXT = 1 << 20
 @lru_cache(64)
 def text_of(id: str, stream: str) -> bytes:
     """
-    What the command *id* would write into *stream* if it wrote for ever: ever is `LONGEST_TEXT` long.
+    The first `LONGEST_TEXT` bytes that the command *id* writes to *stream*.
     """
     return Random(f"{id}/{stream}").randbytes(LONGEST_TEXT)
 
 
 @define(eq=False)
-class Kept:
+class FakeCommand:
     """
-    A command in the keeper's hands.
+    A command of the fake keeper.
     """
 
     id: str
@@ -73,18 +74,18 @@ class Kept:
 
 
 @define(eq=False)
-class Line:
+class KeeperLink:
     """
-    The socket between attendant and keeper: in order, and lost with either.
+    The socket between the slave's keeper client and the keeper: ordered, and lost with either end.
     """
 
     to_keeper: deque[Callable[[], None]] = field(factory=deque)
     to_slave: deque[Callable[[], None]] = field(factory=deque)
 
 
-class Machine:
+class FakeMachine:
     """
-    One machine with a slave's directory.  *spawned* and *forgot* are told what the keeper does, with the machine.
+    One machine with a slave's directory.  *spawned*, *forgot*: called with the machine and a command's id.
     """
 
     def __init__(
@@ -93,8 +94,8 @@ class Machine:
         directory: str,
         now: Callable[[], float],
         *,
-        spawned: Callable[["Machine", str], None],
-        forgot: Callable[["Machine", str], None],
+        spawned: Callable[["FakeMachine", str], None],
+        forgot: Callable[["FakeMachine", str], None],
     ) -> None:
         self.name = name
         self.directory = directory
@@ -102,21 +103,21 @@ class Machine:
         self._spawned = spawned
         self._forgot = forgot
         self.boots = self.keepers = self.processes = 1
-        self.kept: dict[str, Kept] = {}
+        self.commands: dict[str, FakeCommand] = {}
         self.forgotten: set[str] = set()
-        self.line: Line | None = None
-        self.process: Process | None = None
+        self.line: KeeperLink | None = None
+        self.process: SlaveProcess | None = None
         self.heard = now()
         self.reachable = True
         for part in ("keeper", "transfers", "work"):
             os.makedirs(os.path.join(directory, part))
 
     @property
-    def running(self) -> list[Kept]:
+    def running(self) -> list[FakeCommand]:
         """
         The commands that run.
         """
-        return [kept for kept in self.kept.values() if kept.life is Life.RUNNING]
+        return [command for command in self.commands.values() if command.life is Life.RUNNING]
 
     # What happens to it.
 
@@ -125,7 +126,7 @@ class Machine:
         A slave's process starts.
         """
         self.processes += 1
-        self.process = Process(self)
+        self.process = SlaveProcess(self)
 
     def kill(self) -> None:
         """
@@ -137,56 +138,56 @@ class Machine:
 
     def kill_keeper(self, *, unknown: bool) -> list[str]:
         """
-        The keeper dies, and its commands with it; the next one finds what is on the disk.  Answers what was lost.
+        The keeper dies with its commands; the next one reads the disk.  Returns the ids of the lost commands.
         """
-        lost = [kept.id for kept in self.running]
+        lost = [command.id for command in self.running]
         self.keepers += 1
         self.line = None
-        for kept in self.running:
-            kept.life = Life.UNKNOWN if unknown else Life.LOST
-            kept.outcome = Outcome.lost("The keeper that ran it is gone.").but(streams=kept.seals())
+        for command in self.running:
+            command.life = Life.UNKNOWN if unknown else Life.LOST
+            command.outcome = Outcome.lost("The keeper that ran it is gone.").but(streams=command.seals())
         if self.process is not None:
             self.process.client.attach_again()
         return lost
 
     def reboot(self) -> list[str]:
         """
-        The power fails, and comes back.
+        The machine loses power and starts again.
         """
         self.kill()
         self.boots += 1
         return self.kill_keeper(unknown=False)
 
-    def write(self, kept: Kept, size: int) -> None:
+    def write(self, command: FakeCommand, size: int) -> None:
         """
         A command writes.
         """
-        path = spool_path(self.keeper_directory, kept.id, "stdio")
+        path = spool_path(self.keeper_directory, command.id, "stdio")
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        data = text_of(kept.id, "stdio")[kept.length : kept.length + size]
+        data = text_of(command.id, "stdio")[command.length : command.length + size]
         with open(path, "ab") as spool:
             spool.write(data)
-        kept.length += len(data)
-        lengths = kept.lengths()
-        self._tell(lambda news: news.grew(kept.id, lengths))
+        command.length += len(data)
+        lengths = command.lengths()
+        self._tell(lambda news: news.grew(command.id, lengths))
 
-    def end(self, kept: Kept, **how: Any) -> None:
+    def end(self, command: FakeCommand, **how: Any) -> None:
         """
         A command ends.
         """
-        kept.life = Life.ENDED
-        kept.outcome = Outcome(how.pop("ending", Ending.EXITED), streams=kept.seals(), **how)
-        self._tell_end(kept)
+        command.life = Life.ENDED
+        command.outcome = Outcome(how.pop("ending", Ending.EXITED), streams=command.seals(), **how)
+        self._tell_end(command)
 
     def look_at_leases(self) -> None:
         """
-        Kill what the master has not been heard about for too long.
+        Kill the commands whose leases have expired.
         """
-        for kept in self.running:
-            if kept.spec.grace is not None and min(self.now() - self.heard, self.now() - kept.asked) >= max(
-                kept.spec.grace - 30.0, 1.0
+        for command in self.running:
+            if command.spec.grace is not None and min(self.now() - self.heard, self.now() - command.asked) >= max(
+                command.spec.grace - 30.0, 1.0
             ):
-                self.end(kept, ending=Ending.KILLED, why=Why.LEASE, sentence="lease expired")
+                self.end(command, ending=Ending.KILLED, why=Why.LEASE, sentence="lease expired")
 
     # The keeper's half of the socket.
 
@@ -194,33 +195,33 @@ class Machine:
     def keeper_directory(self) -> str:
         return os.path.join(self.directory, "keeper")
 
-    def attach(self) -> Line:
+    def attach(self) -> KeeperLink:
         """
-        A process of the slave is on the line, in the place of any other.
+        Connect a process of the slave, in place of any other.
         """
-        self.line = Line()
+        self.line = KeeperLink()
         return self.line
 
     def take_start(self, id: str, fingerprint: str, spec: Run) -> None:
-        if id in self.kept and self.kept[id].fingerprint == fingerprint:
+        if id in self.commands and self.commands[id].fingerprint == fingerprint:
             self._tell(lambda news: news.claimed(id))
-            if self.kept[id].outcome is not None:
-                self._tell_end(self.kept[id])
-        elif id in self.kept or id in self.forgotten:
+            if self.commands[id].outcome is not None:
+                self._tell_end(self.commands[id])
+        elif id in self.commands or id in self.forgotten:
             self._tell(lambda news: news.refused(id, "It was here before; it is not started twice."))
         else:
-            self.kept[id] = Kept(id, fingerprint, spec, self.now())
+            self.commands[id] = FakeCommand(id, fingerprint, spec, self.now())
             self._spawned(self, id)
             self._tell(lambda news: news.claimed(id))
 
     def take_interrupt(self, id: str, reason: str) -> None:
-        kept = self.kept.get(id)
-        if kept is not None and kept.life is Life.RUNNING:
-            self.end(kept, ending=Ending.KILLED, why=Why.INTERRUPTED, sentence=reason)
+        command = self.commands.get(id)
+        if command is not None and command.life is Life.RUNNING:
+            self.end(command, ending=Ending.KILLED, why=Why.INTERRUPTED, sentence=reason)
 
     def take_forget(self, id: str) -> None:
         self._forgot(self, id)
-        self.kept.pop(id, None)
+        self.commands.pop(id, None)
         self.forgotten.add(id)
         shutil.rmtree(os.path.dirname(spool_path(self.keeper_directory, id, "stdio")), ignore_errors=True)
         self._tell(lambda news: news.forgotten(id))
@@ -228,10 +229,10 @@ class Machine:
     def take_word(self, age: float) -> None:
         self.heard = max(self.heard, self.now() - age)
 
-    def _tell_end(self, kept: Kept) -> None:
-        outcome, life = kept.outcome, kept.life
+    def _tell_end(self, command: FakeCommand) -> None:
+        outcome, life = command.outcome, command.life
         assert outcome is not None
-        self._tell(lambda news: news.ended(kept.id, outcome, life))
+        self._tell(lambda news: news.ended(command.id, outcome, life))
 
     def _tell(self, what: Callable[[KeeperListener], None]) -> None:
         def told() -> None:
@@ -242,14 +243,14 @@ class Machine:
             self.line.to_slave.append(told)
 
 
-class KeeperClient:
+class FakeKeeperClient:
     """
-    The keeper's client in one process, in place of `slave.keeper_client`.
+    The keeper client of one process, in place of `slave.keeper_client`.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: FakeMachine) -> None:
         self._machine = machine
-        self._line: Line | None = None
+        self._line: KeeperLink | None = None
         self._news: KeeperListener | None = None
         self._interrupts: dict[str, str] = {}
         self.keeper = self.boot = ""
@@ -260,21 +261,23 @@ class KeeperClient:
 
     def attach_again(self) -> None:
         """
-        A keeper was started, and says what it has.
+        A keeper was started, and reports its commands.
         """
         if self._news is None:
             return
         machine = self._machine
         self._line = machine.attach()
         self.keeper, self.boot = f"keeper-{machine.keepers}", f"boot-{machine.boots}"
-        held = {kept.id: (kept.fingerprint, kept.life, kept.lengths()) for kept in machine.kept.values()}
+        held = {
+            command.id: (command.fingerprint, command.life, command.lengths()) for command in machine.commands.values()
+        }
         interrupts, self._interrupts = self._interrupts, {}
         for id, reason in interrupts.items():
             self.interrupt(id, reason)
         self._news.attached(held)
-        for kept in list(machine.kept.values()):
-            if kept.outcome is not None:
-                machine._tell_end(kept)
+        for command in list(machine.commands.values()):
+            if command.outcome is not None:
+                machine._tell_end(command)
 
     def start(self, id: str, *, fingerprint: str, spec: Run, **others: Any) -> None:
         self._say(lambda: self._machine.take_start(id, fingerprint, spec))
@@ -302,9 +305,9 @@ class KeeperClient:
 
 
 @define
-class House:
+class FakeSlaveDirectory:
     """
-    As much of a `SlaveDirectory` as a session needs.
+    The part of a `SlaveDirectory` that a session needs.
     """
 
     name: str
@@ -313,15 +316,15 @@ class House:
         return 1 << 40
 
 
-class Process:
+class SlaveProcess:
     """
     One process of a slave: the real agent and the real session.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: FakeMachine) -> None:
         self.clock = Clock()
-        self.client = KeeperClient(machine)
-        self.end: End | None = None
+        self.client = FakeKeeperClient(machine)
+        self.end: LinkEnd | None = None
         self.agent = Agent(
             client=self.client,
             keeper_directory=machine.keeper_directory,
@@ -338,7 +341,7 @@ class Process:
         self.session = Session(
             agent=self.agent,
             client=self.client,
-            directory=House(f"home-of-{machine.name}"),  # type: ignore[arg-type]  # as much of it as is needed
+            directory=FakeSlaveDirectory(f"home-of-{machine.name}"),  # type: ignore[arg-type]  # as much of it as is needed
             clock=self.clock,
             welcomed=lambda welcome: None,
             refused=lambda error: None,
@@ -347,7 +350,7 @@ class Process:
 
     def die(self) -> None:
         """
-        Of kill -9: whatever it still wanted to do is not done.
+        End as by kill -9, without any cleanup.
         """
         if self.end is not None:
             self.end.die()

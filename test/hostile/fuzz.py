@@ -1,5 +1,5 @@
 """
-A million hostile inputs to a whole master: ``python -m test.strangers.fuzz --seed 1 --count 1000000``.
+A million hostile inputs to a whole master: ``python -m test.hostile.fuzz --seed 1 --count 1000000``.
 
 The master is a real one, of real parts, in this process: records, streams, grants, a real keeper that runs builds.  All
 that is missing is TLS and the network, whose place `Peer` takes: so a hundred times as many inputs are possible.
@@ -41,7 +41,7 @@ from buildbot_lite.slave.assembly import LocalSlave
 from buildbot_lite.wire.broker import Broker
 
 from ..processes.farm import WORDS, rss
-from .inputs import Conversation, Strings
+from .inputs import Conversation, FurlsToTry
 
 MIB = 1 << 20
 AT_ONCE = 60
@@ -194,7 +194,7 @@ async def fuzz(directory: str, seed: int, count: int, findings: Findings) -> dic
     }
     evil = farm.grants.of(verbs.SLAVE, "evil")
     assert evil is not None
-    strings = Strings(farm.grants.swissnum(evil), [swissnums[name] for name in ("run", "try", "set", "tar")])
+    strings = FurlsToTry(farm.grants.swissnum(evil), [swissnums[name] for name in ("run", "try", "set", "tar")])
     random, tub, begun = Random(seed), service._tub, time.monotonic()
     sent = connections = builds = 0
     warm = 0

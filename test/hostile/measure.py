@@ -1,5 +1,5 @@
 """
-The memory of a master, while strangers come.
+Measuring a master's memory during hostile connections.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..processes.farm import Farm, rss
-from .hostile import (
-    HABITS,
-    Crowd,
+from .connections import (
+    BEHAVIOURS,
+    Flood,
     Key,
     Target,
 )
@@ -23,24 +23,26 @@ MIB = 1 << 20
 
 def target_of(farm: Farm) -> Target:
     """
-    The master of *farm*, as a stranger knows it.
+    The master of *farm*, as an unauthenticated peer knows it.
     """
     match = re.match(r"pb://([a-z2-7]+)@", farm.furl("bot1"))
     assert match is not None
     return Target(farm.port, match[1])
 
 
-async def one_by_one(target: Target, habits: Sequence[str], pid: int, key: Key, *, seconds: float) -> dict[str, float]:
+async def one_by_one(
+    target: Target, behaviours: Sequence[str], pid: int, key: Key, *, seconds: float
+) -> dict[str, float]:
     """
-    By habit: how many MiB one such connection after the other cost in *seconds*, at most, above what there was.
+    By behaviour: the peak growth of the memory, in MiB, during *seconds* of such connections one after the other.
     """
     grown = {}
-    for name in habits:
+    for name in behaviours:
         before = peak = rss(pid)
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while loop.time() < until:
-            task = asyncio.ensure_future(HABITS[name](target, key))
+            task = asyncio.ensure_future(BEHAVIOURS[name](target, key))
             while not task.done() and loop.time() < until:
                 await asyncio.sleep(0.02)
                 peak = max(peak, rss(pid))
@@ -51,10 +53,10 @@ async def one_by_one(target: Target, habits: Sequence[str], pid: int, key: Key, 
 
 
 async def all_at_once(
-    target: Target, habits: Sequence[str], pid: int, keys: Sequence[Key], *, most: int, seconds: float
+    target: Target, behaviours: Sequence[str], pid: int, keys: Sequence[Key], *, most: int, seconds: float
 ) -> float:
     """
-    How many MiB *most* connections at once cost, at most.
+    The peak growth of the memory, in MiB, with *most* connections at once.
     """
     before = peak = rss(pid)
     loop = asyncio.get_running_loop()
@@ -65,17 +67,17 @@ async def all_at_once(
         peak = max(peak, rss(pid))
         return loop.time() >= until
 
-    await Crowd(target, most, tuple(keys)).keep_up(list(habits), over)
+    await Flood(target, most, tuple(keys)).keep_up(list(behaviours), over)
     return (peak - before) / MIB
 
 
 @contextmanager
 def calling_without_end(farm: Farm, name: str) -> Iterator[Callable[[], float]]:
     """
-    A slave that holds the string of *name* makes calls without end.  Gives what ends it, and answers how many of its
-    calls were answered in a second.
+    Let a process with the FURL of the slave *name* make calls without end.  Gives a function that ends it and returns
+    the number of answered calls per second.
     """
-    script = [sys.executable, "-m", "test.strangers.greedy", str(farm.port), target_of(farm).tub_id]
+    script = [sys.executable, "-m", "test.hostile.calls", str(farm.port), target_of(farm).tub_id]
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     attack = subprocess.Popen(
         [*script, swissnum_of(farm, name)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
@@ -100,6 +102,6 @@ def calling_without_end(farm: Farm, name: str) -> Iterator[Callable[[], float]]:
 
 def swissnum_of(farm: Farm, name: str) -> str:
     """
-    The secret part of a string.
+    The swissnum in the FURL of the slave *name*.
     """
     return farm.furl(name).rpartition("/")[2]
