@@ -1,5 +1,5 @@
 """
-Files on their way from the master.
+Downloads of files and archives from the master.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from .transfer import (
 )
 
 STAGED = ".tree"
-"""How the names of directories end in which archives are unpacked before they go to their place."""
+"""The suffix of directories in which archives are unpacked first."""
 CHUNK = 256 << 10
 MOST_IN_FLIGHT = 4
 _log = Logger()
@@ -34,7 +34,7 @@ _log = Logger()
 
 class FileDownload(Transfer):
     """
-    Bytes of the master, into a file that appears whole or not at all.
+    Fetches a file, which appears complete or not at all.
     """
 
     def _restore(self, saved: JsonReader | None) -> None:
@@ -46,19 +46,19 @@ class FileDownload(Transfer):
 
     def begin(self) -> None:
         """
-        It begins when it is linked.
+        Nothing: `linked` begins it.
         """
 
     def linked(self, command: Command) -> None:
         """
-        Go on fetching from here.
+        Continue fetching, from *command*.
         """
         if self._outcome is None and not self._finishing and not self._stopped:
             self._go(self._perform_with(command))
 
     def unlinked(self) -> None:
         """
-        Wait for the next link, unless everything is here.
+        Wait for the next link, unless all bytes have arrived.
         """
         if not self._finishing:
             self._task.cancel()
@@ -68,7 +68,7 @@ class FileDownload(Transfer):
             self._partial = await with_room(self._context.clock, self._opened)
         partial = self._partial
         await self._fetch(command, partial)
-        self._finishing = True  # from here on the link does not matter
+        self._finishing = True  # the link is not needed any more
         if self._digest.hexdigest() != self._spec.sha256:
             raise InputError(
                 f"What arrived for {self._spec.path!r:.200} has the checksum {self._digest.hexdigest()}, "
@@ -80,7 +80,7 @@ class FileDownload(Transfer):
 
     async def _fetch(self, command: Command, partial: BinaryIO) -> None:
         """
-        Ask for several chunks at once, write them in order.
+        Request several chunks at a time, write them in order.
         """
         in_flight: list[Deferred[bytes]] = []
         requested = self._size
@@ -109,7 +109,7 @@ class FileDownload(Transfer):
 
     def _finished(self, partial: BinaryIO) -> Deferred[Any]:
         """
-        Put what arrived where it belongs.
+        Move the complete file to its place.
         """
         return self._in_thread(lambda: self._finish(partial))
 
@@ -143,7 +143,7 @@ class FileDownload(Transfer):
 
 class ArchiveDownload(FileDownload):
     """
-    An archive of the master's, unpacked when it is here.
+    Fetches an archive, and unpacks it when it is complete.
     """
 
     def _finished(self, partial: BinaryIO) -> Deferred[Any]:
@@ -171,7 +171,7 @@ class ArchiveDownload(FileDownload):
 
 def discard(context: TransferContext, path: str) -> None:
     """
-    Remove the directory *path*, if it is there, which a worker left that was killed; nobody waits for it.
+    Remove the directory *path* in the background, if it exists: a worker that was killed left it.
     """
     if os.path.lexists(path):
         background(context.workers.start(discard_job(path)).answer, _log, "removing what was unpacked")

@@ -1,8 +1,8 @@
 """
-What a slave does with many files at once: to pack, unpack, remove and sum them.
+Jobs on many files: pack, unpack, remove, compute a checksum.
 
-A job is a JSON object, and so is what came of it, because it is done in another process (`file_worker`, started by
-`worker_process`).  The standard library only, so that this process starts quickly.
+A job and its result are JSON objects, because the job runs in another process (`file_worker`, started by
+`worker_process`).  Imports of the standard library only, so that this process starts quickly.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _BLOCK = 1 << 20
 
 def pack_job(paths: SafePaths, path: str, into: str, *, largest: int | None = None) -> Job:
     """
-    Pack the directory *path* of *paths* into the new file *into*.  Answers with the fields of `archive.Packed`.
+    Pack the directory *path* of *paths* into the new file *into*.  The result has the fields of `PackedArchive`.
     """
     return {"job": "pack", "tree": _described(paths), "path": path, "into": locale_to_utf8(into), "largest": largest}
 
@@ -54,21 +54,21 @@ def remove_job(paths: SafePaths, path: str) -> Job:
 
 def discard_job(path: str) -> Job:
     """
-    Remove the absolute *path*, which is in a directory of our own, with everything in it.
+    Remove the tree at the absolute *path*, in a directory that belongs to the slave alone.
     """
     return {"job": "discard", "path": locale_to_utf8(path)}
 
 
 def sum_job(descriptor: int, size: int) -> Job:
     """
-    Sum the first *size* bytes of the open file *descriptor*.  Answers with their *sha256*.
+    Compute the *sha256* of the first *size* bytes of the open file *descriptor*.
     """
     return {"job": "sum", "descriptor": descriptor, "size": size}
 
 
 def perform(job: Job) -> dict[str, Any]:
     """
-    Do *job*, and answer with one of ``done`` (an object), ``problem`` (a sentence), ``os_error`` (number and text).
+    Run *job*; return one of ``done`` (an object), ``problem`` (a sentence), ``os_error`` (number and text).
     """
     try:
         return {"done": _JOBS[job["job"]](job)}
@@ -143,7 +143,7 @@ def _sum(job: Job) -> dict[str, Any]:
 
 def sha256_of(descriptor: int, size: int, check: Callable[[], None]) -> str:
     """
-    The checksum of the first *size* bytes of an open file; *check* is called now and then, and may raise.
+    The SHA-256 of the first *size* bytes of an open file.  *check*: called before each block; raises to give up.
     """
     digest = hashlib.sha256()
     for offset in range(0, size, _BLOCK):

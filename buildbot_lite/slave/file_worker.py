@@ -1,9 +1,9 @@
 """
-``python -m buildbot_lite.slave.file_worker``: does one job of `file_jobs`, and ends.
+``python -m buildbot_lite.slave.file_worker``: runs one job of `file_jobs`, and exits.
 
-The job is the first line of standard input, the answer is what it writes to standard output, both JSON.  Standard input
-stays open for as long as the job is wanted: when the slave that asked for it is gone, so is this process.  What it is
-given may have been made to do harm, so its memory is bounded, and if the machine has too little, it is the first to go.
+The job is the first line of standard input; the result goes to standard output; both are JSON.  The process exits when
+standard input is closed, hence when the slave dies.  Archives are untrusted, so the memory is bounded; and when the
+machine runs out of memory, this process is killed first.
 """
 
 import json
@@ -21,7 +21,7 @@ MOST_MEMORY = 256 << 20
 
 def main() -> None:
     """
-    Do the job.
+    Run the job.
     """
     line = sys.stdin.buffer.readline()
     threading.Thread(target=_end_with_the_slave, daemon=True).start()
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _end_with_the_slave() -> None:
-    # Unbuffered: a lock of sys.stdin's would be in the way of the interpreter's end.
+    # Unbuffered: the lock of sys.stdin would block the interpreter's exit.
     while os.read(0, 1024):
         pass
     os._exit(1)
@@ -40,7 +40,7 @@ def _end_with_the_slave() -> None:
 
 def _bound() -> None:
     for kind, most in ((resource.RLIMIT_AS, MOST_MEMORY), (resource.RLIMIT_CORE, 0)):
-        # Not every system has every bound.
+        # Not every system has every limit.
         with suppress(OSError, ValueError):
             _, hard = resource.getrlimit(kind)
             resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

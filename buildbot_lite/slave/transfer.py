@@ -1,16 +1,16 @@
 """
-What a slave does itself, without a keeper: files and directories to and from the master.
+Transfers: commands on files and directories, which the slave executes itself, without a keeper.
 
 ::
 
-    claim (transfers/ID.json) ──► perform ──► outcome ──► told ──► forgotten
+    claim (transfers/ID.json) ──► perform ──► outcome ──► sent ──► forgotten
                  │                   │
-                 └── a new process ──┘   begins again: all of it may be done twice
+                 └── a new process ──┘   begins again from the start
 
-Each is idempotent, so unlike a process it may simply be begun again after a crash, and its claim need not survive a
-power failure (it is not fsynced; a machine that comes up again has no running commands to go with it anyway).
+A transfer is idempotent, so unlike a process it may be begun again after a crash.  Its claim need not survive a power
+failure, and is not synced: after that, no command of the same build is running either.
 
-This is what all of them have in common; `transfers` knows them all.
+The common base class; `transfers` lists the kinds.
 """
 
 import os
@@ -42,12 +42,12 @@ from .worker_process import Workers
 T = TypeVar("T")
 
 LONGEST_DISK_WAIT = 600
-"""Seconds for which whatever a slave does itself waits while its disk is full."""
+"""Seconds for which a transfer waits while the slave's disk is full."""
 
 
 class StoppedError(BuildbotLiteError):
     """
-    It was interrupted.
+    The transfer was interrupted.
     """
 
 
@@ -69,7 +69,7 @@ class TransferContext:
 
 class Transfer:
     """
-    One transfer; a `SlaveCommand`.  *changed* is called whenever there is more to bring to the master.
+    A `SlaveCommand`.  *changed*: called when there are new bytes or an outcome to send.
     """
 
     _log = Logger()
@@ -96,99 +96,87 @@ class Transfer:
 
     @property
     def outcome(self) -> Outcome | None:
-        """
-        How it ended.
-        """
         return self._outcome
 
     @property
     def _over(self) -> bool:
         """
-        Whether there is nothing left to interrupt.
+        Whether an interrupt has no effect any more.
         """
         return self._outcome is not None
 
     @property
     def life(self) -> Life:
         """
-        Running or ended: there is nothing between.
+        Running or ended.
         """
         return Life.RUNNING if self._outcome is None else Life.ENDED
 
     def claim(self) -> None:
         """
-        Write down that it was asked for.
+        Write the claim.
         """
         self._save()
 
     def begin(self) -> None:
         """
-        Start it, also again after a restart.
+        Begin, or begin again after a restart, unless the outcome is known.
         """
         if self._outcome is None:
             self._go(self._perform())
 
     def when_claimed(self) -> Deferred[None]:
         """
-        A transfer is claimed when it is made.
+        At once: a transfer is claimed when it is made.
         """
         return succeed(None)
 
     def lengths(self) -> Mapping[str, int]:
         """
-        Most transfers have no stream.
+        None, unless the kind of transfer has a stream.
         """
         return {}
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
-        """
-        Nothing.
-        """
         return b""
 
     def resend(self, stream: str) -> None:
         """
-        Nothing.
+        Nothing: there is no stream.
         """
 
     def confirm(self) -> bool:
-        """
-        It stays as it is.
-        """
         return True
 
     def have(self, lengths: Mapping[str, int]) -> None:
         """
-        Nothing depends on it.
+        Nothing: there is no stream.
         """
 
     def linked(self, command: Command) -> None:
         """
-        Most can do without.
+        Nothing, unless the kind of transfer needs the master.
         """
 
     def unlinked(self) -> None:
         """
-        Most can do without.
+        Nothing, unless the kind of transfer needs the master.
         """
 
     def interrupt(self, reason: str) -> None:
-        """
-        End it, if it has not ended.
-        """
         if not self._over:
             killed = Outcome(Ending.KILLED, why=Why.INTERRUPTED, sentence=reason)
             background(self._stop().addCallback(lambda _: self._end(killed)), self._log, "interrupting a transfer")
 
     def leave(self) -> None:
         """
-        Stop, and keep what is written down.
+        Stop; the claim stays on disk.
         """
         background(self._stop(), self._log, "stopping a transfer")
 
     def forget(self) -> Deferred[None]:
         """
-        Stop, and remove every trace.
+        Stop, and remove all files of the transfer.
         """
 
         def stopped(_: None) -> None:
@@ -199,25 +187,25 @@ class Transfer:
 
     async def _perform(self) -> None:
         """
-        Do it.  Raise what went wrong.
+        Do the transfer; an exception makes it fail.
         """
         raise NotImplementedError
 
     def _restore(self, saved: JsonReader | None) -> None:
         """
-        Begin with what a former process saved, if there was one.
+        Set the initial state; *saved* is that of an earlier process, None for a new transfer.
         """
         if saved is not None and saved.has("outcome"):
             self._outcome = Outcome.from_document(saved.mapping("outcome"))
 
     def _clear(self) -> None:
         """
-        Remove what was needed on the way.
+        Remove temporary files.
         """
 
     def _state(self) -> dict[str, Any]:
         """
-        What else is to be saved.
+        Further fields to save.
         """
         return {}
 
@@ -226,7 +214,7 @@ class Transfer:
             try:
                 await coroutine
             except (CancelledError, StoppedError, LinkLostError):
-                pass  # whoever stopped it knows what is next
+                pass  # stopped on purpose
             except OSError as error:
                 self._fail(os_sentence(error, self._spec.path))
             except BuildbotLiteError as error:
@@ -239,7 +227,7 @@ class Transfer:
 
     def _in_thread(self, function: Callable[[], T]) -> Deferred[T]:
         """
-        What *function* gives, out of a thread.  It may not be cancelled half-way, but asks whether we are stopped.
+        The result of *function*, run in a thread.  A thread cannot be cancelled: a long *function* checks `_stopped`.
         """
         running: Deferred[T] = self._context.in_thread(function)
         blocking = self._blocking = Deferred()
@@ -252,7 +240,7 @@ class Transfer:
 
     def _in_worker(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> Deferred[Any]:
         """
-        What *job* gives, out of a process of its own, which is killed when we are stopped.
+        The result of *job*, run in a process of its own, which is killed when the transfer is stopped.
         """
         running = self._context.workers.start(job, seconds=seconds, descriptor=descriptor)
         self._blocking = running.ended
@@ -260,7 +248,7 @@ class Transfer:
 
     def _stop(self) -> Deferred[None]:
         """
-        Fires when nothing of it goes on any more.
+        Stop; fires when no thread or process of the transfer is running.
         """
         self._stopped = True
         self._task.cancel()
@@ -277,12 +265,12 @@ class Transfer:
         self._notify()
 
     def _notify(self) -> None:
-        # In a turn of its own: whoever hears it may ask this very transfer to begin again.
+        # In a later reactor turn: the listener may make this transfer begin again.
         self._context.clock.callLater(0, self._changed)
 
     def _saved_outcome(self) -> Outcome | None:
         """
-        The outcome that another process is to find.
+        The outcome to save for a later process.
         """
         return self._outcome
 
@@ -302,13 +290,13 @@ class Transfer:
                 out.write(encode(document))
             os.replace(temporary, self._path(".json"))
         except OSError as error:
-            # Without it the transfer would be begun again after a restart, which does no harm.
+            # Harmless: after a restart the transfer is dropped or begun again.
             self._log.warn("cannot save transfer {id}: {problem}", id=self.id, problem=os_sentence(error))
 
 
 def os_sentence(error: OSError, path: str = "") -> str:
     """
-    *error* for people: without the number, and about *path*, the path that they gave.
+    *error* as a message: without the number, and naming *path*, the path in the step's arguments.
     """
     if is_disk_full(error):
         return "disk full"
@@ -318,7 +306,7 @@ def os_sentence(error: OSError, path: str = "") -> str:
 
 async def with_room(clock: IReactorTime, attempt: Callable[[], T]) -> T:
     """
-    What *attempt* gives; while the disk is full it is made again every second, for `LONGEST_DISK_WAIT` seconds at most.
+    The result of *attempt*, repeated every second while the disk is full, for `LONGEST_DISK_WAIT` seconds at most.
     """
     retries = LONGEST_DISK_WAIT
     while True:
@@ -333,7 +321,7 @@ async def with_room(clock: IReactorTime, attempt: Callable[[], T]) -> T:
 
 def write_at(descriptor: int, data: bytes, offset: int) -> None:
     """
-    Write all of *data* at *offset*.  A disk that is nearly full takes a part at first, and says no word about it.
+    Write all of *data* at *offset*.  (On a disk that is nearly full, pwrite(2) writes a part without an error.)
     """
     rest = memoryview(data)
     while rest:
@@ -344,13 +332,13 @@ def write_at(descriptor: int, data: bytes, offset: int) -> None:
 
 def succeeded() -> Outcome:
     """
-    What every transfer ends with that was done.
+    The outcome of a successful transfer.
     """
     return Outcome(Ending.EXITED, exit_code=0)
 
 
 def private_file(path: str) -> BinaryIO:
     """
-    A new, empty file that only we may read, open for writing.
+    A new, empty file of mode 0600, open for writing.
     """
     return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")

@@ -1,5 +1,5 @@
 """
-Which transfer does what a spec asks for; and those that an earlier process left.
+Makes the transfer for a spec, and restores those of an earlier process.
 """
 
 import os
@@ -36,14 +36,14 @@ from .transfer import (
 from .uploads import DirectoryUpload, FileUpload
 
 INPUT = ".stdin"
-"""How the names of files end that hold a command's standard input."""
+"""The suffix of files that hold a command's standard input."""
 _LARGEST_CLAIM = 5 << 20
 _log = Logger()
 
 
 class DirectoryMaking(Transfer):
     """
-    A directory is to be there.
+    Makes a directory.
     """
 
     async def _perform(self) -> None:
@@ -53,7 +53,7 @@ class DirectoryMaking(Transfer):
 
 class DirectoryRemoval(Transfer):
     """
-    A directory is to be gone.
+    Removes a directory.
     """
 
     async def _perform(self) -> None:
@@ -75,7 +75,7 @@ def new_transfer(
     id: str, fingerprint: str, spec: Spec, context: TransferContext, changed: Callable[[str], None]
 ) -> Transfer:
     """
-    The transfer that *spec* asks for, claimed but not begun.
+    A new transfer for *spec*, claimed but not begun.
     """
     transfer = _kind(spec)(id, fingerprint, spec, context, partial(changed, id))
     transfer.claim()
@@ -84,9 +84,9 @@ def new_transfer(
 
 def saved_transfers(context: TransferContext, changed: Callable[[str], None]) -> list[Transfer]:
     """
-    The transfers that an earlier process claimed and did not forget, in no order, not begun.
+    The transfers that an earlier process claimed and did not forget, in no particular order, not begun.
 
-    What belongs to none of them is removed; commands' inputs are not ours to judge.
+    Files that belong to none of them are removed, except standard inputs of commands, which `Agent` removes.
     """
     names = sorted(os.listdir(context.directory))
     found = {}

@@ -1,9 +1,9 @@
 """
-Files and directories, on their way to the master.
+Uploads of files and directories to the master.
 
-A file is sent itself, not a copy of it.  So that the master gets one consistent file, its device, inode, size, mtime
-and ctime are compared at the end and after a restart; if it changed, it is sent once more, as the next generation of
-the stream, and if it changed again, that is what the step fails with.
+A file is read in place, not copied first.  So that the master gets one consistent file, its device, inode, size, mtime
+and ctime are compared at the end and after a restart.  If it has changed, it is sent once more, as the next generation
+of the stream; if it changes again, the upload fails.
 """
 
 import os
@@ -36,12 +36,12 @@ from .transfer import (
 
 ARTIFACT = "artifact"
 LARGE = 64 << 20
-"""Bytes of a file that is summed in a process of its own."""
+"""Bytes from which on the checksum of a file is computed in a process of its own."""
 
 
 class FileUpload(Transfer):
     """
-    A file, as the stream "artifact".
+    Sends a file as the stream "artifact".
     """
 
     def _restore(self, saved: JsonReader | None) -> None:
@@ -54,13 +54,13 @@ class FileUpload(Transfer):
 
     def lengths(self) -> Mapping[str, int]:
         """
-        Of the file, as it was when it was opened.
+        The size of the file when it was opened.
         """
         return {self._stream: self._size} if self._source is not None else {}
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
         """
-        From the file itself; one that became shorter changed, one that cannot be read any more fails the upload.
+        Read from the file.  If it is shorter than before, the upload begins again; if it cannot be read, it fails.
         """
         if self._source is None or stream != self._stream:
             return b""
@@ -77,7 +77,7 @@ class FileUpload(Transfer):
 
     def resend(self, stream: str) -> None:
         """
-        The same file, as the next generation.
+        Send the same file as the next generation.
         """
         if stream == self._stream and self._outcome is not None:
             self._stream = next_generation(stream)
@@ -87,7 +87,7 @@ class FileUpload(Transfer):
 
     def have(self, lengths: Mapping[str, int]) -> None:
         """
-        A former process may have come to another generation.
+        Continue with the latest generation that the master knows, which an earlier process may have sent.
         """
         latest = latest_generations([self._stream, *lengths]).get(ARTIFACT, self._stream)
         if latest != self._stream:
@@ -101,7 +101,7 @@ class FileUpload(Transfer):
         Whether the file is still the one that was sent.
         """
         if self._source is None:
-            return True  # it ended before this process began, or without being sent
+            return True  # ended before this process began, or never sent
         if self._facts_now() == self._facts:
             return True
         self._start_again()
@@ -128,12 +128,12 @@ class FileUpload(Transfer):
 
     async def _prepare(self) -> None:
         """
-        Make the file that is to be sent.
+        Make the file to send, if it has to be made.
         """
 
     async def _summed(self, source: BinaryIO, size: int) -> str:
         """
-        The checksum of the *size* bytes of *source*.
+        The SHA-256 of the first *size* bytes of *source*.
         """
         if size >= LARGE:
             answer = await self._in_worker(sum_job(source.fileno(), size), descriptor=source.fileno())
@@ -149,14 +149,11 @@ class FileUpload(Transfer):
             finally:
                 os.close(copy)
 
-        # The thread has a descriptor of its own, so that ours may be closed at any time.
+        # The thread gets its own descriptor, so that *source* may be closed at any time.
         copy = os.dup(source.fileno())
         return await self._in_thread(sum_it)
 
     def _remarks(self) -> tuple[Remark, ...]:
-        """
-        What is to be said of it.
-        """
         return ()
 
     def _opened(self) -> BinaryIO:
@@ -192,10 +189,10 @@ class FileUpload(Transfer):
 
     @property
     def _over(self) -> bool:
-        return self._source is None and self._outcome is not None  # the checksum is known before all is sent
+        return self._source is None and self._outcome is not None  # the outcome is known before all bytes are sent
 
     def _saved_outcome(self) -> Outcome | None:
-        # Success is not written down, because a new process has to look at the file once more.
+        # Success is not saved: a new process must compare the file again.
         return self._outcome if self._outcome is not None and not self._outcome.succeeded else None
 
     def _state(self) -> dict[str, Any]:
@@ -216,7 +213,7 @@ class FileUpload(Transfer):
 
 class DirectoryUpload(FileUpload):
     """
-    A directory, packed into a file beside the claim first.
+    Packs a directory into a file beside the claim, and sends that.
     """
 
     def _restore(self, saved: JsonReader | None) -> None:
@@ -228,8 +225,8 @@ class DirectoryUpload(FileUpload):
 
     async def _prepare(self) -> None:
         if self._facts and self._facts_now() == self._facts:
-            return  # a former process packed it; the master may have some of that already
-        # Under another name until it is whole; and never into a file that is being sent.
+            return  # packed by an earlier process; the master may have a part of that archive
+        # Under another name until it is complete, and never into a file that is being sent.
         temporary = self._path(".tar.new")
         job = pack_job(self._context.paths, self._spec.path, temporary, largest=self._spec.largest)
         self._packed = PackedArchive(**await self._in_worker(job, seconds=self._spec.max_time))
@@ -240,7 +237,7 @@ class DirectoryUpload(FileUpload):
 
     def _remarks(self) -> tuple[Remark, ...]:
         """
-        What was left out, so that nobody takes the archive for the whole directory.
+        A remark that names the entries that were left out.
         """
         packed = self._packed
         if packed is None or not packed.left_out_count:

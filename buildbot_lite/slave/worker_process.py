@@ -1,14 +1,14 @@
 """
-Jobs with many files (`file_jobs`), each in a process of its own (`file_worker`).
+Runs jobs on many files (`file_jobs`), each in a process of its own (`file_worker`).
 
 ::
 
-    start ──► running ──answer, and it ended──► done, or an error
+    start ──► running ──result, process ended──► done, or an error
                  │
-                 └── cancelled, or its time is up: SIGKILL ──► ended
+                 └── cancelled, or time limit: SIGKILL ──► ended
 
-A thread would be cheaper; but it cannot be stopped, has no memory of its own to be bounded, and takes the slave with it
-when it crashes.
+Rejected: threads, which cannot be stopped, have no memory limit of their own, and take the slave with them when they
+crash.
 """
 
 import json
@@ -31,15 +31,15 @@ from ..errors import FileError
 from .file_jobs import LARGEST_ANSWER, Job
 
 _DESCRIPTOR = 3
-# The package may be in nobody's site-packages.
+# The directory of the package need not be in any site-packages.
 _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 @frozen
 class RunningJob:
     """
-    A job under way.  *answer* fires with what it gave, or why it failed; to cancel it ends the job.  *ended* fires when
-    nothing of it goes on any more.
+    A running job.  *answer* fires with its result or an error; cancelling it kills the job.  *ended* fires when its
+    process has ended.
     """
 
     answer: Deferred[Mapping[str, Any]]
@@ -48,24 +48,24 @@ class RunningJob:
 
 class Workers(Protocol):
     """
-    Whoever can have jobs done.
+    Runs jobs.
     """
 
     def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
         """
-        Have *job* done, in *seconds* at most.  *descriptor*: an open file that it needs; may be closed at once.
+        Run *job*, for *seconds* at most.  *descriptor*: an open file for it; the caller may close it at once.
         """
 
 
 class WorkerReactor(IReactorProcess, IReactorTime):
     """
-    What is needed of the reactor.
+    The parts of the reactor that this module uses.
     """
 
 
 class WorkerProcesses:
     """
-    `Workers` that start a process for each job.  *python* runs it.
+    `Workers` that start a process for each job.  *python*: the interpreter.
     """
 
     def __init__(self, reactor: WorkerReactor, *, python: str = sys.executable) -> None:
@@ -74,7 +74,7 @@ class WorkerProcesses:
 
     def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
         protocol = _Worker(job if descriptor is None else {**job, "descriptor": _DESCRIPTOR})
-        # Nothing of our environment: neither locale nor PYTHON… variables are to change what it does.
+        # An empty environment: neither the locale nor PYTHON… variables must affect a job.
         self._reactor.spawnProcess(
             protocol,
             os.fsencode(self._python),
@@ -156,5 +156,5 @@ class _Worker(ProcessProtocol):
         return f"The process that did it {how}; the slave's log (twistd.log) says more."
 
     def _process(self) -> Any:
-        # Twisted types it as less than it is.
+        # Twisted's annotation of `transport` lacks the methods of a process.
         return self.transport
