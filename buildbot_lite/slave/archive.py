@@ -1,14 +1,13 @@
 """
-Directories as tar archives: packing what is uploaded, unpacking what is downloaded.
+Directories as tar archives: packs uploads, unpacks downloads.
 
-Both are done in a process of their own (`file_worker`), because both may take long, and an archive may be made to do
-harm.  Neither follows a symbolic link: it is packed as a link, and one that could lead out of the directory is not
-unpacked.
+Both run in a process of their own (`file_worker`), because they may take long, and an archive is untrusted.  Neither
+follows a symbolic link: a link is packed as a link, and a link that may lead out of the directory is not unpacked.
 
-When is a link harmless?  What it leads to cannot be looked up: a later member, or a later archive, may change what is
-on the way.  It can be read off its text, though: a relative path whose only ``..`` are the first components, and no
-more of them than there are directories above the link.  Each directory on the way up is a real one, since nothing is
-unpacked through a link; and whatever link is met on the way down is of the same kind.
+Whether a link is safe cannot be found by resolving it, because a later member, or a later archive, may change the
+directories on its way.  Its text decides: a link is safe if it is a relative path with ``..`` only as its first
+components, and no more of them than there are directories above the link.  The directories on the way up are real ones,
+as nothing is unpacked through a link; and every link on the way down is safe in the same sense.
 """
 
 import errno
@@ -42,7 +41,7 @@ from .nofollow import (
 )
 
 LONGEST_PATH = 4000
-"""Bytes of a member's path; the system takes 4096."""
+"""Bytes of a member's path; the system's limit is 4096 (PATH_MAX)."""
 MOST_NAMED = 5
 _BLOCK = 1 << 20
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -51,8 +50,8 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 class PackedArchive(NamedTuple):
     """
-    An archive that was written: its *size* in bytes and *sha256*; the paths of the first `MOST_NAMED` pipes, sockets
-    and devices, which were *left_out*, and how many were.
+    A complete archive: its *size* in bytes and *sha256*; pipes, sockets and devices are left out: *left_out* has the
+    paths of the first `MOST_NAMED`, *left_out_count* their number.
     """
 
     size: int
@@ -65,8 +64,8 @@ def pack(directory: int, into: BinaryIO, *, largest: int | None = None) -> Packe
     """
     Write everything below the open *directory* as an uncompressed archive.
 
-    Sorted by name; owners are left out, because they mean nothing on another machine.  `InputError` when it would have
-    more than *largest* bytes, or a file becomes shorter meanwhile; `FileError` names what cannot be read.
+    Sorted by name, without owners, which mean nothing on another machine.  `InputError` when the archive would have
+    more than *largest* bytes, or a file becomes shorter meanwhile; `FileError` names an entry that cannot be read.
     """
     packer = _Packer(into, largest)
     pending: list[tuple[bytes, ...]] = [()]
@@ -85,8 +84,8 @@ def unpack(archived: IO[bytes], into: int, bounds: Bounds, *, owner: Owner = Non
     """
     Unpack the open archive *archived*, compressed or not, into the open, empty directory *into*.
 
-    What is unpacked is *owner*'s (None: ours), and writable by nobody else.  `InputError`, `UnsafePathError` or
-    `FileError` when it has to be given up; a part may be there then.
+    The files belong to *owner* (None: this user), and nobody else may write to them.  After an `InputError`,
+    `UnsafePathError` or `FileError` a part may be unpacked.
     """
     with (
         closing(Walk(into, make=True, owner=owner)) as walk,
@@ -99,7 +98,7 @@ def unpack(archived: IO[bytes], into: int, bounds: Bounds, *, owner: Owner = Non
 
 class _Packer:
     """
-    An archive that is being written to *into*, and summed meanwhile.
+    Writes an archive to *into*, and computes its checksum.
     """
 
     def __init__(self, into: BinaryIO, largest: int | None) -> None:
@@ -110,7 +109,7 @@ class _Packer:
         self._left_out: list[str] = []
         self._left_out_count = 0
         self._tar = tarfile.TarFile(
-            fileobj=self,  # type: ignore[arg-type]  # it writes, and that is what is needed
+            fileobj=self,  # type: ignore[arg-type]  # tarfile calls only `write` and `tell`
             mode="w",
             format=tarfile.PAX_FORMAT,
             encoding="utf-8",
@@ -120,7 +119,7 @@ class _Packer:
 
     def write(self, data: bytes) -> int:
         """
-        What tarfile wants written.
+        Called by tarfile.
         """
         try:
             self._into.write(data)
@@ -134,13 +133,13 @@ class _Packer:
 
     def tell(self) -> int:
         """
-        How much was written.
+        The number of bytes written.
         """
         return self._size
 
     def add(self, here: int, parts: tuple[bytes, ...]) -> bool:
         """
-        Add the entry *parts*, which is in the open directory *here*; whether it is a directory.
+        Add the entry *parts*, in the open directory *here*; return whether it is a directory.
         """
         entry = tarfile.TarInfo(path_text(b"/".join(parts)))
         with _file_errors(parts, "read"):
@@ -164,7 +163,7 @@ class _Packer:
 
     def end(self) -> PackedArchive:
         """
-        Everything was added.
+        Complete the archive.
         """
         self._tar.close()
         self._into.flush()
@@ -191,7 +190,7 @@ class _Packer:
 
 class _Contents:
     """
-    A file that is being packed, whose reading says what is wrong with it.
+    A file that is being packed; errors in reading name it.
     """
 
     def __init__(self, source: IO[bytes], name: str) -> None:
@@ -214,7 +213,7 @@ class _Contents:
 
 class _Unpacker:
     """
-    A directory *into* which an archive is being unpacked, on a *walk* through it.
+    Unpacks members into the open directory *into*; *walk* is a walk through it.
     """
 
     def __init__(self, into: int, walk: Walk, bounds: Bounds, owner: Owner) -> None:
@@ -254,7 +253,7 @@ class _Unpacker:
                 os.chown(name, *self._owner, dir_fd=directory, follow_symlinks=False)
 
     def _add_file(self, archive: Archive, member: tarfile.TarInfo, name: bytes, directory: int) -> None:
-        # Before anything is written: a few bytes can stand for a sparse file that is as large as a disk.
+        # Checked before writing: a few bytes can describe a sparse file as large as a disk.
         self._room -= member.size
         if self._room < 0:
             raise unpacks_to_more(self._bounds)
@@ -266,17 +265,16 @@ class _Unpacker:
                 rest = memoryview(block)
                 while rest:
                     rest = rest[file.write(rest) :]
-            # As Python's filter has it: nobody else may write, we may, and a file that its owner cannot execute nobody
-            # can.
+            # As tarfile's data filter: only the owner may write, and a file that its owner cannot execute nobody can.
             allowed = 0o755 if member.mode & stat.S_IXUSR else 0o644
             os.fchmod(file.fileno(), (member.mode | stat.S_IRUSR | stat.S_IWUSR) & allowed)
-            with suppress(OSError, OverflowError, ValueError):  # a time that there is not
+            with suppress(OSError, OverflowError, ValueError):  # an impossible time
                 os.utime(file.fileno(), (member.mtime, member.mtime))
 
     def _add_hard_link(self, member: tarfile.TarInfo, name: bytes, directory: int) -> None:
         target = _parts(member, member.linkname)
         with walk_down(self._into, target[:-1]) as there:
-            # To link a symbolic link would be to move it, perhaps to where it leads out.
+            # A hard link to a symbolic link would copy it, perhaps to a place from which it leads out.
             if not target or not stat.S_ISREG(os.lstat(target[-1], dir_fd=there).st_mode):
                 raise UnsafePathError(
                     f"The archive has a hard link {member.name!r:.200} to something that is not a file."
@@ -286,7 +284,7 @@ class _Unpacker:
 
 def _parts(member: tarfile.TarInfo, path: str) -> tuple[bytes, ...]:
     """
-    The components of *path*, a name in *member*.
+    The components of *path*, the name or the link target of *member*.
     """
     found = path_bytes(path)
     parts = tuple(part for part in found.split(b"/") if part not in (b"", b"."))
@@ -301,7 +299,7 @@ def _parts(member: tarfile.TarInfo, path: str) -> tuple[bytes, ...]:
 
 def _safe_target(member: tarfile.TarInfo, parts: tuple[bytes, ...]) -> bytes:
     """
-    The text of the symbolic link *member* at *parts*; why it is harmless is said above.
+    The text of the symbolic link *member* at *parts*; `UnsafePathError` unless it is safe, as defined above.
     """
     target = path_bytes(member.linkname)
     components = [part for part in target.split(b"/") if part not in (b"", b".")]
@@ -322,7 +320,7 @@ def _leads_out(member: tarfile.TarInfo) -> UnsafePathError:
 @contextmanager
 def _file_errors(parts: tuple[bytes, ...], what: str) -> Iterator[None]:
     """
-    What goes wrong with the file at *parts*, which is to be read or unpacked, becomes a sentence that names it.
+    Turn an OSError into a `FileError` that names the entry *parts*, which cannot be *what* ("read", "unpacked").
     """
     try:
         yield

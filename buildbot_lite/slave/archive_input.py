@@ -10,8 +10,8 @@ An archive of 1 KB can unpack to a header of 1 GiB, to a million members or to a
 counts every byte that tarfile reads, and gives at most `LARGEST_HEADER` at once: only a header is ever read in one
 piece.  Members are not kept in memory.
 
-An archive ends with a block of zeros.  One that stops without it was cut off, perhaps between two members, where
-tarfile (and other programs) would see nothing wrong.
+An archive ends with a block of zeros.  Without it, the archive was truncated, perhaps between two members, which
+tarfile and other programs do not notice.
 """
 
 import bz2
@@ -28,9 +28,9 @@ from typing import IO, Any, NamedTuple, Self
 from ..errors import InputError
 
 LARGEST_HEADER = 1 << 20
-"""Bytes of one header: room for names and attributes, and more than any archive of sources has."""
+"""Bytes of one header, with names and attributes; more than any archive of sources needs."""
 MOST_DIGITS = 255
-"""Digits in a row in a header of attributes: as many as a file's name can have."""
+"""Consecutive digits in a pax header: the longest file name."""
 _BLOCK = 1 << 20
 _TOO_MANY_DIGITS = re.compile(rb"[0-9]{%d}" % (MOST_DIGITS + 1))
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
@@ -43,7 +43,7 @@ _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
 
 class Bounds(NamedTuple):
     """
-    What an archive may have at most: *size* in bytes, unpacked, with its headers; number of *members*.
+    Limits of an archive: unpacked *size* in bytes, headers included; number of *members*.
     """
 
     size: int
@@ -52,7 +52,7 @@ class Bounds(NamedTuple):
 
 class ForwardReader(io.RawIOBase):
     """
-    The uncompressed bytes of an archive, as a file that can be read from its beginning to its end, and not back.
+    The uncompressed bytes of an archive, as a file that can only be read forwards.
     """
 
     def __init__(self, source: IO[bytes], bounds: Bounds) -> None:
@@ -76,7 +76,7 @@ class ForwardReader(io.RawIOBase):
 
     def peek(self, size: int) -> bytes:
         """
-        What the next `read` gives, which has to ask for *size* bytes as well.
+        The result of the next `read`, which must be for *size* bytes, too.
         """
         data = self.read(size)
         self._position -= len(data)
@@ -85,7 +85,7 @@ class ForwardReader(io.RawIOBase):
 
     def seek(self, position: int, whence: int = io.SEEK_SET, /) -> int:
         """
-        Skip what is before *position*.
+        Skip forwards to *position*.
         """
         if whence != io.SEEK_SET or position < self._position:
             raise tarfile.ReadError("it wants to be read backwards")
@@ -95,7 +95,7 @@ class ForwardReader(io.RawIOBase):
 
     def tell(self) -> int:
         """
-        How many bytes were read or skipped.
+        The number of bytes read or skipped.
         """
         return self._position
 
@@ -117,7 +117,7 @@ _InvalidHeaderError: type[Exception] = tarfile.InvalidHeaderError  # type: ignor
 
 class _Member(tarfile.TarInfo):
     """
-    A member, or the sentence about why there is none: tarfile takes a damaged header for the end of the archive.
+    A member whose damaged header is an error; tarfile would take it for the end of the archive.
     """
 
     @classmethod
@@ -127,7 +127,7 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def _frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str, **more: bool) -> Self:
-        # In Pythons of 2026, and older ones that were mended since, TarFile calls this one alone.
+        # Current versions of Python call only this method.
         read = super()._frombuf  # type: ignore[misc]  # not in typeshed
         entry: Self = cls._checked(read, buf, encoding, errors, **more)
         return entry
@@ -137,11 +137,11 @@ class _Member(tarfile.TarInfo):
         try:
             return super().fromtarfile(tarfile)
         except _InvalidHeaderError as error:
-            # For instance a size below zero, after the header itself was read.
+            # For example a negative size in a pax header.
             raise no_archive(error) from None
 
     def _proc_pax(self, tarfile: Any) -> Any:
-        # Without the mend of CVE-2024-6232 a Python takes quadratic time for a row of digits: hours for 1 MiB.
+        # Without the fix of CVE-2024-6232, Python takes quadratic time for consecutive digits: hours for 1 MiB.
         if _TOO_MANY_DIGITS.search(tarfile.fileobj.peek(self._block(self.size))):  # type: ignore[attr-defined]
             raise no_archive(f"a header has more than {MOST_DIGITS} digits in a row")
         return super()._proc_pax(tarfile)  # type: ignore[misc]  # not in typeshed
@@ -155,7 +155,7 @@ class _Member(tarfile.TarInfo):
         except tarfile.HeaderError as error:
             if any(buf):
                 raise no_archive(error) from None
-            raise  # the end
+            raise  # the block of zeros at the end
 
 
 class Archive:
@@ -172,7 +172,7 @@ class Archive:
 
     def members(self) -> Iterator[tarfile.TarInfo]:
         """
-        Each member, in order; what `contents` gives of one has to be read before the next.
+        The members, in order; read the `contents` of one before taking the next.
         """
         count = 0
         while (member := self._tar.next()) is not None:
@@ -181,10 +181,10 @@ class Archive:
             if count > self._bounds.members:
                 raise InputError(f"The archive has more than {self._bounds.members} members (maxMembers).")
             if member.size < 0:
-                # tarfile would go back, and take the beginning for the end.
+                # tarfile would seek backwards.
                 raise no_archive(f"{member.name!r:.200} has a negative size")
             yield member
-        # Only at its end a compressed file shows whether it is whole.
+        # Read to the end, where a compressed file has its checksum.
         while self._source.read(_BLOCK):
             pass
 
@@ -201,7 +201,7 @@ class Archive:
 @contextmanager
 def open_archive(source: IO[bytes], bounds: Bounds) -> Iterator[Archive]:
     """
-    The archive in the open file *source*; whatever is wrong with it becomes an `InputError`.
+    The archive in the open file *source*; any defect of it becomes an `InputError`.
     """
     try:
         beginning = source.read(6)
@@ -214,19 +214,19 @@ def open_archive(source: IO[bytes], bounds: Bounds) -> Iterator[Archive]:
     except OSError as error:
         if error.errno is not None:
             raise
-        # That is how gzip and bz2 say that their data are damaged.
+        # gzip and bz2 report damaged data with an OSError without a number.
         raise no_archive(error) from None
 
 
 def no_archive(why: object) -> InputError:
     """
-    What is said of what is damaged, cut off or something else.
+    The error for a file that is damaged, truncated or not an archive.
     """
     return InputError(f"That is no tar archive, or only a part of one: {why}.")
 
 
 def unpacks_to_more(bounds: Bounds) -> InputError:
     """
-    What is said of an archive that is too large.
+    The error for an archive that is too large.
     """
     return InputError(f"The archive unpacks to more than {bounds.size} bytes, which is as much as it may (maxsize).")

@@ -1,8 +1,7 @@
 """
-Walking down directories by their descriptors, without following links.
+Walks directories by their descriptors, without following links.
 
-Whoever holds a descriptor of a directory has that directory, whatever happens to its path meanwhile.  The standard
-library only.
+A descriptor refers to the same directory whatever happens to its path.  Standard library only.
 """
 
 import os
@@ -12,27 +11,27 @@ from contextlib import closing, contextmanager, suppress
 from ..keeper.wrapper import UMASK
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-"""How a directory is opened."""
+"""Flags to open a directory."""
 
 READABLE = 0o777 & ~UMASK
-"""The permission bits of a directory that is made for others to read."""
+"""Permission bits of a new directory that others may read."""
 
 Owner = tuple[int, int] | None
-"""The user and group to whom what is made belongs; None: ours."""
+"""Uid and gid of new files and directories; None: those of this process."""
 
 
 def step_into(directory: int, name: bytes, *, make: bool = False, owner: Owner = None, mode: int = READABLE) -> int:
     """
     A descriptor of the directory *name* in the open *directory*; `OSError` when it is a link or not a directory.
 
-    *make*: make it if it is not there, with the permission bits *mode*, whatever our umask.
+    *make*: make it if it does not exist, for *owner*, with the permission bits *mode* (the umask does not apply).
     """
     try:
         return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
     except FileNotFoundError:
         if not make:
             raise
-    with suppress(FileExistsError):  # somebody was faster
+    with suppress(FileExistsError):  # made by another process meanwhile
         os.mkdir(name, mode, dir_fd=directory)
     deeper = os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
     try:
@@ -47,10 +46,10 @@ def step_into(directory: int, name: bytes, *, make: bool = False, owner: Owner =
 
 class Walk:
     """
-    A way through the directories below the open directory *top*, from one to the next.
+    A walk through the directories below the open directory *top*.
 
-    What follows in the order of a tree costs one step for each directory, however deep it is: where the next directory
-    is below the last one, the way goes on from there; otherwise it begins at the top.  One descriptor at a time.
+    If the next directory is below the last one, the walk continues from there, otherwise from the top: in the order of
+    a tree, each directory costs one step at any depth.  One descriptor is open at a time.
 
     *make*, *owner*, *mode*: as in `step_into`.
     """
@@ -91,7 +90,7 @@ def walk_down(
     directory: int, parts: Sequence[bytes], *, make: bool = False, owner: Owner = None, mode: int = READABLE
 ) -> Iterator[int]:
     """
-    A descriptor of the directory *parts* below the open *directory*, open for as long as the context lasts.
+    A descriptor of the directory *parts* below the open *directory*, closed at the end of the context.
     """
     with closing(Walk(directory, make=make, owner=owner, mode=mode)) as walk:
         yield walk.to(parts)

@@ -1,11 +1,11 @@
 """
 Paths under a slave's ``work`` directory.
 
-What a master names is first resolved by hand (a symbolic link may point anywhere inside the tree, never out of it), and
-the result is then opened one directory at a time with ``O_NOFOLLOW``.  So a link that appears in between, made by a
-build that still runs, is refused instead of followed.  The root itself may be a link: that is the admin's choice.
+A path from the master is first resolved by hand (a symbolic link may point anywhere inside the tree, never out of it);
+the result is opened one directory at a time with ``O_NOFOLLOW``.  So a link that a running build makes in between is
+refused, not followed.  The root itself may be a link, at the admin's choice.
 
-Names are bytes here: what travels is UTF-8, and this process may have a locale that is not.
+Names are bytes: the master sends UTF-8, and the locale of this process may differ.
 """
 
 import os
@@ -40,15 +40,17 @@ class ResolvedPath(NamedTuple):
     @property
     def path(self) -> str:
         """
-        The absolute path, as this process spells paths.
+        The absolute path, decoded as the locale says.
         """
         return os.fsdecode(os.path.join(self.root, *self.parts))
 
 
 class SafePaths:
     """
-    The directory *root* and what is below it, and the directories *beyond*.  *owner*: the user and group to whom what
-    is made here belongs, if not to us.  *umask*: what directories that are made here do not get of 0o777.
+    Paths below the directory *root*.
+
+    *beyond*: further directories to which symbolic links may lead.  *owner*: uid and gid of new files and directories;
+    None: those of this process.  *umask*: permission bits that new directories do not get.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class SafePaths:
 
     def make(self, path: str) -> ResolvedPath:
         """
-        Make the directory *path* and those above it, unless they are there.  Where it is, free of links.
+        Make the directory *path* and its parents, unless they exist; return its path without links.
         """
         resolved = self._resolved(path)
         with self._directory(resolved, make=True):
@@ -70,17 +72,17 @@ class SafePaths:
 
     def absolute(self, path: str) -> str:
         """
-        The absolute path of *path*, free of links; it need not exist.
+        The absolute path of *path*, without links; it need not exist.
         """
         return self._resolved(path).path
 
     def open_to_read(self, path: str) -> int:
         """
-        A descriptor of the regular file *path*.  `UnsafePathError` when it is none; `OSError` as usual.
+        A descriptor of the regular file *path*.  `UnsafePathError` for any other kind of file; `OSError` as usual.
         """
         above, last = self._named(path)
         with self._directory(above) as directory:
-            # O_NONBLOCK, or a FIFO would stop us before we can refuse it.
+            # O_NONBLOCK: opening a FIFO would block.
             opened = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
         if not stat.S_ISREG(os.fstat(opened).st_mode):
             os.close(opened)
@@ -96,7 +98,7 @@ class SafePaths:
 
     def open_partial(self, path: str, suffix: str) -> int:
         """
-        A new file beside *path*, under a name made of both, for bytes that are not complete yet.  Makes its directory.
+        A descriptor of a new file beside *path*, named by *path* and *suffix*, for `complete`.  Makes its directory.
         """
         above, last = self._named(path)
         with self._directory(above, make=True) as directory:
@@ -110,7 +112,7 @@ class SafePaths:
 
     def complete(self, path: str, suffix: str) -> None:
         """
-        The partial file becomes *path*, at once and for good.
+        Rename the partial file to *path*, atomically and durably.
         """
         above, last = self._named(path)
         with self._directory(above) as directory:
@@ -119,20 +121,21 @@ class SafePaths:
 
     def discard(self, path: str, suffix: str) -> None:
         """
-        Remove the partial file, if there is one.
+        Remove the partial file, if it exists.
         """
         try:
             above, last = self._named(path)
             with self._directory(above) as directory:
                 _unlink(_partial(last, suffix), directory)
         except (OSError, UnsafePathError):
-            pass  # its directory is gone or unusable, and the file with it
+            pass  # its directory was removed or replaced
 
     def remove(self, path: str) -> None:
         """
-        Remove *path* and everything in it, also out of directories without write permission; nothing there is fine.
+        Remove *path* and everything in it, also from directories without write permission.
 
-        A symbolic link is removed, not what it points to.  `FileError` names what cannot be removed.
+        No error if it does not exist.  A symbolic link itself is removed, not its target.  `FileError` names the entry
+        that cannot be removed.
         """
         try:
             with self._parent(path) as (directory, name):
@@ -147,7 +150,7 @@ class SafePaths:
 
     def remove_quickly(self, path: str) -> bool:
         """
-        Remove *path* if that is one system call: a file, a link, an empty directory; True if there is nothing now.
+        Remove *path* if one system call does it: a file, a link, an empty directory.  True if it no longer exists.
         """
         try:
             with self._parent(path) as (directory, name):
@@ -158,15 +161,15 @@ class SafePaths:
         except FileNotFoundError:
             return True
         except OSError:
-            return False  # why, `remove` finds out
+            return False  # `remove` reports the reason
         return True
 
     def merge(self, staged: int, path: str) -> None:
         """
-        Move everything in the open directory *staged* into the directory *path*, over what has the same names there.
+        Move all entries of the open directory *staged* into the directory *path*, replacing those of the same names.
 
-        What was unpacked comes here this way: to unpack it in its place would be to write through whatever links a
-        command that still runs puts there meanwhile.  `FileError` names what is in the way.
+        Archives are unpacked elsewhere and moved: unpacking in place would write through links that a running command
+        makes meanwhile.  `FileError` names an entry that is in the way.
         """
         with self._directory(self._resolved(path), make=True) as into:
             merge_trees(staged, into, owner=self.owner)
@@ -174,7 +177,7 @@ class SafePaths:
     @contextmanager
     def _parent(self, path: str) -> Iterator[tuple[int, bytes]]:
         """
-        The open directory that *path* is in, and its name there; the last component is not followed if it is a link.
+        The open parent directory of *path*, and the last component, which is not followed if it is a link.
         """
         parts = relative_path(path).split("/")
         if parts == ["."]:
@@ -208,7 +211,7 @@ class SafePaths:
             try:
                 target = os.readlink(os.path.join(root, *done, part))
             except OSError:
-                done.append(part)  # no link, or not there yet
+                done.append(part)  # not a link, or missing
                 continue
             links += 1
             if links > MOST_LINKS:
@@ -233,7 +236,7 @@ class SafePaths:
     @contextmanager
     def _directory(self, resolved: ResolvedPath, *, make: bool = False) -> Iterator[int]:
         """
-        A descriptor of the directory at *resolved*, open for as long as the context lasts.
+        A descriptor of the directory *resolved*, closed at the end of the context.
         """
         if make:
             os.makedirs(resolved.root, exist_ok=True)

@@ -1,9 +1,9 @@
 """
-Moving a tree that was unpacked beside its place into it.
+Moves an unpacked tree into its place.
 
-What is not there yet is moved in one piece.  Only where both have a directory of one name, or the place is on another
-disk, its entries are moved one by one.  Directories are reached by their descriptors (`Walk`): constant in descriptors
-and stack, however deep the tree is.
+An entry is renamed in one piece, unless both trees have a directory of that name or they are on different disks: then
+the entries of the directory are moved one by one.  Directories are reached by descriptors (`Walk`), with a constant
+number of descriptors and stack frames at any depth.
 """
 
 import errno
@@ -27,8 +27,8 @@ def merge_trees(source: int, into: int, *, owner: Owner = None) -> None:
     """
     Move every entry of the open directory *source* into the open directory *into*, over what has the same name.
 
-    A directory only goes over a directory, and through no link.  *owner*: to whom what has to be copied belongs.
-    `FileError` names what is in the way.
+    A directory replaces only a directory, and no link is followed.  *owner*: uid and gid of entries that are copied to
+    another disk.  `FileError` names an entry that is in the way.
     """
     pending: list[tuple[bytes, ...]] = [()]
     with closing(Walk(source)) as from_, closing(Walk(into)) as to:
@@ -49,7 +49,7 @@ def merge_trees(source: int, into: int, *, owner: Owner = None) -> None:
 
 def _moved(name: bytes, source: int, into: int, owner: Owner) -> bool:
     """
-    Move *name*; False if it is a directory whose entries have to be moved one by one.
+    Move *name*; return False if it is a directory whose entries must be moved one by one.
     """
     try:
         os.rename(name, name, src_dir_fd=source, dst_dir_fd=into)
