@@ -13,7 +13,7 @@ Imports go down only; ``lint-imports`` holds it::
       master | slave                                  the two ends; neither imports the other
       storage | wire | keeper                         what survives a restart; the only importer of Foolscap; the
                                                       parent of every command (standard library only)
-      deferreds                                       waiting: fire and forget, answers that many wait for
+      deferreds                                       events with several waiters; work in the background
       model                                           values and pure functions; the JSON that travels
       errors                                          every exception raised on purpose, each a sentence
 
