@@ -1,7 +1,7 @@
 """
 What a master.cfg imports: ``from buildbot_lite.plugins import steps, schedulers, util, slave, secrets``.
 
-Buildbot's vocabulary, under Buildbot's names.  ``changes`` and ``reporters`` are empty until there are any.
+Names and spelling are Buildbot's.  ``changes`` and ``reporters`` are empty so far.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from .master import steps as _steps
-from .master.config import objects as _words
+from .master.config import objects as _objects
 from .master.config.mistakes import MISSING as _MISSING
 from .master.config.mistakes import did_you_mean
 from .master.config.secret_files import SecretInAFile as _SecretInAFile
@@ -23,12 +23,12 @@ from .model.results import Result as _Result
 
 class Namespace:
     """
-    Some words of the vocabulary, as attributes.
+    Classes, functions and values as attributes.  An unknown name gets the error that suggests the nearest one.
     """
 
-    def __init__(self, name: str, words: dict[str, Any]) -> None:
+    def __init__(self, name: str, members: dict[str, Any]) -> None:
         self._name = name
-        vars(self).update(words)
+        vars(self).update(members)
 
     def __getattr__(self, word: str) -> Any:
         raise AttributeError(f"{self._name} has no {word!r}.{did_you_mean(word, self.__dir__())}")
@@ -43,16 +43,19 @@ def _exported(module: ModuleType) -> dict[str, Any]:
 
 steps = Namespace("steps", _exported(_steps))
 schedulers = Namespace(
-    "schedulers", {cls.__name__: cls for cls in (_words.Submit, _words.ForceScheduler, _words.Triggerable)}
+    "schedulers", {cls.__name__: cls for cls in (_objects.Submit, _objects.ForceScheduler, _objects.Triggerable)}
 )
 util = Namespace(
     "util",
-    {cls.__name__: cls for cls in (_words.BuilderConfig, _words.BuildFactory, _words.Property, _words.Interpolate)}
-    | {"Secret": _words.Secret, "renderer": _renderer}
+    {
+        cls.__name__: cls
+        for cls in (_objects.BuilderConfig, _objects.BuildFactory, _objects.Property, _objects.Interpolate)
+    }
+    | {"Secret": _objects.Secret, "renderer": _renderer}
     | {"argument": _argument, "checks": Namespace("util.checks", _exported(_checks)), "MISSING": _MISSING}
     | {result.name: result for result in _Result},
 )
-slave = Namespace("slave", {"BuildSlave": _words.BuildSlave})
+slave = Namespace("slave", {"BuildSlave": _objects.BuildSlave})
 secrets = Namespace(
     "secrets",
     {"SecretInAFile": _SecretInAFile, "SecretInEnvironment": _SecretInEnvironment, "SecretInPass": _SecretInPass},

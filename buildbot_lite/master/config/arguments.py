@@ -1,8 +1,8 @@
 """
-Checking what a constructor in master.cfg was given.
+Checks of the arguments of constructors in master.cfg.
 
-Each check answers with a value of the right type whatever happens: the one that was given, or a harmless one after a
-mistake was noted with the line of the call.  So constructors stay straight lines, and go on to their next argument.
+A check always returns a value of the right type: the given one, or a harmless one after it noted a mistake with the
+line of the call.  So a constructor has no branches for mistakes, and checks its next argument.
 """
 
 import math
@@ -29,8 +29,10 @@ LONGEST_TIME = 10 * 365 * 86400.0
 
 class ArgumentChecker:
     """
-    The checks for one call: *owner* names the thing in sentences, *of* is the object that is being made; or *place*
-    says where.
+    The checks for one constructor call.
+
+    *owner*: the subject of the sentences.  *of*: the object under construction, from which the line of the call
+    follows; or *place*: that line.
     """
 
     def __init__(self, owner: str, of: object = None, *, place: SourceLine | None = None) -> None:
@@ -40,20 +42,20 @@ class ArgumentChecker:
 
     def note(self, sentence: str) -> None:
         """
-        Something is wrong with the thing as a whole.
+        Note a mistake of the object as a whole.
         """
         note(f"{self.owner}: {sentence}", self._place, of=self._of)
 
     def wrong(self, name: str, value: object, wanted: str) -> None:
         """
-        The argument *name* is not what is *wanted*.
+        Note that the argument *name* must be *wanted*.  Nothing is noted for `MISSING`.
         """
         if value is not MISSING:
             self.note(f"{name} must be {wanted}, not {shown(value)}.")
 
     def unless_missing(self, error: Exception, value: object) -> None:
         """
-        What *error* says is wrong, unless that *value* was not given at all, which is noted already.
+        Note *error*, unless *value* is `MISSING`: that mistake is noted already.
         """
         if value is not MISSING:
             note(str(error), of=self._of)
@@ -136,7 +138,7 @@ class ArgumentChecker:
 
     def optional(self, check: Callable[[str, Any], T], name: str, value: Any) -> T | None:
         """
-        What *check* says, or None for None.
+        The result of *check*, or None for None.
         """
         return None if value is None else check(name, value)
 
@@ -172,7 +174,7 @@ class ArgumentChecker:
 
     def properties(self, name: str, value: Any) -> dict[str, Any]:
         """
-        A dictionary of property names and their values, which are plain: there is nothing yet to render them with.
+        A dictionary of property names and plain values; these properties are not rendered.
         """
         if not isinstance(value, Mapping):
             self.wrong(name, value, "a dictionary")
@@ -205,7 +207,7 @@ class ArgumentChecker:
 
 def shown(value: object) -> str:
     """
-    *value*, as a sentence can hold it.
+    The repr of *value*, cut to fit in a sentence.
     """
     if isinstance(value, type):
         return f"the class {value.__name__} (write {value.__name__}(…))"

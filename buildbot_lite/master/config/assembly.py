@@ -96,7 +96,7 @@ class _Reader:
     def names(self, key: str) -> set[str]:
         # Also the wanted names of objects with a mistake: one mistake must not be reported at two lines.
         listed = self.c.get(key)
-        return {str(getattr(each, "called", "")) for each in (listed if isinstance(listed, (list, tuple)) else ())}
+        return {str(getattr(each, "given_name", "")) for each in (listed if isinstance(listed, (list, tuple)) else ())}
 
     def by_name(self, key: ListKey) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -132,7 +132,7 @@ def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[st
     directories: dict[str, str] = {}
     for builder in builders.values():
         place = builder.place or SourceLine()
-        _note_strangers(f"The builder {builder.name!r}", "slave", builder.slavenames, slaves, place)
+        _note_unknown(f"The builder {builder.name!r}", "slave", builder.slavenames, slaves, place)
         other = directories.setdefault(builder.directory.lower(), builder.name)
         if other != builder.name:
             note(
@@ -145,7 +145,7 @@ def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[st
 def _check_schedulers(schedulers: Mapping[str, Scheduler], builders: Collection[str], slaves: Collection[str]) -> None:
     for scheduler in schedulers.values():
         place = scheduler.place or SourceLine()
-        _note_strangers(f"The scheduler {scheduler.name!r}", "builder", scheduler.builder_names, builders, place)
+        _note_unknown(f"The scheduler {scheduler.name!r}", "builder", scheduler.builder_names, builders, place)
         if isinstance(scheduler, Submit) and scheduler.name in slaves:
             note(
                 f"A slave and a Submit scheduler are both called {scheduler.name!r}; each has its string in "
@@ -154,7 +154,9 @@ def _check_schedulers(schedulers: Mapping[str, Scheduler], builders: Collection[
             )
 
 
-def _note_strangers(who: str, what: str, names: Iterable[str], known: Collection[str], place: SourceLine) -> None:
+def _note_unknown(owner: str, noun: str, names: Iterable[str], known: Collection[str], place: SourceLine) -> None:
     for name in names:
         if name not in known:
-            note(f"{who} names the {what} {name!r}, and there is none of that name.{did_you_mean(name, known)}", place)
+            note(
+                f"{owner} names the {noun} {name!r}, and there is none of that name.{did_you_mean(name, known)}", place
+            )

@@ -1,9 +1,9 @@
 """
-From the text of a master.cfg to a configuration, or to a list of everything that is wrong with it.
+From the text of a master.cfg to a configuration, or to the list of all its mistakes.
 
-A loaded configuration is a *generation*: its text and that of the modules which it imported from the master's
-directory, known by their hash.  The texts are kept as long as an unfinished build names the generation, and `load`
-makes the same configuration of them again, next to newer ones, whatever lies in the directory by then.
+A loaded configuration is a *generation*: the text of master.cfg and of its own modules, identified by their hash.  The
+texts are kept while an unfinished build names the generation; from them `load` makes the same configuration again,
+beside newer ones and whatever the directory contains by then.
 """
 
 import ast
@@ -57,11 +57,11 @@ def load(
     keys: Mapping[str, AnyKey] = OWN_KEYS,
 ) -> Generation:
     """
-    The configuration of the master in *basedir*; `MistakesError` with all that is wrong with it.
+    Load the configuration of the master in *basedir*; `MistakesError` with all its mistakes.
 
-    *text*: instead of what is in master.cfg.  *files*: those of an earlier generation; then nothing is read from the
-    directory, and nothing outside the configuration is checked.  *seconds*: how long it may take (see `time_limit`).
-    *keys*: those that ``c`` may have.
+    *text*: the text to use instead of master.cfg's.  *files*: those of an earlier generation; then nothing is read from
+    the directory, and nothing outside the configuration is checked.  *seconds*: the time limit; None: none.  *keys*:
+    the keys that ``c`` may have.
     """
     basedir = os.path.abspath(basedir)
     if files is None:
@@ -78,7 +78,7 @@ def load(
         if files is None:
             mistakes.check(config)
         mistakes.raise_any()
-    # What a function of the configuration imports from now on must be what a replay will import.
+    # A function of the configuration that imports later must import the texts that a replay will have.
     sources.reading = False
     texts = dict(sorted(sources.texts.items()))
     return Generation(hash_of(texts), texts, config, keys)
@@ -86,7 +86,7 @@ def load(
 
 def hash_of(files: Mapping[str, str]) -> str:
     """
-    64 hexadecimal digits that tell two generations apart.
+    The identity of a generation: SHA-256 of its files, in hexadecimal.
     """
     return hashlib.sha256(encode(dict(files))).hexdigest()
 

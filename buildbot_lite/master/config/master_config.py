@@ -1,5 +1,5 @@
 """
-A whole configuration, as the rest of the master reads it.  ``assembly`` makes one out of a master.cfg.
+The checked configuration that the rest of the master reads.  ``assembly`` makes it.
 """
 
 import os
@@ -43,11 +43,11 @@ def has_port(hint: str) -> bool:
 @frozen
 class MasterConfig:
     """
-    What a master.cfg says.
+    The contents of a master.cfg.
 
-    *ports*: endpoints to listen at, like "tcp:9989"; none: choose a free port once.  *location*: hosts, each with or
-    without ":port", where slaves find the master; empty: find out.  *db*: the database's file, relative to the
-    master's directory.  *minspace*: bytes of the disk that are kept for slaves that send little; None: see
+    *ports*: endpoints to listen at, like "tcp:9989"; empty: a free port, chosen once.  *location*: hosts, each with or
+    without ":port", at which slaves reach the master; empty: found out at start.  *db*: the database's file, relative
+    to the master's directory.  *minspace*: bytes of the disk reserved for slaves that send little; None: the default of
     `disk_reserve`.
     *reconfig_timeout*: seconds that the next master.cfg may take to load while the master runs.
     *extensions*: values of the keys that other packages added, by name.
@@ -76,21 +76,21 @@ class MasterConfig:
 
     def database_in(self, basedir: str) -> str:
         """
-        Where the database is of the master in *basedir*.
+        The path of the database of the master in *basedir*.
         """
         return self.db if "://" in self.db else os.path.join(basedir, self.db)
 
     @property
     def submits(self) -> dict[str, Submit]:
         """
-        The schedulers that submissions come in by.
+        The schedulers that accept submissions.
         """
         return {name: each for name, each in self.schedulers.items() if isinstance(each, Submit)}
 
     @property
     def triggerables(self) -> dict[str, Triggerable]:
         """
-        The schedulers that `Trigger` steps start.
+        The schedulers that `Trigger` steps can start.
         """
         return {name: each for name, each in self.schedulers.items() if isinstance(each, Triggerable)}
 
@@ -105,13 +105,13 @@ class MasterConfig:
 
     def builders_on(self, slave: str) -> list[BuilderConfig]:
         """
-        Those that may build on *slave*.
+        The builders that may build on *slave*.
         """
         return [builder for builder in self.builders.values() if slave in builder.slavenames]
 
     def secret(self, name: str) -> str:
         """
-        The value of the secret *name*; `ConfigError` when nobody knows it.
+        The value of the secret *name*; `ConfigError` when no provider has it.
         """
         for provider in self.secrets_providers:
             value = provider.value(self.basedir, name)
@@ -121,7 +121,7 @@ class MasterConfig:
 
     def why_no_secret(self, name: str) -> str | None:
         """
-        The sentence that says why the secret *name* cannot be had; None if it can, or if only a slow provider knows.
+        Why the secret *name* is not available, in a sentence; None if it is, or if a slow provider lists it.
         """
         try:
             for provider in self.secrets_providers:

@@ -1,10 +1,9 @@
 """
-What is wrong with a configuration, and where.
+The mistakes of a configuration, each with its line.
 
-Whoever edits a master.cfg wants to hear of all mistakes at once, each with the line that made it.  So while one is
-being loaded, constructors do not raise: they `note` a sentence, go on with something harmless, and the loader refuses
-the whole at the end.  Outside a load (in a test, at a prompt) there is nobody to collect, and `note` raises
-`ConfigError` at once.
+Loading a master.cfg reports all mistakes at once, each with the line that made it.  During a load constructors do not
+raise: they `note` a sentence and go on with a harmless value, and the loader refuses the configuration at the end.
+Outside a load (in a test, at a prompt) nothing collects mistakes, and `note` raises `ConfigError` at once.
 
 ::
 
@@ -12,9 +11,9 @@ the whole at the end.  Outside a load (in a test, at a prompt) there is nobody t
         exec(...)                   # BuildSlave("a b")  → note(…) → mistakes, with the line of that call
     mistakes.raise_any()            # all of them, sorted by file and line
 
-A *place* is found by walking up the stack to the nearest frame whose code came from one of the configuration's own
-files.  That needs no co-operation from constructors, and works in loops and functions of the configuration.
-(Rejected: reading the syntax tree, which does not know which call a loop was in.)
+The line of a mistake is that of the nearest frame up the stack whose code is from a file of the configuration.  That
+needs no co-operation of constructors, and works in loops and functions of the configuration.  (Rejected: the syntax
+tree, which does not say in which round of a loop a call was wrong.)
 """
 
 import difflib
@@ -36,7 +35,7 @@ MOST_MISTAKES = 200
 
 class Missing:
     """
-    Stands for an argument that was not given, and about which a mistake is noted already.
+    The class of `MISSING`, the value of an argument that was not given although it must be.
     """
 
     def __repr__(self) -> str:
@@ -62,7 +61,7 @@ class SourceLine:
 @frozen(order=True)
 class Mistake:
     """
-    One thing that is wrong, said in a sentence.
+    One mistake: a sentence and the line.
     """
 
     place: SourceLine
@@ -85,7 +84,7 @@ class MistakesError(ConfigError):
 @frozen
 class Mistakes:
     """
-    What was noted so far.  *files* maps the file names that code objects carry to the names that people read.
+    The mistakes noted so far.  *files*: file name in code objects → file name in sentences.
     """
 
     files: Mapping[str, str]
@@ -94,14 +93,14 @@ class Mistakes:
 
     def add(self, mistake: Mistake) -> None:
         """
-        Keep *mistake*, once.  Beyond 200 of them nothing is kept: something else is wrong then.
+        Keep *mistake*, once.  At most 200 are kept.
         """
         if mistake not in self.found and len(self.found) < MOST_MISTAKES:
             self.found.append(mistake)
 
     def check(self, config: object) -> None:
         """
-        Make the checks that waited until the whole configuration is known.
+        Run the checks that `once_loaded` postponed.
         """
         for place, check in self.checks:
             sentence = check(config)
@@ -124,7 +123,7 @@ _collecting: ContextVar[Mistakes | None] = ContextVar(
 @contextmanager
 def collecting(files: Mapping[str, str]) -> Iterator[Mistakes]:
     """
-    Collect what is noted meanwhile.  *files* may still grow while the configuration imports its modules.
+    Collect the mistakes noted in this context.  *files* may grow meanwhile, as the configuration imports modules.
     """
     mistakes = Mistakes(files)
     token = _collecting.set(mistakes)
@@ -136,7 +135,7 @@ def collecting(files: Mapping[str, str]) -> Iterator[Mistakes]:
 
 def note(sentence: str, place: SourceLine | None = None, *, of: object = None) -> None:
     """
-    Something is wrong at *place*, which is `current_line` when not given.  Raises `ConfigError` outside a load.
+    Note a mistake at *place*; default: `current_line`.  Raises `ConfigError` outside a load.
     """
     mistakes = _collecting.get()
     if mistakes is None:
@@ -146,10 +145,10 @@ def note(sentence: str, place: SourceLine | None = None, *, of: object = None) -
 
 def once_loaded(check: Callable[[Any], str | None], *, of: object = None) -> None:
     """
-    When everything is known, ask *check* what is wrong with the `MasterConfig`; its sentence belongs to this line.
+    Postpone *check* until the `MasterConfig` is known; a sentence that it returns is a mistake of this line.
 
-    For what an object can only find out from others: ``once_loaded(lambda config: None if name in config.builders …)``.
-    Nothing happens outside a load.
+    For checks of one object against others: ``once_loaded(lambda config: None if name in config.builders …)``.
+    Without effect outside a load.
     """
     mistakes = _collecting.get()
     if mistakes is not None:
@@ -160,8 +159,8 @@ def current_line(of: object = None) -> SourceLine | None:
     """
     The line of the configuration that is being executed, or None outside a load.
 
-    With *of*, an object that is being made: the line that makes it, even when its class is the configuration's own and
-    is right now calling ``super().__init__``.
+    *of*: an object under construction; then the line of the constructor call, even when the class is the
+    configuration's own and is just calling ``super().__init__``.
     """
     mistakes = _collecting.get()
     if mistakes is None:
@@ -186,10 +185,11 @@ def fitting_arguments(
     function: Callable[..., object], what: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, skip: int = 1
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """
-    Those of *args* and *kwargs* with which *function* can be called; `MISSING` for those that it lacks.
+    The part of *args* and *kwargs* with which *function* can be called; `MISSING` for each required one that is not
+    given.
 
-    Everything that does not fit is noted, an unknown keyword with the one that was probably meant.  *what* names the
-    thing in sentences; the first *skip* parameters (``self``) are not the caller's.
+    The rest is noted, an unknown keyword with the nearest known one.  *what*: the subject of the sentences.  *skip*:
+    how many first parameters (``self``) the caller does not give.
     """
     parameters = list(inspect.signature(function).parameters.values())[skip:]
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -215,7 +215,7 @@ def fitting_arguments(
 
 def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: object = None) -> None:
     """
-    Note those names *given* that are not *known*, each with the one that was probably meant.
+    Note each of the names *given* that is not *known*, with the nearest known one.
     """
     known = list(known)
     for name in given:
@@ -225,15 +225,15 @@ def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: o
 
 class NotingType(type):
     """
-    The metaclass of what stands in a master.cfg: a call that does not fit the constructor is noted, not raised.
+    The metaclass of a master.cfg's objects: notes a call that does not fit the constructor instead of raising.
     """
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """
-        Make one, from those arguments that fit.
+        Construct the object from the arguments that fit.
         """
         if _collecting.get() is None:
-            # A build makes its steps again from arguments that fitted when they were loaded: no need to look first.
+            # A build makes its steps from arguments that fitted during the load: check them only after a failure.
             try:
                 return super().__call__(*args, **kwargs)
             except TypeError:

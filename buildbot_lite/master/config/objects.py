@@ -1,10 +1,9 @@
 """
-The words of a master.cfg, apart from its steps: slaves, builders, factories, schedulers.
+The objects of a master.cfg, apart from its steps: slaves, builders, factories, schedulers.
 
-They are values.  Each checks its own arguments as it is made, and remembers its *place*, the line that made it, and
-what it wanted to be *called*; what
-concerns several of them (does that slave exist?) is checked by ``assembly``, when all are known.  What a user
-writes is spelled as in Buildbot, what the rest of the master reads is spelled as everywhere here.
+They are values.  A constructor checks its own arguments, and keeps the *place*, the line of the call, and the
+*given_name*, valid or not.  ``assembly`` checks what concerns several objects (does that slave exist?) when all are
+known.  Constructors have Buildbot's spelling; attributes, which the rest of the master reads, have snake_case.
 """
 
 from collections.abc import Callable
@@ -51,7 +50,7 @@ class BuildSlave(metaclass=NotingType):
         minspace: Any = 0,
     ) -> None:
         self.place = current_line(self)
-        self.called = name
+        self.given_name = name
         arguments = ArgumentChecker(f"BuildSlave {name!r:.100}", self)
         if password is not None:
             arguments.note("a slave needs no password here; its string in buildslave.furls is all it takes.")
@@ -69,13 +68,13 @@ class BuildSlave(metaclass=NotingType):
 @runtime_checkable
 class StepLike(Protocol):
     """
-    As much as a factory needs to know of a step.
+    The part of a step that a factory knows.
     """
 
     @property
     def recipe(self) -> Any:
         """
-        How each build makes its own.
+        From this each build makes a step of its own.
         """
 
     def run(self) -> Any:
@@ -97,7 +96,7 @@ class BuildFactory(metaclass=NotingType):
 
     def addStep(self, step: Any) -> None:
         """
-        One more step, at the end.
+        Append *step*.
         """
         if isinstance(step, type):
             note(f"BuildFactory: {step.__name__} is a class; a step is made of it: {step.__name__}(…).")
@@ -108,7 +107,7 @@ class BuildFactory(metaclass=NotingType):
 
     def addSteps(self, steps: Any) -> None:
         """
-        Several more steps, at the end.
+        Append all of *steps*.
         """
         if not isinstance(steps, (list, tuple)):
             note(f"BuildFactory: the steps must be a list, not {steps!r:.60}.")
@@ -147,7 +146,7 @@ class BuilderConfig(metaclass=NotingType):
         canStartBuild: Any = None,
     ) -> None:
         self.place = current_line(self)
-        self.called = name
+        self.given_name = name
         arguments = ArgumentChecker(f"BuilderConfig {name!r:.100}", self)
         self.name = arguments.label("name", name)
         self.slavenames = arguments.several("slavenames", slavenames)
@@ -193,10 +192,10 @@ class BuilderConfig(metaclass=NotingType):
 
 class Scheduler(metaclass=NotingType):
     """
-    What asks for builds.
+    A source of build requests.
 
-    *builderNames*: of which builders it asks one build each.  *properties*: of all builds that it asks for.
-    *priority*: requests with a higher one go first.
+    *builderNames*: the builders; each gets one request.  *properties*: of all its builds.  *priority*: requests of a
+    higher priority are built first.
     """
 
     def __init__(self, name: Any, builderNames: Any, *, properties: Any = None, priority: Any = 0) -> None:
@@ -219,7 +218,7 @@ class Scheduler(metaclass=NotingType):
 
 class Submit(Scheduler):
     """
-    Builds that somebody asks for with ``flappclient`` and the string that ``submit.furls`` has for *name*.
+    Build requests by ``flappclient`` and the string of *name* in ``submit.furls``.
 
     *stdin*: what ``run-command`` reads from its standard input: "none", a "patch", a "tar" archive, or "properties"
     (lines ``name=value``).  *file*: what ``upload-file`` sends: None (it is refused), a "tar" archive, a "patch", any
@@ -258,13 +257,13 @@ class Submit(Scheduler):
 
 class ForceScheduler(Scheduler):
     """
-    Builds that somebody asks for with ``buildbot-lite force``.
+    Build requests by ``buildbot-lite force``.
     """
 
 
 class Triggerable(Scheduler):
     """
-    Builds that a `Trigger` step of another build asks for.
+    Build requests by the `Trigger` step of another build.
     """
 
 
@@ -314,7 +313,7 @@ class Secret(rendering.Secret, metaclass=NotingType):
 
 
 def _must_exist(secret: str, of: object) -> None:
-    # What the configuration says once it is known; a secret that vanishes later is the build's business.
+    # Checked once the whole configuration is known.  A secret that vanishes later fails the build.
     once_loaded(lambda config: config.why_no_secret(secret), of=of)
 
 

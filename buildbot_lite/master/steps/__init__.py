@@ -1,8 +1,8 @@
 """
-The steps that are shipped.  ``step`` says what a step is; each of the others is made of its public parts only.
+The shipped steps.  ``step`` has the base class; the others use its public parts only.
 
-Besides, there is what steps are made with: ``argument_checks`` (of arguments), ``outcomes`` (what a command's end
-means), and for `Git` ``git_commands`` (git's words) and ``git_credentials`` (its secrets).
+Their parts: ``argument`` (declarations), ``argument_checks``, ``outcomes`` (from a command's outcome to a result), and
+for `Git` ``git_commands`` (what runs on the slave) and ``git_credentials`` (keys and passwords).
 """
 
 from .directories import MakeDirectory, RemoveDirectory

@@ -25,7 +25,7 @@ class MakeDirectory(BuildStep):
 
     async def run(self) -> Result:
         """
-        Make it.
+        Make the directory.
         """
         ran = await self.do(spec.MakeDirectory(self.workdir_path(self.dir)))
         result, self.summary = result_of(ran.outcome, self.slave_name)
@@ -47,7 +47,7 @@ class RemoveDirectory(BuildStep):
 
     async def run(self) -> Result:
         """
-        Remove it.
+        Remove the directory.
         """
         ran = await self.do(spec.RemoveDirectory(self.workdir_path(self.dir), self.maxTime))
         result, self.summary = result_of(ran.outcome, self.slave_name)

@@ -1,5 +1,5 @@
 """
-What the end of a command means for its step.
+From the outcome of a command to the result of its step.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ SUCCEEDS_WITH_0: Mapping[int, Result] = {0: Result.SUCCESS}
 
 def result_of(outcome: Outcome, slave: str, decode: Mapping[int, Result] = SUCCEEDS_WITH_0) -> tuple[Result, str]:
     """
-    The result, and a few words for people; none when all is well.
+    The result, and a few words for people; "" after a success.
 
-    *decode*: exit code → result; any other exit code is FAILURE.  *slave*: who did it, for what is its fault.
+    *decode*: exit code → result; any other exit code is FAILURE.  *slave*: the slave's name, for the words.
     """
     if outcome.ending is Ending.EXITED:
         code = outcome.exit_code if outcome.exit_code is not None else -1

@@ -77,7 +77,7 @@ class ShellCommand(BuildStep):
 
     def spec(self) -> Run:
         """
-        What the slave is asked for.
+        The command for the slave.
         """
         words = {"script": self.command} if isinstance(self.command, str) else {"argv": tuple(self.command)}
         return Run(
@@ -98,14 +98,14 @@ class ShellCommand(BuildStep):
 
     async def run(self) -> Result:
         """
-        Run it once.
+        Run the program once.
         """
         ran = await self.do(self.spec())
         return self.judge(ran)
 
     def judge(self, ran: CommandResult) -> Result:
         """
-        What became of it; `summary` says it in a few words.
+        The result for the outcome of *ran*; sets `summary`.
         """
         result, self.summary = result_of(ran.outcome, self.slave_name, self.decodeRC)
         return result
@@ -174,7 +174,7 @@ class SetPropertyFromCommand(ShellCommand):
 
     async def run(self) -> Result:
         """
-        Run it, and look at what it wrote.
+        Run the program, and set properties from its output.
         """
         ran = await self.do(self.spec())
         result = self.judge(ran)
@@ -210,7 +210,7 @@ class MasterShellCommand(ShellCommand):
 
     async def run(self) -> Result:
         """
-        Run it once, under a keeper of the master's own.
+        Run the program once, under the master's own keeper.
         """
         ran = await self.do(self.spec(), on_master=True)
         return self.judge(ran)

@@ -1,8 +1,8 @@
 """
 Moving files between the slave and the master.
 
-What a slave sends becomes an artifact of the build.  What it gets is a file of the master's, a text, or what was
-submitted with the request.
+An upload from the slave becomes an artifact of the build.  A download to the slave is a file of the master, a text, or
+the input submitted with the request.
 """
 
 # ruff: noqa: N815 - arguments keep Buildbot's spelling
@@ -35,7 +35,7 @@ from .step import BuildStep
 
 __all__ = ["DirectoryUpload", "FileDownload", "FileUpload", "StringDownload", "SubmittedFile", "Unpack"]
 
-# As much of a file is hashed at once without getting out of the reactor's way.
+# Files up to this size are hashed in the reactor's thread, larger ones in a thread of their own.
 _QUICK = 8 << 20
 _BLOCK = 1 << 20
 
@@ -52,7 +52,7 @@ class _Transfer(BuildStep):
 
     async def transfer(self, what: spec.Spec, **options: Any) -> Result:
         """
-        Do it, and say what became of it.
+        Do *what* on the slave; return the result and set `summary`.
         """
         ran = await self.do(what, **options)
         result, self.summary = result_of(ran.outcome, self.slave_name)
@@ -140,14 +140,14 @@ class FileDownload(_Transfer):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        No ``..`` in it: a property in it must not lead anywhere else.
+        Refuse ``..``: a property in the path must not lead to another directory.
         """
         if isinstance(self.mastersrc, str) and ".." in self.mastersrc.split("/"):
             checker.wrong("mastersrc", self.mastersrc, "a path without '..'")
 
     async def run(self) -> Result:
         """
-        Look at the file, and send it.
+        Measure the file, and send it.
         """
         path = os.path.join(self.bench.master_directory, self.mastersrc)
         # Recorded, so that a build that is run on asks for the same bytes.
@@ -231,7 +231,7 @@ class _Submitted(_Transfer):
 
     def submitted(self) -> tuple[Source, int, str]:
         """
-        What came with the request: that which is asked for, or whichever there is.
+        The input of the request: the one named by *input*, or the first of "tar" and "file" that exists.
         """
         for name in (self.input,) if self.input else ("tar", "file"):
             found = self.bench.input(name)
@@ -294,7 +294,7 @@ class Unpack(_Submitted):
 
     async def run(self) -> Result:
         """
-        Send it, and have it unpacked.
+        Send the archive; the slave unpacks it.
         """
         try:
             source, size, sha256 = self.submitted()
@@ -326,7 +326,7 @@ class _Text:
 @frozen
 class _MasterFile:
     """
-    A regular file of the master's; opened anew for each chunk, so that nothing is left open when a build ends.
+    A regular file of the master.  It is opened for each chunk, so that no descriptor outlives the build.
     """
 
     path: str

@@ -58,7 +58,7 @@ class Trigger(BuildStep):
 
     async def run(self) -> Result:
         """
-        Start them, and wait if that is wanted.
+        Start the builds; with *waitForFinish*, wait for their results.
         """
         properties = {name: self.getProperty(name) for name in self.copy_properties if self.hasProperty(name)}
         properties |= self.set_properties or {}
@@ -70,7 +70,7 @@ class Trigger(BuildStep):
             return Result.SUCCESS
         self.summary = ", ".join(f"{name}: {_word(result)}" for name, result in results.items())
         counting = [
-            # What is tried again is not this build.
+            # RETRY as the result of this step would repeat this build, not the triggered one.
             Result.EXCEPTION if result is Result.RETRY else result
             for name, result in results.items()
             if result is not None and name not in self.unimportantSchedulerNames
