@@ -1,22 +1,18 @@
 """
-The master: what is configured, who is here, what was asked for, and what is being built.
+The master: from master.cfg and submissions to finished builds.
 
-Configuration
-    ``loading`` executes a master.cfg into a generation; ``assembly`` checks what it left in ``c`` and makes a
-    ``config``.  ``objects``, ``arguments`` and ``secret_files`` are the words that it may use, ``steps`` its steps.
-    ``mistakes`` collects what is wrong, with lines; ``modules`` keeps the modules of one generation from another's.
+The packages, from the top down; each imports only those below it::
 
-Building
-    ``queue`` chooses; ``runner`` begins, takes up and ends builds.  ``builds`` is one build, ``step_context`` what its
-    steps have at hand, ``journal`` its recorded effects, ``recorder`` how all of it is written down.  ``command`` is
-    the master's end of one command, ``session`` the memory of one slave, ``streams`` where the bytes stand,
-    ``disk_reserve`` who has to wait when there is little room for them;
-    ``abandon`` gives up what a build will not come to again.
+    maintenance   trial_load      removing old data; trying a master.cfg in a process of its own
+    farm                          composition: which object gets which collaborators
+    revocation                    revoking a FURL: the links, submissions and builds that end with it
+    scheduling                    submissions, requests, the queue, and the runner that begins and ends builds
+    builds                        one build: its coroutine, journal, context of steps, streams and records
+    steps                         the steps that a configuration uses
+    slaves   grants               sessions and commands of slaves; FURLs and what each designates
+    config                        master.cfg: loaded, checked, and the resulting configuration
 
-People and machines
-    ``grants`` are the strings, ``furl_files`` the files that they are looked up in, ``listening`` the places in them.
-    ``registry`` knows the slaves, ``submission`` is where builds are asked for, ``requests`` are the promises made
-    there.
-
-``farm`` puts it together, ``maintenance`` keeps it going for years, ``retrying`` waits for room on the disk.
+A build is a coroutine that is replayed from its journal after a restart (`builds.journal`), so that starting and
+recovering are the same (`scheduling.runner`).  A link that is lost does not interrupt a build: `slaves.session` keeps
+the commands of a slave across links.
 """

@@ -1,3 +1,3 @@
 """
-The slaves: who is configured, who is connected, and the commands that run on them.
+The slaves: which are configured, which are connected, and the commands that run on them.
 """

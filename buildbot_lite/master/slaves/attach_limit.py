@@ -1,8 +1,8 @@
 """
-How often a slave may attach.
+Attach limit: the rate at which one slave may attach.
 
-Ours dials again after half a second at the soonest.  One that attaches a thousand times a second makes as many rows,
-remarks and lines of log, and keeps everybody else waiting.
+buildbot_lite's own slave waits half a second or longer before it dials again.  A slave that attaches a thousand times a
+second would write as many rows, remarks and log lines, and delay all others.
 """
 
 from attrs import define, field
@@ -19,7 +19,7 @@ _SAY_EVERY = 60.0
 @define
 class AttachLimit:
     """
-    Lets *most* through at once, and then so many a second.
+    The limit for one slave: *most* attachments at once, refilled at *per_second*.
     """
 
     clock: IReactorTime
@@ -34,13 +34,13 @@ class AttachLimit:
 
     def admit(self, name: str) -> None:
         """
-        One more, of the slave *name*; `RefusedError` when that is too often.
+        Count one attachment of the slave *name*; `RefusedError` when the limit is exceeded.
         """
         if not self._allowance.take():
             raise RefusedError(f"{name} attaches too often.  Something cuts its connection; see its log.")
 
     def may_report(self) -> bool:
         """
-        Whether a refusal is to be said now: not more than once a minute.
+        Whether a refusal may be logged now, which is once a minute.
         """
         return self._lines.take()

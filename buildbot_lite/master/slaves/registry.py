@@ -1,8 +1,8 @@
 """
-The slaves that this master knows: who is here, who is away, who takes builds.
+The registry of slaves: which are present, which are away, and which may get builds.
 
-A `Member` is a configured slave with its `Session`; what admins and slaves say about taking builds is kept beside it.
-The desks through which slaves come in are made here; who may sit down at one is the grants' business.
+A `Member` is a slave with its `Session` and with what admins and the slave itself said about getting builds.  A
+`SlaveDesk` is what a slave's FURL designates; the grants decide who may attach at it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,15 +37,18 @@ COMPLAINTS_AT_ONCE = 20
 COMPLAINTS_PER_SECOND = 0.1
 NO_MORE = "this slave is not in master.cfg any more"
 OWN = "master"
-"""The session of the keeper on the master's own machine."""
+"""The name of the session of the keeper on the master's own machine."""
 
 
 @define
 class Member:
     """
-    A configured slave.  *paused*, *lost_at*: seconds since 1970, or None.  *revoked*: it has no string.  *leaving*:
-    the process that is to stop, as its hello calls it.  *breach*: how it last broke the contract, and when.  *refused*:
-    when a slave last showed its string and was not let in, and the sentence that it was told.
+    A slave of the registry.
+
+    All times are in seconds since 1970.  *paused*: when an admin paused it, or None.  *lost_at*, *attached_at*: when
+    its link was last lost and made.  *revoked*: it has no FURL.  *leaving*: the incarnation of the slave process that
+    was told to stop.  *breach*: when and how the slave last broke the wire contract.  *refused*: when an attachment
+    with its FURL was last refused, and the error that the slave got.
     """
 
     config: BuildSlave
@@ -62,13 +65,13 @@ class Member:
     @property
     def name(self) -> str:
         """
-        What it is called in master.cfg.
+        The name in master.cfg.
         """
         return self.config.name
 
     def obstacle(self) -> WaitReason | None:
         """
-        Why it takes no build at all, or None.
+        The reason for which the slave gets no builds at all, or None.
         """
         if self.revoked:
             return wait_reasons.revoked(self.name)
@@ -87,10 +90,10 @@ class Member:
 
 class SlaveRegistry:
     """
-    All members, by name.
+    All slaves, by name.
 
-    *changed* is called whenever a slave may take builds that could not before; *remark* is told, for people, what
-    happened to a slave (its name, a sentence).  *wall* tells the time in seconds since 1970.
+    *changed*: called when a slave may have become able to get builds.  *remark*: called with a slave's name and a
+    sentence about what happened to it.  *wall*: seconds since 1970.
     """
 
     _log = Logger()
@@ -113,13 +116,13 @@ class SlaveRegistry:
         self._slots = slots
         self._members: dict[str, Member] = {}
         self._complaints: dict[str, TokenBucket] = {}
-        # Slaves that are configured no more, while builds still run on them.
+        # Slaves that left the configuration while builds still run on them.
         self._leaving: dict[str, Member] = {}
         self.own = Session(OWN, clock=clock, listener=self)
 
     def remember(self, rows: Sequence[records_of_slaves.Slave]) -> None:
         """
-        What was known of them before this master started.
+        Take over from the records what an earlier master knew of the slaves.
         """
         for row in rows:
             if member := self._members.get(row.name):
@@ -128,8 +131,8 @@ class SlaveRegistry:
 
     def configure(self, slaves: Mapping[str, BuildSlave]) -> None:
         """
-        From now on these are the slaves.  Sessions of those that stay go on as they are; one that is gone stays until
-        its last build ended.
+        Configure exactly *slaves*.  The sessions of slaves that stay continue; a slave that is removed stays until its
+        last build ends.
         """
         for name in set(self._members) - set(slaves):
             gone = self._members.pop(name)
@@ -151,7 +154,7 @@ class SlaveRegistry:
 
     def serving(self, name: str) -> Member | None:
         """
-        The slave called *name* if it is configured, or if builds are still on it.
+        The slave called *name* if it is configured, or if builds still run on it.
         """
         return self._members.get(name) or (self._leaving.get(name) if self._slots.on(name) else None)
 
@@ -169,7 +172,7 @@ class SlaveRegistry:
 
     def session(self, name: str) -> Session:
         """
-        The session of the slave called *name*, also of one that nobody configures any more (a build may wait for it).
+        The session of the slave called *name*, also when it is not configured any more: a build may wait for it.
         """
         if name == OWN:
             return self.own
@@ -180,7 +183,7 @@ class SlaveRegistry:
 
     def build_ended(self, name: str) -> None:
         """
-        A build on the slave *name* has left its slot.  After the last one, a slave that drains may leave.
+        A build on the slave *name* has left its slot.  After the last one, tell a draining slave that it may stop.
         """
         member = self._members.get(name)
         if self._slots.on(name):
@@ -189,12 +192,12 @@ class SlaveRegistry:
             if gone := self._leaving.pop(name, None):
                 gone.session.dismiss(NO_MORE)
         elif member.draining:
-            # It dials again, and hears in its welcome that it is idle.
+            # The slave dials again, and its welcome says that it is idle.
             member.session.dismiss("drained")
 
     async def pause(self, name: str, *, paused: bool) -> None:
         """
-        Have it take no new builds, or take them again, as soon as that is recorded.
+        Give the slave *name* no new builds, or give it builds again; done when this is recorded.
         """
         at = self._wall() if paused else None
         await self._records.write(lambda connection: records_of_slaves.pause(connection, name, at))
@@ -204,13 +207,13 @@ class SlaveRegistry:
 
     def bar(self, name: str) -> None:
         """
-        Its string is being taken back: it gets no more builds.
+        The FURL of the slave *name* is being revoked: it gets no more builds.
         """
         self._members[name].revoked = True
 
     def ban(self, name: str, reason: str) -> None:
         """
-        Its string was taken back: what runs there is lost, at once.
+        The FURL of the slave *name* was revoked: its commands are lost at once, because of *reason*.
         """
         self._members[name].revoked = True
         self.string_changed(name)
@@ -219,7 +222,7 @@ class SlaveRegistry:
 
     def restore(self, name: str) -> None:
         """
-        It has a string (again).
+        The slave *name* has a FURL (again).
         """
         if member := self._members.get(name):
             member.revoked = False
@@ -228,34 +231,34 @@ class SlaveRegistry:
 
     def give_up(self, name: str, reason: str) -> None:
         """
-        An admin says that its machine is gone: what runs there is lost, at once.
+        An admin says that the machine of the slave *name* is lost: its commands are lost at once, because of *reason*.
         """
         self[name].session.give_up(reason)
         self._changed()
 
     def drain(self, name: str) -> None:
         """
-        Have it take no new builds, and leave when its last one ended.
+        Give the slave *name* no new builds, and have it stop when its last build ends.
         """
         member = self._members[name]
         if member.session.hello is None:
             raise RefusedError(f"{name} is not connected, so it cannot be drained.  To give it no builds: pause")
         member.draining, member.leaving = True, member.session.hello.incarnation
-        # It dials again, and is told in its welcome.
+        # The slave dials again, and its welcome tells it.
         member.session.dismiss("it is to leave")
         self._changed()
 
     def is_to_leave(self, name: str) -> bool:
         """
-        Whether a slave that attaches is to be told to leave.
+        Whether the slave *name* is told to stop when it attaches.
         """
         member = self._members.get(name)
         return member is not None and member.leaving is not None
 
     def breached(self, name: str, sentence: str) -> None:
         """
-        It did what the contract does not allow, and was cut off.  It may do so as often as it likes: then that is not
-        said each time.
+        The slave *name* broke the wire contract, as *sentence* says, and its link was cut.  The rate at which this is
+        logged is limited.
         """
         sentence = printable(sentence, longest=LONGEST_BREACH)
         if member := self._members.get(name):
@@ -268,25 +271,21 @@ class SlaveRegistry:
 
     def refused(self, name: str, sentence: str) -> None:
         """
-        A slave showed the string of *name* and was not let in.
+        An attachment with the FURL of the slave *name* was refused with *sentence*.
         """
         if member := self._members.get(name):
             member.refused = self._wall(), sentence
 
     def string_changed(self, name: str) -> None:
         """
-        The string of *name*, or who may use it, is another now: why somebody was refused before, and the remedy, count
-        no more.
+        The FURL of the slave *name*, or who may use it, changed: an earlier refusal and its remedy are out of date.
         """
         if member := self._members.get(name):
             member.refused = None
 
-    # What sessions tell.
+    # The role `session.SessionListener`.
 
     def slave_attached(self, name: str, hello: Hello, news: str) -> None:
-        """
-        See `session.Listener`.
-        """
         now = self._wall()
         if name != OWN:
             self._log.info("{slave}: {news}", slave=name, news=news)
@@ -303,9 +302,6 @@ class SlaveRegistry:
         self._changed()
 
     def slave_lost(self, name: str) -> None:
-        """
-        See `session.Listener`.
-        """
         now = self._wall()
         if name == OWN:
             return
@@ -320,10 +316,10 @@ class SlaveRegistry:
 @define
 class SlaveDesk:
     """
-    The desk of one slave: the role `Desk`.
+    What the FURL of one slave designates: the role `wire.roles.Desk`.
 
-    *admit* decides who may sit down, by Tub id, and raises what the other side is to read.  *idle*: whether no build is
-    on the slave.
+    *admit*: called with the Tub id of the caller; raises the refusal that the caller gets.  *hints*: the connection
+    hints for the welcome.  *idle*: whether no build runs on the slave.
     """
 
     name: str
@@ -334,9 +330,6 @@ class SlaveDesk:
     _log: Logger = field(factory=Logger)
 
     def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
-        """
-        See `Desk.attach`.
-        """
         if hello.protocol != PROTOCOL:
             sentence = (
                 f"This master speaks version {PROTOCOL} of the protocol, the slave {hello.protocol}.  Install the same "
@@ -363,6 +356,6 @@ class SlaveDesk:
 
 def clock_time(when: float) -> str:
     """
-    *when*, in seconds since 1970, as people here read it.
+    *when*, in seconds since 1970, as local date and time.
     """
     return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,5 +1,5 @@
 """
-The master's memory of one slave, across links.
+The master's state of one slave, kept across links.
 
 ::
 
@@ -8,11 +8,11 @@ The master's memory of one slave, across links.
       '------ lost -----'    '--- banned ----'  |
       '------- given up, banned ----------------'
 
-Orders outlive the first two states.  While the slave is present they are with it; while it is away each has a
-deadline, after which it counts as lost (`model.lease`).  A slave is gone when an admin says so: then every order is
-lost at once, until it attaches.
+Commands outlive a change between away and present.  While the slave is present it runs them; while it is away each has
+a deadline, after which it counts as lost (`model.lease`).  A slave is gone when an admin declares it lost or
+bans it: every command is lost at once, and so are new ones, until it attaches again.
 
-A machine, because the wire, the builds and the operator all speak at once.
+A state machine, because links, builds and admins act on a session independently.
 """
 
 from collections.abc import Iterable
@@ -38,77 +38,81 @@ from ...wire.roles import Slave
 from .command import DispatchedCommand
 
 ENDING = 60.0
-"""Seconds for which nothing arrives of a command that is to end, until it counts as lost."""
+"""Seconds without output after which a command that was told to end counts as lost."""
 LONGEST_ENDING = 600.0
-"""Seconds after which it does in any case."""
+"""Seconds after which it counts as lost even if output arrives."""
 
 
 class SessionListener(Protocol):
     """
-    Who wants to know when slaves come and go.
+    The receiver of what happens to sessions: the slave registry.
     """
 
     def slave_attached(self, name: str, hello: Hello, news: str) -> None:
         """
-        It is here; *news* says for people what happened meanwhile.
+        The slave *name* attached; *news* tells people what happened while it was away.
         """
 
     def slave_lost(self, name: str) -> None:
         """
-        Its link is gone.
+        The link of the slave *name* is lost.
         """
 
 
 class Inputs(Protocol):
     """
-    What can happen to a session.
+    The inputs of the state machine.
     """
 
     def attached(self, link: Slave, hello: Hello) -> None:
         """
-        The slave is on the line.
+        The slave attached on *link*.
         """
 
     def lost(self, link: Slave) -> None:
         """
-        That line is gone.
+        *link* is lost.
         """
 
     def requested(self, command: DispatchedCommand) -> None:
         """
-        A build wants something done.
+        A build runs *command*.
         """
 
     def interrupted(self, id: str, reason: str) -> None:
         """
-        Somebody wants it to end.
+        The command *id* is to be killed.
         """
 
     def settled(self, command: DispatchedCommand) -> None:
         """
-        It is over, one way or another.
+        *command* is over, and the slave need not hold it.
         """
 
     def dismissed(self, reason: str) -> None:
         """
-        Cut the line.
+        The present link is to be cut.
         """
 
     def given_up(self, reason: str) -> None:
         """
-        An admin says that the machine is gone.
+        An admin says that the slave's machine is lost.
         """
 
     def banned(self, reason: str) -> None:
         """
-        An admin does not want it any more.
+        The slave's FURL was revoked.
         """
 
 
 @define
 class Core:
     """
-    What a session knows in every state.
+    The data of a session in every state.
+
+    By command id: *commands*, those that are not settled; *interrupts*, why each is to be killed; *deadlines*, when
+    each counts as lost while the slave is away; *endings*, when each counts as lost although it was told to end.
+    *greeted*: the last hello.  *away_since*: monotonic seconds.
     """
 
     name: str
@@ -124,7 +128,7 @@ class Core:
 
     def set_deadline(self, command: DispatchedCommand) -> None:
         """
-        From now on the order's grace runs.
+        Start the grace of *command*, after which it counts as lost.
         """
         if command.grace is not None:
             wait = master_deadline(command.grace)
@@ -133,7 +137,7 @@ class Core:
 
     def clear_deadline(self, id: str) -> None:
         """
-        The slave is here, or the order is over.
+        Stop the grace of the command *id*: the slave is present, or the command is over.
         """
         call = self.deadlines.pop(id, None)
         if call is not None and call.active():
@@ -141,7 +145,7 @@ class Core:
 
     def expect_end(self, command: DispatchedCommand) -> None:
         """
-        It is to end, and is waited for as long as something of it arrives.
+        Count *command*, which was told to end, as lost when no output arrives for `ENDING` seconds.
         """
         if command.id not in self.endings:
             self._look_whether_it_ends(command, -1, LONGEST_ENDING)
@@ -156,14 +160,14 @@ class Core:
 
     def lose_all(self, reason: str) -> None:
         """
-        Nothing that was ordered will come to an end.
+        Give up every command, because of *reason*.
         """
         for command in list(self.commands.values()):
             command.lose(reason)
 
     def forget(self, command: DispatchedCommand) -> None:
         """
-        The order is over.
+        Drop *command* and its timers.
         """
         self.clear_deadline(command.id)
         ending = self.endings.pop(command.id, None)
@@ -174,13 +178,13 @@ class Core:
 
     def send(self, link: Slave, command: DispatchedCommand) -> None:
         """
-        Have it started.
+        Start *command* on the slave.
         """
         self._tell(link.start(command.id, command.spec, command.secrets, command), command)
 
     def resume(self, link: Slave, command: DispatchedCommand) -> None:
         """
-        Have it reported on again.
+        Have the slave send what is missing of *command*, and report its end.
         """
         have = command.stored_lengths()
         if have is not None:
@@ -188,19 +192,19 @@ class Core:
 
     def interrupt(self, link: Slave, id: str) -> None:
         """
-        Pass an interrupt on.
+        Have the slave kill the command *id*.
         """
         background(link.interrupt(id, self.interrupts[id]), self.log, f"interrupt of {id} on {self.name}")
 
     def disown(self, link: Slave, id: str) -> None:
         """
-        Nobody here wants it.
+        Have the slave kill and forget the command *id*.
         """
         background(link.disown(id), self.log, f"disowning {id} on {self.name}")
 
     def _tell(self, told: Deferred[None], command: DispatchedCommand) -> None:
         def refused(failure: Failure) -> None:
-            # When the line broke instead, the next attachment tells what became of it.
+            # If the link was lost instead, the hello of the next one says what became of the command.
             if failure.check(LinkLostError) is None:
                 command.refused(str(failure.value))
 
@@ -210,7 +214,7 @@ class Core:
 @frozen
 class Attachment:
     """
-    The link on which the slave is now, and what it said of itself on it.
+    The present link of a slave, and its hello without the list of held commands.
     """
 
     link: Slave
@@ -246,16 +250,16 @@ def _greet(core: Core, link: Slave, hello: Hello) -> None:
     for command in list(core.commands.values()):
         core.clear_deadline(command.id)
         _reconcile(core, link, hello, command, held.pop(command.id, None))
-    for stranger in held:
-        core.disown(link, stranger)
-    core.greeted = evolve(hello, held=())  # what it held may be megabytes
+    for unknown in held:
+        core.disown(link, unknown)
+    core.greeted = evolve(hello, held=())  # the list may be megabytes
     core.listener.slave_attached(core.name, hello, news)
 
 
 @_here.upon(Inputs.attached).loop()
 def _redial(inputs: Inputs, core: Core, old: Attachment, link: Slave, hello: Hello) -> None:
-    # The slave dialled again before we noticed that the old line was dead.  Both inputs are queued; this
-    # transition alone would keep the old line.
+    # The slave dialled again before the master noticed that the old link was dead.  Both inputs are queued, because
+    # a self-transition keeps its state data, the old link.
     old.link.drop("dialled again")
     inputs.lost(old.link)
     inputs.attached(link, hello)
@@ -366,17 +370,17 @@ def _leave(core: Core, attachment: Attachment, reason: str) -> None:
 
 def _reconcile(core: Core, link: Slave, hello: Hello, command: DispatchedCommand, held: HeldCommand | None) -> None:
     """
-    What we want against what the slave has.
+    Compare *command* with *held*, the slave's report of it; then start, resume, lose or disown it.
     """
     if command.is_given_up:
-        return  # it is disowned when that is committed
+        return  # the slave is told to disown it when its outcome is committed
     if command.unwanted:
         core.disown(link, command.id)
         command.lose(f"{core.name} was told to forget it")
     elif command.home is not None and hello.home != command.home:
         command.lose(f"{core.name} came back with another directory; the commands of the old one are lost")
     elif held is None:
-        # Its directory would know the command if it had ever been claimed.
+        # The keeper claims a command in the slave's directory before it starts it: this one never started.
         core.send(link, command)
         if command.id in core.interrupts:
             core.interrupt(link, command.id)
@@ -399,7 +403,7 @@ def _how_lost(core: Core, hello: Hello) -> str:
 
 def _news(core: Core, hello: Hello) -> str:
     """
-    A blip, a restarted process and a rebooted machine are three things.
+    For people: whether the slave's link, process or machine was interrupted.
     """
     before = core.greeted
     if before is None:
@@ -414,7 +418,7 @@ def _news(core: Core, hello: Hello) -> str:
 
 class Session:
     """
-    One slave, as builds see it: always there, if slow to answer at times.
+    One slave as builds see it: commands run on it, however often its link is lost.
     """
 
     _log = Logger()
@@ -428,27 +432,27 @@ class Session:
     @property
     def hello(self) -> Hello | None:
         """
-        What the slave said of itself on the present link; None while it is away.
+        The hello of the present link; None while the slave is away.
         """
         return self._attachment.hello if self._attachment else None
 
     @property
     def home(self) -> str | None:
         """
-        The directory that the slave had when it was last here.
+        The identity of the slave's directory at its last hello; None before the first.
         """
         return self._core.greeted.home if self._core.greeted else None
 
     @property
     def live_ids(self) -> Iterable[str]:
         """
-        The commands that builds wait for.
+        The ids of the commands that are not settled.
         """
         return tuple(self._core.commands)
 
     def attached(self, link: Slave, hello: Hello) -> None:
         """
-        The slave is on the line *link*.
+        The slave attached on *link*.
         """
         self._attachment = Attachment(link, evolve(hello, held=()))
         self._inputs.attached(link, hello)
@@ -456,7 +460,7 @@ class Session:
 
     async def run(self, command: DispatchedCommand) -> Outcome:
         """
-        Have *order* done, however often the line breaks.
+        Run *command* to its outcome, across any number of links.
         """
         command.when_released().addCallback(lambda _: self._inputs.settled(command))  # type: ignore[unused-awaitable]  # cannot fail
         self._inputs.requested(command)
@@ -464,15 +468,16 @@ class Session:
 
     def interrupt(self, id: str, reason: str) -> None:
         """
-        Have a command killed; its outcome follows.
+        Have the command *id* killed; its outcome follows.
         """
         self._inputs.interrupted(id, reason)
 
     def end(self, id: str, reason: str) -> None:
         """
-        Have a command killed, and count it as lost when nothing comes of that: the slave is away, or its machine hangs.
+        Have the command *id* killed, and count it as lost if no outcome follows: the slave is away, or its machine
+        hangs.
 
-        For builds that are not tried again: on the slave the command may still run.
+        Only for builds that are not tried again, because the command may still run on the slave.
         """
         self._inputs.interrupted(id, reason)
         if command := self._core.commands.get(id):
@@ -486,14 +491,14 @@ class Session:
 
     def give_up(self, reason: str) -> None:
         """
-        Count everything that runs there as lost, at once, and so what comes, until the slave attaches again.
+        Count every command as lost, now and until the slave attaches again.
         """
         self._attachment = None
         self._inputs.given_up(reason)
 
     def ban(self, reason: str) -> None:
         """
-        The same, and cut the link: the slave is told nothing.
+        The same for a revoked slave: the link is cut, and the slave is not told to disown its commands.
         """
         self._attachment = None
         self._inputs.banned(reason)
