@@ -70,7 +70,7 @@ class Lab:
         self.slave_pids = {}
         try:
             began = time.monotonic()
-            options = ["--profile", profile, "--profiler", "cprofile"] if profile else []
+            options = ["--profile", profile, "--savestats", "--profiler", "cprofile"] if profile else []
             self.master_process = self._twistd(self.master, "master.tac", *options)
             self.master_pid = self.master_process.pid
             self._until(lambda: self.call("ping")["ok"], self.master)

@@ -92,7 +92,7 @@ def fifty_followers(work, quick):
     Fifty clients, each with a connection of its own, of one log while it is written; one that compresses badly, so
     that what is read of it can be counted.
     """
-    mib, rounds = (4, 1) if quick else (40, 3)
+    mib, rounds = (4, 1) if quick else (20, 3)
     settled = 1 if quick else 3  # it is compressed meanwhile, which reads it as well
     with Lab(work, builders(mib, "base64 /dev/urandom")) as lab:
         lab.submit("w")

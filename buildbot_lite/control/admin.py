@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 from attrs import field, frozen
 from sqlalchemy import Connection
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -36,7 +36,7 @@ from ..status.log_output import (
 )
 from ..storage.records import history
 from ..storage.records.builds import Build
-from ..wire.control import Follower
+from ..wire.control import CHUNKS_IN_ORDER, Follower
 from ..wire.limits.account import Account
 from .admin_grants import GrantAdmin
 from .admin_slaves import SlaveAdmin
@@ -54,6 +54,24 @@ LARGEST_PRIORITY = 1_000_000
 T = TypeVar("T")
 
 Answer = Mapping[str, Any]
+
+
+class OneAtATime:
+    """
+    *follower*, for a command of 0.1.0: it writes each chunk in a thread of its own, so two would come in any order.
+    """
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._turn = DeferredLock()
+        self.when_writable = follower.when_writable
+        self.when_lost = follower.when_lost
+
+    def chunk(self, data: bytes) -> Deferred[None]:
+        """
+        See `Follower.chunk`.
+        """
+        return self._turn.run(self._follower.chunk, data)
 
 
 @frozen
@@ -108,7 +126,9 @@ class AdminDesk:
         """
         See `Control.follow`.
         """
-        telling = Deferred.fromCoroutine(self._counted(JsonReader(dict(question), "question"), FramedClient(follower)))
+        reader = JsonReader(dict(question), "question")
+        client = FramedClient(follower if reader.flag(CHUNKS_IN_ORDER, default=False) else OneAtATime(follower))
+        telling = Deferred.fromCoroutine(self._counted(reader, client))
         follower.when_lost(telling.cancel)
         return telling.addErrback(_gone)
 

@@ -28,6 +28,11 @@ from .proxies import Remote
 
 Document = Mapping[str, Any]
 
+CHUNKS_IN_ORDER = "chunks_in_order"
+"""
+The field of what is followed with which a command says that it keeps the order of chunks of which it has several.
+"""
+
 
 @runtime_checkable
 class Follower(Protocol):
@@ -124,9 +129,11 @@ class RemoteControl(Remote):
 
     def follow(self, question: Document, take: Callable[[bytes], Deferred[None] | None]) -> Deferred[Document]:
         """
-        Like `Control.follow`, with *take* for the chunks: each is acknowledged when the Deferred of *take* fires.
+        Like `Control.follow`, with *take* for the chunks, which are in order: each is acknowledged when the Deferred of
+        *take* fires, and several come before that.
         """
-        following = self._call("follow", request=_encode(question), follower=ExposedFollower(take))
+        asked = {**question, CHUNKS_IN_ORDER: True}
+        following = self._call("follow", request=_encode(asked), follower=ExposedFollower(take))
         return following.addCallback(_answer)
 
 

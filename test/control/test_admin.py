@@ -30,6 +30,7 @@ from buildbot_lite.storage.records import (
     requests,
     streams,
 )
+from buildbot_lite.wire.control import CHUNKS_IN_ORDER
 from test.master.stage import (
     ONE,
     FakeSlave,
@@ -74,6 +75,28 @@ class FakeFollower:
         """
         for callback in self.lost:
             callback()
+
+
+@define(eq=False)
+class SlowFollower(FakeFollower):
+    """
+    Takes chunks when it is told to.
+    """
+
+    untaken: list[Deferred[None]] = field(factory=list)
+    most_untaken: int = 0
+
+    def chunk(self, data: bytes) -> Deferred[None]:
+        self.out += data[1:]
+        self.untaken.append(Deferred())
+        self.most_untaken = max(self.most_untaken, len(self.untaken))
+        return self.untaken[-1]
+
+    def take_one(self) -> None:
+        """
+        The oldest.
+        """
+        self.untaken.pop(0).callback(None)
 
 
 class ControlCase(SynchronousTestCase):
@@ -471,6 +494,33 @@ class TellingsTests(ControlCase):
         self.assertEqual(
             self.refused("log", "follow", builder="b", number=7), "There is no build b/7; the newest is b/1."
         )
+
+    def test_command_of_0_1_0(self) -> None:
+        """
+        A command that does not say that it keeps the order of chunks gets the next one when it has taken the former.
+        """
+        self.built()
+        directory = os.path.join(self.stage.farm.stream_storage.artifacts, "b", "1")
+        os.makedirs(directory)
+        data = os.urandom(3 << 20)
+        with open(os.path.join(directory, "a.bin"), "wb") as file:
+            file.write(data)
+
+        def note(connection: Connection) -> None:
+            row = streams.note(connection, 1, 0, 7, name="artifact", kind="artifact", path="b/1/a.bin")
+            streams.seal(connection, row.id, len(data), hashlib.sha256(data).hexdigest())
+
+        self.successResultOf(self.stage.records.write(note))
+        for more, most in (({}, 1), ({CHUNKS_IN_ORDER: True}, 4)):
+            follower = SlowFollower()
+            question = {"follow": "artifact", "builder": "b", "number": 1, "name": "a.bin", **more}
+            fetching = self.desk.follow(question, follower)
+            go_round(self.stage.clock)
+            while follower.untaken:
+                follower.take_one()
+                go_round(self.stage.clock)
+            self.successResultOf(fetching)
+            self.assertEqual((follower.out, follower.most_untaken), (data, most))
 
     def test_artifacts(self) -> None:
         """

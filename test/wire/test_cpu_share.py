@@ -3,8 +3,10 @@ What the holder of a string may take of the master's time (issue 3, promise 14).
 """
 
 from typing import Any
+from unittest import mock
 
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
+from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
@@ -17,7 +19,9 @@ from buildbot_lite.wire.contract import (
     LOG_LINES_BURST,
     SILENCE,
 )
+from buildbot_lite.wire.control import RemoteFollower
 from buildbot_lite.wire.exposed import Revocable
+from buildbot_lite.wire.flapp import RemoteWatcher
 from buildbot_lite.wire.limits.cpu_share import SLOWED, CpuShare
 
 from .pair import (
@@ -179,3 +183,19 @@ class LinkTests(BrokerTestCase):
         self.assertFalse(broker.disconnected)
         self.assertIn(SLOWED, slowed)
         self.assertEqual([await call for call in calls], [b""] * len(calls))
+
+
+class FollowersTests(SynchronousTestCase):
+    def test_paid_by_the_byte(self) -> None:
+        """
+        Promise 7.5: bytes of a log that go to a follower are paid for as those that a slave brings; remarks are not.
+        """
+        reference = mock.Mock()
+        reference.callRemote.side_effect = lambda method, **arguments: succeed(None)
+        counted = reference.tracker.broker.count_stream_bytes
+        self.successResultOf(RemoteFollower(reference).chunk(bytes(100)))
+        watcher = RemoteWatcher(reference)
+        self.successResultOf(watcher.stdout(bytes(50)))
+        self.successResultOf(watcher.stderr(bytes(7)))
+
+        self.assertEqual([call.args for call in counted.call_args_list], [(100,), (50,)])
