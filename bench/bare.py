@@ -1,5 +1,5 @@
 """
-What bare Foolscap and bare processes cost here, by the programs in limits/.
+The limits: bare Foolscap and bare processes on this machine, measured with the programs in limits/.
 """
 
 import json
@@ -19,7 +19,7 @@ CHUNK = 256 << 10
 IN_FLIGHT = 4
 
 
-class Place:
+class LimitPrograms:
     """
     A *directory* in which the programs of limits/ run.
     """
@@ -50,7 +50,7 @@ class Place:
 @contextmanager
 def place(work):
     with tempfile.TemporaryDirectory(dir=work) as directory:
-        yield Place(directory)
+        yield LimitPrograms(directory)
 
 
 def free_port():

@@ -1,9 +1,9 @@
 """
-What a connected client sees: the calls of the stock flappclient's run-command, many in one process.
+Measuring as a client: many calls of the stock flappclient's run-command in one process.
 
     client.py FURLFILE burst N      N submissions at once
     client.py FURLFILE latency N    N one after the other, with pauses
-    client.py FURLFILE followers N  one submission, followed by N, each with a Tub of its own
+    client.py FURLFILE followers N  one submission with N followers, each with its own Tub
 """
 
 import json

@@ -1,5 +1,5 @@
 """
-Many slaves in one process, each with a Tub of its own, which dial as slaves do and have no work to do.
+Many idle slaves in one process, each with its own Tub; they connect as real slaves do.
 
     crowd.py buildslave.furls     prints a line when its keys are made, waits for one, attaches all, prints the seconds
 """
@@ -20,9 +20,9 @@ from buildbot_lite.wire.reconnecting import dial
 from buildbot_lite.wire.tub import make_tub, raise_file_limit
 
 
-class Lazy:
+class IdleSlave:
     """
-    A `roles.Slave` that is never asked for anything.
+    A `roles.Slave` that never gets a command.
     """
 
     def drop(self, reason):
@@ -33,7 +33,7 @@ class Lazy:
 
 
 @define
-class Crowd:
+class Attaching:
     left: int
     all_here: defer.Deferred
 
@@ -44,19 +44,19 @@ async def attach_all(reactor, furls):
     tubs = [make_tub(reactor, new_certificate()) for _ in furls]
     for tub in tubs:
         tub.startService()
-    crowd = Crowd(len(furls), defer.Deferred())
+    attaching = Attaching(len(furls), defer.Deferred())
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.monotonic()
 
     def here(welcome):
-        crowd.left -= 1
-        if not crowd.left:
-            crowd.all_here.callback(None)
+        attaching.left -= 1
+        if not attaching.left:
+            attaching.all_here.callback(None)
 
     def on_desk(name, desk, link):
         hello = Hello(name.encode().hex(), "1", "1", "boot", __version__, space=1 << 40)
-        desk.attach(Lazy(), hello, "").addCallbacks(here, lambda failure: print(failure, file=sys.stderr))
+        desk.attach(IdleSlave(), hello, "").addCallbacks(here, lambda failure: print(failure, file=sys.stderr))
 
     for (name, furl), tub in zip(furls, tubs, strict=True):
         dial(
@@ -66,7 +66,7 @@ async def attach_all(reactor, furls):
             lambda desk, link, name=name: on_desk(name, desk, link),
             lambda error: print(error, file=sys.stderr),
         )
-    await crowd.all_here
+    await attaching.all_here
     print(json.dumps({"attach_s": time.monotonic() - began}), flush=True)
     await defer.Deferred()
 

@@ -1,8 +1,8 @@
 """
-A service beside the measured master, in its process: one JSON request per connection on a UNIX socket.
+A service in the measured master's process: one JSON request per connection on a UNIX socket.
 
-It submits builds and says when they are finished, as ``benchsvc.py`` does inside Buildbot's master, so that both are
-timed at the same two places.
+It submits builds and reports their ends, as ``benchsvc.py`` does inside Buildbot's master, so that both are timed at
+the same two places.
 """
 
 import json
@@ -29,7 +29,7 @@ def _counted(*arguments, **more):
 writing.commit = _counted
 
 
-class _Line(LineReceiver):
+class _Requests(LineReceiver):
     delimiter = b"\n"
     MAX_LENGTH = 1 << 20
 
@@ -46,7 +46,7 @@ class _Line(LineReceiver):
 
 
 class _Factory(protocol.Factory):
-    protocol = _Line
+    protocol = _Requests
 
     def __init__(self, control):
         self.control = control
@@ -75,14 +75,14 @@ class Control(Service):
     async def do_slaves(self):
         if self._farm is None:
             return {"connected": 0}
-        return {"connected": sum(member.session.hello is not None for member in self._farm.roster.everyone())}
+        return {"connected": sum(member.session.hello is not None for member in self._farm.slaves.everyone())}
 
     async def do_submit(self, builder, n=1):
-        door, requests = self._farm.submissions, self._farm.requests
+        submissions, requests = self._farm.submissions, self._farm.requests
         before = time.monotonic()
 
         async def one(number):
-            submitted = await door.force(builder, {}, f"bench {number}")
+            submitted = await submissions.force(builder, {}, f"bench {number}")
             result = await requests.when_finished(submitted.buildset.id)
             return int(result), time.monotonic()
 
@@ -101,7 +101,7 @@ class Control(Service):
 
 def beside(application, path):
     """
-    For a master.tac.
+    Add the service to *application*, in a master.tac.
     """
     services = IServiceCollection(application)
     Control(next(iter(services)), path).setServiceParent(services)

@@ -1,5 +1,5 @@
 """
-A farm of real processes for one measurement: a master and slaves under the stock twistd, in a directory of its own.
+A farm of real processes for one measurement: a master and slaves under the stock twistd, in their own directory.
 """
 
 import json

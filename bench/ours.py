@@ -1,5 +1,5 @@
 """
-The measures, of this farm.  Each answers a dict of figures; *quick* makes it small, to see whether it works.
+The measures of this farm.  Each returns a dict of figures; *quick*: a small run, to see whether the measure works.
 """
 
 import json
@@ -212,7 +212,7 @@ def _last_step_s(lab):
 
 def crowd(work, quick):
     """
-    A thousand slaves at once, each with a Tub of its own, in one process (crowd.py).
+    A thousand slaves at once, each with its own Tub, in one process (crowd.py).
     """
     count = 100 if quick else 1000
     with Lab(work, TRUE, slaves=[f"w{n}" for n in range(count)], start_slaves=False) as lab:

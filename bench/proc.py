@@ -1,5 +1,5 @@
 """
-What Linux says about a process: CPU, memory, bytes written.
+Figures of a process from proc(5): CPU, memory, bytes written.
 """
 
 import os
@@ -19,7 +19,7 @@ def cpu(pid):
 
 def memory(pid):
     """
-    MB of memory: what is resident now, and the most since `forget_peak`.
+    MiB of memory: resident now, and the peak since `forget_peak`.
     """
     found = {}
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -1,9 +1,9 @@
 """
 This farm and Buildbot 4.3, measured in turn on this machine: ``make bench``.
 
-Each measure is run in rounds; in a round Buildbot, this farm and this farm again come in shuffled order, so that what
-the machine does meanwhile hits all alike, and so that the ratio of the two equal runs says how much a ratio is worth.
-Then come the limits: bare Foolscap, bare processes.  Prints one table; the raw figures stay in results/.
+Each measure runs in rounds; in a round Buildbot, this farm and this farm again run in random order, so that other load
+affects all alike, and the ratio of the two equal runs shows the precision.  Then the limits run: bare Foolscap, bare
+processes.  Prints one table; the raw figures stay in results/.
 
     bench/run.py                                  everything; takes about an hour
     bench/run.py --only steps --only log          some of it

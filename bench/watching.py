@@ -1,5 +1,5 @@
 """
-The measures of logs that are followed, of this farm.  Each answers a dict of figures, as those of `ours` do.
+The measures of followed logs of this farm.  Each returns a dict of figures, as those of `ours` do.
 """
 
 import statistics

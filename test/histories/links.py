@@ -37,7 +37,7 @@ T = TypeVar("T")
 @define(eq=False)
 class LinkEnd:
     """
-    One end of a line: `link.roles.Link`.
+    One end of a fake link: the role `wire.roles.Link`.
     """
 
     link: "FakeLink"

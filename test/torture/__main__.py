@@ -1,7 +1,7 @@
 """
 ``python -m test.torture [--seed N] [--minutes M] [--schedule FILE] [--cuts N] [--json FILE]``
 
-Prints the schedule, what happens, and in the end the table; the exit code is 1 when anything was lost.
+Prints the schedule, each failure, and at the end the table; the exit code is 1 when anything was lost.
 """
 
 import argparse

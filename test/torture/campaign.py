@@ -1,5 +1,5 @@
 """
-Runs a schedule against a farm, and mends everything in the end.
+Running a schedule of failures against a farm, and repairing everything at the end.
 """
 
 import heapq
@@ -30,10 +30,10 @@ from .schedules import (
 )
 from .tortured_farm import TorturedFarm
 
-# At most so many submissions are going on; more would measure this machine.
+# Submissions at a time; more would overload this machine.
 MOST_AT_ONCE = 6
 END = 400.0
-# As a service manager does, it is killed then.
+# Seconds until a process that does not stop is killed, as a service manager does.
 LONGEST_STOP = 90.0
 SLOW = 32_000
 LATENCY = 0.15
@@ -43,7 +43,7 @@ AN_HOUR = 3600.0
 @frozen
 class Excuse:
     """
-    Between two moments (seconds since 1970) a slave suffered what may cost an attempt.
+    A failure of a slave between two times (seconds since 1970) that may cost an attempt.
     """
 
     slave: str
@@ -55,7 +55,7 @@ class Excuse:
 @define
 class Campaign:
     """
-    *say* is told what happens.
+    A schedule in progress.  *say*: called with each event.
     """
 
     farm: TorturedFarm
@@ -70,7 +70,7 @@ class Campaign:
 
     def run(self, events: list[Event]) -> None:
         """
-        Do it all, in time.
+        Inject *events* at their times, then `mend`.
         """
         self._began = time.monotonic()
         for event in events:
@@ -83,14 +83,14 @@ class Campaign:
 
     def mend(self) -> None:
         """
-        Everything runs, and every request is finished.
+        Repair everything, and wait until every request is finished.
         """
         for proxy in self.farm.proxies.values():
             proxy.throttle(None)
         try:
             until(self._all_told, "every client was told, or gave up", END)
             if not any(map(_told, self.clients.values())):
-                # Each came at a bad moment, so nobody would ask for an exit code: one more, at a better one.
+                # No submission was acknowledged, so none has an exit code: submit one more.
                 until(lambda: self.farm.master.ready in self.farm.master.log, "the master is ready")
                 self._do_submit("late", "work", "1000", "0.1", "0")
                 until(self._all_told, "the last client was told", END)
@@ -101,7 +101,7 @@ class Campaign:
 
     def watched(self) -> dict[str, Done]:
         """
-        What everybody who was told a watch string sees with it, by job.
+        The results that clients with acknowledged submissions see, by job.
         """
         told = {name: found for name, client in self.clients.items() if (found := _told(client))}
         done: dict[str, Done] = {}
@@ -111,7 +111,7 @@ class Campaign:
             done.update({name: client.wait(120) for name, client in watching.items()})
         return done
 
-    # How it is done.
+    # The injected failures.
 
     def _at(self, when: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._later, (when, next(self._number), action))
@@ -128,7 +128,7 @@ class Campaign:
     def _do_submit(self, name: str, builder: str, size: str, seconds: str, code: str) -> None:
         busy = sum(client.process.poll() is None for client in self.clients.values()) >= MOST_AT_ONCE
         if busy or not self.farm.master.alive:
-            # Nobody is there to be asked, or this machine has enough to do.
+            # The master is down, or this machine is busy.
             if self._later:
                 self._after("1.0", lambda: self._do_submit(name, builder, size, seconds, code))
             return
@@ -228,7 +228,7 @@ class Campaign:
         self._after(seconds, lambda: self._up(slave))
 
     def _excuse(self, slave: str, seconds: float, why: str) -> None:
-        # The master notices when the slave is there again, perhaps after all the other accidents.
+        # The master notices the loss when the slave attaches again, perhaps after all other failures.
         now = time.time()
         self.excuses.append(Excuse(slave, now, now + seconds, why))
 
@@ -252,7 +252,7 @@ class Campaign:
         self._once_stopped(whose, LONGEST_STOP)
 
     def _once_stopped(self, whose: str, left: float) -> None:
-        # Without waiting here: what keeps it from stopping may be an accident that is to end soon.
+        # Not blocking, because the end of another failure may let the process stop.
         if self.farm.daemon(whose).alive and left > 0:
             self._after("0.5", lambda: self._once_stopped(whose, left - 0.5))
             return
@@ -265,7 +265,7 @@ class Campaign:
             daemon.spawn()
 
     def _all_up(self) -> None:
-        # A full disk may have ended what was to run, and nothing here starts it again but us.
+        # A full disk may have ended a process, and there is no service manager to start it again.
         for name in (*SLAVES, MASTER):
             self._up(name)
 
@@ -281,7 +281,7 @@ class Campaign:
 
     def _state(self) -> str:
         """
-        What is unfinished, and what everybody said last.
+        The unfinished requests, and the last log lines of each process.
         """
         farm = self.farm
         asked = "select b.builder, b.number, b.slave, j.step, j.kind, j.outcome is null from builds b "

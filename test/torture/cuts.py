@@ -1,5 +1,5 @@
 """
-How soon is a slave back?  Cuts its line over and over, and measures.
+Time of reconnection: cuts a slave's connection repeatedly, and measures.
 """
 
 import statistics
@@ -30,7 +30,7 @@ class Times:
 
 def measure(slave: Daemon, proxy: Proxy, cuts: int) -> Times:
     """
-    Cut the *line* of a *slave* that is attached so often.
+    Cut the connection of an attached *slave* through *proxy*, *cuts* times.
     """
     seconds = []
     for number in range(cuts):

@@ -1,9 +1,8 @@
 """
-What the tortured farm builds: commands whose every byte is known beforehand, and which leave witnesses.
+Jobs of the tortured farm: commands with predictable output that record each run.
 
-A job is one submission.  Its command's log and artifact are pseudo-random text made of the job's name; each run of a
-command leaves a line in a file of its own, and holds the job's lock file while it runs, so that two attempts that run
-at the same time betray themselves.
+A job is one submission.  Its commands' logs and its artifact are pseudo-random text derived from the job's name.  Each
+run of a command adds a line to its own file, and holds the job's lock file, so that simultaneous attempts are detected.
 """
 
 import sys
@@ -84,7 +83,7 @@ class Job:
     @property
     def properties(self) -> bytes:
         """
-        As it is submitted.
+        The submitted text.
         """
         each = self.seconds / len(STEPS[self.builder])
         return f"job={self.name}\nsize={self.size}\nseconds={each}\ncode={self.code}\n".encode()
@@ -92,34 +91,34 @@ class Job:
     @property
     def exit_code(self) -> int:
         """
-        What its client is to end with.
+        The expected exit code of its client.
         """
         return self.code if "two" in STEPS[self.builder] else 0
 
     def log(self, step: str) -> bytes:
         """
-        What the command of *step* writes.
+        The expected log of the command of *step*.
         """
         return Random(f"{self.name}/{step}").randbytes(self.size)
 
     @property
     def whole_log(self) -> bytes:
         """
-        What its client prints.
+        The expected output of its client.
         """
         return b"".join(self.log(step) for step in STEPS[self.builder])
 
     @property
     def artifact(self) -> bytes:
         """
-        What it uploads.
+        The expected artifact.
         """
         return Random(f"{self.name}/artifact").randbytes(self.size + 10)
 
 
 def configuration(worker: Path, generation: int) -> str:
     """
-    The builders, for master.cfg.  *generation* changes what the builder ``changing`` does, if little.
+    The builders, for master.cfg.  *generation* changes the environment of the builder ``changing``.
     """
     words = ", ".join(f"util.Property({name!r})" for name in ("size", "seconds", "code"))
     return f"""

@@ -1,5 +1,5 @@
 """
-What was lost?  Compares what a tortured farm has with what it should have.
+The oracle: compares the results of a campaign with the expected ones.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ LOSSES = (
 @define
 class Verdict:
     """
-    *kept*: how much of what was right.  *lost*: a sentence for each loss, by kind.
+    The result of the comparison.  *kept*: number of correct things by kind.  *lost*: kind and sentence of each loss.
     """
 
     kept: Counter[str] = field(factory=Counter)
@@ -30,7 +30,7 @@ class Verdict:
 
     def note(self, kind: str, right: bool, sentence: str) -> None:
         """
-        One thing was looked at.
+        Record one comparison.
         """
         if right:
             self.kept[kind] += 1
@@ -40,7 +40,7 @@ class Verdict:
 
 def judge(campaign: Campaign) -> Verdict:
     """
-    Look at everything.
+    Compare all results of *campaign*.
     """
     farm, verdict = campaign.farm, Verdict()
     for line in farm.witnessed("violations"):
@@ -108,7 +108,7 @@ def _judge(campaign: Campaign, verdict: Verdict, job: Job, request: int, result:
 
 def _excuse(campaign: Campaign, slave: str, started: float, finished: float) -> Excuse | None:
     """
-    What befell the slave while the build ran.  The farm's clocks may have been an hour ahead.
+    A failure of the slave during the build that explains a retry.  The farm's clocks may have been an hour ahead.
     """
     for excuse in campaign.excuses:
         ahead = 3600.0 if campaign.injected["clock"] else 0.0

@@ -1,5 +1,5 @@
 """
-One farm, one schedule, one verdict.
+Running one schedule against one farm, with a verdict.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from .tortured_farm import GRACE, TorturedFarm
 @frozen
 class Report:
     """
-    What was done, and what was lost.
+    The injected failures, and the verdict.
     """
 
     injected: Counter[str]
@@ -41,7 +41,7 @@ class Report:
 
 def torture(events: list[Event], *, say: Callable[[str], None] = lambda text: None, grace: float = GRACE) -> Report:
     """
-    Run *events* against a new farm, whose slaves have so many seconds of *grace*.
+    Run *events* against a new farm.  *grace*: of its slaves, in seconds.
     """
     with TorturedFarm(disks=can_mount(), grace=grace) as farm:
         farm.start()

@@ -1,14 +1,13 @@
 """
-What is done to a farm, and when: schedules, made of a seed, which are printed and can be run again.
+Schedules of failures and submissions, derived from a seed, which can be printed and run again.
 
 A schedule is lines of text, each an `Event`::
 
     0.0 submit job1 work 40000 6.0 0      job, builder, bytes of its log, seconds that it takes, its exit code
-    3.2 silence bot1 31.0                 a fault, whom it meets, how many seconds it lasts
+    3.2 silence bot1 31.0                 a fault, its target, its duration in seconds
     7.9 kill-keeper bot2
 
-`FAULTS` says what there is.  Whether a farm suffers a fault is not the schedule's business: to kill what is dead
-already does nothing.
+`FAULTS` lists the faults.  A schedule does not know the farm's state: killing a dead process has no effect.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,10 +23,11 @@ SLAVE, MASTER, BOTH, NOBODY = "slave", "master", "both", "nobody"
 @frozen
 class Fault:
     """
-    A kind of accident.
+    A kind of failure.
 
-    *whom*: it meets a slave, the master, any of them, or nobody in particular.  *least*, *most*: seconds that it lasts.
-    *weight*: how often it is chosen.  *retries*: it may cost builds an attempt.  *minutes*: only in schedules as long.
+    *whom*: its target: a slave, the master, any of them, or none.  *least*, *most*: bounds of its duration in seconds.
+    *weight*: relative frequency.  *retries*: whether it may cost builds an attempt.  *minutes*: least length of a
+    schedule that contains it.
     """
 
     name: str
@@ -68,7 +68,7 @@ BY_NAME = {fault.name: fault for fault in FAULTS}
 @frozen
 class Event:
     """
-    At *at* seconds from the beginning, *name* happens to *words*.
+    The fault or submission *name* with the arguments *words*, *at* seconds after the start.
     """
 
     at: float
@@ -81,7 +81,7 @@ class Event:
     @property
     def ends(self) -> float:
         """
-        When what begins here is over again.
+        The end of the fault, in seconds after the start.
         """
         return self.at + (float(self.words[-1]) if self.name in BY_NAME and BY_NAME[self.name].most else 0.0)
 
@@ -137,7 +137,7 @@ def _event(random: Random, at: float, fault: Fault, length: float) -> Event:
     if fault.whom in (SLAVE, BOTH):
         words.append(random.choice(SLAVES if fault.whom == SLAVE else (*SLAVES, MASTER)))
     if fault.most:
-        # Short schedules are for short accidents.
+        # Short schedules contain short faults.
         most = fault.most if fault.minutes else min(fault.most, max(fault.least + 1, length / 6))
         words.append(f"{random.uniform(fault.least, most):.1f}")
     return Event(at, fault.name, tuple(words))

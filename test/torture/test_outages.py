@@ -1,5 +1,5 @@
 """
-Promises that accidents at random would rarely put to the test, each with the one accident that does.
+Promises that random failures rarely test, each with the failure that does.
 """
 
 import os
@@ -26,7 +26,7 @@ RETRY, SUCCESS, EXCEPTION = 5, 0, 4
 
 def patient(name: str) -> str:
     """
-    A command that says once that it runs, and writes until it is told to stop.
+    A command that records its start once, and writes lines until the test stops it.
     """
     return (
         f"echo {name} >> $WITNESS/{name}; i=0; while ! test -e $WITNESS/{name}-stop; "
@@ -72,7 +72,7 @@ class OutageCase(SynchronousTestCase):
 
     def check(self, name: str, furl: str) -> str:
         """
-        The same build went on, its command ran once, and its log is whole; answers what its watcher was told.
+        Check that the same build continued, its command ran once and its log is complete; returns the watcher's stderr.
         """
         (self.farm.witness / f"{name}-stop").touch()
         done = self.farm.watch(furl, PATIENCE)

@@ -1,5 +1,5 @@
 """
-A farm of real processes under random accidents.  ``make torture`` does the same for longer.
+A farm of real processes under random failures.  ``make torture`` does the same for longer.
 """
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,7 +26,7 @@ class ScheduleTests(SynchronousTestCase):
 
     def test_everything_happens(self) -> None:
         """
-        No kind of accident is forgotten.
+        A long schedule contains every kind of failure.
         """
         self.assertEqual({event.name for event in schedule(1, 60)}, {"submit", *(fault.name for fault in FAULTS)})
 
@@ -46,12 +46,12 @@ class TortureTests(SynchronousTestCase):
 
     def test_first_seed(self) -> None:
         """
-        Promises 1 to 9: through the accidents of one seed nothing is lost.
+        Promises 1 to 9: through the failures of one seed nothing is lost.
         """
         self.torture(1)
 
     def test_second_seed(self) -> None:
         """
-        Promises 1 to 9: through the accidents of another seed nothing is lost.
+        Promises 1 to 9: through the failures of another seed nothing is lost.
         """
         self.torture(2)

@@ -1,9 +1,9 @@
 """
-A farm that can be tortured: two slaves, each behind a line of its own, on a small disk of its own, with a clock of its
-own, on a machine of its own that can be rebooted.
+A farm for injected failures: two slaves, each behind its own proxy, on its own small disk, with its own clock, on its
+own simulated machine that can be rebooted.
 
-None of that needs a switch in the product: lines are proxies in the slaves' strings, disks are mounted (by root),
-clocks are libfaketime's where that is installed, and the boot id is replaced by the slave's own ``slave.tac``.
+The product needs no switch for this: the slaves' FURLs contain the addresses of the proxies, disks are mounted (by
+root), clocks are libfaketime's where that is installed, and ``slave.tac`` replaces the boot id.
 """
 
 import os
@@ -65,7 +65,7 @@ application = application_for(furl={furl!r})
 
 class TorturedFarm(Farm):
     """
-    See the module.  *disks*: whether each has a small one.  *grace*: the slaves', in seconds.
+    A farm for a campaign.  *disks*: whether master and slaves get small disks.  *grace*: of the slaves, in seconds.
     """
 
     def __init__(self, *, disks: bool, grace: float = GRACE) -> None:
@@ -86,13 +86,13 @@ class TorturedFarm(Farm):
     @property
     def clocks(self) -> bool:
         """
-        Whether clocks can be set.
+        Whether clocks can be changed.
         """
         return bool(_CLOCKS)
 
     def write_config(self, text: str | None = None) -> None:
         slaves = ", ".join(f"slave.BuildSlave({name!r}, {options})" for name, options in self.slave_options.items())
-        # Nobody is at that place: a slave is to come in through the line that is in its string.
+        # Nothing listens at that address: a slave must connect through the proxy in its FURL.
         whole = (
             f"{WORDS}c['location'] = ['127.0.0.1:9']\nSLAVES = {list(SLAVES)!r}\nc['slaves'] = [{slaves}]\n"
             f"{jobs.configuration(self.worker, self.generation)}"
@@ -125,7 +125,7 @@ class TorturedFarm(Farm):
 
     def write_tac(self, name: str, proxy: Proxy) -> None:
         """
-        Have a slave come in through *line*, from its next start on.
+        Let a slave connect through *proxy* from its next start on.
         """
         tac = self.directory / name / "slave.tac"
         tac.touch(mode=0o600)
@@ -140,7 +140,7 @@ class TorturedFarm(Farm):
 
     def fill_up(self, name: str) -> Path:
         """
-        Fill a disk to the last byte, although others write to it as well.
+        Fill a disk to the last byte, while other processes write to it.
         """
         ballast = self.directory / name / "ballast"
         with suppress(OSError), ballast.open("wb", buffering=0) as file:
@@ -150,7 +150,7 @@ class TorturedFarm(Farm):
 
     def set_clock(self, name: str, ahead: float) -> None:
         """
-        From now on the wall clock of *name* is so many seconds ahead of ours.
+        Set the wall clock of *name* to *ahead* seconds before the machine's.
         """
         new = self._clock_file(name).with_suffix(".new")
         new.write_text(f"{ahead:+.0f}s\n")
@@ -158,9 +158,9 @@ class TorturedFarm(Farm):
 
     def reboot(self, name: str) -> None:
         """
-        The power of a slave's machine fails: all its processes are gone, and what was not yet on its disk.
+        Simulate a power failure of a slave's machine: kill all its processes, and lose unsynced data.
         """
-        # All at once: nobody may see another one die, and tell.
+        # Stop all of them first: no process may see another one die and report it.
         stopped = set[int]()
         while new := set(self.processes_of(name)) - stopped:
             for pid in new:
@@ -191,7 +191,7 @@ class TorturedFarm(Farm):
 
     def processes_of(self, name: str) -> list[int]:
         """
-        Everything that runs on a slave's machine.
+        All processes on a slave's simulated machine.
         """
         mark = f"{_WHOSE}={name}\0".encode()
         return [pid for pid in self.processes() if mark in told(pid, "environ") + b"\0"]
