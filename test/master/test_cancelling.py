@@ -24,7 +24,7 @@ from buildbot_lite.errors import (
 from buildbot_lite.master.builds.step_code import PATIENCE
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.grants import verbs
-from buildbot_lite.master.scheduling.can_start import LONGEST_ASKING
+from buildbot_lite.master.scheduling.can_start import LONGEST_CALL
 from buildbot_lite.master.scheduling.requests import back_off
 from buildbot_lite.master.slaves.session import ENDING, LONGEST_ENDING
 from buildbot_lite.model.outcome import Ending, Why
@@ -711,7 +711,7 @@ class LeftBehindTests(SynchronousTestCase):
         stage, request = waiting_for_can_start_build()
         stage.done(stage.farm.submissions.cancel_request(request, "enough"))
         with capturedLogs() as events:
-            stage.settle(LONGEST_ASKING + 1)
+            stage.settle(LONGEST_CALL + 1)
         self.assertEqual([event for event in events if "has not answered" in (event["log_format"] or "")], [])
 
     def test_slaves_that_left(self) -> None:

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DatabaseLockedError
 from buildbot_lite.master.grants import verbs
-from buildbot_lite.master.scheduling.can_start import MOST_ASKED
+from buildbot_lite.master.scheduling.can_start import MOST_PENDING
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import (
     WaitKind,
@@ -413,15 +413,15 @@ async def ask(builder, slave, request):
         """
         stage = Stage(ASKING)
         stage.attach()
-        for _ in range(MOST_ASKED + 5):
+        for _ in range(MOST_PENDING + 5):
             last = stage.submit("slow")
         asked = self.asked(stage)
-        self.assertEqual(len(asked), MOST_ASKED)
+        self.assertEqual(len(asked), MOST_PENDING)
         self.assertEqual(self.why(stage, last), WaitKind.CAN_START_PENDING)
         for answer in list(asked.values()):
             answer.callback(False)
         stage.settle()
-        self.assertEqual(len(asked), MOST_ASKED + 5)
+        self.assertEqual(len(asked), MOST_PENDING + 5)
 
     def asked(self, stage: Stage) -> dict[int, Deferred[bool]]:
         """

@@ -1,9 +1,12 @@
 """
-Which builds run, when, and where: from a submission to the end of its requests.
+Scheduling: from a submission to the result of its requests.
 
 ::
 
-    submission   takes what is asked for: buildsets and their inputs, within the limits of a grant (submit_limits)
-    requests     keeps each request until it has a result; queue chooses the next one and its slave (can_start)
-    runner       starts the builds, resumes them after a restart, and ends them
+    submission      makes requests for submitters, admins and triggers, within the limits of a grant (submit_limits)
+    requests        keeps each request until it has a result
+    queue           chooses the next request and its slave (can_start), unless a hold stops all builds
+    dispatcher      the loop: a wakeup lets it start what the queue chooses
+    runner          begins, resumes and ends builds, made from their records (preparation)
+    running_builds  the table of running builds, for all others
 """

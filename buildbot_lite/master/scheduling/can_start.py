@@ -1,17 +1,17 @@
 """
-What ``canStartBuild`` says, without anybody waiting for it.
+Answers of ``canStartBuild``: the user's function that decides whether a request may be built on a slave.
 
 ::
 
-    allowed? ──► it answers at once: that is the answer
+    allowed? ──► the function returns a value: that is the answer
          │
-         └─────► it must be awaited: nobody knows yet ──► its answer, or a minute without one (which counts as no)
-                                                               │ kept for ten seconds, and the queue looks again
+         └─────► it returns an awaitable: unknown ──► its result, or no result within a minute (counts as no)
+                                                               │ kept for ten seconds; the queue looks again
          ┌─────────────────────────────────────────────────────┘
-    allowed? ──► as it said
+    allowed? ──► the kept answer
 
-So a function that takes its time holds up nothing but its own builder's requests, of which a bounded number are asked
-about at a time.
+So the queue never waits for the function.  A slow one delays only the requests of its own builder, and a bounded number
+of calls are pending at a time.
 """
 
 import inspect
@@ -29,14 +29,14 @@ from ...model.token_bucket import TokenBucket, once_every
 from ...storage.records.requests import Request
 from ..config.objects import BuilderConfig, BuildSlave
 
-LONGEST_ASKING = 60.0
+LONGEST_CALL = 60.0
 """Seconds that a ``canStartBuild`` may take."""
 GOOD_FOR = 10.0
-"""Seconds for which an answer that had to be awaited is not asked for again."""
+"""Seconds for which an awaited answer is kept."""
 COMPLAIN_EVERY = 600.0
-"""Seconds between two lines of the log about one builder's that fails."""
-MOST_ASKED = 50
-"""Requests of one builder that are asked about at a time."""
+"""Seconds between two lines of log about the failing function of one builder."""
+MOST_PENDING = 50
+"""Calls for the requests of one builder that may be pending at a time."""
 
 
 @frozen
@@ -54,7 +54,7 @@ class _PendingAnswer:
 
 class CanStartAnswers:
     """
-    Of each request, what is being asked and what was said.  *changed*: called when there is an answer.
+    The pending calls and the kept answers, by request.  *changed*: called when an awaited answer arrives.
     """
 
     _log = Logger()
@@ -62,87 +62,86 @@ class CanStartAnswers:
     def __init__(self, *, clock: IReactorTime, changed: Callable[[], None]) -> None:
         self._clock = clock
         self._changed = changed
-        self._asked: dict[int, _PendingAnswer] = {}
-        self._of: Counter[str] = Counter()
-        self._said: dict[int, dict[str, _Answer]] = {}
+        self._pending: dict[int, _PendingAnswer] = {}
+        self._pending_of: Counter[str] = Counter()
+        self._answers: dict[int, dict[str, _Answer]] = {}
         self._complaints: dict[str, TokenBucket] = {}
 
     def allowed(self, builder: BuilderConfig, slave: BuildSlave, request: Request) -> bool | None:
         """
-        Whether *request* may be built on *slave*; None: it is being asked, or will be when others have been.
+        Whether *request* may be built on *slave*; None while the answer is pending, or too many others are.
         """
         if builder.can_start_build is None:
             return True
-        if (said := self._fresh(request.id, slave.name)) is not None:
-            return said
-        if request.id in self._asked or self._of[builder.name] >= MOST_ASKED:
+        if (answer := self._fresh(request.id, slave.name)) is not None:
+            return answer
+        if request.id in self._pending or self._pending_of[builder.name] >= MOST_PENDING:
             return None
         try:
-            answer: Any = builder.can_start_build(builder, slave, request)
+            result: Any = builder.can_start_build(builder, slave, request)
         except Exception:  # noqa: BLE001 - the user's function
             self._complain(builder.name, Failure())
             return False
-        if not inspect.isawaitable(answer):
-            return bool(answer)
-        self._await(builder.name, slave.name, request.id, answer)
+        if not inspect.isawaitable(result):
+            return bool(result)
+        self._await(builder.name, slave.name, request.id, result)
         return self._fresh(request.id, slave.name)
 
     def knows(self, request: int) -> bool:
         """
-        Whether something was said of it that had to be awaited.
+        Whether an awaited answer about *request* has arrived.
         """
-        return request in self._said
+        return request in self._answers
 
     def forget(self, request: int) -> None:
         """
-        It waits no more.
+        Drop the answers about *request*, which has left the queue, and cancel its pending call.
         """
-        self._said.pop(request, None)
-        if asked := self._take(request):
-            asked.answer.cancel()
+        self._answers.pop(request, None)
+        if pending := self._take(request):
+            pending.answer.cancel()
 
     def _fresh(self, request: int, slave: str) -> bool | None:
-        said = self._said.get(request, {}).get(slave)
-        return said.answer if said is not None and self._clock.seconds() - said.at < GOOD_FOR else None
+        kept = self._answers.get(request, {}).get(slave)
+        return kept.answer if kept is not None and self._clock.seconds() - kept.at < GOOD_FOR else None
 
     def _take(self, request: int) -> _PendingAnswer | None:
-        asked = self._asked.pop(request, None)
-        if asked is not None:
-            self._of[asked.builder] -= 1
-        return asked
+        pending = self._pending.pop(request, None)
+        if pending is not None:
+            self._pending_of[pending.builder] -= 1
+        return pending
 
     def _await(self, builder: str, slave: str, request: int, answer: Awaitable[Any]) -> None:
-        asked = self._asked[request] = _PendingAnswer(builder, slave, Deferred.fromCoroutine(_truth_of(answer)))
-        self._of[builder] += 1
+        pending = self._pending[request] = _PendingAnswer(builder, slave, Deferred.fromCoroutine(_truth_of(answer)))
+        self._pending_of[builder] += 1
 
         def late() -> None:
             self._log.warn(
                 "canStartBuild of {builder} has not answered for {wait:.0f} s; request {request} waits",
                 builder=builder,
-                wait=LONGEST_ASKING,
+                wait=LONGEST_CALL,
                 request=request,
             )
-            said(False)
-            asked.answer.cancel()
+            answered(False)
+            pending.answer.cancel()
 
-        timer = self._clock.callLater(LONGEST_ASKING, late)
+        timer = self._clock.callLater(LONGEST_CALL, late)
 
-        def said(result: bool | Failure) -> None:
+        def answered(result: bool | Failure) -> None:
             if timer.active():
                 timer.cancel()
-            if self._asked.get(request) is not asked:
+            if self._pending.get(request) is not pending:
                 return  # too late, or the request is gone
             self._take(request)
             if isinstance(result, Failure):
                 self._complain(builder, result)
-            yes = result is True
-            self._said.setdefault(request, {})[slave] = _Answer(yes, self._clock.seconds())
+            self._answers.setdefault(request, {})[slave] = _Answer(result is True, self._clock.seconds())
             self._changed()
 
-        asked.answer.addBoth(said)  # type: ignore[unused-awaitable]  # it is told of both
+        pending.answer.addBoth(answered)  # type: ignore[unused-awaitable]  # handles both outcomes
 
     def _complain(self, builder: str, failure: Failure) -> None:
-        # It is asked for every request, whenever anything changes.
+        # It is called for every request, whenever anything changes.
         if self._complaints.setdefault(builder, once_every(COMPLAIN_EVERY, self._clock.seconds)).take():
             self._log.failure("canStartBuild of {builder} failed; the request waits", failure, builder=builder)
 

@@ -1,14 +1,12 @@
 """
-Which request is built next, where, and why the others wait.
+Queue: which request is built next, on which slave, and why the others wait.
 
-One loop decides: it sleeps until something changed (a request came, a build ended, a slave attached, a back-off is
-over; what changes without a word, as room on the disk or the mind of ``canStartBuild``, is asked again after a while),
-then looks at the waiting requests, most urgent first.  The answer for each is either a slave, and the build starts, or
-a `WaitReason`.  What people are told is that very reason.
+The dispatcher asks whenever something changes.  The queue then goes through the waiting requests, most urgent first:
+each gets either a slave, and its build starts, or a `WaitReason`, which is what clients see.
 
-Requests wait in one list for each builder.  What keeps one request of a builder from being built keeps the less urgent
-ones from it, too, unless ``canStartBuild`` is asked about each; so a builder's list is looked at only up to the first
-that cannot be built, and its reason is that of the whole list.  A long queue of one builder costs the others nothing.
+There is one list for each builder.  An obstacle to one request of a builder is an obstacle to its less urgent ones,
+unless ``canStartBuild`` decides about each; so the queue reads a builder's list only up to the first request that
+cannot start, and that reason holds for the rest.  A long list of one builder costs the others nothing.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -32,35 +30,35 @@ from .hold import Hold
 from .wakeup import Wakeup
 
 LOOK_FOR_ROOM = 5.0
-"""Seconds between two looks whether there is room on the master's disk."""
+"""Seconds after which the queue looks again while a `Hold` is in force."""
 ASK_AGAIN = 60.0
-"""Seconds after which a ``canStartBuild`` that refused is asked again."""
+"""Seconds after which the queue calls a ``canStartBuild`` again that refused."""
 LONGEST_PAUSE = 300.0
-"""Seconds that a request waits at most before it is tried again, whatever the wall clock says."""
+"""The longest back-off in seconds, whatever the wall clock says."""
 
 
 Urgency = tuple[int, int]
-"""What sorts first is built first: the higher priority, then the earlier request."""
+"""Sort key, smallest first: minus the priority, then the number of the request."""
 
 
 @define(eq=False)
 class WaitingRequest:
     """
-    A request that waits, the buildset that it belongs to, and *among* which others.
+    A request in the queue, its buildset, and the list of its builder.
 
-    *due*: when it may be tried, by the clock that never jumps.  *own*: why it waits, if that is not so of all of them.
+    *due*: the earliest start, in seconds of the monotonic clock.  *own*: its reason while the list has none.
     """
 
     request: Request
     buildset: Buildset
     due: float
-    among: "BuilderQueue"
+    siblings: "BuilderQueue"
     own: WaitReason = field(factory=wait_reasons.starting)
 
     @property
     def urgency(self) -> Urgency:
         """
-        Its place in the order.
+        Its sort key.
         """
         return -self.request.priority, self.request.id
 
@@ -69,12 +67,12 @@ class WaitingRequest:
         """
         Why it waits.
         """
-        return self.own if self.withdrawn else self.among.reason or self.own
+        return self.own if self.withdrawn else self.siblings.reason or self.own
 
     @property
     def withdrawn(self) -> bool:
         """
-        Whether it is not to be built any more, as soon as that is recorded.
+        Whether its cancellation is being recorded: it must not start.
         """
         return self.own.kind is WaitKind.CANCELLING
 
@@ -86,7 +84,7 @@ def _urgency(waiting: WaitingRequest) -> Urgency:
 @define(eq=False)
 class BuilderQueue:
     """
-    What waits for one *builder*, most urgent first; *reason*: why none of it can be built now, None while it is open.
+    The requests for one *builder*, most urgent first.  *reason*: why none of them can start now, or None.
     """
 
     builder: str
@@ -95,7 +93,7 @@ class BuilderQueue:
 
     def open(self) -> Iterator[WaitingRequest]:
         """
-        One after the other, until there is a reason that holds for the rest.
+        The requests, until one sets the *reason* for the rest.
         """
         for waiting in tuple(self.order):
             if self.reason is not None:
@@ -104,13 +102,13 @@ class BuilderQueue:
 
     def after(self, urgency: Urgency) -> Iterator[WaitingRequest]:
         """
-        Those that come after *urgency*.
+        The requests less urgent than *urgency*.
         """
         return islice(self.order, bisect_right(self.order, urgency, key=_urgency), None)
 
     def remove(self, waiting: WaitingRequest) -> None:
         """
-        It waits no more.
+        Take *waiting* out of the list.
         """
         del self.order[bisect_left(self.order, waiting.urgency, key=_urgency)]
 
@@ -148,35 +146,35 @@ class Queue:
 
     def add(self, request: Request, buildset: Buildset) -> None:
         """
-        One more.
+        Put *request* into the queue.
         """
-        # Its pause is kept in seconds since 1970, because it outlives us; that clock may jump, so it is asked once.
+        # The records hold the back-off's end in seconds since 1970.  That clock may jump, so it is read only once.
         pause = min(max(0.0, request.not_before - self._wall()), LONGEST_PAUSE)
-        among = self._by_builder.setdefault(request.builder, BuilderQueue(request.builder))
-        waiting = WaitingRequest(request, buildset, self._clock.seconds() + pause, among)
+        siblings = self._by_builder.setdefault(request.builder, BuilderQueue(request.builder))
+        waiting = WaitingRequest(request, buildset, self._clock.seconds() + pause, siblings)
         self._by_id[request.id] = waiting
         self._by_grant[buildset.by_grant] += 1
-        insort(among.order, waiting, key=_urgency)
+        insort(siblings.order, waiting, key=_urgency)
         self._wakeup.set()
 
     def remove(self, request: int) -> WaitingRequest | None:
         """
-        It need not be built any more; None when it does not wait here.
+        Take *request* out of the queue; None when it is not there.
         """
         waiting = self._by_id.pop(request, None)
         if waiting is not None:
-            waiting.among.remove(waiting)
-            if not waiting.among.order:
+            waiting.siblings.remove(waiting)
+            if not waiting.siblings.order:
                 del self._by_builder[waiting.request.builder]
-            waiting.among = BuilderQueue(waiting.request.builder)  # what keeps the others is nothing to it
+            waiting.siblings = BuilderQueue(waiting.request.builder)  # the reason of the others is not its own any more
             self._by_grant[waiting.buildset.by_grant] -= 1
             self._can_start.forget(request)
         return waiting
 
     def withdraw(self, request: int) -> bool:
         """
-        Do not start it, because its end is being recorded; `remove` or `restore` follows.  False: it does not wait
-        here.
+        Do not start *request* while its cancellation is being recorded; `remove` or `restore` follows.  False: it is
+        not in the queue.
         """
         waiting = self._by_id.get(request)
         if waiting is not None:
@@ -185,7 +183,7 @@ class Queue:
 
     def restore(self, request: int) -> None:
         """
-        Its end could not be recorded: it waits on.
+        Let *request* start again: its cancellation could not be recorded.
         """
         self._by_id[request].own = wait_reasons.starting()
         self._wakeup.set()
@@ -195,25 +193,25 @@ class Queue:
 
     def count_of_grant(self, grant: int) -> int:
         """
-        How many requests wait that were asked for with a grant's string.
+        The number of requests that were submitted with the FURL of *grant*.
         """
         return self._by_grant[grant]
 
     def count_of_builder(self, builder: str) -> int:
         """
-        How many requests wait for *builder*.
+        The number of requests for *builder*.
         """
         return len(self._by_builder[builder].order) if builder in self._by_builder else 0
 
     def waiting(self) -> Iterable[WaitingRequest]:
         """
-        Everything that waits, most urgent first.
+        All requests, most urgent first.
         """
         return tuple(merge(*(each.order for each in self._by_builder.values()), key=_urgency))
 
     def page(self, most: int, after: Urgency | None = None) -> Sequence[WaitingRequest]:
         """
-        At most *most* of what waits, most urgent first: from the beginning, or those that come after *after*.
+        At most *most* requests, most urgent first; with *after*, only those less urgent than it.
         """
         parts = (each.order if after is None else each.after(after) for each in self._by_builder.values())
         return tuple(islice(merge(*parts, key=_urgency), most))
@@ -261,7 +259,7 @@ class Queue:
         if isinstance(choice, WaitReason):
             waiting.own = choice
             if builder.can_start_build is None:
-                waiting.among.reason = choice
+                waiting.siblings.reason = choice
             return None
         self.remove(waiting.request.id)
         waiting.own = wait_reasons.starting()
@@ -275,7 +273,7 @@ class Queue:
         for name in builder.slavenames:
             member = self._slaves.get(name)
             if member is None:
-                continue  # the configuration's checks do not let this happen
+                continue  # impossible: the configuration is checked for it
             obstacle = member.obstacle() or self._occupied(member, builder)
             if obstacle is None:
                 free.append(member)
@@ -301,5 +299,5 @@ class Queue:
         return None
 
     def _preference(self, member: Member, builder: BuilderConfig) -> tuple[int, bool]:
-        # The least loaded; among equals the one that built it last, which has the checkout.
+        # The least loaded; of equals the one with the newest checkout.
         return len(self._slots.on(member.name)), self._warm.get(builder.name) != member.name

@@ -1,5 +1,5 @@
 """
-What was asked for, from the submission to its result.
+Requests: each is kept from its submission to its result.
 
 ::
 
@@ -7,8 +7,8 @@ What was asked for, from the submission to its result.
                     ▲                   │
                     '── RETRY, after a back-off, at most maxRetries times
 
-A request is a promise to whoever asked; builds are attempts at keeping it.  When the last request of a submission ends,
-the strings to watch it with get their last day, in the same transaction.
+A request is a promise to its submitter; builds are attempts to keep it.  When the last request of a submission ends,
+the FURLs that watch the submission get their expiry date, in the same transaction.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ from ..grants.registry import GrantRegistry
 from .queue import Queue
 
 WATCH_AFTER_END = 7 * 86400.0
-"""Seconds for which a watch string lives after it was made or its submission ended."""
+"""Seconds until the FURL that watches a submission expires, from the end of the submission."""
 FIRST_BACK_OFF = 2.0
 LONGEST_BACK_OFF = 300.0
 
@@ -71,7 +71,7 @@ class Requests:
         self._wall = wall
         self._generations = generations
         self._clock = clock
-        # Who waits for the record of a cancellation that somebody else asked for.
+        # Cancellations that are being recorded, by request: later callers wait for the first.
         self._cancelling: dict[int, OneShot[None]] = {}
         self._awaited: dict[int, OneShot[Result]] = {}
 
@@ -88,16 +88,16 @@ class Requests:
         priority: int = 0,
         by_grant: int | None = None,
         parent_build: int | None = None,
-        beside: Callable[[Connection, SubmittedBuildset], object] | None = None,
-        recorded: Callable[[], None] = lambda: None,
+        in_transaction: Callable[[Connection, SubmittedBuildset], object] | None = None,
+        committed: Callable[[], None] = lambda: None,
     ) -> SubmittedBuildset:
         """
-        Ask each of *builders* for a build.  When this returns, it is a promise.
+        Record a request for each of *builders*.  Once this returns, the requests survive a crash.
 
-        *input* makes the row of what was submitted, in the same transaction; *beside* is done in it, too; *recorded* is
-        called as soon as it is committed.  *by_grant*: with which string.  With a *parent* that asked before, nothing
-        happens: the earlier answer is the answer.  *parent_build*: the
-        build that has that parent.
+        In the same transaction, *input* adds the row of the submitted input, and *in_transaction* is called.
+        *committed* is called after the commit.  *by_grant*: the grant of the submitter's FURL.  *parent*: the journal
+        entry that triggers the builds; a second call with the same *parent* changes nothing and answers as the first
+        did.  *parent_build*: the build of that journal entry.
         """
         now = self._wall()
 
@@ -122,12 +122,12 @@ class Requests:
             for request in submitted.requests:
                 body = {"builder": request.builder, "scheduler": scheduler, "reason": reason}
                 feed.publish(connection, "request.submitted", now=now, request=request.id, body=body)
-            if beside is not None:
-                beside(connection, submitted)
+            if in_transaction is not None:
+                in_transaction(connection, submitted)
             return submitted, True
 
         submitted, fresh = await self._records.write(change)
-        recorded()
+        committed()
         if fresh:
             for request in submitted.requests:
                 self._queue.add(request, submitted.buildset)
@@ -157,7 +157,7 @@ class Requests:
                 return None, self._end(connection, request.id, Result.EXCEPTION, now, _used_up(connection, current))
             wait = back_off(current.retries + 1)
             if not records_of_requests.requeue(connection, request.id, now + wait):
-                return None, None  # it was finished meanwhile
+                return None, None  # the request was finished meanwhile
             body = {"retry": current.retries + 1, "of": most, "reason": ended.reason, "wait": wait}
             feed.publish(connection, "request.retried", now=now, request=request.id, body=body)
             return records_of_requests.get(connection, request.id), None
@@ -170,16 +170,16 @@ class Requests:
 
     async def cancel(self, request: int, reason: str) -> bool:
         """
-        End a request that waits as CANCELLED; False when it does not wait.
+        Cancel a request in the queue; False when it is not there.
 
-        It stays in the queue until that is recorded, and if it cannot be.
+        The request stays in the queue until its end is recorded, and if recording fails.
         """
         if request in self._cancelling:
             await self._cancelling[request].wait()
             return request not in self._queue
         if not self._queue.withdraw(request):
             return False
-        # Whoever asked may be cancelled; what is being recorded cannot be taken back.
+        # The caller may be cancelled; the transaction cannot.
         await shielded(self._cancel(request, reason))
         return True
 
@@ -205,7 +205,7 @@ class Requests:
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
         """
-        Fires with its result; also when it has finished long ago.
+        Fires with the result of *buildset*, also when it finished earlier.
         """
         finished = self._awaited.setdefault(buildset, OneShot(lambda: self._awaited.pop(buildset)))
         waiting = finished.wait()

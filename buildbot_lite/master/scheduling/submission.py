@@ -1,5 +1,5 @@
 """
-How builds are asked for, whoever asks: submitters, admins, and builds that trigger others.
+Submission: requests made for submitters, for admins, and for builds that trigger others.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,9 +56,9 @@ _SOURCE = ("branch", "revision", "repository", "project")
 @frozen
 class SubmissionInput:
     """
-    What came with a submission: a *kind* of `Submit.input_kind`, that its submitter calls *name*.
+    The input of a submission: its *kind* as in `Submit.input_kind`, and the submitter's *name* for it.
 
-    *kept*: the input, if it is one that is stored; otherwise it is *properties*, or nothing.
+    *kept*: the stored file, for a patch or an upload; an input of *properties* is not stored.
     """
 
     kind: str = "none"
@@ -72,7 +72,7 @@ NO_INPUT = SubmissionInput()
 
 class Submissions:
     """
-    The one place where schedulers become requests.
+    Makes requests, by the schedulers in master.cfg.  The role `triggered.RequestSubmission`.
 
     *streams*: the directory of the logs.  *wall*: seconds since 1970.
     """
@@ -131,13 +131,13 @@ class Submissions:
         reason = f"submitted through {scheduler.name}{by}" + (f": {name}" if name else "")
         watches: list[Grant] = []
 
-        def beside(connection: Connection, submitted: SubmittedBuildset) -> None:
+        def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
             grants.used(connection, grant.id, self._wall())
-            # Whoever uploads a file is told of no string.
+            # An uploader gets no answer in which a FURL could be.
             if not scheduler.file:
-                watches.append(self._making_watch(connection, submitted))
+                watches.append(self._add_watch(connection, submitted))
 
-        def recorded() -> None:
+        def committed() -> None:
             self._limits.spent(grant)
             for watch in watches[-1:]:
                 self._grants.recorded(watch, made_with=grant.id)
@@ -146,10 +146,10 @@ class Submissions:
             scheduler,
             properties,
             reason=reason,
-            input=None if kept is None else self._noting_input(kept, given.kind, name),
+            input=None if kept is None else self._adding_input(kept, given.kind, name),
             by_grant=grant.id,
-            beside=beside,
-            recorded=recorded,
+            in_transaction=in_transaction,
+            committed=committed,
         )
 
     def applies_patches(self, scheduler: Submit) -> bool:
@@ -179,7 +179,7 @@ class Submissions:
         End a request, whether it waits or is being built; `NotFoundError` when it does neither.
         """
         while not (await self._requests.cancel(request, reason) or await self._running.stop(request, reason)):
-            # What was about to be built waits again when that could not be recorded.
+            # A request whose build could not be recorded is in the queue again.
             if request not in self._queue:
                 break
         else:
@@ -188,7 +188,7 @@ class Submissions:
 
     def unfinished_with(self, grant: int) -> list[int]:
         """
-        The requests that were asked for with a grant's string, and wait or run.
+        The unfinished requests that were submitted with the FURL of *grant*.
         """
         waiting = [each.request.id for each in self._queue.waiting() if each.buildset.by_grant == grant]
         return sorted({*waiting, *self._running.requested_with(grant)})
@@ -197,7 +197,7 @@ class Submissions:
         self, builder: str, properties: Mapping[str, Json], reason: str, *, by_grant: int | None = None
     ) -> SubmittedBuildset:
         """
-        Ask for a build of *builder*, for an admin, with the string of the grant *by_grant*.
+        Request a build of *builder* for an admin, whose FURL is that of the grant *by_grant*.
         """
         config = self._generations.config
         if builder not in config.builders:
@@ -215,8 +215,7 @@ class Submissions:
 
     async def rebuild(self, build: Build, *, by_grant: int | None = None) -> SubmittedBuildset:
         """
-        Ask once more for what *build* was asked for: the same sources at the revision that it built, the same
-        properties, patch or file.
+        Request *build* once more: the same sources at the revision that it built, the same properties, patch or file.
         """
         if build.builder not in self._generations.config.builders:
             raise NotFoundError(f"The builder {build.builder} is not in master.cfg any more.")
@@ -246,18 +245,15 @@ class Submissions:
         )
 
     async def cancel_unfinished(self, requests: Iterable[int], reason: str) -> None:
-        """
-        See `triggered.RequestSubmission`.
-        """
         for request in requests:
-            # One that is over is not in the way of the others.
+            # A request that has ended does not keep the others from being cancelled.
             with suppress(NotFoundError):
                 await self.cancel_request(request, reason)
 
     async def waited_for_by(self, request: int) -> Sequence[Child]:
         """
-        The unfinished requests that the build of *request* waits for, and those that they wait for: `cancel_request`
-        of it ends them too.
+        The unfinished requests that the build of *request* triggered, and those below them: `cancel_request` of
+        *request* ends them too.
         """
         live = self._running.live().get(request)
         found: list[Child] = []
@@ -277,10 +273,6 @@ class Submissions:
         build: int | None = None,
         input: int | None = None,
     ) -> Deferred[int]:
-        """
-        See `triggered.RequestSubmission`.
-        """
-
         async def ask() -> int:
             triggerable = self._generations.config.triggerables.get(scheduler)
             if triggerable is None:
@@ -300,14 +292,11 @@ class Submissions:
         return Deferred.fromCoroutine(ask())
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
-        """
-        See `triggered.RequestSubmission`.
-        """
         return self._requests.when_finished(buildset)
 
     def _check_properties(self, scheduler: Submit, given: Properties) -> None:
         """
-        `InputError` when a submitter would give a property that is not for submitters to give: it would have no effect.
+        `InputError` when a submitter sets a property that the farm sets: it would have no effect.
         """
         config = self._generations.config
         builders = [config.builders[name] for name in scheduler.builder_names]
@@ -326,7 +315,7 @@ class Submissions:
         properties.update(scheduler.properties, "Scheduler")
         properties.update_from(given.without(SUBMITTED))
         recorded = {name: (value, source) for name, (value, source) in properties.to_document().items()}
-        # What is said of the sources by name counts more than what is inherited.
+        # Properties that name the sources override the inherited sources.
         named = given if "source" in more else properties
         source = dict(more.pop("source", {})) | {name: named.get(name) for name in _SOURCE if name in named}
         return await self._requests.submit(
@@ -339,12 +328,12 @@ class Submissions:
             **more,
         )
 
-    def _making_watch(self, connection: Connection, submitted: SubmittedBuildset) -> Grant:
+    def _add_watch(self, connection: Connection, submitted: SubmittedBuildset) -> Grant:
         object_, name = _watched(submitted)
         minted, now = self._grants.mint(), self._wall()
         return grants.add(connection, name=name, verb=WATCH, object=object_, minted=minted, now=now)
 
-    def _noting_input(self, kept: InputFile, kind: str, name: str) -> Callable[[Connection], int]:
+    def _adding_input(self, kept: InputFile, kind: str, name: str) -> Callable[[Connection], int]:
         now = self._wall()
 
         def note(connection: Connection) -> int:
@@ -374,6 +363,6 @@ def scheduler_of(config: MasterConfig, grant: Grant) -> Submit:
 
 def _watched(submitted: SubmittedBuildset) -> tuple[str, str]:
     """
-    What a string to watch *submitted* is a right to, and what it is called.
+    The object and the name of the grant that watches *submitted*.
     """
     return str(submitted.buildset.id), f"request-{submitted.requests[0].id}"

@@ -1,15 +1,15 @@
 """
-Who may submit now: the limits of submissions' strings.
+Submit limits: whether a FURL may submit now.
 
 ::
 
     admitted ──► input comes in ──► the transaction ──► recorded: it counts as a use
         │                 │                │
-        │                 '────────────────'──► broke off, or refused: it does not count
-        '──► refused, with the sentence: before a byte of it was taken
+        │                 '────────────────'──► aborted, or refused: it does not count
+        '──► refused, with the reason: before any input was read
 
-What is admitted counts at once, so that twenty submissions that begin together are not twenty exceptions.  Everything
-is in memory, because it is asked before anything else is done; after a restart it is what the records say.
+An admitted submission counts at once; otherwise twenty submissions that begin together would all pass a limit of one.
+All counts are in memory, because the check comes before everything else; after a restart they come from the records.
 """
 
 from collections import Counter, deque
@@ -24,18 +24,18 @@ from ..grants.registry import GrantRegistry
 
 HOUR = 3600.0
 MOST_AT_ONCE = 1000
-"""Submissions with one string that are on their way into the records."""
+"""Submissions with one FURL that may be under way at a time."""
 MOST_INPUTS = 20
-"""Those of them whose input is still coming in, which may take as long as their submitters like."""
+"""The same for submissions with input, whose duration the submitter decides."""
 
 
 @frozen(eq=False)
 class Admission:
     """
-    Leave to submit once with *grant*: a place among those that are under way, until the end of its ``with``.
+    Permission to submit once with *grant*: a context manager that counts as one submission under way.
 
-    Whoever is admitted enters it at once and holds it until the submission is in the records, or is none.  It cannot be
-    given back from elsewhere: a client that hangs up while its submission is being written has used its string.
+    The holder enters it at once and leaves it when the submission is recorded or has failed.  Nothing else can end it:
+    a client that disconnects while its submission is being recorded has used its FURL.
     """
 
     grant: Grant
@@ -50,7 +50,7 @@ class Admission:
 
 class SubmitLimits:
     """
-    All strings' limits.  *waiting*: how many requests of a grant wait now.  *wall*: seconds since 1970.
+    The limits of all FURLs.  *waiting*: the number of waiting requests of a grant.  *wall*: seconds since 1970.
     """
 
     def __init__(self, *, grants: GrantRegistry, waiting: Callable[[int], int], wall: Callable[[], float]) -> None:
@@ -62,15 +62,15 @@ class SubmitLimits:
 
     def remember(self, times: Mapping[int, Iterable[float]]) -> None:
         """
-        When strings with a limit per hour were used during the last hour, by the numbers of their grants.
+        Restore the uses of the last hour: *times* by grant, for grants with a limit per hour.
         """
         for id, when in times.items():
             self._times[id] = deque(when)
 
     def admit(self, id: int, requests: int, *, with_input: bool) -> Admission:
         """
-        Let the grant *id* submit once, which makes so many *requests*; or `RefusedError`, with the sentence.
-        *with_input*: whether what this string submits to takes any.
+        Permit the grant *id* to make one submission of so many *requests*; `RefusedError` says why not.
+        *with_input*: whether the scheduler takes input.
         """
         grant = self._grants.in_force(id)
         coming = self._coming[id]
@@ -88,7 +88,7 @@ class SubmitLimits:
 
     def spent(self, grant: Grant) -> None:
         """
-        A submission with *grant* is in the records.
+        Count a use: a submission with *grant* is recorded.
         """
         now = self._wall()
         if grant.per_hour is not None:
@@ -97,7 +97,7 @@ class SubmitLimits:
 
     def ended(self, id: int) -> None:
         """
-        See `Admission`.
+        A submission of the grant *id* is no longer under way.
         """
         self._coming[id] -= 1
         if not self._coming[id]:
