@@ -21,9 +21,6 @@ class _Number(click.ParamType[int]):
     name = "number"
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """
-        See `click.ParamType.convert`.
-        """
         text = str(value)
         if not (text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= MOST):
             self.fail(f"{text!r:.100} is not a number from 1 on.", param, ctx)
@@ -40,9 +37,6 @@ class _Pair(click.ParamType[tuple[str, str]]):
     def convert(
         self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
-        """
-        See `click.ParamType.convert`.
-        """
         if isinstance(value, tuple):
             return value
         name, equals, text = value.partition("=")
@@ -62,9 +56,6 @@ class BuildCommand(FarmCommand):
     """
 
     def named(self, words: list[str]) -> list[str]:
-        """
-        See `FarmCommand.named`.
-        """
         builder, _, number = words[0].rpartition("/") if words else ("", "", "")
         return [builder, number, *words[1:]] if builder and number.isdecimal() else words
 
@@ -77,9 +68,6 @@ class _Since(click.ParamType[float]):
     name = "time"
 
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """
-        See `click.ParamType.convert`.
-        """
         if isinstance(value, float):
             return value
         ago = re.fullmatch(r"([0-9]{1,9})([smhdw])", value)

@@ -90,9 +90,6 @@ class NetworkLink:
     to_output: TakeChunk
 
     async def ask(self, question: Document) -> Document:
-        """
-        See `MasterLink.ask`.
-        """
         from ..wire.client import ask
 
         try:
@@ -104,29 +101,17 @@ class NetworkLink:
             ) from None
 
     async def follow(self, question: Document, take: TakeChunk) -> Document:
-        """
-        See `MasterLink.follow`.
-        """
         from ..wire.client import follow
 
         return await follow(self.reactor, self.furl, question, take)
 
     async def follow_to_output(self, question: Document) -> Document:
-        """
-        See `MasterLink.follow_to_output`.
-        """
         return await self.follow(question, self.to_output)
 
     async def follow_to_end(self, question: Document, advice: str) -> Document:
-        """
-        See `MasterLink.follow_to_end`.
-        """
         return await resumed(lambda take: self.follow(question, take), self.to_output, pause=self.pause, advice=advice)
 
     async def watch(self, advice: str) -> Document:
-        """
-        See `MasterLink.watch`.
-        """
         from ..wire.client import watch
 
         return await resumed(
@@ -134,21 +119,15 @@ class NetworkLink:
         )
 
     async def pause(self, seconds: float) -> None:
-        """
-        See `MasterLink.pause`.
-        """
         await deferLater(self.reactor, seconds)
 
     def at(self, furl: str) -> MasterLink:
-        """
-        See `MasterLink.at`.
-        """
         return evolve(self, furl=furl)
 
 
 def connect(furl: str, work: Callable[[MasterLink], Awaitable[T]]) -> T:
     """
-    See `Connect`.
+    Run *work* in a reactor, with a link to the master whose FURL is *furl*, and return its result.
     """
     outcome: list[T | Exception] = []
     writer = OutputWriter()

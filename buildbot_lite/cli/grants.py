@@ -26,9 +26,6 @@ class _Quantity(click.ParamType[float]):
         self._units = units
 
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """
-        See `click.ParamType.convert`.
-        """
         match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([A-Za-z]?)", str(value))
         if match is None or match[2].lower() not in self._units or not float(match[1]):
             units = ", ".join(unit for unit in self._units if unit)

@@ -1,8 +1,8 @@
 """
-What the ``buildbot-lite`` command can ask a running master: the role `wire.control.Control`.
+The questions that the ``buildbot-lite`` command asks a running master: the role `wire.control.Control`.
 
-A question is an object whose field ``ask`` (or ``follow``) says what; the other fields say of what.  What is followed
-arrives in chunks whose first byte says what the rest is: `OUT` for bytes that were asked for, `ERR` for remarks.
+A question is a JSON object.  Its field ``ask`` (or ``follow``) names the question; the other fields are its arguments.
+Followed output arrives in chunks.  The first byte of a chunk is `OUT` for the requested bytes, `ERR` for remarks.
 """
 
 import os
@@ -30,9 +30,9 @@ from ..status import documents
 from ..status.build_filter import filter_of
 from ..status.following import Following
 from ..status.log_output import (
-    Telling,
-    Wanted,
-    tell_file,
+    LogQuery,
+    LogSender,
+    send_file,
 )
 from ..storage.records import history
 from ..storage.records.builds import Build
@@ -46,9 +46,9 @@ ERR = b"2"
 
 MOST_BUILDS = 1000
 STOPPED_WITHIN = 60.0
-"""Seconds in which whoever waited until the master is idle has to stop it; then builds start again."""
+"""Seconds that the client of ``idle`` has to stop the idle master; after that builds start again."""
 RECORDED = frozenset({"force", "pause", "grant", "unpin", "reconfig"})
-"""What is refused while the database fails, because whoever asks would wait for the record."""
+"""Questions that are refused while the database fails: their answers would wait for its repair."""
 LARGEST_PRIORITY = 1_000_000
 
 T = TypeVar("T")
@@ -83,29 +83,22 @@ class FramedClient:
     follower: Follower
 
     def stdout(self, data: bytes) -> Deferred[None]:
-        """
-        See `Client.stdout`.
-        """
         return self.follower.chunk(OUT + data)
 
     def stderr(self, data: bytes) -> Deferred[None]:
-        """
-        See `Client.stderr`.
-        """
         return self.follower.chunk(ERR + data)
 
     def when_writable(self) -> Deferred[None]:
-        """
-        See `Client.when_writable`.
-        """
         return self.follower.when_writable()
 
 
 @frozen
 class AdminDesk:
     """
-    What the admin's string leads to, and others: *may* is what may be asked with them, None: everything.  *account*:
-    what their holders share.  *by_grant*: the number of the grant whose string that is.
+    The object that FURLs of admins lead to, and FURLs to watch or control the farm.
+
+    *may*: the permitted questions; None: all.  *account*: of the resources that the holders of one FURL share.
+    *by_grant*: the number of the grant.
     """
 
     farm: Farm
@@ -116,21 +109,15 @@ class AdminDesk:
     log: ClassVar[Logger] = Logger()
 
     def ask(self, question: Answer) -> Deferred[Answer]:
-        """
-        See `Control.ask`.
-        """
         reader = JsonReader(dict(question), "question")
         return Deferred.fromCoroutine(self.account.question(lambda: self._ask(reader)))
 
     def follow(self, question: Answer, follower: Follower) -> Deferred[Answer]:
-        """
-        See `Control.follow`.
-        """
         reader = JsonReader(dict(question), "question")
         client = FramedClient(follower if reader.flag(CHUNKS_IN_ORDER, default=False) else OneAtATime(follower))
-        telling = Deferred.fromCoroutine(self._counted(reader, client))
-        follower.when_lost(telling.cancel)
-        return telling.addErrback(_gone)
+        sending = Deferred.fromCoroutine(self._counted(reader, client))
+        follower.when_lost(sending.cancel)
+        return sending.addErrback(_gone)
 
     async def _ask(self, question: JsonReader) -> Answer:
         answers = {
@@ -162,13 +149,13 @@ class AdminDesk:
             return await self._follow(question, client)
 
     async def _follow(self, question: JsonReader, client: FramedClient) -> Answer:
-        tellings = {"request": self._request, "log": self._log, "artifact": self._artifact, "idle": self._idle}
+        senders = {"request": self._request, "log": self._log, "artifact": self._artifact, "idle": self._idle}
         asked = question.text("follow", limit=40)
-        tell = tellings.get(asked)
-        if tell is None:
+        send = senders.get(asked)
+        if send is None:
             raise _unknown()
         self._check(asked)
-        return await tell(question, client)
+        return await send(question, client)
 
     def _check(self, asked: str) -> None:
         if self.may is not None and asked not in self.may:
@@ -217,7 +204,7 @@ class AdminDesk:
         try:
             applied = await self.farm.reconfiguration.apply()
         except ConfigError as error:
-            # In the answer, because a refusal is one sentence, and this may be two hundred.
+            # In the answer, because a refusal is one sentence, and mistakes may be two hundred.
             return {"applied": False, "mistakes": str(error).splitlines()}
         after = applied.generation.config
         return {
@@ -246,7 +233,7 @@ class AdminDesk:
         also = [] if self.farm.records.obstacle else await self.farm.submissions.waited_for_by(request)
         cancelling = Deferred.fromCoroutine(self.farm.submissions.cancel_request(request, reason))
         if not cancelling.called and (obstacle := self.farm.records.obstacle) is not None:
-            # It is kept in order with everything else that waits for the database; the admin need not wait as well.
+            # The cancellation waits for the database, in order with all other writes; the admin need not wait.
             background(cancelling, self.log, f"cancelling request {request}")
             return {"request": request, "waits": str(obstacle)}
         await cancelling
@@ -254,43 +241,43 @@ class AdminDesk:
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         """
-        Read the records, at the holder's expense: what a thread does is done for it as well.
+        Read the records, and charge the time of the thread to the holder's account.
         """
         return await self.farm.records.read(self.account.charged(query))
 
-    # Tellings.
+    # What is followed.
 
     async def _request(self, question: JsonReader, client: FramedClient) -> Answer:
         return {"exit_code": await self.following.follow(question.integer("buildset"), client)}
 
     async def _log(self, question: JsonReader, client: FramedClient) -> Answer:
-        wanted = Wanted(
+        wanted = LogQuery(
             build=await self._build(question),
             step=question.optional("step", question.text),
             log=question.optional("log", question.text),
             remarks=question.flag("remarks", default=False),
             to_the_end=question.flag("to_the_end", default=False),
         )
-        telling = Telling(
+        sender = LogSender(
             records=self.farm.records,
             following=self.following,
             directory=self.farm.stream_storage.streams,
             wanted=wanted,
             client=client,
         )
-        await telling.run()
+        await sender.run()
         return {}
 
     async def _artifact(self, question: JsonReader, client: FramedClient) -> Answer:
         build, name = await self._build(question), question.text("name", limit=1024)
         stream = await self._read(lambda c: documents.the_artifact(c, build, name))
         path = os.path.join(self.farm.stream_storage.artifacts, stream.path)
-        await tell_file(path, self.following.output_to(client))
+        await send_file(path, self.following.output_to(client))
         return {"length": stream.length, "sha256": stream.sha256}
 
     async def _idle(self, question: JsonReader, client: FramedClient) -> Answer:
         """
-        Start no more builds, and answer when none runs.  Whoever hangs up before that changed their mind.
+        Start no more builds, and answer when none runs.  If the client disconnects before that, builds start again.
         """
         self.farm.hold.begin()
         try:
@@ -301,13 +288,13 @@ class AdminDesk:
         except BaseException:
             self.farm.hold.end()
             raise
-        # Whoever asked is to end the master now.  If that does not happen, the farm does not stand still for ever.
+        # The client stops the master now.  If it does not, builds start again.
         self.farm.clock.callLater(STOPPED_WITHIN, self.farm.hold.end)
         return {}
 
     async def _build(self, question: JsonReader) -> Build:
         """
-        The build that is named; without a number, the newest of its builder.
+        The build that *question* names; without a number, the newest of its builder.
         """
         builder, number = question.text("builder", limit=200), question.optional("number", question.integer)
         try:

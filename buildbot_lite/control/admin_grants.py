@@ -55,7 +55,7 @@ class GrantAdmin:
         grants = self.farm.grants
         if question.flag("all", default=False):
             rows: Sequence[Grant] = await self.farm.records.read(lambda c: records_of_grants.newest(c, MOST_LISTED))
-            # Uses are recorded now and then; those in memory are exact.
+            # The records lag behind by up to a minute; counts in memory are exact.
             in_force = {grant.id: grant for grant in grants.everything()}
             found = [in_force.get(row.id, row) for row in sorted(rows, key=lambda grant: grant.id)]
         else:
@@ -63,7 +63,7 @@ class GrantAdmin:
         return {"grants": [self._document(grant) for grant in found]}
 
     def _is_of_interest(self, grant: Grant) -> bool:
-        # Each request has a string to watch it with; they come and go by themselves.
+        # Each request has a FURL to watch it; these come and go without an admin.
         of_a_request = grant.verb == WATCH and grant.label is None
         return not of_a_request and _state(grant, self.farm.wall()) != "expired"
 
@@ -132,7 +132,7 @@ class GrantAdmin:
     async def _at_most_a_week_longer(self, buildset: int, limits: GrantLimits) -> GrantLimits:
         row = await self.farm.records.read(lambda connection: requests.buildset(connection, buildset))
         if row is None or row.finished is None:
-            return limits  # its last day is set when it ends
+            return limits  # the end of the request sets its expiry
         last = self.farm.wall() + WATCH_AFTER_END
         return GrantLimits(expires=last if limits.expires is None else min(last, limits.expires))
 

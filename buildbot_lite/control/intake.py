@@ -10,9 +10,9 @@ The input of a submission, from its client to the store.
 Standard input (``run-command``) is fed by the client; a file (``upload-file``) is read from the client by `pump`, so
 that both end in the same way.
 
-An input that does not go on holds one of the few places that its string has for inputs, so it is given up.  A plain
-idle time-out would let a client hold the place with a byte now and then; a bound of the whole time would forbid large
-inputs over slow lines.  So each byte buys time, and no more than `PATIENCE` of it can be saved up.
+A stalled input occupies one of the few places that its FURL has for inputs, so it is abandoned.  With a plain idle
+time-out, a client could keep the place by a byte now and then; a limit on the total time would forbid large inputs over
+slow links.  So each byte extends the deadline, which is at most `PATIENCE` seconds away.
 """
 
 import codecs
@@ -32,9 +32,9 @@ from ..storage.inputs import IncomingInput
 from ..wire.flapp import Read
 
 PATIENCE = 300.0
-"""Seconds for which an input may stand still."""
+"""Seconds for which an input may stall."""
 SLOWEST = 1024
-"""Bytes a second that an input must bring in the long run."""
+"""Bytes per second that an input must have in the long run."""
 LARGEST_PROPERTIES = 256 << 10
 PIECE = 256 << 10
 
@@ -44,28 +44,28 @@ _COMPRESSIONS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 
 class Sink(Protocol):
     """
-    Where the bytes of one input go.
+    The destination of one input.
     """
 
     def write(self, data: bytes) -> None:
         """
-        The next bytes; raises a `BuildbotLiteError` when they cannot be taken.
+        Take the next bytes; `BuildbotLiteError` if that fails.
         """
 
     def finish(self) -> SubmissionInput:
         """
-        The whole input, kept; or raises a `BuildbotLiteError`, with what is wrong with it.
+        Keep and return the whole input; `BuildbotLiteError`, which says what is wrong, if it is not acceptable.
         """
 
     def abandon(self) -> None:
         """
-        Forget what was written.  Without effect after `finish`.
+        Discard the written bytes.  No effect after `finish`.
         """
 
 
 class StoredSink:
     """
-    Keeps an input, which its client calls *name*, if it can be a *kind* ("patch", "tar", "file").
+    Stores an input called *name* if its beginning is that of a *kind* ("patch", "tar", "file").
     """
 
     def __init__(self, incoming: IncomingInput, kind: str, name: str) -> None:
@@ -74,28 +74,19 @@ class StoredSink:
         self._name = name
 
     def write(self, data: bytes) -> None:
-        """
-        See `Sink.write`.
-        """
         self._incoming.write(data)
 
     def finish(self) -> SubmissionInput:
-        """
-        See `Sink.finish`.
-        """
         check_input(self._kind, self._incoming.head)
         return SubmissionInput(self._kind, self._name, self._incoming.keep())
 
     def abandon(self) -> None:
-        """
-        See `Sink.abandon`.
-        """
         self._incoming.abandon()
 
 
 class PropertiesSink:
     """
-    Reads properties, a text of at most *largest* bytes, which is not kept.
+    Parses properties, a text of at most *largest* bytes.  The text is not stored.
     """
 
     def __init__(self, largest: int) -> None:
@@ -103,29 +94,20 @@ class PropertiesSink:
         self._text = bytearray()
 
     def write(self, data: bytes) -> None:
-        """
-        See `Sink.write`.
-        """
         self._text += data
         if len(self._text) > self._largest:
             raise InputError(f"The properties have more than {self._largest} bytes.")
 
     def finish(self) -> SubmissionInput:
-        """
-        See `Sink.finish`.
-        """
         return SubmissionInput("properties", properties=properties_from(bytes(self._text)))
 
     def abandon(self) -> None:
-        """
-        See `Sink.abandon`.
-        """
         self._text.clear()
 
 
 class Intake:
     """
-    One input on its way into *sink*: the role `StdinFeed`.  `given` fires once; what comes after that is ignored.
+    One input on its way into *sink*: the role `StdinFeed`.  `given` fires once; later bytes are ignored.
     """
 
     def __init__(self, sink: Sink, clock: IReactorTime) -> None:
@@ -143,9 +125,6 @@ class Intake:
         return bool(self.given.called)
 
     def feed(self, data: bytes) -> None:
-        """
-        See `StdinFeed.feed`.
-        """
         if self.over:
             return
         try:
@@ -158,9 +137,6 @@ class Intake:
         self._timer.reset(max(0.0, self._deadline - now))
 
     def close(self) -> None:
-        """
-        See `StdinFeed.close`.
-        """
         if self.over:
             return
         try:
@@ -173,7 +149,7 @@ class Intake:
 
     def fail(self, error: BuildbotLiteError) -> None:
         """
-        Give the input up because of *error*, unless it is complete.
+        Abandon the input because of *error*, unless it is complete.
         """
         if not self.over:
             self._stop()
@@ -181,7 +157,7 @@ class Intake:
 
     def lost(self) -> None:
         """
-        The client is gone.  An input that is complete is not its client's any more.
+        The client is gone.  A complete input stays.
         """
         self.fail(LinkLostError())
 
@@ -201,7 +177,7 @@ class Intake:
 
 async def pump(read: Read, intake: Intake) -> None:
     """
-    Feed *intake* with a file that the client holds open.
+    Feed *intake* from a file that the client holds open.
     """
     try:
         while not intake.over and (data := await read(PIECE)):
@@ -214,7 +190,7 @@ async def pump(read: Read, intake: Intake) -> None:
 
 def check_input(kind: str, head: bytes) -> None:
     """
-    `InputError`, with what is wrong, if what begins with *head* cannot be a *kind* ("patch", "tar", "file").
+    `InputError`, which says what is wrong, if an input that begins with *head* is no *kind* ("patch", "tar", "file").
     """
     if kind == "patch":
         if not head.strip():
@@ -234,8 +210,8 @@ def properties_from(text: bytes) -> Properties:
     if len(text) > LARGEST_PROPERTIES:
         raise InputError(f"The properties have more than {LARGEST_PROPERTIES} bytes.")
     try:
-        # Without the mark that editors on Windows write before the first line.
-        # Not splitlines(), for which a form feed or U+2028 within a value would end it.
+        # utf-8-sig drops the byte order mark that editors on Windows write.
+        # Not splitlines(), which would also split at a form feed or U+2028 within a value.
         lines = text.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError:
         other = " (but UTF-16)" if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""

@@ -1,5 +1,5 @@
 """
-What the holder of a submission's string can do: ask for its builds, and watch them.
+Submit builds and watch requests: the objects that FURLs of submissions and watch FURLs lead to.
 
 ::
 
@@ -11,7 +11,7 @@ What the holder of a submission's string can do: ask for its builds, and watch t
         │
         ▼ followed to the end: log, remarks, exit code
 
-The first line on stderr is the request and its watch string: whoever loses the connection loses nothing else.
+The first line on stderr names the request and its watch FURL, with which a client that lost its connection goes on.
 """
 
 from collections.abc import Awaitable
@@ -56,15 +56,15 @@ from .intake import (
 UNPATCHED = (
     "standard input is ignored by this string: the builds are of what is in the repository, without your changes"
 )
-"""What is said where a patch could be expected to be applied, and is not."""
+"""The remark where a user could expect that standard input is applied as a patch, and it is not."""
 REFUSED = 2
-"""The exit code for input that cannot be used."""
+"""The exit code for an unusable input."""
 
 
 @frozen
 class WatchTarget:
     """
-    What a watch string leads to: the roles `wire.flapp.Submission` and `Watchable`.
+    The object that a watch FURL leads to: the roles `wire.flapp.Submission` and `Watchable`.
     """
 
     following: Following
@@ -74,9 +74,6 @@ class WatchTarget:
     _log = Logger()
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
-        """
-        See `Submission.execute`.
-        """
         try:
             self.watch(watcher)
         except LimitError:
@@ -84,26 +81,19 @@ class WatchTarget:
         return succeed(None)
 
     def watch(self, watcher: Watcher) -> None:
-        """
-        See `Watchable.watch`.
-        """
         self.account.check_following()
         watching = _followed(watcher, self.following, self.buildset)
         background(_told(self.account, watcher, watching), self.account.log, "watching a request")
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
-        """
-        See `Submission.put`.
-        """
         return fail(WrongVerbError(TAKES_NO_FILE))
 
 
 class SubmitTarget:
     """
-    What the string of a Submit scheduler leads to: the role `wire.flapp.Submission`.
+    The object that the FURL of a Submit scheduler leads to: the role `wire.flapp.Submission`.
 
-    *grant*: the number of the grant whose string that is.  What it submits to is asked for on each call, so that the
-    string is a right to what master.cfg says now.
+    *grant*: the number of the grant.  Each call looks up its scheduler, so the FURL follows changes of master.cfg.
     """
 
     _log = Logger()
@@ -124,13 +114,10 @@ class SubmitTarget:
         self._account = account or Account()
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
-        """
-        See `Submission.execute`.
-        """
         try:
             self._account.check_following()
         except LimitError:
-            return fail()  # it may not be listening to what is told otherwise
+            return fail()  # a client with too many followers may not read a remark
         try:
             scheduler = self._submissions.scheduler(self._grant)
             if scheduler.file is not None:
@@ -146,9 +133,6 @@ class SubmitTarget:
         return succeed(intake)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
-        """
-        See `Submission.put`.
-        """
         return Deferred.fromCoroutine(self._put(file_name(name.decode("utf-8", "replace")), read))
 
     def _intake(self, admission: Admission, kind: str, name: str) -> Intake | None:
@@ -171,7 +155,7 @@ class SubmitTarget:
 
     async def _submit(self, admission: Admission, intake: Intake | None) -> SubmittedBuildset:
         """
-        The one owner of *admission* from when it was granted: whether it is spent or given back is known here alone.
+        Submit.  The only owner of *admission*: only this method knows whether to spend it or to give it back.
         """
         with admission:
             given = NO_INPUT if intake is None else await intake.given
@@ -180,7 +164,7 @@ class SubmitTarget:
             except DiskFullError:
                 raise
             except StorageError as error:
-                # Where the records stand, and what ails them, is the admin's business.
+                # Where the records are, and why they fail, concerns only the admin.
                 self._account.log.error("a submission could not be recorded: {why}", why=str(error))  # noqa: TRY400 - a sentence
                 raise BuildbotLiteError("The farm cannot take this now.  Try again later.") from None
 
@@ -199,15 +183,15 @@ class SubmitTarget:
         furl = await self._submissions.watch_furl(submitted)
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())
         if scheduler.stdin == "none" and self._submissions.applies_patches(scheduler):
-            # Whether something was piped in cannot be seen: a client whose input is wanted takes its log in pieces of
-            # 1 KiB, so it is not asked for where it has no use.
+            # The master cannot see whether something was piped in: to ask for input has a price (flappclient then
+            # takes the log in pieces of 1 KiB), so it does not ask where it has no use for it.
             await watcher.stderr(f"# {UNPATCHED}\n".encode())
         return await _followed(watcher, self._following, submitted.buildset.id)
 
 
 async def _followed(watcher: Watcher, following: Following, buildset: int) -> int:
     """
-    The exit code, once all is told; `LinkLostError` as soon as the client is gone, so that nothing is kept for it.
+    Follow to the end, and return the exit code; `LinkLostError` as soon as the client is gone, to free everything.
     """
     telling = Deferred.fromCoroutine(following.follow(buildset, watcher))
     watcher.when_lost(telling.cancel)
@@ -219,7 +203,8 @@ async def _followed(watcher: Watcher, following: Following, buildset: int) -> in
 
 async def _told(account: Account, watcher: Watcher, watching: Awaitable[int]) -> None:
     """
-    Tell the client how it ended, also when it could not begin.  One that takes nothing stays on the account.
+    Send the client the end of *watching*, also if that failed at once.  A client that does not read stays on the
+    account.
     """
     with account.following():
         try:
@@ -230,7 +215,7 @@ async def _told(account: Account, watcher: Watcher, watching: Awaitable[int]) ->
             await _complain(watcher, str(error))
             code = REFUSED
         except Exception:
-            # A defect; whoever waits must not wait for ever.
+            # A defect; the client must not wait for ever.
             await _complain(watcher, "An error of the master itself.  The traceback is in its log.")
             await watcher.done(REFUSED)
             raise
@@ -238,7 +223,7 @@ async def _told(account: Account, watcher: Watcher, watching: Awaitable[int]) ->
 
 
 async def _complain(watcher: Watcher, sentence: str) -> None:
-    # What went wrong may be that the client cannot write, its terminal being closed.  It must still hear the end.
+    # The error may be that the client's terminal is closed.  The client must get the exit code all the same.
     with suppress(BuildbotLiteError):
         await watcher.stderr(f"{printable(sentence)}\n".encode())
 

@@ -1,12 +1,11 @@
 """
-What people see.
+What people see of builds.  Nothing in this package changes anything.
 
-``following``    a request, told to whoever watches: the log, remarks, the exit code
-``submissions``  what the holder of a submission's or a watch string can do
-``admin``      what the ``buildbot-lite`` command can ask a running master
-``documents``    the stable JSON that it answers
-``log_output``      logs, whole or as they grow
-``send_window``  what is on its way to one client
-``ingestion_first``  builds before those who watch them
-``tables``       the same for people at a terminal
+``documents``        the farm, its builds and queue as JSON
+``build_filter``     the filter of a question about builds
+``following``        requests as they proceed: the log, remarks, the exit code
+``log_output``       logs of one build, whole or as they grow
+``explaining``       the reason for which a request waits, sent to its followers
+``send_window``      flow control towards one client
+``ingestion_first``  followers yield to the ingestion of running builds
 """

@@ -1,5 +1,5 @@
 """
-Which builds a question is about.
+The filter of a question about builds.
 """
 
 from ..errors import NotFoundError
@@ -8,7 +8,7 @@ from ..model.results import Result
 from ..storage.records.history import Filter
 
 RUNNING = "running"
-"""Stands among results for builds that have none yet."""
+"""The word, among results, for builds without a result yet."""
 
 MOST_PROPERTIES = 20
 LONGEST = 1000

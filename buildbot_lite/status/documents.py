@@ -1,11 +1,11 @@
 """
-What people and programs are told of a farm, as JSON documents.
+A farm as JSON documents, for people and programs.
 
-They are stable: a field is added, never renamed or given another meaning.  Times are seconds since 1970, sizes are
-bytes, results are the words of `Result`; what is not (yet) so is null.
+The documents are stable: fields are added, never renamed or given another meaning.  Times are seconds since 1970, sizes
+are bytes, results are the names of `Result`; absent or unknown values are null.
 
-Builds are read from the records; only what is nowhere recorded (what waits and why, who is connected) is asked of the
-living farm.
+Builds come from the records.  Only unrecorded state (waiting requests with their reasons, connected slaves) comes from
+the running farm.
 """
 
 from collections.abc import Sequence
@@ -72,9 +72,9 @@ def of_farm(farm: Farm) -> Document:
 
 def of_queue(farm: Farm, most: int = MOST_WAITING, after: Urgency | None = None) -> Document:
     """
-    At most *most* of the requests that wait, the next one first, and why they do.
+    At most *most* of the waiting requests, with the reasons; the next one to build comes first.
 
-    *after*, and "next" in the answer, is a place in the queue: where the page before ended, and where this one does.
+    *after*, and "next" in the answer, are positions in the queue: the end of the previous page, and of this one.
     """
     page = farm.dispatcher.waiting(most, after)
     return {
@@ -98,7 +98,7 @@ def _of_waiting(waiting: WaitingRequest) -> Document:
 
 def of_slave(farm: Farm, member: Member) -> Document:
     """
-    One slave.  *obstacle*: why it takes no builds.
+    One slave.  The field ``obstacle`` is the reason for which it takes no builds.
     """
     hello = member.session.hello
     obstacle = member.obstacle()
@@ -123,19 +123,19 @@ def of_slave(farm: Farm, member: Member) -> Document:
 
 def _refused(member: Member) -> Document | None:
     """
-    That a slave which has the string was not let in, why, and when it will have asked again.
+    The last refusal of a slave that is not connected: when, why, and the latest time of its next attempt.
     """
     if member.refused is None or member.session.hello is not None:
         return None
     at, reason = member.refused
     if at < (member.lost_at or 0.0):
-        return None  # while the one that has gone since was connected
+        return None  # another one was connected at that time
     return {"at": at, "reason": reason, "asks_again_by": at + REFUSED_DELAY * (1 + JITTER)}
 
 
 def of_builders(farm: Farm, connection: Connection) -> list[Document]:
     """
-    Every builder, in the order of master.cfg, with the build that it began last.
+    Every builder, in the order of master.cfg, with its newest build.
     """
     running = [live.row for live in farm.running.live().values()]
     return [
@@ -161,7 +161,7 @@ def of_builds(connection: Connection, page: Page) -> list[Document]:
 
 def of_build(connection: Connection, entry: HistoryEntry) -> Document:
     """
-    One build with its steps, and how it came to be.
+    One build with its steps and its origin.
     """
     row, origin = entry.build, entry.origin
     logs = streams.of_build(connection, row.id)
@@ -191,8 +191,8 @@ def of_build(connection: Connection, entry: HistoryEntry) -> Document:
 
 def of_one_build(connection: Connection, row: Build) -> Document:
     """
-    The same, with what is too long for lists: its properties, name → [value, source]; the host on which it ran; the
-    names of the variables that its steps put into the environment of commands.
+    One build with everything that is too long for lists: its properties, name → [value, source]; its host; the names
+    of the environment variables that its steps set for commands.
     """
     page = history.page(connection, Filter(row.builder), most=1, before=row.number + 1)
     return {
@@ -205,7 +205,7 @@ def of_one_build(connection: Connection, row: Build) -> Document:
 
 def of_artifacts(connection: Connection, row: Build) -> list[Document]:
     """
-    The files that a build produced, and that arrived whole.
+    The files that a build produced, without incomplete ones.
     """
     found = _artifacts(connection, row)
     return [
@@ -216,7 +216,7 @@ def of_artifacts(connection: Connection, row: Build) -> list[Document]:
 
 def the_artifact(connection: Connection, row: Build, name: str) -> Stream:
     """
-    The file called *name* that a build produced; `NotFoundError`, with what there is, when there is none.
+    The artifact *name* of a build; `NotFoundError`, which lists the existing ones, if there is none.
     """
     found = _artifacts(connection, row)
     if name not in found:
@@ -229,8 +229,7 @@ def the_artifact(connection: Connection, row: Build, name: str) -> Stream:
 
 def the_build(connection: Connection, builder: str, number: int | None) -> Build:
     """
-    The build that *builder* counts as *number*, None: its newest; `NotFoundError`, with what there is, when there is
-    none.
+    Build *number* of *builder*, None: the newest; `NotFoundError`, which names the newest, if there is none.
     """
     newest = builds.newest(connection, builder, most=1)
     row = next(iter(newest), None) if number is None else builds.by_number(connection, builder, number)
@@ -245,7 +244,7 @@ def the_build(connection: Connection, builder: str, number: int | None) -> Build
 
 def _host(connection: Connection, row: Build) -> str | None:
     """
-    What the slave's machine was called when the build began; None for builds of 0.1.0.
+    The host name of the slave's machine when the build began; None for builds of 0.1.0.
     """
     begun = feed.since(connection, 0, build=row.id, most=1)
     host = begun[0].body.get("host") if begun else None
@@ -254,7 +253,7 @@ def _host(connection: Connection, row: Build) -> str | None:
 
 def _environment(connection: Connection, row: Build) -> list[str]:
     """
-    Which variables commands of the build got besides the slave's own.  Values may be secret, names are not.
+    The environment variables that steps set for commands of the build.  Values may be secret, names are not.
     """
     specs = (entry.intent["spec"] for entry in journal.of_build(connection, row.id) if entry.kind == COMMAND)
     return sorted({name for spec in specs for name, value in (spec.get("env") or {}).items() if value is not None})
@@ -262,7 +261,7 @@ def _environment(connection: Connection, row: Build) -> list[str]:
 
 def _parent(connection: Connection, row: Build) -> Document | None:
     """
-    The build whose Trigger asked for this one.
+    The build whose Trigger step requested this one.
     """
     request = requests.get(connection, row.request)
     buildset = requests.buildset(connection, request.buildset) if request else None
@@ -272,7 +271,7 @@ def _parent(connection: Connection, row: Build) -> Document | None:
 
 def _children(connection: Connection, row: Build) -> list[Document]:
     """
-    The requests that this build's Triggers asked for, each with its newest build.
+    The requests from Trigger steps of this build, each with its newest build.
     """
     found = []
     for buildset in requests.of_parent(connection, row.id):
@@ -304,7 +303,7 @@ def _of_step(step: Step, logs: Sequence[Stream]) -> Document:
 
 def _artifacts(connection: Connection, row: Build) -> dict[str, Stream]:
     """
-    By name; what was stored under one name twice is the later one.
+    The complete artifacts by name; of two with one name, the later one.
     """
     # Their paths are BUILDER/NUMBER/NAME.
     return {

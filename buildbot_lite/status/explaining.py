@@ -1,9 +1,9 @@
 """
-Why requests wait, told to those who follow them.
+Send followers the reason for which their request waits.
 
-One look for all followers, every few seconds, and only when the queue has decided something since the last one: a
-follower costs nothing while nothing happens.  Each is told when the kind of the reason is another than before; the
-sentence alone changes too often (it names what runs, and how long it still takes).
+One timer serves all followers.  Every `EXPLAIN_EVERY` seconds it looks up the reasons, if the queue has decided
+something since: a follower costs nothing while nothing happens.  A follower gets a reason when its *kind* differs from
+the last one sent; the sentence alone changes too often (it names running builds and remaining times).
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,9 +26,9 @@ _NOT_SAID = {WaitKind.STARTING, WaitKind.BACK_OFF}
 
 
 @define(eq=False)
-class _Told:
+class _WaitListener:
     """
-    What a follower was told last; *now*: while it has not taken that.
+    A follower: *kind* is the kind of the last reason sent, *now* fires when the client has taken it.
     """
 
     say: Say
@@ -36,9 +36,10 @@ class _Told:
     now: Deferred[None] | None = None
 
 
-class Explaining:
+class WaitExplainer:
     """
-    *why* says why a request waits, None when it does not; *decided* counts the queue's decisions.
+    *why* returns the reason for which a request waits, None if it does not wait.  *decided* returns the number of the
+    queue's decisions so far.
     """
 
     _log = Logger()
@@ -48,18 +49,18 @@ class Explaining:
     ) -> None:
         self._why = why
         self._decided = decided
-        self._followers: dict[int, list[_Told]] = {}
+        self._followers: dict[int, list[_WaitListener]] = {}
         self._looked_at = -1
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
     def add(self, request: int, say: Say) -> Callable[[], None]:
         """
-        From now on *say* why *request* waits.  Answers how to stop that.
+        Call *say* with each new reason for which *request* waits, until the returned function is called.
         """
-        told = _Told(say)
+        told = _WaitListener(say)
         self._followers.setdefault(request, []).append(told)
-        self._looked_at = -1  # it has heard nothing yet
+        self._looked_at = -1  # nothing was sent to this follower yet
         if not self._looking.running:
             background(self._looking.start(EXPLAIN_EVERY, now=False), self._log, "saying why requests wait")
 
@@ -84,13 +85,13 @@ class Explaining:
                 for told in followers:
                     self._tell(told, reason)
 
-    def _tell(self, told: _Told, reason: WaitReason) -> None:
-        # One that takes nothing is told no more: a line that it has not read is enough.
+    def _tell(self, told: _WaitListener, reason: WaitReason) -> None:
+        # At most one unread line for each follower.
         if told.kind is reason.kind or (told.now is not None and not told.now.called):
             return
         told.kind = reason.kind
         told.now = Deferred.fromCoroutine(_saying(told.say, reason.sentence))
-        told.now.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]  # its own telling finds the line cut
+        told.now.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]  # its follower finds the link lost
 
 
 async def _saying(say: Say, sentence: str) -> None:

@@ -1,8 +1,8 @@
 """
-A submission as its client sees it: the log on stdout, remarks on stderr, the result as exit code.
+Follow requests: the logs on stdout, remarks on stderr, the result as exit code.
 
-Everything is read from the records and the stream files, so that it can be told again, from the beginning, to anybody
-who asks later; and nothing waits for a client that reads slowly but the coroutine that tells it.
+Everything comes from the records and the stream files, so each follower gets all of it from the beginning, also after
+the build.  A slow client delays only the coroutine that serves it.
 
 ::
 
@@ -37,7 +37,7 @@ from ..storage.records import (
 from ..storage.records.feed import Event
 from ..storage.shared_reading import SharedStreams
 from ..storage.writer import Records
-from .explaining import Explaining
+from .explaining import WaitExplainer
 from .ingestion_first import IngestionFirst
 from .send_window import Client, LogOutput, SendWindow, send_range
 
@@ -50,14 +50,14 @@ async def _nothing() -> None:
 
 def request_key(request: int) -> tuple[str, int]:
     """
-    Under which key `Notifications` is told of a request's events.
+    The key of `Notifications` for the events of a request.
     """
     return "request", request
 
 
 def notify_followers(records: Records, notifications: Notifications) -> Callable[[], None]:
     """
-    Have *growth* told of every committed event, by request.  Answers how to stop that.
+    Pass every committed event on to *notifications*, by request, until the returned function is called.
     """
 
     def committed(events: Sequence[Event]) -> None:
@@ -89,7 +89,7 @@ class Following:
         self.clock = clock
         self.streams = SharedStreams()
         self._ingestion = IngestionFirst(notifications, clock)
-        self.explaining = Explaining(why=why, decided=decided, clock=clock)
+        self.explaining = WaitExplainer(why=why, decided=decided, clock=clock)
 
     async def follow(self, buildset: int, client: Client) -> int:
         """

@@ -1,23 +1,22 @@
 """
-Builds before those who watch them.
+Followers of logs yield to the ingestion of running builds.
 
-A log that is written as quickly as the disk takes it keeps the master busy.  Whoever follows it at the same time would
-halve that, and fifty followers would bring it to a standstill, though nobody reads hundreds of MiB as they come.  So
-followers take turns, first come, first served: one chunk in each turn of the reactor, beside whatever else is to be
-done in it.  And while much comes in, they get `LEFT_FOR_FOLLOWERS` bytes a second together, and the rest once it is
-quieter::
+A build that writes its log as fast as the disk permits keeps the master busy.  One follower would halve the speed of
+that build, and fifty followers would stop it, although nobody reads hundreds of MiB as they come.  So followers take
+turns, first come, first served: one chunk in each iteration of the reactor.  And while much comes in, all followers
+together get `LEFT_FOR_FOLLOWERS` bytes a second; they get the rest when it is quieter::
 
     bytes that come in    ▁▁▁██████████████▁▁▁▁▁▁▁▁▁▁
     what followers get    ▁▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂███████▁▁▁
 
-Lines of a log that grows slowly take no turns.  Followers of one log who take turns stay at about the same place of it,
-so what one has read the others find in memory (`storage.shared_reading`).
+Lines of a slowly growing log need no turns.  Turns keep the followers of one log at about the same offset, so that the
+blocks that one of them has read are in memory for the others (`storage.shared_reading`).
 
-It is much from `MUCH` bytes a second on, until it is less than `LITTLE`.  With one limit for both it would stay just
-there: followers who are let go slow a build down, until that brings so little that they are let go.
+"Much" begins at `MUCH` bytes a second and ends below `LITTLE`.  A single threshold would oscillate: released followers
+slow the build down below the threshold, which releases them again.
 
-Rejected: telling by the load of the master's processor, because on a machine that is shared with slaves it is the
-machine that is busy; and a share of the time for each follower, because fifty of them have fifty shares.
+Rejected: a decision by the load of the processor, because a machine shared with slaves is busy when the master is not;
+and a share of time for each follower, because fifty followers have fifty shares.
 """
 
 from collections import deque
@@ -30,15 +29,15 @@ from ..storage.notifications import Notifications
 
 MUCH = 16 << 20
 LITTLE = 2 << 20
-"""Bytes per second that come in, of all logs and files together."""
+"""Incoming bytes per second, of all logs and files together."""
 LEFT_FOR_FOLLOWERS = 8 << 20
 _SPAN = 0.05
-"""Seconds over which it is seen how much comes in, and between two looks while much does."""
+"""Seconds over which the incoming rate is measured, and between two measurements while it is high."""
 
 
 class IngestionFirst:
     """
-    Gives followers their turns.  *growth* knows how much comes in; *clock* is monotonic.
+    Gives followers their turns.  *notifications* counts the incoming bytes; *clock* is monotonic.
     """
 
     def __init__(self, notifications: Notifications, clock: IReactorTime) -> None:
@@ -49,12 +48,12 @@ class IngestionFirst:
         self._since = clock.seconds()
         self._then = notifications.bytes_arrived
         self._waiting: deque[Deferred[None]] = deque()
-        # The next turn, if somebody waits for it.
+        # The next turn, if a follower waits for it.
         self._next: IDelayedCall | None = None
 
     def turn(self, size: int) -> Deferred[None]:
         """
-        A follower got *size* bytes: fires when it may have more.  Cancelling it is how to stop waiting.
+        Fires when a follower that has just got *size* bytes may have more.  Cancel it to stop waiting.
         """
         self._left.spend(size)
         waiting: Deferred[None] = Deferred(self._waiting.remove)

@@ -1,13 +1,13 @@
 """
-A build's logs, told to whoever asks: one log's bytes and nothing else, or all steps under headings.
+Send logs of a build: the bytes of one log and nothing else, or the logs of all steps under headings.
 
 ::
 
-    finished, or only as far as it is     records ──► step by step ──► its logs, from the files
-    running, and to be told to the end    feed    ──► event by event ─► its logs, until they are complete
+    finished, or without *to_the_end*     records ──► step by step ──► its logs, from the files
+    running, and *to_the_end*             feed    ──► event by event ─► its logs, until they are complete
 
-With one step chosen, what the client gets on its standard output is exactly the log.  Remarks go to its standard
-error, at their place in the log where that is known.
+With one step chosen, the client's standard output is exactly the log.  Remarks go to standard error, at their place in
+the log if that is known.
 """
 
 import os
@@ -34,12 +34,12 @@ STDIO = "stdio"
 
 
 @frozen
-class Wanted:
+class LogQuery:
     """
-    What is to be told of *build*.
+    The logs of *build* to send.
 
-    *step*: the name or number of one step; None: all.  *log*: the name of one log of it; None: ``stdio``, or, of all
-    steps, all.  *remarks*: those too.  *to_the_end*: wait for what is still to come.
+    *step*: the name or number of one step; None: all steps.  *log*: the name of one log; None: ``stdio`` of one step,
+    all logs of all steps.  *remarks*: send remarks, too.  *to_the_end*: follow a running build until it ends.
     """
 
     build: Build
@@ -50,15 +50,15 @@ class Wanted:
 
     def log_matches(self, name: str) -> bool:
         """
-        Whether the log *name* is to be told.
+        Whether to send the log *name*.
         """
         return name == (self.log or STDIO) if self.step is not None else self.log in {None, name}
 
 
 @define
-class _Page:
+class _HeadedOutput:
     """
-    What the client has before it: headings begin on a line of their own, also after a log that ends in mid-line.
+    Output with headings: each begins on a line of its own, also after a log without a final newline.
     """
 
     client: SendWindow
@@ -81,24 +81,24 @@ class _Page:
         await self.client.stdout(data)
 
 
-class Telling:
+class LogSender:
     """
-    Tells *client* what is *wanted*, once.  *directory*: where logs stand.
+    Sends *client* the logs that *wanted* describes, once.  *directory*: the directory of logs.
     """
 
     def __init__(
-        self, *, records: Records, following: Following, directory: str, wanted: Wanted, client: Client
+        self, *, records: Records, following: Following, directory: str, wanted: LogQuery, client: Client
     ) -> None:
         self._records = records
         self._following = following
         self._directory = directory
         self._wanted = wanted
         self._output = following.output_to(client)
-        self._page = _Page(self._output)
+        self._page = _HeadedOutput(self._output)
 
     async def run(self) -> None:
         """
-        To the end.  `NotFoundError`, with what there is, when there is no such step or log.
+        Send everything.  `NotFoundError`, which lists the existing ones, if there is no such step or log.
         """
         if self._wanted.to_the_end and self._wanted.build.finished is None:
             await self._as_it_goes()
@@ -106,7 +106,7 @@ class Telling:
             await self._as_it_is()
         await self._output.drained()
 
-    # What is there now.
+    # Finished builds, or the present state of running ones.
 
     async def _as_it_is(self) -> None:
         wanted, build = self._wanted, self._wanted.build.id
@@ -121,7 +121,7 @@ class Telling:
         all_steps, all_streams, all_remarks = await self._records.read(read)
         chosen = all_steps if wanted.step is None else [the_step(all_steps, wanted.step)]
         for step in chosen:
-            # In the order in which they began, as `_as_it_goes` tells them: see `cli.resuming`.
+            # In the order in which the logs began, as in `_as_it_goes`: `cli.resuming` counts on it.
             of_step = sorted((stream for stream in all_streams if stream.step == step.number), key=lambda each: each.id)
             logs = [stream for stream in of_step if stream.kind == "log"]
             said = [remark for remark in all_remarks if remark.step == step.number] if wanted.remarks else []
@@ -153,7 +153,7 @@ class Telling:
         finally:
             reader.close()
 
-    # What is there and what is to come.
+    # Running builds, until they end.
 
     async def _as_it_goes(self) -> None:
         build, seen = self._wanted.build, 0
@@ -166,7 +166,7 @@ class Telling:
 
     async def _heard(self, event: Event, chosen: dict[int, str]) -> bool:
         """
-        Tell what *event* says, if it is about one of the *chosen* steps, number → name; True when that was all.
+        Send the output for *event* if it concerns one of the *chosen* steps (number → name); True after the last one.
         """
         body, wanted = event.body, self._wanted
         if event.kind == "build.finished":
@@ -188,7 +188,7 @@ class Telling:
             return wanted.step is not None
         return False
 
-    # Headings, which a single log has none of.
+    # Headings; a single log has none.
 
     async def _begin(self, step: str) -> None:
         if self._wanted.step is None:
@@ -224,9 +224,9 @@ def the_step(found: Sequence[Step], which: str) -> Step:
     raise NotFoundError(f"There is no step {which!r:.100} in this build.  There are: {known}.")
 
 
-async def tell_file(path: str, output: SendWindow) -> None:
+async def send_file(path: str, output: SendWindow) -> None:
     """
-    Every byte of the file *path*.
+    Send every byte of the file *path*.
     """
     reader = open_stream(path)
     try:

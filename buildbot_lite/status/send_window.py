@@ -1,17 +1,17 @@
 """
-What is on its way to one client that follows: enough to keep its connection busy, and no more.
+Flow control towards one following client: enough bytes in flight to keep its link busy, and no more.
 
 ::
 
     read a chunk ──► send ──► a whole chunk?  there is room for another ──► read the next …
                               less than that? everything was taken ───────► read what came meanwhile …
 
-The client acknowledges each piece.  While there is more to send than a chunk, several are in flight, as many as the
-line carries (`FlowControl`); at the end of what there is, one at a time, so that lines of a growing log that come while
-one is on its way travel together.  The first piece of a log never waits.
+The client acknowledges each piece.  While there is more than a chunk to send, several pieces are in flight, as many as
+the link carries (`FlowControl`).  At the end of the available bytes only one is in flight, so that lines that a growing
+log gets meanwhile are sent together.  The first piece of a log never waits.
 
-A client that does not read costs what is in flight: nothing is read for it while the connection has not taken what it
-was given (`Client.when_writable`), nor while the window is full.
+A client that does not read costs only the bytes in flight: the master reads nothing for it while its transport has
+unsent bytes (`Client.when_writable`) or the window is full.
 """
 
 from collections.abc import Callable
@@ -86,15 +86,9 @@ class SendWindow:
 
     @property
     def chunk(self) -> int:
-        """
-        See `LogOutput.chunk`.
-        """
         return self._pace.chunk
 
     async def stdout(self, data: bytes) -> None:
-        """
-        See `LogOutput.stdout`.
-        """
         whole = len(data) >= self.chunk
         self._send(self._client.stdout, data)
         await (self._room() if whole else self.drained())

@@ -47,9 +47,6 @@ class FakeMaster:
     poured: list[bytes] = field(factory=list)
 
     def connect(self, furl: str, work: Callable[[MasterLink], Awaitable[Any]]) -> Any:
-        """
-        See `office.Connect`.
-        """
         self.furls.append(furl)
         results: list[Any] = []
         _ = Deferred.fromCoroutine(work(self)).addBoth(results.append)  # type: ignore[arg-type]  # they are coroutines
@@ -58,9 +55,6 @@ class FakeMaster:
         return results[0]
 
     async def ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
-        """
-        See `MasterLink.ask`.
-        """
         self.questions.append(question)
         answer = self.answers[question.get("ask", question.get("follow", ""))]
         if isinstance(answer, Exception):
@@ -68,37 +62,22 @@ class FakeMaster:
         return {"answer": answer} if not isinstance(answer, Mapping) else answer
 
     async def follow(self, question: Mapping[str, Any], take: TakeChunk) -> Mapping[str, Any]:
-        """
-        See `MasterLink.follow`.
-        """
         answer = await self.ask(question)
         for chunk in self.chunks:
             take(chunk)
         return answer
 
     async def follow_to_output(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
-        """
-        See `MasterLink.follow_to_output`.
-        """
         return await self.follow(question, self.poured.append)
 
     async def follow_to_end(self, question: Mapping[str, Any], advice: str) -> Mapping[str, Any]:
-        """
-        See `MasterLink.follow_to_end`.
-        """
         return await self.follow_to_output(question)
 
     def at(self, furl: str) -> "FakeMaster":
-        """
-        See `MasterLink.at`.
-        """
         self.furls.append(furl)
         return self
 
     async def watch(self, advice: str) -> Mapping[str, Any]:
-        """
-        See `MasterLink.watch`.
-        """
         return await self.follow_to_output({"follow": "watch"})
 
     async def pause(self, seconds: float) -> None:

@@ -29,15 +29,9 @@ class Passing:
         self.changes: list[tuple[float, ConnectionState]] = []
 
     def monotonic(self) -> float:
-        """
-        See `time.monotonic`.
-        """
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """
-        See `time.sleep`.
-        """
         self.now += seconds
         while self.changes and self.changes[0][0] <= self.now:
             connection_state.write("bot1/private", self.changes.pop(0)[1])

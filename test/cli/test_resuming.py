@@ -40,9 +40,6 @@ class ResumingTests(SynchronousTestCase):
         self.printed.append(chunk)
 
     async def pause(self, seconds: float) -> None:
-        """
-        See `MasterLink.pause`.
-        """
         self.pauses.append(seconds)
         self.now += seconds
 

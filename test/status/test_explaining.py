@@ -13,7 +13,7 @@ from buildbot_lite.model.wait_reasons import (
     paused,
     starting,
 )
-from buildbot_lite.status.explaining import EXPLAIN_EVERY, Explaining
+from buildbot_lite.status.explaining import EXPLAIN_EVERY, WaitExplainer
 
 
 class ExplainingTests(SynchronousTestCase):
@@ -27,7 +27,7 @@ class ExplainingTests(SynchronousTestCase):
         self.asked: list[int] = []
         self.decided = 0
         self.said: list[tuple[str, str]] = []
-        self.explaining = Explaining(why=self.why, decided=lambda: self.decided, clock=self.clock)
+        self.explaining = WaitExplainer(why=self.why, decided=lambda: self.decided, clock=self.clock)
 
     def why(self, request: int) -> WaitReason | None:
         self.asked.append(request)

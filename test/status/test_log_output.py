@@ -6,7 +6,7 @@ from typing import Any
 
 from buildbot_lite.errors import NotFoundError
 from buildbot_lite.model.results import Result
-from buildbot_lite.status.log_output import Telling, Wanted
+from buildbot_lite.status.log_output import LogQuery, LogSender
 from buildbot_lite.storage.compressed_streams import SMALLEST_COMPRESSED, compress
 from buildbot_lite.storage.records import builds
 from buildbot_lite.storage.records.builds import Build
@@ -27,11 +27,11 @@ class TellingTests(WatchedCase):
         """
         row = self.do(lambda connection: builds.get(connection, build.id))
         assert row is not None
-        telling = Telling(
+        telling = LogSender(
             records=self.records,
             following=self.following,
             directory=self.directory,
-            wanted=Wanted(build=row, **wanted),
+            wanted=LogQuery(build=row, **wanted),
             client=client,
         )
         return self.running(telling.run())
