@@ -1,3 +1,3 @@
 """
-A running build: its coroutine, its journal, its records and its streams.
+One running build: its coroutine, its journal, and what its steps cause and leave behind.
 """

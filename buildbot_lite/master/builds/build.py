@@ -5,11 +5,11 @@ One build: a coroutine that runs its steps, and can be run again from its journa
 
     steps of the factory ──► prepare (render, doStepIf) ──► run ──► result ──► next, or the end
                                                             │
-                                           bench ◄──────────┘  (everything else: see bench.py, journal.py)
+                                         context ◄──────────┘  (side effects: step_context.py, journal.py)
 
-Three things can end it early: a step with *haltOnFailure* (what is left with *alwaysRun* runs all the same), a stop (an
-admin, or *maxTime*; recorded as an entry of the journal at the step that it met, so that a replay meets it there too),
-and a lost slave (RETRY: nothing more can be done there).
+Three things end a build early: a failed step with *haltOnFailure* (later steps with *alwaysRun* still run); a stop by
+an admin or by *maxTime*, which is recorded in the journal at the step that it met, so that a replay stops there too;
+and a lost slave (RETRY: no step can run there any more).
 """
 
 import traceback
@@ -42,21 +42,21 @@ from .journal import (
 from .step_code import StepCode
 from .step_context import JournaledContext, SlaveLostError
 
-# A stop stands in the journal beside the effects of the step that it met.
+# The journal keeps a stop beside the effects of the step that it met.
 STOP_ORDINAL = -1
 STOP = "stop"
 
 
 LONGEST_HIDING = 60.0
-"""Seconds that a ``hideStepIf`` may take; then the step is shown."""
+"""Seconds that a ``hideStepIf`` may take; after that, the step is shown."""
 MOST_REMARKS = 5000
-"""What may be said of one build from outside."""
+"""The number of remarks from outside its steps that one build may get."""
 
 
 @frozen
 class Stop:
     """
-    Somebody ended the build in *step*, with *result*, because of *reason*.
+    The build was stopped in *step*, with *result*, because of *reason*.
     """
 
     step: int
@@ -67,7 +67,7 @@ class Stop:
 @frozen
 class Ended:
     """
-    How a build ended; *reason* is for people, and empty when the steps say it all.
+    The end of a build; *reason* is for people, and empty when the results of the steps suffice.
     """
 
     result: Result
@@ -77,8 +77,11 @@ class Ended:
 @define
 class BuildProgress:
     """
-    Where a build is: the *step* it is in, the results so far, and whether the rest is only what always runs.  *stops*:
-    in which steps it was stopped; more than once, if also what always runs was.
+    How far a build has come.
+
+    *step*: the number of the present step.  *results*: those of the steps so far.  *halted*: only steps with
+    *alwaysRun* are left to run.  *stops*: one for each step in which the build was stopped, because a stopped build
+    still runs steps with *alwaysRun*, and they can be stopped too.
     """
 
     step: int = 0
@@ -90,13 +93,13 @@ class BuildProgress:
     @property
     def stop(self) -> Stop | None:
         """
-        The first, which decides the build's result.
+        The first stop, which decides the build's result.
         """
         return self.stops[0] if self.stops else None
 
     def stopped_in(self, step: int) -> Stop | None:
         """
-        The one that met *step*.
+        The stop that met *step*.
         """
         return next((stop for stop in self.stops if stop.step == step), None)
 
@@ -105,10 +108,11 @@ class Build:
     """
     One attempt at a request.
 
-    *label* is "builder/number".  *max_time*: seconds for all of it, or None; *started*: when it first began, in seconds
-    since 1970.  *recorded*: the journal of an earlier run of the same build.  *went_live*: called when it has caught up
-    with that journal; from then on its commands are known to its sessions.  *cannot*: why it cannot be run on: then it
-    lasts only until none of its commands can run any more.
+    *label*: "builder/number".  *context*: makes what the steps share.  *max_time*: the longest duration in seconds, or
+    None.  *started*: when the build first began, in seconds since 1970.  *recorded*: the journal of an earlier run of
+    the same build.  *went_live*: called when the replay of that journal ends; from then on the build's commands are
+    known to its sessions.  *cannot*: why the build cannot be continued; it then runs no step, and ends when none of its
+    commands can run any more.
     """
 
     _log = Logger()
@@ -149,28 +153,28 @@ class Build:
     @property
     def step(self) -> int:
         """
-        The number of the step that it is in.
+        The number of the present step.
         """
         return self._progress.step
 
     @property
     def waits_for(self) -> Sequence[int]:
         """
-        The buildsets that it waits for now.
+        The buildsets that the build waits for now.
         """
         return tuple(self._context.live.buildsets)
 
     @property
     def wanted_stop(self) -> Stop | None:
         """
-        Who wants it to end, even if that is only just being recorded (its record comes before that of the end).
+        The stop of the build, also while it is being recorded (it is recorded before the end of the build is).
         """
         return self._progress.stop or self._stops.get(self._progress.step)
 
     def remark(self, text: str) -> None:
         """
-        Say *text* beside the log of the present step.  After a few thousand times, nothing more: what slaves do is said
-        here, and they can do it as often as they like.
+        Record *text* beside the log of the present step.  Dropped after `MOST_REMARKS`, because slaves cause as
+        many remarks as they like.
         """
         self._remarks += 1
         if self._remarks > MOST_REMARKS:
@@ -179,14 +183,14 @@ class Build:
 
     async def run(self) -> Ended:
         """
-        Run it, or run it on.
+        Run the build from the beginning, or from where its journal ends.
         """
         timer = None
         if self._deadline is not None:
             left = max(0.0, self._deadline - self._context.wall())
             timer = self._clock.callLater(left, self._ran_out_of_time)
         try:
-            ended = self._judged(await self._run())
+            ended = self._with_unused_inputs(await self._run())
             ended = await self._abandoned(ended)
             await cancel_children(self._context, ended.reason)
             return ended
@@ -197,8 +201,9 @@ class Build:
 
     async def _abandoned(self, ended: Ended) -> Ended:
         """
-        How it ended, once what it began and did not come to again cannot run any more.  A build that is stopped is not
-        tried again, and need not wait for that.
+        The end of the build, after its unfinished commands can run no more (`abandon`).
+
+        A build that is stopped does not wait: it is not tried again.
         """
         context, none_runs = self._context, Deferred[None]()
         Deferred.fromCoroutine(abandon(context)).addBoth(_unless_cancelled, none_runs)  # type: ignore[unused-awaitable]  # waited for below
@@ -214,8 +219,8 @@ class Build:
 
     async def stop(self, reason: str, result: Result = Result.CANCELLED) -> None:
         """
-        End it: what runs now is interrupted, of the rest only what always runs is run.  Done when that is recorded,
-        also for whoever asks meanwhile.
+        Interrupt the present step, and run only those later ones that have *alwaysRun*.  Done when the stop is
+        recorded.
         """
         await shielded(self._stop_in_turn(reason, result))
 
@@ -232,7 +237,7 @@ class Build:
         try:
             await self._store.begin(self.id, entry)
         except BaseException:
-            # The build is not stopped, and the next `stop` must not be answered as if it were.
+            # The build is not stopped: the next `stop` must record it.
             del self._stops[step]
             raise
         # A replay obeys an entry that has begun; its outcome only completes the record.
@@ -240,7 +245,7 @@ class Build:
         if self._progress.step == step:
             self._halt(stop)
         else:
-            # It came to the next step while this was being written; a replay will find it there too.
+            # The build reached the next step while the stop was being recorded: stop that step as well.
             self._stops.pop(step)
             await self._record_stop(reason, result)
 
@@ -253,7 +258,7 @@ class Build:
                 await self._do(number, step)
         except SlaveLostError as error:
             if stop := self.wanted_stop:
-                # Whoever wanted it to end does not want it again.
+                # A stopped build is not tried again.
                 return Ended(stop.result, stop.reason)
             return Ended(Result.RETRY, str(error))
         except ReplayError as error:
@@ -263,10 +268,10 @@ class Build:
             return Ended(self._progress.stop.result, self._progress.stop.reason)
         return Ended(worst(self._progress.results), self._progress.reason)
 
-    def _judged(self, ended: Ended) -> Ended:
+    def _with_unused_inputs(self, ended: Ended) -> Ended:
         """
-        A patch that no step applied was not tested: then the build is no success.  One that was inherited from a
-        parent is only remarked on, because not every build of a fan-out has sources.
+        *ended*, or a failure if no step applied the submitted patch, because the patch was not tested.  A patch that
+        was inherited from a parent build only causes a remark: not every triggered build has sources.
         """
         unused = [name for name in self._context.inputs if name not in self._context.used]
         if not unused or ended.result > Result.WARNINGS or self._progress.stop is not None:
@@ -298,7 +303,7 @@ class Build:
         try:
             result, summary = await self._code.when_ended()
         except CancelledError:
-            # Its code did not end, and is left alone: nothing that it does from now on may reach a slave.
+            # The step's code did not end, and is abandoned: nothing that it does from now on may reach a slave.
             step_context.close()
             result, summary = Result.CANCELLED, "cancelled"
         except SlaveLostError as error:
@@ -308,7 +313,7 @@ class Build:
         result, summary = self._unless_stopped(number, result, summary)
         if progress.stopped_in(number):
             context.live.relent()
-        self._judge(step, result)
+        self._count(step, result)
         await self._finish(number, step, step_context, result, summary)
 
     def _unless_stopped(self, number: int, result: Result, summary: str) -> tuple[Result, str]:
@@ -364,21 +369,21 @@ class Build:
         except FileError as unwritten:
             self._log.warn("the traceback of {build} is not in its log: {why}", build=self.label, why=str(unwritten))
 
-    def _judge(self, step: BuildStep, result: Result) -> None:
+    def _count(self, step: BuildStep, result: Result) -> None:
         """
-        What the step's result means for the build.
+        Add the step's *result* to those of the build, and halt the build if need be.
         """
         progress = self._progress
-        counts = result
+        counted = result
         if result is Result.FAILURE and not step.flunkOnFailure:
-            counts = Result.WARNINGS if step.warnOnFailure else Result.SUCCESS
+            counted = Result.WARNINGS if step.warnOnFailure else Result.SUCCESS
         elif result is Result.WARNINGS:
             if step.flunkOnWarnings:
-                counts = Result.FAILURE
+                counted = Result.FAILURE
             elif not step.warnOnWarnings:
-                counts = Result.SUCCESS
-        progress.results.append(counts)
-        if counts > Result.WARNINGS and counts is not Result.SKIPPED and not progress.reason:
+                counted = Result.SUCCESS
+        progress.results.append(counted)
+        if counted > Result.WARNINGS and counted is not Result.SKIPPED and not progress.reason:
             progress.reason = f"step {step.name}: {result.name.lower()}"
         bad = result in {Result.FAILURE, Result.EXCEPTION, Result.RETRY, Result.CANCELLED}
         if bad and (step.haltOnFailure or result is not Result.FAILURE):
@@ -413,7 +418,7 @@ def _stop(entry: JournalEntry) -> Stop:
 
 def _named(steps: Sequence[BuildStep]) -> Sequence[BuildStep]:
     """
-    The steps, each with a name of its own: ``shell``, ``shell_1``, ``shell_2``.
+    The steps, with unique names: ``shell``, ``shell_1``, ``shell_2``.
     """
     seen: dict[str, int] = {}
     for step in steps:

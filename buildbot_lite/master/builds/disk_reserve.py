@@ -1,18 +1,18 @@
 """
-Room on the master's disk that no slave alone can take from all others.
+A reserve on the master's disk that no single slave can use up.
 
-A log may have any length, and so may an artifact: nobody can say beforehand what is too much.  But when less than a
-reserve is left of the disk, the slave that has sent most of late waits (it is told "later", as when the disk is full),
-and what is left is for the others::
+A log or an artifact may have any length; no limit would be right for all.  But when less than the reserve is free, the
+slave that sent most recently waits (its bytes are answered with "later", as on a full disk), and the rest of the disk
+is for the other slaves::
 
     plenty ──less than the reserve is free──► scarce: who sent most waits, others go on
        ^──────────── there is room again ────────'
 
-What a slave has sent counts half after an hour, so that an old and busy one is not taken for the one that just went
-wild; and who has sent little goes on in any case.
+The count of sent bytes halves every hour, so that a slave that has been busy for long does not count as the one that
+just began to flood the disk.  A slave that has sent little is never stopped.
 
-Rejected: a largest size for every stream by default, because a slave with many builds fills any disk within it, and
-because the one honest log that is larger would be cut off.
+Rejected: a default limit on the size of every stream.  A slave with many builds fills any disk within that limit, and a
+legitimate log that is longer would be cut off.
 """
 
 from collections.abc import Callable
@@ -25,9 +25,9 @@ from ...model.token_bucket import TokenBucket, once_every
 
 LARGEST_RESERVE = 1 << 30
 SHARE_OF_DISK = 20
-"""Without a word of the admin: a twentieth of the disk, and no more than `LARGEST_RESERVE`."""
+"""The default reserve is one part in so many of the disk, but at most `LARGEST_RESERVE` bytes."""
 LITTLE = 16
-"""This part of the reserve is little."""
+"""A slave that has sent less than one part in so many of the reserve is never stopped."""
 
 _HALF_LIFE = 3600.0
 _MEASURE_EVERY = 1.0
@@ -38,7 +38,7 @@ _REPORT_EVERY = 60.0
 @define
 class _SentBytes:
     """
-    What one slave has sent, and as of when that is.
+    The bytes that one slave has sent, decayed up to the time *since*.
     """
 
     lines: TokenBucket
@@ -54,8 +54,10 @@ class _SentBytes:
 @define
 class DiskReserve:
     """
-    See the module.  *disk* gives the bytes that it has and those that are free; *least* the admin's word, in bytes, or
-    None; *tell* hears why a slave waits: its name and the sentence.
+    Decides whose bytes the master stores while its disk is almost full.
+
+    *disk*: gives the total and the free bytes.  *least*: gives the configured reserve in bytes, or None.  *report*:
+    called with the name of a slave that waits and the reason.
     """
 
     clock: IReactorTime
@@ -71,7 +73,7 @@ class DiskReserve:
 
     def admits(self, slave: str, size: int) -> bool:
         """
-        Whether *size* bytes of *slave* may be written now.
+        Whether *size* bytes from *slave* may be written now.
         """
         now = self.clock.seconds()
         self._measure(now, size)
@@ -95,7 +97,7 @@ class DiskReserve:
         try:
             total, free = self.disk()
         except OSError:
-            return  # whoever writes to it will be told
+            return  # the next write will report the error
         least = self.least()
         self._reserve = min(LARGEST_RESERVE, total // SHARE_OF_DISK) if least is None else least
         self._scarce = free < self._reserve

@@ -1,7 +1,7 @@
 """
-The recorded effects of one build.
+The journal of a build: the recorded side effects of its coroutine.
 
-A build is a coroutine, and everything that it asks of the world outside its own variables goes through here::
+Whatever the coroutine causes or observes outside its own variables is an effect in the journal::
 
     step code            journal                     world
        |-- effect ------->|-- intent, committed       |
@@ -10,17 +10,18 @@ A build is a coroutine, and everything that it asks of the world outside its own
        |                  |-- outcome, committed      |
        |<------ outcome --|-- after(): may be forgotten ->|
 
-The outcome of a command is *held* by its slave until we say that it is committed.  So nobody waits for that: it is
-committed with the program's next intent, or with the build's end, and the program goes on meanwhile.  What it does
-meanwhile is nobody else's to see: the next effect is performed only when all outcomes before it are committed, and
-whatever else it leaves behind waits in `Journal.once_kept`.  After a crash the slave still has the outcome.
+A slave holds the outcome of a command until the master says that it is committed.  So the coroutine does not wait for
+that commit: the outcome is committed together with the next intent, or with the end of the build.  Until then nothing
+that depends on the outcome may be seen outside: the next effect is performed only when all outcomes before it are
+committed, and other work waits in `Journal.once_kept`.  After a crash the slave still has the outcome.
 
-After a crash the same coroutine runs again from its beginning.  An effect whose outcome is recorded answers at once;
-one whose intent alone is recorded is performed with ``resumed=True``, which for a command on a slave means finding it
-again instead of starting it.  There is no other recovery: starting *is* recovering.
+After a crash the same coroutine runs again from its beginning.  An effect whose outcome is recorded answers at once.
+An effect of which only the intent is recorded is performed with ``resumed=True``: for a command on a slave, the master
+then resumes it instead of starting it.  There is no other recovery.
 
-Effects are told apart by step and ordinal, the how-manieth effect of the step it is.  A program that asks for something
-else at the same place than it did before has changed, and cannot be continued: `ReplayError` names the entry.
+An effect is identified by its step and its *ordinal*, which counts the step's effects from 0.  If the coroutine asks
+for a different effect at the same place than in the earlier run, its code has changed and the build cannot be
+continued: `ReplayError` names the entry.
 """
 
 import hashlib
@@ -55,11 +56,11 @@ class JournalEntry:
 @frozen
 class Done:
     """
-    What performing an effect gave.
+    The result of performing an effect.
 
-    *outcome*: a JSON value, never None.  *seals*: by name, the streams that are complete now.  *remarks*: to keep
-    beside the logs.  *after*: called once the outcome is committed.  *held*: until then somebody else has it, who gives
-    the same answer when the effect is resumed.
+    *outcome*: a JSON value, never None.  *seals*: by name, the streams that are now complete.  *remarks*: to be
+    recorded beside the logs.  *after*: called when the outcome is committed.  *held*: until then a slave holds the
+    outcome, and gives it again when the effect is resumed.
     """
 
     outcome: Any
@@ -71,33 +72,34 @@ class Done:
 
 class JournalStore(Protocol):
     """
-    Where a journal is kept.  Both methods answer when it is committed.
+    The storage of a journal.  Both methods answer when the change is committed.
     """
 
     def begin(self, build: int, entry: JournalEntry) -> Deferred[None]:
         """
-        Keep the intent.
+        Record the intent of *entry*.
         """
 
     def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
         """
-        Keep the outcome and what belongs to it, in one transaction; of what is *held*, in that of the next intent.
+        Record the outcome of *entry*, its seals, remarks and the build's *properties* in one transaction; if the
+        outcome is held, in the transaction of the next intent.
         """
 
 
 def fingerprint(intent: object) -> str:
     """
-    64 hexadecimal digits that tell two intents apart.
+    The SHA-256 of *intent*, in hexadecimal.
     """
     return hashlib.sha256(encode(intent)).hexdigest()
 
 
 class Journal:
     """
-    The effects of one build, in the order in which its program asks for them.
+    The effects of one build, in the order in which its coroutine asks for them.
 
-    *recorded* is what an earlier run of the same build left; *went_live* is called once, when the program first asks
-    for something whose outcome is not recorded: from there on it is no replay.  `live` is that same function.
+    *recorded*: the entries of an earlier run of the same build.  *went_live*: called when the replay ends, which is at
+    the first effect whose outcome is not recorded; it may be called again.  `live` is the same function.
     """
 
     def __init__(
@@ -107,7 +109,8 @@ class Journal:
         self._store = store
         self._recorded = {(entry.step, entry.ordinal): entry for entry in recorded}
         self._next: dict[int, int] = {}
-        # Outcomes on their way to the disk, what waits for them, who waits for them, and why they will not get there.
+        # The number of outcomes that are not committed yet, the work and the callers that wait for them, and the error
+        # of a commit that failed.
         self._unkept = 0
         self._waiting: list[Callable[[], None]] = []
         self._all_kept: OneShot[None] = OneShot()
@@ -117,19 +120,19 @@ class Journal:
     @property
     def replaying(self) -> bool:
         """
-        Whether entries are left that the program has not come to yet.
+        Whether recorded entries are left that the coroutine has not reached.
         """
         return bool(self._recorded)
 
     def unfinished(self) -> Sequence[JournalEntry]:
         """
-        The entries that were begun, and that the program has not come to (any more).
+        The recorded entries without an outcome that the coroutine has not reached.
         """
         return [entry for entry in self._recorded.values() if entry.outcome is None]
 
     def allocate(self, step: int) -> int:
         """
-        The next ordinal of *step*.  For text that the step writes itself, which needs a place but no entry.
+        The next ordinal of *step*.  Called directly for a log that the step writes, which has an ordinal but no entry.
         """
         ordinal = self._next.get(step, 0)
         self._next[step] = ordinal + 1
@@ -146,11 +149,11 @@ class Journal:
         live_at_once: bool = True,
     ) -> JournalEntry:
         """
-        An effect with its outcome: recorded, resumed or performed now.
+        The entry of an effect with its outcome, which is recorded, or comes from ``perform(entry, resumed)``.
 
-        ``perform(entry, resumed)`` does it.  *properties*: what the build's properties are when it is done; kept with
-        the entry for people to see (a replay sets them again by itself).  *live_at_once*: False if *perform* calls
-        `live` itself, when a slave that asks about the effect would be answered.
+        *properties*: called for the build's properties after the effect, which are recorded for display only (a replay
+        sets them again).  *live_at_once*: False if *perform* calls `live` itself, as soon as a slave that asks about
+        the effect would be answered.  `ReplayError` if another effect is recorded at this place.
         """
         entry = JournalEntry(step, self.allocate(step), kind, fingerprint(intent), intent)
         recorded = self._recorded.get((entry.step, entry.ordinal))
@@ -164,7 +167,7 @@ class Journal:
             await self._store.begin(self._build, entry)
         elif recorded.outcome is not None:
             return recorded
-        # As a rule they were in the transaction of the intent, or in an earlier one.
+        # Usually they were committed by the transaction of the intent, or by an earlier one.
         await self.kept()
         performing = Deferred.fromCoroutine(_awaited(perform(entry, recorded is not None)))
         if live_at_once:
@@ -179,8 +182,8 @@ class Journal:
 
     def once_kept(self, work: Callable[[], None]) -> None:
         """
-        Do *work*, which depends on the outcomes so far and does not raise: now if they are committed, else as soon as
-        they are, and never if they cannot be.
+        Call *work*, which depends on the outcomes so far and must not raise: now if they are committed, otherwise when
+        they are, and never if the commit fails.
         """
         if self._unkept:
             self._waiting.append(work)
@@ -189,7 +192,8 @@ class Journal:
 
     async def kept(self) -> None:
         """
-        Wait until every outcome so far is committed, and what waited for that is done.
+        Wait until every outcome so far is committed, and the work of `once_kept` is done.  Raises the error of a commit
+        that failed.
         """
         if self._unkept:
             await self._all_kept.wait()

@@ -1,8 +1,8 @@
 """
-What a build writes into the farm's records, in the order in which it happens.
+The records of one build, written in the order in which things happen.
 
-Every method is one transaction with the events that belong to it.  What nobody has to wait for (that a step began,
-that a log has its first byte) goes along with the next thing that somebody waits for: one commit for both.
+Every method makes one change, together with its events in the feed.  A change for which nothing waits (a step began, a
+log has its first byte) is committed with the next change for which something waits, so that one commit does for both.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,9 +30,9 @@ from .journal import Done, JournalEntry
 
 class BuildRecorder:
     """
-    The pages of one build: its journal, steps, streams and remarks.
+    The journal, steps, streams and remarks of one build, in the records.
 
-    *wall* tells the time in seconds since 1970.
+    *wall*: seconds since 1970.
     """
 
     _log = Logger()
@@ -44,12 +44,9 @@ class BuildRecorder:
         self._wall = wall
         self._kept = b""
 
-    # The journal's store.
+    # The role `JournalStore`.
 
     def begin(self, build: int, entry: JournalEntry) -> Deferred[None]:
-        """
-        See `JournalStore.begin`.
-        """
         now = self._wall()
 
         def change(connection: Connection) -> None:
@@ -67,9 +64,6 @@ class BuildRecorder:
         return self._records.write(change)
 
     def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
-        """
-        See `JournalStore.end`.
-        """
         now = self._wall()
         keep = self._keeping(properties or {})
 
@@ -82,11 +76,11 @@ class BuildRecorder:
 
         return self._records.note(change) if done.held else self._records.write(change)
 
-    # What people see.
+    # For display.
 
     def step_started(self, number: int, name: str) -> None:
         """
-        The step begins, for the first time or again.
+        The step *number* began, for the first time or in a replay.
         """
         now = self._wall()
 
@@ -108,9 +102,9 @@ class BuildRecorder:
         texts: Mapping[int, tuple[str, Seal]],
     ) -> None:
         """
-        The step is done; *texts* are, by ordinal, the logs that it wrote itself.
+        The step *number* ended.  *texts*: by ordinal, name and seal of each log that the step wrote itself.
 
-        Nobody waits: the next step's first entry, or the end of the build, takes it along.
+        Committed with the first entry of the next step, or with the end of the build.
         """
         now = self._wall()
         keep = self._keeping(properties)
@@ -127,7 +121,7 @@ class BuildRecorder:
 
     def stream_begun(self, step: int, ordinal: int, name: str, kind: str, path: str) -> None:
         """
-        There is a first byte.
+        The stream *name* of a journal entry has its first byte, in the file *path*.
         """
         now = self._wall()
 
@@ -147,14 +141,14 @@ class BuildRecorder:
 
     def remark(self, step: int, remark: Remark) -> None:
         """
-        Something to say beside a log.
+        Record *remark* beside a log of *step*.
         """
         self._note(lambda connection: self._add_remark(connection, step, remark), "a remark")
 
     def _keeping(self, properties: Mapping[str, Any]) -> Callable[[Connection], None]:
         """
-        What keeps *properties*, unless that was done: most steps change none, and a page or two would be written for
-        each.  An effect that says nothing of them has none.
+        The change that records *properties*, or none if they are recorded already: most steps change no properties,
+        and each write would cost a page or two of the database.  Empty *properties* mean "not known here".
         """
         said = encode(properties)
         if not properties or said == self._kept:

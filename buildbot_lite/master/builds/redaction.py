@@ -1,10 +1,10 @@
 """
-What the master itself writes about a build, without the values of the secrets that the build's commands were told.
+Redaction of secrets in the text that the master writes about a build.
 
-Logs of commands are masked by their keepers, and no step ever sees a value: it has a reference.  But the code of a
-configuration may come by one in other ways (it reads the very file, and quotes it in an exception), so text of ours is
-looked through as well: tracebacks, remarks, summaries, and properties.  A master that was started anew knows the values
-again when the build's next command needs them.
+Keepers mask the logs of commands, and a step has only references to secrets, never their values.  But the code of a
+configuration may get at a value in another way (it reads the same file, and quotes it in an exception).  So the master
+masks its own text too: tracebacks, remarks, summaries and properties.  After a restart it knows a value again when the
+build's next command needs it.
 """
 
 from typing import cast
@@ -19,7 +19,7 @@ from ...model.urls import without_passwords
 @define
 class Redaction:
     """
-    Over the text of one build.
+    The values to hide in the text about one build.
     """
 
     _values: dict[str, str] = field(factory=dict, repr=False)
@@ -27,7 +27,7 @@ class Redaction:
 
     def hide(self, name: str, value: str) -> str:
         """
-        From now on hide *value*, that of the secret *name*; answers it.
+        From now on hide *value*, the value of the secret *name*; answer *value*.
         """
         if self._values.get(name) != value:
             self._values[name] = value
@@ -36,13 +36,13 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """
-        *text* with as many stars as the secrets in it have bytes, and with stars for the passwords of addresses.
+        *text* in which a star replaces each byte of a secret, and stars replace the passwords in URLs.
         """
         return without_passwords(self._masked(text))
 
     def properties(self, properties: Properties) -> None:
         """
-        Mask the values of *properties*: a property is recorded, shown, and passed on to other builds.
+        Mask the values of *properties* in place: properties are recorded, shown, and passed on to other builds.
         """
         if self._search is not None:
             for name, value in properties.values().items():

@@ -1,17 +1,17 @@
 """
-The code of a step, from its beginning to its end, also when it does not want to end.
+The coroutine of a step, and how it is stopped.
 
 ::
 
     running ──► ended
        │ stop()
        ▼
-    its commands were interrupted ──► none runs any more ──► cancelled ──► left alone
+    its commands were interrupted ──► none runs any more ──► cancelled ──► abandoned
                                  10 s                   10 s          10 s
 
-A step may wait for anything: an answer of another server, a Deferred that never fires.  What waits for a command ends
-with the command; anything else is cancelled, and what ignores even this is waited for no longer.  So whoever stops a
-build ends it.
+A step may wait for anything: the answer of another server, a Deferred that never fires.  A step that waits for a
+command ends with the command; any other wait is cancelled; a step that ignores its cancellation is abandoned.  So a
+build that is stopped always ends.
 """
 
 from collections.abc import Callable, Coroutine
@@ -24,12 +24,12 @@ from twisted.python.failure import Failure
 T = TypeVar("T")
 
 PATIENCE = 10.0
-"""Seconds between each two of these."""
+"""Seconds between two of these stages."""
 
 
 class StepCode(Generic[T]):
     """
-    The running coroutine *work*.  *busy*: whether commands of it run.
+    The running coroutine *work*.  *busy*: whether commands of the step run.
     """
 
     def __init__(
@@ -44,13 +44,14 @@ class StepCode(Generic[T]):
 
     def when_ended(self) -> Deferred[T]:
         """
-        Fires with its result; fails with `CancelledError` if it was stopped and ignored that.  Ask once.
+        Fires with the result of the coroutine; fails with `CancelledError` if it was stopped and ignored that.  To be
+        called once.
         """
         return self._outcome
 
     def stop(self) -> None:
         """
-        Its commands were interrupted: see that it ends.
+        The step's commands were interrupted: make the coroutine end.
         """
         if self._timer is None and not self._outcome.called:
             self._timer = self._clock.callLater(PATIENCE, self._cancel)
@@ -69,7 +70,7 @@ class StepCode(Generic[T]):
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if self._outcome.called:
-            return  # nobody waits for it any more
+            return  # it was abandoned
         if isinstance(result, Failure):
             self._outcome.errback(result)
         else:

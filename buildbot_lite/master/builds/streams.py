@@ -1,14 +1,14 @@
 """
-Where the bytes of builds stand on the master's disk.
+The files of builds on the master's disk: logs and artifacts.
 
 ::
 
     streams/<build / 1000>/<build>/<step>-<ordinal>-<stream>      logs: found again through the records
     artifacts/<builder>/<number>/<name>                            files that people fetch
-    artifacts/<builder>/.incoming/<number>-<step>-<ordinal>        the same while they are on their way
+    artifacts/<builder>/.incoming/<number>-<step>-<ordinal>        the same while they are being received
 
-A shelf holds the streams of one journal entry.  It notes each in the records at its first byte, tells whoever follows
-that there is more, and brings it to the disk when it is complete.
+A stream is noted in the records at its first byte, notifies its followers as it grows, and is synced to the disk when
+it is complete.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ InThread = Callable[[Callable[[], Any]], Deferred[Any]]
 
 def streams_directory(build: int) -> str:
     """
-    Where the streams of *build* stand, below ``streams``.
+    The directory of the logs of *build*, relative to ``streams``.
     """
     return f"{build // 1000}/{build}"
 
@@ -45,7 +45,7 @@ def streams_directory(build: int) -> str:
 @frozen
 class StreamStorage:
     """
-    The directories of a farm, and what its shelves need.  *in_thread* runs slow work elsewhere.
+    The directories of a farm's streams.  *basedir*: the master's directory.  *in_thread*: runs slow work in a thread.
     """
 
     basedir: str
@@ -55,21 +55,21 @@ class StreamStorage:
     @property
     def streams(self) -> str:
         """
-        Where logs stand.
+        The directory of logs.
         """
         return os.path.join(self.basedir, "streams")
 
     @property
     def artifacts(self) -> str:
         """
-        Where artifacts stand.
+        The directory of artifacts.
         """
         return os.path.join(self.basedir, "artifacts")
 
 
 class BuildStreamFiles:
     """
-    The shelves of one build.
+    The files of one build: the role `build_context.BuildStreams`.
     """
 
     def __init__(
@@ -81,13 +81,12 @@ class BuildStreamFiles:
         self._number = number
         self._recorder = recorder
         self._entries: dict[tuple[int, int], EntryStreamFiles] = {}
-        # Which entry was the first to upload to a path; in a replay they come in the same order.
+        # By path, the entry that uploads to it first; a replay has the entries in the same order.
         self._first: dict[str, tuple[int, int]] = {}
 
     def entry(self, step: int, ordinal: int, artifact: str | None = None) -> "EntryStreamFiles":
         """
-        See `step_context.BuildStreams`.  `UnsafePathError` when *artifact* is not the name of a file inside the build's
-        directory.
+        The streams of one journal entry.  `UnsafePathError` when *artifact* is not a path inside the build's directory.
         """
         key = step, ordinal
         if key not in self._entries:
@@ -106,7 +105,7 @@ class BuildStreamFiles:
 
     def close(self) -> None:
         """
-        The build ended.
+        Close all files: the build ended.
         """
         for entry in self._entries.values():
             entry.close()
@@ -116,7 +115,9 @@ class BuildStreamFiles:
 @define
 class RecordedStream:
     """
-    A stream on a shelf: the role `command.WritableStream`.
+    The file of one stream: the role `command_streams.WritableStream`.
+
+    *key*: what its followers know it by.  *note*: called at the first byte, to note the stream in the records.
     """
 
     file: StreamFile
@@ -129,14 +130,11 @@ class RecordedStream:
     @property
     def length(self) -> int:
         """
-        Bytes so far.
+        The length in bytes.
         """
         return self.file.length
 
     def append(self, offset: int, data: bytes) -> int:
-        """
-        See `command.WritableStream`.
-        """
         before = self.file.length
         length = self.file.append(offset, data)
         if length and not self._noted:
@@ -146,10 +144,7 @@ class RecordedStream:
         return length
 
     def seal(self, seal: Seal) -> Deferred[bool]:
-        """
-        See `command.WritableStream`.
-        """
-        # Bytes of which a master that was killed could not note any more that they are here are not sent again.
+        # The slave does not send bytes again that a killed master stored but did not note in the records.
         if not self._noted and (isinstance(self.file, ArtifactFile) or self.file.length):
             self._noted = True
             self.note()
@@ -164,9 +159,10 @@ class RecordedStream:
 
 class EntryStreamFiles:
     """
-    The streams of one journal entry: the role `step_context.ReadableEntryStreams`.
+    The streams of one journal entry: the role `build_context.ReadableEntryStreams`.
 
-    *artifact*: the path of its upload; *incoming*, *replaces*: see `ArtifactFile`.
+    *directory*: that of the build's logs.  *artifact*: the path of the entry's upload, or None.  *incoming*: the path
+    of the upload while it is being received.  *replaces*: whether the upload may replace a file.
     """
 
     def __init__(
@@ -192,17 +188,11 @@ class EntryStreamFiles:
         self._streams: dict[str, RecordedStream] = {}
 
     def stream(self, name: str) -> RecordedStream:
-        """
-        See `command.EntryStreams`.
-        """
         if name not in self._streams:
             self._streams[name] = self._artifact_stream(name) if self._holds_artifact(name) else self._log_stream(name)
         return self._streams[name]
 
     def lengths(self) -> dict[str, int]:
-        """
-        See `command.EntryStreams`.
-        """
         prefix = f"{self._step}-{self._ordinal}-"
         found = _names_in(os.path.join(self._storage.streams, self._directory), "logs of a build")
         names = {name.removeprefix(prefix) for name in found if name.startswith(prefix)}
@@ -212,9 +202,6 @@ class EntryStreamFiles:
         return {name: length for name, length in lengths.items() if length}
 
     def read(self, name: str, offset: int, size: int) -> bytes:
-        """
-        See `step_context.ReadableEntryStreams`.
-        """
         stream = self.stream(name)
         try:
             return stream.file.read(offset, size)
@@ -222,9 +209,7 @@ class EntryStreamFiles:
             stream.file.close()
 
     def seals(self) -> dict[str, Seal]:
-        """
-        See `step_context.ReadableEntryStreams`.  Reads the files; for what a step wrote itself.
-        """
+        # Reads whole files, which is fine for the logs that a step writes itself.
         seals = {}
         for name, stream in self._streams.items():
             text = self.read(name, 0, stream.length)
@@ -233,7 +218,7 @@ class EntryStreamFiles:
 
     def close(self) -> None:
         """
-        Let go of open files.
+        Close all files.
         """
         for stream in self._streams.values():
             stream.file.close()
@@ -252,7 +237,7 @@ class EntryStreamFiles:
         path, incoming = os.path.join(directory, self._artifact), os.path.join(directory, self._incoming)
         file = ArtifactFile(
             path,
-            # What is sent a second time, because it changed or arrived damaged, is another file: "~1".
+            # An upload that is sent again, because it changed or arrived damaged, is received as another file: "~1".
             incoming + name.removeprefix(ARTIFACT),
             replaces=self._replaces,
             what=f"artifact {self._artifact.split('/', 2)[-1]}",

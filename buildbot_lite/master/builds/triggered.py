@@ -1,5 +1,5 @@
 """
-The builds that a `Trigger` step asks for: what they inherit, and what became of them.
+The builds that a `Trigger` step starts: what they inherit, and their results.
 
 ::
 
@@ -7,7 +7,7 @@ The builds that a `Trigger` step asks for: what they inherit, and what became of
       ▲                                                                                       │
       '───────────── one result; a remark and lines of a log for each child ◄─────────────────'
 
-A child is the newest build of one request of such a buildset.  What the parent is told of it is text that was masked
+A child is the newest build of one request of such a buildset.  The text about it that reaches the parent was masked
 when it was recorded.
 """
 
@@ -35,7 +35,7 @@ from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 
 MOST_CHILDREN = 50
-"""Children of one scheduler that are described; of more there is only a count."""
+"""Children of one scheduler that are described; the others are only counted."""
 TAIL_LINES = 5
 LONGEST_LINE = 200
 _TAIL_BYTES = 4096
@@ -45,11 +45,11 @@ _BAD = frozenset({Result.FAILURE, Result.EXCEPTION, Result.RETRY, Result.CANCELL
 @frozen
 class Child:
     """
-    What became of one request that a build asked for.
+    The state of one request that a build made.
 
-    *number*: of its newest build; None before the first.  *result*: None until the request is finished.  *reason*: why
-    it ended so; may be empty.  *step*, *summary*: the first step that was not good.  *tail*: how its log ends, at most
-    `TAIL_LINES` lines.
+    *number*: that of its newest build; None before the first.  *result*: None until the request is finished.  *reason*:
+    why it has this result; may be empty.  *step*, *summary*: the first step that failed.  *tail*: the last lines of
+    that step's log, at most `TAIL_LINES`.
     """
 
     request: int
@@ -64,14 +64,14 @@ class Child:
     @property
     def label(self) -> str:
         """
-        How people call it: "builder/number", or the request while nothing was built.
+        "builder/number", or the request before its first build.
         """
         return f"request {self.request} ({self.builder})" if self.number is None else f"{self.builder}/{self.number}"
 
     @property
     def lines(self) -> list[str]:
         """
-        For people: how it ended, and if it is red the end of the failed step's log, indented.
+        For people: the result, and after a failure the end of the failed step's log, indented.
         """
         if self.result is None:
             return [f"{self.label}: not finished"]
@@ -109,7 +109,7 @@ class Child:
 
 class RequestSubmission(Protocol):
     """
-    Where requests are made and ended: the front door.
+    Makes and cancels requests.
     """
 
     def trigger(
@@ -123,27 +123,28 @@ class RequestSubmission(Protocol):
         input: int | None = None,
     ) -> Deferred[int]:
         """
-        Ask the Triggerable called *scheduler*, once for each *parent*; answers the buildset.
+        Make requests as the Triggerable called *scheduler*; answer the buildset.
 
-        *parent*: the journal entry that asks.  *build*: the number of its build's row.  *input*: what was submitted.
+        *parent*: the id of the journal entry that asks; a second call with the same id answers the same buildset.
+        *build*: the row of the parent build.  *input*: the row of what was submitted for it.
         """
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
         """
-        Fires with its result, also when it has finished long ago.
+        Fires with the result of *buildset*, also when it finished earlier.
         """
 
     async def cancel_unfinished(self, requests: Iterable[int], reason: str) -> None:
         """
-        End those of *requests* that have not ended.
+        Cancel those of *requests* that are not finished.
         """
 
 
 class ChildBuilds:
     """
-    The builds that one *parent* asks for: the role `step_context.TriggeredBuilds`.
+    The builds that one *parent* starts: the role `build_context.TriggeredBuilds`.
 
-    They get *input*, the number of what was submitted for the parent.  *directory*: where logs stand.
+    *input*: the row of what was submitted for the parent, which the children inherit.  *directory*: that of the logs.
     """
 
     def __init__(
@@ -166,30 +167,18 @@ class ChildBuilds:
     def trigger(
         self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
     ) -> Deferred[int]:
-        """
-        See `step_context.TriggeredBuilds`.
-        """
         return self._submission.trigger(scheduler, parent, properties, source, build=self._parent.id, input=self._input)
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
-        """
-        See `step_context.TriggeredBuilds`.
-        """
         return self._submission.when_finished(buildset)
 
     def children(self, buildset: int) -> Deferred[Sequence[Child]]:
-        """
-        See `step_context.TriggeredBuilds`.
-        """
         reading = read_retrying(
             self._records, lambda connection: read_children(connection, buildset, self._directory), self._clock
         )
         return Deferred.fromCoroutine(reading)
 
     async def cancel(self, buildset: int, reason: str) -> Sequence[Child]:
-        """
-        See `step_context.TriggeredBuilds`.
-        """
         unfinished = [child for child in await self.children(buildset) if child.result is None]
         because = f"its parent {self._parent.builder}/{self._parent.number} waits no more: {reason}"
         await self._submission.cancel_unfinished([child.request for child in unfinished], because)
@@ -198,7 +187,7 @@ class ChildBuilds:
 
 def read_children(connection: Connection, buildset: int, directory: str) -> Sequence[Child]:
     """
-    What became of each request of *buildset*, in the order of its builders.  *directory*: where logs stand.
+    The state of each request of *buildset*, in the order of its builders.  *directory*: that of the logs.
     """
     return [_child(connection, request, directory) for request in requests.of_buildset(connection, buildset)]
 
