@@ -1,5 +1,5 @@
 """
-A slave as a service of ``twistd``: where its parts are put together and the reactor comes in.
+A slave as a service of ``twistd``: the composition root, which gives the reactor to the slave's parts.
 
 ``slave.tac`` needs three lines, and one of them is the FURL::
 
@@ -9,9 +9,9 @@ A slave as a service of ``twistd``: where its parts are put together and the rea
 
 Without such a file: ``twistd buildbot-lite-slave --furlfile FILE --basedir DIRECTORY``.
 
-To stop it (SIGTERM) leaves its commands running: they belong to the keeper, and the build goes on when the slave is
-started again.  SIGUSR1 first kills them, and then stops the slave.  SIGUSR2 has it take no new builds, and stop when
-its last one ended.  SIGHUP is logged, and changes nothing.
+SIGTERM stops the slave and leaves its commands running in the keeper; their builds go on when the slave is started
+again.  SIGUSR1 kills the commands, then stops the slave.  SIGUSR2 drains it: it takes no new builds, and stops after
+its last one.  SIGHUP is logged without any other effect.
 """
 
 import os
@@ -59,8 +59,8 @@ from .wire.tub import make_tub
 
 class SlaveService(MultiService):
     """
-    A slave in the directory *basedir*, which is locked from now on, for the master that *furl* leads to.  Whatever that
-    master asks for, it keeps to the *policy*.
+    A slave in the directory *basedir*, which is locked from now on, for the master at *furl*.  *policy*: that of
+    slave.tac, which the master cannot change.
     """
 
     log = Logger()
@@ -72,7 +72,7 @@ class SlaveService(MultiService):
         self._reactor = reactor
         directory = SlaveDirectory(basedir)
         directory.make()
-        # Before anything is looked at or taken up again that belongs to a slave which works there.
+        # Before this process touches any file of a slave that may be running there.
         directory.lock()
         self._assembly = SlaveAssembly(
             directory, reactor, welcomed=self._welcomed, refused=self._refused, policy=policy
@@ -88,7 +88,7 @@ class SlaveService(MultiService):
         Start the keeper and dial the master.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
-        # Before there is anything that they are to end.
+        # Before there are commands: a signal without handler would end the process and leave them.
         if hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, self._signalled)
             signal.signal(signal.SIGUSR2, self._told_to_drain)
@@ -108,7 +108,7 @@ class SlaveService(MultiService):
 
     def stopService(self) -> Deferred[None]:
         """
-        Leave the master, and the keeper with its commands.
+        Disconnect from the master and from the keeper, whose commands go on (after SIGUSR1 they are killed).
         """
         return Deferred.fromCoroutine(self._stop())
 
@@ -155,7 +155,7 @@ class SlaveService(MultiService):
         try:
             connection_state.write(self._assembly.directory.private, found)
         except StorageError as error:
-            # It is for whoever looks; the slave can do without.
+            # Only for other programs; the slave does not need it.
             self.log.warn("{sentence}", sentence=str(error))
 
     def _dialled(self, desk: Desk, link: Link) -> None:
@@ -163,7 +163,7 @@ class SlaveService(MultiService):
         self._assembly.session.dialled(desk, link)
 
     def _link_lost(self) -> None:
-        # After a refusal the link is lost, too; that is no news.
+        # After a refusal the link is lost, too; the state stays REFUSED.
         if self._connection.state is State.CONNECTED:
             self._now(ConnectionState(State.CONNECTING))
 
@@ -175,9 +175,9 @@ class SlaveService(MultiService):
         try:
             self._assembly.directory.keep_hints(welcome.hints)
         except StorageError as error:
-            # The next process will have to do with what is in its string.
+            # The next process dials with the hints in its FURL only.
             self.log.warn("{sentence}", sentence=str(error))
-        # Once: to attach anew is how it says so, and then it is told the same again.
+        # Once: draining attaches again, and that welcome says `drain`, too.
         if welcome.drain and not self._assembly.session.draining:
             self.log.info("the master's admin says that this slave is to leave")
             self._drain()
@@ -204,15 +204,16 @@ def application_for(
     umask: int = UMASK,
 ) -> Any:
     """
-    What a ``slave.tac`` calls ``application``.  *basedir* is by default the directory of that file.
+    The ``application`` of a ``slave.tac``.  *basedir*: by default the directory of that file.
 
-    The others are what no master can make this slave do otherwise: *user*, as whom commands run (the slave is started
-    as root); *directories* beyond ``work`` to which symbolic links in it may lead; *environment*, the variables of the
-    slave that commands get; *wrapper*, the words that go before those of every command, in which {workdir}, {work},
-    {private} and {id} are filled in; *umask*, what files and directories of builds do not get.  See docs/security.md.
+    The other arguments are the slave's policy, which no master can change.  *user*: the user that commands run as; the
+    slave is started as root.  *directories*: absolute paths outside of ``work`` to which symbolic links in it may lead.
+    *environment*: the slave's variables that commands get; None: all.  *wrapper*: the words before those of every
+    command, with the placeholders {workdir}, {work}, {private} and {id}.  *umask*: permission bits that files and
+    directories of builds do not get.  docs/security.md explains them.
 
-    A string that is no FURL, a directory that another slave works in, or a rule that cannot be kept ends the process
-    with one sentence.
+    An invalid FURL, a directory in use by another slave, or a policy that cannot be enforced ends the process with one
+    sentence.
     """
     tac = os.path.abspath(sys._getframe(1).f_globals.get("__file__", "slave.tac"))  # noqa: SLF001 - twistd sets it
     application = Application("buildbot-lite-slave")
@@ -228,7 +229,7 @@ def _octal(text: str) -> int:
 
 class Options(usage.Options):
     """
-    What ``twistd buildbot-lite-slave`` takes.
+    The options of ``twistd buildbot-lite-slave``.
     """
 
     synopsis = "[options]"
@@ -255,7 +256,7 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """
-        The FURL has no default.
+        ``--furlfile`` is required.
         """
         if self["furlfile"] is None:
             raise usage.UsageError("Say where the FURL is: --furlfile FILE.")
@@ -287,11 +288,11 @@ def _policy(**policy: Any) -> Policy:
 
 
 def _service(furl: str, basedir: str, *, found_in: str, policy: Policy) -> SlaveService:
-    # Only here, because to import it is to choose it: twistd may have been told another.
+    # Imported late: the import installs the default reactor, and twistd may have an option for another.
     from twisted.internet import reactor  # noqa: TID251 - this is a tap
 
-    # Leases and time-outs must not jump when somebody sets the clock; and a laptop that slept has not just heard its
-    # master: its leases went on, the master's patience too.  Nothing is scheduled yet.
+    # Leases and time-outs must not jump when the clock is set, and must count while the machine is suspended, as the
+    # master's time-outs do.  Nothing is scheduled yet.
     reactor.seconds = awake  # type: ignore[method-assign]  # the clock is to be another
     try:
         service = SlaveService(furl, basedir, reactor, policy)

@@ -34,7 +34,7 @@ REATTACH = 0.5
 
 class SlaveAssembly:
     """
-    Keeper, agent and session in *directory*, which is ours alone; they keep to the *policy*.
+    Keeper client, agent and session in *directory*, which is locked, under *policy*.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SlaveAssembly:
 
 class LocalSlave:
     """
-    A slave in this process: ``start()``, ``attach_to(desk)``, in the end ``stop()``, which leaves its commands running.
+    A slave in this process: ``start()``, ``attach_to(desk)``, finally ``stop()``, after which its commands go on.
     """
 
     _log = Logger()
@@ -96,7 +96,7 @@ class LocalSlave:
 
     def start(self) -> None:
         """
-        See that there is a keeper; it is also attached to when it has commands already.
+        Attach to a keeper, started if there is none.
         """
         self._assembly.session.start()
 
@@ -109,7 +109,7 @@ class LocalSlave:
 
     async def stop(self, *, kill: bool = False) -> None:
         """
-        Let go of *desk*; the commands go on, unless they are to be *killed*.
+        Drop the link.  *kill*: also all commands, which otherwise go on.
         """
         self._desk = None
         if self._waiting is not None and self._waiting.active():

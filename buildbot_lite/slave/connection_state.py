@@ -1,8 +1,8 @@
 """
-What became of a slave's attempts to reach its master: the file ``private/connection`` of its directory.
+The state of a slave's connection to its master, in the file ``private/connection`` of its directory.
 
-Programs on the same machine read it: ``buildbot-lite start`` says whether the slave was accepted, and why not.  The
-slave's process writes it at each change; `forget` it before a process is started whose state is of interest.
+The slave writes it at each change.  Programs on the same machine read it: ``buildbot-lite start`` reports whether the
+slave was accepted, and if not, why.  Call `forget` before starting a process whose state is to be read.
 """
 
 import json
@@ -19,7 +19,7 @@ LONGEST = 1 << 14
 
 class State(Enum):
     """
-    How a slave stands with its master.
+    The state of the connection.
     """
 
     CONNECTING = "connecting"
@@ -31,8 +31,8 @@ class State(Enum):
 @frozen
 class ConnectionState:
     """
-    *reason*: why it is unreachable (half a sentence, which begins with the place), or refused (a sentence).  *retry*:
-    seconds between the refusal and the next attempt, about.
+    *reason*: why the master is unreachable (half a sentence that begins with the address), or refused the slave (a
+    sentence).  *retry*: approximate seconds between the refusal and the next attempt.
     """
 
     state: State
@@ -42,7 +42,7 @@ class ConnectionState:
 
 def write(private: str, found: ConnectionState) -> None:
     """
-    It stands so now; *private*: the slave's private directory.  `StorageError` when that cannot be written.
+    Write the state *found*.  *private*: the slave's private directory.  `StorageError` when it is not writable.
     """
     document = {"state": found.state.value, "reason": found.reason, "retry": found.retry}
     write_whole(_path(private), json.dumps(document).encode())
@@ -50,7 +50,7 @@ def write(private: str, found: ConnectionState) -> None:
 
 def read(private: str) -> ConnectionState | None:
     """
-    How the slave stood last; None when nothing is known.
+    The last state; None if there is none.
     """
     try:
         with open(_path(private), encoding="utf-8", errors="replace") as file:
@@ -62,7 +62,7 @@ def read(private: str) -> ConnectionState | None:
 
 def forget(private: str) -> None:
     """
-    Whatever is written there is about a process that ended.
+    Remove the state, which is that of an earlier process.
     """
     with suppress(FileNotFoundError):
         os.unlink(_path(private))

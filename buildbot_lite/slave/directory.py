@@ -1,16 +1,16 @@
 """
-A slave's directory, and the machine that it is on.
+A slave's directory, and facts about its machine.
 
 ::
 
-    slave.tac        0600, holds the FURL      (not ours to read: it is what starts us)
+    slave.tac        0600, contains the FURL   (twistd reads it)
     private/         tub.pem, home, hints, lock
     keeper/          the keeper's: socket, lock, log, commands
-    transfers/       uploads and downloads under way
+    transfers/       claims and temporary files of transfers
     work/            one directory for each builder
 
-*home* is a random name, made once.  It is what tells the master that it is the same directory again: commands claimed
-there are known there, and nowhere else.
+*home* is a random name, made once.  By it the master recognises the directory, which alone knows the commands that were
+claimed in it.
 """
 
 import os
@@ -30,7 +30,7 @@ from ..storage.files import (
 from ..storage.lock import DirectoryLock
 
 _LONGEST_FACT = 200
-# What a service manager tells the service itself, and not what the service starts.
+# Variables from a service manager (systemd.exec(5)) for the service itself, not for its commands.
 _NOT_INHERITED = {
     "INVOCATION_ID",
     "JOURNAL_STREAM",
@@ -45,13 +45,13 @@ _NOT_INHERITED = {
     "WATCHDOG_USEC",
 }
 
-# What secrets.SecretInEnvironment takes by default; for when a slave is started by the same hand as its master.
+# The default prefix of secrets.SecretInEnvironment: a slave may be started in the environment of its master.
 _OF_SECRETS = "BUILDBOT_SECRET_"
 
 
 class SlaveDirectory:
     """
-    The directory *directory*, whose parts are made as they are needed.
+    The slave's directory; its parts are made by `make`.
     """
 
     def __init__(self, directory: str) -> None:
@@ -65,7 +65,7 @@ class SlaveDirectory:
 
     def make(self) -> None:
         """
-        Make what is not there.  `StorageError` when that is not allowed.
+        Make missing subdirectories.  `StorageError` when *directory* does not exist or is not writable.
         """
         if not os.path.isdir(self.directory):
             raise StorageError(f"There is no directory {self.directory}.  Make one with: buildbot-lite create-slave")
@@ -76,7 +76,8 @@ class SlaveDirectory:
 
     def share(self, owner: tuple[int, int]) -> None:
         """
-        The user and group that commands run as get the work directory, and may pass by where their private files are.
+        Give the work directory to *owner* (uid and gid of commands), and search permission on the directory with their
+        private files.
         """
         try:
             os.chown(self.work, *owner)
@@ -86,15 +87,15 @@ class SlaveDirectory:
 
     def lock(self) -> None:
         """
-        Be the only slave in this directory, until this process ends or calls `unlock`; also across a fork.
+        Lock the directory until `unlock` or the end of this process; a fork keeps the lock.
 
-        `DirectoryBusyError`, which names the other process, when there is one.
+        `DirectoryBusyError` names the process that holds it.
         """
         self._lock = DirectoryLock(self.private, "slave")
 
     def unlock(self) -> None:
         """
-        Let others in.
+        Release the lock.
         """
         if self._lock is not None:
             self._lock.release()
@@ -110,7 +111,7 @@ class SlaveDirectory:
 
     def hints(self) -> tuple[str, ...]:
         """
-        Where the master was said to be when it was last met.
+        The location hints of the master's last welcome.
         """
         try:
             with open(os.path.join(self.private, "hints"), encoding="utf-8", errors="replace") as lines:
@@ -120,7 +121,7 @@ class SlaveDirectory:
 
     def keep_hints(self, hints: Iterable[str]) -> None:
         """
-        Where the master is said to be now.
+        Store the location hints of the master.
         """
         hints = tuple(hints)
         if hints and hints != self.hints():
@@ -138,7 +139,7 @@ class SlaveDirectory:
 
 def platform_facts() -> dict[str, str]:
     """
-    What people may want to know of this machine, and ``canStartBuild`` too.
+    Facts about this machine, for status pages and ``canStartBuild``.
     """
     facts = {
         "system": platform.system(),
@@ -154,7 +155,7 @@ def platform_facts() -> dict[str, str]:
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """
-    What of *environment*, ours, commands get to see.
+    *environment*, the slave's, without variables that are not for commands.
     """
     return {
         name: value

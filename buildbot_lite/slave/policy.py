@@ -1,9 +1,9 @@
 """
-What a slave's own slave.tac allows its master: as whom commands run, through what, with which environment, and which
-directories beyond ``work`` are within reach.
+What slave.tac prescribes for all commands and transfers: user, wrapper, environment, umask, and the directories beyond
+``work`` to which links may lead.
 
-The master has no say in any of it.  Directories are the slave's own doing (`safe_paths`); user and wrapper are handed
-to the keeper with each command, beside the master's spec and never inside it (see `keeper.wrapper`).
+The master cannot change any of it.  The slave enforces the directories (`safe_paths`); user, wrapper and umask go to
+the keeper with each command, beside the master's spec and not in it (`keeper.wrapper`).
 """
 
 import os
@@ -30,7 +30,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
 @frozen
 class CommandUser:
     """
-    The user that commands run as, and the program that makes them so.
+    The user that commands run as; *setpriv*: the path of the program that changes to that user.
     """
 
     name: str
@@ -43,7 +43,7 @@ class CommandUser:
 @frozen
 class Policy:
     """
-    What holds for every command and every transfer of a slave.  Without arguments: what holds anyway.
+    The policy of a slave; without arguments, the default.
     """
 
     user: CommandUser | None = None
@@ -63,12 +63,12 @@ class Policy:
         umask: int = UMASK,
     ) -> "Policy":
         """
-        The rules in a slave.tac.  `ConfigError`, a sentence, when they cannot be kept: then nothing is to be started.
+        The policy in a slave.tac.  `ConfigError`, a sentence, when it cannot be enforced: the slave must not start.
 
-        *user*: as whom commands run; the slave itself must be root's.  *directories*: absolute ones to which symbolic
-        links in ``work`` may lead.  *environment*: the variables that commands get of the slave's own ("LC_*" for all
-        that begin so), None: all.  *wrapper*: the words that go before each command's own.  *umask*: the permission
-        bits that files and directories of builds do not get; never any of their owner's own.
+        *user*: the user that commands run as; the slave itself must run as root.  *directories*: absolute paths to
+        which symbolic links in ``work`` may lead.  *environment*: the slave's variables that commands get ("LC_*": all
+        with that prefix), None: all.  *wrapper*: the words before those of each command.  *umask*: permission bits that
+        files and directories of builds do not get; it must leave all of the owner's.
         """
         return cls(
             _command_user(user),
@@ -80,7 +80,7 @@ class Policy:
 
     def inherited(self, environment: Mapping[str, str]) -> dict[str, str]:
         """
-        What of *environment*, ours, commands get to see.
+        The variables of *environment*, the slave's, that commands inherit.
         """
         found = inherited(environment)
         if self.user is not None:
@@ -94,7 +94,7 @@ class Policy:
     @property
     def words(self) -> list[str]:
         """
-        What goes before the words of every command.
+        The words before those of every command: the change of user, and the wrapper.
         """
         if self.user is None:
             return list(self.wrapper)
@@ -105,13 +105,13 @@ class Policy:
     @property
     def owner_of_files(self) -> tuple[int, int] | None:
         """
-        The user and group that everything in ``work`` belongs to; None: ours.
+        Uid and gid of everything in ``work``; None: those of the slave.
         """
         return None if self.user is None else (self.user.uid, self.user.gid)
 
     def why_unreachable(self, path: str) -> str | None:
         """
-        The sentence that says why the user cannot come to the directory *path*; None if nothing is in the way.
+        A sentence if the user has no search permission on the directory *path* or above; otherwise None.
         """
         if self.user is None:
             return None
@@ -185,7 +185,7 @@ def _wrapper(words: list[str]) -> tuple[str, ...]:
 
 
 def _umask(bits: Any) -> int:
-    # The bool True is an int, and a typing mistake; 22 is one for 0o22.
+    # True is an int, but a mistake; so is 22 in place of 0o22.
     if isinstance(bits, bool) or not isinstance(bits, int) or not 0 <= bits <= 0o077:
         raise ConfigError(
             f"umask in slave.tac is {bits!r}: give an octal number from 0 to 0o077, like 0o022 or 0o002.  (What the "
@@ -196,9 +196,10 @@ def _umask(bits: Any) -> int:
 
 def _program(name: str) -> str | None:
     """
-    Where the program *name* is now.
+    The absolute path of the program *name*.
 
-    Looked for when a command starts, in its directory, a PATH with ``.`` in it would lead to what a build put there.
+    Found once, at the start of the slave: if it were looked up for each command, in the command's directory, a PATH
+    with ``.`` in it would find a program that a build put there.
     """
     found = shutil.which(name)
     return None if found is None else os.path.abspath(found)

@@ -24,8 +24,8 @@ LONGEST_QUEUE = 5.0
 @frozen
 class SentChunk:
     """
-    A chunk on its way: its *size*, *when* it was sent, what had been *acknowledged* then, whether it made the window
-    *full*.
+    A chunk in flight: its *size*, *when* it was sent, the bytes *acknowledged* until then, and whether it made the
+    window *full*.
     """
 
     size: int
@@ -36,7 +36,7 @@ class SentChunk:
 
 class FlowControl:
     """
-    The window of one link, which never has more than *largest* bytes.  *clock* is monotonic.
+    The window of one connection, *largest* bytes at most.  *clock* is monotonic.
     """
 
     def __init__(self, clock: IReactorTime, largest: int = LARGEST_WINDOW) -> None:
@@ -57,7 +57,7 @@ class FlowControl:
     @property
     def chunk(self) -> int:
         """
-        Bytes that the next chunk should have at most.
+        The largest size in bytes of the next chunk.
         """
         return min(LARGEST_CHUNK, max(SMALLEST_CHUNK, self.window // 4))
 
@@ -70,7 +70,7 @@ class FlowControl:
 
     def sent(self, size: int) -> SentChunk:
         """
-        *size* bytes are on their way.  Keep the ticket for `answered`.
+        Count *size* bytes as in flight.  Pass the result to `answered`.
         """
         self._in_flight += size
         full = self._in_flight + self.chunk > self.window
@@ -78,14 +78,14 @@ class FlowControl:
 
     def answered(self, chunk: SentChunk, *, measure: bool = True) -> None:
         """
-        The answer to a chunk is here.  *measure*: it was accepted, and so says something about the line.
+        The chunk was answered.  *measure*: it was accepted, so its time measures the connection.
         """
         self._in_flight -= chunk.size
         if measure:
             self._acknowledged += chunk.size
             took = max(self._clock.seconds() - chunk.when, 1e-4)
             rate = (self._acknowledged - chunk.acknowledged) / took
-            # A chunk that went alone says how fast the line is at least; only a full window says how slow it is.
+            # Without a full window the rate is only a lower bound of the connection's.
             if chunk.full or rate > self._rate:
                 self._rate = rate if rate > self._rate else (3 * self._rate + rate) / 4
         while self._waiting and self.room:
@@ -101,6 +101,6 @@ class FlowControl:
 
     def stop_waiting(self, call: Callable[[], None]) -> None:
         """
-        Do not call *call*.
+        Cancel `wait`.
         """
         self._waiting.pop(call, None)

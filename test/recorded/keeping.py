@@ -1,13 +1,13 @@
 """
-What is recorded of a keeper: a conversation with an attendant, and the directory that it leaves.
+What is recorded of a keeper: a conversation with its client, and the directory that it leaves.
 
 A keeper goes on while the slave around it is upgraded; so the next version's slave must understand the last one's
 keeper, and the next keeper what the last one left on the disk.
 
 ::
 
-    the recorder        attendant (this version) ──► keeper (this version), every line kept
-    the tests           attendant (today's) ──► the recorded keeper, which says its lines when it hears its cues
+    the recorder        client (this version) ──► keeper (this version), every line kept
+    the tests           client (today's) ──► the recorded keeper, which says its lines when it hears its cues
                         keeper (today's) in the recorded directory
 """
 

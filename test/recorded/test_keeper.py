@@ -1,5 +1,5 @@
 """
-The keepers of every released version, with today's attendant; and what they left behind, with today's keeper.
+The keepers of every released version, with today's client; and what they left behind, with today's keeper.
 """
 
 import glob
@@ -81,7 +81,7 @@ class KeeperTests(TestCase):
 
     async def play(self, entries: list[Entry]) -> tuple[News, list[str]]:
         """
-        Today's attendant with a keeper that says *entries*; answers what it heard, and where it strayed.
+        Today's client with a keeper that says *entries*; answers what it heard, and where it strayed.
         """
         news, wrong = News(), list[str]()
         stray: Deferred[None] = Deferred()
@@ -118,7 +118,7 @@ class KeeperTests(TestCase):
 
     async def test_notices(self) -> None:
         """
-        An attendant that asks for something else than the recorded one is noticed.
+        A client whose requests differ from the recorded ones is noticed.
         """
         entries = recording(__version__)
         number = next(i for i, (kind, message) in enumerate(entries) if kind == "asked" and message["op"] == "word")

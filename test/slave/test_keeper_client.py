@@ -130,14 +130,14 @@ class KeeperClientTests(TestCase):
         """
         A directory, and somebody to listen.
         """
-        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="attendant-"))
+        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="client-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.home = os.path.join(self.directory, "keeper")
         self.news = Recorder()
 
     def client(self, home: str | None = None, **more: Any) -> KeeperClient:
         """
-        An attendant whose keeper is stopped after the test.
+        A client whose keeper is stopped after the test.
         """
         client = KeeperClient(home or self.home, reactor, **{"linger": 5.0, **more})
         self.addCleanup(lambda: Deferred.fromCoroutine(client.stop()))
@@ -334,20 +334,19 @@ class KeeperClientTests(TestCase):
         """
         Of several who start a keeper at once, one wins, and all come to it.
         """
-        attendants = [self.client() for _each in range(4)]
-        recorders = [Recorder() for _each in attendants]
+        clients = [self.client() for _each in range(4)]
+        recorders = [Recorder() for _each in clients]
         # Each replaces the one before; that one may find nobody any more, which it is told.
         results = [
-            Deferred.fromCoroutine(client.ensure(recorder))
-            for client, recorder in zip(attendants, recorders, strict=True)
+            Deferred.fromCoroutine(client.ensure(recorder)) for client, recorder in zip(clients, recorders, strict=True)
         ]
         for result in results:
             with contextlib.suppress(KeeperLostError):
                 await result
-        for client in attendants[:-1]:
+        for client in clients[:-1]:
             client.detach()
-        await attendants[-1].ensure(self.news)
-        self.assertEqual(len({client.keeper for client in attendants if client.keeper}), 1)
+        await clients[-1].ensure(self.news)
+        self.assertEqual(len({client.keeper for client in clients if client.keeper}), 1)
 
     async def test_long_path(self) -> None:
         """
@@ -487,6 +486,6 @@ class NewKeeperTests(TestCase):
         Promise 6.13: a keeper of another version, whose words for a command's life are not known, is attached to all
         the same; what is over counts as lost where that is not understood.
         """
-        directory = os.path.realpath(tempfile.mkdtemp(prefix="attendant-"))
+        directory = os.path.realpath(tempfile.mkdtemp(prefix="client-"))
         self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
         return Deferred.fromCoroutine(self.attach(directory))

@@ -1,5 +1,5 @@
 """
-The courier: every byte once, whatever the line and the master do.
+The stream sender: every byte arrives once, whatever the link and the master do.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from buildbot_lite.wire.flow_control import (
 from .fakes import FakeCommand, sealed
 
 
-class FakeCargo:
+class FakeSource:
     """
     Streams in memory.
     """
@@ -87,25 +87,27 @@ class StreamSenderTests(SynchronousTestCase):
         A master that is well, and a clock that stands still.
         """
         self.clock = Clock()
-        self.pace = FlowControl(self.clock)
-        self.cargo = FakeCargo()
+        self.flow_control = FlowControl(self.clock)
+        self.source = FakeSource()
         self.command = FakeCommand()
 
     def start(self, **have: int) -> Deferred[None]:
         """
-        Start the courier of this test.
+        Start the sender of this test.
         """
-        self.courier = StreamSender("7f", self.cargo, self.command, have=have, flow_control=self.pace, clock=self.clock)
-        return self.courier.start()
+        self.sender = StreamSender(
+            "7f", self.source, self.command, have=have, flow_control=self.flow_control, clock=self.clock
+        )
+        return self.sender.start()
 
     def test_all_of_it(self) -> None:
         """
         Several streams arrive whole, and the outcome after them.
         """
-        self.cargo.streams = {"stdio": bytes(range(256)) * 9000, "stderr": b"oops\n", "empty": b""}
-        outcome = self.cargo.end()
+        self.source.streams = {"stdio": bytes(range(256)) * 9000, "stderr": b"oops\n", "empty": b""}
+        outcome = self.source.end()
         self.successResultOf(self.start())
-        self.assertEqual(self.command.streams["stdio"], self.cargo.streams["stdio"])
+        self.assertEqual(self.command.streams["stdio"], self.source.streams["stdio"])
         self.assertEqual(self.command.streams["stderr"], b"oops\n")
         self.assertNotIn("empty", self.command.streams)
         self.assertEqual(self.command.outcomes, [outcome])
@@ -114,8 +116,8 @@ class StreamSenderTests(SynchronousTestCase):
         """
         A master that answers at once is no reason for a deep stack.
         """
-        self.cargo.streams = {"stdio": b"x" * (SMALLEST_CHUNK * 3000)}
-        self.cargo.end()
+        self.source.streams = {"stdio": b"x" * (SMALLEST_CHUNK * 3000)}
+        self.source.end()
         self.successResultOf(self.start())
         self.assertEqual(len(self.command.streams["stdio"]), SMALLEST_CHUNK * 3000)
 
@@ -124,7 +126,7 @@ class StreamSenderTests(SynchronousTestCase):
         The first chunk is small and alone; when its answer was quick, four large ones follow.
         """
         self.command.slow = True
-        self.cargo.streams = {"stdio": b"x" * (4 << 20)}
+        self.source.streams = {"stdio": b"x" * (4 << 20)}
         self.going = self.start()
         self.assertEqual(self.command.calls, [("stdio", 0, SMALLEST_CHUNK)])
         self.clock.advance(0.001)
@@ -137,7 +139,7 @@ class StreamSenderTests(SynchronousTestCase):
         On a line of 8 KiB/s no more than about 5 seconds' worth of bytes is in flight.
         """
         self.command.slow = True
-        self.cargo.streams = {"stdio": b"x" * (1 << 20)}
+        self.source.streams = {"stdio": b"x" * (1 << 20)}
         self.going = self.start()
         most = 0
         for _ in range(20):
@@ -153,11 +155,11 @@ class StreamSenderTests(SynchronousTestCase):
         While an answer is awaited small writes gather, and go together.
         """
         self.command.slow = True
-        self.cargo.streams = {"stdio": b"1"}
+        self.source.streams = {"stdio": b"1"}
         self.going = self.start()
         for _ in range(9):
-            self.cargo.streams["stdio"] += b"2"
-            self.courier.streams_changed()
+            self.source.streams["stdio"] += b"2"
+            self.sender.streams_changed()
         self.assertEqual(self.command.calls, [("stdio", 0, 1)])
         self.command.answer()
         self.assertEqual(self.command.calls, [("stdio", 0, 1), ("stdio", 1, 9)])
@@ -168,14 +170,14 @@ class StreamSenderTests(SynchronousTestCase):
         """
         self.command.slow = True
         self.clock.advance(1)
-        self.cargo.streams = {"stdio": b"1"}
+        self.source.streams = {"stdio": b"1"}
         self.going = self.start()
         self.command.answer()
-        self.cargo.streams["stdio"] += b"2"
-        self.courier.streams_changed()
-        self.cargo.streams["stdio"] += b"3"
-        self.cargo.end()
-        self.courier.streams_changed()
+        self.source.streams["stdio"] += b"2"
+        self.sender.streams_changed()
+        self.source.streams["stdio"] += b"3"
+        self.source.end()
+        self.sender.streams_changed()
         self.assertEqual(self.command.calls[-1], ("stdio", 2, 1))
 
     def test_later(self) -> None:
@@ -183,8 +185,8 @@ class StreamSenderTests(SynchronousTestCase):
         A master without room is asked again after 1, 2, 4 … 30 seconds, and gets every byte in the end.
         """
         self.command.room = 0
-        self.cargo.streams = {"stdio": b"x" * 100_000}
-        self.cargo.end()
+        self.source.streams = {"stdio": b"x" * 100_000}
+        self.source.end()
         over = self.start()
         for wait in (1, 2, 4, 8, 16, 30, 30):
             before = len(self.command.calls)
@@ -201,8 +203,8 @@ class StreamSenderTests(SynchronousTestCase):
         """
         When the master has less than we thought, we go back to what it has.
         """
-        self.cargo.streams = {"stdio": b"0123456789"}
-        self.cargo.end()
+        self.source.streams = {"stdio": b"0123456789"}
+        self.source.end()
         self.command.streams["stdio"] = bytearray(b"0123")
         self.successResultOf(self.start(stdio=7))
         self.assertEqual(self.command.calls, [("stdio", 7, 3), ("stdio", 4, 6)])
@@ -214,8 +216,8 @@ class StreamSenderTests(SynchronousTestCase):
         """
         self.command.slow = True
         data = b"x" * (SMALLEST_CHUNK + 4 * LARGEST_CHUNK)
-        self.cargo.streams = {"stdio": data}
-        self.cargo.end()
+        self.source.streams = {"stdio": data}
+        self.source.end()
         over = self.start()
         self.clock.advance(0.001)
         self.command.answer()
@@ -233,8 +235,8 @@ class StreamSenderTests(SynchronousTestCase):
         When the master has more than we were told, we go on from there.
         """
         data = b"x" * 10 * SMALLEST_CHUNK
-        self.cargo.streams = {"stdio": data}
-        self.cargo.end()
+        self.source.streams = {"stdio": data}
+        self.source.end()
         self.command.streams["stdio"] = bytearray(data[:-5])
         self.successResultOf(self.start())
         self.assertEqual(self.command.calls[-1], ("stdio", len(data) - 5, 5))
@@ -244,11 +246,11 @@ class StreamSenderTests(SynchronousTestCase):
         """
         A stream whose checksum differs is sent again whole, as its next generation, under which its seal is told.
         """
-        self.cargo.streams = {"stdio": b"damaged", "stderr": b"fine"}
-        self.cargo.end()
+        self.source.streams = {"stdio": b"damaged", "stderr": b"fine"}
+        self.source.end()
         self.command.wrong = ["stdio"]
         self.successResultOf(self.start())
-        self.assertEqual(self.cargo.asked_again, ["stdio"])
+        self.assertEqual(self.source.asked_again, ["stdio"])
         self.assertEqual(self.command.streams["stdio~1"], b"damaged")
         self.assertEqual(set(self.command.outcomes[-1].streams), {"stdio~1", "stderr"})
         self.assertEqual(self.command.calls.count(("stderr", 0, 4)), 1)
@@ -257,9 +259,9 @@ class StreamSenderTests(SynchronousTestCase):
         """
         A cargo that has changed by the last look is brought further before its outcome is told.
         """
-        self.cargo.streams = {"stdio": b"abc"}
-        self.cargo.end()
-        self.cargo.at_confirm = [b"abcdef"]
+        self.source.streams = {"stdio": b"abc"}
+        self.source.end()
+        self.source.at_confirm = [b"abcdef"]
         self.successResultOf(self.start())
         self.assertEqual(self.command.streams["stdio"], b"abcdef")
         self.assertEqual(len(self.command.outcomes), 1)
@@ -268,8 +270,8 @@ class StreamSenderTests(SynchronousTestCase):
         """
         Whatever else a master answers, it is asked again until it is well.
         """
-        self.cargo.streams = {"stdio": b"abc"}
-        self.cargo.end()
+        self.source.streams = {"stdio": b"abc"}
+        self.source.end()
         self.command.broken = DiskFullError()
         over = self.start()
         self.clock.advance(1)
@@ -284,7 +286,7 @@ class StreamSenderTests(SynchronousTestCase):
         """
         The outcome, too, is told until it is taken.
         """
-        self.cargo.end()
+        self.source.end()
         self.command.broken = DiskFullError()
         over = self.start()
         self.clock.advance(1)
@@ -298,15 +300,15 @@ class StreamSenderTests(SynchronousTestCase):
         After it was stopped it says nothing more, and leaves the line to others.
         """
         self.command.slow = True
-        self.cargo.streams = {"stdio": b"x" * (1 << 20)}
+        self.source.streams = {"stdio": b"x" * (1 << 20)}
         over = self.start()
         waiting, asked = self.command.waiting, len(self.command.calls)
-        self.courier.stop()
+        self.sender.stop()
         self.failureResultOf(over)
         waiting[0]()
-        self.courier.streams_changed()
+        self.sender.streams_changed()
         self.assertEqual(len(self.command.calls), asked)
-        self.assertTrue(self.pace.room)
+        self.assertTrue(self.flow_control.room)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stopped_while_waiting(self) -> None:
@@ -314,9 +316,9 @@ class StreamSenderTests(SynchronousTestCase):
         Stopped while it waits for room on the master, it leaves no timer behind.
         """
         self.command.broken = LinkLostError()
-        self.cargo.streams = {"stdio": b"x"}
+        self.source.streams = {"stdio": b"x"}
         over = self.start()
-        self.courier.stop()
+        self.sender.stop()
         self.failureResultOf(over)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -325,27 +327,29 @@ class StreamSenderTests(SynchronousTestCase):
         Several commands share the window of their link, and each gets its turn.
         """
         self.command.slow = True
-        couriers = []
+        senders = []
         for number in range(40):
-            cargo = FakeCargo(stdio=bytes([number]) * (1 << 20))
-            cargo.end()
+            source = FakeSource(stdio=bytes([number]) * (1 << 20))
+            source.end()
             command = FakeCommand()
             command.slow = True
-            courier = StreamSender(str(number), cargo, command, have={}, flow_control=self.pace, clock=self.clock)
-            over = courier.start()
-            couriers.append((command, over))
+            sender = StreamSender(
+                str(number), source, command, have={}, flow_control=self.flow_control, clock=self.clock
+            )
+            over = sender.start()
+            senders.append((command, over))
         most = 0
-        while any(command.waiting for command, _ in couriers):
+        while any(command.waiting for command, _ in senders):
             flying = sum(
                 size
-                for command, _ in couriers
+                for command, _ in senders
                 for _, _, size in command.calls[len(command.calls) - len(command.waiting) :]
             )
             most = max(most, flying)
             self.clock.advance(0.0001)
-            for command, _ in couriers:
+            for command, _ in senders:
                 command.answer(min(1, len(command.waiting)))
-        for command, over in couriers:
+        for command, over in senders:
             self.successResultOf(over)
             self.assertEqual(len(command.streams["stdio"]), 1 << 20)
         self.assertLessEqual(most, LARGEST_WINDOW)
@@ -395,14 +399,14 @@ class AnyMasterTests(SynchronousTestCase):
         Invariant I2: whatever the master does on the way, in the end it has every byte, and then the outcome.
         """
         clock = Clock()
-        cargo = FakeCargo(stdio=data)
-        cargo.end()
+        source = FakeSource(stdio=data)
+        source.end()
         command = LyingMaster(list(moods))
         command.streams["stdio"] = bytearray(data[:start])
-        courier = StreamSender(
-            "7f", cargo, command, have={"stdio": min(start, len(data))}, flow_control=FlowControl(clock), clock=clock
+        sender = StreamSender(
+            "7f", source, command, have={"stdio": min(start, len(data))}, flow_control=FlowControl(clock), clock=clock
         )
-        over = courier.start()
+        over = sender.start()
         for _ in range(len(moods) + 2):
             clock.advance(30)
         self.successResultOf(over)
