@@ -9,8 +9,10 @@ from typing import Any
 from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..deferreds import OneShot
 from ..errors import (
     FurlError,
     LinkLostError,
@@ -72,9 +74,8 @@ async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferr
         try:
             await reference.callRemote("watch", watcher=watcher)
         except Exception as raised:  # noqa: BLE001 - each becomes an error of ours
-            watcher.over()
             raise our_error(raised) from None
-        return {"exit_code": await watcher.exit_code}
+        return {"exit_code": await watcher.exit_code.wait()}
 
 
 @implementer(RIWatcher)
@@ -85,7 +86,7 @@ class _ExposedWatcher(Referenceable):
 
     def __init__(self, take: Callable[[bytes], Deferred[None] | None]) -> None:
         self._take = take
-        self.exit_code: Deferred[int] = Deferred()
+        self.exit_code: OneShot[int] = OneShot()
 
     def remote_stdout(self, data: bytes) -> Deferred[None] | None:
         return self._take(b"1" + data)
@@ -94,18 +95,10 @@ class _ExposedWatcher(Referenceable):
         return self._take(b"2" + data)
 
     def remote_done(self, signal: object, exitcode: int) -> None:
-        if not self.exit_code.called:
-            self.exit_code.callback(exitcode)
-
-    def over(self) -> None:
-        """
-        Fire the exit code, so that a later loss is no unhandled error.
-        """
-        self.remote_done(None, 0)
+        self.exit_code.fire(exitcode)
 
     def lost(self) -> None:
-        if not self.exit_code.called:
-            self.exit_code.errback(LinkLostError())
+        self.exit_code.fire(Failure(LinkLostError()))
 
 
 async def _with_control(

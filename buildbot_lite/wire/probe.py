@@ -8,11 +8,11 @@ TLS.  The probe disconnects there.
 from typing import Any
 
 from twisted.internet import defer
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from ..deferreds import OneShot
 from .failures import why_unreachable
 from .limits.preauth import plaintext_request
 
@@ -27,7 +27,7 @@ class _Probe(Protocol):
     def __init__(self, opening: bytes) -> None:
         self._opening = opening
         self._received = b""
-        self.answered: Deferred[bytes] = Deferred()
+        self.answered: OneShot[bytes] = OneShot()
 
     def connectionMade(self) -> None:
         assert self.transport is not None
@@ -42,8 +42,7 @@ class _Probe(Protocol):
         self._answer()
 
     def _answer(self) -> None:
-        if not self.answered.called:
-            self.answered.callback(self._received)
+        self.answered.fire(self._received)
 
 
 async def why_not_reached(reactor: Any, tub_id: str, hint: str, *, within: float) -> str:
@@ -59,7 +58,7 @@ async def why_not_reached(reactor: Any, tub_id: str, hint: str, *, within: float
         factory = Factory.forProtocol(lambda: probe)
         factory.noisy = False  # `connectProtocol` cannot set it
         await HostnameEndpoint(reactor, bare, int(port), within).connect(factory)
-        answer = await probe.answered.addTimeout(within, reactor)
+        answer = await probe.answered.wait().addTimeout(within, reactor)
     except defer.TimeoutError:
         return f"no answer within {within:.0f} s"
     except Exception as raised:  # noqa: BLE001 - networks fail with any class
