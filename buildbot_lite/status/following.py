@@ -22,6 +22,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ..deferreds import OneShot
 from ..errors import NotFoundError
 from ..model.display import remark_lines
 from ..model.results import Result, worst
@@ -262,17 +263,12 @@ def _state(connection: Connection, build: int, begun: Mapping[str, Any]) -> tupl
 
 async def _first_of(*waiting: Deferred[None]) -> None:
     """
-    Until one of them fires.  Being cancelled here is no concern of theirs.
+    Return when one of *waiting* fires.  Cancelling this cancels none of them.
     """
-    fired: Deferred[None] = Deferred()
-
-    def pass_on(result: None) -> None:
-        if not fired.called:
-            fired.callback(None)
-
+    fired: OneShot[None] = OneShot()
     for each in waiting:
-        each.addCallback(pass_on)  # type: ignore[unused-awaitable]  # whoever made them lets go of them
-    await fired
+        each.addCallback(fired.fire)  # type: ignore[unused-awaitable]  # the caller cancels the rest
+    await fired.wait()
 
 
 def _let_go(waiting: Deferred[None]) -> None:

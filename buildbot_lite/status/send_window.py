@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from ..deferreds import OneShot
 from ..storage.compressed_streams import StreamReader
 from ..storage.shared_reading import BLOCK
 from ..wire.flow_control import SMALLEST_CHUNK, FlowControl, SentChunk
@@ -82,7 +83,7 @@ class SendWindow:
         self._pace = FlowControl(clock, LARGEST_WINDOW)
         self._flying = 0
         self._failure: Failure | None = None
-        self._landing: Deferred[None] = Deferred()
+        self._landing: OneShot[None] = OneShot()
 
     @property
     def chunk(self) -> int:
@@ -130,12 +131,11 @@ class SendWindow:
     def _landed(self, result: None, chunk: SentChunk) -> None:
         self._flying -= 1
         self._pace.answered(chunk)
-        if not self._landing.called:
-            self._landing.callback(None)
+        self._landing.fire(None)
 
     def _next_landing(self) -> Deferred[None]:
-        self._landing = Deferred()
-        return self._landing
+        self._landing = OneShot()
+        return self._landing.wait()
 
     def _check(self) -> None:
         if self._failure is not None:
