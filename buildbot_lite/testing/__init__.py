@@ -1,8 +1,8 @@
 r"""
-Testing one's own steps, without a slave, a network or a clock.
+Test steps of your own without a slave, a network or a clock.
 
-The step runs in a real build with a real journal; only the slave is scripted.  What it will be asked, and what it
-answers, is written down in order::
+The step runs in a real build with a real journal; only the slave is scripted: the test lists the commands that it
+expects, in order, and their outcomes::
 
     from buildbot_lite.testing import command, replay, run
 
@@ -20,9 +20,9 @@ journal, and compares::
     journal      intent committed   done by the slave   outcome committed      … for each entry
     crash here           1                  2                   3
 
-A step passes when, after each crash, it had the same result, asked for the same commands, each of them was started
-once, and logs, properties and artifacts are the same.  A step fails that asks the clock, the disk or a random number
-for something that decides what it does next: that must go through its bench.
+A step passes when, after each crash, result, commands, logs, properties and artifacts are the same, and each command
+was started once.  A step whose decisions depend on the clock, the disk or a random number fails: it must get those
+through ``self.bench``.
 """
 
 from collections.abc import Mapping
@@ -53,10 +53,10 @@ def run(
     master_directory: str = ".",
 ) -> Finished:
     """
-    Run *step* as the only one of a build; *answers* are what it will ask for, in order.
+    Run *step* as the only one of a build.  *answers*: the expected commands, in order.
 
-    Without *answers* everything is done and nothing is written.  `AssertionError` when the step asks for something
-    else, or does not ask for everything.
+    Without *answers*, every command succeeds and writes nothing.  `AssertionError` for a command that is not expected,
+    and when an expected one does not come.
     *properties* and *sources* (codebase → branch, revision…) are the build's.  *secrets*: name → value.  *inputs*: what
     was submitted: "patch", "tar" or "file".  *triggers*: Triggerable scheduler → how its builds end.
     """
@@ -73,14 +73,14 @@ def run(
     return world.finish(step)
 
 
-def replay(step: BuildStep, *answers: Answer, **surroundings: Any) -> Finished:
+def replay(step: BuildStep, *answers: Answer, **build: Any) -> Finished:
     """
-    As `run`; and then once more for each moment at which the master could crash, which must make no difference.
+    As `run`; then once more for each moment at which the master can crash, with the same results.
     """
-    whole = World(answers, **surroundings)
+    whole = World(answers, **build)
     expected = whole.finish(step)
     for moment, name in enumerate(whole.store.moments):
-        world = World(answers, **surroundings)
+        world = World(answers, **build)
         world.crash(step, moment)
         where = f"After a crash at moment {moment + 1} of {len(whole.store.moments)} ({name})"
         try:

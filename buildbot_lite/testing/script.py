@@ -1,5 +1,5 @@
 """
-The scripted slave: what a step will ask, and what it is answered.
+The scripted slave: the expected commands and their outcomes.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ _EXITED_WELL = Outcome(Ending.EXITED, exit_code=0)
 @frozen
 class Answer:
     """
-    What the scripted slave does when it is asked for something: made by `command`, completed by the other methods.
+    An expected command and its outcome; `command` makes it, the methods change the outcome.
 
-    *pattern*: what it expects to be asked, where ``*`` and ``?`` stand for any characters.
+    *pattern*: the text of the command, where ``*`` and ``?`` stand for any characters.
     """
 
     pattern: str
@@ -76,23 +76,23 @@ class Answer:
 
     def fails(self, sentence: str) -> "Answer":
         """
-        It is never begun, or cannot be done; *sentence* says why.
+        It cannot be started or done; *sentence* says why.
         """
         return evolve(self, outcome=Outcome(Ending.FAILED, sentence=sentence))
 
     def lost(self, sentence: str = "the machine was lost") -> "Answer":
         """
-        Nobody knows how far it came.
+        Its outcome is not known: the machine was lost.
         """
         return evolve(self, outcome=Outcome.lost(sentence))
 
 
 def command(pattern: str = "*") -> Answer:
     """
-    The step asks for this; without more, it exits with 0 and writes nothing.
+    Expect this command; by default it exits with 0 and writes nothing.
 
-    A program is known by its words, quoted as a shell would want them (``git checkout 'a b'``); a string for the shell
-    by itself.  The rest is ``mkdir DIR``, ``rmdir DIR``, ``upload FILE``, ``upload-directory DIR`` and
+    The text of a program is its words, quoted as for a shell (``git checkout 'a b'``); that of a shell command is
+    itself.  The others are ``mkdir DIR``, ``rmdir DIR``, ``upload FILE``, ``upload-directory DIR`` and
     ``download FILE``, all relative to the builder's directory.
     """
     return Answer(pattern)
@@ -101,10 +101,10 @@ def command(pattern: str = "*") -> Answer:
 @frozen
 class Asked:
     """
-    What the slave was asked, as it arrived there.
+    A command as it arrived at the slave.
 
-    *text*: as in `command`.  *secrets*: their values by name, which in *spec* stand as references.  *read*: what it
-    read from the master: a download, or a submission fed to standard input.
+    *text*: as for `command`.  *secrets*: name → value; *spec* has references instead.  *read*: the bytes read from the
+    master: a download, or a submission for standard input.
     """
 
     id: str
@@ -117,7 +117,7 @@ class Asked:
 
 class ScriptedSlave:
     """
-    Does as the script says, and remembers: a command that it knows is not started again.
+    A slave that follows the script.  It does not start a known command again.
     """
 
     _log = Logger()
@@ -163,18 +163,18 @@ class ScriptedSlave:
 
     def drop(self, reason: str) -> None:
         """
-        The line is never cut.
+        Do nothing: the link stays.
         """
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """
-        The line is never lost.
+        Never call *callback*: the link is never lost.
         """
 
 
 class Script:
     """
-    The answers that are left, and what was asked.
+    The expected commands that are left, and those that came.
     """
 
     def __init__(self, answers: Iterable[Answer], directory: str) -> None:
@@ -187,7 +187,7 @@ class Script:
 
     def ask(self, id: str, spec: specs.Spec, secrets: Mapping[str, str], command: Command, *, on_master: bool) -> None:
         """
-        The step wants *spec* done; `AssertionError` when that was not expected.
+        Take the command *spec* of the step; `AssertionError` when it is not the expected one.
         """
         known = [asked for asked in self.asked if asked.id == id]
         if known:
@@ -204,7 +204,7 @@ class Script:
 
     def left(self) -> list[str]:
         """
-        What was expected, and did not come.
+        The patterns of the expected commands that did not come.
         """
         return [answer.pattern for answer in self._answers]
 
@@ -248,7 +248,7 @@ def sealed(data: bytes) -> Seal:
 
 def now(answer: Deferred[Any]) -> Any:
     """
-    What *answer* has; it must have it already.
+    The result of *answer*, which must have fired.
     """
     found: list[Any] = []
     answer.addBoth(found.append)  # type: ignore[unused-awaitable]  # it has its result

@@ -1,12 +1,12 @@
 """
-The modules of one configuration, apart from all others.
+The modules of one configuration, isolated from those of all others.
 
-A master.cfg imports modules of its own, and after a `reconfig` imports them again as they are then, while builds that
-began before go on with what was.  So each loaded configuration has modules of its own:
+A master.cfg imports modules of its own.  A `reconfig` imports them again as they are then, while builds that began
+before continue with the earlier ones.  So each loaded configuration has its own modules:
 
-- their text is kept (`Sources.texts`), and they are executed from there; loading an old configuration reads no file;
-- they are in ``sys.modules`` only while code of the configuration executes an import, and never meet those of another;
-- ``sys.path`` is the configuration's meanwhile, and what master.cfg adds to it is seen by no other.
+- they are executed from the texts that `Sources.texts` keeps; loading an old configuration reads no file;
+- they are in ``sys.modules`` only while code of the configuration executes an import;
+- meanwhile ``sys.path`` is the configuration's; no other configuration sees what master.cfg adds to it.
 
 **Which are its own**: those that lie beside master.cfg, and those in directories that master.cfg or PYTHONPATH put on
 ``sys.path``.  What is installed (the standard library, site-packages, and what was on the path of Python otherwise when
@@ -52,7 +52,7 @@ class Sources:
     The texts of a configuration: file name → text, ``master.cfg`` first.  Names are relative to *basedir*, or absolute
     outside of it.
 
-    *reading*: whether others may be read from the disk; without it, *texts* is all there is.
+    *reading*: whether further files may be read from the disk.
     """
 
     def __init__(self, basedir: str, texts: Mapping[str, str], *, reading: bool) -> None:
@@ -65,9 +65,9 @@ class Sources:
 
     def module_file(self, name: str, directories: Sequence[str] | None = None) -> str | None:
         """
-        The file that holds the module *name* ("a.b"), or None if that is not one of ours.
+        The file of the module *name* ("a.b"), or None if the configuration has no such module.
 
-        *directories*: those of its package; None: it is in none, and looked for where modules of ours may lie.
+        *directories*: those of its package; None: it is in no package.
         """
         if name.partition(".")[0] in sys.stdlib_module_names:
             return None
@@ -103,14 +103,14 @@ class Sources:
 
     def complete(self) -> None:
         """
-        Read what the texts import that was not imported so far, with ``sys.path`` as it is now.
+        Read the modules that the texts import and that were not imported so far, with ``sys.path`` as it is now.
         """
         done: set[str] = set()
         while left := self.texts.keys() - done:
             for file in sorted(left):
                 done.add(file)
                 for name in _imported(self.texts[file]):
-                    # What is loaded already and is not ours will be found there.
+                    # A module that is loaded already and not the configuration's stays the one that is used.
                     if name not in sys.modules:
                         self.module_file(name)
 
@@ -187,7 +187,7 @@ def _imported(text: str) -> list[str]:
     try:
         tree = parsed(text)
     except (SyntaxError, ValueError, RecursionError):
-        return []  # whoever executes it will say so, with the line
+        return []  # executing the file reports the mistake, with the line
     names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -201,7 +201,7 @@ class Modules(MetaPathFinder, Loader):
     """
     The modules made of some *sources*.
 
-    *files* maps the file names in their code objects to the names that people know; it grows with each import.
+    *files*: file name in code objects → file name in sentences; it grows with each import.
     """
 
     def __init__(self, sources: Sources, label: str) -> None:

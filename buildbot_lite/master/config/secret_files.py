@@ -1,8 +1,8 @@
 """
-Where the values of secrets come from.
+Providers of secrets, and the one that reads files; `secret_stores` has the others.
 
-A provider is asked for a secret by name when a command that needs it starts, not before; what it answers is sent to
-that slave's keeper, and kept nowhere.  Here are those in files; `secret_stores` has more.
+A provider is called when a command that needs the secret starts, not before.  The value goes to that slave's keeper
+and is stored nowhere.
 """
 
 import os
@@ -22,9 +22,9 @@ MOST_FILES = 1000
 @runtime_checkable
 class Provider(Protocol):
     """
-    Something that knows secrets.
+    A source of secrets.
 
-    One that has ``slow = True`` may take its time in `value`, which is then called in a thread; `names` may not.
+    With ``slow = True``, `value` may block and is called in a thread; `names` must not block.
     """
 
     def value(self, basedir: str, name: str) -> str | None:
@@ -34,7 +34,7 @@ class Provider(Protocol):
 
     def names(self, basedir: str) -> list[str]:
         """
-        The names that can be asked for.
+        The names of the secrets.
         """
 
 
@@ -57,7 +57,7 @@ class SecretInAFile(metaclass=NotingType):
 
     def names(self, basedir: str) -> list[str]:
         """
-        The secrets that there are; at most 1000.
+        The names of the secrets; at most 1000.
         """
         directory = os.path.join(basedir, self.dirname)
         try:
@@ -74,7 +74,7 @@ class SecretInAFile(metaclass=NotingType):
 
     def value(self, basedir: str, name: str) -> str | None:
         """
-        What the file holds; None if there is no such file.
+        The contents of the file; None if it does not exist.
         """
         if "/" in name or name.startswith("."):
             return None
@@ -110,7 +110,7 @@ class SecretInAFile(metaclass=NotingType):
 
 def usable(name: str, contents: bytes, *, strip: bool = True) -> str:
     """
-    The value of the secret *name* in *contents*; `ConfigError` if it could not be used, or not be masked.
+    The value of the secret *name* in *contents*; `ConfigError` if it cannot be used or masked.
     """
     if len(contents) > LARGEST_SECRET:
         raise ConfigError(f"The secret {name!r} has more than {LARGEST_SECRET} bytes.")

@@ -1,10 +1,10 @@
 """
-Secrets out of the master's environment, and out of ``pass``, the standard Unix password store.
+Secrets from the master's environment, and from ``pass``, the standard Unix password store.
 
-A variable is visible: to every child that inherits it, and in ``ps e`` and /proc to all of the same user, who may be a
-command of a build.  So what is a secret is taken out of the environment when the configuration names it, and blotted
-out where the kernel shows it.  `pass` runs gpg, which may take its time or wait for a passphrase that nobody types;
-it has 30 seconds, in a thread of its own.
+Every child inherits an environment variable, and ``ps e`` and /proc/PID/environ (proc(5)) show it to every process of
+the same user, which may be a command of a build.  So a secret is removed from the environment when the configuration
+names its provider, and overwritten in the memory that the kernel shows.  ``pass`` runs gpg, which may wait for a
+passphrase that nobody types; it gets 30 seconds, in a thread of its own.
 """
 
 import ctypes
@@ -36,7 +36,7 @@ _taken: dict[str, str] = {}
 
 def taken() -> dict[str, str]:
     """
-    The variables that were taken out of the environment so far, secrets all of them.
+    The variables removed from the environment so far; all of them are secrets.
     """
     return dict(_taken)
 
@@ -62,14 +62,14 @@ class SecretInEnvironment(metaclass=NotingType):
 
     def names(self, basedir: str) -> list[str]:
         """
-        The names that can be asked for, as the variables have them.
+        The names of the secrets, as in the names of the variables.
         """
         _take(self.prefix)
         return sorted(name.removeprefix(self.prefix) for name in _taken if name.startswith(self.prefix))
 
     def value(self, basedir: str, name: str) -> str | None:
         """
-        What the variable holds; None if there is none.
+        The value of the variable; None if it does not exist.
         """
         _take(self.prefix)
         plain = re.sub("[^A-Za-z0-9_]", "_", name)

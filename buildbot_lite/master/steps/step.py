@@ -1,15 +1,15 @@
 """
-What every step is, and what a running step has at hand.
+The base class of steps, and the interface of a running step to everything outside it.
 
-A step stands in master.cfg as an object, made once; each build makes its own from the same arguments::
+master.cfg makes each step once; each build makes its own from the same arguments::
 
-    factory.addStep(Compile(command=["make"]))     # remembers class, arguments and line: the recipe
+    factory.addStep(Compile(command=["make"]))     # keeps class, arguments and line: the recipe
         build 1:  recipe.make() ─► Compile           # a fresh one, bound to a context, arguments rendered
         build 2:  recipe.make() ─► Compile
 
-The step's ``run`` is a coroutine that may use Python as it likes, and must ask its `StepContext` (``self.bench``) for
-everything that comes from outside: commands, time, randomness, other builds.  The context records what came back, so
-that the same ``run`` can be run again after a crash and decide the same.
+``run`` is a coroutine.  It may use any Python, and must get everything from outside (commands, time, random numbers,
+other builds) through its `StepContext` (``self.bench``).  The context records each answer, so that the same ``run``,
+repeated after a crash, makes the same decisions.
 """
 
 import inspect
@@ -40,7 +40,7 @@ from .argument import argument, declaration, take
 @frozen
 class CommandResult:
     """
-    What came of a command: its *outcome*, and `output` to read what it wrote.
+    The *outcome* of a command, and its output.
     """
 
     outcome: Outcome
@@ -48,14 +48,14 @@ class CommandResult:
 
     def output(self, log: str = "stdio", limit: int = 1 << 20) -> str:
         """
-        What it wrote, as text: at most *limit* bytes from the beginning, undecodable ones replaced.
+        The first *limit* bytes that it wrote to *log*, as text; undecodable bytes are replaced.
         """
         return self._read(log, limit).decode("utf-8", "replace")
 
 
 class StepContext(Protocol):
     """
-    What a running step has at hand.  Everything that it answers is recorded in the build's journal.
+    The only API through which a step causes or observes anything outside it.  The build's journal records each answer.
     """
 
     @property
@@ -86,11 +86,10 @@ class StepContext(Protocol):
         on_lost: str | None = None,
     ) -> CommandResult:
         """
-        Have the slave (or a keeper of the master's own) do it, exactly once unless its machine dies.
+        Run *spec* on the slave, or under the master's own keeper; exactly once unless that machine dies.
 
-        *sources*: what the command may read from the master.  *artifact*: what an upload is called.  When the slave is
-        lost, the build ends with RETRY; with *on_lost* "fail", the outcome says LOST instead.  None: as the builder has
-        it.
+        *sources*: name → what the command may read from the master.  *artifact*: the name of an upload.  *on_lost*:
+        when the slave is lost, "retry" ends the build with RETRY, "fail" gives the outcome LOST; None: the builder's.
         """
 
     async def trigger(
@@ -103,51 +102,51 @@ class StepContext(Protocol):
         log: str | None = None,
     ) -> dict[str, Result | None]:
         """
-        Start the Triggerable schedulers called *names*, once; answer each one's result, or None without *wait*.
+        Start the Triggerable schedulers called *names*, once; return the result of each, or None without *wait*.
 
-        Their builds get what was submitted for this one, and are made of *source* (branch, revision, repository,
-        project); None: of this build's.  What became of them is remarked on as soon as it is known, and listed in
-        the *log* of that name.  When the step is stopped while it waits, those that have not ended are cancelled.
+        Their builds get the input submitted for this one.  *source*: their branch, revision, repository and project;
+        None: this build's.  Each result becomes a remark as soon as it is known, and a line of *log*.  When the step is
+        stopped while it waits, the builds that have not ended are cancelled.
         """
 
     async def now(self) -> float:
         """
-        The time, in seconds since 1970, at which the step first asked.
+        The time in seconds since 1970.  A replay gets the time of the first run.
         """
 
     async def random(self, size: int) -> bytes:
         """
-        *size* random bytes (at most 1024), the same in every replay.
+        *size* random bytes, at most 1024; a replay gets the same.
         """
 
     async def record(self, what: str, intent: Json, ask: Callable[[], Awaitable[Json]], *, repeatable: bool) -> Json:
         """
-        What *ask* answers, as JSON; asked once.
+        Call *ask* once, and return its answer, which must be JSON; a replay gets the recorded answer.
 
-        When the master dies in between, it is asked again if *repeatable*; otherwise the step ends with EXCEPTION,
-        because nobody knows what was done.
+        *what* and *intent* describe the effect in the journal.  When the master dies during the call, *repeatable* has
+        it called again; otherwise the step ends with EXCEPTION, because it is not known whether the effect happened.
         """
 
     def write(self, log: str, text: str) -> None:
         """
-        Append *text* to a log of the step's own.
+        Append *text* to *log*, which is not one of a command.
         """
 
     def remark(self, text: str, log: str = "stdio") -> None:
         """
-        Say *text* beside the log.
+        Add a remark: a line of the master's beside *log*, not in it.
         """
 
     def input(self, name: str) -> tuple[Source, int, str] | None:
         """
-        What was submitted with the request as *name* ("patch", "tar", "file"): it, its size and sha256.
+        The input submitted with the request as *name* ("patch", "tar", "file"): source, size in bytes, SHA-256.
         """
 
 
 @frozen
 class Recipe:
     """
-    How to make a step: its class, the arguments as the user wrote them, and where in master.cfg that was.
+    How to make a step: class, arguments as in master.cfg, and the line.
     """
 
     cls: type["BuildStep"]
@@ -157,7 +156,7 @@ class Recipe:
 
     def make(self) -> "BuildStep":
         """
-        A fresh step.
+        Make the step of a build.
         """
         return self.cls(*self.args, **self.kwargs)
 
@@ -201,7 +200,7 @@ class BuildStep(metaclass=NotingType):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """
-        Remember how it is made.
+        Keep class, arguments and line as the recipe.
         """
         self = super().__new__(cls)
         self.recipe = Recipe(cls, args, dict(kwargs), current_line(self))
@@ -214,22 +213,23 @@ class BuildStep(metaclass=NotingType):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        Note what is wrong with the arguments together; `note` of *checker* does it.
+        Note mistakes of several arguments together, with ``checker.note``.
 
-        Asked when the configuration is read, when some are still to be rendered; and in each build, when all are.
+        Called when the configuration is read, with some arguments not yet rendered, and in each build, with all of them
+        rendered.
         """
 
     async def run(self) -> Result:
         """
-        Do it.  Subclasses say how.
+        Run the step; subclasses override this.
         """
         raise ConfigError(f"The step class {type(self).__name__} needs a method: async def run(self).")
 
-    # What the build asks.
+    # For the build.
 
     async def prepare(self, context: StepContext) -> bool:
         """
-        Render the arguments for this build; answer whether the step is to be done at all.
+        Render the arguments for this build, unless *doStepIf* skips the step; return whether it runs.
         """
         self.bench = context
         wanted = await _condition(self.doStepIf, context.view, self)
@@ -246,13 +246,13 @@ class BuildStep(metaclass=NotingType):
 
     async def hidden(self, result: Result) -> bool:
         """
-        Whether lists leave the step out.
+        Whether lists omit the step.
         """
         return await _condition(self.hideStepIf, self.bench.view, result, self)
 
     def summary_of(self, result: Result) -> str:
         """
-        A few words on how it ended.
+        The summary for people, after the step ended with *result*.
         """
         said = self.descriptionDone if self.descriptionDone is not None else self.description
         words = " ".join(said) if isinstance(said, (list, tuple)) else str(said or "")
@@ -261,31 +261,31 @@ class BuildStep(metaclass=NotingType):
         text = " ".join(word for word in (words or self.summary or self.name, after) if word)
         return text if result <= Result.WARNINGS or not words or not self.summary else f"{text}: {self.summary}"
 
-    # What ``run`` uses.
+    # For ``run``.
 
     @property
     def slave_name(self) -> str:
         """
-        What the slave is called.
+        The slave's name.
         """
         return str(self.bench.view.slave.get("name") or "the slave")
 
     @property
     def build_directory(self) -> str:
         """
-        Where commands run unless they say otherwise, relative to the slave's ``work``.
+        The default directory of commands, relative to the slave's ``work``.
         """
         return f"{self.bench.directory}/build"
 
     def workdir_path(self, workdir: str | None) -> str:
         """
-        *workdir* as the user wrote it, relative to the builder's directory, seen from the slave's ``work``.
+        *workdir*, which is relative to the builder's directory, as a path relative to the slave's ``work``.
         """
         return normpath(f"{self.bench.directory}/{workdir}") if workdir else self.build_directory
 
     async def do(self, spec: Spec, **options: Any) -> CommandResult:
         """
-        Have the slave do what *spec* says; see `StepContext.command` for the *options*.
+        Run *spec* on the slave.  *options*: those of `StepContext.command`.
         """
         return await self.bench.command(spec, **{"on_lost": self.onLost, **options})
 
@@ -320,7 +320,7 @@ class BuildStep(metaclass=NotingType):
 
     def fail(self, sentence: str, result: Result = Result.FAILURE) -> Result:
         """
-        Say why it failed: ``return self.fail("There is no such file.")``.
+        Set the summary, add a remark, and return *result*: ``return self.fail("There is no such file.")``.
         """
         self.summary = sentence
         self.bench.remark(sentence)
@@ -363,14 +363,14 @@ async def _condition(question: Any, view: View, *args: Any) -> bool:
 
 async def awaited(answer: Any) -> Any:
     """
-    *answer*, awaited if need be: what a user's function, plain or not, comes to.
+    The value of *answer*, awaited if it is awaitable: a user's function may be a coroutine function.
     """
     return await answer if inspect.isawaitable(answer) else answer
 
 
 def builder_directory(builder: str) -> str:
     """
-    The directory on a slave that belongs to *builder*.
+    The directory of *builder* on a slave, relative to its ``work``.
     """
     return directory_name(builder)
 
