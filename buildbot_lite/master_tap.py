@@ -1,5 +1,5 @@
 """
-A master as a service of ``twistd``: where its parts are put together and the reactor comes in.
+The master as a service of ``twistd``: composition with the reactor, the network and the disk.
 
 ``master.tac`` needs two lines::
 
@@ -9,10 +9,11 @@ A master as a service of ``twistd``: where its parts are put together and the re
 
 Without such a file: ``twistd buildbot-lite-master --basedir DIRECTORY``.
 
-Everything that can be wrong is found before twistd becomes a daemon, and said in one sentence on the terminal: a
-mistake in master.cfg, a newer database, another master in the directory, a port in use.  SIGHUP applies master.cfg
-anew.  To stop it (SIGTERM) leaves builds running on their slaves; the next master takes them up.  SIGUSR1 first kills
-what the master itself runs (``MasterShellCommand``), with its keeper.
+Errors are found before twistd becomes a daemon, and printed on the terminal as one sentence: a mistake in master.cfg, a
+newer database, another master in the directory, a port in use.
+
+SIGHUP applies master.cfg.  SIGTERM stops the master; builds go on on their slaves, and the next master continues them.
+SIGUSR1 stops it too, and kills the commands that the master itself runs (``MasterShellCommand``), with their keeper.
 """
 
 import os
@@ -32,7 +33,7 @@ from twisted.python import usage
 try:
     import sqlalchemy  # noqa: F401 - only whether it is there
 except ModuleNotFoundError:
-    # On a slave's machine this is no defect, and needs no traceback.
+    # Normal on a slave's machine, so no traceback.
     raise SystemExit("A master needs more than a slave.  Install it: pip install 'buildbot-lite[master]'") from None
 
 from .control.verbs import granted_verbs
@@ -72,12 +73,12 @@ from .wire.tub import make_tub, raise_file_limit
 T = TypeVar("T")
 
 STRINGS = "strings"
-"""What the key that strings are made with is derived for."""
+"""The purpose for which the key of the FURLs is derived (see `key_derived_from`)."""
 
 
 class MasterService(MultiService):
     """
-    The master in *basedir*, which is locked from now on.
+    The master in *basedir*; its constructor locks the directory.
     """
 
     log = Logger()
@@ -105,8 +106,8 @@ class MasterService(MultiService):
             why_not_reached=partial(why_not_reached, reactor, self._tub.tub_id, within=PATIENCE),
         )
         self._location.bind(generation.config).commit()
-        # Threads do not survive the fork by which twistd becomes a daemon: this is for what may be wrong.
-        self._database = self._place_of_database()
+        # Only to find errors: the threads of a Writer would not survive the fork by which twistd becomes a daemon.
+        self._database = self._database_path()
         open_database(self._database, private=self._private).dispose()
         self._swissnums = Swissnums.load(key_derived_from(certificate, STRINGS), self._private)
         own = os.path.join(self._basedir, "own")
@@ -118,9 +119,9 @@ class MasterService(MultiService):
         self._kill = False
         self._stopping = False
 
-    def _place_of_database(self) -> str:
+    def _database_path(self) -> str:
         """
-        Where the database is; what 0.1.0 left at its place is brought there first.
+        The path of the database; a database at the place of 0.1.0 is moved there first.
         """
         db = self._generation.config.db
         path = self._generation.config.database_in(self._basedir)
@@ -129,7 +130,7 @@ class MasterService(MultiService):
             make_directory(os.path.dirname(path))
             old = os.path.join(self._basedir, DB_OF_0_1_0)
             if is_database(old):
-                # Where it is, because what leaves it must not be in the other directory for a moment.
+                # Opened at the old place: what opening leaves there must never be in the other directory.
                 open_database(old, private=self._private).dispose()
                 move_database(old, path)
                 self.log.info("the records were moved from {old} to {new}", old=DB_OF_0_1_0, new=DEFAULT_DB)
@@ -137,7 +138,7 @@ class MasterService(MultiService):
 
     def startService(self) -> None:
         """
-        Take up what was unfinished, then let slaves and submitters in.
+        Continue unfinished builds, then listen.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
         self._log_files = watch_log_files(self._reactor)
@@ -145,7 +146,7 @@ class MasterService(MultiService):
 
     def stopService(self) -> Deferred[None]:
         """
-        Let go of slaves and submitters, and close the records.
+        Stop listening, cut all links, and close the records.
         """
         self._stopping = True
         return Deferred.fromCoroutine(self._stop())
@@ -155,7 +156,7 @@ class MasterService(MultiService):
             await self._open()
         except BaseException:
             if self._stopping:
-                return  # told to stop before it was ready
+                return  # stopped before it was ready
             self.log.critical("the master cannot start, and stops")
             self._reactor.callLater(0, self._reactor.stop)
             raise
@@ -185,9 +186,9 @@ class MasterService(MultiService):
         self._maintenance = Maintenance(farm, compression=Compression(reactor), clock=reactor, wall=time.time)
         self._maintenance.start()
         self._tub.startService()
-        signal.signal(signal.SIGUSR1, self._told_to_kill)
+        signal.signal(signal.SIGUSR1, self._on_sigusr1)
         if is_daemon():
-            signal.signal(signal.SIGHUP, self._hung_up)
+            signal.signal(signal.SIGHUP, self._on_sighup)
         self.log.info("the master is ready at {places}", places=", ".join(self._location.hints()))
         background(farm.reconfiguration.check_places(), self.log, "trying the places in strings")
 
@@ -215,10 +216,10 @@ class MasterService(MultiService):
     def _lookup(self, swissnum: str) -> Exposed | None:
         return self._farm.grants.lookup(swissnum) if self._farm is not None else None
 
-    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+    def _on_sighup(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._reconfigure)
 
-    def _told_to_kill(self, number: int, frame: FrameType | None) -> None:
+    def _on_sigusr1(self, number: int, frame: FrameType | None) -> None:
         self._kill = True
         self._reactor.callFromThread(self._reactor.stop)
 
@@ -229,7 +230,7 @@ class MasterService(MultiService):
 
 def application_for(tac: str) -> Any:
     """
-    What a ``master.tac`` calls ``application``; *tac* is its path, in the master's directory.
+    The ``application`` of a ``master.tac``.  *tac*: the path of that file, in the master's directory.
     """
     application = Application("buildbot-lite-master")
     service = _service(os.path.dirname(os.path.abspath(tac)))
@@ -239,7 +240,7 @@ def application_for(tac: str) -> Any:
 
 class Options(usage.Options):
     """
-    What ``twistd buildbot-lite-master`` takes.
+    The options of ``twistd buildbot-lite-master``.
     """
 
     synopsis = "[options]"
@@ -254,10 +255,10 @@ def makeService(options: Options) -> MasterService:
 
 
 def _service(basedir: str) -> MasterService:
-    # Only here, because to import it is to choose it: twistd may have been told another.
+    # Imported only here, because the import installs the default reactor: twistd may have been given another.
     from twisted.internet import reactor  # noqa: TID251 - this is a tap
 
-    # Leases and time-outs must not jump when somebody sets the clock.  Nothing is scheduled yet.
+    # A monotonic clock: leases and time-outs must not jump when the wall clock is set.  Nothing is scheduled yet.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]  # the clock is to be another
     try:
         return MasterService(basedir, reactor)

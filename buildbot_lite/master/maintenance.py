@@ -1,8 +1,8 @@
 """
-What has to be done now and then so that a farm can run for years.
+Maintenance: compression, clean-up and pruning, so that a farm can run for years.
 
-When a build ends, its logs are compressed, and uploads of it that broke off are removed.  At the start and once a day,
-what nobody can ask for any more is forgotten, and what an earlier master left of such uploads is removed.
+After each build: compress its logs, and remove its incomplete uploads.  At the start and once a day: prune records that
+no client can reach any more, and remove the incomplete uploads that an earlier master left.
 """
 
 import os
@@ -33,15 +33,15 @@ from .farm import Farm
 
 DAY = 86400.0
 KEEP_EVENTS = 30 * DAY
-KEEP_DEAD_GRANTS = 365 * DAY
-KEEP_DEAD_WATCHES = DAY
+KEEP_REVOKED_GRANTS = 365 * DAY
+KEEP_EXPIRED_WATCHES = DAY
 WORTH_COMPRESSING = 64 << 10
 EVENTS_AT_ONCE = 10_000
 
 
 class Maintenance:
     """
-    The upkeep of *farm*, from `start` to `stop`.
+    The maintenance of *farm*, from `start` to `stop`.  *wall*: seconds since 1970.
     """
 
     _log = Logger()
@@ -50,20 +50,20 @@ class Maintenance:
         self._farm = farm
         self._compression = compression
         self._wall = wall
-        self._daily = LoopingCall(self._forget)
+        self._daily = LoopingCall(self._clean_up)
         self._daily.clock = clock
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """
-        From now on.
+        Do the daily work now and from now on, and watch for builds that end.
         """
         self._unsubscribe = self._farm.records.on_commit(self._committed)
-        background(self._daily.start(DAY), self._log, "the daily upkeep")
+        background(self._daily.start(DAY), self._log, "the daily maintenance")
 
     def stop(self) -> None:
         """
-        No more.
+        Stop, and end a compression that runs.
         """
         self._unsubscribe()
         if self._daily.running:
@@ -88,11 +88,11 @@ class Maintenance:
 
     async def _remove_uploads(self, builders: Iterable[str]) -> None:
         """
-        Remove what is on its way in the directories of *builders*, unless its build runs.
+        Remove the incomplete uploads in the directories of *builders*, except those of builds that run.
         """
         in_thread, artifacts = self._farm.stream_storage.in_thread, self._farm.stream_storage.artifacts
         for builder in builders:
-            # Before the records are asked: what is found is of a build that had begun, so they know whether it runs.
+            # Listed before the records are read: the build of each file had begun, so the records say whether it runs.
             found = await in_thread(partial(incoming_files, artifacts, builder))
             if not found:
                 continue
@@ -101,24 +101,24 @@ class Maintenance:
             left = [path for path, number in found.items() if number not in numbers]
             await in_thread(partial(remove_files, left))
 
-    async def _remove_all_uploads(self) -> None:
+    async def _remove_old_uploads(self) -> None:
         artifacts = self._farm.stream_storage.artifacts
         await self._remove_uploads(await self._farm.stream_storage.in_thread(lambda: directories_in(artifacts)))
 
-    def _forget(self) -> None:
-        # A day on which it fails must not be the last on which it is tried.
-        background(self._forget_all(), self._log, "forgetting what nobody can ask for any more")
-        background(self._remove_all_uploads(), self._log, "removing uploads that broke off")
+    def _clean_up(self) -> None:
+        # In the background: a LoopingCall ends when its function fails, and this must be tried again the next day.
+        background(self._prune(), self._log, "forgetting what nobody can ask for any more")
+        background(self._remove_old_uploads(), self._log, "removing uploads that broke off")
 
-    async def _forget_all(self) -> None:
+    async def _prune(self) -> None:
         now = self._wall()
-        self._farm.grants.forget_watches(now - KEEP_DEAD_WATCHES)
+        self._farm.grants.forget_watches(now - KEEP_EXPIRED_WATCHES)
 
         def change(connection: Connection) -> int:
-            grants.prune(connection, now - KEEP_DEAD_GRANTS)
-            grants.prune_watches(connection, now - KEEP_DEAD_WATCHES)
+            grants.prune(connection, now - KEEP_REVOKED_GRANTS)
+            grants.prune_watches(connection, now - KEEP_EXPIRED_WATCHES)
             return feed.prune(connection, now - KEEP_EVENTS, EVENTS_AT_ONCE)
 
-        # Some at a time, so that builds get in between.
+        # In batches, so that the writes of builds get their turn.
         while await self._farm.records.write(change) == EVENTS_AT_ONCE:
             pass

@@ -1,13 +1,13 @@
 """
-Taking strings back, and giving new ones.
+Revocation: FURLs become void, and are replaced by new ones.
 
 ::
 
-    revoke a slave:  no more builds ─► (kill: its builds are stopped, for at most 10 s) ─► the string is void, the link
-                     is cut ─► what is left there is lost: RETRY, or CANCELLED ─► the files lose its line
-    rotate:          the same, and then another string in the files
+    revoke a slave:  no more builds ─► (kill: its builds are stopped, for at most 10 s) ─► the FURL is void, the link
+                     is cut ─► its builds are lost: RETRY, or CANCELLED ─► the files lose its line
+    rotate:          the same, and then a new FURL in the files
 
-The string is void in memory before anything is written: a disk that is full keeps nobody in.
+The FURL is void in memory before anything is written, so a full disk does not keep it valid.
 """
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -26,10 +26,10 @@ from .scheduling.running_builds import LiveBuild, RunningBuilds
 from .scheduling.submission import Submissions
 from .slaves.registry import SlaveRegistry
 
-PATIENCE = 10.0
-"""Seconds for which commands that are to be killed keep the link alive."""
+KILL_TIMEOUT = 10.0
+"""Seconds that `revoke` with *kill* waits for the slave's commands to end before it cuts the link."""
 AFTER_THE_ANSWER = 1.0
-"""Seconds after which an admin's own old string ends: the answer travels on its link."""
+"""Seconds until the admin's old FURL is void: the answer to `rotate` travels on its link."""
 
 
 class Revocation:
@@ -60,7 +60,7 @@ class Revocation:
 
     def bar_revoked_slaves(self) -> None:
         """
-        The slaves whose strings were revoked before, by this master or an earlier one: nobody waits for them.
+        Ban the slaves whose FURLs are revoked: their builds do not wait for them.
         """
         for name in self._generations.config.slaves:
             if self._grants.is_without(SLAVE, name):
@@ -68,10 +68,10 @@ class Revocation:
 
     async def revoke(self, grant: Grant, *, kill: bool = False, cancel: bool = False) -> list[str]:
         """
-        Take *grant* back.  Answers what it ended: builds on a slave, or with *cancel* the requests of a submission.
+        Revoke *grant*.  Returns the labels of what that ended: builds on a slave, or the requests of a submitter.
 
-        *kill*: of a slave's builds, interrupt the commands first, for at most 10 s.  *cancel*: end them as CANCELLED,
-        instead of trying them again.
+        *kill*: first interrupt the commands of the slave's builds, for at most 10 s.  *cancel*: end the slave's builds
+        as CANCELLED instead of RETRY; of a submitter, cancel the requests.
         """
         if grant.verb == SLAVE:
             ended = await self._revoke_slave(grant, kill=kill, cancel=cancel)
@@ -91,7 +91,7 @@ class Revocation:
 
     async def rotate(self, verb: str, name: str) -> list[str]:
         """
-        Give *name* a new string, in the files, and take the old one back.  Answers what that ended.
+        Give *name* a new FURL, publish it, and revoke the old one.  Returns the labels of the builds that that ended.
         """
         old = self._grants.of(verb, "farm" if verb == ADMIN else name)
         ended: list[str] = []
@@ -131,11 +131,11 @@ class Revocation:
     async def _stop(self, name: str, reason: str, result: Result) -> None:
         background(self._running.stop_all_on(name, reason, result), self._log, f"stopping the builds on {name}")
         left = self._running.when_left(name)
-        timer = self._clock.callLater(PATIENCE, left.cancel)
+        timer = self._clock.callLater(KILL_TIMEOUT, left.cancel)
         try:
             await left
         except CancelledError:
-            self._log.warn("{slave} did not end its commands in {wait:.0f} s", slave=name, wait=PATIENCE)
+            self._log.warn("{slave} did not end its commands in {wait:.0f} s", slave=name, wait=KILL_TIMEOUT)
         finally:
             if timer.active():
                 timer.cancel()
@@ -146,14 +146,14 @@ class Revocation:
             try:
                 await self._submissions.cancel_request(request, "the string with which it was asked for was revoked")
             except NotFoundError:
-                continue  # it ended meanwhile
+                continue  # the request ended meanwhile
             ended.append(f"request {request}")
         return ended
 
 
 def revoked(name: str) -> str:
     """
-    Why the builds on a slave were lost.
+    The reason for builds that are lost because the FURL of the slave *name* was revoked.
     """
     return f"the string of {name} was revoked"
 

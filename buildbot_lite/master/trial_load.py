@@ -1,13 +1,13 @@
 """
-Loading a master.cfg in a process of its own, to see whether it is good, before a master does.
+Trial load: a master.cfg is loaded in a process of its own before a master loads it.
 
-A master.cfg is a program: it may loop, take all memory, or call ``os._exit``.  So it is loaded twice: first in a child
-with bounds, which answers what is wrong with it; and, when nothing is, in the master.  Of the child the time (`MARGIN`
-more than it is given, then it is killed with its descendants), the memory and the processor time are bounded.  Of the
-second load only the time is (`time_limit`), and only as far as Python can be interrupted: a master.cfg that depends on
-the hour or on other machines may still end otherwise there than in the child.
+A master.cfg is a program: it may loop, use all memory, or call ``os._exit``.  So it is loaded twice: first in a bounded
+child process, which reports the mistakes; then, if there are none, in the master.  The child's time is bounded (by
+`MARGIN` more than the given time; then the child and its descendants are killed), and so are its memory and processor
+time.  The second load is bounded in time only (`time_limit`), as far as Python can be interrupted: a master.cfg that
+depends on the hour or on other machines may still behave differently there.
 
-The child inherits the environment.  Secrets that were taken out of it (`secret_stores`) reach the child through a pipe.
+The child inherits the environment.  Secrets that were removed from it (`secret_stores`) reach the child through a pipe.
 """
 
 import json
@@ -34,7 +34,7 @@ from .grants.listening import check_ports
 MARGIN = 30.0
 MEMORY = 1 << 30
 LARGEST_RESULT = 4 << 20
-# -P: a module in the current directory must not be taken for one of ours.
+# -P (Python's manual, "Command line"): do not import our modules from the current directory.
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); from buildbot_lite.master.trial_load import main; main()"
 # Named and not imported, because it is above: the child must know every key of c that the running master knows.
 KEYS = "buildbot_lite.extensions:configuration_keys"
@@ -44,7 +44,7 @@ _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 @frozen
 class TrialResult:
     """
-    A master.cfg that is good: how many *slaves*, *builders* and *schedulers* it has.
+    The numbers of slaves, builders and schedulers in a valid master.cfg.
     """
 
     slaves: int
@@ -54,10 +54,10 @@ class TrialResult:
 
 class TrialLoad:
     """
-    One load of the master.cfg in *basedir*, which may take so many *seconds*.
+    One load of the master.cfg in *basedir*, within *seconds*.
 
-    *ports*: try as well whether a master could start with it: listen where it says, "free" when none runs there, "ours"
-    when one does; and whether files with strings or records may be read by others, with which it would not.
+    *ports*: also check whether a master could start: whether its ports are free ("free"), or free apart from those of
+    the master that runs in *basedir* ("ours"); and whether the permissions of files with FURLs or records are safe.
     """
 
     def __init__(self, basedir: str, *, seconds: float = DEFAULT_RECONFIG_TIMEOUT, ports: str | None = None) -> None:
@@ -70,9 +70,9 @@ class TrialLoad:
 
     def run(self, *, quiet: bool = False) -> TrialResult:
         """
-        Wait for the verdict; `ConfigError`, with all that is wrong, when it is not good.
+        Load it, and block until the child has ended; `ConfigError` lists all mistakes.
 
-        *quiet*: what master.cfg prints goes nowhere, instead of to standard error.
+        *quiet*: discard what master.cfg prints, instead of writing it to standard error.
         """
         self._process = process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM, _SOURCE],
@@ -82,33 +82,33 @@ class TrialLoad:
             start_new_session=True,
         )
         try:
-            said, _ = process.communicate(self._question, timeout=self._seconds + MARGIN)
+            output, _ = process.communicate(self._question, timeout=self._seconds + MARGIN)
         except BaseException as error:
-            # Before it is waited for: until then nobody else can get its number.
+            # Killed before `wait`: until then, no other process can have its process id.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             if isinstance(error, subprocess.TimeoutExpired):
                 raise self._refused(f"had not ended after {self._seconds:.0f} s") from None
             raise
-        return self._result(said, process.returncode)
+        return self._result(output, process.returncode)
 
     def stop(self) -> None:
         """
-        End it, from another thread; `run` raises.
+        Kill the child, from another thread; `run` raises.
         """
         if self._process is not None:
             self._process.kill()
 
-    def _result(self, said: bytes, code: int) -> TrialResult:
+    def _result(self, output: bytes, code: int) -> TrialResult:
         try:
-            verdict: Mapping[str, Any] = json.loads(said[:LARGEST_RESULT])
+            result: Mapping[str, Any] = json.loads(output[:LARGEST_RESULT])
         except ValueError:
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise self._refused(f"{how} before it had been loaded") from None
-        if verdict["wrong"]:
-            raise ConfigError(verdict["wrong"])
-        return TrialResult(verdict["slaves"], verdict["builders"], verdict["schedulers"])
+        if result["wrong"]:
+            raise ConfigError(result["wrong"])
+        return TrialResult(result["slaves"], result["builders"], result["schedulers"])
 
     def _refused(self, what: str) -> ConfigError:
         return ConfigError(
@@ -118,11 +118,11 @@ class TrialLoad:
 
 def main() -> None:
     """
-    The child: read the question from standard input, write the verdict to standard output.
+    The child: read the question (JSON) from standard input, write the result (JSON) to standard output.
     """
     question = json.loads(sys.stdin.buffer.read())
     answer = os.fdopen(os.dup(1), "wb")
-    # What master.cfg prints, and what its children have.
+    # What master.cfg and its children print goes to standard error; their standard input is empty.
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _bound(resource.RLIMIT_DATA, MEMORY)
@@ -130,13 +130,13 @@ def main() -> None:
     os.environ.update(question["environment"])
     os.chdir(question["basedir"])
     sys.path.insert(0, question["basedir"])  # as twistd does
-    answer.write(json.dumps(_judged(question)).encode())
+    answer.write(json.dumps(_load_and_check(question)).encode())
     answer.flush()
-    # Threads that master.cfg started are not waited for.
+    # Without waiting for threads that master.cfg started.
     os._exit(0)
 
 
-def _judged(question: Mapping[str, Any]) -> Mapping[str, Any]:
+def _load_and_check(question: Mapping[str, Any]) -> Mapping[str, Any]:
     basedir = question["basedir"]
     try:
         keys = resolve_name(KEYS)()
