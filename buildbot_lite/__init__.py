@@ -48,11 +48,11 @@ The words
 =========
 
 *slave* the configured name.  *desk* what its FURL designates on the master.  *link* one live connection.  *session* the
-master's memory of a slave across links.  *keeper* the small process on the slave's machine that is the parent of every
-command.  *command* what a step asks of a slave; *order* the master's end of it.  *stream* append-only bytes that the
-keeper writes and the master mirrors; *spool* a stream's file on the slave.  *remark* a line of ours beside a log, never
-in it.  *journal* the recorded effects of a build; *bench* what a running step has at hand.  *feed* the ordered table of
-committed events.  *grant* a FURL that we minted.  *grace* how long a lost slave's builds wait.
+master's state of a slave across links.  *keeper* the small process on the slave's machine that is the parent of every
+command.  *command* what a step has a slave do.  *stream* append-only bytes that the keeper writes and the master
+mirrors; *spool* a stream's file on the slave.  *remark* a line of the farm's own beside a log, never in it.  *journal*
+the recorded effects of a build.  *feed* the ordered table of committed events.  *grant* a FURL that the master made.
+*grace* how long a lost slave's builds wait.
 
 Where to begin reading
 ======================

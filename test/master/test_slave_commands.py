@@ -103,7 +103,7 @@ def seal_of(data: bytes) -> Seal:
 
 def command(streams: MemoryStreams | None = None, **more: Any) -> DispatchedCommand:
     """
-    An ordinary order.
+    An ordinary command.
     """
     given: dict[str, Any] = {"id": "c1", "grace": 60.0, "sources": {"tar": Text()}, "home": "home-1", **more}
     return DispatchedCommand(spec=Run(argv=("true",)), secrets={}, streams=streams or MemoryStreams(), **given)
@@ -111,7 +111,7 @@ def command(streams: MemoryStreams | None = None, **more: Any) -> DispatchedComm
 
 class DispatchedCommandTests(SynchronousTestCase):
     """
-    What a slave may tell an order.
+    What a slave may report about a command.
     """
 
     def test_sealed_before_over(self) -> None:
@@ -202,7 +202,7 @@ class DispatchedCommandTests(SynchronousTestCase):
 
     def test_lose_once(self) -> None:
         """
-        Whatever is said after an order is lost changes nothing.
+        What is reported of a command after it was lost changes nothing.
         """
         it = command()
         it.lose("gone")
@@ -251,7 +251,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_ordered_while_away(self) -> None:
         """
-        What is ordered while the slave is away is started when it comes.
+        A command that is run while the slave is away is started when it attaches.
         """
         it = command()
         running = self.run_command(it)
@@ -371,7 +371,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_never_lost_without_grace(self) -> None:
         """
-        An order without grace waits for ever.
+        A command without grace waits for ever.
         """
         running = self.run_command(command(grace=None))
         self.attach().lose()
