@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 class Watchdog:
     """
-    Ends this process when a test takes too long, and writes to *file* what it was doing.
+    Ends this process when a test takes too long, and writes all stacks to *file*.
     """
 
     def __init__(self, file: IO[str], config: pytest.Config) -> None:
@@ -60,7 +60,7 @@ class Watchdog:
     @pytest.hookimpl(optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool:
         """
-        A test begins, or its class.
+        Arm the watchdog for a test or its class.
         """
         self._say(f"{item.nodeid} took longer than {settings.timeout:g} s, or ended its process:")
         faulthandler.dump_traceback_later(settings.timeout, exit=True, file=self._file)
@@ -69,7 +69,7 @@ class Watchdog:
     @pytest.hookimpl(optionalhook=True)
     def pytest_timeout_cancel_timer(self, item: pytest.Item) -> bool:
         """
-        It has ended.
+        Disarm the watchdog.
         """
         faulthandler.cancel_dump_traceback_later()
         self._say("")

@@ -24,7 +24,7 @@ _RANK = ("passed", "skipped", "failed")
 
 class Outcome(NamedTuple):
     """
-    What became of a test (one of `_RANK`), and why, if it was skipped.
+    The result of a test (one of `_RANK`), and the reason if it was skipped.
     """
 
     result: str
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     @property
     def excused(self) -> bool:
         """
-        Whether the reason is one that no package removes.
+        Whether no package can remove the reason.
         """
         return any(sentence in self.reason for sentence in FORBIDDEN)
 
@@ -61,14 +61,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def read(path: Path) -> dict[str, Outcome]:
     """
-    What ``--write-outcomes`` wrote.
+    The outcomes in a file of ``--write-outcomes``.
     """
     return {test: Outcome(*outcome) for test, outcome in json.loads(path.read_text()).items()}
 
 
 class Selection:
     """
-    Leaves out what did not have to be skipped *before*.
+    Deselects the tests that ran *before*.
     """
 
     def __init__(self, before: dict[str, Outcome]) -> None:

@@ -1,5 +1,5 @@
 """
-A directory with a few tests of its own, and a pytest of its own that runs them under our plugins.
+A temporary directory with a few tests, run by a separate pytest with the plugins under test.
 """
 
 import os
@@ -21,7 +21,7 @@ PATIENCE = 240.0
 
 class Ran(NamedTuple):
     """
-    What became of a run: pytest's exit status, and what it printed.
+    The result of a run: pytest's exit status and its output.
     """
 
     code: int
@@ -30,7 +30,7 @@ class Ran(NamedTuple):
 
 class TinyCase(SynchronousTestCase):
     """
-    With such a directory.
+    A test case with such a directory.
     """
 
     plugins: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ class PropertiesTests(SynchronousTestCase):
     @given(st.dictionaries(names, json_values, max_size=8))
     def test_recorded_and_read_again(self, values: dict[str, object]) -> None:
         """
-        Whatever properties there are, they are the same after they were recorded as JSON.
+        All properties are equal after recording them as JSON and reading them again.
         """
         properties = Properties(values, "Somewhere")
         document = JsonReader.decode(encode(properties.to_document()), "properties", 1 << 24).document
@@ -53,7 +53,7 @@ class PropertiesTests(SynchronousTestCase):
 
     def test_absent(self) -> None:
         """
-        What is not set has the default, no source, and is not there.
+        A missing property has the default value and no source.
         """
         properties = Properties()
         self.assertEqual(properties.get("a", 3), 3)
@@ -76,7 +76,7 @@ class PropertiesTests(SynchronousTestCase):
 
     def test_only_json(self) -> None:
         """
-        What is not JSON is refused with the property's name.
+        A value that is not JSON is refused with the property's name.
         """
         for value in (object(), {1, 2}, b"bytes", float("nan"), float("inf"), {"a": [object()]}):
             with self.assertRaisesRegex(PropertyError, "'x' cannot be"):
@@ -93,7 +93,7 @@ class PropertiesTests(SynchronousTestCase):
     @given(st.text(), st.text())
     def test_no_nul(self, before: str, after: str) -> None:
         """
-        No property can hold a NUL, wherever it hides: whoever could set one could name a secret.  (Invariant I7.)
+        No property can contain a NUL at any depth, because it could refer to a secret (invariant I7).
         """
         text = f"{before}\0{after}"
         for value in (text, [text], {"a": [text]}, {text: 1}):

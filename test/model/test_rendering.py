@@ -36,7 +36,7 @@ class RenderTests(SynchronousTestCase):
     @given(json_values)
     def test_plain_values_stay(self, value: object) -> None:
         """
-        What holds nothing to be rendered is rendered to itself.
+        A value without renderables is rendered to itself.
         """
         self.assertFalse(is_renderable(value))
         self.assertEqual(render_now(value, view()), value)
@@ -161,7 +161,7 @@ class RenderTests(SynchronousTestCase):
 
     def test_bad_names(self) -> None:
         """
-        Secrets and properties that nobody could have are refused at once.
+        Invalid names of secrets and properties are refused at once.
         """
         self.assertRaises(ConfigError, Secret, "../etc")
         self.assertRaises(ConfigError, Property, "")

@@ -123,7 +123,7 @@ class SpecTests(SynchronousTestCase):
     @given(specs, st.dictionaries(texts, texts, max_size=3))
     def test_travels(self, asked: spec.Spec, secrets: dict[str, str]) -> None:
         """
-        What a step asks arrives as it was asked, with the secrets beside it.
+        A spec and its secrets are equal after encoding and decoding.
         """
         self.assertEqual(spec.from_bytes(spec.to_bytes(asked, secrets)), (asked, secrets))
 
@@ -187,7 +187,7 @@ class OutcomeTests(SynchronousTestCase):
     @given(outcomes)
     def test_travels(self, outcome: Outcome) -> None:
         """
-        What became of a command arrives as it was.
+        An outcome is equal after encoding and decoding.
         """
         self.assertEqual(Outcome.from_bytes(outcome.to_bytes()), outcome)
 
@@ -237,7 +237,7 @@ class GreetingTests(SynchronousTestCase):
     @given(hellos)
     def test_hello_travels(self, hello: Hello) -> None:
         """
-        A slave's greeting arrives as it was.
+        A hello is equal after encoding and decoding.
         """
         self.assertEqual(Hello.from_bytes(hello.to_bytes()), hello)
 
@@ -271,7 +271,7 @@ class GreetingTests(SynchronousTestCase):
     @given(st.text(max_size=40))
     def test_printable(self, text: str) -> None:
         """
-        Promise 3.13: whatever a slave says of itself can be written down, and moves nobody's cursor.
+        Promise 3.13: the texts of a hello can be recorded, and contain no control characters.
         """
         hostile = Hello("h", "i", "k", "b", text, platform={text: text})
         outcome = Outcome(Ending.FAILED, sentence=f"{text}\n", remarks=(Remark("stdio", 0, 0.0, text),))
@@ -297,7 +297,7 @@ class ShapeTests(SynchronousTestCase):
     @given(st.binary(max_size=60))
     def test_any_bytes(self, data: bytes) -> None:
         """
-        Whatever bytes come, the answer is an object or a `MessageError`.
+        Decoding any bytes gives an object or a `MessageError`.
         """
         try:
             self.assertIsInstance(JsonReader.decode(data, "it", 100).document, dict)
@@ -367,7 +367,7 @@ class NamesTests(SynchronousTestCase):
     @given(st.text())
     def test_directory(self, name: str) -> None:
         """
-        Whatever something is called, its directory is one plain component of a path.
+        The directory for any name is one plain component of a path.
         """
         directory = directory_name(name)
         self.assertTrue(0 < len(directory) <= 80)

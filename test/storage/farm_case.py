@@ -34,13 +34,13 @@ class FarmCase(SynchronousTestCase):
 
     def do(self, change: Callable[[Connection], T]) -> T:
         """
-        What *change* answers, committed.
+        The result of *change*, committed.
         """
         return self.successResultOf(self.records.write(change))
 
     def request(self, builder: str = "hello", *, now: float = 10.0) -> Request:
         """
-        Somebody asked for a build.
+        Submit a request.
         """
         submitted = self.do(
             lambda c: requests.submit(c, scheduler="hello", builders=[builder], reason="asked", now=now)

@@ -1,5 +1,5 @@
 """
-What group commit does when the database is in other hands.
+Group commit while another process uses the database.
 """
 
 import os
@@ -17,7 +17,7 @@ from buildbot_lite.storage.records import settings
 class LockedTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A database, a connection to it, and one of somebody else.
+        A database, a connection to it, and another program's connection.
         """
         path = self.mktemp()
         self.engine = open_database(path)

@@ -32,7 +32,7 @@ class FramesTests(SynchronousTestCase):
 
     def read(self, path: str, offset: int, size: int) -> bytes:
         """
-        What a new reader reads.
+        The contents according to a new reader.
         """
         stream = open_stream(path)
         try:
@@ -64,7 +64,7 @@ class FramesTests(SynchronousTestCase):
     )
     def test_any_range(self, data: bytes, frame: int, ranges: list[tuple[int, int]]) -> None:
         """
-        Any range of bytes of any log is what it was, whatever the frames.
+        Any range of bytes of any log reads as before compression, for any size of frames.
         """
         self.patch(compressed_streams, "SMALLEST_COMPRESSED", 0)
         path = self.write(data)
@@ -106,7 +106,7 @@ class FramesTests(SynchronousTestCase):
 
     def test_small(self) -> None:
         """
-        What would not gain by it stays as it is; what is not there is not made.
+        A small file stays uncompressed; a missing file is not created.
         """
         path = self.write(b"abc")
 
@@ -116,7 +116,7 @@ class FramesTests(SynchronousTestCase):
 
     def test_growing(self) -> None:
         """
-        Whoever reads a stream that still grows sees it grow.
+        The reader of a growing stream sees its new bytes.
         """
         path = self.write(b"abc")
         stream = open_stream(path)
@@ -128,7 +128,7 @@ class FramesTests(SynchronousTestCase):
 
     def test_open_while_compressed(self) -> None:
         """
-        Whoever reads a log while it is compressed reads on.
+        A reader continues while its log is compressed.
         """
         path = self.write(LOG)
         stream = open_stream(path)
@@ -139,7 +139,7 @@ class FramesTests(SynchronousTestCase):
 
     def test_crashes(self) -> None:
         """
-        Wherever compressing breaks off, the log is read whole, and the next attempt goes well.
+        After a crash at any point of compression, the log is complete, and the next attempt succeeds.
         """
 
         def broken(*paths: object) -> None:
@@ -175,7 +175,7 @@ class FramesTests(SynchronousTestCase):
 
     def test_unreadable(self) -> None:
         """
-        Promise 6.6: a log that the disk does not give back, in either form, is one of our errors, with its name.
+        Promise 6.6: a log that cannot be read, in either form, raises a `FileError` with its name.
         """
         path = self.write(LOG)
         for _ in range(2):

@@ -53,7 +53,7 @@ class CompressionTests(TestCase):
 
     async def test_failure(self) -> None:
         """
-        What cannot be compressed is logged, stays as it is, and is no reason to stop.
+        A file that cannot be compressed is logged and stays unchanged; the next files are compressed.
         """
         path = self.write()
         os.mkdir(path + ".zst.new")

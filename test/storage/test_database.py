@@ -79,7 +79,7 @@ class OpeningTests(SynchronousTestCase):
 
     def test_private_from_birth(self) -> None:
         """
-        Promise 14: the database holds grants; nobody but its owner can read any of its files, from the first moment.
+        Promise 14: only the owner can read the database's files, from their creation.
         """
         self.addCleanup(os.umask, os.umask(0))
         with self.open().connect() as connection, connection.begin():
@@ -105,7 +105,7 @@ class OpeningTests(SynchronousTestCase):
 
     def test_opened_again(self) -> None:
         """
-        A database of this version is opened as it is, without Alembic.
+        A database of this version is opened unchanged, without Alembic.
         """
         with self.open().begin() as connection:
             settings.put(connection, "a", "b")
@@ -154,7 +154,7 @@ class OpeningTests(SynchronousTestCase):
 
     def test_not_a_database(self) -> None:
         """
-        A file that is none, or a directory that is not there, is a sentence that names it.
+        A file that is not a database, or a missing directory, raises an error with its name.
         """
         with open(self.path, "wb") as file:
             file.write(b"something else\n" * 100)
@@ -202,7 +202,7 @@ class MigrationTests(SynchronousTestCase):
 
     def test_every_version_was_recorded(self) -> None:
         """
-        Promise 13: for every revision a database is checked in, as it was then.
+        Promise 13: the repository contains a database of every revision.
         """
         revisions = {script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()}
 
@@ -233,7 +233,7 @@ def upgrade() -> None:
 class UpgradingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        What this version recorded, and a next version.
+        A database of this version, and a next version.
         """
         self.path = self.mktemp()
         with gzip.open(os.path.join(DIRECTORY, "0002" + SUFFIX)) as source, open(self.path, "wb") as target:
@@ -276,7 +276,7 @@ class UpgradingTests(SynchronousTestCase):
 
     def test_all_or_nothing(self) -> None:
         """
-        When a migration fails, or would tear apart what belongs together, the database stays as it was.
+        When a migration fails, or breaks a foreign key, the database stays unchanged.
         """
         before = self.found()
         for breaks in ("raise ZeroDivisionError", 'op.execute("DELETE FROM builds")'):
@@ -387,7 +387,7 @@ class LeavingSecretsTests(SynchronousTestCase):
 
     def test_nowhere_to_go(self) -> None:
         """
-        Who opens it without saying where the strings are to go changes nothing.
+        Opening an old database without a directory for its secrets changes nothing.
         """
         self.other.close()
         self.assertRaises(StorageError, open_database, self.path)
@@ -454,7 +454,7 @@ class RecordedTests(SynchronousTestCase):
 
     def test_this_version(self) -> None:
         """
-        What is recorded under this version's revision has this version's tables: nothing changed without a revision.
+        The recorded database of this revision has this version's tables: no table changed without a revision.
         """
         fresh = os.path.join(self.mktemp())
         record(fresh)

@@ -39,14 +39,14 @@ class FilesTests(SynchronousTestCase):
 
     def contents(self) -> bytes:
         """
-        What is in the file.
+        The contents of the file.
         """
         with open(self.path, "rb") as file:
             return file.read()
 
     def test_private_from_birth(self) -> None:
         """
-        Promise 2: nobody but its owner can read a private file, not even while it is being written.
+        Promise 2: only its owner can read a private file, even while it is being written.
         """
         modes: list[int] = []
         write = os.write
@@ -65,7 +65,7 @@ class FilesTests(SynchronousTestCase):
 
     def test_mode(self) -> None:
         """
-        A file has the mode that was asked for, whatever the umask.
+        A file has the requested mode, independent of the umask.
         """
         os.umask(0o077)
         write_whole(self.path, b"", mode=0o644)
@@ -74,7 +74,7 @@ class FilesTests(SynchronousTestCase):
 
     def test_replaced_at_once(self) -> None:
         """
-        Promise 2: whoever has the old file open goes on reading the old one; there is never half a file.
+        Promise 2: a reader with the old file open reads the old contents to the end; no reader sees a partial file.
         """
         write_whole(self.path, b"old")
         with open(self.path, "rb") as old:
@@ -103,7 +103,7 @@ class FilesTests(SynchronousTestCase):
 
     def test_left_behind(self) -> None:
         """
-        What a crash left half written is replaced; a link in its place is not followed.
+        A partial file of a crashed attempt is replaced; a link in its place is not followed.
         """
         os.symlink("elsewhere", os.path.join(self.directory, ".buildslave.furls.new"))
         write_whole(self.path, b"new")
@@ -112,7 +112,7 @@ class FilesTests(SynchronousTestCase):
 
     def test_no_directory(self) -> None:
         """
-        What cannot be written is a sentence that names it.
+        A file that cannot be written raises an error with its name.
         """
         with self.assertRaises(StorageError) as caught:
             write_whole(os.path.join(self.path, "x"), b"")
@@ -121,14 +121,14 @@ class FilesTests(SynchronousTestCase):
 
     def test_made_once(self) -> None:
         """
-        What is random is made once, and the same ever after.
+        A missing file is created once; later calls return the same contents.
         """
         self.assertEqual(read_or_make(self.path, lambda: b"first"), b"first")
         self.assertEqual(read_or_make(self.path, lambda: b"second"), b"first")
 
     def test_directories(self) -> None:
         """
-        A directory is made private, with those above it; one that is there stays as it is.
+        A directory is created private, with its parents; an existing one stays unchanged.
         """
         path = os.path.join(self.directory, "farm", "private")
         make_directory(path)
@@ -143,7 +143,7 @@ class FilesTests(SynchronousTestCase):
 
     def test_removed(self) -> None:
         """
-        What is not there is removed already.
+        Removing a missing file succeeds.
         """
         write_whole(self.path, b"")
         remove(self.path)

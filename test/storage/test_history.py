@@ -1,5 +1,5 @@
 """
-Builds with what was asked for, a page at a time.
+Pages of builds with their origins.
 """
 
 from typing import Any
@@ -77,7 +77,7 @@ class HistoryTests(FarmCase):
 
     def labels(self, most: int = 20, **wanted: Any) -> list[str]:
         """
-        What lists call them.
+        The builds' names, as in lists.
         """
         return [f"{each.build.builder}/{each.build.number}" for each in self.page(most, **wanted).entries]
 
@@ -122,7 +122,7 @@ class HistoryTests(FarmCase):
 
     def test_pages(self) -> None:
         """
-        Promise 6.14: newest first, a page at a time, with a cursor: none is left out or told twice.
+        Promise 6.14: pages by a cursor, newest first, contain each build exactly once.
         """
         made = [self.made("a" if n % 3 else "b", slave=f"bot{n % 2}", now=20.0 + n) for n in range(25)]
         for wanted in ({}, {"builder": "a"}, {"slave": "bot1"}, {"builder": "b", "slave": "bot0"}, {"since": 31.0}):
@@ -155,7 +155,7 @@ class HistoryTests(FarmCase):
 
     def test_asked(self) -> None:
         """
-        Promise 6.14: who asked, why, when, and for which sources.
+        Promise 6.14: the origin of a build: the grant's label, the reason, the time and the sources.
         """
         minted = Swissnums(b"key").mint()
         grant = self.do(

@@ -1,5 +1,5 @@
 """
-What submitters sent, and what builds produced.
+Inputs and artifacts.
 """
 
 import errno
@@ -92,7 +92,7 @@ class InputTests(SynchronousTestCase):
 
     def test_disk_full(self) -> None:
         """
-        When there is no room, the submitter hears that; nothing is left, and the next may go well.
+        On a full disk the submitter gets an error; no file is left, and a later submission can succeed.
         """
 
         def no_room(descriptor: int, data: bytes) -> int:
@@ -108,7 +108,7 @@ class InputTests(SynchronousTestCase):
 
     def test_no_directory(self) -> None:
         """
-        What cannot be stored for another reason is a sentence too.
+        Other failures of storing raise an error with a sentence, too.
         """
         os.rmdir(self.directory)
         with self.assertRaises(StorageError) as caught:
@@ -127,7 +127,7 @@ class InputTests(SynchronousTestCase):
 
     def test_discarded(self) -> None:
         """
-        What no build needs any more is gone.
+        A discarded input is removed.
         """
         kept = self.store.receive().keep()
         self.store.discard(kept.sha256)
@@ -164,7 +164,7 @@ class ArtifactTests(SynchronousTestCase):
 
     def test_after_restart(self) -> None:
         """
-        A new process goes on with the part that is there; one that was whole already is sealed again.
+        A new process continues with the stored part; a complete artifact is sealed again.
         """
         self.file.append(0, b"abc")
         again = ArtifactFile(self.path, self.incoming)
@@ -186,7 +186,7 @@ class ArtifactTests(SynchronousTestCase):
 
     def test_sent_again(self) -> None:
         """
-        What is sent a second time has nothing of the first.
+        An artifact sent again contains nothing of the first attempt.
         """
         self.file.append(0, b"xyz")
         again = ArtifactFile(self.path, self.incoming + "~1")

@@ -31,7 +31,8 @@ class LockTests(SynchronousTestCase):
 
     def test_second(self) -> None:
         """
-        Promise 12: a second process in the directory is told which one, and what to do; until the first lets go.
+        Promise 12: a second process in the directory gets an error with a remedy, until the first one releases the
+        lock.
         """
         first = DirectoryLock(self.directory, "master")
         with self.assertRaises(DirectoryBusyError) as caught:

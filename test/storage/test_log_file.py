@@ -40,14 +40,14 @@ class LogFileTests(SynchronousTestCase):
 
     def contents(self, path: str) -> str:
         """
-        What is in a file.
+        The contents of a file.
         """
         with open(path) as file:
             return file.read()
 
     def test_moved(self) -> None:
         """
-        Promise 6.13: after logrotate moved the log, it goes on in a new file of the name; nothing is lost.
+        Promise 6.13: after logrotate has moved the log, it continues in a new file with its name; no line is lost.
         """
         self.say("one")
         os.rename(self.path, f"{self.path}.1")
@@ -80,7 +80,7 @@ class LogFileTests(SynchronousTestCase):
 
     def test_cannot_be_opened(self) -> None:
         """
-        Where there can be no new one, the log goes on in the old one.
+        If no new file can be created, the log continues in the old one.
         """
         os.rename(os.path.dirname(self.path), f"{os.path.dirname(self.path)}.gone")
         reopen_moved(self.publisher)

@@ -117,7 +117,8 @@ class MovingTests(SynchronousTestCase):
 
     def test_no_database(self) -> None:
         """
-        What is not there, or has no byte (as ``sqlite3`` leaves it behind that was to make a backup), is none.
+        A missing file is no database, nor is an empty one (which ``sqlite3`` leaves when it backs up a missing
+        database).
         """
         self.assertTrue(is_database(self.old))
         with open(self.old, "wb"):

@@ -1,5 +1,5 @@
 """
-Who waits for what to grow.
+Notifications of growth.
 """
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -11,13 +11,13 @@ from buildbot_lite.storage.notifications import Notifications
 class GrowthTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        Nobody waits.
+        Notifications without waiters.
         """
         self.notifications = Notifications()
 
     def test_waiting(self) -> None:
         """
-        Those who wait for a key hear of its next change, once; others do not.
+        Waiters for a key are notified of its next change, once; waiters for other keys are not.
         """
         first, second, other = (self.notifications.next_change(key) for key in ("a", "a", "b"))
         self.notifications.changed("a")
@@ -29,7 +29,7 @@ class GrowthTests(SynchronousTestCase):
 
     def test_again(self) -> None:
         """
-        Whoever waits again while being told hears of the next change, not of this one.
+        A callback that waits again is notified of the next change, not of the current one.
         """
         heard: list[str] = []
         waiting: list[Deferred[None]] = []
@@ -46,7 +46,7 @@ class GrowthTests(SynchronousTestCase):
 
     def test_cancelled(self) -> None:
         """
-        Whoever stops waiting leaves nothing behind.
+        A cancelled wait leaves nothing behind.
         """
         first, second = self.notifications.next_change("a"), self.notifications.next_change("a")
         for each in (first, second):

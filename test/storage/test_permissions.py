@@ -13,7 +13,7 @@ from buildbot_lite.storage.permissions import check_farm
 class PermissionsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A master's directory as it should be.
+        A master's directory with the right permissions.
         """
         self.basedir = os.path.join(self.mktemp(), "a [farm]")
         self.database = os.path.join(self.basedir, "records", "farm.sqlite")
@@ -31,7 +31,7 @@ class PermissionsTests(SynchronousTestCase):
 
     def test_as_it_should_be(self) -> None:
         """
-        Nothing is said; master.cfg is whoever's its owner wants.
+        Right permissions raise nothing; those of master.cfg are not checked.
         """
         check_farm(self.basedir, self.database)
 

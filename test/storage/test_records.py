@@ -1,5 +1,5 @@
 """
-What can be asked of the farm's memory: requests, builds and what belongs to them.
+Records of requests and builds.
 """
 
 from functools import partial
@@ -50,7 +50,7 @@ class RequestTests(FarmCase):
 
     def test_parent(self) -> None:
         """
-        What a journal entry asked for is asked for once, however often it is replayed.
+        A journal entry submits its buildset once, however often it is replayed.
         """
         first, second = (
             self.do(
@@ -89,7 +89,7 @@ class RequestTests(FarmCase):
 
     def test_finished_stays(self) -> None:
         """
-        What is finished is neither finished again, nor cancelled, nor tried again.
+        A finished request cannot be finished again, cancelled or retried.
         """
         request = self.request()
         self.do(lambda c: requests.finish(c, request.id, Result.SUCCESS, 5.0))
@@ -240,7 +240,7 @@ class StepTests(FarmCase):
 class JournalTests(FarmCase):
     def test_entries(self) -> None:
         """
-        What was begun and what came of it is read back in order; an outcome is known from when it ended.
+        Effects and outcomes are read back in order; there is no outcome before the end.
         """
         build = self.build().id
         for step, ordinal in ((1, 0), (0, 1), (0, 0)):

@@ -1,5 +1,5 @@
 """
-What can be asked of the farm's memory: settings, grants, configurations, slaves.
+Records of settings, grants, configurations and slaves.
 """
 
 from functools import partial
@@ -53,7 +53,7 @@ class GrantTests(FarmCase):
 
     def test_found(self) -> None:
         """
-        A grant is found by the digest of its string, by its number, and by what it is a right to.
+        A grant is found by the digest of its swissnum, by its id, and by its object.
         """
         bot1, _, submit = self.grant(), self.grant("bot2"), self.grant(verb="submit")
 
@@ -84,7 +84,7 @@ class GrantTests(FarmCase):
 
     def test_pin_and_uses(self) -> None:
         """
-        Who used it first is remembered until that is undone; its uses are counted.
+        The first user is pinned until it is unpinned; uses are counted.
         """
         grant = self.grant()
         self.do(lambda c: grants.pin(c, grant.id, "tub"))
@@ -101,7 +101,7 @@ class GrantTests(FarmCase):
 
     def test_pruned(self) -> None:
         """
-        What has given no right for long is forgotten; what still does is not.
+        Grants that ended long ago are deleted; those in force stay.
         """
         kept, watch, revoked = self.grant(), self.grant("1", verb="watch"), self.grant("2", verb="watch")
         self.do(lambda c: grants.expire(c, watch.id, 100.0))
@@ -158,7 +158,7 @@ class GenerationTests(FarmCase):
 class SlaveTests(FarmCase):
     def test_seen_and_lost(self) -> None:
         """
-        What a slave said last is kept, and since when it is gone.
+        The last hello of a slave is recorded, and the time of its loss.
         """
         hello = Hello("home", "incarnation", "keeper", "boot", "1.0", platform={"system": "Linux"})
         self.do(lambda c: slaves.seen(c, "bot1", hello, 1.0))

@@ -126,7 +126,7 @@ class SharedReadingTests(SynchronousTestCase):
 
     def test_not_there_yet(self) -> None:
         """
-        Whoever asks for a file before it is there does not hide it from those who come later.
+        A reader that opens a file before it exists does not hide it from later readers.
         """
         early = self.shared.open(self.path)
         self.write(b"log")
@@ -138,7 +138,7 @@ class SharedReadingTests(SynchronousTestCase):
     )
     def test_like_a_file(self, growth: list[int], reads: list[tuple[int, int]]) -> None:
         """
-        Whatever is read in whatever order while the log grows, it is what the file has there.
+        Reads in any order while the log grows return the file's bytes.
         """
         path = os.path.join(tempfile.mkdtemp(dir=self.directory), "log")
         with open(path, "wb") as file:

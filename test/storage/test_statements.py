@@ -48,7 +48,7 @@ def statements() -> Iterator[tuple[str, Statement]]:
 
 def plan(connection: Connection, text: str, places: int) -> list[str]:
     """
-    How SQLite would find what it is asked for.
+    SQLite's query plan.
     """
     return [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (None,) * places)]
 
@@ -70,7 +70,7 @@ class StatementTests(FarmCase):
 
     def test_no_scans(self) -> None:
         """
-        With a million builds stored every statement still goes straight to its rows: none reads or sorts a whole table.
+        With a million builds every statement uses an index: none scans or sorts a whole table.
         """
         dialect = sqlite.dialect()
         scans = {}
@@ -94,7 +94,7 @@ class StatementTests(FarmCase):
 
     def test_no_utf_8(self) -> None:
         """
-        Of text that is no UTF-8, as out of somebody's command line, the rest is recorded and found again.
+        Of text that is not UTF-8 the encodable characters are recorded and read back.
         """
         build = self.build(self.request("odd\udcff"))
         self.do(lambda c: steps.start(c, build.id, 0, "shell", 1.0))
@@ -106,7 +106,7 @@ class StatementTests(FarmCase):
 
     def test_missing_parameter(self) -> None:
         """
-        A parameter that is left out is noticed, not taken for NULL.
+        A missing parameter raises an error; it does not become NULL.
         """
         statement = Statement(select(schema.settings).where(schema.settings.c.name == bindparam("name")))
         self.failureResultOf(self.records.write(statement.run), KeyError)

@@ -45,7 +45,7 @@ class StreamFileTests(SynchronousTestCase):
 
     def contents(self) -> bytes:
         """
-        What is on the disk.
+        The contents of the file.
         """
         with open(self.path, "rb") as file:
             return file.read()
@@ -145,7 +145,7 @@ class StreamFileTests(SynchronousTestCase):
 
     def test_after_restart(self) -> None:
         """
-        A new process finds the length in the file, and makes the checksum anew from it.
+        A new process reads the length from the file, and computes the checksum from it.
         """
         self.file.append(0, EVERY_BYTE)
         again = self.open()
@@ -157,7 +157,7 @@ class StreamFileTests(SynchronousTestCase):
 
     def test_sealed(self) -> None:
         """
-        A sealed stream has no more bytes, whoever sends them.
+        A sealed stream accepts no more bytes.
         """
         self.file.append(0, b"abc")
         self.assertFalse(self.file.is_sealed)
@@ -180,7 +180,7 @@ class StreamFileTests(SynchronousTestCase):
 
     def test_shortened(self) -> None:
         """
-        When somebody cut the file short behind our back, it cannot be sealed.
+        A file that another program has truncated cannot be sealed.
         """
         self.file.append(0, b"abcdef")
         again = self.open()
@@ -211,7 +211,7 @@ class StreamFileTests(SynchronousTestCase):
 
     def test_disk_full(self) -> None:
         """
-        On a full disk nothing that was acknowledged is lost, and sending the same again goes on where it stopped.
+        On a full disk no acknowledged byte is lost, and appending the same data again continues where it stopped.
         """
         room = 4
         pwrite = os.pwrite
@@ -250,7 +250,7 @@ class StreamFileTests(SynchronousTestCase):
 
     def test_unusable(self) -> None:
         """
-        What cannot be written at all is a sentence that names it.
+        A file that cannot be written raises an error with its name.
         """
         os.makedirs(self.path)
         with self.assertRaises(StorageError) as caught:
@@ -275,7 +275,7 @@ class StreamFileTests(SynchronousTestCase):
 
     def test_discarded(self) -> None:
         """
-        A stream that is sent anew makes no use of what was there.
+        A stream that is sent again contains nothing of the earlier file.
         """
         self.file.discard()
         self.file.append(0, b"abc")
@@ -296,7 +296,7 @@ class SealedTests(SynchronousTestCase):
 
     def test_large_in_a_thread(self) -> None:
         """
-        A large one is sealed by a thread, so that nobody waits for the disk.
+        A large file is sealed in a thread, so that the reactor does not wait for the disk.
         """
         file = StreamFile(self.mktemp())
         data = bytes(streams.LARGEST_AT_ONCE + 1)

@@ -1,5 +1,5 @@
 """
-Many changes, one transaction, and nothing heard of it before it is on the disk.
+Many changes in one transaction, without visible effects before the commit.
 """
 
 import os
@@ -71,7 +71,7 @@ else:
 
 class RecordsContract(_Case):
     """
-    What both kinds of records do.
+    The behaviour of both implementations of records.
     """
 
     records: Records
@@ -87,7 +87,7 @@ class RecordsContract(_Case):
 
     async def test_written_is_read(self) -> None:
         """
-        A change answers what it returned, and is there for whoever reads after that.
+        The Deferred of a change fires with its result, and later reads see it.
         """
         self.assertEqual(await self.records.write(lambda connection: 7), 7)
         await self.records.write(put("title", "Farm"))
@@ -97,7 +97,7 @@ class RecordsContract(_Case):
 
     async def test_failing_change(self) -> None:
         """
-        A change that raises leaves nothing behind, and neither hurts nor is heard by others.
+        A change that raises is rolled back, and affects no other change.
         """
         before, as_failing, after = (
             self.records.write(publish("before")),
@@ -115,7 +115,7 @@ class RecordsContract(_Case):
 
     async def test_events_before_answers(self) -> None:
         """
-        Whoever waited for a change finds its events told already; they are committed by then (invariant I6).
+        Subscribers receive the committed events of a change before its Deferred fires (invariant I6).
         """
         told: list[str] = []
         self.records.on_commit(lambda events: told.extend(e.kind for e in events))
@@ -126,7 +126,7 @@ class RecordsContract(_Case):
 
     async def test_order(self) -> None:
         """
-        Changes happen, and events are told, in the order in which they were asked for.
+        Changes and their events keep the order of the calls.
         """
         numbers = await gatherResults([self.records.write(publish(str(n))) for n in range(50)])
 
@@ -136,7 +136,7 @@ class RecordsContract(_Case):
 
     async def test_follower_that_raises(self) -> None:
         """
-        A follower that fails is logged, and keeps nobody else from anything.
+        A subscriber that raises is logged, and the others are called.
         """
 
         def broken(events: Sequence[Event]) -> None:
@@ -152,7 +152,7 @@ class RecordsContract(_Case):
 
     async def test_stop_following(self) -> None:
         """
-        Who stopped following hears no more.
+        A removed subscriber is not called.
         """
         known_failures: list[Event] = []
         stop = self.records.on_commit(known_failures.extend)
@@ -164,7 +164,7 @@ class RecordsContract(_Case):
 
     async def test_database_error(self) -> None:
         """
-        What the database refuses is a sentence of ours, and no reason to stop.
+        An error of the database becomes a `StorageError`, and later changes succeed.
         """
         with self.assertRaises(StorageError) as caught:
             await self.records.write(lambda c: c.exec_driver_sql("INSERT INTO settings VALUES ('x', NULL)"))
@@ -174,7 +174,7 @@ class RecordsContract(_Case):
 
     async def test_disk_full(self) -> None:
         """
-        A full disk is said to whoever asked, undoes what they asked for, and is over when there is room again.
+        On a full disk a change fails without effect; when there is room again, changes succeed.
         """
         await self.records.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1"))
         with self.assertRaises(DatabaseFullError):
@@ -186,7 +186,7 @@ class RecordsContract(_Case):
 
     async def test_failing_query(self) -> None:
         """
-        A query that raises fails for whoever asked it.
+        The Deferred of a query that raises fails.
         """
         with self.assertRaises(ZeroDivisionError):
             await self.records.read(lambda connection: 1 // 0)
@@ -195,7 +195,7 @@ class RecordsContract(_Case):
 
     async def test_closed(self) -> None:
         """
-        Closing finishes what was asked for; after that there is one sentence, and closing again is harmless.
+        Closing finishes earlier calls; later ones fail with one sentence, and closing again has no effect.
         """
         written = self.records.write(publish("last"))
         await self.records.close()
@@ -282,7 +282,7 @@ class WriterContractTests(RecordsContract, WriterCase):
 class WriterTests(WriterCase):
     async def test_group_commit(self) -> None:
         """
-        What is asked for while a transaction is on its way to the disk is one transaction together.
+        Changes that arrive during a transaction form one transaction together.
         """
         commits = counted(self.engine, "commit")
         writer = self.writer()
@@ -318,7 +318,7 @@ class WriterTests(WriterCase):
 
     async def test_kept(self) -> None:
         """
-        What was committed is in the file for the next process.
+        The next process reads the committed changes from the file.
         """
         writer = self.writer()
         await writer.write(put("title", "Farm"))
@@ -330,7 +330,7 @@ class WriterTests(WriterCase):
 
     async def test_reading_while_writing(self) -> None:
         """
-        Those who read do not wait for a change that takes its time, and do not see it.
+        Queries do not wait for a slow change, and do not see it.
         """
         writer = self.writer()
         gate = Gate()
@@ -373,7 +373,7 @@ class WriterTests(WriterCase):
 
     async def test_locked_for_too_long(self) -> None:
         """
-        When another process never lets go, the change fails with a sentence, and later ones can succeed.
+        When another process keeps the lock, the change fails with a sentence, and later ones can succeed.
         """
         with self.engine.connect() as connection:
             other = connection.connection.driver_connection
@@ -390,7 +390,7 @@ class WriterTests(WriterCase):
 
     async def test_noted_with_the_next(self) -> None:
         """
-        What nobody waits for is committed with the next change that somebody waits for, before it.
+        A noted change is committed with the next written change, before it.
         """
         commits = counted(self.engine, "commit")
         clock = Clock()
@@ -408,7 +408,7 @@ class WriterTests(WriterCase):
 
     async def test_noted_alone(self) -> None:
         """
-        When no other change comes, what nobody waits for is committed after a short while all the same.
+        Without a written change, a noted change is committed after a short time.
         """
         clock = Clock()
         writer = Writer(self.engine, OneReactor(clock))
@@ -421,7 +421,7 @@ class WriterTests(WriterCase):
 
     async def test_noted_before_the_end(self) -> None:
         """
-        What was noted is committed before the database is closed; after that, noting is refused.
+        Noted changes are committed before the database is closed; later ones are refused.
         """
         writer = self.writer()
         note = writer.note(publish("last"))
@@ -467,7 +467,7 @@ class WriterTests(WriterCase):
 
     async def test_commit_that_fails(self) -> None:
         """
-        When the commit itself fails, nobody is told that it succeeded, and no event gets out (invariant I6).
+        When the commit itself fails, no Deferred succeeds, and no event is published (invariant I6).
         """
         writer = self.writer()
         events: list[Event] = []
@@ -532,7 +532,7 @@ class WriterTests(WriterCase):
 
     async def test_directory_gone(self) -> None:
         """
-        When the database cannot be opened at all, that is said, to those who write and to those who read.
+        When the database cannot be opened, changes and queries fail with a sentence.
         """
         engine = open_database(self.path)
         os.rename(self.path, self.path + ".away")

@@ -1,5 +1,5 @@
 """
-What Alembic runs: the revisions, on the connection that `buildbot_lite.storage.upgrading` hands over.
+Alembic's environment: runs the revisions on the connection from `buildbot_lite.storage.upgrading`.
 """
 
 from alembic import context
@@ -9,6 +9,6 @@ from buildbot_lite.storage.schema import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    render_as_batch=True,  # SQLite changes a table by making it anew
+    render_as_batch=True,  # in SQLite altering a table means copying it
 )
 context.run_migrations()

@@ -1,5 +1,5 @@
 """
-What gives rights, or may hold passwords, leaves the records for ``private/``: swissnums, and configurations' texts.
+Move secrets from the database to ``private/``: swissnums, and texts of configurations.
 
 The files are written before the transaction commits.  Afterwards the whole file is written anew (`upgrading`), because
 what was deleted stays in an SQLite file until then.

@@ -1,5 +1,5 @@
 """
-Which build asked for a buildset, so that parent and children find each other.
+Record the build that submitted a buildset, so that parent and children find each other.
 """
 
 import sqlalchemy as sa
