@@ -34,6 +34,14 @@ MODES: Mapping[str, Mapping[str, str]] = {
     "clobber": {"mode": "full", "method": "clobber"},
 }
 
+# Objects of one kind, of which each might have been lost in a power failure.
+_WITHOUT = (
+    "for git in .git .git/modules/lib; do"
+    " git --git-dir=$git cat-file --batch-all-objects --batch-check='%(objectname) %(objecttype)' |"
+    " sed -n 's/ {kind}$//p' | while read -r id; do"
+    " rm -f $git/objects/$(echo $id | cut -c1-2)/$(echo $id | cut -c3-); done; done"
+)
+
 # Each is a text for the shell, run by a build in its directory: the submodule is "lib", and $ELSEWHERE a directory.
 LEFT = {
     "nothing": ":",
@@ -70,6 +78,7 @@ LEFT = {
     "a repository without objects": "rm -rf .git/objects",
     "a repository without packs": "rm -rf .git/objects/pack/*",
     "a repository without some objects": "rm -rf .git/objects/[0-7]*",
+    **{f"a repository without any {kind}": _WITHOUT.format(kind=kind) for kind in ("commit", "tree", "blob")},
     "damaged objects": "for f in $(find .git/objects .git/modules -type f -path '*objects*'); do"
     " chmod u+w $f; printf xyz | dd of=$f conv=notrunc bs=1 seek=30 2> /dev/null; done",
     "no repository": "rm -rf .git",
