@@ -160,7 +160,7 @@ class BytesTests(SynchronousTestCase):
 
     def test_cannot_run(self) -> None:
         """
-        What cannot be started fails with a sentence that says why.
+        A command that cannot be started fails with a sentence that says why.
         """
         script = os.path.join(self.ground.directory, "script")
         with open(script, "w") as source:
@@ -215,7 +215,7 @@ class BytesTests(SynchronousTestCase):
 
 class PortableBytesTests(BytesTests):
     """
-    The same without what only Linux has.
+    The tests above, without Linux's facilities.
     """
 
     arguments = ("--without=pidfd,subreaper,inotify,spawn",)

@@ -101,7 +101,7 @@ class CommandIOTests(SynchronousTestCase):
 
     def test_much(self) -> None:
         """
-        Who writes much is read as quickly as it writes.
+        A command that writes much is read without pauses.
         """
         for count in range(1, 5):
             os.write(self.write, bytes(32 << 10))

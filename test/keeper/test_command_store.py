@@ -14,7 +14,7 @@ from buildbot_lite.keeper.command_store import CommandStore
 class ForgettingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A shelf with one command, whose private directory is its own to fill.
+        A store with one command, which may fill its private directory.
         """
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="shelf-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)

@@ -154,7 +154,7 @@ class InProcessTests(SynchronousTestCase):
 
     def test_lease_ends_while_waiting(self) -> None:
         """
-        What waited for room until its lease was over is not begun: the master has asked another slave (Invariant I8).
+        A start that waited for room until its lease ended is refused: another slave may run it (Invariant I8).
         """
         patched = self.patch(CommandStore, "claim", full)
         awake = self.loop.awake
@@ -379,7 +379,7 @@ class LoopTests(SynchronousTestCase):
 class ShelfTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        An empty shelf.
+        An empty store.
         """
         self.directory = tempfile.mkdtemp(prefix="shelf-")
         self.addCleanup(command_store._remove, self.directory)
@@ -520,7 +520,7 @@ class OutputTests(SynchronousTestCase):
 
     def test_full_and_on(self) -> None:
         """
-        What did not fit waits, and follows in order; nothing is written twice.
+        Bytes without room wait, and follow in order; nothing is written twice.
         """
         output = self.output()
         self.room = 3
@@ -575,7 +575,7 @@ class OutputTests(SynchronousTestCase):
 
     def test_full_at_the_end(self) -> None:
         """
-        What was held back may find no room either; it is written by the retry.
+        Bytes that the masker held back may find no room either; the retry writes them.
         """
         output = self.output(secrets=[b"secret1"])
         output.accept("stdio", b"12sec")

@@ -253,7 +253,7 @@ class PoliteTests(SynchronousTestCase):
 
     def test_leave_running_unmarked(self) -> None:
         """
-        So does what cannot be told to be its own any more, when a later command ends.
+        With leave_running, a process without marks also survives the end of a later command.
         """
         code = ESCAPES + "sleeper(session=True, clean=True, deaf=False, twice=True)\n"
         run = Run(script=f'{sys.executable} -c "$CODE" >&- 2>&-', env={"CODE": code}, leave_running=True)
@@ -397,7 +397,7 @@ class PoliteTests(SynchronousTestCase):
 
 class WithoutSubreaperTests(KillingTests):
     """
-    The same without what only Linux has.  A stray with an emptied environment in a session of its own cannot be found.
+    The tests above, without Linux's facilities: no stray with an empty environment in its own session can be found.
     """
 
     arguments = ("--without=pidfd,subreaper,inotify,spawn",)
@@ -421,7 +421,7 @@ class WithoutProcTests(WithoutSubreaperTests):
 
     def test_left_behind(self) -> None:
         """
-        What is left behind in the command's own session is killed.
+        Processes left behind in the command's own session are killed.
         """
         self.escapes = ESCAPES + "".join(line + "\n" for line in EVERY_WAY.splitlines() if "session=False" in line)
         super().test_left_behind()
@@ -452,7 +452,7 @@ class WithoutProcessTableTests(SynchronousTestCase):
 
     def complained(self) -> str:
         """
-        What the keepers have logged.
+        The keepers' logs.
         """
         with open(self.complaints.name) as complaints:
             return complaints.read()

@@ -62,7 +62,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_ended_is_held(self) -> None:
         """
-        What ended while nobody listened is told to whoever attaches, until it is forgotten (Invariant I4).
+        An outcome from a time without a client is sent to every later client until it is forgotten (Invariant I4).
         """
         self.client.run("a-1", Run(argv=("echo", "x")))
         self.client.hang_up()
@@ -73,7 +73,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_once(self) -> None:
         """
-        The same start again, before and after the end, runs nothing a second time (Invariant I1).
+        Repeating a start, before or after the end, runs nothing a second time (Invariant I1).
         """
         run = Run(script="echo ran >> ../ran")
         for _time in range(3):
@@ -112,7 +112,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_lost(self) -> None:
         """
-        What ran under a keeper that was killed is lost: told with its log so far, killed, never started again.
+        A command of a killed keeper is lost: reported with its log so far, killed, never started again.
         """
         run = Run(script="echo $$; sleep 600")
         self.client.start("a-1", run)

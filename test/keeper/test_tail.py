@@ -53,7 +53,7 @@ class LogTailTests(SynchronousTestCase):
 
     def test_appended(self) -> None:
         """
-        What is appended is copied, once.
+        Appended bytes are copied, once.
         """
         log_tail = self.log_tail()
         for word in (b"one\n", b"two\n"):
@@ -82,7 +82,7 @@ class LogTailTests(SynchronousTestCase):
 
     def test_there_before(self) -> None:
         """
-        What was in it before is not this command's, and a remark says so.
+        Bytes that were there before the command are skipped, and a remark says so.
         """
         self.write(b"of yesterday\n")
         log_tail = self.log_tail()
@@ -143,7 +143,7 @@ class LogTailTests(SynchronousTestCase):
 
     def test_not_regular(self) -> None:
         """
-        What is no regular file is not read, and nobody waits for it.
+        A file that is not regular is not read, and does not block.
         """
         os.mkfifo(self.path)
         self.finish(self.log_tail())
@@ -206,7 +206,7 @@ class FollowingTests(SynchronousTestCase):
 
 class PollingTests(FollowingTests):
     """
-    The same without inotify.
+    The tests above, without inotify.
     """
 
     arguments = ("--without=inotify",)

@@ -83,7 +83,7 @@ class FakeTracker:
 
     def childless(self, mains: object) -> bool | None:
         """
-        That cannot be told cheaply.
+        Unknown.
         """
         return None
 
@@ -127,14 +127,14 @@ class TerminationTests(SynchronousTestCase):
 
     def main_ends(self) -> None:
         """
-        It is reaped.
+        The main process is reaped.
         """
         self.tracker.alive = [process for process in self.tracker.alive if process is not MAIN]
         self.termination.main_ended()
 
     def test_obedient(self) -> None:
         """
-        Who ends when told so hears nothing more; with the last of them the family is gone.
+        Processes that end on the first signal get no other; after the last one the set is no longer tracked.
         """
         self.tracker.obey = [MAIN, CHILD]
         self.termination.ask(TERM, 5.0)
@@ -173,7 +173,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_by_itself(self) -> None:
         """
-        What a main process leaves behind that ended by itself has no time at all, whoever hurries.
+        When the main process ends by itself, what it leaves behind is killed at once.
         """
         self.main_ends()
         self.assertEqual(self.tracker.events, [(0, 11, KILL)])
@@ -184,7 +184,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_hurry(self) -> None:
         """
-        Who was given hours can be given less, and who has less is not given more.
+        The time until SIGKILL can be shortened, and is never extended.
         """
         self.termination.ask(TERM, 7200.0)
         self.termination.hurry(15.0)
@@ -209,7 +209,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_immortal(self) -> None:
         """
-        Who survives SIGKILL for a minute is told, and given up: nothing is sent after that.
+        Processes that survive SIGKILL for a minute are named and given up: no signal is sent after that.
         """
         self.tracker.immortal = [MAIN]
         self.termination.ask(TERM, 1.0)
@@ -254,7 +254,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_spared(self) -> None:
         """
-        What may live on gets no signal, and the number of its main process is free.
+        Processes that are left running get no signal, and the set is no longer tracked.
         """
         self.termination.leave_running()
         self.loop.pass_by(60.0)
@@ -265,7 +265,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_number_of_another(self) -> None:
         """
-        When another command's main process got the number meanwhile, that one keeps its family.
+        When another command's main process got the same pid meanwhile, that command's set stays tracked.
         """
         self.termination.ask(TERM, 1.0)
         another = self.process_sets[MAIN.pid] = self.process_set._replace(id="b-1")

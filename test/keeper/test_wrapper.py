@@ -103,7 +103,7 @@ class FenceTests(SynchronousTestCase):
 
     def test_preload(self) -> None:
         """
-        Promise 16: a program of the master's is not loaded into the wrapper, where there is no fence yet.
+        Promise 16: a program of the master's is not loaded into the wrapper, outside of the sandbox.
         """
         _, said = self.run_(Run(argv=("true",), env={"LD_PRELOAD": "/evil.so"}), ["env", "-u", "LD_PRELOAD"])
         inside = said.count("/evil.so")
@@ -204,7 +204,7 @@ class FenceTests(SynchronousTestCase):
 @needs("bwrap")
 class BubblewrapTests(FenceTests):
     """
-    The same, and what the fence is for, with the bwrap of docs/security.md.
+    The tests above and the isolation itself, with the bwrap of docs/security.md.
     """
 
     def setUp(self) -> None:

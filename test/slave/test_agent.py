@@ -54,7 +54,7 @@ class AgentTests(SynchronousTestCase):
 
     def held(self) -> dict[str, Life]:
         """
-        What a greeting would say.
+        The held commands, as in `hello`.
         """
         held = self.successResultOf(Deferred.fromCoroutine(self.machine.agent.held()))
         return {item.id: item.life for item in held}
@@ -114,7 +114,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        What the keeper refuses is refused with its sentence, which is logged, and not held.
+        A command that the keeper refuses is refused with the keeper's sentence, which is logged, and not held.
         """
         self.keeper.claims = False
         starting = self.link.start(ID, SPEC, {}, self.command)
@@ -203,7 +203,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_lost_keeper(self) -> None:
         """
-        What ran under a keeper that died is lost; it is not started again.
+        A command of a dead keeper is lost; it is not started again.
         """
         self.start()
         self.keeper.write(ID, b"so far")
@@ -216,7 +216,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_vanished_with_keeper(self) -> None:
         """
-        What was claimed and is unknown to the next keeper is lost as well.
+        A claimed command that the next keeper does not hold is lost as well.
         """
         self.start()
         self.machine.keeper_attached()
@@ -249,7 +249,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_forget_at_lost_keeper(self) -> None:
         """
-        What was to be forgotten when the keeper died is forgotten by the next one; or was never known to it.
+        A forget during which the keeper died is completed by the next keeper, also if that does not hold the command.
         """
         self.keeper.forgets = False
         self.start()
@@ -369,7 +369,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_lost_without_room(self) -> None:
         """
-        What waits for room is not begun any more when the link is lost, or when it is interrupted.
+        A start that waits for room is dropped when the link is lost, or when it is interrupted.
         """
         with mock.patch("os.mkdir", side_effect=OSError(errno.ENOSPC, "No space left on device")):
             first = self.link.start("first", Run(argv=("true",), workdir="new"), {}, self.command)

@@ -38,7 +38,7 @@ reactor: Any = _reactor
 
 def contents(path: str) -> str:
     """
-    What is in a file, as the file system's names are read.
+    The contents of a file, decoded as file names are.
     """
     with open(path, errors="surrogateescape") as source:
         return source.read()

@@ -161,7 +161,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_incarnation(self) -> None:
         """
-        The same process greets with the same incarnation, another one with another.
+        A process sends the same incarnation in every hello, another process another one.
         """
         self.session.start()
         self.session.dialled(self.desk, FakeLink())
@@ -280,7 +280,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_stopped_early(self) -> None:
         """
-        It can be stopped before there is a keeper.
+        A session can be stopped before a keeper is attached.
         """
         self.client.holds = True
         self.session.start()

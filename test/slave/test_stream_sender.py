@@ -257,7 +257,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_changed_at_the_end(self) -> None:
         """
-        A cargo that has changed by the last look is brought further before its outcome is told.
+        A source that has changed by `confirm` is sent further before its outcome is.
         """
         self.source.streams = {"stdio": b"abc"}
         self.source.end()
@@ -268,7 +268,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_ailing_master(self) -> None:
         """
-        Whatever else a master answers, it is asked again until it is well.
+        After any other error of the master, the outcome is sent again until the master takes it.
         """
         self.source.streams = {"stdio": b"abc"}
         self.source.end()
