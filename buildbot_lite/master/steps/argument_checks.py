@@ -40,7 +40,7 @@ def flag(checker: ArgumentChecker, name: str, value: Any) -> bool:
 
 def anything(checker: ArgumentChecker, name: str, value: Any) -> Any:
     """
-    Whatever it is.
+    Any value.
     """
     return value
 
@@ -120,7 +120,7 @@ def path(checker: ArgumentChecker, name: str, value: Any) -> str:
 
 def file_path(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
-    The same, of something that can be a file.
+    As `path`, for a file: no trailing slash, and not the directory itself.
     """
     if isinstance(value, str) and (value.endswith("/") or normpath(value or ".") == "."):
         checker.wrong(name, value, "the relative path of a file")
@@ -130,7 +130,7 @@ def file_path(checker: ArgumentChecker, name: str, value: Any) -> str:
 
 def artifact_name(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
-    The same, of an artifact, which people find by its name: so that has to be text that can be shown.
+    As `file_path`, for the name of an artifact: it must be UTF-8 and without control characters.
     """
     try:
         str(value).encode()
@@ -222,7 +222,7 @@ def logfiles(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:
         filename = what
         if isinstance(what, Mapping):
             filename = what.get("filename")
-            # Every file is followed so: what was in it before is not the command's.
+            # True has no effect: earlier contents of a file are never the command's output.
             flag(checker, f"{name}[{log!r}]['follow']", what.get("follow", True))
             for key in sorted(map(str, what.keys() - {"filename", "follow"})):
                 checker.note(f"{name}[{log!r}] has a {key!r:.60}; there are only 'filename' and 'follow'.")

@@ -1,13 +1,13 @@
 """
 Getting sources.
 
-`Git` never clones.  In a directory new or old it makes sure of a repository, fetches just what is asked for, and checks
-that out::
+`Git` never clones.  In a new or existing directory it makes a repository if there is none, fetches only the wanted
+revision, and checks it out::
 
     (remove) ─► get ─► (pack) ─► (copy) ─► (patch)
 
-which is the same sequence whether the directory is missing, empty, used before, or half made by a build that was lost.
-`git_commands` has what is run for each of the arrows, `git_credentials` the secrets for the one that speaks to the
+The sequence is the same for a directory that is missing, empty, used before, or half made by a lost build.
+`git_commands` has the commands of each arrow, `git_credentials` the secrets for the arrow that connects to the
 repository.
 """
 
@@ -59,7 +59,7 @@ def _retry(checker: ArgumentChecker, name: str, value: Any) -> tuple[float, int]
 
 def _credentials(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, str]:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
-        checker.note(f"{name} must be a pair: user and password.")  # the value is not for anybody's eyes
+        checker.note(f"{name} must be a pair: user and password.")  # without the value, which may be a secret
         return "", ""
     user, password = value
     return checks.text(checker, f"the user of {name}", user), checks.text(checker, f"the password of {name}", password)
@@ -138,7 +138,7 @@ class Git(BuildStep):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        What does not go together.
+        Refuse arguments that exclude each other.
         """
         if self.method is not None and self.mode == "incremental":
             checker.note('method is for mode="full", and the mode is "incremental".')
@@ -158,7 +158,7 @@ class Git(BuildStep):
 
     async def run(self) -> Result:
         """
-        Get it, as often as *retry* and *clobberOnFailure* say.
+        Get the sources; after a failure again, as *retry* and *clobberOnFailure* say.
         """
         try:
             branch, revision = self._wanted()
@@ -218,7 +218,7 @@ class Git(BuildStep):
 
     async def _finish(self, revision: str) -> Result:
         """
-        Say what was checked out, and apply the patch that came with the request.
+        Set the property and the summary, and apply the patch submitted with the request.
         """
         if self.codebase:
             others = self.getProperty("got_revision")
@@ -247,7 +247,7 @@ class Git(BuildStep):
         hint = "  Send the output of: git diff --binary" if "binary patch" in said else ""
         return self.fail(f"The submitted patch does not apply to revision {revision[:12]}: {said}.{hint}")
 
-    # How commands are run.
+    # Running commands.
 
     def _repository(self, directory: str | None) -> Repository:
         hosts = self.sshKnownHosts if self.sshHostKey is None else f"* {self.sshHostKey}"

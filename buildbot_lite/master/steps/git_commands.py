@@ -1,11 +1,11 @@
 """
-The sources of a repository in a directory of the slave: what is run there to get them, and what it says.
+The git commands that run on the slave, and the reading of their output.
 
-All the work of a checkout is one command, the shell program ``git_get.sh``: one round trip to the slave, and nothing of
-the build's own runs between its parts.  That program says how a directory that builds had in their hands is made safe.
+A whole checkout is one command, the shell program ``git_get.sh``: it costs one round trip to the slave, and no program
+of the build runs between its parts.  Its comments say how it makes a directory safe that builds could write to.
 
-Every command names its repository.  Git would otherwise look for one in the directories above when that in the build
-directory is broken; and where a slave lives inside somebody's checkout, it would find that one, and check out there.
+Every command names its repository (GIT_DIR).  Otherwise, when the repository in the build directory is broken, git
+searches the directories above; for a slave inside a checkout it would find that repository, and change it.
 """
 
 import re
@@ -22,9 +22,9 @@ from .git_credentials import RemoteAccess
 from .outcomes import result_of
 from .step import CommandResult
 
-# Settings that hold for every git that is run, above those that stand in files: run no program that a build left
-# (hooks, file system monitors), believe no cache of its own, let submodules alone unless asked, and begin nothing in
-# background, where it would be ended together with the command.  A step's own *config* comes after these.
+# Settings for every git process, which override those in files: run no program that a build left (hooks, file system
+# monitors), trust no cache that a build could write, leave submodules alone unless the step has submodules=True, and
+# start nothing in the background, where it would be killed with the command.  The step's *config* comes after these.
 _SETTINGS = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -36,8 +36,8 @@ _SETTINGS = (
     "protocol.fd.allow=never",
 )
 
-# Never ask anybody anything; work on the repository that is here, and on no other; and speak the language in which
-# git's words are looked for.
+# Never prompt; use the repository in the working directory and no other; and write messages in English, which
+# `complaint` expects.
 _QUIET: Mapping[str, str | None] = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "",
@@ -61,8 +61,8 @@ _NO_SUCH_REVISION = 3
 _COMPLAINTS = ("fatal:", "error:")
 _LONGEST_COMPLAINT = 300
 
-# The settings come before the words, each as NAME=VALUE, and end with "--".  What git starts has them as well.  A user
-# may be a token, and comes in the environment: everybody on the machine can read arguments.
+# The settings come before the words, each as NAME=VALUE, and end with "--".  Children of git inherit them.  A user name
+# may be a token, so it comes in the environment: every user of the machine can read arguments.
 _TAKE_SETTINGS = r"""
 for setting; do
     shift
@@ -78,7 +78,7 @@ export GIT_CONFIG_PARAMETERS
 _PACK = """\
 for each; do GIT_DIR=$each git gc --auto -q; done
 """
-# The next checkout is told, too, which files the patch brought.
+# The index goes to the next checkout as well, so that it knows which files the patch added.
 _APPLY = """\
 export GIT_INDEX_FILE=.git/checked-out
 git update-index -q --refresh
@@ -88,7 +88,7 @@ git apply --index -p1 --whitespace=nowarn - && cp -p "$GIT_INDEX_FILE" .git/inde
 
 class GitFailedError(Exception):
     """
-    A command did not do its work: what comes of the step, and why.
+    A command failed.  *result* and *sentence* are those of the step.
     """
 
     def __init__(self, result: Result, sentence: str) -> None:
@@ -99,11 +99,11 @@ class GitFailedError(Exception):
 
 class Repository:
     """
-    A copy of the one at *url*.
+    A copy of the repository at *url* on the slave.
 
-    *run*: runs words in the directory; takes fields of `model.spec.Run` besides, and options of `StepContext.command`.
-    *settings*: of git, for its commands.  *access*: what those get that speak to *url*.  *shallow*: how many commits,
-    False: all.  *slave*: who does it all.
+    *run*: ``run(words, …)`` runs a command in its directory; it takes fields of `model.spec.Run` and options of
+    `StepContext.command`.  *settings*: of git, for all commands.  *access*: for commands that connect to *url*.
+    *shallow*: how many commits to fetch; False: all.  *slave*: its name, for sentences.
     """
 
     def __init__(
@@ -127,9 +127,10 @@ class Repository:
 
     async def get(self, branch: str | None, revision: str | None, *, mode: str, submodules: bool) -> str:
         """
-        Make the files those of *revision*, or of the newest on *branch*; answer the commit's hash.
+        Check out *revision*, or the newest commit of *branch*; return the full hash of the commit.
 
-        *mode*: "keep" other files, remove them all ("fresh"), or remove those that are not ignored ("clean").
+        *mode*: "keep" files that are not in the repository, remove them all ("fresh"), or remove those that .gitignore
+        does not name ("clean").
         """
         access = self._access
         words = [mode, "get" if submodules else "leave", self._url, branch or "", revision or "", *self._options]
@@ -143,7 +144,7 @@ class Repository:
         if commit is None:
             raise GitFailedError(Result.FAILURE, "git did not say what it checked out; its log says more.")
         if crowded := _CROWDED.findall(said):
-            # Whether it can be packed or not, the sources are there.
+            # The checkout succeeded, so a failure to pack is none of the step.
             await self._script(_PACK, "git-pack", crowded)
         return commit[1]
 
@@ -170,7 +171,7 @@ class Repository:
 
 def must_succeed(ran: CommandResult, trying: str, slave: str) -> CommandResult:
     """
-    Answer *ran* if it did its work; otherwise `GitFailedError` tells what *slave* was *trying* to.
+    Return *ran* if it succeeded; otherwise raise `GitFailedError`.  *trying*: what git should do, for the sentence.
     """
     result, said = result_of(ran.outcome, slave)
     if result is Result.SUCCESS:
@@ -182,7 +183,7 @@ def must_succeed(ran: CommandResult, trying: str, slave: str) -> CommandResult:
 
 def complaint(ran: CommandResult) -> str:
     """
-    What git said first of what went wrong in the last thing that it did; without that, what it said last.
+    The first error message of the last action in the output of *ran*; the last line if there is none.
     """
     output = _SAID.split(ran.output())[-1]
     lines = [line.strip() for line in re.split(r"[\r\n]+", output) if line.strip()]
@@ -196,7 +197,7 @@ def complaint(ran: CommandResult) -> str:
 
 def _last_action(ran: CommandResult) -> str:
     """
-    What it did last.
+    The last action that the output of *ran* names.
     """
     said = _SAID.findall(ran.output())
     return said[-1] if said else ""

@@ -1,6 +1,6 @@
 """
-What git is given where it speaks to a repository, and nowhere else: a key as a private file, user and password through
-a credential helper that knows them for the repository's own host alone.
+Credentials for the git commands that connect to a repository: a key as a private file; user and password through a
+credential helper (gitcredentials(7)) that answers for the repository's own host only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,18 +28,18 @@ def remote_access(
     url: str, *, key: str | None, known_hosts: str | None, credentials: tuple[str, str] | None, user: str | None = None
 ) -> RemoteAccess:
     """
-    What it takes for the repository at *url*: the private *key* for ssh, lines for ssh's *known_hosts*, and user and
-    password as *credentials* for one on the web.  What is None is not given: the slave's own counts.
+    Access to the repository at *url*: the private *key* for ssh, lines for ssh's *known_hosts*, user and password as
+    *credentials* for http and https.  For each that is None, the slave's own configuration applies.
 
-    Without *credentials*, *user* is who to be on the web: the slave's own configuration may know a password, and if it
-    does not, the user is a token, which goes without one.
+    Without *credentials*, *user* is the user name for http and https.  The slave's configuration may have a password
+    for it; otherwise it is a token, and the password is empty.
     """
     env: dict[str, str | None] = {}
     files: dict[str, str] = {}
     settings: list[str] = []
     ssh = ["ssh -o BatchMode=yes"]
     if key is not None:
-        # A key without its last line's end is none, for ssh.
+        # ssh refuses a key without a newline at its end.
         files["BUILDBOT_LITE_SSH_KEY"] = f"{key}\n"
         ssh.append('-o IdentitiesOnly=yes -i "$BUILDBOT_LITE_SSH_KEY"')
     if known_hosts is not None:
@@ -52,14 +52,14 @@ def remote_access(
         settings = ["credential.helper=", f"credential.{web_host(url)}.helper={_HELPER}"]
     elif user is not None:
         env["BUILDBOT_LITE_USER"], env["BUILDBOT_LITE_PASSWORD"] = user, ""
-        # The value of the first is put in on the slave.  Helpers are asked in their order: this one is the last.
+        # The slave inserts the value of the first.  Git asks helpers in order, and this one is the last.
         settings = [f"credential.{web_host(url)}.username=", f"credential.{web_host(url)}.helper={_HELPER}"]
     return RemoteAccess(settings, env, files)
 
 
 def web_host(url: str) -> str | None:
     """
-    Scheme, host and port of a repository on the web; None for any other.
+    ``scheme://host[:port]`` of an http or https *url*; None for any other.
     """
     try:
         parts = urlsplit(url)
@@ -68,6 +68,6 @@ def web_host(url: str) -> str | None:
         return None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return None
-    # An address of IPv6 had brackets, and has them for git.
+    # urlsplit removes the brackets of an IPv6 address; git needs them.
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{port}"
