@@ -119,13 +119,13 @@ class JournalTests(SynchronousTestCase):
         outcomes = [
             self.effect(journal, kind, intent, index, step) for index, (step, kind, intent) in enumerate(program)
         ]
-        kept = data.draw(st.integers(0, len(program)))
+        count = data.draw(st.integers(0, len(program)))
         self.store.events.clear()
-        again = self.journal(list(self.store.entries.values())[:kept])
+        again = self.journal(list(self.store.entries.values())[:count])
         repeated = [self.effect(again, kind, intent, index, step) for index, (step, kind, intent) in enumerate(program)]
         self.assertEqual(repeated, outcomes)
         performed = [event for event in self.store.events if event.startswith("perform")]
-        self.assertEqual(len(performed), len(program) - kept)
+        self.assertEqual(len(performed), len(program) - count)
 
 
 class LateStore(Store):
@@ -187,19 +187,19 @@ class HeldTests(SynchronousTestCase):
         """
         Invariant I6: what a step shows to people waits until the outcomes on which it depends are committed.
         """
-        self.journal.once_kept(lambda: self.store.events.append("seen"))
-        kept = Deferred.fromCoroutine(self.journal.kept())
-        self.assertNoResult(kept)
+        self.journal.once_committed(lambda: self.store.events.append("seen"))
+        all_committed = Deferred.fromCoroutine(self.journal.all_committed())
+        self.assertNoResult(all_committed)
         self.assertNotIn("seen", self.store.events)
         self.store.last.callback(None)
-        self.successResultOf(kept)
+        self.successResultOf(all_committed)
         self.assertIn("seen", self.store.events)
 
     def test_cannot_be_committed(self) -> None:
         """
         A program whose outcome cannot be committed goes on to no other effect, and nothing is seen of it.
         """
-        self.journal.once_kept(lambda: self.store.events.append("seen"))
+        self.journal.once_committed(lambda: self.store.events.append("seen"))
         second = self.effect("two", held=True)
         self.store.last.errback(StorageError("broken"))
         self.failureResultOf(second, StorageError)

@@ -249,7 +249,7 @@ class SessionTests(SynchronousTestCase):
         """
         return Deferred.fromCoroutine(self.session.run(it))
 
-    def test_ordered_while_away(self) -> None:
+    def test_run_while_away(self) -> None:
         """
         A command that is run while the slave is away is started when it attaches.
         """

@@ -348,14 +348,14 @@ class Build:
         except CancelledError:
             return Result.CANCELLED, "cancelled"
         except BuildbotLiteError as error:
-            said = str(error)
+            sentence = str(error)
         except Exception as error:  # noqa: BLE001 - the user's code: a bad step must not end the farm
             # A traceback's text may quote values; its frames do not.
-            said = self._context.redaction.text(f"{type(error).__name__}: {error}")[:500]
+            sentence = self._context.redaction.text(f"{type(error).__name__}: {error}")[:500]
             self._write_traceback(step, step_context, error)
-        said = self._context.redaction.text(said)
-        step_context.remark(said)
-        return Result.EXCEPTION, said
+        sentence = self._context.redaction.text(sentence)
+        step_context.remark(sentence)
+        return Result.EXCEPTION, sentence
 
     def _write_traceback(self, step: BuildStep, step_context: JournaledContext, error: Exception) -> None:
         text = "".join(traceback.format_exception(error))

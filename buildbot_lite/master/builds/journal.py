@@ -13,7 +13,7 @@ Whatever the coroutine causes or observes outside its own variables is an effect
 A slave holds the outcome of a command until the master says that it is committed.  So the coroutine does not wait for
 that commit: the outcome is committed together with the next intent, or with the end of the build.  Until then nothing
 that depends on the outcome may be seen outside: the next effect is performed only when all outcomes before it are
-committed, and other work waits in `Journal.once_kept`.  After a crash the slave still has the outcome.
+committed, and other work waits in `Journal.once_committed`.  After a crash the slave still has the outcome.
 
 After a crash the same coroutine runs again from its beginning.  An effect whose outcome is recorded answers at once.
 An effect of which only the intent is recorded is performed with ``resumed=True``: for a command on a slave, the master
@@ -111,9 +111,9 @@ class Journal:
         self._next: dict[int, int] = {}
         # The number of outcomes that are not committed yet, the work and the callers that wait for them, and the error
         # of a commit that failed.
-        self._unkept = 0
+        self._uncommitted = 0
         self._waiting: list[Callable[[], None]] = []
-        self._all_kept: OneShot[None] = OneShot()
+        self._settled: OneShot[None] = OneShot()
         self._failed: BaseException | None = None
         self.live = went_live
 
@@ -168,55 +168,55 @@ class Journal:
         elif recorded.outcome is not None:
             return recorded
         # Usually they were committed by the transaction of the intent, or by an earlier one.
-        await self.kept()
+        await self.all_committed()
         performing = Deferred.fromCoroutine(_awaited(perform(entry, recorded is not None)))
         if live_at_once:
             self.live()
         done = await performing
         ended = self._store.end(self._build, entry, done, properties()).addCallback(lambda _: done.after())
         if done.held:
-            self._keep(ended)
+            self._await_commit(ended)
         else:
             await ended
         return evolve(entry, outcome=done.outcome)
 
-    def once_kept(self, work: Callable[[], None]) -> None:
+    def once_committed(self, work: Callable[[], None]) -> None:
         """
         Call *work*, which depends on the outcomes so far and must not raise: now if they are committed, otherwise when
         they are, and never if the commit fails.
         """
-        if self._unkept:
+        if self._uncommitted:
             self._waiting.append(work)
         else:
             work()
 
-    async def kept(self) -> None:
+    async def all_committed(self) -> None:
         """
-        Wait until every outcome so far is committed, and the work of `once_kept` is done.  Raises the error of a commit
-        that failed.
+        Wait until every outcome so far is committed, and the work of `once_committed` is done.  Raises the error of a
+        commit that failed.
         """
-        if self._unkept:
-            await self._all_kept.wait()
+        if self._uncommitted:
+            await self._settled.wait()
         if self._failed is not None:
             raise self._failed
 
-    def _keep(self, ended: Deferred[None]) -> None:
-        self._unkept += 1
+    def _await_commit(self, ended: Deferred[None]) -> None:
+        self._uncommitted += 1
 
         def failed(failure: Failure) -> None:
             self._failed = failure.value
 
         def over(result: object) -> None:
-            self._unkept -= 1
-            if self._unkept:
+            self._uncommitted -= 1
+            if self._uncommitted:
                 return
             waiting, self._waiting = self._waiting, []
             for work in waiting if self._failed is None else ():
                 work()
-            kept, self._all_kept = self._all_kept, OneShot()
-            kept.fire(None)
+            settled, self._settled = self._settled, OneShot()
+            settled.fire(None)
 
-        ended.addErrback(failed).addCallback(over)  # type: ignore[unused-awaitable]  # `kept` waits for it
+        ended.addErrback(failed).addCallback(over)  # type: ignore[unused-awaitable]  # `all_committed` waits for it
         if self._failed is not None:
             raise self._failed
 

@@ -42,7 +42,7 @@ class BuildRecorder:
         self._build = build
         self._request = request
         self._wall = wall
-        self._kept = b""
+        self._recorded_properties = b""
 
     # The role `JournalStore`.
 
@@ -65,14 +65,14 @@ class BuildRecorder:
 
     def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
         now = self._wall()
-        keep = self._keeping(properties or {})
+        record_properties = self._recording(properties or {})
 
         def change(connection: Connection) -> None:
             journal.end(connection, build, entry.step, entry.ordinal, outcome=done.outcome, now=now)
             _seal(connection, build, entry.step, entry.ordinal, done.seals)
             for remark in done.remarks:
                 self._add_remark(connection, entry.step, remark)
-            keep(connection)
+            record_properties(connection)
 
         return self._records.note(change) if done.held else self._records.write(change)
 
@@ -107,12 +107,12 @@ class BuildRecorder:
         Committed with the first entry of the next step, or with the end of the build.
         """
         now = self._wall()
-        keep = self._keeping(properties)
+        record_properties = self._recording(properties)
 
         def change(connection: Connection) -> None:
             for ordinal, (log, seal) in texts.items():
                 _seal(connection, self._build, number, ordinal, {log: seal})
-            keep(connection)
+            record_properties(connection)
             if steps.finish(connection, self._build, number, result, now, summary=summary, hidden=hidden):
                 body = {"step": number, "name": name, "result": int(result), "summary": summary, "hidden": hidden}
                 self._publish(connection, "step.finished", body, now)
@@ -145,15 +145,15 @@ class BuildRecorder:
         """
         self._note(lambda connection: self._add_remark(connection, step, remark), "a remark")
 
-    def _keeping(self, properties: Mapping[str, Any]) -> Callable[[Connection], None]:
+    def _recording(self, properties: Mapping[str, Any]) -> Callable[[Connection], None]:
         """
         The change that records *properties*, or none if they are recorded already: most steps change no properties,
         and each write would cost a page or two of the database.  Empty *properties* mean "not known here".
         """
-        said = encode(properties)
-        if not properties or said == self._kept:
+        encoded = encode(properties)
+        if not properties or encoded == self._recorded_properties:
             return lambda connection: None
-        self._kept = said
+        self._recorded_properties = encoded
         return lambda connection: builds.save_properties(connection, self._build, properties)
 
     def _add_remark(self, connection: Connection, step: int, remark: Remark) -> None:

@@ -203,9 +203,9 @@ class JournaledContext:
         """
         if isinstance(spec, Run):
             words = spec.script if spec.script is not None else " ".join(map(_shown, spec.argv))
-            said = f"$ {SECRET_REFERENCE.sub('*****', words)}"
-            self._build.begun.append(said)
-            self.remark(f"{said}  (in {spec.workdir})")
+            shown = f"$ {SECRET_REFERENCE.sub('*****', words)}"
+            self._build.begun.append(shown)
+            self.remark(f"{shown}  (in {spec.workdir})")
 
     def _list_begun(self) -> None:
         """

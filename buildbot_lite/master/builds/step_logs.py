@@ -58,7 +58,7 @@ class StepLogs:
                 self._error = error
 
         # Followers read it at once: it must not depend on outcomes that a replay may not have.
-        self._build.journal.once_kept(append)
+        self._build.journal.once_committed(append)
         self._raise_error()
 
     def remark(self, text: str, log: str = "stdio") -> None:
@@ -96,7 +96,7 @@ class StepLogs:
         Wait until all own text is stored; `FileError` if it cannot be.
         """
         if self._own:
-            await self._build.journal.kept()
+            await self._build.journal.all_committed()
         self._raise_error()
 
     async def sealed(self) -> dict[int, tuple[str, Seal]]:
@@ -104,7 +104,7 @@ class StepLogs:
         Of each own log that could be stored, its name, length and checksum, by ordinal.
         """
         if self._own:
-            await self._build.journal.kept()
+            await self._build.journal.all_committed()
         sealed: dict[int, tuple[str, Seal]] = {}
         for name, log in self._own.items():
             try:

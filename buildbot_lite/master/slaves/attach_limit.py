@@ -13,7 +13,7 @@ from ...model.token_bucket import TokenBucket, once_every
 
 MOST_AT_ONCE = 200
 PER_SECOND = 4.0
-_SAY_EVERY = 60.0
+_REPORT_EVERY = 60.0
 
 
 @define
@@ -30,7 +30,7 @@ class AttachLimit:
 
     def __attrs_post_init__(self) -> None:
         self._allowance = TokenBucket(self.clock.seconds, self.most, self.per_second)
-        self._lines = once_every(_SAY_EVERY, self.clock.seconds)
+        self._lines = once_every(_REPORT_EVERY, self.clock.seconds)
 
     def admit(self, name: str) -> None:
         """

@@ -135,11 +135,11 @@ class SlaveRegistry:
         last build ends.
         """
         for name in set(self._members) - set(slaves):
-            gone = self._members.pop(name)
+            removed = self._members.pop(name)
             if self._slots.on(name):
-                self._leaving[name] = gone
+                self._leaving[name] = removed
             else:
-                gone.session.dismiss(NO_MORE)
+                removed.session.dismiss(NO_MORE)
         for name, config in slaves.items():
             if member := self._members.get(name):
                 member.config = config
@@ -189,8 +189,8 @@ class SlaveRegistry:
         if self._slots.on(name):
             return
         if member is None:
-            if gone := self._leaving.pop(name, None):
-                gone.session.dismiss(NO_MORE)
+            if removed := self._leaving.pop(name, None):
+                removed.session.dismiss(NO_MORE)
         elif member.draining:
             # The slave dials again, and its welcome says that it is idle.
             member.session.dismiss("drained")

@@ -148,14 +148,14 @@ class Core:
         Count *command*, which was told to end, as lost when no output arrives for `ENDING` seconds.
         """
         if command.id not in self.endings:
-            self._look_whether_it_ends(command, -1, LONGEST_ENDING)
+            self._check_progress(command, -1, LONGEST_ENDING)
 
-    def _look_whether_it_ends(self, command: DispatchedCommand, received: int, left: float) -> None:
+    def _check_progress(self, command: DispatchedCommand, received: int, left: float) -> None:
         if command.received == received or left <= 0:
             command.lose(f"{self.name} did not end it within {LONGEST_ENDING - left:.0f} s")
         else:
             self.endings[command.id] = self.clock.callLater(
-                ENDING, self._look_whether_it_ends, command, command.received, left - ENDING
+                ENDING, self._check_progress, command, command.received, left - ENDING
             )
 
     def lose_all(self, reason: str) -> None:
@@ -180,7 +180,7 @@ class Core:
         """
         Start *command* on the slave.
         """
-        self._tell(link.start(command.id, command.spec, command.secrets, command), command)
+        self._check_answer(link.start(command.id, command.spec, command.secrets, command), command)
 
     def resume(self, link: Slave, command: DispatchedCommand) -> None:
         """
@@ -188,7 +188,7 @@ class Core:
         """
         have = command.stored_lengths()
         if have is not None:
-            self._tell(link.resume(command.id, command, have), command)
+            self._check_answer(link.resume(command.id, command, have), command)
 
     def interrupt(self, link: Slave, id: str) -> None:
         """
@@ -202,13 +202,13 @@ class Core:
         """
         background(link.disown(id), self.log, f"disowning {id} on {self.name}")
 
-    def _tell(self, told: Deferred[None], command: DispatchedCommand) -> None:
+    def _check_answer(self, answer: Deferred[None], command: DispatchedCommand) -> None:
         def refused(failure: Failure) -> None:
             # If the link was lost instead, the hello of the next one says what became of the command.
             if failure.check(LinkLostError) is None:
                 command.refused(str(failure.value))
 
-        background(told.addErrback(refused), self.log, f"telling {self.name}")
+        background(answer.addErrback(refused), self.log, f"telling {self.name}")
 
 
 @frozen
@@ -280,7 +280,7 @@ def _send(inputs: Inputs, core: Core, attachment: Attachment, command: Dispatche
 
 
 @_away.upon(Inputs.requested).loop()
-def _keep(inputs: Inputs, core: Core, command: DispatchedCommand) -> None:
+def _hold(inputs: Inputs, core: Core, command: DispatchedCommand) -> None:
     core.commands[command.id] = command
     core.set_deadline(command)
 
