@@ -1,5 +1,5 @@
 """
-What one holder's strings share.
+The limits that all FURLs of a holder share.
 """
 
 from collections.abc import Callable, Coroutine
@@ -35,14 +35,14 @@ class AccountTests(SynchronousTestCase):
 
     def tearDown(self) -> None:
         """
-        Nobody asks any more.
+        Cancel the open questions.
         """
         for asked in reversed(self.asked):
             asked.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
 
     def work(self, cost: float = 0.0) -> Callable[[], Coroutine[Any, Any, str]]:
         """
-        A question that costs *cost* seconds in each of its two turns, and waits for the test in between.
+        A question that takes *cost* seconds of CPU time before and after it waits for the test.
         """
 
         async def work() -> str:
@@ -56,14 +56,14 @@ class AccountTests(SynchronousTestCase):
 
     def ask(self, cost: float = 0.0) -> Deferred[str]:
         """
-        A question is asked.
+        Ask a question.
         """
         self.asked.append(Deferred.fromCoroutine(self.account.question(self.work(cost))))
         return self.asked[-1]
 
     def test_few_at_a_time(self) -> None:
         """
-        Promise 6.15: only a few questions of one holder are worked on at a time; the others come when one is answered.
+        Promise 6.15: only a few questions of one holder are answered at a time; each answer makes room for the next.
         """
         asked = [self.ask() for _ in range(QUESTIONS_AT_ONCE + 3)]
         self.assertEqual(len(self.waiting), QUESTIONS_AT_ONCE)
@@ -82,7 +82,7 @@ class AccountTests(SynchronousTestCase):
 
     def test_most(self) -> None:
         """
-        Promise 6.15: those that wait are bounded; one more is refused with a sentence.
+        Promise 6.15: unanswered questions are bounded; one more is refused with a sentence.
         """
         for _ in range(MOST_QUESTIONS):
             self.assertNoResult(self.ask())
@@ -92,7 +92,7 @@ class AccountTests(SynchronousTestCase):
 
     def test_each_turn_is_paid_for(self) -> None:
         """
-        Promise 6.15: what is done behind a Deferred is charged, and the next question waits until nothing is owed.
+        Promise 6.15: work after a Deferred is charged, and the next question waits until nothing is owed.
         """
         first = self.ask(cost=HOLDER_BURST)
         self.assertEqual(self.bucket.left, 0.0)
@@ -108,7 +108,7 @@ class AccountTests(SynchronousTestCase):
 
     def test_threads_are_paid_for(self) -> None:
         """
-        Promise 6.15: what a thread does for a question is charged, also if it fails.
+        Promise 6.15: the work of a thread for a question is charged, also if it fails.
         """
 
         def query(given: int) -> int:
@@ -121,7 +121,7 @@ class AccountTests(SynchronousTestCase):
 
     def test_most_followers(self) -> None:
         """
-        Promise 6.15: the clients that are told something with a holder's strings are counted together.
+        Promise 6.15: the followers of all FURLs of a holder are counted together.
         """
         following = [self.account.following() for _ in range(MOST_FOLLOWERS)]
         for each in following:

@@ -1,5 +1,5 @@
 """
-What the holder of a string may take of the master's time (issue 3, promise 14).
+The CPU time that the holder of a FURL may use (issue 3, promise 14).
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def work(self, seconds: float) -> None:
         """
-        The processor works so long for the link, and no time passes otherwise.
+        Spend *seconds* of CPU time on the link; the clock does not advance.
         """
         with self.share.metered():
             self.used += seconds
@@ -57,7 +57,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_share(self) -> None:
         """
-        Promise 14: whoever takes more is read again when it is even; so it has its share, and the others theirs.
+        Promise 14: a link that uses more is read again when its debt is paid; so it gets its share and no more.
         """
         self.work(HOLDER_BURST + 1.0)
         self.assertEqual((self.share.paused, self.transport.producerState), (True, "paused"))
@@ -68,7 +68,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_what_had_come_already(self) -> None:
         """
-        What is still done for it while it rests is counted.
+        Work for a paused link is charged.
         """
         self.work(HOLDER_BURST + 1.0)
         self.work(1.0)
@@ -79,7 +79,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_long_run(self) -> None:
         """
-        Promise 14: however much it sends, in the long run it has its share.
+        Promise 14: however much a link sends, in the long run it gets its share.
         """
         for _ in range(100_000):
             if self.share.paused:
@@ -92,7 +92,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_bytes_are_free(self) -> None:
         """
-        A log of any length and speed is no reason to rest.
+        A log of any length and rate never pauses a link.
         """
         for _ in range(10_000):
             self.share.refund(1 << 18)
@@ -101,7 +101,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_bytes_are_not_saved_up(self) -> None:
         """
-        Promise 14: whoever has sent much may not do anything for that afterwards.
+        Promise 14: refunds for streams cannot be saved up.
         """
         self.share.refund(1 << 40)
         self.work(HOLDER_BURST + 0.1)
@@ -118,7 +118,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_one_bucket(self) -> None:
         """
-        Promise 14: whoever shows a string on many links at once gets no more for it.
+        Promise 14: showing a FURL on many links gives no more CPU time.
         """
         other = CpuShare(self.clock, self.bucket, StringTransport(), lambda: self.used, self.slowed.append)
         self.work(HOLDER_BURST)
@@ -128,7 +128,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_lost(self) -> None:
         """
-        When the link is lost, nothing is left to be done.
+        After the link is lost, no timer runs.
         """
         self.work(HOLDER_BURST + 1.0)
         self.share.stop()
@@ -140,7 +140,7 @@ class LinkTests(BrokerTestCase):
     @with_reactor
     async def test_lines_of_the_log(self: Any) -> None:
         """
-        Promise 14: whoever comes again each time that they are cut does not fill the log.
+        Promise 14: a peer that reconnects each time it is cut does not fill the log.
         """
         said = []
         for _ in range(2):

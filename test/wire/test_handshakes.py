@@ -1,5 +1,5 @@
 """
-How much of our time strangers get.
+CPU time for unauthenticated handshakes.
 """
 
 from twisted.internet.task import Clock
@@ -9,7 +9,7 @@ from buildbot_lite.wire.contract import UNAUTHENTICATED_SHARE
 from buildbot_lite.wire.limits.handshakes import _BURST, HandshakeQueue
 
 
-class TurnsTest(SynchronousTestCase):
+class HandshakeQueueTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.queue = HandshakeQueue(self.clock, self.clock.seconds)
@@ -17,7 +17,7 @@ class TurnsTest(SynchronousTestCase):
 
     def busy(self, seconds: float) -> None:
         """
-        Something is done for a stranger, and nobody is asked meanwhile.
+        Spend *seconds* on an unauthenticated peer; no timer fires meanwhile.
         """
         self.queue.metered(lambda: self._passes(seconds))
 
@@ -26,7 +26,7 @@ class TurnsTest(SynchronousTestCase):
 
     def handshake(self, name: str, cost: float = 0.1) -> None:
         """
-        One from the address that is the first letter of its name.
+        Enqueue a handshake from the address that is the first letter of *name*.
         """
 
         def begin() -> None:
@@ -46,7 +46,7 @@ class TurnsTest(SynchronousTestCase):
 
     def test_their_share(self) -> None:
         """
-        Promise 3.12: however many come, they get their share of our time and no more.
+        Promise 3.12: any number of handshakes gets the configured share of CPU time and no more.
         """
         for number in range(1000):
             self.handshake(f"a{number}")
@@ -59,7 +59,7 @@ class TurnsTest(SynchronousTestCase):
 
     def test_after_a_flood(self) -> None:
         """
-        Promise 3.12: what was done for many whatever it cost is not owed for ever; soon after them others are served.
+        Promise 3.12: the debt for work before TLS is bounded: soon after a flood others are served.
         """
         for _ in range(100):
             self.queue.metered_plaintext(lambda: self._passes(1.0))
@@ -81,7 +81,7 @@ class TurnsTest(SynchronousTestCase):
 
     def test_work_is_owed(self) -> None:
         """
-        Promise 3.12: what was done for those that shook hands is owed in full, also by others: a third is a third.
+        Promise 3.12: the time of handshakes is owed in full, also by later peers: a third is a third.
         """
         self.busy(10.0)
         self.queue.metered_plaintext(lambda: self._passes(1.0))
@@ -93,7 +93,7 @@ class TurnsTest(SynchronousTestCase):
 
     def test_leave(self) -> None:
         """
-        One that is gone is not served; when nobody is left, nothing is waited for.
+        A cancelled handshake does not begin; when none is left, no timer runs.
         """
         self.busy(_BURST + 1.0)
         begins = {name: lambda name=name: self.begun.append(name) for name in ("a1", "a2")}

@@ -1,5 +1,5 @@
 """
-Pings, and the end of patience, on a clock that the test moves.
+Pings, and the loss of a silent link, on a clock that the test moves.
 """
 
 from twisted.internet.task import Clock
@@ -10,7 +10,7 @@ from buildbot_lite.wire.keepalive import Keepalive
 
 class KeepaliveTests(SynchronousTestCase):
     """
-    One list of what happened, and when.
+    The pings and losses, with their times, in one list.
     """
 
     def setUp(self) -> None:
@@ -26,13 +26,13 @@ class KeepaliveTests(SynchronousTestCase):
 
     def passes(self, seconds: int) -> None:
         """
-        So much time, an eighth of a second after the other.
+        Advance the clock by *seconds*, in steps of an eighth.
         """
         self.clock.pump([0.125] * (8 * seconds))
 
     def test_silence(self) -> None:
         """
-        Asked after ten seconds, and after ten more; given up after 25, once.
+        Pings after 10 and 20 seconds; given up after 25, once.
         """
         self.passes(60)
 
@@ -41,7 +41,7 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_sign(self) -> None:
         """
-        Whatever comes counts from when it came.
+        Silence counts from the last data.
         """
         self.passes(24)
         self.keepalive.heard()
@@ -53,7 +53,7 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_talkative(self) -> None:
         """
-        Who says something all the time is never asked.
+        A peer that sends all the time is never pinged.
         """
         for _ in range(100):
             self.passes(1)
@@ -63,7 +63,7 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_patience(self) -> None:
         """
-        Who may stand still is asked for ever.
+        A link with tolerated silence is pinged for ever.
         """
         self.passes(12)
         self.keepalive.tolerate_silence()
@@ -73,7 +73,7 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_deaf(self) -> None:
         """
-        Silence while we did not listen means nothing.
+        Silence while we did not read does not count.
         """
         self.passes(9)
         self.paused_until = 9.0
@@ -83,7 +83,7 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_stopped(self) -> None:
         """
-        Nothing more after the end, however it came.
+        Nothing happens after `stop`.
         """
         self.keepalive.stop()
         self.passes(60)

@@ -1,5 +1,5 @@
 """
-A log for what one peer can cause.
+A log for events that one peer can cause.
 """
 
 from typing import Any
@@ -45,7 +45,7 @@ class LimitedLogTests(SynchronousTestCase):
 
     def test_tracebacks(self) -> None:
         """
-        Promise 6.15: a defect of ours that a peer makes show itself over and over is no flood, either.
+        Promise 6.15: a defect of ours that a peer triggers repeatedly does not flood the log either.
         """
         for _ in range(10):
             self.log.failure("a call failed", Failure(ZeroDivisionError()))
@@ -54,7 +54,7 @@ class LimitedLogTests(SynchronousTestCase):
 
     def test_not_a_desk(self) -> None:
         """
-        Promise 6.15: the one call that is there to be logged, made a thousand times, is one line.
+        Promise 6.15: a thousand calls of `not_a_desk` are one line.
         """
         revocable = Revocable()
         revocable.account.log = self.log

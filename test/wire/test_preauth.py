@@ -1,5 +1,5 @@
 """
-Who is expected, and says so.
+Pre-authentication tokens.
 """
 
 from hypothesis import given
@@ -20,7 +20,7 @@ KNOCK = preauth_token("secret", TUB)
 
 class KnockTests(SynchronousTestCase):
     """
-    One string is expected.
+    The token of one FURL is accepted.
     """
 
     def setUp(self) -> None:
@@ -30,13 +30,13 @@ class KnockTests(SynchronousTestCase):
 
     def heard(self, knock: str) -> bool:
         """
-        Whether a connection that begins so may go first, as Foolscap hands its head on: without the empty line.
+        Whether a connection with the token *knock* skips the queue.  Foolscap passes the head without the empty line.
         """
         return self.preauth.admits(plaintext_request(TUB, "farm.example", knock).removesuffix(b"\r\n\r\n"))
 
     def test_words(self) -> None:
         """
-        What is said: the same in every version, or an older slave would wait.
+        Token and request are the same in every version, so that older slaves skip the queue too.
         """
         self.assertEqual(KNOCK, "96f7c5932ff186afc4daf8074afa3913")
         self.assertEqual(
@@ -48,7 +48,7 @@ class KnockTests(SynchronousTestCase):
 
     def test_expected(self) -> None:
         """
-        Who has the string, until it is forgotten; of another string, of another master's, or of none, nobody.
+        The token is accepted until it is forgotten; that of another FURL, of another master, and no token are not.
         """
         others = [
             preauth_token("other", TUB),
@@ -66,7 +66,7 @@ class KnockTests(SynchronousTestCase):
 
     def test_too_often(self) -> None:
         """
-        A few at once, and then as often as an honest slave may: whoever overheard it holds nobody up.
+        A few uses at once, then one every two seconds: an eavesdropper cannot delay others.
         """
         self.preauth.expect("another")
         heard = [self.heard(KNOCK) for _ in range(100)]
@@ -80,7 +80,7 @@ class KnockTests(SynchronousTestCase):
     @given(st.binary(max_size=4096))
     def test_garbage(self, head: bytes) -> None:
         """
-        Whatever else a connection begins with is nobody who is expected.
+        Other beginnings of a connection are not accepted.
         """
         self.assertFalse(self.preauth.admits(head))
         self.assertFalse(self.preauth.admits(b"GET /\r\nKnock: " + head))

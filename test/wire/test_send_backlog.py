@@ -1,5 +1,5 @@
 """
-A peer that does not read.
+The backlog of a peer that does not read.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from buildbot_lite.wire.limits.send_backlog import SendBacklog
 
 class SendBacklogTests(SynchronousTestCase):
     """
-    Told by its transport.
+    A backlog and its transport.
     """
 
     def setUp(self) -> None:
@@ -23,14 +23,14 @@ class SendBacklogTests(SynchronousTestCase):
 
     def test_reads(self) -> None:
         """
-        Who reads may get as much as it likes.
+        While the peer reads, any number of bytes may be sent.
         """
         self.assertFalse(self.backlog.full)
         self.assertFalse(self.backlog.add(10 * MOST_BYTES_UNREAD))
 
     def test_does_not(self) -> None:
         """
-        From when the transport has enough, what is added is counted; when it was read it begins anew.
+        Bytes are counted while the transport's buffer is full; after the peer has read, counting starts again.
         """
         producer: Any = self.transport.producer
         for _ in range(2):
@@ -43,7 +43,7 @@ class SendBacklogTests(SynchronousTestCase):
 
     def test_when_clear(self) -> None:
         """
-        Whoever waits until the peer has read what it was given goes on then, or when the connection ends.
+        `when_clear` fires when the peer has read, or when the connection ends.
         """
         producer: Any = self.transport.producer
         self.successResultOf(self.backlog.when_clear())
@@ -58,7 +58,7 @@ class SendBacklogTests(SynchronousTestCase):
 
     def test_unplugged(self) -> None:
         """
-        A transport that is to be closed has no producer any more; saying so twice does nothing.
+        `unregister` removes the producer; a second call does nothing.
         """
         self.backlog.unregister()
         self.backlog.unregister()

@@ -33,7 +33,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def accept(self, name: str) -> UnauthenticatedPeer:
         """
-        One from the address that is the first letter of its name.
+        A connection from the address that is the first letter of *name*.
         """
         return self.peers.accept(name[0], lambda: self.cut.append(name))
 
@@ -55,7 +55,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_known(self) -> None:
         """
-        One that has shown a valid string is not cut, and nothing is waited for any more.
+        A connection that has shown a valid FURL is not cut, and no timer runs any more.
         """
         peer = self.accept("a1")
 
@@ -67,7 +67,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def tls(self, peer: UnauthenticatedPeer) -> tuple[Protocol, list[int]]:
         """
-        What stands for its TLS layer, and the lengths of what that got.
+        A stand-in for its TLS layer, and the lengths of the data that it got.
         """
         heard: list[int] = []
 
@@ -81,7 +81,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_bytes(self) -> None:
         """
-        Promise 3.11: each has 64 KiB, counted as they come from the network; then it is cut, and no more is looked at.
+        Promise 3.11: each has 64 KiB, counted as they come from the network; then it is cut, and no more is processed.
         """
         peer = self.accept("a1")
         layer, heard = self.tls(peer)
@@ -96,7 +96,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_bytes_of_a_friend(self) -> None:
         """
-        Who has shown a valid string may send as much as it likes, and nothing counts it.
+        An authenticated connection may send any number of bytes, and they are not counted.
         """
         peer = self.accept("a1")
         layer, heard = self.tls(peer)
@@ -119,7 +119,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
                 layer.dataReceived(message[at : at + 1])
             self.assertEqual((sum(heard), self.cut.pop()), (8, name))
         layer, heard = self.tls(self.accept("e"))
-        layer.dataReceived(hello(100) + b"more")  # which nobody can have to say before an answer
+        layer.dataReceived(hello(100) + b"more")  # no client sends more before an answer
         self.assertEqual((heard, self.cut.pop()), ([], "e"))
         layer, heard = self.tls(self.accept("e"))
         layer.dataReceived(hello(8192))
@@ -127,8 +127,8 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_half_handshakes(self) -> None:
         """
-        Promise 3.11: of those who go on with a handshake and do not end it there are few; of those who wait for our
-        answer, or have ended it, there may be many.
+        Promise 3.11: unfinished handshakes after the ClientHello are few; those that wait for our answer, and finished
+        ones, may be many.
         """
         peers = UnauthenticatedPeers(self.clock, most=1000, seconds=20.0, now=self.clock.seconds)
         layers = []
@@ -151,8 +151,8 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_waits_for_its_turn(self) -> None:
         """
-        Promise 3.12: when strangers had their time, a handshake begins later; until then nothing more is read, and who
-        is cut meanwhile is not answered.
+        Promise 3.12: when unauthenticated peers have used their share, a handshake begins later; until then nothing
+        more is read, and a peer that is cut meanwhile gets no answer.
         """
         self.peers.handshakes.metered(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 1.5))
         peer, transport = self.accept("a1"), StringTransport()
@@ -173,7 +173,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_expected(self) -> None:
         """
-        Promise 3.12: who is expected does not wait for a turn.
+        Promise 3.12: a pre-authenticated connection does not wait in the queue.
         """
         self.peers.handshakes.metered(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 10))
         slave, others = self.accept("a1"), self.accept("a2")
@@ -186,7 +186,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_eviction(self) -> None:
         """
-        When they are too many, the oldest goes, of the address that holds most.
+        With too many connections, the oldest of the address that has most is cut.
         """
         for name in ("a1", "b1", "b2", "b3", "c1"):
             self.accept(name)
@@ -198,7 +198,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_refusals_are_logged(self) -> None:
         """
-        Promise 3: the log says of each address what it was refused, once a minute; a crowd cannot fill it.
+        Promise 3: the log has the refusals of each address, once a minute; a flood cannot fill it.
         """
         with capturedLogs() as events:
             for _ in range(3):
@@ -216,7 +216,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_patient_one_in_front(self) -> None:
         """
-        While one waits, a million may come and go: what is remembered of them stays small.
+        While one connection stays, any number may come and go: memory stays bounded.
         """
         peers = UnauthenticatedPeers(self.clock, most=100, seconds=20.0)
         peers.accept("a", lambda: None)
