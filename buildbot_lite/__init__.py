@@ -21,7 +21,9 @@ Inside the master, in the same way::
 
     maintenance  trial_load                           cleaning up for years; trying a master.cfg in another process
       farm                                            composition: which object gets which collaborators
-      revocation                                      a FURL taken back: links, submissions and builds that it ends
+      reconfiguration                                 a new master.cfg comes into force in a running master
+      revocation | recovery | slave_access            a FURL becomes void; what a starting master reads; what the FURL
+                                                      of a slave leads to
       scheduling                                      from a submission to the result of its requests
       builds                                          one running build: coroutine, journal, records, streams
       steps                                           the steps that are shipped
