@@ -1,5 +1,5 @@
 """
-Arguments of several commands: builds and requests, properties, times.
+Parameter types of several commands: builds and requests, properties, times.
 """
 
 import re
@@ -15,7 +15,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 class _Number(click.ParamType[int]):
     """
-    Builds and requests are counted from 1.
+    The number of a build or request, from 1 on.
     """
 
     name = "number"
@@ -29,7 +29,7 @@ class _Number(click.ParamType[int]):
 
 class _Pair(click.ParamType[tuple[str, str]]):
     """
-    ``NAME=VALUE``, of a property.
+    A property: ``NAME=VALUE``.
     """
 
     name = "pair"
@@ -52,7 +52,7 @@ PAIR = _Pair()
 
 class BuildCommand(FarmCommand):
     """
-    About one build, which may be named as lists name it: BUILDER/NUMBER.
+    A command about one build, which accepts BUILDER/NUMBER, as lists show it, for BUILDER NUMBER.
     """
 
     def named(self, words: list[str]) -> list[str]:
@@ -62,7 +62,7 @@ class BuildCommand(FarmCommand):
 
 class _Since(click.ParamType[float]):
     """
-    A moment in the past: so long ago, or a day, or a day and a time of day.
+    A time in the past: an age like 90m, or a date, or a date and a time of day.
     """
 
     name = "time"

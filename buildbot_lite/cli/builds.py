@@ -1,5 +1,5 @@
 """
-Builds: asking for one, ending it, reading its logs, fetching what it produced.
+Request builds, cancel them, print their logs, fetch their artifacts.
 """
 
 import click
@@ -155,7 +155,7 @@ def fetch_artifacts(
         if not (names or known):
             note(f"{builder}/{number} has no artifacts.")
         for name in names or known:
-            # One that is not there is for the master to refuse, which knows what is.
+            # The master refuses an unknown name, and lists the known ones.
             with DownloadedFile(to, name, overwrite=overwrite, length=known.get(name, {}).get("length")) as download:
                 sent = await link.follow({"follow": "artifact", "name": name, **of}, download.take)
                 download.keep(sent["length"], sent["sha256"])
@@ -166,7 +166,7 @@ def fetch_artifacts(
 
 def _ask_for(farm: FarmClient, question: Document, *, wait: bool) -> int:
     """
-    Ask for the build that *question* describes; *wait* for its end, and answer its exit code.
+    Request the build that *question* describes.  With *wait*, show it to its end, and return its exit code.
     """
     requests: list[int] = []
 
@@ -188,6 +188,6 @@ def _ask_for(farm: FarmClient, question: Document, *, wait: bool) -> int:
         return farm.call(work)
     except KeyboardInterrupt:
         if requests:
-            # Below the ^C of the terminal.
+            # On the line after the ^C of the terminal.
             note(f"\nThe build continues.  To end it: {farm.command('cancel', requests[0])}")
         raise click.Abort from None

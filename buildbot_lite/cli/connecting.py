@@ -1,7 +1,7 @@
 """
-Waiting until a slave that was started is connected to its master, or until it is known why it is not.
+Wait until a slave that was started is connected to its master, or until the reason against it is known.
 
-A slave may be started while its master is away: it goes on trying.  So nothing here stops it; it is only said.
+A slave may be started while its master is away: it keeps trying.  So nothing here stops the slave.
 """
 
 import os
@@ -20,19 +20,19 @@ from . import processes
 
 LOOK = 0.1
 MASTER_AWAY = 5.0
-"""Seconds that a master may be unreachable before that is reported: one that is being restarted is back sooner."""
+"""Seconds until an unreachable master is reported: a restart takes less."""
 
 
 def wait_until_connected(directory: str, patience: float) -> None:
     """
-    Until the slave in *directory*, which was just started, is connected to its master.
+    Return once the slave in *directory*, which was just started, is connected to its master.
 
-    `RefusedError` when the master refuses it; `NoAnswerError` when no master can be reached, or nothing is decided
-    after *patience* seconds; `NotRunningError` when the slave ended.
+    `RefusedError` if the master refuses the slave; `NoAnswerError` if no master is reachable, or nothing is decided
+    after *patience* seconds; `NotRunningError` if the slave ended.
     """
     begun = time.monotonic()
     while True:
-        # Before its state: one that ended cannot change it any more.
+        # Before the state is read: an ended slave cannot change it any more.
         runs = _runs(directory)
         found = connection_state.read(os.path.join(directory, "private"))
         waited = time.monotonic() - begun
@@ -48,7 +48,7 @@ def wait_until_connected(directory: str, patience: float) -> None:
 
 def _why_not(directory: str, found: ConnectionState | None, waited: float, patience: float) -> BuildbotLiteError | None:
     """
-    Why the slave is not connected, or None while that is not decided.
+    The reason for which the slave is not connected; None while undecided.
     """
     if found is not None and found.state is State.REFUSED:
         again = "every minute" if found.retry <= 60 else f"every {found.retry / 60:.0f} minutes"

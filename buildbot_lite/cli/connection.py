@@ -1,5 +1,5 @@
 """
-The line to a running master.
+Ask a running master.
 
 Commands that ask a master are `FarmCommand`s.  They find its FURL in ``private/admin.furl`` of its directory, or in the
 file that ``--furlfile`` names.
@@ -36,47 +36,47 @@ T = TypeVar("T")
 
 class MasterLink(Protocol):
     """
-    What a command does with a master.
+    A link to a master, as commands use it.
     """
 
     async def ask(self, question: Document) -> Document:
         """
-        The answer to *question*; an exception that is a sentence when there is none.
+        Send *question* and return the answer.
         """
 
     async def follow(self, question: Document, take: TakeChunk) -> Document:
         """
-        The same, of something that grows; its bytes go to *take*.
+        Send *question*, pass the chunks that arrive to *take*, and return the answer at the end.
         """
 
     async def follow_to_output(self, question: Document) -> Document:
         """
-        The same, its bytes to standard output and standard error.
+        `follow`, to standard output and standard error.
         """
 
     async def follow_to_end(self, question: Document, advice: str) -> Document:
         """
-        The same, also over restarts of the master: see `resuming.resumed`.
+        `follow_to_output`, over restarts of the master.  *advice*: what to do if no master answers.
         """
 
     async def watch(self, advice: str) -> Document:
         """
-        The same, of the one request that a watch string is for.
+        `follow_to_end` of the request of a watch FURL.
         """
 
     async def pause(self, seconds: float) -> None:
         """
-        Some time later.
+        Return after so many seconds.
         """
 
     def at(self, furl: str) -> "MasterLink":
         """
-        A line to what *furl* leads to instead.
+        A link for *furl* instead.
         """
 
 
 Connect = Callable[[str, Callable[[MasterLink], Awaitable[Any]]], Any]
-"""Runs a coroutine that gets a line to the master whose FURL is given; answers what it answers."""
+"""Runs a coroutine function with a link to the master of a FURL, and returns its result: `connect`, or a fake."""
 
 
 @frozen
@@ -155,7 +155,7 @@ def connect(furl: str, work: Callable[[MasterLink], Awaitable[T]]) -> T:
 @frozen
 class FarmClient:
     """
-    A master, as a command was told of it.  *directory* is None when it was told of a file with its string.
+    A master, found through its *directory* or, if that is None, through *furlfile* alone.
     """
 
     directory: str | None
@@ -164,20 +164,20 @@ class FarmClient:
 
     def ask(self, question: Document) -> Document:
         """
-        The master's answer.
+        Send *question* and return the master's answer.
         """
         return self.call(lambda link: link.ask(question))
 
     def call(self, work: Callable[[MasterLink], Awaitable[T]]) -> T:
         """
-        What *work* answers, when it has a line to the master.
+        Run *work* with a link to the master, and return its result.
         """
         result: T = self.connect(self._furl(), work)
         return result
 
     def command(self, name: str, *arguments: object) -> str:
         """
-        What to type for another command about the same master.
+        The command line of another command for the same master.
         """
         words = [] if self.directory in {None, HERE} else [self.directory]
         named = ["--furlfile", self.furlfile] if self.directory is None else []

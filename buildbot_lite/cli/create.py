@@ -1,5 +1,5 @@
 """
-New directories: a master's, a slave's.  And the strings by which slaves and submitters know a master.
+Make directories of masters and slaves; print and replace FURLs.
 """
 
 import os
@@ -153,10 +153,10 @@ def _replace(directory: str, furl: str) -> None:
     lines[found[0]] = _STRING.sub(lambda _: str(parts), lines[found[0]], count=1)
     write_whole(path, "".join(lines).encode("utf-8", "surrogateescape"))
     if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-        # An admin does it for the slave's own user, who is to read it.
+        # An admin runs this; the slave's own user must be able to read the file.
         os.chown(path, before.st_uid, before.st_gid)
         os.chmod(path, 0o640 if before.st_mode & 0o077 == 0o040 else 0o600)
-    # Where an earlier master was found says nothing of this one.
+    # The hints of an earlier master are wrong for this one.
     remove(os.path.join(directory, "private", "hints"))
     click.echo(f"The slave in {directory} has a new string.  The slave will connect to {', '.join(parts.hints)}.")
     click.echo(f"If it runs:  buildbot-lite restart {shlex.quote(directory)}")
@@ -164,7 +164,7 @@ def _replace(directory: str, furl: str) -> None:
 
 def _given(furl: str, command: str) -> str:
     """
-    The string that was given to *command*, as an argument or on standard input.
+    The FURL for *command*, from its argument or from standard input.
     """
     if furl == "-":
         return _read_string()
@@ -177,7 +177,7 @@ def _given(furl: str, command: str) -> str:
 
 def sample(name: str) -> str:
     """
-    The text of a sample file that came with the program.
+    The text of an installed sample file.
     """
     return files("buildbot_lite").joinpath("samples", name).read_text("utf-8")
 
@@ -191,7 +191,7 @@ def _read_string() -> str:
     strings = furls_in(text)
     if len(strings) > 1:
         raise FurlError("These are several strings.  Give the line of one slave from buildslave.furls.")
-    # What is none is told what is wrong with it.
+    # The parser says what is wrong with other text.
     return strings[0] if strings else text.strip()
 
 

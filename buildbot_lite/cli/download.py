@@ -16,12 +16,12 @@ from .output import ProgressLine
 
 class DownloadedFile:
     """
-    The file *name* on its way into *directory*; *length* is what is expected, if that is known.
+    The file *name* on its way into *directory*; *length*: the expected bytes, if known.
 
-    A context manager: what was not kept when it ends is removed.  Names that lead out of *directory*, by themselves or
-    by a symbolic link, are refused, and so are files that are there already, unless they are to be overwritten.
+    A context manager, which removes the bytes at its end unless `keep` was called.  Names that lead out of *directory*,
+    by themselves or by a symbolic link, are refused; existing files too, without *overwrite*.
 
-    Meanwhile the bytes stand beside it, in a new file whose name nobody chose (mkstemp: O_EXCL, O_NOFOLLOW, 0600).
+    Until `keep`, the bytes are in a temporary file beside the target (mkstemp: O_EXCL, O_NOFOLLOW, 0600).
     """
 
     def __init__(self, directory: str, name: str, *, overwrite: bool, length: int | None) -> None:
@@ -52,7 +52,7 @@ class DownloadedFile:
 
     def take(self, data: bytes) -> None:
         """
-        The next chunk, after its first byte, which is the same for all of them.
+        Write the next chunk, without its first byte, which only names the stream.
         """
         self._file.write(data[1:])
         self._checksum.update(data[1:])
@@ -62,7 +62,7 @@ class DownloadedFile:
 
     def keep(self, length: int, sha256: str) -> None:
         """
-        That was all: it should have *length* bytes and that checksum.
+        Check the length and the checksum, and move the file to its place.
         """
         self._file.flush()
         if (self._so_far, self._checksum.hexdigest()) != (length, sha256):
@@ -75,7 +75,7 @@ class DownloadedFile:
         try:
             os.link(self._incoming, self.path, follow_symlinks=False)  # unlike a rename, it replaces nothing
         except OSError:
-            # Not every file system has links; then all that is left to do is to look again.
+            # Some file systems have no links; then only a second look remains.
             if os.path.lexists(self.path):
                 raise self._is_there() from None
             os.rename(self._incoming, self.path)
@@ -86,7 +86,7 @@ class DownloadedFile:
 
 def _check_no_links(top: str, directory: str, shown: str) -> None:
     """
-    Refuse *directory* when a symbolic link leads there from *top*: what is fetched belongs below *top*.
+    Refuse *directory* if a symbolic link leads there from *top*: fetched files stay below *top*.
     """
     while len(directory) > len(top) and directory not in {"", os.curdir, os.sep}:
         if os.path.islink(directory):
@@ -102,7 +102,7 @@ def _umask() -> int:
 
 def size(number: float) -> str:
     """
-    Bytes, for people.
+    *number* of bytes, for people.
     """
     if number < 1024:
         return f"{number:.0f} B"

@@ -1,5 +1,5 @@
 """
-Strings: handing them out, listing them, taking them back, replacing them.
+Hand out, list, revoke and rotate FURLs.
 """
 
 import re

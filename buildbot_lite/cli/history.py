@@ -1,5 +1,5 @@
 """
-Builds that there were: lists of them, one in detail, the last good one.
+Past builds: lists, one in detail, the last good one.
 """
 
 from datetime import datetime

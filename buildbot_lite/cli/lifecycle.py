@@ -1,5 +1,5 @@
 """
-Masters and slaves as processes: is the configuration good, apply it, stop, start again.
+Check and apply configurations; start and stop masters and slaves.
 """
 
 import os
@@ -31,7 +31,7 @@ from .processes import Kind, Process
 commands = Commands()
 
 LOOK = 1.0
-"""Seconds between two looks at a process that is to end, while its progress is shown."""
+"""Seconds between two checks of a process that should end."""
 LOOK_WHETHER_READY = 0.2
 
 patience_option = click.option(
@@ -127,7 +127,7 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
         click.echo(f"No slave runs in {directory}.  Commands that an earlier one left running were killed.")
     else:
         if kill:
-            # A slave that was killed by the signal, before it listened for it, has told nobody.
+            # The signal kills a slave that has no handler yet; its keeper then still runs.
             processes.kill_left_behind(directory, patience)
         click.echo(f"The {kind.value} in {directory} has stopped.")
 
@@ -185,7 +185,7 @@ def _stop(directory: str, kind: Kind, *, when_idle: bool, kill: bool, patience: 
         if when_idle and kind is Kind.MASTER:
             _wait_until_idle(directory)
         process.send(_signal(kind, when_idle=when_idle, kill=kill))
-        # A slave that drains takes as long as its builds do.
+        # A draining slave ends with its last build: no time limit.
         _wait_for_end(process, None if when_idle and kind is Kind.SLAVE else patience)
     finally:
         process.close()
@@ -219,12 +219,12 @@ def _wait_for_end(process: Process, patience: float | None) -> None:
 
 def _wait_until_ready(directory: str, patience: float) -> None:
     """
-    Until it answers: whoever restarts a master wants to use it.
+    Return once the master answers.
     """
     end = time.monotonic() + patience
     furlfile = os.path.join(directory, "private", "admin.furl")
     while not os.path.exists(furlfile):
-        # A master that starts for the first time.
+        # The first start of this master.
         _still_starting(directory, end)
         time.sleep(LOOK_WHETHER_READY)
 
@@ -233,7 +233,7 @@ def _wait_until_ready(directory: str, patience: float) -> None:
     async def asking(link: MasterLink) -> None:
         while True:
             try:
-                # It may listen at another port than before, and writes its string anew then.
+                # Its port may have changed; then it writes a new FURL.
                 await link.at(read_furl(furlfile)).ask({"ask": "queue"})
             except (NoAnswerError, FurlError):
                 _still_starting(directory, end)

@@ -1,10 +1,10 @@
 """
-The group of all commands, and the one place in which errors become sentences.
+The program: all commands, and how errors become sentences and exit codes.
 
-Whatever goes wrong is one sentence on standard error and an exit code: a traceback is for ``--debug``.
+Each error is one sentence on standard error and an exit code; ``--debug`` adds the traceback.
 
-Exit codes 0, 1, 2 and 4 belong to builds, as they do with ``flappclient``: a script that waits for a build must be able
-to tell that it failed from that it could not be asked for.  The command's own are those of sysexits.h: `USAGE`,
+Exit codes 0, 1, 2 and 4 belong to builds, as with ``flappclient``: a script must be able to tell a failed build from
+a request that failed.  The command's own are those of sysexits.h: `USAGE`,
 `NO_ANSWER`, and `FAILED` for everything else.  docs/commands.md has the table.
 """
 
@@ -86,7 +86,7 @@ def main() -> None:
     The entry point.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        # None when whoever started us had closed it (``>&-``): then it is as if nobody spoke, or listened.
+        # None if the parent process had closed it (``>&-``): use /dev/null then.
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the end
     sys.exit(run(sys.argv[1:]))
@@ -94,14 +94,13 @@ def main() -> None:
 
 def run(arguments: list[str], connect: object = None) -> int:
     """
-    Do what *arguments* say; answers the exit code.  *connect*: instead of the network, see `connection.Connect`.
+    Run the command line *arguments*, and return the exit code.  *connect*: a `connection.Connect` for tests.
     """
     try:
         code = program.main(arguments, prog_name="buildbot-lite", standalone_mode=False, obj=connect)
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
-        # click leaves with 1, a failed build's code, when it finds its output closed.
-        # Whoever read our output has seen enough.
+        # The reader of the output is gone.  click would exit with 1, the code of a failed build.
         _let_go_of_output()
         return FAILED
     except (KeyboardInterrupt, click.Abort):
@@ -126,7 +125,7 @@ def exit_code(error: Exception) -> int:
 
 def _let_go_of_output() -> None:
     """
-    See that nothing is left to be flushed at exit, where Python would complain of a closed pipe or a full disk itself.
+    Flush standard output or discard it, so that Python has no error to report at exit.
     """
     try:
         sys.stdout.flush()
@@ -136,14 +135,14 @@ def _let_go_of_output() -> None:
 
 def sentence(error: Exception) -> str:
     """
-    What a person is told of *error*.
+    The sentence for *error*.
     """
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error.format_message()
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "buildbot-lite"
         if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument) and error.ctx:
-            # As it is called in texts: the brackets of the usage line say that it may be left out.
+            # The name without the brackets of the usage line, which mark optional arguments.
             error.param_hint = repr(error.param.make_metavar(error.ctx).strip("[]."))
         return f"{error.format_message().removesuffix('.')}.  See: {path} --help"
     if isinstance(error, click.ClickException):

@@ -1,8 +1,8 @@
 """
-What is written where.
+Standard output and standard error.
 
-Lists are tables for people, or JSON for programs.  What is followed is written by a thread: a pager that nobody
-scrolls blocks the writer and not the line to the master, which would count as dead after half a minute.
+Lists are tables for people, or JSON for programs.  A thread writes followed output: a pager that nobody scrolls blocks
+that thread and not the link to the master, which would count as dead after half a minute.
 """
 
 import json
@@ -27,12 +27,12 @@ NAMES = {OUT: "Standard output", ERR: "Standard error"}
 TakeChunk = Callable[[bytes], Deferred[None] | None]
 Document = Mapping[str, Any]
 PLAIN_WIDTH = 500
-"""Columns of a table that nobody sees on a terminal: enough that nothing is cut."""
+"""Columns of a table that is not on a terminal: enough that nothing is cut."""
 
 
 def show(document: Any, what: str, *, as_json: bool) -> None:
     """
-    *document* as JSON, or as a table: `cli.tables` knows *what* it is.
+    Print *document* as JSON, or as the table that `cli.tables` has for *what*.
     """
     if as_json:
         click.echo(json.dumps(document, indent=2))
@@ -44,7 +44,7 @@ def show(document: Any, what: str, *, as_json: bool) -> None:
 
     table = TABLES[what](document)
     console = Console(width=None if on_a_terminal() else PLAIN_WIDTH, highlight=False)
-    # On a narrow terminal rather lines that it breaks than columns of a letter each.
+    # On a narrow terminal, broken lines are better than columns of one letter.
     narrowest = Measurement.get(console, console.options.update(width=PLAIN_WIDTH), table).minimum
     console.width = max(console.width, narrowest)
     with console.capture() as capture:
@@ -56,14 +56,14 @@ def show(document: Any, what: str, *, as_json: bool) -> None:
 
 def on_a_terminal() -> bool:
     """
-    Whether standard output is one.
+    Whether standard output is a terminal.
     """
     return sys.stdout.isatty()
 
 
 def note(text: str) -> None:
     """
-    A remark for whoever sits there, out of the way of what is asked for.
+    Print a remark on standard error.
     """
     click.echo(text, err=True)
 
@@ -81,9 +81,9 @@ def read_secret(prompt: str) -> str:
 
 class ProgressLine:
     """
-    One line on the terminal that is written over; nothing at all when nobody looks.
+    A line of progress on a terminal, which each `say` overwrites; nothing if standard error is no terminal.
 
-    Use it as a context manager: the line is gone afterwards.
+    A context manager, which removes the line at its end.
     """
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class ProgressLine:
 
     def say(self, text: str) -> None:
         """
-        How far it is.
+        Show *text* in place of the line.
         """
         if self._shown:
             sys.stderr.write(f"\r\033[K{text}")
@@ -106,11 +106,10 @@ class ProgressLine:
 
 class OutputWriter:
     """
-    Writes what is followed to standard output and standard error, in the order in which it comes, and no faster than
-    they take it.
+    Writes followed chunks to standard output and standard error, in order, and no faster than these accept them.
 
-    One thread writes, because a pipe whose reader waits would hold up the reactor.  What waits for it is bounded by
-    whoever sends: a master has at most 1 MiB on its way to a client.
+    One thread writes, because a pipe with a slow reader would block the reactor.  The master bounds the chunks that
+    wait for the thread: it has at most 1 MiB in flight to a client.
     """
 
     def __init__(self, descriptors: Mapping[int, int] = MappingProxyType({OUT: OUT, ERR: ERR})) -> None:
@@ -118,22 +117,22 @@ class OutputWriter:
         self._chunks: SimpleQueue[tuple[bytes, Deferred[None]]] = SimpleQueue()
         self._writer: threading.Thread | None = None
         self.refused: OSError | None = None
-        """Why what was poured could not be written, as when whoever read it has seen enough."""
+        """The first error of a write: the reader is gone, or the disk is full."""
 
     def by(self, reactor: IReactorFromThreads) -> TakeChunk:
         """
-        What takes the chunks, in the reactor's thread.
+        The function that takes chunks, in the reactor's thread.
         """
         return partial(self._take, reactor)
 
     def _take(self, reactor: IReactorFromThreads, data: bytes) -> Deferred[None]:
         """
-        A chunk, whose first byte says where it belongs; fires when it is written.
+        Write a chunk, whose first byte names the stream; fires when it is written.
         """
         written: Deferred[None] = Deferred()
         self._chunks.put((data, written))
         if self._writer is None:
-            # A daemon, so that nothing waits for it when the user has had enough.
+            # A daemon thread: Ctrl-C need not wait for it.
             self._writer = threading.Thread(target=self._write_all, args=(reactor,), daemon=True)
             self._writer.start()
         return written
@@ -150,7 +149,7 @@ class OutputWriter:
             if self.refused is None:
                 reactor.callFromThread(written.callback, None)
             else:
-                # A sentence for the master; our own defects would be logged here, with a traceback.
+                # A BuildbotLiteError becomes a sentence for the master; others would be logged here, with a traceback.
                 failure = Failure(BuildbotLiteError("Nobody takes these bytes any more."))
                 reactor.callFromThread(written.errback, failure)
 

@@ -1,9 +1,9 @@
 """
-Who runs in a directory: finding that process, stopping it, starting another.
+The process that runs in a directory: find it, stop it, start it.
 
-``twistd.pid`` names a process, but it may be left over from one that was killed, and its number may have gone to a
-stranger since.  So a process is only believed to be ours while it holds our lock file open, where the system lets us
-look; and it is held by a descriptor, not by its number, so that the right one is signalled.
+``twistd.pid`` may be left over from a killed process, and the system may have given its number to another one.  So a
+process counts as ours only while it has our lock file open, where the system shows that; and it is held by a pidfd
+(pidfd_open(2)), so that signals reach the right process.
 """
 
 import os
@@ -35,7 +35,7 @@ _PROCESSES = "/proc"
 
 class Kind(Enum):
     """
-    What a directory is for.
+    The kind of a directory.
     """
 
     MASTER = "master"
@@ -44,14 +44,14 @@ class Kind(Enum):
     @property
     def tac(self) -> str:
         """
-        The file that twistd starts it from.
+        The name of the file for ``twistd -y``.
         """
         return f"{self.value}.tac"
 
 
 def is_there(*path: str) -> bool:
     """
-    Whether there is a *path*; `OSError` when one may not know.
+    Whether *path* exists; `OSError` if permissions hide that.
     """
     try:
         os.stat(os.path.join(*path))
@@ -62,7 +62,7 @@ def is_there(*path: str) -> bool:
 
 def kind_of(directory: str) -> Kind:
     """
-    What *directory* is for; `NotFoundError` when it is neither a master's nor a slave's.
+    The kind of *directory*; `NotFoundError` if it is neither a master's nor a slave's.
     """
     if any(is_there(directory, name) for name in ("master.cfg", Kind.MASTER.tac)):
         return Kind.MASTER
@@ -92,7 +92,7 @@ def need_a_master(directory: str) -> None:
 @frozen
 class Process:
     """
-    A process that runs now, until `close`.  *handle*: its pidfd, or None where there is no such thing.
+    A running process, until `close`.  *handle*: its pidfd, or None where the system has none.
     """
 
     pid: int
@@ -100,7 +100,7 @@ class Process:
 
     def send(self, number: signal.Signals) -> None:
         """
-        Signal it; nothing happens when it is gone.
+        Send the signal *number*; no effect if the process has ended.
         """
         try:
             if self.handle is not None:
@@ -114,7 +114,7 @@ class Process:
 
     def ended(self, within: float) -> bool:
         """
-        Whether it ended before *within* seconds are over.
+        Whether the process ends within *within* seconds.
         """
         if self.handle is not None:
             polling = select.poll()
@@ -129,7 +129,7 @@ class Process:
 
     def close(self) -> None:
         """
-        Let go of it.
+        Close the pidfd.
         """
         if self.handle is not None:
             os.close(self.handle)
@@ -137,7 +137,7 @@ class Process:
 
 def running_in(directory: str) -> Process:
     """
-    The process that works in *directory*; `NotRunningError` when there is none.
+    The process that runs in *directory*; `NotRunningError` if there is none.
     """
     kind = kind_of(directory)
     lock = os.path.join(directory, LOCK)
@@ -158,9 +158,9 @@ def running_in(directory: str) -> Process:
 
 def kill_left_behind(directory: str, within: float) -> bool:
     """
-    Have the keeper in the slave's *directory* kill all that it runs, and end; False when there is none.
+    Have the keeper in the slave's *directory* kill all of its commands and end; False if no keeper runs.
 
-    For a slave whose twistd runs no more.  *within*: seconds until it has ended.
+    For a slave whose twistd has ended.  *within*: seconds until the keeper must have ended.
     """
     keeper = os.path.join(directory, "keeper")
     try:
@@ -170,7 +170,7 @@ def kill_left_behind(directory: str, within: float) -> bool:
     with socket.socket(socket.AF_UNIX) as line:
         line.settimeout(within)
         try:
-            # The path of a socket has 107 bytes at most; this one is short wherever the directory is.
+            # unix(7) limits the path to 107 bytes; this one is short wherever the directory is.
             known = os.path.isdir("/proc/self/fd")
             line.connect(f"/proc/self/fd/{above}/socket" if known else os.path.join(keeper, "socket"))
             line.sendall(b'{"op":"hello"}\n{"op":"stop"}\n')
@@ -191,7 +191,7 @@ def kill_left_behind(directory: str, within: float) -> bool:
 
 def start(directory: str) -> None:
     """
-    Start what *directory* is for, in the background, as ``twistd`` does it.  Nothing may run there (`running_in`).
+    Start the master or slave of *directory* as a daemon (``twistd -y``).  Nothing may run there (`running_in`).
     """
     kind = kind_of(directory)
     if not os.path.exists(os.path.join(directory, kind.tac)):
@@ -200,8 +200,8 @@ def start(directory: str) -> None:
     twistd = beside if os.path.exists(beside) else shutil.which("twistd")
     if twistd is None:
         raise NotFoundError("There is no program twistd, which comes with Twisted.  Install Twisted properly.")
-    # twistd refuses to start beside one that was left behind, or is empty after a power failure.  Nobody works here:
-    # the caller has looked, and the lock keeps a second one out.
+    # twistd refuses to start if a pid file is left over, or is empty after a power failure.  Nothing runs here: the
+    # caller has checked, and the lock keeps a second process out.
     remove(os.path.join(directory, PID_FILE))
     words = [twistd, "-y", kind.tac]
     done = subprocess.run(words, cwd=directory, check=False, stdin=subprocess.DEVNULL)
@@ -241,7 +241,7 @@ def _exists(pid: int) -> bool:
 
 def _ours(pid: int, lock: str) -> bool:
     """
-    Whether *pid* has the file *lock* open; where the system does not tell, whether anybody has it locked.
+    Whether *pid* has the file *lock* open; where the system does not show that, whether any process has locked it.
     """
     try:
         return any(_descriptors_of(pid, lock))
@@ -251,7 +251,7 @@ def _ours(pid: int, lock: str) -> bool:
 
 def _holder(lock: str) -> Process | None:
     """
-    The process that has the file *lock* locked, as far as the system tells: for one whose pid file was removed.
+    The process that has locked the file *lock*, as far as /proc shows: for a process whose pid file was removed.
     """
     if not os.path.isdir(_PROCESSES) or not is_locked(lock):
         return None
@@ -267,7 +267,7 @@ def _holder(lock: str) -> Process | None:
 
 def _descriptors_of(pid: int, path: str) -> Iterator[str]:
     """
-    The descriptors by which *pid* has the file *path* open; `OSError` when one may not know.
+    The descriptors of *pid* for the file *path*; `OSError` if permissions hide them.
     """
     wanted = os.stat(path)
     directory = f"{_PROCESSES}/{pid}/fd"
@@ -278,6 +278,6 @@ def _descriptors_of(pid: int, path: str) -> Iterator[str]:
 
 
 def _is_locked_by(pid: int, descriptor: str) -> bool:
-    # Who merely reads the file, as a backup does, is not the one: see proc_pid_fdinfo(5), "lock".
+    # A process that only reads the file, like a backup, has no lock: proc_pid_fdinfo(5), "lock".
     with open(f"{_PROCESSES}/{pid}/fdinfo/{descriptor}", encoding="ascii", errors="replace") as lines:
         return any(line.startswith("lock:") and "FLOCK" in line for line in lines)

@@ -1,10 +1,10 @@
 """
-Following over a master's restart: no byte is lost or printed twice.
+Follow over restarts of the master: no byte is lost or printed twice.
 
-A master tells what is followed from its beginning, to everybody who asks.  So after a lost connection the same question
-is asked again, and what was printed already is dropped: of the log the first bytes, as many as were printed, because a
-log only ever grows; of the remarks those that were printed, each as often as it was, because their order may differ
-(a remark about a running step overtakes the step's log).
+A master sends followed output from its beginning to each client.  So after a lost connection the command asks the same
+question again, and drops what it has printed: of the log the first bytes, as many as were printed, because a log only
+grows; of the remarks the printed ones, each as often as it was printed, because their order may differ (a remark about
+a running step overtakes the step's log).
 
 ::
 
@@ -32,7 +32,7 @@ from .output import (
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 10.0
 KEEP_TRYING = 1800.0
-"""Seconds without a master after which nobody waits any longer: as long as a build waits for its slave by default."""
+"""Seconds without a master until the command gives up: the default grace period of builds."""
 
 T = TypeVar("T")
 Attempt = Callable[[TakeChunk], Awaitable[Document]]
@@ -41,7 +41,7 @@ Pause = Callable[[float], Awaitable[None]]
 
 class Printed:
     """
-    What *take* was given so far, over all connections.
+    Passes to *take* the chunks that no earlier connection has brought.
     """
 
     def __init__(self, take: TakeChunk) -> None:
@@ -54,7 +54,7 @@ class Printed:
 
     async def from_the_start(self) -> TakeChunk:
         """
-        What takes the chunks of a new connection.  Waits until the last chunk of the former one is printed.
+        The function that takes the chunks of a new connection, once the last chunk of the former one is printed.
         """
         if self._idle is not None:
             await self._idle
@@ -80,7 +80,7 @@ class Printed:
 
     def _news(self, chunk: bytes) -> bytes:
         """
-        What of *chunk* was not printed yet, after the byte that says where it belongs.
+        The unprinted part of *chunk*, after the byte that names its stream; empty: nothing.
         """
         if int(chunk[:1]) == OUT:
             skipped = min(self._to_skip, len(chunk) - 1)
@@ -99,10 +99,10 @@ async def resumed(
     attempt: Attempt, take: TakeChunk, *, pause: Pause, advice: str, seconds: Callable[[], float] = time.monotonic
 ) -> Document:
     """
-    What *attempt* answers, asked again whenever the connection is lost; *take* gets each byte once.
+    The answer of *attempt*, which is repeated whenever the connection is lost; *take* gets each byte once.
 
-    An attempt gets what takes its chunks.  `NoAnswerError` when no master answers the first one, or for `KEEP_TRYING`
-    seconds later; *advice* is the end of that sentence: what to do then.
+    *attempt* is called with the function that takes its chunks.  `NoAnswerError` if no master answers the first
+    attempt, or later ones for `KEEP_TRYING` seconds; its sentence ends with *advice*.
     """
     printed = Printed(take)
     lost_at: float | None = None
@@ -120,7 +120,7 @@ async def resumed(
             return await attempt(taken)
         except LinkLostError:
             if begun or lost_at is None:
-                # It was there; so it is a new loss.
+                # The master had answered: a new outage begins.
                 lost_at, delay = seconds(), FIRST_PAUSE
                 note(
                     "# lost the connection to the master; the build continues.  Trying to reach the master again for "

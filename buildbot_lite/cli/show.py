@@ -1,5 +1,5 @@
 """
-What there is and what goes on: tables for people, documents for programs.
+Show the farm: status, queue, slaves, builders.
 """
 
 from typing import Any

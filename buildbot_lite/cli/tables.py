@@ -1,8 +1,7 @@
 """
-The documents of `status.documents` as tables on a terminal.  For the command only.
+The documents of `status.documents` as tables.
 
-What comes from slaves and submitters is text like any other here, and no terminal's command: control characters are
-replaced.
+Control characters in texts of slaves and submitters are replaced, so that they are no commands to the terminal.
 """
 
 import re
@@ -49,7 +48,7 @@ def status(document: Document) -> RenderableType:
 
 def queue(document: Sequence[Document]) -> RenderableType:
     """
-    What waits, and why.
+    The waiting requests, with the reasons.
     """
     rows = [
         (each["request"], each["builder"], each["scheduler"], _span(each["submitted"], None), each["why"]["sentence"])
@@ -60,7 +59,7 @@ def queue(document: Sequence[Document]) -> RenderableType:
 
 def slaves(document: Sequence[Document]) -> RenderableType:
     """
-    Who is here.
+    The slaves.
     """
     rows = [
         (
@@ -80,7 +79,7 @@ def slaves(document: Sequence[Document]) -> RenderableType:
 
 def builders(document: Sequence[Document]) -> RenderableType:
     """
-    What can be built.
+    The builders.
     """
     rows = [
         (
@@ -99,7 +98,7 @@ def builders(document: Sequence[Document]) -> RenderableType:
 
 def builds(document: Sequence[Document]) -> RenderableType:
     """
-    What was built.
+    A list of builds.
     """
     rows = [
         (
@@ -166,7 +165,7 @@ def last_good(document: Document) -> RenderableType:
 
 def artifacts(document: Sequence[Document]) -> RenderableType:
     """
-    What a build produced.
+    The artifacts of a build.
     """
     rows = [(each["name"], each["length"], each["sha256"]) for each in document]
     return _table(("name", "bytes", "sha256"), rows)
@@ -174,7 +173,7 @@ def artifacts(document: Sequence[Document]) -> RenderableType:
 
 def grants(document: Sequence[Document]) -> RenderableType:
     """
-    Who may do what.
+    The grants.
     """
     rows = [
         (
@@ -206,7 +205,7 @@ TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
     "artifacts": artifacts,
     "grants": grants,
 }
-"""By what is asked for."""
+"""By the name of the document."""
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> RenderableType:
@@ -258,7 +257,7 @@ def _presence(slave: Document) -> Text:
 
 def _trouble(slave: Document) -> Text:
     """
-    Why it was not let in, or cut off.
+    The reason for which the slave was refused or cut off.
     """
     refused = slave.get("refused")
     if refused:
@@ -270,7 +269,7 @@ def _trouble(slave: Document) -> Text:
 
 def _limits(grant: Document) -> str:
     """
-    How far a right goes.
+    The limits of a grant.
     """
     limits = []
     if grant["uses_allowed"] is not None:
@@ -288,7 +287,7 @@ def _limits(grant: Document) -> str:
 
 def _current(build: Document) -> str:
     """
-    Which step runs, or which one decided.
+    The running step, or the one that decided the result.
     """
     for step in build["steps"]:
         if step["result"] is None and build["result"] is None:
@@ -302,7 +301,7 @@ def _current(build: Document) -> str:
 
 def _related(build: Document) -> str:
     """
-    Which build triggered it, and which ones it triggered.
+    The build that triggered it, and the builds that it triggered.
     """
     parent = build.get("triggered_by")
     by = f"triggered by {_label(parent)}" if parent else ""
@@ -324,7 +323,7 @@ def _sources(build: Document) -> str:
 
 def _asked(asked: Document) -> str:
     """
-    Who asked, and why.
+    The requester and the reason.
     """
     who, why = asked["by"] or asked["scheduler"], asked["reason"]
     return why if f"({who})" in why or who in why.split() else f"{who}: {why}"

@@ -1,5 +1,5 @@
 """
-Following one request with a watch string, which a submission prints on its first line.
+Follow one request with a watch FURL, which a submission prints on its first line.
 """
 
 import shlex

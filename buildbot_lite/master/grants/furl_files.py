@@ -1,9 +1,9 @@
 """
-The files in which people look strings up.
+The files in which people find FURLs.
 
 ``buildslave.furls`` and ``submit.furls`` have a line ``NAME FURL`` each; ``furls/NAME.furl`` has one FURL and a word
-on what it is, for ``--furlfile``.  They are written when something changed, whole or not at all, and readable by
-their owner alone from their first moment.
+on what it is, for ``--furlfile``.  A file is written if its content changed, whole or not at all, and only its owner
+can read it from the first moment on.
 """
 
 import os
@@ -39,7 +39,7 @@ class FurlFiles:
 
     def publish(self, slaves: Mapping[str, str], submissions: Mapping[str, str]) -> None:
         """
-        From now on these are the strings, by name.  Files that would not change are not touched.
+        Write the files for these FURLs, by name; unchanged files are not touched, files of other names are removed.
         """
         make_directory(os.path.join(self._basedir, DIRECTORY))
         for file, strings in ((SLAVES, slaves), (SUBMISSIONS, submissions)):
@@ -57,7 +57,7 @@ class FurlFiles:
 
     def publish_private(self, name: str, furl: str) -> None:
         """
-        A string for the admin, in ``private/NAME.furl``.
+        Write a FURL for the admin to ``private/NAME.furl``.
         """
         make_directory(os.path.join(self._basedir, "private"))
         self._write(os.path.join("private", f"{name}{SUFFIX}"), f"# {name}\n{furl}\n")

@@ -1,9 +1,9 @@
 """
-Where a master listens, and which places go into its strings.
+The ports at which a master listens, and the hosts in its FURLs.
 
-Both are chosen once and kept, so that strings stay good: the port in ``private/port``, the host in
-``private/location``.  What master.cfg says (``c['port']``, ``c['location']``) counts more, and is not kept: it is said
-there.  ``private/listening`` records where the master listened last, and since when.
+Both are chosen once and stored, so that FURLs stay valid: the port in ``private/port``, the host in
+``private/location``.  ``c['port']`` and ``c['location']`` in master.cfg override them.  ``private/listening`` records
+the endpoints at which the master listened last, and since when.
 """
 
 import os
@@ -36,7 +36,7 @@ LISTENING = "listening"
 LOOPBACK = "127.0.0.1"
 PATIENCE = 3.0
 LOWEST = 10_000
-"""The lowest port that is chosen: below it services are at home."""
+"""The lowest port to choose: services have the lower ones."""
 TRIES = 100
 _EPHEMERAL_PORTS = "/proc/sys/net/ipv4/ip_local_port_range"
 
@@ -44,7 +44,7 @@ _EPHEMERAL_PORTS = "/proc/sys/net/ipv4/ip_local_port_range"
 @frozen
 class HostTest:
     """
-    A *host* for the strings, and what came of connecting to it: *problem* is empty when that worked.
+    The result of connecting to *host*: *problem* is empty if that reached this machine.
     """
 
     host: str
@@ -167,7 +167,7 @@ def port_numbers(endpoints: Iterable[str]) -> frozenset[int]:
 
 def keep_listening(private: str, bound: Mapping[str, float]) -> None:
     """
-    Record where the master listens: see `listening`.
+    Record the endpoints at which the master listens, endpoint → since when.
     """
     text = "".join(f"{endpoint} {since!r}\n" for endpoint, since in bound.items())
     write_whole(os.path.join(private, LISTENING), text.encode())
@@ -175,17 +175,16 @@ def keep_listening(private: str, bound: Mapping[str, float]) -> None:
 
 def keep_host(private: str, host: str) -> None:
     """
-    From now on *host* goes into strings.
+    Store *host* for FURLs.
     """
     write_whole(os.path.join(private, LOCATION), f"{host}\n".encode())
 
 
 def free_port() -> int:
     """
-    A TCP port that is free now, and that the system gives to nobody who does not ask for just that one.
+    A TCP port that is free now, and not ephemeral.
 
-    One of those that it gives out by itself could go to any connection between now and the master's start, and
-    whenever the master is down for a moment.
+    The system could give an ephemeral port to any connection until the master starts, and during each restart.
     """
     first, last = ephemeral_ports()
     others = [port for port in range(LOWEST, 1 << 16) if not first <= port <= last]
@@ -198,7 +197,7 @@ def free_port() -> int:
 
 def ephemeral_ports() -> tuple[int, int]:
     """
-    The first and the last of the ports that the system gives out by itself.
+    The first and the last ephemeral port: ip_local_port_range in ip(7).
     """
     try:
         with open(_EPHEMERAL_PORTS, encoding="ascii") as source:

@@ -1,5 +1,5 @@
 """
-Where a running master is found: its bound ports, its hosts, and the strings that name both.
+The location of a running master: its bound ports, its hosts, and the FURLs that name both.
 """
 
 from collections.abc import Callable, Coroutine, Iterable
@@ -23,7 +23,7 @@ from .listening import (
 
 class Location:
     """
-    Where this master is found now: the bound *ports*, and the hosts of *config* or of the directory *private*.
+    The present location of this master: the bound *ports*, and the hosts of *config* or of the directory *private*.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Location:
 
     def follow(self, config: MasterConfig) -> None:
         """
-        From now on *config* says where the master is found; its ports are bound.
+        Use the hosts of *config* from now on; its ports are bound.
         """
         self._config = config
 
@@ -71,13 +71,13 @@ class Location:
 
     def furl(self, swissnum: str) -> str:
         """
-        The string that ends with *swissnum*.
+        The FURL of *swissnum*.
         """
         return build(self._tub_id, self.hints(), swissnum)
 
     async def unreachable(self, hints: Iterable[str]) -> list[str]:
         """
-        Those of *hints* that do not lead here from here, each with the reason.
+        The *hints* that do not lead to this master from its own machine, each with the reason.
         """
         tried = list(hints)
         reasons = await gatherResults([ensureDeferred(self._why_not_reached(hint)) for hint in tried])
@@ -92,7 +92,7 @@ class Location:
 
     def nearby(self) -> tuple[str, ...]:
         """
-        Where the master is found on its own machine.
+        The hints for clients on the master's own machine.
         """
         return tuple(dict.fromkeys(f"tcp:{each.local_host}:{each.port}" for each in self._ports.endpoints))
 

@@ -1,9 +1,9 @@
 """
-Every string that this master handed out, and what each leads to.
+All grants of this master, and the objects that their FURLs designate.
 
-A grant is a row: for whom, what it may do, until when.  All of them are in memory, because whoever shows a string is
-answered at once.  They are found by the digest of what is shown, so the time that an answer takes tells nothing of any
-string.  What a grant leads to is made when it is first shown, and kept: its `Revocable` is how the right is taken back.
+A grant is a row: for whom, what it permits, until when.  All rows are in memory, so that lookups answer at once.  The
+key is the digest of the swissnum, so the duration of a lookup tells nothing about any FURL.  The first lookup of a
+grant makes the designated object, which is kept; its `Revocable` takes the right back.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,32 +40,32 @@ from ...wire.limits.preauth import Preauth
 from .verbs import SLAVE, WATCH, Verb
 
 RECORD_USES_EVERY = 60.0
-"""Seconds.  A master that is killed forgets at most the uses of so long."""
+"""Seconds between two writes of uses: a killed master forgets the uses since the last one."""
 
 NOTHING_MADE: Mapping[int, int] = {}
 
 AFTER_THE_END = 0.01
-"""Seconds after the end of a string until its links are cut."""
+"""Seconds after the expiry of a FURL until its links are cut."""
 
 
 @define(eq=False)
 class LiveGrant:
     """
-    A grant in force; and, once it was shown, what takes it back and what it leads to.  (Most are never shown: every
-    submission of the last week has a string to watch it with.)
+    A grant in force and, after its first lookup, the designated object and its `Revocable`.  (Most grants are never
+    looked up: each submission of the last week has a FURL to watch it.)
     """
 
     grant: Grant
     revocable: Revocable | None = None
     exposed: Exposed | None = None
     end: IDelayedCall | None = None
-    """Cuts the links on which it was shown, when it expires."""
+    """The timer that cuts its links at the expiry."""
     unrecorded: int = 0
     """Uses that are counted in *grant*, and not yet in its row."""
     recorded: float | None = None
     """When uses were last recorded, in seconds since 1970."""
     made_with: int | None = None
-    """The grant with whose string a submission made it."""
+    """The number of the grant with whose FURL the submission was made that this one watches."""
 
 
 class GrantRegistry:
@@ -115,8 +115,7 @@ class GrantRegistry:
 
     def remember(self, grants: Sequence[Grant], made_with: Mapping[int, int] = NOTHING_MADE) -> None:
         """
-        Those that an earlier master handed out.  *made_with*: the buildset that is watched → the grant whose string
-        asked for it.
+        Add the grants of earlier masters.  *made_with*: the watched buildset → the grant with which it was submitted.
         """
         for grant in grants:
             if grant.revoked is not None:
@@ -126,7 +125,7 @@ class GrantRegistry:
 
     def lookup(self, swissnum: str) -> Exposed | None:
         """
-        What the string that ends with *swissnum* leads to; None when nothing, `RevokedError` when nothing any more.
+        The object that *swissnum* designates; None if there is none, `RevokedError` if it was revoked.
         """
         digest = digest_of(swissnum)
         if digest in self._revoked:
@@ -147,13 +146,13 @@ class GrantRegistry:
 
     def mint(self) -> SwissnumRecord:
         """
-        What to record of a new string.
+        A new swissnum, as the records have it.
         """
         return self._swissnums.mint()
 
     def swissnum(self, grant: Grant) -> str:
         """
-        The secret part of the string of *grant*; `LostStringError`, with the remedy, when it cannot be made any more.
+        The swissnum of *grant*; `LostStringError`, with the remedy, if it cannot be derived any more.
         """
         swissnum = self._swissnums.of(grant)
         if swissnum is None:
@@ -165,7 +164,7 @@ class GrantRegistry:
 
     def of(self, verb: str, object: str) -> Grant | None:
         """
-        The grant in force to do *verb* to *object* that is in the farm's files.
+        The grant in force for *verb* and *object* whose FURL is in the farm's files.
         """
         for grant in self.all_of(verb, object):
             if grant.label is None:
@@ -174,13 +173,13 @@ class GrantRegistry:
 
     def all_of(self, verb: str, object: str) -> Sequence[Grant]:
         """
-        Every grant in force to do *verb* to *object*, oldest first.
+        Every grant in force for *verb* and *object*, oldest first.
         """
         return [live.grant for live in self._by_object.get((verb, object), ())]
 
     def in_force(self, id: int) -> Grant:
         """
-        The grant with that number; `RevokedError`, with its sentence, when it is in force no more.
+        The grant *id*; `RevokedError`, with its sentence, if it is no longer in force.
         """
         live = self._by_id.get(id)
         if live is None:
@@ -190,26 +189,26 @@ class GrantRegistry:
 
     def is_without(self, verb: str, object: str) -> bool:
         """
-        Whether the own string of *object* was revoked, and it has had no new one since.
+        Whether the FURL of *object* in the farm's files was revoked and not replaced.
         """
         return (verb, object) in self._without
 
     def everything(self) -> Sequence[Grant]:
         """
-        All in force.
+        All grants in force.
         """
         return tuple(live.grant for live in self._by_digest.values())
 
     def links(self, grant: Grant) -> int:
         """
-        On how many live links it was shown.
+        The number of live links on which *grant* was looked up.
         """
         live = self._by_id.get(grant.id)
         return len(live.revocable.links) if live and live.revocable else 0
 
     def redial(self, verb: str, reason: str) -> None:
         """
-        Cut every link on which a string for *verb* was shown.  Whoever keeps connected is back at once.
+        Cut every link on which a FURL for *verb* was looked up.  Clients that keep connected reconnect at once.
         """
         for live in self._by_id.values():
             if live.grant.verb == verb and live.revocable is not None:
@@ -220,8 +219,8 @@ class GrantRegistry:
         self, verb: str, object: str, *, name: str, expires: float | None = None, made_with: int | None = None
     ) -> Grant:
         """
-        A grant to do *verb* to *object*: the one that there is, or a new one.  *expires*: in seconds since 1970;
-        *made_with*: see `recorded`.
+        The grant for *verb* and *object* in the farm's files, a new one if there is none.  *expires*: seconds since
+        1970.  *made_with*: as for `recorded`.
         """
         limits = GrantLimits(expires=expires)
         return self.of(verb, object) or await self.hand_out(verb, object, name=name, limits=limits, made_with=made_with)
@@ -237,7 +236,7 @@ class GrantRegistry:
         made_with: int | None = None,
     ) -> Grant:
         """
-        A new grant to do *verb* to *object*.  Without a *label* it is the one for the farm's files.
+        Record a new grant for *verb* and *object*.  Without a *label* it is the one for the farm's files.
         """
         minted, now = self.mint(), self._wall()
         grant = await self._records.write(
@@ -257,13 +256,13 @@ class GrantRegistry:
 
     def recorded(self, grant: Grant, made_with: int | None = None) -> None:
         """
-        It was handed out in a transaction of somebody else's, with the string of the grant *made_with*.
+        Add a grant that the caller has recorded; *made_with*: the number of the grant used for the submission.
         """
         self._keep(grant, made_with)
 
     def watches_expire(self, buildset: int, at: float) -> None:
         """
-        What watches *buildset* ends at *at*, in seconds since 1970, if not before; whoever says so has recorded it.
+        Grants to watch *buildset* expire at *at* (seconds since 1970) at the latest.  The caller has recorded that.
         """
         for grant in self.all_of(WATCH, str(buildset)):
             if grant.expires is None or grant.expires > at:
@@ -271,13 +270,13 @@ class GrantRegistry:
 
     def prefer(self, grant: Grant) -> None:
         """
-        From now on this is the one for the farm's files, of those that there are for the same.
+        Prefer *grant*, for the farm's files, to other grants for the same verb and object.
         """
         self._by_object[grant.verb, grant.object].sort(key=lambda live: live.grant.id != grant.id)
 
     async def revoke(self, grant: Grant) -> None:
         """
-        Take it back, and cut the links on which it was shown: at once, before it is even recorded.
+        Revoke *grant* and cut its links at once, before the record is written.
         """
         live = self._by_digest.get(grant.digest)
         self._forget(grant)
@@ -288,14 +287,14 @@ class GrantRegistry:
 
     def note_use(self, id: int, now: float) -> None:
         """
-        It was used; whoever says so has recorded it.
+        Count a use at *now* (seconds since 1970).  The caller has recorded it.
         """
         if live := self._by_id.get(id):
             live.grant = evolve(live.grant, used=now, uses=live.grant.uses + 1)
 
     def used(self, grant: Grant) -> None:
         """
-        It was used just now.
+        Count and record a use now.
         """
         now = self._wall()
         self.note_use(grant.id, now)
@@ -307,7 +306,7 @@ class GrantRegistry:
 
     def _shown(self, live: LiveGrant) -> None:
         """
-        Count a use.  A command shows its string for each question: so it is recorded once a minute only.
+        Count a use, and record uses once a minute: a command looks its FURL up for each question.
         """
         now, id = self._wall(), live.grant.id
         self.note_use(id, now)
@@ -323,7 +322,7 @@ class GrantRegistry:
 
     def pin(self, grant: Grant, key: str) -> None:
         """
-        Let the Tub *key* use a slave's string, if it is the first that does; `PinnedError` for any other.
+        Pin a slave's FURL to the Tub *key*, if it is the first user; `PinnedError` for any other Tub.
         """
         live = self._by_digest.get(grant.digest)
         if live is None:
@@ -336,7 +335,7 @@ class GrantRegistry:
                 self._log,
                 f"pinning {grant.name}",
             )
-            # Others that showed the string before it had an owner have no use of it any more.
+            # Other Tubs that looked the FURL up before it was pinned must not use it.
             for link in live.revocable.links if live.revocable else ():
                 if link.key != key:
                     link.drop("its string belongs to another slave")
@@ -345,7 +344,7 @@ class GrantRegistry:
 
     async def unpin(self, name: str) -> None:
         """
-        Let whichever slave comes next use the string of the slave *name*.
+        Remove the pin of the FURL of the slave *name*: the next Tub that uses it gets the pin.
         """
         grant = self.of(SLAVE, name)
         if grant is None:
@@ -356,7 +355,7 @@ class GrantRegistry:
 
     def forget_watches(self, before: float) -> None:
         """
-        Whoever shows a submission's watch string that ran out before *before* is told that it is unknown from now on.
+        Forget the watch FURLs of submissions that expired before *before*: lookups find nothing from now on.
         """
         for live in tuple(self._by_id.values()):
             grant = live.grant
@@ -385,7 +384,7 @@ class GrantRegistry:
 
     def _cut_when_expired(self, live: LiveGrant) -> None:
         """
-        Have the links cut on which *live* was shown when its time is over, and with them whatever is followed there.
+        Cut the links of *live* when it expires, and with them everything that is followed there.
         """
         if live.end is not None or live.grant.expires is None:
             return
@@ -397,7 +396,7 @@ class GrantRegistry:
             else:
                 self._cut_when_expired(live)  # somebody set the clock
 
-        # A little later, so that no rounding leaves it in force.
+        # A little later, so that rounding does not leave it in force.
         live.end = self._clock.callLater(max(0.0, live.grant.expires - self._wall()) + AFTER_THE_END, cut)
 
     def _came_in_by(self, live: LiveGrant, port: int) -> None:
@@ -413,7 +412,7 @@ class GrantRegistry:
 
     def _account(self, live: LiveGrant) -> Account:
         """
-        That of the string that it was made with, or its own.
+        The account of the grant that *live* was made with, or its own.
         """
         return self._accounts.setdefault(live.made_with or live.grant.id, Account())
 
@@ -457,7 +456,7 @@ class GrantRegistry:
 
 def is_of_a_submission(grant: Grant) -> bool:
     """
-    Whether it watches one submission, which made it.
+    Whether *grant* watches one submission, which made it.
     """
     return grant.verb == WATCH and grant.label is None and grant.object.isdecimal()
 
