@@ -7,9 +7,9 @@ sentence, and the next attempt is after a minute, or after an hour if the FURL w
 
 ::
 
-    dialling --connected--> linked --lost--> waiting (0.5 s) --> connection
+    dialling --connected--> linked --lost--> waiting (0.5 s) --> dialling
        |  `--failed--> waiting (longer, at most 30 s) ------------^
-       `--refused--> reported, waiting (a minute; revoked: an hour) --> connection
+       `--refused--> reported, waiting (a minute; revoked: an hour) --> dialling
 """
 
 import random
