@@ -6,6 +6,7 @@ import gc
 import weakref
 from typing import Any
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
@@ -55,6 +56,18 @@ class Make(steps.ShellCommand):
         self.command = ["make", self.target]
         return await super().run()
 
+class Remote(steps.ShellCommand):
+    arguments = {**steps.ShellCommand.arguments, "host": lambda at, name, value: at.text(name, value)}
+    positional = (*steps.ShellCommand.positional, "host")
+    aliases = {**steps.ShellCommand.aliases, "machine": "host"}
+    nullable = (*steps.ShellCommand.nullable, "host")
+    without_effect = (*steps.ShellCommand.without_effect, "verbose")
+    host = "here"
+
+    async def run(self):
+        self.command = ["ssh", str(self.host), *self.command]
+        return await super().run()
+
 class Copy(steps.BuildStep):
     renderables = ["where"]
 
@@ -75,6 +88,9 @@ c = BuildmasterConfig = {
         Longer(reason="none"),
         Make(),
         Make(target=util.Property("target"), timeout=None, haltOnFailure=False),
+        Remote("there", command=["cat"], initialStdin="x", timeout=None, verbose=True, logEnviron=False),
+        Remote(machine=util.Property("target"), command=["cat"]),
+        Remote(host=None, command=["cat"]),
         Copy(util.Interpolate("%(prop:target)s/x"), name="copy"),
     ]))],
 }
@@ -189,6 +205,23 @@ class ArgumentTests(SynchronousTestCase):
         )
         self.assertEqual(run(Quiet(1, doStepIf=False)).result, Result.SKIPPED)
 
+    def test_tables_of_0_1_0(self) -> None:
+        """
+        Step classes, and steps, have the tables that they had in 0.1.0; the tables cannot be changed in place.
+        """
+        shell = steps.ShellCommand
+        self.assertEqual(shell.arguments["timeout"], checks.seconds)
+        self.assertNotIn("haltOnFailure", shell.arguments)
+        self.assertNotIn("logEnviron", shell.arguments)
+        self.assertEqual(shell.positional, ())
+        self.assertEqual(shell.aliases, {"initialStdin": "stdin"})
+        self.assertEqual(shell.nullable, ("timeout", "maxTime", "logMaxSize"))
+        self.assertEqual(shell.without_effect, ("lazylogfiles", "logEnviron"))
+        self.assertEqual((Wait.positional, Wait(4).positional), (("delay", "reason"),) * 2)
+        self.assertEqual((steps.BuildStep.arguments, steps.BuildStep.nullable), ({}, ()))
+        with self.assertRaises(TypeError):
+            shell.arguments["x"] = checks.text
+
     def test_classes_are_not_kept(self) -> None:
         """
         The classes of a configuration that was replaced are freed.
@@ -221,7 +254,7 @@ class StoredTests(SynchronousTestCase):
         """
         Tables of arguments, with positional, aliases, nullable and without_effect beside them, mean what they meant.
         """
-        first, second, longer, make, target, _ = self.steps()
+        first, second, longer, make, target, *_ = self.steps()
         self.assertEqual(run(first).commands, ["sleep 4.0 none 3"])
         self.assertEqual(run(second, properties={"pause": 2}).commands, ["sleep 2.0 none None"])
         self.assertEqual(run(longer).commands, ["sleep 10.0 none 3"])
@@ -230,6 +263,23 @@ class StoredTests(SynchronousTestCase):
             spec = ran.asked[0].spec
             self.assertIsInstance(spec, Run)
             self.assertEqual((ran.commands, getattr(spec, "timeout", "")), ([command], timeout))
+
+    def test_extended(self) -> None:
+        """
+        A step that extends the tables of a shipped step has the arguments of both.
+        """
+        there, rendered, nowhere = self.steps()[5:8]
+        ran = run(there)
+        self.assertEqual(ran.commands, ["ssh there cat"])
+        spec = ran.asked[0].spec
+        assert isinstance(spec, Run)
+        self.assertEqual((spec.stdin, spec.timeout), ("x", None))
+        self.assertEqual(run(rendered, properties={"target": "docs"}).commands, ["ssh docs cat"])
+        self.assertEqual(run(nowhere).commands, ["ssh None cat"])
+        declared, shipped = declaration(type(there)), declaration(steps.ShellCommand)
+        self.assertEqual(declared.arguments.keys() - shipped.arguments.keys(), {"host", "verbose"})
+        for name in ("command", "stdin", "timeout", "haltOnFailure"):
+            self.assertEqual(attrs.asdict(declared.arguments[name]), attrs.asdict(shipped.arguments[name]))
 
     def test_constructor(self) -> None:
         """
@@ -250,4 +300,4 @@ class StoredTests(SynchronousTestCase):
             ("Wait(dealy=4, reason='x')", "Wait has no argument 'dealy'.  Did you mean 'delay'?"),
         ):
             error = self.assertRaises(MistakesError, stored, OF_0_1_0.replace('Longer(reason="none")', wrong))
-            self.assertEqual(str(error), f"master.cfg:53: {sentence}")
+            self.assertEqual(str(error), f"master.cfg:65: {sentence}")

@@ -12,11 +12,13 @@ A subclass changes a default with a plain attribute (``delay = 10``).  An `Argum
 
 Steps written for 0.1.0 have a table ``arguments`` (name → check), plain attributes as defaults, and the parallel lists
 ``positional``, ``aliases``, ``nullable`` and ``without_effect``.  Stored generations contain such steps, so
-`declaration` reads both forms.
+`declaration` reads both forms.  Such a step may extend the lists of a shipped step, as in
+``positional = (*ShellCommand.positional, "x")``; `Table` computes them.
 """
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
@@ -95,6 +97,31 @@ class Declaration:
         return {name: key for key, each in self.arguments.items() for name in (key, *each.aliases)}
 
 
+class Table:
+    """
+    A table of 0.1.0 as an attribute of step classes: computed from the declaration, without the arguments of every
+    step.  A class that has a table of the same name in its body has that instead.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._base, self._name = owner, name
+
+    def __get__(self, step: object, owner: type) -> Any:
+        declared, common = declaration(owner), vars(self._base)
+        own = {name: each for name, each in declared.arguments.items() if name not in common}
+        match self._name:
+            case "arguments":
+                return MappingProxyType({name: each.check for name, each in own.items() if not _is_ignored(each)})
+            case "positional":
+                return declared.positional
+            case "aliases":
+                return MappingProxyType({alias: name for name, each in own.items() for alias in each.aliases})
+            case "nullable":
+                return tuple(name for name, each in own.items() if each.nullable)
+            case _:
+                return tuple(name for name, each in own.items() if _is_ignored(each))
+
+
 def declaration(cls: type) -> Declaration:
     """
     The declaration of *cls*, computed at its first use.
@@ -166,7 +193,7 @@ def _of_0_1_0(own: Mapping[str, Any], inherited: Mapping[str, Argument]) -> dict
     # The tables of 0.1.0 in one class body.  The default is the attribute of the same name.
     def table(name: str) -> Any:
         found = own.get(name, ())
-        return () if isinstance(found, Argument) else found
+        return () if isinstance(found, (Argument, Table)) else found
 
     changed: dict[str, Argument] = {}
 
@@ -180,10 +207,15 @@ def _of_0_1_0(own: Mapping[str, Any], inherited: Mapping[str, Argument]) -> dict
         change(name, nullable=True)
     for alias, name in dict(table("aliases")).items():
         before = changed.get(name) or inherited.get(name)
-        change(name, aliases=(*(before.aliases if before else ()), alias))
+        known = before.aliases if before else ()
+        change(name, aliases=known if alias in known else (*known, alias))
     for name in table("without_effect"):
         changed[name] = ignored()
     return changed
+
+
+def _is_ignored(each: Argument) -> bool:
+    return each.check is _anything and not each.rendered
 
 
 def _parameters(cls: type) -> Iterator[str]:

@@ -34,7 +34,7 @@ from ..config.arguments import ArgumentChecker
 from ..config.mistakes import NotingType, SourceLine, current_line
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
-from .argument import argument, declaration, take
+from .argument import Table, argument, declaration, take
 
 
 @frozen
@@ -191,6 +191,13 @@ class BuildStep(metaclass=NotingType):
     doStepIf = argument(checks.anything, default=True, nullable=True, rendered=False)
     hideStepIf = argument(checks.anything, default=False, nullable=True, rendered=False)
     onLost = argument(checks.choice("retry", "fail"), default=None, rendered=False)
+
+    # As in 0.1.0, for steps that extend them.
+    arguments: ClassVar[Any] = Table()
+    positional: ClassVar[Any] = Table()
+    aliases: ClassVar[Any] = Table()
+    nullable: ClassVar[Any] = Table()
+    without_effect: ClassVar[Any] = Table()
 
     renderables: ClassVar[tuple[str, ...] | list[str]] = ()
     applies_patch: ClassVar[bool] = False  # whether it applies the patch that came with the request
