@@ -100,18 +100,27 @@ def log(
     With a STEP (its name, or its number counted from 0), print exactly the bytes of its log; LOG is stdio by default.
     Without a STEP, print the logs of all steps, under headings.
     """
-    question = {
-        "follow": "log",
-        "builder": builder,
-        "number": number,
-        "step": step,
-        "log": log_name,
-        "remarks": remarks,
-        "to_the_end": follow,
-    }
-    which = [] if number is None else [number]
-    advice = f"The build continues.  To follow it again: {farm.command('log', builder, *which, '--follow')}"
-    farm.call(lambda link: link.follow_to_end(question, advice))
+
+    async def work(link: MasterLink) -> None:
+        which = number
+        if which is None:
+            # The newest may be another one when the master has been restarted meanwhile.
+            found = (await link.ask({"ask": "builds", "builder": builder, "most": 1}))["builds"]
+            which = found[0]["number"] if found else None
+        question = {
+            "follow": "log",
+            "builder": builder,
+            "number": which,
+            "step": step,
+            "log": log_name,
+            "remarks": remarks,
+            "to_the_end": follow,
+        }
+        words = [] if which is None else [which]
+        advice = f"The build continues.  To follow it again: {farm.command('log', builder, *words, '--follow')}"
+        await link.follow_to_end(question, advice)
+
+    farm.call(work)
 
 
 @commands.group()

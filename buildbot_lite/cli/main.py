@@ -56,6 +56,8 @@ def program(ctx: click.Context, directory: str | None, debug: bool) -> None:
     """
     if directory is None:
         return
+    if not directory:
+        raise click.UsageError("-C needs a directory, and this is an empty word.", ctx)
     name = ctx.invoked_subcommand or ""
     if not _takes_directory(program.get_command(ctx, name)):
         raise click.UsageError(f"{name} takes no -C DIR.", ctx)

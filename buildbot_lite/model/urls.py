@@ -9,9 +9,10 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-_WITH_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#@\s:]*)(?::([^/?#\s]*))?@")
-_WITH_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s:'\"]*):[^/?#\s'\"]+@")
-_WITH_TOKEN = re.compile(r"\b(https?://)[^/?#@\s:'\"]+@", re.IGNORECASE)
+# Greedy: an "@" that should have been encoded is part of the user or password.
+_WITH_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#\s]*)@")
+_WITH_USER_IN_TEXT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#\s'\"]*)@")
+_WEB = frozenset({"http://", "https://"})
 
 
 class SplitUrl(NamedTuple):
@@ -32,13 +33,14 @@ def split_url(url: str) -> SplitUrl:
     found = _WITH_USER.match(url)
     if found is None:
         return SplitUrl(url, None)
-    scheme, user, password = found.groups()
+    scheme, userinfo = found.groups()
+    user, colon, password = userinfo.partition(":")
     rest = url[found.end() :]
-    if scheme.lower() in {"http://", "https://"}:
-        if password is None:
+    if scheme.lower() in _WEB:
+        if not colon:
             return SplitUrl(scheme + rest, None, unquote(user) or None)
         return SplitUrl(scheme + rest, (unquote(user), unquote(password)))
-    if password is None:
+    if not colon:
         return SplitUrl(url, None)
     return SplitUrl(f"{scheme}{user}@{rest}" if user else scheme + rest, None)
 
@@ -47,4 +49,14 @@ def without_passwords(text: str) -> str:
     """
     *text* with asterisks in place of each URL's password, and of a lone user in an http or https URL.
     """
-    return _WITH_TOKEN.sub(r"\1***@", _WITH_PASSWORD.sub(r"\1:*****@", text))
+    return _WITH_USER_IN_TEXT.sub(_hidden, text)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    scheme, userinfo = found.groups()
+    user, _, password = userinfo.partition(":")
+    if password:
+        return f"{scheme}{user}:*****@"
+    if user and scheme.lower() in _WEB:
+        return f"{scheme}***@"  # also https://TOKEN:@host
+    return found.group()

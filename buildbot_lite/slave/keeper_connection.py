@@ -126,7 +126,10 @@ class KeeperDialer:
             try:
                 return await self._connect()
             except (ConnectError, OSError):
-                exit_code, output = await self._start_keeper()
+                try:
+                    exit_code, output = await self._start_keeper()
+                except OSError as error:
+                    raise KeeperLostError(f"The keeper could not be started: {error}") from error
             if exit_code not in (0, _BUSY):
                 raise KeeperLostError(f"The keeper could not be started: {output[-500:] or exit_code}")
             if exit_code == _BUSY:

@@ -55,7 +55,9 @@ class IngestionFirst:
         """
         Fires when a follower that has just got *size* bytes may have more.  Cancel it to stop waiting.
         """
-        self._left.spend(size)
+        # While little comes in, what is sent counts only as far as it lasts: as a debt it would stop all followers when
+        # much comes in, for as long as it took to repay.
+        self._left.spend(size if self._much_comes_in() else min(size, max(self._left.left, 0)))
         waiting: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(waiting)
         if self._next is None:

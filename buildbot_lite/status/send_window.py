@@ -131,10 +131,10 @@ class SendWindow:
     def _landed(self, result: None, chunk: SentChunk) -> None:
         self._flying -= 1
         self._pace.answered(chunk)
-        self._landing.fire(None)
+        landing, self._landing = self._landing, OneShot()
+        landing.fire(None)
 
     def _next_landing(self) -> Deferred[None]:
-        self._landing = OneShot()
         return self._landing.wait()
 
     def _check(self) -> None:

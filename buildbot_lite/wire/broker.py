@@ -252,10 +252,10 @@ class Broker(stock.Broker):
 
     def count_stream_bytes(self, size: int) -> None:
         """
-        Refund the CPU time of *size* bytes of a stream that are sent.
+        Refund the CPU time that the acknowledgements of *size* bytes of a stream will cost, which are being sent.
         """
         if self._cpu_share is not None:
-            self._cpu_share.refund(size)
+            self._cpu_share.refund_sent(size)
 
     # Receiving
 

@@ -89,6 +89,8 @@ QUESTIONS_AT_ONCE = 2
 MOST_QUESTIONS = 100
 MOST_FOLLOWERS = 1000
 FREE_SECONDS_PER_BYTE = 0.01 / (1 << 20)
+# The same for bytes that are sent: only their acknowledgements are charged.
+FREE_SECONDS_PER_SENT_BYTE = FREE_SECONDS_PER_BYTE / 8
 
 # Unauthenticated connections; of each: bytes, seconds, calls.
 MOST_UNAUTHENTICATED = 4096

@@ -134,6 +134,7 @@ class ListsTests(AskingCase):
         self.assertEqual(self.master.furls, [FURL] * 3)
         self.write("bot1/slave.tac", "")
         self.assertIn("bot1 is the directory of a slave", self.refused("-C", "bot1", "queue"))
+        self.assertIn("-C needs a directory", self.command("-C", "", "stop", "--kill").err)
 
     def test_directory_twice(self) -> None:
         """
@@ -448,12 +449,13 @@ class BuildsTests(AskingCase):
 
     def test_newest_log(self) -> None:
         """
-        Promise 6.14: log without a number is of the newest build.
+        Promise 6.14: log without a number is of the newest build, also when a later one begins before the log ends.
         """
-        self.master.answers = {"log": {}}
-        self.command("log", "farm", "hello")
-
-        self.assertEqual((self.master.questions[0]["builder"], self.master.questions[0]["number"]), ("hello", None))
+        for newest, number in (([{"number": 5}], 5), ([], None)):
+            self.master.answers = {"builds": {"builds": newest}, "log": {}}
+            self.command("log", "farm", "hello")
+            question = self.master.questions[-1]
+            self.assertEqual((question["builder"], question["number"]), ("hello", number))
 
     def test_rebuild(self) -> None:
         """

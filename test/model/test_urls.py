@@ -24,6 +24,7 @@ class UrlsTests(SynchronousTestCase):
             ("https://t%40ken@example.org/x", SplitUrl("https://example.org/x", None, "t@ken")),
             ("HTTP://token@[::1]:8080/x", SplitUrl("HTTP://[::1]:8080/x", None, "token")),
             ("https://@example.org/x", SplitUrl("https://example.org/x", None)),
+            ("https://a@b@example.org/x", SplitUrl("https://example.org/x", None, "a@b")),
             ("ssh://git@example.org/x", SplitUrl("ssh://git@example.org/x", None)),
             ("git@example.org:a/b@c:d", SplitUrl("git@example.org:a/b@c:d", None)),
             ("https://example.org/a:b@c", SplitUrl("https://example.org/a:b@c", None)),
@@ -47,8 +48,10 @@ class UrlsTests(SynchronousTestCase):
         """
         said = (
             "git fetch 'https://ghp_token@example.org/x' HTTP://t@h ssh://git@h/x git@h:x https://h/a@b https://me:p@h/"
+            " https://token:@h/ https://a@b@h/"
         )
         self.assertEqual(
             without_passwords(said),
-            "git fetch 'https://***@example.org/x' HTTP://***@h ssh://git@h/x git@h:x https://h/a@b https://me:*****@h/",
+            "git fetch 'https://***@example.org/x' HTTP://***@h ssh://git@h/x git@h:x https://h/a@b https://me:*****@h/"
+            " https://***@h/ https://***@h/",
         )

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest import mock
 
 from twisted.internet import reactor as _reactor  # noqa: TID251 - real processes need the real reactor
 from twisted.internet.defer import Deferred, gatherResults
@@ -28,6 +29,7 @@ from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.keeper_client import KeeperClient
+from buildbot_lite.slave.keeper_connection import KeeperDialer
 from buildbot_lite.slave.keeper_messages import Holding
 
 from ..keeper.ground import wait_until
@@ -462,6 +464,22 @@ class _NewKeeper(LineOnlyReceiver):
             {"event": "ended", "id": "c", "outcome": {"ending": "teleported"}},
         ):
             self.sendLine(json.dumps(message).encode())
+
+
+class DialerTests(TestCase):
+    def setUp(self) -> None:
+        """
+        A place for the keeper's directory.
+        """
+        self.directory = os.path.join(os.path.abspath(self.mktemp()), "keeper")
+
+    async def test_no_room_for_a_process(self) -> None:
+        """
+        A keeper that the system cannot start is a `KeeperLostError`: it is tried again.
+        """
+        with mock.patch.object(reactor, "spawnProcess", side_effect=BlockingIOError(11, "Resource unavailable")):
+            starting = KeeperDialer(self.directory, reactor).connect_or_start()
+            await self.assertFailure(Deferred.fromCoroutine(starting), KeeperLostError)
 
 
 class NewKeeperTests(TestCase):

@@ -102,6 +102,19 @@ class IngestionFirstTests(SynchronousTestCase):
             self.assertLess(self.told, 11 * LEFT_FOR_FOLLOWERS + followers * CHUNK)
             self.assertGreater(self.told, 4 * LEFT_FOR_FOLLOWERS)
 
+    def test_much_after_quiet(self) -> None:
+        """
+        What was sent while it was quiet is no debt: when much comes in, followers get their part at once.
+        """
+        following = self.follow()
+        self.clock.pump([0] * 4000)
+        self.successResultOf(following)
+        self.told = 0
+        following = self.follow()
+        self.stream(10 * MUCH, 1.0)
+        self.assertNoResult(following)
+        self.assertGreater(self.told, LEFT_FOR_FOLLOWERS // 2)
+
     def test_afterwards(self) -> None:
         """
         When it is quiet again they get the rest at once.

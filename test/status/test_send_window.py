@@ -110,6 +110,17 @@ class SendWindowTests(SynchronousTestCase):
         self.line.land()
         self.assertEqual(len(self.line.flying), 4)
 
+    def test_remark_meanwhile(self) -> None:
+        """
+        A remark that another coroutine sends while the log waits for room delays both, and stops neither.
+        """
+        self.copy(bytes(SMALLEST_CHUNK + 1))
+        remark = Deferred.fromCoroutine(self.window.stderr(b"# waiting\n"))
+        while self.line.flying:
+            self.line.land()
+        self.successResultOf(self.copying)
+        self.successResultOf(remark)
+
     def test_lines_together(self) -> None:
         """
         Lines that come while one is on its way are sent together, when it was taken.

@@ -185,6 +185,22 @@ class LinkTests(BrokerTestCase):
         self.assertEqual([await call for call in calls], [b""] * len(calls))
 
 
+class RefundTests(SynchronousTestCase):
+    def test_sent(self) -> None:
+        """
+        For bytes that are sent less is refunded than for those that come, because their sending is not charged: a
+        holder cannot earn time by following.
+        """
+        bucket = mock.Mock()
+        share = CpuShare(Clock(), bucket, mock.Mock(), lambda: 0.0, lambda sentence: None)
+        for refund in (share.refund, share.refund_sent):
+            refund(1 << 20)
+        came, sent = (-call.args[0] for call in bucket.spend.call_args_list)
+        self.assertEqual(came, (1 << 20) * FREE_SECONDS_PER_BYTE)
+        # A quick chunk is 256 KiB, and the acknowledgement of one takes about 0.3 ms.
+        self.assertLess(sent / 4, 0.0004)
+
+
 class FollowersTests(SynchronousTestCase):
     def test_paid_by_the_byte(self) -> None:
         """

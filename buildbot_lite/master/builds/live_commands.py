@@ -77,10 +77,11 @@ class LiveCommands:
         Interrupt the commands that a step left running, and wait until all of them are over.
         """
         if self._running:
+            empty: OneShot[None] = OneShot()
+            self._empty = empty
             for id, session in tuple(self._running.items()):
                 session.interrupt(id, reason)
-            self._empty = OneShot()
-            await self._empty.wait()
+            await empty.wait()
 
     async def waiting_for(self, event: Deferred[T]) -> T:
         """

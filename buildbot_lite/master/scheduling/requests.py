@@ -207,7 +207,13 @@ class Requests:
         """
         Fires with the result of *buildset*, also when it finished earlier.
         """
-        finished = self._awaited.setdefault(buildset, OneShot(lambda: self._awaited.pop(buildset)))
+
+        def forget() -> None:
+            # Another event may stand there by now.
+            if self._awaited.get(buildset) is finished:
+                del self._awaited[buildset]
+
+        finished = self._awaited.setdefault(buildset, OneShot(forget))
         waiting = finished.wait()
 
         def known(row: Buildset | None) -> None:
@@ -215,8 +221,8 @@ class Requests:
                 self._tell(row)
 
         def unknown(failure: Failure) -> None:
-            if self._awaited.pop(buildset, None) is not None:
-                finished.fire(failure)
+            forget()
+            finished.fire(failure)
 
         asking = read_retrying(self._records, lambda c: records_of_requests.buildset(c, buildset), self._clock)
         Deferred.fromCoroutine(asking).addCallbacks(known, unknown)  # type: ignore[unused-awaitable]  # both ends are given

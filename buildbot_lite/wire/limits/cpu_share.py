@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 
 from ...model.token_bucket import TokenBucket, once_every
-from ..contract import FREE_SECONDS_PER_BYTE
+from ..contract import FREE_SECONDS_PER_BYTE, FREE_SECONDS_PER_SENT_BYTE
 
 SLOWED = "it makes more calls than it has a share of the master's time for; its link is read more slowly"
 _LOG_INTERVAL = 60.0
@@ -86,9 +86,15 @@ class CpuShare:
 
     def refund(self, size: int) -> None:
         """
-        Refund the usual cost of *size* bytes of a stream that the link sent or received.
+        Refund the usual cost of *size* bytes of a stream that the peer sent or asked for.
         """
         self._bucket.spend(-size * FREE_SECONDS_PER_BYTE)
+
+    def refund_sent(self, size: int) -> None:
+        """
+        Refund the usual cost of the acknowledgements of *size* bytes of a stream that are sent to the peer.
+        """
+        self._bucket.spend(-size * FREE_SECONDS_PER_SENT_BYTE)
 
     def stop(self) -> None:
         """
