@@ -5,7 +5,7 @@ The master's end of one command, and sessions that hold it.
 import hashlib
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -199,6 +199,21 @@ class DispatchedCommandTests(SynchronousTestCase):
         """
         self.assertEqual(self.successResultOf(command().read("tar", 5, 100)), b"text")
         self.failureResultOf(command().read("other", 0, 1), MessageError)
+
+    def test_nobody_waits(self) -> None:
+        """
+        When a step stops waiting for its command nothing more is stored, because its build may end; the slave still
+        holds the command until that is recorded.
+        """
+        streams = MemoryStreams()
+        it = command(streams)
+        self.successResultOf(it.append("stdio", 0, b"abc"))
+        over, released = it.when_over(), it.when_released()
+        over.cancel()
+        self.failureResultOf(over, CancelledError)
+        self.failureResultOf(it.append("stdio", 3, b"def"), RefusedError)
+        self.assertEqual(streams.lengths(), {"stdio": 3})
+        self.assertNoResult(released)
 
     def test_lose_once(self) -> None:
         """

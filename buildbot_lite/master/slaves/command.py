@@ -116,7 +116,7 @@ class DispatchedCommand:
         self._state = _State.OPEN
         self._damaged_reports = 0
         self._sealing = DeferredLock()
-        self._outcome: OneShot[Outcome] = OneShot()
+        self._outcome: OneShot[Outcome] = OneShot(self._unawaited)
         self._committed: OneShot[None] = OneShot()
         self._released: OneShot[None] = OneShot()
 
@@ -258,6 +258,12 @@ class DispatchedCommand:
                 outcome = Outcome(Ending.KILLED, why=Why.STORAGE, sentence=str(error))
             self._end(_Event.GIVE_UP, outcome)
         return RefusedError(OVER)
+
+    def _unawaited(self) -> None:
+        """
+        Store nothing more: the build that waited for the outcome may have ended.
+        """
+        self._end(_Event.END, Outcome.lost("Nobody waits for it any more."))
 
     def _end(self, event: _Event, outcome: Outcome) -> bool:
         """
