@@ -46,6 +46,7 @@ from .recovery import (
     read_requests,
 )
 from .revocation import Revocation
+from .scheduling.changes.recorder import ChangeRecorder
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.hold import Hold
 from .scheduling.preparation import Preparation
@@ -149,6 +150,7 @@ class Farm:
         """
         From a submission to the queue.
         """
+        self.changes = ChangeRecorder(records=self.records, wall=self.wall)
         self.hold = Hold(self.basedir, records=self.records, wakeup=self._wakeup)
         self.queue = Queue(
             slaves=self.slaves,

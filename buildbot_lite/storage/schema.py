@@ -1,10 +1,11 @@
 """
 The tables of the farm's database.
 
-Rights (``grants``), submissions (``buildsets``, ``requests``, ``inputs``), builds (``builds``, ``steps``), the effects
-of builds (``journal``), the files of their logs and artifacts (``streams``), and the committed events in their order
-(``feed``).  The database contains no bytes of logs and nothing that gives its reader a right: no FURL, no key, no text
-of a master.cfg.
+Rights (``grants``), changes to source code (``changes``), what schedulers and pollers know (``pending_changes``,
+``states``), submissions (``buildsets``, ``requests``, ``inputs``), builds (``builds``, ``steps``), the effects of
+builds (``journal``), the files of their logs and artifacts (``streams``), the committed events in their order
+(``feed``), and messages that are still to be sent (``outbox``).  The database contains no bytes of logs and nothing
+that gives its reader a right: no FURL, no key, no text of a master.cfg.
 
 Each commit writes all pages that it changed, and each index adds one.  So there are few indexes, those of unfinished
 rows are partial, and tables whose rows are found by their primary key are stored by it (``sqlite_with_rowid=False``).
@@ -70,6 +71,47 @@ slaves = Table(
     Column("paused", Float),
 )
 
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),  # of what makes two changes the same one
+    Column("received", Float, nullable=False),
+    Column("happened", Float, nullable=False),  # as its source says
+    Column("author", Text, nullable=False),
+    Column("committer", Text, nullable=False, server_default=""),
+    Column("comments", Text, nullable=False, server_default=""),
+    Column("files", Text, nullable=False, server_default="[]"),
+    Column("revision", String(200)),
+    Column("branch", String(1000)),
+    Column("repository", String(1000), nullable=False, server_default=""),
+    Column("project", String(200), nullable=False, server_default=""),
+    Column("codebase", String(200), nullable=False, server_default=""),
+    Column("category", String(200)),
+    Column("revlink", Text, nullable=False, server_default=""),
+    Column("properties", Text, nullable=False, server_default="{}"),  # {"name": [value, source]}
+    Column("source", String(200), nullable=False),  # the change source, or the label of the grant, that said it
+    Column("untrusted", Integer, nullable=False, server_default="0"),  # 1: from a fork
+)
+
+pending_changes = Table(
+    "pending_changes",  # those that a scheduler's next builds will have
+    metadata,
+    Column("scheduler", String(80), primary_key=True),
+    Column("change", Integer, ForeignKey("changes.id"), primary_key=True),
+    Column("important", Integer, nullable=False),
+    Column("added", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+states = Table(
+    "states",  # what outlives a restart: where a poller has read to, when a scheduler last fired
+    metadata,
+    Column("owner", String(200), primary_key=True),  # "scheduler:nightly", "source:https://…"
+    Column("value", Text, nullable=False),
+    Column("updated", Float, nullable=False),
+)
+
 inputs = Table(
     "inputs",
     metadata,
@@ -114,6 +156,15 @@ Index(
     sqlite_where=buildsets.c.by_grant.is_not(None),
 )
 
+buildset_changes = Table(
+    "buildset_changes",
+    metadata,
+    Column("buildset", Integer, ForeignKey("buildsets.id"), primary_key=True),
+    Column("change", Integer, ForeignKey("changes.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+Index("buildset_changes_by_change", buildset_changes.c.change)
+
 requests = Table(
     "requests",
     metadata,
@@ -127,6 +178,7 @@ requests = Table(
     Column("finished", Float),
     Column("result", Integer),
     Column("reason", Text, nullable=False, server_default=""),  # of the result, for people
+    Column("collapsed_into", Integer),  # the request whose build serves this one, too
 )
 Index(
     "requests_unfinished",
@@ -151,6 +203,8 @@ builds = Table(
     Column("result", Integer),
     Column("reason", Text, nullable=False, server_default=""),
     Column("properties", Text, nullable=False, server_default="{}"),
+    Column("locks", Text, nullable=False, server_default="[]"),  # those that the build holds from beginning to end
+    Column("kept", Text),  # why retention must not remove it
     UniqueConstraint("builder", "number"),
 )
 Index(
@@ -228,3 +282,17 @@ feed = Table(
     Column("body", Text, nullable=False),
 )
 Index("feed_by_request", feed.c.request, feed.c.seq)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("reporter", String(80), nullable=False),
+    Column("key", String(200), nullable=False),  # what makes two messages the same one
+    Column("body", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("not_before", Float, nullable=False, server_default="0"),
+    Column("failure", Text, nullable=False, server_default=""),  # of the last attempt, for people
+    UniqueConstraint("reporter", "key"),
+)

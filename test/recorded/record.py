@@ -13,20 +13,24 @@ import tempfile
 
 from sqlalchemy import Connection
 
+from buildbot_lite.model.change import Change
 from buildbot_lite.model.hello import Hello
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.records import (
     builds,
+    changes,
     feed,
     generations,
     grants,
     inputs,
     journal,
+    outbox,
     remarks,
     requests,
     settings,
     slaves,
+    states,
     steps,
     streams,
 )
@@ -112,6 +116,20 @@ def fill(connection: Connection) -> None:
     builds.finish(connection, build.id, Result.SUCCESS, 112.0)
     requests.finish(connection, first.id, Result.SUCCESS, 112.0)
     requests.requeue(connection, second.id, 500.0)
+    fill_schedulers(connection, submitted.buildset.id)
+
+
+def fill_schedulers(connection: Connection, buildset: int) -> None:
+    """
+    A change that *buildset* builds and another scheduler waits with, a state, and a message to be sent.
+    """
+    change, _ = changes.add(
+        connection, Change(author="A U Thor <author@example.org>", source="poller", revision="1" * 40), 113.0
+    )
+    changes.add_to_buildset(connection, buildset, [change.id])
+    changes.add_pending(connection, "nightly", change.id, important=True, now=113.0)
+    states.put(connection, "scheduler:nightly", {"last": 113.0}, 113.0)
+    outbox.add(connection, reporter="mail", key="1", body={"to": ["author@example.org"]}, now=114.0)
 
 
 def record(path: str) -> None:

@@ -10,5 +10,6 @@ are arguments, in seconds since 1970.
 ``slaves``       the slaves' last hello       ``journal``   effects of a build
 ``inputs``       submitted files              ``streams``   files of logs and artifacts
 ``feed``         committed events, in order   ``remarks``   lines beside a log
-``history``      pages of builds, filtered
+``history``      pages of builds, filtered     ``changes``   changes, and where they wait
+``states``       of pollers and schedulers     ``outbox``    messages that are still to be sent
 """

@@ -1,0 +1,60 @@
+"""
+Recording changes: each once, in the order in which they arrive, with what their source has to remember.
+"""
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from ....model.change import Change
+from ....storage.records import changes as records_of_changes
+from ....storage.records import feed
+from ....storage.records.changes import RecordedChange
+from ....storage.writer import Records
+
+
+class ChangeRecorder:
+    """
+    Records changes and calls the subscribers after each commit.  *wall*: seconds since 1970.
+
+    A subscriber gets no change: it reads on in the records from the number of the last change that it considered, which
+    it records itself.  So no change is missed or considered twice, whatever stops in between.
+    """
+
+    def __init__(self, *, records: Records, wall: Callable[[], float]) -> None:
+        self._records = records
+        self._wall = wall
+        self._subscribers: list[Callable[[], None]] = []
+
+    def subscribe(self, added: Callable[[], None]) -> None:
+        """
+        Call *added* after each commit with new changes.
+        """
+        self._subscribers.append(added)
+
+    async def add(
+        self, changes: Sequence[Change], in_transaction: Callable[[Connection], object] | None = None
+    ) -> list[RecordedChange]:
+        """
+        Record *changes*; return those that were new.  `InputError` when one is not valid; then none is recorded.
+
+        *in_transaction* is called in the same transaction: it records how far the source has read.
+        """
+        checked = [change.checked() for change in changes]
+        now = self._wall()
+
+        def change(connection: Connection) -> list[RecordedChange]:
+            added = [records_of_changes.add(connection, each, now) for each in checked]
+            fresh = [recorded for recorded, new in added if new]
+            for each in fresh:
+                body = {"change": each.id, "branch": each.change.branch, "revision": each.change.revision}
+                feed.publish(connection, "change.added", now=now, body=body)
+            if in_transaction is not None:
+                in_transaction(connection)
+            return fresh
+
+        fresh = await self._records.write(change)
+        if fresh:
+            for added in tuple(self._subscribers):
+                added()
+        return fresh

@@ -1,0 +1,89 @@
+"""
+A change to source code, as a change source says it: a commit, a new branch or tag, a moved ref.
+
+All its texts come from others (a push, a webhook, a mail address in a commit) and are untrusted wherever they are shown
+or used.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from ..errors import InputError
+
+LONGEST_NAME = 1000
+"""Characters of a branch, a repository; of other names 200."""
+LONGEST_COMMENTS = 65536
+MOST_FILES = 5000
+LONGEST_FILE = 4096
+
+
+@frozen(kw_only=True)
+class Change:
+    """
+    One change.
+
+    *author*, *committer*: people, as "Name <address>".  *happened*: seconds since 1970, as the source says; None: now.
+    *files*: paths in the repository.  *revision*, *branch*: None where the source has none.  *repository*: an address
+    that identifies the repository; it is not fetched from unless master.cfg names it.  *codebase*: its place in builds
+    of several repositories; "" is the only one of most builds.  *revlink*: a page about it.  *properties*: name →
+    [value, source], for the builds.  *source*: the change source.  *untrusted*: it comes from a fork, so that anybody
+    may have written it.
+    """
+
+    author: str
+    source: str
+    committer: str = ""
+    happened: float | None = None
+    comments: str = ""
+    files: tuple[str, ...] = ()
+    revision: str | None = None
+    branch: str | None = None
+    repository: str = ""
+    project: str = ""
+    codebase: str = ""
+    category: str | None = None
+    revlink: str = ""
+    properties: Mapping[str, Any] = field(factory=dict)
+    untrusted: bool = False
+
+    @property
+    def digest(self) -> str:
+        """
+        What makes two changes the same one, in hexadecimal: repository, branch, revision, project, codebase, category,
+        and whether it is from a fork; without a revision, also author, comments and files and when it happened.
+        """
+        identity: list[Any] = [self.repository, self.branch, self.revision, self.project, self.codebase, self.category]
+        identity.append(self.untrusted)
+        if self.revision is None:
+            identity += [self.author, self.comments, self.files, self.happened]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+    def checked(self) -> "Change":
+        """
+        This change; `InputError` when a text is longer than its bound or contains a NUL.
+        """
+        names = {"revision": self.revision, "project": self.project, "codebase": self.codebase, "source": self.source}
+        for noun, text in (names | {"category": self.category}).items():
+            _check(noun, text, 200)
+        long = {"branch": self.branch, "repository": self.repository, "author": self.author}
+        for noun, text in (long | {"committer": self.committer, "revlink": self.revlink}).items():
+            _check(noun, text, LONGEST_NAME)
+        _check("comments", self.comments, LONGEST_COMMENTS)
+        if len(self.files) > MOST_FILES:
+            raise InputError(f"A change may name {MOST_FILES} files, and this one names {len(self.files)}.")
+        for path in self.files:
+            _check("file", path, LONGEST_FILE)
+        return self
+
+
+def _check(noun: str, text: str | None, longest: int) -> None:
+    if text is None:
+        return
+    if len(text) > longest:
+        raise InputError(f"The {noun} of a change may have {longest} characters, and this one has {len(text)}.")
+    if "\0" in text:
+        raise InputError(f"The {noun} of a change contains a NUL character.")

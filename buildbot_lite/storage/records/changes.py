@@ -1,0 +1,194 @@
+"""
+Changes, and which of them wait for a scheduler or came into a buildset.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, delete, func, select
+
+from ...model.change import Change
+from .. import schema
+from ..statements import Query, Statement, inserting, to_json
+
+_changes = schema.changes
+_pending = schema.pending_changes
+_of_buildsets = schema.buildset_changes
+
+_COLUMNS = (
+    "received", "happened", "author", "committer", "comments", "files", "revision", "branch", "repository", "project",
+    "codebase", "category", "revlink", "properties", "source", "untrusted",
+)  # fmt: skip
+
+
+@frozen
+class RecordedChange:
+    """
+    The row of a change: its number, and when it was *received*, in seconds since 1970.
+    """
+
+    id: int
+    received: float
+    change: Change
+
+
+@frozen
+class PendingChange:
+    """
+    A change that a scheduler's next builds will have.  *added*: seconds since 1970.
+    """
+
+    recorded: RecordedChange
+    important: bool
+    added: float
+
+
+def _recorded(*row: Any) -> RecordedChange:
+    id, received, *rest = row
+    values = dict(zip(_COLUMNS[1:], rest, strict=True))
+    values["files"] = tuple(json.loads(values["files"]))
+    values["properties"] = json.loads(values["properties"])
+    values["untrusted"] = bool(values["untrusted"])
+    return RecordedChange(id, received, Change(**values))
+
+
+def _waiting(*row: Any) -> PendingChange:
+    important, added, *rest = row
+    return PendingChange(_recorded(*rest), bool(important), added)
+
+
+_selected = [_changes.c.id, *[_changes.c[name] for name in _COLUMNS]]
+_ADD = Statement(inserting(_changes, "digest", *_COLUMNS).returning(_changes.c.id))
+_GET = Query(select(*_selected).where(_changes.c.id == bindparam("id")), _recorded)
+_BY_DIGEST = Query(select(*_selected).where(_changes.c.digest == bindparam("digest")), _recorded)
+_AFTER = Query(
+    select(*_selected).where(_changes.c.id > bindparam("after")).order_by(_changes.c.id).limit(bindparam("most")),
+    _recorded,
+)
+_NEWEST = Query(
+    select(*_selected)
+    .where(_changes.c.id < bindparam("before"))
+    .order_by(_changes.c.id.desc())
+    .limit(bindparam("most")),
+    _recorded,
+)
+_LAST = Statement(select(func.coalesce(func.max(_changes.c.id), 0)))
+_OF_BUILDSET = Query(
+    select(*_selected)
+    .where(_of_buildsets.c.change == _changes.c.id, _of_buildsets.c.buildset == bindparam("buildset"))
+    .order_by(_changes.c.id),
+    _recorded,
+)
+_ADD_TO_BUILDSET = Statement(inserting(_of_buildsets, "buildset", "change"))
+_ADD_PENDING = Statement(inserting(_pending, "scheduler", "change", "important", "added"))
+_PENDING_OF = Query(
+    select(_pending.c.important, _pending.c.added, *_selected)
+    .where(_pending.c.change == _changes.c.id, _pending.c.scheduler == bindparam("scheduler"))
+    .order_by(_changes.c.id),
+    _waiting,
+)
+_DROP_PENDING = Statement(
+    delete(_pending).where(_pending.c.scheduler == bindparam("scheduler"), _pending.c.change == bindparam("change"))
+)
+
+_NO_BOUND = 1 << 62
+
+
+def add(connection: Connection, change: Change, now: float) -> tuple[RecordedChange, bool]:
+    """
+    Add *change*; False beside the earlier row when the same change is there already.
+    """
+    digest = change.digest
+    if (earlier := _BY_DIGEST.first(connection, digest=digest)) is not None:
+        return earlier, False
+    happened = now if change.happened is None else change.happened
+    id = _ADD.number(
+        connection,
+        digest=digest,
+        received=now,
+        happened=happened,
+        author=change.author,
+        committer=change.committer,
+        comments=change.comments,
+        files=to_json(change.files),
+        revision=change.revision,
+        branch=change.branch,
+        repository=change.repository,
+        project=change.project,
+        codebase=change.codebase,
+        category=change.category,
+        revlink=change.revlink,
+        properties=to_json(dict(change.properties)),
+        source=change.source,
+        untrusted=int(change.untrusted),
+    )
+    found = get(connection, id)
+    assert found is not None
+    return found, True
+
+
+def get(connection: Connection, id: int) -> RecordedChange | None:
+    """
+    The change with that *id*.
+    """
+    return _GET.first(connection, id=id)
+
+
+def last_id(connection: Connection) -> int:
+    """
+    The number of the newest change; 0 when there is none.
+    """
+    return _LAST.number(connection)
+
+
+def after(connection: Connection, id: int, most: int = 500) -> list[RecordedChange]:
+    """
+    At most *most* changes with a number above *id*, oldest first.
+    """
+    return _AFTER.all(connection, after=id, most=most)
+
+
+def newest(connection: Connection, most: int = 50, before: int | None = None) -> list[RecordedChange]:
+    """
+    At most *most* changes, newest first; with *before* only those with a smaller number.
+    """
+    return _NEWEST.all(connection, most=most, before=_NO_BOUND if before is None else before)
+
+
+def of_buildset(connection: Connection, buildset: int) -> list[RecordedChange]:
+    """
+    The changes that *buildset* builds, oldest first.
+    """
+    return _OF_BUILDSET.all(connection, buildset=buildset)
+
+
+def add_to_buildset(connection: Connection, buildset: int, changes: Iterable[int]) -> None:
+    """
+    Note that *buildset* builds *changes*.
+    """
+    for change in changes:
+        _ADD_TO_BUILDSET.run(connection, buildset=buildset, change=change)
+
+
+def add_pending(connection: Connection, scheduler: str, change: int, *, important: bool, now: float) -> None:
+    """
+    Note that the next builds of *scheduler* will have *change*.
+    """
+    _ADD_PENDING.run(connection, scheduler=scheduler, change=change, important=int(important), added=now)
+
+
+def pending_of(connection: Connection, scheduler: str) -> list[PendingChange]:
+    """
+    The changes that wait for *scheduler*, oldest first.
+    """
+    return _PENDING_OF.all(connection, scheduler=scheduler)
+
+
+def drop_pending(connection: Connection, scheduler: str, changes: Iterable[int]) -> None:
+    """
+    *changes* wait no longer for *scheduler*.
+    """
+    for change in changes:
+        _DROP_PENDING.run(connection, scheduler=scheduler, change=change)

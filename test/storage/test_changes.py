@@ -1,0 +1,133 @@
+"""
+The records of changes, states and the outbox.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.model.change import Change
+from buildbot_lite.storage.database import open_database
+from buildbot_lite.storage.records import changes, outbox, requests, states
+
+T = TypeVar("T")
+
+
+def a_change(revision: str | None = "1" * 40, **more: object) -> Change:
+    """
+    A change with that revision.
+    """
+    return Change(author="A U Thor <a@example.org>", source="poller", revision=revision, **more)  # type: ignore[arg-type]  # of a test
+
+
+class RecordsCase(SynchronousTestCase):
+    """
+    A database in a file.
+    """
+
+    def setUp(self) -> None:
+        self.engine = open_database(self.mktemp())
+        self.addCleanup(self.engine.dispose)
+
+    def do(self, change: Callable[[Connection], T]) -> T:
+        """
+        The result of *change* in a transaction of its own.
+        """
+        with self.engine.begin() as connection:
+            return change(connection)
+
+
+class ChangesTests(RecordsCase):
+    """
+    Changes.
+    """
+
+    def test_same_change_twice(self) -> None:
+        """
+        Promise 8.1: the same change twice is one change; another branch, category or revision is another change.
+        """
+        one, fresh = self.do(lambda c: changes.add(c, a_change(), 1.0))
+        same, again = self.do(lambda c: changes.add(c, a_change(comments="said otherwise"), 2.0))
+        others = [a_change(branch="other"), a_change(category="push"), a_change("2" * 40), a_change(untrusted=True)]
+        added = [self.do(lambda c, each=each: changes.add(c, each, 3.0)) for each in others]  # type: ignore[misc]  # lambda
+
+        self.assertEqual((fresh, again, same), (True, False, one))
+        self.assertEqual([new for _, new in added], [True] * 4)
+        self.assertEqual(self.do(changes.last_id), 5)
+
+    def test_round_trip(self) -> None:
+        """
+        A change is read as it was written.
+        """
+        change = a_change(files=("a", "b é"), properties={"x": [1, "Change"]}, happened=5.0, branch="main")
+
+        recorded, _ = self.do(lambda c: changes.add(c, change, 9.0))
+
+        self.assertEqual((recorded.change, recorded.received), (change, 9.0))
+        self.assertEqual(self.do(lambda c: changes.after(c, 0)), [recorded])
+        self.assertEqual(self.do(changes.newest), [recorded])
+
+    def test_pending(self) -> None:
+        """
+        A change waits for each scheduler on its own, until it is dropped; a buildset names its changes.
+        """
+        recorded, _ = self.do(lambda c: changes.add(c, a_change(happened=1.0), 1.0))
+        for scheduler in ("one", "two"):
+            self.do(lambda c, s=scheduler: changes.add_pending(c, s, recorded.id, important=True, now=2.0))  # type: ignore[misc]  # lambda
+        self.do(lambda c: changes.drop_pending(c, "one", [recorded.id]))
+        submitted = self.do(lambda c: requests.submit(c, scheduler="one", builders=["b"], reason="", now=3.0))
+        self.do(lambda c: changes.add_to_buildset(c, submitted.buildset.id, [recorded.id]))
+
+        self.assertEqual(self.do(lambda c: changes.pending_of(c, "one")), [])
+        self.assertEqual(
+            self.do(lambda c: changes.pending_of(c, "two")),
+            [changes.PendingChange(recorded, important=True, added=2.0)],
+        )
+        self.assertEqual(self.do(lambda c: changes.of_buildset(c, submitted.buildset.id)), [recorded])
+
+
+class StatesTests(RecordsCase):
+    """
+    States.
+    """
+
+    def test_states(self) -> None:
+        """
+        A state is replaced, listed by its prefix, and forgotten.
+        """
+        for owner in ("scheduler:a", "scheduler:b", "source:a"):
+            self.do(lambda c, o=owner: states.put(c, o, {"n": 1}, 1.0))  # type: ignore[misc]  # lambda
+        self.do(lambda c: states.put(c, "scheduler:b", [2], 2.0))
+
+        self.assertEqual(
+            self.do(lambda c: states.with_prefix(c, "scheduler:")), {"scheduler:a": {"n": 1}, "scheduler:b": [2]}
+        )
+        self.do(lambda c: states.put(c, "source:a", None, 3.0))
+        self.assertIsNone(self.do(lambda c: states.get(c, "source:a")))
+
+
+class OutboxTests(RecordsCase):
+    """
+    The outbox.
+    """
+
+    def test_life_of_a_message(self) -> None:
+        """
+        A message is recorded once by its key, waits after a failure, and goes when it is sent.
+        """
+        added = [
+            self.do(lambda c, k=key: outbox.add(c, reporter="mail", key=k, body={"n": 1}, now=1.0))  # type: ignore[misc]  # lambda
+            for key in ("1", "2", "1")
+        ]
+        self.assertEqual(added, [True, True, False])
+        first, second = self.do(lambda c: outbox.due(c, "mail", 1.0))
+        self.do(lambda c: outbox.failed(c, first.id, "no connection", 60.0))
+        self.do(lambda c: outbox.sent(c, second.id))
+
+        self.assertEqual(self.do(lambda c: outbox.due(c, "mail", 59.0)), [])
+        self.assertEqual(self.do(lambda c: outbox.next_due(c, "mail")), 60.0)
+        (failing,) = self.do(outbox.failing)
+        self.assertEqual((failing.key, failing.attempts, failing.failure), ("1", 1, "no connection"))
+        self.assertIsNone(self.do(lambda c: outbox.next_due(c, "other")))
