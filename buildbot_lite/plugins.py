@@ -1,11 +1,11 @@
 """
 What a master.cfg imports: ``from buildbot_lite.plugins import steps, schedulers, util, slave, secrets``.
 
-Names and spelling are Buildbot's.  ``changes`` and ``reporters`` are empty so far.
+Names and spelling are Buildbot's.  A word is one line below: a class or function that is called by its own name, or
+``name=value``.  ``changes``, ``reporters`` and ``status`` are empty so far.
 """
 
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Any
 
 from .master import steps as _steps
@@ -23,12 +23,13 @@ from .model.results import Result as _Result
 
 class Namespace:
     """
-    Classes, functions and values as attributes.  An unknown name gets the error that suggests the nearest one.
+    Words as attributes: *classes*, each by its own name, and *words*.  An unknown word gets the error that suggests the
+    nearest one.
     """
 
-    def __init__(self, name: str, members: dict[str, Any]) -> None:
+    def __init__(self, name: str, *classes: type, **words: Any) -> None:
         self._name = name
-        vars(self).update(members)
+        vars(self).update({each.__name__: each for each in classes}, **words)
 
     def __getattr__(self, word: str) -> Any:
         raise AttributeError(f"{self._name} has no {word!r}.{did_you_mean(word, self.__dir__())}")
@@ -37,30 +38,49 @@ class Namespace:
         return [word for word in vars(self) if not word.startswith("_")]
 
 
-def _exported(module: ModuleType) -> dict[str, Any]:
-    return {word: getattr(module, word) for word in module.__all__}
-
-
-steps = Namespace("steps", _exported(_steps))
+changes = Namespace(
+    "changes",
+)
+reporters = Namespace(
+    "reporters",
+)
 schedulers = Namespace(
-    "schedulers", {cls.__name__: cls for cls in (_objects.Submit, _objects.ForceScheduler, _objects.Triggerable)}
+    "schedulers",
+    _objects.ForceScheduler,
+    _objects.Submit,
+    _objects.Triggerable,
+)
+secrets = Namespace(
+    "secrets",
+    _SecretInAFile,
+    _SecretInEnvironment,
+    _SecretInPass,
+)
+slave = Namespace(
+    "slave",
+    _objects.BuildSlave,
+    Worker=_objects.BuildSlave,
+)
+buildslave = worker = slave
+status = Namespace(
+    "status",
+)
+steps = Namespace(
+    "steps",
+    **{word: getattr(_steps, word) for word in _steps.__all__},
 )
 util = Namespace(
     "util",
-    {
-        cls.__name__: cls
-        for cls in (_objects.BuilderConfig, _objects.BuildFactory, _objects.Property, _objects.Interpolate)
-    }
-    | {"Secret": _objects.Secret, "renderer": _renderer}
-    | {"argument": _argument, "checks": Namespace("util.checks", _exported(_checks)), "MISSING": _MISSING}
-    | {result.name: result for result in _Result},
+    _objects.BuilderConfig,
+    _objects.BuildFactory,
+    _objects.Interpolate,
+    _objects.Property,
+    _objects.Secret,
+    _renderer,
+    MISSING=_MISSING,
+    argument=_argument,
+    checks=Namespace("util.checks", **{word: getattr(_checks, word) for word in _checks.__all__}),
+    **{result.name: result for result in _Result},
 )
-slave = Namespace("slave", {"BuildSlave": _objects.BuildSlave})
-secrets = Namespace(
-    "secrets",
-    {"SecretInAFile": _SecretInAFile, "SecretInEnvironment": _SecretInEnvironment, "SecretInPass": _SecretInPass},
-)
-changes = Namespace("changes", {})
-reporters = Namespace("reporters", {})
 
-__all__ = ["changes", "reporters", "schedulers", "secrets", "slave", "steps", "util"]
+__all__ = ["buildslave", "changes", "reporters", "schedulers", "secrets", "slave", "status", "steps", "util", "worker"]
