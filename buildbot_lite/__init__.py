@@ -20,6 +20,7 @@ Imports go down only; ``lint-imports`` holds it::
 Inside the master, in the same way::
 
     maintenance  trial_load                           cleaning up for years; trying a master.cfg in another process
+      retention                                       what is old enough to be removed
       farm                                            composition: which object gets which collaborators
       reconfiguration                                 a new master.cfg comes into force in a running master
       revocation | recovery | slave_access            a FURL becomes void; what a starting master reads; what the FURL

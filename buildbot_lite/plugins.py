@@ -12,6 +12,7 @@ from .master import steps as _steps
 from .master.config import objects as _objects
 from .master.config.mistakes import MISSING as _MISSING
 from .master.config.mistakes import did_you_mean
+from .master.config.retention import Retention as _Retention
 from .master.config.secret_files import SecretInAFile as _SecretInAFile
 from .master.config.secret_stores import SecretInEnvironment as _SecretInEnvironment
 from .master.config.secret_stores import SecretInPass as _SecretInPass
@@ -75,6 +76,7 @@ util = Namespace(
     _objects.BuildFactory,
     _objects.Interpolate,
     _objects.Property,
+    _Retention,
     _objects.Secret,
     _renderer,
     MISSING=_MISSING,

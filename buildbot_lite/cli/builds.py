@@ -78,6 +78,40 @@ def cancel(farm: FarmClient, request: int) -> None:
         click.echo(f"Also cancelled: request {child['request']} ({child['build']}), which its build triggered.")
 
 
+@commands.command(cls=BuildCommand)
+@click.argument("builder")
+@click.argument("number", type=NUMBER)
+@click.option("--reason", default="kept from the command line", show_default=True, help="Why; shown by kept.")
+def keep(farm: FarmClient, builder: str, number: int, reason: str) -> None:
+    """
+    Keep a build, with its logs and artifacts, for ever.
+
+    Until unkeep, nothing of it is removed, whatever c['retention'] in master.cfg says.
+    """
+    farm.ask({"ask": "keep", "builder": builder, "number": number, "reason": reason})
+    click.echo(f"{builder}/{number} is kept until: {farm.command('unkeep', builder, number)}")
+
+
+@commands.command(cls=BuildCommand)
+@click.argument("builder")
+@click.argument("number", type=NUMBER)
+def unkeep(farm: FarmClient, builder: str, number: int) -> None:
+    """
+    Let c['retention'] apply again to a build that was kept.
+    """
+    farm.ask({"ask": "unkeep", "builder": builder, "number": number})
+    click.echo(f"{builder}/{number} is removed when c['retention'] says so.")
+
+
+@commands.command(cls=FarmCommand)
+@json_option
+def kept(farm: FarmClient, as_json: bool) -> None:
+    """
+    The builds that keep marked, and why.
+    """
+    show(farm.ask({"ask": "kept"})["kept"], "kept", as_json=as_json)
+
+
 @commands.command(cls=BuildCommand, short_help="Print the logs of a build.")
 @click.argument("builder")
 @click.argument("number", type=NUMBER, required=False)

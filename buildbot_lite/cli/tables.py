@@ -43,6 +43,10 @@ def status(document: Document) -> RenderableType:
     parts += _part("Slaves", slaves(document["slaves"]), document["slaves"])
     parts += _part("Running", _table(("build", "slave", "for"), running), running)
     parts += _part("Waiting", queue(document["waiting"]), document["waiting"])
+    if (reach := document.get("kept")) and reach["builds_since"] is not None:
+        logs = f", logs since {_when(reach['logs_since'])}" if reach["logs_since"] is not None else ""
+        marked = f", {reach['marked']} of them for ever" if reach["marked"] else ""
+        parts += [_text(""), _text(f"Builds are kept since {_when(reach['builds_since'])}{logs}{marked}.", "dim")]
     return Group(*parts)
 
 
@@ -194,6 +198,13 @@ def grants(document: Sequence[Document]) -> RenderableType:
     return _table(heads, rows)
 
 
+def kept(document: Sequence[Document]) -> RenderableType:
+    """
+    The builds that retention must not touch.
+    """
+    return _table(("build", "why"), [(_label(each), each["reason"]) for each in document])
+
+
 TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
     "status": status,
     "queue": queue,
@@ -204,6 +215,7 @@ TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
     "last-good": last_good,
     "artifacts": artifacts,
     "grants": grants,
+    "kept": kept,
 }
 """By the name of the document."""
 

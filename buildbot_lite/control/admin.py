@@ -39,6 +39,7 @@ from ..storage.records.builds import Build
 from ..wire.control import CHUNKS_IN_ORDER, Follower
 from ..wire.limits.account import Account
 from .admin_grants import GrantAdmin
+from .admin_marks import BuildMarks
 from .admin_slaves import SlaveAdmin
 
 OUT = b"1"
@@ -47,7 +48,7 @@ ERR = b"2"
 MOST_BUILDS = 1000
 STOPPED_WITHIN = 60.0
 """Seconds that the client of ``idle`` has to stop the idle master; after that builds start again."""
-RECORDED = frozenset({"force", "pause", "grant", "unpin", "reconfig"})
+RECORDED = frozenset({"force", "keep", "unkeep", "pause", "grant", "unpin", "reconfig"})
 """Questions that are refused while the database fails: their answers would wait for its repair."""
 LARGEST_PRIORITY = 1_000_000
 
@@ -132,6 +133,7 @@ class AdminDesk:
             "force": self._force,
             "rebuild": self._rebuild,
             "cancel": self._cancel,
+            **BuildMarks(self.farm).answers(),
             **GrantAdmin(self.farm).answers(),
             **SlaveAdmin(self.farm).answers(),
         }
@@ -164,7 +166,8 @@ class AdminDesk:
     # Answers.
 
     async def _status(self, question: JsonReader) -> Answer:
-        return {"status": documents.of_farm(self.farm)}
+        kept = await self._read(documents.of_retention)
+        return {"status": {**documents.of_farm(self.farm), "kept": kept}}
 
     async def _queue(self, question: JsonReader) -> Answer:
         most = question.integer("most", documents.MOST_WAITING, least=1, most=documents.MOST_WAITING)

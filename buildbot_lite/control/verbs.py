@@ -28,10 +28,10 @@ FARM = "farm"
 """The object of a grant that is about the whole farm."""
 
 MAY_LOOK = frozenset(
-    {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact"}
+    {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}
 )
 """The questions that a FURL to watch the farm permits."""
-MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain"}
+MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep"}
 """The questions that a FURL to control the farm permits."""
 
 

@@ -2,7 +2,7 @@
 Maintenance: compression, clean-up and pruning, so that a farm can run for years.
 
 After each build: compress its logs, and remove its incomplete uploads.  At the start and once a day: prune records that
-no client can reach any more, and remove the incomplete uploads that an earlier master left.
+no client can reach any more, remove the incomplete uploads that an earlier master left, and apply ``c['retention']``.
 """
 
 import os
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -30,6 +31,7 @@ from ..storage.records import (
 )
 from ..storage.records.feed import Event
 from .farm import Farm
+from .retention import RetentionRun
 
 DAY = 86400.0
 KEEP_EVENTS = 30 * DAY
@@ -52,6 +54,7 @@ class Maintenance:
         self._wall = wall
         self._daily = LoopingCall(self._clean_up)
         self._daily.clock = clock
+        self._retaining = DeferredLock()
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def start(self) -> None:
@@ -109,6 +112,17 @@ class Maintenance:
         # In the background: a LoopingCall ends when its function fails, and this must be tried again the next day.
         background(self._prune(), self._log, "forgetting what nobody can ask for any more")
         background(self._remove_old_uploads(), self._log, "removing uploads that broke off")
+        background(self._retain(), self._log, "removing what c['retention'] says")
+
+    async def _retain(self) -> None:
+        run = RetentionRun(
+            self._farm.config.retention,
+            records=self._farm.records,
+            stream_storage=self._farm.stream_storage,
+            inputs=self._farm.inputs,
+            wall=self._wall,
+        )
+        await self._retaining.run(lambda: Deferred.fromCoroutine(run.run()))
 
     async def _prune(self) -> None:
         now = self._wall()

@@ -26,6 +26,7 @@ from ..storage.records import (
     history,
     journal,
     requests,
+    retention,
     steps,
     streams,
 )
@@ -68,6 +69,15 @@ def of_farm(farm: Farm) -> Document:
         "waiting": [_of_waiting(waiting) for waiting in farm.dispatcher.waiting(MOST_WAITING)],
         "waiting_total": len(farm.queue),
     }
+
+
+def of_retention(connection: Connection) -> Document:
+    """
+    How far the records go back: when the oldest build started, and the oldest one that still has a log; and how many
+    builds have a mark.
+    """
+    builds_since, logs_since = retention.oldest(connection)
+    return {"builds_since": builds_since, "logs_since": logs_since, "marked": len(retention.marked(connection))}
 
 
 def of_queue(farm: Farm, most: int = MOST_WAITING, after: Urgency | None = None) -> Document:

@@ -20,7 +20,7 @@ from ..errors import NotFoundError
 from ..model.display import printable, remark_lines
 from ..model.results import Result
 from ..storage.compressed_streams import open_stream
-from ..storage.records import remarks, steps, streams
+from ..storage.records import remarks, retention, steps, streams
 from ..storage.records.builds import Build
 from ..storage.records.feed import Event
 from ..storage.records.remarks import Remark
@@ -111,14 +111,18 @@ class LogSender:
     async def _as_it_is(self) -> None:
         wanted, build = self._wanted, self._wanted.build.id
 
-        def read(connection: Connection) -> tuple[Sequence[Step], Sequence[Stream], Sequence[Remark]]:
+        def read(connection: Connection) -> tuple[Sequence[Step], Sequence[Stream], Sequence[Remark], bool]:
             return (
                 steps.of_build(connection, build),
                 streams.of_build(connection, build),
                 remarks.of_build(connection, build),
+                retention.logs_removed(connection, build),
             )
 
-        all_steps, all_streams, all_remarks = await self._records.read(read)
+        all_steps, all_streams, all_remarks, removed = await self._records.read(read)
+        if not any(stream.kind == "log" for stream in all_streams) and removed:
+            label = f"{wanted.build.builder}/{wanted.build.number}"
+            raise NotFoundError(f"{label} has no logs: those of such old builds were removed (c['retention']).")
         chosen = all_steps if wanted.step is None else [the_step(all_steps, wanted.step)]
         for step in chosen:
             # In the order in which the logs began, as in `_as_it_goes`: `cli.resuming` counts on it.

@@ -109,6 +109,9 @@ def _prepare(engine: Engine) -> None:
     def set_options(connection: sqlite3.Connection, record: object) -> None:
         # Disable the driver's implicit transactions: they begin too late, and not for all statements.
         connection.isolation_level = None
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            # Only an empty file takes this without a lock: its free pages can be given back, some at a time.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         for option in _OPTIONS:
             connection.execute(option)
 

@@ -8,6 +8,7 @@ writing the file and its row in the database, the next submission of the same in
 import hashlib
 import os
 import re
+from collections.abc import Collection
 from contextlib import suppress
 
 from attrs import frozen
@@ -172,12 +173,17 @@ class InputStore:
         except OSError as error:
             raise file_error(error, "submitted input", cannot="be read") from error
 
-    def discard(self, sha256: str) -> None:
+    def discard_all_but(self, needed: Collection[str], before: float) -> None:
         """
-        Remove an input that no build needs.
+        Remove the inputs that are not among *needed* and arrived before *before*, in seconds since 1970.  `FileError`.
         """
-        if _NAME.match(sha256):
-            remove(os.path.join(self._directory, sha256))
+        try:
+            for name in os.listdir(self._directory):
+                path = os.path.join(self._directory, name)
+                if _NAME.match(name) and name not in needed and os.stat(path).st_mtime < before:
+                    remove(path)
+        except OSError as error:
+            raise file_error(error, "submitted input", cannot="be removed") from error
 
 
 def _explained(error: OSError) -> FileError:

@@ -23,8 +23,9 @@ REVISION: Final = "0005"
 """The newest revision in ``migrations/versions``, which `schema` describes."""
 
 # The ``user_version`` in the header of an SQLite file: 1 when no used or free page contains the secrets of 0.1.0, which
-# revision 0002 removed.  It is not a revision, because rewriting the file cannot be part of the transaction.
-_CLEAN = 1
+# revision 0002 removed; 2 when it can also give free pages back.  It is not a revision, because rewriting the file
+# cannot be part of the transaction.
+_CLEAN = 2
 
 # Alembic's table; not part of the schema, because it is not migrated.
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
@@ -79,6 +80,8 @@ def _write_anew(connection: Connection) -> None:
     Rewrite the whole file from its tables, and empty its write-ahead log.
     """
     cursor = connection.connection.cursor()
+    # Takes effect with the VACUUM: https://www.sqlite.org/pragma.html#pragma_auto_vacuum
+    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
     cursor.execute("VACUUM")
     (busy, *_) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:

@@ -120,20 +120,27 @@ class InputTests(SynchronousTestCase):
         """
         An input that is not there, or never could be, is not found.
         """
-        self.store.discard("../private")
         for name in ("0" * 64, "../private", ""):
             with self.assertRaises(NotFoundError):
                 self.store.read(name, 0, 10)
 
     def test_discarded(self) -> None:
         """
-        A discarded input is removed.
+        Inputs that nothing needs are removed; needed ones, new ones and those that are being received stay.
         """
-        kept = self.store.receive().keep()
-        self.store.discard(kept.sha256)
-        self.store.discard(kept.sha256)
+        needed, old, new = [self._kept(contents) for contents in (b"needed", b"old", b"new")]
+        self.store.receive().write(b"a part")
+        for each in (needed, old):
+            os.utime(self.store.path(each), (100.0, 100.0))
+        self.store.discard_all_but({needed}, 200.0)
 
-        self.assertEqual(os.listdir(self.directory), [])
+        names = os.listdir(self.directory)
+        self.assertEqual((needed in names, old in names, new in names, len(names)), (True, False, True, 3))
+
+    def _kept(self, contents: bytes) -> str:
+        arriving = self.store.receive()
+        arriving.write(contents)
+        return arriving.keep().sha256
 
 
 class ArtifactTests(SynchronousTestCase):

@@ -30,6 +30,7 @@ from .master_config import (
     HINT,
 )
 from .objects import BuilderConfig, BuildSlave, Scheduler
+from .retention import RetentionPolicies, checked_policies
 from .secret_files import Provider
 
 MOST_RETRIES = 100
@@ -164,6 +165,7 @@ _OWN: tuple[AnyKey, ...] = (
     Key("minspace", _whole(), None, "minspace"),
     Key("reconfigTimeout", _whole(least=1, most=LONGEST_RECONFIG), DEFAULT_RECONFIG_TIMEOUT, "reconfig_timeout"),
     Key("secretsProviders", _providers, (), "secrets_providers"),
+    Key("retention", checked_policies, RetentionPolicies(), "retention"),
 )
 OWN_KEYS: Mapping[str, AnyKey] = MappingProxyType({key.name: key for key in _OWN})
 """The keys that the master has without any further package, by name."""

@@ -18,6 +18,7 @@ from .objects import (
     Submit,
     Triggerable,
 )
+from .retention import RetentionPolicies
 from .secret_files import Provider
 
 DEFAULT_DB = "records/farm.sqlite"
@@ -66,6 +67,7 @@ class MasterConfig:
     minspace: int | None = None
     reconfig_timeout: int = DEFAULT_RECONFIG_TIMEOUT
     secrets_providers: tuple[Provider, ...] = ()
+    retention: RetentionPolicies = field(factory=RetentionPolicies)
     extensions: Mapping[str, Any] = field(factory=dict)
 
     def extension(self, key: str) -> Any:

@@ -1,0 +1,94 @@
+"""
+Retention in master.cfg: how long the master keeps what it recorded.
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from attrs import frozen
+
+from .arguments import ArgumentChecker
+from .mistakes import NotingType, current_line
+
+DAY = 86400.0
+MOST_POLICIES = 100
+MOST_DAYS = 36525
+
+
+class Retention(metaclass=NotingType):
+    """
+    How long the master keeps what builds of some builders recorded.
+
+    *builders*: names, which may have ``*`` and ``?``; the first policy that matches a builder applies to it.
+    *logDays*, *logBytes*: logs are removed when they are that old, and, the oldest first, when all logs of these
+    builders together are larger; bytes count as the commands wrote them.  *artifactDays*: the same for artifacts.
+    *buildDays*, *mostBuilds*: after so many days, and beyond so many builds of a builder, a build is forgotten.  None:
+    without bound.
+    """
+
+    def __init__(
+        self,
+        builders: Any = ("*",),
+        *,
+        logDays: Any = 30,
+        logBytes: Any = 20 << 30,
+        artifactDays: Any = None,
+        buildDays: Any = 365,
+        mostBuilds: Any = None,
+    ) -> None:
+        self.place = current_line(self)
+        arguments = ArgumentChecker("Retention", self)
+        self.builders = arguments.several("builders", [builders] if isinstance(builders, str) else builders)
+
+        def days(name: str, value: Any) -> float:
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MOST_DAYS:
+                return value * DAY
+            arguments.wrong(name, value, f"a number of days, above 0 and at most {MOST_DAYS}, or None")
+            return DAY
+
+        def whole(name: str, value: Any) -> int:
+            return arguments.whole(name, value, least=1)
+
+        self.log_age = arguments.optional(days, "logDays", logDays)
+        self.log_bytes = arguments.optional(whole, "logBytes", logBytes)
+        self.artifact_age = arguments.optional(days, "artifactDays", artifactDays)
+        self.build_age = arguments.optional(days, "buildDays", buildDays)
+        self.most_builds = arguments.optional(whole, "mostBuilds", mostBuilds)
+
+    def matches(self, builder: str) -> bool:
+        """
+        Whether this policy is for *builder*.
+        """
+        return any(fnmatchcase(builder, each) for each in self.builders)
+
+
+@frozen
+class RetentionPolicies:
+    """
+    The policies of a farm, the first that matches a builder counts; a builder without one has the defaults.
+    """
+
+    policies: Sequence[Retention] = ()
+
+    def of(self, builder: str) -> Retention:
+        """
+        The policy for *builder*.
+        """
+        return next((each for each in self.policies if each.matches(builder)), _DEFAULT)
+
+
+_DEFAULT = Retention()
+
+
+def checked_policies(checker: ArgumentChecker, value: Any) -> RetentionPolicies:
+    """
+    The value of ``c['retention']``: a `Retention`, or a list of them.
+    """
+    given = value if isinstance(value, (list, tuple)) else [value]
+    if len(given) > MOST_POLICIES:
+        checker.note(f"at most {MOST_POLICIES} policies are allowed.")
+    for each in given:
+        if not isinstance(each, Retention):
+            checker.wrong("a policy", each, "one like util.Retention(logDays=30)")
+    return RetentionPolicies([each for each in given[:MOST_POLICIES] if isinstance(each, Retention)])

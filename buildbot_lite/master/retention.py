@@ -1,0 +1,201 @@
+"""
+Retention: removing old logs, artifacts, builds and inputs, as ``c['retention']`` says.
+
+::
+
+    logs, artifacts:  rows removed, and the directories noted ──► directories removed ──► the note removed
+    builds:           as above, with all their rows ──► buildsets without builds ──► inputs without buildsets
+
+A crash in between leaves the note, and the next run goes on from it; so no row ever names a file that was removed.
+Each transaction changes few rows, so that builds write in between.  A build with a mark, an unfinished build and what
+it needs, and the newest build of each builder stay.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+
+from sqlalchemy import Connection
+
+from ..model.names import directory_name
+from ..storage.inputs import InputStore
+from ..storage.records import retention, states
+from ..storage.records.retention import OldBuild, slices
+from ..storage.writer import Records
+from .builds.streams import StreamStorage, streams_directory
+from .config.retention import DAY, RetentionPolicies
+
+ROWS_AT_ONCE = 300
+"""Rows that one transaction removes, unless a single build has more."""
+PAGES_AT_ONCE = 500
+"""Pages of the database file that one transaction gives back."""
+INPUTS_AT_ONCE = 100
+LEAST_AGE_OF_INPUT = DAY
+
+
+class RetentionRun:
+    """
+    Applies *policies* once.  *wall*: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        policies: RetentionPolicies,
+        *,
+        records: Records,
+        stream_storage: StreamStorage,
+        inputs: InputStore,
+        wall: Callable[[], float],
+    ) -> None:
+        self._policies = policies
+        self._records = records
+        self._storage = stream_storage
+        self._inputs = inputs
+        self._wall = wall
+
+    async def run(self) -> None:
+        """
+        Remove everything that is old enough.
+        """
+        await self._remove_noted()
+        await self._drop_files("log", self._too_old_log(await self._log_bounds()))
+        await self._drop_files("artifact", self._too_old_artifact)
+        await self._drop_builds()
+        await self._drop_buildsets()
+        await self._drop_inputs()
+        while await self._records.write(partial(retention.give_back, pages=PAGES_AT_ONCE)):
+            pass
+
+    # Files.
+
+    async def _log_bounds(self) -> dict[tuple[str, ...], int]:
+        """
+        For each policy (by its builders) whose logs are too large together: the newest build that loses its logs.
+        """
+        totals: Counter[tuple[str, ...]] = Counter()
+        bounds: dict[tuple[str, ...], int] = {}
+        before: int | None = None
+        while page := await self._records.read(partial(retention.log_sizes, before=before)):
+            for build, builder, length in page:
+                policy = self._policies.of(builder)
+                totals[policy.builders] += length
+                if policy.log_bytes is not None and totals[policy.builders] > policy.log_bytes:
+                    bounds.setdefault(policy.builders, build)
+            before = page[-1][0]
+        return bounds
+
+    def _too_old_log(self, bounds: dict[tuple[str, ...], int]) -> Callable[[OldBuild], bool]:
+        now = self._wall()
+
+        def too_old(build: OldBuild) -> bool:
+            policy = self._policies.of(build.builder)
+            aged = policy.log_age is not None and build.finished < now - policy.log_age
+            return aged or build.id <= bounds.get(policy.builders, 0)
+
+        return too_old
+
+    def _too_old_artifact(self, build: OldBuild) -> bool:
+        age = self._policies.of(build.builder).artifact_age
+        return age is not None and build.finished < self._wall() - age
+
+    async def _drop_files(self, kind: str, too_old: Callable[[OldBuild], bool]) -> None:
+        after = 0
+        while page := await self._records.read(partial(retention.with_files, kind=kind, after=after)):
+            after = page[-1].id
+            old = [build for build in page if not build.kept and too_old(build)]
+            for some in slices(old, lambda build: build.rows, ROWS_AT_ONCE):
+                await self._drop(some, partial(retention.drop_files, kind=kind), [kind])
+
+    async def _drop(
+        self, builds: Sequence[OldBuild], drop: Callable[[Connection, int], object], kinds: Iterable[str]
+    ) -> None:
+        """
+        Remove the rows of *builds*, note the directories of their files of these *kinds*, and remove those.
+        """
+        now = self._wall()
+
+        def change(connection: Connection) -> None:
+            state = states.get(connection, retention.OWNER) or {}
+            for kind in kinds:
+                state[kind] = [*state.get(kind, ()), *(_directory(build, kind) for build in builds)]
+            if "log" in kinds:
+                state["logs_up_to"] = max(state.get("logs_up_to", 0), builds[-1].id)
+            for build in builds:
+                drop(connection, build.id)
+            states.put(connection, retention.OWNER, state, now)
+
+        await self._records.write(change)
+        await self._remove_noted()
+
+    async def _remove_noted(self) -> None:
+        """
+        Remove the directories that the state names.
+        """
+        state = await self._records.read(lambda connection: states.get(connection, retention.OWNER)) or {}
+        noted: dict[str, list[str]] = {kind: state.pop(kind, []) for kind in ("log", "artifact")}
+        if not any(noted.values()):
+            return
+        roots = {"log": self._storage.streams, "artifact": self._storage.artifacts}
+        paths = [os.path.join(roots[kind], each) for kind, found in noted.items() for each in found]
+        await self._storage.in_thread(partial(_remove_directories, paths))
+        await self._records.write(lambda connection: states.put(connection, retention.OWNER, state, self._wall()))
+
+    # Records.
+
+    async def _drop_builds(self) -> None:
+        now, after = self._wall(), 0
+        newest = await self._records.read(retention.newest_numbers)
+
+        def too_old(build: OldBuild) -> bool:
+            policy = self._policies.of(build.builder)
+            aged = policy.build_age is not None and build.finished < now - policy.build_age
+            most = policy.most_builds
+            return aged or (most is not None and build.number <= newest.get(build.builder, 0) - most)
+
+        while page := await self._records.read(partial(retention.finished, after=after)):
+            after = page[-1].id
+            old = [build for build in page if not build.kept and too_old(build)]
+            for some in slices(old, lambda build: build.rows, ROWS_AT_ONCE):
+                await self._drop(some, retention.drop_build, ("log", "artifact"))
+
+    async def _drop_buildsets(self) -> None:
+        ages = [policy.build_age for policy in self._policies.policies] or [self._policies.of("").build_age]
+        known = [age for age in ages if age is not None]
+        if not known:
+            return
+        before, after = self._wall() - max(known), 0
+        while page := await self._records.read(partial(retention.buildsets_without_builds, after=after, before=before)):
+            after = page[-1]
+            for first in range(0, len(page), INPUTS_AT_ONCE):
+                await self._each(page[first : first + INPUTS_AT_ONCE], retention.drop_buildset)
+
+    async def _drop_inputs(self) -> None:
+        before = self._wall() - LEAST_AGE_OF_INPUT
+        unused = await self._records.read(partial(retention.unused_inputs, before=before))
+        for first in range(0, len(unused), INPUTS_AT_ONCE):
+            await self._each(unused[first : first + INPUTS_AT_ONCE], retention.drop_input)
+        needed = await self._records.read(retention.input_sums)
+        # In this thread, like the arrival of an input: one that arrives again is new, and stays.
+        self._inputs.discard_all_but(needed, before)
+
+    async def _each(self, ids: Sequence[int], drop: Callable[[Connection, int], object]) -> None:
+        def change(connection: Connection) -> None:
+            for id in ids:
+                drop(connection, id)
+
+        await self._records.write(change)
+
+
+def _directory(build: OldBuild, kind: str) -> str:
+    if kind == "log":
+        return streams_directory(build.id)
+    return f"{directory_name(build.builder)}/{build.number}"
+
+
+def _remove_directories(paths: Iterable[str]) -> None:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
