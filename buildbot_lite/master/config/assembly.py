@@ -33,7 +33,7 @@ _ELSEWHERE = {
     "mq": "There is no message queue to choose; leave it out.",
 }
 _LATER = (
-    "www", "services", "change_source", "status", "titleURL", "properties", "collapseRequests", "mergeRequests",
+    "www", "change_source", "status", "titleURL", "properties", "collapseRequests", "mergeRequests",
     "prioritizeBuilders", "manhole", "validation", "revlink", "user_managers", "codebaseGenerator", "configurators",
     "caches", "changeCacheSize", "buildCacheSize", "logCompressionLimit", "logCompressionMethod", "logMaxSize",
     "logMaxTailSize", "logEncoding", "machines", "metrics", "changeHorizon", "buildHorizon", "logHorizon",

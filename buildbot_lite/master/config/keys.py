@@ -32,6 +32,7 @@ from .master_config import (
 from .objects import BuilderConfig, BuildSlave, Scheduler
 from .retention import RetentionPolicies, checked_policies
 from .secret_files import Provider
+from .services import Service
 
 MOST_RETRIES = 100
 MOST_PLACES = 10
@@ -63,7 +64,7 @@ class ListKey:
     """
 
     name: str
-    kind: type[BuildSlave | BuilderConfig | Scheduler]
+    kind: type[BuildSlave | BuilderConfig | Scheduler | Service]
     noun: str
     field: str
 
@@ -156,6 +157,7 @@ _OWN: tuple[AnyKey, ...] = (
     ListKey("slaves", BuildSlave, "BuildSlave", "slaves"),
     ListKey("builders", BuilderConfig, "BuilderConfig", "builders"),
     ListKey("schedulers", Scheduler, "scheduler", "schedulers"),
+    ListKey("services", Service, "service", "services"),
     Key("port", _ports, (), "ports"),
     Key("location", _location, (), "location"),
     Key("db", _db, DEFAULT_DB, "db"),

@@ -20,6 +20,7 @@ from .objects import (
 )
 from .retention import RetentionPolicies
 from .secret_files import Provider
+from .services import Service
 
 DEFAULT_DB = "records/farm.sqlite"
 DB_OF_0_1_0 = "private/farm.sqlite"
@@ -67,6 +68,7 @@ class MasterConfig:
     minspace: int | None = None
     reconfig_timeout: int = DEFAULT_RECONFIG_TIMEOUT
     secrets_providers: tuple[Provider, ...] = ()
+    services: Mapping[str, Service] = field(factory=dict)
     retention: RetentionPolicies = field(factory=RetentionPolicies)
     extensions: Mapping[str, Any] = field(factory=dict)
 
