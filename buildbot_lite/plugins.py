@@ -2,13 +2,14 @@
 What a master.cfg imports: ``from buildbot_lite.plugins import steps, schedulers, util, slave, secrets``.
 
 Names and spelling are Buildbot's.  A word is one line below: a class or function that is called by its own name, or
-``name=value``.  ``changes``, ``reporters`` and ``status`` are empty so far.
+``name=value``.  ``reporters`` and ``status`` are empty so far.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 from .master import steps as _steps
+from .master.config import change_sources as _change_sources
 from .master.config import objects as _objects
 from .master.config.mistakes import MISSING as _MISSING
 from .master.config.mistakes import did_you_mean
@@ -41,6 +42,8 @@ class Namespace:
 
 changes = Namespace(
     "changes",
+    _change_sources.ChangeSource,
+    _change_sources.PollingChangeSource,
 )
 reporters = Namespace(
     "reporters",

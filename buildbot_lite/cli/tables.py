@@ -47,7 +47,23 @@ def status(document: Document) -> RenderableType:
         logs = f", logs since {_when(reach['logs_since'])}" if reach["logs_since"] is not None else ""
         marked = f", {reach['marked']} of them for ever" if reach["marked"] else ""
         parts += [_text(""), _text(f"Builds are kept since {_when(reach['builds_since'])}{logs}{marked}.", "dim")]
+    if sources := document.get("change_sources"):
+        parts += _part("Change sources", _sources_table(sources), sources)
     return Group(*parts)
+
+
+def _sources_table(document: Sequence[Document]) -> RenderableType:
+    rows = [
+        (
+            each["name"],
+            each["kind"],
+            _when(each["polled"]),
+            "now" if each["polling"] else _when(each["next"]),
+            _text(each["error"], "red") if each["error"] else each["remark"] or "",
+        )
+        for each in document
+    ]
+    return _table(("source", "kind", "last poll", "next poll", ""), rows)
 
 
 def queue(document: Sequence[Document]) -> RenderableType:

@@ -47,6 +47,7 @@ from .recovery import (
 )
 from .revocation import Revocation
 from .scheduling.changes.recorder import ChangeRecorder
+from .scheduling.changes.sources import ChangeSources
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.hold import Hold
 from .scheduling.preparation import Preparation
@@ -151,6 +152,15 @@ class Farm:
         From a submission to the queue.
         """
         self.changes = ChangeRecorder(records=self.records, wall=self.wall)
+        self.change_sources = ChangeSources(
+            basedir=self.basedir,
+            recorder=self.changes,
+            records=self.records,
+            generations=self.generations,
+            clock=self.clock,
+            wall=self.wall,
+            in_thread=self._environment.in_thread,
+        )
         self.hold = Hold(self.basedir, records=self.records, wakeup=self._wakeup)
         self.queue = Queue(
             slaves=self.slaves,
@@ -239,6 +249,7 @@ class Farm:
             grants=self.grants,
             furls=self.furls,
             revocation=self.revocation,
+            change_sources=self.change_sources,
             wakeup=self._wakeup,
             try_out=self._environment.try_out,
         )
@@ -262,12 +273,14 @@ class Farm:
         await self._continue_builds()
         await self.reconfiguration.settle()
         self.dispatcher.start()
+        self.change_sources.configure(self.config.change_sources)
 
     async def stop(self) -> None:
         """
         Close the records.  What runs on slaves goes on; the next master continues it.
         """
         self.dispatcher.stop()
+        await self.change_sources.stop()
         await self.records.close()
 
     async def _remember_grants(self) -> None:

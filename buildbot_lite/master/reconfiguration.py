@@ -24,6 +24,7 @@ from .grants.publisher import FurlPublisher
 from .grants.registry import GrantRegistry
 from .grants.verbs import SLAVE, SUBMIT
 from .revocation import Revocation
+from .scheduling.changes.sources import ChangeSources
 from .scheduling.wakeup import Wakeup
 from .slaves.registry import SlaveRegistry
 
@@ -60,6 +61,7 @@ class Reconfiguration:
         grants: GrantRegistry,
         furls: FurlPublisher,
         revocation: Revocation,
+        change_sources: ChangeSources,
         wakeup: Wakeup,
         try_out: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -69,6 +71,7 @@ class Reconfiguration:
         self._grants = grants
         self._furls = furls
         self._revocation = revocation
+        self._change_sources = change_sources
         self._wakeup = wakeup
         self._try_out = try_out
         self._lock = DeferredLock()
@@ -108,6 +111,7 @@ class Reconfiguration:
         # Before anything that can fail: it is applied as a whole.
         self._slaves.configure(generation.config.slaves)
         self._revocation.bar_revoked_slaves()
+        self._change_sources.configure(generation.config.change_sources)
         await self._generations.prune()
         await self._furls.publish()
         self._wakeup.set()

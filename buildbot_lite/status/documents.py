@@ -17,6 +17,7 @@ from .. import __version__
 from ..errors import NotFoundError
 from ..master.builds.build_context import COMMAND
 from ..master.farm import Farm
+from ..master.scheduling.changes.sources import RunningSource
 from ..master.scheduling.queue import Urgency, WaitingRequest
 from ..master.slaves.registry import Member
 from ..model.results import Result
@@ -68,6 +69,25 @@ def of_farm(farm: Farm) -> Document:
         ],
         "waiting": [_of_waiting(waiting) for waiting in farm.dispatcher.waiting(MOST_WAITING)],
         "waiting_total": len(farm.queue),
+        "change_sources": [_of_source(running) for running in farm.change_sources.everyone()],
+    }
+
+
+def _of_source(running: RunningSource) -> Document:
+    """
+    One change source: when it polled, why it cannot, and when it tries again.
+    """
+    status = running.status
+    return {
+        "name": running.source.name,
+        "kind": type(running.source).__name__,
+        "description": str(running.source.describe()),
+        "polling": status.polling,
+        "polled": status.polled,
+        "next": status.next,
+        "error": status.error,
+        "failures": status.failures,
+        "remark": status.remark,
     }
 
 

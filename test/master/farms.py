@@ -10,7 +10,9 @@ from buildbot_lite.master.config.loading import Generation, load
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.config.mistakes import Mistake, MistakesError
 
-WORDS = "from buildbot_lite.plugins import schedulers, secrets, slave, steps, util\nc = BuildmasterConfig = {}\n"
+WORDS = (
+    "from buildbot_lite.plugins import changes, schedulers, secrets, slave, steps, util\nc = BuildmasterConfig = {}\n"
+)
 
 
 def write(directory: str, files: Mapping[str, str]) -> None:

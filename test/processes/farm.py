@@ -54,7 +54,9 @@ MARK = "BUILDBOT_LITE_TEST_FARM"
 PATIENCE = 120.0
 LOOK_AGAIN = 0.02
 
-WORDS = "from buildbot_lite.plugins import schedulers, secrets, slave, steps, util\nc = BuildmasterConfig = {}\n"
+WORDS = (
+    "from buildbot_lite.plugins import changes, schedulers, secrets, slave, steps, util\nc = BuildmasterConfig = {}\n"
+)
 MASTER_TAC = "from buildbot_lite.master_tap import application_for\napplication = application_for(__file__)\n"
 SLAVE_TAC = "from buildbot_lite.slave_tap import application_for\napplication = application_for(furl={furl!r})\n"
 _LOG_ON_FULL_DISK = re.compile(r"Temporarily disabling observer .*\n(\t.*\n)*?\t.*OSError: \[Errno 28\].*\n(\t\n)?")

@@ -33,7 +33,7 @@ _ELSEWHERE = {
     "mq": "There is no message queue to choose; leave it out.",
 }
 _LATER = (
-    "www", "change_source", "status", "titleURL", "properties", "collapseRequests", "mergeRequests",
+    "www", "status", "titleURL", "properties", "collapseRequests", "mergeRequests",
     "prioritizeBuilders", "manhole", "validation", "revlink", "user_managers", "codebaseGenerator", "configurators",
     "caches", "changeCacheSize", "buildCacheSize", "logCompressionLimit", "logCompressionMethod", "logMaxSize",
     "logMaxTailSize", "logEncoding", "machines", "metrics", "changeHorizon", "buildHorizon", "logHorizon",
@@ -103,6 +103,8 @@ class _Reader:
         listed, place = self.c.get(key.name), self._place(key.name)
         if listed is None:
             listed = ()
+        if key.alone and isinstance(listed, key.kind):
+            listed = (listed,)
         if not isinstance(listed, (list, tuple)):
             note(f"c[{key.name!r}] must be a list, not {shown(listed)}.", place)
             listed = ()
@@ -112,7 +114,8 @@ class _Reader:
             elif each.name in found:
                 first = found[each.name].place
                 there = f"; the first is at {first}" if first else ""
-                note(f"There are two {key.name} called {each.name!r}{there}.", each.place or SourceLine())
+                sentence = f"There are two {key.name} called {each.name!r}{there}.  {key.if_twice}".rstrip()
+                note(sentence, each.place or SourceLine())
             elif each.name:
                 found[each.name] = each
         return found

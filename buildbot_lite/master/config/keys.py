@@ -22,6 +22,7 @@ from attrs import frozen
 
 from ...wire.endpoint import LARGEST_PORT, Endpoint
 from .arguments import ArgumentChecker
+from .change_sources import ChangeSource
 from .master_config import (
     DEFAULT_DB,
     DEFAULT_MAX_RETRIES,
@@ -60,13 +61,16 @@ class Key:
 class ListKey:
     """
     A key of ``c`` that is a list of objects of one *kind*, each with a name of its own.  *noun*: what a sentence calls
-    one that is not of that kind.  *field*: the field of `MasterConfig` that gets them, by name.
+    one that is not of that kind.  *field*: the field of `MasterConfig` that gets them, by name.  *alone*: one object
+    may stand without a list around it.  *if_twice*: the remedy when two have one name.
     """
 
     name: str
-    kind: type[BuildSlave | BuilderConfig | Scheduler | Service]
+    kind: type[BuildSlave | BuilderConfig | Scheduler | Service | ChangeSource]
     noun: str
     field: str
+    alone: bool = False
+    if_twice: str = ""
 
 
 AnyKey: TypeAlias = Key | ListKey
@@ -158,6 +162,14 @@ _OWN: tuple[AnyKey, ...] = (
     ListKey("builders", BuilderConfig, "BuilderConfig", "builders"),
     ListKey("schedulers", Scheduler, "scheduler", "schedulers"),
     ListKey("services", Service, "service", "services"),
+    ListKey(
+        "change_source",
+        ChangeSource,
+        "change source",
+        "change_sources",
+        alone=True,
+        if_twice="Give one of them another name=….",
+    ),
     Key("port", _ports, (), "ports"),
     Key("location", _location, (), "location"),
     Key("db", _db, DEFAULT_DB, "db"),

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from ...errors import ConfigError
+from .change_sources import ChangeSource
 from .objects import (
     BuilderConfig,
     BuildSlave,
@@ -59,6 +60,7 @@ class MasterConfig:
     slaves: Mapping[str, BuildSlave]
     builders: Mapping[str, BuilderConfig]
     schedulers: Mapping[str, Scheduler]
+    change_sources: Mapping[str, ChangeSource] = field(factory=dict)
     ports: tuple[str, ...] = ()
     location: tuple[str, ...] = ()
     db: str = DEFAULT_DB

@@ -1,0 +1,299 @@
+"""
+Change sources of a master.cfg, as values, and the two classes to subclass: `ChangeSource` and `PollingChangeSource`.
+
+A constructor checks its arguments.  While the master runs, a supervisor (`master.scheduling.changes.sources`) sets
+*context*, calls `ChangeSource.activate`, then `PollingChangeSource.poll` again and again, and in the end
+`ChangeSource.deactivate`.  Method names are Buildbot's.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Self, TypeVar
+
+from twisted.internet.defer import Deferred
+
+from ...errors import ConfigError
+from ...model.change import Change
+from ...model.properties import checked_property_name, checked_value
+from ...model.urls import without_passwords
+from ...storage.records.changes import RecordedChange
+from .arguments import ArgumentChecker
+from .mistakes import NotingType, current_line, note
+
+T = TypeVar("T")
+
+UNCHANGED: Any = object()
+"""For *state*: leave it as it is."""
+LONGEST_NAME = 150
+DEFAULT_INTERVAL = 600.0
+_LAST_TIME = 253402300799.0
+_NEVER_CALLED = {
+    "startService": "activate",
+    "stopService": "deactivate",
+    "checkConfig": "__init__",
+    "reconfigService": "__init__",
+    "reconfigServiceWithSibling": "__init__",
+}
+
+
+class SourceContext(Protocol):
+    """
+    What a running change source may use of the farm.
+
+    *basedir*: the master's directory.  *wall*: the time in seconds since 1970.
+    """
+
+    @property
+    def basedir(self) -> str: ...
+
+    def wall(self) -> float: ...
+
+    async def record(self, changes: Sequence[Change], state: Any = UNCHANGED) -> list[RecordedChange]:
+        """
+        Record *changes*, and in the same transaction *state*, which JSON can hold; return the changes that were new.
+        """
+
+    async def state(self) -> Any:
+        """
+        The recorded state of the source; None when there is none.
+        """
+
+    async def secret(self, name: str) -> str:
+        """
+        The value of the secret *name*; `ConfigError` when there is none.
+        """
+
+    def in_thread(self, work: Callable[[], T]) -> Deferred[T]:
+        """
+        The result of *work*, which is called in a thread, when one of the threads for change sources is free.
+        """
+
+    def remark(self, sentence: str) -> None:
+        """
+        Log *sentence*, and show it in ``buildbot-lite status`` until the next poll.
+        """
+
+
+class ChangeSource(metaclass=NotingType):
+    """
+    A source of changes.  Subclass it for one that is told about changes, and call `addChange` for each.
+
+    *name*: identifies the source and its recorded state; 1 to 150 printable characters.
+    """
+
+    context: SourceContext
+    """Set before `activate` is called."""
+    recipe: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """
+        A source that remembers the arguments with which it was made.
+        """
+        made = super().__new__(cls)
+        made.recipe = (args, kwargs)
+        return made
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        for method, instead in _NEVER_CALLED.items():
+            if method in vars(cls):
+                note(f"{cls.__name__}.{method} is never called here: write it as {instead}.")
+
+    def __init__(self, name: Any = None) -> None:
+        self.place = current_line(self)
+        self.given_name = name
+        self.arguments = ArgumentChecker(f"{type(self).__name__} {without_passwords(str(name or ''))!r:.100}", self)
+        self.name = self._checked_name(type(self).__name__ if name is None else name)
+
+    def _checked_name(self, name: Any) -> str:
+        if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable():
+            return name
+        self.arguments.wrong("name", name, f"1 to {LONGEST_NAME} printable characters")
+        return ""
+
+    def is_like(self, other: "ChangeSource") -> bool:
+        """
+        Whether *other* was made by the same class with equal arguments.
+
+        A class or function of master.cfg is another one after each load, so sources that use one are not alike.
+        """
+        return type(self) is type(other) and self.recipe == other.recipe
+
+    # Called by the supervisor.
+
+    def describe(self) -> str:
+        """
+        What it watches, for people.
+        """
+        return self.name
+
+    def activate(self) -> Any:
+        """
+        Begin.  May return an awaitable.
+        """
+
+    def deactivate(self) -> Any:
+        """
+        End.  May return an awaitable.
+        """
+
+    # For subclasses.
+
+    @property
+    def master(self) -> "MasterFacade":
+        """
+        What sources written for Buildbot call: ``self.master.data.updates.addChange(…)``.
+        """
+        return MasterFacade(self)
+
+    def addChange(self, **fields: Any) -> Deferred[int | None]:
+        """
+        Record a change.  Fires with its number, or with None if it was recorded before.
+
+        *fields*: author (or who), committer, files, comments, revision, when_timestamp (or when), branch, category (or
+        a function of the other fields), revlink, properties, repository, codebase, project, src (without effect).
+        """
+        return Deferred.fromCoroutine(self._add_change(fields))
+
+    def getState(self, name: str, default: Any = None) -> Deferred[Any]:
+        """
+        The value that `setState` recorded for *name*, or *default*.
+        """
+        return Deferred.fromCoroutine(self._get_state(name, default))
+
+    def setState(self, name: str, value: Any) -> Deferred[None]:
+        """
+        Record *value*, which JSON can hold, for *name*.  It survives restarts.
+        """
+        return Deferred.fromCoroutine(self._set_state(name, value))
+
+    async def _add_change(self, fields: Mapping[str, Any]) -> int | None:
+        recorded = await self.context.record([change_of(fields, self.name)])
+        return recorded[0].id if recorded else None
+
+    async def _get_state(self, name: str, default: Any) -> Any:
+        return (await self.context.state() or {}).get(name, default)
+
+    async def _set_state(self, name: str, value: Any) -> None:
+        state = await self.context.state() or {}
+        await self.context.record([], {**state, name: value})
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class PollingChangeSource(ChangeSource):
+    """
+    A source that asks for changes from time to time.  Subclass it and write *poll*.
+
+    *pollInterval*: seconds between the end of a poll and the next one, default 600; 0: it does not poll by itself.
+    *pollAtLaunch*: also poll when the master starts; default False.
+    *pollRandomDelayMin*, *pollRandomDelayMax*: seconds, of which a random number is added to each interval.
+    """
+
+    pollInterval: float = DEFAULT_INTERVAL
+    pollAtLaunch: bool = False
+    pollRandomDelayMin: float = 0.0
+    pollRandomDelayMax: float = 0.0
+
+    def __init__(
+        self,
+        name: Any = None,
+        pollInterval: Any = None,
+        pollAtLaunch: Any = None,
+        pollRandomDelayMin: Any = None,
+        pollRandomDelayMax: Any = None,
+        *,
+        pollinterval: Any = None,
+    ) -> None:
+        super().__init__(name)
+        if pollinterval is not None and pollInterval is not None:
+            self.arguments.note("pollinterval is the old name of pollInterval.  Give one of them.")
+        interval = pollInterval if pollinterval is None else pollinterval
+        given = {
+            "pollInterval": interval,
+            "pollRandomDelayMin": pollRandomDelayMin,
+            "pollRandomDelayMax": pollRandomDelayMax,
+        }
+        for argument, value in given.items():
+            if value is not None:
+                setattr(self, argument, self.arguments.seconds(argument, value))
+        if pollAtLaunch is not None:
+            self.pollAtLaunch = self.arguments.flag("pollAtLaunch", pollAtLaunch)
+        if self.pollRandomDelayMin > self.pollRandomDelayMax:
+            self.arguments.note("pollRandomDelayMin must not be above pollRandomDelayMax.")
+
+    def poll(self) -> Any:
+        """
+        Find and record what is new.  May return an awaitable; it is not called again before that has fired.
+        """
+        raise ConfigError(f"The class {type(self).__name__} has no method poll.")
+
+
+class MasterFacade:
+    """
+    The part of Buildbot's master that its change sources use: *source* adds the changes.
+    """
+
+    def __init__(self, source: ChangeSource) -> None:
+        self.addChange = source.addChange
+
+    @property
+    def data(self) -> Self:
+        return self
+
+    @property
+    def updates(self) -> Self:
+        return self
+
+
+def named(name: Any, address: Any) -> Any:
+    """
+    *name*, or if it is None, one that follows from *address*, without the passwords in it.
+    """
+    if name is not None or not isinstance(address, str):
+        return name
+    shown = "".join(each if each.isprintable() else "?" for each in without_passwords(address))
+    if len(shown) <= LONGEST_NAME:
+        return shown
+    return f"{shown[: LONGEST_NAME - 17]}…{hashlib.sha256(address.encode()).hexdigest()[:16]}"
+
+
+def change_of(fields: Mapping[str, Any], source: str) -> Change:
+    """
+    The change with these *fields* of `ChangeSource.addChange`; `ConfigError` names one that does not exist.
+    """
+    given = dict(fields)
+    author, happened = given.pop("who", None), given.pop("when", None)
+    author, happened = given.pop("author", author), given.pop("when_timestamp", happened)
+    given.pop("src", None)
+    known = {"committer", "comments", "revision", "branch", "repository", "project", "codebase", "category", "revlink"}
+    if unknown := sorted(set(given) - known - {"files", "properties"}):
+        raise ConfigError(f"addChange has no argument {unknown[0]!r:.100}.")
+    category = given.pop("category", None)
+    if callable(category):
+        category = category({"author": author, "when_timestamp": happened, **given})
+    properties = {
+        checked_property_name(name): [checked_value(name, value), "Change"]
+        for name, value in (given.pop("properties", None) or {}).items()
+    }
+    texts: dict[str, Any] = {
+        name: _text(value) for name, value in given.items() if name != "files" and value is not None
+    }
+    return Change(
+        author=_text(author if author is not None else ""),
+        source=source,
+        happened=None if happened is None else min(max(0.0, _seconds(happened)), _LAST_TIME),
+        files=tuple(_text(file) for file in given.get("files") or ()),
+        category=None if category is None else _text(category),
+        properties=properties,
+        **texts,
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _seconds(value: Any) -> float:
+    return float(value.timestamp()) if hasattr(value, "timestamp") else float(value)

@@ -1,0 +1,290 @@
+"""
+The change sources of the configuration in force: started, polled again and again, replaced, stopped.
+
+::
+
+    waiting ──► activate ──► (pause ──► poll)* ──► deactivate
+                   │  ▲                   │
+                   '──'  error: again     '── error: a longer pause
+
+No error ends a source: it is logged once, shown in ``buildbot-lite status``, and the source tries again.  A source that
+a reconfiguration leaves as it is goes on; one that it changes is stopped before its successor, of the same name and so
+with the same recorded state, begins.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from attrs import evolve, frozen
+from twisted.internet import defer
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, maybeDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ....deferreds import shielded
+from ....errors import BuildbotLiteError, RecordsClosedError
+from ....model.change import Change
+from ....model.display import printable
+from ....model.urls import without_passwords
+from ....storage.records import states
+from ....storage.records.changes import RecordedChange
+from ....storage.writer import Records
+from ...builds.streams import InThread
+from ...config.change_sources import UNCHANGED, ChangeSource, PollingChangeSource
+from ...config.generations import Generations
+from .recorder import ChangeRecorder
+
+T = TypeVar("T")
+
+MOST_AT_ONCE = 4
+"""Pieces of work in threads, such as a run of git, that all sources together do at a time."""
+FIRST_PAUSE = 60.0
+"""Seconds after a first error, unless the interval is shorter; each further error doubles the pause."""
+LONGEST_PAUSE = 600.0
+"""Seconds between two attempts after errors at most, unless the interval is longer."""
+LONGEST_POLL = 7200.0
+"""Seconds after which a poll is given up."""
+LONGEST_END = 60.0
+"""Seconds that a source may take to deactivate."""
+JITTER = 0.1
+"""The largest part of a pause that is added to it at random, so that sources do not poll in step."""
+LONGEST_ERROR = 500
+
+
+@frozen
+class SourceStatus:
+    """
+    How a source does.  Times are in seconds since 1970.
+
+    *polling*: since when it polls; None: not now.  *polled*: the end of the last poll that succeeded.  *error*: why the
+    last attempt failed, in a sentence.  *failures*: how many attempts in succession failed.  *next*: when it tries
+    again.  *remark*: what the last poll had to say.
+    """
+
+    polling: float | None = None
+    polled: float | None = None
+    error: str | None = None
+    failures: int = 0
+    next: float | None = None
+    remark: str | None = None
+
+
+class ChangeSources:
+    """
+    The sources that run, by name.
+
+    *in_thread* calls a function in a thread.  *jitter*: a random number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        basedir: str,
+        recorder: ChangeRecorder,
+        records: Records,
+        generations: Generations,
+        clock: IReactorTime,
+        wall: Callable[[], float],
+        in_thread: InThread,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.basedir = basedir
+        self.recorder = recorder
+        self.records = records
+        self.generations = generations
+        self.clock = clock
+        self.wall = wall
+        self.jitter = jitter
+        self._in_thread = in_thread
+        self._threads = DeferredSemaphore(MOST_AT_ONCE)
+        self._running: dict[str, RunningSource] = {}
+
+    def configure(self, sources: Mapping[str, ChangeSource]) -> None:
+        """
+        Run *sources*: stop the others, and start those that are new or changed.
+        """
+        for name in [name for name in self._running if name not in sources]:
+            _ = self._running.pop(name).stop()  # what is left of it may end later
+        for name, source in sources.items():
+            before = self._running.get(name)
+            if before is None:
+                self._running[name] = RunningSource(source, self, SourceStatus(), succeed(None))
+            elif not source.is_like(before.source):
+                self._running[name] = RunningSource(source, self, before.status, before.stop())
+
+    async def stop(self) -> None:
+        """
+        Stop all.
+        """
+        running, self._running = self._running, {}
+        for ended in [each.stop() for each in running.values()]:
+            await ended
+
+    def everyone(self) -> "Sequence[RunningSource]":
+        """
+        The sources, in the order of master.cfg.
+        """
+        return tuple(self._running.values())
+
+    def in_thread(self, work: Callable[[], T]) -> Deferred[T]:
+        """
+        The result of *work* in a thread, when one of `MOST_AT_ONCE` is free.
+        """
+        return self._threads.run(self._in_thread, work)
+
+
+class RunningSource:
+    """
+    A *source* from its start, when *after* has fired, to `stop`; the `SourceContext` of its source.
+
+    *status*: of the source of the same name before it.
+    """
+
+    _log = Logger()
+
+    def __init__(self, source: ChangeSource, farm: ChangeSources, status: SourceStatus, after: Deferred[None]) -> None:
+        self.source = source
+        self.basedir = farm.basedir
+        self.in_thread = farm.in_thread
+        self.status = evolve(status, polling=None)
+        self._farm = farm
+        source.context = self
+        self._run = Deferred.fromCoroutine(self._until_stopped(after))
+        self._run.addErrback(self._ended)  # type: ignore[unused-awaitable]  # `stop` waits for it
+
+    def stop(self) -> Deferred[None]:
+        """
+        Stop; fires when the source has ended, or was given up.
+        """
+        self._run.cancel()
+        self.status = evolve(self.status, polling=None)
+        ended = maybeDeferred(self.source.deactivate).addTimeout(LONGEST_END, self._farm.clock)
+        return ended.addErrback(self._not_ended).addCallback(lambda _: None)
+
+    # The role `SourceContext`.
+
+    def wall(self) -> float:
+        return self._farm.wall()
+
+    async def record(self, changes: Sequence[Change], state: Any = UNCHANGED) -> list[RecordedChange]:
+        owner, now = f"source:{self.source.name}", self.wall()
+        if state is UNCHANGED:
+            return await self._farm.recorder.add(changes)
+        return await self._farm.recorder.add(changes, lambda connection: states.put(connection, owner, state, now))
+
+    async def state(self) -> Any:
+        owner = f"source:{self.source.name}"
+        return await self._farm.records.read(lambda connection: states.get(connection, owner))
+
+    async def secret(self, name: str) -> str:
+        config = self._farm.generations.config
+        if not config.slow_secrets:
+            return config.secret(name)
+        return await self.in_thread(lambda: config.secret(name))
+
+    def remark(self, sentence: str) -> None:
+        self._log.info("{source}: {remark}", source=self.source.name, remark=_shown(sentence))
+        self.status = evolve(self.status, remark=_shown(sentence))
+
+    # From start to stop.
+
+    async def _until_stopped(self, after: Deferred[None]) -> None:
+        await after
+        while not await self._attempt("begin", self.source.activate):
+            await self._sleep(self._pause(FIRST_PAUSE))
+        if not isinstance(self.source, PollingChangeSource):
+            return
+        pause = self._first_pause(self.source)
+        while True:
+            await self._sleep(pause)
+            self.status = evolve(self.status, polling=self.wall(), next=None, remark=None)
+            if await self._attempt("poll", self.source.poll):
+                self.status = evolve(self.status, polled=self.wall())
+            self.status = evolve(self.status, polling=None)
+            pause = self._next_pause(self.source)
+
+    async def _attempt(self, what: str, call: Callable[[], Any]) -> bool:
+        """
+        Do something that the source may fail to do; False, and noted, if it did.
+        """
+        doing: Deferred[Any] = maybeDeferred(call).addTimeout(LONGEST_POLL, self._farm.clock)
+        # Its failure is a value, to be told from the cancellation by `stop`: the source's code may cancel things, too.
+        outcome: Deferred[tuple[Failure, ...]] = doing.addCallbacks(lambda _: (), lambda failure: (failure,))
+        try:
+            failures = await shielded(outcome)
+        except CancelledError:
+            doing.cancel()
+            raise
+        for failure in failures:
+            failure.trap(Exception)
+            if failure.check(RecordsClosedError):
+                failure.raiseException()
+            self._failed(what, failure)
+            return False
+        if self.status.error is not None:
+            self._log.info("{source} works again", source=self.source.name)
+        self.status = evolve(self.status, error=None, failures=0)
+        return True
+
+    def _failed(self, what: str, failure: Failure) -> None:
+        ours = failure.check(BuildbotLiteError, defer.TimeoutError)
+        if ours is defer.TimeoutError:
+            sentence = f"It did not end within {LONGEST_POLL / 60:.0f} min, and was given up."
+        elif ours:
+            sentence = _shown(str(failure.value))
+        else:
+            sentence = _shown(f"{type(failure.value).__name__}: {failure.value}")
+        if sentence != self.status.error:
+            # Once: a repository that is away for a night is one line.
+            self._log.warn("{source} cannot {what}: {why}", source=self.source.name, what=what, why=sentence)
+            if not ours:
+                self._log.failure("{source} failed", failure=failure, source=self.source.name)
+        self.status = evolve(self.status, error=sentence, failures=self.status.failures + 1)
+
+    def _first_pause(self, source: PollingChangeSource) -> float | None:
+        if source.pollAtLaunch or self.status.failures:
+            return 0.0
+        if self.status.next is not None:
+            # The one before it would have polled then.  A reconfiguration must not put a poll off again and again.
+            return max(0.0, min(self.status.next - self.wall(), source.pollInterval or LONGEST_PAUSE))
+        return self._next_pause(source)
+
+    def _next_pause(self, source: PollingChangeSource) -> float | None:
+        if self.status.failures:
+            return self._pause(source.pollInterval)
+        if not source.pollInterval:
+            return None
+        low, high = source.pollRandomDelayMin, source.pollRandomDelayMax
+        if high:
+            return source.pollInterval + low + (high - low) * self._farm.jitter()
+        return self._with_jitter(source.pollInterval)
+
+    def _pause(self, interval: float) -> float:
+        first = min(interval or LONGEST_PAUSE, FIRST_PAUSE)
+        longest = max(interval, LONGEST_PAUSE)
+        return self._with_jitter(min(longest, first * 2.0 ** min(self.status.failures - 1, 20)))
+
+    def _with_jitter(self, pause: float) -> float:
+        return pause * (1 + JITTER * self._farm.jitter())
+
+    async def _sleep(self, pause: float | None) -> None:
+        if pause is None:
+            await Deferred[None]()
+            return
+        self.status = evolve(self.status, next=self.wall() + pause)
+        await deferLater(self._farm.clock, pause)
+
+    def _ended(self, failure: Failure) -> None:
+        if not failure.check(CancelledError, RecordsClosedError):
+            self._log.failure("{source} ended", failure=failure, source=self.source.name)
+
+    def _not_ended(self, failure: Failure) -> None:
+        why = _shown(f"{failure.type.__name__}: {failure.getErrorMessage()}" if failure.type else "")
+        self._log.warn("{source} could not be deactivated: {why}", source=self.source.name, why=why)
+
+
+def _shown(sentence: str) -> str:
+    return printable(without_passwords(sentence), longest=LONGEST_ERROR)

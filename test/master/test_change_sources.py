@@ -1,0 +1,394 @@
+"""
+Change sources: how they are configured, started, polled, replaced and stopped.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite import plugins
+from buildbot_lite.cli.tables import TABLES
+from buildbot_lite.errors import BuildbotLiteError, ConfigError
+from buildbot_lite.master.config.change_sources import ChangeSource, PollingChangeSource, change_of, named
+from buildbot_lite.master.scheduling.changes import sources
+from buildbot_lite.status import documents
+from buildbot_lite.storage.records import changes, states
+from buildbot_lite.storage.records.changes import RecordedChange
+
+from .farms import sentences_in
+from .stage import Stage
+
+
+class Script:
+    """
+    What the sources of a test do.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.polls: list[Any] = []
+        """What the next polls return: an exception is raised."""
+
+
+SCRIPT = Script()
+
+
+class Played(PollingChangeSource):
+    """
+    Does what the test says.
+    """
+
+    def __init__(self, name: str, extra: object = None, **more: Any) -> None:
+        super().__init__(name, **more)
+
+    def activate(self) -> None:
+        SCRIPT.events.append(f"{self.name} begins")
+
+    def deactivate(self) -> None:
+        SCRIPT.events.append(f"{self.name} ends")
+
+    def poll(self) -> Any:
+        SCRIPT.events.append(f"{self.name} polls")
+        result = SCRIPT.polls.pop(0) if SCRIPT.polls else None
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+class SourcesCase(SynchronousTestCase):
+    """
+    A farm whose sources are scripted.
+    """
+
+    def setUp(self) -> None:
+        SCRIPT.events.clear()
+        SCRIPT.polls.clear()
+        # No luck in tests: pauses are as they are written.
+        self.patch(sources, "JITTER", 0.0)
+        self.patch(plugins, "changes", plugins.Namespace("changes", Played, ChangeSource, PollingChangeSource))
+
+    def farm(self, text: str) -> Stage:
+        """
+        A farm with that configuration.
+        """
+        stage = Stage(text)
+        self.addCleanup(lambda: stage.done(stage.farm.change_sources.stop()))
+        return stage
+
+    def reconfigure(self, stage: Stage, text: str) -> None:
+        """
+        Apply another configuration.
+        """
+        stage.configure(text)
+        stage.done(stage.farm.reconfiguration.apply())
+        stage.settle()
+
+    def status_of(self, stage: Stage) -> dict[str, Any]:
+        """
+        The only source, as ``status`` has it.
+        """
+        (document,) = documents.of_farm(stage.farm)["change_sources"]
+        return dict(document)
+
+    def changes(self, stage: Stage) -> Sequence[RecordedChange]:
+        """
+        All changes that are recorded.
+        """
+        found: Sequence[RecordedChange] = stage.read(lambda connection: changes.after(connection, 0))
+        return found
+
+
+class PollingTests(SourcesCase):
+    """
+    When sources poll, and what happens to errors.
+    """
+
+    def test_interval(self) -> None:
+        """
+        Promise 8.1: a source polls after each interval; pollAtLaunch adds a poll at the start.
+        """
+        for at_launch, polled in ((False, [0, 1, 2]), (True, [1, 2, 3])):
+            SCRIPT.events.clear()
+            stage = self.farm(f'c["change_source"] = changes.Played("p", pollInterval=100, pollAtLaunch={at_launch})')
+            counts = [SCRIPT.events.count("p polls")]
+            for _ in range(2):
+                stage.settle(99)
+                stage.settle(1)
+                counts.append(SCRIPT.events.count("p polls"))
+            self.assertEqual(counts, polled)
+            stage.done(stage.farm.change_sources.stop())
+
+    def test_random_delay(self) -> None:
+        """
+        A number of seconds between pollRandomDelayMin and pollRandomDelayMax is added to the interval.
+        """
+        stage = self.farm(
+            'c["change_source"] = [changes.Played("p", pollInterval=100, pollRandomDelayMin=10, pollRandomDelayMax=20)]'
+        )
+        (running,) = stage.farm.change_sources.everyone()
+        assert running.status.next is not None
+        pause = running.status.next - stage.clock.seconds()
+
+        self.assertTrue(110 <= pause <= 120, pause)
+
+    def test_interval_of_zero(self) -> None:
+        """
+        With pollInterval=0 a source polls at launch or not at all.
+        """
+        stage = self.farm('c["change_source"] = changes.Played("p", pollInterval=0, pollAtLaunch=True)')
+        stage.settle(100_000)
+
+        self.assertEqual(SCRIPT.events, ["p begins", "p polls"])
+        self.assertIsNone(self.status_of(stage)["next"])
+
+    def test_polls_do_not_overlap(self) -> None:
+        """
+        The next poll begins an interval after the end of the one before it, which is given up after two hours.
+        """
+        slow: Deferred[None] = Deferred()
+        SCRIPT.polls[:] = [slow, Deferred()]
+        stage = self.farm('c["change_source"] = changes.Played("p", pollInterval=100)')
+        stage.settle(100)
+        stage.settle(5000)
+        self.assertEqual(SCRIPT.events.count("p polls"), 1)
+        self.assertIsNotNone(self.status_of(stage)["polling"])
+
+        slow.callback(None)
+        stage.settle(100)
+        self.assertEqual(SCRIPT.events.count("p polls"), 2)
+        stage.settle(sources.LONGEST_POLL)
+
+        self.assertIn("did not end within 120 min", self.status_of(stage)["error"])
+
+    def test_errors(self) -> None:
+        """
+        Promise 8.1: an error ends nothing: it is logged once, status has it with the time of the next attempt, and the
+        pauses double up to ten minutes.
+        """
+        away = BuildbotLiteError("https://user:sesame@example.org/ does not \x1b[31manswer.")
+        SCRIPT.polls[:] = [away] * 6
+        stage = self.farm('c["change_source"] = changes.Played("p", pollInterval=300)')
+        with capturedLogs() as logged:
+            stage.settle(300)
+            pauses = []
+            for _ in range(5):
+                status = self.status_of(stage)
+                pauses.append(status["next"] - stage.clock.seconds())
+                stage.settle(pauses[-1])
+            text = str(TABLES["status"](documents.of_farm(stage.farm)))
+            stage.settle(600)
+
+        self.assertEqual(pauses, [60, 120, 240, 480, 600])
+        self.assertEqual(status["error"], "https://user:*****@example.org/ does not ?[31manswer.")
+        self.assertEqual([each["log_level"].name for each in logged if "source" in each], ["warn", "info"])
+        self.assertNotIn("sesame", text)
+        self.assertIsNone(self.status_of(stage)["error"])
+        self.assertEqual(self.status_of(stage)["failures"], 0)
+
+    def test_defects(self) -> None:
+        """
+        An exception of a source's own code is in the log with its traceback, and status names it.
+        """
+        SCRIPT.polls[:] = [KeyError("no such thing")]
+        stage = self.farm('c["change_source"] = changes.Played("p", pollInterval=30)')
+        stage.settle(30)
+
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.assertEqual(self.status_of(stage)["error"], "KeyError: 'no such thing'")
+        stage.settle(30)
+        self.assertIsNone(self.status_of(stage)["error"])
+
+    def test_cancelled_inside(self) -> None:
+        """
+        A source whose own code cancels what it waits for goes on polling.
+        """
+        cancelled: Deferred[None] = Deferred()
+        SCRIPT.polls[:] = [cancelled]
+        stage = self.farm('c["change_source"] = changes.Played("p", pollInterval=30)')
+        stage.settle(30)
+        cancelled.cancel()
+        self.flushLoggedErrors()
+        stage.settle(60)
+
+        self.assertEqual(SCRIPT.events.count("p polls"), 2)
+
+
+class ReconfiguringTests(SourcesCase):
+    """
+    What becomes of sources when master.cfg changes.
+    """
+
+    ONE = 'c["change_source"] = [changes.Played("p", pollInterval=100)]'
+
+    def test_unchanged(self) -> None:
+        """
+        Promise 8.1: a source that is as it was goes on; also in the middle of a poll.
+        """
+        stage = self.farm(self.ONE)
+        slow: Deferred[None] = Deferred()
+        SCRIPT.polls[:] = [slow]
+        stage.settle(100)
+        self.reconfigure(stage, self.ONE + '\nc["title"] = "another"')
+        self.assertEqual(SCRIPT.events, ["p begins", "p polls"])
+        slow.callback(None)
+        stage.settle(100)
+
+        self.assertEqual(SCRIPT.events, ["p begins", "p polls", "p polls"])
+
+    def test_changed(self) -> None:
+        """
+        A changed source ends before its successor begins, and one that is gone ends.
+        """
+        stage = self.farm(self.ONE)
+        slow: Deferred[None] = Deferred()
+        SCRIPT.polls[:] = [slow]
+        stage.settle(100)
+        self.reconfigure(stage, self.ONE.replace("100", "50"))
+        self.assertEqual(SCRIPT.events, ["p begins", "p polls", "p ends", "p begins"])
+        stage.settle(50)
+        self.assertEqual(SCRIPT.events[4:], ["p polls"])
+        self.reconfigure(stage, "")
+        stage.settle(500)
+
+        self.assertEqual(SCRIPT.events[5:], ["p ends"])
+        self.assertEqual(documents.of_farm(stage.farm)["change_sources"], [])
+
+    def test_polls_are_not_put_off(self) -> None:
+        """
+        Promise 8.1: reconfigurations more often than the interval, with a source that each of them changes, put no poll
+        off.
+        """
+        text = 'c["change_source"] = changes.Played("p", lambda: 0, pollInterval=100)'
+        stage = self.farm(text)
+        for _ in range(4):
+            stage.settle(30)
+            self.reconfigure(stage, text)
+
+        self.assertEqual(SCRIPT.events.count("p polls"), 1)
+
+    def test_mended(self) -> None:
+        """
+        A source that could not poll, and is changed, is tried at once.
+        """
+        SCRIPT.polls[:] = [BuildbotLiteError("no")]
+        stage = self.farm(self.ONE)
+        stage.settle(100)
+        self.assertEqual(self.status_of(stage)["error"], "no")
+        self.reconfigure(stage, self.ONE.replace("100", "5000"))
+
+        self.assertIsNone(self.status_of(stage)["error"])
+
+    def test_stop(self) -> None:
+        """
+        A farm that stops deactivates its sources, and none polls afterwards.
+        """
+        stage = self.farm(self.ONE)
+        stage.done(stage.farm.change_sources.stop())
+        stage.settle(1000)
+
+        self.assertEqual(SCRIPT.events, ["p begins", "p ends"])
+
+
+class AddingTests(SourcesCase):
+    """
+    Changes and states of sources of one's own.
+    """
+
+    TEXT = """
+class Own(changes.PollingChangeSource):
+    async def poll(self):
+        seen = await self.getState("seen", 0)
+        await self.addChange(who="a <a@b>", revision=f"r{seen}", files=["f"], properties={"p": 1}, branch="main",
+                             category=lambda change: "c-" + change["branch"], when_timestamp=5)
+        await self.master.data.updates.addChange(author=b"b", comments="same", revision="same")
+        await self.setState("seen", seen + 1)
+
+c["change_source"] = Own("own", pollInterval=10)
+"""
+
+    def test_own_source(self) -> None:
+        """
+        Promise 8.1: a subclass in master.cfg adds changes by Buildbot's names, and its state survives a restart.
+        """
+        stage = self.farm(self.TEXT)
+        stage.settle(10)
+        stage.done(stage.farm.change_sources.stop())
+        stage.restart()
+        stage.settle(10)
+        found = [each.change for each in self.changes(stage)]
+
+        self.assertEqual([each.revision for each in found], ["r0", "same", "r1"])
+        self.assertEqual(found[0].author, "a <a@b>")
+        self.assertEqual((found[0].files, found[0].category, found[0].happened), (("f",), "c-main", 5.0))
+        self.assertEqual(found[0].properties, {"p": [1, "Change"]})
+        self.assertEqual((found[1].author, found[1].source), ("b", "own"))
+        self.assertEqual(stage.read(lambda c: states.get(c, "source:own")), {"seen": 2})
+
+    def test_wrong_fields(self) -> None:
+        """
+        AddChange names an argument that does not exist, and a value that a change cannot have.
+        """
+        for fields, sentence in (
+            ({"author": "a", "autor": "b"}, "addChange has no argument 'autor'."),
+            ({"author": "a", "properties": {"p": object()}}, "p"),
+        ):
+            with self.assertRaises(BuildbotLiteError) as caught:
+                change_of(fields, "s")
+            self.assertIn(sentence, str(caught.exception))
+
+    def test_times(self) -> None:
+        """
+        A time beyond all calendars becomes the nearest one that has a date.
+        """
+        self.assertEqual(change_of({"author": "a", "when": -5}, "s").happened, 0.0)
+        self.assertLess(change_of({"author": "a", "when": 1e30}, "s").happened or 0, 1e12)
+
+
+class MistakesTests(SourcesCase):
+    """
+    What checkconfig says.
+    """
+
+    def test_mistakes(self) -> None:
+        """
+        What is no source, two of one name, wrong intervals, and methods that are never called, are mistakes.
+        """
+        cases = {
+            'c["change_source"] = [1]': "c['change_source'] holds 1, which is no change source.",
+            'c["change_source"] = "x"': "c['change_source'] must be a list, not 'x'.",
+            'c["change_source"] = [changes.Played("p"), changes.Played("p")]': (
+                "There are two change_source called 'p'; the first is at master.cfg:3.  Give one of them another "
+                "name=…."
+            ),
+            'changes.Played("p", pollInterval=-1)': "pollInterval must be a time in seconds, 0 or more, not -1.",
+            'changes.Played("p", pollAtLaunch=3)': "pollAtLaunch must be True or False, not 3.",
+            'changes.Played("p", pollRandomDelayMin=3)': "pollRandomDelayMin must not be above pollRandomDelayMax.",
+            'changes.Played("")': "name must be 1 to 150 printable characters, not ''.",
+            'changes.Played("p", pollInterval=1, pollinterval=2)': "pollinterval is the old name of pollInterval.",
+            "class S(changes.ChangeSource):\n    def startService(self): pass": (
+                "S.startService is never called here: write it as activate."
+            ),
+        }
+        for text, sentence in cases.items():
+            with self.subTest(text=text):
+                (found,) = sentences_in(text)
+                self.assertIn(sentence, found)
+
+    def test_names(self) -> None:
+        """
+        The name of a source without one follows from its address, without a password, and stays below the limit.
+        """
+        self.assertEqual(named(None, "https://u:secret@h/x"), "https://u:*****@h/x")
+        self.assertEqual(named("n", "https://h/x"), "n")
+        long = [named(None, "https://h/" + "x" * 300 + end) for end in "ab"]
+        self.assertEqual([len(each) for each in long], [150, 150])
+        self.assertNotEqual(*long)
+
+    def test_poll_is_missing(self) -> None:
+        """
+        A polling source without a method poll says so.
+        """
+        self.assertRaises(ConfigError, PollingChangeSource("p").poll)
