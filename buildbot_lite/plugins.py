@@ -5,14 +5,13 @@ Names and spelling are Buildbot's.  A word is one line below: a class or functio
 ``name=value``.  ``reporters`` and ``status`` are empty so far.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from .master import steps as _steps
 from .master.config import change_sources as _change_sources
 from .master.config import objects as _objects
 from .master.config.mistakes import MISSING as _MISSING
-from .master.config.mistakes import did_you_mean
+from .master.config.placeholders import missing_word as _missing_word
 from .master.config.retention import Retention as _Retention
 from .master.config.secret_files import SecretInAFile as _SecretInAFile
 from .master.config.secret_stores import SecretInEnvironment as _SecretInEnvironment
@@ -25,8 +24,10 @@ from .model.results import Result as _Result
 
 class Namespace:
     """
-    Words as attributes: *classes*, each by its own name, and *words*.  An unknown word gets the error that suggests the
-    nearest one.
+    Words as attributes: *classes*, each by its own name, and *words*.
+
+    While a configuration is loaded, an unknown word is noted, and a placeholder stands for it; otherwise it is an
+    AttributeError that suggests the nearest one.
     """
 
     def __init__(self, name: str, *classes: type, **words: Any) -> None:
@@ -34,9 +35,11 @@ class Namespace:
         vars(self).update({each.__name__: each for each in classes}, **words)
 
     def __getattr__(self, word: str) -> Any:
-        raise AttributeError(f"{self._name} has no {word!r}.{did_you_mean(word, self.__dir__())}")
+        if word.startswith("__"):
+            raise AttributeError(word)
+        return _missing_word(self._name, word, self.__dir__())
 
-    def __dir__(self) -> Iterable[str]:
+    def __dir__(self) -> list[str]:
         return [word for word in vars(self) if not word.startswith("_")]
 
 
@@ -89,3 +92,9 @@ util = Namespace(
 )
 
 __all__ = ["buildslave", "changes", "reporters", "schedulers", "secrets", "slave", "status", "steps", "util", "worker"]
+
+
+def __getattr__(word: str) -> Any:
+    if word.startswith("__"):
+        raise AttributeError(word)
+    return _missing_word("plugins", word, __all__)

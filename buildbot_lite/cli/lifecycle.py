@@ -48,13 +48,15 @@ patience_option = click.option(
 @directory_argument
 def checkconfig(directory: str) -> None:
     """
-    List the mistakes in master.cfg, with their lines.
+    List the mistakes in master.cfg, with their lines; or what in it has no effect, and that it is good.
     """
     from ..master.trial_load import TrialLoad
 
     processes.need_a_master(directory)
     found = TrialLoad(directory).run()
     counts = [(found.slaves, "slave"), (found.builders, "builder"), (found.schedulers, "scheduler")]
+    for remark in found.remarks:
+        click.echo(remark)
     said = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
     click.echo(f"{os.path.join(directory, 'master.cfg')} is good: {said}.")
 

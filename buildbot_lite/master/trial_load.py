@@ -44,12 +44,13 @@ _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 @frozen
 class TrialResult:
     """
-    The numbers of slaves, builders and schedulers in a valid master.cfg.
+    The numbers of slaves, builders and schedulers in a valid master.cfg, and *remarks* with their lines.
     """
 
     slaves: int
     builders: int
     schedulers: int
+    remarks: tuple[str, ...] = ()
 
 
 class TrialLoad:
@@ -108,7 +109,7 @@ class TrialLoad:
             raise self._refused(f"{how} before it had been loaded") from None
         if result["wrong"]:
             raise ConfigError(result["wrong"])
-        return TrialResult(result["slaves"], result["builders"], result["schedulers"])
+        return TrialResult(result["slaves"], result["builders"], result["schedulers"], tuple(result["remarks"]))
 
     def _refused(self, what: str) -> ConfigError:
         return ConfigError(
@@ -140,14 +141,16 @@ def _load_and_check(question: Mapping[str, Any]) -> Mapping[str, Any]:
     basedir = question["basedir"]
     try:
         keys = resolve_name(KEYS)()
-        config = load(basedir, seconds=question["seconds"], keys=keys).config
+        generation = load(basedir, seconds=question["seconds"], keys=keys)
+        config = generation.config
         if question["ports"] is not None:
             check_farm(basedir, config.database_in(basedir))
             check_ports(config, os.path.join(basedir, "private"), running=question["ports"] == "ours")
     except BuildbotLiteError as error:
         return {"wrong": str(error)}
     counts = {"slaves": config.slaves, "builders": config.builders, "schedulers": config.schedulers}
-    return {"wrong": "", **{name: len(things) for name, things in counts.items()}}
+    remarks = [str(remark) for remark in generation.remarks]
+    return {"wrong": "", "remarks": remarks, **{name: len(things) for name, things in counts.items()}}
 
 
 def _bound(what: int, most: int) -> None:

@@ -19,6 +19,7 @@ from .mistakes import (
     did_you_mean,
     note,
 )
+from .placeholders import holds_placeholder, is_placeholder
 
 T = TypeVar("T")
 
@@ -37,34 +38,34 @@ class ArgumentChecker:
 
     def __init__(self, owner: str, of: object = None, *, place: SourceLine | None = None) -> None:
         self.owner = owner
+        self.place = place
         self._of = of
-        self._place = place
 
     def note(self, sentence: str) -> None:
         """
         Note a mistake of the object as a whole.
         """
-        note(f"{self.owner}: {sentence}", self._place, of=self._of)
+        note(f"{self.owner}: {sentence}", self.place, of=self._of)
 
     def wrong(self, name: str, value: object, wanted: str) -> None:
         """
-        Note that the argument *name* must be *wanted*.  Nothing is noted for `MISSING`.
+        Note that the argument *name* must be *wanted*.  Nothing is noted for `MISSING` and placeholders.
         """
-        if value is not MISSING:
+        if not _noted_already(value):
             self.note(f"{name} must be {wanted}, not {shown(value)}.")
 
     def unless_missing(self, error: Exception, value: object) -> None:
         """
-        Note *error*, unless *value* is `MISSING`: that mistake is noted already.
+        Note *error*, unless *value* is `MISSING` or a placeholder: that mistake is noted already.
         """
-        if value is not MISSING:
+        if not _noted_already(value):
             note(str(error), of=self._of)
 
     def name(self, name: str, value: Any, what: str) -> str:
         """
         A name that may become a file: 1 to 80 letters, digits and ``. _ + -``.
         """
-        if value is MISSING:
+        if _noted_already(value):
             return ""
         try:
             return checked_name(value, what)
@@ -181,6 +182,8 @@ class ArgumentChecker:
             return {}
         found = {}
         for key, item in value.items():
+            if holds_placeholder(item) or is_placeholder(key):
+                continue
             try:
                 found[checked_property_name(key)] = checked_value(key, item)
             except BuildbotLiteError as error:
@@ -196,6 +199,8 @@ class ArgumentChecker:
             return {}
         found = {}
         for key, item in value.items():
+            if is_placeholder(key):
+                continue
             if not isinstance(key, str) or not key or "=" in key or "\0" in key:
                 self.note(f"{name}: {shown(key)} cannot be the name of an environment variable.")
             elif item is None or is_renderable(item) or (isinstance(item, str) and "\0" not in item):
@@ -203,6 +208,10 @@ class ArgumentChecker:
             else:
                 self.wrong(f"{name}[{key!r}]", item, "text, or None to remove the variable")
         return found
+
+
+def _noted_already(value: object) -> bool:
+    return value is MISSING or holds_placeholder(value)
 
 
 def shown(value: object) -> str:

@@ -13,31 +13,17 @@ from attrs import frozen
 
 from ...model.hello import MOST_HINTS
 from .arguments import ArgumentChecker, shown
+from .buildbot_words import Treatment, find
 from .keys import OWN_KEYS, AnyKey, Key, ListKey
 from .master_config import MasterConfig, has_port
 from .mistakes import (
     SourceLine,
     did_you_mean,
     note,
+    remark,
 )
 from .objects import BuilderConfig, Scheduler, Submit
-
-# What Buildbot has under another name, or has not here.
-_ELSEWHERE = {
-    "workers": "It is called c['slaves'] here.",
-    "protocols": "There is one protocol here; its port is c['port'].",
-    "slavePortnum": "It is called c['port'] here.",
-    "db_url": "It is called c['db'] here.",
-    "buildbotNetUsageData": "Nothing is reported to anybody here; leave it out.",
-    "multiMaster": "A farm has one master at a time; leave it out.",
-    "mq": "There is no message queue to choose; leave it out.",
-}
-_LATER = (
-    "www", "status", "titleURL", "properties", "collapseRequests", "mergeRequests",
-    "prioritizeBuilders", "manhole", "validation", "revlink", "user_managers", "codebaseGenerator", "configurators",
-    "caches", "changeCacheSize", "buildCacheSize", "logCompressionLimit", "logCompressionMethod", "logMaxSize",
-    "logMaxTailSize", "logEncoding", "machines", "metrics", "changeHorizon", "buildHorizon", "logHorizon",
-)  # fmt: skip
+from .placeholders import holds_placeholder, is_placeholder
 
 
 def assemble(
@@ -83,34 +69,70 @@ class _Reader:
         note(f"c[{key!r}]: {sentence}", self._place(key))
 
     def note_unknown(self) -> None:
-        for key in self.c:
-            if key not in self.keys:
-                note(f"There is no c[{key!r:.60}].  {self._about(key)}".rstrip(), self._place(key))
+        known = {name for key in self.keys.values() for name in (key.name, *key.aliases)}
+        for key, value in self.c.items():
+            if key not in known:
+                self._note_unknown(key, value, known)
+
+    def _note_unknown(self, key: object, value: object, known: Collection[str]) -> None:
+        if not isinstance(key, str):
+            note(f"There is no c[{key!r:.60}].  Keys are text.", SourceLine())
+        elif find("c", key) is None:
+            note(f"There is no c[{key!r:.60}].{did_you_mean(key, known)}", self._place(key))
+        elif not _told_already(value):
+            self._tell("c", key, self._place(key))
+            if isinstance(value, Mapping):
+                for name in value:
+                    self._tell(f"c[{key!r}]", name, self._place(key))
+
+    def _tell(self, where: str, name: object, place: SourceLine) -> None:
+        found = find(where, str(name))
+        if found is not None:
+            tell = remark if found.treatment is Treatment.TAKEN else note
+            tell(found.sentence, place)
 
     def value(self, key: Key) -> Any:
-        value = self.c.get(key.name)
-        if value is None:
-            return key.default
-        return key.check(ArgumentChecker(f"c[{key.name!r}]", place=self._place(key.name)), value)
+        values = {
+            name: key.check(ArgumentChecker(f"c[{name!r}]", place=self._place(name)), value)
+            for name, value in self._given(key).items()
+            if not is_placeholder(value)
+        }
+        return self._one(values) if values else key.default
+
+    def _given(self, key: AnyKey) -> dict[str, Any]:
+        # The values of a key by the names that it has in master.cfg.
+        return {name: self.c[name] for name in (key.name, *key.aliases) if self.c.get(name) is not None}
+
+    def _one(self, values: Mapping[str, Any]) -> Any:
+        first, *others = values
+        for other in others:
+            if values[other] != values[first]:
+                self.note(other, f"c[{first!r}] means the same; keep one of them.")
+        return values[first]
 
     def names(self, key: str) -> set[str]:
         # Also the wanted names of objects with a mistake: one mistake must not be reported at two lines.
-        listed = self.c.get(key)
+        listed = next(iter(self._given(self.keys[key]).values()), None)
         return {str(getattr(each, "given_name", "")) for each in (listed if isinstance(listed, (list, tuple)) else ())}
 
     def by_name(self, key: ListKey) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        listed, place = self.c.get(key.name), self._place(key.name)
-        if listed is None:
+        given = self._given(key)
+        listed = self._one(given) if given else ()
+        name = next(iter(given), key.name)
+        place = self._place(name)
+        if is_placeholder(listed):
             listed = ()
         if key.alone and isinstance(listed, key.kind):
             listed = (listed,)
         if not isinstance(listed, (list, tuple)):
-            note(f"c[{key.name!r}] must be a list, not {shown(listed)}.", place)
+            note(f"c[{name!r}] must be a list, not {shown(listed)}.", place)
             listed = ()
         for each in listed:
+            if is_placeholder(each):
+                continue
             if not isinstance(each, key.kind):
-                note(f"c[{key.name!r}] holds {shown(each)}, which is no {key.noun}.", place)
+                note(f"c[{name!r}] holds {shown(each)}, which is no {key.noun}.", place)
             elif each.name in found:
                 first = found[each.name].place
                 there = f"; the first is at {first}" if first else ""
@@ -123,12 +145,12 @@ class _Reader:
     def _place(self, key: str) -> SourceLine:
         return self.places.get(key, SourceLine())
 
-    def _about(self, key: object) -> str:
-        if not isinstance(key, str):
-            return "Keys are text."
-        if key in _LATER:
-            return "Buildbot's comes later here; leave it out for now."
-        return _ELSEWHERE.get(key) or did_you_mean(key, self.keys).strip()
+
+def _told_already(value: object) -> bool:
+    """
+    Whether there is nothing to say of the key of *value*: it is empty, or the words in it were noted already.
+    """
+    return value is None or value in ([], (), {}, "") or (not isinstance(value, Mapping) and holds_placeholder(value))
 
 
 def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[str]) -> None:

@@ -30,6 +30,7 @@ from .master_config import (
     DEFAULT_TITLE,
     HINT,
 )
+from .mistakes import remark
 from .objects import BuilderConfig, BuildSlave, Scheduler
 from .retention import RetentionPolicies, checked_policies
 from .secret_files import Provider
@@ -48,13 +49,14 @@ class Key:
 
     *check*: ``check(checker, value)`` returns the value to use, or notes a mistake.  *default*: the value when the key
     is missing or None.  *field*: the field of `MasterConfig` that gets the value; None for a key that another package
-    adds, which reads it with `MasterConfig.extension`.
+    adds, which reads it with `MasterConfig.extension`.  *aliases*: what Buildbot calls the same.
     """
 
     name: str
     check: Callable[[ArgumentChecker, Any], Any]
     default: Any = None
     field: str | None = None
+    aliases: tuple[str, ...] = ()
 
 
 @frozen(eq=False)
@@ -62,7 +64,8 @@ class ListKey:
     """
     A key of ``c`` that is a list of objects of one *kind*, each with a name of its own.  *noun*: what a sentence calls
     one that is not of that kind.  *field*: the field of `MasterConfig` that gets them, by name.  *alone*: one object
-    may stand without a list around it.  *if_twice*: the remedy when two have one name.
+    may stand without a list around it.  *if_twice*: the remedy when two have one name.  *aliases*: what Buildbot calls
+    the same.
     """
 
     name: str
@@ -71,6 +74,7 @@ class ListKey:
     field: str
     alone: bool = False
     if_twice: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 AnyKey: TypeAlias = Key | ListKey
@@ -81,6 +85,8 @@ def _whole(**bounds: int) -> Callable[[ArgumentChecker, Any], int]:
 
 
 def _ports(checker: ArgumentChecker, value: Any) -> tuple[str, ...]:
+    if isinstance(value, Mapping):
+        return _ports_of_protocols(checker, value)
     values = value if isinstance(value, (list, tuple)) else [value]
     if not 0 < len(values) <= MOST_PORTS:
         checker.note(f"give 1 to {MOST_PORTS} ports.")
@@ -96,6 +102,19 @@ def _ports(checker: ArgumentChecker, value: Any) -> tuple[str, ...]:
         else:
             found.append(endpoint)
     return tuple(found)
+
+
+def _ports_of_protocols(checker: ArgumentChecker, value: Mapping[Any, Any]) -> tuple[str, ...]:
+    # Buildbot's c['protocols'] = {"pb": {"port": 9989}}.
+    ports: list[Any] = []
+    if not value:
+        checker.note('write the port as {"pb": {"port": 9989}}, or as c["port"] = 9989.')
+    for name, options in value.items():
+        if not isinstance(options, Mapping) or "port" not in options:
+            checker.note(f'write the port as {{{name!r}: {{"port": 9989}}}}, or as c["port"] = 9989.')
+        elif options["port"] not in ports and options["port"] is not None:
+            ports.append(options["port"])
+    return _ports(checker, ports) if ports else ()
 
 
 def _location(checker: ArgumentChecker, value: Any) -> tuple[str, ...]:
@@ -115,14 +134,21 @@ def _db(checker: ArgumentChecker, value: Any) -> str:
     if not isinstance(value, str):
         checker.wrong("the database", value, "a file")
         return DEFAULT_DB
-    path = value
-    scheme, found, rest = path.partition("://")
-    if found:
-        if scheme != "sqlite" or not rest.startswith("/") or rest == "/":
-            checker.wrong("the database", _without_password(value), 'a file, or "sqlite:///file"')
-            return DEFAULT_DB
-        path = rest[1:]
-    if not path or path == ":memory:" or os.path.basename(path) in ("", ".", ".."):
+    scheme, found, rest = value.partition("://")
+    # What follows the ? are options of Buildbot's, as in sqlite:///state.sqlite?serialize_access=1.
+    rest = rest.partition("?")[0]
+    path = rest[1:] if found else value
+    if found and scheme == "sqlite" and rest in ("", "/:memory:"):
+        remark(f"{checker.owner}: the records are not kept in memory, but in the file {DEFAULT_DB}.", checker.place)
+        return DEFAULT_DB
+    if found and (scheme != "sqlite" or not rest.startswith("/")):
+        checker.wrong(
+            "the database",
+            _without_password(value),
+            'a file, or "sqlite:///file".  The records are kept in a file of SQLite; leave the key out for the default',
+        )
+        return DEFAULT_DB
+    if path == ":memory:" or os.path.basename(path) in ("", ".", ".."):
         checker.wrong("the database", value, "a file")
         return DEFAULT_DB
     return path
@@ -158,7 +184,7 @@ def _providers(checker: ArgumentChecker, value: Any) -> tuple[Provider, ...]:
 
 
 _OWN: tuple[AnyKey, ...] = (
-    ListKey("slaves", BuildSlave, "BuildSlave", "slaves"),
+    ListKey("slaves", BuildSlave, "BuildSlave", "slaves", aliases=("workers", "bots")),
     ListKey("builders", BuilderConfig, "BuilderConfig", "builders"),
     ListKey("schedulers", Scheduler, "scheduler", "schedulers"),
     ListKey("services", Service, "service", "services"),
@@ -170,9 +196,9 @@ _OWN: tuple[AnyKey, ...] = (
         alone=True,
         if_twice="Give one of them another name=….",
     ),
-    Key("port", _ports, (), "ports"),
+    Key("port", _ports, (), "ports", aliases=("protocols", "slavePortnum")),
     Key("location", _location, (), "location"),
-    Key("db", _db, DEFAULT_DB, "db"),
+    Key("db", _db, DEFAULT_DB, "db", aliases=("db_url",)),
     Key("title", lambda checker, value: checker.label("the title", value), DEFAULT_TITLE, "title"),
     Key("buildbotURL", _url, None, "buildbot_url"),
     Key("maxRetries", _whole(most=MOST_RETRIES), DEFAULT_MAX_RETRIES, "max_retries"),

@@ -6,7 +6,6 @@ texts are kept while an unfinished build names the generation; from them `load` 
 beside newer ones and whatever the directory contains by then.
 """
 
-import ast
 import hashlib
 import importlib.util
 import os
@@ -22,6 +21,7 @@ from .master_config import MasterConfig
 from .mistakes import (
     MAIN_FILE,
     Mistake,
+    Mistakes,
     MistakesError,
     SourceLine,
     collecting,
@@ -30,22 +30,23 @@ from .modules import (
     LARGEST_FILES,
     Modules,
     Sources,
-    parsed,
 )
+from .source_texts import key_lines
 from .time_limit import OverdueError, time_limit
 
 
 @frozen
 class Generation:
     """
-    A configuration, the *files* that it was made of (name → text, master.cfg among them), their *hash*, and the *keys*
-    that ``c`` could have.
+    A configuration, the *files* that it was made of (name → text, master.cfg among them), their *hash*, the *keys* that
+    ``c`` could have, and *remarks*: what has less effect than its author may think.
     """
 
     hash: str
     files: Mapping[str, str]
     config: MasterConfig
     keys: Mapping[str, AnyKey] = OWN_KEYS
+    remarks: tuple[Mistake, ...] = ()
 
 
 def load(
@@ -71,17 +72,18 @@ def load(
         sources = Sources(basedir, files, reading=False)
         label = f"<generation {hash_of(files)[:12]}>"
     modules = Modules(sources, label)
-    with collecting(modules.files) as mistakes:
+    with collecting(modules.files, sources.texts) as mistakes:
         with time_limit(seconds):
-            c = _executed(modules, basedir)
-        config = assemble(c, basedir, _key_places(sources.texts[MAIN_FILE]), keys)
+            c = _executed(modules, basedir, mistakes)
+        places = {key: SourceLine(*place) for key, place in key_lines(sources.texts, MAIN_FILE).items()}
+        config = assemble(c, basedir, places, keys)
         if files is None:
             mistakes.check(config)
         mistakes.raise_any()
     # A function of the configuration that imports later must import the texts that a replay will have.
     sources.reading = False
     texts = dict(sorted(sources.texts.items()))
-    return Generation(hash_of(texts), texts, config, keys)
+    return Generation(hash_of(texts), texts, config, keys, tuple(sorted(mistakes.remarks)))
 
 
 def hash_of(files: Mapping[str, str]) -> str:
@@ -104,11 +106,13 @@ def _main_text(basedir: str) -> str:
         raise MistakesError([Mistake(SourceLine(), f"The file is not text: {error}.")]) from None
 
 
-def _executed(modules: Modules, basedir: str) -> object:
+def _executed(modules: Modules, basedir: str, mistakes: Mistakes) -> object:
     try:
         names = modules.execute_main({"basedir": basedir})
     except (Exception, SystemExit, OverdueError) as error:
-        raise MistakesError([_as_mistake(error, modules.files)]) from error
+        # What was noted before it is a mistake of its own.
+        mistakes.add(_as_mistake(error, modules.files))
+        raise MistakesError(mistakes.found) from error
     return names.get("BuildmasterConfig", names.get("c"))
 
 
@@ -133,30 +137,3 @@ def _as_mistake(error: BaseException, files: Mapping[str, str]) -> Mistake:
             place = SourceLine(file, trace.tb_lineno)
         trace = trace.tb_next
     return Mistake(place, _sentence(error))
-
-
-def _key_places(text: str) -> dict[str, SourceLine]:
-    """
-    Where ``c["key"] = …`` stands, or ``"key": …`` in the dictionary that becomes c; the last place of each key.
-    """
-    places: dict[str, SourceLine] = {}
-    for node in ast.walk(parsed(text)):
-        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
-                if isinstance(target, ast.Subscript) and _is_config(target.value):
-                    _add(places, target.slice)
-            if isinstance(node.value, ast.Dict) and any(map(_is_config, targets)):
-                for key in node.value.keys:
-                    _add(places, key)
-    return places
-
-
-def _is_config(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id in ("c", "BuildmasterConfig")
-
-
-def _add(places: dict[str, SourceLine], key: ast.expr | None) -> None:
-    if isinstance(key, ast.Constant) and isinstance(key.value, str):
-        place = SourceLine(MAIN_FILE, key.lineno)
-        places[key.value] = max(place, places.get(key.value, place))

@@ -11,6 +11,9 @@ Outside a load (in a test, at a prompt) nothing collects mistakes, and `note` ra
         exec(...)                   # BuildSlave("a b")  → note(…) → mistakes, with the line of that call
     mistakes.raise_any()            # all of them, sorted by file and line
 
+A *remark* is a sentence about something that is allowed, and has less effect than its author may think; `remark` keeps
+it in the same way, and the configuration is not refused.
+
 The line of a mistake is that of the nearest frame up the stack whose code is from a file of the configuration.  That
 needs no co-operation of constructors, and works in loops and functions of the configuration.  (Rejected: the syntax
 tree, which does not say in which round of a loop a call was wrong.)
@@ -19,15 +22,18 @@ tree, which does not say in which round of a loop a call was wrong.)
 import difflib
 import inspect
 import sys
+from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 from types import FrameType
 from typing import Any
 
 from attrs import field, frozen
 
 from ...errors import ConfigError
+from .source_texts import is_handled
 
 MAIN_FILE = "master.cfg"
 MOST_MISTAKES = 200
@@ -84,12 +90,18 @@ class MistakesError(ConfigError):
 @frozen
 class Mistakes:
     """
-    The mistakes noted so far.  *files*: file name in code objects → file name in sentences.
+    The mistakes and remarks noted so far.
+
+    *files*: file name in code objects → file name in sentences.  *texts*: file name in sentences → the file's text.
+    *property_uses*: the lines that need a property of builds, and its name.
     """
 
     files: Mapping[str, str]
+    texts: Mapping[str, str] = field(factory=dict)
     found: list[Mistake] = field(factory=list, init=False)
+    remarks: list[Mistake] = field(factory=list, init=False)
     checks: list[tuple[SourceLine, Callable[[Any], str | None]]] = field(factory=list, init=False)
+    property_uses: list[tuple[SourceLine, str]] = field(factory=list, init=False)
 
     def add(self, mistake: Mistake) -> None:
         """
@@ -97,6 +109,14 @@ class Mistakes:
         """
         if mistake not in self.found and len(self.found) < MOST_MISTAKES:
             self.found.append(mistake)
+
+    def add_remark(self, remark: Mistake) -> None:
+        """
+        Keep *remark*, unless there is one with the same sentence.  At most 200 are kept.
+        """
+        known = any(each.sentence == remark.sentence for each in self.remarks)
+        if not known and len(self.remarks) < MOST_MISTAKES:
+            self.remarks.append(remark)
 
     def check(self, config: object) -> None:
         """
@@ -121,11 +141,12 @@ _collecting: ContextVar[Mistakes | None] = ContextVar(
 
 
 @contextmanager
-def collecting(files: Mapping[str, str]) -> Iterator[Mistakes]:
+def collecting(files: Mapping[str, str], texts: Mapping[str, str] | None = None) -> Iterator[Mistakes]:
     """
-    Collect the mistakes noted in this context.  *files* may grow meanwhile, as the configuration imports modules.
+    Collect the mistakes noted in this context.  *files* and *texts* may grow meanwhile, as the configuration imports
+    modules.
     """
-    mistakes = Mistakes(files)
+    mistakes = Mistakes(files, {} if texts is None else texts)
     token = _collecting.set(mistakes)
     try:
         yield mistakes
@@ -141,6 +162,52 @@ def note(sentence: str, place: SourceLine | None = None, *, of: object = None) -
     if mistakes is None:
         raise ConfigError(sentence)
     mistakes.add(Mistake(place or current_line(of) or SourceLine(), sentence))
+
+
+def note_once(sentence: str) -> None:
+    """
+    Note a mistake at the current line, unless the same was noted at another line.  Raises `ConfigError` outside a load.
+    """
+    mistakes = _collecting.get()
+    if mistakes is None or all(each.sentence != sentence for each in mistakes.found):
+        note(sentence)
+
+
+def remark(sentence: str, place: SourceLine | None = None, *, of: object = None) -> None:
+    """
+    Note a remark at *place*; default: `current_line`.  Without effect outside a load.
+    """
+    mistakes = _collecting.get()
+    if mistakes is not None:
+        mistakes.add_remark(Mistake(place or current_line(of) or SourceLine(), sentence))
+
+
+def loading() -> bool:
+    """
+    Whether a configuration is being loaded, so that mistakes are collected.
+    """
+    return _collecting.get() is not None
+
+
+def handled_here(*errors: type[Exception]) -> bool:
+    """
+    Whether the line of the configuration that is being executed stands in a ``try`` that handles one of *errors*.
+
+    Code that tries whether a word exists must get the error, and makes no mistake.
+    """
+    mistakes, place = _collecting.get(), current_line()
+    if mistakes is None or place is None:
+        return False
+    return is_handled(mistakes.texts.get(place.file, ""), place.line, errors)
+
+
+def uses_property(name: str, *, of: object = None) -> None:
+    """
+    Keep that the current line needs the property *name* of builds.  Without effect outside a load.
+    """
+    mistakes = _collecting.get()
+    if mistakes is not None:
+        mistakes.property_uses.append((current_line(of) or SourceLine(), name))
 
 
 def once_loaded(check: Callable[[Any], str | None], *, of: object = None) -> None:
@@ -198,8 +265,9 @@ def fitting_arguments(
         note(f"{what} takes at most {len(positional)} arguments without a name, and was given {len(args)}.")
         args = args[: len(positional)]
     fits = dict(kwargs)
+    meant: set[str | None] = set()
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        note_unknown(what, kwargs, named)
+        meant = note_unknown(what, kwargs, named)
         fits = {name: value for name, value in kwargs.items() if name in named}
     for parameter in positional[: len(args)]:
         if parameter.name in fits:
@@ -208,39 +276,53 @@ def fitting_arguments(
     for parameter in parameters:
         given = parameter in positional[: len(args)] or parameter.name in fits
         if not given and parameter.name in named and parameter.default is parameter.empty:
-            note(f"{what} needs the argument {parameter.name!r}.")
+            if parameter.name not in meant:
+                note(f"{what} needs the argument {parameter.name!r}.")
             fits[parameter.name] = MISSING
     return args, fits
 
 
-def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: object = None) -> None:
+def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: object = None) -> set[str | None]:
     """
-    Note each of the names *given* that is not *known*, with the nearest known one.
+    Note each of the names *given* that is not *known*, with the nearest known one; answer these nearest ones.
     """
     known = list(known)
-    for name in given:
-        if name not in known:
-            note(f"{what} has no argument {name!r}.{did_you_mean(name, known)}", of=of)
+    unknown = [name for name in given if name not in known]
+    for name in unknown:
+        note(f"{what} has no argument {name!r}.{did_you_mean(name, known)}", of=of)
+    return {nearest(name, known) for name in unknown}
 
 
-class NotingType(type):
+class NotingType(ABCMeta):
     """
-    The metaclass of a master.cfg's objects: notes a call that does not fit the constructor instead of raising.
+    The metaclass of a master.cfg's objects: a call that does not fit a constructor is noted instead of raised, also the
+    call of a subclass's ``super().__init__``.
+
+    It is an ABCMeta, so that a class of a configuration may have abstract base classes as well.
     """
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """
-        Construct the object from the arguments that fit.
-        """
-        if _collecting.get() is None:
-            # A build makes its steps from arguments that fitted during the load: check them only after a failure.
-            try:
-                return super().__call__(*args, **kwargs)
-            except TypeError:
-                fitting_arguments(inspect.getattr_static(cls, "__init__"), cls.__name__, args, kwargs)
-                raise
-        args, kwargs = fitting_arguments(inspect.getattr_static(cls, "__init__"), cls.__name__, args, kwargs)
-        return super().__call__(*args, **kwargs)
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **more: Any) -> None:
+        super().__init__(name, bases, namespace, **more)
+        if inspect.isfunction(own := namespace.get("__init__")):
+            type.__setattr__(cls, "__init__", _noting(own, name))
+
+
+def _noting(init: Callable[..., None], owner: str) -> Callable[..., None]:
+    @wraps(init)
+    def noting(self: Any, *args: Any, **kwargs: Any) -> None:
+        what = type(self).__name__ if type(self).__init__ is noting else owner
+        if loading():
+            args, kwargs = fitting_arguments(init, what, args, kwargs)
+            init(self, *args, **kwargs)
+            return
+        # A build makes its steps from arguments that fitted during the load: check them only after a failure.
+        try:
+            init(self, *args, **kwargs)
+        except TypeError:
+            fitting_arguments(init, what, args, kwargs)
+            raise
+
+    return noting
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
@@ -248,14 +330,22 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     ``"  Did you mean 'x'?"``, or the words if there are few, or nothing.
     """
     known = sorted(set(words))
-    # Buildbot renamed its slaves in 2016; half of its users know them by the newer name.
-    word = word.replace("worker", "slave").replace("Worker", "Slave")
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if close:
-        return f"  Did you mean {close[0]!r}?"
+    close = nearest(word, known)
+    if close is not None:
+        return f"  Did you mean {close!r}?"
     if 0 < len(known) <= 8:
         return f"  There is: {', '.join(known)}."
     return ""
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """
+    The one of *words* of which *word* is probably a misspelling.
+    """
+    # Buildbot renamed its slaves in 2016; half of its users know them by the newer name.
+    word = word.replace("worker", "slave").replace("Worker", "Slave")
+    # Less alike are other things: with 0.6, "SingleBranchScheduler" would be a "ForceScheduler".
+    return next(iter(difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.75)), None)
 
 
 def _reading_order(mistake: Mistake) -> tuple[bool, str, int]:

@@ -17,7 +17,6 @@ functions, and of a package all modules.  A module imported by a computed name i
 happens while the configuration is loaded.
 """
 
-import ast
 import builtins
 import importlib.util
 import os
@@ -30,11 +29,17 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from ...errors import ConfigError
-from .mistakes import MAIN_FILE
+from .buildbot_paths import AliasModule, alias_of, is_alias
+from .mistakes import MAIN_FILE, handled_here, loading, note
+from .placeholders import placeholder
+from .source_texts import imported_modules
 
 MAIN_MODULE = "__master_cfg__"
 MOST_FILES = 500
 LARGEST_FILES = 16 << 20
+
+_OWN_SECRETS = "secrets_of_master_cfg"
+"""What the module ``secrets`` beside master.cfg is called for Python, so that others find the standard library's."""
 
 
 def _directories_of(path: Sequence[str]) -> list[str]:
@@ -71,6 +76,7 @@ class Sources:
         """
         if name.partition(".")[0] in sys.stdlib_module_names:
             return None
+        name = name.replace(_OWN_SECRETS, "secrets")
         for file in self._candidates(name, directories, ("/__init__.py", ".py")):
             if file in self.texts or (self.reading and self._read(file)):
                 return file
@@ -101,6 +107,16 @@ class Sources:
         ):
             raise ModuleNotFoundError(f"{name} was not part of the configuration when it was loaded.", name=name)
 
+    def own_name(self, name: str) -> str:
+        """
+        *name*, or the one under which Python knows the configuration's own module of that name.
+
+        Farms of old keep their passwords in a module ``secrets``, which the standard library had not then.
+        """
+        head, dot, rest = name.partition(".")
+        own = head == "secrets" and self.module_file(_OWN_SECRETS) is not None
+        return f"{_OWN_SECRETS}{dot}{rest}" if own else name
+
     def complete(self) -> None:
         """
         Read the modules that the texts import and that were not imported so far, with ``sys.path`` as it is now.
@@ -109,7 +125,7 @@ class Sources:
         while left := self.texts.keys() - done:
             for file in sorted(left):
                 done.add(file)
-                for name in _imported(self.texts[file]):
+                for name in map(self.own_name, imported_modules(self.texts[file])):
                     # A module that is loaded already and not the configuration's stays the one that is used.
                     if name not in sys.modules:
                         self.module_file(name)
@@ -171,32 +187,6 @@ def _is_installed(directory: str) -> bool:
     return directory in _INSTALLED or not _INSTALLED_NAMES.isdisjoint(directory.split(os.sep))
 
 
-def parsed(text: str) -> ast.Module:
-    """
-    *text* as a tree; raises what `ast.parse` raises.
-    """
-    try:
-        return ast.parse(text)
-    except SystemError:
-        # CPython counts the depth of all trees that are made (its issue 106905).  A traceback that is logged while the
-        # garbage collector interrupts us makes one, too.
-        return ast.parse(text)
-
-
-def _imported(text: str) -> list[str]:
-    try:
-        tree = parsed(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return []  # executing the file reports the mistake, with the line
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name.partition(".")[0] for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.append(node.module.partition(".")[0])
-    return sorted(set(names))
-
-
 class Modules(MetaPathFinder, Loader):
     """
     The modules made of some *sources*.
@@ -238,6 +228,8 @@ class Modules(MetaPathFinder, Loader):
             return None  # of a package that is not ours
         file = self._sources.module_file(fullname, path if package else None)
         if file is None:
+            if is_alias(fullname):
+                return ModuleSpec(fullname, self, is_package=True)
             return self._namespace(fullname, path if package else None)
         spec = ModuleSpec(fullname, self, origin=os.path.join(self._sources.basedir, file))
         spec.has_location = True
@@ -263,9 +255,9 @@ class Modules(MetaPathFinder, Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """
-        For the import system: an ordinary module will do.
+        For the import system: an alias for a path of Buildbot's; otherwise an ordinary module will do.
         """
-        return None
+        return AliasModule(spec.name) if spec.loader_state is None and is_alias(spec.name) else None
 
     def exec_module(self, module: ModuleType) -> None:
         """
@@ -274,7 +266,7 @@ class Modules(MetaPathFinder, Loader):
         self._modules[module.__name__] = module
         spec = module.__spec__
         if spec is None or spec.loader_state is None:
-            return  # a package without __init__.py has nothing to execute
+            return  # an alias, or a package without __init__.py: there is nothing to execute
         try:
             self._execute(module, spec.loader_state)
         except BaseException:
@@ -290,10 +282,24 @@ class Modules(MetaPathFinder, Loader):
         self.files[name] = file
         return compile(self._sources.texts[file], name, "exec", dont_inherit=True)
 
-    def _import(self, *args: Any, **kwargs: Any) -> Any:
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002 - its name in Python
+        locals: Mapping[str, Any] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
         # What our code calls for ``import``, now or when one of its functions runs, years later.
         with self._installed():
-            return builtins.__import__(*args, **kwargs)
+            meant = name if level else self._sources.own_name(alias_of(name))
+            try:
+                return builtins.__import__(meant, globals, locals, fromlist or (), level)
+            except ModuleNotFoundError as error:
+                if not loading() or handled_here(ImportError):
+                    raise
+                note(f"{error}.")
+                return placeholder(name)
 
     @contextmanager
     def _installed(self) -> Iterator[None]:

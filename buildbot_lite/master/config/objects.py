@@ -19,7 +19,9 @@ from .mistakes import (
     current_line,
     note,
     once_loaded,
+    remark,
 )
+from .placeholders import is_placeholder
 
 DEFAULT_GRACE = 1800.0
 STDIN_KINDS = ("none", "patch", "tar", "properties")
@@ -52,8 +54,13 @@ class BuildSlave(metaclass=NotingType):
         self.place = current_line(self)
         self.given_name = name
         arguments = ArgumentChecker(f"BuildSlave {name!r:.100}", self)
-        if password is not None:
-            arguments.note("a slave needs no password here; its string in buildslave.furls is all it takes.")
+        if isinstance(password, int):
+            arguments.note(f"the second argument is Buildbot's password; write max_builds={password!r}.")
+        elif password is not None:
+            remark(
+                "BuildSlave: a password has no effect here; a slave's string in buildslave.furls is all it takes.",
+                of=self,
+            )
         self.name = arguments.name("name", name, "slave")
         self.max_builds: int | None = arguments.optional(_positive(arguments), "max_builds", max_builds)
         self.properties = arguments.properties("properties", {} if properties is None else properties)
@@ -98,6 +105,8 @@ class BuildFactory(metaclass=NotingType):
         """
         Append *step*.
         """
+        if is_placeholder(step):
+            return
         if isinstance(step, type):
             note(f"BuildFactory: {step.__name__} is a class; a step is made of it: {step.__name__}(…).")
         elif not isinstance(step, StepLike):
@@ -109,6 +118,8 @@ class BuildFactory(metaclass=NotingType):
         """
         Append all of *steps*.
         """
+        if is_placeholder(steps):
+            return
         if not isinstance(steps, (list, tuple)):
             note(f"BuildFactory: the steps must be a list, not {steps!r:.60}.")
             return

@@ -1,0 +1,291 @@
+"""
+The words of Buildbot that have no work here: the one table that says of each what happens to it.
+
+A word is a key of ``c``, or a name in a namespace of ``buildbot_lite.plugins``.  It is
+
+- *taken* with a remark, because nothing changes when it is left out;
+- *refused* with a remedy, because something would change;
+- *inner*: a part of Buildbot's own machinery, and refused, because code that needs it cannot run here;
+- *later*: refused until it is made.
+
+A word that a namespace or the keys of ``c`` have is never looked for here.  ``docs/buildbot.md`` is made of this table
+(``python -m buildbot_lite.master.config.buildbot_words > docs/buildbot.md``); a test compares them.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from types import MappingProxyType
+
+from attrs import frozen
+
+
+class Treatment(Enum):
+    """
+    What happens to a word.
+    """
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    INNER = "inner"
+    LATER = "later"
+
+
+@frozen
+class Word:
+    """
+    The *name* in the namespace *where* ("c": a key of ``c``), its *treatment*, and *advice*: the rest of the sentence.
+    """
+
+    where: str
+    name: str
+    treatment: Treatment
+    advice: str
+
+    @property
+    def shown(self) -> str:
+        """
+        The word as it stands in a configuration.
+        """
+        if "." in self.where:
+            return f"{self.where}({self.name}=)"
+        return (
+            f"{self.where}[{self.name!r}]"
+            if self.where.startswith("c") and self.where != "changes"
+            else (f"{self.where}.{self.name}")
+        )
+
+    @property
+    def sentence(self) -> str:
+        """
+        The remark or mistake.
+        """
+        match self.treatment:
+            case Treatment.TAKEN if self.advice == RIGHTS:
+                return RIGHTS  # one sentence for all of them, so that it is said once
+            case Treatment.TAKEN:
+                return f"{self.shown} has no effect here: {self.advice}"
+            case Treatment.INNER:
+                return f"{self.shown} is a part of Buildbot's inside, which is not here.  {self.advice}".rstrip()
+            case Treatment.LATER:
+                return f"{self.shown} comes later here.  {self.advice}".rstrip()
+        return f"{self.shown} is not here.  {self.advice}"
+
+
+RIGHTS = (
+    "Who may do what is decided by the strings that you grant (docs/security.md): the users, roles and rights of "
+    "Buildbot's web pages have no effect here."
+)
+_TAKEN, _REFUSED, _INNER, _LATER = Treatment.TAKEN, Treatment.REFUSED, Treatment.INNER, Treatment.LATER
+_NO_PAGES = "there are no web pages yet; see the commands show, log, queue and status of buildbot-lite."
+_HOOKS = "Changes that a web server reports come later; until then, poll with a change source."
+_REPORTER = "Write the reporter of the same purpose into c['services']."
+_LATENT = (
+    "No slave is started on demand.  Give the image of the machine a slave's string and pin=False, and start it by "
+    "other means."
+)
+_NO_INSIDE = "Leave out the code that needs it, or write it as a step of your own (docs/own-steps.md)."
+_LEAVE_OUT = "Leave it out for now."
+
+# Where, what happens, why or what to do, and the words.
+_TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
+    # Keys of c.
+    ("c", _TAKEN, "the title leads to c['buildbotURL'].", "titleURL projectURL"),
+    ("c", _TAKEN, "the farm's name is c['title'].", "projectName"),
+    ("c", _TAKEN, "what is kept, and how long, is decided by retention (docs/reliability.md).",
+     "buildHorizon logHorizon eventHorizon changeHorizon"),
+    ("c", _TAKEN, "the records need no caches of a chosen size.", "caches buildCacheSize changeCacheSize"),
+    ("c", _TAKEN, "logs are compressed, and bounded by the space on the disk (c['minspace']).",
+     "logCompressionLimit logCompressionMethod logMaxSize logMaxTailSize"),
+    ("c", _TAKEN, "logs are kept as the bytes that commands wrote, and shown as UTF-8.", "logEncoding"),
+    ("c", _TAKEN, "names and properties are checked where they arrive.", "validation"),
+    ("c", _TAKEN, "there is no Python prompt in a running master; a string of `grant admin` has all commands.",
+     "manhole debugPassword"),
+    ("c", _TAKEN, "nothing is reported to anybody.", "buildbotNetUsageData"),
+    ("c", _TAKEN, "a farm has one master at a time, and no message queue to choose.", "multiMaster mq"),
+    ("c", _TAKEN, "the master keeps no metrics of its own yet.", "metrics"),
+    ("c", _TAKEN, "revisions are shown without links yet.", "revlink"),
+    ("c", _TAKEN, "a slave that is not connected is listed as long as master.cfg names it.",
+     "ignoreOfflineWorkersTimeout"),
+    ("c", _TAKEN, "retention needs no configurator.", "configurators"),
+    ("c", _TAKEN, RIGHTS, "user_managers"),
+    ("c", _TAKEN, _NO_PAGES, "www status graphql"),
+    ("c['www']", _REFUSED, _HOOKS, "change_hook_dialects"),
+    ("c['www']", _TAKEN, RIGHTS, "auth authz"),
+    ("c", _REFUSED, "Change sources are listed in c['change_source'].", "sources changes"),
+    ("c", _LATER, _LATENT, "machines"),
+    ("c", _LATER, _LEAVE_OUT,
+     ("change_source services codebaseGenerator properties collapseRequests mergeRequests prioritizeBuilders "
+     "projects codebases select_next_worker")),
+    # Rights of the web pages, of 0.9 and later.
+    ("util", _TAKEN, RIGHTS,
+     ("Authz AnyEndpointMatcher AnyControlEndpointMatcher ForceBuildEndpointMatcher StopBuildEndpointMatcher "
+     "RebuildBuildEndpointMatcher EnableSchedulerEndpointMatcher BranchEndpointMatcher ViewBuildsEndpointMatcher "
+     "EndpointMatcherBase Match AuthRealm Forbidden RolesFromUsername RolesFromGroups RolesFromEmails RolesFromOwner "
+     "RolesFromDomain RolesFromBase UserPasswordAuth HTPasswdAuth HTPasswdAprAuth GitHubAuth GoogleAuth GitLabAuth "
+     "BitbucketAuth OAuth2Auth RemoteUserAuth CustomAuth BasicAuth NoAuth AuthBase UserInfoProviderBase LdapUserInfo "
+     "fnmatchStrMatcher reStrMatcher CommandlineUserManager")),
+    ("util", _TAKEN, _NO_PAGES, "AvatarBase AvatarGitHub AvatarGravatar resource"),
+    ("util", _TAKEN, "retention needs no configurator.", "JanitorConfigurator"),
+    ("util", _TAKEN, "there is no Python prompt in a running master; a string of `grant admin` has all commands.",
+     "PasswordManhole AuthorizedKeysManhole ShellManhole TelnetManhole"),
+    ("util", _TAKEN, "revisions are shown without links yet.",
+     ("RevlinkMatch GithubRevlink GitwebMatch SourceforgeGitRevlink SourceforgeGitRevlink_AlluraPlatform "
+     "RevlinkMultiplexer default_revlink_matcher")),
+    # Web pages and rights of 0.8.
+    ("status", _TAKEN, _NO_PAGES,
+     ("WebStatus Waterfall HtmlResource ActionResource ConsoleStatusResource build_get_class map_branches "
+     "path_to_build path_to_builder path_to_root")),
+    ("status.WebStatus", _REFUSED, _HOOKS, "change_hook_dialects"),
+    ("status", _TAKEN, RIGHTS,
+     "Authz AuthBase BasicAuth HTPasswdAuth HTPasswdAprAuth IAuth LDAPAuth UsersAuth"),
+    ("status", _REFUSED, _HOOKS, "GitHubEventHandler"),
+    ("util", _REFUSED, _HOOKS, "GitHubEventHandler BitbucketEventHandler GitLabHandler"),
+    ("webhooks", _REFUSED, _HOOKS, "base github gitlab bitbucket gitorious"),
+    ("plugins", _REFUSED, _HOOKS, "webhooks"),
+    ("plugins", _REFUSED, "Write only what master.cfg needs: steps, schedulers, util, slave, secrets.", "db"),
+    ("status", _REFUSED, _REPORTER,
+     "MailNotifier GitHubStatus HttpStatusPush StatusPush GerritStatusPush TinderboxMailNotifier"),
+    ("status", _REFUSED, "Nothing here writes to a chat; a reporter that sends JSON to a web address may.",
+     "IRC IrcStatusBot IrcStatusFactory"),
+    ("status", _INNER, _NO_INSIDE, "StatusReceiverMultiService StatusReceiver STDOUT STDERR IStatusReceiver Status"),
+    # Slaves.
+    ("slave", _REFUSED,
+     ("No slave runs inside the master.  Write slave.BuildSlave, and create and start a slave with its string on the "
+     "master's machine."), "LocalSlave LocalWorker"),
+    ("slave", _REFUSED, _LATENT,
+     ("AbstractLatentWorker AbstractLatentBuildSlave EC2LatentWorker EC2LatentBuildSlave DockerLatentWorker "
+     "DockerSwarmLatentWorker KubeLatentWorker LibVirtWorker LibVirtSlave MarathonLatentWorker OpenStackLatentWorker "
+     "OpenStackLatentBuildSlave UpcloudLatentWorker")),
+    ("util", _REFUSED, _LATENT,
+     ("LatentWorkerFailedToSubstantiate LatentBuildSlaveFailedToSubstantiate KubeCtlProxyConfigLoader "
+     "KubeHardcodedConfig KubeInClusterConfigLoader WorkerSetupError")),
+    ("slave", _INNER, "Derive from slave.BuildSlave.",
+     ("AbstractBuildSlave AbstractWorker AbstractWorkerForBuilder defer log putInQuarantine quarantine_timeout "
+     "resetQuarantine")),
+    # Change sources and schedulers.
+    ("changes", _REFUSED,
+     "There is no port that accepts changes with a password: give the hook of the repository a string of its own.",
+     "PBChangeSource"),
+    ("changes", _REFUSED, "Poll the repository, or give its hook a string of its own.",
+     ("BonsaiPoller BzrLaunchpadEmailMaildirSource CVSMaildirSource SVNCommitEmailMaildirSource "
+     "BzrPoller BzrChangeSource P4Source FreshCVSSource")),
+    ("schedulers", _REFUSED,
+     'Write schedulers.Submit(name, builderNames=[…], stdin="patch"): whoever has its string sends a patch.',
+     "Try_Userpass Try_Jobdir Try"),
+    ("changes", _LATER, _LEAVE_OUT,
+     ("GitPoller HgPoller SVNPoller P4Poller BitbucketPullrequestPoller GitHubPullrequestPoller GerritChangeSource "
+     "GerritEventLogPoller ChangeSource PollingChangeSource")),
+    ("schedulers", _LATER, _LEAVE_OUT,
+     "SingleBranchScheduler AnyBranchScheduler Scheduler Dependent Periodic Nightly NightlyTriggerable BaseScheduler"),
+    # Reporters.
+    ("reporters", _REFUSED, "Nothing here writes to a chat; a reporter that sends JSON to a web address may.",
+     ("IRC IrcStatusFactory TelegramBot TelegramStatusBot TelegramContact ZulipStatusPush PushoverNotifier "
+     "PushjetNotifier")),
+    ("reporters", _TAKEN, "the master keeps no metrics of its own yet.", "Prometheus"),
+    ("reporters", _LATER, _LEAVE_OUT,
+     ("MailNotifier GitHubStatusPush GitHubCommentPush GitLabStatusPush GiteaStatusPush GerritStatusPush "
+     "GerritVerifyStatusPush BitbucketStatusPush BitbucketServerStatusPush BitbucketServerCoreAPIStatusPush "
+     "BitbucketServerPRCommentPush HttpStatusPush BuildStatusGenerator BuildStartEndStatusGenerator "
+     "BuildSetStatusGenerator BuildSetCombinedStatusGenerator BuildRequestGenerator WorkerMissingGenerator "
+     "MessageFormatter MessageFormatterRenderable MessageFormatterFunction MessageFormatterFunctionRaw "
+     "MessageFormatterBase MessageFormatterMissingWorker")),
+    ("reporters", _INNER, "",
+     ("ReporterBase BuildStatusGeneratorMixin getDetailsForBuild getDetailsForBuilds getURLForBuild "
+     "getURLForBuildrequest get_details_for_buildrequest merge_reports_prop merge_reports_prop_take_first")),
+    # Secrets.
+    ("secrets", _LATER, "Use secrets.SecretInAFile, SecretInEnvironment or SecretInPass.",
+     ("SecretProviderBase HashiCorpVaultSecretProvider HashiCorpVaultKvSecretProvider VaultAuthenticatorToken "
+     "VaultAuthenticatorApprole")),
+    # Steps.
+    ("steps", _LATER, "A steps.ShellCommand can run the tool.",
+     ("Bzr CVS Darcs Monotone P4 Repo SVN Mercurial GitHub GitLab Gerrit Source GitPush GitTag GitCommit GitDiffInfo "
+     "CMake Trial PyFlakes PyLint Sphinx Pylint BuildEPYDoc RemovePYCs PerlModuleTest SubunitShellCommand Cppcheck MTR "
+     "Robocopy MaxQ DebLintian DebPbuilder DebCowbuilder UbuPbuilder UbuCowbuilder RpmBuild RpmLint RpmSpec Mock "
+     "MockBuildSRPM MockRebuild VC6 VC7 VC8 VC9 VC10 VC11 VC12 VC14 VC141 VS2003 VS2005 VS2008 VS2010 VS2012 VS2013 "
+     "VS2015 VS2017 VS2019 VS2022 VCExpress9 MsBuild MsBuild4 MsBuild12 MsBuild14 MsBuild141 MsBuild15 MsBuild16 "
+     "MsBuild17 TreeSize BSDSysInfo BSDSetMakeVar FileExists CopyDirectory MultipleFileUpload JSONStringDownload "
+     "JSONPropertiesDownload ShellSequence SetPropertiesFromEnv WarningCountingShellCommand LogRenderable Assert "
+     "HTTPStep GET PUT POST DELETE HEAD OPTIONS DownloadSecretsToWorker RemoveWorkerFileSecret Touch")),
+    ("steps", _LATER, "",
+     ("ShellMixin CommandMixin CompositeStepMixin ShellCommandNewStyle ConfigureNewStyle CompileNewStyle TestNewStyle "
+     "HTTPStepNewStyle WarningCountingShellCommandNewStyle BuildStepFailed BuildStepCancelled LogLineObserver")),
+    ("steps", _INNER, "Derive from steps.BuildStep, and run commands with self.execute (docs/own-steps.md).",
+     "LoggingBuildStep RemoteShellCommand RemoteCommand"),
+    # What else is in util.
+    ("util", _LATER, _LEAVE_OUT,
+     ("ChangeFilter Filter GerritChangeFilter SourceStampFilter OldBuildCanceller FailingBuildsetCanceller Project "
+     "WorkerLock SlaveLock MasterLock BaseLock LockAccess enforceChosenWorker enforceChosenSlave WithProperties "
+     "Transform Properties IRenderable IProperties FlattenList flatten ShellArg ShellSequence CommandlineUserManager "
+     "StringParameter FixedParameter CodebaseParameter ChoiceStringParameter BooleanParameter UserNameParameter "
+     "NestedParameter IntParameter TextParameter BaseParameter BuildslaveChoiceParameter WorkerChoiceParameter "
+     "FileParameter PatchParameter InheritBuildParameter AnyPropertyParameter DateParameter ValidationError "
+     "GNUAutoconf CPAN Distutils Trial BasicBuildFactory BasicSVN QuickBuildFactory s URLForBuild "
+     "JenkinsEventHandler Results ALL_RESULTS statusToString worst_status computeResultAndTermination "
+     "LogLineObserver LineConsumerLogObserver BufferLogObserver OutputProgressObserver")),
+    ("util", _INNER, _NO_INSIDE,
+     ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Build Builder BuildModel BuildRequest "
+     "BuildRequestModel BuildslaveForBuilder ComparableMixin ConfigErrors ConfigWarning ConfiguratorBase Connection "
+     "DBConnector EqConnectionPool FullTwistedBuildFactory HTTPClientService HTTPSession IConfigLoader IControl "
+     "IEmailLookup IReportGenerator IStatusReceiver LocalWorkerForBuilder MasterConfig QuickTwistedBuildFactory "
+     "ReconfigurableServiceMixin RemoteCommand RemoteShellCommand STDERR STDOUT SourceStamp StateMixin StreamLog "
+     "TestResult TwistedReactorsBuildFactory append async_to_deferred asyncSleep bytes2unicode config datetime2epoch "
+     "deferredLocked deferwaiter enginestrategy error exceptions formatInterval giturlparse human_readable_delta "
+     "identifiers isBuildmasterDir loadConfigDict pool safeTranslate sautils sort ssl stripUrlPassword svn "
+     "test_unicode unicode2bytes version warn_deprecated")),
+)  # fmt: skip
+
+
+def _words() -> Iterator[Word]:
+    for where, treatment, advice, names in _TABLE:
+        for name in names.split():
+            yield Word(where, name, treatment, advice)
+
+
+WORDS: Mapping[tuple[str, str], Word] = MappingProxyType({(word.where, word.name): word for word in _words()})
+"""Namespace and name → the word."""
+
+
+def find(where: str, name: str) -> Word | None:
+    """
+    The word *name* of the namespace *where*, if it is in the table.
+    """
+    return WORDS.get((where, name))
+
+
+def document() -> str:
+    """
+    The text of ``docs/buildbot.md``.
+    """
+    sections = {
+        Treatment.TAKEN: (
+            "Taken with a remark",
+            "Nothing changes when these are left out. `checkconfig` prints a remark, and goes on.",
+        ),
+        Treatment.REFUSED: ("Refused, with what to do instead", "Something would change without these."),
+        Treatment.INNER: (
+            "Parts of Buildbot's inside",
+            "Code that uses these is bound to the machinery of Buildbot's master.",
+        ),
+        Treatment.LATER: ("Later", "These are refused until they are made; when one is made, it is in the reference."),
+    }
+    lines = [
+        "# Buildbot's words without work here",
+        "",
+        (
+            "What `checkconfig` says of a word of Buildbot's that is not in [configuration.md](configuration.md) or "
+            "[steps.md](steps.md). Keys of `c` are written `c['key']`. This page is made of the table in "
+            "`buildbot_lite/master/config/buildbot_words.py`."
+        ),
+    ]
+    for treatment, (heading, introduction) in sections.items():
+        lines += ["", f"## {heading}", "", introduction, "", "| words | why, or what to do |", "|---|---|"]
+        groups: dict[str, list[str]] = {}
+        for word in WORDS.values():
+            if word.treatment is treatment:
+                groups.setdefault(word.advice, []).append(f"`{word.shown}`")
+        lines += [f"| {', '.join(names)} | {advice[:1].upper()}{advice[1:]} |" for advice, names in groups.items()]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(document(), end="")  # noqa: T201 - this is the program that makes the page

@@ -1,0 +1,173 @@
+"""
+Placeholders: what stands in a configuration for a word that is not here.
+
+When master.cfg uses a word that Buildbot has and buildbot_lite has not, the word is noted once, and loading goes on
+with a placeholder, so that the first ``checkconfig`` lists everything.  A placeholder can be used in all ways in which
+the word might have been used: called, subclassed, decorated with, iterated, looked into.  Nothing of it is noted again.
+
+It is a class, because a class of the configuration may be derived from it, also beside one of ours: its metaclass is
+derived from theirs.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .buildbot_words import Treatment, Word, find
+from .mistakes import (
+    NotingType,
+    did_you_mean,
+    handled_here,
+    loading,
+    note_once,
+    remark,
+)
+
+
+class PlaceholderType(NotingType):
+    """
+    The metaclass of placeholders.
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - a metaclass
+        """
+        An instance.  It keeps the *given_name* that its arguments tell, because others may refer to that name.
+        """
+        for argument in kwargs:
+            _tell(find(cls.word, argument))
+        try:
+            made = super().__call__(*args, **kwargs)
+        except Exception:  # noqa: BLE001 - a class of the configuration's, whose base is not there, may raise anything
+            made = Placeholder()
+        if isinstance(made, Placeholder):
+            name = kwargs.get("name", args[0] if args else "")
+            vars(made)["given_name"] = name if isinstance(name, str) else ""
+        return made
+
+    def __getattr__(cls, name: str) -> Any:  # noqa: N805 - a metaclass
+        return _part(cls.__name__, name)
+
+    def __iter__(cls) -> Iterator[Any]:  # noqa: N805 - a metaclass
+        return iter(())
+
+
+class Placeholder(metaclass=PlaceholderType):
+    """
+    An object of a class that is not here.
+    """
+
+    word = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return _part(type(self).__name__, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, item: object) -> bool:
+        return False
+
+    def __fspath__(self) -> str:
+        return self.word
+
+    def __setitem__(self, key: object, value: object) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def _itself(self: object, *other: object) -> object:
+    return self
+
+
+def _no(self: object, other: object) -> bool:
+    return False
+
+
+_OPERATORS = "add radd sub rsub mul rmul mod rmod or ror and rand truediv getitem enter"
+for _class in (Placeholder, PlaceholderType):
+    for _name in _OPERATORS.split(" "):
+        setattr(_class, f"__{_name}__", _itself)
+    for _name in ("lt", "le", "gt", "ge"):
+        setattr(_class, f"__{_name}__", _no)
+
+
+def placeholder(word: str) -> Any:
+    """
+    A new placeholder for *word*.
+    """
+    # A new class each time: what a configuration sets on it must not be met by another one.
+    return PlaceholderType(word.rpartition(".")[2], (Placeholder,), {"word": word})
+
+
+def is_placeholder(value: object) -> bool:
+    """
+    Whether *value* is a placeholder, or an object or class that a configuration derived from one.
+    """
+    return isinstance(type(value), PlaceholderType) or isinstance(value, PlaceholderType)
+
+
+def holds_placeholder(value: object) -> bool:
+    """
+    Whether *value* is a placeholder, or a list, tuple, set or dictionary with one in it.
+    """
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(holds_placeholder, value))
+    if isinstance(value, Mapping):
+        return any(holds_placeholder(key) or holds_placeholder(item) for key, item in value.items())
+    return is_placeholder(value)
+
+
+def missing_word(where: str, word: str, known: list[str]) -> Any:
+    """
+    What stands for *word*, which the namespace *where* has not; it is noted, with what to do instead.
+
+    Raises AttributeError outside a load, and where the configuration handles such an error.  *known*: the words that
+    the namespace has.
+    """
+    found = find(where, word)
+    sentence = found.sentence if found else f"{where} has no {word!r}.{did_you_mean(word, known)}"
+    if not loading() or handled_here(AttributeError, ImportError):
+        raise AttributeError(sentence)
+    if found is None:
+        note_once(sentence)
+    else:
+        _tell(found)
+    return placeholder(f"{where}.{word}")
+
+
+def missing_module(name: str) -> None:
+    """
+    Note that there is no module of Buildbot's called *name*.  Raises ModuleNotFoundError like `missing_word`.
+    """
+    sentence = f"There is no module {name} here.  Import words from buildbot_lite.plugins."
+    if not loading() or handled_here(ImportError):
+        raise ModuleNotFoundError(sentence, name=name)
+    note_once(sentence)
+
+
+def _tell(found: Word | None) -> None:
+    if found is None:
+        return
+    if found.treatment is Treatment.TAKEN:
+        remark(found.sentence)
+    else:
+        note_once(found.sentence)
+
+
+def _part(owner: str, name: str) -> Any:
+    if name.startswith("__") and name.endswith("__"):
+        raise AttributeError(name)
+    return placeholder(f"{owner}.{name}")

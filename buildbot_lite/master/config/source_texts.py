@@ -1,0 +1,110 @@
+"""
+What the texts of a configuration tell without being executed: where a key of ``c`` is set, which modules they import,
+which words they mention, and whether an error at a line is handled there.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+
+
+def parsed(text: str) -> ast.Module:
+    """
+    *text* as a tree; raises what `ast.parse` raises.
+    """
+    try:
+        return ast.parse(text)
+    except SystemError:
+        # CPython counts the depth of all trees that are made (its issue 106905).  A traceback that is logged while the
+        # garbage collector interrupts us makes one, too.
+        return ast.parse(text)
+
+
+def tree_of(text: str) -> ast.Module:
+    """
+    *text* as a tree; an empty one if it cannot be understood, because executing it reports the mistake.
+    """
+    try:
+        return parsed(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return ast.Module(body=[], type_ignores=[])
+
+
+def imported_modules(text: str) -> list[str]:
+    """
+    The first parts of the names of the modules that *text* imports, sorted.
+    """
+    names = set[str]()
+    for node in ast.walk(tree_of(text)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.partition(".")[0])
+    return sorted(names)
+
+
+def is_handled(text: str, line: int, errors: tuple[type[Exception], ...]) -> bool:
+    """
+    Whether *line* of *text* stands in the body of a ``try`` that has an ``except`` for one of *errors*.
+    """
+    names = {base.__name__ for error in errors for base in error.__mro__}
+    return any(
+        isinstance(node, ast.Try)
+        and node.body[0].lineno <= line <= (node.body[-1].end_lineno or 0)
+        and any(handler.type is None or names & set(_names(handler.type)) for handler in node.handlers)
+        for node in ast.walk(tree_of(text))
+    )
+
+
+def key_lines(texts: Mapping[str, str], main: str) -> dict[str, tuple[str, int]]:
+    """
+    Key → file and line where it is probably set.
+
+    A key belongs to the last ``c["key"] = …`` of *main*, or ``"key": …`` in the dictionary that becomes ``c`` there.
+    Otherwise, to the last place in *main* and then in the other files where a subscript is assigned, a dictionary has
+    such a key, or a call has such an argument, as in ``c.update(key=…)``.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    for file in [*sorted(texts.keys() - {main}), main]:
+        found.update({key: (file, line) for key, line in sorted(_possible_keys(tree_of(texts[file])))})
+    found.update({key: (main, line) for key, line in sorted(_keys(tree_of(texts[main])))})
+    return found
+
+
+def _keys(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                if isinstance(target, ast.Subscript) and _is_config(target.value):
+                    yield from _texts(target.slice)
+            if isinstance(node.value, ast.Dict) and any(map(_is_config, targets)):
+                for key in node.value.keys:
+                    yield from _texts(key)
+
+
+def _possible_keys(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            yield from _texts(node.slice)
+        elif isinstance(node, ast.Dict):
+            for key in node.keys:
+                yield from _texts(key)
+        elif isinstance(node, ast.keyword) and node.arg is not None:
+            yield node.arg, node.lineno
+
+
+def _is_config(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("c", "BuildmasterConfig")
+
+
+def _texts(node: ast.expr | None) -> Iterator[tuple[str, int]]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value, node.lineno
+
+
+def _names(node: ast.expr) -> Iterator[str]:
+    for each in node.elts if isinstance(node, ast.Tuple) else [node]:
+        if isinstance(each, ast.Name):
+            yield each.id
+        elif isinstance(each, ast.Attribute):
+            yield each.attr
