@@ -114,7 +114,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("c", _REFUSED, "Change sources are listed in c['change_source'].", "sources changes"),
     ("c", _LATER, _LATENT, "machines"),
     ("c", _LATER, _LEAVE_OUT,
-     ("change_source services codebaseGenerator properties collapseRequests mergeRequests prioritizeBuilders "
+     ("codebaseGenerator properties collapseRequests mergeRequests prioritizeBuilders "
      "projects codebases select_next_worker")),
     # Rights of the web pages, of 0.9 and later.
     ("util", _TAKEN, RIGHTS,
@@ -174,7 +174,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "Try_Userpass Try_Jobdir Try"),
     ("changes", _LATER, _LEAVE_OUT,
      ("GitPoller HgPoller SVNPoller P4Poller BitbucketPullrequestPoller GitHubPullrequestPoller GerritChangeSource "
-     "GerritEventLogPoller ChangeSource PollingChangeSource")),
+     "GerritEventLogPoller")),
     ("schedulers", _LATER, _LEAVE_OUT,
      "SingleBranchScheduler AnyBranchScheduler Scheduler Dependent Periodic Nightly NightlyTriggerable BaseScheduler"),
     # Reporters.
