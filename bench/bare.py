@@ -34,7 +34,7 @@ class LimitPrograms:
     @contextmanager
     def running(self, *command):
         """
-        A server, from when it has said that it is up.
+        Run a server; the block begins when it is up.
         """
         with subprocess.Popen([*map(str, command)], cwd=self.directory, stdout=subprocess.PIPE) as server:
             try:
@@ -66,7 +66,7 @@ def measure(work, quick):
             figures.update(json.loads(here.run("foolscap_client.py", "calls")))
             bulk = json.loads(here.run("foolscap_client.py", "bulk", CHUNK, 50 if quick else 400, IN_FLIGHT))
             figures["mib_per_s"] = bulk["mib_s"]
-        # A server of its own: what it needs for each connection is seen in its peak.
+        # A server of its own: its peak shows the memory of a connection.
         with here.foolscap():
             many = json.loads(here.run("foolscap_connections.py", 50 if quick else 300))
             figures["connections_per_s"] = many["n"] / many["connect_s"]
@@ -82,7 +82,8 @@ def measure(work, quick):
 
 def to_disk(work, quick):
     """
-    As many bytes as a log of `ours.log` and a file of `ours.transfer` have, written and synced by their receiver.
+    Measure the transfer of as many bytes as a log of `ours.log` and a file of `ours.transfer` have; the receiver writes
+    and syncs them.
     """
     with place(work) as here, here.foolscap():
 
@@ -94,7 +95,7 @@ def to_disk(work, quick):
 
 def hand_over(work, quick):
     """
-    A file, from the start of the process that fetches it to its end.
+    Measure the transfer of a file, from the start to the end of the receiving process.
     """
     with place(work) as here:
         made(here.directory, 10 if quick else 100)
@@ -106,7 +107,7 @@ def hand_over(work, quick):
 
 def flappserver(work, quick):
     """
-    Stock ``flappserver`` with ``cat``, and stock ``flappclient``, from its start to its end.
+    Measure a stock ``flappserver`` with ``cat`` and a stock ``flappclient``, from its start to its end.
     """
     with place(work) as here:
         file = made(here.directory, 10 if quick else 100)
@@ -129,7 +130,7 @@ def flappserver(work, quick):
 
 def made(directory, mib):
     """
-    A file of so many MiB of lines.
+    Create a file of so many MiB of lines.
     """
     path = Path(directory, "file")
     path.write_bytes((b"%078d\n" % 0 * ((mib << 20) // 79 + 1))[: mib << 20])
@@ -147,7 +148,7 @@ def listening(port):
 
 def timed(command, directory, **more):
     """
-    How long *command* takes, and how long from the first byte that it writes to its last; through a pipe.
+    Return the duration of *command*, and the time from its first to its last byte of output, through a pipe.
     """
     began = time.monotonic()
     read, first = 0, None

@@ -1,5 +1,5 @@
 """
-Measuring as a client: many calls of the stock flappclient's run-command in one process.
+Measurements of a client: many calls of the stock flappclient's run-command in one process.
 
     client.py FURLFILE burst N      N submissions at once
     client.py FURLFILE latency N    N one after the other, with pauses
@@ -41,9 +41,9 @@ async def submit(reference):
 
 async def followers(furl, count):
     """
-    The first submits and is told of a string to watch with; the others use it.
+    Submit one build with the first follower; the others use its watch FURL.
     """
-    # Each with a connection that is there already: what is measured is the log.
+    # The connections exist already: the log alone is measured.
     tubs = [Tub() for _ in range(count)]
     for tub in tubs:
         tub.startService()

@@ -57,7 +57,7 @@ class Lab:
         self.directory = Path(work) / "runs" / f"farm-{os.getpid()}-{time.monotonic_ns() % 10**9}"
         self.master = self.directory / "farm"
         self.master.mkdir(parents=True)
-        # A path of a UNIX socket has at most 107 bytes.
+        # The path of a UNIX socket has at most 107 bytes (unix(7)).
         self.socket = f"/tmp/bench-{os.getpid()}-{time.monotonic_ns() % 10**9}.sock"
         self.names = [f"w{n}" for n in range(slaves)] if isinstance(slaves, int) else slaves
         config = CONFIG.format(names=self.names, max_builds=max_builds, builders=builders)
@@ -93,7 +93,7 @@ class Lab:
 
     def furls(self):
         """
-        Slaves' names and strings.
+        Return the slaves' names and FURLs.
         """
         text = (self.master / "buildslave.furls").read_text()
         return dict(re.findall(r"^(\w+) (pb://\S+)$", text, re.MULTILINE))
@@ -110,7 +110,7 @@ class Lab:
 
     def call(self, cmd, **arguments):
         """
-        Ask the service beside the master.
+        Send a request to the service in the master's process.
         """
         with closing(socket.socket(socket.AF_UNIX)) as line:
             line.settimeout(1800)
@@ -124,7 +124,7 @@ class Lab:
 
     def submit(self, builder, n=1):
         """
-        *n* builds; seconds from the submission to the last result, in the master.
+        Submit *n* builds; return the seconds from the submission to the last result, in the master.
         """
         answer = self.call("submit", builder=builder, n=n)
         if answer["results"] != [0] * n:
@@ -133,7 +133,7 @@ class Lab:
 
     def client(self, *arguments):
         """
-        What a connected client sees (client.py).
+        Run client.py; return its figures.
         """
         command = [sys.executable, str(BENCH / "client.py"), *map(str, arguments)]
         return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)

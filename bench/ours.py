@@ -77,7 +77,7 @@ def written(work, quick):
         for _ in range(count):
             lab.submit("b")
             time.sleep(0.25)
-        # What is submitted by a client has a watch string, which is remembered too.
+        # A client's submission has a watch FURL, which uses memory, too.
         alone = {
             "kb_per_build": (proc.written(lab.master_pid) - bytes_) / count / 1000,
             "commits_per_build": (lab.call("commits")["commits"] - commits) / count,
@@ -201,7 +201,7 @@ def transfer(work, quick):
 
 def _last_step_s(lab):
     """
-    Seconds of the last step of the last build, as recorded.
+    Return the recorded duration of the last step of the last build, in seconds.
     """
     with closing(sqlite3.connect(f"file:{lab.master}/records/farm.sqlite?mode=ro", uri=True)) as database:
         (seconds,) = database.execute(
@@ -212,7 +212,7 @@ def _last_step_s(lab):
 
 def crowd(work, quick):
     """
-    A thousand slaves at once, each with its own Tub, in one process (crowd.py).
+    Measure a thousand slaves at once, each with its own Tub, in one process (crowd.py).
     """
     count = 100 if quick else 1000
     with Lab(work, TRUE, slaves=[f"w{n}" for n in range(count)], start_slaves=False) as lab:
@@ -262,7 +262,7 @@ def idle(work, quick):
 
 def stored(work, quick):
     """
-    Builds per second with a million finished builds, against none.
+    Measure the builds per second with a million finished builds, and with none.
     """
     import stored as storing
 
@@ -286,7 +286,7 @@ def stored(work, quick):
 
 def installed(work, quick):
     """
-    What pip brings, in a fresh venv.
+    Measure the packages that pip installs, in a fresh venv.
     """
     figures = {}
     for name, what in (("all", f"{BENCH.parent}[master]"), ("slave", str(BENCH.parent))):

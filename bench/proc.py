@@ -11,7 +11,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 def cpu(pid):
     """
-    Seconds of CPU of *pid*, without its children.
+    Return the CPU time of *pid* without its children, in seconds.
     """
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICK
@@ -19,7 +19,7 @@ def cpu(pid):
 
 def memory(pid):
     """
-    MiB of memory: resident now, and the peak since `forget_peak`.
+    Return the resident memory in MiB: now, and the peak since `forget_peak`.
     """
     found = {}
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -35,7 +35,7 @@ def forget_peak(pid):
 
 def written(pid):
     """
-    Bytes that *pid* caused to be written to the disk.
+    Return the bytes that *pid* caused to be written to the disk.
     """
     for line in Path(f"/proc/{pid}/io").read_text().splitlines():
         if line.startswith("write_bytes"):
@@ -45,7 +45,7 @@ def written(pid):
 
 def read(pid):
     """
-    Bytes that *pid* read from files; what came over the network does not count.
+    Return the bytes that *pid* read from files; data from the network does not count.
     """
     for line in Path(f"/proc/{pid}/io").read_text().splitlines():
         if line.startswith("rchar"):
@@ -55,7 +55,7 @@ def read(pid):
 
 def processes_with(*words):
     """
-    The pids whose command line has all of *words*.
+    Return the pids whose command line has all of *words*.
     """
     found = []
     for entry in os.listdir("/proc"):

@@ -3,7 +3,7 @@ This farm and Buildbot 4.3, measured in turn on this machine: ``make bench``.
 
 Each measure runs in rounds; in a round Buildbot, this farm and this farm again run in random order, so that other load
 affects all alike, and the ratio of the two equal runs shows the precision.  Then the limits run: bare Foolscap, bare
-processes.  Prints one table; the raw figures stay in results/.
+processes.  The result is one table; the raw figures stay in results/.
 
     bench/run.py                                  everything; takes about an hour
     bench/run.py --only steps --only log          some of it
@@ -32,10 +32,10 @@ import theirs
 import watching
 
 BENCH = Path(__file__).resolve().parent
-# What does not change from one run to the next is measured once; what takes minutes, too.
+# Measured once: figures that do not vary between runs, and measures that take minutes.
 ONCE = {"installed", "new_user", "stored", "log_gib"}
 OURS = {**ours.MEASURES, **watching.MEASURES}
-# What the parts cost when nothing is built of them.  Those of a name with ours run beside it.
+# The limits: the cost of the parts alone.  A limit with the name of a measure runs next to that measure.
 LIMITS = {
     "bare": bare.measure,
     "bare_to_disk": bare.to_disk,
@@ -67,7 +67,7 @@ def main():
 
 def take_copy(work):
     """
-    Measure a copy of the package, compiled as pip compiles what it installs; whoever edits it meanwhile does no harm.
+    Measure a copy of the package, compiled as pip compiles it, so that edits during the run have no effect.
     """
     copy = work / "measured"
     shutil.rmtree(copy, ignore_errors=True)
@@ -119,7 +119,7 @@ def one_round(raw, name, options, peer):
 
 def attempt(raw, name, who, run):
     """
-    One run; what fails is said, and the others go on.
+    Do one run; report its failure, and continue with the others.
     """
     began = time.monotonic()
     load = os.getloadavg()[0]
@@ -134,7 +134,7 @@ def attempt(raw, name, who, run):
 
 def merged(raws):
     """
-    Several runs as one.
+    Merge several runs into one.
     """
     whole = {**raws[0]}
     for raw in raws[1:]:

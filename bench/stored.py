@@ -1,6 +1,6 @@
 """
-A farm's database with many finished builds, as if three years had gone by: one step, one log, one journal entry each;
-events of the last thirty days; strings to watch them with, of which those of the last week still lead somewhere.
+A farm's database with many finished builds, as after three years: one step, one log and one journal entry for each
+build; events of the last thirty days; watch FURLs, of which those of the last week are valid.
 
     stored.py FILE BUILDS
 """
@@ -48,7 +48,7 @@ def make(path, builds):
 
 def one(rows, number, at, now):
     """
-    The rows of one build.
+    Return the rows of one build.
     """
     properties = json.dumps({"buildername": ["b", "Build"], "buildnumber": [number, "Build"]})
     intent = json.dumps({"spec": {"argv": ["true"], "workdir": "b/build"}, "where": "slave", "artifact": None})
@@ -121,7 +121,7 @@ def one(rows, number, at, now):
 
 def insert(database, columns, name, rows):
     """
-    Rows that name the same columns; the others have their defaults.
+    Insert rows with the same columns; the others have their defaults.
     """
     if not rows:
         return

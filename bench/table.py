@@ -2,7 +2,7 @@
 The table of ratios, from raw figures.
 
 A raw file: {"rounds": [{measure: {"ours": {…}, "again": {…}, "theirs": {…}}}, …], …}.  "again" is a second run of ours
-in the same round: the ratio of the two says how much a ratio is worth (the A/A control).  The measure "bare" has only
+in the same round: the ratio of the two shows the precision of a ratio (the A/A control).  The measure "bare" has only
 "theirs": the limits.
 """
 
@@ -16,8 +16,8 @@ NONE = "-"
 @frozen
 class Row:
     """
-    *ours*, *theirs*: "measure.figure"; *theirs* may be bare limits.  *more*: more is better.  *must*, *goal*: what
-    is asked: "x25" is 25 times as good as theirs, "<6" at most 6, ">0.8" at least 0.8; with commas: all of it.
+    *ours*, *theirs*: "measure.figure"; *theirs* may be bare limits.  *more*: more is better.  *must*, *goal*: the
+    requirement: "x25" is 25 times as good as theirs, "<6" at most 6, ">0.8" at least 0.8; commas join requirements.
     """
 
     what: str
@@ -242,7 +242,7 @@ ROWS = (
 
 def figures(raw, path, *who):
     """
-    For each round, the median of "measure.figure" of *who*, or None.
+    Return, for each round, the median of "measure.figure" of *who*, or None.
     """
     measure, _, figure = path.partition(".")
     found = []
@@ -255,7 +255,7 @@ def figures(raw, path, *who):
 
 def ratios(first, second):
     """
-    Of those rounds that have both.
+    Return the ratios of the rounds that have both figures.
     """
     return [one / other for one, other in zip(first, second, strict=True) if one is not None and other]
 

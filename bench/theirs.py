@@ -1,5 +1,5 @@
 """
-The same measures of Buildbot 4.3, by the harness in peer/, each script in a process of its own with one run.
+The same measures of Buildbot 4.3, by the harness in peer/: each script in a process of its own, with one run.
 """
 
 import json
@@ -12,7 +12,7 @@ PEER = Path(__file__).resolve().parent / "peer"
 
 class Peer:
     """
-    Buildbot in *work*/peer: installed there when it is first needed.
+    A Buildbot in *work*/peer, installed when it is first needed.
     """
 
     def __init__(self, work):
@@ -25,7 +25,7 @@ class Peer:
 
     def run(self, script, *arguments, **env):
         """
-        The one run's figures of *script*.
+        Return the figures of one run of *script*.
         """
         command = [str(self.directory / "venv/bin/python"), str(self.directory / "bench" / script)]
         done = subprocess.run(

@@ -1,5 +1,5 @@
 """
-The measures of followed logs of this farm.  Each returns a dict of figures, as those of `ours` do.
+Measures of followed logs of this farm.  Each returns a dict of figures, like those of `ours`.
 """
 
 import statistics
@@ -22,7 +22,7 @@ def builders(mib, lines=f'yes "{LINE}"'):
 
 def log_to_client(work, quick):
     """
-    ``buildbot-lite log`` of a finished build.
+    Measure ``buildbot-lite log`` of a finished build.
     """
     mib = 10 if quick else 100
     with Lab(work, builders(mib)) as lab:
@@ -39,7 +39,7 @@ def log_to_client(work, quick):
 
 def log_to_flappclient(work, quick):
     """
-    A stock ``flappclient`` with the watch string of a finished build.
+    Measure a stock ``flappclient`` with the watch FURL of a finished build.
     """
     mib = 10 if quick else 100
     with Lab(work, builders(mib)) as lab:
@@ -58,7 +58,8 @@ def log_to_flappclient(work, quick):
 
 def watched_ingestion(work, quick):
     """
-    How long the step takes which writes a long log, while nobody watches, a stock client, and the command; in turn.
+    Measure the duration of a step that writes a long log while it is watched by nobody, by a stock client, and by the
+    command, in turn.
     """
     mib = 10 if quick else 100
     with Lab(work, builders(mib)) as lab:
@@ -76,7 +77,7 @@ def watched_ingestion(work, quick):
             seconds["log"].append(_last_step_s(lab))
 
         def ratio(name):
-            # The median of the pairs' own ratios.
+            # The median of the ratios of each pair.
             return statistics.median(a / b for a, b in zip(seconds[name], seconds["unwatched"], strict=True))
 
         return {
@@ -89,11 +90,11 @@ def watched_ingestion(work, quick):
 
 def fifty_followers(work, quick):
     """
-    Fifty clients, each with a connection of its own, of one log while it is written; one that compresses badly, so
-    that what is read of it can be counted.
+    Measure fifty clients, each with its own connection, of one log while it is written; the log compresses badly, so
+    that the bytes read from it can be counted.
     """
     mib, rounds = (4, 1) if quick else (20, 3)
-    settled = 1 if quick else 3  # it is compressed meanwhile, which reads it as well
+    settled = 1 if quick else 3  # the log is compressed meanwhile, which reads it as well
     with Lab(work, builders(mib, "base64 /dev/urandom")) as lab:
         lab.submit("w")
         lab.submit("b")

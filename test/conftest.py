@@ -1,18 +1,19 @@
 """
-What holds for a whole run of the tests.
+Settings for a whole run of the tests.
 
-Promise 14: no secret and no FURL is in any log or record of the run.  Whatever a farm of processes leaves is searched
-when it ends (`test.processes.leaks`), whatever is logged inside the tests' own process is searched as it is logged, and
-what the other tests leave in their temporary directories is searched in the end.  One find fails the run.
+Promise 14: no secret and no FURL is in any log or record of the run.  Three searches check this: of each farm's
+directory when the farm ends (`test.processes.leaks`), of each message logged in a test's own process, and of the
+temporary directories that tests leave.  One match fails the run.
 
-No test fails because it took long on a busy machine: Hypothesis has no deadlines.  With CI in the environment it tries
-the same examples each time, as its own profile for that does; at home it goes on looking for new ones.
+No test fails because a busy machine was slow: Hypothesis has no deadlines.  With CI in the environment Hypothesis tries
+the same examples each time (its own profile for CI); otherwise it searches for new ones.
 
-Tests make their temporary directories outside this checkout.
+Tests create their temporary directories outside this checkout.
 
-Under pytest-xdist the tests of a class stay together, because they may share a farm; the long ones begin.
+Under pytest-xdist the tests of a class stay in one worker, because they may share a farm; the longest classes run
+first.
 
-What a run owes to those who wait for it (it ends, and a race costs nothing) is in `test.harness`.
+`test.harness` ensures that a run ends, and that a race costs no landing.
 """
 
 import os
@@ -57,13 +58,13 @@ def _search(event: LogEvent) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """
-    Begin: one file for everything that is found, also by the workers of pytest-xdist.
+    Start the search of log messages; create one file for all matches, also those of the workers of pytest-xdist.
     """
-    # Under nohup, or in the background of a script, these are ignored; what is started here is to be as at a terminal.
+    # Under nohup, or in the background of a script, these are ignored; the tests' processes need the default actions.
     for each, ordinary in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
         if signal.getsignal(each) is signal.SIG_IGN:
             signal.signal(each, ordinary)
-    # How long something takes here says nothing about it.
+    # Durations on a shared machine say nothing about the code.
     settings.register_profile(
         "untimed",
         deadline=None,
@@ -81,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """
-    The end.
+    Stop the search, and remove the file.
     """
     globalLogPublisher.removeObserver(_search)
     if path := config.stash.get(_NOTED_HERE, None):
@@ -91,7 +92,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """
-    Let tests make their temporary directories outside this checkout.
+    Create temporary directories outside this checkout.
 
     A test of the Git step once ran in a directory below it, and git took the checkout around it for the build's own.
     """
@@ -108,7 +109,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """
-    Fail the run if anything was found.
+    Fail the run if a secret was found.
     """
     path = session.config.stash.get(_NOTED_HERE, None)
     if path is None:
@@ -119,7 +120,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """
-    Say what was found.
+    Print the matches.
     """
     path = config.stash.get(_NOTED_HERE, None)
     if path is not None and (found := path.read_text()):
@@ -129,9 +130,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    The longest go first, so that no worker is left alone with them in the end.
+    Run the longest classes first, so that no worker is left with them at the end.
     """
-    # Imported before it is a plugin, its asserts would not be pytest's.
+    # Not imported above: pytest rewrites the asserts of a plugin only if it is not imported before.
     from test.harness.second_runs import PATHS
 
     items.sort(key=lambda item: next((n for n, path in enumerate(PATHS) if item.nodeid.startswith(path)), len(PATHS)))

@@ -1,8 +1,8 @@
 """
-What tests see of other processes on this machine.
+Other processes on this machine, as tests see them.
 
-Any of them may end between one system call and the next: opening a file of ``/proc`` then fails with one error and
-reading it with another (``ProcessLookupError``).  Here, and only here, that is allowed for.
+A process may end between one system call and the next: opening a file of ``/proc`` then fails with one error and
+reading it with another (``ProcessLookupError``).  These functions handle both.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 def told(pid: int, name: str) -> bytes:
     """
-    What ``/proc/PID/NAME`` says; nothing when the process has ended, or is somebody else's.
+    Return the contents of ``/proc/PID/NAME``; empty when the process has ended or belongs to another user.
     """
     try:
         with open(f"/proc/{pid}/{name}", "rb") as source:
@@ -24,28 +24,28 @@ def told(pid: int, name: str) -> bytes:
 
 def alive(pid: int) -> bool:
     """
-    Whether there is such a process, zombies apart.
+    Return whether the process exists and is no zombie.
     """
     return told(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"], [b"X"])
 
 
 def arguments(pid: int) -> list[str]:
     """
-    The words of its command line; none in the middle of exec(2).
+    Return the words of the command line; none in the middle of execve(2).
     """
     return told(pid, "cmdline").decode(errors="replace").split("\0")
 
 
 def others() -> Iterator[int]:
     """
-    Every process but this one.
+    Return the pids of all other processes.
     """
     return (int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid())
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """
-    Send it a signal, if it is still there.
+    Send a signal, if the process still exists.
     """
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -1,8 +1,8 @@
 """
-Programs that a test needs and a minimal system lacks: the tests that need one are skipped where it is missing.
+Programs that a test needs and a minimal system lacks: a test is skipped where its program is missing.
 
-``python3 -m test.needs`` prints the Debian packages of all of them that are missing here, for ``.ci/run``, which
-installs them and runs the skipped tests then.  (It is run before anything is installed: the standard library alone.)
+``python3 -m test.needs`` prints the Debian packages of all missing programs.  ``.ci/run`` installs them and then runs
+the skipped tests.  (This module runs before anything is installed, so it uses the standard library alone.)
 """
 
 import shutil
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-# By program, the Debian package that has it.
+# The Debian package of each program.
 PACKAGES = {
     "bwrap": "bubblewrap",
     "faketime": "faketime",
@@ -25,7 +25,7 @@ PACKAGES = {
     "zstd": "zstd",
 }
 
-# What no package brings: where one of these is the reason, a test may be skipped on the complete system as well.
+# Reasons that no package removes: for these, a test may be skipped on the complete system as well.
 MOUNTS = "only root, and not in every container, can mount a small disk"
 NO_SYSTEMD = "systemd does not run for a user here"
 NO_BWRAP = "bwrap does not work here"
@@ -36,7 +36,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 def lacking(*programs: str) -> str:
     """
-    The sentence that says which of *programs* is not here, and what to install; "" when all are.
+    Return a sentence that names the missing programs and their packages, or "" when none is missing.
     """
     for program in programs:
         if shutil.which(program) is None:
@@ -46,12 +46,12 @@ def lacking(*programs: str) -> str:
 
 def needs(*programs: str) -> Callable[[T], T]:
     """
-    Skip a test, or a class of them, where one of *programs* is missing.
+    Skip a test, or a class, when one of *programs* is missing.
     """
 
     def decorate(test: T) -> T:
         if sentence := lacking(*programs):
-            # Where trial looks for it.
+            # The attribute of trial's skipped tests.
             test.skip = sentence  # type: ignore[attr-defined]  # functions and classes have room for it
         return test
 

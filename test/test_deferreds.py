@@ -1,5 +1,5 @@
 """
-`deferreds`: one event and its waiters; work that outlives its caller.
+`OneShot`, one event with many waiters, and work that outlives its caller.
 """
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -51,7 +51,8 @@ class OneShotTests(SynchronousTestCase):
 
     def test_cancelled_while_firing(self) -> None:
         """
-        A waiter that is cancelled by an earlier one gets no result, and the owner is not told: the event happened.
+        A waiter that an earlier waiter cancels gets no result, and the owner is not told, because the event has
+        happened.
         """
         unawaited: list[str] = []
         event: OneShot[None] = OneShot(lambda: unawaited.append("all"))
@@ -77,7 +78,7 @@ class ShieldedTests(SynchronousTestCase):
 
     def test_coroutine(self) -> None:
         """
-        A coroutine goes on to its end, too.
+        A coroutine runs to its end after its caller was cancelled.
         """
         step: Deferred[None] = Deferred()
         ended: list[str] = []

@@ -1,5 +1,5 @@
 """
-What tests see of other processes, also of those that end meanwhile.
+Other processes, as tests see them, while they live, end, and are gone.
 """
 
 import os
@@ -20,17 +20,17 @@ from .living import (
 
 class LivingTests(SynchronousTestCase):
     """
-    A process that lives, is a zombie, and is gone.
+    A child process that the test controls.
     """
 
     def test_life(self) -> None:
         """
-        It is seen while it lives, and not as a zombie.
+        A living process is seen; a zombie is not.
         """
         words = [sys.executable, "-uc", "print(); input()", "x"]
         child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert child.stdout is not None
-        child.stdout.readline()  # in the middle of exec(2) it would have no words
+        child.stdout.readline()  # in the middle of execve(2) it would have no words
         self.assertTrue(alive(child.pid))
         self.assertIn(child.pid, others())
         self.assertNotIn(os.getpid(), others())
@@ -44,7 +44,7 @@ class LivingTests(SynchronousTestCase):
 
     def test_ends_meanwhile(self) -> None:
         """
-        One that ends between the opening and the reading of its file is gone.
+        A process that ends between the opening and the reading of its file counts as gone.
         """
         with mock.patch("builtins.open") as opened:
             opened.return_value.__enter__.return_value.read.side_effect = ProcessLookupError

@@ -1,5 +1,5 @@
 """
-One name, one thing.
+Class names are unique.
 """
 
 import ast
@@ -30,7 +30,7 @@ WANTED: dict[str, tuple[str, ...]] = {
 
 def classes() -> dict[str, list[str]]:
     """
-    The modules that define a class of each name.
+    Return the modules that define a class of each name.
     """
     found = defaultdict(list)
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -48,7 +48,7 @@ class NamesTests(SynchronousTestCase):
 
     def test_classes(self) -> None:
         """
-        No class name stands in two modules, but for the listed pairs: a record and the live object, the two ends of a
-        conversation, a step and what it asks of a slave.
+        No two modules define a class of the same name, except for the listed pairs: a record and its live object, the
+        two ends of a conversation, a step and its spec.
         """
         self.assertEqual({name: tuple(found) for name, found in classes().items() if len(found) > 1}, WANTED)

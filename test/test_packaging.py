@@ -1,5 +1,5 @@
 """
-What an installation brings with it.
+The dependencies of an installation.
 """
 
 from configparser import ConfigParser
@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from twisted.trial.unittest import SynchronousTestCase
 
 SETUP = Path(__file__).parents[1] / "setup.cfg"
-# The last release with a vulnerability that is known; whoever learns of another one adds it here.
+# By package, the last release with a known vulnerability.
 VULNERABLE = {
     "Twisted": "25.5.0",  # CVE-2026-42304
     "pyOpenSSL": "25.3.0",  # CVE-2026-27448, CVE-2026-27459
@@ -20,7 +20,7 @@ VULNERABLE = {
 class RequirementsTests(SynchronousTestCase):
     def test_lower_bounds(self) -> None:
         """
-        Promise 6.18: no release with a known vulnerability satisfies what setup.cfg asks for.
+        Promise 6.18: setup.cfg accepts no release with a known vulnerability.
         """
         config = ConfigParser()
         config.read(SETUP)

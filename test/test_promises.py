@@ -1,5 +1,5 @@
 """
-That docs/promises.md and docs/security.md tell of tests that there are.
+docs/promises.md and docs/security.md name existing tests.
 """
 
 import ast
@@ -14,7 +14,7 @@ PROMISES = 14
 
 def names_in(path: Path) -> set[str]:
     """
-    The classes of a file, and their tests as "Class.test".
+    Return the classes of a file, and their tests as "Class.test".
     """
     found = set()
     for node in ast.parse(path.read_text()).body:
@@ -33,7 +33,7 @@ def names_in(path: Path) -> set[str]:
 class PromisesTests(SynchronousTestCase):
     def test_named_tests_exist(self) -> None:
         """
-        Every file, class and test that the tables name is there.
+        Every file, class and test that the tables name exists.
         """
         text = "".join((ROOT / "docs" / page).read_text() for page in ("promises.md", "security.md"))
         path, tests = ROOT, set[str]()
@@ -47,7 +47,7 @@ class PromisesTests(SynchronousTestCase):
 
     def test_each_promise_is_shown(self) -> None:
         """
-        Each promise has its row, with tests of whole processes whose docstrings name it.
+        Each promise has a row, which names real-process tests with the promise in their docstrings.
         """
         text = (ROOT / "docs" / "promises.md").read_text()
         rows = {int(number): row for number, row in re.findall(r"^\| (\d+) (\|.*)$", text, re.MULTILINE)}

@@ -1,5 +1,5 @@
 """
-What is shipped for testing one's own steps.
+`buildbot_lite.testing`, the tools for tests of one's own steps.
 """
 
 import random
@@ -22,7 +22,7 @@ from buildbot_lite.testing import (
 
 class Deploy(BuildStep):
     """
-    A step that uses everything that a bench has.
+    A step that uses every method of its context.
     """
 
     name = "deploy"
@@ -50,14 +50,14 @@ class Deploy(BuildStep):
 
     async def tell(self) -> object:
         """
-        What is done on the master.
+        Do something on the master.
         """
         return {"status": 200}
 
 
 def answers() -> list[Any]:
     """
-    What `Deploy` will ask.
+    Return the answers that `Deploy` needs.
     """
     return [command("ls ????????").exits(0, "a b\n"), command("copy a there"), command("copy b there")]
 
@@ -68,7 +68,7 @@ AROUND: dict[str, Any] = {"secrets": {"token": "hunter22"}, "triggers": {"check"
 class RunTests(SynchronousTestCase):
     def test_everything(self) -> None:
         """
-        A test sees result, commands, logs, properties, remarks and what was triggered.
+        A test sees result, commands, logs, properties, remarks and triggered builds.
         """
         ran = run(Deploy("there"), *answers(), **AROUND)
         self.assertEqual((ran.result, ran.summary), (Result.SUCCESS, "deploy"))
@@ -82,7 +82,7 @@ class RunTests(SynchronousTestCase):
 
     def test_failure(self) -> None:
         """
-        A step that fails early does not ask for the rest, and the test that expects it says so.
+        A step that fails early does not run the remaining commands; a test that expects them fails and names them.
         """
         first, second, third = answers()
         ran = run(Deploy("there"), first, second.exits(1), **AROUND)
@@ -92,7 +92,7 @@ class RunTests(SynchronousTestCase):
 
     def test_unexpected(self) -> None:
         """
-        A command that is not expected fails the test with both texts.
+        An unexpected command fails the test with both texts.
         """
         error = self.assertRaises(AssertionError, run, ShellCommand(command=["make"]), command("ninja"))
         self.assertEqual(str(error), "the step asked for 'make'; expected was 'ninja'.")
@@ -101,7 +101,7 @@ class RunTests(SynchronousTestCase):
 
     def test_patterns(self) -> None:
         """
-        In what is expected, * and ? stand for any characters, and brackets for themselves.
+        In an expected command, * and ? are wildcards, and brackets are literal.
         """
         run(ShellCommand(command=["echo", "[a]*"]), command("echo '[a]*'"))
         run(ShellCommand(command=["echo", "b"]), command("ec?o *"))
@@ -109,7 +109,7 @@ class RunTests(SynchronousTestCase):
 
     def test_lenient(self) -> None:
         """
-        Without answers, everything is done and nothing written.
+        Without answers, every command succeeds and writes nothing.
         """
         self.assertEqual(run(ShellCommand(command=["make"])).commands, ["make"])
 
@@ -125,14 +125,14 @@ class RunTests(SynchronousTestCase):
 
     def test_followed_log(self) -> None:
         """
-        A followed log is written like the others.
+        A followed log is written like the other logs.
         """
         step = ShellCommand(command=["make"], logfiles={"test.log": "test.log"})
         self.assertEqual(run(step, command("make").writes("ok", "test.log")).log("test.log"), "ok")
 
     def test_surroundings(self) -> None:
         """
-        The build's sources, slave and submissions are what the test says.
+        The test sets the build's sources, slave and submissions.
         """
 
         class Look(BuildStep):
@@ -148,7 +148,7 @@ class RunTests(SynchronousTestCase):
 
     def test_missing_secret(self) -> None:
         """
-        A secret that the test does not give is an exception that names it.
+        A secret that the test does not provide is an exception that names it.
         """
         ran = run(ShellCommand(command=["login", Secret("token")]))
         self.assertEqual(ran.result, Result.EXCEPTION)
@@ -156,7 +156,7 @@ class RunTests(SynchronousTestCase):
 
     def test_no_run(self) -> None:
         """
-        A step class without run() says what it lacks.
+        The error for a step class without run() says so.
         """
         ran = run(BuildStep())
         self.assertEqual(ran.result, Result.EXCEPTION)
@@ -164,13 +164,13 @@ class RunTests(SynchronousTestCase):
 
     def test_mistake(self) -> None:
         """
-        A wrong argument is raised where the test makes the step.
+        A wrong argument raises when the test creates the step.
         """
         self.assertRaises(ConfigError, ShellCommand, command=["make"], timeout="soon")
 
     def test_own_arguments(self) -> None:
         """
-        A step that declares its arguments gets them checked and rendered.
+        The declared arguments of a step are checked and rendered.
         """
 
         class Wait(BuildStep):
@@ -190,13 +190,14 @@ class RunTests(SynchronousTestCase):
 class ReplayTests(SynchronousTestCase):
     def test_well(self) -> None:
         """
-        Promise 7: a step that asks its bench for everything passes, whenever the master crashes.
+        Promise 7: a step that uses only its context passes at every crash of the master.
         """
         self.assertEqual(replay(Deploy("there"), *answers(), **AROUND).result, Result.SUCCESS)
 
     def test_every_moment(self) -> None:
         """
-        Each entry is crashed before it is begun in the world, after it, and after its outcome is known.
+        The replay crashes at each journal entry: before its effect, after its effect, and after its outcome is
+        recorded.
         """
         seen = []
 
@@ -206,12 +207,12 @@ class ReplayTests(SynchronousTestCase):
                 return await super().run()
 
         replay(Count(command=["make"]))
-        # Once whole, and then twice for each of three moments.
+        # Once without a crash, and then twice for each of three moments.
         self.assertEqual(len(seen), 7)
 
     def test_clock(self) -> None:
         """
-        A step that asks the machine's clock what to do is found out.
+        The replay detects a step that depends on the machine's clock.
         """
 
         class Bad(BuildStep):
@@ -224,7 +225,7 @@ class ReplayTests(SynchronousTestCase):
 
     def test_random(self) -> None:
         """
-        So is one that takes random numbers from elsewhere, if they decide what it does.
+        The replay detects a step that depends on random numbers of its own.
         """
 
         class Bad(BuildStep):
@@ -237,7 +238,7 @@ class ReplayTests(SynchronousTestCase):
 
     def test_memory(self) -> None:
         """
-        So is one that counts in a variable of its class.
+        The replay detects a step that counts in a class variable.
         """
 
         class Bad(BuildStep):
@@ -254,7 +255,7 @@ class ReplayTests(SynchronousTestCase):
 
     def test_unrepeatable(self) -> None:
         """
-        What may not be repeated is not: when nobody knows whether it was done, the step is an exception.
+        A non-repeatable effect is not repeated: when its outcome is unknown, the step ends as an exception.
         """
 
         class Mail(BuildStep):

@@ -1,5 +1,5 @@
 """
-A file handed over by bare Foolscap: what any follower costs at least, from its start to its end.
+The transfer of a file by bare Foolscap: a lower bound for the time of any follower, from its start to its end.
 
     hand_over.py serve FILE CHUNK IN_FLIGHT    writes "furl"
     hand_over.py fetch                         the file on standard output

@@ -9,8 +9,8 @@ No test can hang the run.
     a worker that does not end    the same, `ENDING` seconds after its last test
 
 The stacks go to a file for each worker of xdist, and are printed at the end; without xdist to stderr, because the
-process that would print them is the one that ends.  (Of pytest-timeout's own methods, *signal* does not interrupt what
-holds the GIL or catches everything, and *thread* writes in the middle of others' output.)
+process that would print them is the one that ends.  (Of pytest-timeout's own methods, *signal* does not interrupt
+code that holds the GIL or catches all exceptions, and *thread* writes into the output of other tests.)
 """
 
 import faulthandler
@@ -24,16 +24,16 @@ from typing import IO, Any
 import pytest
 from twisted.trial.unittest import TestCase
 
-# Seconds for the Deferreds of a test; less than the ini option `timeout`, so that it fails and its process lives.
+# Seconds for the Deferreds of a test; less than the ini option `timeout`, so that the test fails and its process lives.
 DEFERREDS = float(os.environ.get("TEST_DEFERREDS", "300"))
-# Seconds for a worker to end when it has nothing to do any more.
+# Seconds for a worker to end after its last test.
 ENDING = float(os.environ.get("TEST_ENDING", "60"))
 _DIRECTORY = "stacks_directory"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """
-    Begin, in each process.
+    Register the plugins, in each process.
     """
     TestCase.timeout = DEFERREDS  # type: ignore[attr-defined]  # trial looks for it, and declares it nowhere
     given = getattr(config, "workerinput", None)
@@ -78,7 +78,7 @@ class Watchdog:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """
-        There are no more tests.  A worker has nothing to do but to end.
+        Arm the watchdog for the end of a worker, which has no more tests.
         """
         if self._is_worker:
             self._say(f"A worker did not end within {ENDING:g} s after its last test:")
@@ -86,7 +86,7 @@ class Watchdog:
 
     def _say(self, line: str) -> None:
         """
-        Let *line* be all that is in the file.
+        Replace the contents of the file by *line*.
         """
         if self._is_worker:
             self._file.seek(0)
@@ -97,7 +97,7 @@ class Watchdog:
 
 class Stacks:
     """
-    In the process that has workers: what they wrote.
+    In the process that controls the workers: prints their files.
     """
 
     def __init__(self) -> None:
@@ -107,21 +107,21 @@ class Stacks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """
-        A worker is about to begin.
+        Tell a new worker the directory for its file.
         """
         node.workerinput[_DIRECTORY] = str(self._directory)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """
-        It ended.
+        Note a worker that ended abnormally.
         """
         if error:
             self._ended_badly.append(node.workerinput["workerid"])
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """
-        Print the stacks of those that ended badly.
+        Print the stacks of the workers that ended abnormally.
         """
         for worker in self._ended_badly:
             terminalreporter.section(f"stacks of {worker}, which had to end, or did")
@@ -130,7 +130,7 @@ class Stacks:
     @pytest.hookimpl(wrapper=True)
     def pytest_unconfigure(self) -> Iterator[None]:
         """
-        The end.
+        Remove the files.
         """
         rmtree(self._directory, ignore_errors=True)
         yield

@@ -1,10 +1,10 @@
 """
-Runs that add up: what is skipped on one machine runs on another.
+Runs whose outcomes add up: tests that are skipped on one machine run on another.
 
 ::
 
-    minimal system:  pytest --write-outcomes FILE   →  FILE: what became of each test, and why it was skipped
-    complete one:    pytest --after FILE            →  runs what FILE does not call passed or failed; each skipped test
+    minimal system:  pytest --write-outcomes FILE   →  FILE: the outcome of each test, with the reason of a skip
+    complete one:    pytest --after FILE            →  runs tests without a result in FILE; each skipped test
                                                        is listed with both results; skipped in both fails the run
 
 With ``--after`` pytest's closing line counts the tests that passed before, too.
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """
-    The two options.
+    Add the two options.
     """
     group = parser.getgroup("outcomes", "runs that add up")
     group.addoption("--write-outcomes", metavar="FILE", type=Path, help="write what became of each test to FILE")
@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """
-    Begin.
+    Register the plugins.
     """
     path = config.getoption("after")
     before = read(path) if path else {}
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def read(path: Path) -> dict[str, Outcome]:
     """
-    The outcomes in a file of ``--write-outcomes``.
+    Read a file of ``--write-outcomes``.
     """
     return {test: Outcome(*outcome) for test, outcome in json.loads(path.read_text()).items()}
 
@@ -77,7 +77,7 @@ class Selection:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """
-        Deselect what ran.
+        Deselect the tests that ran before.
         """
         ran = [item for item in items if self._before.get(item.nodeid, Outcome("skipped")).result != "skipped"]
         config.hook.pytest_deselected(items=ran)
@@ -86,7 +86,7 @@ class Selection:
 
 class Record:
     """
-    What became of each test in this run, written to *path* (None: nowhere); in the run *before*, as read from its file.
+    The outcomes of this run, written to *path* (None: nowhere), and those of the run *before*, as read from its file.
     """
 
     def __init__(self, path: Path | None, before: dict[str, Outcome]) -> None:
@@ -96,7 +96,7 @@ class Record:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """
-        Of a test's three reports the worst counts.
+        Note the worst of a test's three reports.
         """
         known = self._now.get(report.nodeid, Outcome("passed"))
         if report.outcome in _RANK and _RANK.index(report.outcome) >= _RANK.index(known.result):
@@ -104,7 +104,7 @@ class Record:
 
     def note(self, test: str, outcome: Outcome) -> None:
         """
-        This became of *test*, whatever is known of it.
+        Note an outcome of *test*, unless a worse one is known.
         """
         self._now[test] = outcome
 
@@ -120,7 +120,7 @@ class Record:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """
-        Say what was skipped where.
+        Print the skipped tests with their results in both runs.
         """
         if self._path is not None:
             skipped = {test: outcome for test, outcome in self._now.items() if outcome.result == "skipped"}

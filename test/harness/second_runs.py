@@ -1,13 +1,13 @@
 """
-A race costs no landing, and is not hidden: tests with real processes that failed are run once more.
+Second runs: failed tests with real processes run once more, so a race costs no landing and is not hidden.
 
 ::
 
-    failed --in the end, alone--> passed: printed under a heading of its own, with the first failure; the run goes on
+    failed --at the end, alone--> passed: printed under a heading of its own, with the first failure; the run goes on
                             `---> failed: the run has failed
 
-Only those whose paths begin with one of `PATHS`, and not when so many failed that it cannot be bad luck.  A test in
-memory that fails now and then is wrong.
+Only tests whose paths begin with one of `PATHS` run again, and none when too many failed for a coincidence.  A test in
+memory that fails sometimes is wrong.
 """
 
 import os
@@ -26,7 +26,7 @@ from .outcomes import (
     read,
 )
 
-# Where tests start processes; the longest first, as they are run.
+# Paths of tests that start processes, in the order in which they run: the longest first.
 PATHS = (
     "test/torture/",
     "test/hostile/test_real.py",
@@ -42,20 +42,20 @@ PATHS = (
     "test/slave/test_keeper_client.py",
 )
 MOST = 10
-# Seconds for one of them; more than the ini option `timeout`.
+# Seconds for one test; more than the ini option `timeout`.
 _PATIENCE = 900.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """
-    The option.
+    Add the option.
     """
     parser.addoption("--no-second-run", action="store_true", help="tests with processes that fail have failed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """
-    Begin, unless this is a worker or a second run.
+    Register the plugin, unless this process is a worker or a second run.
     """
     if not hasattr(config, "workerinput") and not config.getoption("no_second_run"):
         config.pluginmanager.register(SecondRuns(config), "second-runs")
@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 class SecondRuns:
     """
-    Those of one session.
+    The second runs of one session.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -74,7 +74,7 @@ class SecondRuns:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """
-        Note what failed.
+        Note failed tests.
         """
         if report.failed:
             self._failures.setdefault(report.nodeid, []).append(report)
@@ -82,7 +82,7 @@ class SecondRuns:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """
-        Run them again, and say that the session succeeded if nothing else failed.
+        Run them again, and report success if they pass and nothing else failed.
         """
         tests = [test for test in self._failures if test.startswith(self._paths)]
         if session.exitstatus == pytest.ExitCode.TESTS_FAILED and 0 < len(tests) <= MOST:
@@ -95,7 +95,7 @@ class SecondRuns:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """
-        Print each second run, with what happened in the first.
+        Print each second run, with the first failure.
         """
         if not self._outcomes:
             return
@@ -122,13 +122,13 @@ class SecondRuns:
                 )
                 found = read(written)
             except (OSError, ValueError, subprocess.TimeoutExpired):
-                # It ended in the middle of a test.
+                # The process ended in the middle of a test.
                 found = {}
         return {test: found.get(test, Outcome("failed")) for test in tests}
 
     def _take_back(self, passed: list[str]) -> None:
         """
-        Count as passed what passed in the end.
+        Count the tests that passed in their second run as passed.
         """
         reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
         record = self._config.pluginmanager.get_plugin("outcomes-record")

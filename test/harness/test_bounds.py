@@ -66,8 +66,8 @@ class HangingTests(TinyCase):
 
     def test_hanging(self) -> None:
         """
-        Promise 6.2: whatever hangs is ended once and has failed, its stacks are printed, the rest of its class runs,
-        and what it has started is ended.
+        Promise 6.2: a hanging test is ended once and fails, its stacks are printed, the rest of its class runs, and its
+        processes are killed.
         """
         self.file("test_hanging.py", HANGING)
         notes = self.directory / "notes"
@@ -93,7 +93,7 @@ class HangingTests(TinyCase):
 
     def test_alone(self) -> None:
         """
-        Without workers the stacks come on stderr, and the run ends.
+        Without workers the stacks are printed on stderr, and the run ends.
         """
         self.file("test_hanging.py", HANGING)
         ran = self.pytest("-n0", "-k", "test_holding", "-o", "timeout=2", env={"NOTES": str(self.directory / "notes")})

@@ -1,5 +1,5 @@
 """
-Two runs that add up.
+Two runs whose outcomes add up.
 """
 
 import json
@@ -32,7 +32,7 @@ class OutcomesTests(TinyCase):
 
     def two_runs(self, **env: str) -> Ran:
         """
-        What the second one says.
+        Run both; return the output of the second.
         """
         self.file("test_it.py", TESTS)
         first = self.pytest("-q", "--write-outcomes=outcomes")
@@ -50,7 +50,7 @@ class OutcomesTests(TinyCase):
 
     def test_sum(self) -> None:
         """
-        Promise 6.1: the second run runs what was skipped in the first and nothing else; the closing line counts all.
+        Promise 6.1: the second run runs the tests that the first skipped and no other; the closing line counts all.
         """
         ran = self.two_runs(COMPLETE="very")
         self.assertEqual(ran.code, 0, ran.text)
@@ -70,7 +70,7 @@ class OutcomesTests(TinyCase):
 
     def test_excused(self) -> None:
         """
-        One that this kind of machine forbids is named, and does not fail the run.
+        A test that this kind of machine cannot run is named, and does not fail the run.
         """
         ran = self.two_runs(COMPLETE="yes", REASON="systemd does not run for a user here")
         self.assertEqual(ran.code, 0, ran.text)

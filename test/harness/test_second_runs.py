@@ -1,10 +1,10 @@
 """
-Tests with real processes get a second chance, in the open.
+Second runs of failed tests with real processes.
 """
 
 from .tiny import Ran, TinyCase
 
-# Each fails as often as its name says; "count" is kept in files, because a second run is another process.
+# Each test fails as often as its name says.  Its count is in a file, because a second run is another process.
 RACES = """
     import os, threading
     from twisted.trial.unittest import SynchronousTestCase
@@ -48,7 +48,7 @@ class SecondRunTests(TinyCase):
 
     def run_(self, *words: str, paths: str = "test_races.py") -> Ran:
         """
-        Run what there is.
+        Run the tests.
         """
         (self.directory / "counts").mkdir()
         self.file("test_races.py", RACES)
@@ -57,14 +57,14 @@ class SecondRunTests(TinyCase):
 
     def times(self, name: str) -> int:
         """
-        How often that ran.
+        Return how often that test ran.
         """
         return len((self.directory / "counts" / name).read_text())
 
     def test_once(self) -> None:
         """
-        Promise 6.2: what fails once, whether in a test, its class or by hanging, runs a second time, is printed under a
-        heading of its own with its first failure, and does not fail the run.
+        Promise 6.2: a test that fails once, by itself, by its class or by hanging, runs a second time, is printed under
+        a heading of its own with its first failure, and does not fail the run.
         """
         ran = self.run_("-n2", "--write-outcomes=outcomes")
         self.assertEqual(ran.code, 0, ran.text)
@@ -78,7 +78,7 @@ class SecondRunTests(TinyCase):
 
     def test_twice(self) -> None:
         """
-        Promise 6.2: what fails twice fails the run.
+        Promise 6.2: a test that fails twice fails the run.
         """
         self.file("test_twice.py", TWICE)
         ran = self.run_("-n0", "-k", "RaceTests or TwiceTests", paths="test_twice.py test_races.py")
@@ -88,7 +88,7 @@ class SecondRunTests(TinyCase):
 
     def test_in_memory(self) -> None:
         """
-        A test of another kind has failed when it failed once.
+        A test without processes has no second run.
         """
         ran = self.run_("-n0", "-k", "RaceTests", paths="test/processes/")
         self.assertEqual(ran.code, 1, ran.text)

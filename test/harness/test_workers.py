@@ -1,5 +1,5 @@
 """
-How many workers there are, and what they begin with.
+The number of workers, and the order of the tests.
 """
 
 import os
@@ -52,7 +52,7 @@ class OrderTests(TinyCase):
 
     def test_longest_first(self) -> None:
         """
-        The longest tests begin, so that no worker is left alone with them; the others stay in their order.
+        The longest tests run first, so that no worker is left with them at the end; the others keep their order.
         """
         ran = self.pytest("-n0", "--import-mode=importlib", env={"NOTES": str(self.notes)})
         self.assertEqual(ran.code, 0, ran.text)
@@ -63,7 +63,7 @@ class OrderTests(TinyCase):
 class NumberTests(SynchronousTestCase):
     def test_one_more(self) -> None:
         """
-        ``-n auto`` is one worker more than there are processors for us.
+        ``-n auto`` starts one worker more than the available processors.
         """
         with mock.patch.object(os, "sched_getaffinity", return_value={0, 3}):
             self.assertEqual(auto_num_workers(), 3)

@@ -37,14 +37,14 @@ class TinyCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        An empty one.
+        Create an empty directory.
         """
         self.directory = Path(tempfile.mkdtemp(prefix="tiny-"))
         self.addCleanup(rmtree, self.directory)
 
     def file(self, name: str, text: str) -> Path:
         """
-        A file in it.
+        Write a file in the directory.
         """
         path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ class TinyCase(SynchronousTestCase):
 
     def pytest(self, *words: str, env: Mapping[str, str] | None = None) -> Ran:
         """
-        Run the tests in it.
+        Run the tests in the directory.
         """
         plugins = [word for plugin in self.plugins for word in ("-p", plugin)]
         given = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}

@@ -1,5 +1,5 @@
 """
-What happens to the tests and the processes of a worker of xdist that ended in the middle of a test.
+Cleanup after a worker of xdist that ended in the middle of a test.
 
 ::
 
@@ -18,7 +18,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 
 from test.living import others, told
 
-# In the environment of a worker, hence of all that it starts.
+# A variable in the environment of a worker, and so of all processes that it starts.
 MARK = "BUILDBOT_LITE_TEST_WORKER"
 _PATIENCE = 10.0
 
@@ -27,9 +27,9 @@ class ClassScheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no t
     """
     Keeps the tests of a class together.
 
-    Mends two defects of its ancestor's.  The test during which a worker ended stays in its work: it ends the next
-    worker, too, and so on until none is replaced.  And of two that are replaced at a time one is given work before it
-    has said which tests it has, which ends the run.
+    It also works around two defects of `LoadScopeScheduling`.  There, the test during which a worker ended is scheduled
+    again: it ends the next worker, too, and so on until none is replaced.  And when two workers are replaced at the
+    same time, one gets work before its collection is known, which ends the run.
     """
 
     def _reschedule(self, node: Any) -> None:
@@ -38,7 +38,7 @@ class ClassScheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no t
 
     def remove_node(self, node: Any) -> str | None:
         """
-        A worker is gone; answers the test during which it ended, if it did not just finish.
+        Remove a worker; return the test during which it ended, if any.
         """
         units = self.assigned_work[node]
         ended_by = next((test for unit in units.values() for test, is_done in unit.items() if not is_done), None)
@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """
-    ``-n auto``: one worker more than there are processors, because tests with processes also wait.
+    Return one worker more than there are processors, because tests with processes also wait.
     """
     return len(os.sched_getaffinity(0)) + 1
 
@@ -79,7 +79,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """
-    A worker is gone; if that was in the middle of a test, nobody else ends what it started.
+    Kill the processes of a worker that ended in the middle of a test.
     """
     if error:
         kill_marked(_name(node.workerinput))
@@ -87,7 +87,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 def kill_marked(name: str) -> None:
     """
-    SIGKILL to all processes that the worker *name* started, until none is left.
+    Send SIGKILL to all processes that the worker *name* started, until none is left.
     """
     mark = f"{MARK}={name}\0".encode()
     deadline = time.monotonic() + _PATIENCE

@@ -67,7 +67,7 @@ class LinkEnd:
 
     def lose(self) -> None:
         """
-        This end notices that the link is lost.
+        Notice at this end that the link is lost.
         """
         if self.lost:
             return
@@ -83,7 +83,7 @@ class LinkEnd:
 
     def die(self) -> None:
         """
-        The process at this end is dead: no callback is called any more.
+        Kill the process at this end: no callback is called any more.
         """
         self.link.cut()
         self.lost = True
@@ -121,8 +121,8 @@ class LinkEnd:
 
 class FakeLink:
     """
-    The link.  *now*: the test's time.  ``broken``: since when no message passes; None: it works.  *defects*: collects
-    unexpected exceptions.
+    A link with two ends.  *now*: the simulated time.  ``broken``: the time since when no message passes, or None.
+    *defects*: collects unexpected exceptions.
     """
 
     def __init__(self, now: Callable[[], float], defects: list[Failure]) -> None:

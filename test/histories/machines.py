@@ -76,7 +76,7 @@ class FakeCommand:
 @define(eq=False)
 class KeeperLink:
     """
-    The socket between the slave's keeper client and the keeper: ordered, and lost with either end.
+    The socket between the slave's keeper client and the keeper: ordered, and closed with either end.
     """
 
     to_keeper: deque[Callable[[], None]] = field(factory=deque)
@@ -85,7 +85,7 @@ class KeeperLink:
 
 class FakeMachine:
     """
-    One machine with a slave's directory.  *spawned*, *forgot*: called with the machine and a command's id.
+    A machine with a slave's directory.  *spawned*, *forgot*: called with the machine and a command's id.
     """
 
     def __init__(
@@ -115,22 +115,22 @@ class FakeMachine:
     @property
     def running(self) -> list[FakeCommand]:
         """
-        The commands that run.
+        Return the running commands.
         """
         return [command for command in self.commands.values() if command.life is Life.RUNNING]
 
-    # What happens to it.
+    # Events.
 
     def start(self) -> None:
         """
-        A slave's process starts.
+        Start a process of the slave.
         """
         self.processes += 1
         self.process = SlaveProcess(self)
 
     def kill(self) -> None:
         """
-        The slave's process dies.
+        Kill the slave's process.
         """
         if self.process is not None:
             self.process.die()
@@ -138,7 +138,7 @@ class FakeMachine:
 
     def kill_keeper(self, *, unknown: bool) -> list[str]:
         """
-        The keeper dies with its commands; the next one reads the disk.  Returns the ids of the lost commands.
+        Kill the keeper with its commands; the next keeper reads the disk.  Return the ids of the lost commands.
         """
         lost = [command.id for command in self.running]
         self.keepers += 1
@@ -152,7 +152,7 @@ class FakeMachine:
 
     def reboot(self) -> list[str]:
         """
-        The machine loses power and starts again.
+        Simulate a power failure and a restart.
         """
         self.kill()
         self.boots += 1
@@ -160,7 +160,7 @@ class FakeMachine:
 
     def write(self, command: FakeCommand, size: int) -> None:
         """
-        A command writes.
+        Let a command write.
         """
         path = spool_path(self.keeper_directory, command.id, "stdio")
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -173,7 +173,7 @@ class FakeMachine:
 
     def end(self, command: FakeCommand, **how: Any) -> None:
         """
-        A command ends.
+        Let a command end.
         """
         command.life = Life.ENDED
         command.outcome = Outcome(how.pop("ending", Ending.EXITED), streams=command.seals(), **how)
@@ -189,7 +189,7 @@ class FakeMachine:
             ):
                 self.end(command, ending=Ending.KILLED, why=Why.LEASE, sentence="lease expired")
 
-    # The keeper's half of the socket.
+    # The keeper's end of the socket.
 
     @property
     def keeper_directory(self) -> str:
@@ -197,7 +197,7 @@ class FakeMachine:
 
     def attach(self) -> KeeperLink:
         """
-        Connect a process of the slave, in place of any other.
+        Connect a process of the slave, and disconnect any other.
         """
         self.line = KeeperLink()
         return self.line

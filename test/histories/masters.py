@@ -34,7 +34,7 @@ class _PendingChange:
 
 class KillableRecords:
     """
-    The role `Records` for one process of a master.  While *held*, only `commit` commits changes.
+    The role `Records` for one process of a master.  While *held*, changes are committed by `commit` alone.
     """
 
     def __init__(self, records: InlineWriter) -> None:
@@ -61,7 +61,8 @@ class KillableRecords:
 
     def commit(self, count: int, *, told: bool = True) -> None:
         """
-        Commit the next *count* changes; if not *told*, without acknowledging them, as when the process dies then.
+        Commit the next *count* changes; if not *told*, without acknowledging them, as when the process dies at that
+        moment.
         """
         while count and self._asked:
             count -= 1
@@ -93,7 +94,7 @@ class KillableRecords:
 
 class MasterHarness:
     """
-    A master's machine: its directory, its database, and one process after another.
+    The machine of a master: its directory, its database, and one process after another.
     """
 
     def __init__(self, directory: str, text: str, now: Callable[[], float]) -> None:
@@ -109,7 +110,7 @@ class MasterHarness:
 
     def start(self) -> None:
         """
-        A process of the master starts, and takes up what it finds.
+        Start a process of the master, which continues from the database.
         """
         self.clock = Clock()
         self.clock.advance(self._now())
@@ -136,7 +137,7 @@ class MasterHarness:
 
     def kill(self, *, committing: int) -> None:
         """
-        The process dies; the first *committing* of what it was about to commit are committed, unbeknown to it.
+        Kill the process; *committing*: the number of pending changes that are committed without acknowledgement.
         """
         if self.process is not None:
             self.process.commit(committing, told=False)
@@ -145,7 +146,7 @@ class MasterHarness:
 
     def rows(self, query: str, *arguments: Any) -> list[Any]:
         """
-        What is on the disk.
+        Return the result of a query on the database file.
         """
         found: list[Any] = []
         _ = self.disk.read(lambda connection: found.extend(connection.exec_driver_sql(query, arguments).fetchall()))

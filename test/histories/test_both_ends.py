@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from .world import SLAVES, FarmHarness
 
 EXAMPLES = int(os.environ.get("HISTORIES", "60"))
-# HISTORIES=2000 looks further than the ordinary tests do, each time elsewhere; SHRINK=1 makes what it finds short.
+# HISTORIES=2000 runs more histories than the ordinary tests, new ones each time; SHRINK=1 minimises a failing one.
 DERANDOMIZED = "HISTORIES" not in os.environ
 PHASES = (Phase.generate, Phase.shrink) if "SHRINK" in os.environ else (Phase.generate,)
 NAMES = st.sampled_from(SLAVES)
@@ -25,7 +25,7 @@ NAMES = st.sampled_from(SLAVES)
 
 class Histories(RuleBasedStateMachine):
     """
-    What can happen.
+    The possible events.
     """
 
     world: FarmHarness
@@ -40,7 +40,7 @@ class Histories(RuleBasedStateMachine):
     def machine(self, name: str) -> Any:
         return self.world.machines[name]
 
-    # People.
+    # Users.
 
     @precondition(lambda self: self.world.master.farm is not None and len(self.world.requests) < 4)
     @rule(builder=st.sampled_from(["b", "f"]))
@@ -68,7 +68,7 @@ class Histories(RuleBasedStateMachine):
             self.world.end_command(self.machine(name), command, code)
         self.world.settle()
 
-    # Lines.
+    # Links.
 
     @rule(name=NAMES, slave=st.booleans(), master=st.booleans())
     def cut(self, name: str, slave: bool, master: bool) -> None:
@@ -199,7 +199,8 @@ class BothEndsTests(SynchronousTestCase):
 
     def test_any_history(self) -> None:
         """
-        Invariants I1 to I8: through any history of losses, deaths and restarts, and in the end every promise is kept.
+        Invariants I1 to I8 hold through any history of losses, deaths and restarts, and every promise is kept in the
+        end.
         """
         case = Histories.TestCase
         case.settings = settings(

@@ -1,7 +1,7 @@
 """
-A farm in memory (a master, two slaves, the links between them) and its invariants.
+A simulated farm (a master, two slaves, the links between them) and its invariants.
 
-All processes share one time, but each has its own clock, which stops with it.
+The simulated time is common to all processes; each process has its own clock, which stops when the process dies.
 """
 
 import errno
@@ -73,7 +73,7 @@ class SubmittedRequest:
 
 class FarmHarness:
     """
-    All of it.  *check* is for every moment, *settle* lets everything happen that can.
+    The simulated farm.  `settle` delivers all messages that can be delivered; `check` checks the invariants.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class FarmHarness:
         self.wires: list[FakeLink] = []
         self.requests: list[SubmittedRequest] = []
         self.slow = False
-        # Commands: all that were ever spawned, what the master disowned, what may be lost and why.
+        # Commands by id: all that were ever spawned, those that the master disowned, those that may be lost and why.
         self.spawned: dict[str, str] = {}
         self.disowned: set[str] = set()
         self.excused: dict[str, str] = {}
@@ -129,11 +129,11 @@ class FarmHarness:
     def now(self) -> float:
         return self.time
 
-    # What happens.
+    # Events.
 
     def dial(self, machine: FakeMachine) -> None:
         """
-        A slave that has no line tries to get one.
+        Connect a slave that has no link.
         """
         process = machine.process
         if process is None or not machine.reachable or self.master.farm is None:
@@ -149,14 +149,14 @@ class FarmHarness:
 
     def line_of(self, machine: FakeMachine) -> FakeLink | None:
         """
-        The line that the slave believes in.
+        Return the link that the slave considers alive.
         """
         process = machine.process
         return process.end.link if process is not None and process.end is not None and not process.end.lost else None
 
     def submit(self, builder: str) -> None:
         """
-        Ask for a build; it is a promise only once it is committed.
+        Submit a build; the master must keep its promise once the request is committed.
         """
         farm = self.master.farm
         assert farm is not None
@@ -169,7 +169,7 @@ class FarmHarness:
 
     def cancel(self, request: SubmittedRequest) -> None:
         """
-        Somebody does not want it any more.
+        Cancel a request.
         """
         farm = self.master.farm
         assert farm is not None
@@ -184,7 +184,7 @@ class FarmHarness:
 
     def kill_master(self, committing: int) -> None:
         """
-        The master's process dies.
+        Kill the master's process.
         """
         self.master.kill(committing=committing)
         for link in self.wires:
@@ -192,14 +192,14 @@ class FarmHarness:
 
     def lose(self, machine: FakeMachine, lost: list[str], why: str) -> None:
         """
-        These commands of *machine* were lost by what the test did.
+        Note that the test caused the loss of these commands.
         """
         for id in lost:
             self.excused.setdefault(id, why)
 
     def give_up(self, machine: FakeMachine) -> None:
         """
-        An admin says that a machine is gone, rightly or not.  If not, its commands may run on until it is heard again.
+        Declare a machine lost, rightly or wrongly.  If wrongly, its commands may run until the machine is heard again.
         """
         farm = self.master.farm
         assert farm is not None
@@ -210,7 +210,7 @@ class FarmHarness:
 
     def pass_time(self, seconds: float) -> None:
         """
-        Time passes for everybody, and lines that are dead for long are noticed.
+        Advance all clocks; the ends of a broken link notice its loss after `SILENCE`.
         """
         end = self.time + seconds
         while self.time < end:
@@ -241,7 +241,7 @@ class FarmHarness:
 
     def _excuse_the_absent(self, machine: FakeMachine) -> None:
         """
-        A slave that was away for longer than its grace, or was not heard, may lose what runs on it.
+        Excuse the loss of commands on a slave that was not heard for longer than its grace.
         """
         link = self.line_of(machine)
         if link is not None and link.broken is None and not self.slow:
@@ -252,7 +252,7 @@ class FarmHarness:
 
     def settle(self) -> None:
         """
-        Let everything happen that needs neither time nor the test.
+        Deliver messages until nothing changes without the passing of time.
         """
         for _ in range(10_000):
             some = False
@@ -290,7 +290,7 @@ class FarmHarness:
             if self.master.farm is not None:
                 self.master.clock.advance(0)
 
-    # What must be true.
+    # Invariants.
 
     def _spawned(self, machine: FakeMachine, id: str) -> None:
         if id in self.spawned:
@@ -308,7 +308,7 @@ class FarmHarness:
 
     def _attempt(self, id: str) -> tuple[int, int]:
         """
-        The request and the build of a command.
+        Return the request and the build of a command.
         """
         found = self.master.rows("select request, id from builds where nonce = ?", id.partition("-")[0])
         assert found, f"I6: {id} belongs to no committed build"
@@ -330,7 +330,7 @@ class FarmHarness:
 
     def check(self) -> None:
         """
-        The invariants, now.
+        Check the invariants.
         """
         assert not self.broken, self.broken
         assert not self.defects, self.defects[0].getTraceback()
@@ -378,11 +378,11 @@ class FarmHarness:
         ((builder, number),) = self.master.rows("select builder, number from builds where id = ?", build)
         return os.path.join(self.master.directory, "artifacts", builder, str(number), "text")
 
-    # The end.
+    # The end of a history.
 
     def heal(self) -> None:
         """
-        Everything runs again.
+        Repair all failures and start all processes.
         """
         self.slow = self.disk_full = False
         if self.master.farm is None:
@@ -398,7 +398,7 @@ class FarmHarness:
 
     def finish(self) -> None:
         """
-        Let every command end, until every promise is kept.
+        Let every command end, and check that every promise is kept.
         """
         self.heal()
         self.pass_time(35)
@@ -423,7 +423,7 @@ class FarmHarness:
 
     def _check_interrupts(self) -> None:
         """
-        What is not wanted any more does not run any more; but the last step always does.
+        Check that no command of a cancelled request runs, except the last step, which has alwaysRun.
         """
         unwanted = {request.id for request in self.requests if request.is_told}
         for machine in self.machines.values():
@@ -435,7 +435,7 @@ class FarmHarness:
 
     def end_command(self, machine: FakeMachine, command: FakeCommand, code: int) -> None:
         """
-        A command exits.
+        Let a command exit.
         """
         self.codes[command.id] = code
         machine.end(command, exit_code=code)
@@ -445,7 +445,7 @@ class FarmHarness:
 
     def picture(self) -> str:
         """
-        How things stand, for whoever reads of a failure.
+        Describe the state of the farm, for the report of a failure.
         """
         lines = [repr(row) for row in self.master.rows("select id, builder, number, slave, result, reason from builds")]
         lines += [repr(row) for row in self.master.rows("select build, step, ordinal, kind, outcome from journal")]
@@ -507,7 +507,7 @@ class FarmHarness:
 
     def _check_secret(self) -> None:
         """
-        I7: the secret is in no record, stream, or file but its own.
+        I7: the secret is in no record, stream, or file except its own.
         """
         for (table,) in self.master.rows("select name from sqlite_master where type = 'table'"):
             for row in self.master.rows(f'select * from "{table}"'):

@@ -3,8 +3,8 @@ All measurements of hostile connections: ``make hostile``, or ``python -m test.h
 
 *memory*: each behaviour alone, then 4096 connections of each, with a new master for each.  *flood*: builds, links and
 the time of an attach, under 500 hostile connections a second.  *calls*: builds while a slave makes calls without end.
-*queries*: builds while clients with watch strings send queries without end.  *fuzz*: a million inputs.  Prints one
-line of JSON for each result.
+*queries*: builds while clients with watch FURLs send queries without end.  *fuzz*: a million inputs.  Each result is
+one line of JSON.
 """
 
 import argparse
@@ -52,7 +52,7 @@ PARTS = ["memory", "flood", "calls", "queries", "fuzz"]
 
 def say(**what: Any) -> None:
     """
-    Print a line of JSON.
+    Print one result as a line of JSON.
     """
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
@@ -60,7 +60,7 @@ def say(**what: Any) -> None:
 
 def fresh() -> Farm:
     """
-    A farm whose master runs.
+    Run a farm with a new master.
     """
     farm = Farm("bot1", "bot2").builder("foo", "true")
     farm.may_complain = True
@@ -91,7 +91,7 @@ def memory(most: int) -> None:
 @contextmanager
 def busy_farm(other: str, options: str = "") -> Iterator[Farm]:
     """
-    A farm with two slaves that build, and the string of an *other*, with its *options*.
+    Run a farm with two slaves that build, and the slave *other*, with its *options*, which is not started.
     """
     farm = Farm("bot1", "bot2", other)
     farm.may_complain = True
@@ -115,7 +115,7 @@ def busy_farm(other: str, options: str = "") -> Iterator[Farm]:
 
 def flood() -> None:
     """
-    What builds keep of their throughput.
+    Measure the throughput of builds during a flood of connections.
     """
     with busy_farm("late") as farm:
         throughput(farm)
@@ -146,7 +146,7 @@ def flood() -> None:
 
 def call_flood() -> None:
     """
-    What builds keep of their throughput while a slave makes calls without end.
+    Measure the throughput of builds while a slave makes calls without end.
     """
     with busy_farm("evil", "pin=False") as farm:
         throughput(farm)
@@ -169,7 +169,7 @@ def call_flood() -> None:
 
 def query_flood() -> None:
     """
-    What builds keep of their throughput while whoever may only watch asks for much, two hundred questions at a time.
+    Measure the throughput of builds while clients with a watch FURL send queries without end, two hundred at a time.
     """
     with busy_farm("other") as farm:
         furl = farm.command("grant", "watch", str(farm.master_directory)).out.decode().split()[-1]
@@ -196,7 +196,7 @@ def query_flood() -> None:
 @contextmanager
 def queries_without_end(furl: str, question: Mapping[str, Any]) -> Iterator[Callable[[], str]]:
     """
-    Somebody asks *question* without end.  Gives what ends it, and answers what it says of itself.
+    Start a client that sends *question* without end; return a function that ends it and returns its output.
     """
     script = [sys.executable, "-m", "test.hostile.queries", json.dumps(question), "200"]
     attack = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -221,7 +221,7 @@ def queries_without_end(furl: str, question: Mapping[str, Any]) -> Iterator[Call
 
 def throughput(farm: Farm) -> float:
     """
-    Builds per second.
+    Return the builds per second.
     """
     client = building(farm)
     return rate_of(farm, client)
@@ -229,14 +229,14 @@ def throughput(farm: Farm) -> float:
 
 def building(farm: Farm) -> Client:
     """
-    Ask for a hundred builds.  Not with the stock client, which has to wait for its turn among strangers.
+    Submit a hundred builds, without the stock client, which would wait in the handshake queue.
     """
     return farm.client("buildbot-lite", "force", str(farm.master_directory), "together", "--wait")
 
 
 def rate_of(farm: Farm, client: Client) -> float:
     """
-    Builds per second of the last hundred, which *client* asked for, by their records.
+    Return the rate of *client*'s last hundred builds, per second, from the records.
     """
     done = client.wait(600)
     assert done.code == 0, done.err
@@ -250,7 +250,8 @@ def rate_of(farm: Farm, client: Client) -> float:
 
 def under_attack(farm: Farm, here: str, behaviours: Sequence[str]) -> tuple[float, float, float]:
     """
-    The same meanwhile; how many strangers came in a second; seconds until a slave had attached.
+    Return the throughput during the attack, the hostile connections per second, and the seconds until a slave had
+    attached.
     """
     target = str(farm.port), target_of(farm).tub_id
     script = [sys.executable, "-m", "test.hostile.attack", *target, str(RATE), here, *behaviours]

@@ -3,9 +3,9 @@ A flood of connections in its own process, until its stdin is closed::
 
     python -m test.hostile.attack PORT TUBID RATE HERE BEHAVIOUR…
 
-*HERE* is the source address: the master serves addresses in turn.
+*HERE* is the source address of the connections: the master serves addresses in turn.
 
-Prints a line when it begins, and at the end the number of connections per second.
+The program prints a line when it begins, and at the end the number of connections per second.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from .connections import (
 
 def main() -> None:
     """
-    Attack.
+    Run the flood.
     """
     raise_file_limit()
     port, tub_id, rate, here, *behaviours = sys.argv[1:]

@@ -21,7 +21,7 @@ from .connections import (
 
 _AT_ONCE = 200
 _LINES = 3
-# A byte that is in no number and no name.
+# A byte that occurs in no number and no name.
 _CLOSE = b"\x89"
 
 
@@ -46,16 +46,16 @@ async def call_without_end(target: Target, swissnum: bytes) -> float:
             closed = 0
             while data := await connection.reader.read(1 << 16):
                 closed += data.count(_CLOSE)
-                answered = closed // 2  # of an answer, and of the reference in it
+                answered = closed // 2  # the length of an answer and of the reference in it
                 shown.set()
 
         reading = asyncio.ensure_future(read(connection))
-        # Until the first answer the connection is unauthenticated, and may make few calls.
+        # Before the first answer the connection is unauthenticated, and may make only a few calls.
         await connection.send(calls(1, 1, swissnum))
         first = 2
         await shown.wait()
         while not (select.select([0], [], [], 0)[0] and not os.read(0, 1)):
-            # No more at once than may wait for their answers.
+            # No more at once than the limit of unanswered calls.
             if first - answered < 2 * _AT_ONCE:
                 await connection.send(calls(first, _AT_ONCE, swissnum))
                 first += _AT_ONCE
@@ -69,7 +69,7 @@ async def call_without_end(target: Target, swissnum: bytes) -> float:
 
 def main() -> None:
     """
-    Attack.
+    Call without end.
     """
     port, tub_id, swissnum = sys.argv[1:]
     sys.stdout.write("ready\n")

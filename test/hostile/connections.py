@@ -40,7 +40,7 @@ _CALLS = b"".join(a_call(n + 1, 2 * n) for n in range(20_000))
 @frozen
 class Target:
     """
-    A master, as a stranger knows it, who calls from the address *here*, or from any.
+    A master's address and TubID, and the source address *here* of the peer, or None for any.
     """
 
     port: int
@@ -52,7 +52,7 @@ class Target:
 @frozen
 class Key:
     """
-    A stranger's own key: a TLS context with it, and its TubID.
+    A peer's key: a TLS context with it, and its TubID.
     """
 
     context: ssl.SSLContext
@@ -61,7 +61,7 @@ class Key:
     @classmethod
     def new(cls) -> "Key":
         """
-        One that nobody has seen before.
+        Return a new key.
         """
         pem = new_certificate()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -79,7 +79,7 @@ class Key:
 @frozen
 class Connection:
     """
-    One connection.
+    A connection.
     """
 
     reader: asyncio.StreamReader
@@ -87,7 +87,7 @@ class Connection:
 
     async def send(self, data: bytes) -> None:
         """
-        Send, at the pace at which it is taken.
+        Send, at the pace of the receiver.
         """
         for start in range(0, len(data), _PIECE):
             if self.writer.transport.is_closing():
@@ -97,13 +97,13 @@ class Connection:
 
     async def header(self) -> bytes:
         """
-        What the master says, to the next empty line.
+        Return the master's text up to the next empty line.
         """
         return await self.reader.readuntil(b"\r\n\r\n")
 
     async def until_cut(self) -> None:
         """
-        Stay until the master cuts the line, and read whatever comes.
+        Read until the master cuts the connection.
         """
         while await self.reader.read(_PIECE):
             pass
@@ -112,7 +112,7 @@ class Connection:
 @asynccontextmanager
 async def connected(target: Target) -> AsyncIterator[Connection]:
     """
-    A plain connection; whatever becomes of it is no error.
+    Open a TCP connection; its errors are ignored.
     """
     with suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, EOFError):
         here = None if target.here is None else (target.here, 0)
@@ -125,7 +125,7 @@ async def connected(target: Target) -> AsyncIterator[Connection]:
 
 def clear_text_header(target: Target) -> bytes:
     """
-    The plain text that asks for TLS.
+    Return the plain text that asks for TLS.
     """
     return (
         f"GET /id/{target.tub_id} HTTP/1.1\r\nHost: {target.host}\r\nUpgrade: TLS/1.0\r\nConnection: Upgrade\r\n\r\n"
@@ -134,7 +134,7 @@ def clear_text_header(target: Target) -> bytes:
 
 async def to_tls(connection: Connection, target: Target, key: Key) -> None:
     """
-    Ask for TLS, and shake hands.
+    Ask for TLS, and complete the handshake.
     """
     await connection.send(clear_text_header(target))
     await connection.header()
@@ -143,7 +143,7 @@ async def to_tls(connection: Connection, target: Target, key: Key) -> None:
 
 async def to_tokens(connection: Connection, target: Target, key: Key) -> None:
     """
-    Go on until tokens may be sent.
+    Continue until tokens may be sent.
     """
     await to_tls(connection, target, key)
     offer = {
@@ -163,14 +163,14 @@ async def to_tokens(connection: Connection, target: Target, key: Key) -> None:
 
 def block(fields: dict[str, str]) -> bytes:
     """
-    Some fields and an empty line.
+    Return some fields and an empty line.
     """
     return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode() + b"\r\n"
 
 
 def client_hello(key: Key, newest: ssl.TLSVersion | None = None) -> bytes:
     """
-    The first message of a TLS handshake, for no newer version than *newest*.
+    Return a ClientHello, for no version newer than *newest*.
     """
     context = key.context
     if newest is not None:
@@ -198,7 +198,7 @@ def behaviour(function: Behaviour) -> Behaviour:
 @behaviour
 async def mute(target: Target, key: Key) -> None:
     """
-    Connects and says nothing.
+    Connect and send nothing.
     """
     async with connected(target) as connection:
         await connection.until_cut()
@@ -207,7 +207,7 @@ async def mute(target: Target, key: Key) -> None:
 @behaviour
 async def garbage(target: Target, key: Key) -> None:
     """
-    A megabyte of random bytes.
+    Send a megabyte of random bytes.
     """
     async with connected(target) as connection:
         await connection.send(_GARBAGE)
@@ -217,7 +217,7 @@ async def garbage(target: Target, key: Key) -> None:
 @behaviour
 async def long_header(target: Target, key: Key) -> None:
     """
-    A plain greeting that never ends.
+    Send a plain text header that never ends.
     """
     async with connected(target) as connection:
         await connection.send(b"GET /id/" + b"x" * 4000)
@@ -227,7 +227,7 @@ async def long_header(target: Target, key: Key) -> None:
 @behaviour
 async def half_hello(target: Target, key: Key) -> None:
     """
-    Half of TLS's first message.
+    Send half of a ClientHello.
     """
     async with connected(target) as connection:
         await connection.send(clear_text_header(target))
@@ -239,7 +239,7 @@ async def half_hello(target: Target, key: Key) -> None:
 @behaviour
 async def half_handshake(target: Target, key: Key) -> None:
     """
-    TLS's first message, and no second.
+    Send a ClientHello, and no second message.
     """
     async with connected(target) as connection:
         await connection.send(clear_text_header(target))
@@ -251,7 +251,7 @@ async def half_handshake(target: Target, key: Key) -> None:
 @behaviour
 async def giant_hello(target: Target, key: Key) -> None:
     """
-    A first message of TLS that declares 128 KiB, and has 60.
+    Send a ClientHello that declares 128 KiB, and 60 of them.
     """
     async with connected(target) as connection:
         await connection.send(clear_text_header(target))
@@ -266,7 +266,7 @@ async def giant_hello(target: Target, key: Key) -> None:
 @behaviour
 async def half_certificate(target: Target, key: Key) -> None:
     """
-    Goes on with the handshake: a certificate that declares 100 kB, and has a hundred bytes.
+    Continue the handshake with a certificate that declares 100 kB, and send a hundred bytes of it.
     """
     async with connected(target) as connection:
         await connection.send(clear_text_header(target))
@@ -282,7 +282,7 @@ async def half_certificate(target: Target, key: Key) -> None:
 @behaviour
 async def tls_and_mute(target: Target, key: Key) -> None:
     """
-    Shakes hands, and says nothing.
+    Complete the handshake, and send nothing.
     """
     async with connected(target) as connection:
         await to_tls(connection, target, key)
@@ -292,7 +292,7 @@ async def tls_and_mute(target: Target, key: Key) -> None:
 @behaviour
 async def dripping(target: Target, key: Key) -> None:
     """
-    Shakes hands, and sends its offer a byte at a time.
+    Complete the handshake, and send the offer one byte at a time.
     """
     async with connected(target) as connection:
         await to_tls(connection, target, key)
@@ -304,7 +304,7 @@ async def dripping(target: Target, key: Key) -> None:
 @behaviour
 async def flooding(target: Target, key: Key) -> None:
     """
-    Shakes hands, and sends an offer that never ends, without listening to what the master thinks of it.
+    Complete the handshake, and send an offer that never ends, without reading.
     """
     async with connected(target) as connection:
         await to_tls(connection, target, key)
@@ -316,7 +316,7 @@ async def flooding(target: Target, key: Key) -> None:
 @behaviour
 async def many_records(target: Target, key: Key) -> None:
     """
-    The same in records of one byte.
+    Send an endless offer in TLS records of one byte.
     """
     async with connected(target) as connection:
         await to_tls(connection, target, key)
@@ -328,7 +328,7 @@ async def many_records(target: Target, key: Key) -> None:
 @behaviour
 async def patient(target: Target, key: Key) -> None:
     """
-    Does all that is asked, and then nothing.
+    Complete the negotiation, and send nothing.
     """
     async with connected(target) as connection:
         await to_tokens(connection, target, key)
@@ -338,7 +338,7 @@ async def patient(target: Target, key: Key) -> None:
 @behaviour
 async def giant_token(target: Target, key: Key) -> None:
     """
-    A method whose name is declared to have 2 GiB.
+    Send a method name that is declared to have 2 GiB.
     """
     async with connected(target) as connection:
         await to_tokens(connection, target, key)
@@ -349,7 +349,7 @@ async def giant_token(target: Target, key: Key) -> None:
 @behaviour
 async def half_message(target: Target, key: Key) -> None:
     """
-    As much of a call as is let through, and never its end.
+    Send the part of a call that is accepted, and never its end.
     """
     async with connected(target) as connection:
         await to_tokens(connection, target, key)
@@ -361,7 +361,7 @@ async def half_message(target: Target, key: Key) -> None:
 @behaviour
 async def deep(target: Target, key: Key) -> None:
     """
-    Sequences in sequences.
+    Send nested sequences without end.
     """
     async with connected(target) as connection:
         await to_tokens(connection, target, key)
@@ -372,7 +372,7 @@ async def deep(target: Target, key: Key) -> None:
 @behaviour
 async def deep_argument(target: Target, key: Key) -> None:
     """
-    The same where an argument belongs.
+    Send nested sequences without end as an argument.
     """
     async with connected(target) as connection:
         await to_tokens(connection, target, key)
@@ -384,7 +384,7 @@ async def deep_argument(target: Target, key: Key) -> None:
 @behaviour
 async def endless_calls(target: Target, key: Key) -> None:
     """
-    Calls of object 0 without end.
+    Send calls of object 0 without end.
     """
     async with connected(target) as connection:
         await to_tokens(connection, target, key)
@@ -395,7 +395,7 @@ async def endless_calls(target: Target, key: Key) -> None:
 @behaviour
 async def endless_calls_unread(target: Target, key: Key) -> None:
     """
-    A few at a time, with pings, and not one answer read.
+    Send calls, a few at a time, and pings, and read no answer.
     """
     async with connected(target) as connection:
         connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

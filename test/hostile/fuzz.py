@@ -1,12 +1,12 @@
 """
-A million hostile inputs to a whole master: ``python -m test.hostile.fuzz --seed 1 --count 1000000``.
+Fuzz a whole master with a million inputs: ``python -m test.hostile.fuzz --seed 1 --count 1000000``.
 
-The master is a real one, of real parts, in this process: records, streams, grants, a real keeper that runs builds.  All
-that is missing is TLS and the network, whose place `Peer` takes: so a hundred times as many inputs are possible.
-(``--real`` sends them through both, to a master under twistd.)  Meanwhile honest builds are asked for and must succeed.
+The master in this process has all real parts (records, streams, grants, and a keeper that runs builds), except for TLS
+and the network, which `Peer` replaces: that makes a hundred times as many inputs possible.  (``--real`` sends the
+inputs through both, to a master under twistd.)  Meanwhile honest builds are submitted and must succeed.
 
-What is said at the end, as JSON: how many inputs, what memory grew by after the first twentieth, how many builds went
-on, and each kind of exception that reached the log, which an input must never cause.
+The result is printed as JSON: the number of inputs, the growth of memory after the first twentieth, the number of
+successful builds, and each kind of exception in the log, which no input may cause.
 """
 
 import argparse
@@ -66,7 +66,7 @@ c['maxRetries'] = 1
 
 class Peer:
     """
-    The far end of a connection, in memory: all of what a `Broker` asks of its transport.
+    The far end of a connection, in memory: the transport of a `Broker`.
     """
 
     def __init__(self, tub: Any, number: int) -> None:
@@ -84,14 +84,14 @@ class Peer:
 
     def send(self, data: bytes) -> None:
         """
-        The master receives *data*.
+        Deliver *data* to the master.
         """
         if not self.closed and (not self._stranger.tracked or self._stranger.received(len(data))):
             self.broker.dataReceived(data)
 
     def close(self) -> None:
         """
-        The connection ends.
+        Close the connection.
         """
         self.closed = True
         self.broker.connectionLost(Failure(ConnectionDone()))
@@ -138,7 +138,7 @@ class Peer:
 @implementer(ILogObserver)
 class Findings:
     """
-    Exceptions that reached the log, by where they came from.
+    Exceptions in the log, by the place that raised them.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class Findings:
 
 async def whole_master(directory: str) -> tuple[MasterService, LocalSlave]:
     """
-    A master and its honest slave.
+    Run a master and an honest slave.
     """
     service = MasterService(directory, reactor)
     service.startService()
@@ -176,7 +176,7 @@ async def whole_master(directory: str) -> tuple[MasterService, LocalSlave]:
 
 async def honest_build(farm: Any) -> bool:
     """
-    Whether one more build succeeds.
+    Return whether one more build succeeds.
     """
     submitted = await farm.submissions.force("honest", {}, "to see whether it is built")
     return bool(await farm.requests.when_finished(submitted.buildset.id) == Result.SUCCESS)
@@ -184,7 +184,7 @@ async def honest_build(farm: Any) -> bool:
 
 async def fuzz(directory: str, seed: int, count: int, findings: Findings) -> dict[str, Any]:
     """
-    Send *count* inputs, and report.
+    Send *count* inputs; return the result.
     """
     service, slave = await whole_master(directory)
     farm = service._farm
@@ -261,7 +261,7 @@ async def fuzz(directory: str, seed: int, count: int, findings: Findings) -> dic
 
 def main() -> None:
     """
-    Run it; exits 1 when something was found.
+    Run the fuzzer; exit with 1 when it found an exception or a failed build.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)

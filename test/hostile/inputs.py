@@ -1,9 +1,9 @@
 """
-Hostile inputs, made from a seed.
+Hostile inputs, generated from a seed.
 
-A `Conversation` is what one hostile peer sends over one connection, from the first token on: a list of inputs.  It does
-not depend on what is answered, so the same seed makes the same inputs wherever they are sent.  The peers are a
-*stranger*, who knows no string; a *slave*, with a slave's string; a *submitter*, with those of submissions.
+A `Conversation` is the list of inputs that one hostile peer sends over one connection, from the first token on.  It
+does not depend on the answers, so the same seed gives the same inputs everywhere.  The peers are a *stranger* without a
+FURL, a *slave* with a slave's FURL, and a *submitter* with FURLs of submissions.
 """
 
 import copy
@@ -68,7 +68,8 @@ RAW_JSON = [
 @frozen
 class FurlsToTry:
     """
-    The swissnums that hostile peers hold: of a slave, of submissions that run, take a file, and of one to watch.
+    The swissnums that hostile peers know: of a slave, of submissions that run a command or take a file, and of a
+    watched build.
     """
 
     slave: str
@@ -77,7 +78,7 @@ class FurlsToTry:
 
 class Conversation:
     """
-    What one peer says.  *inputs* are to be sent one by one.
+    The inputs of one peer.
     """
 
     def __init__(self, random: Random, strings: FurlsToTry, role: str | None = None) -> None:
@@ -92,7 +93,7 @@ class Conversation:
         for _ in range(random.choice((1, 3, 10, 30))):
             self.inputs.append(self._input())
 
-    # Well-formed messages.
+    # Valid messages.
 
     def _call(self, target: int, method: bytes, /, **arguments: bytes) -> bytes:
         self._requests += 1
@@ -107,7 +108,7 @@ class Conversation:
 
     def _begin(self) -> None:
         """
-        Come as far as the role's string leads.
+        Send the valid calls that the role's FURL allows.
         """
         random = self._random
         if self.role == "slave":
@@ -276,7 +277,7 @@ class Conversation:
 
     def _document(self, data: bytes) -> bytes:
         """
-        *data*, which is JSON, with one of its values another; or something else altogether.
+        Return the JSON *data* with up to two parts replaced, damaged as bytes, or replaced by other JSON.
         """
         random = self._random
         chance = random.random()
@@ -292,7 +293,7 @@ class Conversation:
 
 def _change(random: Random, document: Any) -> None:
     """
-    Put something else at a random place of *document*.
+    Replace a random part of *document*.
     """
     while True:
         keys: list[Any] = list(document) if isinstance(document, Mapping) else list(range(len(document)))
@@ -312,7 +313,7 @@ def _change(random: Random, document: Any) -> None:
 
 def hello(random: Random) -> Hello:
     """
-    A greeting in which nothing is wrong by itself.
+    Return a `Hello` of random, individually valid parts.
     """
     ids = [f"{random.getrandbits(128):032x}-1", "0" * 32, "x"]
     held = [
@@ -334,7 +335,7 @@ def hello(random: Random) -> Hello:
 
 def outcome(random: Random) -> Outcome:
     """
-    The same for an outcome.
+    Return an `Outcome` of random, individually valid parts.
     """
     streams = {
         name: Seal(random.choice((0, 1, 1 << 40)), random.choice(("0" * 64, hashlib.sha256(b"").hexdigest(), "x")))

@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 def target_of(farm: Farm) -> Target:
     """
-    The master of *farm*, as an unauthenticated peer knows it.
+    Return the address and TubID of the master of *farm*.
     """
     match = re.match(r"pb://([a-z2-7]+)@", farm.furl("bot1"))
     assert match is not None
@@ -34,7 +34,8 @@ async def one_by_one(
     target: Target, behaviours: Sequence[str], pid: int, key: Key, *, seconds: float
 ) -> dict[str, float]:
     """
-    By behaviour: the peak growth of the memory, in MiB, during *seconds* of such connections one after the other.
+    Return, by behaviour, the peak growth of the memory, in MiB, during *seconds* of such connections one after the
+    other.
     """
     grown = {}
     for name in behaviours:
@@ -56,7 +57,7 @@ async def all_at_once(
     target: Target, behaviours: Sequence[str], pid: int, keys: Sequence[Key], *, most: int, seconds: float
 ) -> float:
     """
-    The peak growth of the memory, in MiB, with *most* connections at once.
+    Return the peak growth of the memory, in MiB, with *most* connections at once.
     """
     before = peak = rss(pid)
     loop = asyncio.get_running_loop()
@@ -74,8 +75,8 @@ async def all_at_once(
 @contextmanager
 def calling_without_end(farm: Farm, name: str) -> Iterator[Callable[[], float]]:
     """
-    Let a process with the FURL of the slave *name* make calls without end.  Gives a function that ends it and returns
-    the number of answered calls per second.
+    Start a process with the FURL of the slave *name* that makes calls without end.  Return a function that ends it and
+    returns the number of answered calls per second.
     """
     script = [sys.executable, "-m", "test.hostile.calls", str(farm.port), target_of(farm).tub_id]
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -102,6 +103,6 @@ def calling_without_end(farm: Farm, name: str) -> Iterator[Callable[[], float]]:
 
 def swissnum_of(farm: Farm, name: str) -> str:
     """
-    The swissnum in the FURL of the slave *name*.
+    Return the swissnum in the FURL of the slave *name*.
     """
     return farm.furl(name).rpartition("/")[2]

@@ -58,7 +58,7 @@ async def query_without_end(reactor: Any, furl: str, question: dict[str, Any], a
 
 def main() -> None:
     """
-    Attack.
+    Send queries without end.
     """
     question, at_once = json.loads(sys.argv[1]), int(sys.argv[2])
     furl = sys.stdin.readline().strip()

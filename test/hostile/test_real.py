@@ -1,5 +1,5 @@
 """
-Strangers and others who mean ill, against a real master: economical here; in full with ``make hostile``.
+Hostile peers against a real master: a small part of what ``make hostile`` measures.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ SOME = 200
 
 def run_in_loop(work: Coroutine[Any, Any, T]) -> T:
     """
-    What *work*, which is asyncio's, comes to.
+    Run *work*, a coroutine of asyncio, and return its result.
     """
     return asyncio.run(work)
 
@@ -65,13 +65,13 @@ class HostileTests(FarmCase):
         cls.farm.write_config()
         cls.farm.start_master()
         cls.farm.start_slave("bot1")
-        # What a master needs once, whoever comes.
+        # Memory that a master allocates once, for the first connection of any kind.
         target, pid = target_of(cls.farm), cls.farm.master.pid
         run_in_loop(one_by_one(target, ["garbage", "endless-calls"], pid, Key.new(), seconds=0.5))
 
     def assertBuilds(self) -> None:
         """
-        The slave's link was never lost, and builds go on.
+        Check that the slave's link was never lost, and that builds succeed.
         """
         self.assertNotIn("bot1: connection lost", self.farm.master.log)
         done = self.farm.submit("foo")
@@ -79,7 +79,7 @@ class HostileTests(FarmCase):
 
     def test_one(self) -> None:
         """
-        Promise 3.11: whatever one stranger does, and does again, the master's memory grows by at most 8 MiB.
+        Promise 3.11: each behaviour of one unauthenticated peer, repeated, costs the master at most 8 MiB.
         """
         target, pid = target_of(self.farm), self.farm.master.pid
         grown = run_in_loop(one_by_one(target, list(BEHAVIOURS), pid, Key.new(), seconds=0.7))
@@ -88,7 +88,7 @@ class HostileTests(FarmCase):
 
     def test_many(self) -> None:
         """
-        Promise 3.11: nor by more than their share of 300 MiB when there are many at once, of all kinds.
+        Promise 3.11: many unauthenticated peers of all kinds at once cost the master at most their share of 300 MiB.
         """
         target, pid = target_of(self.farm), self.farm.master.pid
         keys = [Key.new() for _ in range(40)]
@@ -98,7 +98,8 @@ class HostileTests(FarmCase):
 
     def test_attack(self) -> None:
         """
-        Promise 3.12: while strangers come and come, builds go on, no link is lost, and a slave attaches.
+        Promise 3.12: during a flood of unauthenticated connections builds continue, no link is lost, and a slave
+        attaches.
         """
 
         async def attack() -> int:
@@ -117,7 +118,7 @@ class HostileTests(FarmCase):
 
     def test_endless_calls_of_a_slave(self) -> None:
         """
-        Promise 3.14: while a slave makes calls without end, each of which it may make, others' builds go on.
+        Promise 3.14: while a slave makes valid calls without end, the builds of others continue.
         """
         with calling_without_end(self.farm, "evil") as ended:
             self.assertBuilds()
@@ -125,7 +126,7 @@ class HostileTests(FarmCase):
 
     def test_fuzz_through_tls(self) -> None:
         """
-        Promise 3.13: hostile inputs, through TLS and the network, to a master under twistd: it stays up and goes on.
+        Promise 3.13: a master under twistd survives hostile inputs through TLS and the network, and continues to build.
         """
         strings = FurlsToTry(
             swissnum_of(self.farm, "evil"), [swissnum_of(self.farm, "bar"), swissnum_of(self.farm, "foo")]
@@ -150,16 +151,16 @@ class FuzzTests(FarmCase):
     @classmethod
     def setUpClass(cls) -> None:
         """
-        No farm: the fuzzer makes its own.
+        Start no farm: the fuzzer runs its own master.
         """
 
     def test_a_few_thousand(self) -> None:
         """
-        Promise 3.13: hostile inputs to a whole master, as stranger, slave and submitter: honest builds succeed, nothing
-        reaches the log as an exception, memory stays.
+        Promise 3.13: hostile inputs of strangers, slaves and submitters to a whole master: honest builds succeed, no
+        exception reaches the log, and memory stays bounded.
         """
         words = [sys.executable, "-m", "test.hostile.fuzz", "--seed", "5", "--count", "3000"]
-        # Where "test" is ours, and not the standard library's.
+        # The directory in which the package "test" is ours, not the standard library's.
         checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=checkout)
         self.assertEqual(done.returncode, 0, done.stderr[-5000:])

@@ -1,5 +1,5 @@
 """
-A keeper to test against: a real process, and a client that speaks its lines with blocking calls.
+A keeper in a real process, and a client that speaks the keeper's protocol with blocking calls.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ PATIENCE = 120.0
 
 class Ground:
     """
-    A directory with a keeper in it.  `close` ends whatever is left and removes all of it.
+    A directory with keepers in it.  `close` ends all keepers and removes the directory.
     """
 
     def __init__(self, *arguments: str) -> None:
@@ -47,8 +47,8 @@ class Ground:
         env: Mapping[str, str] | None = None,
     ) -> "subprocess.Popen[bytes]":
         """
-        Start one in the foreground, and wait until it listens.  *stderr*: where it complains.  *env*: its environment,
-        if it is not ours.
+        Start a keeper in the foreground, and wait until it listens.  *env*: its environment, by default that of the
+        test.
         """
         process = subprocess.Popen(
             [sys.executable, "-m", "buildbot_lite.keeper", "--foreground", *self.arguments, *arguments, self.home],
@@ -61,7 +61,7 @@ class Ground:
 
     def client(self) -> "Client":
         """
-        A client that has said hello.
+        Return a client that has said hello.
         """
         client = Client(self)
         self.clients.append(client)
@@ -69,7 +69,7 @@ class Ground:
 
     def spool(self, id: str, stream: str = "stdio") -> bytes:
         """
-        The bytes of a stream.
+        Return the bytes of a stream's spool.
         """
         with contextlib.suppress(FileNotFoundError), open(spool_path(self.home, id, stream), "rb") as spool:
             return spool.read()
@@ -77,7 +77,7 @@ class Ground:
 
     def close(self) -> None:
         """
-        End it all.  A keeper that met a defect of its own has failed the test, whatever that showed.
+        End the keepers, and fail if one of them printed a traceback.
         """
         words = b""
         for process in self.processes:
@@ -98,7 +98,7 @@ class Ground:
 
     def reach(self, line: socket.socket) -> None:
         """
-        Connect *line*.  A socket's path must be short, and that of TMPDIR need not be.
+        Connect a socket to the keeper.  A socket's path is at most 107 bytes long (unix(7)), and TMPDIR may be longer.
         """
         above = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -117,7 +117,7 @@ class Ground:
 
 class Client:
     """
-    The other end of the socket, in blocking calls.
+    A client of a keeper, with blocking calls.
     """
 
     def __init__(self, ground: Ground) -> None:
@@ -139,7 +139,7 @@ class Client:
 
     def hear(self) -> dict[str, Any] | None:
         """
-        The next message; None when the keeper has hung up.
+        Return the next message, or None when the keeper has closed the connection.
         """
         line = self._lines.readline()
         if not line:
@@ -150,7 +150,7 @@ class Client:
 
     def until(self, event: str, id: str | None = None) -> dict[str, Any]:
         """
-        Hear until *event* (of *id*) comes, unless it has; each is given once.
+        Return the next *event* (of *id*); past events count, each once.
         """
 
         def wanted(message: dict[str, Any]) -> bool:
@@ -164,7 +164,7 @@ class Client:
 
     def start(self, id: str, run: Run, secrets: dict[str, str] | None = None, **more: Any) -> None:
         """
-        Ask for a command.
+        Send a start request.
         """
         env = {"PATH": os.environ["PATH"], "HOME": self._ground.directory, **more.pop("env", {})}
         message = {"fingerprint": fingerprint(run), "workdir": self._ground.work, "stdin_path": None, **more}
@@ -172,14 +172,14 @@ class Client:
 
     def run(self, id: str, run: Run, secrets: dict[str, str] | None = None, **more: Any) -> Outcome:
         """
-        Run a command to its end.  Its spools are checked against its outcome.
+        Run a command to its end, and check its spools against its outcome.
         """
         self.start(id, run, secrets, **more)
         return self.ended(id)
 
     def ended(self, id: str) -> Outcome:
         """
-        The outcome of *id*, when it is there.  Its spools are checked against it.
+        Wait for the outcome of *id*, and check its spools against it.
         """
         outcome = Outcome.from_document(self.until("ended", id)["outcome"])
         for stream, seal in outcome.streams.items():
@@ -189,14 +189,14 @@ class Client:
 
     def wait_for_output(self, id: str, text: bytes, stream: str = "stdio") -> None:
         """
-        Hear until *text* is in the stream.
+        Read messages until *text* is in the stream's spool.
         """
         while text not in self._ground.spool(id, stream):
             assert self.hear() is not None, "the keeper hung up"
 
     def hang_up(self) -> None:
         """
-        Close the line.
+        Close the connection.
         """
         self._lines.close()
         self._socket.close()
@@ -204,7 +204,7 @@ class Client:
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """
-    Look again and again until *condition* holds.
+    Poll *condition* until it holds.
     """
     deadline = time.monotonic() + PATIENCE
     while not condition():
@@ -215,7 +215,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 @contextlib.contextmanager
 def keeper(*arguments: str) -> Iterator[tuple[Ground, Client]]:
     """
-    A keeper and a client of it.
+    Run a keeper and a client of it.
     """
     ground = Ground(*arguments)
     try:

@@ -1,5 +1,5 @@
 """
-What a command writes is what is in its spools, byte for byte; what it is given is what it reads.
+Bytes in and out: spools have the exact output of a command, and the command gets its exact input.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class BytesTests(SynchronousTestCase):
         """
         A keeper and a client.
         """
-        # As under nohup, or in the background of a script: commands must not inherit it.
+        # As under nohup, or in the background of a script.  Commands must not inherit it.
         self.addCleanup(signal.signal, signal.SIGQUIT, signal.signal(signal.SIGQUIT, signal.SIG_IGN))
         self.ground = Ground(*self.arguments)
         self.addCleanup(self.ground.close)
@@ -34,13 +34,13 @@ class BytesTests(SynchronousTestCase):
 
     def python(self, code: str, **more: object) -> Run:
         """
-        A command that executes *code*.
+        Return a command that executes *code*.
         """
         return Run(argv=(sys.executable, "-c", f"import os, sys\n{code}"), **more)  # type: ignore[arg-type]  # any field
 
     def test_every_byte(self) -> None:
         """
-        Promise 6: all 256 byte values, NULs, no final newline.
+        Promise 6: all 256 byte values, NULs, and a missing final newline are kept.
         """
         self.client.run("a-1", self.python("os.write(1, bytes(range(256)) * 3)"))
         self.assertEqual(self.ground.spool("a-1"), bytes(range(256)) * 3)
@@ -54,7 +54,7 @@ class BytesTests(SynchronousTestCase):
 
     def test_large(self) -> None:
         """
-        Promise 6: 100 MiB in writes of every size come through whole, with their checksum.
+        Promise 6: 100 MiB in writes of every size arrive complete, with their checksum.
         """
         code = (
             "import random, hashlib\nchance = random.Random(1)\nblock = chance.randbytes(1 << 20)\nleft = 100 << 20\n"
@@ -72,14 +72,14 @@ class BytesTests(SynchronousTestCase):
 
     def test_separate_stderr(self) -> None:
         """
-        Standard error is a stream of its own where that is asked for.
+        Standard error is a stream of its own if the spec says so.
         """
         self.client.run("a-1", Run(script="echo out; echo err >&2", separate_stderr=True))
         self.assertEqual((self.ground.spool("a-1"), self.ground.spool("a-1", "stderr")), (b"out\n", b"err\n"))
 
     def test_silent(self) -> None:
         """
-        A stream without a byte has no file and is not in the outcome.
+        An empty stream has no spool and no seal in the outcome.
         """
         outcome = self.client.run("a-1", Run(argv=("true",)))
         self.assertEqual(outcome.streams, {})
@@ -89,7 +89,7 @@ class BytesTests(SynchronousTestCase):
 
     def test_terminal(self) -> None:
         """
-        With a pty the command has a terminal of its own, and the log still has its bytes as they were written.
+        A command with a pty has a terminal of its own; its log has the bytes as they were written, without CR.
         """
         code = "print(os.isatty(1), os.isatty(2), os.isatty(0)); os.close(os.open('/dev/tty', os.O_RDWR)); print('é')"
         outcome = self.client.run("a-1", self.python(code, pty=True, env={"PYTHONIOENCODING": "utf-8"}))
@@ -98,14 +98,15 @@ class BytesTests(SynchronousTestCase):
 
     def test_terminal_large(self) -> None:
         """
-        Nor is the end of a long output lost when the last user of the terminal goes.
+        The end of a long output to a terminal is kept when the last process closes the terminal.
         """
         self.client.run("a-1", self.python("print('x' * 99 + '\\n', end='', flush=True)\n" * 50, pty=True))
         self.assertEqual(self.ground.spool("a-1"), (b"x" * 99 + b"\n") * 50)
 
     def test_stdin(self) -> None:
         """
-        Text is fed whole, also when it is more than a pipe holds, or more than the command wants.
+        Text on standard input is written completely, also when it is longer than a pipe's buffer or than the command
+        reads.
         """
         text = "0123456789abcdef" * 20000
         self.client.run("a-1", Run(argv=("cat",), stdin=text))
@@ -114,7 +115,7 @@ class BytesTests(SynchronousTestCase):
 
     def test_stdin_file(self) -> None:
         """
-        A file is what the command reads; without one there is nothing to read.
+        Standard input is the given file; without one it is empty.
         """
         path = os.path.join(self.ground.directory, "input")
         with open(path, "wb") as source:
@@ -128,7 +129,8 @@ class BytesTests(SynchronousTestCase):
 
     def test_surroundings(self) -> None:
         """
-        A command has its directory, PWD, umask 022, default signals, its own session and no foreign descriptors.
+        A command gets its directory, PWD, umask 022, default signal handlers, its own session, and no other
+        descriptors.
         """
         code = (
             "import signal\nprint(os.getcwd() == os.environ['PWD'] == sys.argv[1])\nprint(oct(os.umask(0)))\n"
@@ -145,7 +147,7 @@ class BytesTests(SynchronousTestCase):
 
     def test_umask(self) -> None:
         """
-        Promise 6.23: a command has the umask that its slave asks for; the next one, without a word of it, the ordinary.
+        Promise 6.23: a command gets the umask of its request; the next one, without any, the default.
         """
         self.client.run("a-1", Run(script="umask"), umask=0o007)
         self.client.run("a-2", Run(script="umask"))
@@ -153,14 +155,14 @@ class BytesTests(SynchronousTestCase):
 
     def test_default_pipe_signal(self) -> None:
         """
-        SIGPIPE ends a writer whom nobody reads, as everywhere; Python's ignoring it is not inherited.
+        SIGPIPE ends a writer without a reader: commands do not inherit that Python ignores it.
         """
         self.client.run("a-1", Run(script="(yes; echo $? >&2) | head -n 1"))
         self.assertEqual(sorted(self.ground.spool("a-1").splitlines()), [b"141", b"y"])
 
     def test_cannot_run(self) -> None:
         """
-        A command that cannot be started fails with a sentence that says why.
+        A command that cannot be started fails with a sentence that gives the reason.
         """
         script = os.path.join(self.ground.directory, "script")
         with open(script, "w") as source:
@@ -184,7 +186,7 @@ class BytesTests(SynchronousTestCase):
 
     def test_script_without_interpreter(self) -> None:
         """
-        A script without a first line is run by the shell, as a shell would do.
+        A script without "#!" is run by the shell, as a shell would do.
         """
         script = os.path.join(self.ground.directory, "script")
         with open(script, "w") as source:
@@ -195,7 +197,7 @@ class BytesTests(SynchronousTestCase):
 
     def test_usage(self) -> None:
         """
-        The outcome says how long it took, and what it used.
+        The outcome has the elapsed time and the resource usage.
         """
         outcome = self.client.run("a-1", self.python("sum(range(3000000))"))
         self.assertGreater(outcome.usage["user"], 0.01)
@@ -204,7 +206,7 @@ class BytesTests(SynchronousTestCase):
 
     def test_slow_client(self) -> None:
         """
-        A client that does not read is told little: news of growth is one piece, however much grew.
+        Growth events for a client that does not read are merged, so their number is bounded.
         """
         before = len(self.client.seen)
         self.client.start("a-1", Run(script="head -c 60000000 /dev/zero; touch done"))
@@ -233,7 +235,7 @@ class SecretTests(SynchronousTestCase):
 
     def everything_written(self) -> bytes:
         """
-        All that the keeper has on disk.
+        Return the contents of all files in the keeper's directory.
         """
         found = []
         for directory, _directories, files in os.walk(self.ground.home):
@@ -246,7 +248,7 @@ class SecretTests(SynchronousTestCase):
 
     def test_masked(self) -> None:
         """
-        Promise 14, Invariant I7: a secret reaches the command, and is nowhere in what is kept: same length, stars.
+        Promise 14, Invariant I7: a command gets its secret; the stored output has stars of the same length instead.
         """
         reference = secret_reference("token")
         run = Run(
@@ -262,7 +264,7 @@ class SecretTests(SynchronousTestCase):
 
     def test_split(self) -> None:
         """
-        Also when it is written in two pieces, with a wait between them, and through a terminal.
+        A secret is masked when it is written in two pieces with a pause between them, and through a terminal.
         """
         for number, pty in enumerate((False, True)):
             script = 'printf "%s" "${T%-*}"; sleep 0.1; printf "%s" "-${T##*-}"; printf "\\nhush-"'
@@ -272,7 +274,7 @@ class SecretTests(SynchronousTestCase):
 
     def test_private_file(self) -> None:
         """
-        A private file is there for the command alone, mode 0600, and gone afterwards; its lines are masked too.
+        A private file has mode 0600, is removed when the command ends, and its lines are masked, too.
         """
         run = Run(script='stat -c %a "$F"; cat "$F"; echo "$F"', files={"F": secret_reference("key")})
         self.client.run("a-1", run, {"key": KEY})
@@ -283,7 +285,7 @@ class SecretTests(SynchronousTestCase):
 
     def test_private_file_of_the_lost(self) -> None:
         """
-        The next keeper removes the private files of a command that was lost.
+        The next keeper removes the private files of a lost command.
         """
         keeper = self.ground.processes[0]
         self.client.start("a-1", Run(script='echo "$F"; sleep 600', files={"F": secret_reference("key")}), {"key": KEY})
@@ -298,7 +300,7 @@ class SecretTests(SynchronousTestCase):
 
     def test_sentence(self) -> None:
         """
-        A sentence about a command that could not be run does not give its secret away.
+        The error of a command that could not be started does not contain its secret.
         """
         outcome = self.client.run("a-1", Run(argv=(secret_reference("token"),)), {"token": SECRET})
         self.assertIn("No such program: '****", outcome.sentence)
@@ -306,7 +308,7 @@ class SecretTests(SynchronousTestCase):
 
     def test_too_short(self) -> None:
         """
-        A secret that is too short to be masked is not used.
+        A secret that is too short to be masked is refused.
         """
         outcome = self.client.run("a-1", Run(argv=("echo", secret_reference("token"))), {"token": "short"})
         self.assertEqual(outcome.ending, Ending.FAILED)
@@ -315,12 +317,12 @@ class SecretTests(SynchronousTestCase):
 
 class DiskTests(SynchronousTestCase):
     """
-    The spool of a command is led to ``/dev/full``, where there is never any room.
+    The spool of a command is redirected to ``/dev/full``, which never has space.
     """
 
     def started(self, *arguments: str) -> None:
         """
-        A command that writes when it is told to, into a spool without room.
+        Start a command that writes when the test says so, into a spool without space.
         """
         self.ground = Ground(*arguments)
         self.addCleanup(self.ground.close)
@@ -338,10 +340,11 @@ class DiskTests(SynchronousTestCase):
 
     def test_waits(self) -> None:
         """
-        While the disk is full the command waits, its timeout too; then it goes on, and nothing is missing.
+        While the disk is full the command waits, and its timeout does not count; then it continues, and no output is
+        missing.
         """
         self.started()
-        # Longer than its timeout, which does not count while it is us that it waits for.
+        # Longer than its timeout, which does not count while the command waits for the keeper.
         self.client.run("b-1", Run(argv=("sleep", "6")))
         self.assertFalse(os.path.exists(os.path.join(self.ground.work, "over")))
         os.unlink(self.spool)
@@ -353,7 +356,7 @@ class DiskTests(SynchronousTestCase):
 
     def test_gives_up(self) -> None:
         """
-        When there is no room for too long it is killed: disk full.
+        When there is no space for too long, the command is killed with the ending "disk full".
         """
         self.started("--disk-patience=0.3")
         outcome = self.client.ended("a-1")
@@ -361,7 +364,7 @@ class DiskTests(SynchronousTestCase):
 
     def test_gives_up_on_the_ended(self) -> None:
         """
-        Also one that has ended by itself, with its last words unwritten.
+        When there is no space for too long, a command that has exited, with unwritten output, ends as "disk full".
         """
         self.ground = Ground("--disk-patience=0.3")
         self.addCleanup(self.ground.close)
@@ -373,7 +376,7 @@ class DiskTests(SynchronousTestCase):
 
     def test_full_at_the_end_of_one_that_leaves_others(self) -> None:
         """
-        A command that leaves somebody running, with its output open, ends when there is room again.
+        A command that leaves a process behind with its output open ends when there is space again.
         """
         self.ground = Ground()
         self.addCleanup(self.ground.close)
@@ -391,7 +394,7 @@ class DiskTests(SynchronousTestCase):
 
     def reaped(self) -> bool:
         """
-        Whether the keeper knows that the main process has ended.
+        Return whether the keeper knows that the main process has ended.
         """
         try:
             main = os.readlink(os.path.join(self.ground.home, "commands", "a-1", "spawned")).split()[0]
@@ -401,7 +404,7 @@ class DiskTests(SynchronousTestCase):
 
     def test_other_trouble(self) -> None:
         """
-        A spool that cannot be written for another reason ends the command at once, and the sentence says why.
+        A spool that cannot be written for another reason ends the command at once, with the reason.
         """
         self.ground = Ground()
         self.addCleanup(self.ground.close)
@@ -413,7 +416,7 @@ class DiskTests(SynchronousTestCase):
 
     def test_no_room_for_complaints(self) -> None:
         """
-        When neither the outcome nor a word about that finds room, the outcome is told all the same.
+        The outcome is sent even when there is no space for the outcome or for the log line about that.
         """
         ground = Ground()
         self.addCleanup(ground.close)

@@ -1,5 +1,5 @@
 """
-When a command's pipes are read.  The pipes are real; the time is made up.
+When a command's pipes are read: real pipes, a fake clock.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from .test_termination import FakeLoop
 
 class WatchingLoop(FakeLoop):
     """
-    Also watches descriptors: whoever is watched is called in `turn`, as if it were ready.
+    Also watches descriptors: `turn` calls all of them as if they were ready.
     """
 
     def __init__(self) -> None:
@@ -30,20 +30,14 @@ class WatchingLoop(FakeLoop):
         self.watched: dict[int, Callable[[], object]] = {}
 
     def watch(self, fd: int, ready: Callable[[], object], events: int = 0) -> None:
-        """
-        See `Loop`.
-        """
         self.watched[fd] = ready
 
     def unwatch(self, fd: int) -> None:
-        """
-        See `Loop`.
-        """
         self.watched.pop(fd, None)
 
     def turn(self) -> None:
         """
-        Once around.
+        Call the callbacks of all watched descriptors once.
         """
         for ready in list(self.watched.values()):
             ready()
@@ -86,7 +80,7 @@ class CommandIOTests(SynchronousTestCase):
 
     def test_line_by_line(self) -> None:
         """
-        The first line is read at once; those that come within a millisecond after it, all at once when that is over.
+        The first line is read at once; lines within the next millisecond are read together at its end.
         """
         lengths = []
         for _ in range(4):
@@ -110,7 +104,7 @@ class CommandIOTests(SynchronousTestCase):
 
     def test_end(self) -> None:
         """
-        When the command ends nobody waits for the rest of a millisecond.
+        When the command ends, its output is read without waiting for the rest of the millisecond.
         """
         os.write(self.write, b"line\n")
         self.loop.turn()
@@ -125,7 +119,7 @@ class CommandIOTests(SynchronousTestCase):
 class PipeTests(SynchronousTestCase):
     def test_room(self) -> None:
         """
-        A command may be 256 KiB ahead of its reader, where we may have such pipes.
+        Where the system allows it, a pipe holds 256 KiB of unread output.
         """
         ours = os.pipe()
         for end in ours:

@@ -1,5 +1,5 @@
 """
-What a keeper has on disk of its commands.
+The keeper's store of commands on disk.
 """
 
 import os
@@ -14,7 +14,7 @@ from buildbot_lite.keeper.command_store import CommandStore
 class ForgettingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A store with one command, which may fill its private directory.
+        A store with one command, which can write into its private directory.
         """
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="shelf-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
@@ -28,8 +28,7 @@ class ForgettingTests(SynchronousTestCase):
 
     def test_deep(self) -> None:
         """
-        Promise 6.16: however deep the directories are that a command made beside its private files, the keeper removes
-        them, and does not end of it.
+        Promise 6.16: the keeper removes directories of any depth that a command created beside its private files.
         """
         here = os.open(self.private, os.O_RDONLY)
         for _ in range(3000):
@@ -45,7 +44,7 @@ class ForgettingTests(SynchronousTestCase):
 
     def test_links(self) -> None:
         """
-        Promise 6.16: a link that a command put there is removed, and not what it leads to.
+        Promise 6.16: a link that a command created there is removed, and its target stays.
         """
         outside = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, outside)

@@ -1,7 +1,7 @@
 """
-What is hard to bring about with a real keeper: disks that fill at the worst moment, clients that misbehave.
+Cases that are hard to cause with a real keeper: disks that fill up at any moment, clients that break the protocol.
 
-The keeper runs in this process, turn by turn; the commands that it is asked for never get as far as a spawn.
+The keeper runs in this process, turn by turn; no command is spawned.
 """
 
 import errno
@@ -34,13 +34,13 @@ SHORT_WAITS = WaitLimits(disk=0.2, retry=0.01)
 
 def nothing() -> None:
     """
-    Nobody reacts.
+    A callback that does nothing.
     """
 
 
 def full(*arguments: object) -> None:
     """
-    A disk without room.
+    Fail as a full disk does.
     """
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -48,7 +48,7 @@ def full(*arguments: object) -> None:
 class InProcessTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A keeper in a directory of its own, and a line to it.
+        A keeper in a directory of its own, and a connection to it.
         """
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="keeper-"))
         self.addCleanup(command_store._remove, self.directory)
@@ -62,7 +62,7 @@ class InProcessTests(SynchronousTestCase):
 
     def connect(self) -> socket.socket:
         """
-        A line that has said hello.
+        Return a connection that has said hello.
         """
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
@@ -74,13 +74,13 @@ class InProcessTests(SynchronousTestCase):
 
     def send(self, client: socket.socket, **message: Any) -> None:
         """
-        Ask for something.
+        Send a request.
         """
         client.sendall(json.dumps(message).encode() + b"\n")
 
     def until(self, event: str) -> dict[str, Any]:
         """
-        Turn the loop until *event* comes.
+        Turn the loop until *event* arrives.
         """
         while True:
             while b"\n" in self.lines:
@@ -99,7 +99,7 @@ class InProcessTests(SynchronousTestCase):
 
     def test_no_room_for_a_claim(self) -> None:
         """
-        Without room for a claim a start waits; there is room again: it is claimed, once.
+        Without space for its claim a start waits; when there is space, the command is claimed once.
         """
         claim = CommandStore.claim
         claims: list[str] = []
@@ -119,7 +119,7 @@ class InProcessTests(SynchronousTestCase):
 
     def test_never_room_for_a_claim(self) -> None:
         """
-        When there is none for too long it is refused, and may be started another time.
+        A start that waits for too long is refused, and the id may be started again.
         """
         self.patch(self.keeper, "_settings", Settings(wait_limits=SHORT_WAITS))
         patched = self.patch(CommandStore, "claim", full)
@@ -131,7 +131,7 @@ class InProcessTests(SynchronousTestCase):
 
     def test_forgotten_while_waiting(self) -> None:
         """
-        A start that waits for room can be disowned; then it never happens.
+        A start that waits for space can be disowned, and never happens then.
         """
         self.patch(CommandStore, "claim", full)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
@@ -142,7 +142,7 @@ class InProcessTests(SynchronousTestCase):
 
     def test_interrupted_while_waiting(self) -> None:
         """
-        A start that waits for room can be interrupted; then it does not begin when there is room.
+        A start that waits for space can be interrupted, and does not begin when there is space.
         """
         patched = self.patch(CommandStore, "claim", full)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
@@ -154,7 +154,7 @@ class InProcessTests(SynchronousTestCase):
 
     def test_lease_ends_while_waiting(self) -> None:
         """
-        A start that waited for room until its lease ended is refused: another slave may run it (Invariant I8).
+        A start that waits for space until its lease ends is refused: another slave may run it (Invariant I8).
         """
         patched = self.patch(CommandStore, "claim", full)
         awake = self.loop.awake
@@ -170,14 +170,14 @@ class InProcessTests(SynchronousTestCase):
 
     def with_a_file(self, **more: Any) -> None:
         """
-        A start of a command with a private file, which would end with a sentence.
+        Start a command that has a private file and cannot be spawned.
         """
         spec = {"argv": ["/no/such/program"], "files": {"KEY": "contents"}, **more}
         self.send(self.client, op="start", id="a-1", spec=spec, workdir=self.directory, fingerprint="f", env={})
 
     def test_no_room_for_a_file(self) -> None:
         """
-        Without room for its private files a command waits; when there is room, it begins.
+        Without space for its private files a command waits; when there is space, it begins.
         """
         write = CommandStore.write_private
         written: list[str] = []
@@ -195,20 +195,20 @@ class InProcessTests(SynchronousTestCase):
 
     def test_no_descriptor_is_left_of_a_failure(self) -> None:
         """
-        A log file that was there before is open no more when the command that should write it could not be spawned.
+        When the command could not be spawned, its followed log file is closed.
         """
         log = os.path.join(self.directory, "test.log")
         with open(log, "w") as yesterday:
             yesterday.write("the tests of yesterday")
         self.with_a_file(logfiles={"test": "test.log"})
         self.assertIn("No such program", self.until("ended")["outcome"]["sentence"])
-        # The listing's own descriptor is gone when its link is read.
+        # The descriptor of the listing itself is closed when its link is read.
         links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
         self.assertNotIn(log, [os.readlink(link) for link in links if os.path.lexists(link)])
 
     def test_never_room_for_a_file(self) -> None:
         """
-        When there is none for too long, it has failed: disk full.
+        When there is no space for too long, the command ends as "disk full".
         """
         self.patch(self.keeper, "_context", self.keeper._context._replace(wait_limits=SHORT_WAITS))
         self.patch(CommandStore, "write_private", full)
@@ -218,7 +218,7 @@ class InProcessTests(SynchronousTestCase):
 
     def test_interrupted_without_room_for_a_file(self) -> None:
         """
-        While it waits, it can be interrupted; then it does not try again.
+        A command that waits for space can be interrupted, and is not tried again.
         """
         attempts: list[str] = []
 
@@ -233,14 +233,14 @@ class InProcessTests(SynchronousTestCase):
         self.assertEqual((outcome["ending"], outcome["sentence"]), ("killed", "Enough."))
         self.assertEqual(set(attempts), {"a-1"})
         attempts.clear()
-        # Due after every attempt that there may be still.
+        # Later than every attempt that may still be scheduled.
         self.loop.later(0.02, self.loop.stop)
         self.loop.run()
         self.assertEqual(attempts, [])
 
     def test_no_room_for_an_outcome(self) -> None:
         """
-        Without room for an outcome it is told all the same, and written as soon as there is room.
+        An outcome is sent even without space for it, and written when there is space again.
         """
         patched = self.patch(CommandStore, "end", full)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
@@ -253,7 +253,7 @@ class InProcessTests(SynchronousTestCase):
 
     def test_nonsense(self) -> None:
         """
-        A client that sends no JSON, or a line without end, is cut; what is not understood is passed over.
+        A client that sends invalid JSON, or an endless line, is disconnected; unknown messages are ignored.
         """
         self.until("hello")
         self.send(self.client, op="dance")
@@ -285,7 +285,7 @@ class InProcessTests(SynchronousTestCase):
 
     def test_deaf_client(self) -> None:
         """
-        A client that asks without end and never listens is not listened to: memory stays bounded.
+        A client that sends requests and reads no answers is not read from: memory stays bounded.
         """
         question = json.dumps({"op": "hello"}).encode() + b"\n"
         sent = idle = 0
@@ -313,7 +313,7 @@ class LoopTests(SynchronousTestCase):
 
     def test_order(self) -> None:
         """
-        Timers fire in the order of their times, cancelled ones never, and what is to be done soon comes last.
+        Timers fire in the order of their times, cancelled ones never; `soon` calls come last.
         """
         done: list[str] = []
 
@@ -331,7 +331,7 @@ class LoopTests(SynchronousTestCase):
 
     def test_defect(self) -> None:
         """
-        A call that raises is told and its descriptor watched no more; the rest goes on.
+        A callback that raises is reported, its descriptor is no longer watched, and the loop continues.
         """
         read, write = os.pipe()
         self.addCleanup(os.close, read)
@@ -344,7 +344,7 @@ class LoopTests(SynchronousTestCase):
 
     def test_too_many_defects(self) -> None:
         """
-        One that never stops failing ends the loop.
+        A callback that fails without end ends the loop.
         """
 
         def fail() -> None:
@@ -357,7 +357,7 @@ class LoopTests(SynchronousTestCase):
 
     def test_closed_in_the_same_turn(self) -> None:
         """
-        A descriptor that an earlier call of the same turn gave up is not called for.
+        A descriptor that an earlier callback of the same turn stopped watching is not called.
         """
         first, second = os.pipe(), os.pipe()
         called: list[int] = []
@@ -388,7 +388,7 @@ class ShelfTests(SynchronousTestCase):
 
     def test_names(self) -> None:
         """
-        Any name has a file name that is its own, short enough, not hidden, and in its directory.
+        Every stream name has its own file name: short enough, not hidden, and inside the directory.
         """
         names = ["a", "A/b", "..", ".", "%2E", ".x", "ä", "x" * 300, "x" * 301, "\ud800", "a b", "a%20b"]
         found = [safe_name(name) for name in names]
@@ -400,7 +400,7 @@ class ShelfTests(SynchronousTestCase):
 
     def test_torn_claim(self) -> None:
         """
-        A directory without a whole claim was never claimed: nothing was spawned, and the id is free.
+        A directory without a complete claim was never claimed: nothing was spawned, and the id is free.
         """
         os.mkdir(self.store.directory("a-1"))
         os.mkdir(self.store.directory("a-2"))
@@ -411,7 +411,7 @@ class ShelfTests(SynchronousTestCase):
 
     def test_no_room(self) -> None:
         """
-        A claim for which there is no room leaves nothing behind.
+        A claim that finds no space leaves no files.
         """
         self.patch(os, "fsync", full)
         self.assertRaises(OSError, self.store.claim, "a-1", "f", [])
@@ -419,7 +419,7 @@ class ShelfTests(SynchronousTestCase):
 
     def test_found(self) -> None:
         """
-        The next one finds what was claimed, spawned and ended, and what is in the spools of who did not end.
+        The next keeper finds the claimed, spawned and ended commands, and the spools of those that did not end.
         """
         for id in ("a-1", "a-2", "a-3"):
             self.store.claim(id, "f", ["stdio", "a/log"])
@@ -428,7 +428,7 @@ class ShelfTests(SynchronousTestCase):
         spool = Spool(spool_path(self.directory, "a-2", "a/log"))
         spool.append(b"words")
 
-        # Torn, as by a machine that died: as good as none.
+        # Incomplete, as after a power failure: equivalent to a missing one.
         with open(os.path.join(self.store.directory("a-1"), "outcome.json"), "w") as outcome:
             outcome.write('{"life": "ended", "outc')
 
@@ -440,7 +440,7 @@ class ShelfTests(SynchronousTestCase):
 
     def test_forgotten_is_bounded(self) -> None:
         """
-        The list of what was forgotten is bounded, on disk too, and keeps the latest.
+        The list of forgotten ids is bounded, in memory and on disk, and keeps the latest.
         """
         self.patch(command_store, "MOST_FORGOTTEN", 10)
         for number in range(100):
@@ -454,7 +454,8 @@ class ShelfTests(SynchronousTestCase):
 
     def test_torn_list_of_the_forgotten(self) -> None:
         """
-        A line that was torn, by a full disk or a dead machine, costs no other id its place in the list (Invariant I1).
+        An incomplete line in the list of forgotten ids, after a full disk or a power failure, affects no other id
+        (Invariant I1).
         """
         self.store.forget("a-1")
         with open(os.path.join(self.directory, "forgotten"), "a") as lines:
@@ -466,7 +467,7 @@ class ShelfTests(SynchronousTestCase):
 
     def test_directories_are_synced(self) -> None:
         """
-        A claim is on the disk with all directories above it, also the first one (Invariant I1).
+        A claim is synced with all its parent directories, also the first claim (Invariant I1).
         """
         synced: list[str] = []
         self.patch(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
@@ -481,7 +482,7 @@ class ShelfTests(SynchronousTestCase):
 
     def test_unreadable_spool(self) -> None:
         """
-        A spool that cannot be read does not keep the next keeper from starting.
+        An unreadable spool does not keep the next keeper from starting.
         """
         self.store.claim("a-1", "f", ["stdio"])
         os.mkdir(spool_path(self.directory, "a-1", "stdio"))
@@ -490,7 +491,7 @@ class ShelfTests(SynchronousTestCase):
 
 class OutputTests(SynchronousTestCase):
     """
-    With spools that have as much room as the test gives them.
+    Spools with as much space as the test sets.
     """
 
     def setUp(self) -> None:
@@ -503,7 +504,7 @@ class OutputTests(SynchronousTestCase):
 
     def output(self, cap: int | None = None, secrets: list[bytes] | None = None) -> Output:
         """
-        An output.
+        Return an output.
         """
         return Output(
             list(self.written),
@@ -520,7 +521,7 @@ class OutputTests(SynchronousTestCase):
 
     def test_full_and_on(self) -> None:
         """
-        Bytes without room wait, and follow in order; nothing is written twice.
+        Bytes that found no space are written later, in order, and no byte twice.
         """
         output = self.output()
         self.room = 3
@@ -535,7 +536,7 @@ class OutputTests(SynchronousTestCase):
 
     def test_cap(self) -> None:
         """
-        The cap is for all streams together, exact, and what was held back still counts within it.
+        The cap applies to all streams together and is exact; bytes that the masker holds back count.
         """
         output = self.output(cap=10, secrets=[b"secret1"])
         output.accept("stdio", b"12345")
@@ -547,7 +548,7 @@ class OutputTests(SynchronousTestCase):
 
     def test_exactly_the_cap(self) -> None:
         """
-        Output of exactly the cap is not too much.
+        Output of exactly the cap is allowed.
         """
         output = self.output(cap=5)
         output.accept("stdio", b"12345")
@@ -555,7 +556,7 @@ class OutputTests(SynchronousTestCase):
 
     def test_failing_disk(self) -> None:
         """
-        When the disk takes none of the streams, all are told with what they are.
+        When the disk rejects every stream, all errors are reported with their streams.
         """
         paths = {stream: os.path.join(self.mktemp(), stream) for stream in self.written}
         for path in paths.values():
@@ -575,7 +576,7 @@ class OutputTests(SynchronousTestCase):
 
     def test_full_at_the_end(self) -> None:
         """
-        Bytes that the masker held back may find no room either; the retry writes them.
+        Bytes that the masker held back may find no space, either; the retry writes them.
         """
         output = self.output(secrets=[b"secret1"])
         output.accept("stdio", b"12sec")
@@ -589,7 +590,7 @@ class OutputTests(SynchronousTestCase):
 
 class _Narrow:
     """
-    A spool with limited room.
+    A spool with limited space.
     """
 
     def __init__(self, test: OutputTests, stream: str) -> None:
@@ -599,7 +600,7 @@ class _Narrow:
 
     def append(self, data: bytes) -> tuple[int, OSError | None]:
         """
-        Write what there is room for.
+        Write as much as fits.
         """
         fits = data[: self._test.room]
         self._test.room -= len(fits)
@@ -608,7 +609,4 @@ class _Narrow:
         return len(fits), None if len(fits) == len(data) else OSError(errno.ENOSPC, "full")
 
     def seal(self) -> dict[str, object]:
-        """
-        As it is.
-        """
         return {"length": self.length, "sha256": ""}

@@ -1,5 +1,5 @@
 """
-Killing a command kills everything that it started.  Real processes, told apart by their numbers.
+Killing a command kills all processes that it started.  The processes are real, and identified by pid.
 """
 
 import os
@@ -23,7 +23,7 @@ from ..living import alive, kill
 from ..needs import needs
 from .ground import Ground, wait_until
 
-# Writes its number to the file "pids" and sleeps; each line is one way not to be found.
+# Defines a process that writes its pid to the file "pids" and sleeps; each call is another way to avoid being found.
 ESCAPES = textwrap.dedent(
     """
     import os, signal, sys
@@ -63,7 +63,7 @@ STAY = "os.execvp('sleep', ['sleep', '600'])\n"
 
 def kill_all(pids: list[int]) -> None:
     """
-    Leave nobody behind, whatever the test showed.
+    Kill the processes of a test, even if it failed.
     """
     for pid in pids:
         kill(pid)
@@ -84,7 +84,7 @@ class KillingTests(SynchronousTestCase):
 
     def pids(self) -> list[int]:
         """
-        The processes that the command left.
+        Return the pids of the processes that the command left.
         """
         with open(os.path.join(self.ground.work, "pids")) as pids:
             found = [int(line) for line in pids]
@@ -93,7 +93,7 @@ class KillingTests(SynchronousTestCase):
 
     def killed(self, run: Run) -> Outcome:
         """
-        The outcome of a command, after which nobody may be alive.
+        Return the outcome of a command after checking that none of its processes lives.
         """
         outcome = self.client.run("a-1", run)
         pids = self.pids()
@@ -104,14 +104,15 @@ class KillingTests(SynchronousTestCase):
 
     def program(self, then: str) -> tuple[str, ...]:
         """
-        A command that starts a sleeper in each way, is one itself, and then does *then*.
+        Return a command that starts a sleeper in each way, sleeps itself, and then does *then*.
         """
         me = "open('pids', 'a').write('%d\\n' % os.getpid())\n"
         return (sys.executable, "-c", self.escapes + me + READY + then)
 
     def test_interrupt(self) -> None:
         """
-        Promise 8: an interrupt kills everybody: other sessions, double forks, deaf ones, emptied environments.
+        Promise 8: an interrupt kills all processes: in other sessions, after double forks, with ignored signals and
+        with empty environments.
         """
         self.client.start("a-1", run := Run(argv=self.program(STAY), sigterm_time=0.2))
         self.client.wait_for_output("a-1", b"ready")
@@ -122,16 +123,16 @@ class KillingTests(SynchronousTestCase):
 
     def test_timeout(self) -> None:
         """
-        Promise 8: so does silence for longer than its timeout.
+        Promise 8: silence for longer than the timeout kills all processes.
         """
-        # Long enough for the program to begin, and then for each that it leaves behind, on a busy machine too.
+        # Long enough for the program to start, and then for each process that it leaves behind, on a busy machine too.
         outcome = self.killed(Run(argv=self.program(STAY), timeout=6.0, sigterm_time=0.1))
         self.assertEqual(outcome.why, Why.TIMEOUT)
         self.assertIn("no output for 6 s", outcome.sentence)
 
     def test_max_time(self) -> None:
         """
-        Promise 8: so does maxTime, however talkative it is.
+        Promise 8: maxTime kills all processes, however much they write.
         """
         talk = "import time\nwhile True:\n    print('x', flush=True)\n    time.sleep(0.01)\n"
         outcome = self.killed(Run(argv=self.program(talk), timeout=60.0, max_time=6.0, sigterm_time=0.1))
@@ -139,7 +140,7 @@ class KillingTests(SynchronousTestCase):
 
     def test_cap(self) -> None:
         """
-        Promise 8: so does the cap, and not a byte beyond it is kept.
+        Promise 8: exceeding the cap kills all processes, and no byte beyond the cap is kept.
         """
         talk = "while True:\n    print('x' * 1000, flush=True)\n"
         outcome = self.killed(Run(argv=self.program(talk), cap=100_000, sigterm_time=0.1))
@@ -148,7 +149,7 @@ class KillingTests(SynchronousTestCase):
 
     def test_left_behind(self) -> None:
         """
-        When a command ends by itself, what it left behind is killed, and its result stands.
+        When a command exits, the processes that it left behind are killed, and its result is unchanged.
         """
         outcome = self.client.run("a-1", Run(argv=self.program("os._exit(0)")))
         self.assertTrue(outcome.succeeded)
@@ -157,7 +158,8 @@ class KillingTests(SynchronousTestCase):
 
     def test_left_behind_is_told(self) -> None:
         """
-        Promise 6.23: one remark names what was ended because the command left it behind, and says how it is kept.
+        Promise 6.23: one remark names the processes that were killed because the command left them behind, and the
+        option that keeps them.
         """
         # Before exec(2) both have the shell's name.
         named = 'until read -r name </proc/$pid/comm && [ "$name" = sleep ]; do sleep 0.01; done'
@@ -175,7 +177,7 @@ class KillingTests(SynchronousTestCase):
 
     def test_nothing_left_behind(self) -> None:
         """
-        A command that waits for what it started gets no such remark, nor one that was interrupted.
+        A command that waits for its processes, or was interrupted, has no such remark.
         """
         outcome = self.client.run("a-1", Run(script="sleep 0 & sleep 0 & wait; echo done | cat | cat"))
         self.assertEqual(outcome.remarks, ())
@@ -185,7 +187,7 @@ class KillingTests(SynchronousTestCase):
 
     def test_others_live(self) -> None:
         """
-        Killing one command leaves the others alone.
+        Killing one command does not affect the others.
         """
         self.client.start("b-1", Run(script="(sleep 600 & echo $!; wait)"))
         self.client.wait_for_output("b-1", b"\n")
@@ -212,7 +214,7 @@ class PoliteTests(SynchronousTestCase):
 
     def test_polite(self) -> None:
         """
-        The polite signal comes first and is enough for who listens to it, whichever it is, even to one that is stopped.
+        The polite signal, whichever is configured, comes first and ends a process that handles it, even a stopped one.
         """
         self.client.start(
             "a-1",
@@ -230,7 +232,7 @@ class PoliteTests(SynchronousTestCase):
 
     def test_child_is_given_time(self) -> None:
         """
-        A child that cleans up after the polite signal may finish, although its parent has died of it.
+        A child that cleans up after the polite signal may finish, although its parent has died of the signal.
         """
         child = "trap 'sleep 0.3; echo cleaned; exit' TERM; echo ready; while true; do sleep 0.01; done"
         self.client.start("a-1", Run(argv=("/bin/sh", "-c", f'/bin/sh -c "{child}" & wait')))
@@ -241,7 +243,7 @@ class PoliteTests(SynchronousTestCase):
 
     def test_leave_running(self) -> None:
         """
-        With leave_running what the command started lives on.
+        With leave_running the processes that the command started survive it.
         """
         outcome = self.client.run("a-1", Run(script="sleep 600 >&- 2>&- & echo $!", leave_running=True))
         left = int(self.ground.spool("a-1"))
@@ -266,7 +268,7 @@ class PoliteTests(SynchronousTestCase):
 
     def test_marked_stray(self) -> None:
         """
-        A stray that carries its command's mark ends with it, whoever else runs; another command's does not.
+        A stray with its command's mark ends with that command, whatever else runs; a stray of another command survives.
         """
         code = ESCAPES + "sleeper(session=True, clean=False, deaf=False, twice=True)\n"
         script = f'{sys.executable} -c "$CODE" >&- 2>&-'
@@ -282,7 +284,7 @@ class PoliteTests(SynchronousTestCase):
 
     def test_output_held_open(self) -> None:
         """
-        Somebody else's process that holds the output open delays the end for a while only, and a remark says so.
+        A process of another command that holds the output open delays the end for a bounded time, and a remark says so.
         """
         self.client.start("a-1", Run(script="echo $$; exec sleep 600"))
         self.client.wait_for_output("a-1", b"\n")
@@ -296,7 +298,7 @@ class PoliteTests(SynchronousTestCase):
 
     def test_left_running_holds_nothing_up(self) -> None:
         """
-        Nor does it matter that it keeps the output open, or even writes.
+        With leave_running, a process that keeps the output open, or writes to it, does not delay the end.
         """
         outcome = self.client.run("a-1", Run(script="yes & echo $! >pid", leave_running=True))
         self.assertTrue(outcome.succeeded)
@@ -306,11 +308,11 @@ class PoliteTests(SynchronousTestCase):
 
     def test_unmarked_stray_waits_for_the_last(self) -> None:
         """
-        A stray that may be either command's lives until the last of them ends.
+        A stray that may belong to either of two commands lives until the last of them ends.
         """
         self.client.start("b-1", Run(script="echo ready; sleep 600"))
         self.client.wait_for_output("b-1", b"ready")
-        # Not even its start tells whose it is: it may have come from b-1, through two forks.
+        # Its start time does not tell its command either: it may come from b-1, through two forks.
         code = ESCAPES + "sleeper(session=True, clean=True, deaf=False, twice=True)\n"
         self.assertTrue(
             self.client.run("a-1", Run(script=f'{sys.executable} -c "$CODE" >&- 2>&-', env={"CODE": code})).succeeded
@@ -324,21 +326,22 @@ class PoliteTests(SynchronousTestCase):
 
     def test_signalled(self) -> None:
         """
-        A command that dies of a signal which was not ours says which.
+        The outcome of a command that died of a signal not sent by the keeper names the signal.
         """
         outcome = self.client.run("a-1", Run(script="kill -SEGV $$"))
         self.assertEqual((outcome.ending, outcome.signal, outcome.exit_code), (Ending.SIGNALLED, "SIGSEGV", None))
 
     def test_lease(self) -> None:
         """
-        Without word from the master for its grace but a quarter a command is killed; with word it is not.
+        A command whose master is not heard for three quarters of the grace is killed; with news from the master it is
+        not.
         """
         self.client.start("a-1", Run(argv=("sleep", "600"), grace=1.4))
         outcome = self.client.ended("a-1")
         self.assertEqual(outcome.why, Why.LEASE)
         self.assertIn("lease expired", outcome.sentence)
 
-        # A lease of 6 s, so that a word every half second comes in time on a busy machine, too.
+        # A lease of 6 s, so that a message every half second comes in time on a busy machine, too.
         self.client.start("a-2", Run(argv=("sleep", "7"), grace=8.0))
         for _turn in range(14):
             self.client.say(op="word", age=0.1)
@@ -347,8 +350,8 @@ class PoliteTests(SynchronousTestCase):
 
     def test_lease_is_not_polite(self) -> None:
         """
-        When its lease is over, a command that is deaf to the polite signal is dead before the master, 30 s after the
-        grace, tries elsewhere; whatever its sigterm_time (Invariant I8).
+        When its lease ends, a command that ignores the polite signal is dead before the master, 30 s after the grace,
+        starts it elsewhere, whatever its sigterm_time (Invariant I8).
         """
         ground = Ground("--haste=0.2")
         self.addCleanup(ground.close)
@@ -358,7 +361,7 @@ class PoliteTests(SynchronousTestCase):
         client.start("a-1", deaf)
         self.assertEqual(client.ended("a-1").why, Why.LEASE)
 
-        # Time enough to be interrupted before its lease ends.
+        # Time to interrupt it before its lease ends.
         client.say(op="word", age=0.0)
         client.start("a-2", evolve(deaf, grace=8.0))
         client.wait_for_output("a-2", b"ready")
@@ -367,7 +370,7 @@ class PoliteTests(SynchronousTestCase):
 
     def test_forged_mark(self) -> None:
         """
-        A process that says that it is another command's is killed with its own, when that other one is not there.
+        A process that carries the mark of a command that does not exist is killed with its own command.
         """
         code = ESCAPES + "os.environ['BUILDBOT_LITE_COMMAND'] = 'b-1'\n"
         code += "sleeper(session=True, clean=False, deaf=False, twice=True)\n"
@@ -379,7 +382,8 @@ class PoliteTests(SynchronousTestCase):
 
     def test_leases(self) -> None:
         """
-        A lease ends 30 s before the grace; of the shortest graces there is enough left to hear a silent master in.
+        A lease ends 30 s before the grace; with a short grace, the lease is still long enough to notice a silent
+        master.
         """
         message = {"spec": {"argv": ["true"]}, "workdir": "/"}
         for grace, lease in ((40.0, 30.0), (120.0, 90.0), (1800.0, 1770.0)):
@@ -397,7 +401,7 @@ class PoliteTests(SynchronousTestCase):
 
 class WithoutSubreaperTests(KillingTests):
     """
-    The tests above, without Linux's facilities: no stray with an empty environment in its own session can be found.
+    The tests above, without Linux's facilities: a stray with an empty environment in its own session cannot be found.
     """
 
     arguments = ("--without=pidfd,subreaper,inotify,spawn",)
@@ -411,7 +415,8 @@ class WithoutSubreaperTests(KillingTests):
 @needs("ps")
 class WithoutProcTests(WithoutSubreaperTests):
     """
-    And without /proc: what neither descends from the command nor is in its session is beyond reach.
+    The tests above, also without /proc: a process that neither descends from the command nor is in its session cannot
+    be found.
     """
 
     arguments = ("--without=pidfd,subreaper,inotify,spawn,proc",)
@@ -429,7 +434,7 @@ class WithoutProcTests(WithoutSubreaperTests):
 
 class WithoutProcessTableTests(SynchronousTestCase):
     """
-    With neither /proc nor ``ps``.
+    A keeper with neither /proc nor ``ps``.
     """
 
     def setUp(self) -> None:
@@ -444,7 +449,7 @@ class WithoutProcessTableTests(SynchronousTestCase):
 
     def helpless(self) -> None:
         """
-        Start one.
+        Start such a keeper.
         """
         self.keeper = self.ground.start_keeper(
             "--without=subreaper,proc", stderr=self.complaints, env={**os.environ, "PATH": "/nonexistent"}
@@ -452,14 +457,14 @@ class WithoutProcessTableTests(SynchronousTestCase):
 
     def complained(self) -> str:
         """
-        The keepers' logs.
+        Return the logs of the keepers.
         """
         with open(self.complaints.name) as complaints:
             return complaints.read()
 
     def test_refused(self) -> None:
         """
-        Promise 6.3: a keeper that can list no processes says so, and refuses to start what it could not end.
+        Promise 6.3: a keeper that cannot list processes logs this, and refuses to start commands that it could not end.
         """
         self.assertIn("there is no /proc and no program ps", self.complained())
         self.client.start("a-1", Run(script="touch ../ran"))
@@ -471,7 +476,7 @@ class WithoutProcessTableTests(SynchronousTestCase):
 
     def test_again(self) -> None:
         """
-        The refusal is not remembered: what was refused runs under a keeper that can list processes.
+        The refusal is not stored: the refused command runs under a keeper that can list processes.
         """
         self.client.start("a-1", run := Run(script="true"))
         self.client.until("refused", "a-1")
@@ -482,7 +487,7 @@ class WithoutProcessTableTests(SynchronousTestCase):
 
     def test_lost(self) -> None:
         """
-        When it takes over from a keeper that was killed, it does not claim that what that one ran is gone.
+        When it takes over from a killed keeper, it does not claim that the lost commands' processes are dead.
         """
         self.keeper.terminate()
         self.keeper.wait()

@@ -1,5 +1,5 @@
 """
-A command's life, at a real keeper: claimed, run, ended, forgotten; and what remains of it when somebody dies.
+The states of a command at a real keeper (claimed, running, ended, forgotten), across deaths of client and keeper.
 """
 
 import os
@@ -29,7 +29,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_whole_life(self) -> None:
         """
-        A command is claimed, grows, ends and is forgotten; then nothing of it is left.
+        A command is claimed, grows, ends and is forgotten; then no file of it is left.
         """
         self.client.start("a-1", Run(script="echo hello; read x; exit 3", stdin="go\n"))
         self.client.until("claimed", "a-1")
@@ -44,7 +44,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_goes_on_without_client(self) -> None:
         """
-        A command goes on while nobody is attached, and the next client is told all of it (Promise 7, the slave's part).
+        A command continues without a client, and the next client gets all of its state (Promise 7, the slave's part).
         """
         fifo = os.path.join(self.ground.directory, "fifo")
         os.mkfifo(fifo)
@@ -62,7 +62,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_ended_is_held(self) -> None:
         """
-        An outcome from a time without a client is sent to every later client until it is forgotten (Invariant I4).
+        An outcome is sent to every later client until the command is forgotten (Invariant I4).
         """
         self.client.run("a-1", Run(argv=("echo", "x")))
         self.client.hang_up()
@@ -94,7 +94,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_forgotten_is_not_started(self) -> None:
         """
-        An id that was forgotten is never started again, by this keeper or the next (Invariant I1).
+        A forgotten id is never started again, by this keeper or the next (Invariant I1).
         """
         run = Run(argv=("true",))
         self.client.run("a-1", run)
@@ -112,7 +112,8 @@ class LifeTests(SynchronousTestCase):
 
     def test_lost(self) -> None:
         """
-        A command of a killed keeper is lost: reported with its log so far, killed, never started again.
+        A command of a killed keeper is reported as lost with its log so far, its processes are killed, and it is never
+        started again.
         """
         run = Run(script="echo $$; sleep 600")
         self.client.start("a-1", run)
@@ -134,8 +135,8 @@ class LifeTests(SynchronousTestCase):
 
     def test_lost_without_marks(self) -> None:
         """
-        What a killed keeper left is killed by the next one, also when it has emptied its environment: the main process,
-        its session, and what the marked ones have begun (Invariant I8).
+        The next keeper kills the processes of a killed keeper's command, also with an empty environment: the main
+        process, its session, and the descendants of marked ones (Invariant I8).
         """
         clean = "env -i sh -c 'echo $$; sleep 600 & wait'"
         self.client.start("a-1", Run(script=f"exec {clean}"))
@@ -158,7 +159,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """
-        A claim of which nothing says that it was spawned is unknown, and is not started (Invariant I1).
+        A claimed command without a record of its spawn is reported as unknown, and is not started (Invariant I1).
         """
         self.client.start("a-1", run := Run(script="sleep 600"))
         self.client.until("claimed", "a-1")
@@ -175,7 +176,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_second_keeper(self) -> None:
         """
-        Promise 12: a second keeper in the directory says so and exits; the first goes on.
+        Promise 12: a second keeper in the directory exits with a sentence; the first continues.
         """
         second = self.ground.start_keeper()
         self.assertEqual(second.wait(), BUSY)
@@ -185,7 +186,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_newer_client(self) -> None:
         """
-        A newer client takes the place of the older one.
+        A new client replaces the former one.
         """
         newer = self.ground.client()
         self.assertEqual(self.client.hear(), {"event": "replaced"})
@@ -194,7 +195,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_stop(self) -> None:
         """
-        Told to stop, it kills everything, says so, and ends.
+        A stopped keeper kills all commands, reports them, and exits.
         """
         self.client.start("a-1", Run(script="echo $$; sleep 600"))
         self.client.wait_for_output("a-1", b"\n")
@@ -209,7 +210,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_disown(self) -> None:
         """
-        Forgetting what still runs kills it first.
+        Forgetting a running command kills it first.
         """
         self.client.start("a-1", Run(script="echo $$; sleep 600"))
         self.client.wait_for_output("a-1", b"\n")
@@ -224,9 +225,9 @@ class LifeTests(SynchronousTestCase):
 class IdleTests(SynchronousTestCase):
     def test_leaves_when_idle(self) -> None:
         """
-        Without a client and a command it ends after a while; with either it stays.
+        A keeper without client and command exits after a while; with either it stays.
         """
-        # Time enough for a client to come on a busy machine, too; the command takes longer than that.
+        # Time enough for a client to connect on a busy machine; the command takes longer than that.
         ground = Ground("--linger=5")
         self.addCleanup(ground.close)
         keeper = ground.start_keeper()
@@ -240,7 +241,7 @@ class IdleTests(SynchronousTestCase):
 
     def test_detached(self) -> None:
         """
-        Without --foreground the command returns when the keeper listens, and the keeper is in a session of its own.
+        Without --foreground the program returns when the keeper listens, and the keeper runs in a session of its own.
         """
         ground = Ground()
         self.addCleanup(ground.close)
@@ -259,7 +260,7 @@ class IdleTests(SynchronousTestCase):
 
     def test_terminated(self) -> None:
         """
-        SIGTERM, as at the machine's shutdown, loses what runs: it is retried elsewhere.
+        SIGTERM, as at the machine's shutdown, makes running commands lost, so that their builds are retried.
         """
         ground = Ground()
         self.addCleanup(ground.close)

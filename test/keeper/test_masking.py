@@ -1,5 +1,5 @@
 """
-Secrets out of a stream, wherever it is cut.
+Masking secrets in a stream that arrives in arbitrary pieces.
 """
 
 import base64
@@ -36,7 +36,7 @@ TOKEN = b"s3cr3t/token+of=bot1?"
 
 def plainly(secrets: list[bytes], whole: bytes) -> bytes:
     """
-    The definition: every byte of every occurrence, of the stream as a whole.
+    Mask *whole* by the definition: replace every byte of every occurrence.
     """
     masked = bytearray(whole)
     for pattern in patterns(secrets):
@@ -49,20 +49,20 @@ def plainly(secrets: list[bytes], whole: bytes) -> bytes:
 
 def in_pieces(secrets: list[bytes], pieces: list[bytes]) -> bytes:
     """
-    What a masker makes of the stream in *pieces*.
+    Return the output of a masker for the stream in *pieces*.
     """
     masker = Masker(secrets)
     return b"".join([masker.feed(piece) for piece in pieces] + [masker.flush()])
 
 
-# Two letters and a line's end, so that secrets overlap, repeat, and begin at every end.
+# Two letters and a newline, so that secrets overlap, repeat, and begin at every end.
 few = st.binary(max_size=30).map(lambda data: bytes(b"ab\n"[byte % 3] for byte in data))
 
 
 @st.composite
 def encoded(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
     """
-    Some secrets, and a stream in pieces, of what they look like in parts, whole and encoded.
+    Generate secrets, and a stream of pieces made of parts of them, whole secrets, and encoded ones.
     """
     secrets = draw(st.lists(st.binary(min_size=6, max_size=60), min_size=1, max_size=3))
     parts = st.sampled_from(patterns(secrets)) | st.sampled_from(secrets) | st.binary(max_size=10)
@@ -80,14 +80,14 @@ class MaskerTests(SynchronousTestCase):
     @given(st.lists(few.filter(lambda data: len(data) >= 6), max_size=4), st.lists(few, max_size=20))
     def test_definition(self, secrets: list[bytes], pieces: list[bytes]) -> None:
         """
-        However the stream is cut, what comes out is what the definition makes of the whole (Invariant I7).
+        However the stream is cut, the masked output equals that of the definition for the whole (Invariant I7).
         """
         self.assertEqual(in_pieces(secrets, pieces), plainly(secrets, b"".join(pieces)))
 
     @given(st.lists(st.binary(min_size=6, max_size=12), max_size=3), st.lists(st.binary(max_size=40), max_size=20))
     def test_length(self, secrets: list[bytes], pieces: list[bytes]) -> None:
         """
-        Nothing moves: as many bytes come out as go in, and never more than went in before.
+        The output is as long as the input, and never ahead of it.
         """
         masker = Masker(secrets)
         came = went = 0
@@ -100,15 +100,16 @@ class MaskerTests(SynchronousTestCase):
     @given(encoded())
     def test_definition_of_encodings(self, case: tuple[list[bytes], list[bytes]]) -> None:
         """
-        The same with encoded secrets, whole and broken (Invariant I7, Promise 19).
+        The masked output equals that of the definition, also for encoded secrets, whole and cut (Invariant I7, Promise
+        19).
         """
         secrets, pieces = case
         self.assertEqual(in_pieces(secrets, pieces), plainly(secrets, b"".join(pieces)))
 
     def test_base64(self) -> None:
         """
-        Promise 19: base64 of a secret is masked at all three alignments, in both alphabets, but for the characters at
-        its ends that hold its neighbours as well.
+        Promise 19: base64 of a secret is masked at all three alignments, in both alphabets, except for the characters
+        at its ends that also encode its neighbours.
         """
         for secret in (b"secret", b"secret12", TOKEN, bytes(range(200, 256))):
             for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -121,7 +122,8 @@ class MaskerTests(SynchronousTestCase):
 
     def test_base64_in_lines(self) -> None:
         """
-        Promise 19: base64 that a tool broke into lines is masked, wherever it did; at most 15 characters of it are not.
+        Promise 19: base64 that is broken into lines is masked, wherever the breaks are, except for at most 15
+        characters.
         """
         for width in (60, 64, 70, 76):
             for before in range(3):
@@ -133,7 +135,7 @@ class MaskerTests(SynchronousTestCase):
 
     def test_percent_encoding(self) -> None:
         """
-        Promise 19: a secret is masked as a URL or a form has it, with capital and with small digits.
+        Promise 19: a secret is masked in percent-encoding, with upper and lower case digits.
         """
         secret = b"p\xc3\xa4ss word/50%&(x)"
         for text in (quote(secret), quote(secret, safe=""), quote_plus(secret), quote(secret, safe="!'()*")):
@@ -143,8 +145,8 @@ class MaskerTests(SynchronousTestCase):
 
     def test_escaped(self) -> None:
         """
-        Promise 6.18: a secret is masked as programs spell it: JSON, shells, literals of languages, XML,
-        quoted-printable, in which letters beyond ASCII, quotes and control characters look different.
+        Promise 6.18: a secret is masked as programs escape it: JSON, shells, string literals, XML and quoted-printable,
+        which change non-ASCII letters, quotes and control characters.
         """
         secret = "p\u00e4ss=w\u20acrd/'\"<&> $x\\`\U0001f511+\t!;"
         data = secret.encode()
@@ -178,7 +180,7 @@ class MaskerTests(SynchronousTestCase):
 
     def test_escaped_by_programs(self) -> None:
         """
-        Promise 6.18: the same as programs that are at hand do it.
+        Promise 6.18: a secret is masked in the output of real programs that escape it.
         """
         secret = 'it\'s "50%" & <more>/\\n$HOME'
         env = {**os.environ, "SECRET": secret, "LC_ALL": "C.UTF-8"}
@@ -190,7 +192,7 @@ class MaskerTests(SynchronousTestCase):
 
     def test_key(self) -> None:
         """
-        Promise 19: nothing is left of a key of 27 lines: as it is, indented, or as one line of JSON or of a URL.
+        Promise 19: no part of a key of 27 lines remains: unchanged, indented, or as one line of JSON or of a URL.
         """
         json, url = KEY.replace(b"\n", b"\\n"), quote(KEY, safe="").encode()
         indented = b"".join(b"   > " + line + b"\n" for line in KEY.splitlines())
@@ -211,7 +213,7 @@ class MaskerTests(SynchronousTestCase):
 
     def test_lines(self) -> None:
         """
-        Of a secret of several lines, each line is one; short ones only within the whole.
+        Each line of a secret of several lines is masked; short lines only within the whole secret.
         """
         key = b"-----BEGIN KEY-----\nc2VjcmV0c2VjcmV0\nab=\n-----END KEY-----\n"
         self.assertEqual(in_pieces([key], [b"> c2VjcmV0c2VjcmV0 ab=\n"]), b"> **************** ab=\n")
@@ -219,7 +221,7 @@ class MaskerTests(SynchronousTestCase):
 
     def test_held_no_longer_than_needed(self) -> None:
         """
-        Only what may begin a secret is held back, and let go as soon as it does not.
+        The masker holds back only bytes that may begin a secret, and releases them as soon as they do not.
         """
         masker = Masker([b"secret1"])
         self.assertEqual(masker.feed(b"password: sec"), b"password: ")
@@ -227,7 +229,7 @@ class MaskerTests(SynchronousTestCase):
 
     def test_shared(self) -> None:
         """
-        Several streams may share one search, and are masked apart.
+        Several streams may share one search, and are masked independently.
         """
         search = Search([TOKEN])
         one, other = Masker(search), Masker(search)
@@ -236,7 +238,7 @@ class MaskerTests(SynchronousTestCase):
 
     def test_without_secrets(self) -> None:
         """
-        Without secrets everything passes as it is.
+        Without secrets the stream passes unchanged.
         """
         masker = Masker([])
         data = bytes(range(256))
@@ -244,7 +246,7 @@ class MaskerTests(SynchronousTestCase):
 
     def test_text(self) -> None:
         """
-        A sentence of ours is masked as well.
+        `masked_text` masks a sentence of our own.
         """
         self.assertEqual(Masker([b"secret1"]).text("No such program: 'secret1'"), "No such program: '*******'")
         self.assertEqual(masked_text(Search([TOKEN]), f"ä {quote(TOKEN)}"), "ä " + "*" * len(quote(TOKEN)))

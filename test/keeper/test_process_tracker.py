@@ -1,5 +1,5 @@
 """
-Who belongs to a command.
+The set of processes that belong to a command.
 """
 
 import os
@@ -17,7 +17,7 @@ from buildbot_lite.keeper.process_tracker import (
 class MembersTests(SynchronousTestCase):
     def test_parents_first(self) -> None:
         """
-        Parents come before their children, whatever their numbers are: those begin anew when they were all given away.
+        Parents come before their children, whatever their pids: pids wrap around.
         """
         directory = tempfile.mkdtemp()
         self.addCleanup(os.rmdir, directory)

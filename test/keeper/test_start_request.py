@@ -1,5 +1,5 @@
 """
-What the keeper is asked to run, checked before anything is spawned.
+The keeper's start requests, which are checked before anything is spawned.
 """
 
 import json
@@ -23,7 +23,7 @@ from buildbot_lite.model.spec import (
 
 def ordered(run: Run, secrets: dict[str, str] | None = None, env: dict[str, str] | None = None) -> StartRequest:
     """
-    *run* as the keeper reads it.
+    Return *run* as the keeper parses it.
     """
     message = {"spec": to_document(run), "secrets": secrets or {}, "workdir": "/work", "env": env or {}}
     return read_start_request(json.loads(json.dumps(message)))
@@ -38,7 +38,7 @@ class StartRequestTests(SynchronousTestCase):
 
     def test_secrets(self) -> None:
         """
-        A secret's value is put wherever it is named: arguments, environment, files and input.
+        A secret's value is inserted in arguments, environment, files and input.
         """
         named = f"<{secret_reference('token')}>"
         found = ordered(
@@ -52,7 +52,7 @@ class StartRequestTests(SynchronousTestCase):
 
     def test_environment(self) -> None:
         """
-        The step's variables are added to the slave's; None removes one; ``${NAME}`` is the slave's own.
+        The step's variables are added to the slave's; None removes one; ``${NAME}`` is the slave's value.
         """
         run = Run(argv=("x",), env={"PATH": "${HOME}/bin:${PATH}", "LANG": None, "NEW": "${NOWHERE}!"})
         found = ordered(run, env={"PATH": "/bin", "HOME": "/home/me", "LANG": "C"})
@@ -62,7 +62,7 @@ class StartRequestTests(SynchronousTestCase):
 
     def test_literal_variable(self) -> None:
         """
-        Promise 6.23: ``$${NAME}`` is the text ``${NAME}``; a dollar elsewhere is a dollar.
+        Promise 6.23: ``$${NAME}`` is the text ``${NAME}``; any other dollar sign is kept.
         """
         given = {"A": "$${HOME}", "B": "$$${HOME}", "C": "$5 $$ $HOME ${HOME", "D": "$${HOME}${HOME}"}
         found = ordered(Run(argv=("x",), env=given), env={"HOME": "/root"}).env
@@ -73,20 +73,20 @@ class StartRequestTests(SynchronousTestCase):
 
     def test_expansion_is_not_for_secrets(self) -> None:
         """
-        What looks like a variable inside a secret's value is left alone.
+        ``${NAME}`` inside a secret's value is not expanded.
         """
         run = Run(argv=("x",), env={"T": secret_reference("token")})
         self.assertEqual(ordered(run, {"token": "${HOME}"}, {"HOME": "/root"}).env[b"T"], b"${HOME}")
 
     def test_undecodable(self) -> None:
         """
-        Bytes that are no text survive as they came.
+        Bytes that are not valid text are kept unchanged.
         """
         self.assertEqual(ordered(Run(argv=("x", b"\xff".decode("utf-8", "surrogateescape")))).argv[1], b"\xff")
 
     def test_refused(self) -> None:
         """
-        What cannot be run is refused with a sentence that says why.
+        A command that cannot be run is refused with a sentence that gives the reason.
         """
         reference = secret_reference("token")
         for words, run, secrets in (
@@ -107,7 +107,7 @@ class StartRequestTests(SynchronousTestCase):
 
     def test_wrong_types(self) -> None:
         """
-        What is no spec at all is refused as well.
+        A document that is not a spec is refused.
         """
         good: dict[str, Any] = {"spec": {"argv": ["x"]}, "workdir": "/work"}
         self.assertEqual(read_start_request(good).argv, [b"x"])

@@ -1,5 +1,5 @@
 """
-Log files that are followed while a command writes them.
+Followed log files: copied while a command writes them.
 """
 
 import os
@@ -16,7 +16,7 @@ from .ground import Ground
 class LogTailTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A file to follow, in a directory of its own.
+        A path to follow, in a directory of its own.
         """
         self.path = os.path.join(self.mktemp(), "test.log")
         os.makedirs(os.path.dirname(self.path))
@@ -26,7 +26,7 @@ class LogTailTests(SynchronousTestCase):
 
     def log_tail(self) -> LogTail:
         """
-        One that follows the file.
+        Return a `LogTail` of the file.
         """
 
         def accept(stream: str, data: bytes) -> bool:
@@ -46,14 +46,14 @@ class LogTailTests(SynchronousTestCase):
 
     def finish(self, log_tail: LogTail) -> None:
         """
-        Take it to its end.
+        Read the file to its end.
         """
         while log_tail.finish():
             pass
 
     def test_appended(self) -> None:
         """
-        Appended bytes are copied, once.
+        Appended bytes are copied once.
         """
         log_tail = self.log_tail()
         for word in (b"one\n", b"two\n"):
@@ -67,7 +67,8 @@ class LogTailTests(SynchronousTestCase):
 
     def test_written_anew(self) -> None:
         """
-        A file that was emptied and got more than before, between two looks, is read from its beginning, each time.
+        A file that was truncated and grew beyond its former length between two reads is read from its beginning, each
+        time.
         """
         self.write(b"the tests of yesterday\n")
         log_tail = self.log_tail()
@@ -82,7 +83,7 @@ class LogTailTests(SynchronousTestCase):
 
     def test_there_before(self) -> None:
         """
-        Bytes that were there before the command are skipped, and a remark says so.
+        The bytes from before the command's start are skipped, and a remark says so.
         """
         self.write(b"of yesterday\n")
         log_tail = self.log_tail()
@@ -93,7 +94,7 @@ class LogTailTests(SynchronousTestCase):
 
     def test_rotated(self) -> None:
         """
-        When another file takes its name, the rest of the old one comes first, then the new one.
+        When the file is rotated, the rest of the old file is copied before the new one.
         """
         log_tail = self.log_tail()
         self.write(b"one\n")
@@ -110,7 +111,7 @@ class LogTailTests(SynchronousTestCase):
 
     def test_truncated(self) -> None:
         """
-        When it is truncated it is read from its beginning again.
+        A truncated file is read from its beginning again.
         """
         log_tail = self.log_tail()
         self.write(b"one two three\n")
@@ -123,7 +124,7 @@ class LogTailTests(SynchronousTestCase):
 
     def test_no_room(self) -> None:
         """
-        When there is no room for more it stops after what it gave, and goes on from there.
+        Without space for more output the tail stops, and continues at the same place.
         """
         log_tail = self.log_tail()
         self.write(b"x" * 600_000)
@@ -136,7 +137,7 @@ class LogTailTests(SynchronousTestCase):
 
     def test_never_written(self) -> None:
         """
-        A file that never came is worth a remark.
+        A remark tells of a file that never appeared.
         """
         self.finish(self.log_tail())
         self.assertEqual(self.remarks, [(0, "test.log was never written.")])
@@ -164,7 +165,7 @@ class FollowingTests(SynchronousTestCase):
 
     def test_followed(self) -> None:
         """
-        A followed log is a stream of its own, there while the command still runs.
+        A followed log is a stream of its own, available while the command runs.
         """
         run = Run(
             script="mkdir -p out; echo one > out/test.log; read x; echo two >> out/test.log",
@@ -183,7 +184,7 @@ class FollowingTests(SynchronousTestCase):
 
     def test_masked_and_capped(self) -> None:
         """
-        Secrets are masked in it, and the cap counts it.
+        Secrets in a followed log are masked, and its bytes count towards the cap.
         """
         run = Run(
             script='echo "$T" > test.log; head -c 100000 /dev/zero >> test.log; sleep 600',
@@ -197,7 +198,7 @@ class FollowingTests(SynchronousTestCase):
 
     def test_counts_as_output(self) -> None:
         """
-        A command that writes only to its log is not silent.
+        Output to the followed log alone keeps the command's timeout from expiring.
         """
         script = "for i in $(seq 30); do echo $i >> test.log; sleep 0.25; done"
         run = Run(script=script, logfiles={"log": "test.log"}, timeout=6.0)

@@ -1,7 +1,7 @@
 """
-How the processes of one command are ended: who gets which signal, and when.
+Ending the processes of one command: which process gets which signal, and when.
 
-The processes are made up, and so is the time.
+Processes and clock are fakes.
 """
 
 import signal
@@ -25,7 +25,7 @@ MAIN, CHILD, NEWBORN = (ProcessEntry(pid, parent=1, session=10, started=pid) for
 
 class FakeLoop:
     """
-    Time passes when the test says so.
+    A loop with a fake clock.
     """
 
     def __init__(self) -> None:
@@ -34,20 +34,20 @@ class FakeLoop:
 
     def now(self) -> float:
         """
-        Seconds.
+        Return the time in seconds.
         """
         return self.time
 
     def later(self, seconds: float, call: Callable[[], object]) -> Timer:
         """
-        A timer.
+        Start a timer.
         """
         self.timers.append(Timer(self.time + max(0.0, seconds), call))
         return self.timers[-1]
 
     def pass_by(self, seconds: float) -> None:
         """
-        Make the calls that are due until then, in their order.
+        Advance the clock by *seconds*, and fire the timers that are due, in order.
         """
         end = self.time + seconds
         while due := [timer for timer in self.timers if timer.call is not None and timer.due <= end]:
@@ -61,7 +61,7 @@ class FakeLoop:
 
 class FakeTracker:
     """
-    Knows those who are *alive*; SIGKILL ends all but the *immortal*, SIGTERM those who *obey*.
+    Lists the processes that are *alive*; SIGKILL ends all except the *immortal*, SIGTERM those that *obey*.
     """
 
     def __init__(self, loop: FakeLoop) -> None:
@@ -75,7 +75,7 @@ class FakeTracker:
 
     def members(self, process_set: ProcessSet, others: object) -> list[ProcessEntry]:
         """
-        Everybody, unless processes cannot be listed.
+        Return all living processes, unless *blind*.
         """
         if self.blind:
             raise NoProcessTableError("a test says so")
@@ -83,19 +83,19 @@ class FakeTracker:
 
     def childless(self, mains: object) -> bool | None:
         """
-        Unknown.
+        Return None: unknown.
         """
         return None
 
     def leave_running(self, process_set: ProcessSet) -> None:
         """
-        Noted.
+        Record the call.
         """
         self.left_running.append(process_set)
 
     def signal(self, process: ProcessEntry, signum: int) -> None:
         """
-        Noted, with the time since the beginning.
+        Record the signal with the time since the beginning.
         """
         self.events.append((round(self._loop.time - 1000.0, 2), process.pid, signum))
         dies = process not in self.immortal if signum == KILL else signum == TERM and process in self.obey
@@ -146,7 +146,8 @@ class TerminationTests(SynchronousTestCase):
 
     def test_told_once(self) -> None:
         """
-        While there is time, only those are told who were being born when the others were; then SIGKILL.
+        Until the deadline, only processes that are new since the first signal get it; after the deadline all get
+        SIGKILL.
         """
         self.termination.ask(TERM, 1.0)
         self.tracker.events.clear()
@@ -162,7 +163,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_not_polite_again(self) -> None:
         """
-        When time was up for the main process it is up for everybody: who was being born gets SIGKILL, too.
+        After the deadline of the main process, a new process gets SIGKILL at once.
         """
         self.termination.ask(TERM, 1.0)
         self.loop.pass_by(1.0)
@@ -173,7 +174,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_by_itself(self) -> None:
         """
-        When the main process ends by itself, what it leaves behind is killed at once.
+        When the main process exits, the processes that it left behind are killed at once.
         """
         self.main_ends()
         self.assertEqual(self.tracker.events, [(0, 11, KILL)])
@@ -196,7 +197,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_hurry_those_who_are_left(self) -> None:
         """
-        So it is for those whom the main process left.
+        The time until SIGKILL can also be shortened after the main process has ended.
         """
         self.termination.ask(TERM, 7200.0)
         self.main_ends()
@@ -224,7 +225,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_blind(self) -> None:
         """
-        While processes cannot be listed, the main process is signalled all the same; the others as soon as they can be.
+        While processes cannot be listed, only the main process is signalled; the others follow when the list works.
         """
         self.tracker.blind = True
         self.termination.ask(TERM, 1.0)
@@ -240,7 +241,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_blind_for_good(self) -> None:
         """
-        When they cannot be listed for a minute, nobody claims that none is left.
+        When processes cannot be listed for a minute, the outcome does not claim that none is left.
         """
         self.tracker.blind = True
         self.main_ends()
@@ -265,7 +266,7 @@ class TerminationTests(SynchronousTestCase):
 
     def test_number_of_another(self) -> None:
         """
-        When another command's main process got the same pid meanwhile, that command's set stays tracked.
+        When the pid was reused by another command's main process, that command's set stays tracked.
         """
         self.termination.ask(TERM, 1.0)
         another = self.process_sets[MAIN.pid] = self.process_set._replace(id="b-1")

@@ -1,5 +1,5 @@
 """
-Commands that run through a wrapper of the slave's own.
+Commands that run through the slave's wrapper.
 """
 
 import os
@@ -45,7 +45,7 @@ BWRAP = [
 
 class FenceTests(SynchronousTestCase):
     """
-    With wrappers that are everywhere.
+    Wrappers that exist on every system.
     """
 
     ground: Ground
@@ -63,7 +63,7 @@ class FenceTests(SynchronousTestCase):
 
     def run_(self, run: Run, wrapper: list[str], workdir: str = "b", **more: Any) -> tuple[Outcome, str]:
         """
-        Run something through *wrapper*: the outcome, and what it wrote.
+        Run a command through *wrapper*; return the outcome and the output.
         """
         self.number += 1
         id = f"c{self.number}"
@@ -73,7 +73,8 @@ class FenceTests(SynchronousTestCase):
 
     def test_words(self) -> None:
         """
-        Promise 16: the command runs with its own words, in its directory, below the wrapper's, with places filled in.
+        Promise 16: the wrapper's words, with placeholders filled in, come before the command's; the command runs in its
+        directory.
         """
         words = ("printf", "%s|", "it's", "a\nb", "", "{work}", "$HOME", "-x")
         wrapper = ["sh", "-c", 'echo "$1"; shift; exec "$@"', "wrapper", "{workdir} {work} {id} {private}"]
@@ -84,7 +85,8 @@ class FenceTests(SynchronousTestCase):
 
     def test_environment(self) -> None:
         """
-        Promise 16: what the master sets or removes is so inside the wrapper; the wrapper itself has none of it.
+        Promise 16: variables that the master sets or removes take effect inside the wrapper, and not for the wrapper
+        itself.
         """
         seen = os.path.join(self.ground.directory, "seen")
         wrapper = ["sh", "-c", f'env > {seen}; exec "$@"', "wrapper"]
@@ -103,7 +105,7 @@ class FenceTests(SynchronousTestCase):
 
     def test_preload(self) -> None:
         """
-        Promise 16: a program of the master's is not loaded into the wrapper, outside of the sandbox.
+        Promise 16: LD_PRELOAD from the master does not affect the wrapper, which runs outside of the sandbox.
         """
         _, said = self.run_(Run(argv=("true",), env={"LD_PRELOAD": "/evil.so"}), ["env", "-u", "LD_PRELOAD"])
         inside = said.count("/evil.so")
@@ -112,7 +114,7 @@ class FenceTests(SynchronousTestCase):
 
     def test_secrets(self) -> None:
         """
-        Promise 19: a secret in the environment is in no argument, with a wrapper too.
+        Promise 19: a secret in the environment is in no process's arguments, with a wrapper too.
         """
         run = Run(
             script='grep -aslF -f "$KEY" /proc/[0-9]*/cmdline; wc -c < "$KEY"',
@@ -124,7 +126,7 @@ class FenceTests(SynchronousTestCase):
 
     def test_variable(self) -> None:
         """
-        A variable that no shell can set is refused in a sentence, and nothing runs.
+        A variable name that no shell can set is refused with a sentence, and nothing runs.
         """
         outcome, said = self.run_(Run(argv=("true",), env={"a.b": "x"}), ["env"])
         self.assertEqual((outcome.ending, said), (Ending.FAILED, ""))
@@ -141,7 +143,7 @@ class FenceTests(SynchronousTestCase):
 
     def test_working_directory(self) -> None:
         """
-        Promise 16: a working directory that a wrapper's options could misunderstand is refused.
+        Promise 16: a working directory that a wrapper could take for an option is refused.
         """
         for workdir in ("a:/etc", "a,dst=/etc", "a\nb", 'a"'):
             outcome, _ = self.run_(Run(argv=("true",)), ["env"], workdir=workdir)
@@ -151,7 +153,8 @@ class FenceTests(SynchronousTestCase):
 
     def test_links(self) -> None:
         """
-        Promise 16: a link that a command put where the working directory was, or a followed log, leads nowhere.
+        Promise 16: a link that a command created in place of the working directory or of a followed log is not
+        followed.
         """
         outside = os.path.join(self.ground.directory, "outside")
         os.mkdir(outside)
@@ -169,7 +172,7 @@ class FenceTests(SynchronousTestCase):
 
     def test_killed(self) -> None:
         """
-        Promise 8: what runs through a wrapper is killed with all that it started.
+        Promise 8: a command in a wrapper is killed with all processes that it started.
         """
         self.client.start(
             "long",
@@ -186,7 +189,7 @@ class FenceTests(SynchronousTestCase):
 
     def test_argument_with_secret(self) -> None:
         """
-        Promise 19: a command with a secret in its arguments runs, and is told of in a remark.
+        Promise 19: a command with a secret in its arguments runs, and a remark warns of it.
         """
         run = Run(argv=("echo", secret_reference("token")))
         outcome = self.client.run("seen", run, {"token": "open-sesame-open"})
@@ -209,7 +212,7 @@ class BubblewrapTests(FenceTests):
 
     def setUp(self) -> None:
         """
-        Where bwrap works.
+        Skip where bwrap does not work.
         """
         tried = subprocess.run(
             ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"],
@@ -222,7 +225,7 @@ class BubblewrapTests(FenceTests):
 
     def test_fence(self) -> None:
         """
-        Promise 16: a command in bwrap sees work and its own private files, no other file of the slave, process or host.
+        Promise 16: a command in bwrap sees work and its own private files, and no other file or process of the host.
         """
         tac = os.path.join(self.ground.directory, "slave.tac")
         with open(tac, "w") as file:
@@ -242,9 +245,9 @@ class BubblewrapTests(FenceTests):
 
     def test_killed_in_bwrap(self) -> None:
         """
-        Promise 8: a command in bwrap is killed with all that it started; nothing can escape.
+        Promise 8: a command in bwrap is killed with all processes that it started.
         """
-        # Nobody else sleeps for just that long, in another run of this test for example.
+        # A unique duration identifies the process: other runs of this test sleep for another one.
         span = f"1234.{os.getpid()}"
         script = f"(setsid setsid sleep {span} &) ; setsid sleep {span} & echo up; wait"
         self.client.start(
@@ -270,7 +273,7 @@ class SettingsTests(SynchronousTestCase):
     )
     def test_any_value(self, env: dict[bytes, bytes]) -> None:
         """
-        Promise 16: no value of the master's is more than a value to the shell.
+        Promise 16: any value of a variable is quoted for the shell.
         """
         script = settings(env, {b"OLD": b"x"}) + b"\nexec env -0"
         said = subprocess.run(["/bin/sh", "-c", script], env={b"OLD": b"x"}, capture_output=True, check=True).stdout
@@ -279,7 +282,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_names(self) -> None:
         """
-        Promise 16: no name is either.
+        Promise 16: a name that is not a valid shell variable is refused.
         """
         for name in (b"a b", b"x;id", b"$(id)", b"a-b", b"1a", b"a\n", b""):
             self.assertRaises(StartRequestError, settings, {name: b"x"}, {})
@@ -288,7 +291,7 @@ class SettingsTests(SynchronousTestCase):
 class OpenBelowTests(SynchronousTestCase):
     def test_links_and_parents(self) -> None:
         """
-        Nothing below the root is followed, and nothing leads up.
+        `open_below` follows no link below the root, and no "..".
         """
         root = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, root)

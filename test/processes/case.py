@@ -1,5 +1,5 @@
 """
-Test cases with a farm.
+Test cases that share a farm.
 """
 
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from .farm import Farm, can_mount
 
 class FarmCase(SynchronousTestCase):
     """
-    Tests that share one farm: `make` says which, and it is running before the first of them.
+    Tests that share one farm: `make` creates it, `begin` starts it, before the first test.
     """
 
     farm: ClassVar[Farm]
@@ -20,21 +20,21 @@ class FarmCase(SynchronousTestCase):
     @classmethod
     def make(cls) -> Farm:
         """
-        The farm, not yet started.
+        Create the farm without starting it.
         """
         raise NotImplementedError
 
     @classmethod
     def begin(cls) -> None:
         """
-        Start it.
+        Start the farm.
         """
         cls.farm.start()
 
     @classmethod
     def setUpClass(cls) -> None:
         """
-        Make and start the farm.
+        Create and start the farm.
         """
         super().setUpClass()
         cls.farm = cls.make()
@@ -44,7 +44,7 @@ class FarmCase(SynchronousTestCase):
 
 def root_only(case: Any) -> Any:
     """
-    Skip *case* for whoever cannot mount small disks.
+    Skip *case* for users who cannot mount small disks.
     """
     if not can_mount():
         case.skip = MOUNTS

@@ -8,12 +8,11 @@ Whole farms of real processes, for tests::
         done.code, done.out, done.err
 
 A master and slaves run under the installed ``twistd``, submissions go through the installed ``flappclient``, and
-everything is in one temporary directory.  Every process that comes of it, however far it ran away, has a mark in its
-environment by which it is found and killed in the end.  Before the directory is removed it is searched for strings and
-secrets where none may be (`leaks`).
+everything is in one temporary directory.  Every process of a farm has a mark in its environment, by which `Farm.close`
+finds and kills it, even if it is a daemon.  Before the directory is removed, its files are searched for FURLs and
+secrets in wrong places (`leaks`).
 
-Nothing here sleeps for a time that is hoped to be long enough: `until` looks again and again whether something is so,
-and gives up loudly.
+No test sleeps for a fixed time as synchronisation: `until` polls a condition, and fails after a bounded time.
 """
 
 import ctypes
@@ -60,7 +59,7 @@ WORDS = (
 MASTER_TAC = "from buildbot_lite.master_tap import application_for\napplication = application_for(__file__)\n"
 SLAVE_TAC = "from buildbot_lite.slave_tap import application_for\napplication = application_for(furl={furl!r})\n"
 _LOG_ON_FULL_DISK = re.compile(r"Temporarily disabling observer .*\n(\t.*\n)*?\t.*OSError: \[Errno 28\].*\n(\t\n)?")
-# It cannot write its process number then, either; and there is no room for all of what it says to that.
+# It cannot write its pid file then, either, and there is no space for its whole message about that.
 _START_ON_FULL_DISK = re.compile(
     r".*\[stderr#error\] Traceback.*\n(?:.*\[stderr#error\].*\n)*?"
     r".*\[stderr#error\].*\S\d{4}-\d\d-\d\dT\S+ \[-\] Loading"
@@ -72,7 +71,8 @@ _libc = ctypes.CDLL(None)
 
 def until(condition: Callable[[], T], what: str, within: float = PATIENCE) -> T:
     """
-    The first true answer of *condition*; AssertionError, which says *what* did not happen, after *within* seconds.
+    Return the first true result of *condition*; after *within* seconds raise an AssertionError that names *what* did
+    not happen.
     """
     deadline = time.monotonic() + within
     while not (answer := condition()):
@@ -85,7 +85,7 @@ def until(condition: Callable[[], T], what: str, within: float = PATIENCE) -> T:
 @cache
 def can_mount() -> bool:
     """
-    Whether we may mount small disks: as root, but not in every container.
+    Return whether this process may mount small disks: root may, but not in every container.
     """
     if os.geteuid() != 0:
         return False
@@ -98,7 +98,7 @@ def can_mount() -> bool:
 
 def die_with_the_test() -> None:
     """
-    In a child: die when the test's process does, even of kill -9.
+    In a child process: die when the test's process dies, even of kill -9.
     """
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -106,7 +106,7 @@ def die_with_the_test() -> None:
 @frozen
 class Done:
     """
-    What came of a client: its exit code, and what it printed.
+    The result of a client: its exit code and its output.
     """
 
     code: int
@@ -116,14 +116,14 @@ class Done:
     @property
     def watch_furl(self) -> str:
         """
-        The string that its first remark named.
+        Return the watch FURL in its first remark.
         """
         return watch_furl_in(self.err)
 
 
 def watch_furl_in(err: str) -> str:
     """
-    The string in the first line on a client's standard error; "" when there is none.
+    Return the FURL in the first line of a client's standard error, or "".
     """
     match = re.match(r"# requests? [0-9, ]+: watch with (pb://\S+)\n", err)
     return match[1] if match else ""
@@ -131,7 +131,7 @@ def watch_furl_in(err: str) -> str:
 
 class Client:
     """
-    A running ``flappclient`` or ``buildbot-lite``, which writes into files.
+    A running ``flappclient`` or ``buildbot-lite``, whose output goes to files.
     """
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], directory: Path, stdin: bytes | None) -> None:
@@ -158,26 +158,26 @@ class Client:
     @property
     def out(self) -> bytes:
         """
-        What it printed so far.
+        Return its standard output so far.
         """
         return self.out_path.read_bytes()
 
     @property
     def err(self) -> str:
         """
-        What it remarked so far.
+        Return its standard error so far.
         """
         return self.err_path.read_text(errors="replace")
 
     def watch_furl(self) -> str:
         """
-        The string of its first remark, as soon as it is there.
+        Wait for the watch FURL in its first remark.
         """
         return until(lambda: watch_furl_in(self.err), "the client was told a watch string")
 
     def wait(self, within: float = PATIENCE) -> Done:
         """
-        What came of it.
+        Wait for its end; return the result.
         """
         try:
             code = self.process.wait(within)
@@ -191,7 +191,7 @@ class Client:
 @define
 class Daemon:
     """
-    One ``twistd``: the master's or a slave's.
+    A ``twistd`` of a master or slave.
     """
 
     name: str
@@ -207,14 +207,14 @@ class Daemon:
     @property
     def log_path(self) -> Path:
         """
-        Its twistd.log.
+        Return the path of its twistd.log.
         """
         return self.directory / "twistd.log"
 
     @property
     def log(self) -> str:
         """
-        What it logged since it was last started.
+        Return its log since the last start.
         """
         with suppress(FileNotFoundError), self.log_path.open("rb") as file:
             file.seek(self.mark)
@@ -224,7 +224,7 @@ class Daemon:
     @property
     def pid(self) -> int:
         """
-        Its process.
+        Return its pid.
         """
         assert self.process is not None
         return self.process.pid
@@ -232,13 +232,13 @@ class Daemon:
     @property
     def alive(self) -> bool:
         """
-        Whether it runs.
+        Return whether it runs.
         """
         return self.process is not None and self.process.poll() is None
 
     def spawn(self) -> None:
         """
-        Start it, and do not wait.
+        Start it without waiting.
         """
         assert not self.alive, f"{self.name} runs already"
         self.mark = self.log_path.stat().st_size if self.log_path.exists() else 0
@@ -259,7 +259,7 @@ class Daemon:
 
     def wait_ready(self) -> None:
         """
-        Wait until it says that it is ready.
+        Wait until its log says that it is ready.
         """
         until(lambda: self.ready in self.log or not self.alive, f"{self.name} is ready")
         assert self.ready in self.log, f"{self.name} ended:\n{self.said}\n{self.log}"
@@ -274,13 +274,13 @@ class Daemon:
     @property
     def said(self) -> str:
         """
-        What it printed, since the beginning of the farm.
+        Return its output since the beginning of the farm.
         """
         return (self.directory / "twistd.err").read_text(errors="replace")
 
     def send(self, number: int) -> None:
         """
-        Send it a signal.
+        Send a signal.
         """
         assert self.process is not None
         self.process.send_signal(number)
@@ -295,14 +295,14 @@ class Daemon:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """
-        Ask it to stop, and wait until it has.
+        Send SIGTERM, and wait for its end.
         """
         self.send(number)
         return self.wait()
 
     def wait(self, within: float = PATIENCE) -> int:
         """
-        Wait for its end; answers the exit code.
+        Wait for its end; return the exit code.
         """
         assert self.process is not None
         try:
@@ -314,7 +314,7 @@ class Daemon:
 @define
 class Rss:
     """
-    The memory of some processes, sampled while something happens.
+    The memory of some processes, sampled over time.
     """
 
     pids: Mapping[str, int]
@@ -327,21 +327,21 @@ class Rss:
 
     def sample(self) -> None:
         """
-        Look now.
+        Take a sample.
         """
         for name, pid in self.pids.items():
             self.peak[name] = max(self.peak[name], rss(pid))
 
     def above_idle(self) -> dict[str, float]:
         """
-        By process, how many MiB it had at most above what it began with.
+        Return, by process, the maximum above the first sample, in MiB.
         """
         return {name: (self.peak[name] - self.idle[name]) / (1 << 20) for name in self.pids}
 
 
 def rss(pid: int) -> int:
     """
-    The resident bytes of a process.
+    Return the resident set size of a process, in bytes.
     """
     match = re.search(r"^VmRSS:\s+(\d+) kB$", told(pid, "status").decode(), re.MULTILINE)
     return int(match[1]) << 10 if match else 0
@@ -399,7 +399,7 @@ class Farm:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    # The configuration.
+    # Configuration.
 
     def config(self, text: str) -> Self:
         """
@@ -410,10 +410,10 @@ class Farm:
 
     def builder(self, name: str, *steps: str, submit: str | None = "", more: str = "") -> Self:
         """
-        Add a builder that does *steps*: each a Python expression, or else a script for the shell.
+        Add a builder with *steps*: each a Python expression, or else a shell script.
 
-        It is submitted to by its own name; *submit* are more arguments of its Submit, None: it has none.
-        *more*: more arguments of the BuilderConfig.
+        Its `Submit` has the builder's name, and the further arguments *submit*; None: no `Submit`.  *more*: further
+        arguments of its BuilderConfig.
         """
         made = ", ".join(
             step if step.startswith("steps.") else f"steps.ShellCommand(command={step!r})" for step in steps
@@ -435,18 +435,18 @@ class Farm:
 
     def write_config(self, text: str | None = None) -> None:
         """
-        Write master.cfg: what was asked for, or *text*.
+        Write master.cfg: the accumulated configuration, or *text*.
         """
         place = f"127.0.0.1:{self.proxy.port}" if self.proxy else "127.0.0.1"
         slaves = ", ".join(f"slave.BuildSlave({name!r}, {options})" for name, options in self.slave_options.items())
-        # How full the disk of this machine is otherwise is nobody's business here.
+        # The tests must not depend on the free space of this machine's disk.
         head = f"{WORDS}c['location'] = [{place!r}]\nc['minspace'] = 0\nc['slaves'] = [{slaves}]\n"
         whole = head + "".join(self._config)
         (self.master_directory / "master.cfg").write_text(whole if text is None else text)
 
     def secret(self, name: str, value: str) -> Self:
         """
-        Keep a secret in the master's directory ``secrets``.
+        Store a secret in the master's directory ``secrets``.
         """
         directory = self.master_directory / "secrets"
         directory.mkdir(exist_ok=True, mode=0o700)
@@ -481,19 +481,19 @@ class Farm:
     @property
     def port(self) -> int:
         """
-        Where the master listens.
+        Return the port on which the master listens.
         """
         return int((self.master_directory / "private" / "port").read_text())
 
     def furl(self, name: str) -> str:
         """
-        The string of a slave or a submission.
+        Return the FURL of a slave or a submission.
         """
         return (self.master_directory / "furls" / f"{name}.furl").read_text().splitlines()[-1]
 
     def slave_directory(self, name: str, furl: str | None = None) -> Path:
         """
-        The directory of a slave, made with its string (or *furl*) if there is none.
+        Return the directory of a slave; create it with the slave's FURL (or *furl*) if it is missing.
         """
         directory = self.directory / name
         if not directory.exists():
@@ -505,7 +505,7 @@ class Farm:
 
     def spawn_slave(self, name: str, furl: str | None = None) -> Daemon:
         """
-        Start a slave, and do not wait.  *furl*: not the string that the master has for it.
+        Start a slave without waiting.  *furl*: replaces the one that the master has for it.
         """
         if name not in self.slaves:
             directory = self.slave_directory(name, furl)
@@ -523,7 +523,7 @@ class Farm:
 
     def start_slave_later(self, name: str = "bot1") -> None:
         """
-        Start a slave while its master is not there, so that nothing is to be waited for.
+        Start a slave while its master is down, without waiting for the attach.
         """
         self.slaves[name].spawn()
 
@@ -536,20 +536,20 @@ class Farm:
 
     def slave(self, name: str = "bot1") -> Daemon:
         """
-        A slave's twistd.
+        Return a slave's twistd.
         """
         return self.slaves[name]
 
     def processes(self) -> list[int]:
         """
-        All that live of this farm, clients and commands too, by the mark in their environment.
+        Return the pids of all processes of this farm, clients and commands too, by the mark in their environment.
         """
         mark = f"{MARK}={self.directory}\0".encode()
         return [pid for pid in others() if mark in told(pid, "environ") + b"\0"]
 
     def keepers(self, of: str = "bot1") -> list[int]:
         """
-        The processes that now are a slave's keeper, if any; of the master's own with "master".
+        Return the pids of a slave's keeper, if any; of the master's own slave for "master".
         """
         directory = str(self.directory / "master" / "own" if of == "master" else self.directory / of)
 
@@ -560,7 +560,7 @@ class Farm:
 
     def keeper_pid(self, of: str = "bot1") -> int:
         """
-        The process of its keeper, as soon as there is one.
+        Wait for a slave's keeper; return its pid.
         """
         return until(lambda: self.keepers(of), f"{of} has a keeper")[0]
 
@@ -568,37 +568,37 @@ class Farm:
 
     def submit(self, name: str, stdin: bytes | None = None, within: float = PATIENCE) -> Done:
         """
-        Submit with ``flappclient run-command`` and wait for it.
+        Submit with ``flappclient run-command``, and wait for the end.
         """
         return self.submitting(name, stdin).wait(within)
 
     def submitting(self, name: str, stdin: bytes | None = None) -> Client:
         """
-        Submit with ``flappclient run-command``; answers at once.
+        Submit with ``flappclient run-command``, without waiting.
         """
         return self.client("flappclient", "--furlfile", self.private_furl(self.furl(name)), "run-command", stdin=stdin)
 
     def watch(self, furl: str, within: float = PATIENCE) -> Done:
         """
-        Watch with a watch string, to the end.
+        Watch with a watch FURL to the end.
         """
         return self.watching(furl).wait(within)
 
     def watching(self, furl: str) -> Client:
         """
-        Watch with a watch string; answers at once.
+        Watch with a watch FURL, without waiting.
         """
         return self.client("flappclient", "--furlfile", self.private_furl(furl), "run-command")
 
     def upload(self, name: str, path: Path | str, within: float = PATIENCE) -> Done:
         """
-        Submit with ``flappclient upload-file``.
+        Submit with ``flappclient upload-file``, and wait for the end.
         """
         return self.uploading(name, path).wait(within)
 
     def uploading(self, name: str, path: Path | str) -> Client:
         """
-        Submit with ``flappclient upload-file``; answers at once.
+        Submit with ``flappclient upload-file``, without waiting.
         """
         furl_file = self.private_furl(self.furl(name))
         return self.client("flappclient", "--furlfile", furl_file, "upload-file", str(path))
@@ -619,15 +619,15 @@ class Farm:
 
     def program(self, name: str) -> str:
         """
-        The path of an installed program.
+        Return the path of an installed program.
         """
         return str(BIN / name)
 
     def private_furl(self, furl: str) -> str:
         """
-        A file with *furl* in it, for ``--furlfile``: strings are not for command lines.
+        Return a file with *furl* in it, for ``--furlfile``: FURLs do not belong into command lines.
         """
-        # Clients do not come in through the proxy.
+        # Clients connect directly, not through the proxy.
         direct = re.sub(r"@tcp:127\.0\.0\.1:\d+[^/]*/", f"@tcp:127.0.0.1:{self.port}/", furl)
         number = len(list(self.clients_directory.iterdir()))
         path = self.clients_directory / f"{number}.furl"
@@ -637,13 +637,13 @@ class Farm:
 
     def run(self, script: str) -> None:
         """
-        Run a script for the shell in the farm's directory.
+        Run a shell script in the farm's directory.
         """
         subprocess.run(["/bin/sh", "-ec", script], cwd=self.directory, env=self.env, check=True)
 
     def watch_furl_of(self, builder: str, number: int) -> str:
         """
-        The watch string of a build's request, for the test of a client that was not told in time.
+        Return the watch FURL of a build's request from the records, for a client that ended before it got one.
         """
         ((id_,),) = self.rows(
             "select id from grants where verb = 'watch' and object = (select cast(buildset as text) from"
@@ -659,7 +659,7 @@ class Farm:
 
     def mount(self, name: str, size: int) -> None:
         """
-        From now on the directory *name* is on an empty disk of *size* bytes of its own.
+        Mount an empty disk of *size* bytes at the directory *name*.
         """
         directory = self.directory / name
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", directory], check=True)
@@ -667,7 +667,7 @@ class Farm:
 
     def fill(self, name: str, *, leave: int) -> Path:
         """
-        A file that leaves *leave* bytes free on that disk.
+        Create a file that leaves *leave* bytes free on that disk.
         """
         ballast = self.directory / name / "ballast"
         with ballast.open("wb") as file:
@@ -676,22 +676,22 @@ class Farm:
 
     def free(self, name: str) -> int:
         """
-        How many bytes are free there.
+        Return the free bytes of that disk.
         """
         return shutil.disk_usage(self.directory / name).free
 
-    # What is on disk.
+    # Files.
 
     @property
     def database(self) -> Path:
         """
-        The file of the records.
+        Return the path of the database.
         """
         return self.master_directory / "records" / "farm.sqlite"
 
     def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
         """
-        What the farm's records answer.
+        Return the result of a query on the database.
         """
         with closing(sqlite3.connect(self.database, timeout=30)) as connection:
             return connection.execute(query, arguments).fetchall()
@@ -699,7 +699,7 @@ class Farm:
     @contextmanager
     def locked_records(self) -> Iterator[None]:
         """
-        Meanwhile nothing is recorded: another program has the database locked.
+        Lock the database from outside, so that the master can write nothing.
         """
         with closing(sqlite3.connect(self.database, timeout=30, isolation_level=None)) as connection:
             connection.execute("begin immediate")
@@ -707,7 +707,7 @@ class Farm:
 
     def log(self, builder: str, number: int, step: str | None = None, name: str = "stdio") -> bytes:
         """
-        The bytes of a build's logs, all or of one step.
+        Return the bytes of a build's logs: of all, or of one step's.
         """
         found = self.rows(
             "select streams.path from streams join builds on builds.id = streams.build join steps on "
@@ -720,7 +720,7 @@ class Farm:
 
     def stream(self, path: str) -> bytes:
         """
-        The bytes of a stream, compressed or not.
+        Return the bytes of a stream, compressed or not.
         """
         stream = open_stream(str(self.master_directory / "streams" / path))
         try:
@@ -733,16 +733,16 @@ class Farm:
 
     def witnessed(self, name: str = "lines") -> list[str]:
         """
-        The lines that commands wrote into the file *name* of ``$WITNESS``.
+        Return the lines that commands wrote into the file *name* of ``$WITNESS``.
         """
         path = self.witness / name
         return path.read_text().splitlines() if path.exists() else []
 
-    # The end.
+    # Cleanup.
 
     def close(self) -> None:
         """
-        Kill everything, look for strings and secrets where none belong, and remove the directory.
+        Kill all processes, search the files for FURLs and secrets in wrong places, and remove the directory.
         """
         if not self.directory.exists():
             return
@@ -761,11 +761,11 @@ class Farm:
 
     def _complaints(self) -> Iterator[str]:
         """
-        The tracebacks in the logs: what is foreseen is logged as a sentence.  Comings and goings of Twisted's factories
-        mean nothing to an admin.
+        Return the tracebacks in the logs: expected errors are logged as sentences.  Starts and stops of Twisted's
+        factories mean nothing to an admin.
         """
         for path in (*self.directory.glob("*/twistd.*"), *self.directory.glob("**/keeper.log")):
-            # twistd itself cannot log while the disk of its log is full, and says so afterwards.
+            # twistd cannot log while the disk of its log is full, and logs a traceback about that afterwards.
             text = _START_ON_FULL_DISK.sub("", _LOG_ON_FULL_DISK.sub("", path.read_text(errors="replace")))
             at = min(
                 (at for word in ("Traceback", "Unhandled", "Starting factory") if (at := text.find(word)) >= 0),
@@ -776,7 +776,7 @@ class Farm:
 
     def kill_everything(self) -> None:
         """
-        End every process of this farm with kill -9, until there is none.
+        Kill the processes of this farm with kill -9, until none is left.
         """
 
         def none_left() -> bool:

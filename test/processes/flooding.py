@@ -1,7 +1,7 @@
 """
-A holder of a string who causes as many log lines as possible: ``python flooding.py FURLFILE COUNT``.
+A holder of a FURL who causes as many log lines as possible: ``python flooding.py FURLFILE COUNT``.
 
-Makes *COUNT* times the one call that is there for the master's log: that its string is not a slave's.
+It makes *COUNT* times the one call that exists for the master's log: the one which says that the FURL is not a slave's.
 """
 
 import sys
@@ -15,7 +15,7 @@ from twisted.internet.task import react
 
 async def flood(furl: str, count: int) -> None:
     """
-    Call it, and wait for each answer.
+    Make the call, and wait for each answer.
     """
     tub = Tub()
     tub.startService()

@@ -1,7 +1,7 @@
 """
-A client that submits, closes its standard input and hangs up: ``python hanging_up.py FURLFILE TEXT``.
+A client that submits, closes its standard input and disconnects: ``python hanging_up.py FURLFILE TEXT``.
 
-The stock client, killed at the right moment, does the same.  When it is refused, it prints the sentence.
+This equals the stock client killed at the right moment.  After a refusal it prints the sentence.
 """
 
 import sys
@@ -15,7 +15,7 @@ from twisted.internet.task import react
 
 class Watcher(Referenceable):  # type: ignore[misc]  # Foolscap has no types
     """
-    Prints what it is told on its standard error.
+    Copies remarks to standard error.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Watcher(Referenceable):  # type: ignore[misc]  # Foolscap has no types
 
 async def submit(furl: str, text: bytes) -> None:
     """
-    Submit *text* and hang up, or wait for the end when nobody wants it.
+    Submit *text* and disconnect; a refused submission ends with its error.
     """
     tub, watcher = Tub(), Watcher()
     tub.startService()

@@ -1,9 +1,10 @@
 """
-Where strings and secrets are, and where they may be.
+The search for FURLs and secrets in files where they do not belong.
 
-A string's secret part, its swissnum, belongs into the files made for it, and to the slave that it is for.  Anywhere
-else (a log, a record, a free page of the database, a stream, a keeper's spool) it is a leak, and so is the value of a
-secret.  What is found by one farm is noted for the end of the whole run, which fails then (see ``test/conftest.py``).
+The secret part of a FURL, its swissnum, belongs into the files made for it, and into the directory of its slave.
+Anywhere else (a log, a record, a free page of the database, a stream, a keeper's spool) it is a leak, and so is the
+value of a secret.  The matches of each farm are collected until the end of the run, which fails then (see
+``test/conftest.py``).
 """
 
 import os
@@ -24,7 +25,7 @@ NOTED = "BUILDBOT_LITE_TEST_LEAKS"
 _SWISSNUM = re.compile(rb"pb://[a-z2-7]{32}@[^/\s\"'>]*/([A-Za-z0-9_~-]{8,})")
 _LARGEST = 64 << 20
 
-# Below the directory of a farm of tests; "clients" is what clients were given and told.
+# Paths below the directory of a test's farm; "clients" has the input and output of clients.
 _MAY_HOLD_STRINGS = re.compile(
     r"[^/]+/(buildslave\.furls|submit\.furls|furls/[^/]*\.furl|private/[^/]*\.furl|private/strings\.kept)\Z"
     r"|[^/]+/slave\.tac\Z|clients/|[^/]+/[^/]+\.furl\Z"
@@ -32,7 +33,7 @@ _MAY_HOLD_STRINGS = re.compile(
 _MAY_HOLD_SECRETS = re.compile(
     r"master/(secrets/|master\.cfg\Z|private/generations/)|witness/|[^/]+/work/|master/artifacts/|clients/.*\.in\Z"
 )
-# Farms run in the foreground here, where twistd leaves the umask as it is.
+# The farms run in the foreground, where twistd does not change the umask.
 _PRIVATE = (
     "*/private",
     "*/private/*",
@@ -44,9 +45,9 @@ _PRIVATE = (
 
 def leaks_of(directory: Path, secrets: Sequence[str] = ()) -> list[str]:
     """
-    A line for each file or table below *directory* with a string or one of the *secrets* where none may be.
+    Return a line for each file or table below *directory* with a FURL or one of the *secrets* in a wrong place.
 
-    The farm may be running: what is removed between two looks holds nothing.
+    The farm may be running: files that disappear meanwhile are skipped.
     """
     found = list(_find(directory, secrets))
     path = os.environ.get(NOTED)
@@ -75,7 +76,7 @@ def _find(directory: Path, secrets: Sequence[str]) -> Iterator[str]:
     for name, path in files.items():
         if name.endswith(".sqlite") and is_database(str(path)):
             yield from _in_database(name, path, strings, values)
-        # A database too, byte by byte: what was removed from its tables may be there, and in its write-ahead log.
+        # Databases are searched byte by byte as well: free pages and the write-ahead log may contain deleted rows.
         text = _start_of(path)
         if not _MAY_HOLD_STRINGS.match(name) and (_SWISSNUM.search(text) or any(each in text for each in strings)):
             yield f"{name} holds a string"
@@ -85,7 +86,7 @@ def _find(directory: Path, secrets: Sequence[str]) -> Iterator[str]:
 
 
 def _start_of(path: Path) -> bytes:
-    # Only the tests' large logs are longer, and those are about their bytes.
+    # Only large logs are longer; their tests compare every byte.
     with suppress(FileNotFoundError), open(path, "rb") as file:
         return file.read(_LARGEST)
     return b""
@@ -99,7 +100,7 @@ def _open_to_others(path: Path) -> bool:
 
 def swissnums_of(master: Path) -> dict[int, str]:
     """
-    The swissnums of all that the master in the directory *master* handed out, by the number of the grant.
+    Return the swissnums of all FURLs of the master in the directory *master*, by the number of the grant.
     """
     database, key, private = master / "records" / "farm.sqlite", master / "private" / "tub.pem", master / "private"
     if not database.exists() or not key.exists():

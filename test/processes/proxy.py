@@ -1,7 +1,7 @@
 """
-A TCP line that can be cut, fall silent or become slow: what stands between a slave and its master in the tests.
+A TCP proxy between a slave and its master that can cut, silence, slow down and delay connections.
 
-It runs in a thread of its own, and is told what to do from the test's::
+The proxy runs in a thread of its own; the methods may be called from the test's thread::
 
     slave ──► Proxy ──► master
 """
@@ -22,7 +22,7 @@ PATIENCE = 120.0
 
 class Proxy:
     """
-    Listens at ``port`` of 127.0.0.1; ``target`` is the port that it leads to, and may be set later.
+    Listens on ``port`` of 127.0.0.1, and forwards to the port ``target``, which may be set later.
     """
 
     def __init__(self) -> None:
@@ -45,23 +45,23 @@ class Proxy:
         self._loop.run_until_complete(asyncio.start_server(self._accept, sock=self._listening))
         self._loop.run_forever()
 
-    # What tests say.
+    # Called by tests, in their thread.
 
     def cut(self) -> None:
         """
-        Cut every line that there is; new ones are let through.
+        Cut all connections; new ones are accepted.
         """
         self._told(self._cut_all)
 
     def silence(self) -> None:
         """
-        From now on nothing passes, and nobody is told.
+        Forward nothing any more, without closing connections.
         """
         self._told(lambda: setattr(self, "_flowing", False))
 
     def speak(self) -> None:
         """
-        The end of the silence, for lines made from now on; the silent ones are cut.
+        End the silence for new connections; cut the silent ones.
         """
 
         def speak() -> None:
@@ -72,21 +72,21 @@ class Proxy:
 
     def throttle(self, rate: float | None) -> None:
         """
-        From now on at most *rate* bytes per second and direction pass through a line; None: as many as come.
+        Limit each connection and direction to *rate* bytes per second; None: no limit.
         """
         self._told(lambda: setattr(self, "_rate", rate))
 
     def delay(self, seconds: float) -> None:
         """
-        From now on every piece takes *seconds* longer.
+        Delay all data by *seconds*.
         """
         self._told(lambda: setattr(self, "_delay", seconds))
 
     def cut_at_random(self, times: int, *, least: int, most: int, seed: int) -> None:
         """
-        Cut each of the next *times* lines after a number of bytes between *least* and *most*.
+        Cut each of the next *times* connections after a number of bytes between *least* and *most*.
 
-        A line that ends otherwise before that leaves its cut to the next.
+        When a connection ends earlier, its cut applies to the next one.
         """
         random = Random(seed)
         self._cuts_to_come = [random.randint(least, most) for _ in range(times)]
@@ -94,7 +94,7 @@ class Proxy:
 
     def close(self) -> None:
         """
-        The end of it.
+        Close the proxy.
         """
 
         async def close() -> None:
@@ -119,7 +119,7 @@ class Proxy:
     def _done(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
-    # What happens in the thread.
+    # Called in the proxy's thread.
 
     def _cut_all(self) -> None:
         for line in tuple(self._lines):
@@ -160,7 +160,7 @@ class Proxy:
                 self.forwarded += len(data)
                 await sink.drain()
         if not self._flowing:
-            # Silence is complete: that one side is gone is not passed on either.
+            # Silence includes the end of a connection: it is not forwarded either.
             await asyncio.Event().wait()
         line.cut()
 

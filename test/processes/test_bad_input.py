@@ -1,5 +1,5 @@
 """
-What users, commands and disks do wrong.
+Mistakes of users, commands and disks, in whole farms.
 """
 
 import io
@@ -15,7 +15,7 @@ from .farm import Farm, until
 
 ODD = "odd näme (v1) & $HOME; 'x'/y"
 
-# What a build leaves for the next git that comes by.
+# A command of a build that plants configuration and hooks for the next git.
 TRAPS = """\
 git config core.worktree /nowhere
 git config core.fsmonitor "$PWD/../../../../trap"
@@ -40,7 +40,7 @@ PATCH = b"""diff --git a/file b/file
 
 def tar(*members: tuple[str, bytes], link: tuple[str, str] | None = None) -> bytes:
     """
-    An archive with those members.
+    Return an archive with those members.
     """
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as archive:
@@ -57,13 +57,13 @@ def tar(*members: tuple[str, bytes], link: tuple[str, str] | None = None) -> byt
 
 class BadInputTests(FarmCase):
     """
-    One farm that goes on working whatever it is given.
+    A farm that continues to work after any bad input.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        A builder for each.
+        Create a builder for each kind of bad input.
         """
         farm = Farm("bot1")
         farm.run(
@@ -112,14 +112,14 @@ class BadInputTests(FarmCase):
 
     def tearDown(self) -> None:
         """
-        The farm still works.
+        Check that the farm still works.
         """
         self.assertTrue(self.farm.master.alive)
         self.assertTrue(self.farm.slave().alive)
 
     def refused(self, builder: str, stdin: bytes | None, why: str, codes: tuple[int, ...] = (1, 2)) -> None:
         """
-        The build fails, and the remarks say why, in sentences.
+        Check that the build fails, and that the remarks give the reason in sentences.
         """
         done = self.farm.submit(builder, stdin)
         self.assertIn(done.code, codes, done.err)
@@ -128,7 +128,7 @@ class BadInputTests(FarmCase):
 
     def test_patch(self) -> None:
         """
-        Bad input: a patch that applies is applied; one that does not is a failure that says so.
+        Bad input: a valid patch is applied; one that does not apply fails the build with a sentence.
         """
         self.assertEqual(self.farm.submit("patched", PATCH).out[-14:], b"other content\n")
         self.refused("patched", PATCH.replace(b"-content", b"-nothing of the kind"), r"(?i)patch.*apply")
@@ -136,8 +136,8 @@ class BadInputTests(FarmCase):
 
     def test_checkout_after_a_bad_build(self) -> None:
         """
-        Promises 6.16, 6.18, 6.20: what a build left does not run beside the password, is not seen in the next checkout
-        and does not stop it; the password is in no line that anybody reads.
+        Promises 6.16, 6.18, 6.20: files that a build left do not run during a fetch with a password, are not in the
+        next checkout and do not stop it; the password is in no log, record or remark.
         """
         for _ in range(2):
             done = self.farm.submit("trapped")
@@ -151,7 +151,7 @@ class BadInputTests(FarmCase):
 
     def test_patch_through_a_trigger(self) -> None:
         """
-        Promises 6.9 and 6.10: triggered builds are of the patched sources, and a red one is explained to the submitter.
+        Promises 6.9 and 6.10: triggered builds use the patched sources, and the submitter is told why one failed.
         """
         harmless = b"--- /dev/null\n+++ b/more\n@@ -0,0 +1 @@\n+x\n"
         self.assertEqual(self.farm.submit("fan", harmless).code, 0)
@@ -171,13 +171,13 @@ class BadInputTests(FarmCase):
         for name in (b"../../../outside", b"/tmp/outside"):
             patch = b"--- /dev/null\n+++ b/" + name + b"\n@@ -0,0 +1 @@\n+x\n"
             self.refused("patched", patch, r"(?i)patch")
-        # Unlike Path.rglob, this bears with what is removed meanwhile.
+        # Unlike Path.rglob, os.walk ignores directories that are removed meanwhile.
         for above, directories, files in os.walk(self.farm.directory):
             self.assertNotIn("outside", directories + files, above)
 
     def test_archives_that_lead_out(self) -> None:
         """
-        Bad input: an archive cannot write outside its directory, by a name, absolutely or through a link.
+        Bad input: an archive cannot write outside its directory, by a relative name, an absolute name or a link.
         """
         for archive in (
             tar(("../escaped", b"x")),
@@ -192,7 +192,7 @@ class BadInputTests(FarmCase):
 
     def test_broken_archive(self) -> None:
         """
-        Bad input: an archive that is cut short is a failure; the next one is unpacked.
+        Bad input: a truncated archive fails the build; the next archive is unpacked.
         """
         whole = tar(("some", bytes(100_000)))
         self.refused("unpacked", whole[:50_000], "(?i)archive|unpack")
@@ -200,7 +200,7 @@ class BadInputTests(FarmCase):
 
     def test_paths(self) -> None:
         """
-        Bad input: a path from a property that is absolute or has ``..`` is refused, wherever it is for.
+        Bad input: a path from a property that is absolute or has ``..`` is refused by every step.
         """
         for builder in ("there", "taken", "given", "removed"):
             for where in ("../../..", "/etc", "a/../../../x", "~/../x/../../../y"):
@@ -215,20 +215,20 @@ class BadInputTests(FarmCase):
 
     def test_missing_program(self) -> None:
         """
-        Bad input: a program that does not exist is a failure that names it; the build goes on.
+        Bad input: a missing program fails its step, which names it; the build goes on.
         """
         self.refused("missing", None, r"No such program: .?no-such-program", codes=(1,))
         self.assertEqual(self.farm.log("missing", 1), b"goes on\n")
 
     def test_missing_file(self) -> None:
         """
-        Bad input: a file that does not exist is a failure that names it.
+        Bad input: a missing file fails its step, which names it.
         """
         self.refused("nowhere", None, r"nowhere", codes=(1,))
 
     def test_no_permission(self) -> None:
         """
-        Bad input: a directory without permission is a failure that says so.
+        Bad input: a directory without permissions fails the step with a sentence.
         """
         if os.geteuid() == 0:
             raise SkipTest("root may go everywhere")
@@ -236,7 +236,7 @@ class BadInputTests(FarmCase):
 
     def test_undecodable(self) -> None:
         """
-        Bad input: bytes that are no text become a property with replacement characters; the log keeps the bytes.
+        Bad input: output that is not UTF-8 becomes a property with replacement characters; the log keeps the bytes.
         """
         done = self.farm.submit("undecodable")
         self.assertEqual(
@@ -246,7 +246,7 @@ class BadInputTests(FarmCase):
 
     def test_odd_names(self) -> None:
         """
-        Bad input: odd names of builders and steps stay inside the farm's directories, and can be asked for.
+        Bad input: builders and steps with unusual names stay inside the farm's directories, and their logs can be read.
         """
         done = self.farm.submit("odd")
         self.assertEqual(done.code, 0, done.err)
@@ -259,9 +259,9 @@ class BadInputTests(FarmCase):
 
     def test_odd_file_names(self) -> None:
         """
-        Bad input: a file may be called anything by whoever uploads it.
+        Bad input: an uploaded file may have any name.
         """
-        # The stock client itself cannot send a name that is no UTF-8.
+        # The stock client cannot send a name that is not UTF-8.
         for number, name in enumerate((b"a b\n$(touch x)", "ü".encode() * 100, b"-rf"), 1):
             path = os.path.join(os.fsencode(self.farm.directory), name)
             with open(path, "wb") as file:
@@ -281,7 +281,8 @@ class FullDiskTests(SynchronousTestCase):
 
     def test_slave(self) -> None:
         """
-        Bad input: while a slave's disk is full the command waits; when there is room it goes on, and nothing is lost.
+        Bad input: while a slave's disk is full the command waits; when there is space it continues, and no output is
+        lost.
         """
         with Farm("bot1") as farm:
             farm.builder("long", "echo begun; until test -e $WITNESS/go; do sleep 0.05; done; seq 1 1500000")
@@ -307,7 +308,8 @@ class FullDiskTests(SynchronousTestCase):
 
     def test_master(self) -> None:
         """
-        Bad input, promise 10: while the master's disk is full nothing is lost and nothing starts; then all goes on.
+        Bad input, promise 10: while the master's disk is full nothing is lost and nothing starts; then everything
+        continues.
         """
         with Farm("bot1") as farm:
             tac = (farm.master_directory / "master.tac").read_text()
@@ -329,7 +331,7 @@ class FullDiskTests(SynchronousTestCase):
                 answer = farm.command("queue", str(farm.master_directory), "--json")
                 return answer.out.decode()
 
-            # The request itself may have to wait for room as well; then it is not in the queue yet.
+            # The request itself may wait for space as well; then it is not in the queue yet.
             if other.process.poll() is None and '"next"' in why():
                 self.assertIn("disk-full", why())
             self.assertEqual(farm.rows("select builder from builds"), [("long",)], "nothing else began")

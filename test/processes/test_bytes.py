@@ -48,13 +48,13 @@ GIBIBYTE = 1 << 30
 
 class BytesTests(FarmCase):
     """
-    The stored log is what the command wrote.
+    The stored log has the exact output of the command.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        Builders whose commands are programs of the farm's directory.
+        Create builders whose commands are programs in the farm's directory.
         """
         farm = Farm("bot1")
         for name, program in (("odd", ODD), ("large", LARGE)):
@@ -70,25 +70,25 @@ class BytesTests(FarmCase):
 
     def odd(self) -> bytes:
         """
-        What the program wrote.
+        Return the program's output.
         """
         values = bytes(range(256))
         lines = [
             b"x" * (length - 1) + b"\n" for length in (16383, 16384, 16385, 262143, 262144, 262145, 7)
-        ]  # whose ends are where pieces end
+        ]  # line ends near the borders of chunks
         end = b"\xc3\xa9 \xff\xfe \r\n\r no final newline"
         return values + bytes(1000) + values[::-1] + b"".join(lines) + end
 
     def test_odd_bytes(self) -> None:
         """
-        Promise 6: all 256 values, NULs, lines across the borders of chunks, no final newline.
+        Promise 6: all 256 values, NULs, lines across the borders of chunks, and a missing final newline are kept.
         """
         self.assertEqual(self.farm.submit("odd").out, self.odd())
         self.assertEqual(self.farm.log("odd", 1), self.odd())
 
     def test_device_files(self) -> None:
         """
-        Promise 6: a command that opens /dev/stderr anew destroys nothing.
+        Promise 6: a command that opens /dev/stderr again destroys no output.
         """
         wanted = b"one\ntwo\nthreefour\nfive\nsix\n"
         self.assertEqual(self.farm.submit("interrupted").out, wanted)
@@ -96,7 +96,7 @@ class BytesTests(FarmCase):
 
     def test_separate_standard_error(self) -> None:
         """
-        Promise 6: standard error as a log of its own, which a remark announces.
+        Promise 6: standard error can be a log of its own, which a remark announces.
         """
         done = self.farm.submit("apart")
         self.assertEqual(self.farm.log("apart", 1), b"out\n")
@@ -106,7 +106,7 @@ class BytesTests(FarmCase):
 
     def test_followed_file(self) -> None:
         """
-        Promise 6: a followed log file arrives as it is.
+        Promise 6: a followed log file arrives unchanged.
         """
         done = self.farm.submit("followed")
         self.assertEqual(done.code, 0, done.err)
@@ -114,13 +114,13 @@ class BytesTests(FarmCase):
 
     def test_terminal(self) -> None:
         """
-        Promise 6: also in a pseudo-terminal; it adds no carriage returns.
+        Promise 6: the output to a pseudo-terminal arrives unchanged, without added carriage returns.
         """
         self.assertEqual(self.farm.submit("terminal").out, self.odd())
 
     def test_large_log(self) -> None:
         """
-        Promise 6: 100 MiB are the same at the command, on the master's disk, and at the client.
+        Promise 6: 100 MiB are identical at the command, on the master's disk, and at the client.
         """
         done = self.farm.submit("large", within=400)
         (wanted,) = self.farm.witnessed("large")
@@ -138,13 +138,14 @@ class MemoryTests(FarmCase):
     A farm for a very long log.
     """
 
-    # Measuring which lines run takes memory of its own.
+    # Measuring the coverage needs memory of its own.
     unmeasured: ClassVar[dict[str, None]] = {"COVERAGE_PROCESS_START": None, "COVERAGE_PROCESS_CONFIG": None}
 
     @classmethod
     def make(cls) -> Farm:
         """
-        A builder that writes 1 GiB, and one that writes little, so that everything is loaded.
+        Create a builder that writes 1 GiB, and one that writes little, so that all code is loaded before the
+        measurement.
         """
         line = "The quick brown fox jumps over the lazy dog; 0123456789 lines of a log are about as long as this."
         return (

@@ -1,5 +1,5 @@
 """
-Mistakes in master.cfg, and applying it to a farm that runs.
+Mistakes in master.cfg, and reconfiguring a running farm.
 """
 
 import os
@@ -18,7 +18,7 @@ from .farm import (
     until,
 )
 
-# Twelve mistakes, one of each kind; the line of each, counted from the first, stands in MISTAKES.
+# Twelve mistakes, one of each kind; MISTAKES has their lines, counted from the first.
 TWELVE = """from buildbot_lite.plugins import schedulers, secrets, slave, steps, util
 c = BuildmasterConfig = {}
 c['slaves'] = [
@@ -63,13 +63,13 @@ MISTAKES = {
 
 class MistakesTests(FarmCase):
     """
-    A farm that runs while its master.cfg is edited.
+    A running farm whose master.cfg is edited.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        One slave, two builders.
+        Create one slave and two builders.
         """
         return (
             Farm("bot1")
@@ -79,13 +79,13 @@ class MistakesTests(FarmCase):
 
     def edit(self, text: str | None = None) -> None:
         """
-        Write master.cfg; in the end it is as it was.
+        Write master.cfg; after the test it is restored.
         """
         self.farm.write_config(text)
 
     def tearDown(self) -> None:
         """
-        Put everything back.
+        Restore master.cfg.
         """
         self.edit()
         done = self.farm.command("reconfig", str(self.farm.master_directory))
@@ -93,10 +93,10 @@ class MistakesTests(FarmCase):
 
     def check_all(self, said: str) -> None:
         """
-        *said* has a line for each of the mistakes, in their order, with the lines of the calls.
+        Check that *said* has a line for each mistake, in order, with the line of the call.
         """
         lines = [line for line in said.splitlines() if line.startswith("master.cfg:")]
-        # At one call something may be missing because something else was mistyped.
+        # A mistyped argument may also cause the mistake of a missing one at the same call.
         found: dict[int, str] = {}
         for line in lines:
             number = int(line.split(":")[1])
@@ -118,7 +118,7 @@ class MistakesTests(FarmCase):
 
     def test_start(self) -> None:
         """
-        Promise 11: a master that is started with them reports them on the terminal, and ends.
+        Promise 11: a master with mistakes in its configuration reports them on the terminal, and exits.
         """
         directory = self.farm.directory / "bad"
         directory.mkdir()
@@ -147,7 +147,7 @@ class MistakesTests(FarmCase):
 
     def test_exception(self) -> None:
         """
-        Promise 11: a Python exception is reported alone, with its line, and nothing else of it.
+        Promise 11: a Python exception is reported with its line, and without a traceback.
         """
         self.edit(WORDS + "slave.BuildSlave('bot 2')\n\nc['slaves'] = nothing\n")
         for command in ("checkconfig", "reconfig"):
@@ -159,7 +159,7 @@ class MistakesTests(FarmCase):
 
     def test_builds_go_on_as_they_began(self) -> None:
         """
-        Promise 11: a build that runs goes on with its own configuration, also after the master was killed.
+        Promise 11: a running build keeps its configuration, also after the master was killed.
         """
         client = self.farm.submitting("slow")
         furl = client.watch_furl()
@@ -178,20 +178,20 @@ class MistakesTests(FarmCase):
 
 class DaemonTests(FarmCase):
     """
-    A master that is a daemon, as ``twistd -y master.tac`` makes it.
+    A daemonised master, as ``twistd -y master.tac`` starts it.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        One builder.
+        Create one builder.
         """
         return Farm("bot1").builder("hello", "echo hello")
 
     @classmethod
     def begin(cls) -> None:
         """
-        Started by restart, as a person would.
+        Start the master with restart, as a user would.
         """
         cls.farm.write_config()
         done = cls.farm.command("restart", str(cls.farm.master_directory))
@@ -200,13 +200,13 @@ class DaemonTests(FarmCase):
 
     def pid(self) -> int:
         """
-        The daemon's.
+        Return the daemon's pid.
         """
         return int((self.farm.master_directory / "twistd.pid").read_text())
 
     def test_hangup(self) -> None:
         """
-        Promise 11: SIGHUP applies master.cfg; with a mistake in it nothing changes, and the log says why.
+        Promise 11: SIGHUP applies master.cfg; with a mistake in it nothing changes, and the log has the reason.
         """
         log = self.farm.master_directory / "twistd.log"
         self.farm.builder("more", "echo more").write_config()
@@ -222,7 +222,7 @@ class DaemonTests(FarmCase):
 
     def test_stop_when_idle(self) -> None:
         """
-        ``stop --when-idle`` waits for what runs; ``restart`` starts it again, and the slave comes back.
+        ``stop --when-idle`` waits for running builds; ``restart`` starts the master again, and the slave reattaches.
         """
         client = self.farm.submitting("hello")
         self.assertEqual(client.wait().code, 0)
@@ -239,8 +239,8 @@ class DaemonTests(FarmCase):
 
     def test_ports(self) -> None:
         """
-        Promise 6.11: a port is added and taken out by reconfig while clients use it; what cannot be bound is refused by
-        reconfig and restart, and the master goes on.
+        Promise 6.11: reconfig adds and removes a port while clients use it; reconfig and restart refuse a port that
+        cannot be bound, and the master continues.
         """
         directory = self.farm.master_directory
         first, second = self.farm.port, free_port()
@@ -286,7 +286,7 @@ class DaemonTests(FarmCase):
 
     def test_rotated(self) -> None:
         """
-        Promise 6.13: master and slave go on in a new log when logrotate has moved theirs; SIGHUP ends no slave.
+        Promise 6.13: master and slave open a new log when logrotate has moved theirs; SIGHUP ends no slave.
         """
         slave = self.farm.slave()
         logs = [self.farm.master_directory / "twistd.log", slave.log_path]
@@ -299,12 +299,12 @@ class DaemonTests(FarmCase):
         self.assertTrue(slave.alive)
         self.assertEqual(self.farm.submit("hello").code, 0)
         for log in logs:
-            # Put together again, for what looks into them in the end.
+            # Joined again, for the search of the logs at the end.
             log.write_bytes(log.with_suffix(".log.1").read_bytes() + log.read_bytes())
 
     def test_never_ends(self) -> None:
         """
-        Promise 6.23: a master.cfg that never ends does not stop the master.
+        Promise 6.23: a master.cfg that never finishes does not stop the running master.
         """
         directory = self.farm.master_directory
         text = (directory / "master.cfg").read_text()

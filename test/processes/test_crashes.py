@@ -1,10 +1,10 @@
 """
-The master dies: after every entry of the journal of a build that uses every shipped step.
+Crashes of the master, after every entry of the journal of a build that uses every shipped step.
 
-The moments are not written down here.  The build runs once, its journal is read, and for each entry there are two
-moments: its intent is committed, its outcome is committed.  The build is submitted again and again, to a master whose
-``master.tac`` (the test's own; the product has no switch for it) ends it with kill -9 at some of them, far from each
-other, until each moment had its death.
+The crash points are not listed here.  The build runs once, its journal is read, and each entry gives two crash points:
+the commit of its intent and the commit of its outcome.  Then the build is submitted repeatedly to a master whose
+``master.tac`` (the test's own; the product has no switch for this) ends it with kill -9 at some of the crash points,
+far apart, until all have been used.
 """
 
 import io
@@ -60,7 +60,7 @@ exec {git} "$@"
 
 def says(word: str) -> str:
     """
-    A command that leaves a line with the witness, and one in its log.
+    Return a command that writes a line to the witness file, and one to its log.
     """
     return f"echo {word} >> $WITNESS/lines; echo {word}; echo {word} in two pieces >&2; printf 'and no newline'"
 
@@ -88,14 +88,14 @@ STEPS = [
     "steps.FileUpload(slavesrc='out/archive.tar', masterdest='archive.tar')",
     "steps.DirectoryUpload(slavesrc='out', masterdest='out')",
 ]
-# A build dies at every so manieth moment of a class.
+# One build crashes at every n-th crash point of its class.
 BETWEEN = 5
 
 
 @frozen
 class Moment:
     """
-    After which commit the master dies.
+    A crash point: the commit after which the master dies.
     """
 
     step: int
@@ -105,7 +105,7 @@ class Moment:
 
 def archive() -> bytes:
     """
-    What is submitted.
+    Return the submitted archive.
     """
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as tar:
@@ -118,14 +118,14 @@ def archive() -> bytes:
 
 def any_child(log: bytes) -> bytes:
     """
-    A log, whichever number the triggered build has that it names.
+    Return a log with the numbers of triggered builds replaced.
     """
     return re.sub(rb"child/\d+", b"child/N", log)
 
 
 class Crashes(FarmCase):
     """
-    Of all moments, those whose number leaves *remainder* when divided by *share*.
+    The crash points whose number leaves *remainder* when divided by *share*.
     """
 
     share: ClassVar[int] = 2
@@ -135,7 +135,7 @@ class Crashes(FarmCase):
     @classmethod
     def make(cls) -> Farm:
         """
-        One builder with everything, and the one that it triggers.
+        Create one builder with every step, and the builder that it triggers.
         """
         farm = Farm("bot1")
         make_origin(farm)
@@ -153,7 +153,8 @@ class Crashes(FarmCase):
 
     def reference(self) -> tuple[bytes, list[str], list[Moment]]:
         """
-        What an undisturbed build leaves: its log, what its commands witnessed, the moments of its journal.
+        Run an undisturbed build; return its log, the witness lines of its commands, and the crash points of its
+        journal.
         """
         done = self.farm.submit("all", archive())
         self.assertEqual(done.code, 0, done.err)
@@ -166,7 +167,7 @@ class Crashes(FarmCase):
 
     def taken_witness(self) -> list[str]:
         """
-        What the commands of one build witnessed, sorted, because two in a pipe come in any order.
+        Return the witness lines of one build, sorted, because the order of two commands in a pipe varies.
         """
         lines = self.farm.witnessed()
         (self.farm.witness / "lines").unlink()
@@ -174,14 +175,14 @@ class Crashes(FarmCase):
 
     def artifacts(self, number: int) -> dict[str, bytes]:
         """
-        The artifacts of a build.
+        Return the artifacts of a build.
         """
         directory = self.farm.master_directory / "artifacts" / "all" / str(number)
         return {path.name: path.read_bytes() for path in directory.iterdir()}
 
     def check_moments(self) -> None:
         """
-        At each moment of our share: the same build goes on, and nobody can tell the difference.
+        Crash at each of our crash points: the same build continues, with the same results as an undisturbed one.
         """
         wanted_log, wanted_witness, moments = self.reference()
         wanted_artifacts = self.artifacts(1)
@@ -204,7 +205,7 @@ class Crashes(FarmCase):
 
     def die_at(self, moments: Sequence[Moment]) -> None:
         """
-        Submit, and let the master die at each of *moments*; it is started again each time.
+        Submit, and crash the master at each of *moments*; restart it each time.
         """
         ((newest,),) = self.farm.rows("select max(id) from builds")
         death = self.farm.master_directory / "die-at"
@@ -226,7 +227,8 @@ class EvenMomentsTests(Crashes):
 
     def test_every_second_moment(self) -> None:
         """
-        Promise 7: kill -9 of the master when an intent was committed: the build goes on, each command runs once.
+        Promise 7: after kill -9 of the master at the commit of an intent the build continues, and each command runs
+        once.
         """
         self.check_moments()
 
@@ -236,7 +238,8 @@ class OddMomentsTests(Crashes):
 
     def test_every_other_moment(self) -> None:
         """
-        Promise 7: kill -9 of the master when an outcome was committed: the build goes on, each command runs once.
+        Promise 7: after kill -9 of the master at the commit of an outcome the build continues, and each command runs
+        once.
         """
         self.check_moments()
 
@@ -244,7 +247,7 @@ class OddMomentsTests(Crashes):
 class StepsTests(SynchronousTestCase):
     def test_the_build_uses_every_step(self) -> None:
         """
-        Promise 7: no shipped step is left out of the build whose master dies.
+        Promise 7: the crashing build uses every shipped step.
         """
         used = set(re.findall(r"steps\.(\w+)\(", " ".join(STEPS)))
         shipped = {name for name, cls in vars(steps).items() if isinstance(cls, type)} - {"BuildStep"}
@@ -253,7 +256,7 @@ class StepsTests(SynchronousTestCase):
 
 def make_origin(farm: Farm) -> None:
     """
-    A repository, and a ``git`` that witnesses how it is called.
+    Create a repository, and a ``git`` that records its calls.
     """
     git = next(
         os.path.join(directory, "git")

@@ -1,7 +1,7 @@
 """
 ``make demo`` in a fresh clone, as a new user runs it.
 
-Its packages are those of the tests' own environment, so that nothing is fetched: ``.venv`` leads there.
+The clone's ``.venv`` is a link to the tests' own environment, so that nothing is downloaded.
 """
 
 import importlib.util
@@ -34,7 +34,7 @@ PATIENCE = 400.0
 
 class DemoTests(SynchronousTestCase):
     """
-    One clone for all of them.
+    One clone for all tests.
     """
 
     clone: ClassVar[Path]
@@ -44,7 +44,7 @@ class DemoTests(SynchronousTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         """
-        Clone the checkout, for an ordinary user where we may become one.
+        Clone the checkout, as an ordinary user where possible.
         """
         super().setUpClass()
         for program in ("git", "make"):
@@ -70,21 +70,21 @@ class DemoTests(SynchronousTestCase):
 
     def processes(self) -> list[int]:
         """
-        All that have to do with the clone.
+        Return the pids of all processes of the clone.
         """
         mark = str(self.clone).encode()
         return [pid for pid in others() if mark in told(pid, "environ") + told(pid, "cmdline")]
 
     def tearDown(self) -> None:
         """
-        Leave nothing behind, whatever was found.
+        Kill all remaining processes.
         """
         for pid in self.processes():
             kill(pid)
 
     def demo(self, *, once: bool, terminal: int | None = None) -> "subprocess.Popen[bytes]":
         """
-        ``make demo`` with an environment of nothing but PATH, in a session of its own.
+        Start ``make demo`` with PATH as its only variable, in a session of its own.
         """
         env = {"PATH": os.environ["PATH"], **({"ONCE": "1"} if once else {})}
         if "PYTHONPATH" in os.environ:
@@ -103,13 +103,14 @@ class DemoTests(SynchronousTestCase):
 
     def check_gone(self) -> None:
         """
-        No process is left, the keepers and what they ran included.
+        Check that no process is left, including keepers and commands.
         """
         until(lambda: not self.processes(), "every process of the demo is gone")
 
     def test_once(self) -> None:
         """
-        Promise 1: in a fresh clone, with ``env -i``, as an ordinary user, twice in a row; nothing stays alive.
+        Promise 1: the demo works in a fresh clone, with ``env -i``, as an ordinary user, twice in a row; no process is
+        left.
         """
         for _ in range(2):
             said, _nothing = self.demo(once=True).communicate(timeout=PATIENCE)
@@ -119,7 +120,7 @@ class DemoTests(SynchronousTestCase):
 
     def test_interrupted(self) -> None:
         """
-        Promise 1: after Ctrl-C, also while its job runs, no process of it is alive.
+        Promise 1: after Ctrl-C, also during its job, no process is left.
         """
         demo = self.demo(once=False)
         assert demo.stdout is not None
@@ -131,7 +132,7 @@ class DemoTests(SynchronousTestCase):
 
     def test_next_steps(self) -> None:
         """
-        After the job, what it says about killing the slaves works as it is printed, and Ctrl-C is no failure.
+        After the job, the printed commands for killing the slaves work, and Ctrl-C is no failure.
         """
         demo = self.demo(once=False)
         assert demo.stdout is not None
@@ -150,7 +151,7 @@ class DemoTests(SynchronousTestCase):
 
     def test_terminal_closed(self) -> None:
         """
-        Promise 1: when its terminal is closed, no process of it is alive.
+        Promise 1: after its terminal was closed, no process is left.
         """
         ours, its = pty.openpty()
         demo = self.demo(once=False, terminal=its)
@@ -163,12 +164,12 @@ class DemoTests(SynchronousTestCase):
 
 class StartingTests(SynchronousTestCase):
     """
-    A part of it, in this process.
+    A part of the demo, in this process.
     """
 
     def test_interrupted(self) -> None:
         """
-        Promise 1: what is being started when Ctrl-C comes is not forgotten, and ends with the rest.
+        Promise 1: a process that is being started when Ctrl-C arrives is ended like the others.
         """
         spec = importlib.util.spec_from_file_location("demo", CHECKOUT / "docs" / "demo" / "demo.py")
         assert spec is not None
@@ -193,7 +194,7 @@ class StartingTests(SynchronousTestCase):
 
 def can_run_as_nobody() -> bool:
     """
-    Whether an ordinary user can run our Python and read our code.
+    Return whether an ordinary user can run our Python and read our code.
     """
     try:
         subprocess.run(
@@ -212,7 +213,7 @@ def can_run_as_nobody() -> bool:
 
 def read_until(descriptor: int, text: bytes) -> bytes:
     """
-    What is read until *text* is in it.
+    Read until the output contains *text*; return the output.
     """
     said = b""
     deadline = time.monotonic() + PATIENCE

@@ -1,5 +1,5 @@
 """
-Directories: who works in one, what an older or newer version left there, and how to do without a tac file.
+Directories: locks, databases of older and newer versions, and farms without tac files.
 """
 
 import gzip
@@ -21,28 +21,28 @@ RECORDED = Path(__file__).resolve().parents[1] / "recorded"
 
 class SecondTests(FarmCase):
     """
-    A farm that works already.
+    A running farm.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        One slave.
+        Create one slave.
         """
         return Farm("bot1").builder("hello", "echo hello")
 
     def second(self, first: Daemon, *arguments: str) -> Daemon:
         """
-        The same twistd once more, in the same directory.
+        Start the same twistd again, in the same directory.
         """
-        second = evolve(first, process=None, arguments=arguments, pidfile="")  # twistd's own look is not what is tested
+        second = evolve(first, process=None, arguments=arguments, pidfile="")  # not twistd's own check
         second.spawn()
         self.addCleanup(second.kill)
         return second
 
     def check(self, first: Daemon, *arguments: str) -> None:
         """
-        A second one says so in one sentence and exits; the first goes on.
+        Check that the second process exits with one sentence, and that the first continues.
         """
         (first.directory / "twistd.err").write_text("")
         second = self.second(first, *arguments)
@@ -56,20 +56,20 @@ class SecondTests(FarmCase):
 
     def test_second_master(self) -> None:
         """
-        Promise 12: a second master in one directory says so and exits.
+        Promise 12: a second master in one directory exits with a sentence.
         """
         self.check(self.farm.master)
         self.check(self.farm.master, "buildbot-lite-master", "--basedir", str(self.farm.master_directory))
 
     def test_second_slave(self) -> None:
         """
-        Promise 12: a second slave in one directory says so and exits.
+        Promise 12: a second slave in one directory exits with a sentence.
         """
         self.check(self.farm.slave())
 
     def test_port_in_use(self) -> None:
         """
-        A master whose port is taken by another program says what to do, and exits.
+        A master whose port is in use exits with the remedy.
         """
         other = self.farm.directory / "other"
         shutil.copytree(self.farm.master_directory, other, ignore=shutil.ignore_patterns("twistd.*", "own"))
@@ -85,7 +85,7 @@ class SecondTests(FarmCase):
 
 class PluginTests(SynchronousTestCase):
     """
-    The same without tac files.
+    Farms without hand-written tac files.
     """
 
     def test_plugins(self) -> None:
@@ -108,7 +108,7 @@ class PluginTests(SynchronousTestCase):
 
     def test_created(self) -> None:
         """
-        A farm made with create-master and create-slave works as it is, with the configuration that it begins with.
+        A farm of create-master and create-slave works with the initial configuration.
         """
         with Farm("bot2") as farm:
             shutil.rmtree(farm.master_directory)
@@ -133,7 +133,7 @@ class PluginTests(SynchronousTestCase):
 
     def test_a_name_that_leads_nowhere(self) -> None:
         """
-        Whoever asks on the master's own machine finds it there, whatever its name leads to.
+        A client on the master's machine finds the master even if its host name does not resolve.
         """
         with Farm("bot1") as farm:
             shutil.rmtree(farm.master_directory)
@@ -151,7 +151,7 @@ class DatabaseTests(SynchronousTestCase):
 
     def test_newer(self) -> None:
         """
-        Promise 13: a database from a newer version is refused with a sentence, and is left as it was.
+        Promise 13: a database of a newer version is refused with a sentence, and is not changed.
         """
         with Farm("bot1") as farm:
             farm.builder("hello", "echo hello").write_config()
@@ -170,7 +170,7 @@ class DatabaseTests(SynchronousTestCase):
 
     def test_recorded(self) -> None:
         """
-        Promise 13: a master starts on each database that an earlier version recorded, and tells of its builds.
+        Promise 13: a master starts on the recorded database of each earlier version, and shows its builds.
         """
         for recorded in sorted(RECORDED.glob("*.sqlite.gz")):
             with Farm("bot1") as farm:
@@ -191,8 +191,8 @@ class DatabaseTests(SynchronousTestCase):
 
     def test_string_of_0_1_0(self) -> None:
         """
-        Promise 6.19: a farm of 0.1.0 has its records moved out of ``private/`` and no string is left in them, but all
-        go on working: of its slave, and in the files.
+        Promise 6.19: the records of a farm of 0.1.0 are moved out of ``private/``; no FURL is left in them, and all
+        FURLs keep working.
         """
         with Farm("bot1") as farm:
             farm.builder("hello", "echo hello").write_config()
@@ -213,12 +213,12 @@ class DatabaseTests(SynchronousTestCase):
 
 class LoosePermissionsTests(SynchronousTestCase):
     """
-    Files with strings, or the records, that others may read.
+    Records and files with FURLs that other users may read.
     """
 
     def test_refused(self) -> None:
         """
-        Promise 6.18: a master refuses to start, and the command to ask, with a sentence that has the remedy in it.
+        Promise 6.18: the master and the command-line client refuse to use them, with a sentence that has the remedy.
         """
         with Farm("bot1") as farm:
             farm.builder("hello", "echo hello").write_config()

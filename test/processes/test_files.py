@@ -1,5 +1,5 @@
 """
-Files and directories that others made, or mean harm with: what a slave does with them, and what it says.
+Files and directories that others created, perhaps with bad intentions: the slave's transfers, and their errors.
 """
 
 import bz2
@@ -34,7 +34,7 @@ LASTING = 8 << 30
 
 def bomb(size: int) -> bytes:
     """
-    A few KB that unpack to one file of *size* bytes, of zeros.
+    Return a few KB that unpack to one file of *size* zero bytes.
     """
     header = tarfile.TarInfo("zeros")
     header.size = size
@@ -44,13 +44,13 @@ def bomb(size: int) -> bytes:
 
 class FilesTests(FarmCase):
     """
-    One farm with one slave.
+    A farm with one slave.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        A builder for each thing that is done with files.
+        Create a builder for each kind of transfer.
         """
         farm = Farm("bot1").secret("token", "hunter2222")
         farm.config("c['secretsProviders'] = [secrets.SecretInAFile('secrets')]\n")
@@ -82,24 +82,24 @@ class FilesTests(FarmCase):
     @property
     def transfers(self) -> Path:
         """
-        Where the slave keeps what is under way.
+        Return the directory of the slave's running transfers.
         """
         return self.farm.slave_directory("bot1") / "transfers"
 
     def unpacked(self) -> list[tuple[int, int]]:
         """
-        What is being unpacked beside its place: its size, and when its directory changed.
+        Return the size of the staged files, and the time at which their directory changed.
         """
         found = []
         for each in self.transfers.glob("*.tree/zeros"):
-            with contextlib.suppress(FileNotFoundError):  # it is begun again just now
+            with contextlib.suppress(FileNotFoundError):  # it is just starting again
                 found.append((each.stat().st_size, each.parent.stat().st_mtime_ns))
         return found
 
     def test_bomb(self) -> None:
         """
-        Promise 6.15: a small archive of much takes no memory of the slave's, is unpacked again by the slave's next
-        process, and ends when it is cancelled; then nothing of it is left, and the slave does the next build.
+        Promise 6.15: a decompression bomb uses no memory of the slave, is unpacked again by the slave's next process,
+        and ends when it is cancelled; then no file of it is left, and the slave runs the next build.
         """
         slave = self.farm.slave()
         memory = Rss({"slave": slave.pid})
@@ -122,7 +122,7 @@ class FilesTests(FarmCase):
 
     def test_bounds(self) -> None:
         """
-        Promise 6.15: what unpacks to more than it may, or takes longer, fails with a sentence.
+        Promise 6.15: an archive that unpacks to more than the limit, or takes longer, fails with a sentence.
         """
         done = self.farm.submit("small", bomb(64 << 20))
         self.assertEqual(done.code, 1)
@@ -133,7 +133,7 @@ class FilesTests(FarmCase):
 
     def test_cut(self) -> None:
         """
-        Promise 6.22: an archive that breaks off between two files fails the build, and nothing of it is unpacked.
+        Promise 6.22: an archive that is truncated between two files fails the build, and nothing of it is unpacked.
         """
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as made:
@@ -158,7 +158,7 @@ class FilesTests(FarmCase):
 
     def test_left_out(self) -> None:
         """
-        Promise 6.22: what an upload leaves out is named.
+        Promise 6.22: a remark names the files that an upload leaves out.
         """
         done = self.farm.submit("pipes")
         self.assertEqual(done.code, 0)
@@ -166,7 +166,7 @@ class FilesTests(FarmCase):
 
     def test_links(self) -> None:
         """
-        Promise 6.16: a secret is not written through links that came with the sources.
+        Promise 6.16: a secret is not written through links in the sources.
         """
         tac = self.farm.slave_directory("bot1") / "slave.tac"
         before = tac.read_text()
@@ -184,12 +184,12 @@ class FilesTests(FarmCase):
 
     def test_names(self) -> None:
         """
-        Promise 6.21: whatever the slave's locale, its commands and its transfers mean the same files.
+        Promise 6.21: in any locale, the slave's commands and its transfers use the same file names.
         """
         slave = self.farm.slave()
         slave.stop()
         usual = slave.env
-        # An ASCII locale, and Python kept from taking it for UTF-8.
+        # An ASCII locale, without Python's coercion to UTF-8.
         slave.env = {**usual, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
         slave.start()
         done = self.farm.submit("names")

@@ -1,5 +1,5 @@
 """
-Strings that are taken back, replaced and handed out, and a master in a new directory: with real processes.
+FURLs that are revoked, rotated and granted, and a master restored into a new directory.
 """
 
 import os
@@ -23,7 +23,7 @@ class RevokingTests(FarmCase):
 
     def setUp(self) -> None:
         """
-        A farm of its own for each.
+        Start a farm for each test.
         """
         type(self).farm = self.make().start()
         self.addCleanup(self.farm.close)
@@ -31,19 +31,19 @@ class RevokingTests(FarmCase):
     @classmethod
     def setUpClass(cls) -> None:
         """
-        Nothing is shared.
+        Share nothing.
         """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        Two slaves, and a build that waits for a word.
+        Create two slaves, and a build that waits for the test.
         """
         return Farm("bot1", "bot2").builder("b", WAITS).builder("quick", "echo hello")
 
     def command(self, *words: str) -> str:
         """
-        What ``buildbot-lite`` prints; it must succeed.
+        Run ``buildbot-lite``, which must succeed; return its output.
         """
         done = self.farm.command(words[0], str(self.farm.master_directory), *words[1:])
         self.assertEqual(done.code, 0, done.err)
@@ -51,7 +51,7 @@ class RevokingTests(FarmCase):
 
     def underway(self) -> tuple[object, int]:
         """
-        A build on bot1, and its command's process.
+        Start a build on bot1; return it and its command's pid.
         """
         self.command("pause", "bot2")
         client = self.farm.submitting("b")
@@ -62,8 +62,8 @@ class RevokingTests(FarmCase):
 
     def test_revoke(self) -> None:
         """
-        Promise 17: a revoked slave is cut off, says so in one sentence, ends its commands, and asks again after an
-        hour; its build is tried again elsewhere.
+        Promise 17: a revoked slave is disconnected, logs one sentence, ends its commands, and tries again after an
+        hour; its build is retried elsewhere.
         """
         client, pid = self.underway()
         out = self.command("revoke", "bot1")
@@ -83,7 +83,8 @@ class RevokingTests(FarmCase):
 
     def test_kill(self) -> None:
         """
-        Promise 17: with --kill the command is interrupted before the link is cut; with --cancel that was it.
+        Promise 17: with --kill the command is interrupted before the link is cut; with --cancel the build is not
+        retried.
         """
         client, pid = self.underway()
         self.command("revoke", "bot1", "--kill", "--cancel")
@@ -94,7 +95,7 @@ class RevokingTests(FarmCase):
 
     def test_rotate(self) -> None:
         """
-        Promise 17: with the new string, and only with that, the slave comes back.
+        Promise 17: after a rotation, the slave attaches with the new FURL, and only with that.
         """
         old = self.farm.furl("bot1")
         self.command("rotate", "bot1")
@@ -108,7 +109,7 @@ class RevokingTests(FarmCase):
 
     def test_drain(self) -> None:
         """
-        Promise 17: a slave that is drained stops by itself; started again, it takes builds.
+        Promise 17: a drained slave stops by itself; started again, it takes builds.
         """
         self.assertIn("stops now", self.command("drain", "bot1"))
         self.assertEqual(self.farm.slave("bot1").wait(), 0)
@@ -118,7 +119,7 @@ class RevokingTests(FarmCase):
 
     def test_drain_in_mid_build(self) -> None:
         """
-        Promise 17: one that builds is told once that it is to leave, ends its build, and stops.
+        Promise 17: a slave that is drained during a build is told once, finishes the build, and stops.
         """
         client, _ = self.underway()
         self.assertIn("stops when these have ended: b/1", self.command("drain", "bot1"))
@@ -132,7 +133,7 @@ class RevokingTests(FarmCase):
 
     def test_grant(self) -> None:
         """
-        Promise 15: a string for one use is good for one use.  It is printed once, alone on standard output.
+        Promise 15: a FURL for one use works once.  It is printed once, alone on standard output.
         """
         done = self.farm.command(
             "grant",
@@ -158,8 +159,8 @@ class RevokingTests(FarmCase):
 
     def test_restored_elsewhere(self) -> None:
         """
-        Promise 18: what docs/security.md says to back up is enough for a master in a new directory: slaves attach and
-        submissions go on with the strings that they have.
+        Promise 18: the backup of docs/security.md is enough for a master in a new directory: slaves and submitters keep
+        their FURLs.
         """
         submission = self.farm.furl("quick")
         self.farm.master.stop()

@@ -1,5 +1,5 @@
 """
-Killing a command kills everything that it started.
+Killing a command kills all processes that it started.
 """
 
 import os
@@ -10,7 +10,7 @@ from ..living import alive
 from .case import FarmCase
 from .farm import Farm, until
 
-# Forks twice, has a session of its own, closes what it inherited, and is deaf to all that can be ignored.
+# Forks twice, starts a session, closes inherited descriptors, and ignores all signals that can be ignored.
 RUNAWAY = """
 import os, signal, sys, time
 witness = os.environ["WITNESS"] + "/" + sys.argv[1]
@@ -36,13 +36,13 @@ time.sleep(600)
 
 class KillingTests(FarmCase):
     """
-    Every way in which a command is ended.
+    The ways in which a command is ended.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        A builder for each.
+        Create a builder for each way.
         """
         farm = Farm("bot1")
         runaway = farm.directory / "runaway.py"
@@ -66,21 +66,21 @@ class KillingTests(FarmCase):
 
     def runaway(self, name: str) -> int:
         """
-        The process that ran away.
+        Return the pid of the double-forked process.
         """
         path = self.farm.witness / name
         return int(until(lambda: path.exists() and path.read_text(), f"{name} ran away"))
 
     def check_dead(self, name: str) -> None:
         """
-        It is dead.
+        Check that the process is dead.
         """
         pid = self.runaway(name)
         until(lambda: not alive(pid), f"the process of {name!r} that ran away is dead")
 
     def test_interrupt(self) -> None:
         """
-        Promise 8: a command that is interrupted takes its double-forked, setsid'ed child with it.
+        Promise 8: interrupting a command kills its double-forked child in another session.
         """
         client = self.farm.submitting("interrupted")
         furl = client.watch_furl()
@@ -92,7 +92,7 @@ class KillingTests(FarmCase):
 
     def test_timeout(self) -> None:
         """
-        Promise 8: so does one that was silent for too long.
+        Promise 8: so does the timeout for silent commands.
         """
         done = self.farm.submit("silent")
         self.assertEqual(done.code, 1)
@@ -101,7 +101,7 @@ class KillingTests(FarmCase):
 
     def test_max_time(self) -> None:
         """
-        Promise 8: so does one that ran for too long.
+        Promise 8: so does maxTime.
         """
         done = self.farm.submit("long")
         self.assertEqual(done.code, 1)
@@ -110,7 +110,7 @@ class KillingTests(FarmCase):
 
     def test_cap(self) -> None:
         """
-        Promise 8: so does one that wrote too much; the log has what is allowed, and no more.
+        Promise 8: so does the cap on output; the log has the allowed bytes, and no more.
         """
         done = self.farm.submit("capped")
         self.assertEqual((done.code, len(done.out)), (1, 100_000), done.err)
@@ -118,14 +118,14 @@ class KillingTests(FarmCase):
 
     def test_left_behind(self) -> None:
         """
-        Promise 8: what a command leaves behind when it ends is killed.
+        Promise 8: processes that a command leaves behind are killed when it ends.
         """
         self.assertEqual(self.farm.submit("left").code, 0)
         self.check_dead("left")
 
     def test_leave_running(self) -> None:
         """
-        Promise 8: unless the step says leaveRunning.
+        Promise 8: with leaveRunning they are not.
         """
         self.assertEqual(self.farm.submit("forgiven").code, 0)
         self.assertTrue(alive(self.runaway("forgiven")))
@@ -157,14 +157,14 @@ class WithoutProcessTableTests(FarmCase):
     @classmethod
     def make(cls) -> Farm:
         """
-        One builder.
+        Create one builder.
         """
         return Farm("bot1").builder("b", "touch $WITNESS/ran")
 
     @classmethod
     def begin(cls) -> None:
         """
-        The slave attaches to a keeper that can list no processes.
+        Attach the slave to a keeper that cannot list processes.
         """
         farm = cls.farm
         farm.write_config()
@@ -176,7 +176,7 @@ class WithoutProcessTableTests(FarmCase):
 
     def test_refused(self) -> None:
         """
-        Promise 6.3: nothing is started that could not be ended; the submitter and the slave's log are told why.
+        Promise 6.3: a command that could not be ended is not started; the submitter and the slave's log get the reason.
         """
         done = self.farm.submit("b")
         self.assertEqual(done.code, 1, done.err)

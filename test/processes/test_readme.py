@@ -1,9 +1,9 @@
 """
-What README.md and docs/own-project.md tell a newcomer to type, typed.
+The commands of README.md and docs/own-project.md, executed.
 
-Blocks marked ``sh`` are run in their order, in one shell, in a new home.  Each line of the ``text`` block after one
-has to be printed, where ``…`` stands for anything.  Blocks without a mark are not run: they install from the network,
-need a second machine, or are meant for cron.
+Blocks marked ``sh`` are run in order, in one shell, in a new home.  Each line of the ``text`` block that follows must
+be printed; ``…`` stands for anything.  Blocks without a mark are not run: they install from the network, need a second
+machine, or are meant for cron.
 """
 
 import os
@@ -32,7 +32,7 @@ _BLOCK = re.compile(r"^```sh\n(?P<commands>.*?)^```\n(?:```text\n(?P<printed>.*?
 @frozen
 class Block:
     """
-    Commands of a page, and the lines that the page says they print.
+    Commands of a page, and the lines that they must print.
     """
 
     commands: str
@@ -41,14 +41,14 @@ class Block:
 
 def blocks_of(text: str) -> list[Block]:
     """
-    The blocks of a page that are to be run.
+    Return the blocks of a page that are to be run.
     """
     return [Block(match["commands"], tuple((match["printed"] or "").splitlines())) for match in _BLOCK.finditer(text)]
 
 
 def lacking(lines: tuple[str, ...], output: str) -> list[str]:
     """
-    Those of *lines* that are not in *output*.
+    Return the *lines* that are not in *output*.
     """
     patterns = {line: re.sub(r"(\s|\\ )*…(\s|\\ )*", ".*", re.escape(line)) for line in lines}
     return [line for line, pattern in patterns.items() if not re.search(f"^{pattern}$", output, re.MULTILINE)]
@@ -57,7 +57,7 @@ def lacking(lines: tuple[str, ...], output: str) -> list[str]:
 class ReadmeTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A home with nothing in it but the virtual environment.
+        Create a home that contains only the virtual environment.
         """
         self.home = Path(tempfile.mkdtemp(prefix="readme-"))
         self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
@@ -66,7 +66,7 @@ class ReadmeTests(SynchronousTestCase):
 
     def end_all(self) -> None:
         """
-        Whatever was started, and did not stop.
+        End all processes that were started.
         """
         mark = f"HOME={self.home}\0".encode()
         for pid in others():
@@ -75,17 +75,17 @@ class ReadmeTests(SynchronousTestCase):
 
     def test_blocks(self) -> None:
         """
-        Promise 7.4: the commands of the README's by-hand part, and of the page about a project of one's own, work as
-        they are written, in this order, and print what the page says.
+        Promise 7.4: the commands of the README's by-hand part, and of docs/own-project.md, work as they are written, in
+        this order, and print the lines that the pages show.
         """
         blocks = [block for page in PAGES for block in blocks_of((CHECKOUT / page).read_text())]
-        # The shell of a user who pastes one block after the other; the end of one is told by a line of ours.
+        # The shell of a user who pastes one block after the other; a line of ours marks the end of each.
         script = "\n".join(f'{block.commands}echo "== block {number}: $?"' for number, block in enumerate(blocks))
         environment = {"HOME": str(self.home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with (self.home / "typed").open("w+") as typed, (self.home / "printed").open("w+") as printed:
             typed.write(script)
             typed.seek(0)
-            # Into a file: the farm's processes may keep it open when the shell has ended.
+            # Output goes to a file, because the farm's processes may keep it open after the end of the shell.
             shell = subprocess.run(
                 ["bash", typed.name],
                 cwd=self.home, env=environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT,
@@ -104,7 +104,7 @@ class ReadmeTests(SynchronousTestCase):
 
     def test_lacking(self) -> None:
         """
-        A line that was not printed is found, and the ellipsis stands for anything within a line.
+        A line that was not printed is found, and the ellipsis matches anything within a line.
         """
         self.assertEqual(lacking(("# request …: a  …  b", "done"), "# request 7: a 1 b\ndone\n"), [])
         self.assertEqual(lacking(("a … b", "done"), "a\nb\nnot done\n"), ["a … b", "done"])

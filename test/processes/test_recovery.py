@@ -1,5 +1,5 @@
 """
-What a build survives: cut lines, silence, and kill -9 of everything but the machine.
+Failures that a build survives: cut and silent connections, and kill -9 of each process.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ CUTS = 50
 
 def counted(name: str) -> str:
     """
-    A command that says once that it runs, writes until it is told to stop, and says how much that was.
+    Return a command that records its start, writes until the test stops it, and prints the number of its lines.
     """
     return (
         f"echo {name} >> $WITNESS/{name}; echo begun; i=0; "
@@ -30,13 +30,13 @@ def counted(name: str) -> str:
 
 class RecoveryTests(FarmCase):
     """
-    One farm with a line that can be cut.
+    A farm behind a proxy that can cut connections.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        A builder for each accident.
+        Create a builder for each failure.
         """
         farm = Farm("bot1", proxied=True)
         names = ("cut", "slave-killed", "slave-stopped", "master-killed", "master-stopped", "both-killed", "silent")
@@ -52,7 +52,7 @@ class RecoveryTests(FarmCase):
 
     def setUp(self) -> None:
         """
-        Slave and master run, whatever the test before did.
+        Start slave and master, if the last test killed them.
         """
         if not self.farm.master.alive:
             self.farm.start_master()
@@ -61,7 +61,7 @@ class RecoveryTests(FarmCase):
 
     def begun(self, name: str) -> Client:
         """
-        A client whose build has begun to write.
+        Submit a build; return its client once the build has begun to write.
         """
         client = self.farm.submitting(name)
         client.watch_furl()
@@ -70,7 +70,7 @@ class RecoveryTests(FarmCase):
 
     def check(self, name: str, furl: str) -> None:
         """
-        The command of the one build wrote all of its log, and ran once.
+        Check that the build's command ran once, and that its log is complete.
         """
         (self.farm.witness / f"{name}-stop").touch()
         done = self.farm.watch(furl)
@@ -84,13 +84,13 @@ class RecoveryTests(FarmCase):
 
     def lines(self, name: str) -> int:
         """
-        How many lines of its log are with the master.
+        Return the number of lines of its log on the master.
         """
         return self.farm.log(name, 1).count(b"\n")
 
     def test_cut(self) -> None:
         """
-        Promise 7: a connection that is cut once: the build goes on, its client notices nothing but a remark.
+        Promise 7: after one cut the build continues, and its client only gets a remark.
         """
         client = self.begun("cut")
         furl = client.watch_furl()
@@ -107,7 +107,7 @@ class RecoveryTests(FarmCase):
 
     def test_many_cuts(self) -> None:
         """
-        Promise 7: a connection that is cut 50 times at random: one run, the exact log, the right exit code.
+        Promise 7: after 50 cuts at random there is one run, the exact log, and the right exit code.
         """
         assert self.farm.proxy is not None
         self.farm.proxy.cut_at_random(CUTS, least=2_000, most=1_500_000, seed=SEED)
@@ -122,7 +122,7 @@ class RecoveryTests(FarmCase):
 
     def test_silence(self) -> None:
         """
-        Promise 7: a line that falls silent is given up, and the build goes on over a new one.
+        Promise 7: a silent link is given up, and the build continues over a new one.
         """
         client = self.begun("silent")
         assert self.farm.proxy is not None
@@ -134,7 +134,7 @@ class RecoveryTests(FarmCase):
 
     def test_slave_killed(self) -> None:
         """
-        Promise 7: kill -9 of the slave's twistd: its keeper goes on, and the next twistd takes over.
+        Promise 7: after kill -9 of the slave's twistd its keeper continues, and the next twistd takes over.
         """
         client = self.begun("slave-killed")
         self.farm.slave().kill()
@@ -145,7 +145,7 @@ class RecoveryTests(FarmCase):
 
     def test_slave_stopped(self) -> None:
         """
-        Promise 7: a slave that is stopped and started again goes on with its commands.
+        Promise 7: a slave that is stopped and started again keeps its commands.
         """
         client = self.begun("slave-stopped")
         self.assertEqual(self.farm.slave().stop(), -signal.SIGTERM)
@@ -154,7 +154,8 @@ class RecoveryTests(FarmCase):
 
     def test_master_killed(self) -> None:
         """
-        Promise 7: kill -9 of the master in mid-command: the client is cut off, its watch string tells everything.
+        Promise 7: after kill -9 of the master during a command the client is disconnected, and its watch FURL shows the
+        whole build.
         """
         client = self.begun("master-killed")
         furl = client.watch_furl()
@@ -165,7 +166,7 @@ class RecoveryTests(FarmCase):
 
     def test_master_stopped(self) -> None:
         """
-        Promise 7: a master that is stopped leaves its builds running, and goes on with them when it is started.
+        Promise 7: a stopped master leaves its builds running, and continues them after the next start.
         """
         client = self.begun("master-stopped")
         furl = client.watch_furl()
@@ -176,7 +177,8 @@ class RecoveryTests(FarmCase):
 
     def test_cancelled_while_taken_up(self) -> None:
         """
-        Promise 6.22: a build that a new master takes up is cancelled before its slave is back, and ends when it is.
+        Promise 6.22: a build that is cancelled after a restart of the master, before its slave is back, ends when the
+        slave is back.
         """
         client = self.begun("cancelled")
         furl, request = client.watch_furl(), client.err.split()[2].rstrip(":")
@@ -194,7 +196,8 @@ class RecoveryTests(FarmCase):
 
     def test_followed_over_restarts(self) -> None:
         """
-        Promise 6.12: force --wait and log --follow go on over restarts: each byte once, the exit code of the build.
+        Promise 6.12: force --wait and log --follow continue over restarts: each byte once, and the exit code of the
+        build.
         """
         master = str(self.farm.master_directory)
         waiting = self.farm.client("buildbot-lite", "force", master, "followed", "--wait")
@@ -225,7 +228,7 @@ class RecoveryTests(FarmCase):
 
     def test_both_killed(self) -> None:
         """
-        Promise 7: kill -9 of master and slave together.
+        Promise 7: a build continues after kill -9 of master and slave together.
         """
         furl = self.begun("both-killed").watch_furl()
         self.farm.slave().kill()
@@ -236,7 +239,8 @@ class RecoveryTests(FarmCase):
 
     def test_keeper_killed(self) -> None:
         """
-        Promise 4: when the keeper dies its command is lost; the request is tried again, and its own code counts.
+        Promise 4: when the keeper dies its command is lost; the request is retried, and the exit code is that of the
+        retry.
         """
         client = self.farm.submitting("keeper-killed")
         until(lambda: client.out.endswith(b"\n"), "the command runs")

@@ -1,5 +1,5 @@
 """
-Slaves whose own slave.tac forbids things, and masters that try.
+Policies in slave.tac, against masters that try to break them.
 """
 
 import os
@@ -27,7 +27,7 @@ LOOK = """
 
 class RulesCase(FarmCase):
     """
-    A farm whose slave has rules.
+    A farm whose slave has a policy.
     """
 
     rules = ""
@@ -35,7 +35,7 @@ class RulesCase(FarmCase):
     @classmethod
     def make(cls) -> Farm:
         """
-        A builder that looks around, and moves files.
+        Create a builder that inspects its environment, and transfers files.
         """
         farm = Farm("bot1", env={"HIDDEN": "hidden"}).secret("token", SECRET)
         os.chmod(farm.directory, 0o711)
@@ -55,7 +55,7 @@ class RulesCase(FarmCase):
     @classmethod
     def begin(cls) -> None:
         """
-        Start it with a slave.tac that has more than a string.
+        Start the farm; slave.tac has the policy.
         """
         farm = cls.farm
         farm.write_config()
@@ -67,7 +67,7 @@ class RulesCase(FarmCase):
 
     def looked(self) -> str:
         """
-        What the builder saw.
+        Return the builder's output.
         """
         done = self.farm.submit("looking")
         text = done.out.decode()
@@ -82,7 +82,7 @@ class RulesCase(FarmCase):
 @needs("bwrap")
 class BubblewrapTests(RulesCase):
     """
-    With bwrap, and only some variables.
+    A policy with bwrap and a few variables.
     """
 
     rules = f"wrapper={BWRAP!r}, environment=['PATH', 'LC_*']"
@@ -90,7 +90,7 @@ class BubblewrapTests(RulesCase):
     @classmethod
     def setUpClass(cls) -> None:
         """
-        Where bwrap works.
+        Skip where bwrap does not work.
         """
         if lacking("bwrap"):
             return
@@ -106,7 +106,7 @@ class BubblewrapTests(RulesCase):
 
     def test_looking(self) -> None:
         """
-        Promise 16: a command sees neither the slave's string nor its environment; transfers go on as ever.
+        Promise 16: a command sees neither the slave's FURL nor its environment; transfers work as always.
         """
         text = self.looked()
         self.assertIn("[] [C.UTF-8]", text)
@@ -115,7 +115,7 @@ class BubblewrapTests(RulesCase):
 
 class UserTests(RulesCase):
     """
-    With another user.
+    A policy with another user.
     """
 
     rules = "user='nobody'"
@@ -123,12 +123,12 @@ class UserTests(RulesCase):
     @classmethod
     def setUpClass(cls) -> None:
         """
-        Where we are root.
+        Skip unless run by root.
         """
         if os.geteuid() != 0:
             cls.skip = "only root can run commands as somebody else"
             return
-        # A TMPDIR of one's own, as some systems have it, is closed to everybody else.
+        # A user's own TMPDIR, as on some systems, is closed to other users.
         reach = subprocess.run(
             ["test", "-x", tempfile.gettempdir()], user="nobody", group=65534, extra_groups=[], check=False
         )
@@ -139,7 +139,8 @@ class UserTests(RulesCase):
 
     def test_looking(self) -> None:
         """
-        Promise 16: commands run as the user, who cannot read the slave's string; files that the slave makes are theirs.
+        Promise 16: commands run as the configured user, who cannot read the slave's FURL and who owns the files that
+        the slave creates.
         """
         text = self.looked()
         self.assertIn("as nobody in ", text)
@@ -148,20 +149,20 @@ class UserTests(RulesCase):
 
 class MistakenRulesTests(FarmCase):
     """
-    A slave whose rules change, also to one that cannot be kept.
+    A slave whose policy changes, also to an invalid one.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        Something that makes files.
+        Create a builder that creates files.
         """
         return Farm("bot1").builder("any", "rm -rf *; touch made; mkdir below; umask")
 
     def test_umask(self) -> None:
         """
-        Promise 6.23: files and directories of builds have what the slave's umask leaves them, from its next start on,
-        although the keeper is the same.
+        Promise 6.23: files and directories of builds get the slave's umask, from its next start on, although the keeper
+        is the same.
         """
         tac = self.farm.slave_directory("bot1") / "slave.tac"
         before, build = tac.read_text(), self.farm.directory / "bot1" / "work" / "any" / "build"
@@ -180,7 +181,7 @@ class MistakenRulesTests(FarmCase):
 
     def test_wrapper(self) -> None:
         """
-        Promise 16: a slave whose wrapper is not there says so in a sentence, and does not run without it.
+        Promise 16: a slave whose wrapper is missing exits with a sentence, and runs nothing without it.
         """
         self.farm.slave().stop()
         tac = self.farm.slave_directory("bot1") / "slave.tac"

@@ -1,5 +1,5 @@
 """
-Secrets, and the search that finds them where they do not belong.
+Secrets in a whole farm, and the search for them in its files.
 """
 
 import base64
@@ -37,7 +37,7 @@ class SecretsTests(FarmCase):
     @classmethod
     def make(cls) -> Farm:
         """
-        What is left of the farm is searched for them in the end.
+        Create the farm; its files are searched for the secrets at the end.
         """
         farm = Farm("bot1").secret("password", SECRET).secret("key", LINES)
         farm.config("c['secretsProviders'] = [secrets.SecretInAFile('secrets')]\n")
@@ -58,7 +58,7 @@ class SecretsTests(FarmCase):
 
     def test_printed(self) -> None:
         """
-        Promise 14: commands have the secrets; logs, records, remarks and the client's terminal have stars.
+        Promise 14: commands get the secrets; logs, records, remarks and the client's terminal have stars instead.
         """
         done = self.farm.submit("printing")
 
@@ -74,7 +74,7 @@ class SecretsTests(FarmCase):
 
     def test_environments_of_processes(self) -> None:
         """
-        Promise 14: a string is in no argument and no environment of a process of the farm.
+        Promise 14: no process of the farm has a FURL in its arguments or its environment.
         """
         swissnums = swissnums_of(self.farm.master_directory)
         self.assertGreaterEqual(len(swissnums), 3)
@@ -86,7 +86,7 @@ class SecretsTests(FarmCase):
 
 class ProvidersTests(FarmCase):
     """
-    A farm with secrets out of the environment and of ``pass``, which are printed in every way.
+    A farm with secrets from the environment and from ``pass``, which are printed in many encodings.
     """
 
     KEY = "-----BEGIN KEY-----\nMIIEowIBAAKCAQEAx5Yd\n7Qm2Z8vJ0pL/aT+w3u==\n-----END KEY-----"
@@ -95,7 +95,7 @@ class ProvidersTests(FarmCase):
     @classmethod
     def make(cls) -> Farm:
         """
-        ``pass`` is a program of the test's; test/master/test_secret_stores.py has the real one.
+        Create the farm with a fake ``pass``; test/master/test_secret_stores.py uses the real one.
         """
         farm = Farm("bot1")
         store = farm.directory / "home" / "store"
@@ -137,8 +137,8 @@ class ProvidersTests(FarmCase):
 
     def test_everywhere(self) -> None:
         """
-        Promise 19, Promise 6.18: nothing of them is in a log, a record, a remark, on the terminal, or in what did not
-        ask for them, however it is spelt.
+        Promise 19, Promise 6.18: in no encoding are they in a log, a record, a remark, on the terminal, or in a process
+        that did not ask for them.
         """
         done = self.farm.submit("printing")
         self.assertEqual(done.code, 0, done.err)
@@ -167,7 +167,7 @@ class ProvidersTests(FarmCase):
     @classmethod
     def tearDownClass(cls) -> None:
         """
-        What the test itself had written down.
+        Remove the file in which the test itself wrote a secret.
         """
         (cls.farm.directory / "home" / "key").unlink(missing_ok=True)
         super().tearDownClass()
@@ -175,12 +175,12 @@ class ProvidersTests(FarmCase):
 
 class SearchTests(SynchronousTestCase):
     """
-    The search itself.
+    The search for leaks.
     """
 
     def leaks(self, files: dict[str, str], secrets: list[str]) -> list[str]:
         """
-        What it finds among *files*.
+        Return the leaks among *files*.
         """
         with tempfile.TemporaryDirectory() as directory, mock.patch.dict("os.environ", {NOTED: ""}):
             for name, text in files.items():
@@ -207,7 +207,7 @@ class SearchTests(SynchronousTestCase):
 
     def test_where_they_may_be(self) -> None:
         """
-        Promise 14: strings may be in the files made for them, and with the slave.
+        Promise 14: the search accepts FURLs in the files made for them, and in the slave's directory.
         """
         files = {
             "master/furls/bot1.furl": STRING,
@@ -218,7 +218,7 @@ class SearchTests(SynchronousTestCase):
 
     def test_gone_meanwhile(self) -> None:
         """
-        What a farm that runs removes while it is searched holds nothing, and is no error.
+        A file that disappears during the search is no error.
         """
         with tempfile.TemporaryDirectory() as directory:
             Path(directory, "spool").write_text(STRING)
@@ -227,7 +227,7 @@ class SearchTests(SynchronousTestCase):
 
     def test_where_they_may_not_be(self) -> None:
         """
-        Promise 14: anywhere else they are found: whole or the secret part alone, in logs, streams and records.
+        Promise 14: the search finds FURLs, whole or only their secret part, in logs, streams and records.
         """
         files = {
             "master/twistd.log": f"connecting to {STRING}",

@@ -17,14 +17,14 @@ LIMIT = 36 << 10
 
 class StorageErrorTests(SynchronousTestCase):
     """
-    Promises 6.6 and 6.7: no error of the master's disk hangs a build, whichever file it is about.
+    Promises 6.6 and 6.7: no error of the master's disk hangs a build, whichever file it affects.
     """
 
     def test_all(self) -> None:
         """
-        Promise 6.6: a file that cannot be stored ends its build, with a sentence; 6.7: a database that cannot be
-        written holds the queue, which says so, and all goes on when it can be; 6.8: so does a request that is
-        cancelled meanwhile.
+        Promise 6.6: a file that cannot be stored ends its build with a sentence; 6.7: a database that cannot be written
+        holds the queue, which shows the reason, until it can be written; 6.8: so does a request that is cancelled
+        meanwhile.
         """
         with Farm("bot1", "bot2") as farm:
             farm.builder("plain", "echo hello", more="slavenames=['bot1']")
@@ -79,14 +79,14 @@ class StorageErrorTests(SynchronousTestCase):
 
     def queue(self, farm: Farm) -> list[dict[str, Any]]:
         """
-        What waits.
+        Return the waiting requests.
         """
         waiting: list[dict[str, Any]] = json.loads(farm.command("queue", str(farm.master_directory), "--json").out)
         return waiting
 
     def write_ahead(self, farm: Farm) -> int:
         """
-        Bytes in the database's write-ahead log.
+        Return the size of the database's write-ahead log, in bytes.
         """
         (log,) = farm.master_directory.glob("**/farm.sqlite-wal")
         return Path(log).stat().st_size

@@ -1,5 +1,5 @@
 """
-The strings: the files in which they are looked up, and slaves that come with the wrong one.
+FURLs: the files that hold them, and slaves with the wrong one.
 """
 
 import os
@@ -24,13 +24,13 @@ FURL = re.compile(r"pb://[a-z2-7]{32}@tcp:127\.0\.0\.1:\d+/[a-z2-7]{32,}")
 
 class StringsTests(FarmCase):
     """
-    A master without slaves, started with an umask that hides nothing.
+    A master without running slaves, started with umask 0.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        Two slaves, two submissions.
+        Create two slaves and two submissions.
         """
         farm = Farm("bot1", "bot2").builder("hello", "echo hello").builder("try", "cat", submit="stdin='patch'")
         farm.master.arguments = ("--umask=0", "-y", "master.tac")
@@ -39,14 +39,14 @@ class StringsTests(FarmCase):
     @classmethod
     def begin(cls) -> None:
         """
-        No slave is needed.
+        Start the master alone.
         """
         cls.farm.write_config()
         cls.farm.start_master()
 
     def lines(self, name: str) -> dict[str, str]:
         """
-        Name → string of one of the files, as documented: a line each, and comments.
+        Return the FURLs in one of the files by name, parsed as documented: one line each, and comments.
         """
         text = (self.farm.master_directory / name).read_text()
         found = dict(line.split(" ") for line in text.splitlines() if not line.startswith("#"))
@@ -56,7 +56,7 @@ class StringsTests(FarmCase):
 
     def files(self) -> dict[str, tuple[int, str]]:
         """
-        Each file of ``furls``: which file it is, and its text.
+        Return the inode and the text of each file of ``furls``.
         """
         return {
             path.name: (path.stat().st_ino, path.read_text())
@@ -73,7 +73,7 @@ class StringsTests(FarmCase):
 
     def test_lines(self) -> None:
         """
-        Promise 2: a line ``NAME FURL`` per slave and submission, and a file each with the same string.
+        Promise 2: each slave and submission has a line ``NAME FURL``, and a file of its own with the same FURL.
         """
         slaves, submissions = self.lines("buildslave.furls"), self.lines("submit.furls")
 
@@ -85,7 +85,7 @@ class StringsTests(FarmCase):
 
     def test_modes(self) -> None:
         """
-        Promise 2: whatever the umask, only their owner can read the files with strings and keys, and the records.
+        Promise 2: whatever the umask, only their owner can read the records and the files with FURLs and keys.
         """
         directory = self.farm.master_directory
         for path in (
@@ -102,8 +102,8 @@ class StringsTests(FarmCase):
     @needs("sqlite3")
     def test_documented_backup(self) -> None:
         """
-        Promise 6.13: the backup that docs/deployment.md says, of a running master, has what is needed, and nobody else
-        can read any of it, whatever the umask and the modes of the files.
+        Promise 6.13: the backup of docs/deployment.md, taken from a running master, is complete, and no other user can
+        read any of it, whatever the umask and the modes of the files.
         """
         text = (Path(__file__).resolve().parents[2] / "docs" / "deployment.md").read_text()
         recipe = text.partition("## Backups")[2].partition("```\n")[2].partition("```")[0]
@@ -127,7 +127,7 @@ class StringsTests(FarmCase):
 
     def test_restart(self) -> None:
         """
-        Promise 2: the strings are the same after a restart, also after kill -9; the files are not even touched.
+        Promise 2: the FURLs stay the same after a restart and after kill -9; the files are not rewritten.
         """
         before = self.lines("buildslave.furls"), self.lines("submit.furls"), self.files()
         for end in (self.farm.master.stop, self.farm.master.kill):
@@ -137,7 +137,7 @@ class StringsTests(FarmCase):
 
     def test_adding_and_removing(self) -> None:
         """
-        Promise 2: a slave that is added or removed changes just its line and its file; back again, it has its string.
+        Promise 2: adding or removing a slave changes only its line and its file; added again, it has the same FURL.
         """
         lines, files = self.lines("buildslave.furls"), self.files()
         self.addCleanup(self.reconfig)
@@ -161,8 +161,8 @@ class StringsTests(FarmCase):
 
     def test_removed_submission(self) -> None:
         """
-        Promise 6.5: the string of a Submit that was taken out of master.cfg submits no more, though it was shown;
-        put back, it does again.
+        Promise 6.5: the FURL of a Submit that was removed from master.cfg submits nothing, although it was shown
+        before; after the Submit is added again, it submits.
         """
         furl, whole = self.farm.furl("try"), (self.farm.master_directory / "master.cfg").read_text()
         self.addCleanup(self.reconfig)
@@ -183,7 +183,7 @@ class StringsTests(FarmCase):
 
     def test_by_name(self) -> None:
         """
-        ``buildbot-lite furl`` prints the same string, and says which there are when there is none of that name.
+        ``buildbot-lite furl`` prints the same FURL; for an unknown name it lists the known ones.
         """
         done = self.farm.command("furl", str(self.farm.master_directory), "bot1")
         self.assertEqual(done.out.decode().strip(), self.farm.furl("bot1"))
@@ -194,7 +194,7 @@ class StringsTests(FarmCase):
 
 class WrongStringsTests(FarmCase):
     """
-    A farm with one good slave, and others whose string is not theirs.
+    A farm with one attached slave, and slaves with wrong FURLs.
     """
 
     number: ClassVar[int] = 0
@@ -202,13 +202,13 @@ class WrongStringsTests(FarmCase):
     @classmethod
     def make(cls) -> Farm:
         """
-        One slave that is here, one that leaves.
+        Create one slave that stays, and one that leaves.
         """
         return Farm("bot1", "bot2").builder("hello", "echo hello").config("c['builders'][0].slavenames = ('bot1',)\n")
 
     def stranger(self, furl: str) -> Daemon:
         """
-        Another slave, with that string.
+        Start another slave with the FURL *furl*.
         """
         type(self).number += 1
         stranger = self.farm.spawn_slave(f"stranger{self.number}", furl)
@@ -217,7 +217,7 @@ class WrongStringsTests(FarmCase):
 
     def refused(self, furl: str, sentence: str) -> Daemon:
         """
-        A slave with *furl*, once it has logged *sentence*.
+        Start a slave with *furl*, and wait until it has logged *sentence*.
         """
         stranger = self.stranger(furl)
         until(lambda: re.search(sentence, stranger.log), f"the slave logs: {sentence}\nbut it was:\n{stranger.log}")
@@ -229,7 +229,7 @@ class WrongStringsTests(FarmCase):
 
     def master_says(self, sentence: str) -> None:
         """
-        So does the master's log, in one line.
+        Wait until the master has logged the sentence in one line.
         """
         until(lambda: re.search(sentence, self.farm.master.log), f"the master logs: {sentence}\n{self.farm.master.log}")
         lines = [line for line in self.farm.master.log.splitlines() if re.search(sentence, line)]
@@ -237,7 +237,7 @@ class WrongStringsTests(FarmCase):
 
     def test_wrong_kind(self) -> None:
         """
-        Promise 3: a slave with a submitter's string reads where slaves take theirs from, and so does the master's log.
+        Promise 3: a slave with a submitter's FURL logs which file has slaves' FURLs, and so does the master.
         """
         sentence = r"Slaves take theirs from buildslave\.furls"
         self.refused(self.farm.furl("hello"), sentence)
@@ -245,7 +245,7 @@ class WrongStringsTests(FarmCase):
 
     def test_unknown(self) -> None:
         """
-        Promise 3: a slave with a string that the farm does not know reads what to do, and so does the master's log.
+        Promise 3: a slave with an unknown FURL logs the remedy, and so does the master.
         """
         furl = self.farm.furl("bot2")
         letter = "a" if furl[-1] != "a" else "b"
@@ -255,13 +255,13 @@ class WrongStringsTests(FarmCase):
 
     def test_cut_short(self) -> None:
         """
-        Promise 3: so does one whose string was not copied whole.
+        Promise 3: a slave with a truncated FURL logs the remedy, and so does the master.
         """
         self.refused(self.farm.furl("bot2")[:-4], r"The farm does not know this string\.\s+Copy the whole")
 
     def test_another_farm(self) -> None:
         """
-        Promise 3: a mistyped key is told apart; only the slave can know of it.
+        Promise 3: a slave whose FURL has a wrong TubID logs that the master is another one, or the FURL was mistyped.
         """
         furl = self.farm.furl("bot2")
         letter = "a" if furl[6] != "a" else "b"
@@ -271,7 +271,7 @@ class WrongStringsTests(FarmCase):
 
     def test_mistyped(self) -> None:
         """
-        Promise 3: what is no string at all ends the slave at once, with one sentence on the terminal.
+        Promise 3: a slave with an invalid FURL exits at once, with one sentence on the terminal.
         """
         for furl in (
             "bot1",
@@ -286,7 +286,7 @@ class WrongStringsTests(FarmCase):
 
     def test_second_in_use(self) -> None:
         """
-        Promise 3: a second slave with a string in use is refused on both sides with the remedy; the first goes on.
+        Promise 3: a second slave with a FURL in use is refused on both sides with the remedy; the first continues.
         """
         sentence = r"buildbot-lite unpin [^ ]* ?bot1"
         self.refused(self.farm.furl("bot1"), sentence)
@@ -296,7 +296,8 @@ class WrongStringsTests(FarmCase):
 
     def test_removed(self) -> None:
         """
-        Promise 3: a slave that is not in master.cfg any more is cut off and reads so; put back, it is let in.
+        Promise 3: a slave that was removed from master.cfg is disconnected and logs the reason; added again, it
+        attaches.
         """
         furl, bot2 = self.farm.furl("bot2"), self.farm.slave("bot2")
         options = self.farm.slave_options.pop("bot2")
@@ -326,13 +327,13 @@ class UnpinTests(FarmCase):
     @classmethod
     def make(cls) -> Farm:
         """
-        One slave.
+        Create one slave.
         """
         return Farm("bot1").builder("hello", "echo hello; pwd")
 
     def test_unpin(self) -> None:
         """
-        Promise 3: the remedy works: unpinned, the next machine that shows the string is the slave from then on.
+        Promise 3: after ``unpin``, the next machine that shows the FURL is the slave from then on.
         """
         self.farm.slave().stop()
         done = self.farm.command("unpin", str(self.farm.master_directory), "bot1")

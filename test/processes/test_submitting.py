@@ -1,5 +1,5 @@
 """
-What a submitter with the stock client sees.
+Submissions with the stock client, as their users see them.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ from .farm import (
 
 class SubmittingTests(FarmCase):
     """
-    One farm, many small builds.
+    A farm with many small builders.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        A builder for each way to end.
+        Create a builder for each result.
         """
         return (
             Farm("bot1", "bot2")
@@ -76,7 +76,7 @@ class SubmittingTests(FarmCase):
 
     def test_failure(self) -> None:
         """
-        Promise 4: the exit code of a failure is 1, and the remarks say which step it was.
+        Promise 4: the exit code of a failure is 1, and the remarks name the step.
         """
         done = self.farm.submit("bad")
 
@@ -94,17 +94,17 @@ class SubmittingTests(FarmCase):
 
     def test_retries_used_up(self) -> None:
         """
-        Promise 4: the exit code is 4 when the retries are used up; each loss is told with its reason.
+        Promise 4: the exit code is 4 when all retries are used up; a remark gives the reason of each loss.
         """
         done = self.farm.submit("lost")
 
         self.assertEqual(done.code, 4, done.err)
-        # Its keeper may be dead before it has noted that the command was spawned.
+        # The keeper may be dead before it has recorded the spawn of the command.
         self.assertRegex(done.err, r"gave up after 0 retries: The keeper that (ran|claimed) it is gone")
 
     def test_cancelled(self) -> None:
         """
-        Promise 4: with cancelOnDisconnect, Ctrl-C on the client cancels the build; at its watch FURL the code is 4.
+        Promise 4: with cancelOnDisconnect, Ctrl-C on the client cancels the build; its watch FURL gives exit code 4.
         """
         client = self.farm.submitting("watched")
         furl = client.watch_furl()
@@ -119,7 +119,8 @@ class SubmittingTests(FarmCase):
 
     def test_interrupted_client(self) -> None:
         """
-        Promise 4: Ctrl-C on the client leaves the build running; its watch FURL tells it from the start, twice.
+        Promise 4: Ctrl-C on the client leaves the build running; its watch FURL shows the build from the start, any
+        number of times.
         """
         client = self.farm.submitting("slow")
         furl = client.watch_furl()
@@ -136,7 +137,7 @@ class SubmittingTests(FarmCase):
 
     def test_client_that_does_not_read(self) -> None:
         """
-        Promise 4: a client that reads nothing costs the master no memory, and slows neither its build nor others.
+        Promise 4: a client that does not read costs the master no memory, and delays neither its build nor others.
         """
         memory = Rss({"master": self.farm.master.pid})
         furl_file = self.farm.private_furl(self.farm.furl("endless"))
@@ -162,7 +163,7 @@ class SubmittingTests(FarmCase):
 
     def test_patch_on_standard_input(self) -> None:
         """
-        What a submission takes on its standard input reaches the build byte for byte.
+        The standard input of a submission reaches the build byte for byte.
         """
         patch = b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-\xff\x00\n+caf\xc3\xa9\n\\ No newline at end of file"
 
@@ -170,7 +171,7 @@ class SubmittingTests(FarmCase):
 
     def test_no_patch(self) -> None:
         """
-        Bad input: what is no patch is refused with a sentence, and no build is asked for.
+        Bad input: an input that is not a patch is refused with a sentence, and no build is requested.
         """
         before = self.farm.rows("select count(*) from requests")
         for text in (b"", b"  \n\n", b"hello\n", b"\x00\xff" * 5000):
@@ -181,7 +182,7 @@ class SubmittingTests(FarmCase):
 
     def test_properties(self) -> None:
         """
-        A submission with properties passes them on; a line that is none is refused with its number.
+        A submission passes on properties; an invalid line is refused with its number.
         """
         self.assertEqual(self.farm.submit("told", b"colour=blue\n").out, b"blue\n")
         for text, why in ((b"colour=blue\nred\n", "Line 2"), (b"\xff=\xfe\n", "not UTF-8")):
@@ -191,8 +192,8 @@ class SubmittingTests(FarmCase):
 
     def test_hung_up_in_mid_transaction(self) -> None:
         """
-        Promise 6.4: clients of a string for one use that send their input, close it and hang up while it is being
-        recorded get one request, and no more.
+        Promise 6.4: clients of a FURL for one use that disconnect while their request is being recorded get one
+        request, and no more.
         """
         asked = self.farm.command("grant", "submit", str(self.farm.master_directory), "told", "--uses", "1")
         furl_file = self.farm.private_furl(asked.out.decode().strip())
@@ -212,7 +213,7 @@ class SubmittingTests(FarmCase):
 
     def test_input_that_stands_still(self) -> None:
         """
-        Promise 6.15: a client that sends half of its input and no more is told so after a while, and nothing is built.
+        Promise 6.15: a client that sends only half of its input gets an error after a while, and nothing is built.
         """
         self.addCleanup(self.give_inputs, 300.0)
         self.give_inputs(1.0)
@@ -229,7 +230,7 @@ class SubmittingTests(FarmCase):
 
     def give_inputs(self, seconds: float) -> None:
         """
-        Inputs may stand still for so long.
+        Set the time that an input may pause.
         """
         text = (self.farm.master_directory / "master.cfg").read_text()
         self.farm.write_config(f"{text}from buildbot_lite.control import intake\nintake.PATIENCE = {seconds}\n")
@@ -238,7 +239,7 @@ class SubmittingTests(FarmCase):
 
     def test_flood(self) -> None:
         """
-        Promise 6.15: what the holder of a string does a thousand times is a few lines of the log, with a count.
+        Promise 6.15: a thousand equal calls of a FURL's holder give a few lines in the log, with a count.
         """
         before = self.farm.master.log.count("\n")
         furl_file = self.farm.private_furl(self.farm.furl("good"))
@@ -250,13 +251,13 @@ class SubmittingTests(FarmCase):
 
     def test_expires(self) -> None:
         """
-        Promise 6.18: when a string expires, what is being followed with it ends; its build and others' clients go on.
+        Promise 6.18: when a FURL expires, following with it ends; its build and the clients of other FURLs continue.
         """
         client = self.farm.submitting("watched")
         client.watch_furl()
         until(lambda: client.out == b"begun\n", "the build has begun")
         request = client.err.split()[2].rstrip(":")
-        # On a slow machine a string may have expired before it is used.
+        # On a slow machine a FURL may have expired before it is used.
         for seconds in (4, 30, 120):
             grant = ("grant", "watch", str(self.farm.master_directory), request, "--expires", f"{seconds}s")
             done = self.farm.watch(self.farm.command(*grant).out.decode().strip())
@@ -271,7 +272,7 @@ class SubmittingTests(FarmCase):
 
     def test_upload(self) -> None:
         """
-        Promise 5: upload-file answers when the file is stored under its sha256 and the request is queued.
+        Promise 5: upload-file answers when the file is stored under its SHA-256 checksum and the request is queued.
         """
         content = os.urandom(3_000_001)
         path = self.farm.directory / "päyload 1.bin"
@@ -291,8 +292,8 @@ class SubmittingTests(FarmCase):
 
     def test_upload_with_a_name_of_its_own(self) -> None:
         """
-        Promise 6.17: the name of an upload overrides no property of the farm's, and is one harmless line wherever it is
-        kept or shown.
+        Promise 6.17: the file name of an upload overrides no property of the farm, and is one harmless line wherever it
+        is stored or shown.
         """
         path = self.farm.directory / "x\n# named_1: SUCCESS\x1b[2J"
         path.write_bytes(b"x")
@@ -306,7 +307,8 @@ class SubmittingTests(FarmCase):
 
     def test_upload_of_an_archive(self) -> None:
         """
-        Promise 5: an uploaded tar archive becomes a build's input; what is no archive is refused in a sentence.
+        Promise 5: an uploaded tar archive becomes a build's input; a file that is no archive is refused with a
+        sentence.
         """
         payload = self.farm.directory / "payload"
         payload.write_bytes(os.urandom(200_000))
@@ -321,12 +323,12 @@ class SubmittingTests(FarmCase):
         refused = self.farm.upload("unpacked", payload)
         self.assertEqual(refused.code, 255)
         self.assertIn("What was submitted is no tar archive", refused.err)
-        # "Traceback from remote host --" is the stock client's own word for what follows.
+        # The stock client itself prints "Traceback from remote host --" before any error.
         self.assertNotIn('File "', refused.err)
 
     def test_upload_that_breaks_off(self) -> None:
         """
-        Bad input: of an upload that breaks off nothing is kept and nothing is asked for.
+        Bad input: an interrupted upload leaves no file and no request.
         """
         path = self.farm.directory / "endless.bin"
         with path.open("wb") as file:
@@ -347,8 +349,8 @@ class SubmittingTests(FarmCase):
 
     def test_follow_submits_nothing(self) -> None:
         """
-        Promise 6.14: buildbot-lite follow takes watch strings only: with one to submit it is refused, and asks for
-        nothing.  A slave's string of another key leads nowhere at all.
+        Promise 6.14: buildbot-lite follow refuses a FURL for submissions, and submits nothing.  A slave's FURL that is
+        pinned to another key gives access to nothing.
         """
         (before,) = self.farm.rows("select count(*) from requests")
         furls = self.farm.master_directory / "furls"
@@ -361,7 +363,7 @@ class SubmittingTests(FarmCase):
 
     def test_wrong_way(self) -> None:
         """
-        Promise 3: a string used the other way is refused with the command that works.
+        Promise 3: a FURL that is used with the wrong command is refused with the right one.
         """
         done = self.farm.upload("good", Path(__file__))
         self.assertEqual(done.code, 255)

@@ -1,6 +1,5 @@
 """
-A slave as a service, where systemd is at hand: with the unit of ``docs/systemd``, under a user's instance of the test's
-own.
+A slave as a systemd service: with the unit of ``docs/systemd``, under a user instance that the test starts.
 """
 
 import os
@@ -22,7 +21,7 @@ from .farm import (
 UNIT = "buildbot-lite-slave.service"
 UNITS = Path(__file__).parents[2] / "docs" / "systemd"
 MANAGER = next((path for path in ("/lib/systemd/systemd", "/usr/lib/systemd/systemd") if os.path.exists(path)), None)
-# systemd runs for a user only where it believes that the system was booted with it: by the directory that it looks for.
+# A user instance starts only if this directory exists, by which systemd detects that it booted the system.
 BOOTED = "/run/systemd/system"
 AS_IF_BOOTED = (
     "unshare", "--mount", "sh", "-ec", 'mount -t tmpfs none /run && mkdir -p /run/systemd/system && exec "$@"', "sh",
@@ -38,7 +37,7 @@ class SystemdTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        An instance of systemd, and a farm whose slave it starts.
+        Start an instance of systemd, and a farm whose slave it runs.
         """
         if MANAGER is None:
             raise SkipTest("there is no systemd here")
@@ -64,7 +63,7 @@ class SystemdTests(SynchronousTestCase):
 
     def end(self) -> None:
         """
-        End systemd, and what it started.
+        End systemd and its services.
         """
         self.ctl("kill", "--kill-whom=all", "--signal=KILL", UNIT)
         self.ctl("stop", UNIT)
@@ -74,7 +73,7 @@ class SystemdTests(SynchronousTestCase):
 
     def ctl(self, *words: str) -> bool:
         """
-        Whether systemctl did it.
+        Run systemctl; return whether it succeeded.
         """
         return (
             subprocess.run(["systemctl", "--user", *words], env=self.env, check=False, capture_output=True).returncode
@@ -83,14 +82,14 @@ class SystemdTests(SynchronousTestCase):
 
     def main_pid(self) -> int:
         """
-        The twistd of the service.
+        Return the pid of the service's twistd.
         """
         shown = ["systemctl", "--user", "show", "--property=MainPID", "--value", UNIT]
         return int(subprocess.run(shown, env=self.env, check=True, capture_output=True).stdout)
 
     def test_restart(self) -> None:
         """
-        Promise 3.3: through ``systemctl restart`` of the slave, and kill -9 of its twistd, the same build goes on.
+        Promise 3.3: through ``systemctl restart`` of the slave, and kill -9 of its twistd, the same build continues.
         """
         farm = self.farm
         farm.write_config()

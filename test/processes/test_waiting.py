@@ -1,5 +1,5 @@
 """
-Why each request waits, as ``queue --json`` and ``status`` tell it of a farm that runs.
+The reasons why requests wait, as ``queue --json`` and ``status`` of a running farm show them.
 """
 
 import json
@@ -18,13 +18,13 @@ from .farm import (
 
 class WaitingTests(FarmCase):
     """
-    One farm in which every builder has another reason to wait.
+    A farm in which every builder waits for another reason.
     """
 
     @classmethod
     def make(cls) -> Farm:
         """
-        A slave for each obstacle; those that are not started are absent.
+        Create a slave for each reason; a slave that is not started is absent.
         """
         farm = Farm("free", "small", "resting", "leaving", "single", "absent")
         farm.slave_options |= {"small": "minspace=1 << 60", "single": "max_builds=1"}
@@ -49,7 +49,7 @@ class WaitingTests(FarmCase):
     @classmethod
     def begin(cls) -> None:
         """
-        Start all but one slave.
+        Start all slaves but one.
         """
         cls.farm.write_config()
         cls.farm.start_master()
@@ -60,14 +60,14 @@ class WaitingTests(FarmCase):
 
     def setUp(self) -> None:
         """
-        Whoever waits does so by itself.
+        Make commands wait until the test lets them end.
         """
         self.clients: list[Client] = []
         (self.farm.witness / "go").unlink(missing_ok=True)
 
     def tearDown(self) -> None:
         """
-        Cancel what waits, while it still does; then let everything end.
+        Cancel the waiting requests before their obstacles go; then let every build end.
         """
         for waiting in self.queue():
             self.command("cancel", str(waiting["request"]))
@@ -77,7 +77,7 @@ class WaitingTests(FarmCase):
 
     def command(self, name: str, *words: str) -> bytes:
         """
-        A command to the master.
+        Run a command of the client.
         """
         done = self.farm.command(name, str(self.farm.master_directory), *words)
         self.assertEqual((done.code, done.err), (0, ""))
@@ -85,7 +85,7 @@ class WaitingTests(FarmCase):
 
     def queue(self) -> list[dict[str, object]]:
         """
-        What waits.
+        Return the waiting requests.
         """
         answer = json.loads(self.command("queue", "--json"))
         assert isinstance(answer, list)
@@ -93,14 +93,14 @@ class WaitingTests(FarmCase):
 
     def draining(self, name: str) -> bool:
         """
-        Whether the master knows that a slave takes nothing new.
+        Return whether the master knows that a slave drains.
         """
         (slave,) = (each for each in json.loads(self.command("slaves", "--json")) if each["slave"] == name)
         return bool(slave["draining"])
 
     def submit(self, builder: str) -> None:
         """
-        Ask for a build.
+        Submit a build.
         """
         client = self.farm.submitting(builder)
         client.watch_furl()
@@ -115,20 +115,20 @@ class WaitingTests(FarmCase):
 
     def cancel_build(self, builder: str) -> None:
         """
-        End the oldest build that runs.
+        Cancel the oldest running build.
         """
         query = "select request from builds where builder = ? and finished is null order by id"
         self.command("cancel", str(self.farm.rows(query, builder)[0][0]))
 
     def waiting(self) -> list[object]:
         """
-        The builders whose requests wait.
+        Return the builders whose requests wait.
         """
         return [each["builder"] for each in self.queue()]
 
     def check(self, builder: str, kind: str, sentence: str) -> None:
         """
-        Its request waits for that reason, in queue and in status.
+        Check the reason for which its request waits, in queue and in status.
         """
 
         def found() -> bool:
@@ -148,7 +148,7 @@ class WaitingTests(FarmCase):
 
     def test_absent(self) -> None:
         """
-        Promise 10: no slave of its list is connected, and since when.
+        Promise 10: no slave of the builder is connected; the reason says since when.
         """
         self.submit("on-absent")
         self.check("on-absent", "absent", r"\Aabsent is not connected \(never seen\)\Z")
@@ -160,7 +160,7 @@ class WaitingTests(FarmCase):
 
     def test_busy(self) -> None:
         """
-        Promise 10: all its slaves are busy, with which builds.
+        Promise 10: all its slaves are busy; the reason names the builds.
         """
         self.submit("first")
         self.running("first")
@@ -169,7 +169,7 @@ class WaitingTests(FarmCase):
 
     def test_builder_busy(self) -> None:
         """
-        Promise 10: the same builder runs there already, and is not concurrent.
+        Promise 10: a build of the same builder runs on the slave, and the builder is not concurrent.
         """
         self.submit("one-at-a-time")
         self.running("one-at-a-time")
@@ -178,7 +178,7 @@ class WaitingTests(FarmCase):
 
     def test_cancel_what_runs(self) -> None:
         """
-        Promise 6.22: a build that runs is ended by `cancel`, and the next one begins.
+        Promise 6.22: `cancel` ends a running build, and the next one starts.
         """
         self.submit("one-at-a-time")
         self.running("one-at-a-time")
@@ -192,8 +192,8 @@ class WaitingTests(FarmCase):
 
     def test_cancel_children(self) -> None:
         """
-        Promises 6.10 and 6.22: a triggered build is cancelled by itself, and its parent says so; with a parent go those
-        of its children that run, and those that wait.
+        Promises 6.10 and 6.22: a triggered build can be cancelled alone, and its parent says so; cancelling a parent
+        cancels its running and waiting children.
         """
         self.submit("fan")
         self.running("runs")
@@ -214,7 +214,7 @@ class WaitingTests(FarmCase):
 
     def test_paused(self) -> None:
         """
-        Promise 10: its slave is paused; unpaused, it takes the build.
+        Promise 10: its slave is paused; after ``unpause`` it takes the build.
         """
         self.command("pause", "resting")
         self.submit("on-resting")
@@ -224,7 +224,7 @@ class WaitingTests(FarmCase):
 
     def test_draining(self) -> None:
         """
-        Promise 10: its slave drains: it takes nothing new, and leaves when its last build ended.
+        Promise 10: its slave drains: it takes no new build, and leaves after its last one.
         """
         self.submit("draining")
         self.running("draining")
@@ -238,7 +238,7 @@ class WaitingTests(FarmCase):
 
     def test_low_space(self) -> None:
         """
-        Promise 10: its slave has less room than its minspace.
+        Promise 10: its slave has less free space than its minspace.
         """
         self.submit("on-small")
         self.check("on-small", "low-space", r"\Asmall has \d+ MiB free, and needs \d+ MiB \(minspace\)\Z")
@@ -252,10 +252,11 @@ class WaitingTests(FarmCase):
 
     def test_back_off(self) -> None:
         """
-        Promise 10: its slave's keeper was lost; it is tried again after a pause, or cancelled (promise 6.22).
+        Promise 10: after the loss of the slave's keeper the request is retried after a pause, or cancelled (promise
+        6.22).
         """
         self.submit("lost")
-        # The third pause is long enough to look at, also on a slow machine.
+        # The third pause is long enough to be observed, also on a slow machine.
         until(lambda: "# retry 3 of 3 in 32 s" in self.clients[0].err, "it is to be tried again")
         self.check("lost", "back-off", r"\Aretry 3 begins in \d+ s\Z")
         (waiting,) = self.queue()
@@ -265,7 +266,7 @@ class WaitingTests(FarmCase):
 
     def test_no_builder(self) -> None:
         """
-        Promise 10: its builder is not in master.cfg any more.
+        Promise 10: its builder was removed from master.cfg.
         """
         self.submit("removed")
         text = (self.farm.master_directory / "master.cfg").read_text()
@@ -279,7 +280,7 @@ class WaitingTests(FarmCase):
 
     def test_stopping(self) -> None:
         """
-        Promise 10: the master waits to stop; whoever asked for that may change their mind.
+        Promise 10: the master stops when it is idle; the request to stop can be withdrawn.
         """
         self.submit("first")
         self.running("first")
@@ -293,7 +294,7 @@ class WaitingTests(FarmCase):
 
     def test_stopping_twice(self) -> None:
         """
-        Promise 6.13: of two who want the master to stop, one who changes their mind does not speak for the other.
+        Promise 6.13: of two requests to stop, the withdrawal of one leaves the other.
         """
         self.submit("first")
         self.running("first")
@@ -312,7 +313,7 @@ class WaitingTests(FarmCase):
 
     def test_table(self) -> None:
         """
-        Promise 10: without --json the same is a table for people.
+        Promise 10: without --json the same is printed as a table.
         """
         self.submit("on-small")
         self.check("on-small", "low-space", "minspace")

@@ -1,3 +1,3 @@
 """
-Databases that earlier versions wrote, for later versions to read; `record` makes the one of this version.
+Databases, conversations and keepers of released versions, which later versions must understand.
 """

@@ -1,5 +1,5 @@
 """
-What a master and a slave of one version said to each other, call by call.
+The recorded conversation of a master and a slave of one version, call by call.
 
 A recording is a JSON list of calls in the order in which they were made, each as Foolscap carries it::
 
@@ -8,10 +8,9 @@ A recording is a JSON list of calls in the order in which they were made, each a
     {"to": "command c1", "call": "append", "with": {"stream": …, "offset": 0, "data": {"base64": …}}, "answer": 14}
     {"cut": true}
 
-Bytes are written as what they hold: a JSON document, a text, or base64.  The same script (`Script`) is played by both
-sides of today's code to record, and by one side against the recording of the other to replay; so a replay also shows
-that today's side says no less than it did then.  What it says more in a document (a new field) is allowed: documents
-may grow.
+Bytes are written as a JSON document, a text, or base64, depending on their contents.  The same script (`steps_of`) is
+run by both sides of today's code to record, and by one side against the recording of the other to replay.  So a replay
+also shows that today's side sends no less than the recorded version did.  New fields of a document are allowed.
 """
 
 import base64
@@ -58,12 +57,12 @@ RUN, PUT, GET, LONG = ("c1" * 16, "c2" * 16, "c3" * 16, "c4" * 16)
 FILE = b"what a slave fetches\n"
 
 
-# Values, as they are recorded.
+# Recorded values.
 
 
 def written(value: Any) -> Any:
     """
-    *value*, an argument or an answer of a call, as it is recorded.
+    Encode *value*, an argument or an answer of a call, for the recording.
     """
     if isinstance(value, bytes):
         try:
@@ -82,7 +81,7 @@ def written(value: Any) -> Any:
 
 def read(value: Any) -> Any:
     """
-    The bytes or the number that were recorded as *value*.
+    Decode a recorded *value*.
     """
     if not isinstance(value, dict):
         return value
@@ -93,7 +92,7 @@ def read(value: Any) -> Any:
 
 def says_no_less(now: Any, then: Any) -> bool:
     """
-    Whether *now* holds all that *then* held; a document may have more fields.
+    Return whether *now* contains all of *then*; a document may have more fields.
     """
     if isinstance(then, dict) and isinstance(now, dict):
         return all(name in now and says_no_less(now[name], value) for name, value in then.items())
@@ -102,13 +101,13 @@ def says_no_less(now: Any, then: Any) -> bool:
     return bool(now == then)
 
 
-# The line between the two.
+# The link between the two sides.
 
 
 @define(eq=False)
 class Reference:
     """
-    What Foolscap has for an object of the other side: *call* is asked to carry each call.
+    A stand-in for Foolscap's reference to an object of the other side; *call* carries each call.
     """
 
     call: Callable[[str, dict[str, Any]], Deferred[Any]]
@@ -129,8 +128,8 @@ class Reference:
 @define
 class Line:
     """
-    Carries calls between today's two sides and notes them in *recording*; or plays in *recording* the side that is not
-    *replayed*, and finds there whatever the other says.  *broken*: what it said otherwise.
+    The link.  It carries calls between today's two sides and appends them to *recording*; or it replays *recording* in
+    place of the other side, and compares the calls of the *replayed* side with it.  *broken*: the differences.
     """
 
     recording: Recording
@@ -142,13 +141,13 @@ class Line:
 
     def reference(self, name: str) -> Reference:
         """
-        The object *name*, for the side that does not have it.
+        Return a reference to the object *name*, for the side that does not own it.
         """
         return Reference(lambda method, arguments: self.carry(name, method, arguments), self.link)
 
     def cut(self) -> None:
         """
-        The line is cut; there is a new one.
+        Cut the link, and make a new one.
         """
         if self.replayed:
             self._done.add(min(self._left(lambda entry: "cut" in entry)))
@@ -159,7 +158,7 @@ class Line:
 
     def carry(self, name: str, method: str, arguments: dict[str, Any]) -> Deferred[Any]:
         """
-        A call by today's code.
+        Carry a call of today's code.
         """
         said = {"to": name, "call": method, "with": {each: written(value) for each, value in arguments.items()}}
         for each, value in arguments.items():
@@ -185,7 +184,7 @@ class Line:
 
     def other_side_speaks(self) -> None:
         """
-        Make the calls that the side which is not there made next.
+        Make the next calls of the recorded side.
         """
         while theirs := self._left(lambda entry: not self._is_mine(entry)):
             if any(each < min(theirs) for each in self._left(self._is_mine)) or "cut" in self.recording[min(theirs)]:
@@ -203,7 +202,7 @@ class Line:
     @property
     def left(self) -> Recording:
         """
-        What was recorded and not said again.
+        Return the recorded calls that were not made again.
         """
         return [self.recording[each] for each in self._left(lambda entry: True)]
 
@@ -218,7 +217,7 @@ class Line:
             entry = self.recording[at]
             if says_no_less(said, {name: value for name, value in entry.items() if name != "answer"}):
                 self._done.add(at)
-                # A call that was cut off was never answered.
+                # A call that was interrupted by a cut has no answer.
                 return succeed(read(entry["answer"])) if "answer" in entry else Deferred()
         self.broken.append(f"now it says {said}, then {[self.recording[at] for at in self._left(self._is_mine)[:1]]}")
         return fail(MessageError("This is not what was recorded."))
@@ -240,12 +239,12 @@ def _name_of(argument: str, arguments: Mapping[str, Any]) -> str:
     return argument if argument == "slave" else f"{argument} {arguments['id'].decode()}"
 
 
-# Both sides of today's code.
+# Today's two sides.
 
 
 class Master:
     """
-    A session and its orders: the role `Desk`.
+    A session of the master and its commands: the role `Desk`.
     """
 
     def __init__(self, line: Line) -> None:
@@ -264,7 +263,7 @@ class Master:
 
     def command(self, id: str, spec: Spec) -> None:
         """
-        A build wants it.
+        Start a command, as a build does.
         """
         streams = self.streams[id] = MemoryStreams()
         command = DispatchedCommand(
@@ -281,7 +280,7 @@ class Master:
 
 class File:
     """
-    What the slave fetches.
+    A file that the slave downloads.
     """
 
     def read(self, offset: int, size: int) -> bytes:
@@ -290,7 +289,7 @@ class File:
 
 class Bot:
     """
-    A slave's agent, with a keeper that does as it is told.
+    A slave's agent with a fake keeper.
     """
 
     def __init__(self, test: SynchronousTestCase, line: Line) -> None:
@@ -299,7 +298,7 @@ class Bot:
 
     def attach(self) -> None:
         """
-        Over a new link.
+        Attach over a new link.
         """
         held = SynchronousTestCase().successResultOf(Deferred.fromCoroutine(self.machine.agent.held()))
         hello = Hello(
@@ -312,7 +311,7 @@ class Bot:
         attached.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]  # the line has noted it
 
 
-# What happens.
+# The script.
 
 
 RUN_SPEC = Run(argv=("make", "-j2"), env={"LANG": "C", "TERM": None, "TOKEN": "\0token\0"}, logfiles={"x": "x.log"})
@@ -320,7 +319,8 @@ RUN_SPEC = Run(argv=("make", "-j2"), env={"LANG": "C", "TERM": None, "TOKEN": "\
 
 def steps_of(master: Master | None, bot: Bot | None, line: Line) -> list[Callable[[], None]]:
     """
-    An attach, a run with output, a cut, a resume, the end of the run, an upload, a download, an interrupt, a disowning.
+    The script: an attach, a run with output, a cut, a resume, the end of the run, an upload, a download, an interrupt,
+    a disown.
     """
 
     def master_does(work: Callable[[Master], None]) -> Callable[[], None]:
@@ -354,7 +354,7 @@ def steps_of(master: Master | None, bot: Bot | None, line: Line) -> list[Callabl
 
 def play(test: SynchronousTestCase, line: Line) -> tuple[Master | None, Bot | None]:
     """
-    Let it happen: between today's sides, or with the replayed one and the recording of the other.
+    Run the script: between today's two sides, or with the *replayed* side against the recording.
     """
     master = Master(line) if line.replayed != "slave" else None
     bot = Bot(test, line) if line.replayed != "master" else None

@@ -1,13 +1,13 @@
 """
-What is recorded of a keeper: a conversation with its client, and the directory that it leaves.
+The recording of a keeper: a conversation with its client, and the directory that it leaves.
 
-A keeper goes on while the slave around it is upgraded; so the next version's slave must understand the last one's
-keeper, and the next keeper what the last one left on the disk.
+A keeper outlives an upgrade of its slave.  So the next version's slave must understand the former version's keeper, and
+the next keeper must understand the directory of the former one.
 
 ::
 
-    the recorder        client (this version) ──► keeper (this version), every line kept
-    the tests           client (today's) ──► the recorded keeper, which says its lines when it hears its cues
+    the recorder        client (this version) ──► keeper (this version), all lines recorded
+    the tests           client (today's) ──► the recorded keeper, which sends its events after their requests
                         keeper (today's) in the recorded directory
 """
 
@@ -30,7 +30,7 @@ DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 LINES = ".keeper.json"
 SHELF = ".shelf.tar.gz"
 
-# What the directories of the recording are called in it.
+# The placeholder for the slave's directory in the recording.
 HOME = "/slave"
 
 QUICK, LONG, OTHER = "a1b2-0-0", "a1b2-1-0", "a1b2-2-0"
@@ -40,13 +40,13 @@ RUNS = {
     OTHER: Run(script="echo other", workdir="hello/build", cap=1000, max_time=60.0),
 }
 
-# "asked" of the keeper, or "told" by it, and the message.
+# "asked" (client to keeper) or "told" (keeper to client), and the message.
 Entry = tuple[str, dict[str, Any]]
 
 
 def write_recording(version: str, recording: list[Entry]) -> None:
     """
-    Keep the conversation of *version*.
+    Write the conversation of *version*.
     """
     text = "[\n" + ",\n".join(json.dumps(entry) for entry in recording) + "\n]\n"
     with open(os.path.join(DIRECTORY, f"{version}{LINES}"), "w") as file:
@@ -55,7 +55,7 @@ def write_recording(version: str, recording: list[Entry]) -> None:
 
 def spooled(path: str) -> str:
     """
-    What is in a spool.
+    Return the contents of a spool.
     """
     with open(path) as file:
         return file.read()
@@ -63,7 +63,7 @@ def spooled(path: str) -> str:
 
 class News(KeeperListener):
     """
-    Keeps what the keeper tells; `when` waits for it.
+    Records the keeper's events; `when` waits for one.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class News(KeeperListener):
 
     def when(self, event: str, id: str = "") -> Deferred[None]:
         """
-        Fires once *event* of *id* was heard.
+        Return a Deferred that fires when *event* of *id* has been received.
         """
         coming: Deferred[None] = Deferred()
         if (event, id) in self.heard:
@@ -84,41 +84,23 @@ class News(KeeperListener):
         return coming
 
     def attached(self, held: Any) -> None:
-        """
-        Keep it.
-        """
         self.held = dict(held)
         self._heard("attached", "")
 
     def claimed(self, id: str) -> None:
-        """
-        Keep it.
-        """
         self._heard("claimed", id)
 
     def grew(self, id: str, lengths: Any) -> None:
-        """
-        Keep it.
-        """
         self._heard("grew", id)
 
     def ended(self, id: str, outcome: Outcome, life: Life = Life.ENDED) -> None:
-        """
-        Keep it.
-        """
         self.outcomes[id] = (outcome, life)
         self._heard("ended", id)
 
     def refused(self, id: str, sentence: str) -> None:
-        """
-        Keep it.
-        """
         self._heard("refused", id)
 
     def forgotten(self, id: str) -> None:
-        """
-        Keep it.
-        """
         self._heard("forgotten", id)
 
     def _heard(self, event: str, id: str) -> None:
@@ -131,7 +113,7 @@ class News(KeeperListener):
 
 async def converse(client: KeeperClient, news: News, home: str) -> None:
     """
-    What is recorded, and played again: a command that ends, one that is interrupted, one that is refused.
+    The script that is recorded and replayed: a command that ends, one that is interrupted, one that is refused.
     """
 
     def start(id: str, run: Run) -> None:
@@ -160,7 +142,7 @@ async def converse(client: KeeperClient, news: News, home: str) -> None:
 
 class PlayedKeeper(LineOnlyReceiver):
     """
-    Says what the recorded keeper said, after the lines that it had heard before.
+    Sends the events of the recorded keeper, each after the requests that preceded it.
     """
 
     delimiter = b"\n"
@@ -172,7 +154,7 @@ class PlayedKeeper(LineOnlyReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         """
-        A cue.
+        Compare a request with the recording, and send the next events.
         """
         asked = json.loads(line)
         if not self._left or self._left[0] != ("asked", asked):

@@ -1,8 +1,8 @@
 """
-Writes the recorded database of this version: ``python -m test.recorded.record``.
+Write the recorded database of this version: ``python -m test.recorded.record``.
 
-Run once when a revision is new, never again for a revision that was released: what is recorded is what that version
-wrote.  Compressed, because most of it is empty pages.
+Run this once for each new revision of the schema, and never again for a released one: the recording must be what that
+version wrote.  The file is compressed because most of it is empty pages.
 """
 
 import gzip
@@ -43,7 +43,7 @@ SUFFIX = ".sqlite.gz"
 
 def fill(connection: Connection) -> None:
     """
-    Something in every table.
+    Write rows into every table.
     """
     settings.put(connection, "tub", "recorded")
     grants.add(
@@ -134,7 +134,7 @@ def fill_schedulers(connection: Connection, buildset: int) -> None:
 
 def record(path: str) -> None:
     """
-    Write it to *path*.
+    Write the recording to *path*.
     """
     with tempfile.TemporaryDirectory() as directory:
         plain = os.path.join(directory, "farm.sqlite")

@@ -1,7 +1,7 @@
 """
-Writes what this version's keeper says and leaves behind: ``python -m test.recorded.record_keeper``.
+Record this version's keeper: its conversation and its directory: ``python -m test.recorded.record_keeper``.
 
-Run once for each version that is released, never again for one that was.
+Run this once for each released version, and never again.
 """
 
 import gzip
@@ -31,7 +31,7 @@ from .keeping import (
 
 async def record(directory: str, reactor: KeeperReactor) -> list[Entry]:
     """
-    The conversation of a keeper in *directory*, which then leaves what it has.
+    Record the conversation of a keeper in *directory*, which then leaves its files.
     """
     recording: list[Entry] = []
     told, asked = KeeperConnection.lineReceived, KeeperConnection.say
@@ -40,7 +40,7 @@ async def record(directory: str, reactor: KeeperReactor) -> list[Entry]:
         message = json.loads(data.replace(directory.encode(), HOME.encode()))
         if message.get("event") == "hello":
             message["boot"] = "recorded"
-        # How often it speaks of growth is a matter of chance.
+        # The number of growth events depends on timing.
         if message.get("event") != "grew" or not any(entry == ("told", message) for entry in recording):
             recording.append(("told", message))
         told(line, data)
@@ -62,7 +62,7 @@ async def record(directory: str, reactor: KeeperReactor) -> list[Entry]:
 
 def pack(source: str, target: str) -> None:
     """
-    The directory *source* as it is, without its socket, and without anything of this machine.
+    Archive the directory *source*, without its socket and without data of this machine.
     """
 
     def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -77,7 +77,7 @@ def pack(source: str, target: str) -> None:
 
 async def main(reactor: Any) -> None:
     """
-    Both files.
+    Write both files.
     """
     with tempfile.TemporaryDirectory(prefix="recorded-") as directory:
         recording = await record(directory, reactor)

@@ -1,7 +1,7 @@
 """
-Writes the recorded conversation of this version: ``python -m test.recorded.record_wire``.
+Record the conversation of this version: ``python -m test.recorded.record_wire``.
 
-Run once for each version that is released, never again for one that was: what is recorded is what that version said.
+Run this once for each released version, and never again: the recording must be what that version sent.
 """
 
 import json
@@ -21,12 +21,12 @@ SUFFIX = ".wire.json"
 
 class Recorder(SynchronousTestCase):
     """
-    A test only because what it plays with is made for tests.
+    Records the conversation; a test case because the fakes need one.
     """
 
     def runTest(self) -> None:
         """
-        Write it.
+        Write the recording.
         """
         line = Line([])
         play(self, line)

@@ -1,5 +1,5 @@
 """
-The keepers of every released version, with today's client; and what they left behind, with today's keeper.
+Keepers of released versions with today's client, and their directories with today's keeper.
 """
 
 import glob
@@ -44,14 +44,14 @@ reactor: Any = _reactor
 
 def versions() -> list[str]:
     """
-    Those of which there is a recording.
+    Return the versions with a recording.
     """
     return [os.path.basename(path).removesuffix(LINES) for path in glob.glob(os.path.join(DIRECTORY, f"*{LINES}"))]
 
 
 def recording(version: str) -> list[Entry]:
     """
-    The conversation of *version*.
+    Return the conversation of *version*.
     """
     with open(os.path.join(DIRECTORY, f"{version}{LINES}")) as file:
         return [(kind, message) for kind, message in json.load(file)]
@@ -59,7 +59,7 @@ def recording(version: str) -> list[Entry]:
 
 def stop(client: KeeperClient) -> Deferred[None]:
     """
-    Its keeper ends.
+    Stop the keeper of a directory.
     """
     return Deferred.fromCoroutine(client.stop())
 
@@ -69,19 +69,20 @@ class KeeperTests(TestCase):
         """
         A directory.
         """
-        # Not below TMPDIR: the path of the socket in it must be short.
+        # Not below TMPDIR: a socket's path is at most 107 bytes long (unix(7)).
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="kept-", dir="/tmp"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
 
     def test_this_version(self) -> None:
         """
-        Promise 3.10: there is a recording of this version's keeper.
+        Promise 3.10: this version's keeper is recorded.
         """
         self.assertIn(__version__, versions())
 
     async def play(self, entries: list[Entry]) -> tuple[News, list[str]]:
         """
-        Today's client with a keeper that says *entries*; answers what it heard, and where it strayed.
+        Run today's client with a keeper that replays *entries*; return the client's events and the keeper's
+        differences.
         """
         news, wrong = News(), list[str]()
         stray: Deferred[None] = Deferred()
@@ -105,7 +106,7 @@ class KeeperTests(TestCase):
 
     async def test_upgraded_slave(self) -> None:
         """
-        Promises 3.3 and 3.10: a slave of today attends to the keeper of every released version.
+        Promises 3.3 and 3.10: a slave of today works with the keeper of every released version.
         """
         for version in versions():
             entries = recording(version)
@@ -118,7 +119,7 @@ class KeeperTests(TestCase):
 
     async def test_notices(self) -> None:
         """
-        A client whose requests differ from the recorded ones is noticed.
+        The replay detects a client whose requests differ from the recorded ones.
         """
         entries = recording(__version__)
         number = next(i for i, (kind, message) in enumerate(entries) if kind == "asked" and message["op"] == "word")
@@ -129,7 +130,7 @@ class KeeperTests(TestCase):
     async def test_what_was_left(self) -> None:
         """
         Promises 3.3 and 3.10: a keeper of today takes over the directory of every released version: it knows how a
-        command ended, and which may never be started again.
+        command ended, and which ids may never be started again.
         """
         for version in versions():
             home = os.path.join(self.directory, version)

@@ -1,5 +1,5 @@
 """
-Conversations of every released version, with today's master and today's slave.
+Conversations of released versions with today's master and today's slave.
 """
 
 import glob
@@ -26,7 +26,7 @@ from .record_wire import DIRECTORY, SUFFIX
 
 def recordings() -> dict[str, Recording]:
     """
-    By version.
+    Return the recordings by version.
     """
     found = {}
     for path in glob.glob(os.path.join(DIRECTORY, f"*{SUFFIX}")):
@@ -38,8 +38,8 @@ def recordings() -> dict[str, Recording]:
 class WireTests(SynchronousTestCase):
     def test_every_version(self) -> None:
         """
-        Promise 3.10: there is a recording, of this version too; it has an attach, a run with output, a cut, a resume, a
-        finish, an upload and a download.
+        Promise 3.10: every version, including this one, has a recording with an attach, a run with output, a cut, a
+        resume, a finish, an upload and a download.
         """
         found = recordings()
         self.assertIn(__version__, found)
@@ -50,7 +50,8 @@ class WireTests(SynchronousTestCase):
 
     def test_master(self) -> None:
         """
-        Promise 3.10: today's master understands the slave of every released version, and says what its master said.
+        Promise 3.10: today's master understands the slave of every released version, and makes the same calls as that
+        version's master.
         """
         for version, recording in recordings().items():
             line = Line(recording, replayed="master")
@@ -66,7 +67,8 @@ class WireTests(SynchronousTestCase):
 
     def test_slave(self) -> None:
         """
-        Promise 3.10: today's slave understands the master of every released version, and says what its slave said.
+        Promise 3.10: today's slave understands the master of every released version, and makes the same calls as that
+        version's slave.
         """
         for version, recording in recordings().items():
             line = Line(recording, replayed="slave")
@@ -85,7 +87,7 @@ class WireTests(SynchronousTestCase):
 
     def test_notices(self) -> None:
         """
-        A side that says something else than the recording is noticed.
+        The replay detects a side whose calls differ from the recording.
         """
         recording = next(iter(recordings().values()))
         for replayed, call, name in (("master", "start", "spec"), ("slave", "append", "offset")):

@@ -1,5 +1,5 @@
 """
-Both neighbours of the slave's agent, in memory: a master's end of commands, and a keeper.
+Fakes for tests of the slave's agent, in memory: the master's end of a command, a keeper, and a machine.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ from buildbot_lite.slave.worker_process import RunningJob
 
 def new_directory(test: SynchronousTestCase) -> str:
     """
-    A directory that is removed after *test*.
+    Return a new directory that is removed after *test*.
     """
     directory = os.path.realpath(tempfile.mkdtemp(prefix="slave-"))
     test.addCleanup(perform, discard_job(directory))
@@ -48,7 +48,7 @@ def new_directory(test: SynchronousTestCase) -> str:
 
 def make_deep(path: str, name: str, levels: int) -> int:
     """
-    A descriptor of the lowest of *levels* directories in each other, in the directory *path*, all called *name*.
+    Create *levels* nested directories, all called *name*, in the directory *path*; return a descriptor of the lowest.
     """
     here = os.open(path, os.O_RDONLY)
     for _ in range(levels):
@@ -62,7 +62,7 @@ def make_deep(path: str, name: str, levels: int) -> int:
 @contextmanager
 def as_nobody() -> Iterator[None]:
     """
-    Be the user "nobody", who may do less than root, as far as files are concerned.  For tests that root runs.
+    Run the block with the effective user "nobody", for tests that root runs.
     """
     os.setegid(65534)
     os.seteuid(65534)
@@ -75,7 +75,7 @@ def as_nobody() -> Iterator[None]:
 
 def answered(answer: Deferred[Mapping[str, Any]], said: Mapping[str, Any]) -> None:
     """
-    Fire *answer* with what a job said of itself.
+    Fire *answer* with the result that a job wrote as JSON.
     """
     if "problem" in said:
         answer.errback(FileError(said["problem"]))
@@ -87,7 +87,7 @@ def answered(answer: Deferred[Mapping[str, Any]], said: Mapping[str, Any]) -> No
 
 def through_json(job: Job) -> dict[str, Any]:
     """
-    What came of *job*, which was done in this process, with nothing but JSON in between.
+    Run *job* in this process, and pass its result through JSON.
     """
     found: dict[str, Any] = json.loads(json.dumps(perform(json.loads(json.dumps(job)))))
     return found
@@ -95,7 +95,7 @@ def through_json(job: Job) -> dict[str, Any]:
 
 class AtOnce:
     """
-    `Workers` that do each job at once, in this process.
+    `Workers` that run each job at once, in this process.
     """
 
     def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
@@ -106,17 +106,17 @@ class AtOnce:
 
 def sealed(**streams: bytes) -> dict[str, Seal]:
     """
-    The seals of streams with these contents.
+    Return the seals of streams with these contents.
     """
     return {name: Seal(len(data), hashlib.sha256(data).hexdigest()) for name, data in streams.items()}
 
 
 class FakeCommand:
     """
-    A master's end that keeps streams like one.
+    The master's end of a command, which stores its streams.
 
-    While *slow*, an append is answered only by `answer`.  *room*: bytes that fit before it says LATER.  *lost*: so many
-    of the next appends come to nothing.
+    While *slow*, an append is answered only by `answer`.  *room*: the bytes that are stored before it answers LATER.
+    *lost*: the number of next appends that are dropped.
     """
 
     def __init__(self, sources: Mapping[str, bytes] | None = None) -> None:
@@ -188,7 +188,7 @@ class FakeCommand:
 @define
 class FakeKeeper:
     """
-    A keeper whose commands are run by the test.  *agent* is set by `Desk`.
+    A keeper; the test controls its commands.  `Desk` sets *agent*.
     """
 
     directory: str
@@ -213,7 +213,7 @@ class FakeKeeper:
         if self.forgets:
             self.agent.forgotten(id)
 
-    # What the test makes the commands do.
+    # Control of the commands by the test.
 
     def write(self, id: str, data: bytes, stream: str = "stdio") -> None:
         path = spool_path(self.directory, id, stream)
@@ -236,7 +236,7 @@ class FakeKeeper:
 @define
 class Machine:
     """
-    A slave's machine: what is on its disk survives `restart`; the keeper's commands do, too.
+    A slave's machine: its disk, and the keeper's commands, survive `restart`.
     """
 
     directory: str
@@ -272,7 +272,7 @@ class Machine:
 
     def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
         """
-        Run *job* as `in_thread` does, instead of in a process of its own (`Workers`); it still passes through JSON.
+        Run *job* like `in_thread`, instead of in a worker process (`Workers`); job and result still pass through JSON.
         """
         self.jobs.append((job["job"], seconds))
         ended: Deferred[None] = Deferred()
@@ -293,7 +293,7 @@ class Machine:
 
     def restart(self) -> None:
         """
-        A new process of the slave.
+        Replace the slave's process.
         """
         self.clock = Clock()
         self.agent = self.keeper.agent = Agent(
@@ -307,7 +307,7 @@ class Machine:
 
     def in_thread(self, function: Callable[[], Any]) -> Deferred[Any]:
         """
-        What would be done in a thread: at once, or when it is taken from *threads* while all are *busy*.
+        Run a function that belongs in a thread: at once, or, while *busy*, when the test takes it from *threads*.
         """
         if not self.busy:
             return execute(function)
@@ -338,7 +338,7 @@ class Machine:
 
     def settle(self) -> None:
         """
-        Let everything happen that was put off to another turn of the reactor.
+        Run all calls that were postponed to another iteration of the reactor.
         """
         for _ in range(20):
             self.clock.advance(0)

@@ -1,5 +1,5 @@
 """
-The agent: what a master asks of its slave, over links that break.
+The agent: requests of a master to its slave, over links that break.
 """
 
 import errno
@@ -48,26 +48,26 @@ class AgentTests(SynchronousTestCase):
 
     def start(self, command: FakeCommand | None = None) -> None:
         """
-        Start the usual command.
+        Start the test's command.
         """
         self.successResultOf(self.link.start(ID, SPEC, {}, command or self.command))
 
     def held(self) -> dict[str, Life]:
         """
-        The held commands, as in `hello`.
+        Return the held commands, as in `hello`.
         """
         held = self.successResultOf(Deferred.fromCoroutine(self.machine.agent.held()))
         return {item.id: item.life for item in held}
 
     def test_role(self) -> None:
         """
-        A link's end is what the master knows as a slave.
+        The agent's end of a link implements the role `Slave`.
         """
         self.assertIsInstance(self.link, Slave)
 
     def test_run(self) -> None:
         """
-        A command's output arrives as it is written, then its outcome; after the commit the keeper forgets it.
+        Output arrives as it is written, then the outcome; after the master's commit the keeper forgets the command.
         """
         self.start()
         self.keeper.write(ID, b"one\n")
@@ -82,7 +82,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_started_with(self) -> None:
         """
-        The keeper is given fingerprint, secrets, the slave's environment and a working directory that exists.
+        The keeper gets fingerprint, secrets, the slave's environment and a working directory that exists.
         """
         self.successResultOf(self.link.start(ID, SPEC, {"token": "s3cr3t!"}, self.command))
 
@@ -104,7 +104,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_claimed_first(self) -> None:
         """
-        A start is answered when the keeper has claimed it, not before.
+        A start is answered only when the keeper has claimed the command.
         """
         self.keeper.claims = False
         starting = self.link.start(ID, SPEC, {}, self.command)
@@ -114,7 +114,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        A command that the keeper refuses is refused with the keeper's sentence, which is logged, and not held.
+        A command that the keeper refuses is refused with the keeper's sentence, which is logged, and is not held.
         """
         self.keeper.claims = False
         starting = self.link.start(ID, SPEC, {}, self.command)
@@ -126,14 +126,14 @@ class AgentTests(SynchronousTestCase):
 
     def test_bad_id(self) -> None:
         """
-        An id that could not be a file name is refused.
+        An id that is not a valid file name is refused.
         """
         for id in ("", "../x", "a/b", ".hidden", "x" * 101, "x\n"):
             self.failureResultOf(self.link.start(id, SPEC, {}, self.command), MessageError)
 
     def test_blip(self) -> None:
         """
-        Promise 7: after a lost link the next one continues where the master says that it is; nothing is run again.
+        Promise 7: after the loss of a link the next one continues at the master's offset; nothing runs again.
         """
         self.start()
         self.keeper.write(ID, b"before ")
@@ -154,7 +154,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_finished_twice(self) -> None:
         """
-        Invariant I4: an outcome that was told over a link that broke is kept, and told again over the next.
+        Invariant I4: an outcome whose link broke before the answer is kept, and sent again over the next link.
         """
         self.command.commits = False
         self.start()
@@ -173,7 +173,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_late_commit(self) -> None:
         """
-        An answer that arrives for a link that is gone means nothing.
+        An answer over a lost link is ignored.
         """
         self.command.commits = False
         self.start()
@@ -185,7 +185,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_restarted_process(self) -> None:
         """
-        Promise 7: a new process of the slave takes over what the keeper holds, and brings the rest of it.
+        Promise 7: a new process of the slave takes over the keeper's commands, and sends the rest of their output.
         """
         self.start()
         self.keeper.write(ID, b"one ")
@@ -216,7 +216,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_vanished_with_keeper(self) -> None:
         """
-        A claimed command that the next keeper does not hold is lost as well.
+        A claimed command that the next keeper does not hold is lost.
         """
         self.start()
         self.machine.keeper_attached()
@@ -224,7 +224,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_unclaimed_at_lost_keeper(self) -> None:
         """
-        A start that the dead keeper had not claimed is handed to the next one, three times in all.
+        A start that the dead keeper had not claimed is sent to the next one, three times in all.
         """
         self.keeper.claims = False
         starting = self.link.start(ID, SPEC, {}, self.command)
@@ -238,7 +238,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_interrupted_at_lost_keeper(self) -> None:
         """
-        A start that the dead keeper had not claimed, and that was interrupted, is not handed to the next one.
+        An interrupted start that the dead keeper had not claimed is not sent to the next one.
         """
         self.keeper.claims = False
         starting = self.link.start(ID, SPEC, {}, self.command)
@@ -249,7 +249,8 @@ class AgentTests(SynchronousTestCase):
 
     def test_forget_at_lost_keeper(self) -> None:
         """
-        A forget during which the keeper died is completed by the next keeper, also if that does not hold the command.
+        A forget request that a keeper's death interrupted is completed by the next keeper, even if that does not hold
+        the command.
         """
         self.keeper.forgets = False
         self.start()
@@ -263,7 +264,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_hello_waits_for_claims(self) -> None:
         """
-        Invariant I1: a greeting says of every start whether it was claimed, so it waits until that is known.
+        Invariant I1: `hello` tells for every start whether it was claimed, so it waits until this is known.
         """
         self.keeper.claims = False
         starting = self.link.start(ID, SPEC, {}, self.command)
@@ -276,7 +277,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_interrupt(self) -> None:
         """
-        An interrupt goes to the keeper, with its reason; one of something unknown or ended is nothing.
+        An interrupt is passed to the keeper with its reason; for an unknown or ended command it does nothing.
         """
         self.start()
         self.successResultOf(self.link.interrupt(ID, "cancelled by amy"))
@@ -285,7 +286,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_disown(self) -> None:
         """
-        A disowned command is forgotten by the keeper, and nothing more is said about it.
+        The keeper forgets a disowned command, and the master hears no more of it.
         """
         self.start()
         self.successResultOf(self.link.disown(ID))
@@ -296,7 +297,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_disown_waits(self) -> None:
         """
-        Invariant I8: a disown is answered when the keeper has killed it, not before.
+        Invariant I8: a disown is answered only when the keeper has killed the command.
         """
         self.keeper.forgets = False
         self.start()
@@ -307,8 +308,8 @@ class AgentTests(SynchronousTestCase):
 
     def test_forget_everything(self) -> None:
         """
-        Promise 17: a slave whose string was revoked ends all its commands, also those of which a keeper tells it later;
-        with a new link it holds commands again.
+        Promise 17: a slave whose FURL was revoked ends all its commands, and those that a keeper reports later; after
+        the next link it holds commands again.
         """
         self.start()
         self.successResultOf(Deferred.fromCoroutine(self.machine.agent.forget_everything()))
@@ -322,7 +323,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_standard_input(self) -> None:
         """
-        A build's input is fetched before the command is started, and removed when it is forgotten.
+        A build's input is fetched before the command starts, and removed when the command is forgotten.
         """
         command = FakeCommand({"input": b"patch" * 100_000})
         spec = Run(argv=("patch",), stdin_input="input")
@@ -335,7 +336,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_standard_input_broken_off(self) -> None:
         """
-        When the link is lost while the input is fetched, nothing was started; it can be started over the next link.
+        When the link is lost while the input is fetched, the command has not started, and can start over the next link.
         """
         command = FakeCommand({"input": b"patch"})
         command.slow = True
@@ -351,7 +352,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_no_room_to_begin(self) -> None:
         """
-        Without room for its directory or its input a command waits, and is begun when there is room.
+        Without disk space for its directory or its input a command waits, and starts when there is space.
         """
         command = FakeCommand({"input": b"patch"})
         spec = Run(argv=("patch",), workdir="new", stdin_input="input")
@@ -369,7 +370,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_lost_without_room(self) -> None:
         """
-        A start that waits for room is dropped when the link is lost, or when it is interrupted.
+        A start that waits for disk space is dropped when the link is lost, or when it is interrupted.
         """
         with mock.patch("os.mkdir", side_effect=OSError(errno.ENOSPC, "No space left on device")):
             first = self.link.start("first", Run(argv=("true",), workdir="new"), {}, self.command)
@@ -383,7 +384,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_abandoned_input(self) -> None:
         """
-        The input of a command that was never started is removed by the next process; that of another stays.
+        The next process removes the input of a command that never started, and keeps that of others.
         """
         for id in (ID, "abandoned"):
             with open(self.machine.agent.input_path(id), "w"):
@@ -394,7 +395,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_redial(self) -> None:
         """
-        A new link takes the place of the former one, which hears that it is gone.
+        A new link replaces the former one, whose end is notified of the loss.
         """
         lost: list[str] = []
         self.link.when_lost(lambda: lost.append("first"))
@@ -405,7 +406,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_drop(self) -> None:
         """
-        A dropped link is cut, once.
+        `drop` cuts the link, once.
         """
         self.link.drop("dialled again")
         self.link.drop("dialled again")
@@ -413,7 +414,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_workdir_outside(self) -> None:
         """
-        A working directory that leads out through a symbolic link is refused.
+        A working directory that leaves the work directory through a symbolic link is refused.
         """
         os.symlink("/tmp", self.machine.path("hello"))
         self.failureResultOf(self.link.start(ID, SPEC, {}, self.command))
@@ -421,7 +422,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_other_checksum(self) -> None:
         """
-        A log that arrived damaged is sent again as its next generation; the spool is the same.
+        A log that arrived damaged is sent again from the same spool, as its next generation.
         """
         self.start()
         self.keeper.write(ID, b"log", stream="twisted.log")
@@ -433,7 +434,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_generation_after_restart(self) -> None:
         """
-        A new process goes on with the generation that the master has begun.
+        A new process continues the generation that the master has begun.
         """
         self.start()
         self.keeper.write(ID, b"0123456789")
@@ -448,7 +449,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_damaged_spool(self) -> None:
         """
-        A spool that lost bytes makes the command lost, instead of holding up the build for ever.
+        A spool that lost bytes makes the command lost; the build does not wait for ever.
         """
         self.start()
         self.machine.agent.grew(ID, {"stdio": 100})
@@ -468,7 +469,8 @@ class AnyHistoryTests(SynchronousTestCase):
     )
     def test_any(self, events: list[bytes | str]) -> None:
         """
-        Promise 7, invariants I1 and I2: whatever is cut and restarted, whenever: one start, the exact log, one outcome.
+        Promise 7, invariants I1 and I2: any sequence of cuts and restarts gives one start, the exact log and one
+        outcome.
         """
         directory = tempfile.mkdtemp(prefix="slave-")
         try:
@@ -478,14 +480,14 @@ class AnyHistoryTests(SynchronousTestCase):
 
     def live_through(self, directory: str, events: list[bytes | str]) -> None:
         """
-        One command, and *events* while it runs.
+        Run one command with *events* during its life.
         """
         machine = Machine(directory)
         streams: dict[str, bytearray] = {}
         written = b""
 
         def linked() -> tuple[AgentLink, FakeCommand]:
-            # Each link has its own end on the master; what was asked over an old one is never answered.
+            # Each link has its own end on the master; calls over an old link are never answered.
             command = FakeCommand()
             command.streams = streams
             return machine.link(), command

@@ -37,7 +37,7 @@ BOUNDS = Bounds(size=100 << 20, members=5000)
 class ArchiveTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A directory to pack, and one to unpack into.
+        A directory to pack, and a directory to unpack into.
         """
         self.source = new_directory(self)
         self.target = new_directory(self)
@@ -45,7 +45,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def packed(self, largest: int | None = None) -> tuple[bytes, PackedArchive]:
         """
-        The source, packed, and what was said of it.
+        Pack the source; return the archive and the job's result.
         """
         into = io.BytesIO()
         directory = os.open(self.source, os.O_RDONLY)
@@ -57,13 +57,13 @@ class ArchiveTests(SynchronousTestCase):
 
     def pack(self, largest: int | None = None) -> bytes:
         """
-        The source, packed.
+        Pack the source; return the archive.
         """
         return self.packed(largest)[0]
 
     def unpack(self, archive: bytes, bounds: Bounds = BOUNDS) -> None:
         """
-        Unpack into the target, which is empty before.
+        Unpack into the target, which is emptied first.
         """
         perform(discard_job(self.target))
         os.mkdir(self.target)
@@ -75,7 +75,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def write(self, path: str, data: bytes = b"") -> str:
         """
-        A file of the source.
+        Write a file of the source.
         """
         where = os.path.join(self.source, path)
         os.makedirs(os.path.dirname(where), exist_ok=True)
@@ -85,7 +85,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def made(self, *members: tuple[str, bytes], mode: str = "w") -> bytes:
         """
-        An archive with these members.
+        Return an archive with these members.
         """
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]  # one of its modes
@@ -97,7 +97,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_there_and_back(self) -> None:
         """
-        Contents, permissions to execute, empty directories, links and odd names arrive as they were.
+        Contents, execute permissions, empty directories, links and unusual names survive packing and unpacking.
         """
         self.write("a/b/data", bytes(range(256)) * 5000)
         os.chmod(self.write("run", b"#!/bin/sh\n"), 0o755)
@@ -120,7 +120,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_undecodable_name(self) -> None:
         """
-        A file name that is no UTF-8 is packed and unpacked as the bytes that it is.
+        A file name that is not UTF-8 is packed and unpacked as its bytes.
         """
         with open(os.path.join(os.fsencode(self.source), b"\xff\xfe"), "wb") as out:
             out.write(b"odd")
@@ -129,7 +129,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_same_again(self) -> None:
         """
-        The same directory gives the same archive.
+        Packing the same directory twice gives the same bytes.
         """
         for name in ("c", "a/x", "b", "a/y"):
             self.write(name, name.encode())
@@ -137,7 +137,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_no_links_followed(self) -> None:
         """
-        What a link points to is not packed, so that nothing outside can leak.
+        The target of a link is not packed, so no file outside can leak.
         """
         outside = new_directory(self)
         with open(os.path.join(outside, "secret"), "w") as out:
@@ -147,7 +147,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_largest(self) -> None:
         """
-        A directory that is larger than allowed is refused, before the file that is too much is read.
+        A directory above the size limit is refused before the file that exceeds it is read.
         """
         self.write("a", b"x" * 100_000)
         self.assertRaises(InputError, self.pack, 50_000)
@@ -155,7 +155,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_shrinking_file(self) -> None:
         """
-        A file that becomes shorter while it is packed is noticed, and named.
+        A file that shrinks while it is packed is detected and named.
         """
         where = self.write("a", b"x" * (3 << 20))
         pread = os.fstat
@@ -171,7 +171,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_leading_out(self) -> None:
         """
-        A member that leads out is refused.
+        A member whose path leaves the directory is refused.
         """
         for name in ("../evil", "/evil", "a/../../evil"):
             self.assertRaises(UnsafePathError, self.unpack, self.made(("good", b"1"), (name, b"2")))
@@ -179,7 +179,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_link_out(self) -> None:
         """
-        A link out of the directory, through which a later member would be written, is refused.
+        A link that leaves the directory, through which a later member would be written, is refused.
         """
         outside = new_directory(self)
         out = io.BytesIO()
@@ -196,7 +196,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_hard_link_out(self) -> None:
         """
-        So is a hard link to a file outside.
+        A hard link to a file outside is refused.
         """
         outside = os.path.join(new_directory(self), "secret")
         with open(outside, "w") as out:
@@ -215,7 +215,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_permissions(self) -> None:
         """
-        What is unpacked is ours, can be read and written by us, and by nobody else be written.
+        Unpacked files belong to the slave's user, who can read and write them; no other user can write them.
         """
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as archive:
@@ -231,7 +231,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def special(self, kind: bytes, target: str) -> bytes:
         """
-        An archive with one member of this *kind*.
+        Return an archive with one member of type *kind*.
         """
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as archive:
@@ -242,7 +242,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_compressed(self) -> None:
         """
-        A compressed archive is unpacked as well.
+        A compressed archive is unpacked.
         """
         for mode in ("w:gz", "w:bz2", "w:xz"):
             self.unpack(self.made((mode[2:], b"contents"), mode=mode))
@@ -250,7 +250,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_no_archive(self) -> None:
         """
-        What is no archive, or only a part of one, is refused with a sentence.
+        A file that is no archive, or a truncated one, is refused with a sentence.
         """
         whole = self.made(("a", os.urandom(100_000)), mode="w:gz")
         for data in (b"", b"hello", whole[: len(whole) // 2]):
@@ -259,7 +259,8 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_cut(self) -> None:
         """
-        Promise 6.22: an archive is not whole wherever it is cut: also between two members, and before its end.
+        Promise 6.22: an archive that is truncated at any byte is refused, also between two members and before its end
+        marker.
         """
         whole = self.made(("a", b"1" * 512), ("b", b"2" * 512))
         self.unpack(whole)
@@ -269,7 +270,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_cut_and_compressed(self) -> None:
         """
-        A compressed archive is not whole without its last byte, though the members are all there.
+        A compressed archive without its last byte is refused, although all members are complete.
         """
         for mode in ("w:gz", "w:bz2", "w:xz"):
             whole = self.made(("a", b"contents"), mode=mode)
@@ -278,7 +279,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_damaged(self) -> None:
         """
-        Damaged contents are noticed, compressed by whatever, and so is a damaged header.
+        Damaged contents are detected with every compression, and so is a damaged header.
         """
         for mode in ("w:gz", "w:bz2", "w:xz"):
             whole = bytearray(self.made(("a", os.urandom(10_000)), mode=mode))
@@ -291,7 +292,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_huge_header(self) -> None:
         """
-        Promise 6.15: a header is not read into memory, however large it says that it is.
+        Promise 6.15: a header is not read into memory, whatever size it declares.
         """
         for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME):
             header = tarfile.TarInfo("x")
@@ -303,8 +304,8 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_row_of_digits(self) -> None:
         """
-        Promise 6.15: a header of digits alone, which keeps the tarfile of some Pythons busy for hours, is refused; as
-        many as a file's name can have are not.
+        Promise 6.15: a pax header with a long run of digits, which some versions of tarfile parse for hours, is
+        refused; a run as long as a file name can be is accepted.
         """
         header = tarfile.TarInfo("x")
         for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
@@ -317,7 +318,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_many_streams(self) -> None:
         """
-        Promise 6.15: what a compressed archive of many streams unpacks to is bounded while it is unpacked.
+        Promise 6.15: the unpacked size of an archive with many compressed streams is bounded during unpacking.
         """
         header = tarfile.TarInfo("zeros")
         header.size = 8 << 20
@@ -328,14 +329,14 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_zeros_after_the_end(self) -> None:
         """
-        Nor may it go on for ever after its end.
+        The data after the end of the archive is bounded, too.
         """
         archive = self.made(("a", b"")) + bytes(11 << 20)
         self.assertRaises(InputError, self.unpack, archive, Bounds(size=10 << 20, members=10))
 
     def test_sparse(self) -> None:
         """
-        A sparse member is unpacked with its holes, which count like bytes.
+        A sparse member is unpacked with its holes, which count towards the size limit.
         """
         data, size = b"x" * 512, 5 << 20
         header = tarfile.TarInfo("sparse")
@@ -353,7 +354,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_too_large_a_member(self) -> None:
         """
-        Promise 6.15: of a member that is larger than the bound, holes included, nothing is written.
+        Promise 6.15: no byte of a member above the size limit, holes included, is written.
         """
         sparse, plain = tarfile.TarInfo("large"), tarfile.TarInfo("large")
         sparse.pax_headers = {"GNU.sparse.size": str(11 << 20), "GNU.sparse.map": "0,0"}
@@ -366,7 +367,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_file_without_a_name(self) -> None:
         """
-        Promise 6.22: a file that has the directory's own name is not left out silently.
+        Promise 6.22: a file member with the name of the directory itself is refused, not ignored.
         """
         for name in ("", ".", "./"):
             header = tarfile.TarInfo(name)
@@ -386,7 +387,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_backwards(self) -> None:
         """
-        A member whose size leads back to an earlier one is refused, not unpacked for ever.
+        A member whose size leads back to an earlier member is refused; unpacking does not loop.
         """
         header = tarfile.TarInfo("x")
         header.size = -1024
@@ -395,7 +396,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def links(self, *members: tuple[str, str | None]) -> bytes:
         """
-        An archive of symbolic links, and of directories where there is no target.
+        Return an archive of symbolic links, and of directories where the target is None.
         """
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as archive:
@@ -408,18 +409,18 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_links_that_change(self) -> None:
         """
-        Promise 6.16: a link that is inside while it is looked at, and outside when a later member has changed what is
-        on its way, is refused.
+        Promise 6.16: a link is refused if it would leave the directory after a later member has replaced a part of its
+        path.
         """
         attack = (("d/d/d/d", None), ("x", "d/d/d/d"), ("l", "x/../../../../slave.tac"), ("x", "d"))
         self.assertRaises(UnsafePathError, self.unpack, self.links(*attack))
-        # Without a way up behind a link, nothing that is on the way can matter.
+        # A ".." after a name is resolved in the text, so that no later member can change its meaning.
         self.unpack(self.links(("a", None), ("a/x", ".."), ("l", "a/x/../f")))
         self.assertEqual(os.readlink(os.path.join(self.target, "l")), "a/f")
 
     def test_link_texts(self) -> None:
         """
-        Links keep their text, be it as it may; those that go up further than they are deep are refused.
+        A link keeps its text; a link with more ".." than its depth, or an absolute one, is refused.
         """
         self.unpack(self.links(("a/b", "./../c//d"), ("a/c", ".."), ("e", "dangling/")))
         self.assertEqual(os.readlink(os.path.join(self.target, "a/b")), "./../c//d")
@@ -436,7 +437,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_through_a_link(self) -> None:
         """
-        Nothing is unpacked through a link of the archive, be it inside or not.
+        Nothing is unpacked through a link of the archive, whether it points inside or outside.
         """
         out = io.BytesIO(self.links(("real", None), ("door", "real")))
         out.seek(0, io.SEEK_END)
@@ -447,7 +448,8 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_hard_links(self) -> None:
         """
-        A hard link to a file of the archive is made; one to a symbolic link would move that, perhaps out.
+        A hard link to a file of the archive is created; a hard link to a symbolic link, which would move that link, is
+        refused.
         """
 
         def archive(target: str) -> bytes:
@@ -467,7 +469,8 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_deep(self) -> None:
         """
-        Promise 6.22: directories a thousand deep are packed and unpacked; a path that no system takes is refused.
+        Promise 6.22: directories a thousand levels deep are packed and unpacked; a path that is longer than the system
+        allows is refused.
         """
         os.close(make_deep(self.source, "x", 1500))
         self.unpack(self.pack())
@@ -477,7 +480,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_left_out(self) -> None:
         """
-        Promise 6.22: what an archive cannot hold is told of.
+        Promise 6.22: a remark names the files that an archive cannot contain.
         """
         for number in range(7):
             os.mkfifo(os.path.join(self.source, f"pipe{number}"))
@@ -486,7 +489,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_sum(self) -> None:
         """
-        Size and checksum are those of the archive.
+        The reported size and checksum are those of the archive.
         """
         self.write("a", os.urandom(100_000))
         archive, said = self.packed()
@@ -495,7 +498,7 @@ class ArchiveTests(SynchronousTestCase):
     @unittest.skipUnless(os.geteuid() == 0, "becomes an ordinary user for a while, which needs root")
     def test_unreadable(self) -> None:
         """
-        Promise 6.22: what cannot be read is named, and not left out.
+        Promise 6.22: an unreadable file is named in the error, not left out.
         """
         os.chmod(self.source, 0o755)
         locked = os.path.join(self.source, "d")

@@ -1,5 +1,5 @@
 """
-A slave in one process with its master: real keeper, real processes, no wire.
+A slave in one process with its master: a real keeper and real processes, no network.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ ID = "5a" * 16
 
 class Desk:
     """
-    The master's side, which takes every slave.
+    The master's side, which accepts every slave.
     """
 
     def __init__(self) -> None:
@@ -43,9 +43,6 @@ class Desk:
         self._waiting: list[Deferred[Slave]] = []
 
     def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
-        """
-        See `wire.roles.Desk`.
-        """
         self.hellos.append(hello)
         self.slaves.append(slave)
         waiting, self._waiting = self._waiting, []
@@ -55,7 +52,7 @@ class Desk:
 
     def when_attached(self) -> Deferred[Slave]:
         """
-        The next slave to attach.
+        Return a Deferred that fires with the next slave to attach.
         """
         self._waiting.append(Deferred())
         return self._waiting[-1]
@@ -63,7 +60,7 @@ class Desk:
 
 class Commands(FakeCommand):
     """
-    A master's end that says when it has an outcome.
+    The master's end of a command; fires when it has an outcome.
     """
 
     def __init__(self, sources: dict[str, bytes] | None = None) -> None:
@@ -71,19 +68,16 @@ class Commands(FakeCommand):
         self.over: Deferred[Outcome] = Deferred()
 
     def finished(self, outcome: Outcome) -> Deferred[tuple[str, ...]]:
-        """
-        See `Command`.
-        """
         answer = super().finished(outcome)
         if not self.over.called:
-            # Later, when the slave has been answered as well.
+            # In a later iteration of the reactor: first the slave gets its answer.
             reactor.callLater(0, self.over.callback, outcome)
         return answer
 
 
 def write(path: str, data: bytes) -> None:
     """
-    Write to a file, or a FIFO.
+    Write to a file or FIFO.
     """
     with open(path, "wb") as out:
         out.write(data)
@@ -91,7 +85,7 @@ def write(path: str, data: bytes) -> None:
 
 def read(path: str) -> bytes:
     """
-    What is in a file.
+    Return the contents of a file.
     """
     with open(path, "rb") as found:
         return found.read()
@@ -109,7 +103,7 @@ class LocalSlaveTests(TestCase):
 
     async def begin(self) -> Slave:
         """
-        A slave in that directory, attached.
+        Start a slave in that directory, and wait until it has attached.
         """
         local = self.local = LocalSlave(self.directory, reactor)
         self.addCleanup(lambda: Deferred.fromCoroutine(local.stop(kill=True)))
@@ -132,7 +126,7 @@ class LocalSlaveTests(TestCase):
 
     async def test_restart(self) -> None:
         """
-        Promise 7: a command outlives the slave that started it, and another in its directory tells how it ended.
+        Promise 7: a command outlives the slave that started it; the next slave in the directory reports its outcome.
         """
         slave = await self.begin()
         gate = os.path.join(self.directory, "gate")
@@ -198,7 +192,7 @@ class LocalSlaveTests(TestCase):
 
     async def test_dropped(self) -> None:
         """
-        A master that drops the link is attached to again.
+        A slave attaches again after the master has dropped its link.
         """
         slave = await self.begin()
         attached = self.desk.when_attached()

@@ -1,5 +1,5 @@
 """
-Walking by descriptors.
+Walking a directory tree by descriptors.
 """
 
 import os
@@ -17,7 +17,7 @@ from .fakes import new_directory
 class WalkTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A walk that begins at a directory with ``a/b/c`` and ``a/d`` below it.
+        A walk that starts at a directory with ``a/b/c`` and ``a/d`` below it.
         """
         self.top = new_directory(self)
         for path in ("a/b/c", "a/d"):
@@ -29,26 +29,26 @@ class WalkTests(SynchronousTestCase):
 
     def at(self, path: str) -> os.stat_result:
         """
-        The directory *path*, by its name.
+        Return the directory *path*, opened by name.
         """
         return os.stat(os.path.join(self.top, path))
 
     def to(self, path: str) -> os.stat_result:
         """
-        The directory *path*, as the walk finds it.
+        Return the directory *path*, reached by the walk.
         """
         return os.stat(self.walk.to(os.fsencode(path).split(b"/") if path else []))
 
     def test_anywhere(self) -> None:
         """
-        Each directory is found from each other, whether it is below, above or beside it.
+        The walk reaches each directory from each other one, whether below, above or beside it.
         """
         for path in ("a/b/c", "a/b", "a/d", "a/d", "", "a", "a/b/c", ""):
             self.assertTrue(os.path.samestat(self.to(path), self.at(path)), path)
 
     def test_steps(self) -> None:
         """
-        In the order of a tree each directory costs one step.
+        In depth-first order each directory costs one step.
         """
         with mock.patch.object(nofollow, "step_into", side_effect=nofollow.step_into) as step:
             for path in ("", "a", "a/b", "a/b/c"):
@@ -57,7 +57,7 @@ class WalkTests(SynchronousTestCase):
 
     def test_after_a_failure(self) -> None:
         """
-        A directory that is not there fails, and the next one is found.
+        A missing directory raises an error, and the walk continues to the next one.
         """
         self.assertRaises(FileNotFoundError, self.to, "a/b/missing/x")
         self.assertTrue(os.path.samestat(self.to("a/b/c"), self.at("a/b/c")))
@@ -66,7 +66,7 @@ class WalkTests(SynchronousTestCase):
 
     def test_links(self) -> None:
         """
-        A link is not followed, be it the first step or one from further down.
+        The walk follows no symbolic link, at any level.
         """
         os.symlink(os.path.join(self.top, "a/b"), os.path.join(self.top, "a/link"))
         for before in ("", "a"):
@@ -75,7 +75,7 @@ class WalkTests(SynchronousTestCase):
 
     def test_descriptors(self) -> None:
         """
-        It holds one descriptor, and none when it is closed.
+        The walk holds one descriptor, and none after it is closed.
         """
         before = len(os.listdir("/proc/self/fd"))
         with closing(Walk(self.walk.to([]))) as walk:

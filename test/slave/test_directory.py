@@ -1,5 +1,5 @@
 """
-A slave's directory.
+The slave's directory.
 """
 
 import os
@@ -28,7 +28,7 @@ class SlaveDirectoryTests(SynchronousTestCase):
 
     def test_private(self) -> None:
         """
-        Nobody else may look at anything but the work directory.
+        Other users can read nothing but the work directory.
         """
         for path in (self.home.private, self.home.keeper, self.home.transfers):
             self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o700)
@@ -36,7 +36,7 @@ class SlaveDirectoryTests(SynchronousTestCase):
 
     def test_name(self) -> None:
         """
-        Its name is made once, and another directory has another.
+        A directory's name is created once; another directory has another.
         """
         name = self.home.name
         self.assertEqual(SlaveDirectory(self.home.directory).name, name)
@@ -47,14 +47,14 @@ class SlaveDirectoryTests(SynchronousTestCase):
 
     def test_missing(self) -> None:
         """
-        A directory that is not there is not made: it was probably mistyped.
+        A missing directory is an error and is not created: the path was probably mistyped.
         """
         error = self.assertRaises(StorageError, SlaveDirectory("/nowhere/at/all").make)
         self.assertIn("create-slave", str(error))
 
     def test_lock(self) -> None:
         """
-        Promise 12: the second slave in a directory is told so, and what to do; when the first is gone it may work.
+        Promise 12: the second slave in a directory is refused with the remedy; after the first has ended it starts.
         """
         self.home.lock()
         second = SlaveDirectory(self.home.directory)
@@ -67,7 +67,7 @@ class SlaveDirectoryTests(SynchronousTestCase):
 
     def test_hints(self) -> None:
         """
-        Hints are kept for the next process; none at all change nothing.
+        Hints are stored for the next process; an empty list changes nothing.
         """
         self.assertEqual(self.home.hints(), ())
         self.home.keep_hints(["tcp:a.example:1", "tcp:b.example:2"])
@@ -77,7 +77,7 @@ class SlaveDirectoryTests(SynchronousTestCase):
 
     def test_space(self) -> None:
         """
-        Free space is that of the work directory's disk; when that cannot be said, none.
+        Free space is that of the work directory's disk, or 0 when that is unknown.
         """
         self.assertGreater(self.home.space(), 0)
         os.rmdir(self.home.work)
@@ -85,7 +85,7 @@ class SlaveDirectoryTests(SynchronousTestCase):
 
     def test_facts(self) -> None:
         """
-        The facts of this machine fit into a greeting.
+        The facts about this machine fit into `Hello`.
         """
         hello = Hello("h", "i", "k", "b", "0", platform=platform_facts())
         self.assertEqual(Hello.from_bytes(hello.to_bytes()), hello)
@@ -93,6 +93,6 @@ class SlaveDirectoryTests(SynchronousTestCase):
 
     def test_inherited(self) -> None:
         """
-        Commands do not inherit what a service manager told the slave.
+        Commands do not inherit the variables that a service manager sets for the slave.
         """
         self.assertEqual(inherited({"PATH": "/bin", "NOTIFY_SOCKET": "/run/x", "LISTEN_FDS": "1"}), {"PATH": "/bin"})

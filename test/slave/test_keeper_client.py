@@ -40,7 +40,7 @@ reactor: Any = _reactor
 
 def contents(path: str) -> str:
     """
-    The contents of a file, decoded as file names are.
+    Return the contents of a file, decoded like a file name.
     """
     with open(path, errors="surrogateescape") as source:
         return source.read()
@@ -48,7 +48,7 @@ def contents(path: str) -> str:
 
 def write(path: str, text: str) -> None:
     """
-    Write to a file, or into a FIFO.
+    Write to a file or FIFO.
     """
     with open(path, "w") as target:
         target.write(text)
@@ -56,7 +56,7 @@ def write(path: str, text: str) -> None:
 
 class Recorder:
     """
-    A listener that keeps what it is told, and can be waited for.
+    A listener that records its calls, and can be awaited.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Recorder:
 
     def when(self, event: str, id: str = "") -> Deferred[Any]:
         """
-        Fires with what came with the next *event* of *id*; past ones count, each once.
+        Return a Deferred that fires with the arguments of the next *event* of *id*; past events count, each once.
         """
 
         def wanted(each: tuple[str, str, Any]) -> bool:
@@ -82,39 +82,21 @@ class Recorder:
         return coming
 
     def attached(self, held: Mapping[str, Holding]) -> None:
-        """
-        Keep it.
-        """
         self._came("attached", "", held)
 
     def claimed(self, id: str) -> None:
-        """
-        Keep it.
-        """
         self._came("claimed", id, None)
 
     def grew(self, id: str, lengths: Mapping[str, int]) -> None:
-        """
-        Keep it.
-        """
         self._came("grew", id, dict(lengths))
 
     def ended(self, id: str, outcome: Outcome, life: Life = Life.ENDED) -> None:
-        """
-        Keep it.
-        """
         self._came("ended", id, (outcome, life))
 
     def refused(self, id: str, sentence: str) -> None:
-        """
-        Keep it.
-        """
         self._came("refused", id, sentence)
 
     def forgotten(self, id: str) -> None:
-        """
-        Keep it.
-        """
         self._came("forgotten", id, None)
 
     def _came(self, event: str, id: str, what: object) -> None:
@@ -130,7 +112,7 @@ class Recorder:
 class KeeperClientTests(TestCase):
     def setUp(self) -> None:
         """
-        A directory, and somebody to listen.
+        A directory and a listener.
         """
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="client-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
@@ -139,7 +121,7 @@ class KeeperClientTests(TestCase):
 
     def client(self, home: str | None = None, **more: Any) -> KeeperClient:
         """
-        A client whose keeper is stopped after the test.
+        Return a client whose keeper is stopped after the test.
         """
         client = KeeperClient(home or self.home, reactor, **{"linger": 5.0, **more})
         self.addCleanup(lambda: Deferred.fromCoroutine(client.stop()))
@@ -166,7 +148,7 @@ class KeeperClientTests(TestCase):
 
     async def keeper_pid(self, client: KeeperClient) -> int:
         """
-        The process that keeps.
+        Return the pid of the keeper.
         """
         self.start(client, "pid", Run(script="echo $PPID", timeout=None))
         await self.news.when("ended", "pid")
@@ -174,7 +156,7 @@ class KeeperClientTests(TestCase):
 
     async def test_run(self) -> None:
         """
-        The first one starts a keeper; a command is claimed, grows, ends, and is forgotten.
+        The first client starts a keeper; a command is claimed, grows, ends, and is forgotten.
         """
         client = self.client()
         await client.ensure(self.news)
@@ -182,7 +164,7 @@ class KeeperClientTests(TestCase):
         self.assertTrue(client.attached)
         self.assertTrue(client.keeper)
         self.assertTrue(client.boot)
-        # The slave may ask again at any time.
+        # The slave may repeat the request at any time.
         await client.ensure(self.news)
 
         self.start(client, "a-1", Run(script="echo hello; read x", pty=False))
@@ -195,7 +177,7 @@ class KeeperClientTests(TestCase):
 
     async def test_grew_and_interrupt(self) -> None:
         """
-        Growth is told while a command runs, and an interrupt ends it.
+        Growth is reported while a command runs, and an interrupt ends the command.
         """
         client = self.client()
         await client.ensure(self.news)
@@ -208,7 +190,8 @@ class KeeperClientTests(TestCase):
 
     async def test_stopped_at_once(self) -> None:
         """
-        Told to stop while its keeper is being started, or greeted, it leaves none behind, and starts no other.
+        A client that is stopped while its keeper starts or answers the hello leaves no keeper behind, and starts no
+        other.
         """
         for turns in (0, 1, 2, 5, 10):
             client = self.client(os.path.join(self.directory, f"keeper-{turns}"), linger=600.0)
@@ -218,12 +201,12 @@ class KeeperClientTests(TestCase):
             starting.addErrback(lambda _failure: None)  # type: ignore[unused-awaitable]  # it is cancelled
             starting.cancel()
             await client.stop()
-            # It lets go of its line a moment before its lock.
+            # The keeper closes its connection shortly before it releases its lock.
             wait_until(lambda: self.is_free(client.directory))  # noqa: B023 - it is called at once
 
     def is_free(self, home: str) -> bool:
         """
-        Whether no keeper is at work there.
+        Return whether no keeper holds the directory's lock.
         """
         os.makedirs(home, exist_ok=True)
         with open(os.path.join(home, "lock"), "a") as lock:
@@ -235,7 +218,7 @@ class KeeperClientTests(TestCase):
 
     async def test_stopped_before_it_is_attached(self) -> None:
         """
-        Told to stop before it has reached the keeper of an earlier process, it has that one end, too.
+        A client that is stopped before it has reached an existing keeper ends that keeper.
         """
         first = self.client()
         await first.ensure(self.news)
@@ -249,7 +232,8 @@ class KeeperClientTests(TestCase):
 
     async def test_stop_kill_of_a_slave_that_does_not_listen(self) -> None:
         """
-        ``stop --kill`` ends what runs, also when the slave dies of the signal because it has not begun to listen.
+        ``stop --kill`` ends running commands, also when the slave dies of the signal because its handler is not
+        installed yet.
         """
         first = self.client()
         await first.ensure(self.news)
@@ -262,7 +246,7 @@ class KeeperClientTests(TestCase):
 
     def stop_kill_deaf_slave(self) -> None:
         """
-        A process that looks like a slave's twistd, and the command that stops it.
+        Start a process that looks like a slave's twistd, and return the command that stops it.
         """
         os.mkdir(os.path.join(self.directory, "private"))
         write(os.path.join(self.directory, "private", "lock"), "")
@@ -275,7 +259,7 @@ class KeeperClientTests(TestCase):
 
     async def test_goes_on(self) -> None:
         """
-        When the slave's process is gone its commands go on; the next one attaches to the same keeper (Promise 7).
+        Commands outlive the slave's process; the next one attaches to the same keeper (Promise 7).
         """
         first = self.client()
         await first.ensure(self.news)
@@ -297,7 +281,8 @@ class KeeperClientTests(TestCase):
 
     async def test_keeper_dies(self) -> None:
         """
-        When the keeper dies another one is started by itself; what ran is lost, and asking again runs nothing twice.
+        When the keeper dies, the client starts another; the running commands are lost, and a repeated start runs
+        nothing twice.
         """
         client = self.client()
         await client.ensure(self.news)
@@ -319,7 +304,7 @@ class KeeperClientTests(TestCase):
 
     async def test_interrupt_while_away(self) -> None:
         """
-        An interrupt for which nobody was there is passed on to whoever comes.
+        An interrupt that was requested while no keeper was attached is sent to the next one.
         """
         first = self.client()
         await first.ensure(self.news)
@@ -334,11 +319,11 @@ class KeeperClientTests(TestCase):
 
     async def test_race(self) -> None:
         """
-        Of several who start a keeper at once, one wins, and all come to it.
+        When several clients start keepers at once, one keeper remains, and all clients attach to it.
         """
         clients = [self.client() for _each in range(4)]
         recorders = [Recorder() for _each in clients]
-        # Each replaces the one before; that one may find nobody any more, which it is told.
+        # Each client replaces the one before, which may find no keeper any more, and gets an error.
         results = [
             Deferred.fromCoroutine(client.ensure(recorder)) for client, recorder in zip(clients, recorders, strict=True)
         ]
@@ -352,7 +337,7 @@ class KeeperClientTests(TestCase):
 
     async def test_long_path(self) -> None:
         """
-        A directory may be deeper than a socket's address is long.
+        The path of a directory may be longer than a socket address allows.
         """
         home = os.path.join(self.directory, *["deep" * 10] * 4)
         client = self.client(home)
@@ -363,7 +348,7 @@ class KeeperClientTests(TestCase):
 
     async def test_any_path(self) -> None:
         """
-        Promise 6.21: the directory and its parts may have any name, also one that is no text in any locale.
+        Promise 6.21: the directory and its parents may have any name, also one that no locale can decode.
         """
         self.directory = os.fsdecode(os.path.join(os.fsencode(self.directory), b"\xff \xc3\xbc", b"deep" * 60))
         client = self.client(os.path.join(self.directory, "keeper"))
@@ -376,7 +361,7 @@ class KeeperClientTests(TestCase):
 
     async def test_any_environment(self) -> None:
         """
-        Promise 6.21: variables keep their bytes, whatever they are; the keeper's own, too.
+        Promise 6.21: environment variables keep their bytes, also those of the keeper itself.
         """
         os.environb[b"ODD"] = b"\xff\xfe"
         self.addCleanup(os.environb.pop, b"ODD")
@@ -390,7 +375,7 @@ class KeeperClientTests(TestCase):
 
     async def test_cannot_start(self) -> None:
         """
-        When no keeper can be started the error says why.
+        When the keeper cannot be started, the error gives the reason.
         """
         client = KeeperClient(self.home, reactor, options=("--no-such-option",))
         with self.assertRaises(KeeperLostError) as caught:
@@ -399,7 +384,7 @@ class KeeperClientTests(TestCase):
 
     async def test_refused(self) -> None:
         """
-        Another command under the same id is refused.
+        A different command with the same id is refused.
         """
         client = self.client()
         await client.ensure(self.news)
@@ -410,7 +395,7 @@ class KeeperClientTests(TestCase):
 
     async def test_many(self) -> None:
         """
-        Many at once all end, each with its own output.
+        Many concurrent commands all end, each with its own output.
         """
         client = self.client()
         await client.ensure(self.news)
@@ -422,7 +407,7 @@ class KeeperClientTests(TestCase):
 
     async def test_stop(self) -> None:
         """
-        Stopping ends the commands and the keeper, and starts none anew.
+        Stopping ends the commands and the keeper, and starts no new keeper.
         """
         client = self.client()
         await client.ensure(self.news)
@@ -444,7 +429,7 @@ class KeeperClientTests(TestCase):
 
 class _NewKeeper(LineOnlyReceiver):
     """
-    A keeper of a later version, which has words that this one does not know.
+    A keeper of a later version, with unknown states, events and fields.
     """
 
     delimiter = b"\n"
@@ -469,13 +454,14 @@ class _NewKeeper(LineOnlyReceiver):
 class DialerTests(TestCase):
     def setUp(self) -> None:
         """
-        A place for the keeper's directory.
+        A path for the keeper's directory.
         """
         self.directory = os.path.join(os.path.abspath(self.mktemp()), "keeper")
 
     async def test_no_room_for_a_process(self) -> None:
         """
-        A keeper that the system cannot start is a `KeeperLostError`: it is tried again.
+        When the system cannot start the keeper's process, the error is a `KeeperLostError`, after which the client
+        tries again.
         """
         with mock.patch.object(reactor, "spawnProcess", side_effect=BlockingIOError(11, "Resource unavailable")):
             starting = KeeperDialer(self.directory, reactor).connect_or_start()
@@ -501,8 +487,8 @@ class NewKeeperTests(TestCase):
 
     def test_new_words(self) -> Deferred[None]:
         """
-        Promise 6.13: a keeper of another version, whose words for a command's life are not known, is attached to all
-        the same; what is over counts as lost where that is not understood.
+        Promise 6.13: the client attaches to a keeper of another version; a command in an unknown state counts as lost
+        once it is over.
         """
         directory = os.path.realpath(tempfile.mkdtemp(prefix="client-"))
         self.addCleanup(shutil.rmtree, directory, ignore_errors=True)

@@ -1,5 +1,5 @@
 """
-What a slave.tac allows a master.
+The policy that slave.tac sets for commands.
 """
 
 import errno
@@ -32,7 +32,8 @@ USER = "nobody"
 class PolicyTests(SynchronousTestCase):
     def test_nothing_said(self) -> None:
         """
-        Without rules commands run as the slave does, with its environment but for what is the service's.
+        Without a policy, commands run as the slave's user, with its environment except for the service manager's
+        variables.
         """
         policy = Policy.of()
         self.assertEqual((policy.words, policy.owner_of_files, policy.directories), ([], None, ()))
@@ -40,7 +41,7 @@ class PolicyTests(SynchronousTestCase):
 
     def test_environment(self) -> None:
         """
-        Promise 16: only the variables that are named are passed on.
+        Promise 16: only the named variables are passed on.
         """
         policy = Policy.of(environment=["PATH", "LC_*", "NOTIFY_SOCKET", "NONE"])
         self.assertEqual(policy.inherited(ENVIRONMENT), {"PATH": "/bin", "LC_ALL": "C", "LC_TIME": "C"})
@@ -48,13 +49,13 @@ class PolicyTests(SynchronousTestCase):
 
     def test_wrapper(self) -> None:
         """
-        A wrapper's program is looked up once, so that no command's PATH has a say in it.
+        The wrapper's program is looked up once, so a command's PATH has no influence on it.
         """
         self.assertEqual(Policy.of(wrapper=["nice", "-n", "{id}"]).words, [shutil.which("nice"), "-n", "{id}"])
 
     def test_user(self) -> None:
         """
-        Promise 16: commands run as the user, with that user's home.
+        Promise 16: commands run as the configured user, with that user's home.
         """
         if os.geteuid() != 0:
             error = self.assertRaises(ConfigError, Policy.of, user=USER)
@@ -68,7 +69,7 @@ class PolicyTests(SynchronousTestCase):
 
     def test_mistakes(self) -> None:
         """
-        Promise 16: a rule that cannot be kept is a sentence, and nothing is started.
+        Promise 16: a policy that cannot be applied is an error in one sentence, and nothing starts.
         """
         mistakes: list[tuple[dict[str, Any], str]] = [
             ({"user": "no-such-user"}, "no user 'no-such-user'"),
@@ -99,7 +100,7 @@ class PolicyTests(SynchronousTestCase):
 
     def test_programs_are_found_once(self) -> None:
         """
-        Promise 16: where a wrapper is, a command cannot change: also with a PATH that has the present directory in it.
+        Promise 16: a command cannot replace the wrapper's program, also when PATH contains the current directory.
         """
         directory = os.path.realpath(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, directory)
@@ -116,7 +117,7 @@ class PolicyTests(SynchronousTestCase):
 
 class OwnerTests(SynchronousTestCase):
     """
-    Files of a slave that is root's, with commands that are not.
+    The owner of files of a slave that runs as root, with commands that run as another user.
     """
 
     if os.geteuid() != 0:
@@ -133,7 +134,7 @@ class OwnerTests(SynchronousTestCase):
 
     def test_made_for_the_user(self) -> None:
         """
-        Promise 16: directories, downloads and what is unpacked belong to the user of commands.
+        Promise 16: directories, downloads and unpacked files belong to the commands' user.
         """
         paths = SafePaths(os.path.join(self.directory, "work"), owner=self.owner)
         paths.make("a/b")
@@ -152,7 +153,7 @@ class OwnerTests(SynchronousTestCase):
 
     def test_reach(self) -> None:
         """
-        A directory that the user cannot enter is said to be so, with the remedy.
+        A directory that the commands' user cannot enter is an error with the remedy.
         """
         home = SlaveDirectory(self.directory)
         home.make()
@@ -167,12 +168,12 @@ class OwnerTests(SynchronousTestCase):
 
 class DirectoriesTests(SynchronousTestCase):
     """
-    Directories beyond ``work``.
+    Allowed directories outside of ``work``.
     """
 
     def setUp(self) -> None:
         """
-        One that is allowed, one that is not, and links to both.
+        An allowed directory, a forbidden one, and links to both.
         """
         self.directory = os.path.realpath(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.directory)
@@ -184,7 +185,7 @@ class DirectoriesTests(SynchronousTestCase):
 
     def test_within(self) -> None:
         """
-        Promise 16: links lead to what slave.tac names, and to nothing else.
+        Promise 16: links lead to the directories that slave.tac names, and nowhere else.
         """
         place = self.paths.make("to-cache/deep")
         self.assertEqual(place, (os.fsencode(os.path.join(self.directory, "cache")), [b"deep"]))
@@ -194,7 +195,7 @@ class DirectoriesTests(SynchronousTestCase):
 
     def test_not_out_again(self) -> None:
         """
-        Promise 16: from there no link leads on, and none up.
+        Promise 16: links in an allowed directory, and "..", do not leave it.
         """
         os.symlink("..", os.path.join(self.directory, "cache/up"))
         os.symlink("/etc", os.path.join(self.directory, "cache/etc"))
@@ -206,12 +207,12 @@ class DirectoriesTests(SynchronousTestCase):
 
 class MergeTests(SynchronousTestCase):
     """
-    What was unpacked apart.
+    Merging a staged directory into its place.
     """
 
     def setUp(self) -> None:
         """
-        Something unpacked, and somewhere to put it.
+        A staged directory, and a directory to merge it into.
         """
         self.directory = new_directory(self)
         self.paths = SafePaths(os.path.join(self.directory, "work"))
@@ -224,7 +225,7 @@ class MergeTests(SynchronousTestCase):
 
     def merge(self) -> None:
         """
-        Put it there.
+        Merge.
         """
         staged = os.open(self.staged, os.O_RDONLY)
         try:
@@ -234,7 +235,7 @@ class MergeTests(SynchronousTestCase):
 
     def path(self, name: str) -> str:
         """
-        Something in the directory.
+        Return a path in the directory.
         """
         return os.path.join(self.directory, "work/into", name)
 
@@ -255,7 +256,7 @@ class MergeTests(SynchronousTestCase):
 
     def test_links(self) -> None:
         """
-        Promise 16: a link that a command puts in the way is not written through.
+        Promise 16: nothing is written through a link that a command created in the target.
         """
         outside = os.path.join(self.directory, "outside")
         os.mkdir(outside)
@@ -270,7 +271,7 @@ class MergeTests(SynchronousTestCase):
 
     def test_deep(self) -> None:
         """
-        However deep both are, what is new is added at the bottom.
+        Both trees may be deep; new entries are added at the lowest level.
         """
         os.close(make_deep(self.path("."), "d", 1500))
         lowest = make_deep(self.staged, "d", 1500)
@@ -281,7 +282,7 @@ class MergeTests(SynchronousTestCase):
 
     def test_in_the_way(self) -> None:
         """
-        A file does not go over a directory, nor a directory over a file; the sentence names it.
+        A file does not replace a directory, nor a directory a file; the error names the entry.
         """
         self.paths.make("into/file")
         error = self.assertRaises(FileError, self.merge)
@@ -289,7 +290,7 @@ class MergeTests(SynchronousTestCase):
 
     def test_on_another_disk(self) -> None:
         """
-        What cannot be moved to another disk is copied there, with contents, permissions and links.
+        Entries that cannot be renamed to another disk are copied, with contents, permissions and links.
         """
         os.chmod(os.path.join(self.staged, "file"), 0o755)
         os.symlink("new", os.path.join(self.staged, "sub/link"))

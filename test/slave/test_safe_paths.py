@@ -1,5 +1,5 @@
 """
-Paths under work/: links may point anywhere inside, and lead nowhere outside.
+Paths below work/: symbolic links may point anywhere inside, and never outside.
 """
 
 import errno
@@ -18,7 +18,7 @@ from .fakes import new_directory
 class SafePathsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A tree, and a file outside of it that nobody is to touch.
+        A tree, and a file outside of it that must not change.
         """
         self.outside = new_directory(self)
         self.secret = os.path.join(self.outside, "secret")
@@ -30,21 +30,21 @@ class SafePathsTests(SynchronousTestCase):
 
     def write(self, path: str, text: str) -> None:
         """
-        A file of the tree.
+        Write a file of the tree.
         """
         with open(os.path.join(self.root, path), "w") as out:
             out.write(text)
 
     def read(self, path: str) -> str:
         """
-        What the tree gives for *path*.
+        Return the contents of *path*, opened through the tree.
         """
         with open(self.paths.open_to_read(path)) as opened:
             return opened.read()
 
     def test_make(self) -> None:
         """
-        A directory is made with those above it, for others to read whatever the umask; again, it is there.
+        A directory is created with its parents, readable by others whatever the umask; repeating that is no error.
         """
         before = os.umask(0o077)
         self.addCleanup(os.umask, before)
@@ -54,7 +54,7 @@ class SafePathsTests(SynchronousTestCase):
 
     def test_make_with_umask(self) -> None:
         """
-        Promise 6.23: directories have what the umask of builds leaves them, whatever our own.
+        Promise 6.23: directories get the umask of builds, whatever the umask of the slave.
         """
         SafePaths(self.root, umask=0o007).make("a/b")
         for path in ("a", "a/b"):
@@ -62,14 +62,14 @@ class SafePathsTests(SynchronousTestCase):
 
     def test_make_over_a_file(self) -> None:
         """
-        Where a file is in the way, no directory is made.
+        No directory is created where a file exists.
         """
         self.write("a", "")
         self.assertRaises(OSError, self.paths.make, "a/b")
 
     def test_outside(self) -> None:
         """
-        Absolute paths, .. and links that lead out are refused for whatever is asked.
+        Absolute paths, ".." and links that leave the tree are refused by every operation.
         """
         os.symlink(self.outside, os.path.join(self.root, "out"))
         os.symlink("../../..", os.path.join(self.root, "up"))
@@ -103,7 +103,7 @@ class SafePathsTests(SynchronousTestCase):
 
     def test_circle(self) -> None:
         """
-        Links in a circle are refused instead of followed for ever.
+        A cycle of links is refused.
         """
         os.symlink("b", os.path.join(self.root, "a"))
         os.symlink("a", os.path.join(self.root, "b"))
@@ -128,7 +128,7 @@ class SafePathsTests(SynchronousTestCase):
 
     def test_no_files(self) -> None:
         """
-        What is no file cannot be read; a FIFO does not stop us.
+        Only regular files can be read; a FIFO does not block.
         """
         os.mkfifo(os.path.join(self.root, "fifo"))
         for path in ("fifo", "."):
@@ -139,7 +139,7 @@ class SafePathsTests(SynchronousTestCase):
 
     def test_partial(self) -> None:
         """
-        What is written aside appears whole, in place of what was there, and leaves nothing behind.
+        A partial file replaces the target atomically when it is complete, and no temporary file remains.
         """
         self.paths.make("a")
         self.write("a/x", "old")
@@ -153,7 +153,7 @@ class SafePathsTests(SynchronousTestCase):
 
     def test_discard(self) -> None:
         """
-        What was begun can be thrown away; when there is nothing, nothing happens.
+        A partial file can be discarded; without one, nothing happens.
         """
         os.close(self.paths.open_partial("a/" + "x" * 255, "1"))
         self.paths.discard("a/" + "x" * 255, "1")
@@ -163,7 +163,7 @@ class SafePathsTests(SynchronousTestCase):
 
     def test_remove(self) -> None:
         """
-        A directory goes with everything in it, also what is write-protected; what is not there is gone.
+        A directory is removed with its contents, also write-protected ones; removing a missing one is no error.
         """
         self.paths.make("a/b/c")
         self.write("a/b/c/x", "")
@@ -178,7 +178,7 @@ class SafePathsTests(SynchronousTestCase):
 
     def test_remove_what_cannot_be_removed(self) -> None:
         """
-        The sentence names the thing inside, not only what was to be removed.
+        The error names the entry that could not be removed.
         """
         self.paths.make("a/b/c")
         with (
@@ -190,7 +190,7 @@ class SafePathsTests(SynchronousTestCase):
 
     def test_remove_link(self) -> None:
         """
-        A link is removed, not what it points to.
+        Removing a link keeps its target.
         """
         os.symlink(self.outside, os.path.join(self.root, "out"))
         self.paths.remove("out")
@@ -199,14 +199,14 @@ class SafePathsTests(SynchronousTestCase):
 
     def test_remove_everything(self) -> None:
         """
-        The work directory itself is not removed.
+        The work directory itself cannot be removed.
         """
         for path in (".", "", "a/.."):
             self.assertRaises(UnsafePathError, self.paths.remove, path)
 
     def test_root_may_be_a_link(self) -> None:
         """
-        The work directory may be a link to another disk, and absolute links into it count as inside.
+        The work directory may be a link to another disk; absolute links into that disk count as inside.
         """
         link = os.path.join(new_directory(self), "work")
         os.symlink(self.root, link)

@@ -1,5 +1,5 @@
 """
-A slave's side of its conversation with the master.
+The slave's side of a session with the master.
 """
 
 from twisted.internet.defer import Deferred, fail
@@ -34,7 +34,7 @@ ID = "c4" * 16
 
 class FakeKeeperClient:
     """
-    A keeper's client that says what it was asked.
+    A keeper client that records its calls.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class FakeKeeperClient:
 
     async def ensure(self, news: KeeperListener) -> None:
         """
-        Attach, unless it is *ailing*.
+        Attach, unless *ailing*.
         """
         self.asked.append("ensure")
         if self.ailing:
@@ -57,27 +57,18 @@ class FakeKeeperClient:
         news.attached({})
 
     def word(self, age: float) -> None:
-        """
-        Note it.
-        """
         self.asked.append(f"word {age:g}")
 
     def detach(self) -> None:
-        """
-        Note it.
-        """
         self.asked.append("detach")
 
     async def stop(self) -> None:
-        """
-        Note it.
-        """
         self.asked.append("stop")
 
 
 class FakeDesk:
     """
-    A master that answers when it is told to.
+    A master that answers when the test says so.
     """
 
     def __init__(self) -> None:
@@ -86,9 +77,6 @@ class FakeDesk:
         self.refusal: BuildbotLiteError | None = None
 
     def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
-        """
-        See `wire.roles.Desk`.
-        """
         self.greeted.append((slave, hello))
         if self.refusal is not None:
             return fail(self.refusal)
@@ -97,22 +85,19 @@ class FakeDesk:
 
     def welcome(self) -> None:
         """
-        Answer.
+        Answer `attach`.
         """
         self.answers.pop(0).callback(Welcome("bot1", "0.1", hints=("tcp:farm.example:9989",)))
 
 
 class FakeLink(LoopbackLink):
     """
-    A link whose silence is set.
+    A link with a given silence.
     """
 
     age = 0.0
 
     def silence(self) -> float:
-        """
-        See `wire.roles.Link`.
-        """
         return self.age
 
 
@@ -133,7 +118,7 @@ class SessionTests(SynchronousTestCase):
 
     def new_session(self) -> Session:
         """
-        Another process of it.
+        Create another process of the slave.
         """
         return Session(
             agent=self.machine.agent,
@@ -146,7 +131,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_attach(self) -> None:
         """
-        A slave that reaches its master says who it is, and hands on what it is told.
+        A slave that reaches its master sends `hello`, and passes on the welcome.
         """
         self.session.start()
         self.session.dialled(self.desk, FakeLink())
@@ -161,7 +146,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_incarnation(self) -> None:
         """
-        A process sends the same incarnation in every hello, another process another one.
+        A process sends the same incarnation in every hello; another process sends another one.
         """
         self.session.start()
         self.session.dialled(self.desk, FakeLink())
@@ -175,7 +160,8 @@ class SessionTests(SynchronousTestCase):
 
     def test_lease(self) -> None:
         """
-        While the link is alive the keeper hears every 10 seconds how long ago the master was heard; then no more.
+        While the link is alive, the keeper is told every 10 seconds how long ago the master was heard; after its loss,
+        no more.
         """
         link = FakeLink()
         self.session.start()
@@ -193,7 +179,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_no_keeper_yet(self) -> None:
         """
-        Without a keeper there is no greeting; it is tried again every 10 seconds.
+        Without a keeper there is no `hello`; the session tries again every 10 seconds.
         """
         self.client.ailing = 2
         self.session.start()
@@ -207,7 +193,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        Promise 3: a refusal is handed on as it is, to whoever decides when to dial again.
+        Promise 3: a refusal is passed on unchanged to the code that schedules the next dial.
         """
         self.desk.refusal = PinnedError()
         self.session.start()
@@ -217,7 +203,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_lost_while_attaching(self) -> None:
         """
-        A link that breaks before the welcome is no refusal.
+        A link that breaks before the welcome is not a refusal.
         """
         self.session.start()
         self.session.dialled(self.desk, FakeLink())
@@ -226,7 +212,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_orders_before_welcome(self) -> None:
         """
-        A master may give orders at once, before its welcome has arrived.
+        The master may send commands before its welcome has arrived.
         """
         self.session.start()
         self.session.dialled(self.desk, FakeLink())
@@ -240,7 +226,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_link_lost(self) -> None:
         """
-        When the link is lost its end is dead, too: what arrives late is refused.
+        After the loss of a link, calls over it are refused.
         """
         link = FakeLink()
         self.session.start()
@@ -261,7 +247,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_stop(self) -> None:
         """
-        A slave that ends leaves the keeper alone; nothing is left on the clock.
+        Stopping the slave leaves the keeper alone, and no timer runs.
         """
         self.session.start()
         self.session.dialled(self.desk, FakeLink())
@@ -272,7 +258,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_kill(self) -> None:
         """
-        A slave that is told to kill has the keeper end everything.
+        Stopping the slave with `kill` makes the keeper end everything.
         """
         self.session.start()
         self.successResultOf(Deferred.fromCoroutine(self.session.stop(kill=True)))

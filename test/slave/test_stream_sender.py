@@ -51,29 +51,17 @@ class FakeSource:
         return self.outcome
 
     def lengths(self) -> dict[str, int]:
-        """
-        See `StreamSource`.
-        """
         return {name: len(data) for name, data in self.streams.items()}
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
-        """
-        See `StreamSource`.
-        """
         return self.streams[stream][offset : offset + size]
 
     def resend(self, stream: str) -> None:
-        """
-        See `StreamSource`.
-        """
         self.asked_again.append(stream)
         self.streams = {next_generation(stream) if name == stream else name: d for name, d in self.streams.items()}
         self.end()
 
     def confirm(self) -> bool:
-        """
-        See `StreamSource`.
-        """
         if self.at_confirm:
             self.streams["stdio"] = self.at_confirm.pop()
             self.end()
@@ -84,7 +72,7 @@ class FakeSource:
 class StreamSenderTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A master that is well, and a clock that stands still.
+        A working master and a fake clock.
         """
         self.clock = Clock()
         self.flow_control = FlowControl(self.clock)
@@ -102,7 +90,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_all_of_it(self) -> None:
         """
-        Several streams arrive whole, and the outcome after them.
+        Several streams arrive whole, and then the outcome.
         """
         self.source.streams = {"stdio": bytes(range(256)) * 9000, "stderr": b"oops\n", "empty": b""}
         outcome = self.source.end()
@@ -114,7 +102,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_deep(self) -> None:
         """
-        A master that answers at once is no reason for a deep stack.
+        Synchronous answers of the master do not deepen the stack.
         """
         self.source.streams = {"stdio": b"x" * (SMALLEST_CHUNK * 3000)}
         self.source.end()
@@ -123,7 +111,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_first_chunk(self) -> None:
         """
-        The first chunk is small and alone; when its answer was quick, four large ones follow.
+        The first chunk is small and sent alone; after a quick answer, four large ones follow.
         """
         self.command.slow = True
         self.source.streams = {"stdio": b"x" * (4 << 20)}
@@ -136,7 +124,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_slow_line(self) -> None:
         """
-        On a line of 8 KiB/s no more than about 5 seconds' worth of bytes is in flight.
+        On a link of 8 KiB/s at most about 5 seconds' worth of bytes is in flight.
         """
         self.command.slow = True
         self.source.streams = {"stdio": b"x" * (1 << 20)}
@@ -152,7 +140,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_small_writes_gather(self) -> None:
         """
-        While an answer is awaited small writes gather, and go together.
+        Small writes during an unanswered call are sent together.
         """
         self.command.slow = True
         self.source.streams = {"stdio": b"1"}
@@ -166,7 +154,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_tail_does_not_wait(self) -> None:
         """
-        When the command has ended, its last bytes go at once.
+        When the command has ended, its last bytes are sent at once.
         """
         self.command.slow = True
         self.clock.advance(1)
@@ -182,7 +170,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_later(self) -> None:
         """
-        A master without room is asked again after 1, 2, 4 … 30 seconds, and gets every byte in the end.
+        After LATER the sender tries again after 1, 2, 4 … 30 seconds, and every byte arrives in the end.
         """
         self.command.room = 0
         self.source.streams = {"stdio": b"x" * 100_000}
@@ -201,7 +189,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_gap(self) -> None:
         """
-        When the master has less than we thought, we go back to what it has.
+        When the master has less than the sender assumed, sending continues at the master's length.
         """
         self.source.streams = {"stdio": b"0123456789"}
         self.source.end()
@@ -212,7 +200,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_lost_chunk(self) -> None:
         """
-        When one of several chunks in flight was lost, what follows it is sent once more, and not once for each answer.
+        When one of several chunks in flight is lost, the data after it is sent once more, and not once for each answer.
         """
         self.command.slow = True
         data = b"x" * (SMALLEST_CHUNK + 4 * LARGEST_CHUNK)
@@ -222,7 +210,7 @@ class StreamSenderTests(SynchronousTestCase):
         self.clock.advance(0.001)
         self.command.answer()
         self.assertEqual(len(self.command.waiting), 4)
-        # The master drops the first of the four; it answers each with the length that it has.
+        # The master drops the first of the four, and answers each with its length.
         self.command.lost = 1
         while self.command.waiting:
             self.command.answer()
@@ -232,7 +220,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_overlap(self) -> None:
         """
-        When the master has more than we were told, we go on from there.
+        When the master has more than the sender assumed, sending continues at the master's length.
         """
         data = b"x" * 10 * SMALLEST_CHUNK
         self.source.streams = {"stdio": data}
@@ -244,7 +232,8 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_resend(self) -> None:
         """
-        A stream whose checksum differs is sent again whole, as its next generation, under which its seal is told.
+        A stream with another checksum on the master is sent again whole, as its next generation, and its seal has that
+        generation's name.
         """
         self.source.streams = {"stdio": b"damaged", "stderr": b"fine"}
         self.source.end()
@@ -257,7 +246,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_changed_at_the_end(self) -> None:
         """
-        A source that has changed by `confirm` is sent further before its outcome is.
+        When the source has changed by `confirm`, its streams are sent on before the outcome.
         """
         self.source.streams = {"stdio": b"abc"}
         self.source.end()
@@ -268,7 +257,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_ailing_master(self) -> None:
         """
-        After any other error of the master, the outcome is sent again until the master takes it.
+        After any other error of the master, sending is repeated until the master accepts it.
         """
         self.source.streams = {"stdio": b"abc"}
         self.source.end()
@@ -284,7 +273,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_ailing_at_the_end(self) -> None:
         """
-        The outcome, too, is told until it is taken.
+        The outcome is sent again until the master accepts it.
         """
         self.source.end()
         self.command.broken = DiskFullError()
@@ -297,7 +286,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_stopped(self) -> None:
         """
-        After it was stopped it says nothing more, and leaves the line to others.
+        A stopped sender sends nothing more, and frees its part of the link's window.
         """
         self.command.slow = True
         self.source.streams = {"stdio": b"x" * (1 << 20)}
@@ -313,7 +302,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_stopped_while_waiting(self) -> None:
         """
-        Stopped while it waits for room on the master, it leaves no timer behind.
+        A sender that is stopped after LATER leaves no timer behind.
         """
         self.command.broken = LinkLostError()
         self.source.streams = {"stdio": b"x"}
@@ -324,7 +313,7 @@ class StreamSenderTests(SynchronousTestCase):
 
     def test_shared_line(self) -> None:
         """
-        Several commands share the window of their link, and each gets its turn.
+        Several commands share the window of their link, and each makes progress.
         """
         self.command.slow = True
         senders = []
@@ -358,7 +347,7 @@ class StreamSenderTests(SynchronousTestCase):
 class GenerationTests(SynchronousTestCase):
     def test_names(self) -> None:
         """
-        Generations count up, and the latest is found whatever the order.
+        Generations count up; the latest is found in any order.
         """
         self.assertEqual(next_generation("stdio"), "stdio~1")
         self.assertEqual(next_generation("stdio~9"), "stdio~10")
@@ -367,7 +356,7 @@ class GenerationTests(SynchronousTestCase):
 
 class LyingMaster(FakeCommand):
     """
-    A master that loses chunks, has no room, or fails, as told by *moods*; and is well when they are used up.
+    A master that drops chunks, answers LATER, or fails, in the order of *moods*; after that it works.
     """
 
     def __init__(self, moods: list[str]) -> None:
@@ -375,9 +364,6 @@ class LyingMaster(FakeCommand):
         self.moods = moods
 
     def append(self, stream: str, offset: int, data: bytes) -> Deferred[int]:
-        """
-        See `Command`.
-        """
         mood = self.moods.pop() if self.moods else "well"
         if mood == "loses":
             kept = self.streams.setdefault(stream, bytearray())
@@ -396,7 +382,7 @@ class AnyMasterTests(SynchronousTestCase):
     )
     def test_any(self, data: bytes, start: int, moods: list[str]) -> None:
         """
-        Invariant I2: whatever the master does on the way, in the end it has every byte, and then the outcome.
+        Invariant I2: whatever the master answers meanwhile, in the end it has every byte, and then the outcome.
         """
         clock = Clock()
         source = FakeSource(stdio=data)

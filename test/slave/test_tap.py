@@ -1,5 +1,5 @@
 """
-A slave as a service: real twistd, real TLS, real keeper.
+The slave as a service: real twistd, real TLS, real keeper.
 """
 
 import os
@@ -53,7 +53,7 @@ ID = "9d" * 16
 
 class Process(ProcessProtocol):
     """
-    A process, what it prints, and how it ends.
+    A process, its output and its exit.
     """
 
     def __init__(self) -> None:
@@ -63,9 +63,6 @@ class Process(ProcessProtocol):
         self._said: list[tuple[bytes, Deferred[None]]] = []
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
-        """
-        Collect what it prints.
-        """
         self.printed += data
         for words, said in self._said:
             if words in self.printed and not said.called:
@@ -73,7 +70,7 @@ class Process(ProcessProtocol):
 
     def when_said(self, words: bytes) -> Deferred[None]:
         """
-        Fires when it has printed *words*.
+        Return a Deferred that fires when the output contains *words*.
         """
         said: Deferred[None] = Deferred()
         if words in self.printed:
@@ -83,15 +80,12 @@ class Process(ProcessProtocol):
         return said
 
     def processEnded(self, reason: Failure) -> None:
-        """
-        It is over.
-        """
         self.exit_code = getattr(reason.value, "exitCode", None)
         self.ended.callback(None)
 
     def signal(self, number: int) -> None:
         """
-        Send it a signal, if it still runs.
+        Send a signal, if the process still runs.
         """
         if not self.ended.called:
             assert self.transport is not None
@@ -100,13 +94,10 @@ class Process(ProcessProtocol):
 
 class PinningDesk(Desk):
     """
-    A master that will not have this slave.
+    A master that refuses every slave as pinned.
     """
 
     def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
-        """
-        See `wire.roles.Desk`.
-        """
         raise PinnedError
 
 
@@ -124,7 +115,7 @@ class TwistdTests(TubTestCase):
 
     def write_tac(self, furl: str | None = None) -> str:
         """
-        A slave.tac as users have it.
+        Write a slave.tac like a user's.
         """
         furl = furl or self.furl(self.tub_, self.listener)
         path = os.path.join(self.directory, "slave.tac")
@@ -134,7 +125,7 @@ class TwistdTests(TubTestCase):
 
     def twistd(self, *arguments: str) -> Process:
         """
-        Start twistd in the foreground; in the end the slave is gone, with its keeper.
+        Start twistd in the foreground; slave and keeper are ended after the test.
         """
         process = Process()
         twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", *arguments]
@@ -149,7 +140,7 @@ class TwistdTests(TubTestCase):
 
     async def attached(self, *arguments: str) -> tuple[Process, Slave]:
         """
-        A twistd whose slave has attached.
+        Start a twistd, and wait until its slave has attached.
         """
         waiting = self.desk.when_attached()
         process = self.twistd(*(arguments or ("-y", self.write_tac())))
@@ -158,7 +149,7 @@ class TwistdTests(TubTestCase):
     @with_reactor
     async def test_run(self) -> None:
         """
-        A slave that is one string runs a command for its master.
+        A slave that was given one FURL runs a command for its master.
         """
         _, slave = await self.attached()
         command = Commands()
@@ -169,7 +160,7 @@ class TwistdTests(TubTestCase):
     @with_reactor
     async def test_plugin(self) -> None:
         """
-        ``twistd buildbot-lite-slave`` does without a tac file.
+        ``twistd buildbot-lite-slave`` needs no tac file.
         """
         furl_file = os.path.join(self.directory, "furl")
         write(furl_file, b"# bot1\n" + self.furl(self.tub_, self.listener).encode() + b"\n")
@@ -178,7 +169,7 @@ class TwistdTests(TubTestCase):
 
     async def _through(self, number: int) -> None:
         """
-        A command outlives the end of its slave by the signal *number*.
+        Check that a command outlives the end of its slave by the signal *number*.
         """
         process, slave = await self.attached()
         gate = os.path.join(self.directory, "gate")
@@ -200,21 +191,21 @@ class TwistdTests(TubTestCase):
     @with_reactor
     async def test_stopped(self) -> None:
         """
-        A slave that is stopped leaves its commands running; the next one has them.
+        A stopped slave leaves its commands running; the next one takes them over.
         """
         await self._through(signal.SIGTERM)
 
     @with_reactor
     async def test_killed(self) -> None:
         """
-        Promise 7: kill -9 of the slave's twistd: one run of the command, its exact log, its outcome.
+        Promise 7: after kill -9 of the slave's twistd the command has run once, with its exact log and outcome.
         """
         await self._through(signal.SIGKILL)
 
     @with_reactor
     async def test_kill_commands(self) -> None:
         """
-        SIGUSR1 kills what runs, which counts as lost (so that a build is tried elsewhere), and stops the slave.
+        SIGUSR1 kills the running commands, which count as lost (so that their builds are retried), and stops the slave.
         """
         process, slave = await self.attached()
         command = Commands()
@@ -232,7 +223,7 @@ class TwistdTests(TubTestCase):
     @with_reactor
     async def test_two(self) -> None:
         """
-        Promise 12: a second slave in the directory says so in one sentence, and exits, and has touched nothing.
+        Promise 12: a second slave in a directory exits with one sentence, and changes nothing.
         """
         await self.attached()
         packing = os.path.join(self.directory, "transfers", f"{ID}.tar.new")
@@ -247,7 +238,7 @@ class TwistdTests(TubTestCase):
     @with_reactor
     async def test_mistyped(self) -> None:
         """
-        Promise 3: a string that is no FURL ends the start with one sentence, and the string is not repeated.
+        Promise 3: an invalid FURL ends the start with one sentence, which does not repeat the FURL.
         """
         process = self.twistd("-y", self.write_tac("pb://abc@tcp:farm.example:9989/swordfishswordfish"))
         await process.ended
@@ -259,7 +250,7 @@ class TwistdTests(TubTestCase):
     @with_reactor
     async def test_unknown(self) -> None:
         """
-        Promise 3: a string that the master does not know is reported with the remedy, without the string.
+        Promise 3: a FURL that the master does not know is reported with the remedy, and without the FURL.
         """
         furl = self.furl(self.tub_, self.listener, "b" * 32)
         process = self.twistd("-y", self.write_tac(furl))
@@ -271,7 +262,7 @@ class TwistdTests(TubTestCase):
     @with_reactor
     async def test_pinned(self) -> None:
         """
-        Promise 3: a second slave with a string in use reads the master's sentence in its log.
+        Promise 3: the log of a second slave with a pinned FURL has the master's sentence.
         """
         self.exposed = ExposedDesk(PinningDesk(), Revocable())
         process = self.twistd("-y", self.write_tac())
@@ -281,7 +272,7 @@ class TwistdTests(TubTestCase):
     @with_reactor
     async def test_readable_string(self) -> None:
         """
-        A slave.tac that others may read is warned of; one that they may not is not.
+        A warning tells of a slave.tac that other users may read; a private one gives no warning.
         """
         tac = self.write_tac()
         process = self.twistd("-y", tac)
@@ -296,7 +287,7 @@ class TwistdTests(TubTestCase):
     @with_reactor
     async def test_hints(self) -> None:
         """
-        A slave remembers where its master says that it is.
+        The slave stores the hints of its master's welcome.
         """
         process, _ = await self.attached()
         await process.when_said(b"attached to the master as local")
@@ -309,13 +300,14 @@ class TwistdTests(TubTestCase):
 class FurlFileTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A file for a FURL.
+        The path of a file for a FURL.
         """
         self.path = os.path.join(new_directory(self), "furl")
 
     def test_clock(self) -> None:
         """
-        A slave's clock goes on while its machine sleeps, like that of its keeper's leases (Invariant I8).
+        The slave's clock includes the time of the machine's suspend, as does that of the keeper's leases (Invariant
+        I8).
         """
         self.patch(reactor, "seconds", reactor.seconds)
         self.assertRaises(SystemExit, application_for, "no string", basedir="/nowhere")
@@ -334,21 +326,21 @@ class FurlFileTests(SynchronousTestCase):
 
     def test_first(self) -> None:
         """
-        The first line that begins with pb:// counts.
+        The FURL is the first line that begins with pb://.
         """
         write(self.path, b"# comment\n\n  pb://one \npb://two\n")
         self.assertEqual(read_furl(self.path), "pb://one")
 
     def test_windows(self) -> None:
         """
-        Promise 6.23: the mark with which editors on Windows begin a file is no part of it.
+        Promise 6.23: a byte order mark at the beginning of the file is ignored.
         """
         write(self.path, b"\xef\xbb\xbfpb://one\r\n")
         self.assertEqual(read_furl(self.path), "pb://one")
 
     def test_none(self) -> None:
         """
-        A file without one, or no file, is refused with a sentence.
+        A missing file, or a file without a FURL, is refused with a sentence.
         """
         self.assertRaises(FurlError, read_furl, self.path)
         write(self.path, b"bot1 pb://one\n\xff\n")
@@ -356,7 +348,7 @@ class FurlFileTests(SynchronousTestCase):
 
     def test_options(self) -> None:
         """
-        Without a FURL there is no slave.
+        A slave without a FURL does not start.
         """
         self.assertRaises(usage.UsageError, Options().parseOptions, [])
         options = Options()
@@ -366,7 +358,7 @@ class FurlFileTests(SynchronousTestCase):
 
 def end_keepers(directory: str) -> None:
     """
-    End what slaves that were merely stopped left behind.
+    End the keepers of slaves that were stopped without --kill.
     """
     for pid in keepers(directory):
         kill(pid, signal.SIGTERM)
@@ -374,7 +366,7 @@ def end_keepers(directory: str) -> None:
 
 def keepers(directory: str) -> list[int]:
     """
-    The processes that keep *directory*.
+    Return the pids of the keepers of *directory*.
     """
     kept = {"buildbot_lite.keeper", os.path.join(directory, "keeper")}
     return [pid for pid in others() if kept <= set(arguments(pid))]

@@ -1,5 +1,5 @@
 """
-Uploads, downloads and directories: whole or not at all, and begun again whenever that is needed.
+Uploads, downloads and directories: complete or absent, and restarted when needed.
 """
 
 import errno
@@ -50,14 +50,14 @@ class TransferTests(SynchronousTestCase):
 
     def start(self, spec: Spec) -> None:
         """
-        Have *spec* done, as far as that goes.
+        Start *spec*, and let it run as far as it can.
         """
         self.successResultOf(self.link.start(ID, spec, {}, self.command))
         self.machine.settle()
 
     def relink(self, **have: int) -> None:
         """
-        The link is lost; over the next one the transfer is resumed.
+        Lose the link, and resume the transfer over the next one.
         """
         self.link.lost()
         self.link = self.machine.link()
@@ -70,14 +70,14 @@ class TransferTests(SynchronousTestCase):
     @property
     def outcome(self) -> Outcome:
         """
-        The one outcome that was told.
+        Return the one outcome that was sent.
         """
         [outcome] = self.command.outcomes
         return outcome
 
     def assert_failed(self, words: str) -> None:
         """
-        It failed, with these *words* in its sentence, and left nothing.
+        Check that the transfer failed, with these *words* in its sentence, and left nothing.
         """
         self.assertIs(self.outcome.ending, Ending.FAILED)
         self.assertIn(words, self.outcome.sentence)
@@ -85,7 +85,7 @@ class TransferTests(SynchronousTestCase):
 
     def assert_clean(self) -> None:
         """
-        Nothing is held, and no trace is left.
+        Check that no command is held and no file is left.
         """
         self.assertTrue(self.machine.agent.idle)
         self.assertEqual(os.listdir(os.path.join(self.machine.directory, "transfers")), [])
@@ -96,7 +96,7 @@ class TransferTests(SynchronousTestCase):
 class DirectoryTests(TransferTests):
     def test_make(self) -> None:
         """
-        A directory is made, with those above it.
+        A directory is created with its parents.
         """
         self.start(MakeDirectory("a/b"))
         self.assertTrue(self.outcome.succeeded)
@@ -105,7 +105,7 @@ class DirectoryTests(TransferTests):
 
     def test_make_impossible(self) -> None:
         """
-        Where a file is in the way the step fails with a sentence.
+        When a file is in the way, the step fails with a sentence.
         """
         self.machine.put("a", b"")
         self.start(MakeDirectory("a/b"))
@@ -113,7 +113,7 @@ class DirectoryTests(TransferTests):
 
     def test_remove(self) -> None:
         """
-        A directory is removed with what is in it; again, it is gone already.
+        A directory is removed with its contents; removing it again succeeds.
         """
         self.machine.put("a/b/c", b"")
         self.start(RemoveDirectory("a"))
@@ -122,7 +122,7 @@ class DirectoryTests(TransferTests):
 
     def test_remove_is_stopped(self) -> None:
         """
-        Promise 6.15: to interrupt a removal kills the process that does it, and then it is over.
+        Promise 6.15: interrupting a removal kills its worker process, and ends the command.
         """
         self.machine.put("a/b/c", b"")
         self.machine.busy = True
@@ -136,7 +136,7 @@ class DirectoryTests(TransferTests):
 
     def test_remove_what_is_nothing(self) -> None:
         """
-        A file, a link, an empty directory, and nothing, are removed without a process.
+        Files, links, empty directories and missing entries are removed without a worker process.
         """
         self.machine.put("file", b"")
         os.symlink("file", self.machine.path("link"))
@@ -150,7 +150,7 @@ class DirectoryTests(TransferTests):
 
     def test_link_out(self) -> None:
         """
-        Nothing outside of the work directory is touched.
+        Nothing outside of the work directory is changed.
         """
         outside = new_directory(self)
         os.symlink(outside, self.machine.path("out"))
@@ -162,7 +162,7 @@ class DirectoryTests(TransferTests):
 class UploadTests(TransferTests):
     def test_upload(self) -> None:
         """
-        A file arrives whole as the stream "artifact", with its checksum.
+        A file arrives complete as the stream "artifact", with its checksum.
         """
         data = os.urandom(1_000_000)
         self.machine.put("b/x.tar", data)
@@ -173,7 +173,7 @@ class UploadTests(TransferTests):
 
     def test_unreadable(self) -> None:
         """
-        Promise 6.22: a file that cannot be read to its end (a damaged disk, a file server that is gone) fails the step.
+        Promise 6.22: a read error in the middle of a file (a damaged disk, a lost file server) fails the step.
         """
         self.machine.put("x", b"1" * 1_000_000)
         self.command.slow = True
@@ -188,7 +188,7 @@ class UploadTests(TransferTests):
 
     def test_large(self) -> None:
         """
-        Promise 6.15: a large file is summed by a process of its own.
+        Promise 6.15: the checksum of a large file is computed in a worker process.
         """
         self.patch(uploads, "LARGE", 1000)
         data = os.urandom(100_000)
@@ -199,7 +199,7 @@ class UploadTests(TransferTests):
 
     def test_empty(self) -> None:
         """
-        An empty file is an artifact as well.
+        An empty file is uploaded as an empty artifact.
         """
         self.machine.put("x", b"")
         self.start(Upload("x"))
@@ -207,14 +207,14 @@ class UploadTests(TransferTests):
 
     def test_missing(self) -> None:
         """
-        A file that is not there fails the step, and says which.
+        A missing file fails the step; the sentence names it.
         """
         self.start(Upload("b/x.tar"))
         self.assert_failed("'b/x.tar': No such file or directory")
 
     def test_largest(self) -> None:
         """
-        A file that is too large is not sent at all.
+        A file above the size limit is not sent.
         """
         self.machine.put("x", b"12345")
         self.start(Upload("x", largest=4))
@@ -223,7 +223,7 @@ class UploadTests(TransferTests):
 
     def test_secret_file(self) -> None:
         """
-        A link to a file outside is no way to get that file.
+        A link to a file outside is refused.
         """
         os.symlink("/etc/passwd", self.machine.path("x"))
         self.start(Upload("x"))
@@ -231,7 +231,7 @@ class UploadTests(TransferTests):
 
     def test_blip(self) -> None:
         """
-        Promise 7: after a lost link an upload goes on where the master says that it is.
+        Promise 7: after the loss of a link an upload continues at the master's offset.
         """
         data = os.urandom(1_000_000)
         self.machine.put("x", data)
@@ -246,7 +246,7 @@ class UploadTests(TransferTests):
 
     def test_restarted_process(self) -> None:
         """
-        Promise 7: a new process of the slave goes on with an upload of a file that has not changed.
+        Promise 7: a new process of the slave continues the upload of an unchanged file.
         """
         data = os.urandom(1_000_000)
         self.machine.put("x", data)
@@ -261,7 +261,7 @@ class UploadTests(TransferTests):
 
     def test_changed_while_away(self) -> None:
         """
-        A file that changed between two processes is sent anew, as the next generation.
+        A file that changed between two processes is sent again, as the next generation.
         """
         self.machine.put("x", b"a" * 100_000)
         self.command.slow = True
@@ -276,7 +276,7 @@ class UploadTests(TransferTests):
 
     def change(self, *contents: bytes) -> None:
         """
-        Upload a file that has other *contents* each time that its last byte was sent.
+        Upload a file that gets other *contents* each time its last byte was sent.
         """
         self.machine.put("x", b"first")
         later = list(contents)
@@ -303,14 +303,14 @@ class UploadTests(TransferTests):
 
     def test_keeps_changing(self) -> None:
         """
-        A file that changes again is what the step fails with.
+        A file that changes a second time fails the step.
         """
         self.change(b"second", b"third")
         self.assert_failed("'x' changed while it was uploaded")
 
     def test_shrinks(self) -> None:
         """
-        A file that became shorter is noticed while it is read.
+        A file that shrinks while it is read is detected.
         """
         self.machine.put("x", b"a" * 1_000_000)
         self.command.slow = True
@@ -324,7 +324,7 @@ class UploadTests(TransferTests):
 
     def test_other_checksum(self) -> None:
         """
-        What arrived with another checksum is sent again, as the next generation, also across a restart.
+        After a checksum mismatch the file is sent again, as the next generation, also across a restart.
         """
         self.machine.put("x", b"data")
         self.command.wrong = ["artifact"]
@@ -348,7 +348,7 @@ class UploadTests(TransferTests):
 
     def test_interrupt(self) -> None:
         """
-        An interrupted upload ends at once, and says why.
+        An interrupted upload ends at once, with the reason.
         """
         self.machine.put("x", b"a" * 1_000_000)
         self.command.slow = True
@@ -361,7 +361,7 @@ class UploadTests(TransferTests):
 
     def test_disown(self) -> None:
         """
-        A disowned upload says nothing more, and leaves nothing.
+        A disowned upload sends nothing more, and leaves nothing.
         """
         self.machine.put("x", b"a" * 1_000_000)
         self.command.slow = True
@@ -374,7 +374,7 @@ class UploadTests(TransferTests):
 
     def test_outcome_kept(self) -> None:
         """
-        Invariant I4: a failure that was not committed is told again by a new process.
+        Invariant I4: a failure that was not committed is sent again by a new process.
         """
         self.command.commits = False
         self.start(Upload("x"))
@@ -388,7 +388,7 @@ class UploadTests(TransferTests):
 class UploadDirectoryTests(TransferTests):
     def unpacked(self, stream: str = "artifact") -> dict[str, bytes]:
         """
-        The files in the archive that arrived.
+        Return the files in the archive that arrived.
         """
         with tarfile.open(fileobj=io.BytesIO(bytes(self.command.streams[stream]))) as archive:
             found = {}
@@ -400,7 +400,7 @@ class UploadDirectoryTests(TransferTests):
 
     def test_upload(self) -> None:
         """
-        A directory arrives as an archive, which is gone from the slave afterwards.
+        A directory arrives as an archive, which is removed from the slave afterwards.
         """
         self.machine.put("b/docs/index.html", b"<html>")
         self.machine.put("b/docs/img/x", b"png")
@@ -411,7 +411,7 @@ class UploadDirectoryTests(TransferTests):
 
     def test_restarted_process(self) -> None:
         """
-        A new process sends the archive that a former one packed, even if the directory has changed.
+        A new process sends the archive that the former one packed, even if the directory has changed.
         """
         self.machine.put("b/x", b"1" * 100_000)
         self.command.slow = True
@@ -425,7 +425,7 @@ class UploadDirectoryTests(TransferTests):
 
     def test_lost_archive(self) -> None:
         """
-        When the archive is gone after a restart it is packed again, and sent as the next generation.
+        When the archive is missing after a restart, it is packed again, and sent as the next generation.
         """
         self.machine.put("b/x", b"1" * 100_000)
         self.command.slow = True
@@ -440,7 +440,7 @@ class UploadDirectoryTests(TransferTests):
 
     def test_too_large(self) -> None:
         """
-        A directory that is too large is not sent.
+        A directory above the size limit is not sent.
         """
         self.machine.put("b/x", b"1" * 100_000)
         self.start(UploadDirectory("b", largest=10_000))
@@ -448,7 +448,7 @@ class UploadDirectoryTests(TransferTests):
 
     def test_left_out(self) -> None:
         """
-        Promise 6.22: what cannot be in an archive is told of in a remark, also by a process that did not pack it.
+        Promise 6.22: a remark names the entries that an archive cannot contain, also when another process packed it.
         """
         self.machine.put("b/x", b"1" * 100_000)
         os.mkfifo(self.machine.path("b/pipe"))
@@ -463,7 +463,7 @@ class UploadDirectoryTests(TransferTests):
 
     def test_missing(self) -> None:
         """
-        A directory that is not there fails the step.
+        A missing directory fails the step.
         """
         self.start(UploadDirectory("b"))
         self.assert_failed("'b': No such file or directory")
@@ -472,7 +472,7 @@ class UploadDirectoryTests(TransferTests):
 class DownloadTests(TransferTests):
     def download(self, data: bytes, path: str = "b/x", **others: object) -> Download:
         """
-        The spec for *data*, which the master has.
+        Return the spec for *data*, which the master has.
         """
         self.command.sources["input"] = data
         digest = hashlib.sha256(data).hexdigest()
@@ -480,7 +480,7 @@ class DownloadTests(TransferTests):
 
     def test_download(self) -> None:
         """
-        A file appears with contents and permissions, in a directory that is made for it.
+        A file is created with contents and permissions, and its parent directories with it.
         """
         data = os.urandom(3_000_000)
         self.start(self.download(data, mode=0o755))
@@ -491,14 +491,14 @@ class DownloadTests(TransferTests):
 
     def test_empty(self) -> None:
         """
-        An empty file is a file.
+        An empty file is created.
         """
         self.start(self.download(b""))
         self.assertEqual(self.machine.contents("b/x"), b"")
 
     def test_four_in_flight(self) -> None:
         """
-        Several chunks are asked for at once, and until the last has come nothing is to be seen.
+        Several chunks are requested at once; the file is not visible before the last has arrived.
         """
         data = os.urandom(10 * downloads.CHUNK)
         self.command.slow = True
@@ -513,7 +513,7 @@ class DownloadTests(TransferTests):
 
     def test_blip(self) -> None:
         """
-        Promise 7: after a lost link only what is missing is asked for.
+        Promise 7: after the loss of a link only the missing bytes are requested.
         """
         data = os.urandom(10 * downloads.CHUNK)
         self.command.slow = True
@@ -526,7 +526,7 @@ class DownloadTests(TransferTests):
 
     def test_restarted_process(self) -> None:
         """
-        Promise 7: a new process downloads it again, and leaves no half of it behind.
+        Promise 7: a new process repeats the download, and removes the partial file.
         """
         data = os.urandom(10 * downloads.CHUNK)
         self.command.slow = True
@@ -539,7 +539,7 @@ class DownloadTests(TransferTests):
 
     def test_done_once(self) -> None:
         """
-        A download that is done is not done again by a new process, which only tells.
+        A new process does not repeat a completed download; it only reports the outcome.
         """
         self.command.commits = False
         self.start(self.download(b"data"))
@@ -551,7 +551,7 @@ class DownloadTests(TransferTests):
 
     def test_other_checksum(self) -> None:
         """
-        What arrives with another checksum is thrown away, and both sums are named.
+        After a checksum mismatch the file is discarded, and the error names both checksums.
         """
         spec = self.download(b"expected")
         self.command.sources["input"] = b"tampered"
@@ -563,7 +563,7 @@ class DownloadTests(TransferTests):
 
     def test_too_short(self) -> None:
         """
-        A master that has less than it said is told so.
+        When the master has fewer bytes than it declared, the step fails with a sentence.
         """
         spec = self.download(b"expected")
         self.command.sources["input"] = b"exp"
@@ -572,7 +572,7 @@ class DownloadTests(TransferTests):
 
     def test_refused(self) -> None:
         """
-        What the master refuses fails the step with its sentence.
+        A refusal of the master fails the step with its sentence.
         """
         self.command.broken = NotFoundError("This command may not read 'input'.")
         self.start(self.download(b"data"))
@@ -582,7 +582,7 @@ class DownloadTests(TransferTests):
 
     def test_lost_link_is_no_failure(self) -> None:
         """
-        A call that breaks off with its link fails nothing.
+        A call that fails with its link does not fail the step.
         """
         self.command.broken = LinkLostError()
         self.start(self.download(b"data"))
@@ -593,7 +593,7 @@ class DownloadTests(TransferTests):
 
     def test_link_lost_at_the_end(self) -> None:
         """
-        While the file is put in its place the link may go: nothing is fetched again.
+        When the link is lost while the file is moved to its place, nothing is downloaded again.
         """
         self.machine.busy = True
         self.start(self.download(b"data"))
@@ -607,7 +607,7 @@ class DownloadTests(TransferTests):
 
     def test_disown_waits(self) -> None:
         """
-        Invariant I8: a disown is answered when nothing of it goes on any more, and then nothing of it is left.
+        Invariant I8: a disown is answered when the transfer has stopped and its files are removed.
         """
         self.machine.busy = True
         self.start(self.download(b"data"))
@@ -620,7 +620,7 @@ class DownloadTests(TransferTests):
 
     def test_disk_full(self) -> None:
         """
-        While the disk is full a download waits; after ten minutes it fails.
+        A download waits while the disk is full, and fails after ten minutes.
         """
         self.machine.settle()
         with mock.patch("os.pwrite", side_effect=OSError(errno.ENOSPC, "No space left on device")):
@@ -634,7 +634,7 @@ class DownloadTests(TransferTests):
 
     def test_nearly_full(self) -> None:
         """
-        A disk that takes only a part of what is written, and says no word about it, gets the rest as well.
+        After a short write without an error, the rest of the data is written.
         """
         write = os.pwrite
         with mock.patch("os.pwrite", lambda fd, data, offset: write(fd, data[:3], offset)):
@@ -644,7 +644,7 @@ class DownloadTests(TransferTests):
 
     def test_room_again(self) -> None:
         """
-        When there is room again it goes on.
+        A waiting download continues when there is space again.
         """
         with mock.patch("os.pwrite", side_effect=OSError(errno.ENOSPC, "No space left on device")):
             self.start(self.download(b"data"))
@@ -681,7 +681,8 @@ class DownloadTests(TransferTests):
 
     def test_unpack_bounds(self) -> None:
         """
-        Promise 6.15: bytes, members and seconds are those of the spec; what is beyond them is not unpacked in part.
+        Promise 6.15: the spec's bounds on bytes, members and seconds are enforced; an archive beyond them leaves
+        nothing.
         """
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w:gz") as archive:
@@ -694,7 +695,7 @@ class DownloadTests(TransferTests):
 
     def test_unpack_is_stopped(self) -> None:
         """
-        Promise 6.15: to disown it kills the process that unpacks; what that left is removed.
+        Promise 6.15: disowning kills the worker process that unpacks; its files are removed.
         """
         self.machine.busy = True
         self.start(self.download(b"some archive", "b", unpack=True))
@@ -708,7 +709,7 @@ class DownloadTests(TransferTests):
 
     def test_unpack_left_by_a_crash(self) -> None:
         """
-        What an earlier process unpacked in part, and nobody asks for any more, is removed.
+        Files that an earlier process unpacked for a command that no master resumes are removed.
         """
         os.makedirs(os.path.join(self.machine.directory, "transfers", f"{ID}.tree", "left"))
         self.machine.restart()
@@ -716,14 +717,14 @@ class DownloadTests(TransferTests):
 
     def test_unpack_nonsense(self) -> None:
         """
-        What is no archive fails the step.
+        A file that is no archive fails the step.
         """
         self.start(self.download(b"hello", "b/src", unpack=True))
         self.assert_failed("no tar archive")
 
     def test_outside(self) -> None:
         """
-        A download is not written through a link that leads out.
+        A download is not written through a link that leaves the work directory.
         """
         outside = new_directory(self)
         os.symlink(outside, self.machine.path("b"))
@@ -735,7 +736,7 @@ class DownloadTests(TransferTests):
 class SavedTests(TransferTests):
     def test_damaged_claim(self) -> None:
         """
-        A claim that cannot be read is dropped; the slave starts all the same.
+        An unreadable claim is dropped, and the slave starts.
         """
         for name in ("x.json", "y.json.new", "z.json"):
             with open(os.path.join(self.machine.directory, "transfers", name), "w") as out:
@@ -745,7 +746,7 @@ class SavedTests(TransferTests):
 
     def test_leave(self) -> None:
         """
-        A process that ends stops its transfers without telling anything; the next one has them.
+        A process that ends stops its transfers without reporting an outcome; the next process continues them.
         """
         self.machine.put("x", b"a" * 1_000_000)
         self.command.slow = True

@@ -1,5 +1,5 @@
 """
-Removing trees that others made: deep, wide, locked, and changed meanwhile.
+Removing trees that commands created: deep, wide, without permissions, and changed meanwhile.
 """
 
 import os
@@ -22,7 +22,7 @@ from .fakes import (
 class RemovalTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A directory in which things are removed, and a file outside of it that nobody is to touch.
+        A directory to remove entries of, and a file outside of it that must not change.
         """
         self.directory = new_directory(self)
         self.secret = os.path.join(new_directory(self), "secret")
@@ -41,7 +41,7 @@ class RemovalTests(SynchronousTestCase):
 
     def make(self, path: str) -> str:
         """
-        The directory *path* below the directory, made.
+        Create the directory *path* below the directory.
         """
         made = os.path.join(self.directory, path)
         os.makedirs(made, exist_ok=True)
@@ -49,7 +49,7 @@ class RemovalTests(SynchronousTestCase):
 
     def make_deep(self, levels: int) -> None:
         """
-        Directories so deep that no system call takes the path, with a file at the bottom.
+        Create directories deeper than a system call's longest path, with a file in the lowest.
         """
         here = make_deep(self.make("x"), "deeper", levels)
         os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
@@ -57,7 +57,7 @@ class RemovalTests(SynchronousTestCase):
 
     def test_deep(self) -> None:
         """
-        Promise 6.16: a tree that is deeper than paths are long, and than descriptors can be open, is removed.
+        Promise 6.16: a tree deeper than the longest path and the limit of open descriptors is removed.
         """
         self.make_deep(5000)
         self.remove()
@@ -83,7 +83,7 @@ class RemovalTests(SynchronousTestCase):
 
     def test_links(self) -> None:
         """
-        Links are removed, and not what they lead to.
+        Links are removed, and their targets stay.
         """
         inside = self.make("x/y")
         os.symlink(os.path.dirname(self.secret), os.path.join(inside, "directory"))
@@ -95,7 +95,7 @@ class RemovalTests(SynchronousTestCase):
 
     def test_files_and_nothing(self) -> None:
         """
-        A file, a link and a pipe go as well; what is not there is removed already.
+        Files, links and FIFOs are removed; removing a missing entry succeeds.
         """
         os.symlink(self.secret, os.path.join(self.directory, "link"))
         os.mkfifo(os.path.join(self.directory, "pipe"))
@@ -106,7 +106,7 @@ class RemovalTests(SynchronousTestCase):
 
     def test_swapped_for_a_link(self) -> None:
         """
-        A directory that is replaced with a link to another, after it was looked at, is not followed.
+        A directory that is replaced by a link after it was examined is not followed.
         """
         self.make("x/y")
         outside = os.path.dirname(self.secret)
@@ -126,7 +126,7 @@ class RemovalTests(SynchronousTestCase):
 
     def test_still_written_to(self) -> None:
         """
-        What a process still adds while the rest is removed goes, too.
+        Entries that a process adds during the removal are removed, too.
         """
         where = self.make("x/y")
         os.close(os.open(os.path.join(where, "first"), os.O_CREAT))
@@ -145,7 +145,7 @@ class RemovalTests(SynchronousTestCase):
 
     def test_names(self) -> None:
         """
-        Names that are no UTF-8 are removed as the bytes that they are.
+        Names that are not UTF-8 are removed as their bytes.
         """
         os.makedirs(os.path.join(os.fsencode(self.directory), b"x", b"\xff\xfe", "ü".encode("latin-1")))
         self.remove()
@@ -153,7 +153,7 @@ class RemovalTests(SynchronousTestCase):
 
     def test_what_cannot_be_removed(self) -> None:
         """
-        The error names what could not be removed, seen from where removing began.
+        The error names the entry that could not be removed, relative to the start of the removal.
         """
         self.make("x/y/z")
         rmdir = os.rmdir
@@ -172,8 +172,8 @@ class RemovalTests(SynchronousTestCase):
 class OrdinaryUserTests(SynchronousTestCase):
     def test_locked(self) -> None:
         """
-        Promise 6.20: an ordinary user's directories without write permission, as in Go's module cache, and without any
-        are removed, whatever is in them.
+        Promise 6.20: an ordinary user's directories without write permission, as in Go's module cache, or without any
+        permission, are removed with their contents.
         """
         directory = new_directory(self)
         os.chmod(directory, 0o777)
@@ -193,7 +193,7 @@ class OrdinaryUserTests(SynchronousTestCase):
 
     def test_deep_and_locked(self) -> None:
         """
-        Also when they are so deep that they have to be moved up first.
+        Directories without permissions are removed, also when they are so deep that the removal moves them up first.
         """
         directory = new_directory(self)
         os.chmod(directory, 0o777)
@@ -210,7 +210,7 @@ class OrdinaryUserTests(SynchronousTestCase):
 
     def test_of_another_user(self) -> None:
         """
-        What belongs to another user is named; its permissions stay as they are.
+        The error names an entry of another user, whose permissions stay unchanged.
         """
         directory = new_directory(self)
         os.chmod(directory, 0o777)

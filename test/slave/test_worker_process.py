@@ -1,5 +1,5 @@
 """
-Jobs with many files, in real processes: what they answer, what bounds them, and what ends them.
+File jobs in real worker processes: their results, their limits, and their cancellation.
 """
 
 # ruff: noqa: ASYNC230, ASYNC240 - small files of the test's own
@@ -38,7 +38,7 @@ class WorkerTests(TestCase):
 
     def setUp(self) -> None:
         """
-        A tree, and somebody who does jobs with it.
+        A tree, and `Workers` for jobs with it.
         """
         self.directory = new_directory(self)
         self.paths = SafePaths(os.path.join(self.directory, "wörk"))
@@ -47,13 +47,13 @@ class WorkerTests(TestCase):
 
     def path(self, name: str) -> str:
         """
-        Something beside the tree.
+        Return a path beside the tree.
         """
         return os.path.join(self.directory, name)
 
     async def done(self, job: Job, **how: Any) -> Mapping[str, Any]:
         """
-        What *job* gives.
+        Return the result of *job*.
         """
         running = self.workers.start(job, **how)
         try:
@@ -63,7 +63,7 @@ class WorkerTests(TestCase):
 
     async def refused(self, job: Job, **how: Any) -> str:
         """
-        The sentence with which *job* fails.
+        Return the sentence with which *job* fails.
         """
         try:
             await self.done(job, **how)
@@ -73,7 +73,7 @@ class WorkerTests(TestCase):
 
     def bomb(self, streams: int) -> str:
         """
-        An archive of few bytes that unpacks to *streams* GiB.
+        Return a small archive that unpacks to *streams* GiB.
         """
         header = tarfile.TarInfo("zeros")
         header.size = 1 << 40
@@ -84,7 +84,7 @@ class WorkerTests(TestCase):
 
     async def test_there_and_back(self) -> None:
         """
-        A directory is packed, unpacked elsewhere, and removed, with names that are not ASCII or not even UTF-8.
+        A directory is packed, unpacked elsewhere, and removed, with names that are not ASCII or not UTF-8.
         """
         name = b"\xff\xc3\xbc"
         place = os.path.join(os.fsencode(self.paths.make("früher").path), name)
@@ -100,7 +100,7 @@ class WorkerTests(TestCase):
 
     async def test_sum(self) -> None:
         """
-        An open file is summed.
+        The checksum of an open file is computed.
         """
         with open(self.path("x"), "w+b") as file:
             file.write(b"abc")
@@ -110,7 +110,7 @@ class WorkerTests(TestCase):
 
     async def test_refused(self) -> None:
         """
-        What cannot be done is told in a sentence, and the system's errors as such.
+        Refusals arrive as a sentence, system errors as `OSError`.
         """
         job = unpack_job(self.paths, "a", self.path("x.tar"), self.path("staged"), bounds=BOUNDS)
         await self.assertFailure(Deferred.fromCoroutine(self.done(job)), FileNotFoundError)
@@ -120,9 +120,9 @@ class WorkerTests(TestCase):
 
     async def test_memory(self) -> None:
         """
-        Promise 6.15: what would take more memory than a worker may have ends with a sentence.
+        Promise 6.15: a job that needs more memory than a worker may use ends with a sentence.
         """
-        # Compressed with a dictionary that needs 3 GiB to unpack.
+        # The compression's dictionary needs 3 GiB to unpack.
         header = b"\x5d" + (3 << 30).to_bytes(4, "little") + b"\xff" * 8
         with open(self.path("x.tar"), "wb") as out:
             out.write(header + bytes(100))
@@ -131,7 +131,7 @@ class WorkerTests(TestCase):
 
     async def test_seconds(self) -> None:
         """
-        Promise 6.15: a bomb is unpacked for no longer than it may be, and nothing of it comes to its place.
+        Promise 6.15: a decompression bomb is stopped after the time limit, and leaves nothing in its place.
         """
         job = unpack_job(self.paths, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS)
         self.assertEqual(await self.refused(job, seconds=0.5), "The step took longer than its maxTime of 0.5 s.")
@@ -139,7 +139,7 @@ class WorkerTests(TestCase):
 
     async def started(self, running: RunningJob) -> int:
         """
-        The number of the process that unpacks, when it has begun.
+        Return the pid of the unpacking process once it has begun.
         """
         while not os.path.exists(self.path("staged/zeros")):
             await deferLater(reactor, 0.01)
@@ -148,7 +148,7 @@ class WorkerTests(TestCase):
 
     def writes_here(self, pid: str) -> bool:
         """
-        Whether that process has a file of the staged directory open.
+        Return whether that process has a file of the staged directory open.
         """
         try:
             opened = [os.readlink(f"/proc/{pid}/fd/{each}") for each in os.listdir(f"/proc/{pid}/fd")]
@@ -158,7 +158,7 @@ class WorkerTests(TestCase):
 
     async def test_cancelled(self) -> None:
         """
-        Promise 6.15: to cancel it kills it at once, in the middle of a member without end.
+        Promise 6.15: cancelling kills the worker at once, in the middle of an endless member.
         """
         running = self.workers.start(
             unpack_job(self.paths, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS), seconds=50
@@ -171,7 +171,7 @@ class WorkerTests(TestCase):
 
     async def test_crashed(self) -> None:
         """
-        Promise 6.15: a worker that crashes is told of, and not begun again.
+        Promise 6.15: a crashed worker is reported, and its job is not repeated.
         """
         running = self.workers.start(
             unpack_job(self.paths, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS), seconds=50

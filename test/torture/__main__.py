@@ -21,7 +21,7 @@ from .tortured_farm import GRACE
 
 def main() -> int:
     """
-    The command.
+    Run the program.
     """
     parser = argparse.ArgumentParser(prog="python -m test.torture")
     parser.add_argument("--seed", type=int, default=None)

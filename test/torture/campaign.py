@@ -30,7 +30,7 @@ from .schedules import (
 )
 from .tortured_farm import TorturedFarm
 
-# Submissions at a time; more would overload this machine.
+# Submissions at a time; more would overload the machine.
 MOST_AT_ONCE = 6
 END = 400.0
 # Seconds until a process that does not stop is killed, as a service manager does.

@@ -1,5 +1,5 @@
 """
-Time of reconnection: cuts a slave's connection repeatedly, and measures.
+The time of reconnection: cuts a slave's connection repeatedly, and measures.
 """
 
 import statistics

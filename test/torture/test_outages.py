@@ -1,5 +1,5 @@
 """
-Promises that random failures rarely test, each with the failure that does.
+Promises that random failures rarely test, each with the failure that tests it.
 """
 
 import os
@@ -26,7 +26,7 @@ RETRY, SUCCESS, EXCEPTION = 5, 0, 4
 
 def patient(name: str) -> str:
     """
-    A command that records its start once, and writes lines until the test stops it.
+    Return a command that records its start, and writes lines until the test stops it.
     """
     return (
         f"echo {name} >> $WITNESS/{name}; i=0; while ! test -e $WITNESS/{name}-stop; "
@@ -36,7 +36,7 @@ def patient(name: str) -> str:
 
 class OutageCase(SynchronousTestCase):
     """
-    Tests that share one farm, in which bot1 has the work.
+    Tests that share one farm; builds run on bot1.
     """
 
     farm: ClassVar[TorturedFarm]
@@ -45,7 +45,7 @@ class OutageCase(SynchronousTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         """
-        A farm with a builder for each test.
+        Start a farm with a builder for each test.
         """
         super().setUpClass()
         cls.farm = TorturedFarm(disks=False)
@@ -58,12 +58,12 @@ class OutageCase(SynchronousTestCase):
     @classmethod
     def configure(cls) -> None:
         """
-        More builders.
+        Add more builders.
         """
 
     def begun(self, name: str) -> Client:
         """
-        A client whose build has begun to write.
+        Submit a build; return its client once the build has begun to write.
         """
         client = self.farm.submitting(name)
         client.watch_furl()
@@ -72,7 +72,7 @@ class OutageCase(SynchronousTestCase):
 
     def check(self, name: str, furl: str) -> str:
         """
-        Check that the same build continued, its command ran once and its log is complete; returns the watcher's stderr.
+        Check that the same build continued, its command ran once and its log is complete; return the watcher's stderr.
         """
         (self.farm.witness / f"{name}-stop").touch()
         done = self.farm.watch(furl, PATIENCE)
@@ -85,7 +85,7 @@ class OutageCase(SynchronousTestCase):
 
     def results(self, builder: str) -> list[int | None]:
         """
-        How the attempts ended.
+        Return the results of the attempts.
         """
         return [
             row[0] for row in self.farm.rows("select result from builds where builder = ? order by number", builder)
@@ -98,7 +98,7 @@ class LinkTests(OutageCase):
     @classmethod
     def configure(cls) -> None:
         """
-        One that writes more than a slow line carries.
+        Add a builder that writes more than a slow link carries.
         """
         script = (
             "trap 'touch $WITNESS/slow-dead; exit 1' TERM; echo x >> $WITNESS/slow; head -c 52428800 /dev/zero; "
@@ -108,13 +108,13 @@ class LinkTests(OutageCase):
 
     def test_cuts(self) -> None:
         """
-        Promise 1: after each cut the slave is there again.
+        Promise 1: the slave reconnects after each cut.
         """
         self.assertEqual(len(cuts.measure(self.farm.slave(), self.farm.proxies["bot1"], 5).seconds), 5)
 
     def test_half_open(self) -> None:
         """
-        Promise 2: a slave that comes back while the master still believes in its old line is not refused.
+        Promise 2: a slave that reconnects while its old link looks alive to the master is accepted.
         """
         client = self.begun("halfopen")
         old = self.farm.proxies["bot1"]
@@ -133,7 +133,8 @@ class LinkTests(OutageCase):
 
     def test_stopped(self) -> None:
         """
-        Promise 3: a slave's process that stands still for so long that the master gives its line up goes on.
+        Promise 3: a build continues after its slave's process was stopped (SIGSTOP) until the master had given up the
+        link.
         """
         client = self.begun("stopped")
         self.farm.slave().send(signal.SIGSTOP)
@@ -144,7 +145,7 @@ class LinkTests(OutageCase):
 
     def test_slow_link(self) -> None:
         """
-        Promise 6: 50 MiB of log over 256 kbit/s: nobody takes the line for dead, and a cancelled command dies.
+        Promise 6: a link that carries 50 MiB of log at 256 kbit/s is not given up, and a cancelled command is killed.
         """
         proxy = self.farm.proxies["bot1"]
         proxy.throttle(32_000)
@@ -153,7 +154,7 @@ class LinkTests(OutageCase):
         client.watch_furl()
         until((self.farm.witness / "slow-wrote").exists, "all was written", PATIENCE)
         before = self.farm.master.log.count("connection lost")
-        # Longer than silence is borne.
+        # Longer than the tolerated silence.
         until(lambda: len(client.out) > 1_000_000, "a part of it came through", PATIENCE)
         self.assertEqual(self.farm.master.log.count("connection lost"), before)
         ((request,),) = self.farm.rows("select request from builds where builder = 'slow'")
@@ -172,7 +173,7 @@ class MasterTests(OutageCase):
     @classmethod
     def configure(cls) -> None:
         """
-        One that watches the clock.
+        Add a builder that prints the time.
         """
         cls.farm.builder(
             "clocks",
@@ -182,21 +183,21 @@ class MasterTests(OutageCase):
 
     def without(self, name: str) -> str:
         """
-        The configuration without a builder.
+        Return the configuration without a builder.
         """
         text = (self.farm.master_directory / "master.cfg").read_text()
         return "".join(line for line in text.splitlines(keepends=True) if f"name='{name}'" not in line)
 
     def test_locked_database(self) -> None:
         """
-        Promise 5: another program locks the farm's database for 30 seconds, and everything goes on afterwards.
+        Promise 5: after another program has locked the farm's database for 30 seconds, everything continues.
         """
         path = self.farm.master_directory / "records" / "farm.sqlite"
         client = self.begun("locked")
         with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as other:
             other.execute("begin immediate")
             (self.farm.witness / "locked-stop").touch()
-            time.sleep(30)  # that is the accident, nothing is waited for
+            time.sleep(30)  # the lock's duration is what is tested: nothing is awaited
             self.assertEqual(self.results("locked"), [None])
         self.check("locked", client.watch_furl())
         self.assertEqual(client.wait(PATIENCE).code, 0)
@@ -204,7 +205,7 @@ class MasterTests(OutageCase):
     @needs("faketime")
     def test_clocks(self) -> None:
         """
-        Promise 5: the clocks of master and slave jump an hour ahead and back, and nothing is taken for late.
+        Promise 5: when the clocks of master and slave jump an hour ahead and back, nothing times out.
         """
         if not self.farm.clocks:
             self.skipTest("libfaketimeMT.so.1 is in no directory of /usr/lib")
@@ -219,7 +220,8 @@ class MasterTests(OutageCase):
 
     def test_edited_while_down(self) -> None:
         """
-        Promise 4: master and slave are killed, master.cfg loses the builder, both start: the old generation finishes.
+        Promise 4: master and slave are killed, master.cfg loses the builder, both start: the build finishes with its
+        old generation.
         """
         furl = self.begun("edited").watch_furl()
         self.farm.slave().kill()
@@ -231,7 +233,7 @@ class MasterTests(OutageCase):
 
     def test_reconfigured(self) -> None:
         """
-        Promise 7: a builder that is removed in mid-build finishes what it began.
+        Promise 7: a build of a builder that is removed meanwhile finishes.
         """
         client = self.begun("removed")
         (self.farm.master_directory / "master.cfg").write_text(self.without("removed"))
@@ -243,15 +245,16 @@ class MasterTests(OutageCase):
 
 class MachineTests(OutageCase):
     """
-    Promise 8: builds that are done again, and why.
+    Promise 8: builds that are retried, with the reason.
     """
 
     @classmethod
     def configure(cls) -> None:
         """
-        Builders whose first attempt goes on until it is killed, and whose attempts would meet at one lock.
+        Add builders whose first attempt runs until it is killed, and whose attempts share a lock, so that simultaneous
+        attempts are detected.
 
-        flock's own exit code tells a lock that is held (77) from a flock that was killed a moment before its shell.
+        flock's own exit code (77) distinguishes a held lock from a flock that was killed just before its shell.
         """
         cls.farm.slave_options["bot1"] = "grace=40"
         attempt = (
@@ -270,7 +273,7 @@ class MachineTests(OutageCase):
 
     def begin_on_bot1(self, name: str) -> Client:
         """
-        A client whose build runs on bot1.
+        Submit a build that runs on bot1; return its client.
         """
         client = self.farm.submitting(name)
         until(lambda: b"first" in client.out, "the first attempt runs", PATIENCE)
@@ -278,14 +281,15 @@ class MachineTests(OutageCase):
 
     def first_on_bot1(self, name: str) -> str:
         """
-        The slave of the first attempt.
+        Return the slave of the first attempt.
         """
         ((slave,),) = self.farm.rows("select slave from builds where builder = ? and number = 1", name)
         return str(slave)
 
     def test_lost(self) -> None:
         """
-        Promise 8: ``buildbot-lite lost`` has it tried again at once, with a warning; who comes back disowns.
+        Promise 8: ``buildbot-lite lost`` causes a retry at once, with a warning; the slave that returns is told to
+        disown its command.
         """
         bot2 = self.farm.slave("bot2")
         bot2.stop()
@@ -310,7 +314,8 @@ class MachineTests(OutageCase):
     @needs("flock")
     def test_reboot(self) -> None:
         """
-        Promise 8: the slave's machine is rebooted: RETRY with the reason, and what had started is listed.
+        Promise 8: after a reboot of the slave's machine the build ends as RETRY with the reason, and the commands that
+        had started are listed.
         """
         client = self.begin_on_bot1("reboot")
         slave = self.first_on_bot1("reboot")
@@ -327,8 +332,8 @@ class MachineTests(OutageCase):
     @needs("flock")
     def test_partition(self) -> None:
         """
-        Promise 8: a slave is away for longer than its grace: its command is dead before another attempt begins, and
-        what has onLost="fail" goes on all the while, and is taken when the slave is back.
+        Promise 8: the command of a slave that is away for longer than its grace is dead before the next attempt begins;
+        a command with onLost="fail" continues, and its result counts when the slave is back.
         """
         bot2 = self.farm.slave("bot2")
         bot2.stop()

@@ -18,7 +18,7 @@ MINUTES = 0.25
 class ScheduleTests(SynchronousTestCase):
     def test_repeatable(self) -> None:
         """
-        A seed makes one schedule; its text makes the same.
+        A seed always gives the same schedule, and so does the schedule's text.
         """
         self.assertEqual(written(schedule(7, 3)), written(schedule(7, 3)))
         self.assertNotEqual(schedule(7, 3), schedule(8, 3))

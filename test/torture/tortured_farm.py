@@ -1,9 +1,9 @@
 """
-A farm for injected failures: two slaves, each behind its own proxy, on its own small disk, with its own clock, on its
-own simulated machine that can be rebooted.
+A farm for injected failures: each of two slaves has its own proxy, small disk, clock and simulated machine that can be
+rebooted.
 
-The product needs no switch for this: the slaves' FURLs contain the addresses of the proxies, disks are mounted (by
-root), clocks are libfaketime's where that is installed, and ``slave.tac`` replaces the boot id.
+The product needs no test switch for this: the slaves' FURLs contain the addresses of the proxies, disks are mounted (by
+root), libfaketime sets the clocks where it is installed, and ``slave.tac`` replaces the boot id.
 """
 
 import os
@@ -86,7 +86,7 @@ class TorturedFarm(Farm):
     @property
     def clocks(self) -> bool:
         """
-        Whether clocks can be changed.
+        Return whether clocks can be changed.
         """
         return bool(_CLOCKS)
 
@@ -134,7 +134,7 @@ class TorturedFarm(Farm):
 
     def daemon(self, name: str) -> Daemon:
         """
-        The twistd of a slave, or the master's.
+        Return the twistd of a slave, or the master's.
         """
         return self.master if name == MASTER else self.slaves[name]
 
@@ -160,7 +160,7 @@ class TorturedFarm(Farm):
         """
         Simulate a power failure of a slave's machine: kill all its processes, and lose unsynced data.
         """
-        # Stop all of them first: no process may see another one die and report it.
+        # Stop all processes first, so that none can see another one die and report it.
         stopped = set[int]()
         while new := set(self.processes_of(name)) - stopped:
             for pid in new:
@@ -191,7 +191,7 @@ class TorturedFarm(Farm):
 
     def processes_of(self, name: str) -> list[int]:
         """
-        All processes on a slave's simulated machine.
+        Return all processes on a slave's simulated machine.
         """
         mark = f"{_WHOSE}={name}\0".encode()
         return [pid for pid in self.processes() if mark in told(pid, "environ") + b"\0"]

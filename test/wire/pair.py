@@ -1,5 +1,5 @@
 """
-Two Tubs that speak real TLS over the loopback interface, for tests.
+A test case with Tubs that speak real TLS over the loopback interface.
 """
 
 import gc
@@ -25,21 +25,21 @@ from buildbot_lite.wire.tub import (
 SWISSNUM = "a" * 32
 
 PATIENCE = 120.0
-# One pair of keys for all tests: making them is not what is tested.
+# One pair of keys for all tests: key generation is slow and is not what these tests test.
 FARM_KEY = new_certificate()
 SLAVE_KEY = new_certificate()
 
 
 async def turn() -> None:
     """
-    Let the reactor go round once.
+    Wait for one iteration of the reactor.
     """
     await deferLater(reactor, 0)
 
 
 async def until(true: Callable[[], bool]) -> None:
     """
-    Let the reactor go round until *true*.
+    Wait, one reactor iteration after another, until *true* returns true.
     """
     deadline = time.monotonic() + PATIENCE
     while not true():
@@ -49,13 +49,13 @@ async def until(true: Callable[[], bool]) -> None:
 
 def nothing(swissnum: str) -> None:
     """
-    A lookup that finds nothing.
+    A lookup that finds no object.
     """
 
 
 def with_reactor(test: Callable[..., Awaitable[None]]) -> Callable[..., Deferred[Any]]:
     """
-    A test that is a coroutine.
+    Decorate a test method that is a coroutine.
     """
 
     def run(self: TestCase) -> Deferred[Any]:
@@ -68,7 +68,7 @@ def with_reactor(test: Callable[..., Awaitable[None]]) -> Callable[..., Deferred
 
 class TubTestCase(TestCase):
     """
-    Tubs that are stopped at the end.
+    Stops the Tubs of a test when it ends.
     """
 
     timeout = 2 * PATIENCE
@@ -88,7 +88,7 @@ class TubTestCase(TestCase):
 
     def tub(self, key: bytes | None = None, lookup: Lookup | None = None) -> Tub:
         """
-        A running Tub.
+        Start a Tub.
         """
         tub = make_tub(reactor, key or new_certificate(), lookup)
         tub.startService()
@@ -97,13 +97,13 @@ class TubTestCase(TestCase):
 
     def listening(self, lookup: Lookup, key: bytes = FARM_KEY) -> tuple[Tub, TubListener]:
         """
-        A running Tub that listens.
+        Start a Tub that listens.
         """
         tub = self.tub(key, lookup)
         return tub, tub.listen("tcp:0:interface=127.0.0.1")
 
     def furl(self, tub: Tub, listener: TubListener, swissnum: str = SWISSNUM) -> str:
         """
-        The FURL of *swissnum* at a listening Tub.
+        Return the FURL of *swissnum* at a listening Tub.
         """
         return build(tub.tub_id, [f"tcp:127.0.0.1:{listener.port}"], swissnum)

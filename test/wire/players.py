@@ -1,5 +1,5 @@
 """
-Local ends of the roles, which note what they were asked.
+Implementations of the roles that record their calls.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ WELCOME = Welcome(name="bot1", version="1", hints=("tcp:farm.example:9989",))
 
 class NotedCommand:
     """
-    A `Command` that keeps what it gets.
+    A `Command` that records its calls.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class NotedCommand:
 
 class NotedSlave:
     """
-    A `Slave` that keeps what it gets.
+    A `Slave` that records its calls.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class NotedSlave:
 
 class NotedDesk:
     """
-    A `Desk` that keeps who came.
+    A `Desk` that records its calls and the slaves that attached.
     """
 
     def __init__(self) -> None:

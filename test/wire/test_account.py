@@ -22,7 +22,7 @@ from buildbot_lite.wire.limits.account import Account
 
 class AccountTests(SynchronousTestCase):
     """
-    An account whose work costs what the test says.
+    An account; the test sets the cost of its work.
     """
 
     def setUp(self) -> None:
@@ -42,7 +42,7 @@ class AccountTests(SynchronousTestCase):
 
     def work(self, cost: float = 0.0) -> Callable[[], Coroutine[Any, Any, str]]:
         """
-        A question that takes *cost* seconds of CPU time before and after it waits for the test.
+        Answer a question in two turns, each of which takes *cost* seconds of CPU time.
         """
 
         async def work() -> str:
@@ -63,7 +63,8 @@ class AccountTests(SynchronousTestCase):
 
     def test_few_at_a_time(self) -> None:
         """
-        Promise 6.15: only a few questions of one holder are answered at a time; each answer makes room for the next.
+        Promise 6.15: only a few questions of one holder are answered at a time; each answer lets the next question
+        start.
         """
         asked = [self.ask() for _ in range(QUESTIONS_AT_ONCE + 3)]
         self.assertEqual(len(self.waiting), QUESTIONS_AT_ONCE)
@@ -73,7 +74,7 @@ class AccountTests(SynchronousTestCase):
 
     def test_failing(self) -> None:
         """
-        A question that fails makes room, too, and fails as it did.
+        A failing question also lets the next one start, and its error reaches the caller.
         """
         asked = [self.ask() for _ in range(QUESTIONS_AT_ONCE + 1)]
         self.waiting[0].errback(ZeroDivisionError())
@@ -82,7 +83,7 @@ class AccountTests(SynchronousTestCase):
 
     def test_most(self) -> None:
         """
-        Promise 6.15: unanswered questions are bounded; one more is refused with a sentence.
+        Promise 6.15: the number of unanswered questions is bounded; one more is refused with a sentence.
         """
         for _ in range(MOST_QUESTIONS):
             self.assertNoResult(self.ask())
@@ -92,7 +93,7 @@ class AccountTests(SynchronousTestCase):
 
     def test_each_turn_is_paid_for(self) -> None:
         """
-        Promise 6.15: work after a Deferred is charged, and the next question waits until nothing is owed.
+        Promise 6.15: work after a Deferred is charged; the next question waits until the debt is paid.
         """
         first = self.ask(cost=HOLDER_BURST)
         self.assertEqual(self.bucket.left, 0.0)

@@ -1,5 +1,5 @@
 """
-A holder of a string that does what the contract does not allow (issue 3, promise 14), over TLS.
+Over TLS, a holder of a FURL that breaks the contract (issue 3, promise 14).
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ from .players import (
 class BreachTests(TubTestCase):
     async def attached(self, answer: Exception | None) -> tuple[list[str], Link, BaseException | None]:
         """
-        A slave attaches, and its desk answers so: what was said of it, its link, and what it was told.
+        Attach a slave whose desk answers as given; return the reported breaches, the link, and the answer.
         """
         said: list[str] = []
 
@@ -63,7 +63,8 @@ class BreachTests(TubTestCase):
     @with_reactor
     async def test_dropped(self: Any) -> None:
         """
-        Promise 14: it is told its sentence, reported with the reason, and cut off.
+        Promise 14: a holder that breaks the contract gets the sentence, is reported with the reason, and is
+        disconnected.
         """
         said, link, told = await self.attached(MessageError("'../x' is no place in a stream."))
         await until(lambda: link.lost)
@@ -74,7 +75,7 @@ class BreachTests(TubTestCase):
     @with_reactor
     async def test_refused_is_no_breach(self: Any) -> None:
         """
-        One that is refused, or welcome, has broken nothing.
+        A holder that is refused, or welcomed, is not reported as one that broke the contract.
         """
         for answer in (PinnedError(), None):
             said, link, _ = await self.attached(answer)

@@ -1,5 +1,5 @@
 """
-The traps of one connection, each with whoever falls into it.
+The limits of one connection, before and after it has shown a valid FURL.
 """
 
 import gc
@@ -72,7 +72,7 @@ from .tokens import (
 
 class BrokerTestCase(TubTestCase):
     """
-    A farm with one desk, whose clock stands still unless a test moves it.
+    A farm with one desk, on a fake clock.
     """
 
     def setUp(self) -> None:
@@ -99,7 +99,7 @@ class BrokerTestCase(TubTestCase):
 
     async def stranger(self) -> Any:
         """
-        The broker of a stock Tub that knows where the farm is, and no string.
+        Return the broker of a stock Tub that knows the farm's address and TubID, and no FURL.
         """
         tub = StockTub()
         tub.startService()
@@ -108,7 +108,7 @@ class BrokerTestCase(TubTestCase):
 
     async def slave(self) -> tuple[Desk, Link]:
         """
-        A slave's end.
+        Connect a slave; return its view of the desk, and its link.
         """
         connected: Deferred[tuple[Desk, Link]] = Deferred()
         dialling = dial(self.tub(SLAVE_KEY), self.url, [], lambda *both: connected.callback(both), connected.errback)
@@ -118,7 +118,7 @@ class BrokerTestCase(TubTestCase):
 
     async def command(self) -> tuple[NotedCommand, Command]:
         """
-        A command, and the slave's end of it.
+        Start a command; return it, and the slave's view of it.
         """
         desk, _ = await self.slave()
         slave, command = NotedSlave(), NotedCommand()
@@ -130,7 +130,7 @@ class BrokerTestCase(TubTestCase):
 class StrangerTest(BrokerTestCase):
     async def assertCut(self, data: bytes) -> None:
         """
-        A stranger who sends *data* is cut, at once and without a word in the log.
+        Check that an unauthenticated connection is cut at once, without a log line, when it sends *data*.
         """
         broker = await self.stranger()
         self.assertEqual(len(self.farm.unauthenticated), 1)
@@ -140,7 +140,7 @@ class StrangerTest(BrokerTestCase):
     @with_reactor
     async def test_giant_words(self) -> None:
         """
-        A method, an argument or an interface whose name is declared to have 2 GiB is refused at its first byte.
+        A method, argument or interface name that is declared to have 2 GiB is refused at its first byte.
         """
         head = begin(0, b"call") + number(1) + number(0)
         await self.assertCut(head + string(b"x", 1 << 31))
@@ -153,14 +153,14 @@ class StrangerTest(BrokerTestCase):
     @with_reactor
     async def test_too_many_bytes(self) -> None:
         """
-        64 KiB of anything are enough.
+        An unauthenticated connection is cut after 64 KiB.
         """
         await self.assertCut(number(0, 0x8E) * (70 << 10))
 
     @with_reactor
     async def test_discarded_bytes(self) -> None:
         """
-        Bytes that are refused, and only passed over, are counted as well.
+        Bytes of a refused token, which are skipped, count towards the limit.
         """
         head = begin(0, b"call") + number(1) + number(0) + string(b"getReferenceByName") + begin(1, b"arguments")
         await self.assertCut(head + number(0) + string(b"name") + string(b"x" * (70 << 10), 1 << 31))
@@ -168,16 +168,17 @@ class StrangerTest(BrokerTestCase):
     @with_reactor
     async def test_too_many_calls(self) -> None:
         """
-        So are a few calls of object 0.
+        An unauthenticated connection is cut after a few calls of object 0.
         """
         await self.assertCut(b"".join(a_call(n + 1, 2 * n) for n in range(UNAUTHENTICATED_CALLS + 1)))
 
     @with_reactor
     async def test_nothing_is_remembered(self) -> None:
         """
-        Promise 3.11: of those who came and showed nothing, nothing is left; of those who did, the last ten thousand.
+        Promise 3.11: the master keeps no state about peers that showed no valid FURL, and bounded state about the
+        others.
         """
-        for _ in range(6):  # whose TubID is the greater one decides: both kinds are among them
+        for _ in range(6):  # random TubIDs: in some the farm decides the negotiation, in some the peer
             broker = await self.stranger()
             await self.stock.pop().stopService()
             await until(lambda: len(self.farm.unauthenticated) == 0 and bool(broker.disconnected))  # noqa: B023
@@ -197,7 +198,7 @@ class StrangerTest(BrokerTestCase):
     @with_reactor
     async def test_cut_before_it_is_there(self) -> None:
         """
-        Nothing is left either of one that breaks the language in the same breath in which it ends its negotiation.
+        No state is left of a peer that sends garbage together with the end of its negotiation.
         """
 
         class Hasty(Negotiation):  # type: ignore[misc]  # Foolscap has no types
@@ -207,7 +208,7 @@ class StrangerTest(BrokerTestCase):
                     self.transport.write(b"\x01" * 100)
 
         tub = StockTub(certData=new_certificate())
-        while tub.tubID < self.farm.tub_id:  # the greater one decides
+        while tub.tubID < self.farm.tub_id:  # the side with the greater TubID decides the negotiation
             tub = StockTub(certData=new_certificate())
         tub.negotiationClass = Hasty
         tub.startService()
@@ -220,7 +221,7 @@ class StrangerTest(BrokerTestCase):
     @with_reactor
     async def test_time(self) -> None:
         """
-        One that says nothing is cut after 20 seconds.
+        An unauthenticated connection that sends nothing is cut after 20 seconds.
         """
         broker = await self.stranger()
 
@@ -232,7 +233,7 @@ class StrangerTest(BrokerTestCase):
     @with_reactor
     async def test_half_a_handshake(self) -> None:
         """
-        One that never gets as far as TLS is cut just the same.
+        An unauthenticated connection that never starts TLS is cut after 20 seconds.
         """
         from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
         from twisted.internet.protocol import Protocol
@@ -252,21 +253,21 @@ class StrangerTest(BrokerTestCase):
     @with_reactor
     async def test_no_gifts(self) -> None:
         """
-        Nobody makes us dial a third party, nor read what the contract has no use for.
+        A peer cannot make the master connect to a third party, nor parse types that the contract does not use.
         """
         for kind in (b"their-reference", b"dict", b"unicode", b"copyable", b"set-vocab"):
             broker = await self.stranger()
             head = begin(0, b"call") + number(77) + number(0) + string(b"decref") + begin(1, b"arguments")
             broker.transport.write(head + number(0) + string(b"clid") + begin(2, kind) + string(b"x") + end(2) + end(1))
             broker.transport.write(end(0))
-            # What follows is still understood: the call was refused, not the connection.
+            # The next call is answered: only the former call was refused, not the connection.
             self.assertIn("does not know this string", await refusal(broker, "getReferenceByName", name=b"nothing"))
             self.assertEqual(self.farm.tubConnectors, {})
 
     @with_reactor
     async def test_names_nothing(self) -> None:
         """
-        An unknown string, and a method that is none, are refused in our words and without theirs.
+        An unknown FURL and an unknown method are refused with our sentence, which repeats nothing of the request.
         """
         broker = await self.stranger()
         unknown = await refusal(broker, "getReferenceByName", name=b"sesame")
@@ -282,8 +283,7 @@ class StrangerTest(BrokerTestCase):
     @with_reactor
     async def test_hostile_decref(self) -> None:
         """
-        Promise 3.13: references are given back no more often than they were given out, and numbers that are none are
-        refused, not logged.
+        Promise 3.13: a peer cannot release more references than it got; invalid counts are refused and not logged.
         """
         broker = await self.stranger()
         for clid, count in ((0, 1), (-1, 1), (1, 0), (1, -5)):
@@ -299,7 +299,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_references_not_taken_back(self) -> None:
         """
-        Promise 3.13: a peer that breaks the contract over a reference given back to it is cut, without a traceback.
+        Promise 3.13: a peer that answers the release of its reference wrongly is cut, without a traceback in the log.
         """
         await self.slave()
         (mine,) = self.tubs[-1].brokers.values()
@@ -317,7 +317,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_many_references(self) -> None:
         """
-        Promise 3.13: what a peer may make us know of its objects is bounded.
+        Promise 3.13: the number of references that a peer can pass to the master is bounded.
         """
         await self.slave()
         (broker,) = self.farm.brokers.values()
@@ -334,7 +334,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_keepalive(self) -> None:
         """
-        A silent link is tested after 10 seconds, and whoever answers is not given up.
+        A silent link is pinged after 10 seconds; a link that answers is kept.
         """
         _, link = await self.slave()
         (broker,) = self.farm.brokers.values()
@@ -349,7 +349,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_silence(self) -> None:
         """
-        A link that does not answer is cut after 25 seconds, to the second.
+        A link that does not answer is cut after 25 seconds.
         """
         await self.slave()
         (broker,) = self.farm.brokers.values()
@@ -372,11 +372,11 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_returns_after_silence(self) -> None:
         """
-        A slave that is back while its old link is still thought to be alive replaces it.
+        A slave that reconnects before the master has noticed the loss of the old link replaces that link.
         """
         await self.slave()
         (old,) = self.farm.brokers.values()
-        old.transport.pauseProducing()  # what the slave does is not heard
+        old.transport.pauseProducing()  # the master does not notice what the slave does
         slave = self.tubs[-1]
         (far,) = slave.brokers.values()
         far.drop("the line is dead")
@@ -392,7 +392,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_arguments_are_let_go(self) -> None:
         """
-        What was appended is gone from memory without the collector's help (Promise 9).
+        Appended data is freed by reference counting alone, without the garbage collector (Promise 9).
         """
         command, far = await self.command()
         command.append = lambda stream, offset, data: _length(offset, data)  # type: ignore[method-assign]  # keeps nothing
@@ -412,7 +412,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_unread(self) -> None:
         """
-        Whoever asks and does not read the answers is cut before they fill our memory.
+        A peer that sends calls and does not read the answers is cut before the answers fill the memory.
         """
         command, far = await self.command()
         command.read = lambda name, offset, size: _bytes(size)  # type: ignore[method-assign]  # much
@@ -431,7 +431,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_both_ways(self) -> None:
         """
-        Large chunks in both directions at once do not wait for each other.
+        Large chunks in both directions at once do not block each other.
         """
         command, far = await self.command()
         command.append = lambda stream, offset, data: _length(offset, data)  # type: ignore[method-assign]  # keeps nothing
@@ -447,7 +447,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_split_anywhere(self) -> None:
         """
-        However the bytes come in, the same arrives; and pieces of a long string are not looked at one by one.
+        Data arrives unchanged however it is split into segments; a long string is not scanned again for each segment.
         """
         command, far = await self.command()
         (broker,) = self.farm.brokers.values()
@@ -479,7 +479,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_nothing_is_kept_after_a_breach(self) -> None:
         """
-        What follows what breaks the language is not kept until its string is complete.
+        Data after a protocol violation is not buffered.
         """
         await self.slave()
         (broker,) = self.farm.brokers.values()
@@ -493,7 +493,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_nothing_is_kept_after_an_error(self) -> None:
         """
-        Nor is what follows the peer's word that we broke it: the link is cut then.
+        Data after the peer's ERROR token is not buffered: the link is cut.
         """
         await self.slave()
         (broker,) = self.farm.brokers.values()
@@ -507,7 +507,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_revoked(self) -> None:
         """
-        Revoking refuses further calls with its sentence, cuts the link, and refuses the string from then on.
+        Revoking refuses further calls with its sentence, cuts the link, and refuses the FURL from then on.
         """
         _, link = await self.slave()
         self.revocable.revoke(RevokedError())
@@ -521,7 +521,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_no_address(self) -> None:
         """
-        What is passed by reference gets no FURL of its own.
+        An object that is passed by reference gets no FURL.
         """
         await self.command()
         slave = self.tubs[-1]
@@ -534,7 +534,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_contract_broken(self) -> None:
         """
-        An honest peer's link that breaks the language is cut, and the log says so.
+        The log tells of an authenticated link that is cut because of a protocol violation.
         """
         _, link = await self.slave()
         (mine,) = self.tubs[-1].brokers.values()
@@ -546,7 +546,7 @@ class LinkTest(BrokerTestCase):
     @with_reactor
     async def test_many_calls(self) -> None:
         """
-        Calls that are never answered are bounded in number.
+        The number of unanswered calls is bounded.
         """
         command, far = await self.command()
         command.answer = Deferred()
@@ -560,7 +560,7 @@ class LinkTest(BrokerTestCase):
 
 async def refusal(broker: Any, method: str, **arguments: Any) -> str:
     """
-    All that a stranger is told of why its call of object 0 failed.
+    Return all that an unauthenticated peer learns about the failure of its call of object 0.
     """
     call = broker.remote_broker.callRemote(method, **arguments)
     text: str = await call.addErrback(lambda failure: f"{failure.value} {failure.traceback} {failure.parents}")

@@ -1,5 +1,5 @@
 """
-The file with a side's key.
+The file with a Tub's key.
 """
 
 import os
@@ -35,7 +35,7 @@ class CertificateTest(SynchronousTestCase):
 
     def test_private_from_birth(self) -> None:
         """
-        Whatever the umask, nobody else can ever read it (Promise 2).
+        Whatever the umask, no other user can ever read the file (Promise 2).
         """
         before = os.umask(0)
         self.addCleanup(os.umask, before)
@@ -46,7 +46,7 @@ class CertificateTest(SynchronousTestCase):
 
     def test_readable_by_others(self) -> None:
         """
-        A key that others may read is refused, with the remedy.
+        A key file that others may read is refused, with the remedy.
         """
         load_or_create(self.path)
         os.chmod(self.path, 0o640)
@@ -55,7 +55,7 @@ class CertificateTest(SynchronousTestCase):
 
     def test_broken(self) -> None:
         """
-        A file that holds no key is not replaced: the farm would lose its identity.
+        A file without a key is refused and not replaced: a new key would change the farm's identity.
         """
         with open(self.path, "w", encoding="ascii"):
             pass
@@ -66,14 +66,14 @@ class CertificateTest(SynchronousTestCase):
 
     def test_differ(self) -> None:
         """
-        Two keys are two identities.
+        Two keys give two TubIDs.
         """
         self.assertNotEqual(make_tub(Clock(), new_certificate()).tub_id, make_tub(Clock(), new_certificate()).tub_id)
 
     def test_derived(self) -> None:
         """
-        Keys for other purposes are made of it, the same each time and however it is written, and differ by purpose and
-        by key.
+        Keys for other purposes are derived from the private key: always the same, independent of its encoding, and
+        different for each purpose and key.
         """
         pem, other = load_or_create(self.path), new_certificate()
         keys = [key_derived_from(pem, "a"), key_derived_from(pem, "b"), key_derived_from(other, "a")]

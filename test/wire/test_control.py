@@ -1,5 +1,5 @@
 """
-What the command asks a running master.
+The control connection between the command-line client and a running master.
 """
 
 from typing import NoReturn
@@ -42,7 +42,7 @@ from .test_roles import failing
 
 class Echo:
     """
-    A `Control` that answers what it was asked.
+    A `Control` that answers with the question.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Echo:
 class ControlTest(TubTestCase):
     def serve(self) -> str:
         """
-        The FURL of an `Echo`.
+        Return the FURL of an `Echo`.
         """
         control: Control = Echo()
         tub, listener = self.listening({SWISSNUM: ExposedControl(control, Revocable())}.get)
@@ -75,7 +75,7 @@ class ControlTest(TubTestCase):
     @with_reactor
     async def test_ask(self) -> None:
         """
-        A question is answered.
+        The client gets the answer to its question.
         """
         answer = await ask(reactor, self.serve(), {"what": "Grüße", "list": [1, None]})
 
@@ -84,7 +84,7 @@ class ControlTest(TubTestCase):
     @with_reactor
     async def test_refused(self) -> None:
         """
-        The master's refusal is the command's.
+        The client raises the master's refusal.
         """
         error = await failing(ask(reactor, self.serve(), {"missing": 1}))
 
@@ -94,7 +94,7 @@ class ControlTest(TubTestCase):
     @with_reactor
     async def test_follow(self) -> None:
         """
-        What grows is followed to its end, byte for byte, no faster than it is taken.
+        A followed log arrives complete, byte for byte, and no faster than the client consumes it.
         """
         taken: list[bytes] = []
         busy: list[bool] = []
@@ -118,7 +118,7 @@ class ControlTest(TubTestCase):
     @with_reactor
     async def test_not_running(self) -> None:
         """
-        When nobody listens there, the sentence says how to start a master.
+        When nothing listens at the address, the error says how to start a master.
         """
         tub, listener = self.listening(nothing)
         furl = self.furl(tub, listener)
@@ -133,7 +133,7 @@ class ControlTest(TubTestCase):
     @with_reactor
     async def test_another_master(self) -> None:
         """
-        Another master at that place is told apart from one that is not running.
+        A master with another TubID at the address gives another error than no master at all.
         """
         _, listener = self.listening(nothing)
         furl = build("a" * 32, [f"tcp:127.0.0.1:{listener.port}"], SWISSNUM)
@@ -146,7 +146,7 @@ class ControlTest(TubTestCase):
     @with_reactor
     async def test_unknown(self) -> None:
         """
-        A string that the master does not know is refused in a sentence that repeats no part of it.
+        The refusal of an unknown FURL repeats no part of it.
         """
         tub, listener = self.listening(nothing)
 
@@ -158,7 +158,7 @@ class ControlTest(TubTestCase):
     @with_reactor
     async def test_wrong_verb(self) -> None:
         """
-        A slave's string is not for the command.
+        A slave's FURL is refused; the error names the file with the right one.
         """
         tub, listener = self.listening({SWISSNUM: ExposedDesk(NotedDesk(), Revocable())}.get)
 
@@ -169,7 +169,7 @@ class ControlTest(TubTestCase):
 
     async def test_a_slaves(self) -> None:
         """
-        Nobody who shows a slave's string by mistake, to look or to follow, is told to unpin that slave.
+        The error for a slave's FURL, on asking and on watching, never advises to unpin that slave.
         """
 
         def another_machines(swissnum: str) -> NoReturn:

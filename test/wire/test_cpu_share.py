@@ -50,14 +50,14 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_saved(self) -> None:
         """
-        A burst, as of a slave that holds a thousand commands when it attaches, slows nothing.
+        A burst, such as that of a slave which attaches with a thousand commands, does not pause the link.
         """
         self.work(HOLDER_BURST)
         self.assertEqual((self.share.paused, self.transport.producerState, self.slowed), (False, "producing", []))
 
     def test_share(self) -> None:
         """
-        Promise 14: a link that uses more is read again when its debt is paid; so it gets its share and no more.
+        Promise 14: a link that uses more than its share is paused until its debt is paid.
         """
         self.work(HOLDER_BURST + 1.0)
         self.assertEqual((self.share.paused, self.transport.producerState), (True, "paused"))
@@ -68,7 +68,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_what_had_come_already(self) -> None:
         """
-        Work for a paused link is charged.
+        Work for data that arrived before the pause is charged.
         """
         self.work(HOLDER_BURST + 1.0)
         self.work(1.0)
@@ -109,7 +109,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_said(self) -> None:
         """
-        The reason is told once a minute, however often it happens.
+        The reason for a pause is reported at most once a minute.
         """
         for _ in range(10):
             self.work(HOLDER_BURST + 1.0)
@@ -157,8 +157,8 @@ class LinkTests(BrokerTestCase):
     @with_reactor
     async def test_endless_calls(self: Any) -> None:
         """
-        Promise 14: a slave that calls without end is not read for a while, and not cut, though nothing is heard of it;
-        whoever gave it its string is told, and another link is served meanwhile.
+        Promise 14: a slave that calls without end is paused, but not cut, although it is silent meanwhile; the FURL's
+        owner is told of the pause, and all calls are answered in the end.
         """
         used = [0.0]
         slowed: list[str] = []
@@ -188,8 +188,8 @@ class LinkTests(BrokerTestCase):
 class RefundTests(SynchronousTestCase):
     def test_sent(self) -> None:
         """
-        For bytes that are sent less is refunded than for those that come, because their sending is not charged: a
-        holder cannot earn time by following.
+        The refund for a sent byte is smaller than that for a received one, because sending is not charged: a holder
+        cannot gain CPU time by following a log.
         """
         bucket = mock.Mock()
         share = CpuShare(Clock(), bucket, mock.Mock(), lambda: 0.0, lambda sentence: None)
@@ -204,7 +204,7 @@ class RefundTests(SynchronousTestCase):
 class FollowersTests(SynchronousTestCase):
     def test_paid_by_the_byte(self) -> None:
         """
-        Promise 7.5: bytes of a log that go to a follower are paid for as those that a slave brings; remarks are not.
+        Promise 7.5: log bytes sent to a follower are refunded like bytes that a slave sends; remarks are not.
         """
         reference = mock.Mock()
         reference.callRemote.side_effect = lambda method, **arguments: succeed(None)

@@ -1,5 +1,5 @@
 """
-The right to call something: on how many links its string may be shown.
+`Revocable`: the bound on the number of links that use one FURL.
 """
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,7 +11,7 @@ from buildbot_lite.wire.loopback import LoopbackLink
 class LinksTests(SynchronousTestCase):
     def test_too_many(self) -> None:
         """
-        Promise 14: whoever shows a string on connection after connection does not use up the master's: the oldest go.
+        Promise 14: the links of one FURL are bounded; the oldest are cut.
         """
         revocable = Revocable(most_links=3)
         links = [LoopbackLink() for _ in range(10)]
@@ -23,7 +23,7 @@ class LinksTests(SynchronousTestCase):
 
     def test_owner(self) -> None:
         """
-        Promise 18: with a stolen string the slave that it belongs to is not driven out.
+        Promise 18: links of a thief of the FURL do not displace the link of the slave that owns it.
         """
         revocable = Revocable(most_links=3, owner=lambda: "bot1")
         own = LoopbackLink("bot1")
@@ -36,7 +36,7 @@ class LinksTests(SynchronousTestCase):
 
     def test_owner_alone(self) -> None:
         """
-        Of its own links the oldest goes.
+        Among the links of the owner, the oldest is cut.
         """
         revocable = Revocable(most_links=2, owner=lambda: "bot1")
         links = [LoopbackLink("bot1") for _ in range(3)]

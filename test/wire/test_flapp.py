@@ -1,5 +1,5 @@
 """
-The stock ``flappclient``, as a process, against what we expose to it.
+The stock ``flappclient``, as a process, against the exposed FURLs.
 """
 
 import os
@@ -48,7 +48,7 @@ FLAPPCLIENT = os.path.join(os.path.dirname(sys.executable), "flappclient")
 
 class Client(ProcessProtocol):
     """
-    One run of the stock client.
+    One process of the stock client.
     """
 
     def __init__(self, furlfile: str, *arguments: str, stdin: bytes | None = b"") -> None:
@@ -78,7 +78,7 @@ class Client(ProcessProtocol):
 
 class Say:
     """
-    A `Submission` that says something and exits.
+    A `Submission` that writes output and exits.
     """
 
     def __init__(self, out: list[bytes], code: int = 0, stdin: bool = False) -> None:
@@ -129,7 +129,7 @@ class Say:
 
 class Refuse:
     """
-    A `Submission` that refuses.
+    A `Submission` that refuses everything.
     """
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
@@ -141,7 +141,7 @@ class Refuse:
 
 class Store:
     """
-    A `Submission` that keeps the file that it gets.
+    A `Submission` that keeps the uploaded file.
     """
 
     def __init__(self, refuse: Exception | None = None) -> None:
@@ -170,7 +170,7 @@ class Store:
 class FlappTest(TubTestCase):
     def expose(self, what: Callable[[Revocable], Exposed], swissnum: str = SWISSNUM) -> str:
         """
-        The name of a file with the FURL of *what*.
+        Expose *what*; return the name of a file with its FURL.
         """
         self.revocable = Revocable()
         exposed = what(self.revocable)
@@ -187,7 +187,8 @@ class FlappTest(TubTestCase):
     @with_reactor
     async def test_run_command(self) -> None:
         """
-        ``run-command`` prints the log byte for byte on stdout, remarks on stderr, and exits with the code (Promise 4).
+        ``run-command`` prints the log byte for byte on stdout, remarks on stderr, and exits with the build's exit code
+        (Promise 4).
         """
         everything = bytes(range(256)) * 1000
         client = Client(self.submission(Say([everything, b"no newline"], code=4)), "run-command")
@@ -199,7 +200,7 @@ class FlappTest(TubTestCase):
     @with_reactor
     async def test_stdin(self) -> None:
         """
-        A submission that wants it gets the client's standard input, to its end (Promise 4).
+        A submission that asks for it gets the client's standard input, to its end (Promise 4).
         """
         say = Say([b"thanks"], stdin=True)
         patch = os.urandom(1 << 20)
@@ -213,7 +214,7 @@ class FlappTest(TubTestCase):
     @with_reactor
     async def test_client_lost(self) -> None:
         """
-        Whoever serves a client that is killed hears of it; what was to be printed fails (Promise 4).
+        When the client is killed, the submission is notified, and further output fails (Promise 4).
         """
         say = Say([b"x"], stdin=True)
         client = Client(self.submission(say), "run-command", stdin=None)
@@ -231,7 +232,7 @@ class FlappTest(TubTestCase):
     @with_reactor
     async def test_slow_client(self) -> None:
         """
-        A client that is stopped is told nothing more until it has taken what it was sent (Promise 4).
+        A stopped client gets no more output until it has received the former (Promise 4).
         """
         say = Say([], stdin=True)
         client = Client(self.submission(say), "run-command", stdin=None)
@@ -255,7 +256,8 @@ class FlappTest(TubTestCase):
     @with_reactor
     async def test_slow_reader(self) -> None:
         """
-        Nothing is lost when what the client prints is read slowly, also when it sends its standard input (Promise 4).
+        No output is lost when the reader of the client's output is slow, even while the client sends its standard input
+        (Promise 4).
         """
         for stdin in (True, False):
             log = os.urandom(300_000)
@@ -309,7 +311,7 @@ class FlappTest(TubTestCase):
     @with_reactor
     async def test_upload_refused(self) -> None:
         """
-        A file that is refused is no success.
+        The upload of a refused file exits with an error.
         """
         name = str(self.mktemp())
         write(name, b"")
@@ -321,7 +323,8 @@ class FlappTest(TubTestCase):
     @with_reactor
     async def test_wrong_verbs(self) -> None:
         """
-        A string used with the other verb says which one it takes; a slave's string says what it is not (Promise 3).
+        A FURL that is used with the wrong verb names the right one; the error for a slave's FURL says that it is a
+        slave's (Promise 3).
         """
         run = self.submission(Say([]))
         put = self.upload(Store())
@@ -340,7 +343,7 @@ class FlappTest(TubTestCase):
     @with_reactor
     async def test_unknown(self) -> None:
         """
-        A mistyped string gets one sentence with the remedy, and no part of it (Promise 3).
+        A mistyped FURL gets one sentence with the remedy, which repeats no part of the FURL (Promise 3).
         """
         furlfile = self.expose(lambda revocable: FlappService(Say([]), revocable), "wrong" * 6)
 
@@ -353,7 +356,7 @@ class FlappTest(TubTestCase):
     @with_reactor
     async def test_revoked(self) -> None:
         """
-        Revoking cuts the live client; asked again, the string is refused in a sentence.
+        Revoking cuts the connected client; after that, the FURL is refused with a sentence.
         """
         say = Say([], stdin=True)
         furlfile = self.submission(say)
@@ -372,7 +375,7 @@ class FlappTest(TubTestCase):
 
 def write(name: str, contents: bytes) -> None:
     """
-    Make a file.
+    Create a file.
     """
     with open(name, "wb") as file:
         file.write(contents)

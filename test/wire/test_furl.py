@@ -1,5 +1,5 @@
 """
-The one string.
+FURLs: parsing, checking and rebuilding.
 """
 
 from hypothesis import given
@@ -23,7 +23,7 @@ GOOD = f"pb://{TUB}@tcp:farm.example:9989,tcp:[fe80::1]:9989/sesame-open"
 class FurlTest(SynchronousTestCase):
     def test_parse(self) -> None:
         """
-        A FURL comes apart and goes together again; white space around it does not count.
+        A FURL is parsed and rebuilt unchanged; white space around it is ignored.
         """
         furl = parse(f"  {GOOD}\n")
 
@@ -34,7 +34,7 @@ class FurlTest(SynchronousTestCase):
 
     def test_mistyped(self) -> None:
         """
-        Each mistake gets a sentence with the remedy, which repeats nothing of the string (Promise 3).
+        Each mistake gives one sentence with the remedy, which repeats no part of the FURL (Promise 3).
         """
         mistyped = [
             "",
@@ -65,13 +65,13 @@ class FurlTest(SynchronousTestCase):
 
     def test_secret(self) -> None:
         """
-        A parsed FURL does not print its secret (Promise 14).
+        The repr of a parsed FURL does not contain its secret (Promise 14).
         """
         self.assertNotIn("sesame", repr(parse(GOOD)))
 
     def test_with_hints(self) -> None:
         """
-        New places come first, none twice; what cannot be understood is left out.
+        New hints come first, without duplicates; invalid ones are dropped.
         """
         self.assertEqual(
             with_hints(GOOD, ["tcp:new.example:1", "tcp:farm.example:9989", "carrier pigeon"]),
@@ -82,7 +82,7 @@ class FurlTest(SynchronousTestCase):
 
     def test_hints(self) -> None:
         """
-        Host and port are enough; what Foolscap's plugins understand is let through.
+        A hint needs host and port only; hints for other Foolscap plugins are accepted.
         """
         for hint in ("tcp:10.0.0.1:1", "farm:65535", "tor:abcdefg.onion:80"):
             self.assertEqual(check_hint(hint), hint)
@@ -92,7 +92,7 @@ class FurlTest(SynchronousTestCase):
     @given(st.text())
     def test_anything(self, text: str) -> None:
         """
-        Whatever is given, it is a FURL or a FurlError.
+        Any text either parses or raises `FurlError`.
         """
         for given_text in (text, f"pb://{text}", GOOD + text, GOOD.replace("tcp:farm.example:9989", text)):
             try:
@@ -104,7 +104,7 @@ class FurlTest(SynchronousTestCase):
 class FurlsInTests(SynchronousTestCase):
     def test_lines(self) -> None:
         """
-        A FURL is alone in its line or after a name; comments count only where there is no other line with a FURL.
+        A FURL is found alone in its line or after a name; comments are searched only if no other line has a FURL.
         """
         other = f"{GOOD}s"
         for text, found in (

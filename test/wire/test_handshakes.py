@@ -37,7 +37,7 @@ class HandshakeQueueTest(SynchronousTestCase):
 
     def test_time_enough(self) -> None:
         """
-        Promise 3.12: a few begin at once.
+        Promise 3.12: while CPU time is left, handshakes begin at once.
         """
         for name in ("a1", "a2", "a3"):
             self.handshake(name)
@@ -59,7 +59,7 @@ class HandshakeQueueTest(SynchronousTestCase):
 
     def test_after_a_flood(self) -> None:
         """
-        Promise 3.12: the debt for work before TLS is bounded: soon after a flood others are served.
+        Promise 3.12: the debt for work before TLS is bounded, so other peers are served soon after a flood.
         """
         for _ in range(100):
             self.queue.metered_plaintext(lambda: self._passes(1.0))
@@ -70,7 +70,7 @@ class HandshakeQueueTest(SynchronousTestCase):
 
     def test_turns(self) -> None:
         """
-        Promise 3.12: addresses take turns, and of each address the newest comes first.
+        Promise 3.12: addresses are served in turn; within an address, the newest handshake comes first.
         """
         self.busy(_BURST + 0.01)
         for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
@@ -81,7 +81,7 @@ class HandshakeQueueTest(SynchronousTestCase):
 
     def test_work_is_owed(self) -> None:
         """
-        Promise 3.12: the time of handshakes is owed in full, also by later peers: a third is a third.
+        Promise 3.12: the debt for handshakes is unbounded and delays later peers too, so the share holds exactly.
         """
         self.busy(10.0)
         self.queue.metered_plaintext(lambda: self._passes(1.0))

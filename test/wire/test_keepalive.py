@@ -1,5 +1,5 @@
 """
-Pings, and the loss of a silent link, on a clock that the test moves.
+Pings, and the loss of a silent link, on a fake clock.
 """
 
 from twisted.internet.task import Clock
@@ -10,7 +10,7 @@ from buildbot_lite.wire.keepalive import Keepalive
 
 class KeepaliveTests(SynchronousTestCase):
     """
-    The pings and losses, with their times, in one list.
+    Collects the pings and losses with their times.
     """
 
     def setUp(self) -> None:
@@ -32,7 +32,7 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_silence(self) -> None:
         """
-        Pings after 10 and 20 seconds; given up after 25, once.
+        A silent link is pinged after 10 and 20 seconds, and lost after 25, once.
         """
         self.passes(60)
 
@@ -41,7 +41,7 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_sign(self) -> None:
         """
-        Silence counts from the last data.
+        Silence is measured from the last received data.
         """
         self.passes(24)
         self.keepalive.heard()
@@ -53,7 +53,7 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_talkative(self) -> None:
         """
-        A peer that sends all the time is never pinged.
+        A peer that keeps sending is never pinged.
         """
         for _ in range(100):
             self.passes(1)
@@ -63,7 +63,7 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_patience(self) -> None:
         """
-        A link with tolerated silence is pinged for ever.
+        A link with tolerated silence is pinged without end and never lost.
         """
         self.passes(12)
         self.keepalive.tolerate_silence()
@@ -73,7 +73,7 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_deaf(self) -> None:
         """
-        Silence while we did not read does not count.
+        Silence while reading was paused does not count.
         """
         self.passes(9)
         self.paused_until = 9.0

@@ -16,7 +16,7 @@ from buildbot_lite.wire.limits.limited_log import INTERVAL, LimitedLog
 class LimitedLogTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A log whose lines are kept.
+        Collect the lines of a log.
         """
         self.clock = Clock()
         self.lines: list[str] = []
@@ -25,13 +25,13 @@ class LimitedLogTests(SynchronousTestCase):
 
     def keep(self, event: Any) -> None:
         """
-        One more line.
+        Record one line.
         """
         self.lines.append(formatEvent(event))
 
     def test_one_a_minute(self) -> None:
         """
-        Promise 6.15: one line a minute, which says how many were left out.
+        Promise 6.15: one line a minute is logged, and it says how many were left out.
         """
         for number in range(1000):
             self.log.warn("line {number}", number=number)
@@ -45,7 +45,7 @@ class LimitedLogTests(SynchronousTestCase):
 
     def test_tracebacks(self) -> None:
         """
-        Promise 6.15: a defect of ours that a peer triggers repeatedly does not flood the log either.
+        Promise 6.15: tracebacks that a peer can cause repeatedly are limited as well.
         """
         for _ in range(10):
             self.log.failure("a call failed", Failure(ZeroDivisionError()))
@@ -54,7 +54,7 @@ class LimitedLogTests(SynchronousTestCase):
 
     def test_not_a_desk(self) -> None:
         """
-        Promise 6.15: a thousand calls of `not_a_desk` are one line.
+        Promise 6.15: a thousand calls of `not_a_desk` give one line.
         """
         revocable = Revocable()
         revocable.account.log = self.log

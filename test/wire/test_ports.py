@@ -1,5 +1,5 @@
 """
-The ports at which a Tub listens.
+The ports on which a Tub listens.
 """
 
 import contextlib
@@ -24,28 +24,28 @@ from buildbot_lite.wire.ports import Ports
 @define
 class FakeTub:
     """
-    A Tub whose listeners are the sockets that they were given.
+    A Tub whose listeners are the adopted sockets.
     """
 
     listeners: list[socket.socket] = field(factory=list)
 
     def listen(self, endpoint: Any) -> socket.socket:
         """
-        Listen at an adopted socket.
+        Listen on an adopted socket.
         """
         self.listeners.append(socket.socket(fileno=endpoint.fileno))
         return self.listeners[-1]
 
     def close(self) -> None:
         """
-        Close all.
+        Close all listeners.
         """
         for each in self.listeners:
             each.close()
 
     def stopListeningOn(self, listener: socket.socket) -> Any:
         """
-        Close it.
+        Close one listener.
         """
         self.listeners.remove(listener)
         listener.close()
@@ -54,14 +54,14 @@ class FakeTub:
 
 def local(port: int) -> Endpoint:
     """
-    A port of the loopback interface.
+    Return the endpoint of a port on the loopback interface.
     """
     return Endpoint(port, interface="127.0.0.1")
 
 
 def free_ports(count: int) -> list[int]:
     """
-    Ports that are free now.
+    Return ports that are free now.
     """
     opened = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in opened]
@@ -72,7 +72,7 @@ def free_ports(count: int) -> list[int]:
 
 def answers(port: int) -> bool:
     """
-    Whether a connection to *port* is accepted.
+    Return whether *port* accepts a connection.
     """
     with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=10):
         return True
@@ -82,7 +82,7 @@ def answers(port: int) -> bool:
 class EndpointTests(SynchronousTestCase):
     def test_parsed(self) -> None:
         """
-        An endpoint is read as Twisted writes it, and written so again.
+        Endpoints are parsed and written in Twisted's syntax.
         """
         for text in ("tcp:9989", "tcp:9989:interface=127.0.0.1", "tcp6:9989", r"tcp6:1:interface=2001\:db8\:\:7"):
             self.assertEqual(str(Endpoint.parse(text)), text)
@@ -93,14 +93,14 @@ class EndpointTests(SynchronousTestCase):
 
     def test_both_families(self) -> None:
         """
-        One of IPv6 leaves IPv4 to an endpoint of the same port; alone it serves both.
+        An IPv6 endpoint accepts IPv4 as well, unless an IPv4 endpoint has the same port.
         """
         both = disjoint([Endpoint(1), Endpoint(1, socket.AF_INET6), Endpoint(2, socket.AF_INET6), Endpoint(1)])
         self.assertEqual([each.ipv6_only for each in both], [False, True, False])
 
     def test_nearby(self) -> None:
         """
-        It is found on its own machine where it listens.
+        Each endpoint has an address at which processes of the same machine reach it.
         """
         found = {
             "tcp:1": "127.0.0.1",
@@ -119,7 +119,7 @@ class EndpointTests(SynchronousTestCase):
 class OpenTests(SynchronousTestCase):
     def sentence(self, number: int) -> str:
         """
-        What is said when the system refuses with error *number*.
+        Return the error for the system's error *number*.
         """
 
         def refuse(*words: object) -> None:
@@ -130,7 +130,7 @@ class OpenTests(SynchronousTestCase):
 
     def test_busy(self) -> None:
         """
-        Promise 6.11: a port at which another program listens is refused with a sentence.
+        Promise 6.11: a port that another program uses is refused with a sentence.
         """
         with open_port(local(0)) as other:
             port = other.getsockname()[1]
@@ -140,14 +140,14 @@ class OpenTests(SynchronousTestCase):
 
     def test_forbidden(self) -> None:
         """
-        Promise 6.11: so is one that is only root's, or an address of another machine; each with what to do.
+        Promise 6.11: a privileged port and an address of another machine are refused, each with the remedy.
         """
         self.assertIn("below 1024", self.sentence(errno.EACCES))
         self.assertIn("address of this machine", self.sentence(errno.EADDRNOTAVAIL))
 
     def test_queued(self) -> None:
         """
-        From its first moment on it queues connections.
+        An opened socket queues connections before anything accepts them.
         """
         with open_port(local(0)) as opened:
             self.assertTrue(answers(opened.getsockname()[1]))
@@ -156,7 +156,7 @@ class OpenTests(SynchronousTestCase):
 class PortsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A Tub without ports.
+        A Tub that listens nowhere.
         """
         self.tub = FakeTub()
         self.addCleanup(self.tub.close)
@@ -165,19 +165,19 @@ class PortsTests(SynchronousTestCase):
 
     def listen(self, *ports: int) -> None:
         """
-        Listen at these, and nowhere else.
+        Listen on exactly these ports.
         """
         self.ports.bind(map(local, ports)).commit()
 
     def heard(self) -> list[int]:
         """
-        Where connections are accepted.
+        Return the ports that accept connections.
         """
         return [port for port in (self.first, self.second, self.third) if answers(port)]
 
     def test_added_and_removed(self) -> None:
         """
-        Promise 6.11: ports are added and removed, and those that stay are not touched.
+        Promise 6.11: ports are added and removed without touching the others.
         """
         self.listen(self.first, self.second)
         kept = self.tub.listeners[1]
@@ -189,7 +189,7 @@ class PortsTests(SynchronousTestCase):
 
     def test_cancelled(self) -> None:
         """
-        What was bound for a change that does not come is let go, and everything is as it was.
+        Cancelling a change closes its new sockets and leaves the old ones open.
         """
         self.listen(self.first)
         change = self.ports.bind(map(local, [self.second, self.third]))
@@ -201,7 +201,7 @@ class PortsTests(SynchronousTestCase):
 
     def test_refused_whole(self) -> None:
         """
-        Promise 6.11: when one of several cannot be bound, none is.
+        Promise 6.11: when one of several ports cannot be bound, no port is changed.
         """
         self.listen(self.first)
         with open_port(local(self.third)):
@@ -210,7 +210,7 @@ class PortsTests(SynchronousTestCase):
 
     def test_own_port(self) -> None:
         """
-        A port of its own at another interface needs a restart, which is said.
+        Moving a port in use to another interface needs a restart; the error says so.
         """
         self.listen(self.first)
         error = self.assertRaises(PortError, self.ports.bind, [Endpoint(self.first)])

@@ -20,7 +20,7 @@ KNOCK = preauth_token("secret", TUB)
 
 class KnockTests(SynchronousTestCase):
     """
-    The token of one FURL is accepted.
+    A `Preauth` that accepts the token of one FURL.
     """
 
     def setUp(self) -> None:
@@ -30,7 +30,7 @@ class KnockTests(SynchronousTestCase):
 
     def heard(self, knock: str) -> bool:
         """
-        Whether a connection with the token *knock* skips the queue.  Foolscap passes the head without the empty line.
+        Return whether the token *knock* skips the queue.  Foolscap passes the request without its empty line.
         """
         return self.preauth.admits(plaintext_request(TUB, "farm.example", knock).removesuffix(b"\r\n\r\n"))
 
@@ -48,7 +48,7 @@ class KnockTests(SynchronousTestCase):
 
     def test_expected(self) -> None:
         """
-        The token is accepted until it is forgotten; that of another FURL, of another master, and no token are not.
+        A token is accepted until it is forgotten; other FURLs' and other masters' tokens, and none, are not.
         """
         others = [
             preauth_token("other", TUB),
@@ -66,7 +66,7 @@ class KnockTests(SynchronousTestCase):
 
     def test_too_often(self) -> None:
         """
-        A few uses at once, then one every two seconds: an eavesdropper cannot delay others.
+        A token is accepted a few times at once, then once every two seconds: an eavesdropper cannot delay others.
         """
         self.preauth.expect("another")
         heard = [self.heard(KNOCK) for _ in range(100)]
@@ -80,7 +80,7 @@ class KnockTests(SynchronousTestCase):
     @given(st.binary(max_size=4096))
     def test_garbage(self, head: bytes) -> None:
         """
-        Other beginnings of a connection are not accepted.
+        No other request is accepted.
         """
         self.assertFalse(self.preauth.admits(head))
         self.assertFalse(self.preauth.admits(b"GET /\r\nKnock: " + head))

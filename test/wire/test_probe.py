@@ -1,5 +1,5 @@
 """
-Whether a place leads to a Tub.
+The probe of an address: does it lead to a given Tub?
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ reactor: Any = _reactor
 class ProbeTests(TubTestCase):
     def asked(self, hint: str, tub_id: str) -> Deferred[str]:
         """
-        Why *hint* does not lead to that Tub.
+        Return why *hint* does not lead to that Tub.
         """
         return Deferred.fromCoroutine(why_not_reached(reactor, tub_id, hint, within=60.0))
 
@@ -33,6 +33,6 @@ class ProbeTests(TubTestCase):
 
     def test_found(self) -> Deferred[None]:
         """
-        Promise 6.11: it says whether this Tub, another one, or nobody is there.
+        Promise 6.11: the probe distinguishes this Tub, another Tub, and no listener.
         """
         return Deferred.fromCoroutine(self.found())

@@ -1,5 +1,5 @@
 """
-Keeping a slave connected.
+Reconnection of a slave.
 """
 
 import random
@@ -49,7 +49,7 @@ from .test_flapp import Refuse
 
 class DiallingTest(TubTestCase):
     """
-    A farm that is really there, and a slave whose clock stands still unless a test moves it.
+    A real farm, and a slave on a fake clock.
     """
 
     def setUp(self) -> None:
@@ -88,7 +88,7 @@ class DiallingTest(TubTestCase):
 
     def waiting(self) -> list[float]:
         """
-        For how long it will wait until it dials again.
+        Return the delays until the next dial.
         """
         calls: list[Any] = list(self.clock.getDelayedCalls())
         return [
@@ -97,7 +97,7 @@ class DiallingTest(TubTestCase):
 
     async def pauses(self, count: int, step: Callable[[], object] = lambda: None) -> list[float]:
         """
-        The next *count* pauses.
+        Return the next *count* pauses between dials.
         """
         seen: list[float] = []
         for _ in range(count):
@@ -110,7 +110,7 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_dials_again(self) -> None:
         """
-        Half a second after the link was lost, the slave is there again, with a new link.
+        Half a second after the loss of its link, the slave has a new one.
         """
         farm, listener = self.farm()
         self.dial(self.furl(farm, listener))
@@ -127,7 +127,8 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_master_away(self) -> None:
         """
-        While the master is away, pauses grow to half a minute; its return is noticed; the log says each reason once.
+        While the master is away, pauses grow to 30 seconds; the slave connects when it is back; the log has each reason
+        once.
         """
         farm, listener = self.farm()
         furl, port = self.furl(farm, listener), listener.port
@@ -153,7 +154,7 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_expected(self) -> None:
         """
-        Promise 3.12: a slave that is expected attaches while strangers' turn never comes, from whatever address.
+        Promise 3.12: a slave with a known FURL attaches while the handshake queue does not advance, from any address.
         """
         farm, listener = self.farm()
         farm.preauth.expect(SWISSNUM)
@@ -174,8 +175,8 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_refused(self) -> None:
         """
-        Who is refused is told so once, with the remedy, and asks again after a minute; after an hour when revoked
-        (Promise 3).
+        A refused slave reports the refusal once, with the remedy, and tries again after a minute, or an hour when
+        revoked (Promise 3).
         """
         del self.exposed[SWISSNUM]
         farm, listener = self.farm()
@@ -194,7 +195,7 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_wrong_kind(self) -> None:
         """
-        A submission's string is not for a slave, and the sentence says where slaves take theirs from (Promise 3).
+        A submission's FURL is refused; the sentence names the file with slaves' FURLs (Promise 3).
         """
         self.exposed[SWISSNUM] = FlappService(Refuse(), Revocable())
         farm, listener = self.farm()
@@ -211,7 +212,7 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_wrong_master(self) -> None:
         """
-        A mistyped TubID, or a master with a new key, is told apart from a master that is away (Promise 3).
+        A mistyped TubID, or a master with a new key, gives another error than an unreachable master (Promise 3).
         """
         _, listener = self.farm()
         self.dial(build("a" * 32, [f"tcp:127.0.0.1:{listener.port}"], SWISSNUM))
@@ -224,15 +225,15 @@ class DiallingTest(TubTestCase):
 
     def test_no_furl(self) -> None:
         """
-        What is no FURL is refused before anything is dialled (Promise 3).
+        An invalid FURL is refused before any connection is made (Promise 3).
         """
         self.assertRaises(FurlError, self.dial, "bot1")
 
     @with_reactor
     async def test_another_key(self) -> None:
         """
-        Promise 6.15: a string that belongs to another key is refused as it is shown: it leads to nothing, on no
-        link, and costs its owner nothing.
+        Promise 6.15: a FURL that is pinned to another key is refused at lookup: it gives access to no object, occupies
+        no link, and uses none of its owner's CPU time.
         """
 
         def check(key: str) -> None:
@@ -251,7 +252,7 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_desk_refuses(self) -> None:
         """
-        A desk that will not have the slave is left alone for a minute (Promise 3).
+        After a refusal by the desk the slave waits for a minute (Promise 3).
         """
         desk = NotedDesk()
         desk.answer = PinnedError()
@@ -271,7 +272,7 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_hints(self) -> None:
         """
-        A master that has moved is found at the places of its welcome, also after the slave was restarted.
+        A slave finds a moved master at the hints of its welcome, also after the slave was restarted.
         """
         farm, listener = self.farm()
         furl, port = self.furl(farm, listener), listener.port
@@ -295,7 +296,7 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_stop(self) -> None:
         """
-        Once stopped, nothing is dialled.
+        A stopped connection does not dial.
         """
         farm, listener = self.farm()
         connection = self.dial(self.furl(farm, listener))
@@ -316,7 +317,7 @@ class DiallingTest(TubTestCase):
     @with_reactor
     async def test_no_secret_in_the_log(self) -> None:
         """
-        Whatever goes wrong, the string is in no line of the log (Promise 14).
+        No error puts the FURL's secret into the log (Promise 14).
         """
         farm, listener = self.farm()
         furl, port = self.furl(farm, listener), listener.port

@@ -1,5 +1,5 @@
 """
-What both ends of a link may count on, in one process and over TLS.
+The contract of the roles, tested in one process and over TLS.
 """
 
 from collections.abc import Awaitable
@@ -53,18 +53,18 @@ SPEC = Run(argv=("make", "-j2"), env={"LANG": "C", "TERM": None})
 
 class RoleTests:
     """
-    One contract, whatever lies between.
+    The contract, independent of the transport.
     """
 
     async def linked(self, desk: Desk) -> tuple[Desk, Link]:
         """
-        The other end of *desk*, and the link to it.
+        Return the other end of *desk*, and the link to it.
         """
         raise NotImplementedError
 
     async def attached(self: Any) -> tuple[NotedSlave, Slave]:
         """
-        A slave, and the master's end of it.
+        Return a slave, and the master's view of it.
         """
         desk, slave = NotedDesk(), NotedSlave()
         far, _ = await self.linked(desk)
@@ -73,7 +73,7 @@ class RoleTests:
 
     async def started(self: Any) -> tuple[NotedCommand, Command]:
         """
-        A command, and the slave's end of it.
+        Return a command, and the slave's view of it.
         """
         slave, master = await self.attached()
         command = NotedCommand()
@@ -83,7 +83,7 @@ class RoleTests:
     @with_reactor
     async def test_attach(self: Any) -> None:
         """
-        The desk reads the greeting as it was written, with the key of whoever calls; the slave reads the welcome.
+        The desk gets the slave's `Hello` unchanged, with the key of its link; the slave gets the `Welcome`.
         """
         desk = NotedDesk()
         far, link = await self.linked(desk)
@@ -113,7 +113,7 @@ class RoleTests:
     @with_reactor
     async def test_defect(self: Any) -> None:
         """
-        What the other side raised without meaning to is told without its text, and logged there.
+        An unexpected exception arrives without its text, and is logged where it was raised.
         """
         desk = NotedDesk()
         desk.answer = KeyError("the secret of bot2")
@@ -128,7 +128,7 @@ class RoleTests:
     @with_reactor
     async def test_start(self: Any) -> None:
         """
-        The slave gets the spec and the secrets as the master gave them.
+        The slave gets the spec and the secrets unchanged.
         """
         slave, master = await self.attached()
 
@@ -139,7 +139,7 @@ class RoleTests:
     @with_reactor
     async def test_orders(self: Any) -> None:
         """
-        Resuming, interrupting and disowning reach the slave with their arguments.
+        `resume`, `interrupt` and `disown` reach the slave with their arguments.
         """
         slave, master = await self.attached()
 
@@ -159,7 +159,7 @@ class RoleTests:
     @with_reactor
     async def test_append(self: Any) -> None:
         """
-        All 256 byte values arrive, at their offset, and the answer is the master's length.
+        All 256 byte values arrive at their offset; the answer is the length of the stream.
         """
         command, far = await self.started()
         everything = bytes(range(256)) * 1024
@@ -171,7 +171,7 @@ class RoleTests:
     @with_reactor
     async def test_append_in_order(self: Any) -> None:
         """
-        Appends that are in flight together arrive in the order in which they were sent.
+        Concurrent appends arrive in the order in which they were sent.
         """
         command, far = await self.started()
 
@@ -183,7 +183,7 @@ class RoleTests:
     @with_reactor
     async def test_later(self: Any) -> None:
         """
-        A master without room answers LATER.
+        A master without disk space answers LATER.
         """
         command, far = await self.started()
         command.answer = Deferred()
@@ -205,7 +205,7 @@ class RoleTests:
     @with_reactor
     async def test_read(self: Any) -> None:
         """
-        A slave reads what it was told to fetch, up to its end.
+        `read` returns the bytes at an offset, up to the end of the file.
         """
         _, far = await self.started()
 
@@ -215,7 +215,7 @@ class RoleTests:
     @with_reactor
     async def test_finished(self: Any) -> None:
         """
-        The outcome arrives as it was; the answer says what to send again.
+        The outcome arrives unchanged; the answer names the streams to send again.
         """
         command, far = await self.started()
         outcome = Outcome(Ending.EXITED, exit_code=3, streams={"stdio": Seal(7, "0" * 64)}, elapsed=1.5)
@@ -229,7 +229,7 @@ class RoleTests:
     @with_reactor
     async def test_lost(self: Any) -> None:
         """
-        When the link is cut, what waits for an answer fails, both ends hear of it once, and nothing passes any more.
+        When the link is cut, unanswered calls fail, both ends are notified once, and later calls fail.
         """
         desk, slave = NotedDesk(), NotedSlave()
         far, link = await self.linked(desk)
@@ -281,7 +281,7 @@ class TlsTest(RoleTests, TubTestCase):
 
 async def failing(call: Awaitable[Any]) -> BaseException:
     """
-    The error with which *call* fails.
+    Return the error of *call*.
     """
     try:
         result = await call

@@ -1,5 +1,5 @@
 """
-Connections that have not shown a valid string.
+Connections that have not shown a valid FURL.
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ from buildbot_lite.wire.limits.unauthenticated import UnauthenticatedPeer, Unaut
 
 def hello(length: int, record: int = 0) -> bytes:
     """
-    The first message of a TLS handshake, all zeros, in a record that says that it has *record* bytes.
+    Return a TLS ClientHello, all zeros, in a record that declares *record* bytes.
     """
     size = (record or min(length + 4, 1 << 14)).to_bytes(2, "big")
     return b"\x16\x03\x01" + size + b"\x01" + length.to_bytes(3, "big") + bytes(length)
@@ -33,13 +33,13 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def accept(self, name: str) -> UnauthenticatedPeer:
         """
-        A connection from the address that is the first letter of *name*.
+        Accept a connection from the address that is the first letter of *name*.
         """
         return self.peers.accept(name[0], lambda: self.cut.append(name))
 
     def test_time(self) -> None:
         """
-        Each has 20 seconds, no more and no less.
+        An unauthenticated connection is cut after 20 seconds.
         """
         self.accept("a1")
         self.clock.advance(10)
@@ -67,7 +67,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def tls(self, peer: UnauthenticatedPeer) -> tuple[Protocol, list[int]]:
         """
-        A stand-in for its TLS layer, and the lengths of the data that it got.
+        Return a fake TLS layer for *peer*, and the list of the lengths of the data that it got.
         """
         heard: list[int] = []
 
@@ -81,7 +81,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_bytes(self) -> None:
         """
-        Promise 3.11: each has 64 KiB, counted as they come from the network; then it is cut, and no more is processed.
+        Promise 3.11: a connection is cut after 64 KiB, counted as received from the network; no more is processed.
         """
         peer = self.accept("a1")
         layer, heard = self.tls(peer)
@@ -96,7 +96,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_bytes_of_a_friend(self) -> None:
         """
-        An authenticated connection may send any number of bytes, and they are not counted.
+        The bytes of an authenticated connection are neither limited nor counted.
         """
         peer = self.accept("a1")
         layer, heard = self.tls(peer)
@@ -110,8 +110,8 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_giant_handshake(self) -> None:
         """
-        Promise 3.11: a TLS hello that declares more than 8 KiB, or is none, never gets to OpenSSL, which would take
-        memory for all of it; however small the pieces in which it comes.
+        Promise 3.11: a ClientHello that declares more than 8 KiB, or is malformed, is not passed to OpenSSL, which
+        would allocate memory for all of it; however small its pieces.
         """
         for name, message in (("a", hello(8193)), ("b", hello(1 << 17)), ("c", b"GET / HTTP/1.1"), ("d", hello(9, 3))):
             layer, heard = self.tls(self.accept(name))
@@ -119,7 +119,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
                 layer.dataReceived(message[at : at + 1])
             self.assertEqual((sum(heard), self.cut.pop()), (8, name))
         layer, heard = self.tls(self.accept("e"))
-        layer.dataReceived(hello(100) + b"more")  # no client sends more before an answer
+        layer.dataReceived(hello(100) + b"more")  # no client sends more before the server's answer
         self.assertEqual((heard, self.cut.pop()), ([], "e"))
         layer, heard = self.tls(self.accept("e"))
         layer.dataReceived(hello(8192))
@@ -127,8 +127,8 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_half_handshakes(self) -> None:
         """
-        Promise 3.11: unfinished handshakes after the ClientHello are few; those that wait for our answer, and finished
-        ones, may be many.
+        Promise 3.11: handshakes that are unfinished after the ClientHello are few; those that wait for the master, and
+        finished ones, may be many.
         """
         peers = UnauthenticatedPeers(self.clock, most=1000, seconds=20.0, now=self.clock.seconds)
         layers = []
@@ -151,8 +151,8 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_waits_for_its_turn(self) -> None:
         """
-        Promise 3.12: when unauthenticated peers have used their share, a handshake begins later; until then nothing
-        more is read, and a peer that is cut meanwhile gets no answer.
+        Promise 3.12: when unauthenticated peers have used their share, a handshake waits; meanwhile its connection is
+        not read, and a peer that is cut gets no answer.
         """
         self.peers.handshakes.metered(lambda: setattr(self.clock, "rightNow", self.clock.rightNow + 1.5))
         peer, transport = self.accept("a1"), StringTransport()
@@ -186,7 +186,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_eviction(self) -> None:
         """
-        With too many connections, the oldest of the address that has most is cut.
+        With too many connections, the oldest of the address with the most is cut.
         """
         for name in ("a1", "b1", "b2", "b3", "c1"):
             self.accept(name)
@@ -198,7 +198,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_refusals_are_logged(self) -> None:
         """
-        Promise 3: the log has the refusals of each address, once a minute; a flood cannot fill it.
+        Promise 3: refusals are logged for each address, once a minute; a flood cannot fill the log.
         """
         with capturedLogs() as events:
             for _ in range(3):
@@ -216,7 +216,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
     def test_patient_one_in_front(self) -> None:
         """
-        While one connection stays, any number may come and go: memory stays bounded.
+        While one old connection stays, memory for any number of others stays bounded.
         """
         peers = UnauthenticatedPeers(self.clock, most=100, seconds=20.0)
         peers.accept("a", lambda: None)
@@ -228,7 +228,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
 class Eviction(RuleBasedStateMachine):
     """
-    Against a model that looks at all of them.
+    Compares `UnauthenticatedPeers` with a model that searches a list.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
 """
-Foolscap's tokens, written by hand: what a hostile peer sends.
+An encoder of Foolscap's tokens that can produce malformed ones, for hostile peers.
 """
 
 from foolscap.banana import int2b128
@@ -7,7 +7,7 @@ from foolscap.banana import int2b128
 
 def number(value: int, kind: int = 0x81) -> bytes:
     """
-    A token that is all header: a number (0x81), the beginning (0x88) or the end (0x89) of a sequence.
+    Encode a token without body: a number (0x81), the beginning (0x88) or the end (0x89) of a sequence.
     """
     written: list[bytes] = []
     int2b128(value, written.append)
@@ -16,7 +16,7 @@ def number(value: int, kind: int = 0x81) -> bytes:
 
 def integer(value: int) -> bytes:
     """
-    A number of any size and sign.
+    Encode an integer of any size and sign.
     """
     if 0 <= value < 1 << 31:
         return number(value)
@@ -28,28 +28,28 @@ def integer(value: int) -> bytes:
 
 def string(data: bytes, size: int | None = None) -> bytes:
     """
-    A string's token, which may declare more than it has.
+    Encode a string; *size* replaces the declared length.
     """
     return number(len(data) if size is None else size, 0x82) + data
 
 
 def begin(count: int, *names: bytes) -> bytes:
     """
-    The beginning of a sequence.
+    Encode the beginning of a sequence.
     """
     return number(count, 0x88) + b"".join(string(name) for name in names)
 
 
 def end(count: int) -> bytes:
     """
-    The end of a sequence.
+    Encode the end of a sequence.
     """
     return number(count, 0x89)
 
 
 def call(request: int, count: int, target: int, method: bytes, arguments: dict[bytes, bytes]) -> bytes:
     """
-    A whole call, with *arguments* that are tokens already.  *count* numbers its sequences: it and the next are used.
+    Encode a call; *arguments* are encoded already.  *count* numbers its sequences: it uses *count* and the next.
     """
     return (
         begin(count, b"call")
@@ -66,13 +66,13 @@ def call(request: int, count: int, target: int, method: bytes, arguments: dict[b
 
 def a_call(request: int, count: int, target: int = 0, method: bytes = b"decref") -> bytes:
     """
-    A whole call of object 0.
+    Encode a call of object 0.
     """
     return call(request, count, target, method, {b"clid": number(1), b"count": number(1)})
 
 
 def reference(count: int, id: int, interface: bytes) -> bytes:
     """
-    An object of the peer's, offered to us.
+    Encode a reference to an object of the peer.
     """
     return begin(count, b"my-reference") + number(id) + string(interface) + end(count)
