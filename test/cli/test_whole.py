@@ -7,14 +7,14 @@ import os
 import signal
 from pathlib import Path
 
-from test.living import alive
-from test.processes.case import FarmCase
+from test.process_table import alive
 from test.processes.farm import (
     Client,
     Done,
     Farm,
     until,
 )
+from test.processes.farm_case import FarmCase
 
 CONFIG = """
 from buildbot_lite.plugins import schedulers, slave, steps, util

@@ -2,8 +2,8 @@
 No test can hang the run.
 """
 
-from ..living import alive, kill
-from .tiny import TinyCase
+from ..process_table import alive, kill
+from .nested_pytest import NestedPytestCase
 
 HANGING = """
     import os, re, subprocess, threading, time
@@ -57,7 +57,7 @@ HANGING = """
     """
 
 
-class HangingTests(TinyCase):
+class HangingTests(NestedPytestCase):
     """
     All ways to hang, in one run of two workers.
     """

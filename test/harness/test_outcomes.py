@@ -4,7 +4,7 @@ Two runs whose outcomes add up.
 
 import json
 
-from .tiny import Ran, TinyCase
+from .nested_pytest import NestedPytestCase, PytestResult
 
 TESTS = """
     import os
@@ -27,10 +27,10 @@ TESTS = """
     """
 
 
-class OutcomesTests(TinyCase):
+class OutcomesTests(NestedPytestCase):
     plugins = ("test.harness.outcomes",)
 
-    def two_runs(self, **env: str) -> Ran:
+    def two_runs(self, **env: str) -> PytestResult:
         """
         Run both; return the output of the second.
         """

@@ -2,7 +2,7 @@
 Second runs of failed tests with real processes.
 """
 
-from .tiny import Ran, TinyCase
+from .nested_pytest import NestedPytestCase, PytestResult
 
 # Each test fails as often as its name says.  Its count is in a file, because a second run is another process.
 RACES = """
@@ -43,10 +43,10 @@ TWICE = """
     """
 
 
-class SecondRunTests(TinyCase):
+class SecondRunTests(NestedPytestCase):
     plugins = ("test.harness.bounds", "test.harness.outcomes", "test.harness.second_runs", "test.harness.workers")
 
-    def run_(self, *words: str, paths: str = "test_races.py") -> Ran:
+    def run_(self, *words: str, paths: str = "test_races.py") -> PytestResult:
         """
         Run the tests.
         """

@@ -7,7 +7,7 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from .tiny import TinyCase
+from .nested_pytest import NestedPytestCase
 from .workers import pytest_xdist_auto_num_workers as auto_num_workers
 
 CONFTEST = """
@@ -37,7 +37,7 @@ TESTS = """
     """
 
 
-class OrderTests(TinyCase):
+class OrderTests(NestedPytestCase):
     plugins = ("test.harness.workers",)
 
     def setUp(self) -> None:

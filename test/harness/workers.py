@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
 
-from test.living import others, told
+from test.process_table import other_pids, read_proc
 
 # A variable in the environment of a worker, and so of all processes that it starts.
 MARK = "BUILDBOT_LITE_TEST_WORKER"
@@ -91,7 +91,9 @@ def kill_marked(name: str) -> None:
     """
     mark = f"{MARK}={name}\0".encode()
     deadline = time.monotonic() + _PATIENCE
-    while (left := [pid for pid in others() if mark in told(pid, "environ") + b"\0"]) and time.monotonic() < deadline:
+    while (
+        left := [pid for pid in other_pids() if mark in read_proc(pid, "environ") + b"\0"]
+    ) and time.monotonic() < deadline:
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

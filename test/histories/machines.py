@@ -37,7 +37,7 @@ from buildbot_lite.slave.safe_paths import SafePaths
 from buildbot_lite.slave.session import Session
 from buildbot_lite.slave.transfer import TransferContext
 
-from ..slave.fakes import AtOnce
+from ..slave.fakes import InlineWorkers
 from .links import LinkEnd
 
 LONGEST_TEXT = 1 << 20
@@ -333,7 +333,7 @@ class SlaveProcess:
                 os.path.join(machine.directory, "transfers"),
                 _at_once,
                 self.clock,
-                AtOnce(),
+                InlineWorkers(),
             ),
             env={},
             clock=self.clock,

@@ -92,7 +92,7 @@ class KillableRecords:
             remove()
 
 
-class MasterHarness:
+class SimulatedMaster:
     """
     The machine of a master: its directory, its database, and one process after another.
     """

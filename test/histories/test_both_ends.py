@@ -2,8 +2,8 @@
 Random histories of losses, repetitions, deaths and restarts, for both ends of the wire's contract, in memory.
 
 The master is the real `Farm`, the slaves are real agents with real sessions; links, keepers and disks are fakes that
-follow their contracts.  `world.FarmHarness.check` checks the invariants I1 to I8 after every event; at the end all
-failures are repaired, and every promise must hold.
+follow their contracts.  `simulated_farm.SimulatedFarm.check` checks the invariants I1 to I8 after every event; at the
+end all failures are repaired, and every promise must hold.
 """
 
 import os
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
 
-from .world import SLAVES, FarmHarness
+from .simulated_farm import SLAVES, SimulatedFarm
 
 EXAMPLES = int(os.environ.get("HISTORIES", "60"))
 # HISTORIES=2000 runs more histories than the ordinary tests, new ones each time; SHRINK=1 minimises a failing one.
@@ -28,11 +28,11 @@ class Histories(RuleBasedStateMachine):
     The possible events.
     """
 
-    world: FarmHarness
+    world: SimulatedFarm
 
     @initialize(builders=st.lists(st.sampled_from(["b", "f"]), min_size=1, max_size=2))
     def begin(self, builders: list[str]) -> None:
-        self.world = FarmHarness()
+        self.world = SimulatedFarm()
         for builder in builders:
             self.world.submit(builder)
         self.world.settle()
@@ -72,7 +72,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=NAMES, slave=st.booleans(), master=st.booleans())
     def cut(self, name: str, slave: bool, master: bool) -> None:
-        link = self.world.line_of(self.machine(name))
+        link = self.world.link_of(self.machine(name))
         if link is not None:
             link.cut()
             if slave:
@@ -89,7 +89,7 @@ class Histories(RuleBasedStateMachine):
     @rule(name=NAMES, reachable=st.booleans())
     def partition(self, name: str, reachable: bool) -> None:
         self.machine(name).reachable = reachable
-        link = self.world.line_of(self.machine(name))
+        link = self.world.link_of(self.machine(name))
         if not reachable and link is not None:
             link.cut()
 
@@ -100,7 +100,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=NAMES, to_master=st.booleans(), count=st.integers(1, 4))
     def deliver(self, name: str, to_master: bool, count: int) -> None:
-        link = self.world.line_of(self.machine(name))
+        link = self.world.link_of(self.machine(name))
         if link is not None:
             link.deliver(link.master if to_master else link.slave, count)
             self.world.settle()

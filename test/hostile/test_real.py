@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 from buildbot_lite.wire.tub import raise_file_limit
 
-from ..processes.case import FarmCase
 from ..processes.farm import (
     PATIENCE,
     Farm,
     rss,
 )
+from ..processes.farm_case import FarmCase
 from .connections import (
     BEHAVIOURS,
     Flood,

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.spec import Run, secret_reference
 
-from .ground import Ground, wait_until
+from .keeper_harness import KeeperHarness, wait_until
 
 SECRET = "hush-hush-secret"
 KEY = "-----BEGIN-----\nAAAAB3NzaC1yc2E\nxyz\n-----END-----\n"
@@ -27,10 +27,10 @@ class BytesTests(SynchronousTestCase):
         """
         # As under nohup, or in the background of a script.  Commands must not inherit it.
         self.addCleanup(signal.signal, signal.SIGQUIT, signal.signal(signal.SIGQUIT, signal.SIG_IGN))
-        self.ground = Ground(*self.arguments)
-        self.addCleanup(self.ground.close)
-        self.ground.start_keeper()
-        self.client = self.ground.client()
+        self.harness = KeeperHarness(*self.arguments)
+        self.addCleanup(self.harness.close)
+        self.harness.start_keeper()
+        self.client = self.harness.client()
 
     def python(self, code: str, **more: object) -> Run:
         """
@@ -43,14 +43,14 @@ class BytesTests(SynchronousTestCase):
         Promise 6: all 256 byte values, NULs, and a missing final newline are kept.
         """
         self.client.run("a-1", self.python("os.write(1, bytes(range(256)) * 3)"))
-        self.assertEqual(self.ground.spool("a-1"), bytes(range(256)) * 3)
+        self.assertEqual(self.harness.spool("a-1"), bytes(range(256)) * 3)
 
     def test_reopened_stderr(self) -> None:
         """
         Promise 6: ``echo x > /dev/stderr`` in the middle adds a line and destroys nothing.
         """
         self.client.run("a-1", Run(script="echo one; echo two > /dev/stderr; echo three > /dev/stdout; echo four"))
-        self.assertEqual(self.ground.spool("a-1"), b"one\ntwo\nthree\nfour\n")
+        self.assertEqual(self.harness.spool("a-1"), b"one\ntwo\nthree\nfour\n")
 
     def test_large(self) -> None:
         """
@@ -66,7 +66,7 @@ class BytesTests(SynchronousTestCase):
             "open('digest', 'w').write(digest.hexdigest())\n"
         )
         outcome = self.client.run("a-1", self.python(code))
-        with open(os.path.join(self.ground.work, "digest")) as digest:
+        with open(os.path.join(self.harness.work, "digest")) as digest:
             self.assertEqual(outcome.streams["stdio"].sha256, digest.read())
         self.assertEqual(outcome.streams["stdio"].length, 100 << 20)
 
@@ -75,7 +75,7 @@ class BytesTests(SynchronousTestCase):
         Standard error is a stream of its own if the spec says so.
         """
         self.client.run("a-1", Run(script="echo out; echo err >&2", separate_stderr=True))
-        self.assertEqual((self.ground.spool("a-1"), self.ground.spool("a-1", "stderr")), (b"out\n", b"err\n"))
+        self.assertEqual((self.harness.spool("a-1"), self.harness.spool("a-1", "stderr")), (b"out\n", b"err\n"))
 
     def test_silent(self) -> None:
         """
@@ -84,7 +84,7 @@ class BytesTests(SynchronousTestCase):
         outcome = self.client.run("a-1", Run(argv=("true",)))
         self.assertEqual(outcome.streams, {})
         self.assertEqual(
-            sorted(os.listdir(os.path.join(self.ground.home, "commands", "a-1"))), ["claim", "outcome.json", "spawned"]
+            sorted(os.listdir(os.path.join(self.harness.home, "commands", "a-1"))), ["claim", "outcome.json", "spawned"]
         )
 
     def test_terminal(self) -> None:
@@ -94,14 +94,14 @@ class BytesTests(SynchronousTestCase):
         code = "print(os.isatty(1), os.isatty(2), os.isatty(0)); os.close(os.open('/dev/tty', os.O_RDWR)); print('é')"
         outcome = self.client.run("a-1", self.python(code, pty=True, env={"PYTHONIOENCODING": "utf-8"}))
         self.assertTrue(outcome.succeeded)
-        self.assertEqual(self.ground.spool("a-1"), "True True False\né\n".encode())
+        self.assertEqual(self.harness.spool("a-1"), "True True False\né\n".encode())
 
     def test_terminal_large(self) -> None:
         """
         The end of a long output to a terminal is kept when the last process closes the terminal.
         """
         self.client.run("a-1", self.python("print('x' * 99 + '\\n', end='', flush=True)\n" * 50, pty=True))
-        self.assertEqual(self.ground.spool("a-1"), (b"x" * 99 + b"\n") * 50)
+        self.assertEqual(self.harness.spool("a-1"), (b"x" * 99 + b"\n") * 50)
 
     def test_stdin(self) -> None:
         """
@@ -110,18 +110,18 @@ class BytesTests(SynchronousTestCase):
         """
         text = "0123456789abcdef" * 20000
         self.client.run("a-1", Run(argv=("cat",), stdin=text))
-        self.assertEqual(self.ground.spool("a-1"), text.encode())
+        self.assertEqual(self.harness.spool("a-1"), text.encode())
         self.assertTrue(self.client.run("a-2", Run(argv=("head", "-c", "1"), stdin=text)).succeeded)
 
     def test_stdin_file(self) -> None:
         """
         Standard input is the given file; without one it is empty.
         """
-        path = os.path.join(self.ground.directory, "input")
+        path = os.path.join(self.harness.directory, "input")
         with open(path, "wb") as source:
             source.write(bytes(range(256)))
         self.client.run("a-1", Run(argv=("cat",)), stdin_path=path)
-        self.assertEqual(self.ground.spool("a-1"), bytes(range(256)))
+        self.assertEqual(self.harness.spool("a-1"), bytes(range(256)))
         self.assertTrue(self.client.run("a-2", Run(argv=("cat",))).succeeded)
         outcome = self.client.run("a-3", Run(argv=("cat",)), stdin_path=path + "-not")
         self.assertEqual(outcome.ending, Ending.FAILED)
@@ -140,10 +140,10 @@ class BytesTests(SynchronousTestCase):
             "ordinary = 0x7fffffff & ~pythons_own\n"
             "print(int(status['SigIgn'], 16) & ordinary, int(status['SigBlk'], 16))\n"
         )
-        directory = os.path.join(self.ground.work, "deep", "er")
+        directory = os.path.join(self.harness.work, "deep", "er")
         run = Run(argv=(sys.executable, "-c", f"import os, sys\n{code}", directory))
         self.client.run("a-1", run, workdir=directory)
-        self.assertEqual(self.ground.spool("a-1").decode(), "True\n0o22\nTrue ['0', '1', '2'] 4\n0 0\n")
+        self.assertEqual(self.harness.spool("a-1").decode(), "True\n0o22\nTrue ['0', '1', '2'] 4\n0 0\n")
 
     def test_umask(self) -> None:
         """
@@ -151,27 +151,27 @@ class BytesTests(SynchronousTestCase):
         """
         self.client.run("a-1", Run(script="umask"), umask=0o007)
         self.client.run("a-2", Run(script="umask"))
-        self.assertEqual((self.ground.spool("a-1"), self.ground.spool("a-2")), (b"0007\n", b"0022\n"))
+        self.assertEqual((self.harness.spool("a-1"), self.harness.spool("a-2")), (b"0007\n", b"0022\n"))
 
     def test_default_pipe_signal(self) -> None:
         """
         SIGPIPE ends a writer without a reader: commands do not inherit that Python ignores it.
         """
         self.client.run("a-1", Run(script="(yes; echo $? >&2) | head -n 1"))
-        self.assertEqual(sorted(self.ground.spool("a-1").splitlines()), [b"141", b"y"])
+        self.assertEqual(sorted(self.harness.spool("a-1").splitlines()), [b"141", b"y"])
 
     def test_cannot_run(self) -> None:
         """
         A command that cannot be started fails with a sentence that gives the reason.
         """
-        script = os.path.join(self.ground.directory, "script")
+        script = os.path.join(self.harness.directory, "script")
         with open(script, "w") as source:
             source.write("#!/no/such/interpreter\n")
         for number, (run, more, words) in enumerate(
             (
                 (Run(argv=("no-such-program",)), {}, "No such program: 'no-such-program'"),
                 (Run(argv=("./no-such-program",)), {}, "No such program"),
-                (Run(argv=(self.ground.directory,)), {}, "permission denied"),
+                (Run(argv=(self.harness.directory,)), {}, "permission denied"),
                 (Run(argv=(script,)), {}, "permission denied"),
                 (Run(argv=("true", "x" * 3_000_000)), {}, "too long"),
                 (Run(argv=("true",)), {"workdir": f"{script}/x"}, "working directory"),
@@ -188,12 +188,12 @@ class BytesTests(SynchronousTestCase):
         """
         A script without "#!" is run by the shell, as a shell would do.
         """
-        script = os.path.join(self.ground.directory, "script")
+        script = os.path.join(self.harness.directory, "script")
         with open(script, "w") as source:
             source.write("echo $1\n")
         os.chmod(script, 0o700)
         self.client.run("a-1", Run(argv=(script, "hello")))
-        self.assertEqual(self.ground.spool("a-1"), b"hello\n")
+        self.assertEqual(self.harness.spool("a-1"), b"hello\n")
 
     def test_usage(self) -> None:
         """
@@ -210,7 +210,7 @@ class BytesTests(SynchronousTestCase):
         """
         before = len(self.client.seen)
         self.client.start("a-1", Run(script="head -c 60000000 /dev/zero; touch done"))
-        wait_until(lambda: os.path.exists(os.path.join(self.ground.work, "done")))
+        wait_until(lambda: os.path.exists(os.path.join(self.harness.work, "done")))
         self.client.ended("a-1")
         self.assertLess(len(self.client.seen) - before, 600)
 
@@ -228,17 +228,17 @@ class SecretTests(SynchronousTestCase):
         """
         A keeper and a client.
         """
-        self.ground = Ground()
-        self.addCleanup(self.ground.close)
-        self.ground.start_keeper()
-        self.client = self.ground.client()
+        self.harness = KeeperHarness()
+        self.addCleanup(self.harness.close)
+        self.harness.start_keeper()
+        self.client = self.harness.client()
 
     def everything_written(self) -> bytes:
         """
         Return the contents of all files in the keeper's directory.
         """
         found = []
-        for directory, _directories, files in os.walk(self.ground.home):
+        for directory, _directories, files in os.walk(self.harness.home):
             for name in files:
                 path = os.path.join(directory, name)
                 if os.path.isfile(path) and not os.path.islink(path):
@@ -259,7 +259,7 @@ class SecretTests(SynchronousTestCase):
         self.client.run("a-1", run, {"token": SECRET})
         stars = "*" * len(SECRET)
         digest = hashlib.sha256(SECRET.encode()).hexdigest()
-        self.assertEqual(self.ground.spool("a-1").decode(), f"{stars}|/bin/sh|{stars}|{digest}  -\n")
+        self.assertEqual(self.harness.spool("a-1").decode(), f"{stars}|/bin/sh|{stars}|{digest}  -\n")
         self.assertNotIn(SECRET.encode(), self.everything_written())
 
     def test_split(self) -> None:
@@ -270,7 +270,7 @@ class SecretTests(SynchronousTestCase):
             script = 'printf "%s" "${T%-*}"; sleep 0.1; printf "%s" "-${T##*-}"; printf "\\nhush-"'
             run = Run(script=script, env={"T": secret_reference("token")}, pty=pty)
             self.client.run(f"a-{number}", run, {"token": SECRET})
-            self.assertEqual(self.ground.spool(f"a-{number}"), b"*" * len(SECRET) + b"\nhush-")
+            self.assertEqual(self.harness.spool(f"a-{number}"), b"*" * len(SECRET) + b"\nhush-")
 
     def test_private_file(self) -> None:
         """
@@ -278,7 +278,7 @@ class SecretTests(SynchronousTestCase):
         """
         run = Run(script='stat -c %a "$F"; cat "$F"; echo "$F"', files={"F": secret_reference("key")})
         self.client.run("a-1", run, {"key": KEY})
-        mode, *stars, path = self.ground.spool("a-1").decode().splitlines()
+        mode, *stars, path = self.harness.spool("a-1").decode().splitlines()
         self.assertEqual((mode, "\n".join(stars)), ("600", "*" * len(KEY.strip())))
         self.assertFalse(os.path.exists(path))
         self.assertNotIn(b"AAAAB3NzaC1yc2E", self.everything_written())
@@ -287,15 +287,15 @@ class SecretTests(SynchronousTestCase):
         """
         The next keeper removes the private files of a lost command.
         """
-        keeper = self.ground.processes[0]
+        keeper = self.harness.processes[0]
         self.client.start("a-1", Run(script='echo "$F"; sleep 600', files={"F": secret_reference("key")}), {"key": KEY})
         self.client.wait_for_output("a-1", b"\n")
-        path = self.ground.spool("a-1").decode().strip()
+        path = self.harness.spool("a-1").decode().strip()
         self.assertTrue(os.path.exists(path))
         keeper.kill()
         keeper.wait()
-        self.ground.start_keeper()
-        self.ground.client()
+        self.harness.start_keeper()
+        self.harness.client()
         self.assertFalse(os.path.exists(path))
 
     def test_sentence(self) -> None:
@@ -324,16 +324,16 @@ class DiskTests(SynchronousTestCase):
         """
         Start a command that writes when the test says so, into a spool without space.
         """
-        self.ground = Ground(*arguments)
-        self.addCleanup(self.ground.close)
-        self.ground.start_keeper()
-        self.client = self.ground.client()
+        self.harness = KeeperHarness(*arguments)
+        self.addCleanup(self.harness.close)
+        self.harness.start_keeper()
+        self.client = self.harness.client()
         script = "read x; for i in $(seq 60000); do echo line $i; done; echo over > over"
-        self.fifo = os.path.join(self.ground.directory, "fifo")
+        self.fifo = os.path.join(self.harness.directory, "fifo")
         os.mkfifo(self.fifo)
         self.client.start("a-1", Run(script=f"exec < {self.fifo}; {script}", timeout=4.0, sigterm_time=0.1))
         self.client.until("claimed")
-        self.spool = os.path.join(self.ground.home, "commands", "a-1", "stdio")
+        self.spool = os.path.join(self.harness.home, "commands", "a-1", "stdio")
         os.symlink("/dev/full", self.spool)
         with open(self.fifo, "w") as door:
             door.write("go\n")
@@ -346,12 +346,12 @@ class DiskTests(SynchronousTestCase):
         self.started()
         # Longer than its timeout, which does not count while the command waits for the keeper.
         self.client.run("b-1", Run(argv=("sleep", "6")))
-        self.assertFalse(os.path.exists(os.path.join(self.ground.work, "over")))
+        self.assertFalse(os.path.exists(os.path.join(self.harness.work, "over")))
         os.unlink(self.spool)
         outcome = self.client.ended("a-1")
 
         self.assertTrue(outcome.succeeded)
-        self.assertEqual(self.ground.spool("a-1"), b"".join(b"line %d\n" % (i + 1) for i in range(60000)))
+        self.assertEqual(self.harness.spool("a-1"), b"".join(b"line %d\n" % (i + 1) for i in range(60000)))
         self.assertIn("disk is full", outcome.remarks[0].text)
 
     def test_gives_up(self) -> None:
@@ -366,11 +366,11 @@ class DiskTests(SynchronousTestCase):
         """
         When there is no space for too long, a command that has exited, with unwritten output, ends as "disk full".
         """
-        self.ground = Ground("--disk-patience=0.3")
-        self.addCleanup(self.ground.close)
-        self.ground.start_keeper()
-        self.client = self.ground.client()
-        path = os.path.join(self.ground.home, "commands", "a-1", "stdio")
+        self.harness = KeeperHarness("--disk-patience=0.3")
+        self.addCleanup(self.harness.close)
+        self.harness.start_keeper()
+        self.client = self.harness.client()
+        path = os.path.join(self.harness.home, "commands", "a-1", "stdio")
         outcome = self.client.run("a-1", Run(argv=("/bin/sh", "-c", "ln -s /dev/full $0; echo words", path)))
         self.assertEqual((outcome.why, outcome.exit_code), (Why.DISK_FULL, 0))
 
@@ -378,18 +378,18 @@ class DiskTests(SynchronousTestCase):
         """
         A command that leaves a process behind with its output open ends when there is space again.
         """
-        self.ground = Ground()
-        self.addCleanup(self.ground.close)
-        self.ground.start_keeper()
-        self.client = self.ground.client()
-        path = os.path.join(self.ground.home, "commands", "a-1", "stdio")
+        self.harness = KeeperHarness()
+        self.addCleanup(self.harness.close)
+        self.harness.start_keeper()
+        self.client = self.harness.client()
+        path = os.path.join(self.harness.home, "commands", "a-1", "stdio")
         script = "ln -s /dev/full $0; sleep 600 & echo $! > left; echo words"
         self.client.start("a-1", Run(argv=("/bin/sh", "-c", script, path), leave_running=True))
         wait_until(self.reaped)
         os.unlink(path)
         self.assertTrue(self.client.ended("a-1").succeeded)
-        self.assertEqual(self.ground.spool("a-1"), b"words\n")
-        with open(os.path.join(self.ground.work, "left")) as left:
+        self.assertEqual(self.harness.spool("a-1"), b"words\n")
+        with open(os.path.join(self.harness.work, "left")) as left:
             os.kill(int(left.read()), signal.SIGKILL)
 
     def reaped(self) -> bool:
@@ -397,7 +397,7 @@ class DiskTests(SynchronousTestCase):
         Return whether the keeper knows that the main process has ended.
         """
         try:
-            main = os.readlink(os.path.join(self.ground.home, "commands", "a-1", "spawned")).split()[0]
+            main = os.readlink(os.path.join(self.harness.home, "commands", "a-1", "spawned")).split()[0]
         except FileNotFoundError:
             return False
         return not os.path.exists(f"/proc/{main}")
@@ -406,11 +406,11 @@ class DiskTests(SynchronousTestCase):
         """
         A spool that cannot be written for another reason ends the command at once, with the reason.
         """
-        self.ground = Ground()
-        self.addCleanup(self.ground.close)
-        self.ground.start_keeper()
-        path = os.path.join(self.ground.home, "commands", "a-1", "stdio")
-        outcome = self.ground.client().run("a-1", Run(argv=("/bin/sh", "-c", "mkdir $0; echo words; sleep 600", path)))
+        self.harness = KeeperHarness()
+        self.addCleanup(self.harness.close)
+        self.harness.start_keeper()
+        path = os.path.join(self.harness.home, "commands", "a-1", "stdio")
+        outcome = self.harness.client().run("a-1", Run(argv=("/bin/sh", "-c", "mkdir $0; echo words; sleep 600", path)))
         self.assertEqual(outcome.why, Why.DISK_FULL)
         self.assertIn("cannot be written", outcome.sentence)
 
@@ -418,12 +418,12 @@ class DiskTests(SynchronousTestCase):
         """
         The outcome is sent even when there is no space for the outcome or for the log line about that.
         """
-        ground = Ground()
-        self.addCleanup(ground.close)
+        harness = KeeperHarness()
+        self.addCleanup(harness.close)
         with open("/dev/full", "wb") as full:
-            ground.start_keeper(stderr=full)
-        client = ground.client()
-        path = os.path.join(ground.home, "commands", "a-1", "outcome.json")
+            harness.start_keeper(stderr=full)
+        client = harness.client()
+        path = os.path.join(harness.home, "commands", "a-1", "outcome.json")
         outcome = client.run("a-1", Run(argv=("/bin/sh", "-c", "rm $0; ln -s /dev/full $0; echo words", path)))
         self.assertTrue(outcome.succeeded)
         self.assertTrue(client.run("b-1", Run(argv=("true",))).succeeded)

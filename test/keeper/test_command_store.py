@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.keeper.command_store import CommandStore
 
 
-class ForgettingTests(SynchronousTestCase):
+class PrivateDirectoryTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         A store with one command, which can write into its private directory.

@@ -45,7 +45,7 @@ def full(*arguments: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-class InProcessTests(SynchronousTestCase):
+class InProcessKeeperTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         A keeper in a directory of its own, and a connection to it.
@@ -376,7 +376,7 @@ class LoopTests(SynchronousTestCase):
         self.assertEqual(called, [1])
 
 
-class ShelfTests(SynchronousTestCase):
+class CommandStoreTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         An empty store.
@@ -510,7 +510,7 @@ class OutputTests(SynchronousTestCase):
             list(self.written),
             secrets=secrets or [],
             cap=cap,
-            open_spool=lambda stream: _Narrow(self, stream),
+            open_spool=lambda stream: _LimitedSpool(self, stream),
             callbacks=OutputCallbacks(
                 grew=lambda: self.events.append("grew"),
                 capped=lambda: self.events.append("capped"),
@@ -588,7 +588,7 @@ class OutputTests(SynchronousTestCase):
         self.assertEqual(self.written["stdio"], b"12sec")
 
 
-class _Narrow:
+class _LimitedSpool:
     """
     A spool with limited space.
     """

@@ -19,9 +19,9 @@ from buildbot_lite.model.outcome import (
 )
 from buildbot_lite.model.spec import Run
 
-from ..living import alive, kill
 from ..needs import needs
-from .ground import Ground, wait_until
+from ..process_table import alive, kill
+from .keeper_harness import KeeperHarness, wait_until
 
 # Defines a process that writes its pid to the file "pids" and sleeps; each call is another way to avoid being found.
 ESCAPES = textwrap.dedent(
@@ -69,7 +69,7 @@ def kill_all(pids: list[int]) -> None:
         kill(pid)
 
 
-class KillingTests(SynchronousTestCase):
+class KillTests(SynchronousTestCase):
     arguments: tuple[str, ...] = ()
     escapes = ESCAPES + EVERY_WAY
 
@@ -77,16 +77,16 @@ class KillingTests(SynchronousTestCase):
         """
         A keeper and a client.
         """
-        self.ground = Ground(*self.arguments)
-        self.addCleanup(self.ground.close)
-        self.keeper = self.ground.start_keeper()
-        self.client = self.ground.client()
+        self.harness = KeeperHarness(*self.arguments)
+        self.addCleanup(self.harness.close)
+        self.keeper = self.harness.start_keeper()
+        self.client = self.harness.client()
 
     def pids(self) -> list[int]:
         """
         Return the pids of the processes that the command left.
         """
-        with open(os.path.join(self.ground.work, "pids")) as pids:
+        with open(os.path.join(self.harness.work, "pids")) as pids:
             found = [int(line) for line in pids]
         self.addCleanup(kill_all, found)
         return found
@@ -191,7 +191,7 @@ class KillingTests(SynchronousTestCase):
         """
         self.client.start("b-1", Run(script="(sleep 600 & echo $!; wait)"))
         self.client.wait_for_output("b-1", b"\n")
-        other = int(self.ground.spool("b-1"))
+        other = int(self.harness.spool("b-1"))
         self.client.start("a-1", run := Run(argv=("sleep", "600")))
         self.client.say(op="interrupt", id="a-1", reason="x")
         self.client.run("a-1", run)
@@ -202,15 +202,15 @@ class KillingTests(SynchronousTestCase):
         self.assertFalse(alive(other))
 
 
-class PoliteTests(SynchronousTestCase):
+class SignalAndLeaseTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         A keeper and a client.
         """
-        self.ground = Ground()
-        self.addCleanup(self.ground.close)
-        self.keeper = self.ground.start_keeper()
-        self.client = self.ground.client()
+        self.harness = KeeperHarness()
+        self.addCleanup(self.harness.close)
+        self.keeper = self.harness.start_keeper()
+        self.client = self.harness.client()
 
     def test_polite(self) -> None:
         """
@@ -228,7 +228,7 @@ class PoliteTests(SynchronousTestCase):
         self.client.say(op="interrupt", id="a-1", reason="x")
         outcome = self.client.ended("a-1")
         self.assertEqual((outcome.ending, outcome.exit_code), (Ending.KILLED, 7))
-        self.assertTrue(self.ground.spool("a-1").endswith(b"bye\n"))
+        self.assertTrue(self.harness.spool("a-1").endswith(b"bye\n"))
 
     def test_child_is_given_time(self) -> None:
         """
@@ -239,14 +239,14 @@ class PoliteTests(SynchronousTestCase):
         self.client.wait_for_output("a-1", b"ready")
         self.client.say(op="interrupt", id="a-1", reason="x")
         self.client.ended("a-1")
-        self.assertTrue(self.ground.spool("a-1").endswith(b"cleaned\n"))
+        self.assertTrue(self.harness.spool("a-1").endswith(b"cleaned\n"))
 
     def test_leave_running(self) -> None:
         """
         With leave_running the processes that the command started survive it.
         """
         outcome = self.client.run("a-1", Run(script="sleep 600 >&- 2>&- & echo $!", leave_running=True))
-        left = int(self.ground.spool("a-1"))
+        left = int(self.harness.spool("a-1"))
         self.assertTrue(outcome.succeeded)
         self.assertTrue(alive(left))
         self.client.run("b-1", Run(argv=("true",)))
@@ -261,7 +261,7 @@ class PoliteTests(SynchronousTestCase):
         run = Run(script=f'{sys.executable} -c "$CODE" >&- 2>&-', env={"CODE": code}, leave_running=True)
         self.client.run("a-1", run)
         self.client.run("b-1", Run(argv=("true",)))
-        with open(os.path.join(self.ground.work, "pids")) as pids:
+        with open(os.path.join(self.harness.work, "pids")) as pids:
             left = int(pids.read())
         self.assertTrue(alive(left))
         os.kill(left, signal.SIGKILL)
@@ -275,7 +275,7 @@ class PoliteTests(SynchronousTestCase):
         self.client.start("b-1", Run(script=f"{script}; echo ready; sleep 600", env={"CODE": code}))
         self.client.wait_for_output("b-1", b"ready")
         self.client.run("a-1", Run(script=script, env={"CODE": code}))
-        with open(os.path.join(self.ground.work, "pids")) as pids:
+        with open(os.path.join(self.harness.work, "pids")) as pids:
             others, own = map(int, pids)
         self.assertEqual((alive(others), alive(own)), (True, False))
         self.client.say(op="interrupt", id="b-1", reason="x")
@@ -288,7 +288,7 @@ class PoliteTests(SynchronousTestCase):
         """
         self.client.start("a-1", Run(script="echo $$; exec sleep 600"))
         self.client.wait_for_output("a-1", b"\n")
-        pid = int(self.ground.spool("a-1"))
+        pid = int(self.harness.spool("a-1"))
         self.client.start("b-1", Run(script=f"exec 3> /proc/{pid}/fd/1; echo held; sleep 600"))
         self.client.wait_for_output("b-1", b"held")
         os.kill(pid, signal.SIGKILL)
@@ -302,7 +302,7 @@ class PoliteTests(SynchronousTestCase):
         """
         outcome = self.client.run("a-1", Run(script="yes & echo $! >pid", leave_running=True))
         self.assertTrue(outcome.succeeded)
-        with open(os.path.join(self.ground.work, "pid")) as pid:
+        with open(os.path.join(self.harness.work, "pid")) as pid:
             left = int(pid.read())
         wait_until(lambda: not alive(left))
 
@@ -317,7 +317,7 @@ class PoliteTests(SynchronousTestCase):
         self.assertTrue(
             self.client.run("a-1", Run(script=f'{sys.executable} -c "$CODE" >&- 2>&-', env={"CODE": code})).succeeded
         )
-        with open(os.path.join(self.ground.work, "pids")) as pids:
+        with open(os.path.join(self.harness.work, "pids")) as pids:
             stray = int(pids.read())
         self.assertTrue(alive(stray))
         self.client.say(op="interrupt", id="b-1", reason="x")
@@ -353,10 +353,10 @@ class PoliteTests(SynchronousTestCase):
         When its lease ends, a command that ignores the polite signal is dead before the master, 30 s after the grace,
         starts it elsewhere, whatever its sigterm_time (Invariant I8).
         """
-        ground = Ground("--haste=0.2")
-        self.addCleanup(ground.close)
-        ground.start_keeper()
-        client = ground.client()
+        harness = KeeperHarness("--haste=0.2")
+        self.addCleanup(harness.close)
+        harness.start_keeper()
+        client = harness.client()
         deaf = Run(script="trap '' TERM; echo ready; sleep 600 & wait; sleep 600", sigterm_time=1e6, grace=1.4)
         client.start("a-1", deaf)
         self.assertEqual(client.ended("a-1").why, Why.LEASE)
@@ -375,7 +375,7 @@ class PoliteTests(SynchronousTestCase):
         code = ESCAPES + "os.environ['BUILDBOT_LITE_COMMAND'] = 'b-1'\n"
         code += "sleeper(session=True, clean=False, deaf=False, twice=True)\n"
         self.assertTrue(self.client.run("a-1", Run(argv=(sys.executable, "-c", code))).succeeded)
-        with open(os.path.join(self.ground.work, "pids")) as pids:
+        with open(os.path.join(self.harness.work, "pids")) as pids:
             forger = int(pids.read())
         self.addCleanup(kill_all, [forger])
         self.assertFalse(alive(forger))
@@ -399,7 +399,7 @@ class PoliteTests(SynchronousTestCase):
         self.assertTrue(self.client.run("a-1", Run(argv=("sleep", "2.2"), grace=None)).succeeded)
 
 
-class WithoutSubreaperTests(KillingTests):
+class WithoutSubreaperTests(KillTests):
     """
     The tests above, without Linux's facilities: a stray with an empty environment in its own session cannot be found.
     """
@@ -441,17 +441,17 @@ class WithoutProcessTableTests(SynchronousTestCase):
         """
         A keeper that can list no processes, and a client.
         """
-        self.ground = Ground()
-        self.addCleanup(self.ground.close)
-        self.complaints = self.enterContext(open(os.path.join(self.ground.directory, "complaints"), "w+b"))
+        self.harness = KeeperHarness()
+        self.addCleanup(self.harness.close)
+        self.complaints = self.enterContext(open(os.path.join(self.harness.directory, "complaints"), "w+b"))
         self.helpless()
-        self.client = self.ground.client()
+        self.client = self.harness.client()
 
     def helpless(self) -> None:
         """
         Start such a keeper.
         """
-        self.keeper = self.ground.start_keeper(
+        self.keeper = self.harness.start_keeper(
             "--without=subreaper,proc", stderr=self.complaints, env={**os.environ, "PATH": "/nonexistent"}
         )
 
@@ -471,8 +471,8 @@ class WithoutProcessTableTests(SynchronousTestCase):
         sentence = self.client.until("refused", "a-1")["sentence"]
         self.assertIn("cannot list processes (there is no /proc and no program ps)", sentence)
         self.assertIn("apt install procps", sentence)
-        self.assertFalse(os.path.exists(os.path.join(self.ground.directory, "ran")))
-        self.assertEqual(os.listdir(os.path.join(self.ground.home, "commands")), [])
+        self.assertFalse(os.path.exists(os.path.join(self.harness.directory, "ran")))
+        self.assertEqual(os.listdir(os.path.join(self.harness.home, "commands")), [])
 
     def test_again(self) -> None:
         """
@@ -482,8 +482,8 @@ class WithoutProcessTableTests(SynchronousTestCase):
         self.client.until("refused", "a-1")
         self.keeper.terminate()
         self.keeper.wait()
-        self.ground.start_keeper()
-        self.assertTrue(self.ground.client().run("a-1", run).succeeded)
+        self.harness.start_keeper()
+        self.assertTrue(self.harness.client().run("a-1", run).succeeded)
 
     def test_lost(self) -> None:
         """
@@ -491,16 +491,16 @@ class WithoutProcessTableTests(SynchronousTestCase):
         """
         self.keeper.terminate()
         self.keeper.wait()
-        before = self.ground.start_keeper()
-        client = self.ground.client()
+        before = self.harness.start_keeper()
+        client = self.harness.client()
         client.start("a-1", Run(script="echo $$; exec sleep 600"))
         client.wait_for_output("a-1", b"\n")
-        left = int(self.ground.spool("a-1"))
+        left = int(self.harness.spool("a-1"))
         self.addCleanup(kill, left)
         before.kill()
         before.wait()
         self.helpless()
-        outcome = self.ground.client().ended("a-1")
+        outcome = self.harness.client().ended("a-1")
 
         self.assertEqual(outcome.ending, Ending.LOST)
         self.assertIn("What it left behind may still run.", outcome.sentence)

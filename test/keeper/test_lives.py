@@ -13,19 +13,19 @@ from buildbot_lite.keeper.__main__ import BUSY
 from buildbot_lite.model.outcome import Ending
 from buildbot_lite.model.spec import Run
 
-from ..living import alive
-from .ground import Ground, wait_until
+from ..process_table import alive
+from .keeper_harness import KeeperHarness, wait_until
 
 
-class LifeTests(SynchronousTestCase):
+class CommandLifeTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         A keeper and a client.
         """
-        self.ground = Ground()
-        self.addCleanup(self.ground.close)
-        self.keeper = self.ground.start_keeper()
-        self.client = self.ground.client()
+        self.harness = KeeperHarness()
+        self.addCleanup(self.harness.close)
+        self.keeper = self.harness.start_keeper()
+        self.client = self.harness.client()
 
     def test_whole_life(self) -> None:
         """
@@ -36,29 +36,29 @@ class LifeTests(SynchronousTestCase):
         outcome = self.client.ended("a-1")
 
         self.assertEqual((outcome.ending, outcome.exit_code), (Ending.EXITED, 3))
-        self.assertEqual(self.ground.spool("a-1"), b"hello\n")
+        self.assertEqual(self.harness.spool("a-1"), b"hello\n")
 
         self.client.say(op="forget", id="a-1")
         self.client.until("forgotten", "a-1")
-        self.assertEqual(os.listdir(os.path.join(self.ground.home, "commands")), [])
+        self.assertEqual(os.listdir(os.path.join(self.harness.home, "commands")), [])
 
     def test_goes_on_without_client(self) -> None:
         """
         A command continues without a client, and the next client gets all of its state (Promise 7, the slave's part).
         """
-        fifo = os.path.join(self.ground.directory, "fifo")
+        fifo = os.path.join(self.harness.directory, "fifo")
         os.mkfifo(fifo)
         self.client.start("a-1", Run(script=f"echo one; cat {fifo}; echo two"))
         self.client.wait_for_output("a-1", b"one\n")
         self.client.hang_up()
-        again = self.ground.client()
+        again = self.harness.client()
 
         [held] = again.hello["held"]
         self.assertEqual((held["id"], held["life"], held["lengths"]), ("a-1", "running", {"stdio": 4}))
         with open(fifo, "w") as door:
             door.write("between\n")
         self.assertTrue(again.ended("a-1").succeeded)
-        self.assertEqual(self.ground.spool("a-1"), b"one\nbetween\ntwo\n")
+        self.assertEqual(self.harness.spool("a-1"), b"one\nbetween\ntwo\n")
 
     def test_ended_is_held(self) -> None:
         """
@@ -66,7 +66,7 @@ class LifeTests(SynchronousTestCase):
         """
         self.client.run("a-1", Run(argv=("echo", "x")))
         self.client.hang_up()
-        again = self.ground.client()
+        again = self.harness.client()
 
         self.assertEqual([(held["id"], held["life"]) for held in again.hello["held"]], [("a-1", "ended")])
         self.assertTrue(again.ended("a-1").succeeded)
@@ -78,7 +78,7 @@ class LifeTests(SynchronousTestCase):
         run = Run(script="echo ran >> ../ran")
         for _time in range(3):
             self.client.run("a-1", run)
-        with open(os.path.join(self.ground.directory, "ran")) as ran:
+        with open(os.path.join(self.harness.directory, "ran")) as ran:
             self.assertEqual(ran.read(), "ran\n")
 
     def test_other_fingerprint(self) -> None:
@@ -90,7 +90,7 @@ class LifeTests(SynchronousTestCase):
         self.client.until("refused", "a-1")
 
         self.client.run("a-2", Run(argv=("true",)))
-        self.assertFalse(os.path.exists(os.path.join(self.ground.directory, "wrong")))
+        self.assertFalse(os.path.exists(os.path.join(self.harness.directory, "wrong")))
 
     def test_forgotten_is_not_started(self) -> None:
         """
@@ -105,8 +105,8 @@ class LifeTests(SynchronousTestCase):
 
         self.keeper.terminate()
         self.keeper.wait()
-        self.ground.start_keeper()
-        again = self.ground.client()
+        self.harness.start_keeper()
+        again = self.harness.client()
         again.start("a-1", run)
         again.until("refused", "a-1")
 
@@ -118,12 +118,12 @@ class LifeTests(SynchronousTestCase):
         run = Run(script="echo $$; sleep 600")
         self.client.start("a-1", run)
         self.client.wait_for_output("a-1", b"\n")
-        pid = int(self.ground.spool("a-1"))
+        pid = int(self.harness.spool("a-1"))
         self.keeper.kill()
         self.keeper.wait()
         self.assertTrue(alive(pid))
-        self.ground.start_keeper()
-        again = self.ground.client()
+        self.harness.start_keeper()
+        again = self.harness.client()
 
         self.assertFalse(alive(pid))
         self.assertEqual([held["life"] for held in again.hello["held"]], ["lost"])
@@ -144,15 +144,15 @@ class LifeTests(SynchronousTestCase):
         self.client.start("a-3", Run(script=f'(setsid sh -c "{clean} & wait" &) ; exec env -i sleep 600'))
         for id in ("a-1", "a-2", "a-3"):
             self.client.wait_for_output(id, b"\n")
-        left = [int(self.ground.spool(id)) for id in ("a-1", "a-2", "a-3")]
+        left = [int(self.harness.spool(id)) for id in ("a-1", "a-2", "a-3")]
         bystander = subprocess.Popen(["sleep", "600"])
         self.addCleanup(bystander.wait)
         self.addCleanup(bystander.kill)
         self.keeper.kill()
         self.keeper.wait()
         self.assertTrue(all(map(alive, left)))
-        self.ground.start_keeper()
-        self.ground.client()
+        self.harness.start_keeper()
+        self.harness.client()
 
         self.assertEqual([pid for pid in left if alive(pid)], [])
         self.assertIsNone(bystander.poll())
@@ -165,9 +165,9 @@ class LifeTests(SynchronousTestCase):
         self.client.until("claimed", "a-1")
         self.keeper.kill()
         self.keeper.wait()
-        os.unlink(os.path.join(self.ground.home, "commands", "a-1", "spawned"))
-        self.ground.start_keeper()
-        again = self.ground.client()
+        os.unlink(os.path.join(self.harness.home, "commands", "a-1", "spawned"))
+        self.harness.start_keeper()
+        again = self.harness.client()
 
         self.assertEqual([held["life"] for held in again.hello["held"]], ["unknown"])
         self.assertEqual(again.ended("a-1").ending, Ending.LOST)
@@ -178,17 +178,17 @@ class LifeTests(SynchronousTestCase):
         """
         Promise 12: a second keeper in the directory exits with a sentence; the first continues.
         """
-        second = self.ground.start_keeper()
+        second = self.harness.start_keeper()
         self.assertEqual(second.wait(), BUSY)
         assert second.stderr is not None
         self.assertIn(b"Another keeper", second.stderr.read())
-        self.assertTrue(self.ground.client().run("a-1", Run(argv=("true",))).succeeded)
+        self.assertTrue(self.harness.client().run("a-1", Run(argv=("true",))).succeeded)
 
     def test_newer_client(self) -> None:
         """
         A new client replaces the former one.
         """
-        newer = self.ground.client()
+        newer = self.harness.client()
         self.assertEqual(self.client.hear(), {"event": "replaced"})
         self.assertIsNone(self.client.hear())
         self.assertTrue(newer.run("a-1", Run(argv=("true",))).succeeded)
@@ -199,7 +199,7 @@ class LifeTests(SynchronousTestCase):
         """
         self.client.start("a-1", Run(script="echo $$; sleep 600"))
         self.client.wait_for_output("a-1", b"\n")
-        pid = int(self.ground.spool("a-1"))
+        pid = int(self.harness.spool("a-1"))
         self.client.say(op="stop")
         outcome = self.client.ended("a-1")
 
@@ -214,46 +214,46 @@ class LifeTests(SynchronousTestCase):
         """
         self.client.start("a-1", Run(script="echo $$; sleep 600"))
         self.client.wait_for_output("a-1", b"\n")
-        pid = int(self.ground.spool("a-1"))
+        pid = int(self.harness.spool("a-1"))
         self.client.say(op="forget", id="a-1")
         self.client.until("forgotten", "a-1")
 
         self.assertFalse(alive(pid))
-        self.assertEqual(self.ground.client().hello["held"], [])
+        self.assertEqual(self.harness.client().hello["held"], [])
 
 
-class IdleTests(SynchronousTestCase):
+class KeeperExitTests(SynchronousTestCase):
     def test_leaves_when_idle(self) -> None:
         """
         A keeper without client and command exits after a while; with either it stays.
         """
         # Time enough for a client to connect on a busy machine; the command takes longer than that.
-        ground = Ground("--linger=5")
-        self.addCleanup(ground.close)
-        keeper = ground.start_keeper()
-        client = ground.client()
+        harness = KeeperHarness("--linger=5")
+        self.addCleanup(harness.close)
+        keeper = harness.start_keeper()
+        client = harness.client()
         client.start("a-1", Run(script="sleep 6; echo done"))
         client.until("claimed")
         client.hang_up()
 
         self.assertEqual(keeper.wait(), 0)
-        self.assertEqual(ground.spool("a-1"), b"done\n")
+        self.assertEqual(harness.spool("a-1"), b"done\n")
 
     def test_detached(self) -> None:
         """
         Without --foreground the program returns when the keeper listens, and the keeper runs in a session of its own.
         """
-        ground = Ground()
-        self.addCleanup(ground.close)
+        harness = KeeperHarness()
+        self.addCleanup(harness.close)
         started = subprocess.run(
-            [sys.executable, "-m", "buildbot_lite.keeper", "--linger=5", ground.home],
+            [sys.executable, "-m", "buildbot_lite.keeper", "--linger=5", harness.home],
             check=True,
         )
         self.assertEqual(started.returncode, 0)
-        client = ground.client()
+        client = harness.client()
         outcome = client.run("a-1", Run(script="echo $PPID"))
         self.assertTrue(outcome.succeeded)
-        session = os.getsid(int(ground.spool("a-1")))
+        session = os.getsid(int(harness.spool("a-1")))
         self.assertNotEqual(session, os.getsid(0))
         client.hang_up()
         wait_until(lambda: not alive(session))
@@ -262,10 +262,10 @@ class IdleTests(SynchronousTestCase):
         """
         SIGTERM, as at the machine's shutdown, makes running commands lost, so that their builds are retried.
         """
-        ground = Ground()
-        self.addCleanup(ground.close)
-        keeper = ground.start_keeper()
-        client = ground.client()
+        harness = KeeperHarness()
+        self.addCleanup(harness.close)
+        keeper = harness.start_keeper()
+        client = harness.client()
         client.start("a-1", Run(argv=("sleep", "600")))
         client.until("claimed")
         keeper.send_signal(signal.SIGTERM)

@@ -14,7 +14,7 @@ from buildbot_lite.keeper.process_tracker import (
 )
 
 
-class MembersTests(SynchronousTestCase):
+class ProcessTrackerTests(SynchronousTestCase):
     def test_parents_first(self) -> None:
         """
         Parents come before their children, whatever their pids: pids wrap around.

@@ -10,7 +10,7 @@ from buildbot_lite.keeper.tail import LogTail
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Run, secret_reference
 
-from .ground import Ground
+from .keeper_harness import KeeperHarness
 
 
 class LogTailTests(SynchronousTestCase):
@@ -151,17 +151,17 @@ class LogTailTests(SynchronousTestCase):
         self.assertEqual(self.remarks, [(0, "test.log is not a regular file; it is not followed.")])
 
 
-class FollowingTests(SynchronousTestCase):
+class FollowedLogTests(SynchronousTestCase):
     arguments: tuple[str, ...] = ()
 
     def setUp(self) -> None:
         """
         A keeper and a client.
         """
-        self.ground = Ground(*self.arguments)
-        self.addCleanup(self.ground.close)
-        self.ground.start_keeper()
-        self.client = self.ground.client()
+        self.harness = KeeperHarness(*self.arguments)
+        self.addCleanup(self.harness.close)
+        self.harness.start_keeper()
+        self.client = self.harness.client()
 
     def test_followed(self) -> None:
         """
@@ -172,14 +172,14 @@ class FollowingTests(SynchronousTestCase):
             logfiles={"tests/all": "out/test.log"},
             stdin=None,
         )
-        fifo = os.path.join(self.ground.directory, "fifo")
+        fifo = os.path.join(self.harness.directory, "fifo")
         os.mkfifo(fifo)
         self.client.start("a-1", Run(script=f"exec <{fifo}; {run.script}", logfiles=run.logfiles))
         with open(fifo, "w") as door:
             self.client.wait_for_output("a-1", b"one\n", "tests/all")
             door.write("go\n")
         outcome: Outcome = self.client.ended("a-1")
-        self.assertEqual(self.ground.spool("a-1", "tests/all"), b"one\ntwo\n")
+        self.assertEqual(self.harness.spool("a-1", "tests/all"), b"one\ntwo\n")
         self.assertEqual([remark.stream for remark in outcome.remarks], ["tests/all"])
 
     def test_masked_and_capped(self) -> None:
@@ -194,7 +194,7 @@ class FollowingTests(SynchronousTestCase):
         )
         outcome = self.client.run("a-1", run, {"token": "hush-hush"})
         self.assertEqual(outcome.streams["log"].length, 50_000)
-        self.assertTrue(self.ground.spool("a-1", "log").startswith(b"*********\n\0\0"))
+        self.assertTrue(self.harness.spool("a-1", "log").startswith(b"*********\n\0\0"))
 
     def test_counts_as_output(self) -> None:
         """
@@ -205,7 +205,7 @@ class FollowingTests(SynchronousTestCase):
         self.assertTrue(self.client.run("a-1", run).succeeded)
 
 
-class PollingTests(FollowingTests):
+class PolledLogTests(FollowedLogTests):
     """
     The tests above, without inotify.
     """

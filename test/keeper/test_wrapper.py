@@ -20,15 +20,15 @@ from buildbot_lite.keeper.wrapper import (
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, secret_reference
 
-from ..living import (
+from ..needs import NO_BWRAP, needs
+from ..process_table import (
     alive,
     arguments,
-    others,
+    other_pids,
 )
-from ..needs import NO_BWRAP, needs
-from .ground import (
-    Client,
-    Ground,
+from .keeper_harness import (
+    KeeperConnection,
+    KeeperHarness,
     keeper,
     wait_until,
 )
@@ -43,22 +43,22 @@ BWRAP = [
 ]  # fmt: skip
 
 
-class FenceTests(SynchronousTestCase):
+class WrapperTests(SynchronousTestCase):
     """
     Wrappers that exist on every system.
     """
 
-    ground: Ground
-    client: Client
+    harness: KeeperHarness
+    client: KeeperConnection
 
     def setUp(self) -> None:
         """
         A keeper.
         """
         running = keeper()
-        self.ground, self.client = running.__enter__()
+        self.harness, self.client = running.__enter__()
         self.addCleanup(running.__exit__, None, None, None)
-        os.makedirs(self.ground.work)
+        os.makedirs(self.harness.work)
         self.number = 0
 
     def run_(self, run: Run, wrapper: list[str], workdir: str = "b", **more: Any) -> tuple[Outcome, str]:
@@ -67,9 +67,9 @@ class FenceTests(SynchronousTestCase):
         """
         self.number += 1
         id = f"c{self.number}"
-        workdir = os.path.join(self.ground.work, workdir)
-        outcome = self.client.run(id, run, wrapper=wrapper, root=self.ground.work, workdir=workdir, **more)
-        return outcome, self.ground.spool(id).decode()
+        workdir = os.path.join(self.harness.work, workdir)
+        outcome = self.client.run(id, run, wrapper=wrapper, root=self.harness.work, workdir=workdir, **more)
+        return outcome, self.harness.spool(id).decode()
 
     def test_words(self) -> None:
         """
@@ -80,15 +80,15 @@ class FenceTests(SynchronousTestCase):
         wrapper = ["sh", "-c", 'echo "$1"; shift; exec "$@"', "wrapper", "{workdir} {work} {id} {private}"]
         outcome, said = self.run_(Run(argv=words), wrapper)
         self.assertTrue(outcome.succeeded)
-        private = os.path.join(self.ground.home, "commands", "c1", "private")
-        self.assertEqual(said, f"{self.ground.work}/b {self.ground.work} c1 {private}\nit's|a\nb||{{work}}|$HOME|-x|")
+        private = os.path.join(self.harness.home, "commands", "c1", "private")
+        self.assertEqual(said, f"{self.harness.work}/b {self.harness.work} c1 {private}\nit's|a\nb||{{work}}|$HOME|-x|")
 
     def test_environment(self) -> None:
         """
         Promise 16: variables that the master sets or removes take effect inside the wrapper, and not for the wrapper
         itself.
         """
-        seen = os.path.join(self.ground.directory, "seen")
+        seen = os.path.join(self.harness.directory, "seen")
         wrapper = ["sh", "-c", f'env > {seen}; exec "$@"', "wrapper"]
         env = {"LD_PRELOAD": "", "PATH": "/usr/bin:/bin", "QUOTED": "it's\n'x'\n", "HOME": None, "KEEP": "${KEEP}+"}
         outcome, said = self.run_(
@@ -156,11 +156,11 @@ class FenceTests(SynchronousTestCase):
         Promise 16: a link that a command created in place of the working directory or of a followed log is not
         followed.
         """
-        outside = os.path.join(self.ground.directory, "outside")
+        outside = os.path.join(self.harness.directory, "outside")
         os.mkdir(outside)
         with open(os.path.join(outside, "log"), "w") as file:
             file.write("private\n")
-        os.symlink(outside, os.path.join(self.ground.work, "link"))
+        os.symlink(outside, os.path.join(self.harness.work, "link"))
         for workdir in ("link", "link/deeper"):
             outcome, _ = self.run_(Run(argv=("touch", "x")), ["env"], workdir=workdir)
             self.assertEqual(outcome.ending, Ending.FAILED)
@@ -178,11 +178,11 @@ class FenceTests(SynchronousTestCase):
             "long",
             Run(script="sleep 1000 & echo $!; setsid sleep 1000 & echo $!; wait", sigterm_time=0.2),
             wrapper=["sh", "-c", '"$@"; exit 0', "wrapper"],
-            root=self.ground.work,
-            workdir=self.ground.work,
+            root=self.harness.work,
+            workdir=self.harness.work,
         )
-        wait_until(lambda: self.ground.spool("long").count(b"\n") == 2)
-        pids = [int(line) for line in self.ground.spool("long").split()[:2]]
+        wait_until(lambda: self.harness.spool("long").count(b"\n") == 2)
+        pids = [int(line) for line in self.harness.spool("long").split()[:2]]
         self.client.say(op="interrupt", id="long", reason="enough")
         self.client.ended("long")
         self.assertEqual([pid for pid in pids if alive(pid)], [])
@@ -205,7 +205,7 @@ class FenceTests(SynchronousTestCase):
 
 
 @needs("bwrap")
-class BubblewrapTests(FenceTests):
+class BubblewrapTests(WrapperTests):
     """
     The tests above and the isolation itself, with the bwrap of docs/security.md.
     """
@@ -227,20 +227,20 @@ class BubblewrapTests(FenceTests):
         """
         Promise 16: a command in bwrap sees work and its own private files, and no other file or process of the host.
         """
-        tac = os.path.join(self.ground.directory, "slave.tac")
+        tac = os.path.join(self.harness.directory, "slave.tac")
         with open(tac, "w") as file:
             file.write("pb://")
         script = f"""
-            cat {tac} {self.ground.home}/commands/*/claim; ls /home /root /etc {self.ground.directory}
-            echo mine > ../here; cat $KEY; echo > {self.ground.directory}/x; echo > $KEY; pwd; ls /sys/class/net
+            cat {tac} {self.harness.home}/commands/*/claim; ls /home /root /etc {self.harness.directory}
+            echo mine > ../here; cat $KEY; echo > {self.harness.directory}/x; echo > $KEY; pwd; ls /sys/class/net
         """
         outcome, said = self.run_(Run(script=script, files={"KEY": "the key"}, pty=True), BWRAP)
         self.assertIn("the key", said)
-        self.assertIn(f"{self.ground.work}/b", said)
+        self.assertIn(f"{self.harness.work}/b", said)
         self.assertNotIn("pb://", said)
         self.assertNotIn("fingerprint", said)
-        self.assertEqual(sorted(os.listdir(self.ground.directory)), ["keeper", "slave.tac", "work"])
-        self.assertTrue(os.path.exists(os.path.join(self.ground.work, "here")))
+        self.assertEqual(sorted(os.listdir(self.harness.directory)), ["keeper", "slave.tac", "work"])
+        self.assertTrue(os.path.exists(os.path.join(self.harness.work, "here")))
         self.assertIsNotNone(outcome.exit_code)
 
     def test_killed_in_bwrap(self) -> None:
@@ -254,16 +254,16 @@ class BubblewrapTests(FenceTests):
             "long",
             Run(script=script, sigterm_time=0.2),
             wrapper=BWRAP,
-            root=self.ground.work,
-            workdir=self.ground.work,
+            root=self.harness.work,
+            workdir=self.harness.work,
         )
-        wait_until(lambda: b"up" in self.ground.spool("long"))
+        wait_until(lambda: b"up" in self.harness.spool("long"))
         self.client.say(op="interrupt", id="long", reason="enough")
         self.client.ended("long")
         self.assertEqual(_sleeping(span), [])
 
 
-class SettingsTests(SynchronousTestCase):
+class EnvironmentTests(SynchronousTestCase):
     @given(
         st.dictionaries(
             st.from_regex(rb"\A[A-Z]{1,3}[A-Z0-9]X\Z"),
@@ -303,4 +303,4 @@ class OpenBelowTests(SynchronousTestCase):
 
 
 def _sleeping(span: str) -> list[int]:
-    return [pid for pid in others() if arguments(pid)[:2] == ["sleep", span] and alive(pid)]
+    return [pid for pid in other_pids() if arguments(pid)[:2] == ["sleep", span] and alive(pid)]

@@ -18,9 +18,9 @@ from buildbot_lite.master.config import secret_stores
 from buildbot_lite.plugins import secrets
 from buildbot_lite.slave.directory import inherited
 
-from ..keeper.ground import wait_until
-from ..living import alive
+from ..keeper.keeper_harness import wait_until
 from ..needs import needs
+from ..process_table import alive
 from .farms import configured, mistakes_in
 
 

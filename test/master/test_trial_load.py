@@ -16,7 +16,7 @@ from buildbot_lite.master.config.time_limit import OverdueError, time_limit
 from buildbot_lite.master.trial_load import TrialLoad, TrialResult
 from buildbot_lite.wire.endpoint import Endpoint, open_port
 
-from ..living import others, told
+from ..process_table import other_pids, read_proc
 from .farms import WORDS, write
 
 
@@ -101,7 +101,7 @@ class TrialLoadTests(SynchronousTestCase):
             seconds=1.0,
         )
         self.assertIn("had not ended after 1 s", said)
-        self.assertEqual([pid for pid in others() if b"TRIAL_OF_A_TEST=1" in told(pid, "environ")], [])
+        self.assertEqual([pid for pid in other_pids() if b"TRIAL_OF_A_TEST=1" in read_proc(pid, "environ")], [])
 
     def test_exits(self) -> None:
         """

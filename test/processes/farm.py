@@ -37,11 +37,11 @@ from attrs import define, field, frozen
 
 from buildbot_lite.storage.compressed_streams import open_stream
 
-from ..living import (
+from ..process_table import (
     arguments,
     kill,
-    others,
-    told,
+    other_pids,
+    read_proc,
 )
 from .leaks import leaks_of, swissnums_of
 from .proxy import Proxy
@@ -343,7 +343,7 @@ def rss(pid: int) -> int:
     """
     Return the resident set size of a process, in bytes.
     """
-    match = re.search(r"^VmRSS:\s+(\d+) kB$", told(pid, "status").decode(), re.MULTILINE)
+    match = re.search(r"^VmRSS:\s+(\d+) kB$", read_proc(pid, "status").decode(), re.MULTILINE)
     return int(match[1]) << 10 if match else 0
 
 
@@ -545,7 +545,7 @@ class Farm:
         Return the pids of all processes of this farm, clients and commands too, by the mark in their environment.
         """
         mark = f"{MARK}={self.directory}\0".encode()
-        return [pid for pid in others() if mark in told(pid, "environ") + b"\0"]
+        return [pid for pid in other_pids() if mark in read_proc(pid, "environ") + b"\0"]
 
     def keepers(self, of: str = "bot1") -> list[int]:
         """

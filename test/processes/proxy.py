@@ -31,7 +31,7 @@ class Proxy:
         self.target = 0
         self.cuts = 0
         self.forwarded = 0
-        self._lines: set[_Line] = set()
+        self._connections: set[_ProxiedConnection] = set()
         self._flowing = True
         self._rate: float | None = None
         self._delay = 0.0
@@ -122,25 +122,27 @@ class Proxy:
     # Called in the proxy's thread.
 
     def _cut_all(self) -> None:
-        for line in tuple(self._lines):
-            line.cut()
+        for connection in tuple(self._connections):
+            connection.cut()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         cuts = self._cuts_to_come
-        line = _Line([writer], cuts.pop() if cuts else None)
-        self._lines.add(line)
+        connection = _ProxiedConnection([writer], cuts.pop() if cuts else None)
+        self._connections.add(connection)
         try:
             with suppress(OSError, asyncio.CancelledError):
                 there, back = await asyncio.open_connection("127.0.0.1", self.target)
-                line.ends.append(back)
-                await asyncio.gather(self._pump(reader, back, line), self._pump(there, writer, line))
+                connection.ends.append(back)
+                await asyncio.gather(self._pump(reader, back, connection), self._pump(there, writer, connection))
         finally:
-            line.cut()
-            self._lines.discard(line)
-            if line.left is not None and not line.over:
-                cuts.append(line.left)
+            connection.cut()
+            self._connections.discard(connection)
+            if connection.left is not None and not connection.over:
+                cuts.append(connection.left)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, line: "_Line") -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, connection: "_ProxiedConnection"
+    ) -> None:
         with suppress(OSError):
             while data := await source.read(PIECE):
                 if not self._flowing:
@@ -149,12 +151,12 @@ class Proxy:
                     await asyncio.sleep(len(data) / self._rate)
                 if self._delay:
                     await asyncio.sleep(self._delay)
-                if line.left is not None:
-                    line.left -= len(data)
-                    if line.left < 0:
+                if connection.left is not None:
+                    connection.left -= len(data)
+                    if connection.left < 0:
                         # Once for both directions.
-                        self.cuts += not line.over
-                        line.over = True
+                        self.cuts += not connection.over
+                        connection.over = True
                         break
                 sink.write(data)
                 self.forwarded += len(data)
@@ -162,10 +164,10 @@ class Proxy:
         if not self._flowing:
             # Silence includes the end of a connection: it is not forwarded either.
             await asyncio.Event().wait()
-        line.cut()
+        connection.cut()
 
 
-class _Line:
+class _ProxiedConnection:
     def __init__(self, ends: list[asyncio.StreamWriter], left: int | None) -> None:
         self.ends = ends
         self.left = left

@@ -10,8 +10,8 @@ from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from .case import FarmCase, root_only
 from .farm import Farm, until
+from .farm_case import FarmCase, root_only
 
 ODD = "odd näme (v1) & $HOME; 'x'/y"
 

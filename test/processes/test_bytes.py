@@ -6,12 +6,12 @@ import hashlib
 import sys
 from typing import ClassVar
 
-from .case import FarmCase
 from .farm import (
     Farm,
     Rss,
     until,
 )
+from .farm_case import FarmCase
 
 ODD = """
 import os, sys

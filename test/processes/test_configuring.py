@@ -8,8 +8,7 @@ import socket
 
 from buildbot_lite.master.grants.listening import free_port
 
-from ..living import alive
-from .case import FarmCase
+from ..process_table import alive
 from .farm import (
     WORDS,
     Daemon,
@@ -17,6 +16,7 @@ from .farm import (
     Farm,
     until,
 )
+from .farm_case import FarmCase
 
 # Twelve mistakes, one of each kind; MISTAKES has their lines, counted from the first.
 TWELVE = """from buildbot_lite.plugins import schedulers, secrets, slave, steps, util
@@ -61,7 +61,7 @@ MISTAKES = {
 }
 
 
-class MistakesTests(FarmCase):
+class ConfigurationMistakesTests(FarmCase):
     """
     A running farm whose master.cfg is edited.
     """

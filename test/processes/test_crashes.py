@@ -1,5 +1,5 @@
 """
-Crashes of the master, after every entry of the journal of a build that uses every shipped step.
+CrashCase of the master, after every entry of the journal of a build that uses every shipped step.
 
 The crash points are not listed here.  The build runs once, its journal is read, and each entry gives two crash points:
 the commit of its intent and the commit of its outcome.  Then the build is submitted repeatedly to a master whose
@@ -19,8 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.plugins import steps
 
-from .case import FarmCase
 from .farm import MASTER_TAC, Farm
+from .farm_case import FarmCase
 
 DYING_TAC = """
 import os
@@ -93,7 +93,7 @@ BETWEEN = 5
 
 
 @frozen
-class Moment:
+class CrashPoint:
     """
     A crash point: the commit after which the master dies.
     """
@@ -123,7 +123,7 @@ def any_child(log: bytes) -> bytes:
     return re.sub(rb"child/\d+", b"child/N", log)
 
 
-class Crashes(FarmCase):
+class CrashCase(FarmCase):
     """
     The crash points whose number leaves *remainder* when divided by *share*.
     """
@@ -151,7 +151,7 @@ class Crashes(FarmCase):
             "c['schedulers'].append(schedulers.Triggerable('child', builderNames=['child']))\nc['maxRetries'] = 0\n"
         )
 
-    def reference(self) -> tuple[bytes, list[str], list[Moment]]:
+    def reference(self) -> tuple[bytes, list[str], list[CrashPoint]]:
         """
         Run an undisturbed build; return its log, the witness lines of its commands, and the crash points of its
         journal.
@@ -162,7 +162,7 @@ class Crashes(FarmCase):
         journal = self.farm.rows(
             "select step, ordinal from journal join builds on id = build where builder = 'all' order by begun"
         )
-        moments = [Moment(step, ordinal, which) for step, ordinal in journal for which in ("begun", "ended")]
+        moments = [CrashPoint(step, ordinal, which) for step, ordinal in journal for which in ("begun", "ended")]
         return done.out, self.taken_witness(), moments
 
     def taken_witness(self) -> list[str]:
@@ -203,7 +203,7 @@ class Crashes(FarmCase):
             )
             self.assertEqual((count, result), (1, 0), f"{chosen}: it was the same build that went on")
 
-    def die_at(self, moments: Sequence[Moment]) -> None:
+    def die_at(self, moments: Sequence[CrashPoint]) -> None:
         """
         Submit, and crash the master at each of *moments*; restart it each time.
         """
@@ -222,7 +222,7 @@ class Crashes(FarmCase):
         self.assertNotEqual(client.wait().code, 0)
 
 
-class EvenMomentsTests(Crashes):
+class IntentCrashTests(CrashCase):
     remainder = 0
 
     def test_every_second_moment(self) -> None:
@@ -233,7 +233,7 @@ class EvenMomentsTests(Crashes):
         self.check_moments()
 
 
-class OddMomentsTests(Crashes):
+class OutcomeCrashTests(CrashCase):
     remainder = 1
 
     def test_every_other_moment(self) -> None:
@@ -244,7 +244,7 @@ class OddMomentsTests(Crashes):
         self.check_moments()
 
 
-class StepsTests(SynchronousTestCase):
+class CrashedStepsTests(SynchronousTestCase):
     def test_the_build_uses_every_step(self) -> None:
         """
         Promise 7: the crashing build uses every shipped step.

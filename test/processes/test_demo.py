@@ -20,10 +20,10 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..living import (
+from ..process_table import (
     kill,
-    others,
-    told,
+    other_pids,
+    read_proc,
 )
 from .farm import until
 
@@ -73,7 +73,7 @@ class DemoTests(SynchronousTestCase):
         Return the pids of all processes of the clone.
         """
         mark = str(self.clone).encode()
-        return [pid for pid in others() if mark in told(pid, "environ") + told(pid, "cmdline")]
+        return [pid for pid in other_pids() if mark in read_proc(pid, "environ") + read_proc(pid, "cmdline")]
 
     def tearDown(self) -> None:
         """
@@ -162,7 +162,7 @@ class DemoTests(SynchronousTestCase):
         self.check_gone()
 
 
-class StartingTests(SynchronousTestCase):
+class DemoStartTests(SynchronousTestCase):
     """
     A part of the demo, in this process.
     """

@@ -13,13 +13,13 @@ from pathlib import Path
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from .case import FarmCase
 from .farm import Daemon, Farm
+from .farm_case import FarmCase
 
 RECORDED = Path(__file__).resolve().parents[1] / "recorded"
 
 
-class SecondTests(FarmCase):
+class SecondProcessTests(FarmCase):
     """
     A running farm.
     """

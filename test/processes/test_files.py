@@ -10,12 +10,12 @@ import signal
 import tarfile
 from pathlib import Path
 
-from .case import FarmCase
 from .farm import (
     Farm,
     Rss,
     until,
 )
+from .farm_case import FarmCase
 
 MAKE_DEEP = """\
 import os

@@ -6,9 +6,9 @@ import os
 import subprocess
 import sys
 
-from ..living import alive
-from .case import FarmCase
+from ..process_table import alive
 from .farm import Farm, until
+from .farm_case import FarmCase
 
 # Forks twice, starts a session, closes inherited descriptors, and ignores all signals that can be ignored.
 RUNAWAY = """
@@ -34,7 +34,7 @@ time.sleep(600)
 """
 
 
-class KillingTests(FarmCase):
+class KillTests(FarmCase):
     """
     The ways in which a command is ended.
     """

@@ -17,10 +17,10 @@ from pathlib import Path
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..living import (
+from ..process_table import (
     kill,
-    others,
-    told,
+    other_pids,
+    read_proc,
 )
 
 CHECKOUT = Path(__file__).parents[2]
@@ -69,8 +69,8 @@ class ReadmeTests(SynchronousTestCase):
         End all processes that were started.
         """
         mark = f"HOME={self.home}\0".encode()
-        for pid in others():
-            if mark in told(pid, "environ"):
+        for pid in other_pids():
+            if mark in read_proc(pid, "environ"):
                 kill(pid)
 
     def test_blocks(self) -> None:

@@ -6,12 +6,12 @@ import hashlib
 import signal
 from pathlib import Path
 
-from .case import FarmCase
 from .farm import (
     Client,
     Farm,
     until,
 )
+from .farm_case import FarmCase
 
 SEED = 20261122
 CUTS = 50

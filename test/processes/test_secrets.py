@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.storage.swissnums import digest_of, keep
 from buildbot_lite.wire.certificate import load_or_create
 
-from ..living import told
-from .case import FarmCase
+from ..process_table import read_proc
 from .farm import Farm
+from .farm_case import FarmCase
 from .leaks import (
     NOTED,
     leaks_of,
@@ -80,11 +80,11 @@ class SecretsTests(FarmCase):
         self.assertGreaterEqual(len(swissnums), 3)
         for pid in self.farm.processes():
             for name in ("cmdline", "environ"):
-                text = told(pid, name).decode(errors="replace")
+                text = read_proc(pid, name).decode(errors="replace")
                 self.assertFalse([swissnum for swissnum in swissnums.values() if swissnum in text])
 
 
-class ProvidersTests(FarmCase):
+class SecretProviderTests(FarmCase):
     """
     A farm with secrets from the environment and from ``pass``, which are printed in many encodings.
     """
@@ -161,7 +161,7 @@ class ProvidersTests(FarmCase):
             held.write_text(self.KEY)
         for pid in self.farm.processes():
             for name in ("cmdline", "environ"):
-                text = told(pid, name).decode(errors="replace")
+                text = read_proc(pid, name).decode(errors="replace")
                 self.assertFalse([form for form in forms if form in text], f"{pid} {name}")
 
     @classmethod
@@ -173,7 +173,7 @@ class ProvidersTests(FarmCase):
         super().tearDownClass()
 
 
-class SearchTests(SynchronousTestCase):
+class LeakSearchTests(SynchronousTestCase):
     """
     The search for leaks.
     """

@@ -8,16 +8,16 @@ import signal
 import subprocess
 from pathlib import Path
 
-from .case import FarmCase
 from .farm import (
     Farm,
     Rss,
     until,
     watch_furl_in,
 )
+from .farm_case import FarmCase
 
 
-class SubmittingTests(FarmCase):
+class SubmissionTests(FarmCase):
     """
     A farm with many small builders.
     """

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from ..living import alive
 from ..needs import NO_SYSTEMD, needs
+from ..process_table import alive
 from .farm import (
     BIN,
     Farm,

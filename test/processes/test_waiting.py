@@ -8,15 +8,15 @@ import signal
 
 from buildbot_lite.model.results import Result
 
-from .case import FarmCase
 from .farm import (
     Client,
     Farm,
     until,
 )
+from .farm_case import FarmCase
 
 
-class WaitingTests(FarmCase):
+class WaitReasonTests(FarmCase):
     """
     A farm in which every builder waits for another reason.
     """

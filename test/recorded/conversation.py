@@ -48,7 +48,7 @@ from buildbot_lite.wire.proxies import RemoteDesk
 from buildbot_lite.wire.roles import Desk, Slave
 
 from ..master.test_slave_commands import Ears, MemoryStreams
-from ..slave.fakes import Machine, new_directory
+from ..slave.fakes import SimulatedMachine, new_directory
 
 Recording = list[dict[str, Any]]
 
@@ -105,7 +105,7 @@ def says_no_less(now: Any, then: Any) -> bool:
 
 
 @define(eq=False)
-class Reference:
+class FakeReference:
     """
     A stand-in for Foolscap's reference to an object of the other side; *call* carries each call.
     """
@@ -114,11 +114,11 @@ class Reference:
     link: LoopbackLink
 
     @property
-    def tracker(self) -> "Reference":
+    def tracker(self) -> "FakeReference":
         return self
 
     @property
-    def broker(self) -> "Reference":
+    def broker(self) -> "FakeReference":
         return self
 
     def callRemote(self, method: str, **arguments: Any) -> Deferred[Any]:
@@ -126,7 +126,7 @@ class Reference:
 
 
 @define
-class Line:
+class RecordedLink:
     """
     The link.  It carries calls between today's two sides and appends them to *recording*; or it replays *recording* in
     place of the other side, and compares the calls of the *replayed* side with it.  *broken*: the differences.
@@ -139,11 +139,11 @@ class Line:
     broken: list[str] = field(factory=list)
     _done: set[int] = field(factory=set)
 
-    def reference(self, name: str) -> Reference:
+    def reference(self, name: str) -> FakeReference:
         """
         Return a reference to the object *name*, for the side that does not own it.
         """
-        return Reference(lambda method, arguments: self.carry(name, method, arguments), self.link)
+        return FakeReference(lambda method, arguments: self.carry(name, method, arguments), self.link)
 
     def cut(self) -> None:
         """
@@ -242,18 +242,18 @@ def _name_of(argument: str, arguments: Mapping[str, Any]) -> str:
 # Today's two sides.
 
 
-class Master:
+class MasterSide:
     """
     A session of the master and its commands: the role `Desk`.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, wire: RecordedLink) -> None:
         self.clock = Clock()
         self.session = Session("bot1", clock=self.clock, listener=Ears())
         self.streams: dict[str, MemoryStreams] = {}
         self.outcomes: dict[str, Outcome] = {}
-        self._line = line
-        line.objects["desk"] = ExposedDesk(self, Revocable())
+        self._wire = wire
+        wire.objects["desk"] = ExposedDesk(self, Revocable())
 
     def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
         self.session.attached(slave, hello)
@@ -287,14 +287,14 @@ class File:
         return FILE[offset : offset + size]
 
 
-class Bot:
+class SlaveSide:
     """
     A slave's agent with a fake keeper.
     """
 
-    def __init__(self, test: SynchronousTestCase, line: Line) -> None:
-        self.machine = Machine(new_directory(test))
-        self._line = line
+    def __init__(self, test: SynchronousTestCase, wire: RecordedLink) -> None:
+        self.machine = SimulatedMachine(new_directory(test))
+        self._wire = wire
 
     def attach(self) -> None:
         """
@@ -305,10 +305,10 @@ class Bot:
             home="h" * 32, incarnation="1" * 32, keeper="k" * 32, boot="b" * 36, version="0.1.0", space=1 << 40,
             platform={"system": "Linux", "node": "bot1"}, held=held,
         )  # fmt: skip
-        desk: Desk = RemoteDesk(self._line.reference("desk"), lambda slave: ExposedSlave(slave, Revocable()))
+        desk: Desk = RemoteDesk(self._wire.reference("desk"), lambda slave: ExposedSlave(slave, Revocable()))
         attached = desk.attach(end := self.machine.link(), hello, "")
-        self._line.link.when_lost(end.lost)
-        attached.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]  # the line has noted it
+        self._wire.link.when_lost(end.lost)
+        attached.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]  # the wire has noted it
 
 
 # The script.
@@ -317,33 +317,33 @@ class Bot:
 RUN_SPEC = Run(argv=("make", "-j2"), env={"LANG": "C", "TERM": None, "TOKEN": "\0token\0"}, logfiles={"x": "x.log"})
 
 
-def steps_of(master: Master | None, bot: Bot | None, line: Line) -> list[Callable[[], None]]:
+def steps_of(master: MasterSide | None, slave: SlaveSide | None, wire: RecordedLink) -> list[Callable[[], None]]:
     """
     The script: an attach, a run with output, a cut, a resume, the end of the run, an upload, a download, an interrupt,
     a disown.
     """
 
-    def master_does(work: Callable[[Master], None]) -> Callable[[], None]:
+    def master_does(work: Callable[[MasterSide], None]) -> Callable[[], None]:
         return lambda: work(master) if master is not None else None
 
-    def bot_does(work: Callable[[Bot], object]) -> Callable[[], None]:
+    def slave_does(work: Callable[[SlaveSide], object]) -> Callable[[], None]:
         def does() -> None:
-            if bot is not None:
-                work(bot)
+            if slave is not None:
+                work(slave)
 
         return does
 
     download = Download("in/tree", "tree", len(FILE), hashlib.sha256(FILE).hexdigest())
     return [
-        bot_does(lambda b: b.machine.put("out/hello.tar", bytes(range(256)))),
-        bot_does(lambda b: b.attach()),
+        slave_does(lambda b: b.machine.put("out/hello.tar", bytes(range(256)))),
+        slave_does(lambda b: b.attach()),
         master_does(lambda m: m.command(RUN, RUN_SPEC)),
-        bot_does(lambda b: b.machine.keeper.write(RUN, b"compiling \xff\n")),
-        bot_does(lambda b: b.machine.keeper.write(RUN, b"done\n", "x")),
-        line.cut,
-        bot_does(lambda b: b.machine.keeper.write(RUN, b"linking\n")),
-        bot_does(lambda b: b.attach()),
-        bot_does(lambda b: b.machine.keeper.end(RUN, 2, ("stdio", "x"))),
+        slave_does(lambda b: b.machine.keeper.write(RUN, b"compiling \xff\n")),
+        slave_does(lambda b: b.machine.keeper.write(RUN, b"done\n", "x")),
+        wire.cut,
+        slave_does(lambda b: b.machine.keeper.write(RUN, b"linking\n")),
+        slave_does(lambda b: b.attach()),
+        slave_does(lambda b: b.machine.keeper.end(RUN, 2, ("stdio", "x"))),
         master_does(lambda m: m.command(PUT, Upload("out/hello.tar", largest=1000))),
         master_does(lambda m: m.command(GET, download)),
         master_does(lambda m: m.command(LONG, Run(script="sleep 1000"))),
@@ -352,17 +352,17 @@ def steps_of(master: Master | None, bot: Bot | None, line: Line) -> list[Callabl
     ]
 
 
-def play(test: SynchronousTestCase, line: Line) -> tuple[Master | None, Bot | None]:
+def play(test: SynchronousTestCase, wire: RecordedLink) -> tuple[MasterSide | None, SlaveSide | None]:
     """
     Run the script: between today's two sides, or with the *replayed* side against the recording.
     """
-    master = Master(line) if line.replayed != "slave" else None
-    bot = Bot(test, line) if line.replayed != "master" else None
-    for step in steps_of(master, bot, line):
+    master = MasterSide(wire) if wire.replayed != "slave" else None
+    slave = SlaveSide(test, wire) if wire.replayed != "master" else None
+    for step in steps_of(master, slave, wire):
         step()
         for _ in range(5):
-            if line.replayed:
-                line.other_side_speaks()
-            if bot is not None:
-                bot.machine.settle()
-    return master, bot
+            if wire.replayed:
+                wire.other_side_speaks()
+            if slave is not None:
+                slave.machine.settle()
+    return master, slave

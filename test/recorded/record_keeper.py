@@ -18,12 +18,12 @@ from buildbot_lite import __version__
 from buildbot_lite.slave.keeper_client import KeeperClient
 from buildbot_lite.slave.keeper_connection import KeeperConnection, KeeperReactor
 
-from .keeping import (
+from .keeper_recording import (
     DIRECTORY,
     HOME,
     SHELF,
     Entry,
-    News,
+    RecordingListener,
     converse,
     write_recording,
 )
@@ -52,7 +52,7 @@ async def record(directory: str, reactor: KeeperReactor) -> list[Entry]:
     heard: Any = KeeperConnection
     heard.lineReceived, heard.say = keep_told, keep_asked
     client = KeeperClient(os.path.join(directory, "keeper"), reactor, linger=5.0)
-    await converse(client, News(), directory)
+    await converse(client, RecordingListener(), directory)
     while recording[-1][0] == "asked":
         recording.pop()
     kept = list(recording)

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite import __version__
 
-from .conversation import Line, play
+from .conversation import RecordedLink, play
 
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 SUFFIX = ".wire.json"
@@ -28,12 +28,12 @@ class Recorder(SynchronousTestCase):
         """
         Write the recording.
         """
-        line = Line([])
-        play(self, line)
+        wire = RecordedLink([])
+        play(self, wire)
         path = os.path.join(DIRECTORY, f"{__version__}{SUFFIX}")
         with open(path, "w") as file:
-            file.write("[\n" + ",\n".join(json.dumps(entry) for entry in line.recording) + "\n]\n")
-        sys.stdout.write(f"{path}: {len(line.recording)} entries\n")
+            file.write("[\n" + ",\n".join(json.dumps(entry) for entry in wire.recording) + "\n]\n")
+        sys.stdout.write(f"{path}: {len(wire.recording)} entries\n")
 
 
 if __name__ == "__main__":

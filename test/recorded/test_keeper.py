@@ -23,7 +23,7 @@ from buildbot_lite.model.outcome import Ending
 from buildbot_lite.model.spec import fingerprint
 from buildbot_lite.slave.keeper_client import KeeperClient
 
-from .keeping import (
+from .keeper_recording import (
     DIRECTORY,
     HOME,
     LINES,
@@ -33,8 +33,8 @@ from .keeping import (
     RUNS,
     SHELF,
     Entry,
-    News,
-    PlayedKeeper,
+    RecordingListener,
+    ReplayedKeeper,
     converse,
     spooled,
 )
@@ -79,12 +79,12 @@ class KeeperTests(TestCase):
         """
         self.assertIn(__version__, versions())
 
-    async def play(self, entries: list[Entry]) -> tuple[News, list[str]]:
+    async def play(self, entries: list[Entry]) -> tuple[RecordingListener, list[str]]:
         """
         Run today's client with a keeper that replays *entries*; return the client's events and the keeper's
         differences.
         """
-        news, wrong = News(), list[str]()
+        news, wrong = RecordingListener(), list[str]()
         stray: Deferred[None] = Deferred()
 
         def strayed(how: str) -> None:
@@ -93,7 +93,7 @@ class KeeperTests(TestCase):
                 stray.callback(None)
 
         socket = os.path.join(self.directory, "socket")
-        factory = Factory.forProtocol(lambda: PlayedKeeper(entries, strayed))
+        factory = Factory.forProtocol(lambda: ReplayedKeeper(entries, strayed))
         port: Any = await UNIXServerEndpoint(reactor, socket).listen(factory)
         client = KeeperClient(self.directory, reactor)
         talk = Deferred.fromCoroutine(converse(client, news, HOME))
@@ -136,7 +136,7 @@ class KeeperTests(TestCase):
             home = os.path.join(self.directory, version)
             with tarfile.open(os.path.join(DIRECTORY, f"{version}{SHELF}")) as archive:
                 archive.extractall(home)
-            news = News()
+            news = RecordingListener()
             client = KeeperClient(home, reactor, linger=5.0)
             self.addCleanup(stop, client)
             await client.ensure(news)

@@ -17,7 +17,7 @@ from .conversation import (
     LONG,
     PUT,
     RUN,
-    Line,
+    RecordedLink,
     Recording,
     play,
 )
@@ -54,9 +54,9 @@ class WireTests(SynchronousTestCase):
         version's master.
         """
         for version, recording in recordings().items():
-            line = Line(recording, replayed="master")
-            master, _ = play(self, line)
-            self.assertEqual((line.broken, line.left), ([], []), version)
+            wire = RecordedLink(recording, replayed="master")
+            master, _ = play(self, wire)
+            self.assertEqual((wire.broken, wire.left), ([], []), version)
             assert master is not None
             streams = {name: stream.data for name, stream in master.streams[RUN].streams.items()}
             self.assertEqual(streams, {"stdio": b"compiling \xff\nlinking\n", "x": b"done\n"})
@@ -71,19 +71,19 @@ class WireTests(SynchronousTestCase):
         version's slave.
         """
         for version, recording in recordings().items():
-            line = Line(recording, replayed="slave")
-            _, bot = play(self, line)
-            self.assertEqual((line.broken, line.left), ([], []), version)
-            assert bot is not None
-            keeper = bot.machine.keeper
+            wire = RecordedLink(recording, replayed="slave")
+            _, slave = play(self, wire)
+            self.assertEqual((wire.broken, wire.left), ([], []), version)
+            assert slave is not None
+            keeper = slave.machine.keeper
             self.assertEqual(
                 [asked for asked in keeper.asked if asked[0] == "start"], [("start", RUN), ("start", LONG)]
             )
             self.assertIn(("interrupt", LONG, "stopped by Zoë"), keeper.asked)
             self.assertEqual(keeper.asked[-1], ("forget", LONG))
             self.assertEqual(keeper.started[RUN]["secrets"], {"token": "sësame"})
-            self.assertEqual(bot.machine.contents("in/tree"), FILE)
-            self.assertTrue(bot.machine.agent.idle)
+            self.assertEqual(slave.machine.contents("in/tree"), FILE)
+            self.assertTrue(slave.machine.agent.idle)
 
     def test_notices(self) -> None:
         """
@@ -94,7 +94,7 @@ class WireTests(SynchronousTestCase):
             changed = json.loads(json.dumps(recording))
             entry = next(each for each in changed if each.get("call") == call)
             entry["with"][name] = {"json": {"kind": "juggle"}} if name == "spec" else 7
-            line = Line(changed, replayed=replayed)
-            play(self, line)
-            self.assertTrue(line.broken)
+            wire = RecordedLink(changed, replayed=replayed)
+            play(self, wire)
+            self.assertTrue(wire.broken)
             self.flushLoggedErrors()

@@ -93,7 +93,7 @@ def through_json(job: Job) -> dict[str, Any]:
     return found
 
 
-class AtOnce:
+class InlineWorkers:
     """
     `Workers` that run each job at once, in this process.
     """
@@ -188,7 +188,7 @@ class FakeCommand:
 @define
 class FakeKeeper:
     """
-    A keeper; the test controls its commands.  `Desk` sets *agent*.
+    A keeper; the test controls its commands.  `SimulatedMachine` sets *agent*.
     """
 
     directory: str
@@ -234,7 +234,7 @@ class FakeKeeper:
 
 
 @define
-class Machine:
+class SimulatedMachine:
     """
     A slave's machine: its disk, and the keeper's commands, survive `restart`.
     """

@@ -27,7 +27,7 @@ from buildbot_lite.wire.roles import Slave
 
 from .fakes import (
     FakeCommand,
-    Machine,
+    SimulatedMachine,
     new_directory,
     sealed,
 )
@@ -41,7 +41,7 @@ class AgentTests(SynchronousTestCase):
         """
         A machine with one link to its master.
         """
-        self.machine = Machine(new_directory(self))
+        self.machine = SimulatedMachine(new_directory(self))
         self.keeper = self.machine.keeper
         self.command = FakeCommand()
         self.link = self.machine.link()
@@ -482,7 +482,7 @@ class AnyHistoryTests(SynchronousTestCase):
         """
         Run one command with *events* during its life.
         """
-        machine = Machine(directory)
+        machine = SimulatedMachine(directory)
         streams: dict[str, bytearray] = {}
         written = b""
 

@@ -32,7 +32,7 @@ from .fakes import FakeCommand, new_directory
 ID = "5a" * 16
 
 
-class Desk:
+class AcceptingDesk:
     """
     The master's side, which accepts every slave.
     """
@@ -58,7 +58,7 @@ class Desk:
         return self._waiting[-1]
 
 
-class Commands(FakeCommand):
+class AwaitableCommand(FakeCommand):
     """
     The master's end of a command; fires when it has an outcome.
     """
@@ -99,7 +99,7 @@ class LocalSlaveTests(TestCase):
         A directory for a slave.
         """
         self.directory = new_directory(self)
-        self.desk = Desk()
+        self.desk = AcceptingDesk()
 
     async def begin(self) -> Slave:
         """
@@ -117,7 +117,7 @@ class LocalSlaveTests(TestCase):
         A command's output and outcome arrive, byte for byte.
         """
         slave = await self.begin()
-        command = Commands()
+        command = AwaitableCommand()
         await slave.start(ID, Run(script="printf 'a\\0b'; pwd; exit 3", workdir="b/build"), {}, command)
         outcome = await command.over
         where = os.path.join(self.directory, "work/b/build")
@@ -131,7 +131,7 @@ class LocalSlaveTests(TestCase):
         slave = await self.begin()
         gate = os.path.join(self.directory, "gate")
         os.mkfifo(gate)
-        first = Commands()
+        first = AwaitableCommand()
         spec = Run(script=f"echo one >> runs; cat {gate}; echo done")
         await slave.start(ID, spec, {}, first)
         await self.local.stop()
@@ -142,7 +142,7 @@ class LocalSlaveTests(TestCase):
         self.assertEqual(self.desk.hellos[0].home, self.desk.hellos[1].home)
         self.assertEqual(self.desk.hellos[0].keeper, self.desk.hellos[1].keeper)
         self.assertNotEqual(self.desk.hellos[0].incarnation, self.desk.hellos[1].incarnation)
-        second = Commands()
+        second = AwaitableCommand()
         await slave.resume(ID, second, {})
         write(gate, b"through the gate\n")
         outcome = await second.over
@@ -155,7 +155,7 @@ class LocalSlaveTests(TestCase):
         An interrupted command is killed, and its outcome says so.
         """
         slave = await self.begin()
-        command = Commands()
+        command = AwaitableCommand()
         await slave.start(ID, Run(argv=("sleep", "600")), {}, command)
         await slave.interrupt(ID, "cancelled by amy")
         outcome = await command.over
@@ -169,20 +169,20 @@ class LocalSlaveTests(TestCase):
         slave = await self.begin()
         data = os.urandom(3_000_000)
 
-        async def done(number: int, spec: object, command: Commands) -> Outcome:
+        async def done(number: int, spec: object, command: AwaitableCommand) -> Outcome:
             await slave.start(f"{number}", spec, {}, command)  # type: ignore[arg-type]  # any Spec
             return await command.over
 
         digest = hashlib.sha256(data).hexdigest()
-        self.assertTrue((await done(1, MakeDirectory("b/build"), Commands())).succeeded)
+        self.assertTrue((await done(1, MakeDirectory("b/build"), AwaitableCommand())).succeeded)
         download = Download("b/build/file", "input", len(data), digest, mode=0o755)
-        self.assertTrue((await done(2, download, Commands({"input": data}))).succeeded)
-        upload = Commands()
+        self.assertTrue((await done(2, download, AwaitableCommand({"input": data}))).succeeded)
+        upload = AwaitableCommand()
         outcome = await done(3, Upload("b/build/file"), upload)
         self.assertTrue(outcome.succeeded)
         self.assertEqual(upload.streams["artifact"], data)
         self.assertEqual(outcome.streams["artifact"].sha256, digest)
-        packed = Commands()
+        packed = AwaitableCommand()
         self.assertTrue((await done(4, UploadDirectory("b"), packed)).succeeded)
         with tarfile.open(fileobj=io.BytesIO(bytes(packed.streams["artifact"]))) as archive:
             member = archive.extractfile("build/file")

@@ -32,8 +32,8 @@ from buildbot_lite.slave.keeper_client import KeeperClient
 from buildbot_lite.slave.keeper_connection import KeeperDialer
 from buildbot_lite.slave.keeper_messages import Holding
 
-from ..keeper.ground import wait_until
-from ..living import alive
+from ..keeper.keeper_harness import wait_until
+from ..process_table import alive
 
 reactor: Any = _reactor
 
@@ -54,7 +54,7 @@ def write(path: str, text: str) -> None:
         target.write(text)
 
 
-class Recorder:
+class RecordingListener:
     """
     A listener that records its calls, and can be awaited.
     """
@@ -117,7 +117,7 @@ class KeeperClientTests(TestCase):
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="client-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.home = os.path.join(self.directory, "keeper")
-        self.news = Recorder()
+        self.news = RecordingListener()
 
     def client(self, home: str | None = None, **more: Any) -> KeeperClient:
         """
@@ -270,7 +270,7 @@ class KeeperClientTests(TestCase):
         first.detach()
 
         second = self.client()
-        later = Recorder()
+        later = RecordingListener()
         await second.ensure(later)
         held = await later.when("attached")
         self.assertEqual(held, {"a-1": (fingerprint(run), Life.RUNNING, {"stdio": 4})})
@@ -322,7 +322,7 @@ class KeeperClientTests(TestCase):
         When several clients start keepers at once, one keeper remains, and all clients attach to it.
         """
         clients = [self.client() for _each in range(4)]
-        recorders = [Recorder() for _each in clients]
+        recorders = [RecordingListener() for _each in clients]
         # Each client replaces the one before, which may find no keeper any more, and gets an error.
         results = [
             Deferred.fromCoroutine(client.ensure(recorder)) for client, recorder in zip(clients, recorders, strict=True)
@@ -427,7 +427,7 @@ class KeeperClientTests(TestCase):
         self.assertNotIn("socket", os.listdir(self.home))
 
 
-class _NewKeeper(LineOnlyReceiver):
+class _LaterKeeper(LineOnlyReceiver):
     """
     A keeper of a later version, with unknown states, events and fields.
     """
@@ -468,12 +468,12 @@ class DialerTests(TestCase):
             await self.assertFailure(Deferred.fromCoroutine(starting), KeeperLostError)
 
 
-class NewKeeperTests(TestCase):
+class LaterKeeperTests(TestCase):
     async def attach(self, directory: str) -> None:
-        factory = Factory.forProtocol(_NewKeeper)
+        factory = Factory.forProtocol(_LaterKeeper)
         port: Any = await UNIXServerEndpoint(reactor, os.path.join(directory, "socket")).listen(factory)
         self.addCleanup(port.stopListening)
-        client, news = KeeperClient(directory, reactor), Recorder()
+        client, news = KeeperClient(directory, reactor), RecordingListener()
         await client.ensure(news)
         self.addCleanup(client.detach)
 

@@ -25,7 +25,7 @@ from buildbot_lite.wire.roles import Slave
 
 from .fakes import (
     FakeCommand,
-    Machine,
+    SimulatedMachine,
     new_directory,
 )
 
@@ -106,7 +106,7 @@ class SessionTests(SynchronousTestCase):
         """
         A slave that was not started yet.
         """
-        self.machine = Machine(new_directory(self))
+        self.machine = SimulatedMachine(new_directory(self))
         self.home = SlaveDirectory(self.machine.directory)
         self.home.make()
         self.clock = self.machine.clock

@@ -354,7 +354,7 @@ class GenerationTests(SynchronousTestCase):
         self.assertEqual(latest_generations(["a~10", "a", "a~2", "b", "c~1"]), {"a": "a~10", "b": "b", "c": "c~1"})
 
 
-class LyingMaster(FakeCommand):
+class UnreliableMaster(FakeCommand):
     """
     A master that drops chunks, answers LATER, or fails, in the order of *moods*; after that it works.
     """
@@ -387,7 +387,7 @@ class AnyMasterTests(SynchronousTestCase):
         clock = Clock()
         source = FakeSource(stdio=data)
         source.end()
-        command = LyingMaster(list(moods))
+        command = UnreliableMaster(list(moods))
         command.streams["stdio"] = bytearray(data[:start])
         sender = StreamSender(
             "7f", source, command, have={"stdio": min(start, len(data))}, flow_control=FlowControl(clock), clock=clock

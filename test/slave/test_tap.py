@@ -30,20 +30,20 @@ from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.furl import read_furl
 from buildbot_lite.wire.roles import Slave
 
-from ..living import (
+from ..process_table import (
     arguments,
     kill,
-    others,
+    other_pids,
 )
-from ..wire.pair import (
+from ..wire.tub_case import (
     SWISSNUM,
     TubTestCase,
     with_reactor,
 )
 from .fakes import new_directory
 from .test_assembly import (
-    Commands,
-    Desk,
+    AcceptingDesk,
+    AwaitableCommand,
     read,
     write,
 )
@@ -51,7 +51,7 @@ from .test_assembly import (
 ID = "9d" * 16
 
 
-class Process(ProcessProtocol):
+class ChildProcess(ProcessProtocol):
     """
     A process, its output and its exit.
     """
@@ -92,7 +92,7 @@ class Process(ProcessProtocol):
             os.kill(self.transport.pid, number)
 
 
-class PinningDesk(Desk):
+class PinningDesk(AcceptingDesk):
     """
     A master that refuses every slave as pinned.
     """
@@ -107,7 +107,7 @@ class TwistdTests(TubTestCase):
         A master, and a slave's directory with its FURL.
         """
         super().setUp()
-        self.desk = Desk()
+        self.desk = AcceptingDesk()
         self.exposed = ExposedDesk(self.desk, Revocable())
         self.tub_, self.listener = self.listening(lambda name: self.exposed if name == SWISSNUM else None)
         self.directory = new_directory(self)
@@ -123,11 +123,11 @@ class TwistdTests(TubTestCase):
         write(path, text.encode())
         return path
 
-    def twistd(self, *arguments: str) -> Process:
+    def twistd(self, *arguments: str) -> ChildProcess:
         """
         Start twistd in the foreground; slave and keeper are ended after the test.
         """
-        process = Process()
+        process = ChildProcess()
         twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", *arguments]
         reactor.spawnProcess(process, sys.executable, twistd, dict(os.environ), self.directory)
 
@@ -138,7 +138,7 @@ class TwistdTests(TubTestCase):
         self.addCleanup(end)
         return process
 
-    async def attached(self, *arguments: str) -> tuple[Process, Slave]:
+    async def attached(self, *arguments: str) -> tuple[ChildProcess, Slave]:
         """
         Start a twistd, and wait until its slave has attached.
         """
@@ -152,7 +152,7 @@ class TwistdTests(TubTestCase):
         A slave that was given one FURL runs a command for its master.
         """
         _, slave = await self.attached()
-        command = Commands()
+        command = AwaitableCommand()
         await slave.start(ID, Run(argv=("echo", "hello")), {}, command)
         self.assertTrue((await command.over).succeeded)
         self.assertEqual(bytes(command.streams["stdio"]), b"hello\n")
@@ -174,14 +174,14 @@ class TwistdTests(TubTestCase):
         process, slave = await self.attached()
         gate = os.path.join(self.directory, "gate")
         os.mkfifo(gate)
-        await slave.start(ID, Run(script=f"echo x >> runs; cat {gate}; echo done"), {}, Commands())
+        await slave.start(ID, Run(script=f"echo x >> runs; cat {gate}; echo done"), {}, AwaitableCommand())
         process.signal(number)
         await process.ended
 
         _, slave = await self.attached()
         [held] = self.desk.hellos[-1].held
         self.assertEqual((held.id, held.life), (ID, Life.RUNNING))
-        command = Commands()
+        command = AwaitableCommand()
         await slave.resume(ID, command, {})
         write(gate, b"through\n")
         self.assertTrue((await command.over).succeeded)
@@ -208,7 +208,7 @@ class TwistdTests(TubTestCase):
         SIGUSR1 kills the running commands, which count as lost (so that their builds are retried), and stops the slave.
         """
         process, slave = await self.attached()
-        command = Commands()
+        command = AwaitableCommand()
         await slave.start(ID, Run(argv=("sleep", "600")), {}, command)
         process.signal(signal.SIGUSR1)
         await process.ended
@@ -369,4 +369,4 @@ def keepers(directory: str) -> list[int]:
     Return the pids of the keepers of *directory*.
     """
     kept = {"buildbot_lite.keeper", os.path.join(directory, "keeper")}
-    return [pid for pid in others() if kept <= set(arguments(pid))]
+    return [pid for pid in other_pids() if kept <= set(arguments(pid))]

@@ -31,7 +31,7 @@ from buildbot_lite.slave.transfer import LONGEST_DISK_WAIT
 
 from .fakes import (
     FakeCommand,
-    Machine,
+    SimulatedMachine,
     new_directory,
     sealed,
 )
@@ -44,7 +44,7 @@ class TransferTests(SynchronousTestCase):
         """
         A machine with one link to its master.
         """
-        self.machine = Machine(new_directory(self))
+        self.machine = SimulatedMachine(new_directory(self))
         self.command = FakeCommand()
         self.link = self.machine.link()
 
@@ -733,7 +733,7 @@ class DownloadTests(TransferTests):
         self.assertEqual(os.listdir(outside), [])
 
 
-class SavedTests(TransferTests):
+class ClaimTests(TransferTests):
     def test_damaged_claim(self) -> None:
         """
         An unreadable claim is dropped, and the slave starts.

@@ -59,7 +59,7 @@ def _say(text: str) -> None:
     _print(f"[{time.strftime('%H:%M:%S')}] {text}")
 
 
-def _cuts(count: int) -> cuts.Times:
+def _cuts(count: int) -> cuts.ReconnectionTimes:
     with Farm("bot1", proxied=True) as farm:
         farm.builder("idle", "true")
         farm.start()

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from attrs import define, field, frozen
 
-from test.living import kill, told
+from test.process_table import kill, read_proc
 from test.processes.farm import (
     Client,
     Done,
@@ -301,4 +301,4 @@ def _told(client: Client) -> str:
 
 
 def _started(pid: int) -> bytes:
-    return b"".join(told(pid, "stat").rpartition(b")")[2].split()[19:20])
+    return b"".join(read_proc(pid, "stat").rpartition(b")")[2].split()[19:20])

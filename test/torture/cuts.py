@@ -13,7 +13,7 @@ from test.processes.proxy import Proxy
 
 
 @frozen
-class Times:
+class ReconnectionTimes:
     """
     Seconds from each cut until the slave was attached again.
     """
@@ -28,7 +28,7 @@ class Times:
         )
 
 
-def measure(slave: Daemon, proxy: Proxy, cuts: int) -> Times:
+def measure(slave: Daemon, proxy: Proxy, cuts: int) -> ReconnectionTimes:
     """
     Cut the connection of an attached *slave* through *proxy*, *cuts* times.
     """
@@ -39,4 +39,4 @@ def measure(slave: Daemon, proxy: Proxy, cuts: int) -> Times:
         proxy.cut()
         until(lambda: slave.log.count("attached to the master") > before, f"it is back after cut {number}")  # noqa: B023
         seconds.append(time.monotonic() - began)
-    return Times(seconds)
+    return ReconnectionTimes(seconds)

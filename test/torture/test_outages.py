@@ -92,7 +92,7 @@ class OutageCase(SynchronousTestCase):
         ]
 
 
-class LinkTests(OutageCase):
+class LinkOutageTests(OutageCase):
     names = ("halfopen", "stopped")
 
     @classmethod
@@ -167,7 +167,7 @@ class LinkTests(OutageCase):
         self.assertEqual(client.wait(PATIENCE).code, 4)
 
 
-class MasterTests(OutageCase):
+class MasterOutageTests(OutageCase):
     names = ("locked", "edited", "removed")
 
     @classmethod
@@ -243,7 +243,7 @@ class MasterTests(OutageCase):
         self.check("removed", client.watch_furl())
 
 
-class MachineTests(OutageCase):
+class MachineOutageTests(OutageCase):
     """
     Promise 8: builds that are retried, with the reason.
     """

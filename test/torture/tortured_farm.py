@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from test.living import told
+from test.process_table import read_proc
 from test.processes.farm import (
     MASTER_TAC,
     WORDS,
@@ -194,7 +194,7 @@ class TorturedFarm(Farm):
         Return all processes on a slave's simulated machine.
         """
         mark = f"{_WHOSE}={name}\0".encode()
-        return [pid for pid in self.processes() if mark in told(pid, "environ") + b"\0"]
+        return [pid for pid in self.processes() if mark in read_proc(pid, "environ") + b"\0"]
 
     def close(self) -> None:
         for proxy in self.proxies.values():

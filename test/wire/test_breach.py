@@ -15,16 +15,16 @@ from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.reconnecting import dial
 from buildbot_lite.wire.roles import Desk, Link
 
-from .pair import (
+from .recording_roles import (
+    HELLO,
+    RecordingDesk,
+    RecordingSlave,
+)
+from .tub_case import (
     SLAVE_KEY,
     TubTestCase,
     until,
     with_reactor,
-)
-from .players import (
-    HELLO,
-    NotedDesk,
-    NotedSlave,
 )
 
 
@@ -39,7 +39,7 @@ class BreachTests(TubTestCase):
             said.append(sentence)
             return True
 
-        desk = NotedDesk()
+        desk = RecordingDesk()
         desk.answer = answer
         exposed = ExposedDesk(desk, Revocable(breach=breach))
         tub, listener = self.listening(lambda swissnum: exposed)
@@ -55,7 +55,7 @@ class BreachTests(TubTestCase):
         far, link = await met
         told: Any = None
         try:
-            await far.attach(NotedSlave(), HELLO, "")
+            await far.attach(RecordingSlave(), HELLO, "")
         except BuildbotLiteError as error:
             told = error
         return said, link, told

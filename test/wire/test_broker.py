@@ -45,19 +45,11 @@ from buildbot_lite.wire.roles import (
 )
 from buildbot_lite.wire.tub import make_tub
 
-from .pair import (
-    FARM_KEY,
-    SLAVE_KEY,
-    SWISSNUM,
-    TubTestCase,
-    until,
-    with_reactor,
-)
-from .players import (
+from .recording_roles import (
     HELLO,
-    NotedCommand,
-    NotedDesk,
-    NotedSlave,
+    RecordingCommand,
+    RecordingDesk,
+    RecordingSlave,
 )
 from .test_roles import failing
 from .tokens import (
@@ -67,6 +59,14 @@ from .tokens import (
     number,
     reference,
     string,
+)
+from .tub_case import (
+    FARM_KEY,
+    SLAVE_KEY,
+    SWISSNUM,
+    TubTestCase,
+    until,
+    with_reactor,
 )
 
 
@@ -78,7 +78,7 @@ class BrokerTestCase(TubTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.stock: list[StockTub] = []
-        self.desk = NotedDesk()
+        self.desk = RecordingDesk()
         self.revocable = Revocable()
         self.exposed = ExposedDesk(self.desk, self.revocable)
         self.clock = Clock()
@@ -97,7 +97,7 @@ class BrokerTestCase(TubTestCase):
         await stopping
         await super()._stop()
 
-    async def stranger(self) -> Any:
+    async def unauthenticated_broker(self) -> Any:
         """
         Return the broker of a stock Tub that knows the farm's address and TubID, and no FURL.
         """
@@ -116,23 +116,23 @@ class BrokerTestCase(TubTestCase):
         dialling.stop()
         return both
 
-    async def command(self) -> tuple[NotedCommand, Command]:
+    async def command(self) -> tuple[RecordingCommand, Command]:
         """
         Start a command; return it, and the slave's view of it.
         """
         desk, _ = await self.slave()
-        slave, command = NotedSlave(), NotedCommand()
+        slave, command = RecordingSlave(), RecordingCommand()
         await desk.attach(slave, HELLO, "")
         await self.desk.slaves[-1].start("1", Run(argv=("true",)), {}, command)
         return command, slave.commands["1"]
 
 
-class StrangerTest(BrokerTestCase):
+class UnauthenticatedConnectionTests(BrokerTestCase):
     async def assertCut(self, data: bytes) -> None:
         """
         Check that an unauthenticated connection is cut at once, without a log line, when it sends *data*.
         """
-        broker = await self.stranger()
+        broker = await self.unauthenticated_broker()
         self.assertEqual(len(self.farm.unauthenticated), 1)
         broker.transport.write(data)
         await until(lambda: bool(broker.disconnected) and len(self.farm.unauthenticated) == 0)
@@ -179,7 +179,7 @@ class StrangerTest(BrokerTestCase):
         others.
         """
         for _ in range(6):  # random TubIDs: in some the farm decides the negotiation, in some the peer
-            broker = await self.stranger()
+            broker = await self.unauthenticated_broker()
             await self.stock.pop().stopService()
             await until(lambda: len(self.farm.unauthenticated) == 0 and bool(broker.disconnected))  # noqa: B023
         await until(lambda: not self.farm.brokers)
@@ -223,7 +223,7 @@ class StrangerTest(BrokerTestCase):
         """
         An unauthenticated connection that sends nothing is cut after 20 seconds.
         """
-        broker = await self.stranger()
+        broker = await self.unauthenticated_broker()
 
         self.clock.advance(19.9)
         self.assertEqual(len(self.farm.unauthenticated), 1)
@@ -256,7 +256,7 @@ class StrangerTest(BrokerTestCase):
         A peer cannot make the master connect to a third party, nor parse types that the contract does not use.
         """
         for kind in (b"their-reference", b"dict", b"unicode", b"copyable", b"set-vocab"):
-            broker = await self.stranger()
+            broker = await self.unauthenticated_broker()
             head = begin(0, b"call") + number(77) + number(0) + string(b"decref") + begin(1, b"arguments")
             broker.transport.write(head + number(0) + string(b"clid") + begin(2, kind) + string(b"x") + end(2) + end(1))
             broker.transport.write(end(0))
@@ -269,7 +269,7 @@ class StrangerTest(BrokerTestCase):
         """
         An unknown FURL and an unknown method are refused with our sentence, which repeats nothing of the request.
         """
-        broker = await self.stranger()
+        broker = await self.unauthenticated_broker()
         unknown = await refusal(broker, "getReferenceByName", name=b"sesame")
         not_offered = await refusal(broker, "decgift", giftID=7, count=1)
 
@@ -285,7 +285,7 @@ class StrangerTest(BrokerTestCase):
         """
         Promise 3.13: a peer cannot release more references than it got; invalid counts are refused and not logged.
         """
-        broker = await self.stranger()
+        broker = await self.unauthenticated_broker()
         for clid, count in ((0, 1), (-1, 1), (1, 0), (1, -5)):
             self.assertIn("no reference", await refusal(broker, "decref", clid=clid, count=count))
         await broker.remote_broker.callRemote("decref", clid=77, count=1)
@@ -295,7 +295,7 @@ class StrangerTest(BrokerTestCase):
         self.assertFalse(broker.disconnected)
 
 
-class LinkTest(BrokerTestCase):
+class AuthenticatedLinkTests(BrokerTestCase):
     @with_reactor
     async def test_references_not_taken_back(self) -> None:
         """
@@ -305,7 +305,7 @@ class LinkTest(BrokerTestCase):
         (mine,) = self.tubs[-1].brokers.values()
         mine.remote_decref = lambda clid, count: "thanks"
         (desk,) = (tracker.getRef() for tracker in mine.yourReferenceByCLID.values())
-        slave = NotedSlave()
+        slave = RecordingSlave()
         far = RemoteDesk(desk, lambda each: ExposedSlave(each, Revocable()))
 
         await far.attach(slave, HELLO, "")

@@ -29,18 +29,18 @@ from buildbot_lite.wire.control import (
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.furl import build
 
-from .pair import (
+from .recording_roles import RecordingDesk
+from .test_roles import failing
+from .tub_case import (
     SWISSNUM,
     TubTestCase,
     nothing,
     turn,
     with_reactor,
 )
-from .players import NotedDesk
-from .test_roles import failing
 
 
-class Echo:
+class EchoControl:
     """
     A `Control` that answers with the question.
     """
@@ -66,9 +66,9 @@ class Echo:
 class ControlTest(TubTestCase):
     def serve(self) -> str:
         """
-        Return the FURL of an `Echo`.
+        Return the FURL of an `EchoControl`.
         """
-        control: Control = Echo()
+        control: Control = EchoControl()
         tub, listener = self.listening({SWISSNUM: ExposedControl(control, Revocable())}.get)
         return self.furl(tub, listener)
 
@@ -160,7 +160,7 @@ class ControlTest(TubTestCase):
         """
         A slave's FURL is refused; the error names the file with the right one.
         """
-        tub, listener = self.listening({SWISSNUM: ExposedDesk(NotedDesk(), Revocable())}.get)
+        tub, listener = self.listening({SWISSNUM: ExposedDesk(RecordingDesk(), Revocable())}.get)
 
         error = await failing(ask(reactor, self.furl(tub, listener), {}))
 

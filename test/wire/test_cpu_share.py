@@ -24,12 +24,12 @@ from buildbot_lite.wire.exposed import Revocable
 from buildbot_lite.wire.flapp import RemoteWatcher
 from buildbot_lite.wire.limits.cpu_share import SLOWED, CpuShare
 
-from .pair import (
+from .test_broker import BrokerTestCase
+from .tub_case import (
     turn,
     until,
     with_reactor,
 )
-from .test_broker import BrokerTestCase
 
 
 class CpuShareTests(SynchronousTestCase):
@@ -136,7 +136,7 @@ class CpuShareTests(SynchronousTestCase):
         self.assertEqual((self.clock.getDelayedCalls(), self.share.paused), ([], False))
 
 
-class LinkTests(BrokerTestCase):
+class CpuShareLinkTests(BrokerTestCase):
     @with_reactor
     async def test_lines_of_the_log(self: Any) -> None:
         """
@@ -201,7 +201,7 @@ class RefundTests(SynchronousTestCase):
         self.assertLess(sent / 4, 0.0004)
 
 
-class FollowersTests(SynchronousTestCase):
+class FollowerRefundTests(SynchronousTestCase):
     def test_paid_by_the_byte(self) -> None:
         """
         Promise 7.5: log bytes sent to a follower are refunded like bytes that a slave sends; remarks are not.

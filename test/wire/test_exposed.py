@@ -8,7 +8,7 @@ from buildbot_lite.wire.exposed import Revocable
 from buildbot_lite.wire.loopback import LoopbackLink
 
 
-class LinksTests(SynchronousTestCase):
+class RevocableLinksTests(SynchronousTestCase):
     def test_too_many(self) -> None:
         """
         Promise 14: the links of one FURL are bounded; the oldest are cut.

@@ -35,18 +35,18 @@ from buildbot_lite.wire.flapp import (
     Watcher,
 )
 
-from .pair import (
+from .recording_roles import RecordingDesk
+from .tub_case import (
     SWISSNUM,
     TubTestCase,
     until,
     with_reactor,
 )
-from .players import NotedDesk
 
 FLAPPCLIENT = os.path.join(os.path.dirname(sys.executable), "flappclient")
 
 
-class Client(ProcessProtocol):
+class FlappClient(ProcessProtocol):
     """
     One process of the stock client.
     """
@@ -76,7 +76,7 @@ class Client(ProcessProtocol):
         self.ended.callback(-1 if code is None else code)
 
 
-class Say:
+class PrintingSubmission:
     """
     A `Submission` that writes output and exits.
     """
@@ -127,7 +127,7 @@ class Say:
         self.go()
 
 
-class Refuse:
+class RefusingSubmission:
     """
     A `Submission` that refuses everything.
     """
@@ -139,7 +139,7 @@ class Refuse:
         return fail(InputError("The builder hello is paused.  Ask its admin."))
 
 
-class Store:
+class StoringSubmission:
     """
     A `Submission` that keeps the uploaded file.
     """
@@ -191,7 +191,7 @@ class FlappTest(TubTestCase):
         (Promise 4).
         """
         everything = bytes(range(256)) * 1000
-        client = Client(self.submission(Say([everything, b"no newline"], code=4)), "run-command")
+        client = FlappClient(self.submission(PrintingSubmission([everything, b"no newline"], code=4)), "run-command")
 
         self.assertEqual(await client.ended, 4)
         self.assertEqual(client.out, everything + b"no newline")
@@ -202,9 +202,9 @@ class FlappTest(TubTestCase):
         """
         A submission that asks for it gets the client's standard input, to its end (Promise 4).
         """
-        say = Say([b"thanks"], stdin=True)
+        say = PrintingSubmission([b"thanks"], stdin=True)
         patch = os.urandom(1 << 20)
-        client = Client(self.submission(say), "run-command", stdin=patch)
+        client = FlappClient(self.submission(say), "run-command", stdin=patch)
 
         self.assertEqual(await client.ended, 0)
         self.assertEqual(say.fed, patch)
@@ -216,8 +216,8 @@ class FlappTest(TubTestCase):
         """
         When the client is killed, the submission is notified, and further output fails (Promise 4).
         """
-        say = Say([b"x"], stdin=True)
-        client = Client(self.submission(say), "run-command", stdin=None)
+        say = PrintingSubmission([b"x"], stdin=True)
+        client = FlappClient(self.submission(say), "run-command", stdin=None)
         await until(lambda: say.watcher is not None)
 
         client.process.signalProcess("KILL")
@@ -234,8 +234,8 @@ class FlappTest(TubTestCase):
         """
         A stopped client gets no more output until it has received the former (Promise 4).
         """
-        say = Say([], stdin=True)
-        client = Client(self.submission(say), "run-command", stdin=None)
+        say = PrintingSubmission([], stdin=True)
+        client = FlappClient(self.submission(say), "run-command", stdin=None)
         await until(lambda: say.watcher is not None)
         client.process.signalProcess("STOP")
         assert say.watcher is not None
@@ -261,8 +261,8 @@ class FlappTest(TubTestCase):
         """
         for stdin in (True, False):
             log = os.urandom(300_000)
-            say = Say([log[:200_000], log[200_000:]], code=1, stdin=stdin)
-            client = Client(self.submission(say), "run-command", stdin=None)
+            say = PrintingSubmission([log[:200_000], log[200_000:]], code=1, stdin=stdin)
+            client = FlappClient(self.submission(say), "run-command", stdin=None)
             await until(lambda: say.watcher is not None)  # noqa: B023 - it is called in this round
             client.process.pipes[1].pauseProducing()
             if stdin:
@@ -284,7 +284,7 @@ class FlappTest(TubTestCase):
         """
         The stock client prints our sentence, and no traceback (Promise 3).
         """
-        client = Client(self.submission(Refuse()), "run-command")
+        client = FlappClient(self.submission(RefusingSubmission()), "run-command")
 
         self.assertEqual(await client.ended, 255)
         self.assertIn(b"The builder hello is paused.  Ask its admin.", client.err)
@@ -296,12 +296,12 @@ class FlappTest(TubTestCase):
         """
         ``upload-file`` ends when the file is stored (Promise 5).
         """
-        store = Store()
+        store = StoringSubmission()
         name = str(self.mktemp())
         contents = os.urandom(777_777)
         write(name, contents)
 
-        client = Client(self.upload(store), "upload-file", name)
+        client = FlappClient(self.upload(store), "upload-file", name)
 
         self.assertEqual(await client.ended, 0)
         self.assertEqual(client.out, os.path.basename(name).encode() + b": uploaded\n")
@@ -315,7 +315,7 @@ class FlappTest(TubTestCase):
         """
         name = str(self.mktemp())
         write(name, b"")
-        client = Client(self.upload(Store(InputError("That is no tar archive."))), "upload-file", name)
+        client = FlappClient(self.upload(StoringSubmission(InputError("That is no tar archive."))), "upload-file", name)
 
         self.assertEqual(await client.ended, 255)
         self.assertIn(b"That is no tar archive.", client.err)
@@ -326,9 +326,9 @@ class FlappTest(TubTestCase):
         A FURL that is used with the wrong verb names the right one; the error for a slave's FURL says that it is a
         slave's (Promise 3).
         """
-        run = self.submission(Say([]))
-        put = self.upload(Store())
-        desk = self.expose(lambda revocable: ExposedDesk(NotedDesk(), revocable))
+        run = self.submission(PrintingSubmission([]))
+        put = self.upload(StoringSubmission())
+        desk = self.expose(lambda revocable: ExposedDesk(RecordingDesk(), revocable))
         asked: list[tuple[str, tuple[Any, ...], bytes]] = [
             (run, ("upload-file", __file__), b"run-command"),
             (put, ("run-command",), b"upload-file NAME"),
@@ -336,7 +336,7 @@ class FlappTest(TubTestCase):
         ]
 
         for furlfile, arguments, remedy in asked:
-            client = Client(furlfile, *arguments)
+            client = FlappClient(furlfile, *arguments)
             self.assertEqual(await client.ended, 255)
             self.assertIn(remedy, client.err)
 
@@ -345,9 +345,9 @@ class FlappTest(TubTestCase):
         """
         A mistyped FURL gets one sentence with the remedy, which repeats no part of the FURL (Promise 3).
         """
-        furlfile = self.expose(lambda revocable: FlappService(Say([]), revocable), "wrong" * 6)
+        furlfile = self.expose(lambda revocable: FlappService(PrintingSubmission([]), revocable), "wrong" * 6)
 
-        client = Client(furlfile, "run-command")
+        client = FlappClient(furlfile, "run-command")
 
         self.assertEqual(await client.ended, 255)
         self.assertIn(b"does not know this string", client.err)
@@ -358,16 +358,16 @@ class FlappTest(TubTestCase):
         """
         Revoking cuts the connected client; after that, the FURL is refused with a sentence.
         """
-        say = Say([], stdin=True)
+        say = PrintingSubmission([], stdin=True)
         furlfile = self.submission(say)
-        client = Client(furlfile, "run-command", stdin=None)
+        client = FlappClient(furlfile, "run-command", stdin=None)
         await until(lambda: say.watcher is not None)
         client.process.write(b"x")
         await until(lambda: say.fed == b"x")
 
         self.revocable.revoke(RevokedError())
         self.assertEqual((await client.ended, client.err), (3, b""))
-        again = Client(furlfile, "run-command")
+        again = FlappClient(furlfile, "run-command")
 
         self.assertEqual(await again.ended, 255)
         self.assertIn(b"no longer valid", again.err)

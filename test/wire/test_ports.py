@@ -116,7 +116,7 @@ class EndpointTests(SynchronousTestCase):
         self.assertEqual(Endpoint(1, socket.AF_INET6, ipv6_only=True).local_host, "[::1]")
 
 
-class OpenTests(SynchronousTestCase):
+class OpenSocketTests(SynchronousTestCase):
     def sentence(self, number: int) -> str:
         """
         Return the error for the system's error *number*.

@@ -15,10 +15,10 @@ from buildbot_lite.wire.limits.preauth import (
 )
 
 TUB = "t" * 32
-KNOCK = preauth_token("secret", TUB)
+TOKEN = preauth_token("secret", TUB)
 
 
-class KnockTests(SynchronousTestCase):
+class PreauthTests(SynchronousTestCase):
     """
     A `Preauth` that accepts the token of one FURL.
     """
@@ -28,20 +28,20 @@ class KnockTests(SynchronousTestCase):
         self.preauth = Preauth(TUB, self.clock.seconds)
         self.preauth.expect("secret")
 
-    def heard(self, knock: str) -> bool:
+    def heard(self, token: str) -> bool:
         """
-        Return whether the token *knock* skips the queue.  Foolscap passes the request without its empty line.
+        Return whether the token *token* skips the queue.  Foolscap passes the request without its empty line.
         """
-        return self.preauth.admits(plaintext_request(TUB, "farm.example", knock).removesuffix(b"\r\n\r\n"))
+        return self.preauth.admits(plaintext_request(TUB, "farm.example", token).removesuffix(b"\r\n\r\n"))
 
     def test_words(self) -> None:
         """
         Token and request are the same in every version, so that older slaves skip the queue too.
         """
-        self.assertEqual(KNOCK, "96f7c5932ff186afc4daf8074afa3913")
+        self.assertEqual(TOKEN, "96f7c5932ff186afc4daf8074afa3913")
         self.assertEqual(
-            plaintext_request(TUB, "farm.example", KNOCK),
-            f"GET /id/{TUB} HTTP/1.1\r\nHost: farm.example\r\nKnock: {KNOCK}\r\nUpgrade: TLS/1.0\r\n"
+            plaintext_request(TUB, "farm.example", TOKEN),
+            f"GET /id/{TUB} HTTP/1.1\r\nHost: farm.example\r\nKnock: {TOKEN}\r\nUpgrade: TLS/1.0\r\n"
             "Connection: Upgrade\r\n\r\n".encode(),
         )
         self.assertNotIn(b"Knock", plaintext_request(TUB, "farm.example", ""))
@@ -53,29 +53,29 @@ class KnockTests(SynchronousTestCase):
         others = [
             preauth_token("other", TUB),
             preauth_token("secret", "u" * 32),
-            KNOCK.upper(),
-            KNOCK[1:],
-            KNOCK + "0",
+            TOKEN.upper(),
+            TOKEN[1:],
+            TOKEN + "0",
             "",
         ]
-        self.assertEqual([self.heard(knock) for knock in others], [False] * 6)
-        self.assertTrue(self.heard(KNOCK))
+        self.assertEqual([self.heard(token) for token in others], [False] * 6)
+        self.assertTrue(self.heard(TOKEN))
         self.preauth.forget("secret")
         self.preauth.forget("unknown")
-        self.assertFalse(self.heard(KNOCK))
+        self.assertFalse(self.heard(TOKEN))
 
     def test_too_often(self) -> None:
         """
         A token is accepted a few times at once, then once every two seconds: an eavesdropper cannot delay others.
         """
         self.preauth.expect("another")
-        heard = [self.heard(KNOCK) for _ in range(100)]
+        heard = [self.heard(TOKEN) for _ in range(100)]
         self.assertEqual(sum(heard), PREAUTH_BURST)
         self.preauth.expect("secret")
-        self.assertFalse(self.heard(KNOCK))
+        self.assertFalse(self.heard(TOKEN))
         self.assertTrue(self.heard(preauth_token("another", TUB)))
         self.clock.advance(1 / PREAUTH_PER_SECOND)
-        self.assertEqual([self.heard(KNOCK), self.heard(KNOCK)], [True, False])
+        self.assertEqual([self.heard(TOKEN), self.heard(TOKEN)], [True, False])
 
     @given(st.binary(max_size=4096))
     def test_garbage(self, head: bytes) -> None:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from buildbot_lite.wire.probe import why_not_reached
 
-from .pair import FARM_KEY, TubTestCase
+from .tub_case import FARM_KEY, TubTestCase
 
 reactor: Any = _reactor
 

@@ -31,7 +31,13 @@ from buildbot_lite.wire.tub import (
     make_tub,
 )
 
-from .pair import (
+from .recording_roles import (
+    HELLO,
+    RecordingDesk,
+    RecordingSlave,
+)
+from .test_flapp import RefusingSubmission
+from .tub_case import (
     FARM_KEY,
     SLAVE_KEY,
     SWISSNUM,
@@ -39,15 +45,9 @@ from .pair import (
     until,
     with_reactor,
 )
-from .players import (
-    HELLO,
-    NotedDesk,
-    NotedSlave,
-)
-from .test_flapp import Refuse
 
 
-class DiallingTest(TubTestCase):
+class ReconnectionTests(TubTestCase):
     """
     A real farm, and a slave on a fake clock.
     """
@@ -55,7 +55,7 @@ class DiallingTest(TubTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.patch(random, "uniform", lambda low, high: (low + high) / 2)
-        self.exposed: dict[str, Referenceable | Exception] = {SWISSNUM: ExposedDesk(NotedDesk(), Revocable())}
+        self.exposed: dict[str, Referenceable | Exception] = {SWISSNUM: ExposedDesk(RecordingDesk(), Revocable())}
         self.clock = Clock()
         self.slave = make_tub(self.clock, SLAVE_KEY)
         self.slave.startService()
@@ -188,7 +188,7 @@ class DiallingTest(TubTestCase):
         self.assertEqual(await self.pauses(3), [60.0, 3600.0, 3600.0])
         await until(lambda: bool(self.waiting()))
         self.assertEqual([type(error) for error in self.refused], [UnknownStringError, RevokedError])
-        self.exposed[SWISSNUM] = ExposedDesk(NotedDesk(), Revocable())
+        self.exposed[SWISSNUM] = ExposedDesk(RecordingDesk(), Revocable())
         await self.pauses(1)
         await until(lambda: len(self.links) == 1)
 
@@ -197,7 +197,7 @@ class DiallingTest(TubTestCase):
         """
         A submission's FURL is refused; the sentence names the file with slaves' FURLs (Promise 3).
         """
-        self.exposed[SWISSNUM] = FlappService(Refuse(), Revocable())
+        self.exposed[SWISSNUM] = FlappService(RefusingSubmission(), Revocable())
         farm, listener = self.farm()
         with capturedLogs() as events:
             self.dial(self.furl(farm, listener))
@@ -239,7 +239,7 @@ class DiallingTest(TubTestCase):
         def check(key: str) -> None:
             raise PinnedError
 
-        desk, right = NotedDesk(), Revocable(check_key=check)
+        desk, right = RecordingDesk(), Revocable(check_key=check)
         self.exposed[SWISSNUM] = ExposedDesk(desk, right)
         farm, listener = self.farm()
         self.dial(self.furl(farm, listener))
@@ -254,14 +254,14 @@ class DiallingTest(TubTestCase):
         """
         After a refusal by the desk the slave waits for a minute (Promise 3).
         """
-        desk = NotedDesk()
+        desk = RecordingDesk()
         desk.answer = PinnedError()
         self.exposed[SWISSNUM] = ExposedDesk(desk, Revocable())
         farm, listener = self.farm()
         connection = self.dial(self.furl(farm, listener))
         await until(lambda: len(self.desks) == 1)
         try:
-            await self.desks[0].attach(NotedSlave(), HELLO, "")
+            await self.desks[0].attach(RecordingSlave(), HELLO, "")
         except PinnedError as error:
             connection.refused(error)
 

@@ -30,7 +30,14 @@ from buildbot_lite.wire.roles import (
     Slave,
 )
 
-from .pair import (
+from .recording_roles import (
+    HELLO,
+    WELCOME,
+    RecordingCommand,
+    RecordingDesk,
+    RecordingSlave,
+)
+from .tub_case import (
     FARM_KEY,
     SLAVE_KEY,
     SWISSNUM,
@@ -38,13 +45,6 @@ from .pair import (
     turn,
     until,
     with_reactor,
-)
-from .players import (
-    HELLO,
-    WELCOME,
-    NotedCommand,
-    NotedDesk,
-    NotedSlave,
 )
 
 ID = "0123456789abcdef0123456789abcdef-1"
@@ -62,21 +62,21 @@ class RoleTests:
         """
         raise NotImplementedError
 
-    async def attached(self: Any) -> tuple[NotedSlave, Slave]:
+    async def attached(self: Any) -> tuple[RecordingSlave, Slave]:
         """
         Return a slave, and the master's view of it.
         """
-        desk, slave = NotedDesk(), NotedSlave()
+        desk, slave = RecordingDesk(), RecordingSlave()
         far, _ = await self.linked(desk)
         await far.attach(slave, HELLO, "")
         return slave, desk.slaves[0]
 
-    async def started(self: Any) -> tuple[NotedCommand, Command]:
+    async def started(self: Any) -> tuple[RecordingCommand, Command]:
         """
         Return a command, and the slave's view of it.
         """
         slave, master = await self.attached()
-        command = NotedCommand()
+        command = RecordingCommand()
         await master.start(ID, SPEC, {}, command)
         return command, slave.commands[ID]
 
@@ -85,10 +85,10 @@ class RoleTests:
         """
         The desk gets the slave's `Hello` unchanged, with the key of its link; the slave gets the `Welcome`.
         """
-        desk = NotedDesk()
+        desk = RecordingDesk()
         far, link = await self.linked(desk)
 
-        welcome = await far.attach(NotedSlave(), HELLO, "")
+        welcome = await far.attach(RecordingSlave(), HELLO, "")
 
         self.assertEqual(welcome, WELCOME)
         ((what, hello, key),) = desk.calls
@@ -101,11 +101,11 @@ class RoleTests:
         """
         A refusal arrives as the same class with the same sentence.
         """
-        desk = NotedDesk()
+        desk = RecordingDesk()
         desk.answer = PinnedError()
         far, _ = await self.linked(desk)
 
-        error = await failing(far.attach(NotedSlave(), HELLO, ""))
+        error = await failing(far.attach(RecordingSlave(), HELLO, ""))
 
         self.assertIsInstance(error, PinnedError)
         self.assertEqual(str(error), str(PinnedError()))
@@ -115,11 +115,11 @@ class RoleTests:
         """
         An unexpected exception arrives without its text, and is logged where it was raised.
         """
-        desk = NotedDesk()
+        desk = RecordingDesk()
         desk.answer = KeyError("the secret of bot2")
         far, _ = await self.linked(desk)
 
-        error = await failing(far.attach(NotedSlave(), HELLO, ""))
+        error = await failing(far.attach(RecordingSlave(), HELLO, ""))
 
         self.assertIs(type(error), RefusedError)
         self.assertNotIn("bot2", str(error))
@@ -132,7 +132,7 @@ class RoleTests:
         """
         slave, master = await self.attached()
 
-        await master.start(ID, SPEC, {"token": "sësame"}, NotedCommand())
+        await master.start(ID, SPEC, {"token": "sësame"}, RecordingCommand())
 
         self.assertEqual(slave.calls, [("start", ID, SPEC, {"token": "sësame"})])
 
@@ -143,7 +143,7 @@ class RoleTests:
         """
         slave, master = await self.attached()
 
-        await master.resume(ID, NotedCommand(), {"stdio": 1 << 40, "log-täst": 0})
+        await master.resume(ID, RecordingCommand(), {"stdio": 1 << 40, "log-täst": 0})
         await master.interrupt(ID, "stopped by Zoë")
         await master.disown(ID)
 
@@ -231,11 +231,11 @@ class RoleTests:
         """
         When the link is cut, unanswered calls fail, both ends are notified once, and later calls fail.
         """
-        desk, slave = NotedDesk(), NotedSlave()
+        desk, slave = RecordingDesk(), RecordingSlave()
         far, link = await self.linked(desk)
         await far.attach(slave, HELLO, "")
         master = desk.slaves[0]
-        command = NotedCommand()
+        command = RecordingCommand()
         await master.start(ID, SPEC, {}, command)
         command.answer = Deferred()
         waiting = slave.commands[ID].append("stdio", 0, b"x")
@@ -259,13 +259,13 @@ class RoleTests:
         command.answer.callback(1)
 
 
-class MemoryTest(RoleTests, TestCase):
+class LoopbackTests(RoleTests, TestCase):
     async def linked(self, desk: Desk) -> tuple[Desk, Link]:
         link = LoopbackLink()
         return LoopbackDesk(desk, link), link
 
 
-class TlsTest(RoleTests, TubTestCase):
+class TlsTests(RoleTests, TubTestCase):
     async def linked(self, desk: Desk) -> tuple[Desk, Link]:
         exposed = ExposedDesk(desk, Revocable())
         farm, listener = self.listening({SWISSNUM: exposed}.get, FARM_KEY)

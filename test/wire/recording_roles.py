@@ -16,7 +16,7 @@ HELLO = Hello(home="h" * 16, incarnation="i", keeper="k", boot="b", version="1",
 WELCOME = Welcome(name="bot1", version="1", hints=("tcp:farm.example:9989",))
 
 
-class NotedCommand:
+class RecordingCommand:
     """
     A `Command` that records its calls.
     """
@@ -45,7 +45,7 @@ class NotedCommand:
         return succeed(self.again)
 
 
-class NotedSlave:
+class RecordingSlave:
     """
     A `Slave` that records its calls.
     """
@@ -80,7 +80,7 @@ class NotedSlave:
         raise NotImplementedError
 
 
-class NotedDesk:
+class RecordingDesk:
     """
     A `Desk` that records its calls and the slaves that attached.
     """

@@ -27,7 +27,7 @@ from buildbot_lite.model.spec import (
 PATIENCE = 120.0
 
 
-class Ground:
+class KeeperHarness:
     """
     A directory with keepers in it.  `close` ends all keepers and removes the directory.
     """
@@ -37,7 +37,7 @@ class Ground:
         self.home = os.path.join(self.directory, "keeper")
         self.work = os.path.join(self.directory, "work")
         self.arguments = arguments
-        self.clients: list[Client] = []
+        self.clients: list[KeeperConnection] = []
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start_keeper(
@@ -59,11 +59,11 @@ class Ground:
         wait_until(lambda: process.poll() is not None or self._answers())
         return process
 
-    def client(self) -> "Client":
+    def client(self) -> "KeeperConnection":
         """
         Return a client that has said hello.
         """
-        client = Client(self)
+        client = KeeperConnection(self)
         self.clients.append(client)
         return client
 
@@ -115,16 +115,16 @@ class Ground:
         return True
 
 
-class Client:
+class KeeperConnection:
     """
     A client of a keeper, with blocking calls.
     """
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, harness: KeeperHarness) -> None:
+        self._harness = harness
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(PATIENCE)
-        ground.reach(self._socket)
+        harness.reach(self._socket)
         self._lines = self._socket.makefile("rb")
         self.seen: list[dict[str, Any]] = []
         self.say(op="hello")
@@ -166,8 +166,8 @@ class Client:
         """
         Send a start request.
         """
-        env = {"PATH": os.environ["PATH"], "HOME": self._ground.directory, **more.pop("env", {})}
-        message = {"fingerprint": fingerprint(run), "workdir": self._ground.work, "stdin_path": None, **more}
+        env = {"PATH": os.environ["PATH"], "HOME": self._harness.directory, **more.pop("env", {})}
+        message = {"fingerprint": fingerprint(run), "workdir": self._harness.work, "stdin_path": None, **more}
         self.say(op="start", id=id, spec=to_document(run), secrets=secrets or {}, env=env, **message)
 
     def run(self, id: str, run: Run, secrets: dict[str, str] | None = None, **more: Any) -> Outcome:
@@ -183,7 +183,7 @@ class Client:
         """
         outcome = Outcome.from_document(self.until("ended", id)["outcome"])
         for stream, seal in outcome.streams.items():
-            spool = self._ground.spool(id, stream)
+            spool = self._harness.spool(id, stream)
             assert (len(spool), hashlib.sha256(spool).hexdigest()) == (seal.length, seal.sha256), stream
         return outcome
 
@@ -191,7 +191,7 @@ class Client:
         """
         Read messages until *text* is in the stream's spool.
         """
-        while text not in self._ground.spool(id, stream):
+        while text not in self._harness.spool(id, stream):
             assert self.hear() is not None, "the keeper hung up"
 
     def hang_up(self) -> None:
@@ -213,13 +213,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def keeper(*arguments: str) -> Iterator[tuple[Ground, Client]]:
+def keeper(*arguments: str) -> Iterator[tuple[KeeperHarness, KeeperConnection]]:
     """
     Run a keeper and a client of it.
     """
-    ground = Ground(*arguments)
+    harness = KeeperHarness(*arguments)
     try:
-        ground.start_keeper()
-        yield ground, ground.client()
+        harness.start_keeper()
+        yield harness, harness.client()
     finally:
-        ground.close()
+        harness.close()

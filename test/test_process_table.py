@@ -9,12 +9,12 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from .living import (
+from .process_table import (
     alive,
     arguments,
     kill,
-    others,
-    told,
+    other_pids,
+    read_proc,
 )
 
 
@@ -32,8 +32,8 @@ class LivingTests(SynchronousTestCase):
         assert child.stdout is not None
         child.stdout.readline()  # in the middle of execve(2) it would have no words
         self.assertTrue(alive(child.pid))
-        self.assertIn(child.pid, others())
-        self.assertNotIn(os.getpid(), others())
+        self.assertIn(child.pid, other_pids())
+        self.assertNotIn(os.getpid(), other_pids())
         self.assertEqual(arguments(child.pid), [*words, ""])
         kill(child.pid)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -48,5 +48,5 @@ class LivingTests(SynchronousTestCase):
         """
         with mock.patch("builtins.open") as opened:
             opened.return_value.__enter__.return_value.read.side_effect = ProcessLookupError
-            self.assertEqual(told(1, "stat"), b"")
+            self.assertEqual(read_proc(1, "stat"), b"")
             self.assertFalse(alive(1))

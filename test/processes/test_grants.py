@@ -5,18 +5,18 @@ FURLs that are revoked, rotated and granted, and a master restored into a new di
 import os
 import shutil
 
-from ..living import alive
-from .case import FarmCase
+from ..process_table import alive
 from .farm import (
     Daemon,
     Farm,
     until,
 )
+from .farm_case import FarmCase
 
 WAITS = "echo $$ > $WITNESS/pid-$$; echo begun; while ! test -e $WITNESS/go; do sleep 0.05; done; echo ended"
 
 
-class RevokingTests(FarmCase):
+class RevocationTests(FarmCase):
     """
     Issue 3, promises 9 and 17.
     """

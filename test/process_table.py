@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterator
 
 
-def told(pid: int, name: str) -> bytes:
+def read_proc(pid: int, name: str) -> bytes:
     """
     Return the contents of ``/proc/PID/NAME``; empty when the process has ended or belongs to another user.
     """
@@ -26,17 +26,17 @@ def alive(pid: int) -> bool:
     """
     Return whether the process exists and is no zombie.
     """
-    return told(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"], [b"X"])
+    return read_proc(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"], [b"X"])
 
 
 def arguments(pid: int) -> list[str]:
     """
     Return the words of the command line; none in the middle of execve(2).
     """
-    return told(pid, "cmdline").decode(errors="replace").split("\0")
+    return read_proc(pid, "cmdline").decode(errors="replace").split("\0")
 
 
-def others() -> Iterator[int]:
+def other_pids() -> Iterator[int]:
     """
     Return the pids of all other processes.
     """

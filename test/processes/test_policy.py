@@ -14,8 +14,8 @@ from ..needs import (
     lacking,
     needs,
 )
-from .case import FarmCase
 from .farm import Farm
+from .farm_case import FarmCase
 
 SECRET = "correct-horse-battery-staple"
 LOOK = """
@@ -25,7 +25,7 @@ LOOK = """
 """
 
 
-class RulesCase(FarmCase):
+class PolicyCase(FarmCase):
     """
     A farm whose slave has a policy.
     """
@@ -80,7 +80,7 @@ class RulesCase(FarmCase):
 
 
 @needs("bwrap")
-class BubblewrapTests(RulesCase):
+class BubblewrapTests(PolicyCase):
     """
     A policy with bwrap and a few variables.
     """
@@ -113,7 +113,7 @@ class BubblewrapTests(RulesCase):
         self.assertNotIn("WITNESS=", text)
 
 
-class UserTests(RulesCase):
+class OtherUserTests(PolicyCase):
     """
     A policy with another user.
     """
@@ -147,7 +147,7 @@ class UserTests(RulesCase):
         self.assertIn(f"\n{pwd.getpwnam('nobody').pw_uid}\n", text)
 
 
-class MistakenRulesTests(FarmCase):
+class PolicyChangeTests(FarmCase):
     """
     A slave whose policy changes, also to an invalid one.
     """

@@ -30,7 +30,7 @@ from .machines import (
     FakeMachine,
     text_of,
 )
-from .masters import MasterHarness
+from .masters import SimulatedMaster
 
 SECRET = "correct-horse-battery"
 TEXT = "a text that goes there and back\n" * 900
@@ -71,7 +71,7 @@ class SubmittedRequest:
     is_told: bool = False
 
 
-class FarmHarness:
+class SimulatedFarm:
     """
     The simulated farm.  `settle` delivers all messages that can be delivered; `check` checks the invariants.
     """
@@ -104,7 +104,7 @@ class FarmHarness:
         os.mkdir(secrets, 0o700)
         with open(os.open(os.path.join(secrets, "token"), os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
             file.write(SECRET)
-        self.master = MasterHarness(os.path.join(self.directory, "master"), CONFIG, self.now)
+        self.master = SimulatedMaster(os.path.join(self.directory, "master"), CONFIG, self.now)
         self.machines = {name: self._machine(name) for name in SLAVES}
         self.master.start()
         for machine in self.machines.values():
@@ -147,7 +147,7 @@ class FarmHarness:
         desk = SlaveDesk(machine.name, farm.slaves, lambda key: None, lambda: ())
         process.session.dialled(DeskOverLink(desk, link.slave, self.disowned.add), link.slave)
 
-    def line_of(self, machine: FakeMachine) -> FakeLink | None:
+    def link_of(self, machine: FakeMachine) -> FakeLink | None:
         """
         Return the link that the slave considers alive.
         """
@@ -243,7 +243,7 @@ class FarmHarness:
         """
         Excuse the loss of commands on a slave that was not heard for longer than its grace.
         """
-        link = self.line_of(machine)
+        link = self.link_of(machine)
         if link is not None and link.broken is None and not self.slow:
             self.here[machine.name] = self.time
         elif self.time - self.here[machine.name] >= GRACE:

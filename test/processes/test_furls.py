@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..needs import needs
-from .case import FarmCase
 from .farm import (
     Daemon,
     Farm,
     until,
 )
+from .farm_case import FarmCase
 
 FURL = re.compile(r"pb://[a-z2-7]{32}@tcp:127\.0\.0\.1:\d+/[a-z2-7]{32,}")
 
 
-class StringsTests(FarmCase):
+class FurlsTests(FarmCase):
     """
     A master without running slaves, started with umask 0.
     """
@@ -192,7 +192,7 @@ class StringsTests(FarmCase):
         self.assertRegex(done.err, r"\AThere is no string for 'bot9' in .*  There are: bot1, bot2, hello, try\.\n\Z")
 
 
-class WrongStringsTests(FarmCase):
+class WrongFurlsTests(FarmCase):
     """
     A farm with one attached slave, and slaves with wrong FURLs.
     """

@@ -19,7 +19,7 @@ CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 240.0
 
 
-class Ran(NamedTuple):
+class PytestResult(NamedTuple):
     """
     The result of a run: pytest's exit status and its output.
     """
@@ -28,7 +28,7 @@ class Ran(NamedTuple):
     text: str
 
 
-class TinyCase(SynchronousTestCase):
+class NestedPytestCase(SynchronousTestCase):
     """
     A test case with such a directory.
     """
@@ -51,7 +51,7 @@ class TinyCase(SynchronousTestCase):
         path.write_text(textwrap.dedent(text))
         return path
 
-    def pytest(self, *words: str, env: Mapping[str, str] | None = None) -> Ran:
+    def pytest(self, *words: str, env: Mapping[str, str] | None = None) -> PytestResult:
         """
         Run the tests in the directory.
         """
@@ -67,4 +67,4 @@ class TinyCase(SynchronousTestCase):
             check=False,
             timeout=PATIENCE,
         )
-        return Ran(done.returncode, done.stdout.decode(errors="replace"))
+        return PytestResult(done.returncode, done.stdout.decode(errors="replace"))

@@ -61,7 +61,7 @@ def spooled(path: str) -> str:
         return file.read()
 
 
-class News(KeeperListener):
+class RecordingListener(KeeperListener):
     """
     Records the keeper's events; `when` waits for one.
     """
@@ -111,7 +111,7 @@ class News(KeeperListener):
             coming.callback(None)
 
 
-async def converse(client: KeeperClient, news: News, home: str) -> None:
+async def converse(client: KeeperClient, news: RecordingListener, home: str) -> None:
     """
     The script that is recorded and replayed: a command that ends, one that is interrupted, one that is refused.
     """
@@ -140,7 +140,7 @@ async def converse(client: KeeperClient, news: News, home: str) -> None:
     await news.when("forgotten", QUICK)
 
 
-class PlayedKeeper(LineOnlyReceiver):
+class ReplayedKeeper(LineOnlyReceiver):
     """
     Sends the events of the recorded keeper, each after the requests that preceded it.
     """
