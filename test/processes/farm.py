@@ -57,7 +57,7 @@ WORDS = (
     "from buildbot_lite.plugins import changes, schedulers, secrets, slave, steps, util\nc = BuildmasterConfig = {}\n"
 )
 MASTER_TAC = "from buildbot_lite.master_tap import application_for\napplication = application_for(__file__)\n"
-SLAVE_TAC = "from buildbot_lite.slave_tap import application_for\napplication = application_for(furl={furl!r})\n"
+SLAVE_TAC = "from buildbot_lite.slave_tap import application_for\napplication = application_for({arguments})\n"
 _LOG_ON_FULL_DISK = re.compile(r"Temporarily disabling observer .*\n(\t.*\n)*?\t.*OSError: \[Errno 28\].*\n(\t\n)?")
 # It cannot write its pid file then, either, and there is no space for its whole message about that.
 _START_ON_FULL_DISK = re.compile(
@@ -374,8 +374,8 @@ class Farm:
         self.secret_values: list[str] = []
         self.may_complain = False
         self.slave_options: dict[str, str] = dict.fromkeys(slaves or ("bot1",), "")
-        self._config: list[str] = []
-        self._builders: list[str] = []
+        # The parts of master.cfg in order: builders by name, other texts by number.
+        self._config: dict[str | int, str] = {}
         self.master = Daemon("master", self.master_directory, self.env, "master.tac", "the master is ready at")
         self.slaves: dict[str, Daemon] = {}
         self._clients: list[Client] = []
@@ -405,12 +405,12 @@ class Farm:
         """
         Add *text* to master.cfg.
         """
-        self._config.append(textwrap.dedent(text))
+        self._config[len(self._config)] = textwrap.dedent(text)
         return self
 
     def builder(self, name: str, *steps: str, submit: str | None = "", more: str = "") -> Self:
         """
-        Add a builder with *steps*: each a Python expression, or else a shell script.
+        Add a builder with *steps*: each a Python expression, or else a shell script.  It replaces one of the same name.
 
         Its `Submit` has the builder's name, and the further arguments *submit*; None: no `Submit`.  *more*: further
         arguments of its BuilderConfig.
@@ -420,29 +420,33 @@ class Farm:
         )
         options = f", {more}" if more else ""
         slaves = "" if "slavenames=" in options else f"slavenames={list(self.slave_options)!r}, "
-        self._builders.append(name)
-        self.config(
+        text = (
             f"c.setdefault('builders', []).append(util.BuilderConfig(name={name!r}, {slaves}"
             f"factory=util.BuildFactory([{made}]){options}))\n"
         )
         if submit is not None:
             more_of_submit = f", {submit}" if submit else ""
-            self.config(
+            text += (
                 f"c.setdefault('schedulers', []).append("
                 f"schedulers.Submit(name={name!r}, builderNames=[{name!r}]{more_of_submit}))\n"
             )
+        self._config[name] = text
         return self
 
-    def write_config(self, text: str | None = None) -> None:
+    def write_config(self, text: str | None = None, *, without: Sequence[str] = (), more: str = "") -> None:
         """
-        Write master.cfg: the accumulated configuration, or *text*.
+        Write master.cfg: *text*, or the accumulated configuration, *without* the named builders, and with *more* lines
+        at the end.
         """
+        if text is None:
+            text = self._config_head() + "".join(part for key, part in self._config.items() if key not in without)
+        (self.master_directory / "master.cfg").write_text(text + more)
+
+    def _config_head(self) -> str:
         place = f"127.0.0.1:{self.proxy.port}" if self.proxy else "127.0.0.1"
         slaves = ", ".join(f"slave.BuildSlave({name!r}, {options})" for name, options in self.slave_options.items())
         # The tests must not depend on the free space of this machine's disk.
-        head = f"{WORDS}c['location'] = [{place!r}]\nc['minspace'] = 0\nc['slaves'] = [{slaves}]\n"
-        whole = head + "".join(self._config)
-        (self.master_directory / "master.cfg").write_text(whole if text is None else text)
+        return f"{WORDS}c['location'] = [{place!r}]\nc['minspace'] = 0\nc['slaves'] = [{slaves}]\n"
 
     def secret(self, name: str, value: str) -> Self:
         """
@@ -498,10 +502,17 @@ class Farm:
         directory = self.directory / name
         if not directory.exists():
             directory.mkdir()
-            tac = directory / "slave.tac"
-            tac.touch(mode=0o600)
-            tac.write_text(SLAVE_TAC.format(furl=self.furl(name) if furl is None else furl))
+            self.write_slave_tac(name, furl)
         return directory
+
+    def write_slave_tac(self, name: str, furl: str | None = None, *, policy: str = "") -> None:
+        """
+        Write a slave's slave.tac with its FURL (or *furl*), and the further arguments *policy*.
+        """
+        tac = self.directory / name / "slave.tac"
+        tac.touch(mode=0o600)
+        arguments = f"furl={furl or self.furl(name)!r}, {policy}"
+        tac.write_text(SLAVE_TAC.format(arguments=arguments))
 
     def spawn_slave(self, name: str, furl: str | None = None) -> Daemon:
         """

@@ -10,7 +10,7 @@ from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from .farm import Farm, until
+from .farm import MASTER_TAC, Farm, until
 from .farm_case import FarmCase, root_only
 
 ODD = "odd näme (v1) & $HOME; 'x'/y"
@@ -288,10 +288,9 @@ class FullDiskTests(SynchronousTestCase):
             farm.builder("long", "echo begun; until test -e $WITNESS/go; do sleep 0.05; done; seq 1 1500000")
             farm.write_config()
             farm.start_master()
-            tac = (farm.slave_directory("bot1") / "slave.tac").read_text()
+            farm.slave_directory("bot1")
             farm.mount("bot1", 24 << 20)
-            (farm.directory / "bot1" / "slave.tac").touch(mode=0o600)
-            (farm.directory / "bot1" / "slave.tac").write_text(tac)
+            farm.write_slave_tac("bot1")
             farm.start_slave()
             client = farm.submitting("long")
             until(lambda: client.out, "the command runs")
@@ -312,9 +311,8 @@ class FullDiskTests(SynchronousTestCase):
         continues.
         """
         with Farm("bot1") as farm:
-            tac = (farm.master_directory / "master.tac").read_text()
             farm.mount("master", 48 << 20)
-            (farm.master_directory / "master.tac").write_text(tac)
+            (farm.master_directory / "master.tac").write_text(MASTER_TAC)
             farm.builder("long", "echo begun; until test -e $WITNESS/go; do sleep 0.05; done; seq 1 3000000")
             farm.builder("next", "echo next")
             farm.start()

@@ -10,6 +10,7 @@ from buildbot_lite.master.grants.listening import free_port
 
 from ..process_table import alive
 from .farm import (
+    MASTER_TAC,
     WORDS,
     Daemon,
     Done,
@@ -61,6 +62,14 @@ MISTAKES = {
 }
 
 
+def add_slow(farm: Farm, word: str) -> Farm:
+    """
+    Add a builder whose two steps print *word*; the first waits until the test lets it end.
+    """
+    script = f"echo {word}; until test -e $WITNESS/go; do sleep 0.05; done"
+    return farm.builder("slow", script, f"echo {word} too")
+
+
 class ConfigurationMistakesTests(FarmCase):
     """
     A running farm whose master.cfg is edited.
@@ -71,11 +80,7 @@ class ConfigurationMistakesTests(FarmCase):
         """
         Create one slave and two builders.
         """
-        return (
-            Farm("bot1")
-            .builder("hello", "echo hello")
-            .builder("slow", "echo old; until test -e $WITNESS/go; do sleep 0.05; done", "echo old too")
-        )
+        return add_slow(Farm("bot1").builder("hello", "echo hello"), "old")
 
     def edit(self, text: str | None = None) -> None:
         """
@@ -123,7 +128,7 @@ class ConfigurationMistakesTests(FarmCase):
         directory = self.farm.directory / "bad"
         directory.mkdir()
         (directory / "master.cfg").write_text(TWELVE)
-        (directory / "master.tac").write_text((self.farm.master_directory / "master.tac").read_text())
+        (directory / "master.tac").write_text(MASTER_TAC)
         master = Daemon("bad", directory, self.farm.env, "master.tac", "ready")
         master.spawn()
 
@@ -164,8 +169,9 @@ class ConfigurationMistakesTests(FarmCase):
         client = self.farm.submitting("slow")
         furl = client.watch_furl()
         until(lambda: client.out == b"old\n", "the build has begun")
-        text = (self.farm.master_directory / "master.cfg").read_text().replace("echo old", "echo new")
-        self.edit(text)
+        self.addCleanup(add_slow, self.farm, "old")
+        add_slow(self.farm, "new")
+        self.edit()
         done = self.farm.command("reconfig", str(self.farm.master_directory))
         self.assertEqual((done.code, done.err), (0, ""))
         self.farm.master.kill()
@@ -245,11 +251,10 @@ class DaemonTests(FarmCase):
         directory = self.farm.master_directory
         first, second = self.farm.port, free_port()
         old = self.farm.private_furl(self.farm.furl("hello"))
-        text = (directory / "master.cfg").read_text()
-        self.addCleanup((directory / "master.cfg").write_text, text)
+        self.addCleanup(self.farm.write_config)
 
         def reconfigured(port: object, more: str = "") -> Done:
-            self.farm.write_config(f"{text}c['port'] = {port!r}\n{more}")
+            self.farm.write_config(more=f"c['port'] = {port!r}\n{more}")
             return self.farm.command("reconfig", str(directory))
 
         def submitted(furl_file: str) -> int:
@@ -307,11 +312,10 @@ class DaemonTests(FarmCase):
         Promise 6.23: a master.cfg that never finishes does not stop the running master.
         """
         directory = self.farm.master_directory
-        text = (directory / "master.cfg").read_text()
-        self.addCleanup((directory / "master.cfg").write_text, text)
-        self.farm.write_config(text + "c['reconfigTimeout'] = 10\n")
+        self.addCleanup(self.farm.write_config)
+        self.farm.write_config(more="c['reconfigTimeout'] = 10\n")
         self.assertEqual(self.farm.command("reconfig", str(directory)).code, 0)
-        self.farm.write_config(text + "while True: pass\n")
+        self.farm.write_config(more="while True: pass\n")
         reconfiguring = self.farm.client("buildbot-lite", "reconfig", str(directory))
 
         self.assertEqual(self.farm.command("queue", str(directory)).code, 0)
@@ -319,5 +323,5 @@ class DaemonTests(FarmCase):
         self.assertEqual(done.code, 70)
         self.assertIn("Loading it took too long", done.err)
         self.assertIn("Nothing was applied", done.err)
-        self.farm.write_config(text)
+        self.farm.write_config()
         self.assertEqual(self.farm.command("reconfig", str(directory)).code, 0)

@@ -103,8 +103,7 @@ class RevocationTests(FarmCase):
         new = self.farm.furl("bot1")
         self.assertNotEqual(old, new)
         self.farm.slave("bot1").stop()
-        tac = self.farm.directory / "bot1" / "slave.tac"
-        tac.write_text(tac.read_text().replace(old, new))
+        self.farm.write_slave_tac("bot1")
         self.farm.start_slave("bot1")
 
     def test_drain(self) -> None:

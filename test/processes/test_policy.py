@@ -30,7 +30,7 @@ class PolicyCase(FarmCase):
     A farm whose slave has a policy.
     """
 
-    rules = ""
+    policy = ""
 
     @classmethod
     def make(cls) -> Farm:
@@ -60,9 +60,8 @@ class PolicyCase(FarmCase):
         farm = cls.farm
         farm.write_config()
         farm.start_master()
-        tac = farm.slave_directory("bot1") / "slave.tac"
-        os.chmod(tac.parent, 0o711)
-        tac.write_text(tac.read_text().replace("application_for(", f"application_for({cls.rules}, "))
+        os.chmod(farm.slave_directory("bot1"), 0o711)
+        farm.write_slave_tac("bot1", policy=cls.policy)
         farm.start_slave()
 
     def looked(self) -> str:
@@ -85,7 +84,7 @@ class BubblewrapTests(PolicyCase):
     A policy with bwrap and a few variables.
     """
 
-    rules = f"wrapper={BWRAP!r}, environment=['PATH', 'LC_*']"
+    policy = f"wrapper={BWRAP!r}, environment=['PATH', 'LC_*']"
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -118,7 +117,7 @@ class OtherUserTests(PolicyCase):
     A policy with another user.
     """
 
-    rules = "user='nobody'"
+    policy = "user='nobody'"
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -164,12 +163,12 @@ class PolicyChangeTests(FarmCase):
         Promise 6.23: files and directories of builds get the slave's umask, from its next start on, although the keeper
         is the same.
         """
-        tac = self.farm.slave_directory("bot1") / "slave.tac"
-        before, build = tac.read_text(), self.farm.directory / "bot1" / "work" / "any" / "build"
+        build = self.farm.directory / "bot1" / "work" / "any" / "build"
+        self.addCleanup(self.farm.write_slave_tac, "bot1")
         keepers = []
         for umask, modes in (("022", (0o644, 0o755)), ("002", (0o664, 0o775)), ("077", (0o600, 0o700))):
             self.farm.slave().stop()
-            tac.write_text(before.replace("application_for(", f"application_for(umask=0o{umask}, "))
+            self.farm.write_slave_tac("bot1", policy=f"umask=0o{umask}")
             shutil.rmtree(build.parent, ignore_errors=True)
             self.farm.start_slave()
             self.assertEqual(self.farm.submit("any").out, f"0{umask}\n".encode())
@@ -177,15 +176,13 @@ class PolicyChangeTests(FarmCase):
             self.assertEqual([path.stat().st_mode & 0o777 for path in (build, build.parent)], [modes[1]] * 2)
             keepers.append(self.farm.keeper_pid())
         self.assertEqual(len(set(keepers)), 1)
-        tac.write_text(before)
 
     def test_wrapper(self) -> None:
         """
         Promise 16: a slave whose wrapper is missing exits with a sentence, and runs nothing without it.
         """
         self.farm.slave().stop()
-        tac = self.farm.slave_directory("bot1") / "slave.tac"
-        tac.write_text(tac.read_text().replace("application_for(", "application_for(wrapper=['no-such-fence'], "))
+        self.farm.write_slave_tac("bot1", policy="wrapper=['no-such-wrapper']")
         slave = self.farm.spawn_slave("bot1")
         self.assertEqual(slave.wait(), 1)
-        self.assertIn("The wrapper 'no-such-fence' in slave.tac is no program here.", slave.said)
+        self.assertIn("The wrapper 'no-such-wrapper' in slave.tac is no program here.", slave.said)

@@ -117,6 +117,7 @@ class SecretProviderTests(FarmCase):
         encode += " [print(c, end='', flush=True) or time.sleep(0.002) for c in t];"
         encode += " [print(base64.b64encode(b'x' * n + t.encode() + b'yz').decode()) for n in range(3)]"
         script = f"""
+            KEY=$PWD/key; export KEY; umask 077; cat > $KEY
             echo "$TOKEN"; cat "$KEY"; sed 's/^/  > /' "$KEY"; base64 "$KEY"; base64 -w 30 "$KEY"; base64 -w 0 "$KEY"
             python3 -c "{encode}"
             printf %s "$TOKEN" > token; grep -aslF -f token /proc/[0-9]*/cmdline && echo in ps; true
@@ -125,9 +126,7 @@ class SecretProviderTests(FarmCase):
             "printing",
             "env",
             f"steps.ShellCommand(command={script!r}, env={{'TOKEN': util.Secret('token'),"
-            " 'KEY_TEXT': util.Secret('key')}, stdin=util.Secret('key'))".replace(
-                "command=", "command='KEY=$PWD/key; export KEY; umask 077; cat > $KEY\\n' + "
-            ),
+            " 'KEY_TEXT': util.Secret('key')}, stdin=util.Secret('key'))",
             "env",
             "steps.SetPropertyFromCommand(command='cat key; exit 0', property='stolen')",
             "steps.MasterShellCommand(command='env')",

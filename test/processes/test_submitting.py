@@ -232,8 +232,7 @@ class SubmissionTests(FarmCase):
         """
         Set the time that an input may pause.
         """
-        text = (self.farm.master_directory / "master.cfg").read_text()
-        self.farm.write_config(f"{text}from buildbot_lite.control import intake\nintake.PATIENCE = {seconds}\n")
+        self.farm.write_config(more=f"from buildbot_lite.control import intake\nintake.PATIENCE = {seconds}\n")
         done = self.farm.command("reconfig", str(self.farm.master_directory))
         self.assertEqual(done.code, 0, done.err)
 

@@ -269,9 +269,7 @@ class WaitReasonTests(FarmCase):
         Promise 10: its builder was removed from master.cfg.
         """
         self.submit("removed")
-        text = (self.farm.master_directory / "master.cfg").read_text()
-        lines = [line for line in text.splitlines() if "'removed'" not in line]
-        self.farm.write_config("\n".join(lines) + "\n")
+        self.farm.write_config(without=["removed"])
         self.addCleanup(self.farm.write_config)
         self.command("reconfig")
         self.check(

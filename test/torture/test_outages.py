@@ -181,13 +181,6 @@ class MasterOutageTests(OutageCase):
             more="slavenames=['bot1'], maxTime=3000",
         )
 
-    def without(self, name: str) -> str:
-        """
-        Return the configuration without a builder.
-        """
-        text = (self.farm.master_directory / "master.cfg").read_text()
-        return "".join(line for line in text.splitlines(keepends=True) if f"name='{name}'" not in line)
-
     def test_locked_database(self) -> None:
         """
         Promise 5: after another program has locked the farm's database for 30 seconds, everything continues.
@@ -226,7 +219,7 @@ class MasterOutageTests(OutageCase):
         furl = self.begun("edited").watch_furl()
         self.farm.slave().kill()
         self.farm.master.kill()
-        (self.farm.master_directory / "master.cfg").write_text(self.without("edited"))
+        self.farm.write_config(without=["edited"])
         self.farm.start_slave_later()
         self.farm.start_master()
         self.check("edited", furl)
@@ -236,7 +229,7 @@ class MasterOutageTests(OutageCase):
         Promise 7: a build of a builder that is removed meanwhile finishes.
         """
         client = self.begun("removed")
-        (self.farm.master_directory / "master.cfg").write_text(self.without("removed"))
+        self.farm.write_config(without=["removed"])
         admin = (self.farm.master_directory / "private" / "admin.furl").read_text().split()[-1]
         done = self.farm.command("reconfig", "--furlfile", self.farm.private_furl(admin))
         self.assertIn("removed", done.out.decode(), done.err)

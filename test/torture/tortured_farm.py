@@ -90,14 +90,13 @@ class TorturedFarm(Farm):
         """
         return bool(_CLOCKS)
 
-    def write_config(self, text: str | None = None) -> None:
+    def _config_head(self) -> str:
         slaves = ", ".join(f"slave.BuildSlave({name!r}, {options})" for name, options in self.slave_options.items())
         # Nothing listens at that address: a slave must connect through the proxy in its FURL.
-        whole = (
+        return (
             f"{WORDS}c['location'] = ['127.0.0.1:9']\nSLAVES = {list(SLAVES)!r}\nc['slaves'] = [{slaves}]\n"
             f"{jobs.configuration(self.worker, self.generation)}"
-        ) + "".join(self._config)
-        (self.master_directory / "master.cfg").write_text(whole if text is None else text)
+        )
 
     def edit_config(self) -> None:
         """
