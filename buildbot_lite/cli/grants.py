@@ -2,6 +2,7 @@
 Hand out, list, revoke and rotate FURLs.
 """
 
+import json
 import re
 import shlex
 from typing import Any
@@ -41,10 +42,10 @@ _label = click.option("--label", default="", help="A note about its user or its 
 _count = click.IntRange(1, 1 << 40)
 
 
-@commands.group(short_help="Hand out a string: to submit, watch, control, administer.")
+@commands.group(short_help="Hand out a string: to submit, say changes, watch, control, administer.")
 def grant() -> None:
     """
-    Hand out a string: to submit, to watch, to control, to do everything.
+    Hand out a string: to submit, to say what changed, to watch, to control, to do everything.
 
     The string is printed once, on standard output, and is in no file of the farm.
     """
@@ -68,6 +69,46 @@ def grant_submit(farm: FarmClient, builder: str, largest: float | None, expires:
     """
     more["largest"] = None if largest is None else max(1, int(largest))
     _hand_out(farm, "submit", object=builder, lasts=expires, **more)
+
+
+@grant.command("change", cls=FarmCommand, short_help="A string to say what changed in one REPOSITORY.")
+@click.argument("repository")
+@click.option("--branch", "branches", multiple=True, metavar="GLOB", help="Only these branches; may be repeated.")
+@click.option("--project", default="", help="The project of the changes.")
+@click.option("--codebase", default="", help="The codebase of the changes.")
+@click.option("--category", help="The category of the changes.")
+@click.option("--uses", type=_count, metavar="N", help="How often it may be used.")
+@_expires
+@click.option("--per-hour", type=_count, metavar="N", help="How often in any hour.")
+@click.option("--largest", type=SIZE, metavar="SIZE", help="How much may be said at a time: 500k, 1M.")
+@_label
+def grant_change(
+    farm: FarmClient,
+    repository: str,
+    branches: tuple[str, ...],
+    project: str,
+    codebase: str,
+    category: str | None,
+    expires: float | None,
+    largest: float | None,
+    **more: Any,
+) -> None:
+    """
+    A string to say what changed in REPOSITORY, the address that the changes get, and in nothing else.
+
+    It is for a hook.  In git's hooks/post-receive: exec flappclient --furlfile FILE run-command
+
+    Branches are given without refs/heads/; in GLOB, * stands for anything.
+    """
+    binding = {
+        "repository": repository,
+        "branches": list(branches) or ["*"],
+        "project": project,
+        "codebase": codebase,
+        "category": category,
+    }
+    more["largest"] = None if largest is None else max(1, int(largest))
+    _hand_out(farm, "change", object=json.dumps(binding), lasts=expires, **more)
 
 
 @grant.command("watch", cls=FarmCommand, short_help="A string to look at one REQUEST, or at the whole farm.")
@@ -169,7 +210,14 @@ def _what(grant: dict[str, Any]) -> str:
     return f"{_DOINGS[grant['verb']]} {grant['name']}{label}"
 
 
-_DOINGS = {"slave": "slave", "submit": "submit to", "watch": "watch", "control": "control", "admin": "administer"}
+_DOINGS = {
+    "slave": "slave",
+    "submit": "submit to",
+    "change": "changes of",
+    "watch": "watch",
+    "control": "control",
+    "admin": "administer",
+}
 
 
 def _tell_ended(ended: list[str], *, cancelled: bool) -> None:

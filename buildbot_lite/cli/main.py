@@ -23,6 +23,7 @@ from ..errors import (
 from ..model.display import printable
 from . import (
     builds,
+    changes,
     create,
     grants,
     history,
@@ -76,6 +77,7 @@ for _group in (
     show.commands,
     history.commands,
     builds.commands,
+    changes.commands,
     watching.commands,
     slaves.commands,
     grants.commands,

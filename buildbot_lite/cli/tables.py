@@ -183,6 +183,25 @@ def last_good(document: Document) -> RenderableType:
     return _text("  ".join(words))
 
 
+def changes(document: Sequence[Document]) -> RenderableType:
+    """
+    A list of changes.
+    """
+    rows = [
+        (
+            each["change"],
+            _when(each["when"]),
+            each["author"],
+            _sources(each),
+            each["project"] or each["repository"],
+            ", ".join(_label(caused) if caused["number"] else caused["builder"] for caused in each["requests"]),
+            ("from a fork: " if each["untrusted"] else "") + each["comments"].strip().partition("\n")[0],
+        )
+        for each in document
+    ]
+    return _table(("change", "when", "author", "sources", "of", "builds", ""), rows)
+
+
 def artifacts(document: Sequence[Document]) -> RenderableType:
     """
     The artifacts of a build.
@@ -230,6 +249,7 @@ TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
     "build": build,
     "last-good": last_good,
     "artifacts": artifacts,
+    "changes": changes,
     "grants": grants,
     "kept": kept,
 }

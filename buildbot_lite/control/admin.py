@@ -38,6 +38,7 @@ from ..storage.records import history
 from ..storage.records.builds import Build
 from ..wire.control import CHUNKS_IN_ORDER, Follower
 from ..wire.limits.account import Account
+from .admin_changes import ChangeAdmin
 from .admin_grants import GrantAdmin
 from .admin_marks import BuildMarks
 from .admin_slaves import SlaveAdmin
@@ -48,7 +49,7 @@ ERR = b"2"
 MOST_BUILDS = 1000
 STOPPED_WITHIN = 60.0
 """Seconds that the client of ``idle`` has to stop the idle master; after that builds start again."""
-RECORDED = frozenset({"force", "keep", "unkeep", "pause", "grant", "unpin", "reconfig"})
+RECORDED = frozenset({"force", "sendchange", "keep", "unkeep", "pause", "grant", "unpin", "reconfig"})
 """Questions that are refused while the database fails: their answers would wait for its repair."""
 LARGEST_PRIORITY = 1_000_000
 
@@ -134,6 +135,7 @@ class AdminDesk:
             "rebuild": self._rebuild,
             "cancel": self._cancel,
             **BuildMarks(self.farm).answers(),
+            **ChangeAdmin(self.farm, self._read).answers(),
             **GrantAdmin(self.farm).answers(),
             **SlaveAdmin(self.farm).answers(),
         }

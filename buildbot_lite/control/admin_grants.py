@@ -29,6 +29,7 @@ from ..storage.records.grants import Grant, GrantLimits
 Answer = Mapping[str, Any]
 
 LONGEST_LABEL = 200
+LONGEST_OBJECT = 8000
 MOST_LISTED = 10_000
 
 
@@ -72,7 +73,7 @@ class GrantAdmin:
         limits = _limits(question, self.farm.wall())
         if not verb.has_limits and limits != GrantLimits(expires=limits.expires):
             raise RefusedError(f"A string to {verb.name} has no limit but --expires.")
-        object_, name = await designate(question.text("object", "", limit=200))
+        object_, name = await designate(question.text("object", "", limit=LONGEST_OBJECT))
         if verb.name == WATCH and object_.isdecimal():
             limits = await self._at_most_a_week_longer(int(object_), limits)
         label = question.prose("label", "", limit=LONGEST_LABEL)

@@ -16,7 +16,7 @@ slow links.  So each byte extends the deadline, which is at most `PATIENCE` seco
 """
 
 import codecs
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -31,6 +31,9 @@ from ..model.properties import SUBMITTED, Properties
 from ..storage.inputs import IncomingInput
 from ..wire.flapp import Read
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
 PATIENCE = 300.0
 """Seconds for which an input may stall."""
 SLOWEST = 1024
@@ -42,7 +45,7 @@ _PATCH_MARKS = (b"diff --git ", b"--- ", b"Index: ", b"diff -", b"*** ", b"From 
 _COMPRESSIONS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 
 
-class Sink(Protocol):
+class Sink(Protocol[T_co]):
     """
     The destination of one input.
     """
@@ -52,7 +55,7 @@ class Sink(Protocol):
         Take the next bytes; `BuildbotLiteError` if that fails.
         """
 
-    def finish(self) -> SubmissionInput:
+    def finish(self) -> T_co:
         """
         Keep and return the whole input; `BuildbotLiteError`, which says what is wrong, if it is not acceptable.
         """
@@ -105,17 +108,39 @@ class PropertiesSink:
         self._text.clear()
 
 
-class Intake:
+class BytesSink:
     """
-    One input on its way into *sink*: the role `StdinFeed`.  `given` fires once; later bytes are ignored.
+    Keeps the input, at most *largest* bytes, in memory.
     """
 
-    def __init__(self, sink: Sink, clock: IReactorTime) -> None:
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self._data += data
+        if len(self._data) > self._largest:
+            raise InputError(f"More than {self._largest} bytes came in, which is what this string may give.")
+
+    def finish(self) -> bytes:
+        return bytes(self._data)
+
+    def abandon(self) -> None:
+        self._data.clear()
+
+
+class Intake(Generic[T]):
+    """
+    One input on its way into *sink*: the role `StdinFeed`.  `given` fires once, with what the sink made of it; later
+    bytes are ignored.
+    """
+
+    def __init__(self, sink: Sink[T], clock: IReactorTime) -> None:
         self._sink = sink
         self._clock = clock
         self._deadline = clock.seconds() + PATIENCE
         self._timer = clock.callLater(PATIENCE, self._timed_out)
-        self.given: Deferred[SubmissionInput] = Deferred(lambda cancelled: self._stop())
+        self.given: Deferred[T] = Deferred(lambda cancelled: self._stop())
 
     @property
     def over(self) -> bool:
@@ -175,7 +200,7 @@ class Intake:
         self._sink.abandon()
 
 
-async def pump(read: Read, intake: Intake) -> None:
+async def pump(read: Read, intake: Intake[SubmissionInput]) -> None:
     """
     Feed *intake* from a file that the client holds open.
     """

@@ -31,7 +31,7 @@ from ..errors import (
     WrongVerbError,
 )
 from ..master.config.objects import Submit
-from ..master.scheduling.submission import NO_INPUT, Submissions
+from ..master.scheduling.submission import NO_INPUT, SubmissionInput, Submissions
 from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable
 from ..status.following import Following
@@ -83,7 +83,7 @@ class WatchTarget:
     def watch(self, watcher: Watcher) -> None:
         self.account.check_following()
         watching = _followed(watcher, self.following, self.buildset)
-        background(_told(self.account, watcher, watching), self.account.log, "watching a request")
+        background(told(self.account, watcher, watching), self.account.log, "watching a request")
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         return fail(WrongVerbError(TAKES_NO_FILE))
@@ -124,7 +124,7 @@ class SubmitTarget:
                 return fail(WrongVerbError(TAKES_A_FILE))
             admission = self._submissions.admit(self._grant)
         except BuildbotLiteError as error:
-            self._tell(watcher, _raising(error))
+            self._tell(watcher, raising(error))
             return succeed(None)
         intake = self._intake(admission, scheduler.stdin, f"stdin.{scheduler.stdin}")
         if intake is not None:
@@ -135,7 +135,7 @@ class SubmitTarget:
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         return Deferred.fromCoroutine(self._put(file_name(name.decode("utf-8", "replace")), read))
 
-    def _intake(self, admission: Admission, kind: str, name: str) -> Intake | None:
+    def _intake(self, admission: Admission, kind: str, name: str) -> Intake[SubmissionInput] | None:
         largest, clock = admission.grant.largest, self._following.clock
         if kind == "none":
             return None
@@ -153,7 +153,7 @@ class SubmitTarget:
         background(pump(read, intake), self._account.log, "taking in a file")
         await self._submit(admission, intake)
 
-    async def _submit(self, admission: Admission, intake: Intake | None) -> SubmittedBuildset:
+    async def _submit(self, admission: Admission, intake: Intake[SubmissionInput] | None) -> SubmittedBuildset:
         """
         Submit.  The only owner of *admission*: only this method knows whether to spend it or to give it back.
         """
@@ -169,7 +169,7 @@ class SubmitTarget:
                 raise BuildbotLiteError("The farm cannot take this now.  Try again later.") from None
 
     def _tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
-        background(_told(self._account, watcher, watching), self._account.log, "a submission")
+        background(told(self._account, watcher, watching), self._account.log, "a submission")
 
     async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[SubmittedBuildset]) -> int:
         submitted = await submitting
@@ -201,7 +201,7 @@ async def _followed(watcher: Watcher, following: Following, buildset: int) -> in
         raise LinkLostError from None
 
 
-async def _told(account: Account, watcher: Watcher, watching: Awaitable[int]) -> None:
+async def told(account: Account, watcher: Watcher, watching: Awaitable[int]) -> None:
     """
     Send the client the end of *watching*, also if that failed at once.  A client that does not read stays on the
     account.
@@ -228,7 +228,10 @@ async def _complain(watcher: Watcher, sentence: str) -> None:
         await watcher.stderr(f"{printable(sentence)}\n".encode())
 
 
-async def _raising(error: BuildbotLiteError) -> int:
+async def raising(error: BuildbotLiteError) -> int:
+    """
+    Work that fails with *error*, for `told`.
+    """
     raise error
 
 

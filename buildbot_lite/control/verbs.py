@@ -8,6 +8,7 @@ from ..errors import NotFoundError, RefusedError
 from ..master.farm import Farm
 from ..master.grants.verbs import (
     ADMIN,
+    CHANGE,
     CONTROL,
     SUBMIT,
     WATCH,
@@ -22,6 +23,7 @@ from ..wire.control import ExposedControl
 from ..wire.exposed import Exposed, Revocable
 from ..wire.flapp import FlappService
 from .admin import AdminDesk
+from .changes import Binding, ChangeTarget
 from .submissions import SubmitTarget, WatchTarget
 
 FARM = "farm"
@@ -29,9 +31,10 @@ FARM = "farm"
 
 MAY_LOOK = frozenset(
     {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}
+    | {"changes"}
 )
 """The questions that a FURL to watch the farm permits."""
-MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep"}
+MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep", "sendchange"}
 """The questions that a FURL to control the farm permits."""
 
 
@@ -43,6 +46,7 @@ def granted_verbs(farm: Farm) -> Sequence[Verb]:
     exposing = _Exposing(farm)
     return (
         Verb(SUBMIT, exposing.submission, designating.submission, has_limits=True),
+        Verb(CHANGE, exposing.changes, designating.changes, has_limits=True),
         Verb(WATCH, exposing.watched, designating.watched, counts_lookups=True),
         Verb(CONTROL, exposing.desk(MAY_CONTROL), designating.farm(CONTROL), preauth=True, counts_lookups=True),
         Verb(ADMIN, exposing.desk(None), designating.farm(ADMIN), preauth=True, counts_lookups=True),
@@ -74,6 +78,19 @@ class _Exposing:
             account=revocable.account,
         )
         return FlappService(submitting, revocable)
+
+    def changes(self, grant: Grant, revocable: Revocable) -> Exposed:
+        target = ChangeTarget(
+            grant=grant,
+            records=self._farm.records,
+            recorder=self._farm.changes,
+            sources=self._farm.change_sources,
+            limits=self._farm.submit_limits,
+            clock=self._farm.clock,
+            wall=self._farm.wall,
+            account=revocable.account,
+        )
+        return FlappService(target, revocable)
 
     def watched(self, grant: Grant, revocable: Revocable) -> Exposed:
         """
@@ -109,6 +126,14 @@ class _Designating:
         """
         name = self._scheduler(wanted)
         return name, name
+
+    async def changes(self, wanted: str) -> tuple[str, str]:
+        """
+        What `Binding.document` says, as JSON.
+        """
+        binding = Binding.from_text(wanted)
+        await self._farm.records.write(lambda connection: binding.keep(connection, self._farm.wall()))
+        return binding.digest, binding.name
 
     async def watched(self, wanted: str) -> tuple[str, str]:
         """

@@ -19,6 +19,8 @@ LONGEST_NAME = 1000
 LONGEST_COMMENTS = 65536
 MOST_FILES = 5000
 LONGEST_FILE = 4096
+LAST_TIME = 253402300799.0
+"""The end of the year 9999, in seconds since 1970: later times have no date."""
 
 
 @frozen(kw_only=True)
@@ -64,7 +66,7 @@ class Change:
 
     def checked(self) -> "Change":
         """
-        This change; `InputError` when a text is longer than its bound or contains a NUL.
+        This change; `InputError` when a text is longer than its bound or contains a NUL, or its time has no date.
         """
         names = {"revision": self.revision, "project": self.project, "codebase": self.codebase, "source": self.source}
         for noun, text in (names | {"category": self.category}).items():
@@ -77,6 +79,8 @@ class Change:
             raise InputError(f"A change may name {MOST_FILES} files, and this one names {len(self.files)}.")
         for path in self.files:
             _check("file", path, LONGEST_FILE)
+        if self.happened is not None and not 0 <= self.happened <= LAST_TIME:
+            raise InputError(f"The time of a change is {self.happened:g}, which is no time since 1970 in seconds.")
         return self
 
 

@@ -31,12 +31,15 @@ from ..storage.records import (
     steps,
     streams,
 )
+from ..storage.records import changes as records_of_changes
 from ..storage.records.builds import Build
+from ..storage.records.changes import RecordedChange
 from ..storage.records.history import (
     Filter,
     HistoryEntry,
     Page,
 )
+from ..storage.records.requests import Request
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
 from ..wire.contract import JITTER, REFUSED_DELAY
@@ -182,6 +185,51 @@ def of_builders(farm: Farm, connection: Connection) -> list[Document]:
     ]
 
 
+def of_changes(connection: Connection, most: int, before: int | None = None) -> list[Document]:
+    """
+    At most *most* changes, newest first, each with the builds that it caused; with *before* only older ones.
+    """
+    return [_of_change(connection, each) for each in records_of_changes.newest(connection, most, before)]
+
+
+def _of_change(connection: Connection, recorded: RecordedChange) -> Document:
+    change = recorded.change
+    return {
+        "change": recorded.id,
+        "received": recorded.received,
+        "when": change.happened,
+        "author": change.author,
+        "committer": change.committer,
+        "comments": change.comments,
+        "files": list(change.files),
+        "revision": change.revision,
+        "branch": change.branch,
+        "repository": change.repository,
+        "project": change.project,
+        "codebase": change.codebase,
+        "category": change.category,
+        "revlink": change.revlink,
+        "properties": dict(change.properties),
+        "source": change.source,
+        "untrusted": change.untrusted,
+        "requests": [
+            _of_caused(connection, request)
+            for buildset in records_of_changes.buildsets_of(connection, recorded.id)
+            for request in requests.of_buildset(connection, buildset)
+        ],
+    }
+
+
+def _of_caused(connection: Connection, request: Request) -> Document:
+    attempts = builds.of_request(connection, request.id)
+    return {
+        "request": request.id,
+        "builder": request.builder,
+        "number": attempts[-1].number if attempts else None,
+        "result": _name(request.result),
+    }
+
+
 def of_builds(connection: Connection, page: Page) -> list[Document]:
     """
     The builds of a page, newest first.
@@ -303,19 +351,11 @@ def _children(connection: Connection, row: Build) -> list[Document]:
     """
     The requests from Trigger steps of this build, each with its newest build.
     """
-    found = []
-    for buildset in requests.of_parent(connection, row.id):
-        for request in requests.of_buildset(connection, buildset.id):
-            attempts = builds.of_request(connection, request.id)
-            found.append(
-                {
-                    "request": request.id,
-                    "builder": request.builder,
-                    "number": attempts[-1].number if attempts else None,
-                    "result": _name(request.result),
-                }
-            )
-    return found
+    return [
+        _of_caused(connection, request)
+        for buildset in requests.of_parent(connection, row.id)
+        for request in requests.of_buildset(connection, buildset.id)
+    ]
 
 
 def _of_step(step: Step, logs: Sequence[Stream]) -> Document:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 from twisted.internet.defer import Deferred
 
 from ...errors import ConfigError
-from ...model.change import Change
+from ...model.change import LAST_TIME, Change
 from ...model.properties import checked_property_name, checked_value
 from ...model.urls import without_passwords
 from ...storage.records.changes import RecordedChange
@@ -26,7 +26,6 @@ UNCHANGED: Any = object()
 """For *state*: leave it as it is."""
 LONGEST_NAME = 150
 DEFAULT_INTERVAL = 600.0
-_LAST_TIME = 253402300799.0
 _NEVER_CALLED = {
     "startService": "activate",
     "stopService": "deactivate",
@@ -223,6 +222,13 @@ class PollingChangeSource(ChangeSource):
         if self.pollRandomDelayMin > self.pollRandomDelayMax:
             self.arguments.note("pollRandomDelayMin must not be above pollRandomDelayMax.")
 
+    @property
+    def repository(self) -> str:
+        """
+        The repository of its changes, by which a hook finds the source; "": none.
+        """
+        return ""
+
     def poll(self) -> Any:
         """
         Find and record what is new.  May return an awaitable; it is not called again before that has fired.
@@ -283,7 +289,7 @@ def change_of(fields: Mapping[str, Any], source: str) -> Change:
     return Change(
         author=_text(author if author is not None else ""),
         source=source,
-        happened=None if happened is None else min(max(0.0, _seconds(happened)), _LAST_TIME),
+        happened=None if happened is None else min(max(0.0, _seconds(happened)), LAST_TIME),
         files=tuple(_text(file) for file in given.get("files") or ()),
         category=None if category is None else _text(category),
         properties=properties,

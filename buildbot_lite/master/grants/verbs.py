@@ -17,6 +17,7 @@ SUBMIT = "submit"
 WATCH = "watch"
 CONTROL = "control"
 ADMIN = "admin"
+CHANGE = "change"
 
 Expose = Callable[[Grant, Revocable], Exposed]
 """

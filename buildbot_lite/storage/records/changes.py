@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select
 
 from ...model.change import Change
 from .. import schema
@@ -16,6 +16,7 @@ from ..statements import Query, Statement, inserting, to_json
 _changes = schema.changes
 _pending = schema.pending_changes
 _of_buildsets = schema.buildset_changes
+_buildsets = schema.buildsets
 
 _COLUMNS = (
     "received", "happened", "author", "committer", "comments", "files", "revision", "branch", "repository", "project",
@@ -81,6 +82,39 @@ _OF_BUILDSET = Query(
     .order_by(_changes.c.id),
     _recorded,
 )
+_BUILDSETS_OF = Query(
+    select(_of_buildsets.c.buildset)
+    .where(_of_buildsets.c.change == bindparam("change"))
+    .order_by(_of_buildsets.c.buildset)
+    .limit(bindparam("most")),
+    int,
+)
+_unfinished = (
+    select(_of_buildsets.c.change)
+    .join(_buildsets, _buildsets.c.id == _of_buildsets.c.buildset)
+    .where(_of_buildsets.c.change == _changes.c.id, _buildsets.c.finished.is_(None))
+)
+_OLD = Query(
+    select(_changes.c.id)
+    .where(
+        # Not the newest, whose number is the beginning of the next.
+        _changes.c.id <= bindparam("up_to"),
+        _changes.c.id < select(func.max(_changes.c.id)).scalar_subquery(),
+        or_(
+            _changes.c.id <= select(func.max(_changes.c.id)).scalar_subquery() - bindparam("horizon"),
+            (_changes.c.received < bindparam("before")),
+        ),
+        ~exists(select(_pending.c.change).where(_pending.c.change == _changes.c.id)),
+        ~exists(_unfinished),
+    )
+    .order_by(_changes.c.id)
+    .limit(bindparam("most")),
+    int,
+)
+_FORGET = [
+    Statement(delete(_of_buildsets).where(_of_buildsets.c.change == bindparam("which"))),
+    Statement(delete(_changes).where(_changes.c.id == bindparam("which"))),
+]
 _ADD_TO_BUILDSET = Statement(inserting(_of_buildsets, "buildset", "change"))
 _ADD_PENDING = Statement(inserting(_pending, "scheduler", "change", "important", "added"))
 _PENDING_OF = Query(
@@ -162,6 +196,32 @@ def of_buildset(connection: Connection, buildset: int) -> list[RecordedChange]:
     The changes that *buildset* builds, oldest first.
     """
     return _OF_BUILDSET.all(connection, buildset=buildset)
+
+
+def buildsets_of(connection: Connection, change: int, most: int = 20) -> list[int]:
+    """
+    At most *most* buildsets that build *change*, oldest first.
+    """
+    return _BUILDSETS_OF.all(connection, change=change, most=most)
+
+
+def prune(
+    connection: Connection, *, considered: int, before: float, horizon: int | None = None, most: int = 1000
+) -> int:
+    """
+    Forget changes that were received before *before* (seconds since 1970), or of which *horizon* newer ones are there;
+    at most *most*, and returns their number.
+
+    Never the newest; nor one with a number above *considered*, which a scheduler has not considered yet; nor one that
+    waits for a scheduler, or that an unfinished buildset builds.
+    """
+    old = _OLD.all(
+        connection, up_to=considered, before=before, horizon=_NO_BOUND if horizon is None else horizon, most=most
+    )
+    for id in old:
+        for statement in _FORGET:
+            statement.run(connection, which=id)
+    return len(old)
 
 
 def add_to_buildset(connection: Connection, buildset: int, changes: Iterable[int]) -> None:

@@ -20,7 +20,6 @@ from attrs import evolve, frozen
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -35,6 +34,7 @@ from ....storage.writer import Records
 from ...builds.streams import InThread
 from ...config.change_sources import UNCHANGED, ChangeSource, PollingChangeSource
 from ...config.generations import Generations
+from ..wakeup import Wakeup
 from .recorder import ChangeRecorder
 
 T = TypeVar("T")
@@ -129,6 +129,15 @@ class ChangeSources:
         """
         return tuple(self._running.values())
 
+    def poll_soon(self, repository: str) -> Sequence[str]:
+        """
+        Have the sources that poll *repository* poll now; returns their names.
+        """
+        found = [each for each in self._running.values() if each.polls(repository)]
+        for each in found:
+            each.poll_soon()
+        return [each.source.name for each in found]
+
     def in_thread(self, work: Callable[[], T]) -> Deferred[T]:
         """
         The result of *work* in a thread, when one of `MOST_AT_ONCE` is free.
@@ -151,6 +160,7 @@ class RunningSource:
         self.in_thread = farm.in_thread
         self.status = evolve(status, polling=None)
         self._farm = farm
+        self._wakeup = Wakeup(farm.clock)
         source.context = self
         self._run = Deferred.fromCoroutine(self._until_stopped(after))
         self._run.addErrback(self._ended)  # type: ignore[unused-awaitable]  # `stop` waits for it
@@ -160,9 +170,24 @@ class RunningSource:
         Stop; fires when the source has ended, or was given up.
         """
         self._run.cancel()
+        self._wakeup.set_after(None)
         self.status = evolve(self.status, polling=None)
         ended = maybeDeferred(self.source.deactivate).addTimeout(LONGEST_END, self._farm.clock)
         return ended.addErrback(self._not_ended).addCallback(lambda _: None)
+
+    def polls(self, repository: str) -> bool:
+        """
+        Whether it polls *repository*.
+        """
+        return (
+            isinstance(self.source, PollingChangeSource) and bool(repository) and (self.source.repository == repository)
+        )
+
+    def poll_soon(self) -> None:
+        """
+        Poll now; if it polls already, again after that.
+        """
+        self._wakeup.set()
 
     # The role `SourceContext`.
 
@@ -194,17 +219,23 @@ class RunningSource:
     async def _until_stopped(self, after: Deferred[None]) -> None:
         await after
         while not await self._attempt("begin", self.source.activate):
-            await self._sleep(self._pause(FIRST_PAUSE))
+            woken = self._wakeup.next()
+            self._sleep(self._pause(FIRST_PAUSE))
+            await woken
         if not isinstance(self.source, PollingChangeSource):
             return
-        pause = self._first_pause(self.source)
+        woken = self._wakeup.next()
+        self._sleep(self._first_pause(self.source))
         while True:
-            await self._sleep(pause)
+            await woken
+            # Before the poll begins: who wakes the source meanwhile gets another poll.
+            woken = self._wakeup.next()
+            self._wakeup.set_after(None)
             self.status = evolve(self.status, polling=self.wall(), next=None, remark=None)
             if await self._attempt("poll", self.source.poll):
                 self.status = evolve(self.status, polled=self.wall())
             self.status = evolve(self.status, polling=None)
-            pause = self._next_pause(self.source)
+            self._sleep(self._next_pause(self.source))
 
     async def _attempt(self, what: str, call: Callable[[], Any]) -> bool:
         """
@@ -270,12 +301,12 @@ class RunningSource:
     def _with_jitter(self, pause: float) -> float:
         return pause * (1 + JITTER * self._farm.jitter())
 
-    async def _sleep(self, pause: float | None) -> None:
-        if pause is None:
-            await Deferred[None]()
-            return
-        self.status = evolve(self.status, next=self.wall() + pause)
-        await deferLater(self._farm.clock, pause)
+    def _sleep(self, pause: float | None) -> None:
+        """
+        Be woken after *pause* seconds; None: only by `poll_soon`.
+        """
+        self.status = evolve(self.status, next=None if pause is None else self.wall() + pause)
+        self._wakeup.set_after(pause)
 
     def _ended(self, failure: Failure) -> None:
         if not failure.check(CancelledError, RecordsClosedError):

@@ -1,0 +1,111 @@
+"""
+Changes: say one, list the newest.
+"""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .arguments import NUMBER, PAIR
+from .commands import Commands
+from .connection import FarmClient, FarmCommand
+from .output import note, show
+from .show import json_option
+
+commands = Commands()
+
+MOST = 1000
+
+
+class _When(click.ParamType[float]):
+    """
+    A time as seconds since 1970, or a date, or a date and a time of day.
+    """
+
+    name = "time"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            if value.replace(".", "", 1).isdecimal():
+                return float(value)
+            return datetime.fromisoformat(value).timestamp()
+        except (ValueError, OverflowError, OSError):
+            self.fail(
+                f"{value!r:.100} is no time: seconds since 1970, or 2026-11-22, or '2026-11-22 14:30'.", param, ctx
+            )
+
+
+@commands.command(cls=FarmCommand, short_help="Tell the farm about a change.")
+@click.argument("files", nargs=-1)
+@click.option("-W", "--who", "--author", "who", required=True, metavar="NAME", help="The author.")
+@click.option("-b", "--branch", metavar="NAME", help="The branch.")
+@click.option("-r", "--revision", metavar="NAME", help="The revision.")
+@click.option("--revision_file", type=click.Path(exists=True), metavar="FILE", help="A file with the revision.")
+@click.option("-R", "--repository", metavar="URL", help="The repository.")
+@click.option("-P", "--project", metavar="NAME", help="The project.")
+@click.option("--codebase", metavar="NAME", help="The codebase.")
+@click.option("-C", "--category", metavar="NAME", help="The category.")
+@click.option("-c", "--comments", metavar="TEXT", help="The log message.")
+@click.option("-F", "--logfile", metavar="FILE", help="A file with the log message; -: standard input.")
+@click.option("-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="May be repeated.")
+@click.option("-w", "--when", type=_When(), metavar="TIME", help="When it happened: a date, or seconds since 1970.")
+@click.option("-l", "--revlink", metavar="URL", help="A page about the revision.")
+@click.option("-e", "--encoding", default="utf-8", show_default=True, help="Of the log message in --logfile.")
+def sendchange(
+    farm: FarmClient,
+    files: tuple[str, ...],
+    pairs: tuple[tuple[str, str], ...],
+    revision_file: str | None,
+    logfile: str | None,
+    encoding: str,
+    **given: Any,
+) -> None:
+    """
+    Tell the farm that FILES changed.  Schedulers treat it like a change from any other source.
+    """
+    if revision_file is not None:
+        if given["revision"] is not None:
+            raise click.UsageError("Give --revision or --revision_file, not both.")
+        given["revision"] = Path(revision_file).read_text("utf-8", "replace").strip()
+    if logfile is not None:
+        if given["comments"] is not None:
+            raise click.UsageError("Give --comments or --logfile, not both.")
+        given["comments"] = _read(logfile, encoding)
+    change = {name: value for name, value in given.items() if value is not None}
+    answer = farm.ask({"ask": "sendchange", "change": {**change, "files": list(files), "properties": dict(pairs)}})
+    if answer["change"] is None:
+        click.echo("This change was recorded before.")
+    else:
+        click.echo(f"Recorded as change {answer['change']}.")
+
+
+@commands.command(cls=FarmCommand, short_help="The newest changes, and the builds that they caused.")
+@click.option(
+    "-n", "--most", type=click.IntRange(1, MOST), metavar="N", default=20, show_default=True, help="How many."
+)
+@click.option(
+    "--before", type=NUMBER, metavar="NUMBER", help="Only older ones; a long list ends with the number to give."
+)
+@json_option
+def changes(farm: FarmClient, most: int, before: int | None, as_json: bool) -> None:
+    """
+    The newest changes to the sources, and the builds that each of them caused.
+    """
+    answer = farm.ask({"ask": "changes", "most": most, **({} if before is None else {"before": before})})
+    show(answer["changes"], "changes", as_json=as_json)
+    if answer["before"] is not None and not as_json:
+        words = [] if most == 20 else ["--most", most]
+        note(f"# older ones: {farm.command('changes', *words, '--before', answer['before'])}")
+
+
+def _read(path: str, encoding: str) -> str:
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return data.decode(encoding, "replace")
+    except LookupError:
+        raise click.UsageError(f"There is no encoding {encoding!r:.40}.") from None

@@ -1,0 +1,48 @@
+"""
+Questions of an admin about changes: say one, list the newest.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from ..master.farm import Farm
+from ..model.json_reader import JsonReader
+from ..status import documents
+from .change_lines import change_from
+
+T = TypeVar("T")
+Answer = Mapping[str, Any]
+
+MOST_CHANGES = 1000
+SOURCE = "sendchange"
+"""The source of changes that an admin says."""
+
+
+@frozen
+class ChangeAdmin:
+    """
+    Answers about the changes of *farm*.  *read* reads the records on the holder's account.
+    """
+
+    farm: Farm
+    read: Callable[[Callable[[Connection], Any]], Awaitable[Any]]
+
+    def answers(self) -> Mapping[str, Callable[[JsonReader], Awaitable[Answer]]]:
+        """
+        The questions, each with the method that answers it.
+        """
+        return {"changes": self._list, "sendchange": self._send}
+
+    async def _list(self, question: JsonReader) -> Answer:
+        most = question.integer("most", 20, least=1, most=MOST_CHANGES)
+        before = question.optional("before", question.integer)
+        found: list[Any] = await self.read(lambda connection: documents.of_changes(connection, most, before))
+        return {"changes": found, "before": found[-1]["change"] if len(found) == most else None}
+
+    async def _send(self, question: JsonReader) -> Answer:
+        change = change_from(JsonReader(question.mapping("change"), "change"), SOURCE)
+        recorded = await self.farm.changes.add([change])
+        return {"change": recorded[0].id if recorded else None}

@@ -1,0 +1,186 @@
+"""
+The object that FURLs to say changes lead to: what ``grant change`` hands out, for hooks with ``flappclient``::
+
+    git push ──► hooks/post-receive ──► flappclient run-command ──► lines on standard input ──► changes are recorded
+                                                                          │
+                                                    the repository is polled here ──► its GitPoller polls now
+
+A string is bound to one repository and project and to patterns of branches.  All of an input is recorded, or nothing
+and a sentence.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from attrs import field, frozen
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+
+from ..deferreds import background
+from ..errors import BuildbotLiteError, InputError, LimitError, RevokedError, WrongVerbError
+from ..master.scheduling.changes.recorder import ChangeRecorder
+from ..master.scheduling.changes.sources import ChangeSources
+from ..master.scheduling.submit_limits import Admission, SubmitLimits
+from ..model.change import LONGEST_NAME
+from ..model.display import remark_lines
+from ..model.json_reader import JsonReader, encode
+from ..storage.records import grants as records_of_grants
+from ..storage.records import states
+from ..storage.records.changes import RecordedChange
+from ..storage.records.grants import Grant
+from ..storage.writer import Records
+from ..wire.flapp import TAKES_NO_FILE, Read, StdinFeed, Watcher
+from ..wire.limits.account import Account
+from .change_lines import Allowed, Said, change_of_push, read_lines
+from .intake import BytesSink, Intake
+from .submissions import raising, told
+
+LARGEST = 1 << 20
+"""Bytes of one input."""
+MOST_PATTERNS = 50
+MOST_NAMED = 20
+"""Changes that the answer names one by one."""
+
+
+@frozen
+class Binding:
+    """
+    What a string is bound to: *allowed*, recorded under its *digest*, which is the object of the grant.
+    """
+
+    allowed: Allowed
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """
+        The binding in the JSON *text*; `BuildbotLiteError` if it is none.
+        """
+        reader = JsonReader.decode(text.encode(), "binding", 1 << 16)
+        repository = reader.text("repository", limit=LONGEST_NAME)
+        if not repository:
+            raise InputError("A string for changes is for one repository: name it.")
+        branches = tuple(reader.texts("branches", ["*"], most=MOST_PATTERNS)) or ("*",)
+        if any(not each or len(each) > LONGEST_NAME for each in branches):
+            raise InputError(f"A pattern of branches has 1 to {LONGEST_NAME} characters.")
+        category = reader.optional("category", lambda name: reader.text(name, limit=200))
+        texts = {name: reader.text(name, "", limit=200) for name in ("project", "codebase")}
+        return cls(Allowed(repository, branches=branches, category=category, **texts))
+
+    @classmethod
+    def read(cls, connection: Connection, digest: str) -> Self | None:
+        """
+        The one that `keep` recorded.
+        """
+        document = states.get(connection, f"binding:{digest}")
+        return None if document is None else cls.from_text(encode(document).decode())
+
+    def keep(self, connection: Connection, now: float) -> None:
+        """
+        Record it.
+        """
+        states.put(connection, f"binding:{self.digest}", self.document, now)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """
+        As JSON holds it.
+        """
+        allowed = self.allowed
+        return {
+            "repository": allowed.repository,
+            "project": allowed.project,
+            "branches": list(allowed.branches),
+            "codebase": allowed.codebase,
+            "category": allowed.category,
+        }
+
+    @property
+    def digest(self) -> str:
+        """
+        SHA-256 of the document, in hexadecimal.
+        """
+        return hashlib.sha256(encode(self.document)).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """
+        The name of the grant in lists: repository and branches, shortened.
+        """
+        repository, branches = self.allowed.repository, ",".join(self.allowed.branches)
+        shown = repository if branches == "*" else f"{repository} {branches}"
+        return shown if len(shown) <= 80 else f"{shown[:79]}…"
+
+
+@frozen
+class ChangeTarget:
+    """
+    The role `wire.flapp.Submission`, for the holder of *grant*.
+    """
+
+    grant: Grant
+    records: Records
+    recorder: ChangeRecorder
+    sources: ChangeSources
+    limits: SubmitLimits
+    clock: IReactorTime
+    wall: Callable[[], float]
+    account: Account = field(factory=Account)
+
+    def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
+        try:
+            self.account.check_following()
+        except LimitError:
+            return fail()  # a client with too many followers may not read a remark
+        try:
+            admission = self.limits.admit(self.grant.id, 0, with_input=True)
+        except BuildbotLiteError as error:
+            self._tell(watcher, raising(error))
+            return succeed(None)
+        intake = Intake(BytesSink(min(self.grant.largest or LARGEST, LARGEST)), self.clock)
+        watcher.when_lost(intake.lost)
+        self._tell(watcher, self._record(watcher, admission, intake))
+        return succeed(intake)
+
+    def put(self, name: bytes, read: Read) -> Deferred[None]:
+        return fail(WrongVerbError(TAKES_NO_FILE))
+
+    def _tell(self, watcher: Watcher, work: Any) -> None:
+        background(told(self.account, watcher, work), self.account.log, "taking changes")
+
+    async def _record(self, watcher: Watcher, admission: Admission, intake: Intake[bytes]) -> int:
+        with admission:
+            text = await intake.given
+            binding = await self.records.read(lambda connection: Binding.read(connection, self.grant.object))
+            if binding is None:
+                raise RevokedError
+            said = read_lines(text, binding.allowed, self._source)
+            polled = self.sources.poll_soon(binding.allowed.repository) if said.pushed else ()
+            recorded = await self._added(said, binding.allowed, polled=bool(polled))
+            self.limits.spent(self.grant)
+        remarks = [*said.remarks, *_named(recorded), *(f"{name} polls now" for name in polled)]
+        for remark in remarks or ["there is nothing new in this"]:
+            await watcher.stderr(remark_lines(remark).encode())
+        return 0
+
+    async def _added(self, said: Said, allowed: Allowed, *, polled: bool) -> list[RecordedChange]:
+        """
+        Record what was *said*.  Of a repository that is polled here, the poller finds out about pushes, and more of
+        them than a hook says: authors, comments and files.
+        """
+        pushes = () if polled else [change_of_push(push, allowed, self._source) for push in said.pushed]
+        now = self.wall()
+        return await self.recorder.add(
+            [*said.changes, *pushes], lambda connection: records_of_grants.used(connection, self.grant.id, now)
+        )
+
+    @property
+    def _source(self) -> str:
+        return (self.grant.label or f"string #{self.grant.id}")[:200]
+
+
+def _named(recorded: Sequence[RecordedChange]) -> list[str]:
+    names = [f"change {each.id}: {each.change.branch or ''} {each.change.revision or ''}" for each in recorded]
+    more = len(names) - MOST_NAMED
+    return [*names[:MOST_NAMED], *([f"and {more} more changes"] if more > 0 else [])]

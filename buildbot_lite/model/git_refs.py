@@ -1,0 +1,47 @@
+"""
+Names of git references, by the rules of git-check-ref-format(1): names from servers and hooks are untrusted.
+"""
+
+import re
+
+LONGEST_REF = 1000
+"""Bytes; git's own limit is that of a file name's path."""
+HEADS = "refs/heads/"
+TAGS = "refs/tags/"
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+
+
+def is_ref(name: str) -> bool:
+    """
+    Whether *name* is a full name of a reference, like refs/heads/main.  `git check-ref-format` says the same.
+    """
+    return (
+        "/" in name
+        and len(name.encode("utf-8", "surrogatepass")) <= LONGEST_REF
+        and not _FORBIDDEN.search(name)
+        and not name.endswith(".")
+        and all(part and not part.startswith(".") and not part.endswith(".lock") for part in name.split("/"))
+    )
+
+
+def branch_of(ref: str) -> str:
+    """
+    What a change calls *ref*: "main" for refs/heads/main, the full name of any other.
+    """
+    return ref.removeprefix(HEADS)
+
+
+def ref_of(branch: str) -> str:
+    """
+    The reference that a change calls *branch*.
+    """
+    return branch if branch.startswith("refs/") else HEADS + branch
+
+
+def is_of_the_repository(ref: str) -> bool:
+    """
+    Whether *ref* is a branch or tag, for which one needs the right to push.  Others, like refs/pull/1/head, may come
+    from anybody.
+    """
+    return ref.startswith((HEADS, TAGS))
