@@ -253,7 +253,7 @@ class AdminDesk:
     # What is followed.
 
     async def _request(self, question: JsonReader, client: FramedClient) -> Answer:
-        return {"exit_code": await self.following.follow(question.integer("buildset"), client)}
+        return {"exit_code": await self.following.follow(question.integer("buildset"), client, self.account)}
 
     async def _log(self, question: JsonReader, client: FramedClient) -> Answer:
         wanted = LogQuery(
@@ -269,6 +269,7 @@ class AdminDesk:
             directory=self.farm.stream_storage.streams,
             wanted=wanted,
             client=client,
+            holder=self.account,
         )
         await sender.run()
         return {}
@@ -277,7 +278,7 @@ class AdminDesk:
         build, name = await self._build(question), question.text("name", limit=1024)
         stream = await self._read(lambda c: documents.the_artifact(c, build, name))
         path = os.path.join(self.farm.stream_storage.artifacts, stream.path)
-        await send_file(path, self.following.output_to(client))
+        await send_file(path, self.following.output_to(client, self.account))
         return {"length": stream.length, "sha256": stream.sha256}
 
     async def _idle(self, question: JsonReader, client: FramedClient) -> Answer:

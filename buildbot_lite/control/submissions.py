@@ -82,7 +82,7 @@ class WatchTarget:
 
     def watch(self, watcher: Watcher) -> None:
         self.account.check_following()
-        watching = _followed(watcher, self.following, self.buildset)
+        watching = _followed(watcher, self.following, self.buildset, self.account)
         background(told(self.account, watcher, watching), self.account.log, "watching a request")
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
@@ -186,14 +186,14 @@ class SubmitTarget:
             # The master cannot see whether something was piped in: to ask for input has a price (flappclient then
             # takes the log in pieces of 1 KiB), so it does not ask where it has no use for it.
             await watcher.stderr(f"# {UNPATCHED}\n".encode())
-        return await _followed(watcher, self._following, submitted.buildset.id)
+        return await _followed(watcher, self._following, submitted.buildset.id, self._account)
 
 
-async def _followed(watcher: Watcher, following: Following, buildset: int) -> int:
+async def _followed(watcher: Watcher, following: Following, buildset: int, account: Account) -> int:
     """
     Follow to the end, and return the exit code; `LinkLostError` as soon as the client is gone, to free everything.
     """
-    telling = Deferred.fromCoroutine(following.follow(buildset, watcher))
+    telling = Deferred.fromCoroutine(following.follow(buildset, watcher, account))
     watcher.when_lost(telling.cancel)
     try:
         return await telling

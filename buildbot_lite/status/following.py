@@ -12,7 +12,7 @@ the build.  A slow client delays only the coroutine that serves it.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -92,23 +92,24 @@ class Following:
         self._ingestion = IngestionFirst(notifications, clock)
         self.explaining = WaitExplainer(why=why, decided=decided, clock=clock)
 
-    async def follow(self, buildset: int, client: Client) -> int:
+    async def follow(self, buildset: int, client: Client, holder: Hashable) -> int:
         """
-        Tell *client* of every build of *buildset*, from the beginning to the end; answers the exit code.
+        Tell *client* of every build of *buildset*, from the beginning to the end; answers the exit code.  *holder*:
+        see `output_to`.
         """
         wanted = await self._records.read(lambda connection: requests.of_buildset(connection, buildset))
         if not wanted:
             raise NotFoundError("There is no such request (any more).")
-        output = self.output_to(client)
+        output = self.output_to(client, holder)
         codes = [await _Follower(following=self, request=request.id, client=output).run() for request in wanted]
         await output.drained()
         return max(codes, key=_WORSE.index)
 
-    def output_to(self, client: Client) -> SendWindow:
+    def output_to(self, client: Client, holder: Hashable) -> SendWindow:
         """
-        What is told to *client* goes through this.
+        What is told to *client* goes through this.  *holder*: of its FURL; the clients of one holder share its turns.
         """
-        return SendWindow(client, self.clock, self._ingestion)
+        return SendWindow(client, self.clock, partial(self._ingestion.turn, holder))
 
     async def events(self, request: int, after: int) -> Sequence[Event]:
         """

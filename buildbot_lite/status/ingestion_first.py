@@ -3,14 +3,17 @@ Followers of logs yield to the ingestion of running builds.
 
 A build that writes its log as fast as the disk permits keeps the master busy.  One follower would halve the speed of
 that build, and fifty followers would stop it, although nobody reads hundreds of MiB as they come.  So followers take
-turns, first come, first served: one chunk in each iteration of the reactor.  And while much comes in, all followers
-together get `LEFT_FOR_FOLLOWERS` bytes a second; they get the rest when it is quieter::
+turns: one chunk in each iteration of the reactor.  And while much comes in, all followers together get
+`LEFT_FOR_FOLLOWERS` bytes a second; they get the rest when it is quieter::
 
     bytes that come in    ▁▁▁██████████████▁▁▁▁▁▁▁▁▁▁
     what followers get    ▁▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂███████▁▁▁
 
-Lines of a slowly growing log need no turns.  Turns keep the followers of one log at about the same offset, so that the
-blocks that one of them has read are in memory for the others (`storage.shared_reading`).
+The holders of FURLs take turns, and within a holder its followers, first come, first served: somebody with a thousand
+followers delays the only follower of somebody else by one chunk, not by a thousand.
+
+Lines of a slowly growing log need no turns.  Turns keep one holder's followers of one log at about the same offset, so
+that the blocks that one of them has read are in memory for the others (`storage.shared_reading`).
 
 "Much" begins at `MUCH` bytes a second and ends below `LITTLE`.  A single threshold would oscillate: released followers
 slow the build down below the threshold, which releases them again.
@@ -19,11 +22,13 @@ Rejected: a decision by the load of the processor, because a machine shared with
 and a share of time for each follower, because fifty followers have fifty shares.
 """
 
-from collections import deque
+from collections.abc import Hashable
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from ..model.round_robin import RoundRobin
 from ..model.token_bucket import TokenBucket
 from ..storage.notifications import Notifications
 
@@ -47,19 +52,19 @@ class IngestionFirst:
         self._much = False
         self._since = clock.seconds()
         self._then = notifications.bytes_arrived
-        self._waiting: deque[Deferred[None]] = deque()
+        self._waiting: RoundRobin[Deferred[None]] = RoundRobin()
         # The next turn, if a follower waits for it.
         self._next: IDelayedCall | None = None
 
-    def turn(self, size: int) -> Deferred[None]:
+    def turn(self, holder: Hashable, size: int) -> Deferred[None]:
         """
-        Fires when a follower that has just got *size* bytes may have more.  Cancel it to stop waiting.
+        Fires when a follower of *holder* that has just got *size* bytes may have more.  Cancel it to stop waiting.
         """
         # While little comes in, what is sent counts only as far as it lasts: as a debt it would stop all followers when
         # much comes in, for as long as it took to repay.
         self._left.spend(size if self._much_comes_in() else min(size, max(self._left.left, 0)))
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
+        waiting: Deferred[None] = Deferred(partial(self._waiting.remove, holder))
+        self._waiting.add(holder, waiting)
         if self._next is None:
             self._plan()
         return waiting
@@ -71,7 +76,7 @@ class IngestionFirst:
     def _take(self) -> None:
         self._next = None
         if self._waiting and not (self._much_comes_in() and self._left.left < 0):
-            self._waiting.popleft().callback(None)
+            self._waiting.take().callback(None)
         if self._waiting and self._next is None:
             self._plan()
 

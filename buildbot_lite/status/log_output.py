@@ -11,7 +11,7 @@ the log if that is known.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from attrs import define, frozen
 from sqlalchemy import Connection
@@ -83,17 +83,25 @@ class _HeadedOutput:
 
 class LogSender:
     """
-    Sends *client* the logs that *wanted* describes, once.  *directory*: the directory of logs.
+    Sends *client* the logs that *wanted* describes, once.  *directory*: the directory of logs.  *holder*: of the
+    client's FURL.
     """
 
     def __init__(
-        self, *, records: Records, following: Following, directory: str, wanted: LogQuery, client: Client
+        self,
+        *,
+        records: Records,
+        following: Following,
+        directory: str,
+        wanted: LogQuery,
+        client: Client,
+        holder: Hashable,
     ) -> None:
         self._records = records
         self._following = following
         self._directory = directory
         self._wanted = wanted
-        self._output = following.output_to(client)
+        self._output = following.output_to(client, holder)
         self._page = _HeadedOutput(self._output)
 
     async def run(self) -> None:

@@ -25,7 +25,6 @@ from ..deferreds import OneShot
 from ..storage.compressed_streams import StreamReader
 from ..storage.shared_reading import BLOCK
 from ..wire.flow_control import SMALLEST_CHUNK, FlowControl, SentChunk
-from .ingestion_first import IngestionFirst
 
 LARGEST_WINDOW = 1 << 20
 """Bytes in flight to one client: four chunks of the largest size."""
@@ -72,14 +71,15 @@ class LogOutput(Protocol):
 
 class SendWindow:
     """
-    *client*, with several pieces in flight.  *ingestion*: see there.
+    *client*, with several pieces in flight.  *turn*: fires when the client, which has just got so many bytes, may have
+    more (`ingestion_first`).
 
     The failure of a piece is raised by the call after it.
     """
 
-    def __init__(self, client: Client, clock: IReactorTime, ingestion: IngestionFirst) -> None:
+    def __init__(self, client: Client, clock: IReactorTime, turn: Callable[[int], Deferred[None]]) -> None:
         self._client = client
-        self._ingestion = ingestion
+        self._turn = turn
         self._pace = FlowControl(clock, LARGEST_WINDOW)
         self._flying = 0
         self._failure: Failure | None = None
@@ -95,7 +95,7 @@ class SendWindow:
         await (self._room() if whole else self.drained())
         if whole or len(data) > SMALLEST_CHUNK:
             # What is less is lines that somebody waits for, at the end of what there is.
-            await self._ingestion.turn(len(data))
+            await self._turn(len(data))
 
     async def stderr(self, data: bytes) -> None:
         """

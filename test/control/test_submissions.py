@@ -42,6 +42,7 @@ from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.contract import MOST_FOLLOWERS
 from buildbot_lite.wire.exposed import Exposed, Revocable
 from buildbot_lite.wire.flapp import FlappService, StdinFeed
+from buildbot_lite.wire.limits.account import Account
 from test.master.stage import (
     FakeSlave,
     Stage,
@@ -227,6 +228,26 @@ class RunCommandTests(SubmittingCase):
 
         self.assertEqual(again.codes, [0])
         self.assertEqual(again.err, "".join(first.err.splitlines(keepends=True)[1:]))
+
+    def test_one_holder(self) -> None:
+        """
+        Promise 7.5: the clients with a string and those with strings made with it take their turns as one holder.
+        """
+        grant, account = self.farm.grants.of(verbs.SUBMIT, "plain"), Account()
+        assert grant is not None
+        submitting = SubmitTarget(
+            grant=grant.id,
+            submissions=self.farm.submissions,
+            store=self.farm.inputs,
+            following=self.following,
+            account=account,
+        )
+        with mock.patch.object(self.following, "output_to", wraps=self.following.output_to) as output_to:
+            self.successResultOf(submitting.execute(FakeWatcher()))
+            self.stage.settle()
+            self.successResultOf(WatchTarget(self.following, 1, account).execute(FakeWatcher()))
+
+        self.assertEqual([call.args[1] for call in output_to.call_args_list], [account, account])
 
     def test_too_many_watchers(self) -> None:
         """

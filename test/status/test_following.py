@@ -32,7 +32,7 @@ class FollowingTests(WatchedCase):
         """
         Another client.
         """
-        return self.running(self.following.follow((build or self.row).request, client))
+        return self.running(self.following.follow((build or self.row).request, client, "holder"))
 
     def test_as_it_goes(self) -> None:
         """
@@ -257,7 +257,7 @@ class FollowingTests(WatchedCase):
         """
         A request that nobody remembers is told in a sentence.
         """
-        unknown = self.running(self.following.follow(99, FakeClient()))
+        unknown = self.running(self.following.follow(99, FakeClient(), "holder"))
 
         failure = self.failureResultOf(unknown.deferred, NotFoundError)
         self.assertEqual(str(failure.value), "There is no such request (any more).")
@@ -274,7 +274,7 @@ class WaitingTests(WatchedCase):
         """
         row = self.build()
         client = FakeClient()
-        following = self.running(self.following.follow(row.request, client))
+        following = self.running(self.following.follow(row.request, client, "holder"))
         self.clock.advance(EXPLAIN_EVERY)
         self.assertEqual(client.err, "")
         self.reasons[row.request] = absent("bot1", "never seen")

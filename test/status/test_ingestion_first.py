@@ -2,12 +2,15 @@
 Builds before those who watch them.
 """
 
+from collections import Counter
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.status.ingestion_first import LEFT_FOR_FOLLOWERS, LITTLE, MUCH, IngestionFirst
 from buildbot_lite.storage.notifications import Notifications
+from buildbot_lite.wire.flow_control import SMALLEST_CHUNK
 
 CHUNK = 256 << 10
 TICK = 0.01
@@ -21,17 +24,17 @@ class IngestionFirstTests(SynchronousTestCase):
         self.clock = Clock()
         self.notifications = Notifications()
         self.first = IngestionFirst(self.notifications, self.clock)
-        self.told = 0
+        self.told: Counter[str] = Counter()
 
-    def follow(self, size: int = CHUNK) -> "Deferred[None]":
+    def follow(self, holder: str = "holder", size: int = CHUNK) -> "Deferred[None]":
         """
-        A follower that takes *size* bytes as often as it may, up to so much that only a defect takes more.
+        A follower of *holder* that takes *size* bytes as often as it may, up to so much that only a defect takes more.
         """
 
         async def following() -> None:
             for _ in range(4000):
-                self.told += size
-                await self.first.turn(size)
+                self.told[holder] += size
+                await self.first.turn(holder, size)
 
         return Deferred.fromCoroutine(following())
 
@@ -64,7 +67,7 @@ class IngestionFirstTests(SynchronousTestCase):
         async def following(name: str) -> None:
             for _ in range(4):
                 told.append(name)
-                await self.first.turn(CHUNK)
+                await self.first.turn("holder", CHUNK)
 
         def something_else() -> None:
             told.append(" ")
@@ -77,11 +80,25 @@ class IngestionFirstTests(SynchronousTestCase):
         self.assertEqual("".join(told).strip(), "abc a b c a b c a b c")
         self.assertTrue(all(each.called for each in everybody))
 
+    def test_crowd(self) -> None:
+        """
+        Promise 7.5: the only follower of one holder gets as much as the thousand followers of another together.
+        """
+        self.stream(10 * MUCH, 0.1)
+        crowd = [self.follow("crowd", SMALLEST_CHUNK) for _ in range(1000)]
+        alone = self.follow("alone", SMALLEST_CHUNK)
+        self.told.clear()
+        self.stream(10 * MUCH, 5.0)
+
+        self.assertFalse(any(each.called for each in (*crowd, alone)))
+        self.assertGreater(self.told["crowd"], LEFT_FOR_FOLLOWERS)
+        self.assertAlmostEqual(self.told["alone"], self.told["crowd"], delta=SMALLEST_CHUNK)
+
     def test_goes_away(self) -> None:
         """
         Who goes away gives its turn to the next.
         """
-        first, second = self.first.turn(CHUNK), self.first.turn(CHUNK)
+        first, second = self.first.turn("a", CHUNK), self.first.turn("b", CHUNK)
         first.cancel()
         self.failureResultOf(first, CancelledError)
         self.clock.advance(0)
@@ -99,8 +116,8 @@ class IngestionFirstTests(SynchronousTestCase):
             following = [self.follow() for _ in range(followers)]
             self.stream(10 * MUCH, 10.0)
             self.assertFalse(any(each.called for each in following))
-            self.assertLess(self.told, 11 * LEFT_FOR_FOLLOWERS + followers * CHUNK)
-            self.assertGreater(self.told, 4 * LEFT_FOR_FOLLOWERS)
+            self.assertLess(self.told.total(), 11 * LEFT_FOR_FOLLOWERS + followers * CHUNK)
+            self.assertGreater(self.told.total(), 4 * LEFT_FOR_FOLLOWERS)
 
     def test_much_after_quiet(self) -> None:
         """
@@ -109,11 +126,11 @@ class IngestionFirstTests(SynchronousTestCase):
         following = self.follow()
         self.clock.pump([0] * 4000)
         self.successResultOf(following)
-        self.told = 0
+        self.told.clear()
         following = self.follow()
         self.stream(10 * MUCH, 1.0)
         self.assertNoResult(following)
-        self.assertGreater(self.told, LEFT_FOR_FOLLOWERS // 2)
+        self.assertGreater(self.told.total(), LEFT_FOR_FOLLOWERS // 2)
 
     def test_afterwards(self) -> None:
         """
@@ -134,6 +151,6 @@ class IngestionFirstTests(SynchronousTestCase):
         self.stream(10 * MUCH, 0.1)
         following = self.follow()
         self.stream(2 * LITTLE, 10.0)
-        self.assertLess(self.told, 12 * LEFT_FOR_FOLLOWERS)
+        self.assertLess(self.told.total(), 12 * LEFT_FOR_FOLLOWERS)
         self.stream(LITTLE // 2, 41.0)
         self.successResultOf(following)

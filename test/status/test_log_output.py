@@ -33,6 +33,7 @@ class TellingTests(WatchedCase):
             directory=self.directory,
             wanted=LogQuery(build=row, **wanted),
             client=client,
+            holder="holder",
         )
         return self.running(telling.run())
 

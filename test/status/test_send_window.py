@@ -3,6 +3,7 @@ Several pieces in flight to one client.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from attrs import define, field
 from hypothesis import given
@@ -61,7 +62,9 @@ class SendWindowTests(SynchronousTestCase):
         """
         self.clock = Clock()
         self.line = Line(self.clock)
-        self.window = SendWindow(self.line, self.clock, IngestionFirst(Notifications(), self.clock))
+        self.window = SendWindow(
+            self.line, self.clock, partial(IngestionFirst(Notifications(), self.clock).turn, "holder")
+        )
         self.offset = 0
         self.copying: Deferred[None] = succeed(None)
 
