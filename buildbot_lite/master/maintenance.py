@@ -1,8 +1,10 @@
 """
 Maintenance: compression, clean-up and pruning, so that a farm can run for years.
 
-After each build: compress its logs, and remove its incomplete uploads.  At the start and once a day: prune records that
-no client can reach any more, remove the incomplete uploads that an earlier master left, and apply ``c['retention']``.
+Soon after each build: compress its logs, and remove its incomplete uploads.  The builds that end within a second are
+looked at together, because a busy farm ends hundreds, most of which leave nothing to do.  At the start and once a day:
+prune records that no client can reach any more, remove the incomplete uploads that an earlier master left, and apply
+``c['retention']``.
 """
 
 import os
@@ -11,7 +13,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -30,10 +32,13 @@ from ..storage.records import (
     streams,
 )
 from ..storage.records.feed import Event
+from ..storage.records.streams import Stream
 from .farm import Farm
 from .retention import RetentionRun
 
 DAY = 86400.0
+AFTER_BUILDS = 1.0
+"""Seconds from the end of a build to the clean-up after it and those that end meanwhile."""
 KEEP_EVENTS = 30 * DAY
 KEEP_REVOKED_GRANTS = 365 * DAY
 KEEP_EXPIRED_WATCHES = DAY
@@ -51,7 +56,10 @@ class Maintenance:
     def __init__(self, farm: Farm, *, compression: Compression, clock: IReactorTime, wall: Callable[[], float]) -> None:
         self._farm = farm
         self._compression = compression
+        self._clock = clock
         self._wall = wall
+        self._ended: set[int] = set()
+        self._after_builds: IDelayedCall | None = None
         self._daily = LoopingCall(self._clean_up)
         self._daily.clock = clock
         self._retaining = DeferredLock()
@@ -69,25 +77,33 @@ class Maintenance:
         Stop, and end a compression that runs.
         """
         self._unsubscribe()
+        if self._after_builds is not None and self._after_builds.active():
+            self._after_builds.cancel()
         if self._daily.running:
             self._daily.stop()
         self._compression.stop()
 
     def _committed(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if event.kind == "build.finished" and event.build is not None:
-                background(self._compress(event.build), self._log, "compressing logs")
-                background(self._remove_uploads_of(event.build), self._log, "removing uploads that broke off")
+        ended = {event.build for event in events if event.kind == "build.finished" and event.build is not None}
+        if ended and not self._ended:
+            self._after_builds = self._clock.callLater(AFTER_BUILDS, self._clean_up_after_builds)
+        self._ended |= ended
 
-    async def _compress(self, build: int) -> None:
-        for row in await self._farm.records.read(lambda connection: streams.of_build(connection, build)):
-            if row.kind == "log" and (row.length or 0) >= WORTH_COMPRESSING:
-                await self._compression.add(os.path.join(self._farm.stream_storage.streams, row.path))
+    def _clean_up_after_builds(self) -> None:
+        ended, self._ended = self._ended, set()
+        background(self._clean_up_after(sorted(ended)), self._log, "cleaning up after builds")
 
-    async def _remove_uploads_of(self, build: int) -> None:
-        row = await self._farm.records.read(lambda connection: builds.get(connection, build))
-        if row is not None:
-            await self._remove_uploads([directory_name(row.builder)])
+    async def _clean_up_after(self, ended: Sequence[int]) -> None:
+        def read(connection: Connection) -> list[Stream]:
+            return [stream for build in ended for stream in streams.of_build(connection, build)]
+
+        found = await self._farm.records.read(read)
+        # The path of an artifact begins with the directory of its builder.
+        uploading = {each.path.partition("/")[0] for each in found if each.kind == "artifact"}
+        background(self._remove_uploads(sorted(uploading)), self._log, "removing uploads that broke off")
+        for each in found:
+            if each.kind == "log" and (each.length or 0) >= WORTH_COMPRESSING:
+                await self._compression.add(os.path.join(self._farm.stream_storage.streams, each.path))
 
     async def _remove_uploads(self, builders: Iterable[str]) -> None:
         """

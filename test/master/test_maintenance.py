@@ -13,7 +13,7 @@ from buildbot_lite.master import maintenance
 from buildbot_lite.model.outcome import Ending
 from buildbot_lite.storage.records import feed
 
-from .stage import ONE, Stage
+from .stage import ONE, FakeSlave, Stage, succeeding
 
 
 class UpkeepTests(SynchronousTestCase):
@@ -73,8 +73,45 @@ class UpkeepTests(SynchronousTestCase):
         given.end(1, ending=Ending.FAILED, sentence="f changed while it was uploaded.")
         for other in slave.given[1:]:
             other.end()
-        stage.settle()
+        stage.settle(maintenance.AFTER_BUILDS)
         self.assertEqual(os.listdir(incoming), [])
+
+    def test_builds_together(self) -> None:
+        """
+        However many builds end within a second, the records are read once for all of them.
+        """
+        stage = Stage(ONE)
+        keeping = maintenance.Maintenance(
+            stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds
+        )
+        keeping.start()
+        self.addCleanup(keeping.stop)
+        stage.attach(slave=FakeSlave(behaviour=succeeding))
+        stage.settle()
+        with mock.patch.object(stage.farm.records, "read", wraps=stage.farm.records.read) as reading:
+            for _ in range(5):
+                stage.submit()
+                stage.settle()
+            self.assertEqual(reading.call_count, 0)
+            stage.settle(maintenance.AFTER_BUILDS)
+            self.assertEqual(reading.call_count, 1)
+
+    def test_stopped_before(self) -> None:
+        """
+        A master that stops right after a build leaves no timer behind.
+        """
+        stage = Stage(ONE)
+        keeping = maintenance.Maintenance(
+            stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds
+        )
+        keeping.start()
+        stage.attach(slave=FakeSlave(behaviour=succeeding))
+        stage.submit()
+        stage.settle()
+        before = len(stage.clock.getDelayedCalls())
+        keeping.stop()
+
+        self.assertEqual(len(stage.clock.getDelayedCalls()), before - 2)
 
     def test_day_that_fails(self) -> None:
         """
