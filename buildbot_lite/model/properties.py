@@ -7,12 +7,14 @@ submitters, who choose properties, could otherwise refer to any of the farm's se
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from ..errors import PropertyError
 
 LARGEST_VALUE = 1 << 20
+# Characters of a text that is certainly not larger: JSON needs at most 12 bytes for each, and two quotes.
+_SHORT = (LARGEST_VALUE - 2) // 12
 LONGEST_NAME = 256
 MOST_PROPERTIES = 1000
 SUBMITTED = "Submit"
@@ -58,8 +60,7 @@ class Properties:
         Set the property *name* to *value*: JSON of at most 1 MiB, otherwise `PropertyError`.
         """
         checked_property_name(name)
-        if name not in self._values and len(self._values) >= MOST_PROPERTIES:
-            raise PropertyError(f"There are {MOST_PROPERTIES} properties already; {name!r} would be one too many.")
+        self._check_room(name)
         self._values[name] = (checked_value(name, value), source)
 
     def update(self, values: Mapping[str, Json], source: str = "") -> None:
@@ -73,8 +74,7 @@ class Properties:
         """
         Set all of *other*, with their own sources.
         """
-        for name, (value, source) in other._values.items():  # noqa: SLF001 - same class
-            self.set(name, value, source)
+        self._take(other)
 
     def get(self, name: str, default: Json = None) -> Json:
         """
@@ -98,19 +98,35 @@ class Properties:
         """
         The properties from *source*.
         """
-        return Properties.from_document({name: pair for name, pair in self.to_document().items() if pair[1] == source})
+        return self._copy(lambda each: each == source)
 
     def without(self, source: str) -> "Properties":
         """
         The properties from other sources than *source*.
         """
-        return Properties.from_document({name: pair for name, pair in self.to_document().items() if pair[1] != source})
+        return self._copy(lambda each: each != source)
 
     def copy(self) -> "Properties":
         """
         An independent copy.
         """
-        return Properties.from_document(self.to_document())
+        return self._copy(lambda each: True)
+
+    def _copy(self, wanted: Callable[[str], bool]) -> "Properties":
+        found = Properties()
+        found._take(self, wanted)
+        return found
+
+    def _take(self, other: "Properties", wanted: Callable[[str], bool] = lambda source: True) -> None:
+        # Not checked again: they were when they were set there.
+        for name, (value, source) in other._values.items():  # noqa: SLF001 - same class
+            if wanted(source):
+                self._check_room(name)
+                self._values[name] = (_copied(value), source)
+
+    def _check_room(self, name: str) -> None:
+        if name not in self._values and len(self._values) >= MOST_PROPERTIES:
+            raise PropertyError(f"There are {MOST_PROPERTIES} properties already; {name!r} would be one too many.")
 
     def __contains__(self, name: object) -> bool:
         return name in self._values
@@ -162,6 +178,8 @@ def checked_value(name: str, value: Json) -> Json:
     """
     if value is None or isinstance(value, (bool, int)):
         return value
+    if isinstance(value, str) and len(value) <= _SHORT and "\0" not in value:
+        return value
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
@@ -177,6 +195,14 @@ def checked_value(name: str, value: Json) -> Json:
             "(A secret cannot be kept in a property; use it where it is needed.)"
         )
     return value if isinstance(value, str) else json.loads(text)
+
+
+def _copied(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return value
 
 
 def _has_nul(value: Json) -> bool:

@@ -15,7 +15,7 @@ value, not to None.
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from attrs import frozen
 
@@ -35,6 +35,8 @@ from .properties import (
 from .spec import secret_reference
 
 _DEEPEST = 50
+# Types of values that contain nothing to be rendered.
+_PLAIN = (str, int, float, bytes, type(None))
 NO_DEFAULT: Any = object()
 
 
@@ -109,11 +111,18 @@ def is_renderable(value: object) -> bool:
     """
     Whether *value* is a `Renderable`, or contains one in lists, tuples or dictionaries.
     """
+    if isinstance(value, _PLAIN):
+        return False
     if isinstance(value, (list, tuple)):
         return any(map(is_renderable, value))
     if isinstance(value, Mapping):
         return any(is_renderable(key) or is_renderable(item) for key, item in value.items())
-    return isinstance(value, Renderable) and not isinstance(value, type)
+    return _renders(value)
+
+
+def _renders(value: object) -> TypeGuard[Renderable]:
+    # As ``isinstance(value, Renderable)``, which takes Python 3.11 ten times as long.
+    return hasattr(value, "getRenderingFor") and not isinstance(value, type)
 
 
 async def render(value: Any, view: View, _depth: int = 0) -> Any:
@@ -122,7 +131,7 @@ async def render(value: Any, view: View, _depth: int = 0) -> Any:
 
     Lists, tuples and dictionaries are copied, with their elements rendered; other values stay unchanged.
     """
-    if isinstance(value, (str, int, float, bytes)) or value is None:
+    if isinstance(value, _PLAIN):
         return value
     if _depth > _DEEPEST:
         raise PropertyError("An argument holds itself, or is nested more than 50 deep: it cannot be rendered.")
@@ -134,7 +143,7 @@ async def render(value: Any, view: View, _depth: int = 0) -> Any:
         return {
             await render(key, view, _depth + 1): await render(item, view, _depth + 1) for key, item in value.items()
         }
-    if isinstance(value, Renderable) and not isinstance(value, type):
+    if _renders(value):
         found = value.getRenderingFor(view)
         if inspect.isawaitable(found):
             found = await found
