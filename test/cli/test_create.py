@@ -1,5 +1,5 @@
 """
-New directories, and the strings in them.
+New directories of masters and slaves, and their FURLs.
 """
 
 import os
@@ -10,20 +10,20 @@ from unittest import mock
 from buildbot_lite.cli.create import PLACEHOLDER, sample
 from buildbot_lite.master.grants import listening
 
-from .ground import FURL, CommandCase
+from .command_line_case import FURL, CommandLineCase
 
 
 def mode(path: str) -> int:
     """
-    Permission bits.
+    The permission bits of *path*.
     """
     return stat.S_IMODE(os.stat(path).st_mode)
 
 
-class CreateMasterTests(CommandCase):
-    def test_made(self) -> None:
+class CreateMasterTests(CommandLineCase):
+    def test_created(self) -> None:
         """
-        A master's directory has a master.tac and a master.cfg that is good as it is; nobody else can read it.
+        create-master makes a private directory with a master.tac and a valid master.cfg.
         """
         said = self.command("create-master", "farm")
 
@@ -35,7 +35,7 @@ class CreateMasterTests(CommandCase):
 
     def test_port(self) -> None:
         """
-        The port is chosen once, said, and kept.
+        The port is chosen once, printed and stored.
         """
         port = re.findall(r"listen on port ([0-9]+)\.", self.command("create-master", "farm").out)[0]
 
@@ -45,7 +45,7 @@ class CreateMasterTests(CommandCase):
 
     def test_host(self) -> None:
         """
-        It says which host goes into strings, and that this was tested.
+        The output names the host for FURLs, and says that it was tested.
         """
         with mock.patch.object(listening, "choose_host", return_value=listening.HostTest("build.example")):
             said = self.command("create-master", "farm")
@@ -56,7 +56,7 @@ class CreateMasterTests(CommandCase):
 
     def test_no_host(self) -> None:
         """
-        When no name leads here, it says why, what that means, and what to do.
+        If no host name leads to this machine, the output says why, what that means, and what to do.
         """
         with mock.patch.object(
             listening, "choose_host", return_value=listening.HostTest("127.0.0.1", "x does not lead here")
@@ -68,7 +68,7 @@ class CreateMasterTests(CommandCase):
 
     def test_given_host(self) -> None:
         """
-        A host that is given is tested, too, and used whatever comes of it.
+        A given host is tested too, and used whatever the result.
         """
         tested = listening.HostTest("farm.example", "farm.example does not lead to this machine (no such name)")
         with mock.patch.object(listening, "test_host", return_value=tested):
@@ -77,9 +77,9 @@ class CreateMasterTests(CommandCase):
         self.assertIn("the host farm.example, although farm.example does not lead to this machine", out)
         self.assertIn("is no host name", self.refused("create-master", "other", "--host", "a b"))
 
-    def test_why_it_does_not(self) -> None:
+    def test_reason_of_a_failed_test(self) -> None:
         """
-        The reason is in words.
+        The result of a failed test gives the reason in words.
         """
         with mock.patch("socket.create_connection", side_effect=OSError(-2, "Name or service not known")):
             self.assertEqual(
@@ -89,7 +89,7 @@ class CreateMasterTests(CommandCase):
 
     def test_not_empty(self) -> None:
         """
-        A directory with anything in it is refused and left alone.
+        A directory that is not empty is refused and not changed.
         """
         self.write("farm/thing", "x")
 
@@ -99,19 +99,19 @@ class CreateMasterTests(CommandCase):
         self.assertEqual(os.listdir("farm"), ["thing"])
         self.assertIn("is not empty", self.refused("create-master", "farm/thing"))
 
-    def test_not_allowed(self) -> None:
+    def test_cannot_be_created(self) -> None:
         """
-        A place where nothing can be made is a sentence.
+        If the directory cannot be created, the error is one sentence.
         """
         self.write("file", "x")
 
         self.assertRegex(self.refused("create-master", "file/farm"), r"^file/farm cannot be used: .+\.$")
 
 
-class CreateSlaveTests(CommandCase):
+class CreateSlaveTests(CommandLineCase):
     def test_from_stdin(self) -> None:
         """
-        With - the string comes from standard input, and is in slave.tac, which nobody else can read.
+        With `-`, the FURL is read from standard input and written to slave.tac, which is private.
         """
         said = self.command("create-slave", "bot1", "-", stdin=f"  {FURL}\n".encode())
 
@@ -122,9 +122,9 @@ class CreateSlaveTests(CommandCase):
         with open("bot1/slave.tac") as file:
             self.assertEqual(file.read(), sample("slave.tac.sample").replace(PLACEHOLDER, FURL))
 
-    def test_0600_from_birth(self) -> None:
+    def test_created_private(self) -> None:
         """
-        Promise 2: the file was never readable by others, whatever the umask.
+        Promise 2: slave.tac is created with mode 0600, whatever the umask.
         """
         modes = []
         real = os.open
@@ -144,15 +144,15 @@ class CreateSlaveTests(CommandCase):
 
         self.assertEqual(modes, [0o600])
 
-    def test_a_whole_file(self) -> None:
+    def test_furl_file(self) -> None:
         """
-        A file of furls/ is as good as the string in it.
+        The contents of a file of furls/ are accepted as well as the FURL alone.
         """
         self.assertEqual(self.command("create-slave", "b", "-", stdin=f"# slave b\n{FURL}\n".encode()).code, 0)
 
     def test_as_argument(self) -> None:
         """
-        As an argument it works, with a word of warning.
+        A FURL as an argument works, with a warning.
         """
         said = self.command("create-slave", "bot1", FURL)
 
@@ -160,9 +160,9 @@ class CreateSlaveTests(CommandCase):
         self.assertIn("every user of this machine could read that string", said.err)
         self.assertNotIn(FURL, said.out + said.err)
 
-    def test_a_line(self) -> None:
+    def test_line_of_a_list(self) -> None:
         """
-        A slave's line of buildslave.furls will do, as it is; the whole file, with others' strings, will not.
+        A line of buildslave.furls is accepted; several FURLs are not.
         """
         other = FURL.replace("ssss", "tttt")
         sentence = self.refused("create-slave", "bot1", "-", stdin=f"# a remark\nbot0 {other}\nbot1 {FURL}\n".encode())
@@ -174,7 +174,7 @@ class CreateSlaveTests(CommandCase):
 
     def test_no_furl(self) -> None:
         """
-        Promise 3: what is no FURL is refused with the remedy, before anything is made, and is not repeated.
+        Promise 3: text without a valid FURL is refused with the remedy before anything is created, and is not repeated.
         """
         for text in ("", "hello", FURL[:-30], "my bot1 " + FURL, FURL.replace("@", ""), "pb://" + "s" * 5000):
             sentence = self.refused("create-slave", "bot1", "-", stdin=text.encode())
@@ -185,17 +185,17 @@ class CreateSlaveTests(CommandCase):
 
     def test_not_empty(self) -> None:
         """
-        A slave's directory is not made twice.
+        An existing slave's directory is refused.
         """
         self.command("create-slave", "bot1", "-", stdin=FURL.encode())
 
         self.assertIn("bot1 is not empty", self.refused("create-slave", "bot1", "-", stdin=FURL.encode()))
 
 
-class FurlTests(CommandCase):
+class FurlTests(CommandLineCase):
     def test_printed(self) -> None:
         """
-        It is the one string, and nothing else.
+        `furl` prints exactly the FURL.
         """
         self.make_farm()
         self.write("farm/furls/bot1.furl", f"# slave bot1\n{FURL}\n")
@@ -208,7 +208,7 @@ class FurlTests(CommandCase):
 
     def test_none_yet(self) -> None:
         """
-        A master that never ran has written no strings.
+        If the master has never run, `furl` says when FURLs are written.
         """
         self.command("create-master", "farm")
 
@@ -216,7 +216,7 @@ class FurlTests(CommandCase):
 
     def test_of_a_slave(self) -> None:
         """
-        Strings are the master's.
+        `furl` refuses a slave's directory, and one that does not exist.
         """
         self.write("bot1/slave.tac", "")
 
@@ -227,8 +227,8 @@ class FurlTests(CommandCase):
 
     def test_replaced(self) -> None:
         """
-        Promise 6.14: a slave gets another string, and keeps whatever else its slave.tac says; places where its old
-        master was found are forgotten.
+        Promise 6.14: `furl --replace` changes only the FURL in slave.tac, makes the file private, and deletes the
+        connection hints of the old master.
         """
         self.command("create-slave", "bot1", "-", stdin=FURL.encode())
         with open("bot1/slave.tac") as file:
@@ -250,7 +250,7 @@ class FurlTests(CommandCase):
 
     def test_not_replaced(self) -> None:
         """
-        What is no string, and a slave.tac in which it cannot be seen what to replace, change nothing.
+        `furl --replace` changes nothing if the text is no FURL, or if slave.tac has no FURL or several.
         """
         for tac, stdin, sentence in (
             (f'f("{FURL}")\n', b"nonsense", "pb://"),

@@ -1,5 +1,5 @@
 """
-The exit codes of all commands.  0, 1, 2 and 4 are a build's; whatever else happens has a code of its own.
+The exit codes of all commands: 0, 1, 2 and 4 are a build's, and all other failures have other codes.
 """
 
 import contextlib
@@ -26,11 +26,11 @@ from buildbot_lite.errors import (
     RevokedError,
 )
 
-from .ground import CommandCase
+from .command_line_case import CommandLineCase
 
-OF_BUILDS = {0, 1, 2, 4}
+CODES_OF_BUILDS = {0, 1, 2, 4}
 
-# By command: arguments that are well formed, and nonsense.  A new command needs a line here.
+# Valid arguments for each command, with nonsense as values.  A new command needs a line here.
 WORDS: Mapping[str, tuple[str, ...]] = {
     "create-master": ("farm",),
     "create-slave": ("bot1", "-"),
@@ -70,7 +70,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 
 def commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
     """
-    Every command, with the words that name it.
+    All commands with their full names.
     """
     ctx = click.Context(group)
     for name in group.list_commands(ctx):
@@ -82,17 +82,17 @@ def commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Comma
             yield " ".join([*above, name]), command
 
 
-class ExitCodesTests(CommandCase):
+class ExitCodesTests(CommandLineCase):
     def setUp(self) -> None:
         """
-        A farm; all commands are known.
+        A farm, and all commands.
         """
         super().setUp()
         self.make_farm()
         self.command()
         self.commands = dict(commands(program))
 
-    def asking(self) -> Iterator[tuple[str, ...]]:
+    def farm_commands(self) -> Iterator[tuple[str, ...]]:
         """
         Command lines that ask a master.
         """
@@ -102,7 +102,7 @@ class ExitCodesTests(CommandCase):
 
     def answer_all(self, answer: Any) -> None:
         """
-        Whatever is asked, the master answers so.
+        Have the master give *answer* to all questions.
         """
 
         class Everything(dict[str, Any]):
@@ -113,13 +113,13 @@ class ExitCodesTests(CommandCase):
 
     def test_every_command_is_here(self) -> None:
         """
-        Promise 6.13: no command is left out of what follows.
+        Promise 6.13: WORDS has all commands.
         """
         self.assertEqual(set(self.commands), set(WORDS))
 
     def test_usage(self) -> None:
         """
-        Promise 6.13: a command line that is wrong is 64, whatever the command.
+        Promise 6.13: the exit code of a wrong command line is 64 for all commands.
         """
         for name in WORDS:
             for wrong in (("--no-such-option",), ("a", "b", "c", "d", "e", "f", "--no-such-option")):
@@ -129,27 +129,27 @@ class ExitCodesTests(CommandCase):
 
     def test_no_answer(self) -> None:
         """
-        Promise 6.13: that no master answers, or not any more, is 69, of each command that asks one.
+        Promise 6.13: the exit code is 69 for all commands that ask a master when no master answers or the link is lost.
         """
         for error in (NoAnswerError("No master answers."), LinkLostError("It is gone.")):
             self.answer_all(error)
-            for words in self.asking():
+            for words in self.farm_commands():
                 said = self.command(*words)
                 self.assertEqual((said.code, said.out), (NO_ANSWER, ""), words)
 
     def test_everything_else(self) -> None:
         """
-        Promise 6.13: what the master refuses, a string that is none and our own mistakes are 70, of each command.
+        Promise 6.13: the exit code is 70 for all commands after a refusal, an invalid FURL or an internal error.
         """
         for error in (RefusedError(), RevokedError(), NotFoundError(), FurlError(), ZeroDivisionError("x")):
             self.answer_all(error)
-            for words in self.asking():
+            for words in self.farm_commands():
                 said = self.command(*words)
                 self.assertEqual((said.code, said.out), (FAILED, ""), words)
 
     def test_without_a_master(self) -> None:
         """
-        Promise 6.13: commands that ask no master fail with 70, too, never with a code of builds.
+        Promise 6.13: commands that ask no master fail with 70.
         """
         for name, command in self.commands.items():
             if not isinstance(command, FarmCommand):
@@ -158,14 +158,14 @@ class ExitCodesTests(CommandCase):
 
     def test_output_closed(self) -> None:
         """
-        Promise 6.13: nor do they when whoever reads their output has seen enough, or there is no room for it.
+        Promise 6.13: the exit code is 70 if standard output is closed or its disk is full.
         """
         self.answer_all({"builders": []})
         reader, writer = os.pipe()
         os.close(reader)
         full = os.open("/dev/full", os.O_WRONLY)
         for descriptor, sentence in ((writer, ""), (full, "Standard output: No space left on device.\n")):
-            # Closing it may fail once more.
+            # Closing the file may fail again.
             with contextlib.suppress(OSError), open(descriptor, "w") as out:
                 said = self.command("builders", "farm", out=out)
 
@@ -173,7 +173,7 @@ class ExitCodesTests(CommandCase):
 
     def test_own_codes(self) -> None:
         """
-        Promise 6.13: none of the command's own codes can be taken for a build's.
+        Promise 6.13: the command's own exit codes differ from those of builds.
         """
-        self.assertFalse({USAGE, NO_ANSWER, FAILED, CUT_OFF} & OF_BUILDS)
+        self.assertFalse({USAGE, NO_ANSWER, FAILED, CUT_OFF} & CODES_OF_BUILDS)
         self.assertEqual((USAGE, NO_ANSWER, FAILED), (64, 69, 70))

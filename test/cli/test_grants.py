@@ -1,13 +1,13 @@
 """
-Strings and leaving slaves, at the command line.
+The commands for grants and leaving slaves.
 """
 
 import json
 from typing import Any
 
-from .ground import FURL, CommandCase
+from .command_line_case import FURL, CommandLineCase
 
-GIVEN: dict[str, Any] = {
+GRANT: dict[str, Any] = {
     "grant": 7,
     "verb": "submit",
     "name": "go",
@@ -27,7 +27,7 @@ GIVEN: dict[str, Any] = {
 }
 
 
-class GrantsCase(CommandCase):
+class GrantCommandCase(CommandLineCase):
     def setUp(self) -> None:
         """
         A farm.
@@ -36,12 +36,12 @@ class GrantsCase(CommandCase):
         self.make_farm()
 
 
-class GrantTests(GrantsCase):
-    def test_printed_once_and_alone(self) -> None:
+class GrantTests(GrantCommandCase):
+    def test_furl_alone_on_stdout(self) -> None:
         """
-        Promise 17: the string, and nothing else, is on standard output; what it is for is beside it.
+        Promise 17: `grant` prints only the FURL on standard output; its description goes to standard error.
         """
-        self.master.answers = {"grant": {"grant": GIVEN, "furl": FURL}}
+        self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}}
         said = self.command(
             *("grant", "submit", "farm", "go", "--uses", "5", "--expires", "7d", "--label", "release script"),
             *("--largest", "1.5k", "--per-hour", "2", "--waiting", "3"),
@@ -59,11 +59,11 @@ class GrantTests(GrantsCase):
             ],
         )  # fmt: skip
 
-    def test_others(self) -> None:
+    def test_other_verbs(self) -> None:
         """
-        To watch, to control, to administer.
+        `grant` makes grants to watch, control and administer.
         """
-        self.master.answers = {"grant": {"grant": GIVEN, "furl": FURL}}
+        self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}}
         for words in (("watch", "farm"), ("control", "farm", "--expires", "90m"), ("admin", "farm")):
             self.assertEqual(self.command("grant", *words).out, f"{FURL}\n")
 
@@ -72,7 +72,7 @@ class GrantTests(GrantsCase):
 
     def test_wrong_limits(self) -> None:
         """
-        What is no time, size or number is a sentence.
+        An invalid time, size or number is refused with a sentence.
         """
         for words in (("--expires", "soon"), ("--expires", "0d"), ("--largest", "10x"), ("--uses", "0")):
             sentence = self.refused("grant", "submit", "farm", "go", *words, code=64)
@@ -81,22 +81,23 @@ class GrantTests(GrantsCase):
 
     def test_listed(self) -> None:
         """
-        Promise 17: as a table, or as a document.
+        Promise 17: `grants` prints a table, or JSON with --json.
         """
-        self.master.answers = {"grants": {"grants": [GIVEN]}}
+        self.master.answers = {"grants": {"grants": [GRANT]}}
         table = self.command("grants", "farm").out
 
         self.assertRegex(table, r"#7 +submit +go +release script +in force")
         self.assertIn("0 of 5 uses", table)
-        self.assertEqual(json.loads(self.command("grants", "farm", "--json").out), [GIVEN])
+        self.assertEqual(json.loads(self.command("grants", "farm", "--json").out), [GRANT])
 
 
-class RevokeTests(GrantsCase):
+class RevokeTests(GrantCommandCase):
     def test_slave(self) -> None:
         """
-        Promise 17: what became void is said, and what becomes of the builds; without --kill, with a warning.
+        Promise 17: `revoke` says what was revoked and what happens to the builds; without --kill, it warns about
+        parallel attempts.
         """
-        self.master.answers = {"revoke": {"grant": {**GIVEN, "verb": "slave", "label": None}, "ended": ["b/1"]}}
+        self.master.answers = {"revoke": {"grant": {**GRANT, "verb": "slave", "label": None}, "ended": ["b/1"]}}
         said = self.command("revoke", "farm", "go")
 
         self.assertEqual(said.out, "Revoked string #7 (slave go).\nb/1 is tried again.\n")
@@ -106,7 +107,7 @@ class RevokeTests(GrantsCase):
 
     def test_rotate(self) -> None:
         """
-        Promise 17: where the new string is; it is not printed.
+        Promise 17: `rotate` says where the new FURL is, and does not print it.
         """
         self.master.answers = {"rotate": {"name": "bot1", "verb": "slave", "ended": []}}
         self.assertIn("buildbot-lite furl farm bot1", self.command("rotate", "farm", "bot1").out)
@@ -114,10 +115,10 @@ class RevokeTests(GrantsCase):
         self.assertIn("private/admin.furl", self.command("rotate", "farm", "admin").out)
 
 
-class LeavingTests(GrantsCase):
+class LeavingSlaveTests(GrantCommandCase):
     def test_lost(self) -> None:
         """
-        Promise 8: what is lost is tried again, with a warning.
+        Promise 8: `lost` says which builds are retried, and warns if they may still run.
         """
         self.master.answers = {"lost": {"slave": "bot1", "connected": True, "lost": ["b/1"], "grace": 1830.0}}
         said = self.command("lost", "farm", "bot1")
@@ -130,7 +131,7 @@ class LeavingTests(GrantsCase):
 
     def test_drain(self) -> None:
         """
-        When it stops is said.
+        `drain` says which builds the slave finishes before it stops.
         """
         self.master.answers = {"drain": {"slave": "bot1", "running": ["b/1"]}}
         self.assertIn("stops when these have ended: b/1.", self.command("drain", "farm", "bot1").out)

@@ -1,5 +1,5 @@
 """
-Who runs in a directory.
+The process that runs in a directory of a master or slave.
 """
 
 import errno
@@ -22,13 +22,14 @@ from buildbot_lite.errors import (
     NotRunningError,
 )
 
-from .ground import CommandCase
+from .command_line_case import CommandLineCase
 
-HOLDS = "import sys; lock = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
-LOCKS = HOLDS.replace("print", "import fcntl; fcntl.flock(lock, fcntl.LOCK_EX); print")
+HOLD = "print('ready', flush=True); sys.stdin.read()"
+OPENS_FILE = f"import sys; lock = open(sys.argv[1]); {HOLD}"
+LOCKS_FILE = f"import fcntl, sys; lock = open(sys.argv[1]); fcntl.flock(lock, fcntl.LOCK_EX); {HOLD}"
 
 
-class ProcessesTests(CommandCase):
+class ProcessesTests(CommandLineCase):
     def setUp(self) -> None:
         """
         A slave's directory.
@@ -38,9 +39,9 @@ class ProcessesTests(CommandCase):
         self.write("bot1/private/lock", "")
         self.write("other", "")
 
-    def spawn(self, holds: str, first: str = "", program: str = HOLDS) -> "subprocess.Popen[str]":
+    def spawn(self, holds: str, first: str = "", program: str = OPENS_FILE) -> "subprocess.Popen[str]":
         """
-        A process that does what comes *first*, and has a file open.
+        Start a process that runs the code *first* and then opens the file *holds*.
         """
         process = subprocess.Popen(
             [sys.executable, "-c", first + program, holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -51,15 +52,15 @@ class ProcessesTests(CommandCase):
         process.stdout.readline()
         return process
 
-    def refusal(self) -> str:
+    def not_running(self) -> str:
         """
-        Why nothing runs in bot1.
+        The sentence that nothing runs in bot1.
         """
         return str(self.assertRaises(NotRunningError, running_in, "bot1"))
 
     def test_kinds(self) -> None:
         """
-        A directory is a master's, a slave's, or neither, which is said.
+        A directory is a master's, a slave's, or neither, which is an error.
         """
         self.write("farm/master.cfg", "")
         self.write("empty/x", "")
@@ -69,7 +70,7 @@ class ProcessesTests(CommandCase):
 
     def test_no_permission(self) -> None:
         """
-        What may not be looked into is not taken for what is not there.
+        A directory without permission to read is reported as such, and not as missing.
         """
         self.write("farm/master.cfg", "")
         self.write("farm/private/admin.furl", "")
@@ -89,9 +90,9 @@ class ProcessesTests(CommandCase):
             }.items():
                 self.assertEqual(self.refused(*words), f"{path}: Permission denied.", words)
 
-    def test_ours(self) -> None:
+    def test_accepted(self) -> None:
         """
-        The process of twistd.pid is ours while it holds our lock; it is known when it ended.
+        The process in twistd.pid is accepted while it has the lock file open; its end is noticed.
         """
         child = self.spawn("bot1/private/lock")
         self.write("bot1/twistd.pid", str(child.pid))
@@ -105,39 +106,39 @@ class ProcessesTests(CommandCase):
         child.wait()
         process.send(signal.SIGTERM)
 
-    def test_strangers(self) -> None:
+    def test_reused_number(self) -> None:
         """
-        A process that got the number of one that was killed is not ours, and is left alone.
+        A process that has the number in twistd.pid by chance is not accepted and not signalled.
         """
         child = self.spawn("other")
         self.write("bot1/twistd.pid", f"{child.pid}\n")
 
-        self.assertIn("is left over from a process that was killed", self.refusal())
+        self.assertIn("is left over from a process that was killed", self.not_running())
         self.assertIn("is left over", self.refused("stop", "bot1"))
         self.assertIsNone(child.poll())
 
-    def test_gone(self) -> None:
+    def test_ended(self) -> None:
         """
-        Neither is one that is gone.
+        A process that has ended is not accepted.
         """
         child = self.spawn("bot1/private/lock")
         child.kill()
         child.wait()
         self.write("bot1/twistd.pid", str(child.pid))
 
-        self.assertIn("is left over", self.refusal())
+        self.assertIn("is left over", self.not_running())
 
     def test_no_number(self) -> None:
         """
-        Without a number nothing is known to run.
+        Without a number in twistd.pid, nothing runs.
         """
-        self.assertEqual(self.refusal(), "No slave runs in bot1: there is no twistd.pid.")
+        self.assertEqual(self.not_running(), "No slave runs in bot1: there is no twistd.pid.")
         self.write("bot1/twistd.pid", "what?")
-        self.assertIn("has no process number in it", self.refusal())
+        self.assertIn("has no process number in it", self.not_running())
 
     def test_without_pidfd(self) -> None:
         """
-        Where processes cannot be held by a descriptor, numbers have to do.
+        Without pidfd_open(2), processes are found by number.
         """
         self.patch(processes, "_held", lambda pid: processes.Process(pid, None))
         child = self.spawn("bot1/private/lock")
@@ -152,12 +153,12 @@ class ProcessesTests(CommandCase):
 
     def test_without_pid_file(self) -> None:
         """
-        Promise 6.22: one that runs is found by its lock when twistd.pid is gone, empty or another's; who merely reads
-        the lock file is not it.
+        Promise 6.22: when twistd.pid is missing, empty or wrong, the process is found by the lock that it holds; a
+        process that only reads the lock file is not.
         """
         reader = self.spawn("bot1/private/lock")
-        self.assertIn("there is no twistd.pid", self.refusal())
-        child = self.spawn("bot1/private/lock", program=LOCKS)
+        self.assertIn("there is no twistd.pid", self.not_running())
+        child = self.spawn("bot1/private/lock", program=LOCKS_FILE)
         for text in (None, "", f"{self.spawn('other').pid}"):
             if text is not None:
                 self.write("bot1/twistd.pid", text)
@@ -170,7 +171,7 @@ class ProcessesTests(CommandCase):
 
     def test_stale_pid_file(self) -> None:
         """
-        Promise 6.22: a pid file that was left behind, whatever is in it, keeps nothing from being started.
+        Promise 6.22: a twistd.pid that was left behind does not prevent a start, whatever its contents.
         """
         done: subprocess.CompletedProcess[bytes] = subprocess.CompletedProcess([], 0)
         for text in (f"{self.spawn('other').pid}", "", "what?"):
@@ -179,9 +180,9 @@ class ProcessesTests(CommandCase):
                 processes.start("bot1")
             self.assertFalse(os.path.exists("bot1/twistd.pid"))
 
-    def test_wrong_way_to_stop(self) -> None:
+    def test_wrong_options(self) -> None:
         """
-        What does not fit is refused before anything is stopped.
+        Wrong combinations of options are refused before anything is stopped.
         """
         self.write("farm/master.cfg", "")
 
@@ -190,7 +191,7 @@ class ProcessesTests(CommandCase):
 
     def test_does_not_end(self) -> None:
         """
-        One that does not end is not waited for without end.
+        `stop` waits for the end of a process up to its patience.
         """
         child = self.spawn("bot1/private/lock", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n")
         self.write("bot1/twistd.pid", str(child.pid))
@@ -199,7 +200,7 @@ class ProcessesTests(CommandCase):
 
     def test_no_tac(self) -> None:
         """
-        What was started in another way is not started by us.
+        A directory without slave.tac is not started.
         """
         os.unlink("bot1/slave.tac")
         os.mkdir("bot1/keeper")
@@ -208,7 +209,7 @@ class ProcessesTests(CommandCase):
 
     def test_secrets_in_the_environment(self) -> None:
         """
-        Restart reads master.cfg, which takes secrets out of the environment; the new master has them all the same.
+        `restart` reads master.cfg, which takes secrets from the environment; the new master still gets them.
         """
         self.write(
             "farm/master.cfg",
@@ -228,7 +229,7 @@ class ProcessesTests(CommandCase):
 
     def test_does_not_start(self) -> None:
         """
-        What does not start is told, after what it said itself.
+        When the daemon does not start, the error follows its own output.
         """
         self.write("bot1/slave.tac", "raise SystemExit('no')\n")
 

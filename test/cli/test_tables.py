@@ -1,5 +1,5 @@
 """
-Documents as tables.
+Tables of the master's documents.
 """
 
 import time
@@ -41,7 +41,7 @@ SLAVE = {
 
 def lines(what: str, document: Any) -> list[str]:
     """
-    A table as it is printed.
+    The lines of a table.
     """
     console = Console(width=200)
     with console.capture() as capture:
@@ -52,7 +52,7 @@ def lines(what: str, document: Any) -> list[str]:
 class TablesTests(SynchronousTestCase):
     def test_builds(self) -> None:
         """
-        A build is a line, with the step that decided.
+        A build is one line, with the step that decided its result.
         """
         heads, line = lines("builds", [BUILD])
 
@@ -66,7 +66,7 @@ class TablesTests(SynchronousTestCase):
 
     def test_running_build(self) -> None:
         """
-        One that runs says which step it is at.
+        A running build shows its current step.
         """
         step: dict[str, Any] = {"name": "test", "result": None, "summary": "", "logs": []}
         running = {**BUILD, "result": None, "finished": None, "started": time.time(), "steps": [step]}
@@ -76,7 +76,7 @@ class TablesTests(SynchronousTestCase):
 
     def test_refused_slave(self) -> None:
         """
-        Promise 6.12: a slave that was refused has the remedy in its line, and when it asks again.
+        Promise 6.12: the line of a refused slave has the remedy and the time of its next attempt.
         """
         refused = {"at": 1_000_000_000.0, "reason": "Run: buildbot-lite unpin bot1", "asks_again_by": 1_000_000_078.0}
         away = {**SLAVE, "connected": False, "platform": None, "version": None, "running": [], "refused": refused}
@@ -89,7 +89,7 @@ class TablesTests(SynchronousTestCase):
 
     def test_queue(self) -> None:
         """
-        Promise 10: a request is a line, with why it waits.
+        Promise 10: the line of a request says why it waits.
         """
         waiting = {
             "request": 41,
@@ -103,7 +103,7 @@ class TablesTests(SynchronousTestCase):
 
     def test_slaves(self) -> None:
         """
-        A slave is here, away, never seen, paused or draining.
+        A slave is here, draining, paused, away or never seen.
         """
         others = [
             {**SLAVE, "draining": True},
@@ -117,13 +117,13 @@ class TablesTests(SynchronousTestCase):
 
     def test_nothing(self) -> None:
         """
-        An empty list says so.
+        An empty list is shown as "none".
         """
         self.assertEqual(lines("queue", []), ["none"])
 
     def test_no_commands_for_the_terminal(self) -> None:
         """
-        What others wrote is shown, and is no terminal's command; nor is it markup.
+        Control characters and markup in others' text are not interpreted.
         """
         nasty = {**BUILD, "reason": "\x1b]0;owned\x07[bold]x[/bold]\n\u202egnp"}
         text = "\n".join(lines("builds", [nasty]))

@@ -1,5 +1,5 @@
 """
-What the command can ask a master.
+The admin's questions to a master.
 """
 
 import hashlib
@@ -31,25 +31,23 @@ from buildbot_lite.storage.records import (
     streams,
 )
 from buildbot_lite.wire.control import CHUNKS_IN_ORDER
-from test.master.stage import (
-    ONE,
+from test.master.configurations import FORCE, GO, ONE, four_steps, master_cfg
+from test.master.harness import (
     FakeSlave,
-    Stage,
+    MasterHarness,
     hello,
     scripted,
     succeeding,
 )
-from test.status.ground import go_round
+from test.status.following_case import run_due_calls
 
-FORCED = ONE.replace(
-    'c["schedulers"] = [', 'c["schedulers"] = [schedulers.ForceScheduler("force", builderNames=["b"]), '
-)
+FORCE_CONFIG = master_cfg(schedulers=[FORCE, GO])
 
 
 @define(eq=False)
 class FakeFollower:
     """
-    Takes everything at once.
+    A client that takes each chunk at once.
     """
 
     out: bytes = b""
@@ -69,9 +67,9 @@ class FakeFollower:
     def when_lost(self, callback: Callable[[], None]) -> None:
         self.lost.append(callback)
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """
-        It is not interested any more.
+        Disconnect.
         """
         for callback in self.lost:
             callback()
@@ -80,7 +78,7 @@ class FakeFollower:
 @define(eq=False)
 class SlowFollower(FakeFollower):
     """
-    Takes chunks when it is told to.
+    A client that takes a chunk when the test says so.
     """
 
     untaken: list[Deferred[None]] = field(factory=list)
@@ -94,19 +92,19 @@ class SlowFollower(FakeFollower):
 
     def take_one(self) -> None:
         """
-        The oldest.
+        Take the oldest chunk.
         """
         self.untaken.pop(0).callback(None)
 
 
-class ControlCase(SynchronousTestCase):
+class AdminDeskCase(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A farm with one slave that is not there.
+        A farm whose one slave is not attached.
         """
-        self.stage = Stage(FORCED)
-        self.addCleanup(shutil.rmtree, self.stage.basedir)
-        farm = self.stage.farm
+        self.harness = MasterHarness(FORCE_CONFIG)
+        self.addCleanup(shutil.rmtree, self.harness.basedir)
+        farm = self.harness.farm
         self.addCleanup(notify_followers(farm.records, farm.notifications))
         self.desk = AdminDesk(
             farm,
@@ -122,15 +120,15 @@ class ControlCase(SynchronousTestCase):
 
     def ask(self, what: str, **of: Any) -> Any:
         """
-        The answer.
+        The answer to the question *what*.
         """
         answer = self.successResultOf(self.desk.ask({"ask": what, **of}))
-        self.stage.settle()
+        self.harness.settle()
         return answer
 
     def refused(self, what: str, verb: str = "ask", **of: Any) -> str:
         """
-        The sentence with which it is refused.
+        The sentence with which the question is refused.
         """
         question = {verb: what, **of}
         asking = self.desk.ask(question) if verb == "ask" else self.desk.follow(question, FakeFollower())
@@ -138,23 +136,23 @@ class ControlCase(SynchronousTestCase):
 
     def follow(self, what: str, **of: Any) -> tuple[Deferred[Any], FakeFollower]:
         """
-        Begin to follow.
+        Start to follow.
         """
         follower = FakeFollower()
         return self.desk.follow({"follow": what, **of}, follower), follower
 
     def built(self, slave: Callable[[Any], None] = succeeding) -> None:
         """
-        A build runs to its end.
+        Run a build to its end.
         """
-        self.stage.attach("bot1", FakeSlave(behaviour=slave))
+        self.harness.attach("bot1", FakeSlave(behaviour=slave))
         self.ask("force", builder="b", properties={}, reason="test")
 
 
-class AnswersTests(ControlCase):
+class AdminAnswerTests(AdminDeskCase):
     def test_pages_of_the_queue(self) -> None:
         """
-        Promise 6.15: a long queue is told in pages, each of which says where the next one begins.
+        Promise 6.15: a long queue is answered in pages; each says where the next one begins.
         """
         for _ in range(5):
             self.ask("force", builder="b", properties={}, reason="test")
@@ -170,15 +168,15 @@ class AnswersTests(ControlCase):
 
     def test_unknown(self) -> None:
         """
-        A question of a newer command is refused in a sentence; one without a meaning, too.
+        An unknown question, from a newer command or a wrong one, is refused with a sentence.
         """
         self.assertIn("does not know that question", self.refused("dance"))
         self.assertIn("does not know that question", self.refused("dance", "follow"))
         self.assertEqual(self.refused("builds", most="many"), "question: most has the wrong type.")
 
-    def test_why_it_waits(self) -> None:
+    def test_reason_to_wait(self) -> None:
         """
-        Promise 10: queue and status say why a request waits.
+        Promise 10: `queue` and `status` say why a request waits.
         """
         asked = self.ask("force", builder="b", properties={}, reason="test")
         (waiting,) = self.ask("queue")["queue"]
@@ -191,9 +189,10 @@ class AnswersTests(ControlCase):
 
     def test_refused_slave(self) -> None:
         """
-        Promise 6.12: a slave that was not let in is told apart from one that is away, until it is let in.
+        Promise 6.12: a slave that was refused is shown with the reason, until it is admitted; a slave that is away has
+        none.
         """
-        slaves = self.stage.farm.slaves
+        slaves = self.harness.farm.slaves
 
         def pinned(key: str) -> None:
             raise PinnedError("bot1's string belongs to another machine.")
@@ -206,7 +205,7 @@ class AnswersTests(ControlCase):
             (slave["connected"], slave["refused"]["reason"]), (False, "bot1's string belongs to another machine.")
         )
         self.assertEqual(slave["refused"]["asks_again_by"] - slave["refused"]["at"], 78.0)
-        self.stage.attach("bot1")
+        self.harness.attach("bot1")
         (slave,) = self.ask("slaves")["slaves"]
         self.assertEqual((slave["connected"], slave["refused"]), (True, None))
         self.failureResultOf(desk.attach(FakeSlave(), hello(), "k"), PinnedError)
@@ -215,13 +214,13 @@ class AnswersTests(ControlCase):
 
     def test_refused_with_another_string(self) -> None:
         """
-        Promise 6.12: a refusal and its remedy are shown until the string, or who may use it, changes.
+        Promise 6.12: the reason of a refusal is shown until the slave's FURL or its pin changes.
         """
 
         def pinned(key: str) -> None:
             raise PinnedError("Run on the master: buildbot-lite unpin bot1")
 
-        desk = SlaveDesk("bot1", self.stage.farm.slaves, pinned, lambda: ())
+        desk = SlaveDesk("bot1", self.harness.farm.slaves, pinned, lambda: ())
         for question in (
             {"ask": "unpin", "slave": "bot1"},
             {"ask": "rotate", "name": "bot1"},
@@ -237,7 +236,7 @@ class AnswersTests(ControlCase):
 
     def test_builds(self) -> None:
         """
-        A build with its steps and their logs.
+        A build is answered with its steps and their results.
         """
         self.built(scripted({"three": 3}))
         (build,) = self.ask("builds")["builds"]
@@ -255,7 +254,7 @@ class AnswersTests(ControlCase):
 
     def test_builds_of(self) -> None:
         """
-        Builds of one builder, the newest first and only so many; one that does not exist is told.
+        `builds` of one builder has the newest first, up to the given number; an unknown builder is refused.
         """
         self.built()
         for _ in range(2):
@@ -266,7 +265,7 @@ class AnswersTests(ControlCase):
 
     def test_builds_filtered(self) -> None:
         """
-        Promise 6.14: builds are filtered by what the question names; an unknown result is refused with those known.
+        Promise 6.14: `builds` has all documented filters; an unknown result is refused with the known ones.
         """
         self.built(scripted({"three": 3}))
         self.ask("force", builder="b", properties={"branch": "topic", "who": "me"}, reason="because")
@@ -286,7 +285,7 @@ class AnswersTests(ControlCase):
 
     def test_one_build(self) -> None:
         """
-        Promise 6.14: one build in detail: who asked and why, its sources, its properties.
+        Promise 6.14: `build` says who submitted it and why, its sources and its properties.
         """
         self.built()
         self.ask("force", builder="b", properties={"branch": "main", "revision": "1f"}, reason="because")
@@ -301,17 +300,17 @@ class AnswersTests(ControlCase):
         self.assertEqual(self.ask("build", builder="b", number=1)["build"]["number"], 1)
         self.assertIn("the newest is b/2", self.refused("build", builder="b", number=3))
 
-    def test_where_and_with_what(self) -> None:
+    def test_host_and_environment(self) -> None:
         """
-        Promise 6.14: one build in detail: on which host it ran, and the names of what its steps put into environments,
-        and not of what they took out of them.
+        Promise 6.14: `build` names the host and the environment variables that its steps set, not those that they
+        removed.
         """
-        text = FORCED.replace(
-            'command=["run", "two"]', 'command=["run", "two"], env={"COLOUR": "scarlet", "ARCH": "arm", "CC": None}'
+        text = master_cfg(
+            steps=four_steps(two='env={"COLOUR": "scarlet", "ARCH": "arm", "CC": None}'), schedulers=[FORCE, GO]
         )
-        self.stage.configure(text)
-        self.stage.done(self.stage.farm.reconfiguration.apply())
-        self.stage.attach("bot1", FakeSlave(behaviour=succeeding), platform={"hostname": "build7"})
+        self.harness.configure(text)
+        self.harness.done(self.harness.farm.reconfiguration.apply())
+        self.harness.attach("bot1", FakeSlave(behaviour=succeeding), platform={"hostname": "build7"})
         self.ask("force", builder="b", properties={}, reason="test")
         build = self.ask("build", builder="b", number=1)["build"]
         self.assertEqual((build["host"], build["environment"]), ("build7", ["ARCH", "COLOUR"]))
@@ -319,14 +318,14 @@ class AnswersTests(ControlCase):
 
     def test_rebuild(self) -> None:
         """
-        Promise 6.14: rebuild asks for the same builder, properties and input again, at the revision that was built.
+        Promise 6.14: `rebuild` submits the same builder, properties and input, at the revision that was built.
         """
-        farm = self.stage.farm
+        farm = self.harness.farm
         self.built()
         self.ask("force", builder="b", properties={"branch": "main", "deep": "x"}, reason="because")
-        former = self.stage.read(lambda connection: builds.by_number(connection, "b", 2))
+        former = self.harness.read(lambda connection: builds.by_number(connection, "b", 2))
         assert former is not None
-        row = self.stage.read(lambda c: requests.get(c, former.request))
+        row = self.harness.read(lambda c: requests.get(c, former.request))
         got = {**former.properties, "got_revision": ["2e", "Git"]}
 
         def change(connection: Connection) -> int:
@@ -335,30 +334,30 @@ class AnswersTests(ControlCase):
             connection.exec_driver_sql(f"update buildsets set input = {given} where id = {row.buildset}")
             return given
 
-        given = self.successResultOf(self.stage.records.write(change))
+        given = self.successResultOf(self.harness.records.write(change))
         asked = self.ask("rebuild", builder="b", number=2)
         new, old = (
-            self.stage.read(lambda c, id=id: requests.buildset(c, id)) for id in (asked["buildset"], row.buildset)
+            self.harness.read(lambda c, id=id: requests.buildset(c, id)) for id in (asked["buildset"], row.buildset)
         )
 
         self.assertEqual((new.properties, new.input, new.scheduler), (old.properties, given, old.scheduler))
         self.assertEqual(new.source, {**old.source, "revision": "2e"})
         self.assertEqual(new.reason, "rebuild of b/2")
-        self.assertEqual(self.stage.read(lambda c: requests.of_buildset(c, new.id))[0].builder, "b")
+        self.assertEqual(self.harness.read(lambda c: requests.of_buildset(c, new.id))[0].builder, "b")
         with mock.patch.object(farm.submissions, "_generations", mock.Mock(config=mock.Mock(builders={}))):
             self.assertIn("not in master.cfg any more", self.refused("rebuild", builder="b", number=2))
 
     def test_running(self) -> None:
         """
-        While a build runs it has no result, and slave and builder say what they do.
+        A running build has no result; the slave and the builder list it.
         """
-        slave = self.stage.attach("bot1")
+        slave = self.harness.attach("bot1")
         self.ask("force", builder="b", properties={}, reason="test")
         (build,) = self.ask("builds")["builds"]
         (here,) = self.ask("slaves")["slaves"]
         (builder,) = self.ask("builders")["builders"]
 
-        self.assertEqual(len(slave.given), 1)
+        self.assertEqual(len(slave.commands), 1)
         self.assertEqual((build["result"], build["finished"], build["steps"][0]["result"]), (None, None, None))
         self.assertEqual((here["connected"], here["running"], here["builders"]), (True, ["b/1"], ["b"]))
         self.assertEqual((builder["running"], builder["waiting"], builder["last"]["number"]), ([1], 0, 1))
@@ -366,33 +365,33 @@ class AnswersTests(ControlCase):
 
     def test_force_refused(self) -> None:
         """
-        A builder that nobody may force is not forced.
+        A builder without a ForceScheduler is not forced.
         """
-        self.stage.configure(ONE)
+        self.harness.configure(ONE)
         self.ask("reconfig")
 
         self.assertIn("may not be forced", self.refused("force", builder="b", properties={}))
         self.assertEqual(self.refused("force", builder="x", properties={}), "There is no builder 'x'.  There are: b.")
 
-    def test_forced_with_what_a_build_has(self) -> None:
+    def test_force_properties_of_each_build(self) -> None:
         """
-        A property that would have no effect, because each build has its own, is refused.
+        A property that each build sets itself is refused.
         """
         for name in sorted(OF_THE_BUILD):
             self.assertIn(f"what {name} is", self.refused("force", builder="b", properties={name: "7"}))
 
     def test_properties(self) -> None:
         """
-        What is forced with properties has them.
+        A forced build has the given properties.
         """
         self.ask("force", builder="b", properties={"branch": "main"}, reason="test")
-        (waiting,) = self.stage.farm.queue.waiting()
+        (waiting,) = self.harness.farm.queue.waiting()
 
         self.assertEqual(waiting.buildset.properties, {"branch": ("main", "Force")})
 
     def test_cancel(self) -> None:
         """
-        A request that waits is cancelled; one that is over, or never was, is not.
+        A waiting request is cancelled; a request that has ended, or does not exist, is refused.
         """
         request = self.ask("force", builder="b", properties={}, reason="test")["request"]
         self.ask("cancel", request=request)
@@ -402,9 +401,9 @@ class AnswersTests(ControlCase):
 
     def test_pause(self) -> None:
         """
-        Promise 10: a slave that is paused takes no builds, and says so.
+        Promise 10: a paused slave gets no builds, and the reason says so.
         """
-        self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
+        self.harness.attach("bot1", FakeSlave(behaviour=succeeding))
         self.ask("pause", slave="bot1", paused=True)
         self.ask("force", builder="b", properties={}, reason="test")
         self.assertEqual(self.ask("queue")["queue"][0]["why"]["sentence"], "bot1 is paused")
@@ -415,9 +414,9 @@ class AnswersTests(ControlCase):
 
     def test_unpin(self) -> None:
         """
-        The string of a slave may be used by another machine again.
+        After `unpin`, another machine may use the slave's FURL.
         """
-        grants = self.stage.farm.grants
+        grants = self.harness.farm.grants
         (grant,) = [each for each in grants.everything() if each.verb == "slave"]
         grants.pin(grant, "first")
         self.ask("unpin", slave="bot1")
@@ -428,11 +427,9 @@ class AnswersTests(ControlCase):
 
     def test_reconfig(self) -> None:
         """
-        Promise 11: a new configuration is applied, and what changed is told.
+        Promise 11: a new configuration is applied, and the answer lists the changes.
         """
-        self.stage.configure(
-            FORCED.replace('slave.BuildSlave("bot1")', 'slave.BuildSlave("bot1"), slave.BuildSlave("bot2")')
-        )
+        self.harness.configure(master_cfg(slaves={"bot1": "", "bot2": ""}, schedulers=[FORCE, GO]))
         answer = self.ask("reconfig")
 
         self.assertEqual(
@@ -442,9 +439,9 @@ class AnswersTests(ControlCase):
 
     def test_mistakes(self) -> None:
         """
-        Promise 11: all mistakes come back with their lines, and nothing was applied.
+        Promise 11: all mistakes are answered with their lines, and nothing is applied.
         """
-        self.stage.configure(FORCED + 'c["nonsense"] = 1\nslave.BuildSlave("a b")\n' * 20)
+        self.harness.configure(FORCE_CONFIG + 'c["nonsense"] = 1\nslave.BuildSlave("a b")\n' * 20)
         answer = self.ask("reconfig")
 
         self.assertFalse(answer["applied"])
@@ -453,28 +450,28 @@ class AnswersTests(ControlCase):
         self.assertEqual(len(self.ask("slaves")["slaves"]), 1)
 
 
-class TellingsTests(ControlCase):
+class AdminFollowTests(AdminDeskCase):
     def test_request(self) -> None:
         """
-        Whoever forced a build can follow it to its exit code.
+        The client that forced a build can follow it up to its exit code.
         """
         buildset = self.ask("force", builder="b", properties={}, reason="test")["buildset"]
         following, follower = self.follow("request", buildset=buildset)
         self.assertNoResult(following)
-        self.stage.attach("bot1", FakeSlave(behaviour=scripted({"three": 1})))
+        self.harness.attach("bot1", FakeSlave(behaviour=scripted({"three": 1})))
 
         self.assertEqual(self.successResultOf(following), {"exit_code": 1})
         self.assertIn(b"# b/1: FAILURE", follower.err)
 
     def test_log(self) -> None:
         """
-        Promise 6: a step's log, byte for byte.
+        Promise 6: a step's log is sent byte for byte.
         """
-        slave = self.stage.attach("bot1")
+        slave = self.harness.attach("bot1")
         self.ask("force", builder="b", properties={}, reason="test")
-        slave.given[0].write(bytes(range(256)))
-        slave.given[0].end(0, streams={"stdio": bytes(range(256))})
-        self.stage.settle()
+        slave.commands[0].write(bytes(range(256)))
+        slave.commands[0].end(0, streams={"stdio": bytes(range(256))})
+        self.harness.settle()
         telling, follower = self.follow("log", builder="b", number=1, step="one")
 
         self.assertEqual(self.successResultOf(telling), {})
@@ -482,7 +479,7 @@ class TellingsTests(ControlCase):
 
     def test_no_such_build(self) -> None:
         """
-        A build that does not exist is told from a builder that does not.
+        A build that does not exist and a builder that does not exist have different errors.
         """
         self.assertEqual(
             self.refused("log", "follow", builder="b", number=1), "There is no build b/1: 'b' has not built anything."
@@ -497,10 +494,10 @@ class TellingsTests(ControlCase):
 
     def test_command_of_0_1_0(self) -> None:
         """
-        A command that does not say that it keeps the order of chunks gets the next one when it has taken the former.
+        A client of 0.1.0, which does not say that it keeps the order of chunks, gets one chunk at a time.
         """
         self.built()
-        directory = os.path.join(self.stage.farm.stream_storage.artifacts, "b", "1")
+        directory = os.path.join(self.harness.farm.stream_storage.artifacts, "b", "1")
         os.makedirs(directory)
         data = os.urandom(3 << 20)
         with open(os.path.join(directory, "a.bin"), "wb") as file:
@@ -510,25 +507,25 @@ class TellingsTests(ControlCase):
             row = streams.note(connection, 1, 0, 7, name="artifact", kind="artifact", path="b/1/a.bin")
             streams.seal(connection, row.id, len(data), hashlib.sha256(data).hexdigest())
 
-        self.successResultOf(self.stage.records.write(note))
+        self.successResultOf(self.harness.records.write(note))
         for more, most in (({}, 1), ({CHUNKS_IN_ORDER: True}, 4)):
             follower = SlowFollower()
             question = {"follow": "artifact", "builder": "b", "number": 1, "name": "a.bin", **more}
             fetching = self.desk.follow(question, follower)
-            go_round(self.stage.clock)
+            run_due_calls(self.harness.clock)
             while follower.untaken:
                 follower.take_one()
-                go_round(self.stage.clock)
+                run_due_calls(self.harness.clock)
             self.successResultOf(fetching)
             self.assertEqual((follower.out, follower.most_untaken), (data, most))
 
     def test_artifacts(self) -> None:
         """
-        What a build produced is listed once it is whole, and fetched byte for byte.
+        Complete artifacts are listed, and sent byte for byte.
         """
         self.built()
         data = bytes(range(256)) * 5000
-        directory = os.path.join(self.stage.farm.stream_storage.artifacts, "b", "1", "sub")
+        directory = os.path.join(self.harness.farm.stream_storage.artifacts, "b", "1", "sub")
         os.makedirs(directory)
         for name in ("a.bin", "b.bin.partial"):
             with open(os.path.join(directory, name), "wb") as file:
@@ -542,10 +539,10 @@ class TellingsTests(ControlCase):
                 if name == "a.bin":
                     streams.seal(connection, row.id, len(data), checksum)
 
-        self.successResultOf(self.stage.records.write(note))
+        self.successResultOf(self.harness.records.write(note))
         listed = self.ask("artifacts", builder="b", number=1)["artifacts"]
         fetching, follower = self.follow("artifact", builder="b", number=1, name="sub/a.bin")
-        go_round(self.stage.clock)
+        run_due_calls(self.harness.clock)
 
         self.assertEqual(listed, [{"name": "sub/a.bin", "length": len(data), "sha256": checksum, "step": 0}])
         self.assertEqual(self.successResultOf(fetching), {"length": len(data), "sha256": checksum})
@@ -555,9 +552,9 @@ class TellingsTests(ControlCase):
 
     def test_idle(self) -> None:
         """
-        Promise 10: a master that is to stop when idle starts nothing more, and says when nothing runs.
+        Promise 10: a master that will stop when idle starts no builds, and answers when no build runs.
         """
-        slave = self.stage.attach("bot1")
+        slave = self.harness.attach("bot1")
         self.ask("force", builder="b", properties={}, reason="test")
         idle, follower = self.follow("idle")
         self.ask("force", builder="b", properties={}, reason="test")
@@ -565,61 +562,61 @@ class TellingsTests(ControlCase):
         self.assertEqual(follower.err, b"# b/1 runs on bot1\n")
         self.assertNoResult(idle)
         slave.behaviour = succeeding
-        slave.given[0].end(0)
-        self.stage.settle()
+        slave.commands[0].end(0)
+        self.harness.settle()
 
         self.assertEqual(self.successResultOf(idle), {})
         self.assertEqual(len(self.ask("queue")["queue"]), 1)
 
-    def test_idle_no_more(self) -> None:
+    def test_client_disconnects_before_idle(self) -> None:
         """
-        Whoever hangs up before it is idle does not want it to stop: builds start again.
+        When the client that waits for the idle master disconnects, builds start again.
         """
-        slave = self.stage.attach("bot1")
+        slave = self.harness.attach("bot1")
         self.ask("force", builder="b", properties={}, reason="test")
         idle, follower = self.follow("idle")
-        self.stage.settle()
-        follower.hang_up()
+        self.harness.settle()
+        follower.disconnect()
         self.failureResultOf(idle, LinkLostError)
         slave.behaviour = succeeding
-        slave.given[0].end(0)
-        self.stage.settle()
+        slave.commands[0].end(0)
+        self.harness.settle()
         self.ask("force", builder="b", properties={}, reason="test")
 
         self.assertEqual(self.ask("queue")["queue"], [])
 
-    def test_two_want_it_to_stop(self) -> None:
+    def test_two_clients_wait_for_idle(self) -> None:
         """
-        Promise 6.13: of two who want it to stop when idle, one who changes their mind does not start builds again.
+        Promise 6.13: when one of two clients that wait for the idle master disconnects, still no build starts.
         """
-        self.stage.attach("bot1")
+        self.harness.attach("bot1")
         self.ask("force", builder="b", properties={}, reason="test")
-        (first, hanging_up), (second, other) = self.follow("idle"), self.follow("idle")
-        hanging_up.hang_up()
+        (first, disconnecting), (second, other) = self.follow("idle"), self.follow("idle")
+        disconnecting.disconnect()
         self.failureResultOf(first, LinkLostError)
         self.ask("force", builder="b", properties={}, reason="test")
         self.assertEqual(self.ask("queue")["queue"][0]["why"]["kind"], "stopping")
-        other.hang_up()
+        other.disconnect()
         self.failureResultOf(second, LinkLostError)
-        self.stage.settle()
+        self.harness.settle()
         self.assertNotEqual(self.ask("queue")["queue"][0]["why"]["kind"], "stopping")
 
     def test_idle_and_not_stopped(self) -> None:
         """
-        When it is idle and nobody stops it within a minute, builds start again.
+        If the idle master is not stopped within a minute, builds start again.
         """
-        self.stage.attach("bot1").behaviour = succeeding
+        self.harness.attach("bot1").behaviour = succeeding
         idle, _ = self.follow("idle")
-        self.stage.settle()
+        self.harness.settle()
         self.assertEqual(self.successResultOf(idle), {})
         self.ask("force", builder="b", properties={}, reason="test")
         self.assertEqual(self.ask("queue")["queue"][0]["why"]["kind"], "stopping")
-        self.stage.clock.advance(STOPPED_WITHIN)
-        self.stage.settle()
+        self.harness.clock.advance(STOPPED_WITHIN)
+        self.harness.settle()
         self.assertEqual(self.ask("queue")["queue"], [])
 
     def test_not_found_is_a_sentence(self) -> None:
         """
-        Refusals are of our own kind, so that they travel as they are.
+        A refusal is an error of the project's own classes, so that its sentence reaches the client.
         """
         self.failureResultOf(self.desk.ask({"ask": "artifacts", "builder": "b", "number": 1}), NotFoundError)

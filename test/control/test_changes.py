@@ -17,7 +17,8 @@ from buildbot_lite.model.change import Change
 from buildbot_lite.status.following import Following, notify_followers
 from buildbot_lite.storage.records import changes
 from buildbot_lite.wire.flapp import FlappService
-from test.master.stage import ONE, Stage
+from test.master.configurations import ONE
+from test.master.harness import MasterHarness
 
 from .test_submissions import FakeWatcher
 
@@ -26,23 +27,23 @@ OLD, NEW, ZERO = "1" * 40, "2" * 40, "0" * 40
 
 class ChangeCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.stage = Stage(ONE)
-        farm = self.stage.farm
-        self.addCleanup(shutil.rmtree, self.stage.basedir)
+        self.harness = MasterHarness(ONE)
+        farm = self.harness.farm
+        self.addCleanup(shutil.rmtree, self.harness.basedir)
         self.addCleanup(notify_followers(farm.records, farm.notifications))
 
     def desk(self, may: Any = None) -> AdminDesk:
         """
         The desk of an admin, or of one who *may* less.
         """
-        farm = self.stage.farm
+        farm = self.harness.farm
         following = Following(
             records=farm.records,
             notifications=farm.notifications,
             streams_directory=farm.stream_storage.streams,
             why=farm.dispatcher.why,
             decided=lambda: 0,
-            clock=self.stage.clock,
+            clock=self.harness.clock,
         )
         return AdminDesk(farm, following, may)
 
@@ -64,7 +65,7 @@ class ChangeCase(SynchronousTestCase):
         """
         All changes that are recorded.
         """
-        return [each.change for each in self.stage.read(lambda connection: changes.after(connection, 0))]
+        return [each.change for each in self.harness.read(lambda connection: changes.after(connection, 0))]
 
 
 class StringCase(ChangeCase):
@@ -91,7 +92,7 @@ class StringCase(ChangeCase):
         What comes of *text* on the standard input of a stock client.
         """
         furl = (grant or self.grant)["furl"]
-        exposed = self.stage.farm.grants.lookup(furl.rpartition("/")[2])
+        exposed = self.harness.farm.grants.lookup(furl.rpartition("/")[2])
         assert isinstance(exposed, FlappService)
         watcher = FakeWatcher()
         feed = self.successResultOf(exposed._local.execute(watcher))
@@ -259,7 +260,7 @@ class BoundsTests(StringCase):
         self.assertEqual(self.say("nonsense", grant).codes, [2])
         self.assertEqual(self.say(f"{OLD} {NEW} refs/heads/main", grant).codes, [0])
         self.assertIn("good for 1 submission an hour", self.say(f"{OLD} {NEW} refs/heads/main", grant).err)
-        self.stage.settle(3601)
+        self.harness.settle(3601)
         self.assertEqual(self.say(f"{OLD} {OLD} refs/heads/main", grant).codes, [0])
         self.assertIn("is used up", self.say("x", grant).err)
         self.assertEqual(len(self.changes()), 2)
@@ -275,7 +276,7 @@ class BoundsTests(StringCase):
         """
         A string and its binding outlive the master.
         """
-        self.stage.restart()
+        self.harness.restart()
         self.assertEqual(self.say(f"{OLD} {NEW} refs/heads/main").codes, [0])
         self.assertIn("not for other", self.say(f"{OLD} {NEW} refs/heads/other").err)
 
@@ -283,13 +284,13 @@ class BoundsTests(StringCase):
         """
         Promise 8.1: a client that is lost in mid-input has said nothing.
         """
-        exposed = self.stage.farm.grants.lookup(self.grant["furl"].rpartition("/")[2])
+        exposed = self.harness.farm.grants.lookup(self.grant["furl"].rpartition("/")[2])
         assert isinstance(exposed, FlappService)
         watcher = FakeWatcher()
         feed = self.successResultOf(exposed._local.execute(watcher))
         assert feed is not None
         feed.feed(f"{OLD} {NEW} refs/heads/main\n".encode())
-        watcher.go_away()
+        watcher.disconnect()
         feed.close()
 
         self.assertEqual(self.changes(), [])
@@ -298,7 +299,7 @@ class BoundsTests(StringCase):
         """
         upload-file is refused with the verb that is right.
         """
-        exposed = self.stage.farm.grants.lookup(self.grant["furl"].rpartition("/")[2])
+        exposed = self.harness.farm.grants.lookup(self.grant["furl"].rpartition("/")[2])
         assert isinstance(exposed, FlappService)
         self.failureResultOf(exposed._local.put(b"x", lambda size: self.fail("it reads")), WrongVerbError)
 

@@ -1,5 +1,5 @@
 """
-What the holder of a submission's string can do.
+The holders of submit and watch FURLs.
 """
 
 import io
@@ -7,7 +7,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 from unittest import mock
 
@@ -43,32 +43,45 @@ from buildbot_lite.wire.contract import MOST_FOLLOWERS
 from buildbot_lite.wire.exposed import Exposed, Revocable
 from buildbot_lite.wire.flapp import FlappService, StdinFeed
 from buildbot_lite.wire.limits.account import Account
-from test.master.stage import (
+from test.master.configurations import builder_config, master_cfg, run_step
+from test.master.harness import (
     FakeSlave,
-    Stage,
+    MasterHarness,
     succeeding,
 )
 
-CONFIG = """
-c["slaves"] = [slave.BuildSlave("bot1")]
-c["builders"] = [util.BuilderConfig(name, ["bot1"], util.BuildFactory([
-    steps.ShellCommand(name="one", command=["run", "one"]),
-])) for name in ("b", "b2")]
-c["schedulers"] = [
-    schedulers.Submit("plain", ["b"]),
-    schedulers.Submit("both", ["b", "b2"], cancelOnDisconnect=True),
-    schedulers.Submit("try", ["b"], stdin="patch"),
-    schedulers.Submit("with", ["b"], stdin="properties"),
-    schedulers.Submit("archive", ["b"], file="tar"),
-]
-"""
+STEP = run_step("one")
+FILENAME_STEP = 'steps.ShellCommand(command=["run", util.Property("filename")])'
+SCHEDULERS: Mapping[str, str] = {
+    "plain": 'schedulers.Submit("plain", ["b"])',
+    "both": 'schedulers.Submit("both", ["b", "b2"], cancelOnDisconnect=True)',
+    "try": 'schedulers.Submit("try", ["b"], stdin="patch")',
+    "with": 'schedulers.Submit("with", ["b"], stdin="properties")',
+    "archive": 'schedulers.Submit("archive", ["b"], file="tar")',
+}
+
+
+def config(
+    *, steps: Sequence[str] = (STEP,), of_slave: str = "", of_builders: str = "", more: Mapping[str, str] | None = None
+) -> str:
+    """
+    A configuration of two builders with these *steps*.  *more*: schedulers instead of those of `SCHEDULERS`; an empty
+    text removes one.
+    """
+    return master_cfg(
+        slaves={"bot1": of_slave},
+        builders=[builder_config(name, slaves=["bot1"], steps=steps, arguments=of_builders) for name in ("b", "b2")],
+        schedulers=[each for each in {**SCHEDULERS, **(more or {})}.values() if each],
+    )
+
+
 PATCH = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
 
 
 @define(eq=False)
 class FakeWatcher:
     """
-    A client that takes everything; or, *deaf*, what is told to its standard error never.
+    A client.  *deaf*: it never takes what is sent to its standard error.
     """
 
     out: bytes = b""
@@ -85,7 +98,7 @@ class FakeWatcher:
     def stderr(self, data: bytes) -> Deferred[None]:
         self.err += data.decode()
         answer: Deferred[None] = Deferred()
-        self.answers.append(answer)  # as a link keeps it
+        self.answers.append(answer)  # a link keeps unanswered calls too
         if not self.deaf:
             answer.callback(None)
         return answer
@@ -100,9 +113,9 @@ class FakeWatcher:
     def when_lost(self, callback: Callable[[], None]) -> None:
         self.lost.append(callback)
 
-    def go_away(self) -> None:
+    def disconnect(self) -> None:
         """
-        Ctrl-C.
+        Disconnect, as after Ctrl-C.
         """
         for callback in self.lost:
             callback()
@@ -110,15 +123,15 @@ class FakeWatcher:
 
 def argv(slave: FakeSlave) -> Any:
     """
-    What it was told to run last.
+    The argv of the last command.
     """
-    spec: Any = slave.given[-1].spec
+    spec: Any = slave.commands[-1].spec
     return spec.argv
 
 
 def tarball() -> bytes:
     """
-    A small archive.
+    A small tar archive.
     """
     text = io.BytesIO()
     with tarfile.open(fileobj=text, mode="w") as archive:
@@ -126,14 +139,14 @@ def tarball() -> bytes:
     return text.getvalue()
 
 
-class SubmittingCase(SynchronousTestCase):
+class SubmissionCase(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A farm whose slave is not there.
+        A farm whose slave is not attached.
         """
-        self.stage = Stage(CONFIG, lambda farm: [verbs.Verb(verbs.SUBMIT, self.expose)])
-        self.farm = self.stage.farm
-        self.addCleanup(shutil.rmtree, self.stage.basedir)
+        self.harness = MasterHarness(config(), lambda farm: [verbs.Verb(verbs.SUBMIT, self.expose)])
+        self.farm = self.harness.farm
+        self.addCleanup(shutil.rmtree, self.harness.basedir)
         self.addCleanup(notify_followers(self.farm.records, self.farm.notifications))
         self.following = Following(
             records=self.farm.records,
@@ -144,17 +157,17 @@ class SubmittingCase(SynchronousTestCase):
             clock=self.farm.clock,
         )
 
-    def submitting(self, name: str) -> SubmitTarget:
+    def target(self, name: str) -> SubmitTarget:
         """
-        What the string *name* leads to.
+        The target of the FURL of *name*.
         """
         grant = self.farm.grants.of(verbs.SUBMIT, name)
         assert grant is not None
-        return self.submitting_with(grant.id)
+        return self.target_of_grant(grant.id)
 
-    def submitting_with(self, grant: int) -> SubmitTarget:
+    def target_of_grant(self, grant: int) -> SubmitTarget:
         """
-        What the string of that grant leads to.
+        The target of the grant's FURL.
         """
         return SubmitTarget(
             grant=grant, submissions=self.farm.submissions, store=self.farm.inputs, following=self.following
@@ -162,13 +175,13 @@ class SubmittingCase(SynchronousTestCase):
 
     def expose(self, grant: Grant, revocable: Revocable) -> Exposed:
         """
-        The same, for whoever looks its string up.
+        The object for a lookup of the FURL.
         """
-        return FlappService(self.submitting_with(grant.id), revocable)
+        return FlappService(self.target_of_grant(grant.id), revocable)
 
     def run_command(self, name: str, stdin: bytes | None = None) -> FakeWatcher:
         """
-        ``flappclient run-command``, as far as it comes.
+        Run ``flappclient run-command`` with *stdin* as far as it goes without a slave.
         """
         watcher = FakeWatcher()
         feed = self.execute(name, watcher)
@@ -176,27 +189,27 @@ class SubmittingCase(SynchronousTestCase):
             for start in range(0, len(stdin), 10):
                 feed.feed(stdin[start : start + 10])
             feed.close()
-        self.stage.settle()
+        self.harness.settle()
         return watcher
 
     def execute(self, name: str, watcher: FakeWatcher) -> StdinFeed | None:
         """
-        The same, before its standard input.
+        Start ``flappclient run-command``, without its standard input.
         """
-        return self.successResultOf(self.submitting(name).execute(watcher))
+        return self.successResultOf(self.target(name).execute(watcher))
 
     def requests(self) -> list[requests.Request]:
         """
-        All there are.
+        All unfinished requests.
         """
-        found: list[requests.Request] = self.stage.read(requests.unfinished)
+        found: list[requests.Request] = self.harness.read(requests.unfinished)
         return found
 
 
-class RunCommandTests(SubmittingCase):
-    def test_told_first(self) -> None:
+class RunCommandTests(SubmissionCase):
+    def test_first_line(self) -> None:
         """
-        Promise 4: the first line on stderr is the request's number and a string to watch it with.
+        Promise 4: the first line on standard error has the request's number and a FURL with which to watch it.
         """
         watcher = self.run_command("plain")
         grant = self.farm.grants.of(verbs.WATCH, "1")
@@ -209,19 +222,19 @@ class RunCommandTests(SubmittingCase):
 
     def test_to_the_end(self) -> None:
         """
-        Promise 4: the client ends when the build does, with its code.
+        Promise 4: the client ends with its build, with the exit code of the result.
         """
         watcher = self.run_command("plain")
-        self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
+        self.harness.attach("bot1", FakeSlave(behaviour=succeeding))
 
         self.assertEqual(watcher.codes, [0])
         self.assertIn("# b/1: SUCCESS\n", watcher.err)
 
     def test_watch_string(self) -> None:
         """
-        Promise 4: a watch string tells all of it again.
+        Promise 4: a watch FURL sends everything again.
         """
-        self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
+        self.harness.attach("bot1", FakeSlave(behaviour=succeeding))
         first = self.run_command("plain")
         again = FakeWatcher()
         self.successResultOf(WatchTarget(self.following, 1).execute(again))
@@ -231,7 +244,7 @@ class RunCommandTests(SubmittingCase):
 
     def test_one_holder(self) -> None:
         """
-        Promise 7.5: the clients with a string and those with strings made with it take their turns as one holder.
+        Promise 7.5: the clients of a submit FURL and those of its watch FURLs share the turns of one holder.
         """
         grant, account = self.farm.grants.of(verbs.SUBMIT, "plain"), Account()
         assert grant is not None
@@ -244,14 +257,15 @@ class RunCommandTests(SubmittingCase):
         )
         with mock.patch.object(self.following, "output_to", wraps=self.following.output_to) as output_to:
             self.successResultOf(submitting.execute(FakeWatcher()))
-            self.stage.settle()
+            self.harness.settle()
             self.successResultOf(WatchTarget(self.following, 1, account).execute(FakeWatcher()))
 
         self.assertEqual([call.args[1] for call in output_to.call_args_list], [account, account])
 
     def test_too_many_watchers(self) -> None:
         """
-        Promise 14: with one watch string so many follow at a time; more are refused, until one of them has left.
+        Promise 14: the number of clients that follow with one watch FURL is bounded; when one disconnects, another may
+        follow.
         """
         self.run_command("plain")
         watching = WatchTarget(self.following, 1)
@@ -259,81 +273,80 @@ class RunCommandTests(SubmittingCase):
         for watcher in watchers:
             self.successResultOf(watching.execute(watcher))
         self.failureResultOf(watching.execute(FakeWatcher()), LimitError)
-        watchers[0].go_away()
-        self.stage.settle()
+        watchers[0].disconnect()
+        self.harness.settle()
 
         self.successResultOf(watching.execute(FakeWatcher()))
 
-    def test_refused_and_deaf(self) -> None:
+    def test_refused_clients_that_do_not_read(self) -> None:
         """
-        Promise 15: a submitter that is refused over and over, and does not take the sentence, is counted, too.
+        Promise 15: clients of a revoked FURL that do not read their refusals are bounded too.
         """
         grant = self.farm.grants.of(verbs.SUBMIT, "plain")
         assert grant is not None
-        self.stage.done(self.farm.grants.revoke(grant))
-        submitting = self.submitting_with(grant.id)
+        self.harness.done(self.farm.grants.revoke(grant))
+        submitting = self.target_of_grant(grant.id)
         watchers = [FakeWatcher(deaf=True) for _ in range(MOST_FOLLOWERS)]
         for watcher in watchers:
             self.successResultOf(submitting.execute(watcher))
 
         self.failureResultOf(submitting.execute(FakeWatcher(deaf=True)), LimitError)
 
-    def test_goes_on(self) -> None:
+    def test_disconnected(self) -> None:
         """
-        Promise 4: Ctrl-C on the client leaves the build alone.
+        Promise 4: Ctrl-C on the client does not stop the build.
         """
-        self.run_command("plain").go_away()
-        self.stage.settle()
+        self.run_command("plain").disconnect()
+        self.harness.settle()
 
         self.assertEqual([request.builder for request in self.requests()], ["b"])
 
     def test_cancel_on_disconnect(self) -> None:
         """
-        Promise 4: with cancelOnDisconnect, all of its requests end, those that wait and those that run.
+        Promise 4: with cancelOnDisconnect, all requests of the submission are cancelled, waiting and running.
         """
         watcher = self.run_command("both")
-        self.stage.done(self.farm.submissions.cancel_request(1, "by an admin"))
-        slave = self.stage.attach("bot1")
-        self.assertEqual(len(slave.given), 1)
-        watcher.go_away()
-        self.stage.settle()
-        self.assertEqual(slave.interrupted, [(slave.given[0].id, "the client went away")])
-        slave.given[0].end(1)
-        self.stage.settle()
+        self.harness.done(self.farm.submissions.cancel_request(1, "by an admin"))
+        slave = self.harness.attach("bot1")
+        self.assertEqual(len(slave.commands), 1)
+        watcher.disconnect()
+        self.harness.settle()
+        self.assertEqual(slave.interrupted, [(slave.commands[0].id, "the client went away")])
+        slave.commands[0].end(1)
+        self.harness.settle()
 
-        self.assertEqual([self.stage.request(n).result for n in (1, 2)], [Result.CANCELLED, Result.CANCELLED])
+        self.assertEqual([self.harness.request(n).result for n in (1, 2)], [Result.CANCELLED, Result.CANCELLED])
 
-    def test_ended_and_gone(self) -> None:
+    def test_disconnected_after_the_end(self) -> None:
         """
-        A client that goes away after its end cancels nothing, and nobody is troubled.
+        A client that disconnects after its end cancels nothing.
         """
-        self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
+        self.harness.attach("bot1", FakeSlave(behaviour=succeeding))
         watcher = self.run_command("both")
         self.assertEqual(watcher.codes, [0])
-        watcher.go_away()
-        self.stage.settle()
+        watcher.disconnect()
+        self.harness.settle()
 
-        self.assertEqual(self.stage.request(1).result, 0)
+        self.assertEqual(self.harness.request(1).result, 0)
 
     def test_patch(self) -> None:
         """
-        What comes on standard input is stored, byte for byte, as the build's input.
+        A patch on standard input is stored byte for byte as the build's input.
         """
         self.run_command("try", PATCH)
-        row = self.stage.read(lambda connection: inputs.get(connection, 1))
+        row = self.harness.read(lambda connection: inputs.get(connection, 1))
 
         self.assertEqual((row.kind, row.length), ("patch", len(PATCH)))
         self.assertEqual(self.farm.inputs.read(row.sha256, 0, 1000), PATCH)
 
     def test_unpatched(self) -> None:
         """
-        Promise 6.9: where sources are checked out and no patch is taken, its submitter is told that none is applied.
+        Promise 6.9: if the builder checks out sources and the scheduler takes no patch, the submitter is told that its
+        standard input is ignored.
         """
         self.assertNotIn("without your changes", self.run_command("plain").err)
-        self.stage.configure(
-            CONFIG.replace('steps.ShellCommand(name="one"', 'steps.Git("/r"), steps.ShellCommand(name="one"')
-        )
-        self.stage.done(self.farm.reconfiguration.apply())
+        self.harness.configure(config(steps=['steps.Git("/r")', STEP]))
+        self.harness.done(self.farm.reconfiguration.apply())
         watcher = self.run_command("plain")
         self.assertRegex(
             watcher.err, r"\A# request 2: watch with .*\n# standard input is ignored by this string: .*\n\Z"
@@ -342,7 +355,7 @@ class RunCommandTests(SubmittingCase):
 
     def test_no_patch(self) -> None:
         """
-        A patch that is none is refused in a sentence, and nothing is asked for.
+        An input that is no patch is refused with a sentence, and nothing is submitted.
         """
         for stdin, sentence in ((b"", "The patch is empty"), (b"hello\n", "is no patch")):
             watcher = self.run_command("try", stdin)
@@ -353,7 +366,7 @@ class RunCommandTests(SubmittingCase):
 
     def test_properties(self) -> None:
         """
-        Where it takes properties, each line is one.
+        With stdin="properties", each line of standard input is a property.
         """
         self.run_command("with", b"# a comment\nbranch=main\n\nnote = a=b \n")
         (waiting,) = self.farm.queue.waiting()
@@ -362,16 +375,17 @@ class RunCommandTests(SubmittingCase):
 
     def test_properties_of_the_farm(self) -> None:
         """
-        Promise 6.17: what master.cfg says of a property is not for a submission to change.
+        Promise 6.17: a submission cannot set a property that master.cfg sets.
         """
-        self.stage.configure(
-            CONFIG.replace('BuildSlave("bot1")', 'BuildSlave("bot1", properties={"os": "x"})')
-            .replace(
-                'steps.ShellCommand(name="one", command=["run", "one"]),\n])', "])\n, properties={'target': 'all'}"
+        self.harness.configure(
+            config(
+                steps=(),
+                of_slave='properties={"os": "x"}',
+                of_builders='properties={"target": "all"}',
+                more={"with": 'schedulers.Submit("with", ["b"], stdin="properties", properties={"deploy": False})'},
             )
-            .replace('"with", ["b"]', '"with", ["b"], properties={"deploy": False}')
         )
-        self.stage.done(self.farm.reconfiguration.apply())
+        self.harness.done(self.farm.reconfiguration.apply())
         for name in ("os", "target", "deploy", "buildername", "slavename"):
             watcher = self.run_command("with", f"colour=blue\n{name}=evil\n".encode())
             self.assertEqual(watcher.codes, [2])
@@ -380,32 +394,32 @@ class RunCommandTests(SubmittingCase):
 
     def test_wrong_properties(self) -> None:
         """
-        A line that is no property is named.
+        A line that is not a property is quoted in the refusal.
         """
         watcher = self.run_command("with", b"branch=main\nnonsense\n")
 
         self.assertEqual(watcher.codes, [2])
         self.assertEqual(watcher.err, "Line 2 of the properties is not name=value: 'nonsense'\n")
 
-    def test_breaks_off(self) -> None:
+    def test_aborted(self) -> None:
         """
-        A client that goes away in the middle of its input leaves nothing; what it is still heard to say is ignored.
+        When a client disconnects during its input, nothing is kept, and later input is ignored.
         """
         watcher = FakeWatcher()
         feed = self.execute("try", watcher)
         assert feed is not None
         feed.feed(PATCH[:20])
-        watcher.go_away()
+        watcher.disconnect()
         feed.feed(PATCH[20:])
         feed.close()
-        self.stage.settle()
+        self.harness.settle()
 
         self.assertEqual(self.requests(), [])
-        self.assertEqual(os.listdir(os.path.join(self.stage.basedir, "inputs")), [])
+        self.assertEqual(os.listdir(os.path.join(self.harness.basedir, "inputs")), [])
 
     def test_defect(self) -> None:
         """
-        A client does not wait for ever when the master has a defect.
+        After an unexpected error in the master, the client gets an exit code.
         """
         with mock.patch.object(self.farm.submissions, "watch_furl", side_effect=ZeroDivisionError):
             watcher = self.run_command("plain")
@@ -415,32 +429,31 @@ class RunCommandTests(SubmittingCase):
 
     def test_closed_terminal(self) -> None:
         """
-        A client that cannot write any more, its terminal being closed, hears the end and does not hang.
+        A client whose standard error is closed gets an exit code.
         """
         watcher = FakeWatcher()
         with mock.patch.object(FakeWatcher, "stderr", lambda _, data: fail(RefusedError("EIO"))):
             self.execute("plain", watcher)
-            self.stage.settle()
+            self.harness.settle()
 
         self.assertEqual(watcher.codes, [2])
 
 
-class ReconfiguredTests(SubmittingCase):
+class ReconfigurationTests(SubmissionCase):
     """
-    Promise 6.5: a string is a right to what master.cfg says now.
+    Promise 6.5: the present configuration decides what a FURL permits.
     """
 
-    def reconfigure(self, old: str = "", new: str = "") -> None:
+    def reconfigure(self, **schedulers: str) -> None:
         """
-        Apply the configuration, with *new* instead of *old*.
+        Apply the configuration with these *schedulers* instead of those of their names; an empty text removes one.
         """
-        self.assertIn(old, CONFIG)
-        self.stage.configure(CONFIG.replace(old, new))
-        self.stage.done(self.farm.reconfiguration.apply())
+        self.harness.configure(config(more=schedulers))
+        self.harness.done(self.farm.reconfiguration.apply())
 
     def shown(self, name: str) -> SubmitTarget:
         """
-        What somebody holds who has shown the string *name*.
+        The target that a client gets for the FURL of *name*.
         """
         grant = self.farm.grants.of(verbs.SUBMIT, name)
         assert grant is not None
@@ -451,11 +464,11 @@ class ReconfiguredTests(SubmittingCase):
 
     def test_removed(self) -> None:
         """
-        Promise 6.5: a Submit that was taken out of master.cfg submits no more, also for those who hold it already, and
-        its string leads nowhere; put back, it does again.
+        Promise 6.5: when a Submit scheduler is removed from master.cfg, its FURL leads nowhere, and clients that hold
+        its target cannot submit; when it is added again, both work.
         """
         held, watcher = self.shown("plain"), FakeWatcher()
-        self.reconfigure('schedulers.Submit("plain", ["b"]),')
+        self.reconfigure(plain="")
         self.successResultOf(held.execute(watcher))
 
         self.assertEqual((watcher.codes, self.requests()), ([2], []))
@@ -465,34 +478,34 @@ class ReconfiguredTests(SubmittingCase):
         self.reconfigure()
         self.assertIs(self.shown("plain"), held)
         self.successResultOf(held.execute(FakeWatcher()))
-        self.stage.settle()
+        self.harness.settle()
         self.assertEqual(len(self.requests()), 1)
 
     def test_removed_meanwhile(self) -> None:
         """
-        Promise 6.5: the same when it is taken out while the input comes in.
+        Promise 6.5: a submission is refused if its scheduler is removed while the input arrives.
         """
         watcher = FakeWatcher()
         feed = self.execute("try", watcher)
         assert feed is not None
-        self.reconfigure('schedulers.Submit("try", ["b"], stdin="patch"),')
+        self.reconfigure(**{"try": ""})
         feed.feed(PATCH)
         feed.close()
-        self.stage.settle()
+        self.harness.settle()
 
         self.assertEqual((watcher.codes, self.requests()), ([2], []))
         self.assertIn("try is not in master.cfg any more", watcher.err)
 
     def test_other_builders(self) -> None:
         """
-        Promise 6.5: what it asks for, and what it takes, are the present configuration's.
+        Promise 6.5: builders and kind of input are those of the present configuration.
         """
         held = self.shown("plain")
-        self.reconfigure('Submit("plain", ["b"])', 'Submit("plain", ["b2"])')
+        self.reconfigure(plain='schedulers.Submit("plain", ["b2"])')
         self.successResultOf(held.execute(FakeWatcher()))
-        self.stage.settle()
+        self.harness.settle()
         self.assertEqual([request.builder for request in self.requests()], ["b2"])
-        self.reconfigure('Submit("plain", ["b"])', 'Submit("plain", ["b"], file="file")')
+        self.reconfigure(plain='schedulers.Submit("plain", ["b"], file="file")')
 
         self.failureResultOf(held.execute(FakeWatcher()), WrongVerbError)
         self.successResultOf(held.put(b"x", lambda size: succeed(b"")))
@@ -500,35 +513,35 @@ class ReconfiguredTests(SubmittingCase):
 
     def test_other_kind_meanwhile(self) -> None:
         """
-        Promise 6.5: an input that was judged as one thing is not used as another.
+        Promise 6.5: an input that was checked as one kind is not used as another.
         """
         watcher = FakeWatcher()
         feed = self.execute("try", watcher)
         assert feed is not None
         feed.feed(PATCH)
-        self.reconfigure('stdin="patch"', 'stdin="tar"')
+        self.reconfigure(**{"try": 'schedulers.Submit("try", ["b"], stdin="tar")'})
         feed.close()
-        self.stage.settle()
+        self.harness.settle()
 
         self.assertEqual((watcher.codes, self.requests()), ([2], []))
         self.assertIn("What try takes was changed while this came in.  Submit it again.", watcher.err)
 
 
-class UploadTests(SubmittingCase):
+class UploadTests(SubmissionCase):
     def upload(self, data: bytes, name: bytes = b"hello-2.10.tar") -> Deferred[None]:
         """
-        ``flappclient upload-file``.
+        Run ``flappclient upload-file``.
         """
         source = io.BytesIO(data)
-        return self.submitting("archive").put(name, lambda size: succeed(source.read(size)))
+        return self.target("archive").put(name, lambda size: succeed(source.read(size)))
 
     def test_stored(self) -> None:
         """
-        Promise 5: it answers when the file is stored and the request is queued.
+        Promise 5: the answer comes after the file is stored and the request is queued.
         """
         data = tarball()
         self.successResultOf(self.upload(data))
-        row = self.stage.read(lambda connection: inputs.get(connection, 1))
+        row = self.harness.read(lambda connection: inputs.get(connection, 1))
         (request,) = self.requests()
 
         self.assertEqual((row.name, row.kind, row.length), ("hello-2.10.tar", "tar", len(data)))
@@ -537,62 +550,59 @@ class UploadTests(SubmittingCase):
 
     def test_filename(self) -> None:
         """
-        Promise 6.17: a file's name is one plain name wherever it is shown, and overrides no property of the farm's.
+        Promise 6.17: a file's name is sanitised to one plain name, and overrides no property of master.cfg.
         """
-        self.stage.configure(
-            CONFIG.replace('name="one", command=["run", "one"]', 'command=["run", util.Property("filename")]')
-        )
-        self.stage.done(self.farm.reconfiguration.apply())
-        slave = self.stage.attach("bot1")
+        self.harness.configure(config(steps=[FILENAME_STEP]))
+        self.harness.done(self.farm.reconfiguration.apply())
+        slave = self.harness.attach("bot1")
         self.successResultOf(self.upload(tarball(), b"../x\n# b/1: SUCCESS\x1b[2J\xff"))
-        self.stage.settle()
+        self.harness.settle()
         name = "_x?# b_1: SUCCESS?[2J\N{REPLACEMENT CHARACTER}"
-        buildset = self.stage.read(lambda connection: requests.buildset(connection, 1))
+        buildset = self.harness.read(lambda connection: requests.buildset(connection, 1))
 
         self.assertEqual(argv(slave), ("run", name))
         self.assertEqual(buildset.reason, f"submitted through archive: {name}")
-        self.assertEqual(self.stage.read(lambda connection: inputs.get(connection, 1)).name, name)
+        self.assertEqual(self.harness.read(lambda connection: inputs.get(connection, 1)).name, name)
 
-        for where, of in (
-            ("])) for name", "]), properties={'filename': 'app'}) for name"),
-            ('"archive", ["b"]', '"archive", ["b"], properties={"filename": "app"}'),
+        for of in (
+            {"of_builders": "properties={'filename': 'app'}"},
+            {"more": {"archive": 'schedulers.Submit("archive", ["b"], file="tar", properties={"filename": "app"})'}},
         ):
-            slave.given[-1].end(0)
-            self.stage.settle()
-            config = CONFIG.replace('name="one", command=["run", "one"]', 'command=["run", util.Property("filename")]')
-            self.stage.configure(config.replace(where, of))
-            self.stage.done(self.farm.reconfiguration.apply())
+            slave.commands[-1].end(0)
+            self.harness.settle()
+            self.harness.configure(config(steps=[FILENAME_STEP], **of))
+            self.harness.done(self.farm.reconfiguration.apply())
             self.successResultOf(self.upload(tarball(), b"evil"))
-            self.stage.settle()
+            self.harness.settle()
             self.assertEqual(argv(slave), ("run", "app"))
 
     def test_no_archive(self) -> None:
         """
-        A file that is no archive is refused, and nothing is asked for.
+        A file that is no archive is refused, and nothing is submitted.
         """
         failure = self.failureResultOf(self.upload(b"hello" * 1000), InputError)
 
         self.assertIn("is no tar archive", str(failure.value))
         self.assertEqual(self.requests(), [])
 
-    def test_breaks_off(self) -> None:
+    def test_aborted(self) -> None:
         """
-        An upload that breaks off leaves nothing.
+        An aborted upload leaves nothing.
         """
         pieces: list[Deferred[bytes]] = [succeed(tarball()[:100]), Deferred()]
-        uploading = self.submitting("archive").put(b"x", lambda size: pieces.pop(0))
+        uploading = self.target("archive").put(b"x", lambda size: pieces.pop(0))
         pieces_left = len(pieces)
         uploading.cancel()
 
         self.failureResultOf(uploading)
         self.assertEqual(pieces_left, 0)
-        self.assertEqual(os.listdir(os.path.join(self.stage.basedir, "inputs")), [])
+        self.assertEqual(os.listdir(os.path.join(self.harness.basedir, "inputs")), [])
 
 
 class IntakeTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        An input on its way.
+        An input that is being received.
         """
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)
@@ -600,9 +610,9 @@ class IntakeTests(SynchronousTestCase):
         self.incoming = InputStore(self.directory, largest=10 << 20).receive(10)
         self.intake = Intake(StoredSink(self.incoming, "file", "f"), self.clock)
 
-    def assertGivenUp(self, error: type[Exception]) -> str:
+    def check_aborted(self, error: type[Exception]) -> str:
         """
-        Nothing was taken in, and nothing is kept; answers the sentence.
+        The input has failed, and nothing is kept.  Return the sentence.
         """
         self.intake.feed(b"more")
         self.intake.close()
@@ -612,7 +622,7 @@ class IntakeTests(SynchronousTestCase):
 
     def test_given(self) -> None:
         """
-        A complete input is given once; the client that hangs up afterwards takes nothing back.
+        A complete input is passed on once; a disconnection after that has no effect.
         """
         self.intake.feed(b"12345")
         self.intake.close()
@@ -626,47 +636,47 @@ class IntakeTests(SynchronousTestCase):
 
     def test_too_large(self) -> None:
         """
-        Too much is refused, once; the rest is not heard.
+        An input that is too large is refused once, and the rest is ignored.
         """
         for _ in range(3):
             self.intake.feed(b"12345678")
 
-        self.assertIn("larger than the 10 bytes", self.assertGivenUp(InputError))
+        self.assertIn("larger than the 10 bytes", self.check_aborted(InputError))
 
     def test_disk_full(self) -> None:
         """
-        What could not be written whole is not taken for whole when there is room again.
+        An input that could not be written completely is refused, even if there is room again.
         """
         self.intake.feed(b"123")
         with mock.patch.object(self.incoming, "_open", side_effect=OSError(28, "No space left on device")):
             self.intake.feed(b"456")
 
-        self.assertGivenUp(DiskFullError)
+        self.check_aborted(DiskFullError)
 
     def test_stands_still(self) -> None:
         """
-        Promise 6.15: an input that stands still is given up, and its submitter is told why.
+        Promise 6.15: an input that stands still is aborted, and its submitter gets the reason.
         """
         self.intake.feed(b"123")
         self.clock.advance(PATIENCE - 1)
         self.assertNoResult(self.intake.given)
         self.clock.advance(2)
 
-        self.assertIn("stood still and was given up after 5 min", self.assertGivenUp(InputError))
+        self.assertIn("stood still and was given up after 5 min", self.check_aborted(InputError))
 
-    def test_trickles(self) -> None:
+    def test_too_slow(self) -> None:
         """
-        Promise 6.15: a byte now and then does not hold the place of an input for ever.
+        Promise 6.15: an input slower than the minimum rate is aborted.
         """
         for _ in range(9):
             self.intake.feed(b"x")
             self.clock.advance(PATIENCE / 8)
 
-        self.assertGivenUp(InputError)
+        self.check_aborted(InputError)
 
     def test_large_and_slow(self) -> None:
         """
-        Promise 6.15: an input that goes on at the least allowed rate may take as long as it likes.
+        Promise 6.15: an input at the minimum rate may take any time.
         """
         intake = Intake(StoredSink(InputStore(self.directory).receive(), "file", "f"), self.clock)
         for _ in range(20):
@@ -678,10 +688,10 @@ class IntakeTests(SynchronousTestCase):
         self.failureResultOf(self.intake.given, InputError)
 
 
-class InputsTests(SynchronousTestCase):
+class InputCheckTests(SynchronousTestCase):
     def check(self, kind: str, data: bytes) -> Any:
         """
-        The sentence about *data*, or None.
+        The sentence with which *data* is refused, or None.
         """
         try:
             check_input(kind, data)
@@ -691,14 +701,14 @@ class InputsTests(SynchronousTestCase):
 
     def test_patches(self) -> None:
         """
-        Patches of git, diff, svn and mails are patches, also in undecodable bytes.
+        Patches of git, diff, svn and mail are recognised, also with undecodable bytes.
         """
         for patch in (PATCH, b"\xff\n--- a\n+++ b\n", b"Index: x\n", b"From 1234 Mon Sep\n", b"diff -u a b\n"):
             self.assertIsNone(self.check("patch", patch))
 
     def test_archives(self) -> None:
         """
-        Archives are known by how they begin.
+        Archives are recognised by their first bytes.
         """
         for archive in (tarball(), b"\x1f\x8bxxx", b"BZh9xxx", b"\xfd7zXZ\x00xxx"):
             self.assertIsNone(self.check("tar", archive))
@@ -706,7 +716,7 @@ class InputsTests(SynchronousTestCase):
 
     def test_too_many_properties(self) -> None:
         """
-        Properties are bounded, and are text.
+        Properties are bounded, and must be UTF-8.
         """
         for text, sentence in (
             (b"a=" + b"x" * (256 << 10), "have more than"),
@@ -717,16 +727,16 @@ class InputsTests(SynchronousTestCase):
 
     def test_properties_line_by_line(self) -> None:
         """
-        Promise 6.17: a value goes as far as its line, whatever else Python takes for the end of one.
+        Promise 6.17: a value ends with its line feed, not at other characters that Python takes for line ends.
         """
         value = "a\x0bb\x0cc\x1cd\x85e\u2028# f\u2029g=h"
         found = properties_from(f"target={value}\nb=2".encode())
         self.assertEqual((found["target"], found["b"]), (value, "2"))
 
-    def test_properties_of_windows(self) -> None:
+    def test_properties_from_windows(self) -> None:
         """
-        Promise 6.23: the mark with which editors on Windows begin a file, and their ends of lines, are no part of names
-        and values.
+        Promise 6.23: a byte order mark and CRLF line ends, as editors on Windows write them, are not part of names and
+        values.
         """
         found = properties_from(b"\xef\xbb\xbfbranch=main\r\n# no\r\nb=2\r\n")
         self.assertEqual((found["branch"], found["b"]), ("main", "2"))

@@ -32,7 +32,7 @@ PATHS = (
     "test/hostile/test_real.py",
     "test/processes/",
     "test/cli/test_processes.py",
-    "test/cli/test_whole.py",
+    "test/cli/test_real_processes.py",
     "test/keeper/test_bytes.py",
     "test/keeper/test_wrapper.py",
     "test/keeper/test_keeper.py",

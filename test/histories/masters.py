@@ -21,7 +21,7 @@ from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.storage.writer import OnCommit
 from buildbot_lite.wire.limits.preauth import Preauth
 
-from ..master.stage import FixedLocation
+from ..master.harness import FixedLocation
 
 T = TypeVar("T")
 

@@ -1,5 +1,5 @@
 """
-Repositories for tests to check out.
+Git repositories for tests to check out.
 """
 
 import base64
@@ -11,23 +11,23 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-_WHO = {
+_IDENTITY = {
     "GIT_AUTHOR_NAME": "A",
     "GIT_AUTHOR_EMAIL": "a@example.org",
     "GIT_COMMITTER_NAME": "A",
     "GIT_COMMITTER_EMAIL": "a@example.org",
     "GIT_CONFIG_NOSYSTEM": "1",
-    # Whatever goes wrong here, git does not look for a repository any further up.
+    # Git must not search for a repository above this directory.
     "GIT_CEILING_DIRECTORIES": tempfile.gettempdir(),
 }
 
 
-SAFELY = {"GIT_CEILING_DIRECTORIES": tempfile.gettempdir()}
+NO_SEARCH_ABOVE = {"GIT_CEILING_DIRECTORIES": tempfile.gettempdir()}
 
 
-class Repository:
+class GitRepository:
     """
-    A repository to be checked out.
+    A repository in the new directory *path*.
     """
 
     def __init__(self, path: str) -> None:
@@ -37,9 +37,9 @@ class Repository:
 
     def git(self, *words: str) -> str:
         """
-        Run git there; answer what it says.
+        Run git in the repository.  Return its output.
         """
-        env = {"PATH": os.environ["PATH"], "HOME": self.path, **_WHO}
+        env = {"PATH": os.environ["PATH"], "HOME": self.path, **_IDENTITY}
         done = subprocess.run(
             ["git", *words],
             cwd=self.path,
@@ -52,7 +52,7 @@ class Repository:
 
     def commit(self, **files: str) -> str:
         """
-        Commit *files* (name → contents); answer the hash.
+        Commit *files* (name → contents).  Return the hash.
         """
         for name, contents in files.items():
             with open(os.path.join(self.path, name), "w") as file:
@@ -65,9 +65,9 @@ class Repository:
 PASSWORD = "hunter22"
 
 
-class _Guarded(SimpleHTTPRequestHandler):
+class _AuthenticatedHandler(SimpleHTTPRequestHandler):
     """
-    Gives away files to whoever has the password.
+    Serve files to clients that authenticate.
     """
 
     protocol_version = "HTTP/1.1"
@@ -87,14 +87,16 @@ class _Guarded(SimpleHTTPRequestHandler):
         pass
 
 
-class Web:
+class GitHttpServer:
     """
-    The repositories in *directory* at an address on the web, for user "me" and `PASSWORD`, or for that as a user
-    without a password.  Git fetches files from it (``git update-server-info`` says which).
+    An HTTP server for the repositories in *directory*.
+
+    Git uses its dumb protocol (after ``git update-server-info``).  It accepts the user "me" with `PASSWORD`, and
+    `PASSWORD` as a user name without a password.
     """
 
     def __init__(self, directory: str) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Guarded, directory=directory))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_AuthenticatedHandler, directory=directory))
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         self.host = f"127.0.0.1:{self._server.server_port}"
@@ -102,7 +104,7 @@ class Web:
 
     def close(self) -> None:
         """
-        Stop.
+        Stop the server.
         """
         self._server.shutdown()
         self._server.server_close()

@@ -1,7 +1,7 @@
 """
-A slave that really does what steps ask, here and now, in a directory: for steps whose point is what a program does.
+A step context that executes commands at once in a local directory, for tests of what a program really does.
 
-It is no keeper: nothing is mirrored, masked, limited or survived.
+There is no keeper: nothing is spooled, masked, limited, or kept over a crash.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from buildbot_lite.model.spec import (
 from buildbot_lite.slave.safe_paths import SafePaths
 
 
-class Memory:
+class MemorySource:
     """
     A source in memory.
     """
@@ -48,8 +48,10 @@ class Memory:
 
 class LocalMachine:
     """
-    A bench whose slave works in *root*, and runs commands as *user* (a number) if that is not None.  What is asked is
-    kept in ``asked``, what is said in ``remarks``.
+    A step context whose slave works in *root*.
+
+    *user*: the numeric user that runs the commands, if not None.  ``specs``: the commands of the steps.  ``remarks``:
+    the texts of remarks.
     """
 
     master_directory = "."
@@ -67,7 +69,7 @@ class LocalMachine:
         self.root = root
         self._user = user
         self.view = View(Properties(), slave={"name": "bot1"})
-        self.asked: list[Spec] = []
+        self.specs: list[Spec] = []
         self.remarks: list[str] = []
         self.output = ""
         self._secrets = secrets or {}
@@ -76,20 +78,20 @@ class LocalMachine:
 
     def path(self, *parts: str) -> str:
         """
-        Something in the builder's directory.
+        A path in the builder's directory.
         """
         return os.path.join(self.root, self.directory, *parts)
 
     def text(self, *parts: str) -> str:
         """
-        The contents of a file there.
+        The contents of a file in the builder's directory.
         """
         with open(self.path(*parts)) as file:
             return file.read()
 
     def run(self, step: BuildStep) -> Result:
         """
-        Run the step there.
+        Run *step* to its end.
         """
 
         async def prepared() -> Result:
@@ -111,7 +113,7 @@ class LocalMachine:
         artifact: str | None = None,
         on_lost: str | None = None,
     ) -> CommandResult:
-        self.asked.append(spec)
+        self.specs.append(spec)
         if isinstance(spec, Run):
             return self._run(spec, sources or {})
         path = os.path.join(self.root, spec.path)
@@ -194,7 +196,7 @@ class LocalMachine:
 
     def input(self, name: str) -> tuple[Source, int, str] | None:
         data = self._inputs.get(name)
-        return None if data is None else (Memory(data), len(data), hashlib.sha256(data).hexdigest())
+        return None if data is None else (MemorySource(data), len(data), hashlib.sha256(data).hexdigest())
 
     async def trigger(
         self, names: list[str], properties: Mapping[str, Json], *, wait: bool, **more: Any

@@ -1,5 +1,5 @@
 """
-Builds in a farm in memory: results, stops, restarts at every moment, lost slaves, retries.
+Builds on an in-memory farm: results, stops, master restarts at every moment, lost slaves, retries.
 """
 
 import os
@@ -26,11 +26,11 @@ from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import remarks, streams
 from test.histories.masters import KillableRecords
 
-from . import stage as stage_module
-from .stage import (
-    ONE,
+from . import harness as harness_module
+from .configurations import ONE, four_steps, master_cfg, run_step
+from .harness import (
     FakeSlave,
-    Stage,
+    MasterHarness,
     scripted,
     succeeding,
 )
@@ -38,21 +38,21 @@ from .stage import (
 
 class ResultTests(SynchronousTestCase):
     """
-    What the results of steps make of a build.
+    The build's result follows from the results of its steps.
     """
 
     def run_with(self, **exit_codes: int) -> tuple[Result | None, list[tuple[str, Result | None]]]:
         """
-        The build's result and its steps', when commands end with *exit_codes*.
+        The results of the build and of its steps when the commands end with *exit_codes*.
         """
-        stage = Stage(ONE)
-        stage.attach(slave=FakeSlave(behaviour=scripted(exit_codes)))
-        request = stage.submit()
-        return stage.request(request).result, stage.steps(request)
+        harness = MasterHarness(ONE)
+        harness.attach(slave=FakeSlave(behaviour=scripted(exit_codes)))
+        request = harness.submit()
+        return harness.request(request).result, harness.steps(request)
 
     def test_success(self) -> None:
         """
-        All steps succeed: so does the build.
+        A build whose steps all succeed succeeds.
         """
         result, steps = self.run_with()
         self.assertEqual(result, Result.SUCCESS)
@@ -60,7 +60,7 @@ class ResultTests(SynchronousTestCase):
 
     def test_halt(self) -> None:
         """
-        A step with haltOnFailure ends the build, but for what always runs.
+        When a step with haltOnFailure fails, only the steps with alwaysRun still run.
         """
         result, steps = self.run_with(one=1)
         self.assertEqual(result, Result.FAILURE)
@@ -68,7 +68,7 @@ class ResultTests(SynchronousTestCase):
 
     def test_warn(self) -> None:
         """
-        A failure that only warns gives the build warnings, and the rest is run.
+        A failed step with warnOnFailure and without flunkOnFailure gives the build WARNINGS; the other steps run.
         """
         result, steps = self.run_with(two=1)
         self.assertEqual(result, Result.WARNINGS)
@@ -77,7 +77,7 @@ class ResultTests(SynchronousTestCase):
 
     def test_fail(self) -> None:
         """
-        An ordinary failure makes the build a failure and stops nothing.
+        A failed step without haltOnFailure makes the build FAILURE; the other steps run.
         """
         result, steps = self.run_with(three=1)
         self.assertEqual(result, Result.FAILURE)
@@ -85,9 +85,9 @@ class ResultTests(SynchronousTestCase):
 
     def test_exception(self) -> None:
         """
-        A step whose code raises ends the build with EXCEPTION, and says so in a log of its own.
+        A step whose code raises an error ends the build with EXCEPTION; a log of the step holds the traceback.
         """
-        stage = Stage(
+        harness = MasterHarness(
             ONE
             + """
 class Bad(steps.BuildStep):
@@ -97,41 +97,41 @@ class Bad(steps.BuildStep):
 c["builders"][0].factory.addStep(Bad())
 """
         )
-        stage.attach(slave=FakeSlave(behaviour=succeeding))
-        request = stage.submit()
-        self.assertEqual(stage.request(request).result, Result.EXCEPTION)
-        self.assertEqual(stage.steps(request)[-1], ("bad", Result.EXCEPTION))
-        (build,) = stage.builds(request)
-        names = [row.name for row in stage.read(lambda c: streams.of_build(c, build.id))]
+        harness.attach(slave=FakeSlave(behaviour=succeeding))
+        request = harness.submit()
+        self.assertEqual(harness.request(request).result, Result.EXCEPTION)
+        self.assertEqual(harness.steps(request)[-1], ("bad", Result.EXCEPTION))
+        (build,) = harness.builds(request)
+        names = [row.name for row in harness.read(lambda c: streams.of_build(c, build.id))]
         self.assertEqual(names, ["traceback"])
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
 
 class SecretTests(SynchronousTestCase):
     """
-    What commands are told.
+    The secrets that commands get for masking.
     """
 
     def test_later_commands_mask_too(self) -> None:
         """
-        Invariant I7: a secret that one command was told is masked in what later commands of the build print.
+        Invariant I7: after one command used a secret, all later commands of the build mask it too.
         """
         directory = tempfile.mkdtemp()
         descriptor = os.open(os.path.join(directory, "token"), os.O_WRONLY | os.O_CREAT, 0o600)
         os.write(descriptor, b"hunter2hunter2")
         os.close(descriptor)
-        stage = Stage(
-            ONE.replace('command=["run", "two"]', 'command=["run", "two"], env={"TOKEN": util.Secret("token")}')
+        harness = MasterHarness(
+            master_cfg(steps=four_steps(two='env={"TOKEN": util.Secret("token")}'))
             + f"c['secretsProviders'] = [secrets.SecretInAFile({directory!r})]"
         )
-        slave = stage.attach(slave=FakeSlave(behaviour=succeeding))
-        stage.submit()
-        told = [dict(given.secrets) for given in slave.given]
+        slave = harness.attach(slave=FakeSlave(behaviour=succeeding))
+        harness.submit()
+        told = [dict(started.secrets) for started in slave.commands]
         self.assertEqual(told, [{}, *[{"token": "hunter2hunter2"}] * 3])
-        self.assertNotIn("hunter2", repr([given.spec for given in slave.given]))
+        self.assertNotIn("hunter2", repr([started.spec for started in slave.commands]))
 
 
-CARELESS = """
+LEAKING_STEPS = """
 class Careless(steps.BuildStep):
     name = "careless"
     async def run(self):
@@ -152,14 +152,15 @@ c["builders"][0].factory.addStep(Worse())
 """
 
 
-class VeilTests(SynchronousTestCase):
+class RedactionTests(SynchronousTestCase):
     """
-    What the master writes itself.
+    Secrets in text that the master itself writes.
     """
 
-    def test_text_of_ours(self) -> None:
+    def test_text_by_the_master(self) -> None:
         """
-        Promise 19: a value that a step came by in its own ways is in no traceback, remark, summary, property or log.
+        Promise 19: a secret value that a step's code read by itself appears in no traceback, remark, summary, property
+        or log.
         """
         path = os.path.join(tempfile.mkdtemp(), "token")
         with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
@@ -173,20 +174,20 @@ class VeilTests(SynchronousTestCase):
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
 
-        stage = Stage(ONE + "import os\n" + CARELESS.replace("PATH", repr(path)))
-        stage.attach(slave=FakeSlave(behaviour=succeeding))
-        request = stage.submit()
+        harness = MasterHarness(ONE + f"import os\nPATH = {path!r}\n" + LEAKING_STEPS)
+        harness.attach(slave=FakeSlave(behaviour=succeeding))
+        request = harness.submit()
 
-        self.assertEqual(stage.steps(request)[-2:], [("careless", Result.SUCCESS), ("worse", Result.EXCEPTION)])
+        self.assertEqual(harness.steps(request)[-2:], [("careless", Result.SUCCESS), ("worse", Result.EXCEPTION)])
         self.assertIn("ValueError: **************", "".join(logged))
         self.assertNotIn("hunter2", "".join(logged))
         self.assertEqual(len(self.flushLoggedErrors()), 0)
         records = []
         for table in ("buildsets", "builds", "steps", "journal", "streams", "remarks", "feed"):
-            records += stage.read(lambda c, t=table: c.exec_driver_sql(f"select * from {t}").fetchall())
+            records += harness.read(lambda c, t=table: c.exec_driver_sql(f"select * from {t}").fetchall())
         self.assertIn("**************", repr(records))
         self.assertNotIn("hunter2", repr(records))
-        for directory, _, files in os.walk(stage.basedir):
+        for directory, _, files in os.walk(harness.basedir):
             for name in files:
                 with open(os.path.join(directory, name), "rb") as written:
                     self.assertNotIn(b"hunter2", written.read(), name)
@@ -194,45 +195,45 @@ class VeilTests(SynchronousTestCase):
 
 class StopTests(SynchronousTestCase):
     """
-    Ending a build before its time.
+    A build that is stopped before its end.
     """
 
     def setUp(self) -> None:
-        self.stage = Stage(ONE)
-        self.slave = self.stage.attach()
-        self.request = self.stage.submit()
+        self.harness = MasterHarness(ONE)
+        self.slave = self.harness.attach()
+        self.request = self.harness.submit()
 
     def cancel(self) -> None:
         """
-        As an admin would.
+        Cancel the request as an admin does.
         """
-        self.stage.done(self.stage.farm.submissions.cancel_request(self.request, "enough"))
-        self.stage.settle()
+        self.harness.done(self.harness.farm.submissions.cancel_request(self.request, "enough"))
+        self.harness.settle()
 
     def test_cancel(self) -> None:
         """
-        The command is interrupted; of the rest only what always runs is run; the request ends CANCELLED.
+        A cancelled build interrupts its command and runs only the steps with alwaysRun; the request ends CANCELLED.
         """
         self.cancel()
-        (given,) = self.slave.given
-        self.assertEqual(self.slave.interrupted, [(given.id, "enough")])
+        (started,) = self.slave.commands
+        self.assertEqual(self.slave.interrupted, [(started.id, "enough")])
         self.slave.behaviour = succeeding
-        given.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
-        self.stage.settle()
-        self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
-        self.assertEqual(self.stage.steps(self.request), [("one", Result.CANCELLED), ("last", Result.SUCCESS)])
+        started.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        self.harness.settle()
+        self.assertEqual(self.harness.request(self.request).result, Result.CANCELLED)
+        self.assertEqual(self.harness.steps(self.request), [("one", Result.CANCELLED), ("last", Result.SUCCESS)])
 
     def test_cancelled_twice(self) -> None:
         """
-        Invariant I6: nobody is told that it is cancelled before that is committed, whoever asked first.
+        Invariant I6: both callers that cancel a build get the answer only when the cancellation is committed.
         """
-        with mock.patch.object(stage_module, "InlineWriter", lambda: KillableRecords(InlineWriter())):
-            stage = Stage(ONE)
-        records: Any = stage.records
-        stage.attach()
-        request = stage.submit()
+        with mock.patch.object(harness_module, "InlineWriter", lambda: KillableRecords(InlineWriter())):
+            harness = MasterHarness(ONE)
+        records: Any = harness.records
+        harness.attach()
+        request = harness.submit()
         records.held = True
-        told = [Deferred.fromCoroutine(stage.farm.running.stop(request, "not wanted")) for _ in range(2)]
+        told = [Deferred.fromCoroutine(harness.farm.running.stop(request, "not wanted")) for _ in range(2)]
         for each in told:
             self.assertNoResult(each)
         records.held = False
@@ -241,48 +242,48 @@ class StopTests(SynchronousTestCase):
 
     def test_cancel_then_restart(self) -> None:
         """
-        Invariant I5: a master that died after the stop was recorded meets it again at the same step.
+        Invariant I5: after a restart, a build whose stop was recorded is stopped again at the same step.
         """
         self.cancel()
-        self.stage.restart()
-        slave = self.stage.attach(held=self.slave.held())
-        (given,) = self.slave.given
-        self.assertEqual(slave.interrupted, [(given.id, "enough")])
-        self.assertEqual(slave.given, [])
+        self.harness.restart()
+        slave = self.harness.attach(held=self.slave.held())
+        (started,) = self.slave.commands
+        self.assertEqual(slave.interrupted, [(started.id, "enough")])
+        self.assertEqual(slave.commands, [])
 
     def test_cancel_while_away(self) -> None:
         """
-        A slave that is away hears of it when it is back.
+        A slave that was away during the cancellation is told to interrupt the command when it reattaches.
         """
         self.slave.lose()
         self.cancel()
-        back = self.stage.attach(held=self.slave.held())
+        back = self.harness.attach(held=self.slave.held())
         self.assertEqual([reason for _, reason in back.interrupted], ["enough"])
 
     def test_max_time(self) -> None:
         """
         A build that takes longer than its maxTime fails.
         """
-        stage = Stage(ONE.replace('"bot1"], util.Build', '"bot1"], maxTime=60, factory=util.Build'))
-        slave = stage.attach()
-        request = stage.submit()
-        stage.settle(61)
+        harness = MasterHarness(master_cfg(arguments="maxTime=60"))
+        slave = harness.attach()
+        request = harness.submit()
+        harness.settle(61)
         self.assertEqual(len(slave.interrupted), 1)
         slave.behaviour = succeeding
-        slave.given[0].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
-        stage.settle()
-        self.assertEqual(stage.request(request).result, Result.FAILURE)
-        self.assertIn("maxTime", stage.request(request).reason)
+        slave.commands[0].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        harness.settle()
+        self.assertEqual(harness.request(request).result, Result.FAILURE)
+        self.assertIn("maxTime", harness.request(request).reason)
 
 
 class RestartTests(SynchronousTestCase):
     """
-    A master that dies at any moment.
+    The master dies at any moment.
     """
 
     def test_after_every_command(self) -> None:
         """
-        Promise 7, Invariant I1: whenever the master dies, the same build goes on, and no command is given twice.
+        Promise 7, Invariant I1: whenever the master dies, the same build continues, and no command is started twice.
         """
         for ended_before in range(4):
             for kept in (False, True):
@@ -291,177 +292,182 @@ class RestartTests(SynchronousTestCase):
 
     def check(self, ended_before: int, *, kept: bool) -> None:
         """
-        The master dies when *ended_before* commands have ended; the slave has the next one, or never got it.
+        The master dies after *ended_before* commands have ended.  *kept*: the slave has the next command; otherwise the
+        command never reached the slave.
         """
-        stage = Stage(ONE)
-        slave = stage.attach()
-        request = stage.submit()
+        harness = MasterHarness(ONE)
+        slave = harness.attach()
+        request = harness.submit()
         for number in range(ended_before):
-            slave.given[number].end(0)
-            stage.settle()
-        running = slave.given[ended_before]
-        stage.restart()
+            slave.commands[number].end(0)
+            harness.settle()
+        running = slave.commands[ended_before]
+        harness.restart()
         held = slave.held()[-1:] if kept else ()
-        again = stage.attach(held=held)
+        again = harness.attach(held=held)
         if kept:
             self.assertEqual([id for id, _ in again.resumed], [running.id])
-            self.assertEqual(again.given, [])
-            again.given.append(running)
+            self.assertEqual(again.commands, [])
+            again.commands.append(running)
             again.behaviour = succeeding
-            live = stage.farm.slaves.session("bot1")
+            live = harness.farm.slaves.session("bot1")
             self.assertEqual(tuple(live.live_ids), (running.id,))
             command = live._core.commands[running.id]
             running.command = command
             running.end(0)
         else:
-            self.assertEqual([given.id for given in again.given], [running.id])
+            self.assertEqual([started.id for started in again.commands], [running.id])
             again.behaviour = succeeding
-            again.given[0].end(0)
-        stage.settle()
-        self.assertEqual(stage.request(request).result, Result.SUCCESS)
-        self.assertEqual(len(stage.builds(request)), 1)
-        ids = [given.id for given in slave.given[:-1]] + [given.id for given in again.given]
+            again.commands[0].end(0)
+        harness.settle()
+        self.assertEqual(harness.request(request).result, Result.SUCCESS)
+        self.assertEqual(len(harness.builds(request)), 1)
+        ids = [started.id for started in slave.commands[:-1]] + [started.id for started in again.commands]
         self.assertEqual(len(ids), len(set(ids)))
-        self.assertEqual(len(stage.steps(request)), 4)
+        self.assertEqual(len(harness.steps(request)), 4)
 
     def test_log_goes_on(self) -> None:
         """
-        Invariant I2: a new master asks for the log from where the old one's ended.
+        Invariant I2: a new master asks for the log from the offset at which the old master's copy ends.
         """
-        stage = Stage(ONE)
-        slave = stage.attach()
-        stage.submit()
-        self.assertEqual(slave.given[0].write(b"hello "), 6)
-        stage.restart()
-        again = stage.attach(held=slave.held())
-        self.assertEqual(again.resumed, [(slave.given[0].id, {"stdio": 6})])
+        harness = MasterHarness(ONE)
+        slave = harness.attach()
+        harness.submit()
+        self.assertEqual(slave.commands[0].write(b"hello "), 6)
+        harness.restart()
+        again = harness.attach(held=slave.held())
+        self.assertEqual(again.resumed, [(slave.commands[0].id, {"stdio": 6})])
 
-    def test_log_that_was_not_noted(self) -> None:
+    def test_log_without_a_record(self) -> None:
         """
-        Promise 3.5, Invariant I3: a master that is killed while its database is locked could not note that there is a
-        log; its bytes are here and are not sent again, and the next master notes it all the same.
+        Promise 3.5, Invariant I3: a master that is killed while its database is locked may have stored bytes of a log
+        without the log's record.  The next master does not ask for these bytes again, and records the log.
         """
-        stage = Stage(ONE)
-        slave = stage.attach()
-        request = stage.submit()
-        running = slave.given[0]
+        harness = MasterHarness(ONE)
+        slave = harness.attach()
+        request = harness.submit()
+        running = slave.commands[0]
         running.write(b"hello ")
-        [build] = stage.builds(request)
-        stage.records.write(lambda connection: connection.execute(schema.streams.delete()))  # type: ignore[unused-awaitable]  # at once
-        stage.restart()
-        again = stage.attach(slave=FakeSlave(), held=slave.held())
-        running.command = stage.farm.slaves.session("bot1")._core.commands[running.id]
+        [build] = harness.builds(request)
+        harness.records.write(lambda connection: connection.execute(schema.streams.delete()))  # type: ignore[unused-awaitable]  # at once
+        harness.restart()
+        again = harness.attach(slave=FakeSlave(), held=slave.held())
+        running.command = harness.farm.slaves.session("bot1")._core.commands[running.id]
         running.end(0, streams={"stdio": b"hello "})
-        stage.settle()
+        harness.settle()
         self.assertEqual(again.resumed, [(running.id, {"stdio": 6})])
-        noted = stage.read(lambda connection: streams.of_build(connection, build.id))
+        noted = harness.read(lambda connection: streams.of_build(connection, build.id))
         self.assertEqual([(each.name, each.length) for each in noted], [("stdio", 6)])
 
     def test_changed_program(self) -> None:
         """
-        A build goes on with the configuration that it began with, whatever master.cfg says by now.
+        A build continues with the configuration with which it began, although master.cfg has changed.
         """
-        stage = Stage(ONE)
-        slave = stage.attach()
-        request = stage.submit()
-        stage.configure(ONE.replace('["run", "two"]', '["something", "else"]'))
-        stage.restart()
-        again = stage.attach(slave=FakeSlave(behaviour=succeeding), held=slave.held()[:0])
-        self.assertEqual([given.spec.argv for given in again.given][1], ("run", "two"))  # type: ignore[union-attr]  # they run
-        self.assertEqual(stage.request(request).result, Result.SUCCESS)
+        harness = MasterHarness(ONE)
+        slave = harness.attach()
+        request = harness.submit()
+        harness.configure(master_cfg(steps=[run_step("another")]))
+        harness.restart()
+        again = harness.attach(slave=FakeSlave(behaviour=succeeding), held=slave.held()[:0])
+        self.assertEqual([started.spec.argv for started in again.commands][1], ("run", "two"))  # type: ignore[union-attr]  # they run
+        self.assertEqual(harness.request(request).result, Result.SUCCESS)
 
-    def check_abandoned(self, stage: Stage, slave: FakeSlave, request: int) -> None:
+    def check_abandoned(self, harness: MasterHarness, slave: FakeSlave, request: int) -> None:
         """
-        A second attempt begins only when the slave was told to forget the first one's command.
+        A second attempt begins only after the slave was told to forget the command of the first.
         """
-        self.assertEqual([build.finished for build in stage.builds(request)], [None])
-        back = stage.attach(held=slave.held())
-        self.assertEqual(back.disowned, [slave.given[0].id])
-        stage.settle(3)
-        first, second = stage.builds(request)
+        self.assertEqual([build.finished for build in harness.builds(request)], [None])
+        back = harness.attach(held=slave.held())
+        self.assertEqual(back.disowned, [slave.commands[0].id])
+        harness.settle(3)
+        first, second = harness.builds(request)
         self.assertEqual(first.result, Result.RETRY)
         self.assertIsNone(second.finished)
 
     def test_begun_while_reconfigured(self) -> None:
         """
-        Promise 3.4: the configuration of a build that begins while another is being recorded is kept until it ends.
+        Promise 3.4: when a build begins while `reconfig` is being recorded, the build's configuration is kept until the
+        build ends.
         """
-        with mock.patch.object(stage_module, "InlineWriter", lambda: KillableRecords(InlineWriter())):
-            stage = Stage(ONE)
-        records: Any = stage.records
-        stage.attach()
-        stage.farm.hold.begin()
-        request = stage.submit()
-        stage.configure(ONE + "c['title'] = 'another'")
+        with mock.patch.object(harness_module, "InlineWriter", lambda: KillableRecords(InlineWriter())):
+            harness = MasterHarness(ONE)
+        records: Any = harness.records
+        harness.attach()
+        harness.farm.hold.begin()
+        request = harness.submit()
+        harness.configure(ONE + "c['title'] = 'another'")
         records.held = True
-        reconfigured = Deferred.fromCoroutine(stage.farm.reconfiguration.apply())
-        stage.farm.hold.end()
-        stage.settle()
+        reconfigured = Deferred.fromCoroutine(harness.farm.reconfiguration.apply())
+        harness.farm.hold.end()
+        harness.settle()
         records.held = False
         records.commit(records.waiting)
-        stage.settle()
+        harness.settle()
         self.successResultOf(reconfigured)
-        (build,) = stage.builds(request)
-        self.assertIn(build.generation, os.listdir(os.path.join(stage.basedir, "private", "generations")))
-        stage.restart()
-        stage.attach(slave=FakeSlave(behaviour=succeeding))
-        self.assertEqual(len(stage.builds(request)), 1)
-        self.assertIs(stage.request(request).result, Result.SUCCESS)
+        (build,) = harness.builds(request)
+        self.assertIn(build.generation, os.listdir(os.path.join(harness.basedir, "private", "generations")))
+        harness.restart()
+        harness.attach(slave=FakeSlave(behaviour=succeeding))
+        self.assertEqual(len(harness.builds(request)), 1)
+        self.assertIs(harness.request(request).result, Result.SUCCESS)
 
     def test_unloadable_configuration(self) -> None:
         """
-        Invariant I8: a build whose configuration cannot be loaded any more is tried again, but not beside itself.
+        Invariant I8: a build whose configuration cannot be loaded any more is retried, but never in parallel with its
+        first attempt.
         """
-        stage = Stage("import os\n" + ONE + "\nassert not os.path.exists(basedir + '/broken')\n")
-        slave = stage.attach()
-        request = stage.submit()
-        open(os.path.join(stage.basedir, "broken"), "w", encoding="utf-8").close()
-        stage.configure(ONE)
-        stage.restart()
-        self.check_abandoned(stage, slave, request)
+        harness = MasterHarness("import os\n" + ONE + "\nassert not os.path.exists(basedir + '/broken')\n")
+        slave = harness.attach()
+        request = harness.submit()
+        open(os.path.join(harness.basedir, "broken"), "w", encoding="utf-8").close()
+        harness.configure(ONE)
+        harness.restart()
+        self.check_abandoned(harness, slave, request)
 
     def test_lost_configuration(self) -> None:
         """
-        Promise 6.19: a build whose configuration's text was lost, or damaged, is tried again, but not beside itself.
+        Promise 6.19: a build whose stored configuration is missing or damaged is retried, but never in parallel with
+        its first attempt.
         """
         for text in (None, "[1"):
-            stage = Stage(ONE)
-            slave = stage.attach()
-            request = stage.submit()
-            (name,) = os.listdir(os.path.join(stage.basedir, "private", "generations"))
-            path = os.path.join(stage.basedir, "private", "generations", name)
+            harness = MasterHarness(ONE)
+            slave = harness.attach()
+            request = harness.submit()
+            (name,) = os.listdir(os.path.join(harness.basedir, "private", "generations"))
+            path = os.path.join(harness.basedir, "private", "generations", name)
             os.unlink(path)
             if text is not None:
                 with open(path, "w", encoding="ascii") as file:
                     file.write(text)
-            stage.configure(ONE + "c['title'] = 'another'")
-            stage.restart()
-            self.check_abandoned(stage, slave, request)
+            harness.configure(ONE + "c['title'] = 'another'")
+            harness.restart()
+            self.check_abandoned(harness, slave, request)
 
-    def test_text_let_go(self) -> None:
+    def test_text_deleted(self) -> None:
         """
-        Promise 6.19: the text of an earlier configuration is there as long as a build that began with it runs, and not
-        after the next start or `reconfig`.
+        Promise 6.19: the text of an earlier configuration is kept while a build that began with it runs; the next start
+        or `reconfig` after that build deletes the text.
         """
-        stage = Stage(ONE)
-        slave, directory = stage.attach(), os.path.join(stage.basedir, "private", "generations")
-        stage.submit()
+        harness = MasterHarness(ONE)
+        slave, directory = harness.attach(), os.path.join(harness.basedir, "private", "generations")
+        harness.submit()
         (old,) = os.listdir(directory)
-        stage.configure(ONE + "c['title'] = 'another'")
-        stage.done(stage.farm.reconfiguration.apply())
+        harness.configure(ONE + "c['title'] = 'another'")
+        harness.done(harness.farm.reconfiguration.apply())
         self.assertIn(old, os.listdir(directory))
         slave.behaviour = succeeding
         for each in range(4):
-            slave.given[each].end(0)
-            stage.settle()
-        stage.done(stage.farm.reconfiguration.apply())
+            slave.commands[each].end(0)
+            harness.settle()
+        harness.done(harness.farm.reconfiguration.apply())
 
         self.assertEqual(len(os.listdir(directory)), 1)
         self.assertNotIn(old, os.listdir(directory))
 
     def test_other_program(self) -> None:
         """
-        Invariant I8: a build whose program asks for something else than before is tried again, but not beside itself.
+        Invariant I8: a build whose program, when replayed, asks for something else than its journal says is retried,
+        but never in parallel with its first attempt.
         """
         changing = """
 import os
@@ -470,45 +476,43 @@ class Changing(steps.BuildStep):
         words = ("second" if os.path.exists(basedir + "/second") else "first",)
         return (await self.execute(words)).outcome.succeeded and 0 or 2
 """
-        stage = Stage(
-            changing
-            + ONE.replace('steps.ShellCommand(name="one", command=["run", "one"], haltOnFailure=True)', "Changing()")
-        )
-        slave = stage.attach()
-        request = stage.submit()
-        open(os.path.join(stage.basedir, "second"), "w", encoding="utf-8").close()
-        stage.restart()
-        self.check_abandoned(stage, slave, request)
-        self.assertIn("entry 0.0 of its journal", stage.builds(request)[0].reason)
+        harness = MasterHarness(changing + master_cfg(steps=["Changing()", *four_steps()[1:]]))
+        slave = harness.attach()
+        request = harness.submit()
+        open(os.path.join(harness.basedir, "second"), "w", encoding="utf-8").close()
+        harness.restart()
+        self.check_abandoned(harness, slave, request)
+        self.assertIn("entry 0.0 of its journal", harness.builds(request)[0].reason)
 
-    def test_lease_of_what_is_abandoned(self) -> None:
+    def test_lease_of_an_abandoned_build(self) -> None:
         """
-        Invariant I8: when the slave does not come back, the second attempt waits until the lease has run out.
+        Invariant I8: when the slave does not come back, the second attempt waits until the command's lease has expired.
         """
-        stage = Stage("import os\n" + ONE + "\nassert not os.path.exists(basedir + '/broken')\n")
-        stage.attach()
-        request = stage.submit()
-        open(os.path.join(stage.basedir, "broken"), "w", encoding="utf-8").close()
-        stage.configure(ONE)
-        stage.restart()
-        stage.settle(1829)
-        self.assertIsNone(stage.builds(request)[0].finished)
-        stage.settle(2)
-        self.assertEqual(stage.builds(request)[0].result, Result.RETRY)
+        harness = MasterHarness("import os\n" + ONE + "\nassert not os.path.exists(basedir + '/broken')\n")
+        harness.attach()
+        request = harness.submit()
+        open(os.path.join(harness.basedir, "broken"), "w", encoding="utf-8").close()
+        harness.configure(ONE)
+        harness.restart()
+        harness.settle(1829)
+        self.assertIsNone(harness.builds(request)[0].finished)
+        harness.settle(2)
+        self.assertEqual(harness.builds(request)[0].result, Result.RETRY)
 
     def test_secret_is_looked_up_first(self) -> None:
         """
-        A resumed command is known to its session before any slave is answered, however long its secrets take.
+        A resumed command is known to the slave's session before any slave attaches, however long the lookup of secrets
+        takes.
         """
-        stage = Stage(ONE)
-        slave = stage.attach()
-        stage.submit()
-        stage.restart()
-        self.assertEqual(tuple(stage.farm.slaves.session("bot1").live_ids), (slave.given[0].id,))
+        harness = MasterHarness(ONE)
+        slave = harness.attach()
+        harness.submit()
+        harness.restart()
+        self.assertEqual(tuple(harness.farm.slaves.session("bot1").live_ids), (slave.commands[0].id,))
 
-    def test_step_that_never_catches_up(self) -> None:
+    def test_replay_without_end(self) -> None:
         """
-        A build that waits for something outside its journal keeps a new master from opening for a minute at most.
+        A step that waits for something outside its journal delays the start of a new master by at most one minute.
         """
         waiting = """
 from twisted.internet.defer import Deferred
@@ -516,22 +520,19 @@ class Waiting(steps.BuildStep):
     async def run(self):
         await Deferred()
 """
-        stage = Stage(
-            waiting
-            + ONE.replace('steps.ShellCommand(name="one", command=["run", "one"], haltOnFailure=True)', "Waiting()")
-        )
-        stage.attach()
-        stage.submit()
-        stage.farm = stage._farm(load(stage.basedir))
-        started = Deferred.fromCoroutine(stage.farm.start())
+        harness = MasterHarness(waiting + master_cfg(steps=["Waiting()", *four_steps()[1:]]))
+        harness.attach()
+        harness.submit()
+        harness.farm = harness._farm(load(harness.basedir))
+        started = Deferred.fromCoroutine(harness.farm.start())
         self.assertNoResult(started)
-        stage.settle(60)
+        harness.settle(60)
         self.successResultOf(started)
 
 
 class LazyRecords(InlineWriter):
     """
-    Records in which what nobody waits for is written with what somebody waits for, as in the real ones.
+    Records that write notes together with the next change, as the real writer does.
     """
 
     def __init__(self) -> None:
@@ -556,144 +557,147 @@ class LazyRecords(InlineWriter):
             note()
 
 
-class HeldTests(SynchronousTestCase):
+class DeferredCommitTests(SynchronousTestCase):
     """
-    Outcomes that are committed with what comes next.
+    Outcomes that are committed together with the next change.
     """
 
-    def stage(self, text: str) -> Stage:
-        with mock.patch.object(stage_module, "InlineWriter", LazyRecords):
-            return Stage(text)
+    def harness(self, text: str) -> MasterHarness:
+        with mock.patch.object(harness_module, "InlineWriter", LazyRecords):
+            return MasterHarness(text)
 
-    def records(self, stage: Stage) -> LazyRecords:
-        assert isinstance(stage.records, LazyRecords)
-        return stage.records
+    def records(self, harness: MasterHarness) -> LazyRecords:
+        assert isinstance(harness.records, LazyRecords)
+        return harness.records
 
     def test_commits(self) -> None:
         """
-        A build of one command takes four commits: asked for, begun, intended, ended; one more for each more command.
+        A build of one command takes four commits (submitted, begun, command intended, ended), and one more for each
+        further command.
         """
-        more = 'util.BuildFactory([steps.ShellCommand(name="zero", command=["run", "zero"]),'
-        for text, commits in ((ONE, 7), (ONE.replace("util.BuildFactory([", more), 8)):
-            stage = self.stage(text)
-            slave = stage.attach(slave=FakeSlave(behaviour=succeeding))
-            before = self.records(stage).writes
-            request = stage.submit()
-            self.assertIs(stage.request(request).result, Result.SUCCESS)
-            self.assertEqual(self.records(stage).writes - before, commits)
+        more = master_cfg(steps=[run_step("zero"), *four_steps()])
+        for text, commits in ((ONE, 7), (more, 8)):
+            harness = self.harness(text)
+            slave = harness.attach(slave=FakeSlave(behaviour=succeeding))
+            before = self.records(harness).writes
+            request = harness.submit()
+            self.assertIs(harness.request(request).result, Result.SUCCESS)
+            self.assertEqual(self.records(harness).writes - before, commits)
             self.assertEqual(slave.disowned, [])
 
     def test_forgotten_when_committed(self) -> None:
         """
-        Invariant I4: the slave may forget a command only when its outcome is committed, however far the build is.
+        Invariant I4: the slave may forget a command only after its outcome is committed, even if the build has moved
+        on.
         """
-        stage = self.stage(TELLING)
-        slave = stage.attach()
-        stage.submit()
-        told = slave.given[0].end(0)
-        stage.settle()
-        self.assertEqual((len(slave.given), told), (1, []))
-        self.records(stage).notes.clear()
-        stage.restart()
-        again = stage.attach(held=slave.held())
-        self.assertEqual([id for id, _ in again.resumed], [slave.given[0].id])
+        harness = self.harness(REPORTING_STEPS)
+        slave = harness.attach()
+        harness.submit()
+        told = slave.commands[0].end(0)
+        harness.settle()
+        self.assertEqual((len(slave.commands), told), (1, []))
+        self.records(harness).notes.clear()
+        harness.restart()
+        again = harness.attach(held=slave.held())
+        self.assertEqual([id for id, _ in again.resumed], [slave.commands[0].id])
         self.assertEqual(again.disowned, [])
 
     def test_text(self) -> None:
         """
-        Invariant I6: what a step writes is seen when the outcome that it may tell of is committed; and it is all there.
+        Invariant I6: text that a step writes becomes visible only after the commit of the outcomes on which it may
+        depend; then all of it is visible.
         """
-        stage = self.stage(TELLING)
-        slave = stage.attach()
-        stage.submit()
-        slave.given[0].end(0)
-        self.assertFalse(os.path.exists(os.path.join(stage.basedir, "streams", "0", "1", "0-1-told")))
-        self.records(stage).flush()
-        with open(os.path.join(stage.basedir, "streams", "0", "1", "0-1-told")) as file:
+        harness = self.harness(REPORTING_STEPS)
+        slave = harness.attach()
+        harness.submit()
+        slave.commands[0].end(0)
+        self.assertFalse(os.path.exists(os.path.join(harness.basedir, "streams", "0", "1", "0-1-told")))
+        self.records(harness).flush()
+        with open(os.path.join(harness.basedir, "streams", "0", "1", "0-1-told")) as file:
             self.assertEqual(file.read(), "EXITED, says one")
-        stage.settle()
-        self.assertEqual(len(slave.given), 2)
-        self.records(stage).flush()
-        told = [row for row in stage.read(lambda c: streams.of_build(c, 1)) if row.name == "told"]
+        harness.settle()
+        self.assertEqual(len(slave.commands), 2)
+        self.records(harness).flush()
+        told = [row for row in harness.read(lambda c: streams.of_build(c, 1)) if row.name == "told"]
         self.assertEqual([row.length for row in told], [len("EXITED, says one")])
 
 
-TELLING = """
-class Telling(steps.BuildStep):
+REPORTING_STEPS = """
+class Reporting(steps.BuildStep):
     async def run(self):
         ran = await self.execute(["run", self.name])
         self.bench.write("told", ran.outcome.ending.name + ", says " + self.name)
         return util.SUCCESS
 c["slaves"] = [slave.BuildSlave("bot1")]
-c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory([Telling(name="one"), Telling(name="two")]))]
+c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory([Reporting(name="one"), Reporting(name="two")]))]
 c["schedulers"] = [schedulers.Submit("go", ["b"])]
 """
 
 
 class UploadTests(SynchronousTestCase):
     """
-    Artifacts.
+    Uploads that become artifacts.
     """
 
     def test_the_same_name_twice(self) -> None:
         """
-        Invariant I2: a second upload to the same name touches the first only when it is whole; then it replaces it.
+        Invariant I2: a second upload to the same name replaces the first artifact only when the second is complete.
         """
         upload = 'steps.FileUpload(slavesrc="out", masterdest="out")'
-        stage = Stage(ONE.replace("util.BuildFactory([", f"util.BuildFactory([{upload}, {upload}, {upload}, "))
-        slave = stage.attach()
-        request = stage.submit()
+        harness = MasterHarness(master_cfg(steps=[upload, upload, upload, *four_steps()]))
+        slave = harness.attach()
+        request = harness.submit()
         before = b""
         for number, text in enumerate((b"the first", b"another, longer one", b"")):
-            given = slave.given[number]
-            path = os.path.join(stage.basedir, "artifacts", "b", "1", "out")
+            started = slave.commands[number]
+            path = os.path.join(harness.basedir, "artifacts", "b", "1", "out")
             if number:
-                given.write(text[:5], "artifact")
+                started.write(text[:5], "artifact")
                 with open(path, "rb") as file:
                     self.assertEqual(file.read(), before)
-                stage.restart()
-                stage.attach(slave=slave, held=[HeldCommand(given.id, fingerprint(given.spec), Life.RUNNING)])
-                self.assertEqual(slave.resumed[-1], (given.id, {"artifact": 5} if text else {}))
-            given.write(text, "artifact")
-            self.assertEqual(given.end(streams={"artifact": text}), [()])
+                harness.restart()
+                harness.attach(slave=slave, held=[HeldCommand(started.id, fingerprint(started.spec), Life.RUNNING)])
+                self.assertEqual(slave.resumed[-1], (started.id, {"artifact": 5} if text else {}))
+            started.write(text, "artifact")
+            self.assertEqual(started.end(streams={"artifact": text}), [()])
             with open(path, "rb") as file:
                 self.assertEqual(file.read(), text)
             before = text
-        self.assertEqual([result for _, result in stage.steps(request)][:3], [Result.SUCCESS] * 3)
+        self.assertEqual([result for _, result in harness.steps(request)][:3], [Result.SUCCESS] * 3)
         self.assertEqual(os.listdir(os.path.dirname(path)), ["out"])
 
-    def test_names_like_ours(self) -> None:
+    def test_names_like_incomplete_uploads(self) -> None:
         """
-        Promise 6.17: no name of an artifact is that of another on its way: both are there in the end.
+        Promise 6.17: an artifact may have any name that an incomplete upload could have: both files exist in the end.
         """
         names = ("app.partial", "app~1.partial", "app", ".incoming/1-0-0", "app~1")
-        uploads = ", ".join(f'steps.FileUpload(slavesrc="x", masterdest={name!r})' for name in names)
-        stage = Stage(ONE.replace("util.BuildFactory([", f"util.BuildFactory([{uploads}, "))
-        slave = stage.attach()
-        stage.submit()
+        uploads = [f'steps.FileUpload(slavesrc="x", masterdest={name!r})' for name in names]
+        harness = MasterHarness(master_cfg(steps=[*uploads, *four_steps()]))
+        slave = harness.attach()
+        harness.submit()
         for number, name in enumerate(names):
-            slave.given[number].write(name.encode(), "artifact")
-            stage.restart()
-            held = [HeldCommand(slave.given[number].id, fingerprint(slave.given[number].spec), Life.RUNNING)]
-            stage.attach(slave=slave, held=held)
+            slave.commands[number].write(name.encode(), "artifact")
+            harness.restart()
+            held = [HeldCommand(slave.commands[number].id, fingerprint(slave.commands[number].spec), Life.RUNNING)]
+            harness.attach(slave=slave, held=held)
             self.assertEqual(slave.resumed[-1][1], {"artifact": len(name)})
-            self.assertEqual(slave.given[number].end(streams={"artifact": name.encode()}), [()])
+            self.assertEqual(slave.commands[number].end(streams={"artifact": name.encode()}), [()])
 
         for name in names:
-            with open(os.path.join(stage.basedir, "artifacts", "b", "1", name), encoding="ascii") as file:
+            with open(os.path.join(harness.basedir, "artifacts", "b", "1", name), encoding="ascii") as file:
                 self.assertEqual(file.read(), name)
 
 
-class StrayTests(SynchronousTestCase):
+class UnawaitedCommandTests(SynchronousTestCase):
     """
-    Steps that do not wait for what they began.
+    Steps that end without waiting for what they started.
     """
 
     def test_left_running(self) -> None:
         """
-        What a step left running is interrupted when it ends, and the build waits for that.
+        A command that a step left running is interrupted when the step ends; the build waits for the command's end.
         """
-        stage = Stage(
+        harness = MasterHarness(
             """
 from twisted.internet.defer import Deferred
 class Careless(steps.BuildStep):
@@ -702,235 +706,235 @@ class Careless(steps.BuildStep):
         Deferred.fromCoroutine(self.execute(["run", "forgotten"])).addErrback(lambda failure: None)
         return 0
 """
-            + ONE.replace('steps.ShellCommand(name="one", command=["run", "one"], haltOnFailure=True)', "Careless()")
+            + master_cfg(steps=["Careless()", *four_steps()[1:]])
         )
-        slave = stage.attach()
-        request = stage.submit()
+        slave = harness.attach()
+        request = harness.submit()
         self.assertEqual([reason for _, reason in slave.interrupted], ["its step has ended"])
-        self.assertEqual(stage.steps(request), [("careless", None)])
+        self.assertEqual(harness.steps(request), [("careless", None)])
         slave.behaviour = succeeding
-        slave.given[0].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
-        stage.settle()
-        self.assertEqual(stage.request(request).result, Result.SUCCESS)
+        slave.commands[0].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        harness.settle()
+        self.assertEqual(harness.request(request).result, Result.SUCCESS)
 
     def test_retry(self) -> None:
         """
-        A step whose result is RETRY ends the build, which is tried again.
+        A step with the result RETRY ends the build, and the request is retried.
         """
-        stage = Stage(ONE.replace('command=["run", "one"]', 'command=["run", "one"], decodeRC={75: util.RETRY}'))
-        stage.attach(slave=FakeSlave(behaviour=scripted({"one": 75})))
-        request = stage.submit()
-        self.assertEqual(stage.builds(request)[0].result, Result.RETRY)
-        self.assertEqual(stage.steps(request)[0], ("one", Result.RETRY))
-        self.assertEqual([name for name, _ in stage.steps(request)], ["one", "last"])
+        harness = MasterHarness(master_cfg(steps=four_steps(one="decodeRC={75: util.RETRY}")))
+        harness.attach(slave=FakeSlave(behaviour=scripted({"one": 75})))
+        request = harness.submit()
+        self.assertEqual(harness.builds(request)[0].result, Result.RETRY)
+        self.assertEqual(harness.steps(request)[0], ("one", Result.RETRY))
+        self.assertEqual([name for name, _ in harness.steps(request)], ["one", "last"])
 
 
 class LostTests(SynchronousTestCase):
     """
-    Slaves that do not come back, or not as they were.
+    Slaves that do not come back, or that come back without their commands.
     """
 
     def setUp(self) -> None:
-        self.stage = Stage(ONE)
-        self.slave = self.stage.attach()
-        self.request = self.stage.submit()
+        self.harness = MasterHarness(ONE)
+        self.slave = self.harness.attach()
+        self.request = self.harness.submit()
 
-    def test_blip(self) -> None:
+    def test_reattached(self) -> None:
         """
-        A lost link is no event in a build's life.
+        When a link breaks and the slave reattaches with its commands, the same build continues.
         """
         self.slave.lose()
-        back = self.stage.attach(held=self.slave.held())
-        self.assertEqual([id for id, _ in back.resumed], [self.slave.given[0].id])
-        self.assertEqual(len(self.stage.builds(self.request)), 1)
-        self.assertIsNone(self.stage.builds(self.request)[0].finished)
+        back = self.harness.attach(held=self.slave.held())
+        self.assertEqual([id for id, _ in back.resumed], [self.slave.commands[0].id])
+        self.assertEqual(len(self.harness.builds(self.request)), 1)
+        self.assertIsNone(self.harness.builds(self.request)[0].finished)
 
     def test_grace(self) -> None:
         """
-        After its grace and half a minute the slave is lost: RETRY, with the reason; when it is back, it disowns.
+        When a slave is away for its grace plus 30 s, the build ends with RETRY and the reason; if the slave reattaches
+        later, it is told to disown the command.
         """
         self.slave.lose()
-        self.stage.settle(1800 + 29)
-        self.assertIsNone(self.stage.builds(self.request)[0].finished)
-        self.stage.settle(2)
-        (build,) = self.stage.builds(self.request)
+        self.harness.settle(1800 + 29)
+        self.assertIsNone(self.harness.builds(self.request)[0].finished)
+        self.harness.settle(2)
+        (build,) = self.harness.builds(self.request)
         self.assertEqual(build.result, Result.RETRY)
         self.assertIn("grace", build.reason)
-        back = self.stage.attach(held=self.slave.held())
-        self.assertEqual(back.disowned, [self.slave.given[0].id])
+        back = self.harness.attach(held=self.slave.held())
+        self.assertEqual(back.disowned, [self.slave.commands[0].id])
 
     def test_lost_while_it_is_cancelled(self) -> None:
         """
-        What is lost while its cancelling is being recorded is not done again.
+        A build that loses its slave while its cancellation is being recorded is not retried.
         """
         writes: list[tuple[Any, Deferred[Any]]] = []
-        really = self.stage.records.write
+        really = self.harness.records.write
 
         def slowly(change: Any) -> Deferred[Any]:
             writes.append((change, Deferred()))
             return writes[-1][1]
 
-        with mock.patch.object(self.stage.records, "write", slowly):
-            stopping = Deferred.fromCoroutine(self.stage.farm.running.stop(self.request, "not wanted any more"))
+        with mock.patch.object(self.harness.records, "write", slowly):
+            stopping = Deferred.fromCoroutine(self.harness.farm.running.stop(self.request, "not wanted any more"))
             self.slave.lose()
-            self.stage.farm.slaves.session("bot1")._core.lose_all("gone")
+            self.harness.farm.slaves.session("bot1")._core.lose_all("gone")
             while writes:
                 change, done = writes.pop(0)
                 really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
-        self.stage.settle()
+        self.harness.settle()
         self.assertTrue(self.successResultOf(stopping))
-        self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
+        self.assertEqual(self.harness.request(self.request).result, Result.CANCELLED)
 
     def test_cancelled_while_its_loss_is_recorded(self) -> None:
         """
-        What is cancelled in the moment in which its retry is being recorded is cancelled.
+        A cancellation that arrives while the build's retry is being recorded wins: the request is CANCELLED.
         """
-        really, held = self.stage.records.write, []
+        really, held = self.harness.records.write, []
 
         def slowly(change: Any) -> Deferred[Any]:
             held.append((change, Deferred[Any]()))
             return held[-1][1]
 
         self.slave.lose()
-        with mock.patch.object(self.stage.records, "write", slowly):
-            self.stage.farm.slaves.session("bot1")._core.lose_all("gone")
+        with mock.patch.object(self.harness.records, "write", slowly):
+            self.harness.farm.slaves.session("bot1")._core.lose_all("gone")
             change, done = held.pop(0)  # the outcome; the end of the build is next
             really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
-            stopping = Deferred.fromCoroutine(self.stage.farm.running.stop(self.request, "not wanted any more"))
+            stopping = Deferred.fromCoroutine(self.harness.farm.running.stop(self.request, "not wanted any more"))
             while held:
                 change, done = held.pop(0)
                 really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
-        self.stage.settle(10)
+        self.harness.settle(10)
         self.assertTrue(self.successResultOf(stopping))
-        self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
-        self.assertEqual(len(self.stage.builds(self.request)), 1)
+        self.assertEqual(self.harness.request(self.request).result, Result.CANCELLED)
+        self.assertEqual(len(self.harness.builds(self.request)), 1)
 
     def test_cancelled_while_it_begins(self) -> None:
         """
-        What is cancelled while the beginning of its build is being recorded is cancelled.
+        A cancellation that arrives while the start of the build is being recorded wins: the request is CANCELLED.
         """
-        stage = Stage(ONE)
-        request = stage.submit()
-        really, held = stage.records.write, list[tuple[Any, Deferred[Any]]]()
+        harness = MasterHarness(ONE)
+        request = harness.submit()
+        really, held = harness.records.write, list[tuple[Any, Deferred[Any]]]()
 
         def slowly(change: Any) -> Deferred[Any]:
             held.append((change, Deferred()))
             return held[-1][1]
 
-        with mock.patch.object(stage.records, "write", slowly):
-            slave = stage.attach()
-            stopping = Deferred.fromCoroutine(stage.farm.running.stop(request, "not wanted any more"))
+        with mock.patch.object(harness.records, "write", slowly):
+            slave = harness.attach()
+            stopping = Deferred.fromCoroutine(harness.farm.running.stop(request, "not wanted any more"))
             self.assertNoResult(stopping)
             while held:
                 change, done = held.pop(0)
                 really(change).chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* has it
-        stage.settle()
+        harness.settle()
         self.assertTrue(self.successResultOf(stopping))
-        for given in slave.given:
-            given.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
-        stage.settle()
-        self.assertEqual(stage.request(request).result, Result.CANCELLED)
+        for started in slave.commands:
+            started.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        harness.settle()
+        self.assertEqual(harness.request(request).result, Result.CANCELLED)
 
     def test_revoked_while_it_begins(self) -> None:
         """
-        Promise 3.17: revoked with --cancel while the beginning of its build is being recorded, a request is cancelled:
-        whether it was the slave's string, or that with which it was asked for.
+        Promise 3.17: `revoke --cancel` of the slave's grant or of the submitter's grant cancels a request, also while
+        the start of its build is being recorded.
         """
         for verb, name in ((verbs.SLAVE, "bot1"), (verbs.SUBMIT, "go")):
             for kill in {False, verb == verbs.SLAVE}:
-                with mock.patch.object(stage_module, "InlineWriter", lambda: KillableRecords(InlineWriter())):
-                    stage = Stage(ONE)
-                records: Any = stage.records
-                slave = stage.attach()
-                grant, string = stage.farm.grants.of(verb, name), stage.farm.grants.of(verbs.SUBMIT, "go")
+                with mock.patch.object(harness_module, "InlineWriter", lambda: KillableRecords(InlineWriter())):
+                    harness = MasterHarness(ONE)
+                records: Any = harness.records
+                slave = harness.attach()
+                grant, string = harness.farm.grants.of(verb, name), harness.farm.grants.of(verbs.SUBMIT, "go")
                 assert grant is not None
                 assert string is not None
-                stage.farm.hold.begin()
-                request = stage.submit(by_grant=string.id)
+                harness.farm.hold.begin()
+                request = harness.submit(by_grant=string.id)
                 records.held = True
-                stage.farm.hold.end()
-                stage.settle()
-                revoking = Deferred.fromCoroutine(stage.farm.revocation.revoke(grant, kill=kill, cancel=True))
+                harness.farm.hold.end()
+                harness.settle()
+                revoking = Deferred.fromCoroutine(harness.farm.revocation.revoke(grant, kill=kill, cancel=True))
                 records.held = False
                 records.commit(records.waiting)
-                stage.settle()
-                for given in slave.given:
-                    given.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
-                stage.settle(11)
+                harness.settle()
+                for started in slave.commands:
+                    started.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+                harness.settle(11)
                 self.successResultOf(revoking)
-                self.assertIs(stage.request(request).result, Result.CANCELLED, (verb, kill))
+                self.assertIs(harness.request(request).result, Result.CANCELLED, (verb, kill))
 
-    def test_what_had_started(self) -> None:
+    def test_started_commands_are_listed(self) -> None:
         """
-        Promise 8: before a build is done again, the commands that had started are listed.
+        Promise 8: before a build is retried, a remark lists the commands that had started.
         """
-        self.slave.given[0].end(0)
-        self.stage.settle()
+        self.slave.commands[0].end(0)
+        self.harness.settle()
         self.slave.lose()
-        self.stage.attach(home="home-2")
-        (build,) = self.stage.builds(self.request)
-        rows = self.stage.read(lambda connection: remarks.of_build(connection, build.id))
+        self.harness.attach(home="home-2")
+        (build,) = self.harness.builds(self.request)
+        rows = self.harness.read(lambda connection: remarks.of_build(connection, build.id))
         self.assertIn("these had started: $ run one; $ run two", [row.text for row in rows])
 
     def test_other_directory(self) -> None:
         """
-        A slave that comes back with another directory has lost what ran in the old one.
+        A slave that reattaches with another home directory has lost the commands of the old one.
         """
         self.slave.lose()
-        self.stage.attach(home="home-2")
-        self.assertEqual(self.stage.builds(self.request)[0].result, Result.RETRY)
+        self.harness.attach(home="home-2")
+        self.assertEqual(self.harness.builds(self.request)[0].result, Result.RETRY)
 
     def test_retries_used_up(self) -> None:
         """
-        A request is retried maxRetries times, then ends EXCEPTION with the reasons.
+        A request is retried maxRetries times, then ends with EXCEPTION and the reasons.
         """
         for attempt in range(4):
             self.slave.lose()
-            self.slave = self.stage.attach(home=f"home-{attempt + 2}")
-            self.stage.settle(301)
-        request = self.stage.request(self.request)
+            self.slave = self.harness.attach(home=f"home-{attempt + 2}")
+            self.harness.settle(301)
+        request = self.harness.request(self.request)
         self.assertEqual(request.result, Result.EXCEPTION)
-        self.assertEqual(len(self.stage.builds(self.request)), 4)
+        self.assertEqual(len(self.harness.builds(self.request)), 4)
         self.assertIn("gave up after 3 retries", request.reason)
         self.assertIn("another directory", request.reason)
 
-    def test_never_again(self) -> None:
+    def test_on_lost_fail(self) -> None:
         """
-        Promise 8: a builder with onLost="fail" waits for its slave however long it is away, and takes the result.
+        Promise 8: a builder with onLost="fail" waits for its slave without a limit, and takes the command's result.
         """
-        stage = Stage(ONE.replace("util.BuildFactory([", "onLost='fail', factory=util.BuildFactory(["))
-        slave = stage.attach()
-        request = stage.submit()
-        self.assertIsNone(slave.given[0].spec.grace)  # type: ignore[union-attr]  # they run
+        harness = MasterHarness(master_cfg(arguments="onLost='fail'"))
+        slave = harness.attach()
+        request = harness.submit()
+        self.assertIsNone(slave.commands[0].spec.grace)  # type: ignore[union-attr]  # they run
         slave.lose()
-        stage.settle(1_000_000)
-        back = stage.attach(slave=FakeSlave(given=slave.given, behaviour=succeeding), held=slave.held())
-        back.given[0].end(0)
-        stage.settle()
-        (build,) = stage.builds(request)
+        harness.settle(1_000_000)
+        back = harness.attach(slave=FakeSlave(commands=slave.commands, behaviour=succeeding), held=slave.held())
+        back.commands[0].end(0)
+        harness.settle()
+        (build,) = harness.builds(request)
         self.assertEqual(build.result, Result.SUCCESS)
 
-    def test_never_again_although_lost(self) -> None:
+    def test_on_lost_fail_and_lost(self) -> None:
         """
-        Promise 8: when it comes back without the command, the step is an EXCEPTION and nothing is done again; a step's
-        own onLost counts more.
+        Promise 8: when the slave reattaches without the command, onLost="fail" makes the step an EXCEPTION without a
+        retry; a step's own onLost overrides the builder's.
         """
-        for own, results in (("", [Result.EXCEPTION]), (", onLost='retry'", [Result.RETRY, None])):
-            text = ONE.replace("util.BuildFactory([", "onLost='fail', factory=util.BuildFactory([")
-            stage = Stage(text.replace("haltOnFailure=True", f"haltOnFailure=True{own}"))
-            slave = stage.attach()
-            request = stage.submit()
+        for own, results in (("", [Result.EXCEPTION]), ("onLost='retry'", [Result.RETRY, None])):
+            harness = MasterHarness(master_cfg(steps=four_steps(one=own), arguments="onLost='fail'"))
+            slave = harness.attach()
+            request = harness.submit()
             slave.lose()
             lost = tuple(evolve(held, life=Life.LOST) for held in slave.held())
-            stage.attach(slave=FakeSlave(behaviour=succeeding if not own else lambda given: None), held=lost)
-            stage.settle(3)
-            self.assertEqual([build.result for build in stage.builds(request)], results)
+            harness.attach(slave=FakeSlave(behaviour=succeeding if not own else lambda started: None), held=lost)
+            harness.settle(3)
+            self.assertEqual([build.result for build in harness.builds(request)], results)
 
-    def test_give_up(self) -> None:
+    def test_declared_lost(self) -> None:
         """
-        An admin's word that the machine is gone retries at once.
+        When an admin declares the slave lost, the build is retried at once.
         """
         self.slave.lose()
-        self.stage.farm.slaves.session("bot1").give_up("the admin says so")
-        self.stage.settle()
-        self.assertEqual(self.stage.builds(self.request)[0].reason, "the admin says so")
+        self.harness.farm.slaves.session("bot1").give_up("the admin says so")
+        self.harness.settle()
+        self.assertEqual(self.harness.builds(self.request)[0].reason, "the admin says so")

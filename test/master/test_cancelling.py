@@ -1,5 +1,5 @@
 """
-Promise 6.22: `cancel` always ends a build, wherever it waits; promise 6.8: and loses no request.
+Promise 6.22: `cancel` always ends a build, whatever the build waits for.  Promise 6.8: `cancel` loses no request.
 """
 
 import errno
@@ -41,18 +41,19 @@ from buildbot_lite.storage.records import (
 from buildbot_lite.storage.records.builds import Build
 from buildbot_lite.storage.retrying import LONGEST_PAUSE
 
-from .stage import (
+from .configurations import GO, builder_config, master_cfg, run_step
+from .harness import (
     FakeSlave,
-    Given,
+    MasterHarness,
     SlowRecords,
-    Stage,
+    StartedCommand,
     succeeding,
 )
 from .test_failing_records import FailingDisk
 from .test_file_errors import raising
 
 ANY_STEP = 'steps.ShellCommand(command=["run", "one"])'
-ONE = """
+STEP_CLASSES = """
 import os
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import CancelledError
@@ -61,7 +62,7 @@ class Waiting(steps.BuildStep):
     async def run(self):
         await Deferred()
 
-class Deaf(steps.BuildStep):
+class Uncancellable(steps.BuildStep):
     async def run(self):
         while True:
             try:
@@ -69,7 +70,7 @@ class Deaf(steps.BuildStep):
             except CancelledError:
                 pass
 
-class Distracted(Deaf):
+class Leaving(Uncancellable):
     async def run(self):
         command = ["run", await self.render(util.Secret("password"))]
         Deferred.fromCoroutine(self.execute(command)).addErrback(lambda failure: None)
@@ -103,165 +104,167 @@ class Changing(steps.BuildStep):
     async def run(self):
         await self.execute(["second" if os.path.exists(basedir + "/changed") else "first"])
         return util.SUCCESS
-
-c["slaves"] = [slave.BuildSlave("bot1")]
-c["builders"] = [
-    util.BuilderConfig("b", ["bot1"], util.BuildFactory([STEP])),
-    util.BuilderConfig("child", ["bot1"], util.BuildFactory([steps.ShellCommand(command=["run", "child"])])),
-]
-c["schedulers"] = [schedulers.Submit("go", ["b"]), schedulers.Triggerable("child", ["child"])]
 """
 
 
 async def as_coroutine(work: Callable[[], object]) -> object:
     """
-    What *work* answers.
+    Run *work* as a coroutine.
     """
     return work()
 
 
 async def remarking(step: Any, ask: Callable[[Any], Awaitable[object]]) -> object:
     """
-    What *ask* answers; and a remark of *step*.
+    Add a remark to *step*, then await *ask*.
     """
     step.bench.remark("late")
     return await ask(step)
 
 
-def kept_of(stage: Stage, build: Build) -> object:
+def records_of(harness: MasterHarness, build: Build) -> object:
     """
-    All that is recorded of *build*, and how many builds were asked for.
+    All records of *build*, and the number of requests that wait or run.
     """
     return (
-        stage.read(lambda connection: journal.of_build(connection, build.id)),
-        stage.read(lambda connection: remarks.of_build(connection, build.id)),
-        stage.read(lambda connection: streams.of_build(connection, build.id)),
-        len(list(stage.farm.queue.waiting())) + len(stage.farm.running.live()),
+        harness.read(lambda connection: journal.of_build(connection, build.id)),
+        harness.read(lambda connection: remarks.of_build(connection, build.id)),
+        harness.read(lambda connection: streams.of_build(connection, build.id)),
+        len(list(harness.farm.queue.waiting())) + len(harness.farm.running.live()),
     )
 
 
-def farm(step: str = ANY_STEP, *, of_builder: str = "", more: str = "") -> Stage:
+def config(step: str = ANY_STEP, *, of_builder: str = "", slave: str = "bot1") -> str:
     """
-    A farm whose builder has that one step; *of_builder*: more arguments of the builder, *more*: lines of master.cfg.
+    A configuration whose builder has the one step *step*.  *of_builder*: more arguments of the builder.
     """
-    text = ONE.replace("STEP", step) + more
-    if of_builder:
-        text = text.replace(
-            '"b", ["bot1"], util.BuildFactory', f'"b", ["bot1"], {of_builder}, factory=util.BuildFactory'
-        )
-    return Stage(text)
+    return STEP_CLASSES + master_cfg(
+        slaves={slave: ""},
+        builders=[
+            builder_config(slaves=[slave], steps=[step], arguments=of_builder),
+            builder_config("child", slaves=[slave], steps=[run_step("child")]),
+        ],
+        schedulers=[GO, 'schedulers.Triggerable("child", ["child"])'],
+    )
 
 
-Place = Callable[[], tuple[Stage, int]]
+def farm(step: str = ANY_STEP, *, of_builder: str = "", more: str = "") -> MasterHarness:
+    """
+    A farm with that configuration.  *more*: more lines of master.cfg.
+    """
+    return MasterHarness(config(step, of_builder=of_builder) + more)
+
+
+Place = Callable[[], tuple[MasterHarness, int]]
 """Makes a farm with a build, or a request, that waits for something that never comes."""
 
 
-def waiting_for_a_slave() -> tuple[Stage, int]:
+def waiting_for_a_slave() -> tuple[MasterHarness, int]:
     """
-    No slave was ever there.
+    No slave has ever attached.
     """
-    stage = farm()
-    return stage, stage.submit()
+    harness = farm()
+    return harness, harness.submit()
 
 
-def waiting_while_paused() -> tuple[Stage, int]:
+def waiting_while_paused() -> tuple[MasterHarness, int]:
     """
     The slave is paused.
     """
-    stage = farm()
-    stage.attach()
-    stage.done(stage.farm.slaves.pause("bot1", paused=True))
-    return stage, stage.submit()
+    harness = farm()
+    harness.attach()
+    harness.done(harness.farm.slaves.pause("bot1", paused=True))
+    return harness, harness.submit()
 
 
-def waiting_to_be_retried() -> tuple[Stage, int]:
+def waiting_to_be_retried() -> tuple[MasterHarness, int]:
     """
-    Its first attempt was lost.
+    The first attempt was lost.
     """
-    stage = farm()
-    slave = stage.attach()
-    request = stage.submit()
+    harness = farm()
+    slave = harness.attach()
+    request = harness.submit()
     slave.lose()
-    stage.attach(home="home-2")
-    return stage, request
+    harness.attach(home="home-2")
+    return harness, request
 
 
-def waiting_for_can_start_build() -> tuple[Stage, int]:
+def waiting_for_can_start_build() -> tuple[MasterHarness, int]:
     """
-    Its builder's canStartBuild does not answer.
+    The builder's canStartBuild does not answer.
     """
-    stage = farm(of_builder="canStartBuild=lambda *_: Deferred()")
-    stage.attach()
-    return stage, stage.submit()
+    harness = farm(of_builder="canStartBuild=lambda *_: Deferred()")
+    harness.attach()
+    return harness, harness.submit()
 
 
 def with_a_command(step: str = ANY_STEP, *, of_builder: str = "") -> Place:
     """
-    Its slave is there, and does nothing of what it is told.
+    The slave is attached, and ignores each command.
     """
 
-    def make() -> tuple[Stage, int]:
-        stage = farm(step, of_builder=of_builder)
-        slave = stage.attach()
-        request = stage.submit()
-        assert slave.given
-        return stage, request
+    def make() -> tuple[MasterHarness, int]:
+        harness = farm(step, of_builder=of_builder)
+        slave = harness.attach()
+        request = harness.submit()
+        assert slave.commands
+        return harness, request
 
     return make
 
 
 def with_a_slave_away(step: str = ANY_STEP, *, of_builder: str = "") -> Place:
     """
-    Its slave went away.
+    The slave has detached.
     """
 
-    def make() -> tuple[Stage, int]:
-        stage = farm(step, of_builder=of_builder)
-        slave = stage.attach()
-        request = stage.submit()
+    def make() -> tuple[MasterHarness, int]:
+        harness = farm(step, of_builder=of_builder)
+        slave = harness.attach()
+        request = harness.submit()
         slave.lose()
-        return stage, request
+        return harness, request
 
     return make
 
 
-def with_a_full_disk() -> tuple[Stage, int]:
+def with_a_full_disk() -> tuple[MasterHarness, int]:
     """
-    Its artifact has no room on the master.
+    The master's disk has no room for the artifact.
     """
-    stage = farm('steps.FileUpload("f", "f")')
-    slave = stage.attach()
-    request = stage.submit()
+    harness = farm('steps.FileUpload("f", "f")')
+    slave = harness.attach()
+    request = harness.submit()
     with mock.patch("buildbot_lite.storage.streams.os.pwrite", raising(errno.ENOSPC)):
-        slave.given[0].write(b"some bytes", "artifact")
-    return stage, request
+        slave.commands[0].write(b"some bytes", "artifact")
+    return harness, request
 
 
 def in_code(step: str) -> Place:
     """
-    The code of its step waits.
+    The code of the step waits.
     """
 
-    def make() -> tuple[Stage, int]:
-        stage = farm(step)
-        stage.attach(slave=FakeSlave(behaviour=succeeding))
-        return stage, stage.submit()
+    def make() -> tuple[MasterHarness, int]:
+        harness = farm(step)
+        harness.attach(slave=FakeSlave(behaviour=succeeding))
+        return harness, harness.submit()
 
     return make
 
 
-def waiting_for_a_child() -> tuple[Stage, int]:
+def waiting_for_a_child() -> tuple[MasterHarness, int]:
     """
-    It waits for a build that it triggered, which waits for its own slave.
+    The build waits for a triggered build, which waits for the same slave.
     """
-    stage = farm('steps.Trigger(schedulerNames=["child"], waitForFinish=True)')
-    stage.attach()
-    return stage, stage.submit()
+    harness = farm('steps.Trigger(schedulerNames=["child"], waitForFinish=True)')
+    harness.attach()
+    return harness, harness.submit()
 
 
-def with_a_secret(step: str) -> Stage:
+def with_a_secret(step: str) -> MasterHarness:
     """
-    A farm with a secret.
+    A farm with the secret "password".
     """
     directory = tempfile.mkdtemp()
     with open(
@@ -271,39 +274,39 @@ def with_a_secret(step: str) -> Stage:
     return farm(step, more=f'c["secretsProviders"] = [secrets.SecretInAFile({directory!r})]')
 
 
-def waiting_for_a_secret() -> tuple[Stage, int]:
+def waiting_for_a_secret() -> tuple[MasterHarness, int]:
     """
-    The place in which its secret is kept does not answer.
+    The secret's provider does not answer.
     """
-    stage = with_a_secret('steps.ShellCommand(command=["run", util.Secret("password")])')
-    stage.attach()
-    object.__setattr__(stage.farm.stream_storage, "in_thread", lambda work: Deferred())
-    return stage, stage.submit()
+    harness = with_a_secret('steps.ShellCommand(command=["run", util.Secret("password")])')
+    harness.attach()
+    object.__setattr__(harness.farm.stream_storage, "in_thread", lambda work: Deferred())
+    return harness, harness.submit()
 
 
-def that_cannot_be_continued() -> tuple[Stage, int]:
+def that_cannot_be_continued() -> tuple[MasterHarness, int]:
     """
-    Its program changed while the master was down, and its slave is away.
+    The configuration changed while the master was down, and the slave is away.
     """
-    stage = farm("Changing()")
-    stage.attach()
-    request = stage.submit()
-    open(os.path.join(stage.basedir, "changed"), "w", encoding="ascii").close()
-    stage.restart()
-    return stage, request
+    harness = farm("Changing()")
+    harness.attach()
+    request = harness.submit()
+    open(os.path.join(harness.basedir, "changed"), "w", encoding="ascii").close()
+    harness.restart()
+    return harness, request
 
 
-def whose_configuration_is_gone() -> tuple[Stage, int]:
+def whose_configuration_is_gone() -> tuple[MasterHarness, int]:
     """
-    Its configuration cannot be loaded any more, and its slave is away for ever.
+    The stored configuration cannot be loaded any more, and the slave is away without a limit.
     """
-    stage = farm(ANY_STEP + "] + [][:os.path.exists(basedir + '/broken') and 1 // 0", of_builder="onLost='fail'")
-    stage.attach()
-    request = stage.submit()
-    open(os.path.join(stage.basedir, "broken"), "w", encoding="ascii").close()
-    stage.configure(ONE.replace("STEP", ANY_STEP))
-    stage.restart()
-    return stage, request
+    harness = farm(of_builder="onLost='fail'", more="assert not os.path.exists(basedir + '/broken')\n")
+    harness.attach()
+    request = harness.submit()
+    open(os.path.join(harness.basedir, "broken"), "w", encoding="ascii").close()
+    harness.configure(config())
+    harness.restart()
+    return harness, request
 
 
 PLACES: Mapping[str, Place] = {
@@ -320,7 +323,7 @@ PLACES: Mapping[str, Place] = {
     ),
     "room on the master's disk": with_a_full_disk,
     "something of the step's own": in_code("Waiting()"),
-    "something that cannot be cancelled": in_code("Deaf()"),
+    "something that cannot be cancelled": in_code("Uncancellable()"),
     "an answer from elsewhere": in_code("Asking()"),
     "a doStepIf": in_code("steps.ShellCommand(command=['run'], doStepIf=lambda step: Deferred())"),
     "a command that its step left running": with_a_command("Careless()"),
@@ -336,70 +339,71 @@ class CancelTests(SynchronousTestCase):
     Promise 6.22: `cancel` always ends a build.
     """
 
-    def cancel(self, stage: Stage, request: int) -> Deferred[None]:
+    def cancel(self, harness: MasterHarness, request: int) -> Deferred[None]:
         """
-        As an admin would.
+        Cancel the request as an admin does.
         """
-        return Deferred.fromCoroutine(stage.farm.submissions.cancel_request(request, "enough"))
+        return Deferred.fromCoroutine(harness.farm.submissions.cancel_request(request, "enough"))
 
-    def check_ended(self, stage: Stage, request: int, what: str) -> None:
+    def check_ended(self, harness: MasterHarness, request: int, what: str) -> None:
         """
-        It is over, here and in the records, and occupies nothing.
+        The request is over, in memory and in the records, and occupies no slot.
         """
-        self.assertIs(stage.request(request).result, Result.CANCELLED, what)
-        self.assertEqual(len(stage.farm.slots), 0, what)
-        self.assertEqual(list(stage.farm.queue.waiting()), [], what)
-        self.assertEqual(dict(stage.farm.running.live()), {}, what)
-        for build in stage.builds(request):
+        self.assertIs(harness.request(request).result, Result.CANCELLED, what)
+        self.assertEqual(len(harness.farm.slots), 0, what)
+        self.assertEqual(list(harness.farm.queue.waiting()), [], what)
+        self.assertEqual(dict(harness.farm.running.live()), {}, what)
+        for build in harness.builds(request):
             self.assertIsNotNone(build.finished, what)
-        self.failureResultOf(self.cancel(stage, request), NotFoundError)
+        self.failureResultOf(self.cancel(harness, request), NotFoundError)
 
     def test_everywhere(self) -> None:
         """
-        Promise 6.22: a request that is cancelled ends CANCELLED within ten minutes, whatever it waits for, even if
-        nothing of that ever comes; the answer comes when that is recorded.
+        Promise 6.22: a cancelled request ends CANCELLED within ten minutes, even if what it waits for never comes.  The
+        caller gets the answer when the cancellation is recorded.
         """
         slow = mock.patch.object(MasterConfig, "slow_secrets", True)
         for what, make in PLACES.items():
             with slow:
-                stage, request = make()
-                self.assertIsNone(stage.request(request).result, what)
-                self.successResultOf(self.cancel(stage, request))
+                harness, request = make()
+                self.assertIsNone(harness.request(request).result, what)
+                self.successResultOf(self.cancel(harness, request))
                 for _ in range(int(LONGEST_ENDING / 10)):
-                    stage.settle(10)
-                self.check_ended(stage, request, what)
+                    harness.settle(10)
+                self.check_ended(harness, request, what)
 
-    def test_what_was_lost_is_forgotten(self) -> None:
+    def test_reattached_afterwards(self) -> None:
         """
-        A slave that comes back after its build was ended without it is told to forget the command.
+        A slave that reattaches after its build was cancelled without it is told to disown the command.
         """
-        stage, request = PLACES["a slave that is away for ever"]()
-        (id,) = stage.farm.slaves.session("bot1").live_ids
-        self.successResultOf(self.cancel(stage, request))
-        stage.settle(ENDING + 1)
-        self.check_ended(stage, request, "away")
-        back = stage.attach(held=(mock.Mock(id=id),))
+        harness, request = PLACES["a slave that is away for ever"]()
+        (id,) = harness.farm.slaves.session("bot1").live_ids
+        self.successResultOf(self.cancel(harness, request))
+        harness.settle(ENDING + 1)
+        self.check_ended(harness, request, "away")
+        back = harness.attach(held=(mock.Mock(id=id),))
         self.assertEqual(back.disowned, [id])
 
-    def test_log_that_still_comes(self) -> None:
+    def test_log_that_still_arrives(self) -> None:
         """
-        A command that is to end is waited for as long as its log arrives, up to ten minutes.
+        While the log of an interrupted command still arrives, the master waits for the command's end, for at most ten
+        minutes.
         """
-        stage, request = PLACES["a command on a slave that hangs"]()
-        self.successResultOf(self.cancel(stage, request))
-        bot: Any = stage.farm.slaves["bot1"].session._core.commands
+        harness, request = PLACES["a command on a slave that hangs"]()
+        self.successResultOf(self.cancel(harness, request))
+        bot: Any = harness.farm.slaves["bot1"].session._core.commands
         (command,) = bot.values()
         for minute in range(20):
             if minute < 8:
-                self.assertIsNone(stage.request(request).result, minute)
+                self.assertIsNone(harness.request(request).result, minute)
             _ = command.append("stdio", minute, b"x").addErrback(lambda failure: None)
-            stage.settle(ENDING)
-        self.check_ended(stage, request, "a log without end")
+            harness.settle(ENDING)
+        self.check_ended(harness, request, "a log without end")
 
-    def test_code_that_was_left_alone(self) -> None:
+    def test_effects_of_abandoned_code(self) -> None:
         """
-        Promise 6.22: what a step's code asks for after its build went on without it fails, and leaves no trace: no
-        command, no build, no entry, no text.
+        Promise 6.22: after the build has ended without a step's code, each effect that this code asks for fails and
+        leaves no command, build, journal entry or text.
         """
 
         async def nothing() -> Json:
@@ -416,316 +420,319 @@ class CancelTests(SynchronousTestCase):
         }
         for what, ask in asked.items():
             for last in (ANY_STEP, f"{ANY_STEP[:-1]}, alwaysRun=True)"):
-                stage = farm(f"Late(), {last}")
-                slave = stage.attach()
-                request = stage.submit()
-                (build,) = stage.builds(request)
-                self.successResultOf(self.cancel(stage, request))
-                stage.settle(PATIENCE)
-                stage.settle(PATIENCE)
-                late = type(stage.farm.config.builders["b"].steps[0].recipe.make())
-                before, given = kept_of(stage, build), len(slave.given)
+                harness = farm(f"Late(), {last}")
+                slave = harness.attach()
+                request = harness.submit()
+                (build,) = harness.builds(request)
+                self.successResultOf(self.cancel(harness, request))
+                harness.settle(PATIENCE)
+                harness.settle(PATIENCE)
+                late = type(harness.farm.config.builders["b"].steps[0].recipe.make())
+                before, started = records_of(harness, build), len(slave.commands)
                 late.asks = staticmethod(lambda step, ask=ask: remarking(step, ask))
                 late.gate.callback(None)
-                stage.settle()
+                harness.settle()
                 self.assertIsInstance(late.gate, CancelledError, what)
-                self.assertEqual(len(slave.given), given, what)
-                self.assertEqual(kept_of(stage, build), before, what)
+                self.assertEqual(len(slave.commands), started, what)
+                self.assertEqual(records_of(harness, build), before, what)
 
-    def test_secret_that_comes_late(self) -> None:
+    def test_late_secret(self) -> None:
         """
-        Promise 6.22: nor does a command begin whose secret arrives after its step was left alone.
+        Promise 6.22: a command whose secret arrives after its step was abandoned does not start.
         """
         with mock.patch.object(MasterConfig, "slow_secrets", True):
-            stage = with_a_secret("Distracted()")
-            # The thread in which it is looked up cannot be interrupted.
+            harness = with_a_secret("Leaving()")
+            # The thread of the lookup cannot be interrupted.
             looked_up: Deferred[str] = Deferred()
-            object.__setattr__(stage.farm.stream_storage, "in_thread", lambda work: looked_up)
-            slave, request = stage.attach(), stage.submit()
-            self.successResultOf(self.cancel(stage, request))
-            stage.settle(PATIENCE)
-            stage.settle(PATIENCE)
-            self.check_ended(stage, request, "left alone")
+            object.__setattr__(harness.farm.stream_storage, "in_thread", lambda work: looked_up)
+            slave, request = harness.attach(), harness.submit()
+            self.successResultOf(self.cancel(harness, request))
+            harness.settle(PATIENCE)
+            harness.settle(PATIENCE)
+            self.check_ended(harness, request, "left alone")
             looked_up.callback("hunter2hunter2")
-            self.assertEqual(slave.given, [])
+            self.assertEqual(slave.commands, [])
 
     def test_always_run(self) -> None:
         """
-        A second cancel ends also what always runs.
+        A second `cancel` also ends the steps with alwaysRun.
         """
-        stage = farm(f"{ANY_STEP}, steps.ShellCommand(command=['run', 'last'], alwaysRun=True)")
-        slave = stage.attach()
-        request = stage.submit()
-        self.successResultOf(self.cancel(stage, request))
-        slave.given[0].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
-        stage.settle()
-        self.successResultOf(self.cancel(stage, request))
-        self.assertEqual([id for id, _ in slave.interrupted], [given.id for given in slave.given])
-        slave.given[1].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
-        stage.settle()
-        self.check_ended(stage, request, "twice")
-        stage.restart()
-        self.check_ended(stage, request, "after a restart")
+        harness = farm(f"{ANY_STEP}, steps.ShellCommand(command=['run', 'last'], alwaysRun=True)")
+        slave = harness.attach()
+        request = harness.submit()
+        self.successResultOf(self.cancel(harness, request))
+        slave.commands[0].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        harness.settle()
+        self.successResultOf(self.cancel(harness, request))
+        self.assertEqual([id for id, _ in slave.interrupted], [started.id for started in slave.commands])
+        slave.commands[1].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        harness.settle()
+        self.check_ended(harness, request, "twice")
+        harness.restart()
+        self.check_ended(harness, request, "after a restart")
 
     def test_always_run_and_restart(self) -> None:
         """
-        Invariant I5: a master that died in between meets both stops again where they were.
+        Invariant I5: after a restart, both stops are applied again to the same steps.
         """
-        stage = farm(f"{ANY_STEP}, steps.ShellCommand(command=['run', 'last'], alwaysRun=True)")
-        slave = stage.attach()
-        request = stage.submit()
-        self.successResultOf(self.cancel(stage, request))
-        slave.given[0].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
-        stage.settle()
-        self.successResultOf(self.cancel(stage, request))
-        stage.restart()
-        again = stage.attach(slave=FakeSlave(given=slave.given), held=slave.held()[1:])
-        self.assertEqual([id for id, _ in again.interrupted], [slave.given[1].id])
-        slave.given[1].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
-        stage.settle()
-        self.check_ended(stage, request, "replayed")
+        harness = farm(f"{ANY_STEP}, steps.ShellCommand(command=['run', 'last'], alwaysRun=True)")
+        slave = harness.attach()
+        request = harness.submit()
+        self.successResultOf(self.cancel(harness, request))
+        slave.commands[0].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        harness.settle()
+        self.successResultOf(self.cancel(harness, request))
+        harness.restart()
+        again = harness.attach(slave=FakeSlave(commands=slave.commands), held=slave.held()[1:])
+        self.assertEqual([id for id, _ in again.interrupted], [slave.commands[1].id])
+        slave.commands[1].end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+        harness.settle()
+        self.check_ended(harness, request, "replayed")
 
 
 class RecordTests(SynchronousTestCase):
     """
-    Promise 6.8: memory is changed when the record is committed.
+    Promise 6.8: memory changes only after the record is committed.
     """
 
-    def ask(self, stage: Stage, **question: Any) -> Deferred[Any]:
+    def ask(self, harness: MasterHarness, **question: Any) -> Deferred[Any]:
         """
         Ask as an admin does.
         """
-        return AdminDesk(stage.farm, mock.Mock()).ask(question)
+        return AdminDesk(harness.farm, mock.Mock()).ask(question)
 
-    def kinds(self, stage: Stage) -> list[str]:
+    def kinds(self, harness: MasterHarness) -> list[str]:
         """
-        Why what waits does.
+        The kinds of reasons for which the requests in the queue wait.
         """
-        return [each["why"]["kind"] for each in documents.of_queue(stage.farm)["queue"]]
+        return [each["why"]["kind"] for each in documents.of_queue(harness.farm)["queue"]]
 
     def test_cancel_that_fails(self) -> None:
         """
-        Promise 6.8: a request whose cancellation cannot be recorded waits on, and is built.
+        Promise 6.8: a request whose cancellation cannot be recorded keeps waiting and is built.
         """
         for error in (StorageError("odd"), RecordsClosedError()):
-            stage = farm()
-            request = stage.submit()
-            with mock.patch.object(stage.records, "write", side_effect=lambda change, error=error: fail(error)):
+            harness = farm()
+            request = harness.submit()
+            with mock.patch.object(harness.records, "write", side_effect=lambda change, error=error: fail(error)):
                 cancelling = [
-                    Deferred.fromCoroutine(stage.farm.submissions.cancel_request(request, "x")) for _ in range(2)
+                    Deferred.fromCoroutine(harness.farm.submissions.cancel_request(request, "x")) for _ in range(2)
                 ]
             self.failureResultOf(cancelling[0], StorageError)
             self.failureResultOf(cancelling[1])
-            self.assertEqual([each.request.id for each in stage.farm.queue.waiting()], [request])
-            stage.attach(slave=FakeSlave(behaviour=succeeding))
-            self.assertIs(stage.request(request).result, Result.SUCCESS)
+            self.assertEqual([each.request.id for each in harness.farm.queue.waiting()], [request])
+            harness.attach(slave=FakeSlave(behaviour=succeeding))
+            self.assertIs(harness.request(request).result, Result.SUCCESS)
 
     def test_cancel_that_waits(self) -> None:
         """
-        Promise 6.8: while the database fails, a request that is cancelled stays in the queue, and is not started; the
-        admin is told, and it is cancelled when the database works.
+        Promise 6.8: while the database fails, a request with a pending cancellation stays in the queue and does not
+        start.  The admin gets the reason, and the cancellation is recorded when the database works again.
         """
-        stage = farm()
-        first, second = stage.submit(), stage.submit()
+        harness = farm()
+        first, second = harness.submit(), harness.submit()
         with FailingDisk():
-            self.assertNotIn("waits", self.successResultOf(self.ask(stage, ask="queue")))
-            stage.attach()
-            answer = self.successResultOf(self.ask(stage, ask="cancel", request=first))
+            self.assertNotIn("waits", self.successResultOf(self.ask(harness, ask="queue")))
+            harness.attach()
+            answer = self.successResultOf(self.ask(harness, ask="cancel", request=first))
             self.assertIn("disk I/O error", answer["waits"])
-            self.assertEqual(self.kinds(stage), [WaitKind.CANCELLING.value, WaitKind.STORAGE.value])
-            twice = Deferred.fromCoroutine(stage.farm.submissions.cancel_request(first, "again"))
+            self.assertEqual(self.kinds(harness), [WaitKind.CANCELLING.value, WaitKind.STORAGE.value])
+            twice = Deferred.fromCoroutine(harness.farm.submissions.cancel_request(first, "again"))
             self.assertNoResult(twice)
-        stage.settle(LONGEST_PAUSE + 1)
+        harness.settle(LONGEST_PAUSE + 1)
         self.successResultOf(twice)
-        self.assertIs(stage.request(first).result, Result.CANCELLED)
-        self.assertEqual(len(stage.builds(first)), 0)
-        self.assertEqual(len(stage.builds(second)), 1)
+        self.assertIs(harness.request(first).result, Result.CANCELLED)
+        self.assertEqual(len(harness.builds(first)), 0)
+        self.assertEqual(len(harness.builds(second)), 1)
 
-    def test_cancel_of_what_begins(self) -> None:
+    def test_cancel_during_the_start(self) -> None:
         """
-        Promise 6.8: so does one whose build was only about to begin, whether that is recorded at last or not.
+        Promise 6.8: a cancellation that arrives while the start of the build waits for the database is done, whether or
+        not the start can be recorded.
         """
         for problem in (None, StorageError("odd")):
-            stage = farm()
+            harness = farm()
             slave = FakeSlave()
-            request = stage.submit()
+            request = harness.submit()
             with FailingDisk():
-                stage.attach(slave=slave)
-                cancelling = Deferred.fromCoroutine(stage.farm.submissions.cancel_request(request, "enough"))
-                stage.settle(1)
+                harness.attach(slave=slave)
+                cancelling = Deferred.fromCoroutine(harness.farm.submissions.cancel_request(request, "enough"))
+                harness.settle(1)
             odd = mock.patch("buildbot_lite.storage.records.builds.start", side_effect=problem)
             with odd if problem else nullcontext():
-                stage.settle(LONGEST_PAUSE + 1)
-            for given in slave.given:
-                given.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
-            stage.settle(1)
+                harness.settle(LONGEST_PAUSE + 1)
+            for started in slave.commands:
+                started.end(ending=Ending.KILLED, why=Why.INTERRUPTED)
+            harness.settle(1)
             self.successResultOf(cancelling)
-            self.assertIs(stage.request(request).result, Result.CANCELLED)
+            self.assertIs(harness.request(request).result, Result.CANCELLED)
 
     def test_build_that_is_cancelled(self) -> None:
         """
-        Promise 6.22: a build that is cancelled while the database fails ends when it works.
+        Promise 6.22: a build that is cancelled while the database fails is stopped when the database works again.
         """
-        stage = farm()
-        slave = stage.attach()
-        request = stage.submit()
+        harness = farm()
+        slave = harness.attach()
+        request = harness.submit()
         with FailingDisk():
-            self.successResultOf(self.ask(stage, ask="cancel", request=request))
-            stage.settle(100)
+            self.successResultOf(self.ask(harness, ask="cancel", request=request))
+            harness.settle(100)
             self.assertEqual(slave.interrupted, [])
-        stage.settle(LONGEST_PAUSE + 1)
+        harness.settle(LONGEST_PAUSE + 1)
         self.assertEqual(len(slave.interrupted), 1)
 
     def test_pause(self) -> None:
         """
-        Promise 6.8: a slave is paused when that is recorded, and not if it cannot be.
+        Promise 6.8: a slave is paused only if the pause was recorded.
         """
-        stage = farm()
-        with mock.patch.object(stage.records, "write", side_effect=lambda change: fail(StorageError("odd"))):
-            self.failureResultOf(self.ask(stage, ask="pause", slave="bot1", paused=True), StorageError)
-        self.assertIsNone(stage.farm.slaves["bot1"].paused)
-        self.successResultOf(self.ask(stage, ask="pause", slave="bot1", paused=True))
-        self.assertIsNotNone(stage.farm.slaves["bot1"].paused)
-        stage.restart()
-        self.assertIsNotNone(stage.farm.slaves["bot1"].paused)
+        harness = farm()
+        with mock.patch.object(harness.records, "write", side_effect=lambda change: fail(StorageError("odd"))):
+            self.failureResultOf(self.ask(harness, ask="pause", slave="bot1", paused=True), StorageError)
+        self.assertIsNone(harness.farm.slaves["bot1"].paused)
+        self.successResultOf(self.ask(harness, ask="pause", slave="bot1", paused=True))
+        self.assertIsNotNone(harness.farm.slaves["bot1"].paused)
+        harness.restart()
+        self.assertIsNotNone(harness.farm.slaves["bot1"].paused)
 
     def test_stop_that_fails(self) -> None:
         """
-        Promise 6.8: a build whose stop could not be recorded runs on, and is stopped when that is asked again.
+        Promise 6.8: a build whose stop could not be recorded continues, and a second `cancel` stops it.
         """
-        stage = farm()
-        slave = stage.attach()
-        request = stage.submit()
-        with mock.patch.object(stage.records, "write", side_effect=lambda change: fail(StorageError("odd"))):
+        harness = farm()
+        slave = harness.attach()
+        request = harness.submit()
+        with mock.patch.object(harness.records, "write", side_effect=lambda change: fail(StorageError("odd"))):
             self.failureResultOf(
-                Deferred.fromCoroutine(stage.farm.submissions.cancel_request(request, "x")), StorageError
+                Deferred.fromCoroutine(harness.farm.submissions.cancel_request(request, "x")), StorageError
             )
         self.assertEqual(slave.interrupted, [])
-        stage.done(stage.farm.submissions.cancel_request(request, "again"))
+        harness.done(harness.farm.submissions.cancel_request(request, "again"))
         self.assertEqual(len(slave.interrupted), 1)
 
-    def test_cancel_that_is_given_up(self) -> None:
+    def test_caller_that_disconnects(self) -> None:
         """
-        Promise 6.8: whoever asked for a cancellation gives up while it is recorded: it counts all the same, and the
-        request is not built.
+        Promise 6.8: when the caller disconnects while a cancellation is being recorded, the cancellation still counts,
+        and the request is not built.
         """
-        stage = farm()
-        request = stage.submit()
-        with SlowRecords(stage.records, "write") as held:
-            cancelling = Deferred.fromCoroutine(stage.farm.submissions.cancel_request(request, "enough"))
+        harness = farm()
+        request = harness.submit()
+        with SlowRecords(harness.records, "write") as held:
+            cancelling = Deferred.fromCoroutine(harness.farm.submissions.cancel_request(request, "enough"))
             cancelling.cancel()
             self.failureResultOf(cancelling, CancelledError)
-            slave = stage.attach()
-            self.assertEqual([each.request.id for each in stage.farm.queue.waiting()], [request])
+            slave = harness.attach()
+            self.assertEqual([each.request.id for each in harness.farm.queue.waiting()], [request])
             held.release()
-        self.assertIs(stage.request(request).result, Result.CANCELLED)
-        self.assertEqual(list(stage.farm.queue.waiting()), [])
-        self.assertEqual(slave.given, [])
+        self.assertIs(harness.request(request).result, Result.CANCELLED)
+        self.assertEqual(list(harness.farm.queue.waiting()), [])
+        self.assertEqual(slave.commands, [])
 
     def test_ended_while_its_build_ran(self) -> None:
         """
-        Promise 6.8: a request whose end was recorded while a build of it was being lost is not built again.
+        Promise 6.8: a request whose end was recorded while its build lost the slave is not built again.
         """
-        stage = farm()
-        slave = stage.attach()
-        request = stage.submit()
-        now = stage.clock.seconds()
-        _ = stage.records.write(lambda c: requests.finish(c, request, Result.CANCELLED, now, "enough"))
+        harness = farm()
+        slave = harness.attach()
+        request = harness.submit()
+        now = harness.clock.seconds()
+        _ = harness.records.write(lambda c: requests.finish(c, request, Result.CANCELLED, now, "enough"))
         slave.lose()
-        again = stage.attach(home="home-2")
-        stage.settle(back_off(1) + 1)
-        self.assertEqual(list(stage.farm.queue.waiting()), [])
-        self.assertEqual(again.given, [])
-        self.assertIs(stage.request(request).result, Result.CANCELLED)
+        again = harness.attach(home="home-2")
+        harness.settle(back_off(1) + 1)
+        self.assertEqual(list(harness.farm.queue.waiting()), [])
+        self.assertEqual(again.commands, [])
+        self.assertIs(harness.request(request).result, Result.CANCELLED)
 
     def test_unpin(self) -> None:
         """
-        Promise 6.8: what is counted of a string while it is unpinned counts.
+        Promise 6.8: uses of a grant that are counted while `unpin` is being recorded are kept.
         """
-        stage = farm()
-        grant = stage.farm.grants.of(verbs.SLAVE, "bot1")
+        harness = farm()
+        grant = harness.farm.grants.of(verbs.SLAVE, "bot1")
         assert grant is not None
-        stage.farm.grants.pin(grant, "key")
+        harness.farm.grants.pin(grant, "key")
         written: Deferred[None] = Deferred()
-        with mock.patch.object(stage.records, "write", side_effect=lambda change: written):
-            unpinning = self.ask(stage, ask="unpin", slave="bot1")
-        stage.farm.grants.used(grant)
+        with mock.patch.object(harness.records, "write", side_effect=lambda change: written):
+            unpinning = self.ask(harness, ask="unpin", slave="bot1")
+        harness.farm.grants.used(grant)
         written.callback(None)
         self.successResultOf(unpinning)
-        now = stage.farm.grants.of(verbs.SLAVE, "bot1")
+        now = harness.farm.grants.of(verbs.SLAVE, "bot1")
         assert now is not None
         self.assertEqual((now.pin, now.uses), (None, 1))
 
     def test_reconfigured(self) -> None:
         """
-        Promise 6.8: a configuration is applied as a whole, also when what is done after it fails.
+        Promise 6.8: a configuration is applied completely even if a later part of `reconfig` fails.
         """
-        stage = farm()
-        stage.configure(ONE.replace("STEP", ANY_STEP).replace("bot1", "bot2"))
-        with mock.patch.object(stage.farm.furls, "publish", side_effect=StorageError("odd")):
-            self.failureResultOf(Deferred.fromCoroutine(stage.farm.reconfiguration.apply()), StorageError)
-        self.assertEqual([member.name for member in stage.farm.slaves.everyone()], list(stage.farm.config.slaves))
+        harness = farm()
+        harness.configure(config(slave="bot2"))
+        with mock.patch.object(harness.farm.furls, "publish", side_effect=StorageError("odd")):
+            self.failureResultOf(Deferred.fromCoroutine(harness.farm.reconfiguration.apply()), StorageError)
+        self.assertEqual([member.name for member in harness.farm.slaves.everyone()], list(harness.farm.config.slaves))
 
-    def test_refused_meanwhile(self) -> None:
+    def test_refused_while_the_database_fails(self) -> None:
         """
-        Promise 6.8: while the database fails, what would change something is refused at once, with the reason.
+        Promise 6.8: while the database fails, commands that would change something are refused at once, with the
+        reason.
         """
-        stage = farm()
+        harness = farm()
         with FailingDisk():
-            stage.attach()
+            harness.attach()
             for question in (
                 {"ask": "pause", "slave": "bot1", "paused": True},
                 {"ask": "force", "builder": "b"},
                 {"ask": "reconfig"},
                 {"ask": "unpin", "slave": "bot1"},
             ):
-                refused = self.failureResultOf(self.ask(stage, **question), RefusedError)
+                refused = self.failureResultOf(self.ask(harness, **question), RefusedError)
                 self.assertIn("Nothing was changed", str(refused.value))
 
     def test_end_that_fails(self) -> None:
         """
-        Promise 6.8: a build whose end cannot be recorded keeps its slot, and is ended when it can be.
+        Promise 6.8: a build whose end cannot be recorded keeps its slot until the end can be recorded.
         """
-        stage = farm()
-        slave = stage.attach()
-        request = stage.submit()
-        given: Given = slave.given[0]
+        harness = farm()
+        slave = harness.attach()
+        request = harness.submit()
+        started: StartedCommand = slave.commands[0]
         with mock.patch("buildbot_lite.storage.records.builds.finish", side_effect=StorageError("odd")):
-            given.end()
-            stage.settle(1)
-            self.assertEqual(len(stage.farm.slots), 1)
-        stage.settle(31)
-        self.assertIs(stage.request(request).result, Result.SUCCESS)
-        self.assertEqual(len(stage.farm.slots), 0)
+            started.end()
+            harness.settle(1)
+            self.assertEqual(len(harness.farm.slots), 1)
+        harness.settle(31)
+        self.assertIs(harness.request(request).result, Result.SUCCESS)
+        self.assertEqual(len(harness.farm.slots), 0)
 
 
-class LeftBehindTests(SynchronousTestCase):
+class CleanupTests(SynchronousTestCase):
     """
-    Promise 6.13: nothing is kept for what is over.
+    Promise 6.13: the master keeps nothing of requests and slaves that are gone.
     """
 
     def test_question_of_a_cancelled_request(self) -> None:
         """
-        Promise 6.13: nobody is told that canStartBuild did not answer about a request that was cancelled.
+        Promise 6.13: after a request was cancelled, nothing is logged about its unanswered canStartBuild.
         """
-        stage, request = waiting_for_can_start_build()
-        stage.done(stage.farm.submissions.cancel_request(request, "enough"))
+        harness, request = waiting_for_can_start_build()
+        harness.done(harness.farm.submissions.cancel_request(request, "enough"))
         with capturedLogs() as events:
-            stage.settle(LONGEST_CALL + 1)
+            harness.settle(LONGEST_CALL + 1)
         self.assertEqual([event for event in events if "has not answered" in (event["log_format"] or "")], [])
 
     def test_slaves_that_left(self) -> None:
         """
-        Promise 6.13: a slave that is not configured any more is forgotten when its last build ended, or at once.
+        Promise 6.13: a slave that was removed from the configuration is forgotten when its last build has ended, or at
+        once if it has none.
         """
-        stage = farm()
-        slave = stage.attach()
-        stage.submit()
+        harness = farm()
+        slave = harness.attach()
+        harness.submit()
         for name in ("bot2", "bot3"):
-            stage.configure(ONE.replace("STEP", ANY_STEP).replace("bot1", name))
-            stage.done(stage.farm.reconfiguration.apply())
-        self.assertEqual(list(stage.farm.slaves._leaving), ["bot1"])
-        slave.given[0].end()
-        stage.settle(1)
-        self.assertEqual(stage.farm.slaves._leaving, {})
+            harness.configure(config(slave=name))
+            harness.done(harness.farm.reconfiguration.apply())
+        self.assertEqual(list(harness.farm.slaves._leaving), ["bot1"])
+        slave.commands[0].end()
+        harness.settle(1)
+        self.assertEqual(harness.farm.slaves._leaving, {})
         self.assertEqual(len(slave.dropped), 1)

@@ -18,8 +18,8 @@ from buildbot_lite.status import documents
 from buildbot_lite.storage.records import changes, states
 from buildbot_lite.storage.records.changes import RecordedChange
 
-from .farms import sentences_in
-from .stage import Stage
+from .configurations import sentences_in
+from .harness import MasterHarness
 
 
 class Script:
@@ -70,34 +70,34 @@ class SourcesCase(SynchronousTestCase):
         self.patch(sources, "JITTER", 0.0)
         self.patch(plugins, "changes", plugins.Namespace("changes", Played, ChangeSource, PollingChangeSource))
 
-    def farm(self, text: str) -> Stage:
+    def farm(self, text: str) -> MasterHarness:
         """
         A farm with that configuration.
         """
-        stage = Stage(text)
-        self.addCleanup(lambda: stage.done(stage.farm.change_sources.stop()))
-        return stage
+        harness = MasterHarness(text)
+        self.addCleanup(lambda: harness.done(harness.farm.change_sources.stop()))
+        return harness
 
-    def reconfigure(self, stage: Stage, text: str) -> None:
+    def reconfigure(self, harness: MasterHarness, text: str) -> None:
         """
         Apply another configuration.
         """
-        stage.configure(text)
-        stage.done(stage.farm.reconfiguration.apply())
-        stage.settle()
+        harness.configure(text)
+        harness.done(harness.farm.reconfiguration.apply())
+        harness.settle()
 
-    def status_of(self, stage: Stage) -> dict[str, Any]:
+    def status_of(self, harness: MasterHarness) -> dict[str, Any]:
         """
         The only source, as ``status`` has it.
         """
-        (document,) = documents.of_farm(stage.farm)["change_sources"]
+        (document,) = documents.of_farm(harness.farm)["change_sources"]
         return dict(document)
 
-    def changes(self, stage: Stage) -> Sequence[RecordedChange]:
+    def changes(self, harness: MasterHarness) -> Sequence[RecordedChange]:
         """
         All changes that are recorded.
         """
-        found: Sequence[RecordedChange] = stage.read(lambda connection: changes.after(connection, 0))
+        found: Sequence[RecordedChange] = harness.read(lambda connection: changes.after(connection, 0))
         return found
 
 
@@ -112,25 +112,25 @@ class PollingTests(SourcesCase):
         """
         for at_launch, polled in ((False, [0, 1, 2]), (True, [1, 2, 3])):
             SCRIPT.events.clear()
-            stage = self.farm(f'c["change_source"] = changes.Played("p", pollInterval=100, pollAtLaunch={at_launch})')
+            harness = self.farm(f'c["change_source"] = changes.Played("p", pollInterval=100, pollAtLaunch={at_launch})')
             counts = [SCRIPT.events.count("p polls")]
             for _ in range(2):
-                stage.settle(99)
-                stage.settle(1)
+                harness.settle(99)
+                harness.settle(1)
                 counts.append(SCRIPT.events.count("p polls"))
             self.assertEqual(counts, polled)
-            stage.done(stage.farm.change_sources.stop())
+            harness.done(harness.farm.change_sources.stop())
 
     def test_random_delay(self) -> None:
         """
         A number of seconds between pollRandomDelayMin and pollRandomDelayMax is added to the interval.
         """
-        stage = self.farm(
+        harness = self.farm(
             'c["change_source"] = [changes.Played("p", pollInterval=100, pollRandomDelayMin=10, pollRandomDelayMax=20)]'
         )
-        (running,) = stage.farm.change_sources.everyone()
+        (running,) = harness.farm.change_sources.everyone()
         assert running.status.next is not None
-        pause = running.status.next - stage.clock.seconds()
+        pause = running.status.next - harness.clock.seconds()
 
         self.assertTrue(110 <= pause <= 120, pause)
 
@@ -138,11 +138,11 @@ class PollingTests(SourcesCase):
         """
         With pollInterval=0 a source polls at launch or not at all.
         """
-        stage = self.farm('c["change_source"] = changes.Played("p", pollInterval=0, pollAtLaunch=True)')
-        stage.settle(100_000)
+        harness = self.farm('c["change_source"] = changes.Played("p", pollInterval=0, pollAtLaunch=True)')
+        harness.settle(100_000)
 
         self.assertEqual(SCRIPT.events, ["p begins", "p polls"])
-        self.assertIsNone(self.status_of(stage)["next"])
+        self.assertIsNone(self.status_of(harness)["next"])
 
     def test_polls_do_not_overlap(self) -> None:
         """
@@ -150,18 +150,18 @@ class PollingTests(SourcesCase):
         """
         slow: Deferred[None] = Deferred()
         SCRIPT.polls[:] = [slow, Deferred()]
-        stage = self.farm('c["change_source"] = changes.Played("p", pollInterval=100)')
-        stage.settle(100)
-        stage.settle(5000)
+        harness = self.farm('c["change_source"] = changes.Played("p", pollInterval=100)')
+        harness.settle(100)
+        harness.settle(5000)
         self.assertEqual(SCRIPT.events.count("p polls"), 1)
-        self.assertIsNotNone(self.status_of(stage)["polling"])
+        self.assertIsNotNone(self.status_of(harness)["polling"])
 
         slow.callback(None)
-        stage.settle(100)
+        harness.settle(100)
         self.assertEqual(SCRIPT.events.count("p polls"), 2)
-        stage.settle(sources.LONGEST_POLL)
+        harness.settle(sources.LONGEST_POLL)
 
-        self.assertIn("did not end within 120 min", self.status_of(stage)["error"])
+        self.assertIn("did not end within 120 min", self.status_of(harness)["error"])
 
     def test_errors(self) -> None:
         """
@@ -170,36 +170,36 @@ class PollingTests(SourcesCase):
         """
         away = BuildbotLiteError("https://user:sesame@example.org/ does not \x1b[31manswer.")
         SCRIPT.polls[:] = [away] * 6
-        stage = self.farm('c["change_source"] = changes.Played("p", pollInterval=300)')
+        harness = self.farm('c["change_source"] = changes.Played("p", pollInterval=300)')
         with capturedLogs() as logged:
-            stage.settle(300)
+            harness.settle(300)
             pauses = []
             for _ in range(5):
-                status = self.status_of(stage)
-                pauses.append(status["next"] - stage.clock.seconds())
-                stage.settle(pauses[-1])
-            text = str(TABLES["status"](documents.of_farm(stage.farm)))
-            stage.settle(600)
+                status = self.status_of(harness)
+                pauses.append(status["next"] - harness.clock.seconds())
+                harness.settle(pauses[-1])
+            text = str(TABLES["status"](documents.of_farm(harness.farm)))
+            harness.settle(600)
 
         self.assertEqual(pauses, [60, 120, 240, 480, 600])
         self.assertEqual(status["error"], "https://user:*****@example.org/ does not ?[31manswer.")
         self.assertEqual([each["log_level"].name for each in logged if "source" in each], ["warn", "info"])
         self.assertNotIn("sesame", text)
-        self.assertIsNone(self.status_of(stage)["error"])
-        self.assertEqual(self.status_of(stage)["failures"], 0)
+        self.assertIsNone(self.status_of(harness)["error"])
+        self.assertEqual(self.status_of(harness)["failures"], 0)
 
     def test_defects(self) -> None:
         """
         An exception of a source's own code is in the log with its traceback, and status names it.
         """
         SCRIPT.polls[:] = [KeyError("no such thing")]
-        stage = self.farm('c["change_source"] = changes.Played("p", pollInterval=30)')
-        stage.settle(30)
+        harness = self.farm('c["change_source"] = changes.Played("p", pollInterval=30)')
+        harness.settle(30)
 
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
-        self.assertEqual(self.status_of(stage)["error"], "KeyError: 'no such thing'")
-        stage.settle(30)
-        self.assertIsNone(self.status_of(stage)["error"])
+        self.assertEqual(self.status_of(harness)["error"], "KeyError: 'no such thing'")
+        harness.settle(30)
+        self.assertIsNone(self.status_of(harness)["error"])
 
     def test_cancelled_inside(self) -> None:
         """
@@ -207,11 +207,11 @@ class PollingTests(SourcesCase):
         """
         cancelled: Deferred[None] = Deferred()
         SCRIPT.polls[:] = [cancelled]
-        stage = self.farm('c["change_source"] = changes.Played("p", pollInterval=30)')
-        stage.settle(30)
+        harness = self.farm('c["change_source"] = changes.Played("p", pollInterval=30)')
+        harness.settle(30)
         cancelled.cancel()
         self.flushLoggedErrors()
-        stage.settle(60)
+        harness.settle(60)
 
         self.assertEqual(SCRIPT.events.count("p polls"), 2)
 
@@ -221,20 +221,24 @@ class ReconfiguringTests(SourcesCase):
     What becomes of sources when master.cfg changes.
     """
 
-    ONE = 'c["change_source"] = [changes.Played("p", pollInterval=100)]'
+    def source(self, interval: int = 100) -> str:
+        """
+        A configuration with one source that polls every *interval* seconds.
+        """
+        return f'c["change_source"] = [changes.Played("p", pollInterval={interval})]'
 
     def test_unchanged(self) -> None:
         """
         Promise 8.1: a source that is as it was goes on; also in the middle of a poll.
         """
-        stage = self.farm(self.ONE)
+        harness = self.farm(self.source())
         slow: Deferred[None] = Deferred()
         SCRIPT.polls[:] = [slow]
-        stage.settle(100)
-        self.reconfigure(stage, self.ONE + '\nc["title"] = "another"')
+        harness.settle(100)
+        self.reconfigure(harness, self.source() + '\nc["title"] = "another"')
         self.assertEqual(SCRIPT.events, ["p begins", "p polls"])
         slow.callback(None)
-        stage.settle(100)
+        harness.settle(100)
 
         self.assertEqual(SCRIPT.events, ["p begins", "p polls", "p polls"])
 
@@ -242,19 +246,19 @@ class ReconfiguringTests(SourcesCase):
         """
         A changed source ends before its successor begins, and one that is gone ends.
         """
-        stage = self.farm(self.ONE)
+        harness = self.farm(self.source())
         slow: Deferred[None] = Deferred()
         SCRIPT.polls[:] = [slow]
-        stage.settle(100)
-        self.reconfigure(stage, self.ONE.replace("100", "50"))
+        harness.settle(100)
+        self.reconfigure(harness, self.source(50))
         self.assertEqual(SCRIPT.events, ["p begins", "p polls", "p ends", "p begins"])
-        stage.settle(50)
+        harness.settle(50)
         self.assertEqual(SCRIPT.events[4:], ["p polls"])
-        self.reconfigure(stage, "")
-        stage.settle(500)
+        self.reconfigure(harness, "")
+        harness.settle(500)
 
         self.assertEqual(SCRIPT.events[5:], ["p ends"])
-        self.assertEqual(documents.of_farm(stage.farm)["change_sources"], [])
+        self.assertEqual(documents.of_farm(harness.farm)["change_sources"], [])
 
     def test_polls_are_not_put_off(self) -> None:
         """
@@ -262,10 +266,10 @@ class ReconfiguringTests(SourcesCase):
         off.
         """
         text = 'c["change_source"] = changes.Played("p", lambda: 0, pollInterval=100)'
-        stage = self.farm(text)
+        harness = self.farm(text)
         for _ in range(4):
-            stage.settle(30)
-            self.reconfigure(stage, text)
+            harness.settle(30)
+            self.reconfigure(harness, text)
 
         self.assertEqual(SCRIPT.events.count("p polls"), 1)
 
@@ -274,20 +278,20 @@ class ReconfiguringTests(SourcesCase):
         A source that could not poll, and is changed, is tried at once.
         """
         SCRIPT.polls[:] = [BuildbotLiteError("no")]
-        stage = self.farm(self.ONE)
-        stage.settle(100)
-        self.assertEqual(self.status_of(stage)["error"], "no")
-        self.reconfigure(stage, self.ONE.replace("100", "5000"))
+        harness = self.farm(self.source())
+        harness.settle(100)
+        self.assertEqual(self.status_of(harness)["error"], "no")
+        self.reconfigure(harness, self.source(5000))
 
-        self.assertIsNone(self.status_of(stage)["error"])
+        self.assertIsNone(self.status_of(harness)["error"])
 
     def test_stop(self) -> None:
         """
         A farm that stops deactivates its sources, and none polls afterwards.
         """
-        stage = self.farm(self.ONE)
-        stage.done(stage.farm.change_sources.stop())
-        stage.settle(1000)
+        harness = self.farm(self.source())
+        harness.done(harness.farm.change_sources.stop())
+        harness.settle(1000)
 
         self.assertEqual(SCRIPT.events, ["p begins", "p ends"])
 
@@ -313,19 +317,19 @@ c["change_source"] = Own("own", pollInterval=10)
         """
         Promise 8.1: a subclass in master.cfg adds changes by Buildbot's names, and its state survives a restart.
         """
-        stage = self.farm(self.TEXT)
-        stage.settle(10)
-        stage.done(stage.farm.change_sources.stop())
-        stage.restart()
-        stage.settle(10)
-        found = [each.change for each in self.changes(stage)]
+        harness = self.farm(self.TEXT)
+        harness.settle(10)
+        harness.done(harness.farm.change_sources.stop())
+        harness.restart()
+        harness.settle(10)
+        found = [each.change for each in self.changes(harness)]
 
         self.assertEqual([each.revision for each in found], ["r0", "same", "r1"])
         self.assertEqual(found[0].author, "a <a@b>")
         self.assertEqual((found[0].files, found[0].category, found[0].happened), (("f",), "c-main", 5.0))
         self.assertEqual(found[0].properties, {"p": [1, "Change"]})
         self.assertEqual((found[1].author, found[1].source), ("b", "own"))
-        self.assertEqual(stage.read(lambda c: states.get(c, "source:own")), {"seen": 2})
+        self.assertEqual(harness.read(lambda c: states.get(c, "source:own")), {"seen": 2})
 
     def test_wrong_fields(self) -> None:
         """

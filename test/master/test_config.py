@@ -1,5 +1,5 @@
 """
-A whole configuration: its keys, and what must be true of it as a whole.
+The keys of a configuration, and the rules that concern several of them.
 """
 
 import os
@@ -23,7 +23,7 @@ from buildbot_lite.model.registry import Registry
 from buildbot_lite.storage.generation_texts import GenerationTexts
 from buildbot_lite.storage.writer import Records
 
-from .farms import (
+from .configurations import (
     configured,
     mistakes_in,
     sentences_in,
@@ -49,7 +49,7 @@ c["schedulers"] = [
 class KeysTests(SynchronousTestCase):
     def test_defaults(self) -> None:
         """
-        An empty configuration is a farm without anything.
+        An empty configuration makes a farm without slaves, builders and schedulers.
         """
         config = configured("")
         self.assertEqual((config.slaves, config.builders, config.schedulers), ({}, {}, {}))
@@ -59,7 +59,7 @@ class KeysTests(SynchronousTestCase):
 
     def test_farm(self) -> None:
         """
-        Slaves, builders and schedulers are found by name, and by what they are for.
+        Slaves, builders and schedulers are found by name and by kind.
         """
         config = configured(FARM)
         self.assertEqual((list(config.slaves), list(config.builders)), (["bot1", "bot2"], ["a", "b"]))
@@ -72,7 +72,7 @@ class KeysTests(SynchronousTestCase):
 
     def test_port(self) -> None:
         """
-        A port is a number, or an endpoint; or there are several in a list; nothing else.
+        `port` is a port number, an endpoint, or a list of them; anything else is a mistake.
         """
         self.assertEqual(configured("c['port'] = 9989").ports, ("tcp:9989",))
         self.assertEqual(configured("c['port'] = '9989'").ports, ("tcp:9989",))
@@ -87,7 +87,7 @@ class KeysTests(SynchronousTestCase):
 
     def test_location(self) -> None:
         """
-        A location is a host or several, with or without ports.
+        `location` is one host or several, each with or without a port.
         """
         self.assertEqual(configured("c['location'] = 'farm.example.org'").location, ("farm.example.org",))
         several = ("192.0.2.7:1", "tcp:farm:2", "[2001:db8::1]", "[::1]:3")
@@ -95,9 +95,9 @@ class KeysTests(SynchronousTestCase):
         for wrong in ("'a b'", "'http://farm'", "'farm:0'", "'farm:65536'", "3", "['x', 3]", "['h'] * 11", "''"):
             self.assertEqual(len(mistakes_in(f"c['location'] = {wrong}")), 1, wrong)
 
-    def test_too_many_places(self) -> None:
+    def test_too_many_hints(self) -> None:
         """
-        Hosts and ports that make more places than a string may have are a mistake.
+        It is a mistake if hosts and ports combine to more connection hints than a FURL may have.
         """
         self.assertEqual(mistakes_in("c['port'] = [1, 2, 3]; c['location'] = ['h', 'h:1'] * 5"), [])
         (sentence,) = sentences_in("c['port'] = [1, 2, 3, 4]; c['location'] = ['h', 'h:1'] * 5")
@@ -105,7 +105,7 @@ class KeysTests(SynchronousTestCase):
 
     def test_db(self) -> None:
         """
-        The database is a file, however it is written; other databases come later.
+        `db` names an SQLite file in any of the accepted notations; other databases are mistakes.
         """
         for written, file in {
             "'farm.db'": "farm.db",
@@ -122,7 +122,7 @@ class KeysTests(SynchronousTestCase):
 
     def test_db_keeps_passwords(self) -> None:
         """
-        The sentence about another database does not repeat its password.
+        The sentence about an unsupported database does not show its password.
         """
         (sentence,) = sentences_in("c['db'] = 'postgresql://me:sesame@db/farm'")
         self.assertIn("postgresql://…@db/farm", sentence)
@@ -130,7 +130,7 @@ class KeysTests(SynchronousTestCase):
 
     def test_others(self) -> None:
         """
-        Title, URL and number of retries.
+        The title, the URL and the number of retries are checked.
         """
         config = configured("c['title'] = 'Ours'; c['buildbotURL'] = 'https://farm.example.org'; c['maxRetries'] = 0")
         self.assertEqual(
@@ -151,7 +151,7 @@ class KeysTests(SynchronousTestCase):
 
     def test_unknown_keys(self) -> None:
         """
-        An unknown key is at its line, with what was meant, or what becomes of Buildbot's key of that name.
+        An unknown key is reported at its line, with the similar key, or what this master offers for Buildbot's key.
         """
         found = mistakes_in("c['buidlers'] = 1\nc['changes'] = 1\nc['machines'] = 1\nc['xyzzy'] = 1\nc[3] = 1\n")
         self.assertEqual(
@@ -175,7 +175,7 @@ class KeysTests(SynchronousTestCase):
     )
     def test_anything(self, c: dict[str, object]) -> None:
         """
-        Whatever stands in the keys, there is a configuration, or there are mistakes; never an exception.
+        Whatever the values of the keys are, `assemble` returns a configuration and mistakes; it never raises.
         """
         with collecting({}) as mistakes:
             config = assemble(c, "/nowhere", {})
@@ -184,16 +184,16 @@ class KeysTests(SynchronousTestCase):
         self.assertIsInstance(config.ports, tuple)
 
 
-class WholeTests(SynchronousTestCase):
+class ConsistencyTests(SynchronousTestCase):
     def refused(self, text: str, *expected: str) -> None:
         """
-        In *text* there are just the *expected* mistakes.
+        *text* has exactly the mistakes *expected*.
         """
         self.assertEqual([str(mistake) for mistake in mistakes_in(text)], list(expected))
 
     def test_twice(self) -> None:
         """
-        Two things of one kind need two names; the second of them is the mistake.
+        Two objects of one kind with the same name are a mistake, reported at the second.
         """
         self.refused(
             FARM + "c['slaves'].append(slave.BuildSlave('bot1'))\n",
@@ -204,9 +204,9 @@ class WholeTests(SynchronousTestCase):
             "master.cfg:14: There are two schedulers called 'force'; the first is at master.cfg:11.",
         )
 
-    def test_strangers(self) -> None:
+    def test_unknown_names(self) -> None:
         """
-        Builders name slaves that there are, schedulers builders.
+        A builder that names an unknown slave, or a scheduler that names an unknown builder, is a mistake.
         """
         self.refused(
             FARM
@@ -220,7 +220,7 @@ class WholeTests(SynchronousTestCase):
 
     def test_wrong_kind(self) -> None:
         """
-        What is in the wrong list, or not made at all, is said.
+        An object of the wrong kind, or a class instead of an object, is a mistake.
         """
         self.refused(
             "c['slaves'] = ['bot1', slave.BuildSlave]",
@@ -230,7 +230,7 @@ class WholeTests(SynchronousTestCase):
 
     def test_shared_directory(self) -> None:
         """
-        Two builders whose names make the same directory are refused, also where case does not count.
+        Two builders whose names make the same directory are a mistake, also on a file system that ignores case.
         """
         self.refused(
             FARM + "c['builders'] += [util.BuilderConfig(n, ['bot1'], util.BuildFactory()) for n in ('x y', 'X_y')]\n",
@@ -240,7 +240,8 @@ class WholeTests(SynchronousTestCase):
 
     def test_shared_furl_file(self) -> None:
         """
-        A slave and a submission of one name would share a file of furls/; a ForceScheduler has none.
+        A slave and a Submit scheduler of the same name are a mistake, because both need the same file in furls/; a
+        ForceScheduler has no such file.
         """
         self.refused(
             FARM
@@ -254,7 +255,7 @@ class WholeTests(SynchronousTestCase):
 class SampleTests(SynchronousTestCase):
     def test_sample(self) -> None:
         """
-        The sample is a configuration without mistakes, of two slaves and three builders.
+        The sample master.cfg has no mistakes; it has two slaves and three builders.
         """
         with open(SAMPLE) as file:
             config = load("/nowhere", file.read()).config
@@ -275,28 +276,28 @@ class SecretsTests(SynchronousTestCase):
 
     def keep(self, name: str, value: str, mode: int = 0o600) -> None:
         """
-        Put a secret there.
+        Write a secret.
         """
         write(self.directory, {f"secrets/{name}": value})
         os.chmod(os.path.join(self.directory, "secrets", name), mode)
 
     def secret(self, name: str, arguments: str = "'secrets'") -> str:
         """
-        The secret's value, as the master asks for it.
+        The secret's value, as the master reads it.
         """
         text = f"c['secretsProviders'] = [secrets.SecretInAFile({arguments})]"
         return configured(text, self.directory).secret(name)
 
     def test_value(self) -> None:
         """
-        A secret is what is in its file, without white space around it unless told otherwise.
+        A secret is its file's contents, without surrounding white space unless strip=False.
         """
         self.assertEqual(self.secret("key"), "hunter2hunter2")
         self.assertEqual(self.secret("key", "'secrets', strip=False"), "hunter2hunter2\n")
 
     def test_suffixes(self) -> None:
         """
-        Suffixes are no part of a secret's name, and what has none of them is none.
+        A suffix is not part of the secret's name; with suffixes, a file without one of them is no secret.
         """
         self.keep("other.txt", "open sesame")
         self.assertEqual(self.secret("other", "'secrets', suffixes=['.txt']"), "open sesame")
@@ -304,7 +305,8 @@ class SecretsTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        Files that others may read, that are too short to be masked, too large, no text, or no files, are refused.
+        A secret file is refused if others may read it, if it is too short to mask, too large, not text, or not a plain
+        file.
         """
         self.keep("open", "hunter2hunter2", 0o640)
         self.keep("short", "12345\n")
@@ -332,7 +334,8 @@ class SecretsTests(SynchronousTestCase):
 
     def test_no_directory(self) -> None:
         """
-        A directory that is not there is a mistake of the line that names it; so is a secret that others may read.
+        A missing directory of secrets is a mistake at the line that names the directory; so is a secret that others may
+        read.
         """
         self.assertEqual(
             [str(mistake) for mistake in mistakes_in("c['secretsProviders'] = [secrets.SecretInAFile('none')]")],
@@ -345,7 +348,7 @@ class SecretsTests(SynchronousTestCase):
 
     def test_first_provider_wins(self) -> None:
         """
-        Several providers are asked in turn.
+        The first provider that has a secret wins.
         """
         write(self.directory, {"more/key": "another value", "more/third": "third value"})
         for name in ("key", "third"):
@@ -369,13 +372,13 @@ class ExtensionTests(SynchronousTestCase):
 
     def generation(self, text: str) -> Generation:
         """
-        A configuration that may have the key.
+        A configuration that is loaded with the additional key.
         """
         return load(self.directory, text, keys=self.keys)
 
     def test_value(self) -> None:
         """
-        The value of an added key is checked, and is its default when it is not given.
+        The value of an additional key is checked; without a value it has its default.
         """
         self.assertEqual(self.generation("c = {'www': 80}").config.extension("www"), 80)
         self.assertEqual(self.generation("c = {}").config.extension("www"), 8010)
@@ -384,9 +387,9 @@ class ExtensionTests(SynchronousTestCase):
         ):
             self.generation("c = {'www': 'x'}")
 
-    def test_known(self) -> None:
+    def test_suggested(self) -> None:
         """
-        An added key is meant by what is written nearly so; without the package there is no such key.
+        An additional key is suggested for a misspelt one; without its package the key is unknown.
         """
         with self.assertRaisesRegex(MistakesError, "There is no c\\['wwww'\\].  Did you mean 'www'?"):
             self.generation("c = {'wwww': 80}")
@@ -395,14 +398,14 @@ class ExtensionTests(SynchronousTestCase):
 
     def test_taken(self) -> None:
         """
-        No package replaces a key of the master's.
+        A package cannot replace a key of the master.
         """
         with self.assertRaisesRegex(ValueError, "There are two entries for the key of c 'title'"):
             self.keys.add(Key("title", lambda checker, value: value))
 
     def test_kept(self) -> None:
         """
-        The next master.cfg, and those that were stored, may have the keys that the first could have.
+        Later and stored configurations are loaded with the same additional keys as the first.
         """
         first = self.generation("c = {'www': 80}")
         write(self.directory, {"master.cfg": "c = {'www': 81}"})
@@ -418,6 +421,6 @@ class ExtensionTests(SynchronousTestCase):
 
     def test_trial(self) -> None:
         """
-        The process that tries a master.cfg knows the keys that the master knows.
+        The process that tries a master.cfg knows the same keys as the master.
         """
         self.assertEqual(list(resolve_name(KEYS)()), list(configuration_keys()))

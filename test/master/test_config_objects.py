@@ -1,5 +1,5 @@
 """
-The words of a master.cfg: what they keep, and what they refuse.
+The classes that a master.cfg uses: what they store, and what they refuse.
 """
 
 from typing import Any
@@ -23,26 +23,24 @@ from buildbot_lite.master.config.objects import (
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.rendering import View, render_now
 
-from .farms import mistakes_in, sentences_in
+from .configurations import mistakes_in, sentences_in
 
 
-class Nothing:
+class EmptyStep:
     """
-    As much of a step as a factory looks for.
+    The attributes of a step that a factory needs.
     """
 
     recipe = None
 
     async def run(self) -> None:
-        """
-        Nothing.
-        """
+        pass
 
 
 class RefusalsTests(SynchronousTestCase):
     def refused(self, sentence: str, make: Any, *args: Any, **kwargs: Any) -> None:
         """
-        *make* says *sentence*.
+        *make* raises a ConfigError that contains *sentence*.
         """
         with self.assertRaises(ConfigError) as caught:
             make(*args, **kwargs)
@@ -101,7 +99,8 @@ class RefusalsTests(SynchronousTestCase):
 
     def test_schedulers(self) -> None:
         """
-        Each argument of a scheduler is checked; the name of a Submit becomes a file, others' are labels.
+        Each argument of a scheduler is checked.  The name of a Submit scheduler must be fit for a file name; other
+        schedulers' names are only labels.
         """
         wrong: dict[str, dict[str, Any]] = {
             "name of a Submit scheduler": {"name": "a b"},
@@ -119,15 +118,15 @@ class RefusalsTests(SynchronousTestCase):
 
     def test_factory(self) -> None:
         """
-        A factory takes steps, not classes of them, nor anything else.
+        A factory accepts only step objects, not step classes or anything else.
         """
-        self.refused("Nothing is a class; a step is made of it: Nothing(…)", BuildFactory, [Nothing])
+        self.refused("EmptyStep is a class; a step is made of it: EmptyStep(…)", BuildFactory, [EmptyStep])
         self.refused("3 is not a step", BuildFactory().addStep, 3)
-        self.refused("must be a list", BuildFactory, Nothing())
+        self.refused("must be a list", BuildFactory, EmptyStep())
 
     def test_rendered(self) -> None:
         """
-        What cannot be rendered is refused where it is written.
+        A wrong renderable is refused where it is created.
         """
         self.refused("name of a property", Property, 3)
         self.refused("never closed", Interpolate, "%(prop:a")
@@ -137,7 +136,7 @@ class RefusalsTests(SynchronousTestCase):
 class ValuesTests(SynchronousTestCase):
     def test_defaults(self) -> None:
         """
-        What is not said is as the reference says.
+        Arguments that are left out have their documented defaults.
         """
         slave = BuildSlave("bot1")
         self.assertEqual(
@@ -154,9 +153,9 @@ class ValuesTests(SynchronousTestCase):
             (submit.stdin, submit.file, submit.cancel_on_disconnect, submit.priority), ("none", None, False, 0)
         )
 
-    def test_given(self) -> None:
+    def test_stored_arguments(self) -> None:
         """
-        What is said is kept, times as seconds.
+        Arguments are stored, times in seconds.
         """
         slave = BuildSlave("bot1", max_builds=2, properties={"os": "linux"}, grace=60, pin=False, minspace=1 << 30)
         self.assertEqual(
@@ -166,7 +165,7 @@ class ValuesTests(SynchronousTestCase):
         builder = BuilderConfig(
             name="b",
             slavenames=("bot1", "bot2"),
-            factory=BuildFactory([Nothing()]),
+            factory=BuildFactory([EmptyStep()]),
             tags=["x"],
             env={"A": "1", "B": None, "C": Property("c")},
             maxTime=3600,
@@ -182,18 +181,18 @@ class ValuesTests(SynchronousTestCase):
 
     def test_steps_added_later(self) -> None:
         """
-        A builder has the steps that its factory has in the end, as in Buildbot.
+        Steps that are added to a factory after its builder was created belong to the builder, as in Buildbot.
         """
         factory = BuildFactory()
         builder = BuilderConfig("b", ["bot1"], factory)
-        steps = [Nothing(), Nothing(), Nothing()]
+        steps = [EmptyStep(), EmptyStep(), EmptyStep()]
         factory.addStep(steps[0])
         factory.addSteps(steps[1:])
         self.assertEqual(builder.steps, tuple(steps))
 
     def test_grace(self) -> None:
         """
-        The shorter grace of builder and slave holds.
+        The shorter of the builder's and the slave's grace applies.
         """
         slave = BuildSlave("bot1", grace=100)
         self.assertEqual(BuilderConfig("b", ["bot1"], BuildFactory()).grace_on(slave), 100)
@@ -202,13 +201,13 @@ class ValuesTests(SynchronousTestCase):
 
     def test_directory(self) -> None:
         """
-        A builder's directory is made of its name, with everything unusual replaced.
+        A builder's directory is its name with unusual characters replaced.
         """
         self.assertEqual(BuilderConfig("x86 / gcc", ["bot1"], BuildFactory()).directory, "x86___gcc")
 
     def test_rendering(self) -> None:
         """
-        The words for rendering do what those of the model do.
+        Property, Interpolate and Secret render as their model classes do.
         """
         view = View(Properties({"a": 1}))
         self.assertEqual(
@@ -218,14 +217,14 @@ class ValuesTests(SynchronousTestCase):
 
     def test_shown(self) -> None:
         """
-        They show their names.
+        The repr of slaves, builders and schedulers shows their names.
         """
         things = [BuildSlave("a"), BuilderConfig("b", ["a"], BuildFactory()), Submit("c", ["b"])]
         self.assertEqual(list(map(repr, things)), ["BuildSlave('a')", "BuilderConfig('b')", "Submit('c')"])
 
     def test_places(self) -> None:
         """
-        After a mistake, things go on with something harmless, so that one mistake is told once.
+        After a mistake, a harmless object takes the place of the wrong one, so that each mistake is reported once.
         """
         found = mistakes_in(
             """
@@ -246,7 +245,7 @@ class ValuesTests(SynchronousTestCase):
 
     def test_unusable_rendered_words(self) -> None:
         """
-        The same for words that are rendered later.
+        A wrong renderable is also replaced by a harmless one.
         """
         self.assertEqual(
             len(mistakes_in("util.Property(3)\nutil.Interpolate()\nutil.Secret()\nutil.Secret('a b')\n")), 4
@@ -254,7 +253,7 @@ class ValuesTests(SynchronousTestCase):
 
     def test_secrets_are_looked_for(self) -> None:
         """
-        A secret that nobody knows is a mistake at the line that names it, also inside of an Interpolate.
+        A secret that no provider has is a mistake at the line that names it, also in an Interpolate.
         """
         found = mistakes_in("util.Secret('a')\nutil.Interpolate('%(secret:b)s')")
         self.assertEqual([mistake.place.line for mistake in found], [3, 4])
@@ -262,9 +261,9 @@ class ValuesTests(SynchronousTestCase):
 
 
 class PluginsTests(SynchronousTestCase):
-    def test_vocabulary(self) -> None:
+    def test_names(self) -> None:
         """
-        Everything is where the reference says.
+        Each name is in the plugin module that the reference documents.
         """
         for name, words in {
             "schedulers": {"Submit", "ForceScheduler", "Triggerable"},
@@ -285,7 +284,7 @@ class PluginsTests(SynchronousTestCase):
 
     def test_unknown_word(self) -> None:
         """
-        A misspelt word is guessed.
+        For a misspelt name, the similar one is suggested.
         """
         with self.assertRaisesRegex(AttributeError, "slave has no 'Buildslave'.  Did you mean 'BuildSlave'"):
             _ = plugins.slave.Buildslave

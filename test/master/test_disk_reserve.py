@@ -1,5 +1,5 @@
 """
-Room on the master's disk that no slave alone can take from all others (issue 3, promise 14).
+The reserve on the master's disk, which no single slave can exhaust (issue 3, promise 14).
 """
 
 from twisted.internet.task import Clock
@@ -15,8 +15,8 @@ from buildbot_lite.master.builds.disk_reserve import (
 from buildbot_lite.storage.records import remarks
 from buildbot_lite.wire.roles import LATER
 
-from .stage import Stage
-from .test_hostile_slave import SECOND
+from .configurations import TWO_SLAVES
+from .harness import MasterHarness
 
 MIB = 1 << 20
 CHUNK = MIB
@@ -34,7 +34,7 @@ class ReserveTests(SynchronousTestCase):
 
     def send(self, slave: str, mib: int) -> int:
         """
-        How many of so many MiB it may send.
+        Have *slave* send *mib* MiB.  Return how many of them the reserve admits.
         """
         taken = 0
         for _ in range(mib):
@@ -45,14 +45,14 @@ class ReserveTests(SynchronousTestCase):
 
     def test_plenty(self) -> None:
         """
-        While there is room, everybody sends as much as there is.
+        While more than the reserve is free, each slave may send everything.
         """
         self.assertEqual(self.send("evil", 1000), 1000)
         self.assertEqual(self.told, [])
 
     def test_scarce(self) -> None:
         """
-        Promise 14: a slave that fills the disk stops at the reserve, and others go on with what is left of it.
+        Promise 14: a slave that fills the disk is stopped at the reserve; the other slaves continue within it.
         """
         self.free = LARGEST_RESERVE + 500 * MIB
         taken = self.send("evil", 2000)
@@ -63,7 +63,7 @@ class ReserveTests(SynchronousTestCase):
 
     def test_room_again(self) -> None:
         """
-        It goes on when there is room again.
+        A stopped slave may send again when there is room.
         """
         self.free = LARGEST_RESERVE
         self.send("evil", 300)
@@ -72,9 +72,10 @@ class ReserveTests(SynchronousTestCase):
         self.clock.advance(1.0)
         self.assertEqual(self.send("evil", 1), 1)
 
-    def test_ending_a_build_is_no_way_out(self) -> None:
+    def test_bytes_of_earlier_builds_count(self) -> None:
         """
-        Promise 14: what it has sent counts for hours, in whichever builds; what was sent days ago does not.
+        Promise 14: what a slave sent in the last hours counts, whichever builds it was for; what it sent days ago does
+        not.
         """
         self.send("old", 5000)
         self.clock.advance(24 * 3600.0)
@@ -85,7 +86,7 @@ class ReserveTests(SynchronousTestCase):
 
     def test_little(self) -> None:
         """
-        Who sends little goes on, also when nobody else sends anything.
+        A slave that has sent little may continue, also if no other slave sends anything.
         """
         self.free = LARGEST_RESERVE // 2
         little = LARGEST_RESERVE // LITTLE // MIB
@@ -93,7 +94,8 @@ class ReserveTests(SynchronousTestCase):
 
     def test_of_a_small_disk(self) -> None:
         """
-        Without a word of the admin it is a twentieth of the disk at most; with one it is that, also none at all.
+        Without `minspace`, the reserve is at most a twentieth of the disk; with it, the reserve is that size, which may
+        be 0.
         """
         self.total = 1000 * MIB
         self.free = self.total // SHARE_OF_DISK + 10 * MIB
@@ -108,9 +110,9 @@ class ReserveTests(SynchronousTestCase):
         self.clock.advance(1.0)
         self.assertEqual(self.send("evil", 1), 1)
 
-    def test_said(self) -> None:
+    def test_reported_once_a_minute(self) -> None:
         """
-        The reason is told once a minute, however often it asks.
+        The reason is reported once a minute for each slave that is stopped.
         """
         self.free = LARGEST_RESERVE // 2
         self.send("evil", 300)
@@ -122,30 +124,30 @@ class ReserveTests(SynchronousTestCase):
 class FarmTests(SynchronousTestCase):
     def test_of_two_slaves(self) -> None:
         """
-        Promise 14: the slave that fills the disk is told "later" and its build says why; the other's build goes on;
-        when there is room, the first goes on where it was.
+        Promise 14: the slave that fills the disk must send later, and its build says why; the other slave's build
+        continues.  When there is room, the first continues at its offset.
         """
-        stage = Stage(SECOND + "c['minspace'] = 1600\n")
+        harness = MasterHarness(TWO_SLAVES + "c['minspace'] = 1600\n")
         free = [10_000]
-        stage.farm.reserve.disk = lambda: (1 << 40, free[0])
-        evil, good = stage.attach("bot1"), stage.attach("bot2")
-        request = stage.submit()
-        stage.submit()
-        self.assertEqual(evil.given[0].write(b"x" * 1000), 1000)
+        harness.farm.reserve.disk = lambda: (1 << 40, free[0])
+        evil, good = harness.attach("bot1"), harness.attach("bot2")
+        request = harness.submit()
+        harness.submit()
+        self.assertEqual(evil.commands[0].write(b"x" * 1000), 1000)
         free[0] = 1500
-        stage.settle(1.0)
-        self.assertEqual(evil.given[0].write(b"x", offset=1000), LATER)
-        self.assertEqual(good.given[0].write(b"y" * 200), 200)
-        (build,) = stage.builds(request)
-        said = [each.text for each in stage.read(lambda c: remarks.of_build(c, build.id))]
+        harness.settle(1.0)
+        self.assertEqual(evil.commands[0].write(b"x", offset=1000), LATER)
+        self.assertEqual(good.commands[0].write(b"y" * 200), 200)
+        (build,) = harness.builds(request)
+        said = [each.text for each in harness.read(lambda c: remarks.of_build(c, build.id))]
         self.assertEqual(len([text for text in said if "minspace" in text]), 1)
         free[0] = 10_000
-        stage.settle(1.0)
-        self.assertEqual(evil.given[0].write(b"x", offset=1000), 1001)
+        harness.settle(1.0)
+        self.assertEqual(evil.commands[0].write(b"x", offset=1000), 1001)
 
     def test_configured(self) -> None:
         """
-        It is a number of bytes.
+        `minspace` must be a whole number of bytes.
         """
         for wrong in ("-1", "'1G'", "1.5"):
-            self.assertRaises(ConfigError, Stage, SECOND + f"c['minspace'] = {wrong}\n")
+            self.assertRaises(ConfigError, MasterHarness, TWO_SLAVES + f"c['minspace'] = {wrong}\n")

@@ -1,5 +1,5 @@
 """
-What a farm does while its database fails.
+A farm while its database fails.
 """
 
 import sqlite3
@@ -32,9 +32,9 @@ from buildbot_lite.storage.retrying import (
     read_retrying,
 )
 
-from .stage import (
-    ONE,
-    Stage,
+from .configurations import ONE
+from .harness import (
+    MasterHarness,
     succeeding,
 )
 
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 def broken(code: int = sqlite3.SQLITE_IOERR, text: str = "disk I/O error") -> sqlite3.Error:
     """
-    What the driver raises when SQLite answers *code*.
+    The driver's exception for SQLite's result *code*.
     """
     error = sqlite3.OperationalError(text)
     error.sqlite_errorcode = code
@@ -52,7 +52,7 @@ def broken(code: int = sqlite3.SQLITE_IOERR, text: str = "disk I/O error") -> sq
 
 class FailingDisk:
     """
-    While it is patched in, each attempt at a transaction fails, and is counted in *attempts*.
+    While this context is open, each attempt at a transaction fails and is counted in *attempts*.
     """
 
     def __init__(self, error: sqlite3.Error | None = None) -> None:
@@ -72,33 +72,33 @@ class FailingDisk:
         raise self.error
 
 
-class LinesCase(SynchronousTestCase):
+class LogLinesCase(SynchronousTestCase):
     """
-    Tests that look at what is logged.
+    Tests that read the log.
     """
 
     def setUp(self) -> None:
         """
-        Collect what is logged.
+        Collect log events.
         """
         self.events = self.enterContext(capturedLogs())
 
     def lines(self) -> Sequence[str]:
         """
-        What was said of the database that fails.
+        The log's lines about the failing database.
         """
         return [str(event["why"]) for event in self.events if "Builds wait" in (event.get("log_format") or "")]
 
 
-class FarmTests(LinesCase):
+class FarmTests(LogLinesCase):
     """
-    Promise 6.7: a farm whose database fails holds its queue, says so, and goes on by itself.
+    Promise 6.7: a farm whose database fails holds its queue, reports that, and continues by itself.
     """
 
     def test_holds(self) -> None:
         """
-        Promise 6.7: the queue holds and says why, attempts are few, the log says it once a minute; when the database
-        works again, the builds begin without a word from anybody.
+        Promise 6.7: while the database fails, the queue is held with the reason, attempts are few, and the log reports
+        it once a minute.  When the database works again, the builds begin without an admin.
         """
         for code, text in (
             (sqlite3.SQLITE_IOERR, "disk I/O error"),
@@ -107,14 +107,14 @@ class FarmTests(LinesCase):
             (sqlite3.SQLITE_IOERR | 12 << 8, "disk I/O error"),
         ):
             before = len(self.lines())
-            stage = Stage(ONE)
-            requests = [stage.submit(), stage.submit()]
+            harness = MasterHarness(ONE)
+            requests = [harness.submit(), harness.submit()]
             with FailingDisk(broken(code, text)) as disk:
-                bot = stage.attach()
+                bot = harness.attach()
                 bot.behaviour = succeeding
                 for _ in range(600):
-                    stage.settle(1)
-                waiting = documents.of_queue(stage.farm)["queue"]
+                    harness.settle(1)
+                waiting = documents.of_queue(harness.farm)["queue"]
                 self.assertEqual([each["request"] for each in waiting], requests)
                 for each in waiting:
                     self.assertEqual(each["why"]["kind"], WaitKind.STORAGE.value)
@@ -122,30 +122,30 @@ class FarmTests(LinesCase):
                 self.assertLess(disk.attempts, 600 / LONGEST_PAUSE + 10)
                 self.assertLessEqual(len(self.lines()) - before, 600 / LOG_INTERVAL + 1)
                 self.assertGreater(len(self.lines()) - before, 600 / LOG_INTERVAL - 2)
-            stage.settle(LONGEST_PAUSE + 1)
-            self.assertEqual([stage.request(request).result for request in requests], [Result.SUCCESS] * 2)
-            self.assertIsNone(stage.farm.records.obstacle)
+            harness.settle(LONGEST_PAUSE + 1)
+            self.assertEqual([harness.request(request).result for request in requests], [Result.SUCCESS] * 2)
+            self.assertIsNone(harness.farm.records.obstacle)
 
     def test_in_mid_build(self) -> None:
         """
-        Promise 6.7: a build whose journal cannot be written waits, and goes on; no command is started twice.
+        Promise 6.7: a build whose journal cannot be written waits and then continues; no command is started twice.
         """
-        stage = Stage(ONE)
-        bot = stage.attach()
-        request = stage.submit()
+        harness = MasterHarness(ONE)
+        bot = harness.attach()
+        request = harness.submit()
         with FailingDisk():
-            bot.given[0].end()
-            stage.settle(300)
-            self.assertEqual(len(bot.given), 1)
-            self.assertEqual(stage.farm.slots.on("bot1")[0].label, "b/1")
+            bot.commands[0].end()
+            harness.settle(300)
+            self.assertEqual(len(bot.commands), 1)
+            self.assertEqual(harness.farm.slots.on("bot1")[0].label, "b/1")
         bot.behaviour = succeeding
-        stage.settle(LONGEST_PAUSE + 1)
-        self.assertEqual(stage.request(request).result, Result.SUCCESS)
-        self.assertEqual(len({given.id for given in bot.given}), 4)
+        harness.settle(LONGEST_PAUSE + 1)
+        self.assertEqual(harness.request(request).result, Result.SUCCESS)
+        self.assertEqual(len({started.id for started in bot.commands}), 4)
 
     def test_reading_fails(self) -> None:
         """
-        Promise 6.7: what a build reads out of the records is read again until it can be.
+        Promise 6.7: a build repeats a failed read of the records until it succeeds.
         """
         clock, records = Clock(), InlineWriter()
         results: list[object] = []
@@ -161,9 +161,9 @@ class FarmTests(LinesCase):
 
     def test_reading_of_triggered_builds_fails(self) -> None:
         """
-        Promise 6.7: a build whose triggered builds ended while the records could not be read goes on when they can be.
+        Promise 6.7: a build whose triggered builds end while the records cannot be read continues when they can.
         """
-        stage = Stage(
+        harness = MasterHarness(
             """
 c["slaves"] = [slave.BuildSlave("bot1")]
 c["builders"] = [
@@ -175,93 +175,87 @@ c["builders"] = [
 c["schedulers"] = [schedulers.Submit("go", ["b"]), schedulers.Triggerable("child", ["child"])]
 """
         )
-        bot = stage.attach()
-        request = stage.submit()
-        with mock.patch.object(stage.farm.records, "read", side_effect=lambda query: fail(RecordsFailingError())):
-            bot.given[0].end()
-            stage.settle(5)
-            self.assertIsNone(stage.request(request).result)
-        stage.settle(LONGEST_PAUSE)
-        self.assertIs(stage.request(request).result, Result.SUCCESS)
+        bot = harness.attach()
+        request = harness.submit()
+        with mock.patch.object(harness.farm.records, "read", side_effect=lambda query: fail(RecordsFailingError())):
+            bot.commands[0].end()
+            harness.settle(5)
+            self.assertIsNone(harness.request(request).result)
+        harness.settle(LONGEST_PAUSE)
+        self.assertIs(harness.request(request).result, Result.SUCCESS)
 
     def test_directory_fails(self) -> None:
         """
-        Promise 6.7: a master's directory that cannot be looked at holds the queue, and does not end its loop.
+        Promise 6.7: if the master's directory cannot be read, the queue is held, and its loop continues.
         """
-        stage = Stage(ONE)
+        harness = MasterHarness(ONE)
         with mock.patch(
             "buildbot_lite.master.scheduling.hold.shutil.disk_usage", side_effect=OSError(5, "Input/output error")
         ):
-            stage.attach()
-            request = stage.submit()
-            (waiting,) = documents.of_queue(stage.farm)["queue"]
+            harness.attach()
+            request = harness.submit()
+            (waiting,) = documents.of_queue(harness.farm)["queue"]
             self.assertEqual(waiting["why"]["kind"], WaitKind.STORAGE.value)
             self.assertIn("Input/output error", waiting["why"]["sentence"])
-        stage.settle(6)
-        self.assertEqual(len(stage.builds(request)), 1)
+        harness.settle(6)
+        self.assertEqual(len(harness.builds(request)), 1)
 
     def test_defect_in_the_queue(self) -> None:
         """
-        Promise 6.7: an error while the queue is looked at is logged, and the queue is looked at again.
+        Promise 6.7: an error in the queue's loop is logged, and the loop continues.
         """
-        stage = Stage(ONE)
-        with mock.patch.object(stage.farm.queue, "_place", side_effect=ZeroDivisionError):
-            stage.attach()
-            request = stage.submit()
+        harness = MasterHarness(ONE)
+        with mock.patch.object(harness.farm.queue, "_place", side_effect=ZeroDivisionError):
+            harness.attach()
+            request = harness.submit()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        stage.settle(6)
-        self.assertEqual(len(stage.builds(request)), 1)
+        harness.settle(6)
+        self.assertEqual(len(harness.builds(request)), 1)
 
-    def test_beginning_that_is_refused(self) -> None:
+    def test_start_that_cannot_be_recorded(self) -> None:
         """
-        Promise 6.7: a build whose beginning cannot be recorded for another reason is begun again after a while, and is
-        no hot loop.
+        Promise 6.7: if the start of a build cannot be recorded for another reason, it is tried again after a pause, not
+        in a busy loop.
         """
-        stage = Stage(ONE)
-        request = stage.submit()
+        harness = MasterHarness(ONE)
+        request = harness.submit()
         with mock.patch("buildbot_lite.storage.records.builds.start", side_effect=StorageError("odd")) as start:
-            stage.attach()
-            stage.settle(1)
+            harness.attach()
+            harness.settle(1)
             self.assertEqual(start.call_count, 1)
-            (waiting,) = documents.of_queue(stage.farm)["queue"]
+            (waiting,) = documents.of_queue(harness.farm)["queue"]
             self.assertEqual(waiting["why"]["kind"], WaitKind.BACK_OFF.value)
-        stage.settle(31)
-        self.assertEqual(len(stage.builds(request)), 1)
+        harness.settle(31)
+        self.assertEqual(len(harness.builds(request)), 1)
 
 
 class FullWriter(InlineWriter):
     """
-    Takes as many changes as it has *room* for, and refuses others at once.
+    Accepts *room* changes, and refuses more at once.
     """
 
     room = 1000
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        See `Records`.
-        """
         if self.room == 0:
             return fail(RecordsFailingError("Too much waits."))
         self.room -= 1
         return super().write(change)
 
 
-class PatientRecordsTests(LinesCase):
+class RetryingRecordsTests(LogLinesCase):
     """
-    Records that wait until the database works.
+    Records that retry until the database works.
     """
 
     def setUp(self) -> None:
-        """
-        Some records.
-        """
         super().setUp()
         self.clock = Clock()
         self.records = RetryingRecords(InlineWriter(), self.clock)
 
     def put(self, name: str) -> Deferred[None]:
         """
-        Write something.
+        Write the setting *name*.
         """
 
         def put(connection: Connection) -> None:
@@ -271,7 +265,7 @@ class PatientRecordsTests(LinesCase):
 
     def test_backs_off(self) -> None:
         """
-        Promise 6.7: the pauses between two attempts grow from one second to half a minute, and begin anew.
+        Promise 6.7: the pauses between attempts grow from 1 s to 30 s, and start at 1 s again after a success.
         """
         for _ in range(2):
             with FailingDisk() as disk:
@@ -287,7 +281,8 @@ class PatientRecordsTests(LinesCase):
 
     def test_refused_at_once(self) -> None:
         """
-        Promise 6.7: when the database works again and too much waits for it, the rest is written later, in order.
+        Promise 6.7: when the database works again but refuses some of the waiting changes, these are written later, in
+        their order.
         """
         writer = FullWriter()
         self.records = RetryingRecords(writer, self.clock)
@@ -303,7 +298,7 @@ class PatientRecordsTests(LinesCase):
 
     def test_changed(self) -> None:
         """
-        Whoever wants to know is told once that the database fails, and once that it works again.
+        The callback is called once when the database fails, and once when it works again.
         """
         told: list[object] = []
         self.records = RetryingRecords(InlineWriter(), self.clock, lambda: told.append(self.records.obstacle))
@@ -318,7 +313,7 @@ class PatientRecordsTests(LinesCase):
 
     def test_locked(self) -> None:
         """
-        A database that another program has locked, in whichever way SQLite says so, is waited for.
+        A locked database is waited for, whichever of SQLite's codes reports the lock.
         """
         for code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_BUSY | 2 << 8):
             with FailingDisk(broken(code, "database is locked")):
@@ -327,9 +322,9 @@ class PatientRecordsTests(LinesCase):
             self.clock.advance(LONGEST_PAUSE)
             self.successResultOf(done)
 
-    def test_own_mistake(self) -> None:
+    def test_error_of_one_change(self) -> None:
         """
-        What is wrong with one change alone is told to whoever asked for it, and holds up nobody.
+        A change that fails for its own reason fails for its caller only; other changes are written.
         """
         for code in (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG):
 
@@ -342,7 +337,7 @@ class PatientRecordsTests(LinesCase):
 
     def test_bound(self) -> None:
         """
-        Bounded: more changes than that are refused, with a sentence; those that wait are done.
+        At most MOST_WAITING changes wait; a further change is refused with a sentence.
         """
         self.patch(retrying, "MOST_WAITING", 3)
         with FailingDisk():
@@ -355,7 +350,7 @@ class PatientRecordsTests(LinesCase):
 
     def test_closed(self) -> None:
         """
-        What waits when the records are closed is told that they are; nothing is tried any more.
+        When the records are closed, waiting changes fail with RecordsClosedError, and there are no more attempts.
         """
         with FailingDisk() as disk:
             waiting = self.put("a")

@@ -15,8 +15,8 @@ from buildbot_lite.master.config.master_config import DEFAULT_DB
 from buildbot_lite.master.config.mistakes import MistakesError
 from buildbot_lite.model.results import Result
 
-from .farms import WORDS as IMPORTS
-from .farms import configured, loaded, mistakes_in, sentences_in
+from .configurations import HEAD as IMPORTS
+from .configurations import configured, loaded, mistakes_in, sentences_in
 
 DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs")
 
@@ -396,9 +396,9 @@ class PathTests(SynchronousTestCase):
                 from buildbot_lite.steps.shell import ShellCommand
                 return SUCCESS, ShellCommand
             from buildbot.plugins import schedulers
-            c["schedulers"] = [schedulers.Submit("s", builderNames=[])]
+            c["schedulers"] = [schedulers.Submit("s", builderNames=["b"])]
             c["schedulers"][0].later = later
-            """.replace("builderNames=[]", "builderNames=['b']")
+            """
         master += """
             from buildbot.plugins import util, worker
             c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory())]

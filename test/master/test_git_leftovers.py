@@ -1,5 +1,5 @@
 """
-Git, in directories that an earlier build or a git that was killed left behind.
+The Git step in directories that an earlier build, or a killed git, left in any state.
 """
 
 import os
@@ -17,10 +17,10 @@ from buildbot_lite.model.rendering import Secret
 from buildbot_lite.model.results import Result
 
 from .git_repository import (
+    NO_SEARCH_ABOVE,
     PASSWORD,
-    SAFELY,
-    Repository,
-    Web,
+    GitHttpServer,
+    GitRepository,
 )
 from .local_machine import LocalMachine
 
@@ -34,7 +34,7 @@ MODES: Mapping[str, Mapping[str, str]] = {
     "clobber": {"mode": "full", "method": "clobber"},
 }
 
-# Objects of one kind, of which each might have been lost in a power failure.
+# Objects of one kind, which may all have been lost in a power failure.
 _WITHOUT = (
     "for git in .git .git/modules/lib; do"
     " git --git-dir=$git cat-file --batch-all-objects --batch-check='%(objectname) %(objecttype)' |"
@@ -42,8 +42,8 @@ _WITHOUT = (
     " rm -f $git/objects/$(echo $id | cut -c1-2)/$(echo $id | cut -c3-); done; done"
 )
 
-# Each is a text for the shell, run by a build in its directory: the submodule is "lib", and $ELSEWHERE a directory.
-LEFT = {
+# Shell commands that a build runs in its directory.  The submodule is "lib"; $ELSEWHERE is another directory.
+LEFTOVERS = {
     "nothing": ":",
     "another work tree": "mkdir -p $ELSEWHERE/w; git config core.worktree $ELSEWHERE/w; echo mine > hello",
     "a sparse checkout": "git sparse-checkout set --no-cone /dir",
@@ -132,8 +132,8 @@ LEFT = {
 }
 
 
-# What a build may have put where git expects something else: an index or objects that are not what they say.  Where
-# nothing of an earlier build is to count, it does not.
+# Forgeries: an index or objects whose contents do not match their names.  Modes that use nothing of an earlier build
+# must not be deceived.
 _FORGE = """python3 - <<'END'
 import os, subprocess, zlib
 def git(*words): return subprocess.run(['git', *words], capture_output=True, check=True).stdout
@@ -164,8 +164,8 @@ FORGED = {
     ),
 }
 
-# After these, nobody knows which files are of the commit that was there before: "incremental" leaves them.
-FORGETS = {
+# After these commands, the files of the earlier commit are not known, so that mode="incremental" leaves them.
+LOSES_HISTORY = {
     "a repository without objects",
     "no repository",
     "a file that is no repository",
@@ -176,18 +176,18 @@ FORGETS = {
 }
 
 
-class State(NamedTuple):
+class FileState(NamedTuple):
     """
-    What is to be told of a file: its mode and its contents.
+    A file's mode and contents.
     """
 
     mode: int
     contents: bytes
 
 
-def state_of(directory: str) -> dict[str, State]:
+def state_of(directory: str) -> dict[str, FileState]:
     """
-    Each file in *directory*, but for what is git's own.
+    The state of each file in *directory*, except git's own files.
     """
     found = {}
     for above, names, files in os.walk(directory):
@@ -201,19 +201,19 @@ def state_of(directory: str) -> dict[str, State]:
             else:
                 with open(path, "rb") as file:
                     contents = file.read()
-            # Of the permissions, git knows one.
-            found[os.path.relpath(path, directory)] = State(status.st_mode & ~0o677, contents)
+            # Git records only the executable bit.
+            found[os.path.relpath(path, directory)] = FileState(status.st_mode & ~0o677, contents)
     return found
 
 
 class Origin:
     """
-    A repository with a submodule, which is now at one and now at another of two commits.
+    A repository with a submodule that alternates between two commits.
     """
 
     def __init__(self, directory: str) -> None:
-        self.library = Repository(os.path.join(directory, "library"))
-        self.repository = Repository(os.path.join(directory, "origin"))
+        self.library = GitRepository(os.path.join(directory, "library"))
+        self.repository = GitRepository(os.path.join(directory, "origin"))
         path = self.repository.path
         os.mkdir(os.path.join(path, "dir"))
         os.symlink("hello", os.path.join(path, "link"))
@@ -227,7 +227,7 @@ class Origin:
         self._states = deque(self._commit(number) for number in range(2))
         self.turn()
 
-    def _commit(self, number: int) -> tuple[str, dict[str, State]]:
+    def _commit(self, number: int) -> tuple[str, dict[str, FileState]]:
         self._change_library(f"{number}\n")
         if number:
             os.unlink(os.path.join(self.repository.path, f"new{number - 1}"))
@@ -236,7 +236,8 @@ class Origin:
 
     def turn(self) -> None:
         """
-        Be at the other commit: a file comes, another goes, a third changes, and so does the submodule.
+        Move main to the other commit, which differs by a new, a missing and a changed file and by the submodule's
+        commit.
         """
         self._states.rotate()
         self.repository.git("update-ref", "refs/heads/main", self._states[0][0])
@@ -248,30 +249,30 @@ class Origin:
 
     def grow(self) -> None:
         """
-        Be at a commit that nobody has, of which the submodule's is one that nobody has.
+        Make a new commit, with a new commit of the submodule.
         """
         self._grown += 1
         self._change_library(f"grown {self._grown}\n")
         self._states[0] = (self.repository.commit(), state_of(self.repository.path))
 
     @property
-    def state(self) -> dict[str, State]:
+    def state(self) -> dict[str, FileState]:
         """
-        The files of the commit that it is at.
+        The files of the present commit.
         """
         return self._states[0][1]
 
     @property
-    def past(self) -> dict[str, State]:
+    def past(self) -> dict[str, FileState]:
         """
-        The files of the other one.
+        The files of the other commit.
         """
         return self._states[1][1]
 
 
 class LeftoverTests(SynchronousTestCase):
     """
-    Promise 6.20: whatever was left in the directory, it is exactly the commit that is checked out.
+    Promise 6.20: whatever was left in the directory, the step checks out exactly the commit.
     """
 
     mode: ClassVar[str] = "incremental"
@@ -286,20 +287,20 @@ class LeftoverTests(SynchronousTestCase):
 
     def new_machine(self, name: str) -> LocalMachine:
         """
-        A slave that runs its commands as an ordinary user.
+        A slave that runs its commands as an unprivileged user.
         """
         root = os.path.join(self.directory, name)
         os.makedirs(os.path.join(root, "builder"))
         with open(os.path.join(root, ".gitconfig"), "w") as file:
-            file.write("[safe]\n directory = *\n")  # the origin belongs to whoever runs the tests
+            file.write("[safe]\n directory = *\n")  # the origin has another owner
         os.chmod(self.directory, 0o755)
         if self.user is not None:
             subprocess.run(["chown", "-R", str(self.user), root], check=True)
-        return LocalMachine(root, env=SAFELY, user=self.user)
+        return LocalMachine(root, env=NO_SEARCH_ABOVE, user=self.user)
 
     def check_out(self, *, remembers: bool = True, **arguments: Any) -> str:
         """
-        Do it; answer "" or what is wrong.  *remembers*: it can be known what was checked out before.
+        Run the step.  Return "" or what is wrong.  *remembers*: whether the files of the earlier commit can be known.
         """
         given = {
             "repourl": self.origin.repository.path,
@@ -317,14 +318,14 @@ class LeftoverTests(SynchronousTestCase):
         found, wanted = state_of(self.machine.path("build")), self.origin.state
         past = self.origin.past
         if self.mode == "incremental":
-            # What was built stays; what a commit had, and this one has not, does not.
+            # Untracked files stay; files of the earlier commit that the new commit does not have must be removed.
             found = {name: each for name, each in found.items() if name in wanted or (remembers and name in past)}
         differing = {name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)}
         return f"{sorted(differing)}\n{self.machine.output}" if differing else ""
 
     def build(self, command: str) -> None:
         """
-        What a build does in the directory after a checkout.
+        Run a build's *command* in the directory after a checkout.
         """
         subprocess.run(["rm", "-rf", self.elsewhere], check=True)
         os.makedirs(self.elsewhere)
@@ -337,7 +338,7 @@ class LeftoverTests(SynchronousTestCase):
             "GIT_AUTHOR_EMAIL": "b@example.org",
             "GIT_COMMITTER_NAME": "B",
             "GIT_COMMITTER_EMAIL": "b@example.org",
-            **SAFELY,
+            **NO_SEARCH_ABOVE,
         }
         subprocess.run(
             ["/bin/sh", "-c", command],
@@ -351,14 +352,14 @@ class LeftoverTests(SynchronousTestCase):
 
     def check(self, left: Mapping[str, str]) -> None:
         """
-        After each of *left*, a new commit is checked out as it is, and the one after that as well.
+        After each command of *left*, the next two commits are checked out exactly.
         """
         wrong = {}
         self.assertEqual(self.check_out(), "")
         for number, (name, command) in enumerate(left.items()):
             self.build(command)
             self.origin.turn()
-            said = self.check_out(remembers=name not in FORGETS)
+            said = self.check_out(remembers=name not in LOSES_HISTORY)
             if said:
                 wrong[name] = said
                 self.machine = self.new_machine(f"slave{number}")
@@ -367,9 +368,9 @@ class LeftoverTests(SynchronousTestCase):
 
     def test_left(self) -> None:
         """
-        Each thing that was left is no hindrance, and is not seen in what is checked out.
+        Each state that a build can leave is repaired and does not affect the checkout.
         """
-        self.check(LEFT)
+        self.check(LEFTOVERS)
 
 
 class FreshTests(LeftoverTests):
@@ -377,21 +378,21 @@ class FreshTests(LeftoverTests):
 
     def test_forged(self) -> None:
         """
-        Nor is an index or an object believed that is not what it says.
+        A forged index or object is not used.
         """
         self.check(FORGED)
 
 
-class ReviewedTests(LeftoverTests):
+class ReviewCaseTests(LeftoverTests):
     """
-    What a close reading of the checkout found.
+    Cases from a review of the checkout script.
     """
 
     mode = "fresh"
 
     def test_left(self) -> None:
         """
-        Attributes that nobody committed, locks and refs that hold something else are no hindrance.
+        Uncommitted attributes, and locks and refs with other contents, do not affect the checkout.
         """
         self.check(
             {
@@ -402,7 +403,7 @@ class ReviewedTests(LeftoverTests):
 
     def test_links(self) -> None:
         """
-        What a link in the repository leads to is not touched, whatever part of the path is one.
+        The target of a link inside the repository is not changed, whichever part of the path is the link.
         """
         self.assertEqual(self.check_out(), "")
         for link in ("objects", "modules"):
@@ -417,7 +418,7 @@ class ReviewedTests(LeftoverTests):
 
     def test_other_refs(self) -> None:
         """
-        A ref that an earlier build made is not taken for what the repository calls so.
+        A ref that a build created is not used instead of the repository's.
         """
         self.assertEqual(self.check_out(), "")
         self.build(
@@ -429,7 +430,7 @@ class ReviewedTests(LeftoverTests):
 
     def test_no_longer_shallow(self) -> None:
         """
-        A checkout of the whole history gets it, also after one of the newest commit alone.
+        After a shallow checkout, a complete one fetches the whole history.
         """
         path = "file://" + self.origin.repository.path
         self.assertEqual(self.check_out(repourl=path, shallow=True), "")
@@ -444,7 +445,7 @@ class ReviewedTests(LeftoverTests):
 
     def test_fetch_that_dies(self) -> None:
         """
-        A fetch of which nobody noted that it worked did not work.
+        After a fetch that was killed, the next checkout fetches again.
         """
         self.assertEqual(self.check_out(), "")
         self.origin.turn()
@@ -461,8 +462,8 @@ class ReviewedTests(LeftoverTests):
         self.assertEqual(self.check_out(), "")
 
 
-# Where most goes the same way as with "fresh".
-SOME = {
+# These states take another path than with method="fresh".
+SELECTED = {
     "a file to be skipped",
     "locks everywhere",
     "damaged indexes",
@@ -485,9 +486,9 @@ class CleanTests(LeftoverTests):
 
     def test_left(self) -> None:
         """
-        Some of what was left, which is no hindrance either.
+        A selection of the states is repaired as well.
         """
-        self.check({name: command for name, command in LEFT.items() if name in SOME})
+        self.check({name: command for name, command in LEFTOVERS.items() if name in SELECTED})
 
 
 class CopyTests(CleanTests):
@@ -495,7 +496,7 @@ class CopyTests(CleanTests):
 
     def build(self, command: str) -> None:
         """
-        In the directory of which the copies are made, as well.
+        Run *command* also in the directory from which copies are made.
         """
         super().build(f"{command}\ncd ../source\n{command}")
 
@@ -504,8 +505,8 @@ class ClobberTests(CleanTests):
     mode = "clobber"
 
 
-# What runs a program when a git comes near it; $RUNS is that program, $G the repository.  The password is in the
-# environment then.  Each is tried in the repository itself, and the first ones in that of its submodule as well.
+# Each trap makes git run the program $RUNS, with the password in its environment, when git is used in the repository
+# $G. All are tried in the repository; the first dictionary is tried in the submodule too.
 _TRAPS_ANYWHERE = {
     "hooks": "mkdir -p $G/hooks; for h in reference-transaction post-checkout post-index-change pre-auto-gc post-merge;"
     " do cp $RUNS $G/hooks/$h; done",
@@ -553,8 +554,8 @@ TRAP = """\
 env > {out}.$$
 """
 
-# A checkout by somebody who believes what is there.
-CARELESS = """\
+# A checkout that trusts the directory.
+TRUSTING_CHECKOUT = """\
 git -c credential.$HOST.helper= fetch $ADDRESS; git fetch origin; git fetch $ADDRESS
 git checkout -f --detach FETCH_HEAD; git diff; git reset --hard; git clean -ffdx
 git submodule foreach git fetch origin; git submodule update --init --force
@@ -564,12 +565,12 @@ git submodule foreach 'git reset --hard; git clean -ffdx'; git gc --auto
 
 class TrapTests(LeftoverTests):
     """
-    Promise 6.16: nothing that a build left runs where the password is.
+    Promise 6.16: no program that a build left runs while the password is in the environment.
     """
 
     def setUp(self) -> None:
         super().setUp()
-        self.web = Web(self.directory)
+        self.web = GitHttpServer(self.directory)
         self.addCleanup(self.web.close)
         self.address = f"{self.web.address}/origin/.git"
         self.runs = os.path.join(self.directory, "runs")
@@ -582,32 +583,34 @@ class TrapTests(LeftoverTests):
 
     def new_machine(self, name: str) -> LocalMachine:
         """
-        It knows the password.
+        A slave that has the password as a secret.
         """
         machine = super().new_machine(name)
-        return LocalMachine(machine.root, env=SAFELY, user=self.user, secrets={"token": PASSWORD})
+        return LocalMachine(machine.root, env=NO_SEARCH_ABOVE, user=self.user, secrets={"token": PASSWORD})
 
     def build(self, command: str) -> None:
         """
-        Leave a trap; it may see what it likes while the build itself runs.
+        Set the trap.  What it sees during the build itself is discarded.
         """
         address = f"ADDRESS={self.address} ORIGIN={self.origin.repository.path} RUNS={self.runs}"
         super().build(f"{address}; {command}")
-        self.sprung()
+        self.environments_of_traps()
 
     def check_out(self, **arguments: Any) -> str:
         """
-        With a password; nothing that was left has run.
+        Check out with the password.  Return also whether a trap ran.
         """
         self.origin.grow()
         self.origin.repository.git("update-server-info")
         arguments |= {"repourl": self.address, "auth_credentials": ("me", Secret("token"))}
         said = super().check_out(**arguments)
-        return said + "".join(f"\nit ran{' with the password' * (PASSWORD in each)}" for each in self.sprung())
+        return said + "".join(
+            f"\nit ran{' with the password' * (PASSWORD in each)}" for each in self.environments_of_traps()
+        )
 
-    def sprung(self) -> list[str]:
+    def environments_of_traps(self) -> list[str]:
         """
-        The environments of the programs that ran since this was asked last.
+        The environments of all traps that have run since the last call.
         """
         found = []
         for name in sorted(os.listdir(self.seen)):
@@ -619,7 +622,7 @@ class TrapTests(LeftoverTests):
 
     def test_left(self) -> None:
         """
-        Each trap is without effect.
+        No trap runs in a checkout.
         """
         self.check(TRAPS)
 
@@ -629,7 +632,7 @@ class FreshTrapTests(TrapTests):
 
     def test_control(self) -> None:
         """
-        Each of these traps catches whoever believes what is there: a program of the build's gets the password.
+        Each trap catches a git that trusts the directory: the trap gets the password.
         """
         self.assertEqual(self.check_out(), "")
         self.origin.grow()
@@ -640,14 +643,14 @@ class FreshTrapTests(TrapTests):
             subprocess.run(["rm", "-rf", self.machine.path("build")], check=True)
             subprocess.run(["cp", "-a", self.machine.path("before"), self.machine.path("build")], check=True)
             self.build(trap)
-            self.be_careless()
-            if not any(PASSWORD in each for each in self.sprung()):
+            self.check_out_trustingly()
+            if not any(PASSWORD in each for each in self.environments_of_traps()):
                 harmless.append(name)
         self.assertEqual(harmless, [])
 
-    def be_careless(self) -> None:
+    def check_out_trustingly(self) -> None:
         """
-        Check out there with plain git commands, with the password at hand.
+        Check out with plain git commands and the password.
         """
         helper = "!f() { echo username=me; echo password=$PASSWORD; }; f"
         settings = {
@@ -663,10 +666,10 @@ class FreshTrapTests(TrapTests):
             "PASSWORD": PASSWORD,
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_CONFIG_PARAMETERS": " ".join(f"'{name}={value}'" for name, value in settings.items()),
-            **SAFELY,
+            **NO_SEARCH_ABOVE,
         }
         subprocess.run(
-            ["/bin/sh", "-c", CARELESS],
+            ["/bin/sh", "-c", TRUSTING_CHECKOUT],
             cwd=self.machine.path("build"),
             env=env,
             user=self.user,

@@ -1,5 +1,5 @@
 """
-Strings: who may do what, and the files in which they are looked up.
+Grants, and the files with their FURLs.
 """
 
 import os
@@ -30,16 +30,16 @@ from buildbot_lite.wire.limits.preauth import (
     preauth_token,
 )
 
-from .stage import (
-    ONE,
-    Stage,
+from .configurations import ONE, TWO_SLAVES, builder_config, four_steps, master_cfg
+from .harness import (
+    MasterHarness,
     hello,
 )
 
 
 class GrantTests(SynchronousTestCase):
     """
-    All strings that were handed out.
+    The registry of all grants.
     """
 
     def setUp(self) -> None:
@@ -49,7 +49,7 @@ class GrantTests(SynchronousTestCase):
 
     def another(self) -> GrantRegistry:
         """
-        Those of a master that starts now.
+        The registry of a master that starts now.
         """
         self.preauth = Preauth("tub", lambda: self.time)
         known = [
@@ -72,13 +72,13 @@ class GrantTests(SynchronousTestCase):
 
     def expose(self, grant: records.Grant, revocable: Revocable) -> Exposed:
         """
-        Something to find.
+        The object that a FURL leads to.
         """
         return Exposed(revocable)
 
     def ensure(self, **more: Any) -> records.Grant:
         """
-        The slave's.
+        The grant of the slave bot1.
         """
         return self.successResultOf(
             Deferred.fromCoroutine(self.grants.ensure(verbs.SLAVE, "bot1", name="bot1", **more))
@@ -86,13 +86,13 @@ class GrantTests(SynchronousTestCase):
 
     def lookup(self, grant: records.Grant) -> Exposed | None:
         """
-        What whoever shows its string gets.
+        Look up the FURL of *grant*.
         """
         return self.grants.lookup(self.grants.swissnum(grant))
 
     def test_kept(self) -> None:
         """
-        Promise 2: a string is the same after a restart.
+        Promise 2: a FURL is the same after a restart.
         """
         grant = self.ensure()
         self.assertEqual(self.ensure(), grant)
@@ -102,7 +102,7 @@ class GrantTests(SynchronousTestCase):
 
     def recorded(self, grant: records.Grant) -> tuple[float | None, int]:
         """
-        When it was last used, and how often, as recorded.
+        The recorded time of the last use, and the recorded number of uses.
         """
         row = self.successResultOf(self.records.read(lambda connection: records.get(connection, grant.id)))
         assert row is not None
@@ -110,7 +110,7 @@ class GrantTests(SynchronousTestCase):
 
     def test_verb_of_a_package_that_is_gone(self) -> None:
         """
-        A string for a verb that nobody adds any more leads nowhere, and does not keep the master from starting.
+        A grant for a verb that no package adds any more leads nowhere, and does not prevent the master's start.
         """
         grant = self.successResultOf(Deferred.fromCoroutine(self.grants.hand_out("steer", "farm", name="farm")))
         self.assertIsNone(self.lookup(grant))
@@ -119,8 +119,8 @@ class GrantTests(SynchronousTestCase):
 
     def test_uses(self) -> None:
         """
-        Promise 6.12: each time that an admin's, control's or watcher's string is shown is a use, also after a restart;
-        it is recorded once a minute.
+        Promise 6.12: each lookup of an admin, control or watch FURL is a use, also after a restart; uses are recorded
+        at most once a minute.
         """
         for verb in (verbs.ADMIN, verbs.CONTROL, verbs.WATCH):
             grant = self.successResultOf(
@@ -141,7 +141,7 @@ class GrantTests(SynchronousTestCase):
 
     def test_no_use(self) -> None:
         """
-        A string that has expired is not used by being shown; a slave's is used when it attaches, and not before.
+        The lookup of an expired FURL is no use; a slave's FURL is used when the slave attaches, not by a lookup.
         """
         grant = self.ensure()
         self.lookup(grant)
@@ -153,9 +153,9 @@ class GrantTests(SynchronousTestCase):
         self.assertRaises(RevokedError, self.lookup, watch)
         self.assertEqual(self.recorded(watch), (None, 0))
 
-    def test_on_the_account_of_its_maker(self) -> None:
+    def test_account(self) -> None:
         """
-        Promise 6.15: watch strings that submissions made are on the account of the string that they were made with.
+        Promise 6.15: watch grants of submissions share the CPU account of the grant that submitted them.
         """
         submit = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(verbs.SUBMIT, "go", name="go")))
         watches = [
@@ -176,13 +176,13 @@ class GrantTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """
-        Nobody's string leads nowhere.
+        An unknown FURL leads nowhere.
         """
         self.assertIsNone(self.grants.lookup("nonsense"))
 
     def test_revoked(self) -> None:
         """
-        A revoked string is refused, also by the next master, and what it led to refuses too.
+        A revoked FURL is refused, also by the next master, and the object that it led to refuses too.
         """
         grant = self.ensure()
         exposed = self.lookup(grant)
@@ -192,9 +192,10 @@ class GrantTests(SynchronousTestCase):
         self.assertRaises(RevokedError, exposed.revocable.check)
         self.assertRaises(RevokedError, self.another().lookup, self.grants.swissnum(grant))
 
-    def test_expected(self) -> None:
+    def test_preauth(self) -> None:
         """
-        Promise 3.12: who has a slave's string in force is expected, also by the next master; nobody else is.
+        Promise 3.12: holders of a slave's FURL in force pass pre-authentication, also at the next master; other holders
+        do not.
         """
         grant = self.ensure()
         watch = self.successResultOf(Deferred.fromCoroutine(self.grants.ensure(verbs.WATCH, "1", name="request-1")))
@@ -214,7 +215,7 @@ class GrantTests(SynchronousTestCase):
 
     def test_expired(self) -> None:
         """
-        A string ends when it was said to end.
+        A FURL is refused after its expiry.
         """
         grant = self.ensure(expires=2000.0)
         self.assertIsNotNone(self.lookup(grant))
@@ -223,7 +224,7 @@ class GrantTests(SynchronousTestCase):
 
     def test_watches_forgotten(self) -> None:
         """
-        A submission's watch string that ran out is forgotten in the end; a slave's is not.
+        An expired watch grant is deleted later; a slave's grant is not.
         """
         slave = self.ensure(expires=2000.0)
         watch = self.successResultOf(
@@ -238,7 +239,8 @@ class GrantTests(SynchronousTestCase):
 
     def test_pinned(self) -> None:
         """
-        Promise 3: the first that uses a slave's string pins it; another is refused with the remedy, until unpinned.
+        Promise 3: the first key that uses a slave's FURL pins it; another key is refused with the remedy, until
+        `unpin`.
         """
         grant = self.ensure()
         self.grants.pin(grant, "key-1")
@@ -251,150 +253,151 @@ class GrantTests(SynchronousTestCase):
 
     def test_unpin_nobody(self) -> None:
         """
-        There must be such a slave.
+        `unpin` of an unknown slave is refused.
         """
         self.failureResultOf(Deferred.fromCoroutine(self.grants.unpin("bot9")), NotFoundError)
 
 
-class LostTests(SynchronousTestCase):
+class LostKeyTests(SynchronousTestCase):
     """
-    A farm whose files in ``private/`` are not those that its strings were made with.
+    A farm whose files in ``private/`` are not those with which its FURLs were made.
     """
 
     def setUp(self) -> None:
-        self.stage = Stage(ONE)
+        self.harness = MasterHarness(ONE)
 
     def restart(self, swissnums: Swissnums) -> None:
         """
-        The next master has these.
+        Restart the master with *swissnums*.
         """
-        self.stage.swissnums = swissnums
-        self.stage.restart()
+        self.harness.swissnums = swissnums
+        self.harness.restart()
 
     def texts(self) -> dict[str, str]:
         """
-        The files with the strings of a slave, a submission and the admin.
+        The files with the FURLs of a slave, a Submit scheduler and the admin.
         """
         found = {}
         for name in ("furls/bot1.furl", "furls/go.furl", "private/admin.furl"):
-            with open(os.path.join(self.stage.basedir, name), encoding="utf-8") as file:
+            with open(os.path.join(self.harness.basedir, name), encoding="utf-8") as file:
                 found[name] = file.read()
         return found
 
     def test_other_key(self) -> None:
         """
-        Promise 6.19: with another key every string is void, those that were handed out with a label too; the files
-        have new ones, and a restart changes nothing any more.
+        Promise 6.19: with another key, all FURLs are void, also labelled ones; the files have new ones, and another
+        restart changes nothing.
         """
-        grants, before = self.stage.farm.grants, self.texts()
-        given = self.stage.done(grants.hand_out(verbs.CONTROL, "farm", name="farm", label="on call"))
+        grants, before = self.harness.farm.grants, self.texts()
+        given = self.harness.done(grants.hand_out(verbs.CONTROL, "farm", name="farm", label="on call"))
         old = [grants.swissnum(grant) for grant in grants.everything()]
         self.assertIn(grants.swissnum(given), old)
         self.restart(Swissnums(b"another key"))
 
         for swissnum in old:
-            self.assertRaises(RevokedError, self.stage.farm.grants.lookup, swissnum)
+            self.assertRaises(RevokedError, self.harness.farm.grants.lookup, swissnum)
         after = self.texts()
         for name, text in after.items():
             self.assertNotEqual(text, before[name])
         self.restart(Swissnums(b"another key"))
         self.assertEqual(self.texts(), after)
 
-    def test_kept_lost(self) -> None:
+    def test_lost_file_of_0_1_0(self) -> None:
         """
-        Strings of 0.1.0 whose file is lost go on working and are shown no more, until they are replaced; but the admin
-        has a new one at once.
+        FURLs of 0.1.0 whose file was lost still work, but are not shown until they are replaced; the admin's is
+        replaced at once.
         """
         old = {verb: f"random-{verb}" for verb in ("slave", "submit", "admin")}
         rows = [(digest_of(swissnum), verb) for verb, swissnum in old.items()]
         sql = "UPDATE grants SET salt = NULL, digest = ? WHERE verb = ?"
-        _ = self.stage.records.write(lambda connection: connection.exec_driver_sql(sql, rows))
+        _ = self.harness.records.write(lambda connection: connection.exec_driver_sql(sql, rows))
         kept = Swissnums(b"key", {digest_of(swissnum): swissnum for swissnum in old.values()})
         self.restart(kept)
         self.assertEqual([text.strip().rpartition("/")[2] for text in self.texts().values()], list(old.values()))
         self.restart(Swissnums(b"key"))
 
-        grants = self.stage.farm.grants
+        grants = self.harness.farm.grants
         self.assertIsNotNone(grants.lookup(old["slave"]))
         self.assertRaises(RevokedError, grants.lookup, old["admin"])
-        self.assertFalse(os.path.exists(os.path.join(self.stage.basedir, "furls", "bot1.furl")))
+        self.assertFalse(os.path.exists(os.path.join(self.harness.basedir, "furls", "bot1.furl")))
         slave = grants.of(verbs.SLAVE, "bot1")
         assert slave is not None
         self.assertIn("buildbot-lite rotate bot1", str(self.assertRaises(LostStringError, grants.swissnum, slave)))
-        self.stage.done(self.stage.farm.revocation.rotate(verbs.SLAVE, "bot1"))
-        self.assertTrue(os.path.exists(os.path.join(self.stage.basedir, "furls", "bot1.furl")))
+        self.harness.done(self.harness.farm.revocation.rotate(verbs.SLAVE, "bot1"))
+        self.assertTrue(os.path.exists(os.path.join(self.harness.basedir, "furls", "bot1.furl")))
 
 
-class StringFileTests(SynchronousTestCase):
+class FurlFileTests(SynchronousTestCase):
     """
-    Promise 2: the files in which strings are looked up.
+    Promise 2: the files in which FURLs are found.
     """
 
     def setUp(self) -> None:
-        self.stage = Stage(ONE)
+        self.harness = MasterHarness(ONE)
 
     def text(self, name: str) -> str:
         """
-        What is in a file of the farm.
+        The contents of a file of the farm.
         """
-        with open(os.path.join(self.stage.basedir, name), encoding="utf-8") as file:
+        with open(os.path.join(self.harness.basedir, name), encoding="utf-8") as file:
             return file.read()
 
     def lines(self, name: str) -> dict[str, str]:
         """
-        The strings in it, by name.
+        The FURLs in a file, by name.
         """
         return dict(line.split() for line in self.text(name).splitlines() if not line.startswith("#"))
 
     def test_files(self) -> None:
         """
-        Promise 2: one line per slave and per submission, the same in a file of its own; all private.
+        Promise 2: the files have one line for each slave and each Submit scheduler; a file of its own has the same
+        FURL.  All files are private.
         """
         self.assertEqual(list(self.lines("buildslave.furls")), ["bot1"])
         self.assertEqual(list(self.lines("submit.furls")), ["go"])
         self.assertIn(self.lines("buildslave.furls")["bot1"], self.text("furls/bot1.furl"))
         for name in ("buildslave.furls", "submit.furls", "furls/bot1.furl", "furls/go.furl", "private/admin.furl"):
-            mode = os.stat(os.path.join(self.stage.basedir, name)).st_mode
+            mode = os.stat(os.path.join(self.harness.basedir, name)).st_mode
             self.assertEqual(stat.S_IMODE(mode), 0o600, name)
 
     def test_reconfig(self) -> None:
         """
-        Promise 2: adding and removing a slave changes just its line and its file.
+        Promise 2: adding or removing a slave changes only its line and its file.
         """
         before = self.lines("buildslave.furls")
-        untouched = os.stat(os.path.join(self.stage.basedir, "furls/bot1.furl")).st_ino
-        self.stage.configure(ONE.replace('BuildSlave("bot1")', 'BuildSlave("bot1"), slave.BuildSlave("bot2")'))
-        self.stage.done(self.stage.farm.reconfiguration.apply())
+        untouched = os.stat(os.path.join(self.harness.basedir, "furls/bot1.furl")).st_ino
+        self.harness.configure(TWO_SLAVES)
+        self.harness.done(self.harness.farm.reconfiguration.apply())
         after = self.lines("buildslave.furls")
         self.assertEqual(list(after), ["bot1", "bot2"])
         self.assertEqual(after["bot1"], before["bot1"])
-        self.assertEqual(os.stat(os.path.join(self.stage.basedir, "furls/bot1.furl")).st_ino, untouched)
-        self.stage.configure(ONE)
-        self.stage.done(self.stage.farm.reconfiguration.apply())
+        self.assertEqual(os.stat(os.path.join(self.harness.basedir, "furls/bot1.furl")).st_ino, untouched)
+        self.harness.configure(ONE)
+        self.harness.done(self.harness.farm.reconfiguration.apply())
         self.assertEqual(self.lines("buildslave.furls"), before)
-        self.assertFalse(os.path.exists(os.path.join(self.stage.basedir, "furls/bot2.furl")))
+        self.assertFalse(os.path.exists(os.path.join(self.harness.basedir, "furls/bot2.furl")))
 
     def test_all_or_nothing(self) -> None:
         """
-        Promise 11: a master.cfg with a mistake changes nothing at all.
+        Promise 11: a master.cfg with a mistake changes nothing.
         """
-        before = self.text("buildslave.furls"), self.stage.farm.config
-        self.stage.configure(
-            ONE.replace('["bot1"]', '["bot7"]').replace("BuildSlave(", "BuildSlave(max_builds=-1, name=")
+        before = self.text("buildslave.furls"), self.harness.farm.config
+        self.harness.configure(
+            master_cfg(slaves={"bot1": "max_builds=-1"}, builders=[builder_config(slaves=["bot7"], steps=four_steps())])
         )
         failure = self.failureResultOf(
-            Deferred.fromCoroutine(self.stage.farm.reconfiguration.apply()), BuildbotLiteError
+            Deferred.fromCoroutine(self.harness.farm.reconfiguration.apply()), BuildbotLiteError
         )
         self.assertIn("bot7", str(failure.value))
-        self.assertEqual((self.text("buildslave.furls"), self.stage.farm.config), before)
+        self.assertEqual((self.text("buildslave.furls"), self.harness.farm.config), before)
 
     def test_desk_of_a_removed_slave(self) -> None:
         """
-        Promise 3: the string of a slave that is configured no more is refused with a sentence.
+        Promise 3: the FURL of a slave that was removed from master.cfg is refused with a sentence.
         """
         swissnum = self.lines("buildslave.furls")["bot1"].rsplit("/", 1)[1]
-        desk = self.stage.farm.grants.lookup(swissnum)
-        self.stage.configure(ONE.replace("bot1", "bot2"))
-        self.stage.done(self.stage.farm.reconfiguration.apply())
+        desk = self.harness.farm.grants.lookup(swissnum)
+        self.harness.configure(master_cfg(slaves={"bot2": ""}))
+        self.harness.done(self.harness.farm.reconfiguration.apply())
         attaching = desk._desk.attach(None, hello(), "key")  # type: ignore[union-attr]  # an ExposedDesk
         self.assertIn("not in master.cfg any more", str(self.failureResultOf(attaching).value))

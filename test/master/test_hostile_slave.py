@@ -1,6 +1,5 @@
 """
-A hostile slave harms its own builds only (issue 3, promise 14): what it may say to a master, and what becomes of the
-rest.
+A hostile slave harms only its own builds (issue 3, promise 14).
 """
 
 import os
@@ -48,10 +47,10 @@ from buildbot_lite.storage.records import remarks
 from buildbot_lite.wire.codec import MOST_BYTES, not_negative
 from buildbot_lite.wire.loopback import LoopbackLink
 
-from .stage import (
-    ONE,
+from .configurations import TWO_SLAVES, master_cfg
+from .harness import (
     FakeSlave,
-    Stage,
+    MasterHarness,
     hello,
     scripted,
     succeeding,
@@ -62,19 +61,15 @@ from .test_slave_commands import (
     seal_of,
 )
 
-LEADING_OUT = (
+FORBIDDEN_NAMES = (
     "../x", "/etc/passwd", "stdio/../../../../private/admin.furl", "stdio~/../x", "a/b", "", ".", "..", "stdio\0",
     "STDIO", "Stdio", "stdio~3", "stdio~10", "stdio ", "artifact", "x" * 200, "\ud800", "traceback",
 )  # fmt: skip
 
-SECOND = ONE.replace('[slave.BuildSlave("bot1")]', '[slave.BuildSlave("bot1"), slave.BuildSlave("bot2")]').replace(
-    '"b", ["bot1"]', '"b", ["bot1", "bot2"]'
-)
-
 
 class BrokenStreams(MemoryStreams):
     """
-    One that says where it is.
+    Streams whose errors name their files.
     """
 
     def stream(self, name: str) -> Any:
@@ -83,17 +78,17 @@ class BrokenStreams(MemoryStreams):
 
 class StreamTests(SynchronousTestCase):
     """
-    Promise 14: what a slave sends of a command.
+    Promise 14: the streams that a slave sends for its command.
     """
 
     def test_names(self) -> None:
         """
-        Promise 14: it writes the streams of its own command, and no other name makes a file: no path out, no other
-        case, no NUL, nothing long, none that nobody asked for.
+        Promise 14: a slave writes only the streams of its own command.  No other name makes a file: no path, no other
+        case, no NUL, no long name, no stream that was not asked for.
         """
         streams = MemoryStreams()
         it = command(streams)
-        for name in LEADING_OUT:
+        for name in FORBIDDEN_NAMES:
             self.failureResultOf(it.append(name, 0, b"x"), MessageError)
             outcome = Outcome(Ending.EXITED, exit_code=0, streams={name: seal_of(b"")})
             self.failureResultOf(it.finished(outcome), MessageError)
@@ -101,9 +96,9 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual(streams.streams, {})
         self.assertNoResult(it.when_over())
 
-    def test_only_what_was_asked_for(self) -> None:
+    def test_streams_of_a_spec(self) -> None:
         """
-        Promise 14: which streams a command has is in what the master asked for.
+        Promise 14: the command's spec determines its streams.
         """
         self.assertEqual({name for name in streams_of(Run(argv=("x",))) if "~" not in name}, {"stdio"})
         run = Run(argv=("x",), separate_stderr=True, logfiles={"test.log": "test.log"})
@@ -113,7 +108,8 @@ class StreamTests(SynchronousTestCase):
 
     def test_cap(self) -> None:
         """
-        Promise 14: the cap of a log and the largest upload hold also for a slave whose keeper does not see to them.
+        Promise 14: the master enforces the cap of a log and the largest size of an upload, in case the slave's keeper
+        does not.
         """
         for spec, stream in ((Run(argv=("x",), cap=10), "stdio"), (Upload("x", largest=10), "artifact")):
             streams = MemoryStreams()
@@ -126,7 +122,7 @@ class StreamTests(SynchronousTestCase):
 
     def test_cap_of_all_streams(self) -> None:
         """
-        Promise 14: a cap is that of all streams together, also after a restart of the master.
+        Promise 14: the cap applies to the sum of a command's streams, also after a restart of the master.
         """
         streams = MemoryStreams()
         streams.stream("stdio").append(0, b"01234567")
@@ -138,7 +134,7 @@ class StreamTests(SynchronousTestCase):
 
     def test_offsets(self) -> None:
         """
-        Promise 14: an offset or size that no file has is refused before anything is done with it.
+        Promise 14: an impossible offset or size is refused before anything else happens.
         """
         for number in (-1, MOST_BYTES + 1, 1 << 63, 1 << 64):
             self.assertRaises(MessageError, not_negative, number)
@@ -147,7 +143,7 @@ class StreamTests(SynchronousTestCase):
 
     def test_after_the_end(self) -> None:
         """
-        Promise 14: a command that is over grows no more.
+        Promise 14: no stream grows after its command has ended.
         """
         streams = MemoryStreams()
         it = command(streams)
@@ -156,9 +152,10 @@ class StreamTests(SynchronousTestCase):
 
         self.assertEqual(streams.streams, {})
 
-    def test_endless_ends(self) -> None:
+    def test_end_without_bytes(self) -> None:
         """
-        Promise 14: one that reports an end over and over whose bytes never come is not believed after a while.
+        Promise 14: a command whose end is reported again and again without its bytes has FAILED after MOST_ROUNDS
+        reports.
         """
         it = command()
         over = it.when_over()
@@ -169,18 +166,18 @@ class StreamTests(SynchronousTestCase):
 
         self.assertIs(self.successResultOf(over).ending, Ending.FAILED)
 
-    def test_reads_its_own_only(self) -> None:
+    def test_inputs(self) -> None:
         """
-        Promise 14: it reads what its command was given, and nothing else of the master's.
+        Promise 14: a slave reads only the inputs of its own command.
         """
         it = command()
         for name in ("other", "../tar", "/etc/passwd", "tar\0", "TAR", ""):
             self.failureResultOf(it.read(name, 0, 10), MessageError)
         self.assertEqual(self.successResultOf(it.read("tar", 5, 100)), b"text")
 
-    def test_no_text_of_ours(self) -> None:
+    def test_errors_without_text(self) -> None:
         """
-        Promise 14: what ails the master reaches the slave without its text.
+        Promise 14: errors inside the master reach the slave without their text.
         """
         it = command(BrokenStreams())
         outcome = Outcome(Ending.EXITED, exit_code=0, streams={"stdio": seal_of(b"x")})
@@ -191,14 +188,14 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(finishing), ())
 
 
-class SaidTests(SynchronousTestCase):
+class ReportedTextTests(SynchronousTestCase):
     """
-    Promise 14: what a slave says of itself and of its commands.
+    Promise 14: the bounds of what a slave reports about itself and its commands.
     """
 
     def test_outcome(self) -> None:
         """
-        Promise 14: words are bounded, and hold nothing that a terminal obeys or that a database cannot keep.
+        Promise 14: the texts of an outcome are bounded, printable and encodable.
         """
         said = Outcome(
             Ending.FAILED, sentence="\x1b[2Jgone \ud800", remarks=(Remark("stdio", 0, 1.0, "\x1b]0;title\x07"),)
@@ -219,7 +216,7 @@ class SaidTests(SynchronousTestCase):
 
     def test_hello_of_a_million_values(self) -> None:
         """
-        Promise 14: a greeting of a few MiB is not a hundred in memory.
+        Promise 14: a `hello` of a few MiB never takes a hundred MiB of memory.
         """
         for values in (b"{}," * 1_300_000, b"[]," * 1_300_000, b"0," * 2_000_000):
             said = hello().to_bytes()[:-1] + b',"x":[' + values + b"0]}"
@@ -231,7 +228,7 @@ class SaidTests(SynchronousTestCase):
 
     def test_hello_of_a_busy_slave(self) -> None:
         """
-        One of a slave that holds as many commands as it may, each with many streams, is read.
+        A `hello` with the largest number of commands, each with many streams, is read.
         """
         lengths = {f"log-{number}": 1 << 40 for number in range(90)}
         said = hello(
@@ -241,7 +238,7 @@ class SaidTests(SynchronousTestCase):
 
     def test_hello(self) -> None:
         """
-        Promise 14: the same for its greeting: facts, versions, and the commands that it claims to hold.
+        Promise 14: the texts of `hello` (facts, versions, held commands) are bounded, printable and encodable.
         """
         said = hello(version="\x1b[31m", platform={"os\n": "x\ud800"}, held=(HeldCommand("\ud800", "f", Life.RUNNING),))
         heard = Hello.from_bytes(said.to_bytes())
@@ -265,33 +262,33 @@ class FarmTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.stage = Stage(SECOND)
+        self.harness = MasterHarness(TWO_SLAVES)
 
     def desk(self, name: str = "bot1") -> Any:
         """
-        What its string leads to.
+        The object that the slave's FURL leads to.
         """
-        grant = self.stage.farm.grants.of(verbs.SLAVE, name)
+        grant = self.harness.farm.grants.of(verbs.SLAVE, name)
         assert grant is not None
-        return self.stage.farm.grants.lookup(self.stage.farm.grants.swissnum(grant))
+        return self.harness.farm.grants.lookup(self.harness.farm.grants.swissnum(grant))
 
     def attach(self, key: str = "key-1") -> Deferred[Any]:
         """
-        It attaches once more.
+        Attach once more.
         """
         attaching: Deferred[Any] = self.desk()._desk.attach(FakeSlave(), hello(), key)
         return attaching
 
     def test_others_commands(self) -> None:
         """
-        Promise 14: it cannot resume or end what runs on another slave by claiming to hold it.
+        Promise 14: a slave cannot resume or end another slave's command by claiming to hold it.
         """
-        first, second = self.stage.attach("bot1"), self.stage.attach("bot2")
-        self.stage.submit()
-        self.stage.submit()
+        first, second = self.harness.attach("bot1"), self.harness.attach("bot2")
+        self.harness.submit()
+        self.harness.submit()
         (of_first,), (of_second,) = first.held(), second.held()
         self.assertNotEqual(of_first.id, of_second.id)
-        again = self.stage.attach("bot1", held=(of_first, of_second))
+        again = self.harness.attach("bot1", held=(of_first, of_second))
 
         self.assertEqual([id for id, _ in again.resumed], [of_first.id])
         self.assertEqual(again.disowned, [of_second.id])
@@ -299,39 +296,41 @@ class FarmTests(SynchronousTestCase):
 
     def test_removed_in_mid_build(self) -> None:
         """
-        Promise 11: a slave that is taken out of master.cfg finishes the build that is on it, also over another link and
-        another master; then it is sent away.
+        Promise 11: a slave that is removed from master.cfg finishes its build, also over a new link and after a restart
+        of the master; then it is sent away.
         """
-        slave = self.stage.attach("bot1")
-        request = self.stage.submit()
+        slave = self.harness.attach("bot1")
+        request = self.harness.submit()
         desk = self.desk()
-        self.stage.configure(SECOND.replace('slave.BuildSlave("bot1"), ', "").replace('"bot1", ', ""))
-        self.stage.done(self.stage.farm.reconfiguration.apply())
+        self.harness.configure(master_cfg(slaves={"bot2": ""}))
+        self.harness.done(self.harness.farm.reconfiguration.apply())
         self.assertEqual(slave.dropped, [])
         slave.lose()
         self.successResultOf(desk._desk.attach(FakeSlave(), hello(held=slave.held()), "key-1"))
-        self.stage.restart()
-        back = FakeSlave(given=slave.given, behaviour=succeeding)
+        self.harness.restart()
+        back = FakeSlave(commands=slave.commands, behaviour=succeeding)
         self.successResultOf(self.desk()._desk.attach(back, hello(held=slave.held()), "key-1"))
-        slave.given[0].end(0)
-        self.stage.settle()
-        self.assertEqual([(each.slave, each.result) for each in self.stage.builds(request)], [("bot1", Result.SUCCESS)])
+        slave.commands[0].end(0)
+        self.harness.settle()
+        self.assertEqual(
+            [(each.slave, each.result) for each in self.harness.builds(request)], [("bot1", Result.SUCCESS)]
+        )
         self.assertEqual(back.dropped, ["this slave is not in master.cfg any more"])
         self.failureResultOf(self.attach(), BuildbotLiteError)
 
     def test_attaching_without_end(self) -> None:
         """
-        Promise 14: it attaches as often as a slave may whose line is bad, and no more.
+        Promise 14: a slave may attach as often as one with a bad link does; then it is refused.
         """
         for _ in range(200):
             self.successResultOf(self.attach())
         self.assertIn("attaches too often", str(self.failureResultOf(self.attach(), RefusedError).value))
-        self.stage.clock.advance(1.0)
+        self.harness.clock.advance(1.0)
         self.successResultOf(self.attach())
 
     def test_stolen_string(self) -> None:
         """
-        Promise 18: a string that its slave has used is of no use to another key, however often that tries.
+        Promise 18: after its slave has used a FURL, the FURL is refused for every other key, however often it is tried.
         """
         self.successResultOf(self.attach("key-1"))
         for _ in range(300):
@@ -340,8 +339,8 @@ class FarmTests(SynchronousTestCase):
 
     def test_stolen_string_is_not_shown(self) -> None:
         """
-        Promise 6.15: another key is refused before it can greet: it gets no share of the slave's, breaks no contract in
-        its name, and whoever showed the string before the slave did is cut.
+        Promise 6.15: another key is refused before `hello`: it uses none of the slave's CPU share, breaches no contract
+        in the slave's name, and a link that showed the FURL before the slave did is closed.
         """
         revocable = self.desk().revocable
         early, own = LoopbackLink("key-2"), LoopbackLink("key-1")
@@ -353,54 +352,54 @@ class FarmTests(SynchronousTestCase):
         self.assertEqual((early.lost, own.lost), (True, False))
         self.assertRaises(PinnedError, revocable.check_key, "key-2")
         revocable.check_key("key-1")
-        member = self.stage.farm.slaves["bot1"]
+        member = self.harness.farm.slaves["bot1"]
         self.assertEqual(member.breach, None)
-        self.stage.configure(SECOND.replace('BuildSlave("bot1")', 'BuildSlave("bot1", pin=False)'))
-        self.stage.done(self.stage.farm.reconfiguration.apply())
+        self.harness.configure(master_cfg(slaves={"bot1": "pin=False", "bot2": ""}))
+        self.harness.done(self.harness.farm.reconfiguration.apply())
         revocable.check_key("key-2")
 
     def test_remarks(self) -> None:
         """
-        Promise 14: however often it comes and goes, a build's remarks come to an end.
+        Promise 14: the remarks of one build are bounded, however often its slave comes and goes.
         """
-        self.stage.attach("bot1")
-        request = self.stage.submit()
-        (build,) = self.stage.builds(request)
+        self.harness.attach("bot1")
+        request = self.harness.submit()
+        (build,) = self.harness.builds(request)
         for number in range(MOST_REMARKS + 100):
-            self.stage.clock.advance(1 / REMARKS_PER_SECOND)
-            self.stage.farm.running.remark("bot1", str(number))
-        rows = self.stage.read(lambda connection: remarks.of_build(connection, build.id))
+            self.harness.clock.advance(1 / REMARKS_PER_SECOND)
+            self.harness.farm.running.remark("bot1", str(number))
+        rows = self.harness.read(lambda connection: remarks.of_build(connection, build.id))
 
         self.assertLess(len(rows), MOST_REMARKS + 10)
 
     def test_remarks_of_many_builds(self) -> None:
         """
-        Promise 14: a slave with many builds that comes and goes does not fill the queue of the database, in which all
-        others wait, with remarks; once it is quiet, its next ones are made.
+        Promise 14: a slave with many builds that comes and goes does not fill the database's queue with remarks; when
+        it has been quiet, remarks are written again.
         """
-        self.stage.attach("bot1")
-        request = self.stage.submit()
-        (build,) = self.stage.builds(request)
+        self.harness.attach("bot1")
+        request = self.harness.submit()
+        (build,) = self.harness.builds(request)
         for number in range(REMARKS_AT_ONCE + 500):
-            self.stage.farm.running.remark("bot1", str(number))
-        self.stage.clock.advance(1.0)
-        self.stage.farm.running.remark("bot1", "later")
-        texts = [each.text for each in self.stage.read(lambda connection: remarks.of_build(connection, build.id))]
+            self.harness.farm.running.remark("bot1", str(number))
+        self.harness.clock.advance(1.0)
+        self.harness.farm.running.remark("bot1", "later")
+        texts = [each.text for each in self.harness.read(lambda connection: remarks.of_build(connection, build.id))]
 
         self.assertLess(len(texts), REMARKS_AT_ONCE + 10)
         self.assertEqual(texts[-1], "later")
 
-    def test_complaints(self) -> None:
+    def test_repeated_breaches(self) -> None:
         """
-        Promise 14: however often it breaks the contract, the log does not grow without end; the last time is shown.
+        Promise 14: the log stays bounded, however often a slave breaches the contract; the last breach is kept.
         """
-        self.stage.attach("bot1")
-        request = self.stage.submit()
-        (build,) = self.stage.builds(request)
+        self.harness.attach("bot1")
+        request = self.harness.submit()
+        (build,) = self.harness.builds(request)
         for number in range(200):
             self.desk().revocable.breach(str(number))
-        said = [each.text for each in self.stage.read(lambda c: remarks.of_build(c, build.id))]
-        member = self.stage.farm.slaves["bot1"]
+        said = [each.text for each in self.harness.read(lambda c: remarks.of_build(c, build.id))]
+        member = self.harness.farm.slaves["bot1"]
 
         self.assertEqual(len([text for text in said if "broke the contract" in text]), COMPLAINTS_AT_ONCE)
         assert member.breach is not None
@@ -408,45 +407,45 @@ class FarmTests(SynchronousTestCase):
 
     def test_breach_is_shown(self) -> None:
         """
-        Promise 14: what breaks the contract is dropped, and shown with the reason: at the slave, beside its builds.
+        Promise 14: a breach of the contract is shown with its reason, at the slave and beside its builds.
         """
-        self.stage.attach("bot1")
-        self.stage.attach("bot2")
-        ours, theirs = self.stage.submit(), self.stage.submit()
+        self.harness.attach("bot1")
+        self.harness.attach("bot2")
+        ours, theirs = self.harness.submit(), self.harness.submit()
         self.assertTrue(self.desk().revocable.breach("'../x' is no place in a stream\x1b[2J"))
-        member = self.stage.farm.slaves["bot1"]
+        member = self.harness.farm.slaves["bot1"]
 
         assert member.breach is not None
         self.assertEqual(member.breach[1], "'../x' is no place in a stream?[2J")
         for request, number in ((ours, 1), (theirs, 0)):
-            (build,) = self.stage.builds(request)
-            said = [each.text for each in self.stage.read(lambda c, id=build.id: remarks.of_build(c, id))]
+            (build,) = self.harness.builds(request)
+            said = [each.text for each in self.harness.read(lambda c, id=build.id: remarks.of_build(c, id))]
             self.assertEqual(len([text for text in said if "broke the contract" in text]), number)
 
-    def test_its_word_counts_for_its_own_builds(self) -> None:
+    def test_lies_concern_its_own_builds(self) -> None:
         """
-        Promise 14: it may lie about its own commands; another slave's builds end as they do.
+        Promise 14: a slave may lie about its own commands; the builds of other slaves are not affected.
         """
-        self.stage.attach("bot1", FakeSlave(behaviour=succeeding))
-        lied = self.stage.submit()
-        self.stage.done(self.stage.farm.slaves.pause("bot1", paused=True))
-        self.stage.attach("bot2", FakeSlave(behaviour=scripted({"one": 1})))
-        built = self.stage.submit()
+        self.harness.attach("bot1", FakeSlave(behaviour=succeeding))
+        lied = self.harness.submit()
+        self.harness.done(self.harness.farm.slaves.pause("bot1", paused=True))
+        self.harness.attach("bot2", FakeSlave(behaviour=scripted({"one": 1})))
+        built = self.harness.submit()
 
-        self.assertEqual(self.stage.builds(lied)[-1].result, Result.SUCCESS)
-        self.assertEqual(self.stage.builds(built)[-1].result, Result.FAILURE)
+        self.assertEqual(self.harness.builds(lied)[-1].result, Result.SUCCESS)
+        self.assertEqual(self.harness.builds(built)[-1].result, Result.FAILURE)
 
     def test_files(self) -> None:
         """
-        Promise 14: nothing that it sends makes a file elsewhere than among the streams of its build.
+        Promise 14: nothing that a slave sends makes a file outside the streams of its build.
         """
-        slave = self.stage.attach("bot1")
-        self.stage.submit()
-        (given,) = slave.given
-        before = {directory for directory, _, _ in os.walk(self.stage.basedir)}
-        for name in LEADING_OUT:
-            self.failureResultOf(given.command.append(name, 0, b"x"), MessageError)
-        given.write(b"x")
-        new = {directory for directory, _, _ in os.walk(self.stage.basedir)} - before
+        slave = self.harness.attach("bot1")
+        self.harness.submit()
+        (started,) = slave.commands
+        before = {directory for directory, _, _ in os.walk(self.harness.basedir)}
+        for name in FORBIDDEN_NAMES:
+            self.failureResultOf(started.command.append(name, 0, b"x"), MessageError)
+        started.write(b"x")
+        new = {directory for directory, _, _ in os.walk(self.harness.basedir)} - before
 
-        self.assertTrue(all(os.path.relpath(path, self.stage.basedir).startswith("streams") for path in new), new)
+        self.assertTrue(all(os.path.relpath(path, self.harness.basedir).startswith("streams") for path in new), new)

@@ -1,5 +1,5 @@
 """
-The recorded effects of one build.
+The journal of a build's effects.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ from buildbot_lite.master.builds.journal import (
 )
 
 
-class Store:
+class MemoryStore:
     """
-    A journal's store in memory, which writes down in which order it was used.
+    A journal's store in memory that records the order of its calls.
     """
 
     def __init__(self) -> None:
@@ -41,11 +41,11 @@ class Store:
 
 class JournalTests(SynchronousTestCase):
     """
-    Effects, recorded and replayed.
+    Effects are recorded and replayed.
     """
 
     def setUp(self) -> None:
-        self.store = Store()
+        self.store = MemoryStore()
         self.live: list[str] = []
 
     def journal(self, recorded: list[JournalEntry] | None = None) -> Journal:
@@ -56,7 +56,7 @@ class JournalTests(SynchronousTestCase):
 
     def effect(self, journal: Journal, kind: str, intent: object, answer: object, step: int = 0) -> JournalEntry:
         """
-        An effect that answers at once.
+        An effect that ends at once with *answer*.
         """
 
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
@@ -68,7 +68,7 @@ class JournalTests(SynchronousTestCase):
 
     def test_order(self) -> None:
         """
-        The intent is committed before the effect, the outcome after it, and only then may the effect be forgotten.
+        The intent is committed before the effect, the outcome after it; only then may the slave forget the effect.
         """
         entry = self.effect(self.journal(), "command", {"x": 1}, {"y": 2})
         self.assertEqual(entry.outcome, {"y": 2})
@@ -77,7 +77,7 @@ class JournalTests(SynchronousTestCase):
 
     def test_replay(self) -> None:
         """
-        A recorded outcome answers at once, and nothing is done.
+        A recorded outcome is returned at once, and the effect is not performed.
         """
         self.effect(self.journal(), "command", 1, "first")
         self.store.events.clear()
@@ -90,7 +90,7 @@ class JournalTests(SynchronousTestCase):
 
     def test_resume(self) -> None:
         """
-        An effect that was begun is performed as one that is resumed, without a second intent.
+        An effect that was begun but not ended is resumed, without a second intent.
         """
         begun = JournalEntry(0, 0, "command", self.effect(self.journal(), "command", 1, "x").fingerprint, 1)
         self.store.events.clear()
@@ -99,7 +99,7 @@ class JournalTests(SynchronousTestCase):
 
     def test_changed_program(self) -> None:
         """
-        A program that asks for something else cannot be continued; the sentence names the entry.
+        A program that asks for a different effect than the journal's entry raises ReplayError with the entry's name.
         """
         self.effect(self.journal(), "command", 1, "x", step=3)
         recorded = list(self.store.entries.values())
@@ -111,7 +111,8 @@ class JournalTests(SynchronousTestCase):
     @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b"]), st.integers()), max_size=12), st.data())
     def test_any_prefix(self, program: list[tuple[int, str, int]], data: st.DataObject) -> None:
         """
-        Invariant I5: from any prefix of its journal, a program goes on to the same outcomes, doing only what is left.
+        Invariant I5: from any prefix of its journal, a program reaches the same outcomes and performs only the
+        remaining effects.
         """
         self.setUp()
         program.sort(key=lambda each: each[0])
@@ -128,9 +129,9 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual(len(performed), len(program) - count)
 
 
-class LateStore(Store):
+class DelayedStore(MemoryStore):
     """
-    A store in which outcomes are committed when the test says so.
+    A store that commits outcomes when the test says so.
     """
 
     def __init__(self) -> None:
@@ -146,13 +147,13 @@ class LateStore(Store):
         return self.last
 
 
-class HeldTests(SynchronousTestCase):
+class HeldOutcomeTests(SynchronousTestCase):
     """
-    Outcomes that a slave holds until they are committed.
+    Outcomes that the slave keeps until they are committed.
     """
 
     def setUp(self) -> None:
-        self.store = LateStore()
+        self.store = DelayedStore()
         self.journal = Journal(1, self.store, went_live=lambda: None)
         self.entry = self.successResultOf(self.effect("one", held=True))
 
@@ -163,9 +164,10 @@ class HeldTests(SynchronousTestCase):
 
         return Deferred.fromCoroutine(self.journal.effect(0, "command", intent, perform))
 
-    def test_nobody_waits(self) -> None:
+    def test_program_continues(self) -> None:
         """
-        The program goes on with an outcome that is held; it may be forgotten only once it is committed.
+        The program continues with a held outcome before its commit; the slave may forget the effect only after the
+        commit.
         """
         self.assertEqual(self.entry.outcome, "x")
         self.assertNotIn("after one", self.store.events)
@@ -174,7 +176,8 @@ class HeldTests(SynchronousTestCase):
 
     def test_next_effect(self) -> None:
         """
-        Invariant I5: nothing is done because of an outcome that is not committed, also if the next intent is.
+        Invariant I5: the next effect is performed only after the commit of the outcomes before it, although its intent
+        is committed already.
         """
         second = self.effect("two", held=True)
         self.assertEqual(self.store.events[-1], "begin command")
@@ -183,9 +186,9 @@ class HeldTests(SynchronousTestCase):
         self.successResultOf(second)
         self.assertEqual(self.store.events[-3:], ["after one", "perform two", "end command"])
 
-    def test_what_is_seen(self) -> None:
+    def test_visible_after_the_commit(self) -> None:
         """
-        Invariant I6: what a step shows to people waits until the outcomes on which it depends are committed.
+        Invariant I6: what users see of a step waits for the commit of the outcomes on which it depends.
         """
         self.journal.once_committed(lambda: self.store.events.append("seen"))
         all_committed = Deferred.fromCoroutine(self.journal.all_committed())
@@ -197,7 +200,7 @@ class HeldTests(SynchronousTestCase):
 
     def test_cannot_be_committed(self) -> None:
         """
-        A program whose outcome cannot be committed goes on to no other effect, and nothing is seen of it.
+        When an outcome cannot be committed, no further effect is performed and nothing becomes visible.
         """
         self.journal.once_committed(lambda: self.store.events.append("seen"))
         second = self.effect("two", held=True)
@@ -208,9 +211,9 @@ class HeldTests(SynchronousTestCase):
             [event for event in self.store.events if event[:5] in {"perfo", "after", "seen"}], ["perform one"]
         )
 
-    def test_what_nobody_else_has(self) -> None:
+    def test_not_held(self) -> None:
         """
-        An outcome that nobody holds is committed before the program hears of it.
+        An outcome that no slave holds is committed before the program gets it.
         """
         self.store.last.callback(None)
         second = self.effect("two", held=False)

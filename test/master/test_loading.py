@@ -1,5 +1,5 @@
 """
-From the text of a master.cfg to a configuration, or to all that is wrong with it.
+Loading of a master.cfg: a configuration, or all mistakes in it.
 """
 
 import os
@@ -15,8 +15,8 @@ from buildbot_lite.master.config.mistakes import MistakesError, SourceLine
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.rendering import View, render_now
 
-from .farms import (
-    WORDS,
+from .configurations import (
+    HEAD,
     configured,
     loaded,
     mistakes_in,
@@ -24,8 +24,8 @@ from .farms import (
     write,
 )
 
-# Each comment says how many mistakes begin at its line.
-TWELVE = """\
+# A comment with 1 marks each line at which a mistake begins.
+TWELVE_MISTAKES = """\
 from buildbot_lite.plugins import schedulers, secrets, slave, steps, util
 from local import builder_for
 c = BuildmasterConfig = {}
@@ -52,7 +52,7 @@ c["schedulers"] = [
 c["titel"] = "Ours"  # 1: an unknown key
 c["port"] = "tcp:99999"  # 1: a value that cannot be
 text = util.Interpolate("%(prop:a")  # 1: unreadable
-key = util.Secret("deploy")  # 1: nobody knows it
+key = util.Secret("deploy")  # 1: an unknown secret
 """
 LOCAL = """\
 from buildbot_lite.plugins import util
@@ -70,8 +70,10 @@ class MistakesTests(SynchronousTestCase):
         """
         directory = self.mktemp()
         with self.assertRaises(MistakesError) as caught:
-            loaded(directory, {"master.cfg": TWELVE, "local.py": LOCAL})
-        expected = [SourceLine("master.cfg", n) for n, line in enumerate(TWELVE.splitlines(), 1) if "# 1" in line]
+            loaded(directory, {"master.cfg": TWELVE_MISTAKES, "local.py": LOCAL})
+        expected = [
+            SourceLine("master.cfg", n) for n, line in enumerate(TWELVE_MISTAKES.splitlines(), 1) if "# 1" in line
+        ]
         expected.append(SourceLine("master.cfg", 11))  # the step that is a class
         found = [mistake.place for mistake in caught.exception.mistakes]
         self.assertEqual(found, [*sorted(expected), SourceLine("local.py", 4)])
@@ -81,8 +83,8 @@ class MistakesTests(SynchronousTestCase):
 
     def test_exception(self) -> None:
         """
-        Promise 11: a Python exception is reported with the line of the configuration where it came from, and with the
-        mistakes that were made before it.
+        Promise 11: a Python exception is reported with the line of the configuration that caused it, after the mistakes
+        that were made before it.
         """
         found = mistakes_in("slave.BuildSlave('bad name')\n1 / 0\nslave.BuildSlave('x y')\n")
         self.assertEqual([mistake.place.line for mistake in found], [3, 4])
@@ -90,7 +92,7 @@ class MistakesTests(SynchronousTestCase):
 
     def test_exception_in_a_module(self) -> None:
         """
-        So is one in a module beside master.cfg, or in the standard library when the module called it.
+        An exception in a module beside master.cfg, or in the standard library called from there, has the module's line.
         """
         directory = self.mktemp()
         files = {"master.cfg": "import local\n", "local.py": "import json\n\njson.loads('{')\n"}
@@ -100,7 +102,7 @@ class MistakesTests(SynchronousTestCase):
 
     def test_syntax(self) -> None:
         """
-        A syntax error has the line at which Python stopped to understand, also in a module.
+        A syntax error has the line that Python reports, also in a module.
         """
         self.assertEqual([mistake.place for mistake in mistakes_in("x = (\n")], [SourceLine("master.cfg", 3)])
         with self.assertRaises(MistakesError) as caught:
@@ -109,13 +111,13 @@ class MistakesTests(SynchronousTestCase):
 
     def test_exit(self) -> None:
         """
-        A configuration that calls sys.exit ends nothing but itself.
+        `sys.exit` in a configuration is a mistake, and does not end the process.
         """
         self.assertEqual(sentences_in("import sys\nsys.exit('enough')"), ["SystemExit: enough"])
 
     def test_misspelt_word(self) -> None:
         """
-        A word that is not in the vocabulary is guessed.
+        For an unknown name in a plugin module, a similar one is suggested.
         """
         self.assertEqual(
             [str(mistake) for mistake in mistakes_in("util.BuilderConfg()")],
@@ -124,20 +126,20 @@ class MistakesTests(SynchronousTestCase):
 
     def test_missing_module(self) -> None:
         """
-        An import of what is nowhere has its line.
+        A failed import has its line.
         """
         self.assertEqual(mistakes_in("import no_such_thing")[0].place, SourceLine("master.cfg", 3))
 
     def test_nothing_defined(self) -> None:
         """
-        A master.cfg without c is told how to begin.
+        A master.cfg without `c` is refused with the line with which to begin.
         """
         with self.assertRaisesRegex(MistakesError, "begins with: c = BuildmasterConfig"):
             load("/nowhere", "x = 1")
 
     def test_plain_c(self) -> None:
         """
-        A dictionary called c is enough; keys may also be set in its braces.
+        A dictionary `c` is enough; keys in its braces have their lines too.
         """
         self.assertEqual(load("/nowhere", "c = {'title': 'Ours'}").config.title, "Ours")
         with self.assertRaises(MistakesError) as caught:
@@ -146,7 +148,7 @@ class MistakesTests(SynchronousTestCase):
 
     def test_unreadable(self) -> None:
         """
-        No master.cfg, or one that is no text, is a sentence.
+        A master.cfg that is missing, or is not text, is refused with a sentence.
         """
         directory = self.mktemp()
         os.mkdir(directory)
@@ -157,7 +159,7 @@ class MistakesTests(SynchronousTestCase):
 
     def test_not_utf8_with_cookie(self) -> None:
         """
-        Another encoding is understood when the file says so, as everywhere in Python.
+        A coding cookie for another encoding is respected (PEP 263).
         """
         directory = self.mktemp()
         os.mkdir(directory)
@@ -165,9 +167,9 @@ class MistakesTests(SynchronousTestCase):
             file.write(b"# -*- coding: latin-1 -*-\nc = {'title': '\xe9'}\n")
         self.assertEqual(load(directory).config.title, "é")
 
-    def test_what_a_configuration_sees(self) -> None:
+    def test_basedir(self) -> None:
         """
-        It is told its directory, as in Buildbot.
+        `basedir` and `__file__` are defined, as in Buildbot.
         """
         config = configured("import os\nc['title'] = os.path.basename(basedir) + os.path.basename(__file__)", "/a/farm")
         self.assertEqual(config.title, "farmmaster.cfg")
@@ -176,7 +178,7 @@ class MistakesTests(SynchronousTestCase):
 class GenerationTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A farm whose configuration comes from several files.
+        A farm whose configuration consists of several files.
         """
         self.directory = os.path.abspath(self.mktemp())
         self.files = {
@@ -193,9 +195,9 @@ class GenerationTests(SynchronousTestCase):
             "stranger.py": "raise SystemExit('nobody imported me')\n",
         }
 
-    def test_what_is_recorded(self) -> None:
+    def test_recorded_files(self) -> None:
         """
-        A generation has the text of each file that it could import from the directory, and no other.
+        A generation records the text of each file that it can import from the directory, and of no other.
         """
         generation = loaded(self.directory, self.files)
         self.assertEqual(generation.config.title, "one-other-lazy")
@@ -204,7 +206,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_hash(self) -> None:
         """
-        The same texts have the same hash; a change in any imported file makes another.
+        The hash depends on the texts of exactly the files that can be imported.
         """
         first = loaded(self.directory, self.files).hash
         self.assertEqual(load(self.directory).hash, first)
@@ -215,7 +217,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_old_beside_new(self) -> None:
         """
-        An old generation is loaded from its recorded texts alone, next to a new one, and again with the same hash.
+        An old generation is loaded from its recorded texts alone, next to a new one, and has the same hash again.
         """
         old = loaded(self.directory, self.files)
         new = loaded(self.directory, {"local.py": "title = 'two'", "pack/other.py": "w = '-new'"})
@@ -227,7 +229,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_old_without_its_directory(self) -> None:
         """
-        It needs no file of the directory at all.
+        An old generation needs no file of the directory.
         """
         old = loaded(self.directory, self.files)
         os.rename(self.directory, self.directory + ".gone")
@@ -235,7 +237,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_never_from_the_directory(self) -> None:
         """
-        A file that appeared since is not taken into an old generation, even if Python's path leads to it.
+        A file that was created later is not imported by an old generation, even if it is on Python's path.
         """
         master = "try:\n    import late\nexcept ImportError:\n    late = None\nc = {'title': str(bool(late))}\n"
         old = loaded(self.directory, {"master.cfg": master})
@@ -244,9 +246,9 @@ class GenerationTests(SynchronousTestCase):
         self.assertEqual(load(self.directory, files=old.files).config.title, "False")
         self.assertEqual(load(self.directory).config.title, "True")
 
-    def test_imports_that_come_later(self) -> None:
+    def test_imports_during_builds(self) -> None:
         """
-        What a renderer imports when a build runs is what lay there when its generation was loaded.
+        When a renderer imports a module during a build, it gets the text of its own generation.
         """
         master = """
             from buildbot_lite.plugins import util
@@ -268,7 +270,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_computed_import(self) -> None:
         """
-        A module imported by a computed name while the configuration is loaded is recorded as well.
+        A module that is imported by a computed name during the load is recorded.
         """
         master = "import importlib\nc = {'title': importlib.import_module('lo' + 'cal').title}\n"
         old = loaded(self.directory, {"master.cfg": master, "local.py": "title = 'one'"})
@@ -277,8 +279,8 @@ class GenerationTests(SynchronousTestCase):
 
     def test_own_path(self) -> None:
         """
-        Promise 6.22: a module in a directory that master.cfg puts on sys.path is read anew by each load, is kept, and
-        is imported by functions later as it was then.
+        Promise 6.22: a module in a directory that master.cfg adds to sys.path is read again by each load, is recorded,
+        and has the text of its own generation in later imports.
         """
         master = """
             import os, sys
@@ -319,7 +321,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_path_elsewhere(self) -> None:
         """
-        So is one outside of the master's directory, known by its whole path.
+        A module outside the master's directory is treated in the same way, and recorded by its whole path.
         """
         elsewhere = os.path.realpath(self.mktemp())
         write(elsewhere, {"words.py": "w = 'old'"})
@@ -333,7 +335,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_directory_without_init(self) -> None:
         """
-        Promise 6.22: modules of a directory without ``__init__.py`` are read anew, too.
+        Promise 6.22: modules in a directory without ``__init__.py`` are read again by each load.
         """
         old = loaded(self.directory, {"master.cfg": "from lib import x\nc = {'title': x.w}\n", "lib/x.py": "w = 'old'"})
         new = loaded(self.directory, {"lib/x.py": "w = 'new'"})
@@ -344,7 +346,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_installed_first(self) -> None:
         """
-        A directory at the end of the path hides nothing that is installed; nor does a directory of that name.
+        A directory at the end of sys.path, or a directory with a package's name, hides no installed package.
         """
         master = """
             import sys
@@ -357,7 +359,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_nothing_left_behind(self) -> None:
         """
-        Loading leaves neither modules nor finders, also when it fails.
+        Loading leaves no modules and no finders behind, also when it fails.
         """
         before = (set(sys.modules), list(sys.meta_path))
         loaded(self.directory, self.files)
@@ -365,9 +367,9 @@ class GenerationTests(SynchronousTestCase):
         self.assertEqual((set(sys.modules), list(sys.meta_path)), before)
         self.assertFalse(os.path.exists(os.path.join(self.directory, "__pycache__")))
 
-    def test_others_modules_come_back(self) -> None:
+    def test_modules_of_the_master(self) -> None:
         """
-        A module of the same name that the master itself has loaded is there as before.
+        A module of the same name that the master itself has imported is unchanged after the load.
         """
         loaded(self.directory, self.files)
         mine: Any = object()
@@ -378,7 +380,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_standard_library_wins(self) -> None:
         """
-        A file that is called like a module of the standard library does not hide it.
+        A file with the name of a module of the standard library does not hide that module.
         """
         files = {"master.cfg": "import json\nc = {'title': json.dumps([1])}\n", "json.py": "1/0\n"}
         generation = loaded(self.directory, files)
@@ -386,7 +388,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_optional_module_that_fails(self) -> None:
         """
-        A module whose import failed once is not found half-made the second time, neither at once nor when a build runs.
+        A module whose import failed is not found half-initialised by a second import, during the load or in a build.
         """
         master = """
             from buildbot_lite.plugins import slave, util
@@ -408,7 +410,7 @@ class GenerationTests(SynchronousTestCase):
 
     def test_dataclasses(self) -> None:
         """
-        Classes of a configuration know their module while it is loaded, as dataclasses want.
+        Classes of a configuration find their module during the load, as dataclasses need.
         """
         master = """
             from __future__ import annotations
@@ -431,9 +433,9 @@ class GenerationTests(SynchronousTestCase):
 
     def test_old_generation_checks_nothing_outside(self) -> None:
         """
-        A secret that is gone since does not keep an old generation from being loaded.
+        A secret that was removed later does not prevent the load of an old generation.
         """
-        text = WORDS + textwrap.dedent(
+        text = HEAD + textwrap.dedent(
             """
             c["secretsProviders"] = [secrets.SecretInAFile("secrets")]
             key = util.Secret("key")

@@ -1,5 +1,5 @@
 """
-Where a master is found: ports, hosts, and what is kept of them.
+A master's ports and hosts, and the connection hints in its FURLs.
 """
 
 import os
@@ -20,7 +20,7 @@ from buildbot_lite.wire.endpoint import (
     open_port,
 )
 
-from .farms import configured
+from .configurations import configured
 
 TUB = "a" * 32
 SWISSNUM = "s" * 32
@@ -29,7 +29,7 @@ SWISSNUM = "s" * 32
 @define
 class FakePorts:
     """
-    Ports of which none is taken but *busy*.
+    Ports that are all free except *busy*.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
@@ -37,18 +37,12 @@ class FakePorts:
     wanted: tuple[Endpoint, ...] = ()
 
     def bind(self, endpoints: Any) -> "FakePorts":
-        """
-        See `Ports.bind`.
-        """
         self.wanted = disjoint(endpoints)
         if any(each.port in self.busy for each in self.wanted):
             raise PortError
         return self
 
     def commit(self) -> None:
-        """
-        See `Change.commit`.
-        """
         self.endpoints = self.wanted
 
 
@@ -61,12 +55,12 @@ class LocationTests(SynchronousTestCase):
         os.mkdir(self.private)
         self.now = 1000.0
         self.ports = FakePorts()
-        self.location = self.begun()
+        self.location = self.new_location()
         self.lost: dict[str, str] = {}
 
-    def begun(self) -> Location:
+    def new_location(self) -> Location:
         """
-        That of a master that starts.
+        The location of a master that starts.
         """
         return Location(
             tub_id=TUB,
@@ -79,7 +73,7 @@ class LocationTests(SynchronousTestCase):
 
     async def why_not_reached(self, hint: str) -> str:
         """
-        Each host leads here that is not lost.
+        Each host leads to this master unless it is in *lost*.
         """
         await succeed(None)
         return next((why for host, why in self.lost.items() if host in hint), "")
@@ -94,14 +88,14 @@ class LocationTests(SynchronousTestCase):
 
     def write(self, name: str, text: str) -> None:
         """
-        A file of the private directory.
+        Write a file in the private directory.
         """
         with open(os.path.join(self.private, name), "w") as file:
             file.write(text)
 
-    def test_every_port_in_strings(self) -> None:
+    def test_every_port_in_furls(self) -> None:
         """
-        Promise 6.11: a string names every host at every port, a host with a port of its own at that.
+        Promise 6.11: a FURL names each host with each port; a host with its own port is named with that port.
         """
         self.move("c['port'] = [1, 2]; c['location'] = ['farm', '192.0.2.7:9']")
         self.assertEqual(self.location.hints(), ("tcp:farm:1", "tcp:farm:2", "tcp:192.0.2.7:9"))
@@ -110,7 +104,7 @@ class LocationTests(SynchronousTestCase):
 
     def test_no_unbound_port(self) -> None:
         """
-        Promise 6.11: no string names a port before it is bound, nor when it could not be.
+        Promise 6.11: FURLs do not name a port that is not bound yet, or that could not be bound.
         """
         self.move("c['port'] = 1; c['location'] = 'farm'")
         config = configured("c['port'] = [1, 2]; c['location'] = 'farm'")
@@ -122,7 +116,7 @@ class LocationTests(SynchronousTestCase):
 
     def test_ports_that_were_closed(self) -> None:
         """
-        Promise 6.11: a port that was closed is told once, also when a restart closed it.
+        Promise 6.11: a closed port is reported once, also if it was closed by a restart.
         """
         self.move("c['port'] = [1, 2]; c['location'] = 'farm'")
         self.assertEqual(self.location.moved(), ClosedPorts((), 1000.0))
@@ -131,13 +125,13 @@ class LocationTests(SynchronousTestCase):
         self.assertEqual(self.location.moved(), ClosedPorts((1,), 1000.0))
         self.assertEqual(self.location.moved(), ClosedPorts((), 1000.0))
         self.now = 3000.0
-        self.location = self.begun()
+        self.location = self.new_location()
         self.move("c['port'] = 3; c['location'] = 'farm'")
         self.assertEqual(self.location.moved(), ClosedPorts((2,), 2000.0))
 
     def test_unreachable(self) -> None:
         """
-        Promise 6.11: each place that does not lead here is told, with the reason.
+        Promise 6.11: each connection hint that does not lead to this master is reported with the reason.
         """
         self.lost = {"farm": "its host name is not known"}
         asking = self.location.unreachable(["tcp:farm:1", "tcp:127.0.0.1:1"])
@@ -145,7 +139,7 @@ class LocationTests(SynchronousTestCase):
 
     def test_ipv6(self) -> None:
         """
-        Where a place is an address of IPv6, a port that is open on all interfaces is open to IPv6 too.
+        If a host is an IPv6 address, a port that is open on all interfaces is also open for IPv6.
         """
         self.move("c['port'] = [1, 'tcp:2:interface=127.0.0.1', 3, 'tcp6:3']; c['location'] = '[2001:db8::7]'")
         six = Endpoint(1, socket.AF_INET6, ipv6_only=True)
@@ -153,9 +147,9 @@ class LocationTests(SynchronousTestCase):
         self.assertEqual(sorted(each.port for each in self.ports.endpoints), [1, 1, 2, 3, 3])
         self.assertEqual(self.location.hints()[0], "tcp:[2001:db8::7]:1")
 
-    def test_kept_places(self) -> None:
+    def test_hosts_from_the_file(self) -> None:
         """
-        Without a location in master.cfg the kept hosts count, and with none there the file is called wrong.
+        Without a location in master.cfg, the hosts in the file `location` are used; a wrong file is refused.
         """
         self.write("port", "1\n")
         self.write("location", "[::1]:9\nfarm\n")
@@ -169,7 +163,7 @@ class LocationTests(SynchronousTestCase):
 class CheckPortsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A port that somebody listens at.
+        A port on which another socket listens.
         """
         self.private = self.mktemp()
         os.mkdir(self.private)
@@ -179,7 +173,7 @@ class CheckPortsTests(SynchronousTestCase):
 
     def check(self, *, running: bool, interface: str = "") -> None:
         """
-        Could a master start that is to listen there?
+        Check a configuration with this port.
         """
         option = f":interface={interface}" if interface else ""
         config = configured(f"c['port'] = 'tcp:{self.port}{option}'; c['location'] = 'farm'")
@@ -187,7 +181,7 @@ class CheckPortsTests(SynchronousTestCase):
 
     def test_busy(self) -> None:
         """
-        Promise 6.11: a port of somebody else's is refused.
+        Promise 6.11: a port of another program is refused.
         """
         self.assertRaises(PortError, self.check, running=False)
         listening.keep_listening(self.private, {"tcp:1": 0.0})
@@ -195,13 +189,13 @@ class CheckPortsTests(SynchronousTestCase):
 
     def test_master_of_0_1_0(self) -> None:
         """
-        Promise 6.11: a running master that did not record where it listens can be restarted as a newer one.
+        Promise 6.11: a running master of 0.1.0, which did not record its ports, can be restarted with this version.
         """
         self.check(running=True)
 
     def test_own(self) -> None:
         """
-        One of the running master's is not; but an interface that this machine has not is.
+        A port of the running master itself is accepted; an interface that the machine does not have is refused.
         """
         listening.keep_listening(self.private, {f"tcp:{self.port}": 1.0})
         self.check(running=True)
@@ -209,12 +203,12 @@ class CheckPortsTests(SynchronousTestCase):
         self.assertRaises(PortError, self.check, running=True, interface="192.0.2.7")
 
 
-class PlaceTests(SynchronousTestCase):
+class HostAndPortTests(SynchronousTestCase):
     def test_places(self) -> None:
         """
-        Hosts and addresses, with or without a port, are written as strings have them; anything else is refused.
+        Hosts and addresses with or without a port are normalised to the form in FURLs; anything else is refused.
         """
-        for given, written in {
+        for text, written in {
             "::1": "[::1]",
             "2001:DB8:0::7": "[2001:db8::7]",
             "[::1]": "[::1]",
@@ -222,13 +216,13 @@ class PlaceTests(SynchronousTestCase):
             "farm.example.org:9989": "farm.example.org:9989",
             "192.0.2.7": "192.0.2.7",
         }.items():
-            self.assertEqual(listening.place(given), written)
+            self.assertEqual(listening.place(text), written)
         for wrong in ("", "a b", "farm:", "farm:0", "farm:65536", "1:2:3", "fe80::1%eth0", "http://farm", "[::1"):
             self.assertIn("no host name or address", str(self.assertRaises(BuildbotLiteError, listening.place, wrong)))
 
     def test_ipv6_is_tested(self) -> None:
         """
-        An address of IPv6 is tried over IPv6.
+        An IPv6 address is tested over IPv6.
         """
         self.assertEqual(listening.test_host("127.0.0.1").problem, "")
         try:

@@ -1,5 +1,5 @@
 """
-What is done now and then.
+The master's daily maintenance.
 """
 
 import os
@@ -13,118 +13,119 @@ from buildbot_lite.master import maintenance
 from buildbot_lite.model.outcome import Ending
 from buildbot_lite.storage.records import feed
 
-from .stage import ONE, FakeSlave, Stage, succeeding
+from .configurations import ONE, four_steps, master_cfg
+from .harness import FakeSlave, MasterHarness, succeeding
 
 
-class UpkeepTests(SynchronousTestCase):
+class MaintenanceTests(SynchronousTestCase):
     """
-    What nobody can ask for any more.
+    Events and incomplete uploads that are not needed any more are deleted.
     """
 
     def test_all_old_events(self) -> None:
         """
-        All events that are old enough are forgotten, however many there are, some at a time.
+        All events that are old enough are deleted, in transactions of bounded size.
         """
-        stage = Stage(ONE)
+        harness = MasterHarness(ONE)
 
         def publish(connection: Connection) -> None:
             for _ in range(25):
                 feed.publish(connection, "old", now=1.0)
-            feed.publish(connection, "new", now=stage.clock.seconds())
+            feed.publish(connection, "new", now=harness.clock.seconds())
 
-        _ = stage.records.write(publish)
+        _ = harness.records.write(publish)
         with mock.patch.object(maintenance, "EVENTS_AT_ONCE", 10):
-            keeping = maintenance.Maintenance(
-                stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds
+            upkeep = maintenance.Maintenance(
+                harness.farm, compression=mock.Mock(), clock=harness.clock, wall=harness.clock.seconds
             )
-            keeping.start()
-            self.addCleanup(keeping.stop)
-            stage.settle()
-        self.assertEqual([event.kind for event in stage.read(lambda c: feed.since(c, 0))], ["new"])
+            upkeep.start()
+            self.addCleanup(upkeep.stop)
+            harness.settle()
+        self.assertEqual([event.kind for event in harness.read(lambda c: feed.since(c, 0))], ["new"])
 
-    def test_uploads_that_broke_off(self) -> None:
+    def test_incomplete_uploads(self) -> None:
         """
-        Promise 6.22: what arrived of an upload is kept while its build runs, also over a restart, and is removed when
-        the build ends without it; what an earlier master left is removed at the start.
+        Promise 6.22: the bytes of an incomplete upload are kept while its build runs, also over a restart, and deleted
+        when the build ends without the artifact; leftovers of an earlier master are deleted at the start.
         """
-        stage = Stage(ONE.replace("BuildFactory([", 'BuildFactory([steps.FileUpload("f", "f", haltOnFailure=True), '))
-        incoming = os.path.join(stage.basedir, "artifacts", "b", ".incoming")
+        harness = MasterHarness(master_cfg(steps=['steps.FileUpload("f", "f", haltOnFailure=True)', *four_steps()]))
+        incoming = os.path.join(harness.basedir, "artifacts", "b", ".incoming")
 
-        def keeping() -> None:
+        def start_maintenance() -> None:
             kept = maintenance.Maintenance(
-                stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds
+                harness.farm, compression=mock.Mock(), clock=harness.clock, wall=harness.clock.seconds
             )
             kept.start()
             self.addCleanup(kept.stop)
-            stage.settle()
+            harness.settle()
 
-        keeping()
-        slave = stage.attach()
-        stage.submit()
-        given = slave.given[0]
-        given.write(b"some bytes", "artifact")
+        start_maintenance()
+        slave = harness.attach()
+        harness.submit()
+        started = slave.commands[0]
+        started.write(b"some bytes", "artifact")
         with open(os.path.join(incoming, "7-0-0"), "wb"):
-            pass  # of a build that nobody remembers
+            pass  # an unknown build
         self.assertEqual(sorted(os.listdir(incoming)), ["1-0-0", "7-0-0"])
-        stage.restart()
-        keeping()
+        harness.restart()
+        start_maintenance()
         self.assertEqual(os.listdir(incoming), ["1-0-0"])
-        stage.attach(slave=slave, held=slave.held())
-        given.end(1, ending=Ending.FAILED, sentence="f changed while it was uploaded.")
-        for other in slave.given[1:]:
+        harness.attach(slave=slave, held=slave.held())
+        started.end(1, ending=Ending.FAILED, sentence="f changed while it was uploaded.")
+        for other in slave.commands[1:]:
             other.end()
-        stage.settle(maintenance.AFTER_BUILDS)
+        harness.settle(maintenance.AFTER_BUILDS)
         self.assertEqual(os.listdir(incoming), [])
 
     def test_builds_together(self) -> None:
         """
-        However many builds end within a second, the records are read once for all of them.
+        After all builds that end within a second, the records are read once.
         """
-        stage = Stage(ONE)
-        keeping = maintenance.Maintenance(
-            stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds
+        harness = MasterHarness(ONE)
+        upkeep = maintenance.Maintenance(
+            harness.farm, compression=mock.Mock(), clock=harness.clock, wall=harness.clock.seconds
         )
-        keeping.start()
-        self.addCleanup(keeping.stop)
-        stage.attach(slave=FakeSlave(behaviour=succeeding))
-        stage.settle()
-        with mock.patch.object(stage.farm.records, "read", wraps=stage.farm.records.read) as reading:
+        upkeep.start()
+        self.addCleanup(upkeep.stop)
+        harness.attach(slave=FakeSlave(behaviour=succeeding))
+        harness.settle()
+        with mock.patch.object(harness.farm.records, "read", wraps=harness.farm.records.read) as reading:
             for _ in range(5):
-                stage.submit()
-                stage.settle()
+                harness.submit()
+                harness.settle()
             self.assertEqual(reading.call_count, 0)
-            stage.settle(maintenance.AFTER_BUILDS)
+            harness.settle(maintenance.AFTER_BUILDS)
             self.assertEqual(reading.call_count, 1)
 
     def test_stopped_before(self) -> None:
         """
-        A master that stops right after a build leaves no timer behind.
+        A master that stops right after a build has no timer left.
         """
-        stage = Stage(ONE)
-        keeping = maintenance.Maintenance(
-            stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds
+        harness = MasterHarness(ONE)
+        upkeep = maintenance.Maintenance(
+            harness.farm, compression=mock.Mock(), clock=harness.clock, wall=harness.clock.seconds
         )
-        keeping.start()
-        stage.attach(slave=FakeSlave(behaviour=succeeding))
-        stage.submit()
-        stage.settle()
-        before = len(stage.clock.getDelayedCalls())
-        keeping.stop()
+        upkeep.start()
+        harness.attach(slave=FakeSlave(behaviour=succeeding))
+        harness.submit()
+        harness.settle()
+        before = len(harness.clock.getDelayedCalls())
+        upkeep.stop()
 
-        self.assertEqual(len(stage.clock.getDelayedCalls()), before - 2)
+        self.assertEqual(len(harness.clock.getDelayedCalls()), before - 2)
 
     def test_day_that_fails(self) -> None:
         """
-        Promise 6.7: an error on one day is logged, and does not end the upkeep for ever.
+        Promise 6.7: an error in one day's maintenance is logged, and the next day's maintenance is done.
         """
-        stage = Stage(ONE)
-        keeping = maintenance.Maintenance(
-            stage.farm, compression=mock.Mock(), clock=stage.clock, wall=stage.clock.seconds
+        harness = MasterHarness(ONE)
+        upkeep = maintenance.Maintenance(
+            harness.farm, compression=mock.Mock(), clock=harness.clock, wall=harness.clock.seconds
         )
         with mock.patch("buildbot_lite.storage.records.feed.prune", side_effect=StorageError("odd")) as failing:
-            keeping.start()
-            self.addCleanup(keeping.stop)
+            upkeep.start()
+            self.addCleanup(upkeep.stop)
             self.assertEqual(failing.call_count, 1)
         with mock.patch("buildbot_lite.storage.records.feed.prune", return_value=0) as pruning:
-            stage.settle(maintenance.DAY)
+            harness.settle(maintenance.DAY)
             self.assertEqual(pruning.call_count, 1)

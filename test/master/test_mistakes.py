@@ -1,5 +1,5 @@
 """
-Mistakes, and where they are.
+Mistakes in configurations, and their places.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ from buildbot_lite.master.config.mistakes import (
 
 class Thing(metaclass=NotingType):
     """
-    Something that may stand in a configuration.
+    An object of a configuration.
     """
 
     def __init__(self, name: Any, size: Any = 1, *, colour: Any = "red") -> None:
@@ -38,7 +38,7 @@ class Thing(metaclass=NotingType):
 
 def executed(text: str, **names: object) -> tuple[dict[str, Any], list[Mistake]]:
     """
-    What *text* defines as a configuration, and what it did wrong.
+    The names that *text* defines when it is run as a configuration, and its mistakes.
     """
     namespace: dict[str, Any] = {"Thing": Thing, "note": note, **names}
     with collecting({"<cfg>": "master.cfg"}) as mistakes:
@@ -49,7 +49,8 @@ def executed(text: str, **names: object) -> tuple[dict[str, Any], list[Mistake]]
 class NoteTests(SynchronousTestCase):
     def test_line(self) -> None:
         """
-        A mistake has the line of the call in the configuration, also in a loop, a function, or a call of many lines.
+        A mistake has the line of the call in the configuration, also in a loop, in a function, or in a call of several
+        lines.
         """
         text = (
             "def make(size):\n"
@@ -65,7 +66,7 @@ class NoteTests(SynchronousTestCase):
 
     def test_line_of_a_subclass(self) -> None:
         """
-        An object of a class of the configuration's own has the line that makes it, not that of super().__init__.
+        An object of a class that the configuration defines has the line that creates it, not that of super().__init__.
         """
         text = (
             "class Mine(Thing):\n"
@@ -79,7 +80,7 @@ class NoteTests(SynchronousTestCase):
 
     def test_outside(self) -> None:
         """
-        Outside a load, a mistake is raised at once, and nothing has a place.
+        Outside a load, a mistake is raised at once, and objects have no place.
         """
         self.assertRaisesRegex(ConfigError, "That is no size", Thing, "a", "wrong")
         self.assertRaisesRegex(ConfigError, "no argument 'color'.  Did you mean 'colour'", Thing, "a", color=1)
@@ -89,7 +90,7 @@ class NoteTests(SynchronousTestCase):
 
     def test_type_error_inside(self) -> None:
         """
-        A TypeError that has nothing to do with the arguments is not mistaken for one that has.
+        A TypeError inside a constructor is not reported as a wrong argument.
         """
 
         class Broken(Thing):
@@ -100,7 +101,7 @@ class NoteTests(SynchronousTestCase):
 
     def test_arguments_that_do_not_fit(self) -> None:
         """
-        Unknown, missing, doubled and superfluous arguments are noted each; the object is made all the same.
+        Unknown, missing, repeated and superfluous arguments are each noted, and the object is created.
         """
         names, found = executed("t = Thing(colr='blue', size=2)\nThing('a', 1, 2)\nThing('a', name='b')\nThing()\n")
         self.assertEqual(
@@ -118,19 +119,19 @@ class NoteTests(SynchronousTestCase):
 
     def test_once(self) -> None:
         """
-        The same mistake at the same line is told once.
+        The same mistake at the same line is noted once.
         """
         self.assertEqual(len(executed("for n in range(3): note('Wrong.')")[1]), 1)
 
     def test_bounded(self) -> None:
         """
-        Not more than 200 mistakes are kept.
+        At most 200 mistakes are kept.
         """
         self.assertEqual(len(executed("for n in range(1000): note(f'Wrong {n}.')")[1]), MOST_MISTAKES)
 
     def test_later(self) -> None:
         """
-        A check that waits until everything is known belongs to the line that asked for it.
+        A check that runs after the load belongs to the line that registered it.
         """
         with collecting({"<cfg>": "master.cfg"}) as mistakes:
             text = "\nonce_loaded(lambda config: f'No {config}.')\nonce_loaded(lambda config: None)"
@@ -139,9 +140,9 @@ class NoteTests(SynchronousTestCase):
             mistakes.check("sheep")
         self.assertEqual([str(mistake) for mistake in mistakes.found], ["master.cfg:2: No sheep."])
 
-    def test_loads_do_not_meet(self) -> None:
+    def test_nested_loads(self) -> None:
         """
-        What is noted during one load is not found in another.
+        Nested loads have separate mistakes.
         """
         with collecting({}) as outer:
             with collecting({}) as inner:
@@ -162,7 +163,7 @@ class MistakesErrorTests(SynchronousTestCase):
     @given(st.lists(st.tuples(st.sampled_from(["master.cfg", "a.py", "z.py"]), st.integers(0, 9), st.text(max_size=3))))
     def test_sorted(self, found: list[tuple[str, int, str]]) -> None:
         """
-        Mistakes are told in reading order, master.cfg first, and none is lost; one line keeps the order of noting.
+        Mistakes are sorted by file (master.cfg first) and line; within a line they keep their order.  None is lost.
         """
         mistakes = [Mistake(SourceLine(file, line), text) for file, line, text in found]
         told = MistakesError(mistakes).mistakes
@@ -176,7 +177,7 @@ class MistakesErrorTests(SynchronousTestCase):
 class DidYouMeanTests(SynchronousTestCase):
     def test_guesses(self) -> None:
         """
-        The closest word is guessed; without any, a few words are all named, and many are not.
+        A close name is suggested; otherwise a few choices are all listed, and many are not.
         """
         self.assertEqual(did_you_mean("buidlers", ["builders", "slaves"]), "  Did you mean 'builders'?")
         self.assertEqual(did_you_mean("x", ["builders", "slaves"]), "  There is: builders, slaves.")

@@ -1,5 +1,5 @@
 """
-Requests, triggers and records that wait for room.
+Requests, their watch FURLs, triggered requests, and records that retry.
 """
 
 from typing import Any
@@ -30,13 +30,13 @@ from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.storage.records.requests import SubmittedBuildset
 from buildbot_lite.storage.retrying import LONGEST_PAUSE, RetryingRecords
 
-from .stage import (
+from .harness import (
     FakeSlave,
-    Stage,
+    MasterHarness,
     scripted,
 )
 
-TRIGGERING = """
+TRIGGER_CONFIG = """
 c["slaves"] = [slave.BuildSlave("bot1")]
 c["builders"] = [
     util.BuilderConfig("upper", ["bot1"], util.BuildFactory([
@@ -52,70 +52,71 @@ c["schedulers"] = [schedulers.Submit("go", ["upper"]), schedulers.Triggerable("d
 
 class WatchTests(SynchronousTestCase):
     """
-    The string with which a submission is watched.
+    The FURL with which a submission is watched.
     """
 
     def setUp(self) -> None:
-        self.stage = Stage(TWO_BUILDERS)
-        self.grants = self.stage.farm.grants
-        self.slave = self.stage.attach()
+        self.harness = MasterHarness(TWO_BUILDERS)
+        self.grants = self.harness.farm.grants
+        self.slave = self.harness.attach()
 
     def submit(self, name: str = "go") -> SubmittedBuildset:
-        door, grant = self.stage.farm.submissions, self.grants.of(verbs.SUBMIT, name)
+        desk, grant = self.harness.farm.submissions, self.grants.of(verbs.SUBMIT, name)
         assert grant is not None
-        with door.admit(grant.id) as admission:
-            kind = door.scheduler(grant.id).input_kind
-            submitted: SubmittedBuildset = self.stage.done(door.submit(admission, SubmissionInput(kind)))
+        with desk.admit(grant.id) as admission:
+            kind = desk.scheduler(grant.id).input_kind
+            submitted: SubmittedBuildset = self.harness.done(desk.submit(admission, SubmissionInput(kind)))
         return submitted
 
     def watches(self, submitted: SubmittedBuildset) -> list[Grant]:
         """
-        As they are recorded, and as they are remembered: the same.
+        The watch grants of *submitted*, which are the same in the records and in memory.
         """
         of = str(submitted.buildset.id)
-        recorded: list[Grant] = self.stage.read(lambda connection: grants.by_object(connection, "watch", of))
+        recorded: list[Grant] = self.harness.read(lambda connection: grants.by_object(connection, "watch", of))
         self.assertEqual(list(self.grants.all_of(verbs.WATCH, of)), recorded)
         return recorded
 
-    def test_made(self) -> None:
+    def test_created(self) -> None:
         """
-        It is made in the transaction that asks for the builds, unless its submitter is never told of it.
+        The watch grant is made in the transaction of the submission, unless the submitter never gets it.
         """
-        written = self.stage.farm.records.write
-        with mock.patch.object(self.stage.farm.records, "write", side_effect=written) as write:
+        written = self.harness.farm.records.write
+        with mock.patch.object(self.harness.farm.records, "write", side_effect=written) as write:
             submitted = self.submit()
             (watch,) = self.watches(submitted)
-            furl = self.stage.done(self.stage.farm.submissions.watch_furl(submitted))
+            furl = self.harness.done(self.harness.farm.submissions.watch_furl(submitted))
             self.assertEqual(write.call_count, 1)
         self.assertTrue(furl.endswith(self.grants.swissnum(watch)))
         self.assertEqual(self.watches(self.submit("file")), [])
 
-    def test_last_day(self) -> None:
+    def test_expiry(self) -> None:
         """
-        It lives for seven days after the last of its requests ended, which is recorded together with that end.
+        A watch grant expires seven days after the end of its last request; the expiry is recorded in the same
+        transaction as that end.
         """
         submitted = self.submit()
-        self.stage.settle()
-        self.slave.given[0].end(0)
-        self.stage.settle(3 * 86400)
+        self.harness.settle()
+        self.slave.commands[0].end(0)
+        self.harness.settle(3 * 86400)
         self.assertEqual([each.expires for each in self.watches(submitted)], [None])
 
-        written = self.stage.farm.records.write
-        with mock.patch.object(self.stage.farm.records, "write", side_effect=written) as write:
-            self.slave.given[1].end(0)
-            self.stage.settle()
+        written = self.harness.farm.records.write
+        with mock.patch.object(self.harness.farm.records, "write", side_effect=written) as write:
+            self.slave.commands[1].end(0)
+            self.harness.settle()
         self.assertEqual(write.call_count, 1)
-        self.assertEqual([each.expires for each in self.watches(submitted)], [self.stage.clock.seconds() + 7 * 86400])
+        self.assertEqual([each.expires for each in self.watches(submitted)], [self.harness.clock.seconds() + 7 * 86400])
 
     def test_cancelled(self) -> None:
         """
-        The same when its request is cancelled while it waits.
+        A watch grant also expires seven days after its request was cancelled in the queue.
         """
-        self.stage.farm.hold.begin()
+        self.harness.farm.hold.begin()
         submitted = self.submit()
         for request in submitted.requests:
-            self.stage.done(self.stage.farm.requests.cancel(request.id, "not wanted"))
-        self.assertEqual([each.expires for each in self.watches(submitted)], [self.stage.clock.seconds() + 7 * 86400])
+            self.harness.done(self.harness.farm.requests.cancel(request.id, "not wanted"))
+        self.assertEqual([each.expires for each in self.watches(submitted)], [self.harness.clock.seconds() + 7 * 86400])
 
 
 TWO_BUILDERS = """
@@ -130,74 +131,74 @@ c["schedulers"] = [schedulers.Submit("go", ["one", "two"]), schedulers.Submit("f
 
 class TriggerTests(SynchronousTestCase):
     """
-    Builds that ask for builds.
+    Builds that trigger builds.
     """
 
     def test_waits(self) -> None:
         """
-        A Trigger waits for what it asked for, hands properties down, and has its result.
+        A Trigger waits for its builds, passes properties to them, and has their result.
         """
         for exit_code, result in ((0, Result.SUCCESS), (1, Result.FAILURE)):
-            stage = Stage(TRIGGERING)
-            slave = stage.attach(slave=FakeSlave(behaviour=scripted({"upper": exit_code})))
-            request = stage.submit()
-            self.assertEqual([given.spec.argv for given in slave.given], [("run", "upper")])  # type: ignore[union-attr]  # it runs
-            self.assertEqual(stage.request(request).result, result)
+            harness = MasterHarness(TRIGGER_CONFIG)
+            slave = harness.attach(slave=FakeSlave(behaviour=scripted({"upper": exit_code})))
+            request = harness.submit()
+            self.assertEqual([started.spec.argv for started in slave.commands], [("run", "upper")])  # type: ignore[union-attr]  # it runs
+            self.assertEqual(harness.request(request).result, result)
 
-    def test_cannot_be_asked_for(self) -> None:
+    def test_wait_that_cannot_begin(self) -> None:
         """
-        Whoever cannot be told of a result is told so, and is in nobody's way when the result comes.
+        If the wait for a result cannot begin because the records fail, the caller gets the error, and later waits work.
         """
-        stage = Stage(TRIGGERING)
-        request = stage.submit()
-        requests_, buildset = stage.farm.requests, stage.request(request).buildset
-        with mock.patch.object(stage.farm.records, "read", side_effect=[fail(StorageError("busy"))]):
+        harness = MasterHarness(TRIGGER_CONFIG)
+        request = harness.submit()
+        requests_, buildset = harness.farm.requests, harness.request(request).buildset
+        with mock.patch.object(harness.farm.records, "read", side_effect=[fail(StorageError("busy"))]):
             self.failureResultOf(requests_.when_finished(buildset), StorageError)
         told = requests_.when_finished(buildset)
-        self.assertTrue(stage.done(requests_.cancel(request, "not wanted")))
+        self.assertTrue(harness.done(requests_.cancel(request, "not wanted")))
         self.assertIs(self.successResultOf(told), Result.CANCELLED)
 
     def test_restart(self) -> None:
         """
-        A master that dies while a Trigger waits asks for nothing twice.
+        A master that dies while a Trigger waits triggers nothing twice.
         """
-        stage = Stage(TRIGGERING)
-        slave = stage.attach()
-        request = stage.submit()
-        stage.restart()
-        again = stage.attach(held=slave.held())
-        self.assertEqual(again.given, [])
+        harness = MasterHarness(TRIGGER_CONFIG)
+        slave = harness.attach()
+        request = harness.submit()
+        harness.restart()
+        again = harness.attach(held=slave.held())
+        self.assertEqual(again.commands, [])
         self.assertEqual(len(again.resumed), 1)
-        lower = stage.read(lambda c: builds.by_number(c, "lower", 1))
-        command = stage.farm.slaves.session("bot1")._core.commands[slave.given[0].id]
-        slave.given[0].command = command
-        slave.given[0].end(0)
-        stage.settle()
-        self.assertEqual(stage.request(request).result, Result.SUCCESS)
-        self.assertEqual(stage.request(lower.request).result, Result.SUCCESS)
-        self.assertEqual(len(stage.read(requests.newest)), 2)
+        lower = harness.read(lambda c: builds.by_number(c, "lower", 1))
+        command = harness.farm.slaves.session("bot1")._core.commands[slave.commands[0].id]
+        slave.commands[0].command = command
+        slave.commands[0].end(0)
+        harness.settle()
+        self.assertEqual(harness.request(request).result, Result.SUCCESS)
+        self.assertEqual(harness.request(lower.request).result, Result.SUCCESS)
+        self.assertEqual(len(harness.read(requests.newest)), 2)
 
-    def test_asked_twice(self) -> None:
+    def test_triggered_twice(self) -> None:
         """
-        A master that died before it recorded the answer asks again, and nothing more is built.
+        When a trigger is repeated after the master died before it recorded the answer, no further build is made.
         """
-        stage = Stage(TRIGGERING)
-        door = stage.farm.submissions
-        first = self.successResultOf(door.trigger("down", "parent-1", {}, {}))
-        self.assertEqual(self.successResultOf(door.trigger("down", "parent-1", {}, {})), first)
-        self.assertEqual(len(list(stage.farm.queue.waiting())), 1)
-        self.assertNotEqual(self.successResultOf(door.trigger("down", "parent-2", {}, {})), first)
+        harness = MasterHarness(TRIGGER_CONFIG)
+        desk = harness.farm.submissions
+        first = self.successResultOf(desk.trigger("down", "parent-1", {}, {}))
+        self.assertEqual(self.successResultOf(desk.trigger("down", "parent-1", {}, {})), first)
+        self.assertEqual(len(list(harness.farm.queue.waiting())), 1)
+        self.assertNotEqual(self.successResultOf(desk.trigger("down", "parent-2", {}, {})), first)
 
     def test_cancel(self) -> None:
         """
-        A build that waits for another can be cancelled.
+        A build that waits for a triggered build can be cancelled.
         """
-        stage = Stage(TRIGGERING)
-        stage.attach()
-        request = stage.submit()
-        stage.done(stage.farm.submissions.cancel_request(request, "enough"))
-        stage.settle()
-        self.assertEqual(stage.request(request).result, Result.CANCELLED)
+        harness = MasterHarness(TRIGGER_CONFIG)
+        harness.attach()
+        request = harness.submit()
+        harness.done(harness.farm.submissions.cancel_request(request, "enough"))
+        harness.settle()
+        self.assertEqual(harness.request(request).result, Result.CANCELLED)
 
 
 class BackOffTests(SynchronousTestCase):
@@ -207,7 +208,7 @@ class BackOffTests(SynchronousTestCase):
 
     def test_grows(self) -> None:
         """
-        It grows, and stays below five minutes.
+        The pause grows up to five minutes.
         """
         pauses = [back_off(retry) for retry in range(1, 12)]
         self.assertEqual(pauses[:3], [2, 8, 32])
@@ -217,7 +218,7 @@ class BackOffTests(SynchronousTestCase):
 
 class FullDisk(InlineWriter):
     """
-    Records on a disk that is full for a while; or *full* says what else is wrong.
+    Records on a disk that can be full.  *full*: whether, or another error of every write.
     """
 
     full: bool | Exception = False
@@ -228,9 +229,9 @@ class FullDisk(InlineWriter):
         return super().write(change)
 
 
-class PatienceTests(SynchronousTestCase):
+class WaitingRecordsTests(SynchronousTestCase):
     """
-    Records that wait for room.
+    Records that retry while the disk is full or the database is locked.
     """
 
     def setUp(self) -> None:
@@ -241,7 +242,7 @@ class PatienceTests(SynchronousTestCase):
 
     def put(self, name: str) -> Deferred[None]:
         """
-        Write something.
+        Write the setting *name*.
         """
 
         def put(connection: Connection) -> None:
@@ -252,7 +253,7 @@ class PatienceTests(SynchronousTestCase):
 
     def test_waits(self) -> None:
         """
-        Bad input of the world: on a full disk a change waits, everything behind it too, in order; then all are done.
+        Bad input of the world: on a full disk, a change and all changes after it wait, in order; then all are written.
         """
         self.disk.full = True
         first, second = self.put("a"), self.put("b")
@@ -269,7 +270,7 @@ class PatienceTests(SynchronousTestCase):
 
     def test_locked(self) -> None:
         """
-        Promise 5: changes wait for another program that has the database locked, however long.
+        Promise 5: while another program has locked the database, changes wait without a limit.
         """
         self.disk.full = DatabaseLockedError()
         first, second = self.put("a"), self.put("b")
@@ -284,7 +285,7 @@ class PatienceTests(SynchronousTestCase):
 
     def test_order_is_kept(self) -> None:
         """
-        What is asked for while the first is tried again gets in behind all that waits.
+        A change that is submitted during a retry is written after all waiting changes.
         """
         self.disk.full = True
         first, second = self.put("a"), self.put("b")
@@ -296,9 +297,9 @@ class PatienceTests(SynchronousTestCase):
         self.successResultOf(third[0])
         self.assertEqual(self.order, ["a", "b", "c"])
 
-    def test_late_news(self) -> None:
+    def test_late_failure(self) -> None:
         """
-        What was asked for before anybody knew of the full disk, and fails a little later, keeps its place.
+        A change that was submitted before the first failure was known, and fails later, keeps its place.
         """
         asked: list[tuple[Any, Deferred[Any]]] = []
 
@@ -318,7 +319,7 @@ class PatienceTests(SynchronousTestCase):
 
     def test_other_errors(self) -> None:
         """
-        Anything else goes to whoever asked.
+        Any other error goes to the caller.
         """
 
         def change(connection: Connection) -> None:

@@ -1,5 +1,5 @@
 """
-Secrets out of the environment, and out of ``pass``.
+Secrets from environment variables and from ``pass``.
 """
 
 import os
@@ -21,27 +21,27 @@ from buildbot_lite.slave.directory import inherited
 from ..keeper.keeper_harness import wait_until
 from ..needs import needs
 from ..process_table import alive
-from .farms import configured, mistakes_in
+from .configurations import configured, mistakes_in
 
 
 class EnvironmentTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        Variables, which are in nobody's way afterwards.
+        Set variables, which are removed at the end.
         """
-        given = {
+        variables = {
             "BUILDBOT_SECRET_token": "hunter2hunter2",
             "BUILDBOT_SECRET_DEPLOY_KEY": "line 1\nline 2",
             "OTHER": "x",
         }
-        patch = mock.patch.dict(os.environ, given)
+        patch = mock.patch.dict(os.environ, variables)
         patch.start()
         self.addCleanup(patch.stop)
         self.addCleanup(secret_stores._taken.clear)
 
     def test_value(self) -> None:
         """
-        Promise 19: a secret is the variable of its name, in plain characters, or in capitals.
+        Promise 19: a secret is the environment variable of its name, as written or in capitals.
         """
         config = configured("c['secretsProviders'] = [secrets.SecretInEnvironment()]")
         self.assertEqual(config.secret("token"), "hunter2hunter2")
@@ -51,7 +51,8 @@ class EnvironmentTests(SynchronousTestCase):
 
     def test_taken(self) -> None:
         """
-        Promise 19: children do not inherit them; another configuration of the same process finds them again.
+        Promise 19: child processes do not inherit the variables; a second configuration in the same process still finds
+        them.
         """
         configured("c['secretsProviders'] = [secrets.SecretInEnvironment()]")
         self.assertEqual([name for name in os.environ if "SECRET" in name], [])
@@ -59,9 +60,9 @@ class EnvironmentTests(SynchronousTestCase):
         again = configured("c['secretsProviders'] = [secrets.SecretInEnvironment('BUILDBOT_SECRET_')]")
         self.assertEqual(again.secret("token"), "hunter2hunter2")
 
-    def test_blotted_out(self) -> None:
+    def test_overwritten(self) -> None:
         """
-        Promise 19: ``ps e`` and /proc do not show them any more.
+        Promise 19: the variables are overwritten in /proc/PID/environ, which ``ps e`` shows.
         """
         script = (
             "from buildbot_lite.plugins import secrets\n"
@@ -78,13 +79,13 @@ class EnvironmentTests(SynchronousTestCase):
 
     def test_never_inherited(self) -> None:
         """
-        Promise 19: commands of a slave, and of the master, do not have them, whoever started it.
+        Promise 19: commands of a slave or of the master never inherit the variables.
         """
         self.assertEqual(inherited({"BUILDBOT_SECRET_x": "hunter2hunter2", "PATH": "/bin"}), {"PATH": "/bin"})
 
     def test_prefix(self) -> None:
         """
-        A prefix that would take everything is a mistake, and takes nothing.
+        A prefix that matches all variables is a mistake, and removes none.
         """
         for prefix in ("''", "'P='", "7"):
             mistakes = mistakes_in(f"c['secretsProviders'] = [secrets.SecretInEnvironment({prefix})]")
@@ -93,7 +94,7 @@ class EnvironmentTests(SynchronousTestCase):
 
     def test_unusable(self) -> None:
         """
-        One that is too short to be masked is refused, and not shown.
+        A secret that is too short to mask is refused, and its value is not shown.
         """
         with mock.patch.dict(os.environ, {"BUILDBOT_SECRET_pin": "1234"}):
             (mistake,) = mistakes_in(
@@ -105,12 +106,12 @@ class EnvironmentTests(SynchronousTestCase):
 
 class FakePassTests(SynchronousTestCase):
     """
-    With a program of ours for ``pass``.
+    SecretInPass with a fake ``pass``.
     """
 
     def setUp(self) -> None:
         """
-        A store with an empty entry, and a place for the program.
+        A password store with empty entries.
         """
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)
@@ -124,7 +125,7 @@ class FakePassTests(SynchronousTestCase):
 
     def program(self, script: str) -> None:
         """
-        What ``pass`` does.
+        Write a fake ``pass``.
         """
         path = os.path.join(self.directory, "pass")
         with open(path, "w") as file:
@@ -133,10 +134,10 @@ class FakePassTests(SynchronousTestCase):
 
     def test_unanswered(self) -> None:
         """
-        Promise 19: ``pass`` that does not answer is killed, with what it started; the sentence says what to do.
+        Promise 19: a ``pass`` that does not answer is killed with its children, and the error says what to do.
         """
         self.program(f"sleep 1000 & echo $! > {self.directory}/pid; wait")
-        # Long enough for it to begin on a busy machine.
+        # The program must be able to start on a busy machine.
         self.patch(secret_stores, "PATIENCE", 5.0)
         provider = secrets.SecretInPass(dirname=self.store)
         error = self.assertRaises(ConfigError, provider.value, ".", "token")
@@ -147,7 +148,7 @@ class FakePassTests(SynchronousTestCase):
 
     def test_failure(self) -> None:
         """
-        What ``pass`` complains of is told, but not what it printed.
+        The error has what ``pass`` wrote to stderr, not what it wrote to stdout.
         """
         self.program("echo hunter2hunter2; echo gpg: no secret key >&2; exit 2")
         error = self.assertRaises(ConfigError, secrets.SecretInPass(dirname=self.store).value, ".", "token")
@@ -155,7 +156,7 @@ class FakePassTests(SynchronousTestCase):
 
     def test_passphrase(self) -> None:
         """
-        Promise 19: the passphrase comes through a pipe; it is in no argument and no variable.
+        Promise 19: the passphrase goes through a pipe, not through an argument or a variable.
         """
         self.program('fd=${PASSWORD_STORE_GPG_OPTS##*=}; env | grep -q open.sesame && exit 1; cat "/dev/fd/$fd"')
         provider = secrets.SecretInPass("open sesame", dirname=self.store)
@@ -164,7 +165,7 @@ class FakePassTests(SynchronousTestCase):
 
     def test_names(self) -> None:
         """
-        A configuration is checked without decrypting anything; an unknown entry is a mistake at the line that names it.
+        A configuration is checked without decrypting; an unknown entry is a mistake at the line that names it.
         """
         self.program(f"touch {self.directory}/ran")
         (mistake,) = mistakes_in(
@@ -176,7 +177,7 @@ class FakePassTests(SynchronousTestCase):
 
     def test_mistakes(self) -> None:
         """
-        A store that is not there is a mistake, and so is a passphrase that is no text, which is not shown.
+        A missing store, and a passphrase that is not text, are mistakes; the passphrase is not shown.
         """
         self.program("exit 0")
         (mistake,) = mistakes_in("c['secretsProviders'] = [secrets.SecretInPass(dirname='/none')]")
@@ -189,7 +190,7 @@ class FakePassTests(SynchronousTestCase):
 
     def test_names_of_entries(self) -> None:
         """
-        No name leads out of the store.
+        No secret name leads out of the store.
         """
         self.program("echo hunter2hunter2")
         provider = secrets.SecretInPass(dirname=self.store)
@@ -198,7 +199,7 @@ class FakePassTests(SynchronousTestCase):
 
     def test_slow(self) -> None:
         """
-        Promise 19: the master asks for it in a thread, and for what is at hand at once.
+        Promise 19: the master reads secrets of ``pass`` in a thread, and secrets of the environment directly.
         """
         self.program("exit 0")
         self.assertTrue(
@@ -210,7 +211,7 @@ class FakePassTests(SynchronousTestCase):
 @needs("pass", "gpg")
 class RealPassTests(SynchronousTestCase):
     """
-    With ``pass`` and gpg, in a home of their own.
+    SecretInPass with real ``pass`` and gpg in a temporary home.
     """
 
     PASSPHRASE: ClassVar = "open sesame"
@@ -229,19 +230,19 @@ class RealPassTests(SynchronousTestCase):
         self.run_("gpg", "--batch", "--quiet", "--passphrase", self.PASSPHRASE, "--quick-generate-key", "farm")
         self.addCleanup(self.run_, "gpgconf", "--kill", "gpg-agent")
         self.run_("pass", "init", "farm")
-        self.run_("pass", "insert", "--multiline", "token", given=b"hunter2hunter2\nuser: bot1\n")
-        self.run_("pass", "insert", "--multiline", "key", given=b"-----BEGIN KEY-----\nabcdef\n-----END KEY-----\n")
-        self.run_("gpgconf", "--kill", "gpg-agent")  # which remembers the passphrase
+        self.run_("pass", "insert", "--multiline", "token", stdin=b"hunter2hunter2\nuser: bot1\n")
+        self.run_("pass", "insert", "--multiline", "key", stdin=b"-----BEGIN KEY-----\nabcdef\n-----END KEY-----\n")
+        self.run_("gpgconf", "--kill", "gpg-agent")  # which caches the passphrase
 
-    def run_(self, *command: str, given: bytes = b"") -> None:
+    def run_(self, *command: str, stdin: bytes = b"") -> None:
         """
-        Run a program.
+        Run a program with this standard input.
         """
-        subprocess.run(command, input=given, check=True, capture_output=True)
+        subprocess.run(command, input=stdin, check=True, capture_output=True)
 
     def test_value(self) -> None:
         """
-        Promise 19: the value is an entry's first line, or all of a key.
+        Promise 19: the value is the entry's first line, or the whole entry if it is a key.
         """
         provider = secrets.SecretInPass(self.PASSPHRASE)
         self.assertEqual(provider.names("."), ["key", "token"])
@@ -250,14 +251,14 @@ class RealPassTests(SynchronousTestCase):
 
     def test_wrong_passphrase(self) -> None:
         """
-        With a wrong passphrase there is a sentence.
+        A wrong passphrase raises an error with gpg's message.
         """
         error = self.assertRaises(ConfigError, secrets.SecretInPass("sesame").value, ".", "token")
         self.assertIn("pass says: gpg:", str(error))
 
     def test_off_the_reactor(self) -> None:
         """
-        It works in a thread that is not the main one.
+        SecretInPass works in a thread other than the main thread.
         """
         found: list[str | None] = []
         thread = threading.Thread(

@@ -1,5 +1,5 @@
 """
-The master's end of one command, and sessions that hold it.
+The master's end of commands, and the sessions of slaves.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from buildbot_lite.model.outcome import (
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.wire.roles import LATER
 
-from .stage import FakeSlave, hello
+from .harness import FakeSlave, hello
 
 
 class MemoryStream:
@@ -58,7 +58,7 @@ class MemoryStream:
 
 class SlowStream(MemoryStream):
     """
-    One that takes its time to be sealed.
+    A stream whose seal waits for the test.
     """
 
     def __init__(self) -> None:
@@ -85,9 +85,9 @@ class MemoryStreams:
         return {name: stream.length for name, stream in self.streams.items()}
 
 
-class Text:
+class MemoryInput:
     """
-    Something to read.
+    An input in memory.
     """
 
     def read(self, offset: int, size: int) -> bytes:
@@ -96,27 +96,27 @@ class Text:
 
 def seal_of(data: bytes) -> Seal:
     """
-    What a slave says of *data*.
+    The seal of *data*.
     """
     return Seal(len(data), hashlib.sha256(data).hexdigest())
 
 
 def command(streams: MemoryStreams | None = None, **more: Any) -> DispatchedCommand:
     """
-    An ordinary command.
+    A command with some defaults.
     """
-    given: dict[str, Any] = {"id": "c1", "grace": 60.0, "sources": {"tar": Text()}, "home": "home-1", **more}
+    given: dict[str, Any] = {"id": "c1", "grace": 60.0, "sources": {"tar": MemoryInput()}, "home": "home-1", **more}
     return DispatchedCommand(spec=Run(argv=("true",)), secrets={}, streams=streams or MemoryStreams(), **given)
 
 
 class DispatchedCommandTests(SynchronousTestCase):
     """
-    What a slave may report about a command.
+    Reports of a slave about its command.
     """
 
     def test_sealed_before_over(self) -> None:
         """
-        Invariant I3: an outcome counts only when every byte of every stream is here, with the right checksum.
+        Invariant I3: an outcome counts only when all bytes of all streams have arrived with the right checksums.
         """
         streams = MemoryStreams()
         it = command(streams)
@@ -133,7 +133,8 @@ class DispatchedCommandTests(SynchronousTestCase):
 
     def test_answer_after_commit(self) -> None:
         """
-        Invariant I4: the slave hears that it may forget only when the outcome is committed, on whichever link.
+        Invariant I4: the slave gets the permission to forget the command only after the commit of its outcome, on
+        whichever link it reported.
         """
         it = command()
         first = it.finished(Outcome(Ending.EXITED, exit_code=0))
@@ -146,8 +147,8 @@ class DispatchedCommandTests(SynchronousTestCase):
 
     def test_reported_again_while_it_is_sealed(self) -> None:
         """
-        A slave that dialled again may report the end again while the stream is still on its way to the disk, in a
-        thread: nothing else is done with the stream meanwhile, and both reports are answered.
+        A slave that reattaches may report the end again while a thread still seals the stream: the seal is not
+        repeated, and both reports are answered.
         """
         stream, streams = SlowStream(), MemoryStreams()
         streams.streams["stdio"] = stream
@@ -165,7 +166,7 @@ class DispatchedCommandTests(SynchronousTestCase):
 
     def test_checksum_differs_twice(self) -> None:
         """
-        Bytes that arrive damaged twice end the command with a sentence that names the checksum.
+        When the repeated transfer is damaged too, the command has FAILED, with the expected checksum in the sentence.
         """
         it = command()
         over = it.when_over()
@@ -177,7 +178,7 @@ class DispatchedCommandTests(SynchronousTestCase):
 
     def test_disk_full(self) -> None:
         """
-        While there is no room the answer is: later.
+        While the disk is full, the answer to an append is LATER.
         """
         streams = MemoryStreams()
         streams.stream("stdio").full = True
@@ -186,24 +187,24 @@ class DispatchedCommandTests(SynchronousTestCase):
         streams.stream("stdio").full = False
         self.assertEqual(self.successResultOf(it.append("stdio", 0, b"x")), 1)
 
-    def test_bad_places(self) -> None:
+    def test_forbidden_names(self) -> None:
         """
-        Streams have plain names and offsets are not negative.
+        Streams with forbidden names, and negative offsets, are refused.
         """
         for name, offset in (("../x", 0), ("", 0), ("a/b", 0), ("x" * 200, 0), ("stdio", -1), ("stdio~1~1", 0)):
             self.failureResultOf(command().append(name, offset, b"x"), MessageError)
 
     def test_read(self) -> None:
         """
-        A command reads what it was given, and nothing else.
+        A slave reads the inputs of its command, and no others.
         """
         self.assertEqual(self.successResultOf(command().read("tar", 5, 100)), b"text")
         self.failureResultOf(command().read("other", 0, 1), MessageError)
 
-    def test_nobody_waits(self) -> None:
+    def test_step_stopped_waiting(self) -> None:
         """
-        When a step stops waiting for its command nothing more is stored, because its build may end; the slave still
-        holds the command until that is recorded.
+        After its step stopped waiting, a command stores nothing more; the slave holds the command until this is
+        recorded.
         """
         streams = MemoryStreams()
         it = command(streams)
@@ -217,7 +218,7 @@ class DispatchedCommandTests(SynchronousTestCase):
 
     def test_lose_once(self) -> None:
         """
-        What is reported of a command after it was lost changes nothing.
+        A report after the command was lost changes nothing.
         """
         it = command()
         it.lose("gone")
@@ -225,34 +226,34 @@ class DispatchedCommandTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(it.when_over()), Outcome.lost("gone"))
 
 
-class Ears:
+class RecordingListener:
     """
-    A listener that writes down what it hears.
+    A listener that records its calls.
     """
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.events: list[str] = []
 
     def slave_attached(self, name: str, hello: Hello, news: str) -> None:
-        self.heard.append(news)
+        self.events.append(news)
 
     def slave_lost(self, name: str) -> None:
-        self.heard.append("lost")
+        self.events.append("lost")
 
 
 class SessionTests(SynchronousTestCase):
     """
-    The memory of one slave, across links.
+    The session of one slave, over several links.
     """
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.ears = Ears()
-        self.session = Session("bot1", clock=self.clock, listener=self.ears)
+        self.listener = RecordingListener()
+        self.session = Session("bot1", clock=self.clock, listener=self.listener)
 
     def attach(self, **said: Any) -> FakeSlave:
         """
-        A new link.
+        Attach over a new link.
         """
         slave = FakeSlave()
         self.session.attached(slave, hello(**said))
@@ -260,31 +261,31 @@ class SessionTests(SynchronousTestCase):
 
     def run_command(self, it: DispatchedCommand) -> Deferred[Outcome]:
         """
-        Have it done.
+        Run a command.
         """
         return Deferred.fromCoroutine(self.session.run(it))
 
     def test_run_while_away(self) -> None:
         """
-        A command that is run while the slave is away is started when it attaches.
+        A command that is run while the slave is away starts when the slave attaches.
         """
         it = command()
         running = self.run_command(it)
         slave = self.attach()
-        self.assertEqual([given.id for given in slave.given], ["c1"])
-        slave.given[0].end(3)
+        self.assertEqual([started.id for started in slave.commands], ["c1"])
+        slave.commands[0].end(3)
         self.assertEqual(self.successResultOf(running).exit_code, 3)
         it.committed()
         self.assertEqual(self.session.live_ids, ())
 
     def test_back_before_the_commit(self) -> None:
         """
-        Invariant I4: a slave that comes back between an outcome and its commit is not told to forget the command.
+        Invariant I4: a slave that reattaches between an outcome and its commit is not told to disown the command.
         """
         it = command()
         _ = self.run_command(it)
         slave = self.attach()
-        slave.given[0].end(0)
+        slave.commands[0].end(0)
         ended = (HeldCommand("c1", it.fingerprint, Life.ENDED),)
         back = self.attach(held=ended)
         self.assertEqual((back.disowned, [id for id, _ in back.resumed]), ([], ["c1"]))
@@ -293,8 +294,9 @@ class SessionTests(SynchronousTestCase):
 
     def test_back_after_the_loss(self) -> None:
         """
-        Invariants I4, I8: a command that was given up is disowned as soon as its loss is committed, before anything is
-        done again; not earlier, or the next master would find an intent, ask for it anew, and be refused.
+        Invariants I4, I8: an abandoned command is disowned as soon as its loss is committed and before any retry.  If
+        it were disowned earlier, a new master could find the intent in the journal, run the command again, and be
+        refused.
         """
         it = command()
         _ = self.run_command(it)
@@ -307,26 +309,26 @@ class SessionTests(SynchronousTestCase):
 
     def test_refused_the_second_time(self) -> None:
         """
-        What a slave will not start again, after an earlier master had sent it, is lost: perhaps it ran.
+        When a slave refuses a command that an earlier master had sent, the command is lost, because it may have run.
         """
         slave = FakeSlave(refusal=RefusedError("It was here before."))
         self.session.attached(slave, hello())
         outcome = self.successResultOf(self.run_command(command(resumed=True)))
         self.assertEqual((outcome.ending, outcome.sentence), (Ending.LOST, "It was here before."))
 
-    def test_redial(self) -> None:
+    def test_second_link(self) -> None:
         """
-        A slave that dials twice is known by its second link.
+        When a slave connects twice, its second link is used and the first is dropped.
         """
         first, second = self.attach(), self.attach()
         self.assertEqual(first.dropped, ["dialled again"])
         _ = self.run_command(command())
-        self.assertEqual(len(second.given), 1)
-        self.assertEqual(first.given, [])
+        self.assertEqual(len(second.commands), 1)
+        self.assertEqual(first.commands, [])
 
     def test_late_loss_of_an_old_link(self) -> None:
         """
-        That an old link is gone says nothing about the present one.
+        The loss of an old link does not affect the present one.
         """
         first = self.attach()
         self.attach()
@@ -335,12 +337,12 @@ class SessionTests(SynchronousTestCase):
 
     def test_news(self) -> None:
         """
-        A blip, a restarted process and a rebooted machine are told apart.
+        A reattached slave is reported as reconnected, restarted or rebooted.
         """
         for said in ({}, {}, {"incarnation": "p2"}, {"incarnation": "p3", "boot": "b2"}):
             self.attach(**said).lose()
             self.clock.advance(2)
-        news = [each for each in self.ears.heard if each != "lost"]
+        news = [each for each in self.listener.events if each != "lost"]
         self.assertEqual(
             news,
             [
@@ -351,34 +353,34 @@ class SessionTests(SynchronousTestCase):
             ],
         )
 
-    def test_strangers_are_disowned(self) -> None:
+    def test_unknown_commands(self) -> None:
         """
-        A command that nobody here waits for is disowned.
+        A held command that the master does not know is disowned.
         """
         slave = self.attach(held=(HeldCommand("old", "f" * 64, Life.RUNNING),))
         self.assertEqual(slave.disowned, ["old"])
 
     def test_other_fingerprint(self) -> None:
         """
-        A known id with another fingerprint is disowned and lost, never run.
+        A held command with another fingerprint is disowned and lost, and does not run.
         """
         it = command()
         running = self.run_command(it)
         slave = self.attach(held=(HeldCommand("c1", "f" * 64, Life.RUNNING),))
-        self.assertEqual((slave.given, slave.resumed), ([], []))
+        self.assertEqual((slave.commands, slave.resumed), ([], []))
         it.committed()
         self.assertEqual(slave.disowned, ["c1"])
         self.assertEqual(self.successResultOf(running).ending, Ending.LOST)
 
     def test_keeper_gone(self) -> None:
         """
-        Invariant I1: what a dead keeper had claimed is lost, and not started again.
+        Invariant I1: a command that a dead keeper had claimed is lost, and is not started again.
         """
         for life in (Life.UNKNOWN, Life.LOST):
             it = command()
             running = self.run_command(it)
             slave = self.attach(held=(HeldCommand("c1", fingerprint(it.spec), life),))
-            self.assertEqual((slave.given, slave.disowned), ([], []))
+            self.assertEqual((slave.commands, slave.disowned), ([], []))
             self.assertIn("keeper", self.successResultOf(running).sentence)
             it.committed()
             self.assertEqual(slave.disowned, ["c1"])
@@ -386,7 +388,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_never_lost_without_grace(self) -> None:
         """
-        A command without grace waits for ever.
+        A command without grace waits without a limit.
         """
         running = self.run_command(command(grace=None))
         self.attach().lose()
@@ -395,7 +397,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_grace_starts_again(self) -> None:
         """
-        Each time that the slave goes, its grace begins anew.
+        The grace starts again each time the slave detaches.
         """
         running = self.run_command(command(grace=60.0))
         for _ in range(3):
@@ -409,7 +411,7 @@ class SessionTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        What a slave refuses to start has failed, with its sentence.
+        A command that a slave refuses to start has failed, with the slave's sentence.
         """
         slave = FakeSlave(refusal=RefusedError("not here"))
         self.session.attached(slave, hello())

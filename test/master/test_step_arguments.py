@@ -1,5 +1,5 @@
 """
-How step classes declare their arguments, now and in 0.1.0.
+The declaration of step arguments, in today's form and in that of 0.1.0.
 """
 
 import gc
@@ -20,7 +20,7 @@ from buildbot_lite.testing import run
 
 argument, checks = util.argument, util.checks
 
-OF_0_1_0 = """\
+BEFORE = """\
 from buildbot_lite.plugins import schedulers, slave, steps, util
 from buildbot_lite.master.mistakes import MISSING
 
@@ -85,7 +85,8 @@ c = BuildmasterConfig = {
     "builders": [util.BuilderConfig(name="b", slavenames=["bot1"], factory=util.BuildFactory([
         Wait(4, reason="none"),
         Wait(pause=util.Property("pause"), reason="none", limit=None, verbose=True),
-        Longer(reason="none"),
+        """
+AFTER = """,
         Make(),
         Make(target=util.Property("target"), timeout=None, haltOnFailure=False),
         Remote("there", command=["cat"], initialStdin="x", timeout=None, verbose=True, logEnviron=False),
@@ -95,18 +96,19 @@ c = BuildmasterConfig = {
     ]))],
 }
 """
+OF_0_1_0 = BEFORE + 'Longer(reason="none")' + AFTER
 
 
 def stored(text: str) -> Generation:
     """
-    The configuration of a stored generation, of which no file is on the disk.
+    The configuration of a stored generation, without files on the disk.
     """
     return load("/nowhere", files={"master.cfg": text})
 
 
 class Wait(steps.BuildStep):  # type: ignore[name-defined, misc]  # a Namespace's attributes are Any
     """
-    A step of a user's, written now.
+    A user's step in today's form.
     """
 
     name = "wait"
@@ -121,12 +123,12 @@ class Wait(steps.BuildStep):  # type: ignore[name-defined, misc]  # a Namespace'
 
 class ArgumentTests(SynchronousTestCase):
     """
-    `argument`.
+    `util.argument` declares arguments of steps.
     """
 
     def test_given(self) -> None:
         """
-        An argument is given by its place, its name or an alias; one that is not given has its default.
+        An argument is given by position, name or alias; otherwise it has its default.
         """
         for step, command in (
             (Wait(4), "sleep 4.0 none 3"),
@@ -137,14 +139,14 @@ class ArgumentTests(SynchronousTestCase):
 
     def test_none(self) -> None:
         """
-        None is a value for an argument that is nullable, and not given for any other.
+        None is a value of a nullable argument, and means "not given" for any other.
         """
         self.assertEqual(run(Wait(4, limit=None)).commands, ["sleep 4.0 none None"])
         self.assertEqual(run(Wait(4, reason=None)).commands, ["sleep 4.0 none 3"])
 
     def test_rendered(self) -> None:
         """
-        What is to be rendered is checked in the build, with the sentence that a value in master.cfg gets at once.
+        A rendered value is checked in the build, with the same sentence as a plain value in master.cfg.
         """
         self.assertEqual(run(Wait(util.Property("p")), properties={"p": 2}).commands, ["sleep 2.0 none 3"])
         ran = run(Wait(util.Property("p")), properties={"p": "soon"})
@@ -154,7 +156,7 @@ class ArgumentTests(SynchronousTestCase):
 
     def test_defaults_of_subclasses(self) -> None:
         """
-        A subclass changes a default with a plain attribute, and its default is checked, too.
+        A subclass changes a default with a class attribute, which is checked too.
         """
 
         class Longer(Wait):
@@ -170,7 +172,7 @@ class ArgumentTests(SynchronousTestCase):
 
     def test_mistakes(self) -> None:
         """
-        What is missing, unknown, given twice or one too many is told.
+        Missing, unknown, repeated and superfluous arguments are reported.
         """
         for args, kwargs, sentence in (
             ((), {}, "Wait needs the argument 'delay'."),
@@ -190,7 +192,7 @@ class ArgumentTests(SynchronousTestCase):
 
     def test_common(self) -> None:
         """
-        The arguments of every step can be set in a subclass, as in Buildbot.
+        A subclass can set the arguments of all steps as class attributes, as in Buildbot.
         """
 
         class Quiet(Wait):
@@ -207,7 +209,7 @@ class ArgumentTests(SynchronousTestCase):
 
     def test_tables_of_0_1_0(self) -> None:
         """
-        Step classes, and steps, have the tables that they had in 0.1.0; the tables cannot be changed in place.
+        Step classes and steps have the argument tables of 0.1.0, which are read-only.
         """
         shell = steps.ShellCommand
         self.assertEqual(shell.arguments["timeout"], checks.seconds)
@@ -224,22 +226,22 @@ class ArgumentTests(SynchronousTestCase):
 
     def test_classes_are_not_kept(self) -> None:
         """
-        The classes of a configuration that was replaced are freed.
+        The step classes of a replaced configuration are freed.
         """
 
-        class Once(Wait):
+        class TemporaryStep(Wait):
             pass
 
-        declaration(Once)
-        gone = weakref.ref(Once)
-        del Once
+        declaration(TemporaryStep)
+        gone = weakref.ref(TemporaryStep)
+        del TemporaryStep
         gc.collect()
         self.assertIsNone(gone())
 
 
 class StoredTests(SynchronousTestCase):
     """
-    Steps of users, written for 0.1.0, in stored generations.
+    Users' steps of 0.1.0 in stored generations.
     """
 
     def steps(self) -> Any:
@@ -252,7 +254,7 @@ class StoredTests(SynchronousTestCase):
 
     def test_tables(self) -> None:
         """
-        Tables of arguments, with positional, aliases, nullable and without_effect beside them, mean what they meant.
+        The tables of 0.1.0 (arguments, positional, aliases, nullable, without_effect) keep their meaning.
         """
         first, second, longer, make, target, *_ = self.steps()
         self.assertEqual(run(first).commands, ["sleep 4.0 none 3"])
@@ -283,7 +285,7 @@ class StoredTests(SynchronousTestCase):
 
     def test_constructor(self) -> None:
         """
-        A constructor that passes keywords on, and a list of attributes to render, mean what they meant.
+        A constructor that passes keywords on, and a list of renderables, keep their meaning.
         """
         copy = self.steps()[-1]
         self.assertEqual(run(copy, properties={"target": "docs"}).commands, ["cp x docs/x"])
@@ -291,7 +293,7 @@ class StoredTests(SynchronousTestCase):
 
     def test_mistakes(self) -> None:
         """
-        Their mistakes are told with their lines, as before.
+        Mistakes in steps of 0.1.0 are reported with their lines.
         """
         for wrong, sentence in (
             ("Wait(4)", "Wait needs the argument 'reason'."),
@@ -299,5 +301,5 @@ class StoredTests(SynchronousTestCase):
             ("Wait('x', reason='x')", "Wait: delay must be a time in seconds, 0 or more, not 'x'."),
             ("Wait(dealy=4, reason='x')", "Wait has no argument 'dealy'.  Did you mean 'delay'?"),
         ):
-            error = self.assertRaises(MistakesError, stored, OF_0_1_0.replace('Longer(reason="none")', wrong))
+            error = self.assertRaises(MistakesError, stored, BEFORE + wrong + AFTER)
             self.assertEqual(str(error), f"master.cfg:65: {sentence}")

@@ -1,5 +1,5 @@
 """
-The pages on steps say what the code does.
+The documents about steps agree with the code.
 """
 
 import re
@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def examples(page: str) -> list[str]:
     """
-    The pieces of Python on a page that stand for themselves.
+    The complete Python examples on a page.
     """
     pieces = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     return [piece for piece in pieces if not piece.startswith("async def")]
@@ -28,7 +28,7 @@ def examples(page: str) -> list[str]:
 class DocumentedTests(SynchronousTestCase):
     def test_arguments(self) -> None:
         """
-        Every argument of every step is on the page and in the docstring.
+        Each argument of each step is on the page and in the docstring.
         """
         page = (DOCS / "steps.md").read_text()
         for name in steps.__all__:
@@ -40,7 +40,7 @@ class DocumentedTests(SynchronousTestCase):
 
     def test_positional(self) -> None:
         """
-        The page says which arguments may stand without their names; a step made so is the step made with them.
+        The page lists exactly the positional arguments of each step, and a step copies them.
         """
         said = dict(re.findall(r"`([A-Z]\w+)\(([\w, ]+)\)`", (DOCS / "steps.md").read_text()))
         have = {name: ", ".join(declaration(getattr(steps, name)).positional) for name in steps.__all__}
@@ -53,7 +53,7 @@ class DocumentedTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """
-        A step's name, and whether its failure ends the build, are as the page says.
+        A step's default name and haltOnFailure are as the page says.
         """
         page = (DOCS / "steps.md").read_text()
         for name in steps.__all__:
@@ -68,18 +68,18 @@ class DocumentedTests(SynchronousTestCase):
 
     def test_examples(self) -> None:
         """
-        The examples are free of mistakes.
+        The examples make no mistakes.
         """
         for piece in [*examples("steps.md"), *examples("own-steps.md")]:
             with collecting({"page": "page"}) as mistakes:
-                exec(compile(piece, "page", "exec"), _words())
+                exec(compile(piece, "page", "exec"), _namespace())
             self.assertEqual(mistakes.found, [], piece)
 
     def test_own_steps(self) -> None:
         """
-        The steps of one's own that are shown work, and so do the tests that are shown.
+        The example of a user's own step works, and its tests pass.
         """
-        words = _words()
+        words = _namespace()
         for piece in examples("own-steps.md"):
             exec(piece, words)
         self.assertEqual(run(words["Wait"](delay=3)).commands, ["sleep 3.0"])
@@ -88,7 +88,7 @@ class DocumentedTests(SynchronousTestCase):
         self.assertEqual((result.testsRun, result.errors, result.failures), (2, [], []))
 
 
-def _words() -> dict[str, Any]:
+def _namespace() -> dict[str, Any]:
     words: dict[str, Any] = {"__name__": "page"}
     exec("from buildbot_lite.plugins import schedulers, steps, util", words)
     return words

@@ -33,9 +33,9 @@ from buildbot_lite.testing import (
 )
 
 
-def asked(ran: Finished) -> Run:
+def spec_of(ran: Finished) -> Run:
     """
-    The one program that was run.
+    The spec of the one program that was run.
     """
     [one] = ran.asked
     assert isinstance(one.spec, Run)
@@ -44,7 +44,7 @@ def asked(ran: Finished) -> Run:
 
 def mistakes(text: str) -> list[str]:
     """
-    What is noted while *text*, a piece of master.cfg, is read.
+    The mistakes in *text*, a piece of a master.cfg.
     """
     with collecting({"master.cfg": "master.cfg"}) as found:
         exec(compile(text, "master.cfg", "exec"), {"__name__": "config", **vars(steps)})
@@ -52,43 +52,43 @@ def mistakes(text: str) -> list[str]:
 
 
 class ShellCommandTests(SynchronousTestCase):
-    def test_words(self) -> None:
+    def test_list(self) -> None:
         """
-        A list reaches the program word by word; lists within it are flattened, numbers become text.
+        A list is passed word by word; nested lists are flattened, and numbers become text.
         """
         ran = run(ShellCommand(command=["make", ["-j", 4], "a b"]))
-        self.assertEqual(asked(ran).argv, ("make", "-j", "4", "a b"))
+        self.assertEqual(spec_of(ran).argv, ("make", "-j", "4", "a b"))
         self.assertEqual(ran.commands, ["make -j 4 'a b'"])
 
     def test_string(self) -> None:
         """
-        A string is for the shell.
+        A string is run by the shell.
         """
-        self.assertEqual(asked(run(ShellCommand(command="make | tail"))).script, "make | tail")
+        self.assertEqual(spec_of(run(ShellCommand(command="make | tail"))).script, "make | tail")
 
     def test_rendered(self) -> None:
         """
-        Any part of a command can be rendered from properties.
+        Each part of a command can be rendered from properties.
         """
         step = ShellCommand(
             command=["echo", Property("n"), Interpolate("%(prop:branch)s!")], workdir=Interpolate("%(prop:branch)s/x")
         )
         ran = run(step, properties={"n": 7, "branch": "main"})
-        self.assertEqual(asked(ran).argv, ("echo", "7", "main!"))
-        self.assertEqual(asked(ran).workdir, "test/main/x")
+        self.assertEqual(spec_of(ran).argv, ("echo", "7", "main!"))
+        self.assertEqual(spec_of(ran).workdir, "test/main/x")
 
     def test_defaults(self) -> None:
         """
-        Without more it runs in "build", for 1200 silent seconds at most, and a failure does not end the build.
+        The defaults: workdir "build", 1200 s without output, and a failure that does not end the build.
         """
         step = ShellCommand(command="x")
-        spec = asked(run(step))
+        spec = spec_of(run(step))
         self.assertEqual((spec.workdir, spec.timeout, spec.max_time), ("test/build", 1200.0, None))
         self.assertEqual((step.haltOnFailure, step.flunkOnFailure), (False, True))
 
-    def test_everything(self) -> None:
+    def test_all_arguments(self) -> None:
         """
-        Every argument has its place in what the slave is asked.
+        Each argument sets its part of the spec.
         """
         step = ShellCommand(
             command="x",
@@ -106,7 +106,7 @@ class ShellCommandTests(SynchronousTestCase):
             leaveRunning=True,
         )
         self.assertEqual(
-            asked(run(step)),
+            spec_of(run(step)),
             Run(
                 script="x",
                 workdir="test",
@@ -125,7 +125,7 @@ class ShellCommandTests(SynchronousTestCase):
 
     def test_exit_code(self) -> None:
         """
-        0 is SUCCESS, all else FAILURE with the code in words.
+        Exit code 0 is SUCCESS; any other is FAILURE with the code in the summary.
         """
         self.assertEqual(run(ShellCommand(command="x")).result, Result.SUCCESS)
         ran = run(ShellCommand(command="x"), command("x").exits(3, "oh\n"))
@@ -133,7 +133,7 @@ class ShellCommandTests(SynchronousTestCase):
 
     def test_decode(self) -> None:
         """
-        With decodeRC, exit codes have exit codes other results; what it leaves out is FAILURE, even 0.
+        DecodeRC maps exit codes to results; a code that it does not have is FAILURE, even 0.
         """
         step = ShellCommand(command="x", decodeRC={1: Result.WARNINGS, 77: Result.SKIPPED})
         for code, result in {1: Result.WARNINGS, 77: Result.SKIPPED, 0: Result.FAILURE}.items():
@@ -141,15 +141,15 @@ class ShellCommandTests(SynchronousTestCase):
 
     def test_separate_stderr(self) -> None:
         """
-        The argument separateStderr makes a log of its own of it.
+        SeparateStderr makes a separate log of standard error.
         """
         ran = run(ShellCommand(command="x", separateStderr=True), command("x").exits(0, "out", "err"))
         self.assertEqual((ran.log(), ran.log("stderr")), ("out", "err"))
-        self.assertTrue(asked(ran).separate_stderr)
+        self.assertTrue(spec_of(ran).separate_stderr)
 
     def test_endings(self) -> None:
         """
-        A signal, a time-out, a missing program and a full disk are failures that say so.
+        A signal, a timeout, a missing program and a full disk are failures with a sentence.
         """
         step = ShellCommand(command="x")
         for answer, words in (
@@ -165,7 +165,7 @@ class ShellCommandTests(SynchronousTestCase):
 
     def test_lost(self) -> None:
         """
-        A lost slave means RETRY; with onLost="fail", nothing is repeated and the step is an EXCEPTION.
+        A lost slave means RETRY; with onLost="fail", it means EXCEPTION without a retry.
         """
         self.assertEqual(run(ShellCommand(command="x"), command().lost()).ended.result, Result.RETRY)
         ran = run(ShellCommand(command="x", onLost="fail"), command().lost("bot1 burnt"))
@@ -173,7 +173,7 @@ class ShellCommandTests(SynchronousTestCase):
 
     def test_secret(self) -> None:
         """
-        A secret stays a reference in what is recorded; its value travels beside it.
+        The recorded spec has only a reference to a secret; its value is sent separately.
         """
         ran = run(ShellCommand(command=["login", Secret("token")]), secrets={"token": "hunter22"})
         self.assertEqual(ran.asked[0].secrets, {"token": "hunter22"})
@@ -182,7 +182,7 @@ class ShellCommandTests(SynchronousTestCase):
 
     def test_subclass(self) -> None:
         """
-        A subclass may set arguments as class attributes, and wrap the constructor.
+        A subclass may set arguments as class attributes, and may wrap the constructor.
         """
 
         class Make(ShellCommand):
@@ -200,13 +200,13 @@ class ShellCommandTests(SynchronousTestCase):
                 self.command = ["make", self.target]
                 return await super().run()
 
-        self.assertEqual(asked(run(Make())).timeout, 60)
+        self.assertEqual(spec_of(run(Make())).timeout, 60)
         ran = run(Target(Property("t"), timeout=5), properties={"t": "docs"})
-        self.assertEqual((asked(ran).argv, asked(ran).timeout), (("make", "docs"), 5.0))
+        self.assertEqual((spec_of(ran).argv, spec_of(ran).timeout), (("make", "docs"), 5.0))
 
     def test_rendered_wrongly(self) -> None:
         """
-        What is rendered to something impossible is an exception that names the argument, and nothing is run.
+        A value that is wrong after rendering is an EXCEPTION that names the argument; nothing is run.
         """
         for step in (
             ShellCommand(command=["echo", Property("gone")]),
@@ -217,7 +217,7 @@ class ShellCommandTests(SynchronousTestCase):
             self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
             self.assertIn("must be", ran.summary)
 
-    def test_familiar(self) -> None:
+    def test_configure_compile_test(self) -> None:
         """
         Configure, Compile and Test have Buildbot's commands, names and flags.
         """
@@ -231,15 +231,15 @@ class ShellCommandTests(SynchronousTestCase):
 
     def test_on_master(self) -> None:
         """
-        MasterShellCommand goes to the master's own keeper.
+        MasterShellCommand runs in the master's own keeper.
         """
         ran = run(MasterShellCommand(command="ls"))
         self.assertTrue(ran.asked[0].on_master)
-        self.assertEqual(asked(ran).workdir, "test")
+        self.assertEqual(spec_of(ran).workdir, "test")
 
     def test_replay(self) -> None:
         """
-        Promise 7: a command is run once, whenever the master crashes.
+        Promise 7: a command runs once, whenever the master crashes.
         """
         replay(ShellCommand(command="x"), command("x").exits(1, "text"))
         replay(MasterShellCommand(command="x"), command("x").exits(0, "text"))
@@ -248,7 +248,7 @@ class ShellCommandTests(SynchronousTestCase):
 class SetPropertyFromCommandTests(SynchronousTestCase):
     def test_property(self) -> None:
         """
-        The property is the standard output without the white space around it, and without standard error.
+        The property is the standard output without surrounding white space and without standard error.
         """
         step = SetPropertyFromCommand(command="uname -a", property="uname")
         ran = run(step, command("uname -a").exits(0, " Linux \n", "noise"))
@@ -256,21 +256,22 @@ class SetPropertyFromCommandTests(SynchronousTestCase):
 
     def test_unstripped(self) -> None:
         """
-        With strip=False it is every character.
+        With strip=False, the property is the complete standard output.
         """
         step = SetPropertyFromCommand(command="x", property="p", strip=False)
         self.assertEqual(run(step, command().exits(0, " a\n")).properties, {"p": " a\n"})
 
     def test_failed(self) -> None:
         """
-        A failed command sets nothing.
+        A failed command sets no property.
         """
         ran = run(SetPropertyFromCommand(command="x", property="p"), command().exits(1, "a"))
         self.assertEqual((ran.result, ran.properties), (Result.FAILURE, {}))
 
     def test_function(self) -> None:
         """
-        extract_fn gets exit code and outputs, and answers properties; also a coroutine function, also after a failure.
+        extract_fn gets the exit code and the outputs, and returns properties; it may be a coroutine function, and is
+        called after a failure too.
         """
 
         async def extract(code: int, out: str, err: str) -> dict[str, object]:
@@ -284,7 +285,7 @@ class SetPropertyFromCommandTests(SynchronousTestCase):
 
     def test_bad_function(self) -> None:
         """
-        An extract_fn that answers no dictionary is a failure that says so; one that raises is an exception.
+        An extract_fn that returns no dictionary is a FAILURE with a sentence; one that raises is an EXCEPTION.
         """
         ran = run(SetPropertyFromCommand(command="x", extract_fn=lambda *_: "text"))
         self.assertEqual(ran.result, Result.FAILURE)
@@ -295,7 +296,7 @@ class SetPropertyFromCommandTests(SynchronousTestCase):
 
     def test_odd_bytes(self) -> None:
         """
-        Bytes that are no text, and NULs, are replaced.
+        Bytes that are not UTF-8, and NULs, are replaced.
         """
         ran = run(SetPropertyFromCommand(command="x", property="p"), command().writes(b"a\xff\0b"))
         self.assertEqual(ran.properties, {"p": "a\ufffd\ufffdb"})
@@ -310,7 +311,7 @@ class SetPropertyFromCommandTests(SynchronousTestCase):
 class MistakeTests(SynchronousTestCase):
     def test_listed(self) -> None:
         """
-        Promise 11: each wrong argument is noted, with its line.
+        Promise 11: each wrong argument is a mistake with its line.
         """
         for call, words in {
             "ShellCommand()": "needs the argument 'command'",
@@ -343,7 +344,7 @@ class MistakeTests(SynchronousTestCase):
             self.assertTrue(all(mistake.startswith("master.cfg:2: ") for mistake in found), found)
             self.assertLessEqual(len(found), 2, found)
 
-    def test_at_a_prompt(self) -> None:
+    def test_outside_a_configuration(self) -> None:
         """
         Outside a configuration, a mistake is raised at once.
         """
@@ -352,6 +353,6 @@ class MistakeTests(SynchronousTestCase):
 
     def test_none(self) -> None:
         """
-        None counts as not given.
+        None means "not given".
         """
         self.assertEqual(mistakes("ShellCommand(command='x', workdir=None, env=None, decodeRC=None)"), [])

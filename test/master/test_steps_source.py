@@ -1,5 +1,5 @@
 """
-Git, on real repositories.
+The Git step on real repositories.
 """
 
 import os
@@ -24,10 +24,10 @@ from buildbot_lite.testing import (
 
 from ..needs import needs
 from .git_repository import (
+    NO_SEARCH_ABOVE,
     PASSWORD,
-    SAFELY,
-    Repository,
-    Web,
+    GitHttpServer,
+    GitRepository,
 )
 from .local_machine import LocalMachine
 
@@ -36,47 +36,47 @@ class GitTests(SynchronousTestCase):
     def setUp(self) -> None:
         directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
-        # The slave lives inside somebody's checkout, as they do when a farm is tried out.
-        self.around = Repository(os.path.join(directory, "around"))
-        self.around.commit(precious="work\n")
-        with open(os.path.join(self.around.path, "precious"), "a") as file:
+        # The slave's directory is inside another checkout, as when somebody tries a farm in a working tree.
+        self.outer = GitRepository(os.path.join(directory, "around"))
+        self.outer.commit(precious="work\n")
+        with open(os.path.join(self.outer.path, "precious"), "a") as file:
             file.write("in progress\n")
-        self.around_before = self.around_now()
-        self.addCleanup(self.check_around)
-        self.repository = Repository(os.path.join(directory, "a repository"))
+        self.outer_state_before = self.outer_state()
+        self.addCleanup(self.check_outer_repository)
+        self.repository = GitRepository(os.path.join(directory, "a repository"))
         self.first = self.repository.commit(hello="one\n", gone="x\n")
-        self.machine = LocalMachine(os.path.join(self.around.path, "a slave"), env=SAFELY)
+        self.machine = LocalMachine(os.path.join(self.outer.path, "a slave"), env=NO_SEARCH_ABOVE)
 
-    def check_around(self) -> None:
+    def check_outer_repository(self) -> None:
         """
-        Nothing that any test does may touch the repository around the slave.
+        The repository around the slave is unchanged.
         """
-        self.assertEqual(self.around_now(), self.around_before)
+        self.assertEqual(self.outer_state(), self.outer_state_before)
 
-    def around_now(self) -> list[str]:
+    def outer_state(self) -> list[str]:
         """
-        Everything that can be said of the repository around the slave.
+        The refs, index, configuration and a changed file of the repository around the slave.
         """
-        with open(os.path.join(self.around.path, "precious")) as file:
+        with open(os.path.join(self.outer.path, "precious")) as file:
             contents = file.read()
         said = [["for-each-ref"], ["rev-parse", "HEAD"], ["ls-files", "--stage"], ["config", "--list", "--local"]]
-        return [contents, *(self.around.git(*words) for words in said)]
+        return [contents, *(self.outer.git(*words) for words in said)]
 
     def step(self, **arguments: Any) -> Git:
         """
-        A step for that repository.
+        A step for the repository, with these arguments.
         """
         return Git(**{"repourl": self.repository.path, **arguments})
 
     def another_machine(self, *, env: dict[str, str] | None = None, **more: Any) -> LocalMachine:
         """
-        The same directory, with something else at hand.
+        A slave in the same directory, with another environment.
         """
-        return LocalMachine(self.machine.root, env={**SAFELY, **(env or {})}, **more)
+        return LocalMachine(self.machine.root, env={**NO_SEARCH_ABOVE, **(env or {})}, **more)
 
     def check_out(self, **arguments: Any) -> None:
         """
-        Run it, and see that it succeeds.
+        Run the step, which must succeed.
         """
         self.assertEqual(
             self.machine.run(self.step(**arguments)),
@@ -86,7 +86,7 @@ class GitTests(SynchronousTestCase):
 
     def failure(self, **arguments: Any) -> str:
         """
-        Run it, see that it fails, and answer why.
+        Run the step, which must fail.  Return its summary.
         """
         step = self.step(**arguments)
         self.assertEqual(self.machine.run(step), Result.FAILURE)
@@ -94,26 +94,26 @@ class GitTests(SynchronousTestCase):
 
     def put(self, name: str, contents: str = "mess") -> None:
         """
-        Leave a file in the build directory.
+        Write a file in the build directory.
         """
         with open(self.machine.path("build", name), "w") as file:
             file.write(contents)
 
     def files(self, directory: str = "build") -> list[str]:
         """
-        What is in the build directory.
+        The names in the build directory.
         """
         return sorted(set(os.listdir(self.machine.path(directory))) - {".git"})
 
     def revision(self) -> object:
         """
-        The property that the step set.
+        The property got_revision.
         """
         return self.machine.view.getProperty("got_revision")
 
     def test_new(self) -> None:
         """
-        A missing directory is made and filled, and the full hash becomes a property.
+        The first checkout creates the directory and sets the full hash as a property.
         """
         self.check_out()
         self.assertEqual(self.machine.text("build", "hello"), "one\n")
@@ -121,7 +121,7 @@ class GitTests(SynchronousTestCase):
 
     def test_url(self) -> None:
         """
-        A file:// address will do as well, and is there as "origin" for the build's own commands.
+        A file:// URL works, and is the remote "origin" for the build's commands.
         """
         url = "file://" + self.repository.path.replace(" ", "%20")
         os.symlink(self.repository.path, self.repository.path.replace(" ", "%20"))
@@ -130,7 +130,7 @@ class GitTests(SynchronousTestCase):
 
     def test_incremental(self) -> None:
         """
-        The next build gets what is new and keeps what was built; changed files are as in the repository again.
+        mode="incremental" gets new commits, restores changed files and keeps untracked files.
         """
         self.check_out()
         self.put("built.o")
@@ -144,7 +144,7 @@ class GitTests(SynchronousTestCase):
 
     def test_full(self) -> None:
         """
-        Of what was built, "fresh" leaves nothing, "clean" what is ignored, "clobber" and "copy" nothing.
+        mode="full" removes untracked files; only method="clean" keeps ignored ones.
         """
         self.repository.commit(**{".gitignore": "*.o\n"})
         for method, left in {
@@ -163,15 +163,15 @@ class GitTests(SynchronousTestCase):
 
     def test_copy(self) -> None:
         """
-        "copy" keeps a directory of its own, which builds never touch.
+        method="copy" keeps a pristine checkout in its own directory.
         """
         self.check_out(mode="full", method="copy", workdir="deep/build")
         self.assertEqual(self.files("source"), ["gone", "hello"])
         self.assertEqual(self.files("deep/build"), ["gone", "hello"])
 
-    def break_it(self) -> None:
+    def break_repository(self) -> None:
         """
-        Make the build directory's repository unusable.
+        Make the build directory's .git unusable.
         """
         path = self.machine.path("build", ".git")
         if os.path.isdir(path):
@@ -180,7 +180,7 @@ class GitTests(SynchronousTestCase):
 
     def test_clobber_on_failure(self) -> None:
         """
-        With clobberOnFailure a failure costs one more try, in a new directory.
+        With clobberOnFailure, a failure is followed by one more attempt in an empty directory.
         """
         self.check_out()
         self.put("built.o")
@@ -191,25 +191,25 @@ class GitTests(SynchronousTestCase):
 
     def test_broken_inside_another(self) -> None:
         """
-        A broken repository is not taken for the one around it: nothing there is touched, whatever the mode.
+        If the repository in the build directory is broken, git does not use the repository around it, in any mode.
         """
         self.check_out()
-        for break_it in (self.break_it, self.break_its_head, self.remove_its_objects):
+        for break_repository in (self.break_repository, self.break_head, self.remove_objects):
             for arguments in ({}, {"mode": "full"}, {"revision": self.first}, {"submodules": True}):
-                break_it()
+                break_repository()
                 self.check_out(**arguments)
-                self.assertEqual(self.around_now(), self.around_before)
+                self.assertEqual(self.outer_state(), self.outer_state_before)
                 self.assertEqual(self.files(), ["gone", "hello"])
 
-    def break_its_head(self) -> None:
+    def break_head(self) -> None:
         """
-        HEAD is nonsense.
+        Write nonsense to HEAD.
         """
         self.put(".git/HEAD", "nonsense")
 
-    def remove_its_objects(self) -> None:
+    def remove_objects(self) -> None:
         """
-        There is nothing to be a repository of.
+        Remove all objects, and damage the configuration.
         """
         shutil.rmtree(self.machine.path("build", ".git"))
         os.makedirs(self.machine.path("build", ".git", "objects"))
@@ -217,7 +217,7 @@ class GitTests(SynchronousTestCase):
 
     def test_stale_lock(self) -> None:
         """
-        Locks that a lost build left are no hindrance.
+        Lock files of a killed git do not prevent a checkout.
         """
         self.check_out()
         self.put(".git/index.lock", "")
@@ -225,7 +225,7 @@ class GitTests(SynchronousTestCase):
 
     def test_branch(self) -> None:
         """
-        A branch is checked out as a branch of that name, also after it had the name of a directory of branches.
+        A branch is checked out under its name, also if another branch has the name of its directory.
         """
         self.repository.git("checkout", "-q", "-b", "feature")
         self.repository.commit(hello="feature\n")
@@ -240,7 +240,7 @@ class GitTests(SynchronousTestCase):
 
     def test_branch_and_tag(self) -> None:
         """
-        Promise 6.22: of a branch and a tag of one name, "branch" is the branch, and "revision" the tag.
+        Promise 6.22: if a branch and a tag have the same name, `branch` means the branch and `revision` the tag.
         """
         self.repository.git("tag", "1.0")
         self.repository.git("checkout", "-q", "-b", "1.0")
@@ -253,7 +253,7 @@ class GitTests(SynchronousTestCase):
 
     def test_full_refs(self) -> None:
         """
-        Promise 6.20: a full ref is a branch or a revision, of whatever kind it is.
+        Promise 6.20: a full ref of any kind can be the branch or the revision.
         """
         self.repository.git("tag", "-a", "-m", "tagged", "v1")
         self.repository.git("update-ref", "refs/pull/1/head", self.first)
@@ -267,9 +267,9 @@ class GitTests(SynchronousTestCase):
             self.assertEqual(self.revision(), self.first)
         self.assertIn("git could not fetch refs/tags/v2", self.failure(revision="refs/tags/v2"))
 
-    def test_noise(self) -> None:
+    def test_standard_error(self) -> None:
         """
-        Promise 6.22: what programs complain of is no part of the revision, by whichever name it was asked for.
+        Promise 6.22: messages on standard error do not get into the revision.
         """
         for arguments in ({}, {"revision": "main"}, {"revision": self.first}, {"mode": "full"}):
             self.check_out(env={"LD_PRELOAD": "libnosuch.so"}, **arguments)
@@ -278,7 +278,8 @@ class GitTests(SynchronousTestCase):
 
     def test_config(self) -> None:
         """
-        Promise 6.22: settings hold for all that is done, whatever characters are in them, also when a patch is applied.
+        Promise 6.22: settings in `config`, with any characters, apply to all git commands, also when a patch is
+        applied.
         """
         os.symlink("hello", os.path.join(self.repository.path, "link"))
         self.repository.commit()
@@ -296,7 +297,7 @@ class GitTests(SynchronousTestCase):
 
     def test_credentials_for_filters(self) -> None:
         """
-        Promise 6.22: a filter that the slave's own configuration names has the credentials, as git LFS needs them.
+        Promise 6.22: filters in the slave's git configuration can use the credentials, as git LFS does.
         """
         smudge = "printf 'protocol=https\\nhost=example.org\\n\\n' | git credential fill | grep password"
         self.repository.commit(**{".gitattributes": "hello filter=f\n"})
@@ -314,10 +315,10 @@ class GitTests(SynchronousTestCase):
     @needs("git-lfs")
     def test_forged_lfs(self) -> None:
         """
-        Promise 6.16: an object of git LFS's that a build forged is not checked out, though its size is right.
+        Promise 6.16: an LFS object that a build forged with the right size is not checked out.
         """
         os.makedirs(self.machine.root)
-        # As ``git lfs install`` does it.
+        # The settings that ``git lfs install`` makes.
         lfs = {
             f"filter.lfs.{name}": f"git-lfs {name.replace('process', 'filter-process')}"
             for name in ("clean", "smudge", "process")
@@ -332,7 +333,7 @@ class GitTests(SynchronousTestCase):
             self.check_out(repourl=origin, **arguments)
             self.forge(self.repository.git("show", "HEAD:a.bin"), b"wrong 00")
             os.unlink(self.machine.path("build", "a.bin"))
-            # And one that only the next commit brings.
+            # The next object is needed only by the next commit.
             self.repository.commit(**{"b.bin": f"right {number}2"})
             self.forge(self.repository.git("show", "HEAD:b.bin"), b"wrong 00")
             self.check_out(repourl=origin, **arguments)
@@ -341,7 +342,7 @@ class GitTests(SynchronousTestCase):
 
     def forge(self, pointer: str, contents: bytes) -> None:
         """
-        Put *contents* where git LFS has those that *pointer* speaks of.
+        Write *contents* to the place of the LFS object of *pointer*.
         """
         found = re.search("oid sha256:(..)(..)(.*)", pointer)
         assert found is not None
@@ -355,7 +356,7 @@ class GitTests(SynchronousTestCase):
 
     def test_packed(self) -> None:
         """
-        Promise 6.22: a repository is packed when there is much to pack, and that is waited for.
+        Promise 6.22: a repository with many packs is packed before the step ends.
         """
         settings = {"gc.autoPackLimit": "3", "fetch.unpackLimit": "1"}
         for number in range(8):
@@ -366,7 +367,7 @@ class GitTests(SynchronousTestCase):
 
     def test_rewritten_branch(self) -> None:
         """
-        A branch whose history was rewritten is what it is now.
+        A branch whose history was rewritten is checked out as it is now.
         """
         self.check_out(branch="main")
         self.repository.git("commit", "-q", "--amend", "-m", "other")
@@ -375,7 +376,7 @@ class GitTests(SynchronousTestCase):
 
     def test_request(self) -> None:
         """
-        Branch and revision of the request come before the step's own.
+        The branch and the revision of a request take precedence over those of the step.
         """
         self.repository.git("checkout", "-q", "-b", "other")
         other = self.repository.commit(hello="2")
@@ -390,7 +391,7 @@ class GitTests(SynchronousTestCase):
 
     def test_no_options(self) -> None:
         """
-        A request's branch that would be an option, or several words, is refused before git sees it.
+        A branch that looks like an option, or contains forbidden characters, is refused before git runs.
         """
         for branch in (
             "--upload-pack=touch x",
@@ -404,11 +405,11 @@ class GitTests(SynchronousTestCase):
         ):
             self.machine.view.properties._values["branch"] = (branch, "Submit")
             self.assertIn("is not a valid name", self.failure())
-        self.assertEqual(self.machine.asked, [])
+        self.assertEqual(self.machine.specs, [])
 
     def test_revision(self) -> None:
         """
-        A revision is a commit, whole or abbreviated, or a tag; what is here already is not fetched again.
+        A revision is a full or abbreviated commit, or a tag; a commit that is present is not fetched.
         """
         self.repository.git("tag", "-a", "-m", "tagged", "v1")
         second = self.repository.commit(hello="2")
@@ -423,7 +424,7 @@ class GitTests(SynchronousTestCase):
 
     def test_revision_of_refusing_server(self) -> None:
         """
-        Where a single commit is not given away, all is fetched, and the commit found.
+        If the server does not serve single commits, all is fetched and the commit is found.
         """
         self.repository.commit(hello="2")
         self.check_out(revision=self.first, config={"protocol.version": "0"})
@@ -431,20 +432,20 @@ class GitTests(SynchronousTestCase):
 
     def test_no_revision(self) -> None:
         """
-        A revision that is not there is named.
+        The failure names a revision that does not exist.
         """
         for revision in ("1" * 40, "1" * 8, "v2"):
             self.assertIn(f"has no revision {revision!r}", self.failure(revision=revision))
 
     def test_no_branch(self) -> None:
         """
-        A branch that is not there is named.
+        The failure names a branch that does not exist.
         """
         self.assertIn("git could not fetch nope from", self.failure(branch="nope"))
 
     def test_no_repository(self) -> None:
         """
-        A repository that is not there is a failure in one sentence.
+        A repository that does not exist is a failure in one sentence.
         """
         said = self.failure(repourl="/nowhere/at/all")
         self.assertTrue(said.startswith("git could not fetch HEAD from /nowhere/at/all: "), said)
@@ -452,7 +453,7 @@ class GitTests(SynchronousTestCase):
 
     def test_shallow(self) -> None:
         """
-        Shallow gets the newest commits only; of those, any.
+        `shallow` fetches the given number of newest commits, or the wanted revision alone.
         """
         url = "file://" + self.repository.path
         self.repository.commit(hello="2")
@@ -478,7 +479,7 @@ class GitTests(SynchronousTestCase):
         return subprocess.run(
             log,
             cwd=self.machine.path("build"),
-            env={"PATH": os.environ["PATH"], **SAFELY},
+            env={"PATH": os.environ["PATH"], **NO_SEARCH_ABOVE},
             capture_output=True,
             text=True,
             check=True,
@@ -486,7 +487,7 @@ class GitTests(SynchronousTestCase):
 
     def test_describe(self) -> None:
         """
-        Tags of what is checked out are there.
+        Tags of the checked-out history are fetched.
         """
         self.repository.git("tag", "-a", "-m", "tagged", "v1")
         self.repository.commit(hello="2")
@@ -495,7 +496,7 @@ class GitTests(SynchronousTestCase):
         done = subprocess.run(
             words,
             cwd=self.machine.path("build"),
-            env={"PATH": os.environ["PATH"], **SAFELY},
+            env={"PATH": os.environ["PATH"], **NO_SEARCH_ABOVE},
             capture_output=True,
             text=True,
             check=True,
@@ -504,10 +505,10 @@ class GitTests(SynchronousTestCase):
 
     def test_submodules(self) -> None:
         """
-        Submodules are checked out if wanted, and cleaned with the rest.
+        Submodules are checked out with submodules=True, and cleaned like the rest.
         """
         config = {"protocol.file.allow": "always"}
-        other = Repository(self.repository.path + " too")
+        other = GitRepository(self.repository.path + " too")
         other.commit(inner="inner\n")
         self.repository.git(
             "-c",
@@ -531,7 +532,7 @@ class GitTests(SynchronousTestCase):
 
     def test_patch(self) -> None:
         """
-        A submitted patch is applied, and the next build, with or without cleaning, knows nothing of it.
+        A submitted patch is applied; the next build does not have it, whether or not it cleans.
         """
         patch = self.submission()
         for arguments in ({}, {"mode": "full"}, {"mode": "full", "method": "copy"}):
@@ -547,9 +548,9 @@ class GitTests(SynchronousTestCase):
 
     def submission(self) -> bytes:
         """
-        One that changes, adds and removes a file.
+        A patch that changes, adds and removes a file.
         """
-        work = Repository(self.repository.path + " patched")
+        work = GitRepository(self.repository.path + " patched")
         work.git("pull", "-q", self.repository.path)
         work.git("rm", "-q", "gone")
         for name, text in {"hello": "patched\n", "added": "new\n"}.items():
@@ -560,7 +561,7 @@ class GitTests(SynchronousTestCase):
 
     def test_patch_that_does_not_apply(self) -> None:
         """
-        A patch for something else is a failure that says where it does not fit.
+        A patch that does not apply is a failure that names the file.
         """
         patch = self.submission()
         self.repository.commit(hello="quite different\n")
@@ -571,7 +572,7 @@ class GitTests(SynchronousTestCase):
 
     def test_no_patch(self) -> None:
         """
-        What is no patch, or empty, is a failure that says so.
+        An input that is empty or no patch is a failure that says so.
         """
         for data, words in {
             b"": "is empty",
@@ -583,9 +584,9 @@ class GitTests(SynchronousTestCase):
 
     def test_binary_patch(self) -> None:
         """
-        Promise 6.23: a patch with a binary file is applied; one that was made without its contents says how to make it.
+        Promise 6.23: a patch with binary contents is applied; without them, the failure says how to make such a patch.
         """
-        work = Repository(self.repository.path + " changed")
+        work = GitRepository(self.repository.path + " changed")
         work.git("pull", "-q", self.repository.path)
         with open(os.path.join(work.path, "picture"), "wb") as file:
             file.write(bytes(range(256)))
@@ -601,9 +602,9 @@ class GitTests(SynchronousTestCase):
         self.assertIn("cannot apply binary patch to 'picture'", said)
         self.assertTrue(said.endswith("Send the output of: git diff --binary"), said)
 
-    def test_password_in_the_address(self) -> None:
+    def test_password_in_the_url(self) -> None:
         """
-        Promise 6.18: a password in the address is used, and neither shown nor kept on the slave.
+        Promise 6.18: a password in the URL is used, but not shown, and not stored on the slave.
         """
         step = self.step(repourl="https://me:hunter22@git.example.org/x")
         self.machine = self.another_machine()
@@ -611,7 +612,7 @@ class GitTests(SynchronousTestCase):
         with open(os.path.join(self.machine.root, ".gitconfig"), "w") as file:
             file.write(f'[url "{self.repository.path}"]\n insteadOf = https://git.example.org/x\n')
         self.assertEqual(self.machine.run(step), Result.SUCCESS, self.machine.output)
-        [spec] = [spec for spec in self.machine.asked if isinstance(spec, Run)]
+        [spec] = [spec for spec in self.machine.specs if isinstance(spec, Run)]
         self.assertEqual(spec.env["BUILDBOT_LITE_USER"], "me")
         self.assertEqual(spec.env["BUILDBOT_LITE_PASSWORD"], "hunter22")
         self.assertNotIn("hunter22", repr(spec.argv))
@@ -625,11 +626,12 @@ class GitTests(SynchronousTestCase):
             self.assertIn("127.0.0.1", self.failure(**broken))
             self.assertNotIn("hunter22", self.machine.output + repr(self.machine.remarks))
 
-    def test_token_in_the_address(self) -> None:
+    def test_token_in_the_url(self) -> None:
         """
-        Promise 6.18: nor is a token, which is a user without a password; the slave's own password for a user counts.
+        Promise 6.18: a token as the user name of a URL is not shown and not stored; the slave's own password for a user
+        is used.
         """
-        web = Web(os.path.dirname(self.repository.path))
+        web = GitHttpServer(os.path.dirname(self.repository.path))
         self.addCleanup(web.close)
         self.repository.git("update-server-info")
         path = f"{web.host}/a%20repository/.git"
@@ -640,15 +642,15 @@ class GitTests(SynchronousTestCase):
                 check=True,
             )
             self.check_out(repourl=f"http://{user}@{path}", mode="full", method="clobber")
-            shown = repr([spec.argv for spec in self.machine.asked if isinstance(spec, Run)])
+            shown = repr([spec.argv for spec in self.machine.specs if isinstance(spec, Run)])
             self.assertNotIn(PASSWORD, shown + self.machine.text("build", ".git", "config") + self.machine.output)
         said = self.failure(repourl=f"http://not-the-token@{path}")
         self.assertIn("Authentication failed", said)
         self.assertNotIn("not-the-token", said + self.machine.output + repr(self.machine.remarks))
 
-    def test_programs_as_addresses(self) -> None:
+    def test_programs_as_urls(self) -> None:
         """
-        Promise 6.16: no address makes git run a program or read from a file descriptor, whoever wrote it.
+        Promise 6.16: no URL makes git run a program or read a file descriptor.
         """
         for address in ("fd::97", "fd::97,98/x", f"ext::touch {self.machine.path('ran')}"):
             self.assertRegex(self.failure(repourl=address), "transport '(fd|ext)' not allowed")
@@ -658,17 +660,17 @@ class GitTests(SynchronousTestCase):
 
     def test_submodule_with_a_line_break(self) -> None:
         """
-        Promise 6.20: a submodule whose path has a line break in it is a failure that says so, and is not left out.
+        Promise 6.20: a submodule whose path contains a line break is a failure that says so.
         """
         said = self.failure(repourl=self.with_submodule("a\nlib", "/nowhere"), submodules=True)
         self.assertIn("the path of a submodule has a line break in it", said)
 
     def with_submodule(self, path: str, url: str) -> str:
         """
-        Make a new repository that has a submodule at *path* from *url*; answer where it is.
+        Make a repository with a submodule at *path* from *url*.  Return its path.
         """
         made = tempfile.mkdtemp(dir=os.path.dirname(self.repository.path))
-        other = Repository(os.path.join(made, "other"))
+        other = GitRepository(os.path.join(made, "other"))
         other.git("config", "-f", ".gitmodules", "submodule.lib.path", path)
         other.git("config", "-f", ".gitmodules", "submodule.lib.url", url)
         other.git("update-index", "--add", "--cacheinfo", f"160000,{self.first},{path}")
@@ -676,9 +678,9 @@ class GitTests(SynchronousTestCase):
         other.git("commit", "-q", "-m", "a submodule")
         return other.path
 
-    def test_patch_that_leads_out(self) -> None:
+    def test_patch_outside_the_directory(self) -> None:
         """
-        A patch cannot write outside the directory.
+        A patch cannot write outside the build directory.
         """
         patch = b"--- /dev/null\n+++ b/../../evil\n@@ -0,0 +1 @@\n+x\n"
         self.machine = self.another_machine(inputs={"patch": patch})
@@ -687,7 +689,7 @@ class GitTests(SynchronousTestCase):
 
     def test_codebase(self) -> None:
         """
-        With a codebase, got_revision is a dictionary with the revision of each.
+        With a codebase, got_revision is a dictionary of revisions by codebase.
         """
         self.check_out(codebase="a")
         self.check_out(codebase="b", workdir="b")
@@ -695,26 +697,26 @@ class GitTests(SynchronousTestCase):
 
     def test_rendered(self) -> None:
         """
-        The address can be a property.
+        The URL can be a property.
         """
         self.machine.view.properties.set("where", self.repository.path)
         self.check_out(repourl=Property("where"))
 
     def test_no_git(self) -> None:
         """
-        Without git, or with an unwritable directory, it is a failure of that slave in a sentence.
+        A missing git is a failure in one sentence.
         """
         self.machine = self.another_machine(env={"PATH": "/nowhere"})
         self.assertIn("git could not prepare a repository: there is no program git", self.failure())
 
     def test_ssh_key(self) -> None:
         """
-        Key and host key reach ssh as private files, in the command that gets the sources and in no other.
+        The private key and the host key reach ssh as private files, only in the command that fetches.
         """
         ssh = os.path.join(self.machine.root, "bin", "ssh")
         os.makedirs(os.path.dirname(ssh))
         with open(ssh, "w") as file:
-            file.write(_FALSE_SSH.format(out=self.machine.root, repository=self.repository.path))
+            file.write(_FAKE_SSH.format(out=self.machine.root, repository=self.repository.path))
         os.chmod(ssh, 0o755)
         path = f"{os.path.dirname(ssh)}:{os.environ['PATH']}"
         self.machine = LocalMachine(self.machine.root, secrets={"key": "-- the key --"}, env={"PATH": path})
@@ -725,25 +727,25 @@ class GitTests(SynchronousTestCase):
         )
         with open(os.path.join(self.machine.root, "seen")) as file:
             self.assertEqual(file.read(), "-- the key --\n* ssh-rsa AAAA\n")
-        told = [spec for spec in self.machine.asked if isinstance(spec, Run) and spec.files]
+        told = [spec for spec in self.machine.specs if isinstance(spec, Run) and spec.files]
         self.assertEqual([spec.argv[3] for spec in told], ["git-get"])
-        self.assertNotIn("-- the key --", repr(self.machine.asked))
+        self.assertNotIn("-- the key --", repr(self.machine.specs))
         self.assertEqual(os.listdir(self.machine.root).count("private files"), 0)
 
     def test_credentials(self) -> None:
         """
-        User and password are given to git for the repository's own host, and for no other.
+        User name and password are sent to the repository's own host only.
         """
         for address, host in (
             ("https://example.org:8443/x.git", "example.org:8443"),
             ("https://[fd00::1]:8443/x.git", "[fd00::1]:8443"),
         ):
-            self.assertTrue(self.is_given_the_password(host, by=address))
-            self.assertFalse(self.is_given_the_password("example.com", by=address))
+            self.assertTrue(self.sends_password(host, by=address))
+            self.assertFalse(self.sends_password("example.com", by=address))
 
-    def is_given_the_password(self, host: str, *, by: str) -> bool:
+    def sends_password(self, host: str, *, by: str) -> bool:
         """
-        Whether *host* is, by a step for the repository at *by*.
+        Whether git sends the password to *host* in a step for the repository at *by*.
         """
         step = self.step(
             repourl=by,
@@ -761,8 +763,8 @@ class GitTests(SynchronousTestCase):
         done = subprocess.run(
             ["/bin/sh", "-c", script, *spec.argv[3:]],
             input=f"protocol=https\nhost={host}\n\n",
-            cwd=self.around.path,
-            env={"PATH": os.environ["PATH"], "HOME": self.machine.root, **env, **SAFELY},
+            cwd=self.outer.path,
+            env={"PATH": os.environ["PATH"], "HOME": self.machine.root, **env, **NO_SEARCH_ABOVE},
             capture_output=True,
             text=True,
             check=False,
@@ -771,7 +773,7 @@ class GitTests(SynchronousTestCase):
 
     def test_retry(self) -> None:
         """
-        With retry it waits and tries again, as often as it says.
+        With `retry`, the step waits and tries again the given number of times.
         """
         get = command("/bin/sh *git-get*").exits(128, "fatal: no route to host\n")
         pause = command("sleep 5")
@@ -779,9 +781,9 @@ class GitTests(SynchronousTestCase):
         self.assertEqual(ran.result, Result.FAILURE)
         self.assertIn("no route to host", ran.summary)
 
-    def test_saying(self) -> None:
+    def test_summary_of_a_failure(self) -> None:
         """
-        The sentence has what git complained of first, or what ssh said before it; without either, the last line.
+        The summary has git's first complaint, or ssh's message before it, or else the last line of output.
         """
         for output, said in (
             ("remote: hm\nfatal: no such ref\nerror: other\n", "no such ref"),
@@ -798,7 +800,7 @@ class GitTests(SynchronousTestCase):
 
     def test_replay(self) -> None:
         """
-        Promise 7: whenever the master crashes, every command is run once.
+        Promise 7: each command runs once, whenever the master crashes.
         """
         replay(
             self.step(mode="full", submodules=True),
@@ -812,7 +814,7 @@ class GitTests(SynchronousTestCase):
 
     def test_mistakes(self) -> None:
         """
-        Promise 11: what does not go together is noted.
+        Promise 11: arguments that exclude each other, and wrong values, are mistakes.
         """
         for arguments, words in (
             ({"mode": "fast"}, "mode must be one of 'incremental', 'full'"),
@@ -841,9 +843,9 @@ class GitTests(SynchronousTestCase):
         self.assertIn("needs the argument 'repourl'", str(self.assertRaises(ConfigError, Git)))
 
 
-_FALSE_SSH = """\
+_FAKE_SSH = """\
 #!/bin/sh
-# An ssh that notes what it was given, and is connected to a repository here.
+# A fake ssh that records its keys and connects to a local repository.
 while [ $# -gt 2 ]; do
     case $1 in
         -i) key=$2; shift ;;

@@ -1,5 +1,5 @@
 """
-Steps that move files, set properties, make directories and start other builds.
+Steps that transfer files, set properties, make directories and trigger builds.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ from .local_machine import LocalMachine
 class UploadTests(SynchronousTestCase):
     def test_file(self) -> None:
         """
-        A file becomes an artifact.
+        FileUpload makes an artifact of a file.
         """
         step = FileUpload(slavesrc="out/app.tar", masterdest="app-1.tar", maxsize=1000)
         ran = replay(step, command("upload build/out/app.tar").uploads(b"\0\xff"))
@@ -55,14 +55,14 @@ class UploadTests(SynchronousTestCase):
 
     def test_workersrc(self) -> None:
         """
-        Buildbot's workersrc, and what it needs that we do not, will do as well.
+        Buildbot's workersrc, and its arguments without a meaning here, are accepted.
         """
         step = FileUpload(workersrc="a", masterdest="b", workdir="x", blocksize=1, mode=0o644, keepstamp=True)
         self.assertEqual(run(step).commands, ["upload x/a"])
 
     def test_directory(self) -> None:
         """
-        A directory becomes an artifact that is called a tar archive.
+        DirectoryUpload makes a tar archive of a directory, with that suffix.
         """
         step = DirectoryUpload(slavesrc="html", masterdest="docs")
         ran = replay(step, command("upload-directory build/html").uploads(b"tar"))
@@ -74,7 +74,7 @@ class UploadTests(SynchronousTestCase):
 
     def test_failed(self) -> None:
         """
-        What cannot be sent is a failure with the slave's sentence, and ends the build.
+        A failed upload is FAILURE with the slave's sentence, and ends the build.
         """
         step = FileUpload(slavesrc="a", masterdest="b")
         ran = run(step, command().fails("a changed while it was uploaded"))
@@ -83,7 +83,7 @@ class UploadTests(SynchronousTestCase):
 
     def test_unsafe(self) -> None:
         """
-        Paths that are absolute or lead out are refused, also when they come from a property.
+        Absolute paths and paths with ".." are refused, also when they come from a property.
         """
         for path in ("/etc/passwd", "../x", "a/../../x", "", ".", "a/", "a\0b"):
             for arguments in ({"slavesrc": path, "masterdest": "a"}, {"slavesrc": "a", "masterdest": path}):
@@ -93,9 +93,9 @@ class UploadTests(SynchronousTestCase):
         self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
         self.assertIn("masterdest must be a relative path", ran.summary)
 
-    def test_name_that_is_no_text(self) -> None:
+    def test_name_must_be_utf8(self) -> None:
         """
-        An artifact whose name nobody could type or record is refused; what a file on the slave is called is its affair.
+        An artifact's name must be valid UTF-8; a file's name on the slave need not be.
         """
         odd = {"p": "a\udcffb"}
         for step in (FileUpload(slavesrc="a", masterdest=Property("p")), DirectoryUpload("a", Property("p"))):
@@ -114,7 +114,7 @@ class FileDownloadTests(SynchronousTestCase):
 
     def test_relative(self) -> None:
         """
-        A file of the master's directory goes to the slave, with its checksum.
+        FileDownload sends a file of the master's directory, with its checksum.
         """
         step = FileDownload(mastersrc="config", slavedest="etc/config", mode=0o600)
         ran = replay(step, command("download build/etc/config"), master_directory=self.directory)
@@ -125,14 +125,15 @@ class FileDownloadTests(SynchronousTestCase):
 
     def test_absolute(self) -> None:
         """
-        So does any other file of the master's.
+        FileDownload sends any other file on the master by its absolute path.
         """
         ran = run(FileDownload(mastersrc=os.path.join(self.directory, "config"), workerdest="x"))
         self.assertEqual(ran.asked[0].read, b"\0contents")
 
     def test_impossible(self) -> None:
         """
-        No file, a directory, a pipe, one that is too large: failures in one sentence, and the slave is asked nothing.
+        A missing file, a directory, a pipe and a file larger than maxsize are failures with one sentence, and the slave
+        gets no command.
         """
         os.mkfifo(os.path.join(self.directory, "pipe"))
         for name, words in {
@@ -146,9 +147,9 @@ class FileDownloadTests(SynchronousTestCase):
             self.assertEqual((ran.result, ran.commands), (Result.FAILURE, []))
             self.assertIn(words, ran.summary)
 
-    def test_leads_out(self) -> None:
+    def test_path_with_dots(self) -> None:
         """
-        A property cannot lead to another file with dots.
+        A property cannot lead to another file with "..".
         """
         step = FileDownload(mastersrc=Interpolate("files/%(prop:p)s"), slavedest="x")
         ran = run(step, properties={"p": "../../private/tub.pem"}, master_directory=self.directory)
@@ -157,7 +158,7 @@ class FileDownloadTests(SynchronousTestCase):
 
     def test_changed(self) -> None:
         """
-        A file that changes after it was looked at does not arrive.
+        A file that changes after its checksum was made does not arrive.
         """
         path = os.path.join(self.directory, "config")
 
@@ -171,7 +172,7 @@ class FileDownloadTests(SynchronousTestCase):
 
     def test_large(self) -> None:
         """
-        The checksum of a file of several blocks is that of all of them.
+        The checksum of a file of several blocks covers all of them.
         """
         path = os.path.join(self.directory, "large")
         with open(path, "wb") as file:
@@ -188,7 +189,7 @@ class StringDownloadTests(SynchronousTestCase):
 
     def test_text(self) -> None:
         """
-        A rendered text becomes a file.
+        StringDownload makes a file of a rendered text.
         """
         step = StringDownload(s=Interpolate("branch=%(prop:b)s é\n"), slavedest="conf/x")
         ran = replay(step, command("download build/conf/x"), properties={"b": "main"})
@@ -199,21 +200,21 @@ class StringDownloadTests(SynchronousTestCase):
 
     def test_secret(self) -> None:
         """
-        A secret in it is put in on the slave; neither it, nor its length or checksum, is in what is recorded.
+        Secrets in the text are inserted on the slave; the records have neither the values nor the text's length or
+        checksum.
         """
         step = StringDownload(s=Interpolate("token=%(secret:token)s\n"), slavedest="deep/-x y")
         self.assertEqual(self.machine.run(step), Result.SUCCESS, self.machine.output)
         self.assertEqual(self.machine.text("build", "deep", "-x y"), "token=hunter22\n")
         self.assertEqual(os.stat(self.machine.path("build", "deep", "-x y")).st_mode & 0o777, 0o600)
         self.assertEqual(os.listdir(self.machine.path("build", "deep")), ["-x y"])
-        [spec] = self.machine.asked
+        [spec] = self.machine.specs
         self.assertIsInstance(spec, Run)
         self.assertNotIn("hunter22", repr(spec))
 
     def test_secret_through_links(self) -> None:
         """
-        Promise 6.16: links that a patch brought are replaced, not written through, whatever their name, wherever they
-        lead.
+        Promise 6.16: links that a patch created are replaced, not followed, whatever their name and target.
         """
         outside = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, outside)
@@ -236,7 +237,7 @@ class StringDownloadTests(SynchronousTestCase):
 
     def test_secret_over_a_directory(self) -> None:
         """
-        Where a directory is in the way, the step fails, and leaves nothing.
+        If the destination is a directory, the step fails and leaves no file.
         """
         os.makedirs(self.machine.path("build", "conf"))
         step = StringDownload(s=Interpolate("%(secret:token)s"), slavedest="conf")
@@ -247,17 +248,17 @@ class StringDownloadTests(SynchronousTestCase):
 
     def test_secret_mode(self) -> None:
         """
-        With a mode given, that is its mode.
+        A given mode is the file's mode.
         """
         step = StringDownload(s=Interpolate("%(secret:token)s"), slavedest="x", mode=0o640)
         self.assertEqual(self.machine.run(step), Result.SUCCESS, self.machine.output)
         self.assertEqual(os.stat(self.machine.path("build", "x")).st_mode & 0o777, 0o640)
 
 
-class SubmittedTests(SynchronousTestCase):
+class SubmittedInputTests(SynchronousTestCase):
     def test_file(self) -> None:
         """
-        What was submitted becomes a file.
+        SubmittedFile makes a file of the submitted input.
         """
         step = SubmittedFile(slavedest="in.tar.gz")
         for name in ("tar", "file"):
@@ -266,7 +267,7 @@ class SubmittedTests(SynchronousTestCase):
 
     def test_unpack(self) -> None:
         """
-        A submitted archive is unpacked into the build directory, or another.
+        Unpack unpacks a submitted archive into the build directory or another.
         """
         ran = replay(Unpack(), command("download build"), inputs={"file": b"bytes"})
         spec = ran.asked[0].spec
@@ -276,7 +277,7 @@ class SubmittedTests(SynchronousTestCase):
 
     def test_nothing(self) -> None:
         """
-        Without a submission it is a failure that says how to submit.
+        Without a submitted input, the step is a FAILURE that says how to submit one.
         """
         for step in (SubmittedFile(slavedest="x"), Unpack(), Unpack(input="file")):
             ran = run(step, inputs={"patch": b"x"})
@@ -287,14 +288,14 @@ class SubmittedTests(SynchronousTestCase):
 class DirectoryTests(SynchronousTestCase):
     def test_both(self) -> None:
         """
-        Directories are relative to the builder's.
+        Directories are relative to the builder's directory.
         """
         self.assertEqual(replay(MakeDirectory(dir="build/out"), command("mkdir build/out")).result, Result.SUCCESS)
         self.assertEqual(replay(RemoveDirectory(dir="build"), command("rmdir build")).result, Result.SUCCESS)
 
     def test_failed(self) -> None:
         """
-        What cannot be made is a failure with the slave's sentence.
+        A failed command is FAILURE with the slave's sentence.
         """
         ran = run(MakeDirectory(dir="x"), command().fails("x is a file"))
         self.assertEqual((ran.result, ran.summary), (Result.FAILURE, "x is a file"))
@@ -303,7 +304,7 @@ class DirectoryTests(SynchronousTestCase):
 class PropertyTests(SynchronousTestCase):
     def test_one(self) -> None:
         """
-        SetProperty sets one, rendered from others; also None, False and lists.
+        SetProperty sets one property to a rendered value, which may be None, False or a list.
         """
         ran = replay(SetProperty(property="a", value=Interpolate("%(prop:b)s!")), properties={"b": "x"})
         self.assertEqual(ran.properties["a"], "x!")
@@ -312,14 +313,14 @@ class PropertyTests(SynchronousTestCase):
 
     def test_several(self) -> None:
         """
-        SetProperties sets several.
+        SetProperties sets several properties.
         """
         ran = replay(SetProperties(properties={"a": 1, "b": Property("c")}), properties={"c": 2})
         self.assertEqual(ran.properties, {"a": 1, "b": 2, "c": 2})
 
     def test_impossible(self) -> None:
         """
-        A value that is no property's is an exception that says so.
+        A value that cannot be a property's is an EXCEPTION with a sentence.
         """
         ran = run(SetProperty(property="a", value=object()))
         self.assertEqual(ran.result, Result.EXCEPTION)
@@ -329,7 +330,7 @@ class PropertyTests(SynchronousTestCase):
 class TriggerTests(SynchronousTestCase):
     def test_started(self) -> None:
         """
-        Without waitForFinish it goes on at once; properties are set and copied.
+        Without waitForFinish, Trigger ends at once; it sets and copies properties.
         """
         step = Trigger(
             schedulerNames=["docs", "packages"],
@@ -347,7 +348,7 @@ class TriggerTests(SynchronousTestCase):
 
     def test_waited_for(self) -> None:
         """
-        With waitForFinish it is as good as the worst of them that counts.
+        With waitForFinish, the result is the worst result of the important builds.
         """
         for result, expected in (
             (Result.SUCCESS, Result.SUCCESS),
@@ -363,7 +364,7 @@ class TriggerTests(SynchronousTestCase):
 
     def test_mistakes(self) -> None:
         """
-        Names are a list of at least one.
+        Trigger needs a list of at least one scheduler's name.
         """
         self.assertRaises(ConfigError, Trigger)
         self.assertRaises(ConfigError, Trigger, schedulerNames=[])
@@ -374,7 +375,7 @@ class TriggerTests(SynchronousTestCase):
 class ConditionTests(SynchronousTestCase):
     def test_skipped(self) -> None:
         """
-        A step with doStepIf=False, or a function that says so, is skipped and asks for nothing.
+        A step whose doStepIf is false, a function that returns false, or a missing property is skipped.
         """
         for condition in (False, lambda step: step.getProperty("branch") == "main", Property("no")):
             step: BuildStep = MakeDirectory(dir="x", doStepIf=condition)
@@ -383,7 +384,7 @@ class ConditionTests(SynchronousTestCase):
 
     def test_hidden(self) -> None:
         """
-        A step with hideStepIf=True, or a function of result and step, is hidden.
+        A step whose hideStepIf is true, or a function that returns true, is hidden.
         """
         self.assertTrue(run(MakeDirectory(dir="x", hideStepIf=True)).hidden)
         step = MakeDirectory(dir="x", hideStepIf=lambda result, step: result == Result.FAILURE)

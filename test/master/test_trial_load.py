@@ -1,5 +1,5 @@
 """
-Loading a master.cfg in a process of its own, with bounds.
+Loading of a master.cfg in a child process with limits.
 """
 
 import os
@@ -17,13 +17,13 @@ from buildbot_lite.master.trial_load import TrialLoad, TrialResult
 from buildbot_lite.wire.endpoint import Endpoint, open_port
 
 from ..process_table import other_pids, read_proc
-from .farms import WORDS, write
+from .configurations import HEAD, write
 
 
 class TimeLimitTests(SynchronousTestCase):
     def test_ended(self) -> None:
         """
-        What takes too long is ended, in a loop or asleep; afterwards nothing is due.
+        Code that takes too long is interrupted, in a loop or in a sleep; then no timer is left.
         """
         before = signal.getsignal(signal.SIGALRM)
         with self.assertRaises(OverdueError), time_limit(0.05):
@@ -35,7 +35,7 @@ class TimeLimitTests(SynchronousTestCase):
 
     def test_in_time(self) -> None:
         """
-        What ends by itself is let be, and so is what has no limit.
+        Code that ends in time, or has no limit, is not interrupted.
         """
         for seconds in (1000.0, None):
             with time_limit(seconds):
@@ -51,47 +51,48 @@ class TrialLoadTests(SynchronousTestCase):
         self.directory = self.mktemp()
         os.mkdir(self.directory)
 
-    def tried(self, text: str, *, seconds: float = 60.0, ports: str | None = None) -> TrialResult:
+    def try_load(self, text: str, *, seconds: float = 60.0, ports: str | None = None) -> TrialResult:
         """
-        What comes of a master.cfg.
+        The result of the trial of *text*.
         """
-        write(self.directory, {"master.cfg": WORDS + text})
+        write(self.directory, {"master.cfg": HEAD + text})
         return TrialLoad(self.directory, seconds=seconds, ports=ports).run(quiet=True)
 
     def refused(self, text: str, *, seconds: float = 60.0, ports: str | None = None) -> str:
         """
-        Why it is refused.
+        The sentence with which *text* is refused.
         """
         with self.assertRaises(ConfigError) as caught:
-            self.tried(text, seconds=seconds, ports=ports)
+            self.try_load(text, seconds=seconds, ports=ports)
         return str(caught.exception)
 
     def test_good(self) -> None:
         """
-        A good one is counted; what it prints does not disturb, and its working directory is the master's.
+        The trial of a good master.cfg counts its objects; its output does not disturb, and it runs in the master's
+        directory.
         """
         text = "print('hello'); open('master.cfg').close(); c['slaves'] = [slave.BuildSlave('bot1')]"
-        self.assertEqual(self.tried(text), TrialResult(1, 0, 0))
+        self.assertEqual(self.try_load(text), TrialResult(1, 0, 0))
 
     def test_mistakes(self) -> None:
         """
-        All mistakes come back, each with its line.
+        All mistakes are reported with their lines.
         """
         said = self.refused("c['nonsense'] = 1\nc['titel'] = 2\n")
         self.assertEqual([line[:13] for line in said.splitlines()], ["master.cfg:3:", "master.cfg:4:"])
 
-    def test_never_ends(self) -> None:
+    def test_without_end(self) -> None:
         """
-        Promise 6.23: one that never ends is ended, and the line is told where it was.
+        Promise 6.23: a master.cfg that never ends is interrupted, and the mistake has the current line.
         """
         write(self.directory, {"master.cfg": "x = 1\nwhile True: pass\n"})
         with self.assertRaises(ConfigError) as caught:
             TrialLoad(self.directory, seconds=1.0).run()
         self.assertIn("master.cfg:2: Loading it took too long", str(caught.exception))
 
-    def test_does_not_heed(self) -> None:
+    def test_not_interruptible(self) -> None:
         """
-        Promise 6.23: one that cannot be interrupted is killed, with all that it started.
+        Promise 6.23: a master.cfg that cannot be interrupted is killed with all its child processes.
         """
         self.patch(trial_load, "MARGIN", 1.0)
         said = self.refused(
@@ -105,20 +106,20 @@ class TrialLoadTests(SynchronousTestCase):
 
     def test_exits(self) -> None:
         """
-        Promise 6.23: one that ends the process, or has it killed, is refused; nothing is taken for good that was not.
+        Promise 6.23: a master.cfg that exits or kills its process is refused.
         """
         self.assertIn("ended with exit code 0 before", self.refused("import os; os._exit(0)"))
         self.assertIn("was ended by signal 9", self.refused("import os; os.kill(os.getpid(), 9)"))
 
     def test_memory(self) -> None:
         """
-        Promise 6.23: one that takes all memory is refused.
+        Promise 6.23: a master.cfg that needs too much memory is refused.
         """
         self.assertIn("master.cfg:3: Loading it took more memory", self.refused("x = bytearray(1 << 40)"))
 
     def test_secrets(self) -> None:
         """
-        Secrets that were taken out of the environment are known to the trial, and not to what it starts.
+        Secrets that were taken from the environment are known in the trial, and not in its child processes.
         """
         text = (
             "c['secretsProviders'] = [secrets.SecretInEnvironment('OF_A_TRIAL_')]\nx = util.Secret('token')\n"
@@ -126,14 +127,14 @@ class TrialLoadTests(SynchronousTestCase):
             "assert b'sesame' not in open('/proc/self/environ', 'rb').read()\n"
         )
         with mock.patch.dict(secret_stores._taken, {"OF_A_TRIAL_token": "sesame-99"}):
-            self.assertEqual(self.tried(text), TrialResult(0, 0, 0))
+            self.assertEqual(self.try_load(text), TrialResult(0, 0, 0))
         self.assertIn("There is no secret 'token'", self.refused(text))
 
     def test_permissions(self) -> None:
         """
-        Promise 6.18: a configuration is not started with while others may read the farm's strings or its records.
+        Promise 6.18: the master does not start while others may read the farm's FURLs or records.
         """
-        self.assertEqual(self.tried("c['slaves'] = [slave.BuildSlave('a')]\n", ports="free").slaves, 1)
+        self.assertEqual(self.try_load("c['slaves'] = [slave.BuildSlave('a')]\n", ports="free").slaves, 1)
         write(self.directory, {"elsewhere.sqlite": "", "submit.furls": ""})
         paths = [os.path.abspath(os.path.join(self.directory, name)) for name in ("submit.furls", "elsewhere.sqlite")]
         for path in paths:
@@ -142,13 +143,13 @@ class TrialLoadTests(SynchronousTestCase):
         self.assertIn(f"chmod go= {paths[0]} {paths[1]}", said)
         for path in paths:
             os.chmod(path, 0o600)
-        self.tried("c['db'] = 'elsewhere.sqlite'\n", ports="free")
+        self.try_load("c['db'] = 'elsewhere.sqlite'\n", ports="free")
 
     def test_ports(self) -> None:
         """
-        Promise 6.11: when it is asked, a port that is taken is refused.
+        Promise 6.11: with a check of ports, a busy port is refused.
         """
         with open_port(Endpoint(0)) as other:
             text = f"c['port'] = {other.getsockname()[1]}; c['location'] = 'farm'"
             self.assertIn("Address already in use", self.refused(text, ports="free"))
-            self.assertEqual(self.tried(text), TrialResult(0, 0, 0))
+            self.assertEqual(self.try_load(text), TrialResult(0, 0, 0))

@@ -1,10 +1,10 @@
 """
-What triggered builds inherit, what their parent tells of them, and how they end with it.
+Triggered builds: what they inherit, how the parent reports them, and how they end with the parent.
 """
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
 
@@ -30,16 +30,17 @@ from buildbot_lite.storage.records import (
 )
 from buildbot_lite.storage.records.requests import Buildset
 
-from .stage import (
+from .configurations import builder_config, master_cfg
+from .harness import (
     FakeSlave,
-    Given,
+    MasterHarness,
     SlowRecords,
-    Stage,
+    StartedCommand,
     scripted,
     succeeding,
 )
 
-FAN = """
+FAN_STEPS = """
 class Sources(steps.BuildStep):
     name = "sources"
     async def run(self):
@@ -47,93 +48,107 @@ class Sources(steps.BuildStep):
         self.bench.input("patch")
         return util.SUCCESS
 
-def trigger(*names, **more):
-    return steps.Trigger(schedulerNames=list(names), waitForFinish=True, **more)
+def trigger(*names, waitForFinish=True, **more):
+    return steps.Trigger(schedulerNames=list(names), waitForFinish=waitForFinish, **more)
 
-c["slaves"] = [slave.BuildSlave("bot1", max_builds=10)]
-c["builders"] = [
-    util.BuilderConfig("fan", ["bot1"], util.BuildFactory([Sources(), trigger("middle", "other")])),
-    util.BuilderConfig("middle", ["bot1"], util.BuildFactory([trigger("leaf")])),
-    util.BuilderConfig("leaf", ["bot1"], util.BuildFactory([steps.ShellCommand(command=["run", "leaf"])])),
-    util.BuilderConfig("other", ["bot1"], util.BuildFactory([steps.ShellCommand(command=["run", "other"])])),
-]
-c["schedulers"] = [
-    schedulers.Submit("go", ["fan"], stdin="patch"),
-    *(schedulers.Triggerable(name, [name]) for name in ("middle", "leaf", "other")),
-]
 """
 
+
+def fan_config(
+    *,
+    fan: Sequence[str] = ("Sources()", 'trigger("middle", "other")'),
+    slave_of_other: str = "bot1",
+) -> str:
+    """
+    A configuration whose builder fan has the steps *fan*; they may trigger middle, which triggers leaf, and other.
+    """
+    return FAN_STEPS + master_cfg(
+        slaves={"bot1": "max_builds=10", "bot2": ""},
+        builders=[
+            builder_config("fan", slaves=["bot1"], steps=fan),
+            builder_config("middle", slaves=["bot1"], steps=['trigger("leaf")']),
+            builder_config("leaf", slaves=["bot1"], steps=['steps.ShellCommand(command=["run", "leaf"])']),
+            builder_config("other", slaves=[slave_of_other], steps=['steps.ShellCommand(command=["run", "other"])']),
+        ],
+        schedulers=[
+            'schedulers.Submit("go", ["fan"], stdin="patch")',
+            *(f'schedulers.Triggerable("{name}", ["{name}"])' for name in ("middle", "leaf", "other")),
+        ],
+    )
+
+
+FAN_CONFIG = fan_config()
 PATCH = b"diff --git a/x b/x\n"
 
 
-def words(given: Given) -> tuple[str, ...]:
+def words(started: StartedCommand) -> tuple[str, ...]:
     """
-    The command that a slave was given.
+    The command's argv.
     """
-    assert isinstance(given.spec, Run)
-    return tuple(given.spec.argv)
+    assert isinstance(started.spec, Run)
+    return tuple(started.spec.argv)
 
 
 class TriggeredTests(SynchronousTestCase):
     """
-    A tree of builds: fan asks for middle, which asks for leaf, and for other.
+    A tree of builds: fan triggers middle and other; middle triggers leaf.
     """
 
-    def start(self, text: str = FAN, behaviour: Callable[..., Any] | None = succeeding, **more: Any) -> None:
-        self.stage = Stage(text)
+    def start(self, text: str = FAN_CONFIG, behaviour: Callable[..., Any] | None = succeeding, **more: Any) -> None:
+        self.harness = MasterHarness(text)
         slave = FakeSlave() if behaviour is None else FakeSlave(behaviour=behaviour)
-        self.slave = self.stage.attach(slave=slave)
-        incoming = self.stage.farm.inputs.receive()
+        self.slave = self.harness.attach(slave=slave)
+        incoming = self.harness.farm.inputs.receive()
         incoming.write(PATCH)
         kept = incoming.keep()
 
         def note(connection: Connection) -> int:
             return inputs.add(connection, name="p", kind="patch", length=kept.length, sha256=kept.sha256, now=1.0).id
 
-        self.request = self.stage.submit(input=note, source={"branch": "main", "project": "p"}, **more)
-        self.stage.settle()
+        self.request = self.harness.submit(input=note, source={"branch": "main", "project": "p"}, **more)
+        self.harness.settle()
 
     def built(self, builder: str) -> tuple[builds.Build, Buildset]:
         """
-        The first build of *builder*, and what asked for it.
+        The first build of *builder*, and its buildset.
         """
-        build = self.stage.read(lambda connection: builds.by_number(connection, builder, 1))
-        request = self.stage.request(build.request)
-        return build, self.stage.read(lambda connection: requests.buildset(connection, request.buildset))
+        build = self.harness.read(lambda connection: builds.by_number(connection, builder, 1))
+        request = self.harness.request(build.request)
+        return build, self.harness.read(lambda connection: requests.buildset(connection, request.buildset))
 
     def said(self, builder: str) -> list[str]:
         """
         The remarks of the first build of *builder*.
         """
         build, _ = self.built(builder)
-        return [each.text for each in self.stage.read(lambda connection: remarks.of_build(connection, build.id))]
+        return [each.text for each in self.harness.read(lambda connection: remarks.of_build(connection, build.id))]
 
     def log(self, builder: str) -> str:
         """
         The log of the first build of *builder*.
         """
         build, _ = self.built(builder)
-        (stream,) = self.stage.read(lambda connection: streams.of_build(connection, build.id))
-        with open(os.path.join(self.stage.basedir, "streams", stream.path)) as file:
+        (stream,) = self.harness.read(lambda connection: streams.of_build(connection, build.id))
+        with open(os.path.join(self.harness.basedir, "streams", stream.path)) as file:
             return file.read()
 
     def test_inherit(self) -> None:
         """
-        Promise 6.9: children get the parent's sources, its commit and what was submitted, through every level.
+        Promise 6.9: triggered builds get the parent's sources, its commit and its submitted input, through all levels.
         """
         self.start()
-        self.assertEqual(self.stage.request(self.request).result, Result.SUCCESS)
+        self.assertEqual(self.harness.request(self.request).result, Result.SUCCESS)
         for builder in ("middle", "leaf", "other"):
             build, buildset = self.built(builder)
             with self.subTest(builder):
                 self.assertEqual(dict(buildset.source), {"branch": "main", "project": "p", "revision": "c0ffee"})
-                found = self.stage.read(lambda c, of=buildset: inputs.get(c, of.input))
+                found = self.harness.read(lambda c, of=buildset: inputs.get(c, of.input))
                 self.assertEqual((found.kind, found.sha256), ("patch", hashlib.sha256(PATCH).hexdigest()))
-                self.assertEqual(self.stage.request(build.request).result, Result.SUCCESS)
+                self.assertEqual(self.harness.request(build.request).result, Result.SUCCESS)
 
     def test_other_sources(self) -> None:
         """
-        Which revision children build can be said: the asked one, the newest, or any.
+        Arguments of Trigger choose the triggered revision: the submitted one, the newest, or another.
         """
         for argument, revision in (
             ("updateSourceStamp=False", "asked"),
@@ -141,29 +156,29 @@ class TriggeredTests(SynchronousTestCase):
             ("set_properties={'revision': 'v1'}", "v1"),
         ):
             with self.subTest(argument):
-                self.start(FAN.replace('trigger("middle", "other")', f'trigger("middle", {argument})'))
+                self.start(fan_config(fan=["Sources()", f'trigger("middle", {argument})']))
                 source = {"branch": "main", "revision": "asked"}
-                self.stage.submit(source=source)
-                self.stage.settle()
-                build = self.stage.read(lambda connection: builds.by_number(connection, "middle", 2))
-                request = self.stage.request(build.request)
-                of = self.stage.read(lambda c, id=request.buildset: requests.buildset(c, id))
+                self.harness.submit(source=source)
+                self.harness.settle()
+                build = self.harness.read(lambda connection: builds.by_number(connection, "middle", 2))
+                request = self.harness.request(build.request)
+                of = self.harness.read(lambda c, id=request.buildset: requests.buildset(c, id))
                 self.assertEqual(dict(of.source), {"branch": "main", "revision": revision})
 
-    def test_explained(self) -> None:
+    def test_reported(self) -> None:
         """
-        Promise 6.10: the parent says of each child what became of it, and why, in remarks and in its step's log.
+        Promise 6.10: for each triggered build, the parent's remarks and log say its result and the reason.
         """
 
-        def failing(given: Any) -> None:
-            if words(given) == ("run", "leaf"):
-                given.write(b"one\n\ntwo\nthree\nfour\nfive\nsix\n")
-                given.end(1)
+        def failing(started: Any) -> None:
+            if words(started) == ("run", "leaf"):
+                started.write(b"one\n\ntwo\nthree\nfour\nfive\nsix\n")
+                started.end(1)
             else:
-                given.end(0)
+                started.end(0)
 
         self.start(behaviour=failing)
-        self.assertEqual(self.stage.request(self.request).result, Result.FAILURE)
+        self.assertEqual(self.harness.request(self.request).result, Result.FAILURE)
         leaf = [
             "leaf: leaf/1: FAILURE, step shell (exit code 1)",
             *(f"leaf:     {line}" for line in ("two", "three", "four", "five", "six")),
@@ -173,28 +188,28 @@ class TriggeredTests(SynchronousTestCase):
         log = self.log("fan").splitlines()
         self.assertEqual(log[0], "middle: middle/1: FAILURE, step trigger (leaf: failure)")
         self.assertEqual(log[-1], "other: other/1: SUCCESS")
-        # What the child's log says of its own child is seen here, too.
+        # Text that the child reported about its own child is included.
         self.assertIn("middle:     leaf:     six", log)
         self.assertEqual(sorted(self.said("fan")[-len(log) :]), sorted(log))
 
-    def test_told_at_once(self) -> None:
+    def test_reported_at_once(self) -> None:
         """
-        A child that is red is told of while others still run.
+        A failed child is reported while other children still run.
         """
         self.start(behaviour=None)
-        other = next(given for given in self.slave.given if words(given) == ("run", "other"))
+        other = next(started for started in self.slave.commands if words(started) == ("run", "other"))
         other.end(1)
-        self.stage.settle()
+        self.harness.settle()
         self.assertIn("other: other/1: FAILURE, step shell (exit code 1)", self.said("fan"))
-        self.assertIsNone(self.stage.request(self.request).result)
+        self.assertIsNone(self.harness.request(self.request).result)
 
     def test_linked(self) -> None:
         """
-        Promise 6.10: a build says which builds it triggered, and which one triggered it.
+        Promise 6.10: a build's document names the builds that it triggered and the build that triggered it.
         """
         self.start(behaviour=scripted({"leaf": 1}))
         found = {
-            builder: self.stage.read(lambda c, of=builder: documents.of_one_build(c, self.built(of)[0]))
+            builder: self.harness.read(lambda c, of=builder: documents.of_one_build(c, self.built(of)[0]))
             for builder in ("fan", "middle", "leaf")
         }
         self.assertEqual(
@@ -208,129 +223,132 @@ class TriggeredTests(SynchronousTestCase):
 
     def test_cancelled(self) -> None:
         """
-        Promise 6.10: with a parent end the builds that it waits for, through every level, and the parent says so.
+        Promise 6.10: when a parent is cancelled, the builds that it waits for end too, through all levels, and the
+        parent reports that.
         """
         self.start(behaviour=None)
-        door = self.stage.farm.submissions
-        also = self.stage.done(door.waited_for_by(self.request))
+        desk = self.harness.farm.submissions
+        also = self.harness.done(desk.waited_for_by(self.request))
         self.assertEqual([child.label for child in also], ["middle/1", "other/1", "leaf/1"])
-        self.stage.done(door.cancel_request(self.request, "enough"))
-        self.stage.settle()
-        self.assertEqual(sorted(id for id, _ in self.slave.interrupted), sorted(given.id for given in self.slave.given))
-        for given in self.slave.given:
-            given.end(1)
-        self.stage.settle()
+        self.harness.done(desk.cancel_request(self.request, "enough"))
+        self.harness.settle()
+        self.assertEqual(
+            sorted(id for id, _ in self.slave.interrupted), sorted(started.id for started in self.slave.commands)
+        )
+        for started in self.slave.commands:
+            started.end(1)
+        self.harness.settle()
         for builder in ("fan", "middle", "leaf", "other"):
             with self.subTest(builder):
-                self.assertEqual(self.stage.request(self.built(builder)[0].request).result, Result.CANCELLED)
+                self.assertEqual(self.harness.request(self.built(builder)[0].request).result, Result.CANCELLED)
         self.assertIn("middle: cancelled as well: middle/1", self.said("fan"))
         self.assertIn("other: cancelled as well: other/1", self.said("fan"))
 
     def test_not_waited_for(self) -> None:
         """
-        Builds that nobody waits for go on when their parent is cancelled.
+        Builds that the parent does not wait for continue when the parent is cancelled.
         """
         self.start(
-            FAN.replace("waitForFinish=True", "waitForFinish=False").replace(
-                'trigger("middle", "other")]', 'trigger("other"), steps.ShellCommand(command=["run", "long"])]'
+            fan_config(
+                fan=[
+                    "Sources()",
+                    'trigger("other", waitForFinish=False)',
+                    'steps.ShellCommand(command=["run", "long"])',
+                ]
             ),
             behaviour=None,
         )
-        self.assertEqual(self.stage.done(self.stage.farm.submissions.waited_for_by(self.request)), [])
-        self.stage.done(self.stage.farm.submissions.cancel_request(self.request, "enough"))
-        for given in self.slave.given:
-            given.end(0)
-        self.stage.settle()
-        self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
-        self.assertEqual(self.stage.request(self.built("other")[0].request).result, Result.SUCCESS)
+        self.assertEqual(self.harness.done(self.harness.farm.submissions.waited_for_by(self.request)), [])
+        self.harness.done(self.harness.farm.submissions.cancel_request(self.request, "enough"))
+        for started in self.slave.commands:
+            started.end(0)
+        self.harness.settle()
+        self.assertEqual(self.harness.request(self.request).result, Result.CANCELLED)
+        self.assertEqual(self.harness.request(self.built("other")[0].request).result, Result.SUCCESS)
         self.assertTrue(self.log("fan").startswith("other: request "))
 
     def test_restart_while_cancelled(self) -> None:
         """
-        A master that dies after the stop was recorded, before the children were told, ends them when it is back.
+        A master that dies after a stop was recorded, and before the children were stopped, stops them after its
+        restart.
         """
         self.start(behaviour=None)
-        live = self.stage.farm.running.live()[self.request].build
-        with mock.patch.object(LiveCommands, "interrupt"):  # nobody is told: the master dies here
-            self.stage.done(live.stop("enough"))
-        self.stage.restart()
-        again = self.stage.attach(held=self.slave.held())
-        self.stage.settle()
-        self.assertEqual(again.given, [])
-        for given in self.slave.given:
-            given.command = self.stage.farm.slaves.session("bot1")._core.commands[given.id]
-            given.end(1)
-        self.stage.settle()
-        self.assertEqual(self.stage.request(self.request).result, Result.CANCELLED)
-        self.assertEqual(self.stage.request(self.built("other")[0].request).result, Result.CANCELLED)
+        live = self.harness.farm.running.live()[self.request].build
+        with mock.patch.object(LiveCommands, "interrupt"):  # the master dies before it stops the children
+            self.harness.done(live.stop("enough"))
+        self.harness.restart()
+        again = self.harness.attach(held=self.slave.held())
+        self.harness.settle()
+        self.assertEqual(again.commands, [])
+        for started in self.slave.commands:
+            started.command = self.harness.farm.slaves.session("bot1")._core.commands[started.id]
+            started.end(1)
+        self.harness.settle()
+        self.assertEqual(self.harness.request(self.request).result, Result.CANCELLED)
+        self.assertEqual(self.harness.request(self.built("other")[0].request).result, Result.CANCELLED)
 
-    def test_given_up_while_it_cancels(self) -> None:
+    def test_step_abandoned_while_cancelling(self) -> None:
         """
-        Promise 6.10: all children of a parent that is cancelled end, also when the parent's step is given up while the
-        first of them is still being told.
+        Promise 6.10: all children of a cancelled parent end, even if the parent's step is abandoned while the first
+        child is being stopped.
         """
         self.start(behaviour=None)
-        with SlowRecords(self.stage.records, "read"):
-            self.stage.done(self.stage.farm.submissions.cancel_request(self.request, "enough"))
-            self.stage.settle(PATIENCE)  # its code is cancelled
-            self.stage.settle(PATIENCE)  # and left alone
-        self.stage.settle()
-        self.assertEqual(sorted(id for id, _ in self.slave.interrupted), sorted(given.id for given in self.slave.given))
-        for given in self.slave.given:
-            given.end(1)
-        self.stage.settle()
+        with SlowRecords(self.harness.records, "read"):
+            self.harness.done(self.harness.farm.submissions.cancel_request(self.request, "enough"))
+            self.harness.settle(PATIENCE)  # the step's code is cancelled
+            self.harness.settle(PATIENCE)  # the code is abandoned
+        self.harness.settle()
+        self.assertEqual(
+            sorted(id for id, _ in self.slave.interrupted), sorted(started.id for started in self.slave.commands)
+        )
+        for started in self.slave.commands:
+            started.end(1)
+        self.harness.settle()
         for builder in ("fan", "middle", "leaf", "other"):
             with self.subTest(builder):
-                self.assertEqual(self.stage.request(self.built(builder)[0].request).result, Result.CANCELLED)
+                self.assertEqual(self.harness.request(self.built(builder)[0].request).result, Result.CANCELLED)
 
-    def test_restart_before_waiting_children_are_told(self) -> None:
+    def test_restart_with_waiting_children(self) -> None:
         """
-        A master that dies before it ended the children that wait in the queue ends them when it is back, and does not
-        build them.
+        After a restart, a child that waited in the queue is cancelled with its parent and not built.
         """
-        text = FAN.replace("max_builds=10)", 'max_builds=10), slave.BuildSlave("bot2")').replace(
-            '"other", ["bot1"]', '"other", ["bot2"]'
-        )
+        text = fan_config(slave_of_other="bot2")
         self.start(text, behaviour=None)
-        (waiting,) = (each.request.id for each in self.stage.farm.queue.waiting())
-        live = self.stage.farm.running.live()[self.request].build
-        with mock.patch.object(LiveCommands, "interrupt"):  # nobody is told: the master dies here
-            self.stage.done(live.stop("enough"))
-        self.stage.restart()
-        self.assertEqual(self.stage.request(waiting).result, Result.CANCELLED)
-        self.assertEqual(list(self.stage.farm.queue.waiting()), [])
-        self.assertEqual(self.stage.attach("bot2").given, [])
+        (waiting,) = (each.request.id for each in self.harness.farm.queue.waiting())
+        live = self.harness.farm.running.live()[self.request].build
+        with mock.patch.object(LiveCommands, "interrupt"):  # the master dies before it stops the children
+            self.harness.done(live.stop("enough"))
+        self.harness.restart()
+        self.assertEqual(self.harness.request(waiting).result, Result.CANCELLED)
+        self.assertEqual(list(self.harness.farm.queue.waiting()), [])
+        self.assertEqual(self.harness.attach("bot2").commands, [])
 
     def test_unused_patch(self) -> None:
         """
-        Promise 6.9: a build that never applied the patch that was submitted for it is no success.
+        Promise 6.9: a build that never applied its submitted patch fails.
         """
-        self.start(
-            FAN.replace(
-                'BuildFactory([Sources(), trigger("middle", "other")])', 'BuildFactory([steps.SetProperty("a", 1)])'
-            )
-        )
-        ended = self.stage.request(self.request)
+        self.start(fan_config(fan=['steps.SetProperty("a", 1)']))
+        ended = self.harness.request(self.request)
         self.assertEqual(ended.result, Result.FAILURE)
         self.assertIn("no step applied the submitted patch", ended.reason)
 
     def test_unused_inherited_patch(self) -> None:
         """
-        A triggered build without sources only remarks that the patch is of no use to it.
+        A triggered build without a source step only remarks that it did not use the patch.
         """
         self.start()
         self.assertIn("No step of this build used the submitted patch.", self.said("other"))
         self.assertEqual(self.said("fan")[-1].partition(":")[0], "middle")
 
 
-class ChildTests(SynchronousTestCase):
+class ChildReportTests(SynchronousTestCase):
     """
-    What is said of one child.
+    The report of one child.
     """
 
     def test_document(self) -> None:
         """
-        It can be kept in a journal.
+        A report survives the conversion to JSON and back.
         """
         for child in (
             Child(1, "b"),
@@ -340,7 +358,7 @@ class ChildTests(SynchronousTestCase):
 
     def test_lines(self) -> None:
         """
-        It is called by its build, or by its request while there is none, and says as much as is known.
+        A report names the build, or the request if there is no build, and the known results.
         """
         self.assertEqual(Child(7, "b").lines, ["request 7 (b): not finished"])
         self.assertEqual(

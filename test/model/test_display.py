@@ -1,5 +1,5 @@
 """
-Text of others, made fit to be shown.
+Others' text, made safe to show.
 """
 
 from hypothesis import given
@@ -14,24 +14,25 @@ from buildbot_lite.model.display import (
     remark_lines,
 )
 
-NASTY = "\x1b]0;owned\x07\r\n# one/1: SUCCESS\u202egnp.exe\x9b\ud800\u2028é"
+HOSTILE_TEXT = "\x1b]0;owned\x07\r\n# one/1: SUCCESS\u202egnp.exe\x9b\ud800\u2028é"
 texts = st.text(st.characters(), max_size=300)
 
 
 class DisplayTests(SynchronousTestCase):
-    def test_nasty(self) -> None:
+    def test_hostile_text(self) -> None:
         """
-        Promise 6.17: nothing in a text of others commands a terminal, turns a line around, or ends it.
+        Promise 6.17: control characters, bidirectional controls, line ends and surrogates in others' text are replaced;
+        the text is cut at its longest length.
         """
-        self.assertEqual(printable(NASTY), "?]0;owned???# one/1: SUCCESS?gnp.exe???é")
+        self.assertEqual(printable(HOSTILE_TEXT), "?]0;owned???# one/1: SUCCESS?gnp.exe???é")
         self.assertEqual(printable("a\nb\r\n", lines=True), "a\nb?\n")
         self.assertEqual(len(printable("x" * (LONGEST + 1))), LONGEST)
         self.assertEqual(printable("x" * 11, longest=10), "xxxxxxxxx…")
 
     @given(texts)
-    def test_any(self, text: str) -> None:
+    def test_any_text(self, text: str) -> None:
         """
-        Promise 6.17: whatever the text is, it is one line that can be written; what was such a line stays as it is.
+        Promise 6.17: any text becomes one printable line of the same length; a printable line stays as it is.
         """
         shown = printable(text)
         shown.encode()
@@ -42,7 +43,7 @@ class DisplayTests(SynchronousTestCase):
     @given(texts)
     def test_remarks(self, text: str) -> None:
         """
-        Promise 6.17: a remark is one remark, however many lines it has.
+        Promise 6.17: a remark of several lines stays one remark.
         """
         first, *more = remark_lines(f"{text}\n# one/1: SUCCESS")[:-1].split("\n")
 
@@ -53,7 +54,7 @@ class DisplayTests(SynchronousTestCase):
     @given(texts)
     def test_file_names(self, text: str) -> None:
         """
-        Promise 6.17: a name of others, as the name of a file, is one plain file of a directory.
+        Promise 6.17: any text becomes the name of one plain file.
         """
         name = file_name(text)
 
@@ -64,7 +65,7 @@ class DisplayTests(SynchronousTestCase):
 
     def test_ordinary_file_names(self) -> None:
         """
-        Names as people give them stay as they are.
+        Ordinary file names stay as they are.
         """
         for name in ("hello-2.10.tar", "päyload 1.bin", "a~1", "x" * 200):
             self.assertEqual(file_name(name), name)

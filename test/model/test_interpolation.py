@@ -1,5 +1,5 @@
 """
-Text with values of a build in it.
+Interpolate: text with values of a build.
 """
 
 from hypothesis import given
@@ -35,13 +35,13 @@ def text(fmt: str, *args: object, **kwargs: object) -> str:
 class InterpolateTests(SynchronousTestCase):
     def check(self, expected: dict[str, str]) -> None:
         """
-        Each text is rendered as expected.
+        Each format is rendered to the expected text.
         """
         self.assertEqual({fmt: text(fmt) for fmt in expected}, expected)
 
     def test_lookups(self) -> None:
         """
-        Properties, sources, the slave and percent signs; what is absent or None is nothing.
+        Properties, sources, the slave and percent signs are substituted; a missing value and None become empty.
         """
         self.check({
             "%(prop:branch)s": "main",
@@ -60,7 +60,7 @@ class InterpolateTests(SynchronousTestCase):
 
     def test_minus(self) -> None:
         """
-        After ``:-`` stands what is used when there is no value; an empty one is a value.
+        ``:-`` is followed by the text for a missing value; an empty value is not missing.
         """
         self.check({
             "%(prop:nothing:-else)s": "else",
@@ -75,7 +75,7 @@ class InterpolateTests(SynchronousTestCase):
 
     def test_tilde(self) -> None:
         """
-        After ``:~`` stands what is used when there is no value, or a false one.
+        ``:~`` is followed by the text for a missing or false value.
         """
         self.check({
             "%(prop:empty:~else)s": "else",
@@ -86,7 +86,7 @@ class InterpolateTests(SynchronousTestCase):
 
     def test_plus(self) -> None:
         """
-        After ``:+`` stands what is used when there is a value.
+        ``:+`` is followed by the text for a value that is present.
         """
         self.check({
             "%(prop:branch:+yes)s": "yes",
@@ -97,7 +97,8 @@ class InterpolateTests(SynchronousTestCase):
 
     def test_ternary(self) -> None:
         """
-        ``:?`` chooses by whether there is a value, ``:#?`` by whether it is true; any character may be between.
+        ``:?`` chooses by whether the value is present, ``:#?`` by whether it is true; any character may separate the
+        two texts.
         """
         self.check({
             "%(prop:empty:?|yes|no)s": "yes",
@@ -114,13 +115,13 @@ class InterpolateTests(SynchronousTestCase):
 
     def test_positional(self) -> None:
         """
-        Positional arguments fill plain formats in turn, and are rendered; None is nothing.
+        Positional arguments fill plain formats in order, and are rendered; None becomes empty.
         """
         self.assertEqual(text("%s/%04d/%s", Property("branch"), Property("n"), None), "main/0007/")
 
     def test_secret(self) -> None:
         """
-        A secret is there as a reference, and known by name.
+        A secret becomes a reference, and its name is listed.
         """
         interpolate = Interpolate("https://me:%(secret:token)s@example.org/")
         self.assertEqual(interpolate.secrets, ("token",))
@@ -129,14 +130,14 @@ class InterpolateTests(SynchronousTestCase):
     @given(st.text())
     def test_text_without_percent_stays(self, words: str) -> None:
         """
-        Text is itself once its percent signs are doubled.
+        Text whose percent signs are doubled is rendered to itself.
         """
         self.assertEqual(text(words.replace("%", "%%")), words)
 
     @given(st.text(max_size=40))
-    def test_anything(self, words: str) -> None:
+    def test_any_text(self, words: str) -> None:
         """
-        Whatever it is given, it is made, or refused with a sentence.
+        Any text makes an Interpolate or raises a ConfigError with a sentence.
         """
         try:
             Interpolate(words)
@@ -144,9 +145,9 @@ class InterpolateTests(SynchronousTestCase):
             self.assertTrue(str(error).endswith("."))
 
     @given(st.lists(st.sampled_from(TOKENS)))
-    def test_anything_that_looks_alike(self, tokens: list[str]) -> None:
+    def test_any_tokens(self, tokens: list[str]) -> None:
         """
-        The same for text made of its own punctuation; and what is made can be rendered.
+        A text of random format tokens makes an Interpolate that can be rendered, or raises a ConfigError.
         """
         try:
             interpolate = Interpolate("".join(tokens))
@@ -182,14 +183,14 @@ class InterpolateTests(SynchronousTestCase):
 
     def test_not_both(self) -> None:
         """
-        Positional and keyword arguments do not go together, and the text is text.
+        Positional and keyword arguments exclude each other, and the format must be text.
         """
         self.assertRaisesRegex(ConfigError, "not both", Interpolate, "%s", 1, a=2)
         self.assertRaisesRegex(ConfigError, "wants text", Interpolate, 3)
 
     def test_nested_too_deep(self) -> None:
         """
-        Nesting has an end.
+        The depth of nesting is bounded.
         """
         fmt = "x"
         for _ in range(12):
@@ -198,12 +199,12 @@ class InterpolateTests(SynchronousTestCase):
 
     def test_wrong_format(self) -> None:
         """
-        A value that its format cannot show is named when it is rendered.
+        A value that does not fit its format is named in the error.
         """
         self.assertRaisesRegex(PropertyError, "prop:branch is 'main'", text, "%(prop:branch)d")
 
     def test_shown(self) -> None:
         """
-        It shows its text.
+        The repr shows the format.
         """
         self.assertEqual(repr(Interpolate("a")), "Interpolate('a')")

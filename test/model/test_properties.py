@@ -1,5 +1,5 @@
 """
-The values that a build carries.
+The properties of a build.
 """
 
 from hypothesis import given
@@ -29,7 +29,7 @@ class PropertiesTests(SynchronousTestCase):
     @given(st.dictionaries(names, json_values, max_size=8))
     def test_recorded_and_read_again(self, values: dict[str, object]) -> None:
         """
-        All properties are equal after recording them as JSON and reading them again.
+        All properties are equal after a conversion to JSON and back.
         """
         properties = Properties(values, "Somewhere")
         document = JsonReader.decode(encode(properties.to_document()), "properties", 1 << 24).document
@@ -37,7 +37,7 @@ class PropertiesTests(SynchronousTestCase):
 
     def test_later_wins(self) -> None:
         """
-        A property has the value and the source with which it was set last.
+        A property has the value and the source that were set last.
         """
         properties = Properties({"a": 1}, "Builder")
         properties.setProperty("a", 2, "step")
@@ -45,7 +45,7 @@ class PropertiesTests(SynchronousTestCase):
 
     def test_others_keep_their_sources(self) -> None:
         """
-        Properties that are taken over from others keep saying where they came from.
+        Properties that are copied from another object keep their sources.
         """
         properties = Properties({"a": 1}, "Builder")
         properties.update_from(Properties({"b": 2}, "Submit"))
@@ -84,7 +84,7 @@ class PropertiesTests(SynchronousTestCase):
 
     def test_round_value_cannot_be_recorded(self) -> None:
         """
-        A list that holds itself is refused.
+        A list that contains itself is refused.
         """
         value: list[object] = []
         value.append(value)
@@ -99,9 +99,9 @@ class PropertiesTests(SynchronousTestCase):
         for value in (text, [text], {"a": [text]}, {text: 1}):
             self.assertRaises(PropertyError, checked_value, "x", value)
 
-    def test_words_that_look_like_a_nul(self) -> None:
+    def test_escaped_nul(self) -> None:
         """
-        Text that only spells an escaped NUL is harmless.
+        Text that spells an escaped NUL is accepted.
         """
         self.assertEqual(checked_value("x", "\\u0000"), "\\u0000")
 
@@ -113,7 +113,7 @@ class PropertiesTests(SynchronousTestCase):
 
     def test_too_many(self) -> None:
         """
-        There are at most 1000 properties; setting one again is no new one.
+        There are at most 1000 properties; setting an existing one is always possible.
         """
         properties = Properties({str(n): n for n in range(MOST_PROPERTIES)})
         properties.set("0", 7)
@@ -129,13 +129,13 @@ class PropertiesTests(SynchronousTestCase):
 
     def test_document_of_another_shape(self) -> None:
         """
-        A record that is no pair of value and source is refused.
+        A record that is not a pair of value and source is refused.
         """
         self.assertRaises(PropertyError, Properties.from_document, {"a": 1})
 
     def test_unlike_others(self) -> None:
         """
-        Properties equal only properties, and show their values.
+        Properties are equal only to Properties, and their repr shows the values.
         """
         self.assertNotEqual(Properties(), {})
         self.assertEqual(repr(Properties({"a": 1})), "Properties({'a': 1})")

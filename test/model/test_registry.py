@@ -15,7 +15,7 @@ class _Verb:
 
 class RegistryTests(SynchronousTestCase):
     """
-    `Registry`.
+    Extension points are registries.
     """
 
     def test_order(self) -> None:

@@ -1,5 +1,5 @@
 """
-Arguments and the values that they have in one build.
+Arguments that are rendered for one build.
 """
 
 from typing import Any
@@ -50,7 +50,7 @@ class RenderTests(SynchronousTestCase):
 
     def test_nested(self) -> None:
         """
-        Lists, tuples and dictionaries are searched, their keys too.
+        Lists, tuples and dictionaries are rendered, including the dictionaries' keys.
         """
         value = {Property("k"): [Property("v"), (Property("v"), "plain")]}
         self.assertTrue(is_renderable(value))
@@ -58,7 +58,8 @@ class RenderTests(SynchronousTestCase):
 
     def test_default(self) -> None:
         """
-        The default is for what is absent or false, and rendered; with defaultWhenFalse=False only for what is absent.
+        The default replaces a missing or false value, and is rendered; with defaultWhenFalse=False, it replaces only a
+        missing value.
         """
         self.assertEqual(render_now(Property("x", default=Property("y")), view(y=2)), 2)
         self.assertEqual(render_now(Property("x", "d"), view(x="")), "d")
@@ -69,14 +70,11 @@ class RenderTests(SynchronousTestCase):
 
     def test_renderer(self) -> None:
         """
-        A renderer reads the build's properties; what it returns is rendered again.
+        A renderer reads the build's properties, and its result is rendered again.
         """
 
         @renderer
         def command(props: View) -> list[Any]:
-            """
-            Make it.
-            """
             self.assertTrue(props.hasProperty("jobs"))
             self.assertFalse(props.has_key("nothing"))
             return ["make", f"-j{props.getProperty('jobs')}", Property("target"), props["jobs"]]
@@ -86,7 +84,7 @@ class RenderTests(SynchronousTestCase):
 
     def test_async_renderer(self) -> None:
         """
-        A renderer may wait; where nothing can be waited for, that is said.
+        A renderer may be a coroutine function; rendering without waiting then raises an error.
         """
         waited: Deferred[str] = Deferred()
 
@@ -102,7 +100,7 @@ class RenderTests(SynchronousTestCase):
 
     def test_renderer_that_fails(self) -> None:
         """
-        What a renderer raises becomes a sentence with its name; our own sentences stay.
+        An error of a renderer becomes a sentence with the renderer's name; a PropertyError stays as it is.
         """
 
         @renderer
@@ -118,7 +116,7 @@ class RenderTests(SynchronousTestCase):
 
     def test_renderer_with_arguments(self) -> None:
         """
-        WithArgs gives a renderer more arguments, rendered.
+        WithArgs gives a renderer further arguments, which are rendered.
         """
 
         @renderer
@@ -137,7 +135,7 @@ class RenderTests(SynchronousTestCase):
 
     def test_endless(self) -> None:
         """
-        Something that renders to itself is found out.
+        An object that renders to itself is detected.
         """
 
         class Endless:
@@ -148,7 +146,7 @@ class RenderTests(SynchronousTestCase):
 
     def test_classes_are_not_rendered(self) -> None:
         """
-        A class that could make renderables is a value like others.
+        A class that has the method of renderables is a plain value.
         """
         self.assertIs(render_now(Property, view()), Property)
 
@@ -168,7 +166,7 @@ class RenderTests(SynchronousTestCase):
 
     def test_sources_cannot_name_secrets(self) -> None:
         """
-        No source stamp may hold a NUL either.  (Invariant I7.)
+        A source stamp cannot contain a NUL (invariant I7).
         """
         self.assertRaises(PropertyError, View, Properties(), sources={"": {"branch": "\0key\0"}})
 
@@ -182,7 +180,7 @@ class RenderTests(SynchronousTestCase):
 
     def test_view_renders(self) -> None:
         """
-        A renderer may render what it was given, and reach all properties.
+        A renderer may render values, and has access to all properties.
         """
 
         @renderer

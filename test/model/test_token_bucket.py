@@ -1,5 +1,5 @@
 """
-How often something may happen.
+Limits on how often something happens.
 """
 
 from twisted.internet.task import Clock
@@ -15,13 +15,13 @@ class TokenBucketTests(SynchronousTestCase):
 
     def test_at_once(self) -> None:
         """
-        So many at once, then none.
+        A full bucket gives its capacity at once, and then nothing.
         """
         self.assertEqual([self.bucket.take() for _ in range(4)], [True, True, True, False])
 
     def test_per_second(self) -> None:
         """
-        It fills again, and never holds more than at first.
+        The bucket is refilled at its rate, up to its capacity.
         """
         self.bucket.take(3)
         self.clock.advance(0.5)
@@ -31,7 +31,7 @@ class TokenBucketTests(SynchronousTestCase):
 
     def test_owed(self) -> None:
         """
-        Tokens that were spent without being there are waited for.
+        Tokens that were spent in advance must be refilled first.
         """
         self.bucket.spend(7)
         self.assertEqual((self.bucket.left, self.bucket.wait), (-4, 2.0))
@@ -40,7 +40,7 @@ class TokenBucketTests(SynchronousTestCase):
 
     def test_once_every(self) -> None:
         """
-        One at once, and the next after so many seconds.
+        once_every permits one event at once, and the next after the interval.
         """
         bucket = once_every(60.0, self.clock.seconds)
         self.assertEqual([bucket.take(), bucket.take()], [True, False])

@@ -1,5 +1,5 @@
 """
-Addresses with passwords.
+URLs with passwords.
 """
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,9 +12,9 @@ from buildbot_lite.model.urls import (
 
 
 class UrlsTests(SynchronousTestCase):
-    def test_parted(self) -> None:
+    def test_split(self) -> None:
         """
-        The password is taken out of an address, and decoded; with http the user, too.
+        split_url removes and decodes the password of a URL; with HTTP, also the user.
         """
         for url, wanted in (
             ("https://me:p%40ss@example.org:8443/x", SplitUrl("https://example.org:8443/x", ("me", "p@ss"))),
@@ -34,7 +34,7 @@ class UrlsTests(SynchronousTestCase):
 
     def test_without_passwords(self) -> None:
         """
-        In a text, each address keeps everything but its password.
+        In a text, each URL loses only its password.
         """
         said = "$ git clone 'https://me:se:cr@t@example.org/x' ssh://git@example.org:22/y https://:t@h/ https://h:8/a@b"
         self.assertEqual(
@@ -44,7 +44,7 @@ class UrlsTests(SynchronousTestCase):
 
     def test_tokens(self) -> None:
         """
-        On the web, a user without a password may be a token, and is not shown; anywhere else it is a name.
+        In an HTTP URL, a user without a password may be a token and is removed; in other URLs it is a user name.
         """
         said = (
             "git fetch 'https://ghp_token@example.org/x' HTTP://t@h ssh://git@h/x git@h:x https://h/a@b https://me:p@h/"

@@ -1,5 +1,5 @@
 """
-The words of the wire: whatever is sent arrives as the same value, and what is not allowed is refused with a sentence.
+The messages of the wire: they arrive as equal values, and forbidden values are refused with a sentence.
 """
 
 import json
@@ -56,7 +56,7 @@ paths = (
 
 def optional(strategy: st.SearchStrategy[T]) -> st.SearchStrategy[T | None]:
     """
-    That, or None.
+    *strategy*, or None.
     """
     return st.none() | strategy
 
@@ -121,7 +121,7 @@ hellos = st.builds(
 
 class SpecTests(SynchronousTestCase):
     @given(specs, st.dictionaries(texts, texts, max_size=3))
-    def test_travels(self, asked: spec.Spec, secrets: dict[str, str]) -> None:
+    def test_encoded_and_decoded(self, asked: spec.Spec, secrets: dict[str, str]) -> None:
         """
         A spec and its secrets are equal after encoding and decoding.
         """
@@ -130,15 +130,15 @@ class SpecTests(SynchronousTestCase):
     @given(specs, specs)
     def test_fingerprint(self, one: spec.Spec, other: spec.Spec) -> None:
         """
-        The fingerprints of two specs are the same just when their documents are.
+        Two specs have the same fingerprint exactly if their documents are equal.
         """
         same = spec.to_document(one) == spec.to_document(other)
         self.assertEqual(spec.fingerprint(one) == spec.fingerprint(other), same)
         self.assertEqual(len(spec.fingerprint(one)), 64)
 
-    def test_fingerprint_has_no_part_of_a_value(self) -> None:
+    def test_fingerprint_without_secrets(self) -> None:
         """
-        A secret counts by its name; another value of it is the same command.  (Invariant I7.)
+        A secret enters the fingerprint by its name only (invariant I7).
         """
         run = spec.Run(argv=("login", spec.secret_reference("key")))
         data = spec.to_bytes(run, {"key": "hunter2hunter2"})
@@ -147,13 +147,13 @@ class SpecTests(SynchronousTestCase):
 
     def test_reference(self) -> None:
         """
-        The reference to a secret is found as one, wherever it stands.
+        The pattern finds a reference to a secret in any text.
         """
         self.assertEqual(spec.SECRET_REFERENCE.findall(f"a{spec.secret_reference('key')}b"), ["key"])
 
     def test_refused(self) -> None:
         """
-        An unknown kind, a path that leads out, values of the wrong type: each is refused.
+        A spec with an unknown kind, an unsafe path or a value of the wrong type is refused.
         """
         for document, error in (
             ({"kind": "dance"}, MessageError),
@@ -177,7 +177,7 @@ class SpecTests(SynchronousTestCase):
 
     def test_too_large(self) -> None:
         """
-        A spec has 4 MiB at most.
+        A spec is at most 4 MiB long.
         """
         data = spec.to_bytes(spec.Run(script="x" * (spec.LARGEST_SPEC + 1)), {})
         self.assertRaisesRegex(MessageError, "at most", spec.from_bytes, data)
@@ -185,7 +185,7 @@ class SpecTests(SynchronousTestCase):
 
 class OutcomeTests(SynchronousTestCase):
     @given(outcomes)
-    def test_travels(self, outcome: Outcome) -> None:
+    def test_encoded_and_decoded(self, outcome: Outcome) -> None:
         """
         An outcome is equal after encoding and decoding.
         """
@@ -193,7 +193,7 @@ class OutcomeTests(SynchronousTestCase):
 
     def test_succeeded(self) -> None:
         """
-        Only what ended by itself with 0 succeeded.
+        A command succeeded only if it exited by itself with code 0.
         """
         good = Outcome(Ending.EXITED, exit_code=0)
         self.assertTrue(good.succeeded)
@@ -203,14 +203,14 @@ class OutcomeTests(SynchronousTestCase):
 
     def test_newer_peer(self) -> None:
         """
-        Fields that are not known are ignored.
+        Unknown fields are ignored, so that a newer peer may send them.
         """
         document = {**json.loads(Outcome(Ending.EXITED, exit_code=3).to_bytes()), "mood": "fine", "usage": {"disk": 1}}
         self.assertEqual(Outcome.from_document(document), Outcome(Ending.EXITED, exit_code=3))
 
     def test_refused(self) -> None:
         """
-        Unknown endings and values of the wrong type or size are refused.
+        Unknown endings, and values of the wrong type or size, are refused.
         """
         good = json.loads(Outcome(Ending.EXITED, exit_code=0).to_bytes())
         changes: list[dict[str, Any]] = [
@@ -233,25 +233,25 @@ class OutcomeTests(SynchronousTestCase):
         self.assertRaises(MessageError, Outcome.from_bytes, b"\xff")
 
 
-class GreetingTests(SynchronousTestCase):
+class HelloTests(SynchronousTestCase):
     @given(hellos)
-    def test_hello_travels(self, hello: Hello) -> None:
+    def test_hello(self, hello: Hello) -> None:
         """
         A hello is equal after encoding and decoding.
         """
         self.assertEqual(Hello.from_bytes(hello.to_bytes()), hello)
 
     @given(tokens, st.lists(texts, max_size=3))
-    def test_welcome_travels(self, name: str, hints: list[str]) -> None:
+    def test_welcome(self, name: str, hints: list[str]) -> None:
         """
-        So does the answer.
+        A welcome is equal after encoding and decoding.
         """
         welcome = Welcome(name, "1.0", hints=tuple(hints))
         self.assertEqual(Welcome.from_bytes(welcome.to_bytes()), welcome)
 
     def test_refused(self) -> None:
         """
-        A greeting with too much in it, or the wrong things, is refused.
+        A hello with too many or wrong values is refused.
         """
         hello = Hello("h", "i", "k", "b", "1.0")
         held = HeldCommand("id", "f", Life.RUNNING)
@@ -287,32 +287,32 @@ class GreetingTests(SynchronousTestCase):
         self.assertTrue(heard.sentence.endswith("\n"))
 
 
-class ShapeTests(SynchronousTestCase):
+class JsonReaderTests(SynchronousTestCase):
     def test_canonical(self) -> None:
         """
-        The same document has the same bytes, whatever the order in which it was put together.
+        Equal documents have equal bytes, whatever their order.
         """
         self.assertEqual(encode({"b": 1, "a": "é"}), b'{"a":"\\u00e9","b":1}')
 
     @given(st.binary(max_size=60))
     def test_any_bytes(self, data: bytes) -> None:
         """
-        Decoding any bytes gives an object or a `MessageError`.
+        Any bytes are decoded to an object, or raise a MessageError.
         """
         try:
             self.assertIsInstance(JsonReader.decode(data, "it", 100).document, dict)
         except MessageError as error:
             self.assertTrue(str(error).startswith("it "))
 
-    def test_bottomless(self) -> None:
+    def test_nested_too_deep(self) -> None:
         """
-        JSON that is nested deeper than Python can follow is refused like other nonsense.
+        JSON that is nested too deep for Python is refused like other invalid JSON.
         """
         self.assertRaisesRegex(MessageError, "not JSON", JsonReader.decode, b"[" * 100_000, "it", 1 << 20)
 
     def test_fields(self) -> None:
         """
-        Each field is of its type and size, absent, or refused by name.
+        Each reader of a field returns its value or the default, or refuses the field by name.
         """
         reader = JsonReader({"t": "abc", "i": 3, "n": 1.5, "f": True, "l": ["a"], "m": {"a": 1}, "z": None}, "it")
         self.assertEqual(
@@ -344,9 +344,9 @@ class ShapeTests(SynchronousTestCase):
             with self.assertRaisesRegex(MessageError, "^it", msg=str(arguments)):
                 take(**arguments)
 
-    def test_no_numbers_without_end(self) -> None:
+    def test_nan_and_infinity(self) -> None:
         """
-        NaN and infinity, which JSON does not know and Python's reader does, are refused.
+        NaN and infinity, which Python's reader accepts, are refused.
         """
         for word in (b"NaN", b"Infinity", b"-Infinity"):
             reader = JsonReader.decode(b'{"n":' + word + b"}", "it", 100)
@@ -357,7 +357,7 @@ class NamesTests(SynchronousTestCase):
     @given(st.text(max_size=90))
     def test_name_or_sentence(self, name: str) -> None:
         """
-        A name that is allowed is its own directory; any other is refused.
+        A permitted name is its own directory's name; any other is refused.
         """
         try:
             self.assertEqual(directory_name(checked_name(name)), name)
@@ -367,7 +367,7 @@ class NamesTests(SynchronousTestCase):
     @given(st.text())
     def test_directory(self, name: str) -> None:
         """
-        The directory for any name is one plain component of a path.
+        The directory of any name is one plain path component.
         """
         directory = directory_name(name)
         self.assertTrue(0 < len(directory) <= 80)
@@ -378,7 +378,7 @@ class NamesTests(SynchronousTestCase):
     @given(st.text("ab./\0", max_size=12))
     def test_paths_stay_inside(self, path: str) -> None:
         """
-        A path that is let through does not climb, and is as short as it can be.
+        A permitted path stays inside its directory, and is normalised.
         """
         try:
             short = relative_path(path)
@@ -390,21 +390,22 @@ class NamesTests(SynchronousTestCase):
 
     def test_paths_that_no_file_can_have(self) -> None:
         """
-        Promise 14: half a pair of surrogates, which JSON can hold, is refused; bytes that are no UTF-8 stay.
+        Promise 14: a lone surrogate, which JSON can contain, is refused; surrogate escapes of bytes that are not UTF-8
+        are kept.
         """
         self.assertRaises(UnsafePathError, relative_path, "a/\ud800")
         self.assertEqual(relative_path("a/\udcff"), "a/\udcff")
 
     def test_paths_refused(self) -> None:
         """
-        Absolute, climbing, overlong paths and such with NUL are refused.
+        Absolute paths, paths with "..", paths with NUL and overlong paths are refused.
         """
         for path in ("/etc", "..", "../a", "a/../..", "a\0b", "a" * 1025, "//a"):
             self.assertRaises(UnsafePathError, relative_path, path)
 
     def test_names_refused(self) -> None:
         """
-        Names that would be options, hidden files, paths or several lines are refused.
+        Names that could be options, hidden files, paths or several lines are refused.
         """
         for name in ("", ".a", "-a", "a/b", "a b", "a\n", "é", "a" * 81):
             self.assertRaises(NameNotAllowedError, checked_name, name)
@@ -414,7 +415,7 @@ class ResultTests(SynchronousTestCase):
     @given(st.lists(st.sampled_from(Result)))
     def test_worst(self, results: list[Result]) -> None:
         """
-        Put together, results are as bad as the worst of them, in whatever order they came; skipped ones do not count.
+        The worst of several results does not depend on their order, and ignores skipped ones.
         """
         self.assertEqual(worst(results), worst(reversed(results)))
         self.assertIn(worst(results), [*results, Result.SUCCESS])
@@ -423,7 +424,8 @@ class ResultTests(SynchronousTestCase):
 
     def test_exit_codes(self) -> None:
         """
-        Promise 4: 0 for success and warnings, 1 failure, 2 exception, 4 cancelled or retries used up.
+        Promise 4: the exit code is 0 for success and warnings, 1 for failure, 2 for exception, 4 for cancelled or for
+        used up retries.
         """
         self.assertEqual(
             {result.name: result.exit_code for result in Result},
@@ -434,8 +436,8 @@ class ResultTests(SynchronousTestCase):
 class AddedFieldsTests(SynchronousTestCase):
     def test_fingerprints(self) -> None:
         """
-        Fields that 0.1.0 did not have change no fingerprint while they have their default, so a command that an older
-        slave holds, or an older master recorded, is still known.
+        Fields that 0.1.0 did not have do not change a fingerprint while they have their defaults, so that older slaves
+        and records match.
         """
         self.assertEqual(spec.to_document(spec.RemoveDirectory("a")), {"kind": "rmdir", "path": "a"})
         self.assertEqual(
@@ -451,6 +453,6 @@ class AddedFieldsTests(SynchronousTestCase):
 
     def test_negative(self) -> None:
         """
-        No command may take less than no time.
+        A negative time is refused.
         """
         self.assertRaises(MessageError, spec.from_document, {"kind": "rmdir", "path": "a", "max_time": -1})

@@ -47,7 +47,7 @@ from buildbot_lite.wire.loopback import LoopbackLink
 from buildbot_lite.wire.proxies import RemoteDesk
 from buildbot_lite.wire.roles import Desk, Slave
 
-from ..master.test_slave_commands import Ears, MemoryStreams
+from ..master.test_slave_commands import MemoryStreams, RecordingListener
 from ..slave.fakes import SimulatedMachine, new_directory
 
 Recording = list[dict[str, Any]]
@@ -249,7 +249,7 @@ class MasterSide:
 
     def __init__(self, wire: RecordedLink) -> None:
         self.clock = Clock()
-        self.session = Session("bot1", clock=self.clock, listener=Ears())
+        self.session = Session("bot1", clock=self.clock, listener=RecordingListener())
         self.streams: dict[str, MemoryStreams] = {}
         self.outcomes: dict[str, Outcome] = {}
         self._wire = wire

@@ -15,28 +15,29 @@ from buildbot_lite.storage.records import streams
 from buildbot_lite.storage.records.builds import Build
 from buildbot_lite.storage.shared_reading import BLOCK
 
-from .ground import FakeClient, Going, WatchedCase, go_round
+from .following_case import FakeClient, FollowingCase, RunningCoroutine, run_due_calls
 
 
-class FollowingTests(WatchedCase):
+class FollowingTests(FollowingCase):
     def setUp(self) -> None:
         """
-        A build that runs, and a client that follows it.
+        A running build, and a client that follows it.
         """
         super().setUp()
         self.row = self.start()
         self.client = FakeClient()
-        self.going = self.follow(self.client)
+        self.follower = self.follow(self.client)
 
-    def follow(self, client: FakeClient, build: Build | None = None) -> Going:
+    def follow(self, client: FakeClient, build: Build | None = None) -> RunningCoroutine:
         """
-        Another client.
+        Follow with another client.
         """
         return self.running(self.following.follow((build or self.row).request, client, "holder"))
 
-    def test_as_it_goes(self) -> None:
+    def test_live(self) -> None:
         """
-        Promise 4: stdout is the log of the steps, as it grows; stderr has remarks; the result is the exit code.
+        Promise 4: standard output is the steps' log as it grows; standard error has remarks; the exit code is the
+        result.
         """
         self.begin(self.row, 0, "compile")
         self.write(self.row, 0, b"one")
@@ -47,7 +48,7 @@ class FollowingTests(WatchedCase):
         self.begin(self.row, 1, "test")
         self.write(self.row, 1, b"\xff")
         self.finish_step(self.row, 1, "test", Result.FAILURE, "exit code 3")
-        self.assertFalse(self.going.done)
+        self.assertFalse(self.follower.done)
         self.finish(self.row, Result.FAILURE, "step test: failure")
 
         self.assertEqual(self.client.out, b"one\0two\n\xff")
@@ -55,11 +56,11 @@ class FollowingTests(WatchedCase):
             self.client.err,
             "# hello/1 runs on bot1\n# step test: failure (exit code 3)\n# hello/1: FAILURE (step test: failure)\n",
         )
-        self.assertEqual(self.going.result, 1)
+        self.assertEqual(self.follower.result, 1)
 
-    def test_forged(self) -> None:
+    def test_others_text(self) -> None:
         """
-        Promise 6.17: what others wrote is one remark, and none of ours.
+        Promise 6.17: others' text stays one remark, and cannot imitate the master's remarks.
         """
         self.begin(self.row, 0, "compile")
         self.remark(self.row, 0, "$ one\ntwo\x1b[2J\n# hello/1: SUCCESS")
@@ -82,20 +83,20 @@ class FollowingTests(WatchedCase):
 
     def test_exit_codes(self) -> None:
         """
-        Promise 4: 0 for success and warnings, 1 for a failure, 2 for an exception, 4 when it was cancelled.
+        Promise 4: the exit code is 0 for success and warnings, 1 for failure, 2 for exception, 4 for cancelled.
         """
         codes = {}
         for result in (Result.SUCCESS, Result.WARNINGS, Result.FAILURE, Result.EXCEPTION, Result.CANCELLED):
             build = self.start()
-            going = self.follow(FakeClient(), build)
+            running = self.follow(FakeClient(), build)
             self.finish(build, result)
-            codes[result.name] = going.result
+            codes[result.name] = running.result
 
         self.assertEqual(codes, {"SUCCESS": 0, "WARNINGS": 0, "FAILURE": 1, "EXCEPTION": 2, "CANCELLED": 4})
 
     def test_through_retries(self) -> None:
         """
-        Promise 4: the code is that of the last attempt, and the log that of all.
+        Promise 4: the exit code is that of the last attempt, and the log has all attempts.
         """
         self.write(self.row, 0, b"first\n")
         self.finish(self.row, Result.RETRY, "bot1 was rebooted", final=False)
@@ -106,21 +107,21 @@ class FollowingTests(WatchedCase):
 
         self.assertEqual(self.client.out, b"first\nsecond\n")
         self.assertIn("# retry 1 of 3 in 2 s: bot1 was rebooted\n# hello/2 runs on bot1\n", self.client.err)
-        self.assertEqual(self.going.result, 0)
+        self.assertEqual(self.follower.result, 0)
 
-    def test_given_up(self) -> None:
+    def test_retries_used_up(self) -> None:
         """
-        Promise 4: 4 when retries are used up, although the result is then EXCEPTION.
+        Promise 4: the exit code is 4 when the retries are used up, although the result is EXCEPTION.
         """
         self.finish(self.row, Result.RETRY, "lost", final=False)
         self.finish_request(self.row, Result.EXCEPTION, "gave up after 3 retries: lost")
 
-        self.assertEqual(self.going.result, 4)
+        self.assertEqual(self.follower.result, 4)
         self.assertIn("# hello/1: EXCEPTION (gave up after 3 retries: lost)\n", self.client.err)
 
     def test_late(self) -> None:
         """
-        Who comes when all is over is told the same, from the beginning.
+        A client that comes after the end gets the same output from the beginning.
         """
         self.write(self.row, 0, b"log")
         self.remark(self.row, 0, "bot1: reconnected after 1.0 s")
@@ -130,9 +131,9 @@ class FollowingTests(WatchedCase):
         self.assertEqual(self.follow(late).result, 0)
         self.assertEqual((late.out, late.err), (self.client.out, self.client.err))
 
-    def test_remarks_overtake(self) -> None:
+    def test_remarks_at_once(self) -> None:
         """
-        A remark does not wait for the end of the log that it is about, and is told once.
+        A remark is sent before the end of the log to which it belongs, and only once.
         """
         self.write(self.row, 0, b"log")
         self.remark(self.row, 0, "bot1: connection lost; waiting for it to come back")
@@ -146,7 +147,7 @@ class FollowingTests(WatchedCase):
 
     def test_in_order(self) -> None:
         """
-        What is said of a later step comes after the log of this one, however late the client comes.
+        Output of a later step follows the complete log of the earlier one, however slow the client is.
         """
         self.write(self.row, 0, b"first")
         slow = FakeClient(stuck=True)
@@ -176,7 +177,7 @@ class FollowingTests(WatchedCase):
 
     def test_two_logs(self) -> None:
         """
-        The logs of one step come one after the other; those that are not stdio are announced.
+        The logs of a step are sent one after the other; all except stdio are announced.
         """
         self.begin(self.row, 0, "test")
         self.write(self.row, 0, b"a")
@@ -191,7 +192,7 @@ class FollowingTests(WatchedCase):
 
     def test_slow(self) -> None:
         """
-        Promise 4: a client that reads slowly is given no more than it takes; nothing is kept for it but where it is.
+        Promise 4: a slow client gets no more than it takes; the master keeps only its position.
         """
         self.write(self.row, 0, b"x" * 200_000)
         slow = FakeClient(stuck=True)
@@ -203,23 +204,23 @@ class FollowingTests(WatchedCase):
         self.assertEqual((len(slow.out), len(slow.waiting)), (200_000, 1))
         self.assertEqual(len(self.client.out), 3_200_000)
         slow.take()
-        go_round(self.clock)
-        # To the end of the first block, and then a window of whole ones.
+        run_due_calls(self.clock)
+        # First the rest of the block, then a window of whole blocks.
         self.assertEqual((len(slow.out), len(slow.waiting)), (BLOCK, 1))
         slow.take()
-        go_round(self.clock)
+        run_due_calls(self.clock)
         self.assertEqual((len(slow.out), len(slow.waiting)), (BLOCK + LARGEST_WINDOW, 4))
 
         self.finish_step(self.row, 0, "compile")
         self.finish(self.row)
         while slow.waiting:
             slow.take()
-            go_round(self.clock)
+            run_due_calls(self.clock)
         self.assertEqual(slow.out, self.client.out)
 
-    def test_one_goes_away(self) -> None:
+    def test_disconnected(self) -> None:
         """
-        A client that goes away leaves nothing behind, and takes nothing from others.
+        A client that disconnects leaves no callbacks, and does not affect others.
         """
         self.write(self.row, 0, b"a")
         gone = self.follow(FakeClient())
@@ -231,18 +232,18 @@ class FollowingTests(WatchedCase):
         self.write(self.row, 0, b"b")
         self.assertEqual(self.client.out, b"ab")
 
-    def test_nothing_left_behind(self) -> None:
+    def test_no_callbacks_left(self) -> None:
         """
-        In the end nobody waits for anything.
+        After the end, no callback is left.
         """
         self.write(self.row, 0, b"a")
         self.finish(self.row)
 
         self.assertEqual(len(self.notifications), 0)
 
-    def test_sent_anew(self) -> None:
+    def test_received_again(self) -> None:
         """
-        A log that arrived damaged and is sent anew, into another file, is followed there.
+        When a log was damaged and is received again in another file, following continues there.
         """
         path = self.write(self.row, 0, b"good")
         with open(os.path.join(self.directory, path + "~1"), "wb") as file:
@@ -255,7 +256,7 @@ class FollowingTests(WatchedCase):
 
     def test_unknown(self) -> None:
         """
-        A request that nobody remembers is told in a sentence.
+        An unknown request is refused with a sentence.
         """
         unknown = self.running(self.following.follow(99, FakeClient(), "holder"))
 
@@ -263,14 +264,14 @@ class FollowingTests(WatchedCase):
         self.assertEqual(str(failure.value), "There is no such request (any more).")
 
 
-class WaitingTests(WatchedCase):
+class WaitingTests(FollowingCase):
     """
     A request that waits.
     """
 
     def test_why(self) -> None:
         """
-        Promise 10: a client is told why its request waits, once for each kind of reason.
+        Promise 10: a client gets the reason for which its request waits, once for each kind of reason.
         """
         row = self.build()
         client = FakeClient()

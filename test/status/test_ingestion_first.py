@@ -1,5 +1,5 @@
 """
-Builds before those who watch them.
+Ingestion of logs has priority over followers.
 """
 
 from collections import Counter
@@ -19,28 +19,28 @@ TICK = 0.01
 class IngestionFirstTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        Nothing comes in.
+        No log grows.
         """
         self.clock = Clock()
         self.notifications = Notifications()
         self.first = IngestionFirst(self.notifications, self.clock)
-        self.told: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
 
     def follow(self, holder: str = "holder", size: int = CHUNK) -> "Deferred[None]":
         """
-        A follower of *holder* that takes *size* bytes as often as it may, up to so much that only a defect takes more.
+        A follower of *holder* that takes *size* bytes per turn, for a bounded number of turns.
         """
 
         async def following() -> None:
             for _ in range(4000):
-                self.told[holder] += size
+                self.sent[holder] += size
                 await self.first.turn(holder, size)
 
         return Deferred.fromCoroutine(following())
 
     def stream(self, bytes_per_second: int, seconds: float) -> None:
         """
-        Time passes while logs grow.
+        Advance the clock while logs grow.
         """
         for _ in range(round(seconds / TICK)):
             self.notifications.changed("log", round(bytes_per_second * TICK))
@@ -48,7 +48,7 @@ class IngestionFirstTests(SynchronousTestCase):
 
     def test_quiet(self) -> None:
         """
-        While nothing comes in, or a little, everybody gets what they ask for.
+        While logs grow slowly or not at all, followers get everything at once.
         """
         following = self.follow()
         self.clock.pump([0] * 4000)
@@ -60,24 +60,25 @@ class IngestionFirstTests(SynchronousTestCase):
 
     def test_in_turn(self) -> None:
         """
-        One chunk in each turn of the reactor, first come, first served: so followers of one log stay together.
+        Each turn of the reactor sends one chunk, in the order of the requests, so that followers of one log stay
+        together.
         """
-        told: list[str] = []
+        sent: list[str] = []
 
         async def following(name: str) -> None:
             for _ in range(4):
-                told.append(name)
+                sent.append(name)
                 await self.first.turn("holder", CHUNK)
 
         def something_else() -> None:
-            told.append(" ")
-            self.clock.callLater(0 if len(told) < 24 else 1, something_else)
+            sent.append(" ")
+            self.clock.callLater(0 if len(sent) < 24 else 1, something_else)
 
         everybody = [Deferred.fromCoroutine(following(name)) for name in ("a", "b", "c")]
         something_else()
         self.clock.advance(0)
 
-        self.assertEqual("".join(told).strip(), "abc a b c a b c a b c")
+        self.assertEqual("".join(sent).strip(), "abc a b c a b c a b c")
         self.assertTrue(all(each.called for each in everybody))
 
     def test_crowd(self) -> None:
@@ -87,16 +88,16 @@ class IngestionFirstTests(SynchronousTestCase):
         self.stream(10 * MUCH, 0.1)
         crowd = [self.follow("crowd", SMALLEST_CHUNK) for _ in range(1000)]
         alone = self.follow("alone", SMALLEST_CHUNK)
-        self.told.clear()
+        self.sent.clear()
         self.stream(10 * MUCH, 5.0)
 
         self.assertFalse(any(each.called for each in (*crowd, alone)))
-        self.assertGreater(self.told["crowd"], LEFT_FOR_FOLLOWERS)
-        self.assertAlmostEqual(self.told["alone"], self.told["crowd"], delta=SMALLEST_CHUNK)
+        self.assertGreater(self.sent["crowd"], LEFT_FOR_FOLLOWERS)
+        self.assertAlmostEqual(self.sent["alone"], self.sent["crowd"], delta=SMALLEST_CHUNK)
 
-    def test_goes_away(self) -> None:
+    def test_disconnected(self) -> None:
         """
-        Who goes away gives its turn to the next.
+        A follower that disconnects gives its turn to the next.
         """
         first, second = self.first.turn("a", CHUNK), self.first.turn("b", CHUNK)
         first.cancel()
@@ -106,9 +107,9 @@ class IngestionFirstTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_much(self) -> None:
+    def test_fast_logs(self) -> None:
         """
-        Promise 7.5: while much comes in, fifty followers together take a few MiB/s of the master's time, as one does.
+        Promise 7.5: while logs grow fast, fifty followers together get the same few MiB/s as one.
         """
         for followers in (1, 50):
             self.setUp()
@@ -116,25 +117,25 @@ class IngestionFirstTests(SynchronousTestCase):
             following = [self.follow() for _ in range(followers)]
             self.stream(10 * MUCH, 10.0)
             self.assertFalse(any(each.called for each in following))
-            self.assertLess(self.told.total(), 11 * LEFT_FOR_FOLLOWERS + followers * CHUNK)
-            self.assertGreater(self.told.total(), 4 * LEFT_FOR_FOLLOWERS)
+            self.assertLess(self.sent.total(), 11 * LEFT_FOR_FOLLOWERS + followers * CHUNK)
+            self.assertGreater(self.sent.total(), 4 * LEFT_FOR_FOLLOWERS)
 
-    def test_much_after_quiet(self) -> None:
+    def test_fast_logs_after_quiet(self) -> None:
         """
-        What was sent while it was quiet is no debt: when much comes in, followers get their part at once.
+        Bytes that were sent in quiet times do not count: when logs grow fast, followers get their share at once.
         """
         following = self.follow()
         self.clock.pump([0] * 4000)
         self.successResultOf(following)
-        self.told.clear()
+        self.sent.clear()
         following = self.follow()
         self.stream(10 * MUCH, 1.0)
         self.assertNoResult(following)
-        self.assertGreater(self.told.total(), LEFT_FOR_FOLLOWERS // 2)
+        self.assertGreater(self.sent.total(), LEFT_FOR_FOLLOWERS // 2)
 
     def test_afterwards(self) -> None:
         """
-        When it is quiet again they get the rest at once.
+        When logs stop growing, followers get the rest at once.
         """
         self.stream(10 * MUCH, 0.1)
         following = self.follow()
@@ -146,11 +147,11 @@ class IngestionFirstTests(SynchronousTestCase):
 
     def test_slowed(self) -> None:
         """
-        A build that comes to write less, for whatever reason, goes first until it writes little.
+        A build whose output slows down keeps its priority until it writes little.
         """
         self.stream(10 * MUCH, 0.1)
         following = self.follow()
         self.stream(2 * LITTLE, 10.0)
-        self.assertLess(self.told.total(), 12 * LEFT_FOR_FOLLOWERS)
+        self.assertLess(self.sent.total(), 12 * LEFT_FOR_FOLLOWERS)
         self.stream(LITTLE // 2, 41.0)
         self.successResultOf(following)

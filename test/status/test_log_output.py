@@ -1,5 +1,5 @@
 """
-A build's logs, told: exactly one log, or all steps under headings.
+The output of a build's logs: one log exactly, or all steps under headings.
 """
 
 from typing import Any
@@ -11,19 +11,19 @@ from buildbot_lite.storage.compressed_streams import SMALLEST_COMPRESSED, compre
 from buildbot_lite.storage.records import builds
 from buildbot_lite.storage.records.builds import Build
 
-from .ground import (
+from .following_case import (
     FakeClient,
-    Going,
-    WatchedCase,
+    FollowingCase,
+    RunningCoroutine,
 )
 
 ALL_BYTES = bytes(range(256))
 
 
-class TellingTests(WatchedCase):
-    def tell(self, build: Build, client: FakeClient, **wanted: Any) -> Going:
+class LogSenderTests(FollowingCase):
+    def send(self, build: Build, client: FakeClient, **wanted: Any) -> RunningCoroutine:
         """
-        Begin to tell.
+        Start to send.
         """
         row = self.do(lambda connection: builds.get(connection, build.id))
         assert row is not None
@@ -37,24 +37,24 @@ class TellingTests(WatchedCase):
         )
         return self.running(telling.run())
 
-    def told(self, build: Build, **wanted: Any) -> FakeClient:
+    def output(self, build: Build, **wanted: Any) -> FakeClient:
         """
-        What a client has in the end.
+        A client after the complete output.
         """
         client = FakeClient()
-        self.assertIsNone(self.tell(build, client, **wanted).result)
+        self.assertIsNone(self.send(build, client, **wanted).result)
         return client
 
     def refused(self, build: Build, **wanted: Any) -> str:
         """
-        The sentence with which it is not told.
+        The sentence with which the query is refused.
         """
-        going = self.tell(build, FakeClient(), **wanted)
-        return str(self.failureResultOf(going.deferred, NotFoundError).value)
+        running = self.send(build, FakeClient(), **wanted)
+        return str(self.failureResultOf(running.deferred, NotFoundError).value)
 
     def finished(self) -> Build:
         """
-        A build of two steps.
+        A finished build of two steps.
         """
         build = self.start()
         self.begin(build, 0, "compile")
@@ -71,61 +71,62 @@ class TellingTests(WatchedCase):
 
     def test_one_log(self) -> None:
         """
-        Promise 6: with a step, exactly that log's bytes and nothing else; all 256 values, no final newline.
+        Promise 6: with a step, the output is exactly that log's bytes, all 256 values, without an added newline.
         """
-        told = self.told(self.finished(), step="compile")
+        client = self.output(self.finished(), step="compile")
 
-        self.assertEqual((told.out, told.err), (ALL_BYTES, ""))
+        self.assertEqual((client.out, client.err), (ALL_BYTES, ""))
 
     def test_of_several_commands(self) -> None:
         """
-        The log of a step that ran several commands is that of all of them, in order; a step has a number, too.
+        The log of a step with several commands is the concatenation of theirs; a step can be named by its number.
         """
         build = self.finished()
 
-        self.assertEqual(self.told(build, step="1").out, b"first\nsecond\n")
-        self.assertEqual(self.told(build, step="compile", log="warnings").out, b"warnings\n")
+        self.assertEqual(self.output(build, step="1").out, b"first\nsecond\n")
+        self.assertEqual(self.output(build, step="compile", log="warnings").out, b"warnings\n")
 
     def test_remarks(self) -> None:
         """
-        Remarks are told beside the log, at their place, and only if they are wanted.
+        With remarks=True, remarks are sent at their offsets.
         """
-        told = self.told(self.finished(), step="compile", remarks=True)
+        client = self.output(self.finished(), step="compile", remarks=True)
 
-        self.assertEqual(told.pieces, [ALL_BYTES[:100], b"# bot1: reconnected after 1.0 s\n", ALL_BYTES[100:]])
+        self.assertEqual(client.pieces, [ALL_BYTES[:100], b"# bot1: reconnected after 1.0 s\n", ALL_BYTES[100:]])
 
-    def test_forged(self) -> None:
+    def test_others_text(self) -> None:
         """
-        Promise 6.17: what others wrote is one remark, or one heading, and none of ours.
+        Promise 6.17: others' text stays one remark or one heading, and cannot imitate the master's.
         """
         build = self.start()
         self.begin(build, 0, "compile")
         self.remark(build, 0, "one\n# hello/1: SUCCESS\x1b[2J")
         self.finish_step(build, 0, "compile", Result.FAILURE, "x\n--- SUCCESS: done")
         self.finish(build, Result.FAILURE)
-        told = self.told(build, remarks=True)
+        client = self.output(build, remarks=True)
 
-        self.assertEqual(told.err, "# one\n#     # hello/1: SUCCESS?[2J\n")
-        self.assertEqual(told.out, b"=== compile\n--- FAILURE: x?--- SUCCESS: done\n")
+        self.assertEqual(client.err, "# one\n#     # hello/1: SUCCESS?[2J\n")
+        self.assertEqual(client.out, b"=== compile\n--- FAILURE: x?--- SUCCESS: done\n")
 
     def test_all_steps(self) -> None:
         """
-        Without a step all are told under headings, which begin on lines of their own.
+        Without a step, all steps are sent under headings, each on a new line.
         """
-        told = self.told(self.finished())
+        client = self.output(self.finished())
 
         self.assertEqual(
-            told.out,
+            client.out,
             b"=== compile\n" + ALL_BYTES + b"\n=== compile, log warnings\nwarnings\n--- SUCCESS: done\n"
             b"=== test\nfirst\nsecond\n--- FAILURE: exit code 1\n",
         )
 
     def test_same_bytes_later(self) -> None:
         """
-        Promise 6.12: who followed to the end and who asks afterwards get the same bytes, whatever the order of logs.
+        Promise 6.12: following to the end, and reading afterwards, give the same bytes, whatever the order in which
+        logs grew.
         """
-        build, going = self.start(), FakeClient()
-        following = self.tell(build, going, to_the_end=True)
+        build, running = self.start(), FakeClient()
+        following = self.send(build, running, to_the_end=True)
         self.begin(build, 0, "two at once")
         self.write(build, 0, b"b\n", "second", ordinal=1)
         self.write(build, 0, b"a", ordinal=0)
@@ -135,11 +136,11 @@ class TellingTests(WatchedCase):
         self.finish(build)
 
         self.assertTrue(following.done)
-        self.assertEqual(self.told(build, to_the_end=True).out, going.out)
+        self.assertEqual(self.output(build, to_the_end=True).out, running.out)
 
     def test_compressed(self) -> None:
         """
-        A log that was compressed meanwhile has the same bytes.
+        A compressed log has the same bytes.
         """
         build = self.start()
         self.begin(build, 0, "compile")
@@ -149,11 +150,11 @@ class TellingTests(WatchedCase):
         self.finish(build)
         self.assertTrue(compress(f"{self.directory}/{path}"))
 
-        self.assertEqual(self.told(build, step="compile").out, text)
+        self.assertEqual(self.output(build, step="compile").out, text)
 
-    def test_no_such(self) -> None:
+    def test_unknown_names(self) -> None:
         """
-        Who asks for what is not there is told what is.
+        An unknown step or log is refused with the existing names.
         """
         build = self.finished()
 
@@ -167,7 +168,7 @@ class TellingTests(WatchedCase):
 
     def test_same_name(self) -> None:
         """
-        Of several steps with one name, one is told by its number.
+        If several steps have one name, a step is chosen by its number.
         """
         build = self.start()
         for number in (0, 1):
@@ -175,7 +176,7 @@ class TellingTests(WatchedCase):
             self.write(build, number, b"%d" % number)
 
         self.assertEqual(self.refused(build, step="twice"), "2 steps are called 'twice': give the number of one, 0, 1.")
-        self.assertEqual(self.told(build, step="1").out, b"1")
+        self.assertEqual(self.output(build, step="1").out, b"1")
 
     def test_silent_step(self) -> None:
         """
@@ -184,42 +185,42 @@ class TellingTests(WatchedCase):
         build = self.start()
         self.begin(build, 0, "quiet")
 
-        self.assertEqual(self.told(build, step="quiet").out, b"")
+        self.assertEqual(self.output(build, step="quiet").out, b"")
 
-    def test_as_far_as_it_is(self) -> None:
+    def test_running_build(self) -> None:
         """
-        Of a build that runs, what there is by now.
+        The log of a running build is sent as far as it has been written.
         """
         build = self.start()
         self.begin(build, 0, "compile")
         self.write(build, 0, b"so far")
 
-        self.assertEqual(self.told(build, step="compile").out, b"so far")
+        self.assertEqual(self.output(build, step="compile").out, b"so far")
 
     def test_followed_to_the_end(self) -> None:
         """
-        A running build can be told to its end; the same comes of it as afterwards.
+        A running build can be followed to its end, with the same output as afterwards.
         """
         build, client = self.start(), FakeClient()
-        going = self.tell(build, client, to_the_end=True)
+        running = self.send(build, client, to_the_end=True)
         self.begin(build, 0, "compile")
         self.write(build, 0, b"one")
         self.assertEqual(client.out, b"=== compile\none")
         self.write(build, 0, b" two")
         self.finish_step(build, 0, "compile")
-        self.assertFalse(going.done)
+        self.assertFalse(running.done)
         self.finish(build)
 
-        self.assertTrue(going.done)
+        self.assertTrue(running.done)
         self.assertEqual(client.out, b"=== compile\none two\n--- SUCCESS: done\n")
-        self.assertEqual(self.told(build).out, client.out)
+        self.assertEqual(self.output(build).out, client.out)
 
     def test_followed_step(self) -> None:
         """
-        Following one step begins when that does, and ends with it.
+        Following one step begins and ends with that step.
         """
         build, client = self.start(), FakeClient()
-        going = self.tell(build, client, step="test", to_the_end=True, remarks=True)
+        running = self.send(build, client, step="test", to_the_end=True, remarks=True)
         self.begin(build, 0, "compile")
         self.write(build, 0, b"not this")
         self.finish_step(build, 0, "compile")
@@ -228,30 +229,30 @@ class TellingTests(WatchedCase):
         self.remark(build, 1, "a remark")
         self.finish_step(build, 1, "test")
 
-        self.assertTrue(going.done)
+        self.assertTrue(running.done)
         self.assertEqual((client.out, client.err), (b"this", "# a remark\n"))
 
     def test_step_that_never_came(self) -> None:
         """
-        Following a step that never begins ends with the build, in a sentence.
+        Following a step that never begins ends with the build, with a sentence.
         """
         build = self.start()
-        going = self.tell(build, FakeClient(), step="deploy", to_the_end=True)
+        running = self.send(build, FakeClient(), step="deploy", to_the_end=True)
         self.finish(build, Result.FAILURE)
 
-        failure = self.failureResultOf(going.deferred, NotFoundError)
+        failure = self.failureResultOf(running.deferred, NotFoundError)
         self.assertEqual(str(failure.value), "The build ended without a step 'deploy'.")
 
     def test_of_one_attempt(self) -> None:
         """
-        Following a build tells nothing of other attempts at its request.
+        Following one build does not show other attempts at its request.
         """
         first = self.start()
         self.begin(first, 0, "compile")
         self.write(first, 0, b"first")
         self.finish(first, Result.RETRY, final=False)
         second, client = self.again(first), FakeClient()
-        self.tell(second, client, to_the_end=True)
+        self.send(second, client, to_the_end=True)
         self.begin(second, 0, "compile")
         self.write(second, 0, b"second")
 

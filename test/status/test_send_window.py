@@ -18,23 +18,23 @@ from buildbot_lite.status.send_window import LARGEST_WINDOW, SendWindow
 from buildbot_lite.storage.notifications import Notifications
 from buildbot_lite.wire.flow_control import LARGEST_CHUNK, SMALLEST_CHUNK
 
-from .ground import go_round
+from .following_case import run_due_calls
 
 
 @define
-class Line:
+class FakeLink:
     """
-    A client at the other end of a line: what is on its way, oldest first, and what has arrived.
+    A client behind a link: the pieces in flight, oldest first, and the pieces that have arrived.
     """
 
     clock: Clock
-    flying: list[tuple[bytes, Deferred[None]]] = field(factory=list)
+    in_flight: list[tuple[bytes, Deferred[None]]] = field(factory=list)
     arrived: list[bytes] = field(factory=list)
     writable: Deferred[None] | None = None
 
     def stdout(self, data: bytes) -> Deferred[None]:
-        self.flying.append((data, Deferred()))
-        return self.flying[-1][1]
+        self.in_flight.append((data, Deferred()))
+        return self.in_flight[-1][1]
 
     stderr = stdout
 
@@ -42,35 +42,35 @@ class Line:
         return self.writable or succeed(None)
 
     @property
-    def bytes_flying(self) -> int:
-        return sum(len(data) for data, _ in self.flying)
+    def bytes_in_flight(self) -> int:
+        return sum(len(data) for data, _ in self.in_flight)
 
-    def land(self) -> None:
+    def deliver(self) -> None:
         """
-        The oldest arrives.
+        Deliver the oldest piece.
         """
-        data, answer = self.flying.pop(0)
+        data, answer = self.in_flight.pop(0)
         self.arrived.append(data)
         answer.callback(None)
-        go_round(self.clock)
+        run_due_calls(self.clock)
 
 
 class SendWindowTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A window, and a log of which *there* bytes are there.
+        A window, and no log.
         """
         self.clock = Clock()
-        self.line = Line(self.clock)
+        self.link = FakeLink(self.clock)
         self.window = SendWindow(
-            self.line, self.clock, partial(IngestionFirst(Notifications(), self.clock).turn, "holder")
+            self.link, self.clock, partial(IngestionFirst(Notifications(), self.clock).turn, "holder")
         )
         self.offset = 0
         self.copying: Deferred[None] = succeed(None)
 
     def copy(self, log: bytes | bytearray, read: Callable[[int], None] = lambda size: None) -> None:
         """
-        What a follower does, as far as that goes.
+        Copy a log as a follower does, as far as possible.
         """
 
         async def copying() -> None:
@@ -81,118 +81,117 @@ class SendWindowTests(SynchronousTestCase):
             await self.window.drained()
 
         self.copying = Deferred.fromCoroutine(copying())
-        go_round(self.clock)
+        run_due_calls(self.clock)
 
-    def quick(self) -> None:
+    def teach_fast(self) -> None:
         """
-        What is known of the line is that it is quick.
+        Teach the window that the link is fast.
         """
         self.copy(bytes(SMALLEST_CHUNK))
         self.clock.advance(0.001)
-        self.line.land()
+        self.link.deliver()
         self.successResultOf(self.copying)
-        self.line.arrived.clear()
+        self.link.arrived.clear()
         self.offset = 0
 
     def test_first_at_once(self) -> None:
         """
-        The first line of a log is sent at once, and small: nothing is known of the line yet.
+        The first piece of a log is sent at once and is small, because nothing is known about the link.
         """
         self.copy(bytes(1 << 20))
 
-        self.assertEqual([len(data) for data, _ in self.line.flying], [SMALLEST_CHUNK])
+        self.assertEqual([len(data) for data, _ in self.link.in_flight], [SMALLEST_CHUNK])
         self.assertNoResult(self.copying)
 
     def test_several(self) -> None:
         """
-        Promise 7.5: a quick line has several chunks in flight, and gets another for each that was taken.
+        Promise 7.5: a fast link has several chunks in flight, and gets another for each that was taken.
         """
-        self.quick()
+        self.teach_fast()
         self.copy(bytes(10 << 20))
-        self.assertEqual([len(data) for data, _ in self.line.flying], [LARGEST_CHUNK] * 4)
-        self.line.land()
-        self.assertEqual(len(self.line.flying), 4)
+        self.assertEqual([len(data) for data, _ in self.link.in_flight], [LARGEST_CHUNK] * 4)
+        self.link.deliver()
+        self.assertEqual(len(self.link.in_flight), 4)
 
     def test_remark_meanwhile(self) -> None:
         """
-        A remark that another coroutine sends while the log waits for room delays both, and stops neither.
+        A remark from another coroutine, while the log waits for room, delays both and stops neither.
         """
         self.copy(bytes(SMALLEST_CHUNK + 1))
         remark = Deferred.fromCoroutine(self.window.stderr(b"# waiting\n"))
-        while self.line.flying:
-            self.line.land()
+        while self.link.in_flight:
+            self.link.deliver()
         self.successResultOf(self.copying)
         self.successResultOf(remark)
 
-    def test_lines_together(self) -> None:
+    def test_lines_sent_together(self) -> None:
         """
-        Lines that come while one is on its way are sent together, when it was taken.
+        Lines that arrive while one is in flight are sent together after it was taken.
         """
-        self.quick()
+        self.teach_fast()
         log = bytearray(b"one\n")
         self.copy(log)
         log += b"two\n"
         log += b"three\n"
-        self.assertEqual([data for data, _ in self.line.flying], [b"one\n"])
-        self.line.land()
-        self.assertEqual([data for data, _ in self.line.flying], [b"two\nthree\n"])
+        self.assertEqual([data for data, _ in self.link.in_flight], [b"one\n"])
+        self.link.deliver()
+        self.assertEqual([data for data, _ in self.link.in_flight], [b"two\nthree\n"])
 
     def test_does_not_read(self) -> None:
         """
-        Promise 7.5: for a client whose connection has not taken what it was given, nothing more is read.
+        Promise 7.5: while the client's transport has not taken its bytes, nothing more is read.
         """
-        self.quick()
-        self.line.writable = Deferred()
+        self.teach_fast()
+        self.link.writable = Deferred()
         sizes: list[int] = []
         self.copy(bytes(10 << 20), sizes.append)
         self.assertEqual(sizes, [LARGEST_CHUNK])
-        writable, self.line.writable = self.line.writable, None
+        writable, self.link.writable = self.link.writable, None
         writable.callback(None)
-        go_round(self.clock)
+        run_due_calls(self.clock)
         self.assertEqual(sizes, [LARGEST_CHUNK] * 4)
 
     def test_lost(self) -> None:
         """
-        What went wrong with one piece is raised, once, and no other piece is sent.
+        The error of one piece is raised once, and no other piece is sent.
         """
-        self.quick()
+        self.teach_fast()
         self.copy(bytes(10 << 20))
-        lost, self.line.flying = self.line.flying, []
+        lost, self.link.in_flight = self.link.in_flight, []
         for _, answer in lost:
             answer.errback(LinkLostError())
 
         self.failureResultOf(self.copying, LinkLostError)
-        self.assertEqual(self.line.flying, [])
+        self.assertEqual(self.link.in_flight, [])
         self.failureResultOf(Deferred.fromCoroutine(self.window.stderr(b"# more\n")), LinkLostError)
 
     def test_remark(self) -> None:
         """
-        A remark stands where it was said: after what was sent before it.
+        A remark is sent in its place, after everything before it.
         """
-        self.quick()
+        self.teach_fast()
         self.copy(bytes(LARGEST_CHUNK))
         remark = Deferred.fromCoroutine(self.window.stderr(b"# remark\n"))
-        self.line.land()
+        self.link.deliver()
         self.assertNoResult(remark)
-        self.line.land()
+        self.link.deliver()
         self.successResultOf(remark)
-        self.assertEqual(self.line.arrived, [bytes(LARGEST_CHUNK), b"# remark\n"])
+        self.assertEqual(self.link.arrived, [bytes(LARGEST_CHUNK), b"# remark\n"])
 
     @given(log=st.integers(0, 6 << 20), waits=st.lists(st.floats(0.0, 20.0), max_size=40))
-    def test_any_line(self, log: int, waits: list[float]) -> None:
+    def test_any_link(self, log: int, waits: list[float]) -> None:
         """
-        Promise 7.5: over lines of any speed every byte arrives once and in order, and never is more in flight than
-        the window.
+        Promise 7.5: over links of any speed, each byte arrives once and in order, and at most a window is in flight.
         """
         self.setUp()
         text = bytes(n % 251 for n in range(997)) * (log // 997 + 1)
         self.copy(text[:log])
         most = 0
-        while self.line.flying:
-            most = max(most, self.line.bytes_flying)
+        while self.link.in_flight:
+            most = max(most, self.link.bytes_in_flight)
             self.clock.advance(waits.pop() if waits else 0.01)
-            self.line.land()
+            self.link.deliver()
 
         self.successResultOf(self.copying)
-        self.assertEqual(b"".join(self.line.arrived), text[:log])
+        self.assertEqual(b"".join(self.link.arrived), text[:log])
         self.assertLessEqual(most, LARGEST_WINDOW)

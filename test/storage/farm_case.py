@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 class FarmCase(SynchronousTestCase):
     """
-    Has records, and can put a request and a build into them.
+    Has records, with requests and builds on demand.
     """
 
     def setUp(self) -> None:
@@ -49,7 +49,7 @@ class FarmCase(SynchronousTestCase):
 
     def build(self, request: Request | None = None, *, now: float = 20.0) -> Build:
         """
-        It is being built.
+        Begin a build of *request*.
         """
         asked = request or self.request()
 

@@ -1,5 +1,5 @@
 """
-Finished logs, compressed, and read from any offset.
+Finished logs in compressed form, readable from any offset.
 """
 
 import os
@@ -19,7 +19,7 @@ from ..needs import needs
 LOG = b"".join(b"line %d of a log that says much the same all the time\n" % n for n in range(30_000))
 
 
-class FramesTests(SynchronousTestCase):
+class CompressedStreamTests(SynchronousTestCase):
     def write(self, data: bytes) -> str:
         """
         The path of a finished stream.
@@ -40,9 +40,9 @@ class FramesTests(SynchronousTestCase):
         finally:
             stream.close()
 
-    def test_either_form(self) -> None:
+    def test_both_forms(self) -> None:
         """
-        Promise 6: a log reads the same before and after it was compressed, and takes less room after.
+        Promise 6: a log reads the same before and after its compression, and takes less space after it.
         """
         path = self.write(LOG)
         for _ in ("plain", "compressed"):
@@ -76,7 +76,7 @@ class FramesTests(SynchronousTestCase):
 
     def test_one_frame_for_the_end(self) -> None:
         """
-        For the end of a log only its last frame is read, however long it is.
+        Reading the end of a log reads only its last frame.
         """
         path = self.write(LOG)
         compress(path)
@@ -97,7 +97,7 @@ class FramesTests(SynchronousTestCase):
 
     def test_not_there(self) -> None:
         """
-        A stream without a byte has no file, and is read as empty.
+        A stream without any byte has no file, and reads as empty.
         """
         stream = open_stream(self.mktemp())
 
@@ -159,7 +159,7 @@ class FramesTests(SynchronousTestCase):
 
     def test_damaged(self) -> None:
         """
-        A damaged file is said to be damaged; no other bytes are shown in the place of those that are gone.
+        A damaged file raises an error, and never returns other bytes than the log's.
         """
         path = self.write(LOG)
         compress(path)

@@ -1,5 +1,5 @@
 """
-Compressing in a thread that is in no hurry.
+Compression in a thread of low priority.
 """
 
 import os
@@ -18,7 +18,7 @@ from buildbot_lite.storage.compression import Compression
 
 def exists(path: str) -> bool:
     """
-    Whether there is such a file.
+    Whether *path* exists.
     """
     return os.path.exists(path)
 
@@ -26,7 +26,7 @@ def exists(path: str) -> bool:
 class CompressionTests(TestCase):
     def setUp(self) -> None:
         """
-        Nothing to do yet.
+        A thread without work.
         """
         self.compression = Compression(cast(IReactorFromThreads, reactor))
         self.addCleanup(self.compression.stop)
@@ -42,7 +42,7 @@ class CompressionTests(TestCase):
 
     async def test_compressed(self) -> None:
         """
-        A finished log is compressed; one that is not there is not.
+        A finished log is compressed; a missing file is not an error.
         """
         path = self.write()
 
@@ -65,7 +65,7 @@ class CompressionTests(TestCase):
 
     async def test_stop(self) -> None:
         """
-        Stopping finishes the log in hand and leaves the others for the next start.
+        Stopping finishes the current log, and leaves the others for the next start.
         """
         entered, opened = threading.Event(), threading.Event()
 

@@ -1,5 +1,5 @@
 """
-Opening the farm's database, whatever version wrote it.
+Opening a farm's database of any version.
 """
 
 import gzip
@@ -63,7 +63,7 @@ REMEDY = "describe the change in a new file of storage/migrations/versions, then
 class OpeningTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A path.
+        A path without a database.
         """
         self.directory = self.mktemp()
         os.mkdir(self.directory)
@@ -71,13 +71,13 @@ class OpeningTests(SynchronousTestCase):
 
     def open(self) -> Engine:
         """
-        The database there.
+        Open the database.
         """
         engine = open_database(self.path)
         self.addCleanup(engine.dispose)
         return engine
 
-    def test_private_from_birth(self) -> None:
+    def test_created_private(self) -> None:
         """
         Promise 14: only the owner can read the database's files, from their creation.
         """
@@ -94,7 +94,7 @@ class OpeningTests(SynchronousTestCase):
 
     def test_durable(self) -> None:
         """
-        Connections are set up so that what is committed is on the disk, and references are checked.
+        Connections are configured for durable commits and checked references.
         """
         with self.open().connect() as connection:
             found = [
@@ -119,7 +119,7 @@ class OpeningTests(SynchronousTestCase):
 
     def test_opened_while_locked(self) -> None:
         """
-        Promise 5: a master that starts while another program has the database locked need not wait for that.
+        Promise 5: a master starts while another program has locked the database.
         """
         open_database(self.path).dispose()
         with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
@@ -129,7 +129,7 @@ class OpeningTests(SynchronousTestCase):
 
     def test_no_room(self) -> None:
         """
-        Promise 5: when SQLite cannot open it for want of room, the sentence says that the disk is full.
+        Promise 5: when SQLite cannot open the database because the disk is full, the error says so.
         """
         failing = mock.patch.object(database, "is_current", side_effect=sqlite3.OperationalError("disk I/O error"))
         full = mock.patch("shutil.disk_usage", lambda path: mock.Mock(free=0))
@@ -165,7 +165,7 @@ class OpeningTests(SynchronousTestCase):
 
     def test_urls(self) -> None:
         """
-        c['db'] may be a URL; one that cannot be used is a sentence, which shows no password.
+        `c['db']` may be a URL; an unusable one is refused with a sentence without its password.
         """
         open_database(f"sqlite:///{self.path}").dispose()
         self.assertTrue(os.path.exists(self.path))
@@ -178,7 +178,7 @@ class OpeningTests(SynchronousTestCase):
 class MigrationTests(SynchronousTestCase):
     def test_lead_to_the_schema(self) -> None:
         """
-        Promise 13: the migrations, from the first schema on, make exactly the tables of this version.
+        Promise 13: the migrations from the first schema create exactly the tables of this version.
         """
         migrated, made = create_engine("sqlite://"), create_engine("sqlite://")
         self.addCleanup(migrated.dispose)
@@ -196,7 +196,7 @@ class MigrationTests(SynchronousTestCase):
 
     def test_newest_revision(self) -> None:
         """
-        This version knows which of the migrations is its own.
+        The newest migration is the revision of this version.
         """
         self.assertEqual(ScriptDirectory.from_config(configuration()).get_heads(), [REVISION])
 
@@ -233,7 +233,7 @@ def upgrade() -> None:
 class UpgradingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A database of this version, and a next version.
+        A recorded database of revision 0002, and an additional migration.
         """
         self.path = self.mktemp()
         with gzip.open(os.path.join(DIRECTORY, "0002" + SUFFIX)) as source, open(self.path, "wb") as target:
@@ -252,7 +252,7 @@ class UpgradingTests(SynchronousTestCase):
 
     def found(self) -> tuple[str | None, list[str], int]:
         """
-        The database's revision, the columns of its builds, and how many steps it has.
+        The database's revision, the last column of its builds, and the number of its steps.
         """
         connection = sqlite3.connect(self.path)
         try:
@@ -264,7 +264,7 @@ class UpgradingTests(SynchronousTestCase):
 
     def test_upgraded(self) -> None:
         """
-        Promise 13: an older database is brought to this version when it is opened, with everything that is in it.
+        Promise 13: opening an older database migrates it with all its data.
         """
         with open(self.change, "w", encoding="utf-8") as file:
             file.write(CHANGE)
@@ -288,14 +288,14 @@ class UpgradingTests(SynchronousTestCase):
             self.assertEqual(self.found(), before)
 
 
-class LeavingSecretsTests(SynchronousTestCase):
+class MovedSecretsTests(SynchronousTestCase):
     """
-    A database of 0.1.0, in which there are strings and the text of a master.cfg.
+    A database of 0.1.0, with FURLs and the text of a master.cfg in it.
     """
 
     def setUp(self) -> None:
         """
-        As an 0.1.0 that was killed leaves it: some of it only in the write-ahead log.
+        A database as a killed 0.1.0 leaves it, with some changes only in the write-ahead log.
         """
         directory = self.mktemp()
         self.path, self.private = os.path.join(directory, "farm.sqlite"), os.path.join(directory, "private")
@@ -311,7 +311,7 @@ class LeavingSecretsTests(SynchronousTestCase):
 
     def on_the_disk(self) -> list[bytes]:
         """
-        The secrets that are in the database's files: in used pages, free ones, or the write-ahead log.
+        The secrets that the database's files contain, in used or free pages or in the write-ahead log.
         """
         whole = b""
         for path in (self.path, f"{self.path}-wal", f"{self.path}-journal"):
@@ -322,7 +322,7 @@ class LeavingSecretsTests(SynchronousTestCase):
 
     def check_moved(self) -> None:
         """
-        The database has no secret, and the files have all that is needed.
+        The database contains no secret, and the private files contain all of them.
         """
         self.assertEqual(self.on_the_disk(), [])
         swissnums = Swissnums.load(b"key", self.private)
@@ -333,9 +333,9 @@ class LeavingSecretsTests(SynchronousTestCase):
         for name in ("strings.kept", "generations/" + "9" * 64):
             self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.private, name)).st_mode), 0o600)
 
-    def test_leave(self) -> None:
+    def test_moved(self) -> None:
         """
-        Promise 6.19: strings and texts go to private files; nothing of them stays, in a free page or a log either.
+        Promise 6.19: FURLs and texts are moved to private files, and nothing of them is left in a free page or a log.
         """
         self.assertEqual(self.on_the_disk(), list(SECRETS))
         self.other.close()
@@ -345,8 +345,8 @@ class LeavingSecretsTests(SynchronousTestCase):
 
     def test_killed(self) -> None:
         """
-        Promise 6.19: a master that was killed at any moment of it leaves the old database, or the new one and all
-        files; the next one brings it to its end.
+        Promise 6.19: a master that is killed during the move leaves the old database, or the new one with all files;
+        the next start completes the move.
         """
         self.other.close()
         moments = ("_mark_clean", "_write_anew", "_migrate")
@@ -361,7 +361,7 @@ class LeavingSecretsTests(SynchronousTestCase):
 
     def test_files_first(self) -> None:
         """
-        Promise 6.19: while a file cannot be written, the database keeps what it has.
+        Promise 6.19: as long as a file cannot be written, the database keeps its secrets.
         """
         self.other.close()
         with mock.patch.object(swissnums, "write_whole", side_effect=StorageError("no room")):
@@ -373,7 +373,8 @@ class LeavingSecretsTests(SynchronousTestCase):
 
     def test_read_meanwhile(self) -> None:
         """
-        When another program keeps an old state of the database open, it is a sentence, and done at the next start.
+        If another program has a transaction open on the database, the move fails with a sentence and is done at the
+        next start.
         """
         self.other.execute("BEGIN")
         self.other.execute("SELECT * FROM grants").fetchone()
@@ -385,7 +386,7 @@ class LeavingSecretsTests(SynchronousTestCase):
 
         self.check_moved()
 
-    def test_nowhere_to_go(self) -> None:
+    def test_no_directory(self) -> None:
         """
         Opening an old database without a directory for its secrets changes nothing.
         """
@@ -398,7 +399,7 @@ class LeavingSecretsTests(SynchronousTestCase):
 class RecordedTests(SynchronousTestCase):
     def opened(self, name: str) -> Engine:
         """
-        A copy of the recorded database *name*, brought to this version.
+        A copy of the recorded database *name*, migrated to this version.
         """
         path = self.mktemp()
         with gzip.open(os.path.join(DIRECTORY, name)) as source, open(path, "wb") as target:
@@ -411,7 +412,7 @@ class RecordedTests(SynchronousTestCase):
 
     def test_read(self) -> None:
         """
-        Promise 13: what every earlier version recorded is there for this one to read, and to go on with.
+        Promise 13: all records of every earlier version can be read, and further builds added.
         """
         for name in sorted(os.listdir(DIRECTORY)):
             if name.endswith(SUFFIX):
@@ -454,7 +455,8 @@ class RecordedTests(SynchronousTestCase):
 
     def test_this_version(self) -> None:
         """
-        The recorded database of this revision has this version's tables: no table changed without a revision.
+        The recorded database of this revision has the tables of this version, so that no table changed without a
+        revision.
         """
         fresh = os.path.join(self.mktemp())
         record(fresh)
@@ -464,7 +466,7 @@ class RecordedTests(SynchronousTestCase):
 
 def shapes(connection: Connection) -> dict[str, list[object]]:
     """
-    For each table everything that SQLite knows about it: columns, references, indexes and what they hold.
+    For each table, SQLite's description of its columns, references and indexes.
     """
     found: dict[str, list[object]] = {}
     for table in inspect(connection).get_table_names():
@@ -477,10 +479,10 @@ def shapes(connection: Connection) -> dict[str, list[object]]:
 
 def tables(contents: bytes) -> list[str]:
     """
-    The SQL that made a database.
+    The SQL statements that created a database.
     """
     connection = sqlite3.connect(":memory:")
-    # Memory has no write-ahead log: bytes 18 and 19 say that the file has one.
+    # A database in memory has no write-ahead log, which bytes 18 and 19 of the file ask for.
     connection.deserialize(contents[:18] + b"\1\1" + contents[20:])
     found = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY sql")]
     connection.close()

@@ -1,5 +1,5 @@
 """
-Files that are there whole or not at all.
+Files that are written completely or not at all.
 """
 
 import os
@@ -22,7 +22,7 @@ from buildbot_lite.storage.files import (
 
 def mode_of(path: str) -> int:
     """
-    Its permission bits.
+    The permission bits of *path*.
     """
     return stat.S_IMODE(os.stat(path).st_mode)
 
@@ -30,7 +30,7 @@ def mode_of(path: str) -> int:
 class FilesTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        An empty directory, and a generous umask.
+        An empty directory, and a umask of 0.
         """
         self.directory = self.mktemp()
         os.mkdir(self.directory)
@@ -44,7 +44,7 @@ class FilesTests(SynchronousTestCase):
         with open(self.path, "rb") as file:
             return file.read()
 
-    def test_private_from_birth(self) -> None:
+    def test_created_private(self) -> None:
         """
         Promise 2: only its owner can read a private file, even while it is being written.
         """
@@ -84,9 +84,9 @@ class FilesTests(SynchronousTestCase):
         self.assertEqual(self.contents(), b"new")
         self.assertEqual(os.listdir(self.directory), ["buildslave.furls"])
 
-    def test_broken_off(self) -> None:
+    def test_failed_write(self) -> None:
         """
-        When writing fails the old file stays, and nothing else does.
+        When a write fails, the old file stays, and no partial file is left.
         """
         write_whole(self.path, b"old")
 
@@ -151,9 +151,9 @@ class FilesTests(SynchronousTestCase):
 
         self.assertEqual(os.listdir(self.directory), [])
 
-    def test_light(self) -> None:
+    def test_imports(self) -> None:
         """
-        A slave uses this without SQLAlchemy, and without Twisted.
+        The module needs neither SQLAlchemy nor Twisted, because slaves use it.
         """
         program = (
             f"import sys, {files.__name__}; "

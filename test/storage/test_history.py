@@ -26,7 +26,7 @@ from .farm_case import FarmCase
 
 
 class HistoryTests(FarmCase):
-    def made(
+    def record(
         self,
         builder: str = "hello",
         *,
@@ -38,7 +38,7 @@ class HistoryTests(FarmCase):
         by_grant: int | None = None,
     ) -> str:
         """
-        A build; answers what lists call it.
+        Record a build.  Return its name as in lists.
         """
         own = {name: [value, "Test"] for name, value in (properties or {}).items()}
 
@@ -71,23 +71,23 @@ class HistoryTests(FarmCase):
 
     def page(self, most: int = 20, before: int | None = None, **wanted: Any) -> Page:
         """
-        A page of those that are wanted.
+        The page of builds that match *wanted*.
         """
         return self.do(lambda connection: page(connection, Filter(**wanted), most, before))
 
     def labels(self, most: int = 20, **wanted: Any) -> list[str]:
         """
-        The builds' names, as in lists.
+        The names of the builds on a page.
         """
         return [f"{each.build.builder}/{each.build.number}" for each in self.page(most, **wanted).entries]
 
     def test_filters(self) -> None:
         """
-        Promise 6.14: by builder, slave, result, time, branch and properties; several filters must all hold.
+        Promise 6.14: filters are builder, slave, result, time, branch and properties; several filters must all match.
         """
-        one = self.made(now=20.0, properties={"branch": "main", "deep": 'a"b'})
-        two = self.made(now=30.0, slave="bot2", result=Result.FAILURE, source={"branch": "topic", "revision": "1f"})
-        three = self.made("other", now=40.0, result=None, properties={"branch": "topic", "count": 3, "odd": "3"})
+        one = self.record(now=20.0, properties={"branch": "main", "deep": 'a"b'})
+        two = self.record(now=30.0, slave="bot2", result=Result.FAILURE, source={"branch": "topic", "revision": "1f"})
+        three = self.record("other", now=40.0, result=None, properties={"branch": "topic", "count": 3, "odd": "3"})
 
         self.assertEqual(self.labels(), [three, two, one])
         self.assertEqual(self.labels(builder="hello"), [two, one])
@@ -104,19 +104,19 @@ class HistoryTests(FarmCase):
 
     def test_kinds_of_properties(self) -> None:
         """
-        Values are compared as they are written; hostile names and values match themselves and nothing else.
+        Property values are compared as text; hostile names and values match only themselves.
         """
         values: dict[str, Any] = {"t": True, "f": False, "n": None, "i": 7, "x": 1.5, "s": "true", "w": "integer"}
         names = ["a'b", 'a"b', "$", "a.b", "[0]", "%", "\N{SNOWMAN}", "'); drop table builds; --"]
-        made = self.made(properties={**values, **{name: name for name in names}})
+        recorded = self.record(properties={**values, **{name: name for name in names}})
 
         for name, text in {"t": "true", "f": "false", "n": "null", "i": "7", "x": "1.5", "s": "true"}.items():
-            self.assertEqual(self.labels(properties={name: text}), [made], name)
+            self.assertEqual(self.labels(properties={name: text}), [recorded], name)
         for name in ("t", "n", "i", "x"):
             self.assertEqual(self.labels(properties={name: "integer"}), [])
         self.assertEqual(self.labels(properties={"t": "1"}), [])
         for name in names:
-            self.assertEqual(self.labels(properties={name: name}), [made], name)
+            self.assertEqual(self.labels(properties={name: name}), [recorded], name)
             self.assertEqual(self.labels(properties={"s": name}), [])
             self.assertEqual(self.labels(branch=name, slave=name), [])
 
@@ -124,7 +124,7 @@ class HistoryTests(FarmCase):
         """
         Promise 6.14: pages by a cursor, newest first, contain each build exactly once.
         """
-        made = [self.made("a" if n % 3 else "b", slave=f"bot{n % 2}", now=20.0 + n) for n in range(25)]
+        recorded = [self.record("a" if n % 3 else "b", slave=f"bot{n % 2}", now=20.0 + n) for n in range(25)]
         for wanted in ({}, {"builder": "a"}, {"slave": "bot1"}, {"builder": "b", "slave": "bot0"}, {"since": 31.0}):
             whole = self.labels(most=100, **wanted)
             for looked_at in (1, 4, 7, 1000):
@@ -138,22 +138,21 @@ class HistoryTests(FarmCase):
                             break
                     self.assertIsNone(before)
                     self.assertEqual(found, whole, (wanted, looked_at))
-        self.assertEqual(self.labels(), made[:4:-1])
+        self.assertEqual(self.labels(), recorded[:4:-1])
 
     def test_bounded(self) -> None:
         """
-        Promise 6.14: a page looks at a bounded number of builds, however few of them are wanted, and says where it
-        stopped.
+        Promise 6.14: a page examines a bounded number of builds, however few match, and returns where it stopped.
         """
         for n in range(10):
-            self.made(now=20.0 + n, slave="bot1" if n else "rare")
+            self.record(now=20.0 + n, slave="bot1" if n else "rare")
         with mock.patch.object(history, "LOOKED_AT", 4):
             first = self.page(slave="rare")
             self.assertEqual((list(first.entries), first.before), ([], 7))
             self.assertIsNone(self.page(slave="rare", since=26.0, before=7).before)
         self.assertEqual(self.labels(slave="rare"), ["hello/1"])
 
-    def test_asked(self) -> None:
+    def test_origin(self) -> None:
         """
         Promise 6.14: the origin of a build: the grant's label, the reason, the time and the sources.
         """
@@ -161,9 +160,9 @@ class HistoryTests(FarmCase):
         grant = self.do(
             lambda c: grants.add(c, name="farm", verb="control", object="farm", minted=minted, now=1.0, label="alice")
         )
-        self.made(by_grant=grant.id, source={"branch": "main", "revision": "1f"})
-        self.made(properties={"got_revision": "2e", "revision": "3d"}, by_grant=99)
-        self.made(properties={"got_revision": {"lib": "1", "app": "2"}})
+        self.record(by_grant=grant.id, source={"branch": "main", "revision": "1f"})
+        self.record(properties={"got_revision": "2e", "revision": "3d"}, by_grant=99)
+        self.record(properties={"got_revision": {"lib": "1", "app": "2"}})
         third, second, first = self.page().entries
 
         self.assertEqual((first.origin.by, first.origin.scheduler, first.origin.reason), ("alice", "force", "why not"))

@@ -1,5 +1,5 @@
 """
-Inputs and artifacts.
+Inputs and artifacts on the disk.
 """
 
 import errno
@@ -31,7 +31,7 @@ class InputTests(SynchronousTestCase):
 
     def test_kept(self) -> None:
         """
-        Promise 5: an input is on the disk, under its checksum, when that is answered; and is read back from any offset.
+        Promise 5: when an input is acknowledged, it is on the disk under its checksum; it can be read from any offset.
         """
         incoming = self.store.receive()
         incoming.write(b"abc")
@@ -59,15 +59,15 @@ class InputTests(SynchronousTestCase):
 
     def test_empty(self) -> None:
         """
-        An empty input is an input.
+        An empty input is stored.
         """
         kept = self.store.receive().keep()
 
         self.assertEqual((kept.length, self.store.read(kept.sha256, 0, 10)), (0, b""))
 
-    def test_broken_off(self) -> None:
+    def test_aborted(self) -> None:
         """
-        An upload that breaks off leaves nothing; nor does one that was broken off by a crash, after the next start.
+        An aborted upload leaves nothing; after a crash, the next start removes its remains.
         """
         first, second = self.store.receive(), self.store.receive()
         first.write(b"abc")
@@ -80,7 +80,7 @@ class InputTests(SynchronousTestCase):
 
     def test_too_large(self) -> None:
         """
-        An input that is too large is refused in a sentence, and forgotten.
+        An input that is too large is refused with a sentence and deleted.
         """
         incoming = self.store.receive()
         incoming.write(bytes(100))
@@ -108,7 +108,7 @@ class InputTests(SynchronousTestCase):
 
     def test_no_directory(self) -> None:
         """
-        Other failures of storing raise an error with a sentence, too.
+        Other errors of storing are raised with a sentence too.
         """
         os.rmdir(self.directory)
         with self.assertRaises(StorageError) as caught:
@@ -118,7 +118,7 @@ class InputTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """
-        An input that is not there, or never could be, is not found.
+        An input that does not exist, or has an impossible name, is not found.
         """
         for name in ("0" * 64, "../private", ""):
             with self.assertRaises(NotFoundError):
@@ -146,7 +146,7 @@ class InputTests(SynchronousTestCase):
 class ArtifactTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        An artifact of which nothing came yet.
+        An artifact without any byte yet.
         """
         above = self.mktemp()
         self.directory = os.path.join(above, "1")
@@ -156,7 +156,7 @@ class ArtifactTests(SynchronousTestCase):
 
     def test_named_when_whole(self) -> None:
         """
-        An artifact has its name when all of it is there, and not before.
+        An artifact gets its name only when it is complete.
         """
         self.file.append(0, b"abc")
         self.assertEqual((os.path.exists(self.directory), os.path.exists(self.incoming)), (False, True))
@@ -203,9 +203,9 @@ class ArtifactTests(SynchronousTestCase):
         with open(self.path, "rb") as file:
             self.assertEqual(file.read(), b"abcdef")
 
-    def test_in_the_way(self) -> None:
+    def test_existing_directory(self) -> None:
         """
-        When its name is a directory's, that is a sentence.
+        If the artifact's name is a directory, sealing raises an error.
         """
         self.file.append(0, b"abcdef")
         os.makedirs(os.path.join(self.path, "x"))

@@ -1,5 +1,5 @@
 """
-One process to a directory.
+The lock of a directory, which one process holds.
 """
 
 import os
@@ -45,7 +45,7 @@ class LockTests(SynchronousTestCase):
 
     def test_killed(self) -> None:
         """
-        A process that was killed holds nothing: no file has to be removed by hand.
+        A killed process holds no lock, and no file needs to be removed.
         """
         program = [sys.executable, "-c", PROGRAM, self.directory]
         with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

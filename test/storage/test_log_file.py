@@ -1,5 +1,5 @@
 """
-A log file that another program moves.
+A log file that another program renames.
 """
 
 import os
@@ -21,7 +21,7 @@ from buildbot_lite.storage.log_file import (
 class LogFileTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A log as twistd makes it.
+        A log file as twistd creates it.
         """
         directory = self.mktemp()
         os.mkdir(directory)
@@ -32,9 +32,9 @@ class LogFileTests(SynchronousTestCase):
         observer = FileLogObserver(made, lambda event: cast("str", event["log_format"]))
         self.publisher = LogPublisher(cast("ILogObserver", observer))
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """
-        Log something.
+        Log a line.
         """
         self.publisher({"log_format": f"{text}\n"})
 
@@ -49,30 +49,30 @@ class LogFileTests(SynchronousTestCase):
         """
         Promise 6.13: after logrotate has moved the log, it continues in a new file with its name; no line is lost.
         """
-        self.say("one")
+        self.log("one")
         os.rename(self.path, f"{self.path}.1")
-        self.say("two")
+        self.log("two")
         reopen_moved(self.publisher)
-        self.say("three")
+        self.log("three")
 
         self.assertEqual(self.contents(f"{self.path}.1"), "one\ntwo\n")
         self.assertEqual(self.contents(self.path), "three\n")
 
     def test_replaced(self) -> None:
         """
-        A new file that is there already is gone on with.
+        If a new file exists already, the log is appended to it.
         """
         os.rename(self.path, f"{self.path}.1")
         with open(self.path, "w") as file:
             file.write("new\n")
         reopen_moved(self.publisher)
-        self.say("one")
+        self.log("one")
 
         self.assertEqual(self.contents(self.path), "new\none\n")
 
     def test_not_moved(self) -> None:
         """
-        One that is at its place is let be.
+        A log file that was not moved is not reopened.
         """
         before = self.file._file
         reopen_moved(self.publisher)
@@ -84,13 +84,13 @@ class LogFileTests(SynchronousTestCase):
         """
         os.rename(os.path.dirname(self.path), f"{os.path.dirname(self.path)}.gone")
         reopen_moved(self.publisher)
-        self.say("one")
+        self.log("one")
 
         self.assertEqual(self.contents(os.path.join(f"{os.path.dirname(self.path)}.gone", "twistd.log")), "one\n")
 
     def test_watched(self) -> None:
         """
-        It is looked again and again, until that is ended.
+        Log files are checked at intervals until the watch is stopped.
         """
         clock, looks = Clock(), list[None]()
         self.patch(log_file, "reopen_moved", lambda: looks.append(None))

@@ -1,5 +1,5 @@
 """
-The database of 0.1.0, on its way out of ``private/``.
+The move of 0.1.0's database out of ``private/``.
 """
 
 import os
@@ -37,7 +37,7 @@ class MovingTests(SynchronousTestCase):
 
     def check_moved(self, value: str = "value") -> None:
         """
-        All of it is at the new place, and a note at the old one.
+        The whole database is at the new place, and a note is at the old one.
         """
         self.assertEqual(os.listdir(os.path.dirname(self.old)), ["farm.sqlite"])
         with open(self.old, "rb") as file:
@@ -51,7 +51,7 @@ class MovingTests(SynchronousTestCase):
 
     def test_moved(self) -> None:
         """
-        Promise 6.19: it is moved once, with what was only in its write-ahead log.
+        Promise 6.19: the database is moved once, including its write-ahead log.
         """
         private, copy = os.path.dirname(self.old), os.path.dirname(self.old) + ".copy"
         with closing(sqlite3.connect(self.old)) as master:
@@ -66,12 +66,12 @@ class MovingTests(SynchronousTestCase):
 
     def test_in_use(self) -> None:
         """
-        While another program has it open it stays where it is, and a sentence says so.
+        While another program has the database open, it is not moved, and an error says so.
         """
         with closing(sqlite3.connect(self.old, isolation_level=None)) as other:
             other.execute("BEGIN")
             other.execute("SELECT * FROM settings").fetchall()
-            with mock.patch("sqlite3.connect", self.impatient(sqlite3.connect)):
+            with mock.patch("sqlite3.connect", self.without_timeout(sqlite3.connect)):
                 error = self.assertRaises(StorageError, move_database, self.old, self.new)
             self.assertIn(self.old, str(error))
             self.assertTrue(os.path.exists(self.old))
@@ -79,15 +79,15 @@ class MovingTests(SynchronousTestCase):
         self.check_moved()
 
     @staticmethod
-    def impatient(connect: object) -> object:
+    def without_timeout(connect: object) -> object:
         """
-        A ``connect`` that does not wait for others.
+        A ``connect`` without a timeout for locks.
         """
         return lambda *args, **kwargs: connect(*args, timeout=0, **kwargs)  # type: ignore[operator]  # it is
 
     def test_two(self) -> None:
         """
-        With one at either place nothing is moved or lost: an admin has to choose.
+        If there is a database at both places, nothing is moved, and an admin must choose.
         """
         os.makedirs(os.path.dirname(self.new))
         open_database(self.new).dispose()
@@ -98,7 +98,7 @@ class MovingTests(SynchronousTestCase):
 
     def test_other_disk(self) -> None:
         """
-        Where it cannot be moved, a sentence says what to do.
+        If the database cannot be moved, an error says what to do.
         """
         with mock.patch("os.link", side_effect=OSError(18, "Invalid cross-device link")):
             error = self.assertRaises(StorageError, move_database, self.old, self.new)
@@ -107,7 +107,8 @@ class MovingTests(SynchronousTestCase):
 
     def test_killed(self) -> None:
         """
-        Promise 6.19: a master that was killed on the way leaves one database, and the next one brings it to its end.
+        Promise 6.19: a master that is killed during the move leaves one database, and the next start completes the
+        move.
         """
         with mock.patch.object(moving, "write_whole", side_effect=ZeroDivisionError):
             self.assertRaises(ZeroDivisionError, move_database, self.old, self.new)
@@ -129,7 +130,8 @@ class MovingTests(SynchronousTestCase):
 
     def test_note_is_refused(self) -> None:
         """
-        Promise 6.19: where the note is, an older version finds no database and makes no other: it says a sentence.
+        Promise 6.19: an older version finds the note instead of a database, and stops with an error instead of creating
+        another.
         """
         move_database(self.old, self.new)
         self.assertIn("not a database", str(self.assertRaises(StorageError, open_database, self.old)))

@@ -1,5 +1,5 @@
 """
-Notifications of growth.
+Notifications about growing streams.
 """
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.storage.notifications import Notifications
 
 
-class GrowthTests(SynchronousTestCase):
+class NotificationTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         Notifications without waiters.

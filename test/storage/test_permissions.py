@@ -1,5 +1,5 @@
 """
-Files that others may not read.
+The check that others cannot read a farm's files.
 """
 
 import os
@@ -29,16 +29,16 @@ class PermissionsTests(SynchronousTestCase):
         with open(os.path.join(self.basedir, "master.cfg"), "w", encoding="utf-8"):
             os.chmod(os.path.join(self.basedir, "master.cfg"), 0o644)
 
-    def test_as_it_should_be(self) -> None:
+    def test_correct(self) -> None:
         """
-        Right permissions raise nothing; those of master.cfg are not checked.
+        Correct permissions raise no error; those of master.cfg are not checked.
         """
         check_farm(self.basedir, self.database)
 
     def test_loose(self) -> None:
         """
-        Promise 6.18: each file and directory with strings, keys or records is refused when others may read or write
-        it, with a command that mends it.
+        Promise 6.18: each file and directory with FURLs, keys or records is refused when others may read or write it;
+        the error has the command that corrects it.
         """
         for name in (*self.files, "private", "private/generations", "furls", "records"):
             path = os.path.join(self.basedir, name)
@@ -52,7 +52,7 @@ class PermissionsTests(SynchronousTestCase):
 
     def test_several(self) -> None:
         """
-        All of them are in the command, so that one run of it is enough.
+        The command in the error names all files, so that one run is enough.
         """
         for name in ("private/admin.furl", "furls/bot1.furl"):
             os.chmod(os.path.join(self.basedir, name), 0o644)
@@ -63,7 +63,7 @@ class PermissionsTests(SynchronousTestCase):
 
     def test_database_elsewhere(self) -> None:
         """
-        Promise 6.18: the same for a database that is somewhere else.
+        Promise 6.18: a database in another place is checked too.
         """
         path = os.path.join(self.mktemp(), "farm.sqlite")
         os.makedirs(os.path.dirname(path))

@@ -23,7 +23,7 @@ from .farm_case import FarmCase
 class RequestTests(FarmCase):
     def test_submit(self) -> None:
         """
-        A submission is a buildset and one request for each builder; both are as they were given.
+        A submission is a buildset and one request for each builder, with all given values.
         """
         input = self.do(lambda c: inputs.add(c, name="a.diff", kind="patch", length=3, sha256="0" * 64, now=1.0))
         submitted = self.do(
@@ -67,7 +67,7 @@ class RequestTests(FarmCase):
 
     def test_finish(self) -> None:
         """
-        A buildset ends with the last of its requests, with the worst of their results.
+        A buildset ends with its last request, and has the worst of their results.
         """
         submitted = self.do(
             lambda c: requests.submit(c, scheduler="s", builders=["one", "two", "three"], reason="r", now=1.0)
@@ -118,7 +118,7 @@ class RequestTests(FarmCase):
 
     def test_requeue(self) -> None:
         """
-        A request that is tried again counts that, and waits until its time.
+        A retried request counts its retries, and waits until its time.
         """
         request = self.request()
         for when in (30.0, 60.0):
@@ -129,7 +129,7 @@ class RequestTests(FarmCase):
 
     def test_newest(self) -> None:
         """
-        Lists go from the newest back, a page at a time.
+        Requests are listed from the newest back, in pages.
         """
         for _ in range(5):
             self.request()
@@ -140,7 +140,7 @@ class RequestTests(FarmCase):
 
     def test_unknown_input(self) -> None:
         """
-        A submission cannot name an input that is not there.
+        A submission cannot refer to a missing input.
         """
         failure = self.failureResultOf(
             self.records.write(
@@ -154,7 +154,7 @@ class RequestTests(FarmCase):
 class BuildTests(FarmCase):
     def test_numbers(self) -> None:
         """
-        Each builder counts its own builds from 1.
+        Each builder numbers its builds from 1.
         """
         made = [self.build(self.request(builder)) for builder in ("one", "two", "one", "one")]
 
@@ -165,7 +165,7 @@ class BuildTests(FarmCase):
 
     def test_finish(self) -> None:
         """
-        A build ends once; until then it is among those that are to be continued.
+        A build ends once; until then it is listed as unfinished.
         """
         first, second = self.build(), self.build()
         self.assertEqual(self.do(builds.unfinished), [first, second])
@@ -180,7 +180,7 @@ class BuildTests(FarmCase):
 
     def test_lists(self) -> None:
         """
-        Builds are listed from the newest back, of one builder or of all; and all attempts at one request.
+        Builds are listed from the newest back, of one builder, of all builders, or of one request.
         """
         request = self.request("one")
         made = [self.build(request), self.build(self.request("two")), self.build(request)]
@@ -193,7 +193,7 @@ class BuildTests(FarmCase):
 
     def test_properties(self) -> None:
         """
-        A build's properties are kept whole.
+        A build's properties are stored completely.
         """
         build = self.build()
         self.do(lambda c: builds.save_properties(c, build.id, {"a": [[1, {"b": None}], "Step"]}))
@@ -202,9 +202,9 @@ class BuildTests(FarmCase):
         assert found is not None
         self.assertEqual(found.properties, {"a": [[1, {"b": None}], "Step"]})
 
-    def test_of_nothing(self) -> None:
+    def test_missing_request(self) -> None:
         """
-        There is no build without its request.
+        A build cannot refer to a missing request.
         """
         failure = self.failureResultOf(
             self.records.write(
@@ -217,7 +217,7 @@ class BuildTests(FarmCase):
 class StepTests(FarmCase):
     def test_steps(self) -> None:
         """
-        Steps begin once and end once, also when their build is replayed.
+        A step starts once and ends once, also when its build is replayed.
         """
         build = self.build().id
         self.assertTrue(self.do(lambda c: steps.start(c, build, 0, "compile", 1.0)))
@@ -240,7 +240,7 @@ class StepTests(FarmCase):
 class JournalTests(FarmCase):
     def test_entries(self) -> None:
         """
-        Effects and outcomes are read back in order; there is no outcome before the end.
+        Journal entries are read back in order; an entry has no outcome before its end.
         """
         build = self.build().id
         for step, ordinal in ((1, 0), (0, 1), (0, 0)):
@@ -264,7 +264,7 @@ class JournalTests(FarmCase):
 
     def test_never_changed(self) -> None:
         """
-        Neither an intent nor an outcome is ever replaced by another (invariant I5).
+        An intent or an outcome is never replaced (invariant I5).
         """
         build = self.build().id
         self.do(lambda c: journal.begin(c, build, 0, 0, kind="now", fingerprint="f", intent=1, now=1.0))
@@ -285,7 +285,7 @@ class JournalTests(FarmCase):
 class StreamTests(FarmCase):
     def test_streams(self) -> None:
         """
-        A stream is noted once, sealed with its length and checksum, and another generation of it is open again.
+        A stream is recorded once and sealed with its length and checksum; when it is received again, it is open again.
         """
         build = self.build().id
         first = self.do(lambda c: streams.note(c, build, 0, 0, name="stdio", kind="log", path="1/stdio"))
@@ -308,7 +308,7 @@ class StreamTests(FarmCase):
 
     def test_remarks(self) -> None:
         """
-        Remarks are read back in the order in which they were made.
+        Remarks are read back in the order in which they were added.
         """
         build = self.build().id
         made = [
@@ -323,7 +323,7 @@ class StreamTests(FarmCase):
 class FeedTests(FarmCase):
     def test_since(self) -> None:
         """
-        A follower gets what is after the event that it knows, in order, a page at a time, and of one thing if it likes.
+        A follower gets the events after its last one, in order, in pages, of all builds or of one.
         """
         attempts = [self.build() for _ in range(3)]
         made = [
@@ -349,13 +349,13 @@ class FeedTests(FarmCase):
 
     def test_empty(self) -> None:
         """
-        Before the first event the last one is number 0.
+        Before the first event, the last event's number is 0.
         """
         self.assertEqual(self.do(feed.last), 0)
 
     def test_numbers_are_not_reused(self) -> None:
         """
-        Old events are forgotten, oldest first; no event ever gets the number of another.
+        Old events are deleted, the oldest first; event numbers are not reused.
         """
         for n in range(5):
             self.do(partial(feed.publish, kind="x", now=float(n)))

@@ -22,7 +22,7 @@ from .farm_case import FarmCase
 class SettingsTests(FarmCase):
     def test_settings(self) -> None:
         """
-        A value is what was put last; None takes it away.
+        A setting has the value that was written last; None deletes it.
         """
         self.assertIsNone(self.do(lambda c: settings.get(c, "port")))
         for value in ("1", "2"):
@@ -37,7 +37,7 @@ class GrantTests(FarmCase):
         self, name: str = "bot1", *, verb: str = "slave", expires: float | None = None, uses_allowed: int | None = None
     ) -> Grant:
         """
-        A new one.
+        Add a grant.
         """
         return self.do(
             lambda c: grants.add(
@@ -64,7 +64,7 @@ class GrantTests(FarmCase):
 
     def test_live(self) -> None:
         """
-        Revoked, expired and used up grants give no right to anything.
+        Revoked, expired and used up grants are not live.
         """
         for_ever = self.grant()
         soon = self.grant("soon", expires=20.0)
@@ -84,7 +84,7 @@ class GrantTests(FarmCase):
 
     def test_pin_and_uses(self) -> None:
         """
-        The first user is pinned until it is unpinned; uses are counted.
+        The first key is pinned until it is unpinned; uses are counted.
         """
         grant = self.grant()
         self.do(lambda c: grants.pin(c, grant.id, "tub"))
@@ -113,7 +113,7 @@ class GrantTests(FarmCase):
 
     def test_watches_pruned(self) -> None:
         """
-        Watch strings that ran out are forgotten sooner; those that an admin named, and others, are not.
+        Expired watch grants are deleted earlier than others, except those of an admin.
         """
         kept, watch, later = self.grant(), self.grant("1", verb="watch"), self.grant("2", verb="watch")
         self.do(lambda c: grants.expire(c, watch.id, 100.0))
@@ -126,7 +126,7 @@ class GrantTests(FarmCase):
 
     def test_revoked_stays(self) -> None:
         """
-        A slave's own string that was revoked is remembered for ever: without it the slave would get a new one.
+        A slave's own revoked grant is never deleted, because the slave would get a new one.
         """
         revoked = self.grant()
         self.do(lambda c: grants.revoke(c, revoked.id, 100.0))
@@ -144,7 +144,7 @@ class GrantTests(FarmCase):
 class GenerationTests(FarmCase):
     def test_needed(self) -> None:
         """
-        The configuration that an unfinished build was started with is needed until it is finished.
+        The configuration of an unfinished build is needed until the build ends.
         """
         build = self.build()
         for now in (50.0, 51.0):

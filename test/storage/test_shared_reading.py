@@ -1,5 +1,5 @@
 """
-Stream files that are read once.
+Stream files that several followers read together.
 """
 
 import os
@@ -19,9 +19,9 @@ from buildbot_lite.storage.compressed_streams import (
 from buildbot_lite.storage.shared_reading import BLOCK, SharedStreams
 
 
-class Counted:
+class CountingReader:
     """
-    A `StreamReader`, which counts the bytes that are read.
+    A `StreamReader` that counts the bytes that are read.
     """
 
     def __init__(self, reader: StreamReader, counts: "SharedReadingTests") -> None:
@@ -45,26 +45,26 @@ class Counted:
 class SharedReadingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A directory; what is opened there is counted.
+        A directory whose opened files are counted.
         """
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)
         self.path = os.path.join(self.directory, "log")
         self.bytes_read = 0
         self.closed = 0
-        self.patch(shared_reading, "open_stream", lambda path: Counted(open_stream(path), self))
+        self.patch(shared_reading, "open_stream", lambda path: CountingReader(open_stream(path), self))
         self.shared = SharedStreams(most_blocks=4)
 
     def write(self, data: bytes) -> None:
         """
-        The log grows.
+        Append *data* to the log.
         """
         with open(self.path, "ab") as file:
             file.write(data)
 
     def test_read_once(self) -> None:
         """
-        Promise 7.5: fifty followers of a log that grows read each byte of it once, and get the same object in memory.
+        Promise 7.5: fifty followers of a growing log read each byte from the disk once, and share the block in memory.
         """
         log = b""
         self.write(b"a")
@@ -86,7 +86,7 @@ class SharedReadingTests(SynchronousTestCase):
 
     def test_compressed(self) -> None:
         """
-        Promise 7.5: of a compressed log each frame is decompressed once.
+        Promise 7.5: each frame of a compressed log is decompressed once.
         """
         log = os.urandom(3 * BLOCK + 5)
         self.write(log)
@@ -100,7 +100,7 @@ class SharedReadingTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """
-        One that is far behind reads again what the others have read; no more is kept than the blocks.
+        A reader that is far behind reads the file again, and the number of blocks in memory is bounded.
         """
         log = os.urandom(10 * BLOCK)
         self.write(log)
@@ -113,7 +113,7 @@ class SharedReadingTests(SynchronousTestCase):
 
     def test_closed(self) -> None:
         """
-        The file is closed with its last follower, and nothing of it is kept.
+        The file is closed with its last reader, and its blocks are dropped.
         """
         self.write(b"log")
         first, second = self.shared.open(self.path), self.shared.open(self.path)

@@ -1,5 +1,5 @@
 """
-SQL that is compiled once, and what the database makes of it.
+The SQL statements of the records, and SQLite's plans for them.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from buildbot_lite.storage.statements import Statement
 
 from .farm_case import FarmCase
 
-# Small tables, and what is done once in a while.
+# Statements on small tables, and statements that run rarely.
 _MAY_SCAN = {
     "grants._ALL",
     "grants._LIVE",
@@ -25,11 +25,11 @@ _MAY_SCAN = {
     "grants._PRUNE",
     "grants._REVOKE_ALL",
     "slaves._ALL",
-    # By its primary key, and only as far as its limit.
+    # Scans by the primary key up to its limit.
     "feed._OLDEST",
-    # Only if a buildset were there before its input; there is none.
+    # Scans only to check for buildsets of a new input, of which there are none.
     "inputs._ADD",
-    # Of a window of rows, which is bounded and found by an index: see `test_windows`.
+    # Scans a bounded window of rows that an index finds; see `test_windows`.
     "history._OF_ALL",
     "history._OF_BUILDER",
 }
@@ -37,7 +37,7 @@ _MAY_SCAN = {
 
 def statements() -> Iterator[tuple[str, Statement]]:
     """
-    Every statement of the records, by module and name.
+    All statements of the records, by module and name.
     """
     for found in pkgutil.iter_modules(records.__path__):
         module = importlib.import_module(f"{records.__name__}.{found.name}")
@@ -56,7 +56,7 @@ def plan(connection: Connection, text: str, places: int) -> list[str]:
 class StatementTests(FarmCase):
     def test_windows(self) -> None:
         """
-        A page of the history looks through a window of builds and no more, which is found by an index.
+        A page of the history examines a bounded window of builds, which an index finds.
         """
         found = dict(statements())
         for name in ("history._OF_ALL", "history._OF_BUILDER"):
@@ -70,7 +70,7 @@ class StatementTests(FarmCase):
 
     def test_no_scans(self) -> None:
         """
-        With a million builds every statement uses an index: none scans or sorts a whole table.
+        No statement scans or sorts a whole table, so that a million builds stay fast.
         """
         dialect = sqlite.dialect()
         scans = {}
@@ -86,7 +86,7 @@ class StatementTests(FarmCase):
 
     def test_postgresql(self) -> None:
         """
-        Every statement can be said to PostgreSQL too.
+        All statements compile for PostgreSQL.
         """
         for name, statement in statements():
             with self.subTest(name):
@@ -94,7 +94,7 @@ class StatementTests(FarmCase):
 
     def test_no_utf_8(self) -> None:
         """
-        Of text that is not UTF-8 the encodable characters are recorded and read back.
+        Text that is not UTF-8 is recorded with its encodable characters.
         """
         build = self.build(self.request("odd\udcff"))
         self.do(lambda c: steps.start(c, build.id, 0, "shell", 1.0))

@@ -20,9 +20,9 @@ from buildbot_lite.storage.streams import StreamFile, seal_stream
 EVERY_BYTE = bytes(range(256))
 
 
-def sum_of(data: bytes) -> str:
+def sha256_of(data: bytes) -> str:
     """
-    Its SHA-256.
+    The SHA-256 of *data*.
     """
     return hashlib.sha256(data).hexdigest()
 
@@ -30,14 +30,14 @@ def sum_of(data: bytes) -> str:
 class StreamFileTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A stream that has no byte yet.
+        A stream without any byte.
         """
         self.path = os.path.join(self.mktemp(), "7", "stdio")
         self.file = self.open()
 
     def open(self) -> StreamFile:
         """
-        It, as a new process finds it.
+        Open the stream as a new process does.
         """
         file = StreamFile(self.path)
         self.addCleanup(file.close)
@@ -52,8 +52,7 @@ class StreamFileTests(SynchronousTestCase):
 
     def test_private(self) -> None:
         """
-        Promise 6.18: whatever the umask, only the owner can read logs and artifacts, empty and compressed ones too, or
-        look into the directories made for them.
+        Promise 6.18: with any umask, logs, artifacts and their directories are private, also empty and compressed ones.
         """
         self.addCleanup(os.umask, os.umask(0))
         farm = os.path.join(self.mktemp(), "farm")
@@ -64,7 +63,7 @@ class StreamFileTests(SynchronousTestCase):
             (ArtifactFile(f"{artifacts}/2/deep/empty", f"{artifacts}/.incoming/2"), b""),
         ):
             file.append(0, data)
-            self.assertTrue(file.seal(len(data), sum_of(data)))
+            self.assertTrue(file.seal(len(data), sha256_of(data)))
         self.assertTrue(compressed_streams.compress(os.path.join(farm, "streams", "0", "7", "stdio")))
 
         modes = {
@@ -77,19 +76,19 @@ class StreamFileTests(SynchronousTestCase):
         files = ("streams/0/7/stdio.zst", "artifacts/b/1/app", "artifacts/b/2/deep/empty")
         self.assertEqual(modes, {**dict.fromkeys((*directories, *more), 0o700), **dict.fromkeys(files, 0o600)})
 
-    def test_made_at_first_byte(self) -> None:
+    def test_created_at_first_byte(self) -> None:
         """
-        There is no file, nor a directory, before the first byte; a stream that ends without one is complete too.
+        There is no file or directory before the first byte; a stream without any byte can be sealed.
         """
         self.assertEqual(self.file.append(0, b""), 0)
         self.assertEqual(self.file.read(0, 10), b"")
-        self.assertTrue(self.file.seal(0, sum_of(b"")))
+        self.assertTrue(self.file.seal(0, sha256_of(b"")))
 
         self.assertFalse(os.path.exists(os.path.dirname(self.path)))
 
     def test_appended(self) -> None:
         """
-        Promise 6: what was appended is there, byte for byte, and is answered with the new length.
+        Promise 6: appended bytes are stored exactly, and the new length is returned.
         """
         self.assertEqual(self.file.append(0, EVERY_BYTE), 256)
         self.assertEqual(self.file.append(256, b"no newline at the end"), 277)
@@ -100,7 +99,7 @@ class StreamFileTests(SynchronousTestCase):
 
     def test_overlap(self) -> None:
         """
-        Bytes that are there already are not written again (invariant I2).
+        Bytes that are stored already are not written again (invariant I2).
         """
         self.file.append(0, b"abcdef")
 
@@ -110,7 +109,7 @@ class StreamFileTests(SynchronousTestCase):
 
     def test_gap(self) -> None:
         """
-        Bytes that come too early are refused with the length that there is.
+        Bytes after a gap are refused, with the present length.
         """
         self.file.append(0, b"abc")
 
@@ -123,8 +122,8 @@ class StreamFileTests(SynchronousTestCase):
     )
     def test_any_order(self, data: bytes, chunks: list[tuple[int, int, bool]]) -> None:
         """
-        However chunks come, twice, late, after gaps, with the process dying in between: the file is always a prefix of
-        the stream, and the answer its length (invariant I2).
+        In any order of chunks, with repetitions, gaps and restarts, the file is a prefix of the stream and the answer
+        is its length (invariant I2).
         """
         path = os.path.join(self.mktemp(), "stdio")
         file = StreamFile(path)
@@ -141,7 +140,7 @@ class StreamFileTests(SynchronousTestCase):
             self.assertEqual(answer, max(before, reached) if offset <= before else before)
         while file.length < len(data):
             file.append(file.length, data[file.length :][:17])
-        self.assertTrue(file.seal(len(data), sum_of(data)))
+        self.assertTrue(file.seal(len(data), sha256_of(data)))
 
     def test_after_restart(self) -> None:
         """
@@ -152,8 +151,8 @@ class StreamFileTests(SynchronousTestCase):
         self.assertEqual(again.length, 256)
         again.append(256, EVERY_BYTE)
 
-        self.assertFalse(self.file.seal(512, sum_of(EVERY_BYTE * 2)))
-        self.assertTrue(again.seal(512, sum_of(EVERY_BYTE * 2)))
+        self.assertFalse(self.file.seal(512, sha256_of(EVERY_BYTE * 2)))
+        self.assertTrue(again.seal(512, sha256_of(EVERY_BYTE * 2)))
 
     def test_sealed(self) -> None:
         """
@@ -161,21 +160,21 @@ class StreamFileTests(SynchronousTestCase):
         """
         self.file.append(0, b"abc")
         self.assertFalse(self.file.is_sealed)
-        self.assertTrue(self.file.seal(3, sum_of(b"abc")))
+        self.assertTrue(self.file.seal(3, sha256_of(b"abc")))
 
         self.assertTrue(self.file.is_sealed)
         self.assertEqual(self.file.append(3, b"d"), 3)
         self.assertEqual(self.contents(), b"abc")
         self.assertEqual(self.file.read(1, 10), b"bc")
 
-    def test_not_the_same(self) -> None:
+    def test_wrong_seal(self) -> None:
         """
-        Another length or another checksum than the slave's is no seal.
+        A length or checksum other than the slave's does not seal the stream.
         """
         self.file.append(0, b"abc")
 
-        self.assertFalse(self.file.seal(2, sum_of(b"ab")))
-        self.assertFalse(self.file.seal(3, sum_of(b"abd")))
+        self.assertFalse(self.file.seal(2, sha256_of(b"ab")))
+        self.assertFalse(self.file.seal(3, sha256_of(b"abd")))
         self.assertFalse(self.file.is_sealed)
 
     def test_shortened(self) -> None:
@@ -186,11 +185,11 @@ class StreamFileTests(SynchronousTestCase):
         again = self.open()
         os.truncate(self.path, 3)
 
-        self.assertFalse(again.seal(6, sum_of(b"abcdef")))
+        self.assertFalse(again.seal(6, sha256_of(b"abcdef")))
 
     def test_synced(self) -> None:
         """
-        Bytes, and the names of new directories, are on the disk before a seal is answered.
+        Bytes and new directories are flushed to the disk before a seal is acknowledged.
         """
         synced: list[str] = []
         fdatasync = os.fdatasync
@@ -202,7 +201,7 @@ class StreamFileTests(SynchronousTestCase):
         self.patch(os, "fdatasync", remember)
         self.patch(streams, "sync_directory", synced.append)
         self.file.append(0, b"abc")
-        self.file.seal(3, sum_of(b"abc"))
+        self.file.seal(3, sha256_of(b"abc"))
 
         directory = os.path.dirname(os.path.abspath(self.path))
         above = os.path.dirname(directory)
@@ -234,11 +233,11 @@ class StreamFileTests(SynchronousTestCase):
         room = 100
 
         self.assertEqual(self.file.append(2, b"cdef"), 6)
-        self.assertTrue(self.file.seal(6, sum_of(b"abcdef")))
+        self.assertTrue(self.file.seal(6, sha256_of(b"abcdef")))
 
     def test_device_is_full(self) -> None:
         """
-        The same from the kernel itself.
+        A full device, /dev/full, raises DiskFullError.
         """
         file = StreamFile("/dev/full")
         self.addCleanup(file.close)
@@ -284,15 +283,15 @@ class StreamFileTests(SynchronousTestCase):
         self.assertFalse(os.path.exists(self.path))
 
 
-class SealedTests(SynchronousTestCase):
+class SealStreamTests(SynchronousTestCase):
     def test_small_at_once(self) -> None:
         """
-        A small stream is sealed on the spot.
+        A small stream is sealed at once.
         """
         file = StreamFile(self.mktemp())
         file.append(0, b"abc")
 
-        self.assertTrue(self.successResultOf(seal_stream(file, 3, sum_of(b"abc"), lambda work: Deferred())))
+        self.assertTrue(self.successResultOf(seal_stream(file, 3, sha256_of(b"abc"), lambda work: Deferred())))
 
     def test_large_in_a_thread(self) -> None:
         """
@@ -307,7 +306,7 @@ class SealedTests(SynchronousTestCase):
             handed.append(work)
             return Deferred()
 
-        self.assertNoResult(seal_stream(file, len(data), sum_of(data), in_thread))
+        self.assertNoResult(seal_stream(file, len(data), sha256_of(data), in_thread))
         (work,) = handed
         assert callable(work)
         self.assertTrue(work())

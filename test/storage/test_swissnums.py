@@ -1,5 +1,5 @@
 """
-The secret parts of strings, and the texts of configurations: what is not in the records.
+The secret parts of FURLs, and the texts of configurations, which are outside the database.
 """
 
 import os
@@ -23,9 +23,9 @@ TUB = "a2" * 16
 
 
 class SwissnumsTests(SynchronousTestCase):
-    def test_minted(self) -> None:
+    def test_made_from_the_key(self) -> None:
         """
-        Promise 6.19: what is recorded of a swissnum and the key make it; it fits into a FURL, and no two are the same.
+        Promise 6.19: a swissnum follows from its record and the key; it fits into a FURL and is unique.
         """
         swissnums = Swissnums(b"key")
         minted = [swissnums.mint() for _ in range(100)]
@@ -40,23 +40,23 @@ class SwissnumsTests(SynchronousTestCase):
 
     def test_other_key(self) -> None:
         """
-        Another key makes none of them, and has another fingerprint; neither shows in a `repr`.
+        With another key no swissnum can be made, and the fingerprint differs; the repr shows neither.
         """
         minted = Swissnums(b"key").mint()
         self.assertIsNone(Swissnums(b"other").of(minted))
         self.assertNotEqual(Swissnums(b"other").fingerprint, Swissnums(b"key").fingerprint)
         self.assertNotIn("key'", repr(Swissnums(b"key")))
 
-    def test_same_for_ever(self) -> None:
+    def test_stable(self) -> None:
         """
-        The string of a grant never changes, whatever version makes it.
+        The swissnum of a record is the same in all versions.
         """
         minted = SwissnumRecord("00" * 16, digest_of("3bf2bsffaqssvi64rsunpxlwtc7wnj26"))
         self.assertEqual(Swissnums(b"key").of(minted), "3bf2bsffaqssvi64rsunpxlwtc7wnj26")
 
-    def test_kept(self) -> None:
+    def test_stored(self) -> None:
         """
-        Those that no key makes are in a private file, to which more can be added; without it they are unknown.
+        Swissnums of 0.1.0 are kept in a private file, to which more can be added; without the file they are unknown.
         """
         private = self.mktemp()
         os.mkdir(private)
@@ -71,7 +71,7 @@ class SwissnumsTests(SynchronousTestCase):
 
     def test_damaged(self) -> None:
         """
-        A file that holds none is a sentence that names it.
+        A damaged file raises an error with its name.
         """
         private = self.mktemp()
         os.mkdir(private)
@@ -81,10 +81,10 @@ class SwissnumsTests(SynchronousTestCase):
 
 
 class GenerationTextsTests(SynchronousTestCase):
-    def test_kept(self) -> None:
+    def test_stored(self) -> None:
         """
-        Promise 6.19: a text is kept in a private file, for a later process too, until it is let go; one that is there
-        already needs no room.
+        Promise 6.19: a text is kept in a private file, also for later processes, until it is removed; writing an
+        existing text again needs no space.
         """
         private = os.path.join(self.mktemp(), "private")
         texts, files = GenerationTexts(private), {"master.cfg": "c = {}\n", "own.py": "pass\n"}
@@ -103,7 +103,7 @@ class GenerationTextsTests(SynchronousTestCase):
 
     def test_damaged(self) -> None:
         """
-        A file that holds no configuration is a sentence that names it.
+        A damaged text raises an error with its name.
         """
         private = self.mktemp()
         texts = GenerationTexts(private)

@@ -1,5 +1,5 @@
 """
-Many changes in one transaction, without visible effects before the commit.
+Records that commit many changes in one transaction, without visible effects before the commit.
 """
 
 import os
@@ -30,14 +30,14 @@ from buildbot_lite.storage.writer import (
 
 def put(name: str, value: str) -> Callable[[Connection], None]:
     """
-    A change.
+    A change of a setting.
     """
     return lambda connection: settings.put(connection, name, value)
 
 
 def get(name: str) -> Callable[[Connection], str | None]:
     """
-    A query.
+    A query of a setting.
     """
     return lambda connection: settings.get(connection, name)
 
@@ -49,20 +49,20 @@ def publish(kind: str) -> Callable[[Connection], Event]:
     return lambda connection: feed.publish(connection, kind, now=1.0)
 
 
-def spoilt(kind: str) -> Callable[[Connection], None]:
+def failing_change(kind: str) -> Callable[[Connection], None]:
     """
     A change that publishes an event, and then fails.
     """
 
     def change(connection: Connection) -> None:
         feed.publish(connection, kind, now=1.0)
-        settings.put(connection, "spoilt", "yes")
+        settings.put(connection, "failing_change", "yes")
         raise ZeroDivisionError
 
     return change
 
 
-# Its tests are coroutines, which only trial's asynchronous test case understands.
+# The tests are coroutines, which need trial's asynchronous test case.
 if TYPE_CHECKING:
     _Case = TestCase
 else:
@@ -77,9 +77,9 @@ class RecordsContract(_Case):
     records: Records
     events: list[Event]
 
-    def follow(self, records: Records) -> None:
+    def use(self, records: Records) -> None:
         """
-        Test these.
+        Use *records* in the tests.
         """
         self.records = records
         self.events = []
@@ -99,17 +99,17 @@ class RecordsContract(_Case):
         """
         A change that raises is rolled back, and affects no other change.
         """
-        before, as_failing, after = (
+        before, failing, after = (
             self.records.write(publish("before")),
-            self.records.write(spoilt("never")),
+            self.records.write(failing_change("never")),
             self.records.write(publish("after")),
         )
         await before
         with self.assertRaises(ZeroDivisionError):
-            await as_failing
+            await failing
         await after
 
-        self.assertIsNone(await self.records.read(get("spoilt")))
+        self.assertIsNone(await self.records.read(get("failing_change")))
         self.assertEqual([e.kind for e in self.events], ["before", "after"])
         self.assertEqual(await self.records.read(lambda c: feed.since(c, 0)), self.events)
 
@@ -214,13 +214,13 @@ class InlineWriterTests(RecordsContract, TestCase):
         """
         Records without threads.
         """
-        self.follow(InlineWriter())
+        self.use(InlineWriter())
         self.addCleanup(self.records.close)
 
 
 class Gate:
     """
-    Holds a change up in the writer's thread.
+    Delays a change in the writer's thread.
     """
 
     def __init__(self) -> None:
@@ -229,7 +229,7 @@ class Gate:
 
     def held(self, connection: Connection) -> object:
         """
-        The change.
+        A change that waits until `open`.
         """
         self._entered.set()
         assert self._opened.wait(60)
@@ -237,13 +237,13 @@ class Gate:
 
     def entered(self) -> None:
         """
-        Wait until it is being made.
+        Wait until the change has begun.
         """
         assert self._entered.wait(60)
 
     def open(self) -> None:
         """
-        Let it end.
+        Let the change end.
         """
         self._opened.set()
 
@@ -263,7 +263,7 @@ class WriterCase(TestCase):
 
     def writer(self, **options: Any) -> Writer:
         """
-        Records in that database.
+        A writer for the database.
         """
         writer = Writer(self.engine, cast(ReactorThread, reactor), **options)
         self.addCleanup(writer.close)
@@ -273,10 +273,10 @@ class WriterCase(TestCase):
 class WriterContractTests(RecordsContract, WriterCase):
     def setUp(self) -> None:
         """
-        The real ones.
+        The writer with threads.
         """
         super().setUp()
-        self.follow(self.writer())
+        self.use(self.writer())
 
 
 class WriterTests(WriterCase):
@@ -296,16 +296,16 @@ class WriterTests(WriterCase):
 
         self.assertEqual(len(commits), 2)
 
-    async def test_one_bad_in_a_group(self) -> None:
+    async def test_one_failing_change_in_a_group(self) -> None:
         """
-        In a transaction of many, the one that raised is undone alone.
+        When one change of a transaction raises, only that change is undone.
         """
         writer = self.writer()
         gate = Gate()
         first = writer.write(gate.held)
         gate.entered()
         good = [writer.write(put("a", "1")), writer.write(put("b", "1"))]
-        bad = writer.write(spoilt("never"))
+        bad = writer.write(failing_change("never"))
         good.append(writer.write(put("c", "1")))
         gate.open()
         await first
@@ -313,12 +313,12 @@ class WriterTests(WriterCase):
         with self.assertRaises(ZeroDivisionError):
             await bad
 
-        found = await writer.read(lambda c: [settings.get(c, name) for name in ("a", "b", "c", "spoilt")])
+        found = await writer.read(lambda c: [settings.get(c, name) for name in ("a", "b", "c", "failing_change")])
         self.assertEqual(found, ["1", "1", "1", None])
 
     async def test_kept(self) -> None:
         """
-        The next process reads the committed changes from the file.
+        Committed changes are in the file for the next process.
         """
         writer = self.writer()
         await writer.write(put("title", "Farm"))
@@ -394,7 +394,7 @@ class WriterTests(WriterCase):
         """
         commits = counted(self.engine, "commit")
         clock = Clock()
-        writer = Writer(self.engine, OneReactor(clock))
+        writer = Writer(self.engine, ReactorWithClock(clock))
         self.addCleanup(writer.close)
         events: list[Event] = []
         writer.on_commit(events.extend)
@@ -411,7 +411,7 @@ class WriterTests(WriterCase):
         Without a written change, a noted change is committed after a short time.
         """
         clock = Clock()
-        writer = Writer(self.engine, OneReactor(clock))
+        writer = Writer(self.engine, ReactorWithClock(clock))
         self.addCleanup(writer.close)
         for kind in ("one", "two"):
             note = writer.note(publish(kind))
@@ -448,7 +448,7 @@ class WriterTests(WriterCase):
 
     async def test_largest_batch(self) -> None:
         """
-        More changes than one transaction takes are several, and closing loses none of them.
+        More changes than LARGEST_BATCH take several transactions, and closing loses none of them.
         """
         self.patch(writer_module, "LARGEST_BATCH", 10)
         commits = counted(self.engine, "commit")
@@ -486,10 +486,10 @@ class WriterTests(WriterCase):
         self.assertEqual([e.kind for e in events], ["later"])
         self.assertEqual(await writer.read(lambda c: feed.since(c, 0)), events)
 
-    async def test_nothing_without_what_was_asked_for_before(self) -> None:
+    async def test_changes_during_a_failed_transaction(self) -> None:
         """
-        What was asked for while a transaction failed as a whole fails with it, notes too (invariant I6: nothing is on
-        the disk without what it follows from); what is asked for by somebody who knows of it is done.
+        When a whole transaction fails, all changes that were submitted meanwhile fail too, also notes, because they may
+        depend on it (invariant I6); a change that is submitted after the failure is done.
         """
         writer = self.writer()
         gate = Gate()
@@ -515,7 +515,7 @@ class WriterTests(WriterCase):
 
     async def test_connection_that_breaks(self) -> None:
         """
-        A connection that was lost is made again for the next change.
+        A lost connection is replaced for the next change.
         """
         writer = self.writer()
 
@@ -545,9 +545,9 @@ class WriterTests(WriterCase):
             await writer.read(get("a"))
 
 
-class OneReactor:
+class ReactorWithClock:
     """
-    The reactor that runs, with a clock that does not.
+    The running reactor with another clock.
     """
 
     def __init__(self, clock: Clock) -> None:

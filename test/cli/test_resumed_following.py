@@ -1,5 +1,5 @@
 """
-What is followed over lost connections: each byte once.
+Following over lost links: each byte is printed once.
 """
 
 import random
@@ -18,14 +18,14 @@ from buildbot_lite.errors import (
     RevokedError,
 )
 
-Happening = Sequence[bytes | BuildbotLiteError]
+Attempt = Sequence[bytes | BuildbotLiteError]
 END: Document = {"exit_code": 1}
 
 
-class ResumingTests(SynchronousTestCase):
+class ResumedFollowingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        Nobody reads the notes on a terminal.
+        Collect the notes for a terminal.
         """
         self.notes: list[str] = []
         self.patch(resuming, "note", self.notes.append)
@@ -35,7 +35,7 @@ class ResumingTests(SynchronousTestCase):
 
     def take(self, chunk: bytes) -> None:
         """
-        It is printed at once.
+        Print a chunk at once.
         """
         self.printed.append(chunk)
 
@@ -43,9 +43,9 @@ class ResumingTests(SynchronousTestCase):
         self.pauses.append(seconds)
         self.now += seconds
 
-    def follow(self, *attempts: Happening, take: TakeChunk | None = None) -> "Deferred[Document]":
+    def follow(self, *attempts: Attempt, take: TakeChunk | None = None) -> "Deferred[Document]":
         """
-        Follow; each connection is the chunks that arrive, and perhaps how it ends.  The last one ends well.
+        Follow.  Each attempt is a list of chunks, possibly with the error that ends it; the last attempt succeeds.
         """
         rest = list(attempts)
 
@@ -63,13 +63,14 @@ class ResumingTests(SynchronousTestCase):
 
     def of(self, channel: bytes) -> bytes:
         """
-        What was printed there.
+        The bytes that were printed on *channel*.
         """
         return b"".join(chunk[1:] for chunk in self.printed if chunk[:1] == channel)
 
     def test_over_a_restart(self) -> None:
         """
-        Promise 6.12: what was printed is dropped, wherever chunks are cut; remarks too, whatever their order.
+        Promise 6.12: after a lost link, bytes that were printed are skipped, wherever the chunks are cut; so are
+        remarks, in any order.
         """
         lost, away = LinkLostError(), NoAnswerError("No master.")
         following = self.follow(
@@ -89,7 +90,7 @@ class ResumingTests(SynchronousTestCase):
 
     def test_any_cuts(self) -> None:
         """
-        Promise 6.12: the same for any bytes, cut anywhere, lost anywhere, any number of times.
+        Promise 6.12: the output is exact for random bytes, cuts and losses.
         """
         for seed in range(200):
             chance = random.Random(seed)
@@ -116,23 +117,23 @@ class ResumingTests(SynchronousTestCase):
 
     def test_same_remark_twice(self) -> None:
         """
-        A remark that was made twice is printed twice, also when the connection was lost between the two.
+        A remark that the master sends twice is printed twice, also when the link is lost between the two.
         """
         following = self.follow([b"2# again\n", LinkLostError()], [b"2# again\n", b"2# again\n"])
 
         self.successResultOf(following)
         self.assertEqual(self.of(b"2"), b"# again\n# again\n")
 
-    def test_never_answered(self) -> None:
+    def test_no_answer_at_first(self) -> None:
         """
-        A master that does not answer at all is not waited for.
+        If the master does not answer the first attempt, there is no other.
         """
         self.failureResultOf(self.follow([NoAnswerError("No master.")]), NoAnswerError)
         self.assertEqual((self.pauses, self.notes), ([], []))
 
-    def test_stays_away(self) -> None:
+    def test_time_out(self) -> None:
         """
-        Promise 6.12: after half an hour it is said what to do then.
+        Promise 6.12: after 30 minutes without a master, the error says what to do.
         """
         error = self.failureResultOf(self.follow([LinkLostError()], [NoAnswerError("No master.")]), NoAnswerError)
 
@@ -140,15 +141,15 @@ class ResumingTests(SynchronousTestCase):
         self.assertLess(self.now, KEEP_TRYING + 20)
         self.assertEqual(self.pauses[-1], 10.0)
 
-    def test_revoked_meanwhile(self) -> None:
+    def test_refused_afterwards(self) -> None:
         """
-        What the master says when it is there again is told, and not asked again.
+        A refusal after a lost link is final.
         """
         self.failureResultOf(self.follow([b"1a", LinkLostError()], [RevokedError()]), RevokedError)
 
     def test_slow_reader(self) -> None:
         """
-        A chunk that is still being printed when the connection is lost is waited for, and is not printed again.
+        A chunk that is being printed when the link is lost is completed, and not printed again.
         """
         slow: list[Deferred[None]] = []
 

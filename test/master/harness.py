@@ -1,7 +1,7 @@
 """
-A master in memory: real records (without threads), real builds, and slaves that are scripted.
+A master in memory: real records (without threads), real builds, and scripted slaves.
 
-``FakeSlave`` plays the role `Slave`: it remembers what it was told, and does what the test tells it to.
+`FakeSlave` plays the role `Slave`: it records each call, and behaves as the test tells it to.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ from buildbot_lite.wire.roles import Command
 
 def hello(**changes: Any) -> Hello:
     """
-    What an ordinary slave says.
+    The `hello` of an ordinary slave, with *changes*.
     """
     said: dict[str, Any] = {
         "home": "home-1",
@@ -67,9 +67,9 @@ def hello(**changes: Any) -> Hello:
 
 
 @define(eq=False)
-class Given:
+class StartedCommand:
     """
-    A command that a slave was given.
+    A command that was started on a slave.
     """
 
     id: str
@@ -79,7 +79,7 @@ class Given:
 
     def write(self, data: bytes, stream: str = "stdio", offset: int = 0) -> int:
         """
-        Have the slave append *data*; answers what the master has.
+        Have the slave append *data*.  Return the length that the master has.
         """
         answers: list[int] = []
         _ = self.command.append(stream, offset, data).addCallback(answers.append)
@@ -87,7 +87,8 @@ class Given:
 
     def end(self, exit_code: int = 0, *, streams: Mapping[str, bytes] | None = None, **more: Any) -> list[Any]:
         """
-        Have the slave report its end; *streams* are the bytes that it had.  The list gets the master's answer.
+        Have the slave report the command's end.  *streams*: the complete bytes of its streams.  The returned list
+        receives the master's answer.
         """
         seals = {name: Seal(len(data), hashlib.sha256(data).hexdigest()) for name, data in (streams or {}).items()}
         ending = more.pop("ending", Ending.EXITED)
@@ -100,15 +101,15 @@ class Given:
 @define(eq=False)
 class FakeSlave:
     """
-    A slave on the line, for as long as the test wants.
+    A slave whose link is up until the test calls `lose`.
     """
 
-    given: list[Given] = field(factory=list)
+    commands: list[StartedCommand] = field(factory=list)
     resumed: list[tuple[str, dict[str, int]]] = field(factory=list)
     interrupted: list[tuple[str, str]] = field(factory=list)
     disowned: list[str] = field(factory=list)
     dropped: list[str] = field(factory=list)
-    behaviour: Callable[[Given], None] = lambda given: None
+    behaviour: Callable[[StartedCommand], None] = lambda started: None
     refusal: Exception | None = None
     _lost: list[Callable[[], None]] = field(factory=list)
     _gone: bool = False
@@ -118,16 +119,16 @@ class FakeSlave:
             return fail(LinkLostError())
         if self.refusal is not None:
             return fail(self.refusal)
-        given = Given(id, spec, secrets, command)
-        self.given.append(given)
-        self.behaviour(given)
+        started = StartedCommand(id, spec, secrets, command)
+        self.commands.append(started)
+        self.behaviour(started)
         return succeed(None)
 
     def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
         self.resumed.append((id, dict(have)))
-        for given in self.given:
-            if given.id == id:
-                given.command = command
+        for started in self.commands:
+            if started.id == id:
+                started.command = command
         return succeed(None)
 
     def interrupt(self, id: str, reason: str) -> Deferred[None]:
@@ -147,7 +148,7 @@ class FakeSlave:
 
     def lose(self) -> None:
         """
-        The line is cut.
+        Break the link.
         """
         self._gone = True
         lost, self._lost = self._lost, []
@@ -156,33 +157,33 @@ class FakeSlave:
 
     def held(self) -> tuple[HeldCommand, ...]:
         """
-        All that it was given, as running.
+        All started commands, as running.
         """
-        return tuple(HeldCommand(each.id, fingerprint(each.spec), Life.RUNNING) for each in self.given)
+        return tuple(HeldCommand(each.id, fingerprint(each.spec), Life.RUNNING) for each in self.commands)
 
 
-def succeeding(given: Given) -> None:
+def succeeding(started: StartedCommand) -> None:
     """
-    A slave on which every command succeeds at once.
+    A behaviour: each command succeeds at once.
     """
-    given.end(0)
+    started.end(0)
 
 
-def scripted(exit_codes: Mapping[str, int]) -> Callable[[Given], None]:
+def scripted(exit_codes: Mapping[str, int]) -> Callable[[StartedCommand], None]:
     """
-    A slave on which commands exit with the code that stands beside their last word; the others with 0.
+    A behaviour: each command exits with the code that *exit_codes* has for its last word, or else with 0.
     """
 
-    def behave(given: Given) -> None:
-        words = given.spec.argv if isinstance(given.spec, Run) else ()
-        given.end(exit_codes.get(words[-1] if words else "", 0))
+    def behave(started: StartedCommand) -> None:
+        words = started.spec.argv if isinstance(started.spec, Run) else ()
+        started.end(exit_codes.get(words[-1] if words else "", 0))
 
     return behave
 
 
 class FixedLocation(Location):
     """
-    A location without ports, which never changes.
+    A location without ports that never changes.
     """
 
     def __init__(self) -> None:
@@ -212,7 +213,7 @@ class FixedLocation(Location):
 
 class SlowRecords:
     """
-    In its context, every call of *method* of the *records* waits until `release`, as on a slow disk.
+    While this context is open, each call of *method* of *records* waits until `release`, as on a slow disk.
     """
 
     def __init__(self, records: InlineWriter, method: str) -> None:
@@ -230,7 +231,7 @@ class SlowRecords:
 
     def release(self) -> None:
         """
-        Do what waits, and what is asked for meanwhile, also for those who wait no longer.
+        Do all waiting calls, including those that they cause, and those whose caller cancelled.
         """
         while self._waiting:
             work, done = self._waiting.pop(0)
@@ -241,17 +242,17 @@ class SlowRecords:
                 result.chainDeferred(done)  # type: ignore[unused-awaitable]  # *done* is what is waited for
 
     def _wait(self, work: Any) -> Deferred[Any]:
-        # A transaction that has begun cannot be taken back: cancelling is to wait no longer.
+        # A transaction that has begun cannot be undone: cancelling only ends the wait.
         done: Deferred[Any] = Deferred()
         self._waiting.append((work, done))
         return done
 
 
-class Stage:
+class MasterHarness:
     """
-    A farm with the configuration *text*, which begins with the imports and ``c = {}``; restarted with `restart`.
+    A farm with the configuration *text*.  `restart` replaces the master.
 
-    *verbs*: those of grants other than slaves'.
+    *text* follows a head with the imports and ``c = {}``.  *verbs*: the verbs of grants other than the slaves'.
     """
 
     def __init__(self, text: str, verbs: Callable[[Farm], Iterable[Verb]] = granted_verbs) -> None:
@@ -276,7 +277,7 @@ class Stage:
 
     def start(self) -> None:
         """
-        Start the farm; everything here is at once.
+        Start the farm, which takes no time.
         """
         done: list[Any] = []
         _ = Deferred.fromCoroutine(self.farm.start()).addBoth(done.append)
@@ -285,14 +286,14 @@ class Stage:
 
     def restart(self) -> None:
         """
-        The master dies without a word, and another is started.
+        The master dies without notice, and a new one starts.
         """
         self.farm = self._farm(load(self.basedir))
         self.start()
 
     def settle(self, seconds: float = 0.0) -> None:
         """
-        Let *seconds* pass, and everything happen that can.
+        Let *seconds* pass, and run all calls that are due.
         """
         self.clock.advance(seconds)
         for _ in range(50):
@@ -300,7 +301,7 @@ class Stage:
 
     def attach(self, name: str = "bot1", slave: FakeSlave | None = None, **said: Any) -> FakeSlave:
         """
-        The slave *name* attaches.
+        Attach *slave* as *name*, with these changes to its `hello`.
         """
         slave = slave or FakeSlave()
         self.farm.slaves.session(name).attached(slave, hello(**said))
@@ -309,7 +310,7 @@ class Stage:
 
     def submit(self, name: str = "go", **more: Any) -> int:
         """
-        Ask for the builds of a Submit scheduler; answers the (last) request.
+        Submit with the Submit scheduler *name*.  Return the last request of the submission.
         """
         scheduler = self.farm.config.schedulers[name]
         numbers: list[int] = []
@@ -324,7 +325,7 @@ class Stage:
 
     def done(self, coroutine: Any) -> Any:
         """
-        What *coroutine* answers, at once.
+        The result of *coroutine*, which must finish at once.
         """
         results: list[Any] = []
         _ = Deferred.fromCoroutine(coroutine).addBoth(results.append)
@@ -335,7 +336,7 @@ class Stage:
 
     def read(self, query: Callable[..., Any]) -> Any:
         """
-        What *query* finds in the records.
+        The result of *query* on the records.
         """
         found: list[Any] = []
         _ = self.records.read(query).addCallback(found.append)
@@ -343,21 +344,21 @@ class Stage:
 
     def request(self, id: int) -> requests.Request:
         """
-        A request as it is recorded.
+        The record of a request.
         """
         found: requests.Request = self.read(lambda connection: requests.get(connection, id))
         return found
 
     def builds(self, request: int) -> Sequence[builds.Build]:
         """
-        The attempts at a request.
+        The records of the builds of a request.
         """
         found: Sequence[builds.Build] = self.read(lambda connection: builds.of_request(connection, request))
         return found
 
     def steps(self, request: int) -> list[tuple[str, Result | None]]:
         """
-        The steps of the last attempt at a request, by name and result.
+        The steps of the last build of a request: name and result.
         """
         build = self.builds(request)[-1]
         rows = self.read(lambda connection: steps.of_build(connection, build.id))
@@ -385,15 +386,3 @@ def _none() -> Any:
     from buildbot_lite.model.properties import Properties
 
     return Properties()
-
-
-ONE = """
-c["slaves"] = [slave.BuildSlave("bot1")]
-c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory([
-    steps.ShellCommand(name="one", command=["run", "one"], haltOnFailure=True),
-    steps.ShellCommand(name="two", command=["run", "two"], flunkOnFailure=False, warnOnFailure=True),
-    steps.ShellCommand(name="three", command=["run", "three"]),
-    steps.ShellCommand(name="last", command=["run", "last"], alwaysRun=True),
-]))]
-c["schedulers"] = [schedulers.Submit("go", ["b"])]
-"""

@@ -1,5 +1,5 @@
 """
-Clients that watch in memory, and a farm whose builds are written by hand.
+Clients that follow in memory, and a farm whose records a test writes.
 """
 
 import os
@@ -30,9 +30,9 @@ from buildbot_lite.storage.records.builds import Build
 from test.storage.farm_case import FarmCase
 
 
-def go_round(clock: Clock) -> None:
+def run_due_calls(clock: Clock) -> None:
     """
-    Let the reactor take turns, until there is nothing to do now.
+    Run all calls of *clock* that are due, also those that they add.
     """
     while any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls()):
         clock.advance(0)
@@ -41,7 +41,7 @@ def go_round(clock: Clock) -> None:
 @define(eq=False)
 class FakeClient:
     """
-    Takes everything at once, unless it is `stuck`: then it takes one piece, and no other before `take`.
+    Takes everything at once.  While `stuck`, it takes one piece, and the next only after `take`.
     """
 
     out: bytes = b""
@@ -65,7 +65,7 @@ class FakeClient:
 
     def take(self) -> None:
         """
-        It has taken all that it was given.
+        Take everything that was sent.
         """
         waiting, self.waiting = self.waiting, []
         for each in waiting:
@@ -78,9 +78,9 @@ class FakeClient:
         return self.waiting[-1]
 
 
-class WatchedCase(FarmCase):
+class FollowingCase(FarmCase):
     """
-    Builds whose steps, streams and remarks are what the test writes; a `Following` watches.
+    A `Following` on builds whose steps, streams and remarks are written by the test.
     """
 
     def setUp(self) -> None:
@@ -105,7 +105,7 @@ class WatchedCase(FarmCase):
 
     def start(self, slave: str = "bot1") -> Build:
         """
-        A build begins, of a new request.
+        Begin a build of a new request.
         """
         row = self.build()
         self.publish(row, "build.started", {"builder": row.builder, "number": row.number, "slave": slave})
@@ -113,7 +113,7 @@ class WatchedCase(FarmCase):
 
     def again(self, former: Build) -> Build:
         """
-        Another attempt at the same request.
+        Begin another build of the same request.
         """
         request = self.do(lambda connection: requests.get(connection, former.request))
         row = self.build(request)
@@ -122,7 +122,7 @@ class WatchedCase(FarmCase):
 
     def begin(self, build: Build, step: int, name: str) -> None:
         """
-        A step begins.
+        Begin a step.
         """
 
         def change(connection: Connection) -> None:
@@ -133,7 +133,7 @@ class WatchedCase(FarmCase):
 
     def write(self, build: Build, step: int, data: bytes, log: str = "stdio", ordinal: int = 0) -> str:
         """
-        A log grows by *data*; answers its path.
+        Append *data* to a log.  Return its path.
         """
         path = f"{build.id}-{step}-{ordinal}-{log}"
         whole = os.path.join(self.directory, path)
@@ -149,12 +149,12 @@ class WatchedCase(FarmCase):
         if is_new:
             self.do(change)
         self.notifications.changed(path)
-        go_round(self.clock)
+        run_due_calls(self.clock)
         return path
 
     def remark(self, build: Build, step: int, text: str, offset: int = 0, log: str = "stdio") -> None:
         """
-        Something is said beside a log.
+        Add a remark to a log.
         """
         remark = Remark(log, offset, 31.0, text)
 
@@ -169,7 +169,7 @@ class WatchedCase(FarmCase):
         self, build: Build, step: int, name: str, result: Result = Result.SUCCESS, summary: str = "done"
     ) -> None:
         """
-        A step ends.
+        End a step.
         """
 
         def change(connection: Connection) -> None:
@@ -181,7 +181,7 @@ class WatchedCase(FarmCase):
 
     def finish(self, build: Build, result: Result = Result.SUCCESS, reason: str = "", *, final: bool = True) -> None:
         """
-        The build ends, and its request with it, unless that is not the *final* attempt.
+        End the build, and its request unless *final* is false.
         """
 
         def change(connection: Connection) -> None:
@@ -194,7 +194,7 @@ class WatchedCase(FarmCase):
 
     def finish_request(self, build: Build, result: Result, reason: str = "") -> None:
         """
-        The request ends.
+        End the request.
         """
 
         def change(connection: Connection) -> None:
@@ -206,47 +206,47 @@ class WatchedCase(FarmCase):
 
     def retry(self, build: Build, reason: str) -> None:
         """
-        The request is to be tried again.
+        Publish that the request will be retried.
         """
         body = {"retry": 1, "of": 3, "reason": reason, "wait": 2.0}
         self.do(lambda c: feed.publish(c, "request.retried", now=51.0, request=build.request, body=body))
 
     def publish(self, build: Build, kind: str, body: Mapping[str, Any]) -> None:
         """
-        An event, and nothing else.
+        Publish an event without changing any record.
         """
         self.do(lambda connection: self._publish(connection, build, kind, body))
 
     def _publish(self, connection: Connection, build: Build, kind: str, body: Mapping[str, Any]) -> None:
         feed.publish(connection, kind, now=30.0, request=build.request, build=build.id, body=body)
 
-    def running(self, work: Any) -> "Going":
+    def running(self, work: Any) -> "RunningCoroutine":
         """
-        A coroutine, begun.
+        Start the coroutine *work*.
         """
-        return Going(self, Deferred.fromCoroutine(work))
+        return RunningCoroutine(self, Deferred.fromCoroutine(work))
 
 
 @define(eq=False)
-class Going:
+class RunningCoroutine:
     """
-    A coroutine under way.
+    A running coroutine.
     """
 
-    case: WatchedCase
+    case: FollowingCase
     deferred: Deferred[Any]
 
     @property
     def done(self) -> bool:
         """
-        Whether it ended.
+        Whether the coroutine has ended.
         """
         return bool(self.deferred.called)
 
     @property
     def result(self) -> Any:
         """
-        What it answered.
+        The result of the coroutine.
         """
-        go_round(self.case.clock)
+        run_due_calls(self.case.clock)
         return self.case.successResultOf(self.deferred)

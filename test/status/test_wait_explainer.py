@@ -1,5 +1,5 @@
 """
-Why requests wait, told to followers.
+The reasons for which requests wait, sent to followers.
 """
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -16,37 +16,37 @@ from buildbot_lite.model.wait_reasons import (
 from buildbot_lite.status.explaining import EXPLAIN_EVERY, WaitExplainer
 
 
-class ExplainingTests(SynchronousTestCase):
+class WaitExplainerTests(SynchronousTestCase):
     """
-    Requests whose reasons the test gives.
+    Requests whose reasons the test sets.
     """
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.reasons: dict[int, WaitReason] = {}
-        self.asked: list[int] = []
+        self.lookups: list[int] = []
         self.decided = 0
-        self.said: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, str]] = []
         self.explaining = WaitExplainer(why=self.why, decided=lambda: self.decided, clock=self.clock)
 
     def why(self, request: int) -> WaitReason | None:
-        self.asked.append(request)
+        self.lookups.append(request)
         return self.reasons.get(request)
 
     def add(self, name: str, request: int, answer: Deferred[None] | None = None) -> None:
         """
-        A follower called *name*, which takes what it is told when *answer* fires.
+        Add the follower *name*, which takes each sentence when *answer* fires.
         """
 
         def say(sentence: str) -> Deferred[None]:
-            self.said.append((name, sentence))
+            self.sent.append((name, sentence))
             return succeed(None) if answer is None else answer
 
         self.addCleanup(self.explaining.add(request, say))
 
-    def look(self, reason: WaitReason, request: int = 1) -> None:
+    def decide(self, reason: WaitReason, request: int = 1) -> None:
         """
-        The queue decides, and time passes.
+        Have the queue decide *reason*, and advance the clock.
         """
         self.reasons[request] = reason
         self.decided += 1
@@ -54,51 +54,52 @@ class ExplainingTests(SynchronousTestCase):
 
     def test_new_kinds(self) -> None:
         """
-        Each follower is told when the kind of the reason is new, and not of beginnings.
+        Each follower gets a sentence when the kind of the reason changes, except when the build starts.
         """
         self.add("a", 1)
-        self.look(starting())
-        self.look(absent("bot1", "never seen"))
-        self.look(absent("bot1", "since noon"))
+        self.decide(starting())
+        self.decide(absent("bot1", "never seen"))
+        self.decide(absent("bot1", "since noon"))
         self.add("b", 1)
-        self.look(paused("bot1"))
-        self.assertEqual([name for name, _ in self.said], ["a", "a", "b"])
+        self.decide(paused("bot1"))
+        self.assertEqual([name for name, _ in self.sent], ["a", "a", "b"])
 
-    def test_costs_nothing(self) -> None:
+    def test_lookups(self) -> None:
         """
-        Promise 6.15: while the queue decides nothing, nobody's reason is asked for; several followers ask once.
+        Promise 6.15: without a decision of the queue, no reason is looked up; several followers of a request share one
+        lookup.
         """
         for name in "abc":
             self.add(name, 1)
-        self.look(paused("bot1"))
-        self.assertEqual(self.asked, [1])
+        self.decide(paused("bot1"))
+        self.assertEqual(self.lookups, [1])
         self.clock.pump([EXPLAIN_EVERY] * 10)
-        self.assertEqual(self.asked, [1])
+        self.assertEqual(self.lookups, [1])
 
-    def test_newcomer(self) -> None:
+    def test_new_follower(self) -> None:
         """
-        One that comes later is told although nothing was decided since.
+        A new follower gets the present reason although the queue decided nothing since.
         """
         self.add("a", 1)
-        self.look(paused("bot1"))
+        self.decide(paused("bot1"))
         self.add("b", 1)
         self.clock.advance(EXPLAIN_EVERY)
-        self.assertEqual([name for name, _ in self.said], ["a", "b"])
+        self.assertEqual([name for name, _ in self.sent], ["a", "b"])
 
-    def test_deaf(self) -> None:
+    def test_follower_that_does_not_read(self) -> None:
         """
-        One that takes nothing is told once; one whose line is cut is nobody's error.
+        A follower that does not take a sentence gets no other; a lost link is no error.
         """
         self.add("deaf", 1, Deferred())
         self.add("gone", 1, fail(LinkLostError()))
         for _ in range(3):
-            self.look(paused("bot1"))
-            self.look(absent("bot1", "never seen"))
-        self.assertEqual([name for name, _ in self.said].count("deaf"), 1)
+            self.decide(paused("bot1"))
+            self.decide(absent("bot1", "never seen"))
+        self.assertEqual([name for name, _ in self.sent].count("deaf"), 1)
 
     def test_stopped(self) -> None:
         """
-        When nobody follows, no clock runs.
+        Without followers, there is no timer.
         """
         stop = self.explaining.add(1, lambda sentence: succeed(None))
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)

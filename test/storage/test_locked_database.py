@@ -14,7 +14,7 @@ from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.records import settings
 
 
-class LockedTests(SynchronousTestCase):
+class LockedDatabaseTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         A database, a connection to it, and another program's connection.
@@ -27,9 +27,9 @@ class LockedTests(SynchronousTestCase):
         self.other = sqlite3.connect(os.path.abspath(path), isolation_level=None)
         self.addCleanup(self.other.close)
 
-    def test_tries_again(self) -> None:
+    def test_begin_retried(self) -> None:
         """
-        A locked database is tried again until it is free; then each change happened once.
+        A transaction on a locked database is tried again until it succeeds; each change is made once.
         """
         pauses: list[float] = []
 
@@ -50,10 +50,10 @@ class LockedTests(SynchronousTestCase):
         self.assertEqual((done.results, calls, len(pauses)), ((None,), ["made"], 3))
         self.assertEqual(self.other.execute("SELECT value FROM settings").fetchall(), [("b",)])
 
-    def test_commit_tries_again(self) -> None:
+    def test_commit_retried(self) -> None:
         """
-        A commit that somebody who reads holds up (without a write-ahead log) is tried again, and is not taken for done
-        before it is; when it never succeeds, nothing happened.
+        A commit that a reader delays (without a write-ahead log) is tried again, and reported only after it succeeded;
+        a commit that never succeeds changes nothing.
         """
         self.connection.connection.cursor().execute("PRAGMA journal_mode=DELETE")
         for lock_timeout, value in ((0.0, None), (60.0, "b")):

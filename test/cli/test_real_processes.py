@@ -1,5 +1,5 @@
 """
-The command with real masters and slaves, as a new user meets it.
+The command with real masters and slaves, in the order of a new user's steps.
 """
 
 import json
@@ -28,7 +28,7 @@ c["builders"] = [
     for name, command in {
         "bytes": ["python3", "-c", "import sys; sys.stdout.buffer.write(bytes(range(256)))"],
         "fails": "echo no; exit 3",
-        "gated": "echo begun; while [ ! -e $WITNESS/$BUILDERGATE ]; do sleep 0.05; done; echo done",
+        "gated": "echo wait_for_build; while [ ! -e $WITNESS/gate ]; do sleep 0.05; done; echo done",
         "endless": "echo $$ > $WITNESS/endless; sleep 1000",
     }.items()
 ]
@@ -37,12 +37,12 @@ c["builders"].append(util.BuilderConfig(name="makes", slavenames=["bot1"], facto
     steps.FileUpload(name="keep", slavesrc="big", masterdest="out/big"),
 ])))
 c["schedulers"] = [schedulers.ForceScheduler("force", builderNames=[each.name for each in c["builders"]])]
-""".replace("$BUILDERGATE", "gate")
+"""
 
 
 class Command:
     """
-    Runs ``buildbot-lite`` in the directory of a farm of tests.
+    Runs ``buildbot-lite`` on a farm of the tests.
     """
 
     def __init__(self, farm: Farm) -> None:
@@ -55,22 +55,22 @@ class Command:
 
     def begin(self, *words: str) -> Client:
         """
-        Run it in the background.
+        Run the command in the background.
         """
         return self.farm.client("buildbot-lite", *words)
 
     def well(self, *words: str, stdin: bytes | None = None) -> str:
         """
-        What it prints when all goes well.
+        The output of a command that must succeed.
         """
         done = self(*words, stdin=stdin)
         assert done.code == 0, done
         return done.out.decode()
 
 
-class WholeTests(FarmCase):
+class CommandTests(FarmCase):
     """
-    Everything is made, started and stopped by the command alone; the tests go on from where `begin` left it.
+    Everything is created, started and stopped by the command; the tests continue from the state that `begin` made.
     """
 
     command: Command
@@ -87,7 +87,7 @@ class WholeTests(FarmCase):
     @classmethod
     def begin(cls) -> None:
         """
-        create-master, create-slave, start.
+        Run create-master, create-slave and start.
         """
         command = cls.command = Command(cls.farm)
         command.well("create-master", command.master)
@@ -99,7 +99,7 @@ class WholeTests(FarmCase):
 
     def setUp(self) -> None:
         """
-        Master and slave are running.
+        Master and slave run.
         """
         self.master, self.bot = self.command.master, self.command.bot
         self.pid("master")
@@ -107,7 +107,7 @@ class WholeTests(FarmCase):
 
     def pid(self, of: str) -> int:
         """
-        The process in a directory, which is started if there is none.
+        The process in a directory, which is started if none runs.
         """
         path = self.farm.directory / of / "twistd.pid"
         if not path.exists():
@@ -116,15 +116,15 @@ class WholeTests(FarmCase):
 
     def gate(self) -> Path:
         """
-        The file that lets builds of ``gated`` end; it is gone after the test.
+        The file that lets builds of ``gated`` end; it is removed after the test.
         """
         path = self.farm.witness / "gate"
         self.addCleanup(path.unlink, missing_ok=True)
         return path
 
-    def begun(self, builder: str, number: int | None = None) -> int:
+    def wait_for_build(self, builder: str, number: int | None = None) -> int:
         """
-        The number of the newest build of *builder*, as soon as its log has begun.
+        The number of the newest build of *builder*, when its log has wait_for_build.
         """
 
         def looked() -> int:
@@ -134,11 +134,11 @@ class WholeTests(FarmCase):
                 return int(newest[0]["number"])
             return 0
 
-        return until(looked, f"a build of {builder} has begun")
+        return until(looked, f"a build of {builder} has wait_for_build")
 
     def test_bytes(self) -> None:
         """
-        Promise 6: log prints exactly the bytes that the command wrote.
+        Promise 6: `log` prints exactly the bytes that the command wrote.
         """
         forced = self.command("force", self.master, "bytes", "--wait")
         number = json.loads(self.command.well("builds", self.master, "bytes", "--json"))[0]["number"]
@@ -149,22 +149,22 @@ class WholeTests(FarmCase):
 
     def test_exit_code(self) -> None:
         """
-        Promise 4: force --wait has the exit code of a submission.
+        Promise 4: `force --wait` has the exit code of a submission.
         """
         self.assertEqual(self.command("force", self.master, "fails", "--wait").code, 1)
 
     def test_ctrl_c(self) -> None:
         """
-        Promise 4: Ctrl-C on the client leaves the build running; it is ended by cancel, and whoever waits hears of it.
+        Promise 4: Ctrl-C on the client does not stop the build; `cancel` ends it, and a client that follows ends too.
         """
         waiting = self.command.begin("force", self.master, "gated", "--wait")
-        until(lambda: b"begun" in waiting.out, "the log begins")
+        until(lambda: b"wait_for_build" in waiting.out, "the log begins")
         waiting.process.send_signal(signal.SIGINT)
         gone = waiting.wait()
-        number = self.begun("gated")
+        number = self.wait_for_build("gated")
         request = gone.err.split()[2]
         following = self.command.begin("log", self.master, "gated", str(number), "--follow")
-        until(lambda: b"begun" in following.out, "it goes on")
+        until(lambda: b"wait_for_build" in following.out, "it goes on")
         self.command.well("cancel", self.master, request)
         told = following.wait()
 
@@ -184,8 +184,8 @@ class WholeTests(FarmCase):
 
     def test_history(self) -> None:
         """
-        Promise 6.14: builds are found by who asked, branch, property and result; the last good one and the log of the
-        newest too; rebuild asks for the same again.
+        Promise 6.14: `builds` filters by submitter, branch, property and result; `last-good`, `log` of the newest build
+        and `rebuild` work.
         """
         furl = self.farm.clients_directory / "control.furl"
         furl.touch(mode=0o600)
@@ -213,7 +213,7 @@ class WholeTests(FarmCase):
 
     def test_artifacts(self) -> None:
         """
-        What a build produced is listed and fetched.
+        Artifacts are listed and fetched.
         """
         self.command.well("force", self.master, "makes", "--wait")
         (artifact,) = json.loads(self.command.well("artifacts", "list", self.master, "makes", "1", "--json"))
@@ -225,14 +225,14 @@ class WholeTests(FarmCase):
 
     def test_reconfig(self) -> None:
         """
-        Promise 11: reconfig applies all or nothing; mistakes are printed with their lines.
+        Promise 11: `reconfig` applies all or nothing, and prints mistakes with their lines.
         """
         path = Path(self.master, "master.cfg")
         self.addCleanup(path.write_text, CONFIG)
         mistakes = "".join(f"c['mistake{n}'] = {n}\n" for n in range(12))
         path.write_text(CONFIG + mistakes)
         refused = self.command("reconfig", self.master)
-        path.write_text(CONFIG.replace('BuildSlave("bot1")', 'BuildSlave("bot1"), slave.BuildSlave("bot2")'))
+        path.write_text(CONFIG + "c['slaves'].append(slave.BuildSlave('bot2'))\n")
         applied = self.command("reconfig", self.master)
 
         self.assertEqual((refused.code, refused.err.count("master.cfg:")), (70, 12))
@@ -241,7 +241,7 @@ class WholeTests(FarmCase):
 
     def test_started_twice(self) -> None:
         """
-        What runs is not started once more, and to ask for it is no error.
+        `start` of a running process changes nothing and succeeds.
         """
         for directory, kind in ((self.master, "master"), (self.bot, "slave")):
             done = self.command("start", directory)
@@ -249,7 +249,8 @@ class WholeTests(FarmCase):
 
     def test_start_of_a_slave(self) -> None:
         """
-        Promise 6.12: start of a slave says that it is connected, refused (with the remedy), or that no master answers.
+        Promise 6.12: `start` of a slave says that it is connected, refused (with the remedy), or that no master
+        answers.
         """
         self.command.well("stop", self.bot)
         furl = self.command.well("furl", self.master, "bot1").strip()
@@ -275,13 +276,13 @@ class WholeTests(FarmCase):
         until(lambda: " here " in self.command.well("slaves", self.master), "the slave came by itself")
         self.assertIn("is connected to its master.", self.command.well("restart", self.bot))
 
-    def test_restart_goes_on(self) -> None:
+    def test_build_over_restarts(self) -> None:
         """
-        Promise 7: a build outlives the restart of its slave and of its master.
+        Promise 7: a build continues over restarts of its slave and its master.
         """
         gate = self.gate()
         self.command.well("force", self.master, "gated")
-        number = self.begun("gated")
+        number = self.wait_for_build("gated")
         before = self.pid("master"), self.pid("bot1")
         self.command.well("restart", self.bot)
         self.command.well("restart", self.master)
@@ -289,15 +290,15 @@ class WholeTests(FarmCase):
         gate.touch()
         log = self.command("log", self.master, "gated", str(number), "run", "--follow")
 
-        self.assertEqual((log.code, log.out), (0, b"begun\ndone\n"))
+        self.assertEqual((log.code, log.out), (0, b"wait_for_build\ndone\n"))
 
     def test_master_when_idle(self) -> None:
         """
-        Stop --when-idle waits for the last build, and starts no other.
+        `stop --when-idle` of a master waits for the last build, and no other starts.
         """
         gate = self.gate()
         self.command.well("force", self.master, "gated")
-        self.begun("gated")
+        self.wait_for_build("gated")
         stopping = self.command.begin("stop", self.master, "--when-idle")
         until(lambda: "runs on bot1" in stopping.err, "it waits")
         self.command.well("force", self.master, "bytes")
@@ -312,11 +313,11 @@ class WholeTests(FarmCase):
 
     def test_slave_when_idle(self) -> None:
         """
-        Promise 10: a slave that drains takes no new builds, which wait for it, and leaves when its last one ended.
+        Promise 10: a draining slave gets no new builds, which wait, and leaves after its last build.
         """
         gate = self.gate()
         self.command.well("force", self.master, "gated")
-        number = self.begun("gated")
+        number = self.wait_for_build("gated")
         stopping = self.command.begin("stop", self.bot, "--when-idle")
 
         def draining() -> bool:
@@ -331,11 +332,11 @@ class WholeTests(FarmCase):
         gate.touch()
 
         self.assertEqual(stopping.wait().code, 0)
-        self.assertEqual(self.command("log", self.master, "gated", str(number), "run").out, b"begun\ndone\n")
+        self.assertEqual(self.command("log", self.master, "gated", str(number), "run").out, b"wait_for_build\ndone\n")
 
     def test_kill(self) -> None:
         """
-        Stop --kill ends what a slave runs.
+        `stop --kill` of a slave kills its commands.
         """
         self.farm.witness.joinpath("endless").unlink(missing_ok=True)
         asked = self.command.well("force", self.master, "endless").split()
@@ -345,9 +346,9 @@ class WholeTests(FarmCase):
         until(lambda: not alive(pid), "the command is gone")
         self.command("cancel", self.master, asked[1])
 
-    def test_kill_left_behind(self) -> None:
+    def test_kill_of_orphans(self) -> None:
         """
-        Stop --kill also ends what a slave left running that is gone itself.
+        `stop --kill` also kills commands that an earlier process of the slave left running.
         """
         self.farm.witness.joinpath("endless").unlink(missing_ok=True)
         asked = self.command.well("force", self.master, "endless").split()
@@ -363,7 +364,7 @@ class WholeTests(FarmCase):
 
     def test_not_running(self) -> None:
         """
-        A master that does not run is told from one that does, and restart starts it.
+        Commands say that a master does not run; `restart` starts it.
         """
         self.command.well("stop", self.master)
         done = self.command("status", self.master)
@@ -375,7 +376,7 @@ class WholeTests(FarmCase):
 
     def test_closed_pipe(self) -> None:
         """
-        A reader that has seen enough ends the command quietly.
+        When the reader closes the pipe, the command ends quietly.
         """
         self.command.well("force", self.master, "makes", "--wait")
         self.farm.run(
@@ -386,7 +387,7 @@ class WholeTests(FarmCase):
 
     def test_closed(self) -> None:
         """
-        Without standard output, input or error, as some daemons start programs, it is as if nobody listened.
+        The command works without standard output, input or error, as some daemons start programs.
         """
         program, said = self.farm.program("buildbot-lite"), f"{self.farm.witness}/said"
         self.farm.run(f"{program} status {self.master} >&- 2> {said}; echo $? >> {said}")
@@ -398,7 +399,7 @@ class WholeTests(FarmCase):
 
     def test_full_disk(self) -> None:
         """
-        What finds no room is one sentence, from a list as from a log.
+        A full disk under standard output is one sentence, for a list and for a log.
         """
         self.command("force", self.master, "bytes", "--wait")
         number = json.loads(self.command.well("builds", self.master, "bytes", "--json"))[0]["number"]
@@ -411,8 +412,8 @@ class WholeTests(FarmCase):
 
     def test_stale_pid_file(self) -> None:
         """
-        Promise 6.22: a slave that was killed is started beside its twistd.pid, whose number is another process's now;
-        one whose twistd.pid is empty is found all the same.
+        Promise 6.22: a killed slave starts despite a twistd.pid whose number another process has; a slave whose
+        twistd.pid is empty is found.
         """
         file = self.farm.directory / "bot1" / "twistd.pid"
         pid = int(file.read_text())

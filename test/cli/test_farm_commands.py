@@ -21,9 +21,9 @@ from buildbot_lite.errors import (
     NotFoundError,
 )
 
-from .ground import (
+from .command_line_case import (
     FURL,
-    CommandCase,
+    CommandLineCase,
     FakeMaster,
 )
 
@@ -43,7 +43,7 @@ BUILD: dict[str, Any] = {
 }
 
 
-class AskingCase(CommandCase):
+class FarmCommandCase(CommandLineCase):
     def setUp(self) -> None:
         """
         A farm.
@@ -52,10 +52,10 @@ class AskingCase(CommandCase):
         self.make_farm()
 
 
-class ListsTests(AskingCase):
+class ListCommandTests(FarmCommandCase):
     def test_json(self) -> None:
         """
-        With --json it is the master's document.
+        With --json, the output is the master's document.
         """
         self.master.answers = {"builds": {"builds": [BUILD]}}
         said = self.command("builds", "farm", "--json")
@@ -64,7 +64,7 @@ class ListsTests(AskingCase):
 
     def test_table(self) -> None:
         """
-        Otherwise it is a table, whose lines are not broken where nobody sees them.
+        Without --json, the output is a table, whose lines are not wrapped when it is no terminal.
         """
         self.master.answers = {"builds": {"builds": [{**BUILD, "reason": "x" * 300}]}}
         lines = self.command("builds", "farm").out.splitlines()
@@ -75,7 +75,7 @@ class ListsTests(AskingCase):
 
     def test_narrow_terminal(self) -> None:
         """
-        On a terminal that is too narrow, the lines of a table are too long; its columns stay whole.
+        On a narrow terminal, the lines of a table are longer than the terminal, and its columns are complete.
         """
         self.master.answers = {"builds": {"builds": [{**BUILD, "reason": "it is so"}]}}
         with mock.patch.dict(os.environ, COLUMNS="30"), mock.patch.object(output, "on_a_terminal", return_value=True):
@@ -85,9 +85,9 @@ class ListsTests(AskingCase):
             lines[1], r"^hello/1  SUCCESS  bot1   1970-01-0\d \d\d:\d\d:\d\d  1\.0 s  1        main     force:"
         )
 
-    def test_of_a_builder_here(self) -> None:
+    def test_builder_in_the_masters_directory(self) -> None:
         """
-        In the master's directory a word that is no directory's is a builder's.
+        In the master's directory, an argument that names no directory is the builder.
         """
         self.master.answers = {"builds": {"builds": []}}
         os.chdir("farm")
@@ -98,7 +98,7 @@ class ListsTests(AskingCase):
 
     def test_questions(self) -> None:
         """
-        Each list is one question.
+        Each list is one question to the master.
         """
         status = {"title": "", "version": "", "slaves": [], "running": [], "waiting": []}
         self.master.answers = {name: {name: []} for name in ("queue", "slaves", "builders", "builds")}
@@ -114,7 +114,7 @@ class ListsTests(AskingCase):
 
     def test_here(self) -> None:
         """
-        Without DIR it is the farm in the current directory.
+        Without DIR, the farm is the one in the current directory.
         """
         self.master.answers = {"queue": {"queue": []}}
         os.chdir("farm")
@@ -123,7 +123,7 @@ class ListsTests(AskingCase):
 
     def test_directory_option(self) -> None:
         """
-        -C before the command gives DIR, as git and make have it; then no argument is DIR.
+        -C before the command gives DIR, as with git and make; then no argument is DIR.
         """
         self.master.answers = {"builds": {"builds": []}, "artifacts": {"artifacts": []}, "log": {}}
         self.write("hello/master.cfg", "")
@@ -138,7 +138,7 @@ class ListsTests(AskingCase):
 
     def test_directory_twice(self) -> None:
         """
-        A command that takes no DIR refuses -C, and no command takes DIR twice.
+        A command without DIR refuses -C, and no command accepts DIR twice.
         """
         self.write("my.furl", f"{FURL}\n")
         for words, sentence in (
@@ -153,14 +153,14 @@ class ListsTests(AskingCase):
 
     def test_directory_of_a_process(self) -> None:
         """
-        Commands that ask no master take -C as well.
+        Commands that ask no master accept -C too.
         """
         self.assertIn("No master runs in farm", self.refused("-C", "farm", "stop"))
         self.assertIn("There is no directory nowhere.", self.refused("-C", "nowhere", "start"))
 
-    def test_nothing_but_the_rest(self) -> None:
+    def test_complete_without_directory(self) -> None:
         """
-        So it is where the other arguments make sense only without DIR.
+        In the master's directory, arguments that leave no place for DIR are complete without it.
         """
         self.master.answers = {"unpin": {}, "cancel": {}, "log": {}, "force": {"request": 1, "buildset": 1}}
         os.chdir("farm")
@@ -177,7 +177,7 @@ class ListsTests(AskingCase):
 
     def test_furlfile(self) -> None:
         """
-        With --furlfile there is no DIR, wherever it stands.
+        With --furlfile, in any position, no argument is DIR.
         """
         self.master.answers = {"builds": {"builds": []}}
         self.write("my.furl", f"{FURL[:-1]}t\n")
@@ -188,10 +188,10 @@ class ListsTests(AskingCase):
         self.assertEqual({question["builder"] for question in self.master.questions}, {"hello"})
 
 
-class RefusalsTests(AskingCase):
-    def test_where_is_no_master(self) -> None:
+class RefusalTests(FarmCommandCase):
+    def test_no_master(self) -> None:
         """
-        Where no master is, or none ever ran, that is said, with what to do.
+        A directory without a master, or whose master has never run, is an error that says what to do.
         """
         self.write("fresh/master.cfg", "")
 
@@ -205,7 +205,7 @@ class RefusalsTests(AskingCase):
 
     def test_sentences(self) -> None:
         """
-        What the master refuses, or that there is none, is one sentence.
+        A refusal of the master, and a missing answer, are one sentence.
         """
         for error, code in (
             (NotFoundError("There is no builder 'x'."), FAILED),
@@ -214,9 +214,9 @@ class RefusalsTests(AskingCase):
             self.master.answers = {"queue": error}
             self.assertEqual(self.refused("queue", "farm", code=code), str(error))
 
-    def test_wrong_words(self) -> None:
+    def test_wrong_command_lines(self) -> None:
         """
-        So is a command line that is wrong.
+        A wrong command line is refused with one sentence.
         """
         for words, sentence in (
             (("dance",), "No such command 'dance'."),
@@ -236,9 +236,9 @@ class RefusalsTests(AskingCase):
         ):
             self.assertIn(sentence, self.refused(*words, code=USAGE))
 
-    def test_no_words(self) -> None:
+    def test_no_arguments(self) -> None:
         """
-        Without any words it is the help, and nothing more, with every sentence of it whole.
+        Without arguments, the command prints its help, with complete sentences.
         """
         with mock.patch.dict(os.environ, COLUMNS="80"):
             said = self.refused(code=USAGE)
@@ -247,28 +247,28 @@ class RefusalsTests(AskingCase):
             for group in ((), ("grant",), ("artifacts",)):
                 self.assertNotIn("...", self.command(*group, "--help").out.partition("Commands:")[2])
 
-    def test_a_defect(self) -> None:
+    def test_internal_error(self) -> None:
         """
-        An error of ours is a sentence, too; --debug shows where it is.
+        An internal error is one sentence; --debug shows the traceback.
         """
         self.master.answers = {"queue": ZeroDivisionError("x")}
 
         self.assertIn("An error of buildbot-lite itself: ZeroDivisionError: x.", self.refused("queue", "farm"))
         self.assertRaises(ZeroDivisionError, self.command, "--debug", "queue", "farm")
 
-    def test_without_a_masters_parts(self) -> None:
+    def test_missing_package(self) -> None:
         """
-        What only a master's machine has is missed in a sentence that says how to get it.
+        If a package of the master's extra is missing, the error says how to install it.
         """
         self.master.answers = {"queue": ModuleNotFoundError("No module named 'rich'", name="rich.table")}
 
         self.assertIn("pip install 'buildbot-lite[master]'", self.refused("queue", "farm"))
 
 
-class ForceTests(AskingCase):
+class ForceTests(FarmCommandCase):
     def test_force(self) -> None:
         """
-        A build is asked for, with properties, which are texts.
+        `force` submits a build with properties, which are text.
         """
         self.master.answers = {"force": {"request": 7, "buildset": 5}}
         said = self.command("force", "farm", "hello", "-p", "a=1.10", "--property", "b=c=d", "--reason", "why not")
@@ -281,7 +281,7 @@ class ForceTests(AskingCase):
 
     def test_wait(self) -> None:
         """
-        Promise 4: with --wait its log is poured out, and the exit code is that of a submission.
+        Promise 4: with --wait, the log is printed, and the exit code is that of a submission.
         """
         for code in (0, 1, 2, 4):
             self.master.answers = {"force": {"request": 7, "buildset": 5}, "request": {"exit_code": code}}
@@ -290,9 +290,9 @@ class ForceTests(AskingCase):
             self.assertEqual((said.code, said.out, said.err), (code, "", "# request 7\n"))
         self.assertEqual(self.master.questions[-1], {"follow": "request", "buildset": 5})
 
-    def test_wait_no_longer(self) -> None:
+    def test_wait_interrupted(self) -> None:
         """
-        After Ctrl-C it says that the build goes on, and how to end it.
+        After Ctrl-C, the command says that the build continues and how to cancel it.
         """
         self.master.answers = {"force": {"request": 7, "buildset": 5}, "request": {}}
         with mock.patch.object(FakeMaster, "follow_to_output", side_effect=KeyboardInterrupt):
@@ -303,7 +303,7 @@ class ForceTests(AskingCase):
 
     def test_cancel(self) -> None:
         """
-        A request is cancelled by its number.
+        `cancel` names a request by its number.
         """
         self.master.answers = {"cancel": {}}
 
@@ -312,7 +312,7 @@ class ForceTests(AskingCase):
 
     def test_log(self) -> None:
         """
-        What log asks for.
+        The question of `log`, with and without its options.
         """
         self.master.answers = {"log": {}}
         self.command("log", "farm", "hello", "3")
@@ -325,9 +325,9 @@ class ForceTests(AskingCase):
             [{**all_of_it, "remarks": False, "to_the_end": False}, {**one, "remarks": True, "to_the_end": True}],
         )
 
-    def test_as_lists_name_it(self) -> None:
+    def test_builder_and_number(self) -> None:
         """
-        BUILDER/NUMBER is what builds are called in lists; it will do wherever a build is named.
+        BUILDER/NUMBER, as in lists, is accepted wherever a build is named.
         """
         self.master.answers = {"log": {}, "artifacts": {"artifacts": []}}
         self.assertEqual(self.command("log", "farm", "a/b/3", "test").code, 0)
@@ -339,7 +339,7 @@ class ForceTests(AskingCase):
 
     def test_options_first(self) -> None:
         """
-        Promise 6.13: the same wherever options stand, and whatever their values look like.
+        Promise 6.13: options may stand anywhere, and their values may look like options.
         """
         self.master.answers = {"log": {}}
         elsewhere = "farm/private/admin.furl"
@@ -360,7 +360,7 @@ class ForceTests(AskingCase):
 
     def test_slaves(self) -> None:
         """
-        pause, unpause and unpin name a slave.
+        `pause`, `unpause` and `unpin` name a slave.
         """
         self.master.answers = {"pause": {}, "unpin": {}}
         for verb in ("pause", "unpause", "unpin"):
@@ -369,10 +369,10 @@ class ForceTests(AskingCase):
         self.assertEqual([question.get("paused") for question in self.master.questions], [True, False, None])
 
 
-class BuildsTests(AskingCase):
+class BuildsTests(FarmCommandCase):
     def test_filters(self) -> None:
         """
-        Promise 6.14: builds asks for what its options say, and is content with a page.
+        Promise 6.14: `builds` sends its filters, and asks for one page.
         """
         self.master.answers = {"builds": {"builds": [BUILD], "before": None}}
         options = ("--branch", "main", "--slave", "bot1", "--result", "failure", "--result", "running", "-p", "a=b=c")
@@ -400,8 +400,8 @@ class BuildsTests(AskingCase):
 
     def test_pages(self) -> None:
         """
-        Promise 6.14: a master that looked at enough builds at a time is asked on, until there are as many as wanted;
-        then it is said how to go on.
+        Promise 6.14: `builds` asks for further pages until it has the wanted number, and then prints how to see older
+        builds.
         """
         pages = [{"builds": [], "before": 500}, {"builds": [BUILD], "before": 300}, {"builds": [BUILD], "before": 200}]
 
@@ -420,7 +420,7 @@ class BuildsTests(AskingCase):
 
     def test_one(self) -> None:
         """
-        Promise 6.14: with a number it is one build in detail, its steps with how long they took.
+        Promise 6.14: with a number, `builds` shows one build in detail, with the durations of its steps.
         """
         step = {**BUILD["steps"][0], "number": 0, "started": 1.0, "finished": 1.5}
         whole = {**BUILD, "steps": [step], "properties": {"deep": ["x\x1b[31m", "Test"]}}
@@ -434,7 +434,7 @@ class BuildsTests(AskingCase):
 
     def test_last_good(self) -> None:
         """
-        Promise 6.14: last-good names the newest build that ended well, its revision, and when.
+        Promise 6.14: `last-good` prints the newest successful build, its revision and its time.
         """
         self.master.answers = {"builds": {"builds": [{**BUILD, "revision": "1f" * 20}], "before": 1}}
         said = self.command("last-good", "farm", "hello", "--branch", "main")
@@ -449,7 +449,7 @@ class BuildsTests(AskingCase):
 
     def test_newest_log(self) -> None:
         """
-        Promise 6.14: log without a number is of the newest build, also when a later one begins before the log ends.
+        Promise 6.14: `log` without a number shows the newest build, also if a later one starts meanwhile.
         """
         for newest, number in (([{"number": 5}], 5), ([], None)):
             self.master.answers = {"builds": {"builds": newest}, "log": {}}
@@ -459,7 +459,7 @@ class BuildsTests(AskingCase):
 
     def test_rebuild(self) -> None:
         """
-        Promise 6.14: rebuild names a build, and may wait for the new one.
+        Promise 6.14: `rebuild` names a build, and waits for the new one with --wait.
         """
         self.master.answers = {"rebuild": {"request": 7, "buildset": 5}, "request": {"exit_code": 1}}
 
@@ -468,10 +468,10 @@ class BuildsTests(AskingCase):
         self.assertEqual(self.master.questions[0], {"ask": "rebuild", "builder": "hello", "number": 3})
 
 
-class ReconfigTests(AskingCase):
+class ReconfigTests(FarmCommandCase):
     def test_applied(self) -> None:
         """
-        Promise 11: what changed is said.
+        Promise 11: `reconfig` prints the changes.
         """
         none: dict[str, list[str]] = {"added": [], "removed": []}
         self.master.answers = {
@@ -490,7 +490,7 @@ class ReconfigTests(AskingCase):
 
     def test_mistakes(self) -> None:
         """
-        Promise 11: all mistakes are printed, each with its line, and the exit code is 1.
+        Promise 11: `reconfig` prints all mistakes with their lines, and fails.
         """
         mistakes = [f"master.cfg:{n}: A mistake." for n in range(12)]
         self.master.answers = {"reconfig": {"applied": False, "mistakes": mistakes}}
@@ -500,7 +500,7 @@ class ReconfigTests(AskingCase):
 
     def test_checkconfig(self) -> None:
         """
-        Promise 11: checkconfig prints all mistakes, each with its line, or the one exception.
+        Promise 11: `checkconfig` prints all mistakes with their lines, or the one exception.
         """
         self.write(
             "farm/master.cfg", "from buildbot_lite.plugins import *\nc = {}\nc['x'] = 1\nslave.BuildSlave('a b')\n"
@@ -515,7 +515,7 @@ class ReconfigTests(AskingCase):
 
     def test_restart(self) -> None:
         """
-        A master is not stopped for a master.cfg with a mistake.
+        `restart` does not stop a master whose new master.cfg has a mistake.
         """
         self.write("farm/master.cfg", "\n1 / 0\n")
         with mock.patch.object(processes, "running_in") as running:
@@ -525,7 +525,7 @@ class ReconfigTests(AskingCase):
         self.assertIn("master.cfg:2: ZeroDivisionError: division by zero\nNothing was stopped or started.", said)
 
 
-class ArtifactsTests(AskingCase):
+class ArtifactsTests(FarmCommandCase):
     data = b"\0\1\2" * 1000
 
     def setUp(self) -> None:
@@ -538,7 +538,7 @@ class ArtifactsTests(AskingCase):
 
     def offer(self, name: str) -> None:
         """
-        It is called so.
+        Give the artifact this name.
         """
         length = len(self.data)
         self.master.answers = {
@@ -549,7 +549,7 @@ class ArtifactsTests(AskingCase):
 
     def test_list(self) -> None:
         """
-        Names, sizes and checksums.
+        `artifacts list` prints names, sizes and checksums.
         """
         out = self.command("artifacts", "list", "farm", "hello", "1").out
 
@@ -560,7 +560,7 @@ class ArtifactsTests(AskingCase):
 
     def test_fetch(self) -> None:
         """
-        All of them, or those that are named, byte for byte.
+        `artifacts fetch` writes all artifacts, or the named ones, byte for byte.
         """
         self.assertEqual(
             self.command("artifacts", "fetch", "farm", "hello", "1", "--to", "here").out, "here/sub/x.tar\n"
@@ -571,16 +571,16 @@ class ArtifactsTests(AskingCase):
 
     def test_none(self) -> None:
         """
-        That there is nothing to fetch is said.
+        Without artifacts, the command says so.
         """
         self.master.answers = {"artifacts": {"artifacts": []}}
         said = self.command("artifacts", "fetch", "farm", "hello", "1")
 
         self.assertEqual((said.code, said.out, said.err), (0, "", "hello/1 has no artifacts.\n"))
 
-    def test_there_already(self) -> None:
+    def test_existing_file(self) -> None:
         """
-        A file that is there is not replaced, unless that is said.
+        An existing file is not replaced without --overwrite.
         """
         self.write("sub/x.tar", "mine")
         fetch = ("artifacts", "fetch", "farm", "hello", "1", "sub/x.tar")
@@ -590,9 +590,9 @@ class ArtifactsTests(AskingCase):
         self.assertEqual(self.command(*fetch, "--overwrite").code, 0)
         self.assertEqual(os.path.getsize("sub/x.tar"), 3000)
 
-    def test_names_of_others(self) -> None:
+    def test_control_characters_in_names(self) -> None:
         """
-        Promise 6.17: a name shows what is in it, and is no terminal's command.
+        Promise 6.17: control characters in an artifact's name are not sent to the terminal.
         """
         self.offer("a\x1b[2J\u202eb")
         fetch = ("artifacts", "fetch", "farm", "hello", "1")
@@ -600,9 +600,9 @@ class ArtifactsTests(AskingCase):
         self.assertEqual(self.command(*fetch).out, "./a?[2J?b\n")
         self.assertEqual(self.refused(*fetch), "./a?[2J?b exists already.  To replace it: --overwrite")
 
-    def test_files_beside(self) -> None:
+    def test_other_files(self) -> None:
         """
-        Promise 6.17: what is there under any other name stays as it is.
+        Promise 6.17: files with other names are not changed.
         """
         self.write("sub/x.tar.partial", "mine")
         self.write("sub/.x.tar.new", "mine")
@@ -613,7 +613,8 @@ class ArtifactsTests(AskingCase):
 
     def test_links(self) -> None:
         """
-        Promise 6.17: no link is followed: a file's is replaced if that was said, a directory's is refused.
+        Promise 6.17: no link is followed: a link in the file's place is replaced with --overwrite, and a linked
+        directory is refused.
         """
         self.write("mine", "mine")
         os.mkdir("sub")
@@ -630,9 +631,9 @@ class ArtifactsTests(AskingCase):
         self.assertEqual(self.refused(*fetch), "./sub/x.tar is not written: ./sub is a symbolic link.  Remove it.")
         self.assertEqual(os.listdir("elsewhere"), [])
 
-    def test_appeared_meanwhile(self) -> None:
+    def test_file_that_appears(self) -> None:
         """
-        Promise 6.17: a file that appears while another of its name is fetched is not replaced.
+        Promise 6.17: a file that appears during the transfer is not replaced.
         """
         with DownloadedFile(".", "x", overwrite=False, length=None) as download:
             download.take(b"1abc")
@@ -645,7 +646,7 @@ class ArtifactsTests(AskingCase):
 
     def test_mode(self) -> None:
         """
-        What was fetched has the permissions of any new file.
+        A fetched file has the permissions of a new file.
         """
         self.addCleanup(os.umask, os.umask(0o027))
         self.assertEqual(self.command("artifacts", "fetch", "farm", "hello", "1").code, 0)
@@ -654,16 +655,16 @@ class ArtifactsTests(AskingCase):
 
     def test_damaged(self) -> None:
         """
-        What did not arrive as it was built is not kept.
+        A file with the wrong checksum is not kept.
         """
         self.master.chunks = [b"1" + self.data[:-1]]
 
         self.assertIn("has the wrong checksum", self.refused("artifacts", "fetch", "farm", "hello", "1"))
         self.assertEqual(os.listdir("sub"), [])
 
-    def test_names_that_lead_out(self) -> None:
+    def test_names_out_of_the_directory(self) -> None:
         """
-        A master cannot have us write anywhere else.
+        A name that leads out of the directory is refused.
         """
         for name in ("../x", "/tmp/x", "a/../../x"):
             self.offer(name)

@@ -1,5 +1,5 @@
 """
-``start`` of a slave: connected, or why not.
+``start`` of a slave: it waits until the slave is connected, or says why it is not.
 """
 
 import os
@@ -16,12 +16,12 @@ from buildbot_lite.errors import BuildbotLiteError, NotRunningError
 from buildbot_lite.slave import connection_state
 from buildbot_lite.slave.connection_state import ConnectionState, State
 
-from .ground import CommandCase
+from .command_line_case import CommandLineCase
 
 
-class Passing:
+class FakeTime:
     """
-    Time that passes only while somebody sleeps; *then* is called at each such moment with the seconds that passed.
+    A clock that advances only in `sleep`.  *changes*: times, and the states that are written then.
     """
 
     def __init__(self) -> None:
@@ -37,47 +37,47 @@ class Passing:
             connection_state.write("bot1/private", self.changes.pop(0)[1])
 
 
-class ConnectingTests(CommandCase):
+class WaitUntilConnectedTests(CommandLineCase):
     def setUp(self) -> None:
         """
-        A slave whose process runs, as far as anybody can see.
+        A slave whose process seems to run.
         """
         super().setUp()
         os.makedirs("bot1/private")
-        self.time = Passing()
+        self.time = FakeTime()
         self.enterContext(mock.patch.object(connecting, "time", self.time))
         self.running = self.enterContext(mock.patch.object(processes, "running_in"))
 
-    def will_be(self, *changes: tuple[float, ConnectionState]) -> None:
+    def set_future(self, *changes: tuple[float, ConnectionState]) -> None:
         """
-        What becomes of it, and after how many seconds.
+        Set the future states of the connection, each with its time in seconds.
         """
         self.time.changes = list(changes)
 
     def not_connected(self, patience: float = 60.0) -> tuple[int, str]:
         """
-        The exit code and the sentence.
+        The exit code and the sentence of the error.
         """
         error = self.assertRaises(BuildbotLiteError, wait_until_connected, "bot1", patience)
         return exit_code(error), str(error)
 
     def test_connected(self) -> None:
         """
-        Promise 6.12: a slave is waited for until it is connected, also when its master was away for a moment.
+        Promise 6.12: `start` waits until the slave is connected, even if the master is unreachable for a moment.
         """
         away = ConnectionState(State.UNREACHABLE, "tcp:a:1: connection refused")
-        self.will_be((0.2, ConnectionState(State.CONNECTING)), (0.5, away), (3.0, ConnectionState(State.CONNECTED)))
+        self.set_future((0.2, ConnectionState(State.CONNECTING)), (0.5, away), (3.0, ConnectionState(State.CONNECTED)))
         wait_until_connected("bot1", 60.0)
 
         self.assertAlmostEqual(self.time.now, 3.0, places=0)
 
     def test_refused(self) -> None:
         """
-        Promise 6.12: a string that is dead, or in use elsewhere, is said at once, with what to do.
+        Promise 6.12: when the master refuses the slave, `start` says so at once, with the remedy.
         """
         for retry, again in ((60.0, "every minute"), (3600.0, "every 60 minutes")):
             connection_state.forget("bot1/private")
-            self.will_be((self.time.now + 1, ConnectionState(State.REFUSED, "This string is void.", retry)))
+            self.set_future((self.time.now + 1, ConnectionState(State.REFUSED, "This string is void.", retry)))
             code, sentence = self.not_connected()
 
             self.assertEqual(code, FAILED)
@@ -87,9 +87,9 @@ class ConnectingTests(CommandCase):
 
     def test_master_away(self) -> None:
         """
-        Promise 6.12: a slave may be started while its master is away; then it is said that it goes on trying.
+        Promise 6.12: when the master is unreachable, `start` says that the slave keeps trying.
         """
-        self.will_be((0.1, ConnectionState(State.UNREACHABLE, "tcp:a:1: connection refused")))
+        self.set_future((0.1, ConnectionState(State.UNREACHABLE, "tcp:a:1: connection refused")))
         code, sentence = self.not_connected()
 
         self.assertEqual(code, NO_ANSWER)
@@ -99,11 +99,11 @@ class ConnectingTests(CommandCase):
             "The slave in bot1 runs, but no master answers at tcp:a:1: connection refused.  The slave keeps trying.",
         )
 
-    def test_undecided(self) -> None:
+    def test_time_out(self) -> None:
         """
-        Nothing is waited for without end.
+        `start` waits at most for the given time.
         """
-        self.will_be((0.1, ConnectionState(State.CONNECTING)))
+        self.set_future((0.1, ConnectionState(State.CONNECTING)))
         code, sentence = self.not_connected(7.0)
 
         self.assertEqual(code, NO_ANSWER)
@@ -111,7 +111,7 @@ class ConnectingTests(CommandCase):
 
     def test_ended(self) -> None:
         """
-        One that ended is said to have, whatever it wrote before.
+        When the slave's process has ended, `start` says so, whatever state the slave wrote before.
         """
         connection_state.write("bot1/private", ConnectionState(State.UNREACHABLE, "x"))
         self.running.side_effect = NotRunningError
@@ -120,9 +120,9 @@ class ConnectingTests(CommandCase):
         self.assertEqual((code, self.time.now), (FAILED, 0.0))
         self.assertIn("The slave in bot1 started, and ended.", sentence)
 
-    def test_the_file(self) -> None:
+    def test_state_file(self) -> None:
         """
-        The state is read as it was written, by its owner alone; what is no state is none.
+        The state is read back as written, its file is private, and a damaged file counts as no state.
         """
         found = ConnectionState(State.REFUSED, "Nö.", 60.0)
         connection_state.write("bot1/private", found)

@@ -1,29 +1,30 @@
 """
-Following with a watch string.
+`follow` with a watch FURL.
 """
 
 from unittest import mock
 
 from buildbot_lite.cli.main import USAGE
 
-from .ground import (
+from .command_line_case import (
     FURL,
-    CommandCase,
+    CommandLineCase,
     FakeMaster,
 )
 
 
-class WatchingTests(CommandCase):
+class FollowCommandTests(CommandLineCase):
     def setUp(self) -> None:
         """
-        A master that tells of a build that failed.
+        A master that reports a failed build.
         """
         super().setUp()
         self.master.answers = {"watch": {"exit_code": 1}}
 
     def test_string(self) -> None:
         """
-        Promise 6.14: the string is in a file or on standard input, alone or in the line that a submission printed.
+        Promise 6.14: the FURL is read from a file or from standard input, alone or in the line that a submission
+        printed.
         """
         for text in (FURL, f"{FURL}\n", f"# request 7: watch with {FURL}\n", f"# mine\n{FURL}\n"):
             self.write("watch.furl", text)
@@ -33,7 +34,7 @@ class WatchingTests(CommandCase):
 
     def test_no_string(self) -> None:
         """
-        What is no string, or several, is refused; one among the arguments is never used.
+        A text with no FURL or several is refused; a FURL among the arguments is refused too.
         """
         self.write("two.furl", f"{FURL}\n{FURL}\n")
         self.assertIn("In two.furl there is more than one string", self.refused("follow", "two.furl"))
@@ -44,7 +45,7 @@ class WatchingTests(CommandCase):
 
     def test_ctrl_c(self) -> None:
         """
-        After Ctrl-C it says that the build goes on, and how to see it.
+        After Ctrl-C, the command says that the build continues and how to follow it again.
         """
         self.write("a b", FURL)
         with mock.patch.object(FakeMaster, "watch", side_effect=KeyboardInterrupt):

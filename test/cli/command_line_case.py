@@ -1,5 +1,5 @@
 """
-The command, run in this process, with a master that answers from a list.
+Runs ``buildbot-lite`` in this process, with a fake master.
 """
 
 import io
@@ -26,7 +26,7 @@ FURL = "pb://" + "a" * 32 + "@tcp:farm.example:9989/" + "s" * 32
 @frozen
 class CommandResult:
     """
-    What the command did: its exit code, and what it printed.
+    The exit code and the output of one command.
     """
 
     code: int
@@ -37,14 +37,15 @@ class CommandResult:
 @define(eq=False)
 class FakeMaster:
     """
-    Answers questions from *answers*, by what is asked; an exception is raised.  It is a `Connect` and a `MasterLink`.
+    Answers each question from *answers*, by the question's name; an answer that is an exception is raised.  Plays
+    `Connect` and `MasterLink`.
     """
 
     answers: Mapping[str, Any] = field(factory=dict)
     chunks: Sequence[bytes] = ()
     furls: list[str] = field(factory=list)
     questions: list[Mapping[str, Any]] = field(factory=list)
-    poured: list[bytes] = field(factory=list)
+    output: list[bytes] = field(factory=list)
 
     def connect(self, furl: str, work: Callable[[MasterLink], Awaitable[Any]]) -> Any:
         self.furls.append(furl)
@@ -68,7 +69,7 @@ class FakeMaster:
         return answer
 
     async def follow_to_output(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
-        return await self.follow(question, self.poured.append)
+        return await self.follow(question, self.output.append)
 
     async def follow_to_end(self, question: Mapping[str, Any], advice: str) -> Mapping[str, Any]:
         return await self.follow_to_output(question)
@@ -81,15 +82,13 @@ class FakeMaster:
         return await self.follow_to_output({"follow": "watch"})
 
     async def pause(self, seconds: float) -> None:
-        """
-        See `MasterLink.pause`.
-        """
+        pass
 
 
-class CommandCase(SynchronousTestCase):
+class CommandLineCase(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        An empty directory, which is the current one.
+        Make an empty directory the current one.
         """
         self.directory = os.path.realpath(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.directory)
@@ -100,7 +99,7 @@ class CommandCase(SynchronousTestCase):
 
     def command(self, *words: str, stdin: bytes = b"", out: TextIO | None = None) -> CommandResult:
         """
-        Run ``buildbot-lite`` with these *words*.  *out*: its standard output, if that is not to be read here.
+        Run ``buildbot-lite`` with *words*.  *out*: its standard output; by default it is in the result.
         """
         kept, err = io.StringIO(), io.StringIO()
         with (
@@ -113,7 +112,7 @@ class CommandCase(SynchronousTestCase):
 
     def refused(self, *words: str, stdin: bytes = b"", code: int = FAILED) -> str:
         """
-        The one sentence with which it does not do it, with the exit code *code*.
+        The sentence with which the command refuses; its exit code must be *code*.
         """
         said = self.command(*words, stdin=stdin)
         self.assertEqual((said.code, said.out), (code, ""), said)
@@ -122,7 +121,7 @@ class CommandCase(SynchronousTestCase):
 
     def write(self, path: str, text: str, mode: int = 0o600) -> None:
         """
-        A file, with the directories above it.
+        Write a file, with the directories above it.
         """
         os.makedirs(os.path.dirname(os.path.join(self.directory, path)), exist_ok=True)
         with open(os.path.join(self.directory, path), "w") as file:
@@ -131,7 +130,7 @@ class CommandCase(SynchronousTestCase):
 
     def make_farm(self) -> None:
         """
-        A master's directory, as if it had run.
+        Make a master's directory as if the master had run.
         """
         self.write("farm/master.cfg", "")
         self.write("farm/private/admin.furl", f"# admin\n{FURL}\n")

@@ -1,5 +1,5 @@
 """
-What is followed, on its way to standard output.
+The writer that copies what a client follows to standard output and standard error.
 """
 
 import os
@@ -25,7 +25,7 @@ PATIENCE = 60.0
 @implementer(IReactorFromThreads)
 class FakeReactor:
     """
-    Calls from other threads are made when the test says so.
+    A reactor that makes calls from other threads when the test says so.
     """
 
     def __init__(self) -> None:
@@ -36,14 +36,14 @@ class FakeReactor:
 
     def make_calls(self, count: int) -> None:
         """
-        The next *count*, as soon as they are there.
+        Make the next *count* calls, as soon as they are there.
         """
         for _ in range(count):
             call, argument = self._calls.get(timeout=PATIENCE)
             call(argument)
 
 
-class PouringTests(SynchronousTestCase):
+class OutputWriterTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         Two pipes.
@@ -59,7 +59,7 @@ class PouringTests(SynchronousTestCase):
 
     def test_in_order(self) -> None:
         """
-        Several chunks may be on their way: they are written in order, and each is acknowledged when it was written.
+        Several chunks may be in flight; they are written in order, and each is acknowledged after its write.
         """
         chunks = [b"1" + os.urandom(100_000) for _ in range(5)]
         taken = [self.take(chunk) for chunk in chunks]
@@ -77,7 +77,7 @@ class PouringTests(SynchronousTestCase):
 
     def test_waits(self) -> None:
         """
-        What nobody reads is not acknowledged.
+        A chunk that the reader has not taken is not acknowledged.
         """
         first, second = self.take(b"1a"), self.take(b"1" + bytes(1 << 20))
         self.reactor.make_calls(1)
@@ -93,9 +93,9 @@ class PouringTests(SynchronousTestCase):
 
     def test_closed(self) -> None:
         """
-        When whoever reads has seen enough, nothing more is written, and the master hears a sentence.
+        After the reader has closed the pipe, nothing more is written, and the master gets an error.
         """
-        os.dup2(self.err, self.out)  # the last reader of the first pipe is gone
+        os.dup2(self.err, self.out)  # closes the last reader of the first pipe
         taken = [self.take(b"1a"), self.take(b"2b")]
         self.reactor.make_calls(2)
         for each in taken:
