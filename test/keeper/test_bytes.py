@@ -127,7 +127,7 @@ class BytesTests(SynchronousTestCase):
         self.assertEqual(outcome.ending, Ending.FAILED)
         self.assertIn("input", outcome.sentence)
 
-    def test_surroundings(self) -> None:
+    def test_initial_state(self) -> None:
         """
         A command gets its directory, PWD, umask 022, default signal handlers, its own session, and no other
         descriptors.

@@ -223,7 +223,7 @@ class BubblewrapTests(WrapperTests):
             self.skipTest(f"{NO_BWRAP}: {tried.stderr.decode().strip()[:100]}")
         super().setUp()
 
-    def test_fence(self) -> None:
+    def test_isolation(self) -> None:
         """
         Promise 16: a command in bwrap sees work and its own private files, and no other file or process of the host.
         """

@@ -92,7 +92,7 @@ class KillTests(FarmCase):
 
     def test_timeout(self) -> None:
         """
-        Promise 8: so does the timeout for silent commands.
+        Promise 8: the timeout for silent commands kills all processes of the command.
         """
         done = self.farm.submit("silent")
         self.assertEqual(done.code, 1)
@@ -101,7 +101,7 @@ class KillTests(FarmCase):
 
     def test_max_time(self) -> None:
         """
-        Promise 8: so does maxTime.
+        Promise 8: maxTime kills all processes of the command.
         """
         done = self.farm.submit("long")
         self.assertEqual(done.code, 1)
@@ -110,7 +110,8 @@ class KillTests(FarmCase):
 
     def test_cap(self) -> None:
         """
-        Promise 8: so does the cap on output; the log has the allowed bytes, and no more.
+        Promise 8: exceeding the cap on output kills all processes of the command; the log has the allowed bytes, and no
+        more.
         """
         done = self.farm.submit("capped")
         self.assertEqual((done.code, len(done.out)), (1, 100_000), done.err)
@@ -125,7 +126,7 @@ class KillTests(FarmCase):
 
     def test_leave_running(self) -> None:
         """
-        Promise 8: with leaveRunning they are not.
+        Promise 8: with leaveRunning, processes that a command leaves behind live on.
         """
         self.assertEqual(self.farm.submit("forgiven").code, 0)
         self.assertTrue(alive(self.runaway("forgiven")))

@@ -23,8 +23,8 @@ class StorageErrorTests(SynchronousTestCase):
     def test_all(self) -> None:
         """
         Promise 6.6: a file that cannot be stored ends its build with a sentence; 6.7: a database that cannot be written
-        holds the queue, which shows the reason, until it can be written; 6.8: so does a request that is cancelled
-        meanwhile.
+        holds the queue, which shows the reason, until it can be written; 6.8: a request that is cancelled meanwhile
+        ends as CANCELLED then.
         """
         with Farm("bot1", "bot2") as farm:
             farm.builder("plain", "echo hello", more="slavenames=['bot1']")

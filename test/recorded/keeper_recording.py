@@ -28,7 +28,7 @@ from buildbot_lite.slave.keeper_messages import Holding, KeeperListener
 
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 LINES = ".keeper.json"
-SHELF = ".shelf.tar.gz"
+STORE_ARCHIVE = ".shelf.tar.gz"
 
 # The placeholder for the slave's directory in the recording.
 HOME = "/slave"

@@ -21,7 +21,7 @@ from buildbot_lite.slave.keeper_connection import KeeperConnection, KeeperReacto
 from .keeper_recording import (
     DIRECTORY,
     HOME,
-    SHELF,
+    STORE_ARCHIVE,
     Entry,
     RecordingListener,
     converse,
@@ -81,7 +81,7 @@ async def main(reactor: Any) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="recorded-") as directory:
         recording = await record(directory, reactor)
-        pack(os.path.join(directory, "keeper"), os.path.join(DIRECTORY, f"{__version__}{SHELF}"))
+        pack(os.path.join(directory, "keeper"), os.path.join(DIRECTORY, f"{__version__}{STORE_ARCHIVE}"))
     write_recording(__version__, recording)
     sys.stdout.write(f"{len(recording)} lines\n")
 

@@ -31,7 +31,7 @@ from .keeper_recording import (
     OTHER,
     QUICK,
     RUNS,
-    SHELF,
+    STORE_ARCHIVE,
     Entry,
     RecordingListener,
     ReplayedKeeper,
@@ -134,7 +134,7 @@ class KeeperTests(TestCase):
         """
         for version in versions():
             home = os.path.join(self.directory, version)
-            with tarfile.open(os.path.join(DIRECTORY, f"{version}{SHELF}")) as archive:
+            with tarfile.open(os.path.join(DIRECTORY, f"{version}{STORE_ARCHIVE}")) as archive:
                 archive.extractall(home)
             news = RecordingListener()
             client = KeeperClient(home, reactor, linger=5.0)

@@ -30,7 +30,7 @@ USER = "nobody"
 
 
 class PolicyTests(SynchronousTestCase):
-    def test_nothing_said(self) -> None:
+    def test_no_policy(self) -> None:
         """
         Without a policy, commands run as the slave's user, with its environment except for the service manager's
         variables.

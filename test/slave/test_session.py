@@ -210,7 +210,7 @@ class SessionTests(SynchronousTestCase):
         self.desk.answers[0].errback(LinkLostError())
         self.assertEqual((self.refusals, self.welcomes), ([], []))
 
-    def test_orders_before_welcome(self) -> None:
+    def test_commands_before_welcome(self) -> None:
         """
         The master may send commands before its welcome has arrived.
         """

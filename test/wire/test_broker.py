@@ -138,7 +138,7 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
         await until(lambda: bool(broker.disconnected) and len(self.farm.unauthenticated) == 0)
 
     @with_reactor
-    async def test_giant_words(self) -> None:
+    async def test_giant_names(self) -> None:
         """
         A method, argument or interface name that is declared to have 2 GiB is refused at its first byte.
         """
@@ -178,7 +178,7 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
         Promise 3.11: the master keeps no state about peers that showed no valid FURL, and bounded state about the
         others.
         """
-        for _ in range(6):  # random TubIDs: in some the farm decides the negotiation, in some the peer
+        for _ in range(6):  # TubIDs are random: either side may decide
             broker = await self.unauthenticated_broker()
             await self.stock.pop().stopService()
             await until(lambda: len(self.farm.unauthenticated) == 0 and bool(broker.disconnected))  # noqa: B023
@@ -390,7 +390,7 @@ class AuthenticatedLinkTests(BrokerTestCase):
         self.assertEqual(len(self.farm.brokers), 1)
 
     @with_reactor
-    async def test_arguments_are_let_go(self) -> None:
+    async def test_arguments_are_freed(self) -> None:
         """
         Appended data is freed by reference counting alone, without the garbage collector (Promise 9).
         """

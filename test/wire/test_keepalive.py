@@ -39,7 +39,7 @@ class KeepaliveTests(SynchronousTestCase):
         self.assertEqual(self.happened, [("ping", 10), ("ping", 20), ("silent", 25)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_sign(self) -> None:
+    def test_data_received(self) -> None:
         """
         Silence is measured from the last received data.
         """
@@ -61,7 +61,7 @@ class KeepaliveTests(SynchronousTestCase):
 
         self.assertEqual(self.happened, [])
 
-    def test_patience(self) -> None:
+    def test_tolerated_silence(self) -> None:
         """
         A link with tolerated silence is pinged without end and never lost.
         """
@@ -71,7 +71,7 @@ class KeepaliveTests(SynchronousTestCase):
 
         self.assertEqual(self.happened, [("ping", float(at)) for at in range(10, 111, 10)])
 
-    def test_deaf(self) -> None:
+    def test_reading_paused(self) -> None:
         """
         Silence while reading was paused does not count.
         """

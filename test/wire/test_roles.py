@@ -137,7 +137,7 @@ class RoleTests:
         self.assertEqual(slave.calls, [("start", ID, SPEC, {"token": "sësame"})])
 
     @with_reactor
-    async def test_orders(self: Any) -> None:
+    async def test_calls_to_the_slave(self: Any) -> None:
         """
         `resume`, `interrupt` and `disown` reach the slave with their arguments.
         """

@@ -28,7 +28,7 @@ class SendBacklogTests(SynchronousTestCase):
         self.assertFalse(self.backlog.full)
         self.assertFalse(self.backlog.add(10 * MOST_BYTES_UNREAD))
 
-    def test_does_not(self) -> None:
+    def test_does_not_read(self) -> None:
         """
         Bytes are counted while the transport's buffer is full; after the peer has read, counting starts again.
         """
@@ -56,7 +56,7 @@ class SendBacklogTests(SynchronousTestCase):
             clear()
             self.successResultOf(waiting)
 
-    def test_unplugged(self) -> None:
+    def test_unregister(self) -> None:
         """
         `unregister` removes the producer; a second call does nothing.
         """

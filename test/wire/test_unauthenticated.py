@@ -94,7 +94,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
         self.assertEqual((sum(heard), self.cut), (64 << 10, ["a1"]))
         self.assertEqual(len(self.peers), 0)
 
-    def test_bytes_of_a_friend(self) -> None:
+    def test_bytes_after_authentication(self) -> None:
         """
         The bytes of an authenticated connection are neither limited nor counted.
         """
@@ -149,7 +149,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
         self.assertEqual(self.cut, [str(number) for number in range(10, 20)])
 
-    def test_waits_for_its_turn(self) -> None:
+    def test_handshake_is_queued(self) -> None:
         """
         Promise 3.12: when unauthenticated peers have used their share, a handshake waits; meanwhile its connection is
         not read, and a peer that is cut gets no answer.
@@ -214,7 +214,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
             self.peers.log_refusal("a", "Revoked.")
             self.assertEqual(len(events), 101)
 
-    def test_patient_one_in_front(self) -> None:
+    def test_one_connection_stays(self) -> None:
         """
         While one old connection stays, memory for any number of others stays bounded.
         """
