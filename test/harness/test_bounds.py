@@ -28,7 +28,7 @@ HANGING = """
 
         def test_blocked(self):
             note("blocked")
-            # It has left us, its session and its parent.
+            # A daemon: it has a session of its own, and its parent exits.
             script = "setsid sh -c 'echo left $$ >>$NOTES; exec sleep 600' & sleep 0"
             subprocess.run(["sh", "-c", script], check=True)
             while True:

@@ -154,7 +154,7 @@ class Proxy:
                 if connection.left is not None:
                     connection.left -= len(data)
                     if connection.left < 0:
-                        # Once for both directions.
+                        # One cut for both directions.
                         self.cuts += not connection.over
                         connection.over = True
                         break

@@ -16,7 +16,7 @@ import os, signal, sys, time
 witness = os.environ["WITNESS"] + "/" + sys.argv[1]
 if os.fork():
     os.wait()
-    # Who leaves does not go before the one that is left has said who it is.
+    # With "leave", the parent exits only after its child has recorded its pid.
     while "leave" not in sys.argv or not (os.path.exists(witness) and os.path.getsize(witness)):
         time.sleep(0.02)
     os._exit(0)

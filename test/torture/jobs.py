@@ -45,7 +45,7 @@ for at in range(0, size, piece):
     time.sleep(max(0.0, min(seconds / 40, end - time.monotonic())))
 time.sleep(max(0.0, end - time.monotonic()))
 while True:
-    # The disk may be full, and that is for a command itself to bear.
+    # The disk may be full; a command that writes files must handle that itself.
     try:
         with open(f"artifact-{job}", "wb") as artifact:
             artifact.write(random.Random(f"{job}/artifact").randbytes(size + 10))

@@ -53,7 +53,7 @@ def judge(campaign: Campaign) -> Verdict:
         known[job.name] = request
         _judge(campaign, verdict, job, request, Result(number), reason)
     for name, done in campaign.watched().items():
-        verdict.note("promises", name in known, f"{name} was promised, and nobody knows of it")
+        verdict.note("promises", name in known, f"{name} was acknowledged, and is not in the records")
         if name in known:
             job = campaign.jobs[name]
             result = Result(next(row[2] for row in rows if row[0] == known[name]))

@@ -17,7 +17,7 @@ from attrs import frozen
 
 SLAVES = ("bot1", "bot2")
 BUILDERS = ("work", "work", "changing", "once")
-SLAVE, MASTER, BOTH, NOBODY = "slave", "master", "both", "nobody"
+SLAVE, MASTER, BOTH, NO_TARGET = "slave", "master", "both", "none"
 
 
 @frozen
@@ -25,13 +25,13 @@ class Fault:
     """
     A kind of failure.
 
-    *whom*: its target: a slave, the master, any of them, or none.  *least*, *most*: bounds of its duration in seconds.
+    *target*: a slave, the master, any of them, or none.  *least*, *most*: bounds of its duration in seconds.
     *weight*: relative frequency.  *retries*: whether it may cost builds an attempt.  *minutes*: least length of a
     schedule that contains it.
     """
 
     name: str
-    whom: str
+    target: str
     least: float = 0.0
     most: float = 0.0
     weight: int = 2
@@ -49,14 +49,14 @@ FAULTS = (
     Fault("restart-slave", SLAVE, weight=2),
     Fault("stop-slave", SLAVE, 2, 40),
     Fault("stop-keeper", SLAVE, 1, 20, weight=1),
-    Fault("kill-master", NOBODY, 0, 5, weight=3),
-    Fault("restart-master", NOBODY, weight=1),
-    Fault("stop-master", NOBODY, 2, 30),
+    Fault("kill-master", NO_TARGET, 0, 5, weight=3),
+    Fault("restart-master", NO_TARGET, weight=1),
+    Fault("stop-master", NO_TARGET, 2, 30),
     Fault("kill-both", SLAVE, 0, 5),
-    Fault("reconfigure", NOBODY, weight=2),
-    Fault("edit-and-kill-master", NOBODY, 0, 5, weight=1),
+    Fault("reconfigure", NO_TARGET, weight=2),
+    Fault("edit-and-kill-master", NO_TARGET, 0, 5, weight=1),
     Fault("fill-disk", BOTH, 4, 20),
-    Fault("lock-database", NOBODY, 3, 30, weight=2),
+    Fault("lock-database", NO_TARGET, 3, 30, weight=2),
     Fault("clock", BOTH, 4, 20),
     Fault("kill-keeper", SLAVE, weight=2, retries=True),
     Fault("reboot", SLAVE, 0, 5, weight=2, retries=True),
@@ -134,8 +134,8 @@ def _job(random: Random, at: float, name: str) -> Event:
 
 def _event(random: Random, at: float, fault: Fault, length: float) -> Event:
     words: list[str] = []
-    if fault.whom in (SLAVE, BOTH):
-        words.append(random.choice(SLAVES if fault.whom == SLAVE else (*SLAVES, MASTER)))
+    if fault.target in (SLAVE, BOTH):
+        words.append(random.choice(SLAVES if fault.target == SLAVE else (*SLAVES, MASTER)))
     if fault.most:
         # Short schedules contain short faults.
         most = fault.most if fault.minutes else min(fault.most, max(fault.least + 1, length / 6))
