@@ -16,7 +16,7 @@ from twisted.internet import defer, task
 from buildbot_lite import __version__
 from buildbot_lite.model.hello import Hello
 from buildbot_lite.wire.certificate import new_certificate
-from buildbot_lite.wire.reconnecting import dial
+from buildbot_lite.wire.reconnecting import connect
 from buildbot_lite.wire.tub import make_tub, raise_file_limit
 
 
@@ -59,7 +59,7 @@ async def attach_all(reactor, furls):
         desk.attach(IdleSlave(), hello, "").addCallbacks(here, lambda failure: print(failure, file=sys.stderr))
 
     for (name, furl), tub in zip(furls, tubs, strict=True):
-        dial(
+        connect(
             tub,
             furl,
             (),

@@ -6,25 +6,25 @@ The map
 
 Imports go down only; ``lint-imports`` holds it::
 
-    cli  master_tap  slave_tap  plugins  testing     what people start, write and import
-      extensions                                      what packages above the master add to it: keys of ``c``
-      control                                         what the holder of a FURL may call: submissions, administration
-      status                                          what people see; it only reads: followed logs, documents
+    cli  master_tap  slave_tap  plugins  testing     programs, and modules that users import
+      extensions                                      additions of higher packages to the master: keys of ``c``
+      control                                         objects for holders of FURLs: submissions, administration
+      status                                          read-only views: followed logs, documents
       master | slave                                  the two ends; neither imports the other
-      storage | wire | keeper                         what survives a restart; the only importer of Foolscap; the
+      storage | wire | keeper                         state on disk; the protocol, the only importer of Foolscap; the
                                                       parent of every command (standard library only)
       deferreds                                       events with several waiters; work in the background
       model                                           values and pure functions; the JSON that travels
-      errors                                          every exception raised on purpose, each a sentence
+      errors                                          every exception raised on purpose; its text is one sentence
 
 Inside the master, in the same way::
 
-    maintenance  trial_load                           cleaning up for years; trying a master.cfg in another process
-      retention                                       what is old enough to be removed
+    maintenance  trial_load                           clean-up and pruning; trying a master.cfg in another process
+      retention                                       removal of old logs, artifacts, builds and inputs
       farm                                            composition: which object gets which collaborators
       reconfiguration                                 a new master.cfg comes into force in a running master
-      revocation | recovery | slave_access            a FURL becomes void; what a starting master reads; what the FURL
-                                                      of a slave leads to
+      revocation | recovery | slave_access            revoking a FURL; reading the records at a start; the objects that
+                                                      slaves' FURLs lead to
       scheduling                                      from a submission to the result of its requests
       builds                                          one running build: coroutine, journal, records, streams
       steps                                           the steps that are shipped
@@ -50,19 +50,19 @@ There is no other recovery: a build is replayed from its journal, and starting i
 The words
 =========
 
-*slave* the configured name.  *desk* what its FURL designates on the master.  *link* one live connection.  *session* the
-master's state of a slave across links.  *keeper* the small process on the slave's machine that is the parent of every
-command.  *command* what a step has a slave do.  *stream* append-only bytes that the keeper writes and the master
-mirrors; *spool* a stream's file on the slave.  *remark* a line of the farm's own beside a log, never in it.  *journal*
-the recorded effects of a build.  *feed* the ordered table of committed events.  *grant* a FURL that the master made.
-*grace* how long a lost slave's builds wait.
+*slave* the configured name.  *desk* the object on the master that its FURL designates.  *link* one live connection.
+*session* the master's state of a slave across links.  *keeper* the small process on the slave's machine that is the
+parent of every command.  *command* one request of a step to a slave.  *stream* append-only bytes that the keeper writes
+and the master mirrors; *spool* a stream's file on the slave.  *remark* a line of the farm's own beside a log, never in
+it.  *journal* the recorded effects of a build.  *feed* the ordered table of committed events.  *grant* a FURL that the
+master made.  *grace* how long a lost slave's builds wait.
 
 Where to begin reading
 ======================
 
-``wire/roles.py`` (who asks what of whom), ``model/spec.py`` and ``model/outcome.py`` (what is asked and answered),
-``master/builds/journal.py`` (why a build survives), ``master/slaves/session.py`` (how a lost link is no event),
-``keeper/keeper.py``.
+``wire/roles.py`` (the calls between master and slave), ``model/spec.py`` and ``model/outcome.py`` (a command and its
+outcome), ``master/builds/journal.py`` (why a build survives a crash), ``master/slaves/session.py`` (why a build
+survives a lost link), ``keeper/keeper.py``.
 """
 
 __version__ = "0.1.0"

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 class OneShot(Generic[T]):
     """
-    An event that happens once, with a result or a failure that every waiter gets, also one who comes later.
+    An event that happens once, with a result or a failure for every waiter, also for later ones.
 
     *unawaited*: called when the last waiter was cancelled before the event.
     """
@@ -94,7 +94,7 @@ def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Lo
         else:
             log.failure("{what} failed", failure=failure, what=what)
 
-    running.addErrback(failed)  # type: ignore[unused-awaitable]  # this is the place where nobody awaits
+    running.addErrback(failed)  # type: ignore[unused-awaitable]  # runs in the background
 
 
 def shielded(work: Deferred[T] | Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:

@@ -212,7 +212,7 @@ class ReplayError(BuildbotLiteError):
 
 class InputError(BuildbotLiteError):
     """
-    What was submitted cannot be used.
+    The submission cannot be used.
     """
 
 

@@ -1,5 +1,6 @@
 """
-What packages above the master add to it, for all composition roots: the tap, and the process that tries a master.cfg.
+Extensions of the master by higher packages, for all composition roots: the tap, and the process that tries a
+master.cfg.
 """
 
 from .master.config.keys import OWN_KEYS, AnyKey

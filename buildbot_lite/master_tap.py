@@ -12,8 +12,9 @@ Without such a file: ``twistd buildbot-lite-master --basedir DIRECTORY``.
 Errors are found before twistd becomes a daemon, and printed on the terminal as one sentence: a mistake in master.cfg, a
 newer database, another master in the directory, a port in use.
 
-SIGHUP applies master.cfg.  SIGTERM stops the master; builds go on on their slaves, and the next master continues them.
-SIGUSR1 stops it too, and kills the commands that the master itself runs (``MasterShellCommand``), with their keeper.
+SIGHUP applies master.cfg.  SIGTERM stops the master; the commands of builds continue, and the next master continues the
+builds.  SIGUSR1 stops it too, and kills the commands that the master itself runs (``MasterShellCommand``), with their
+keeper.
 """
 
 import os
@@ -47,7 +48,7 @@ from .extensions import configuration_keys
 from .master.config.loading import load
 from .master.config.master_config import DB_OF_0_1_0, DEFAULT_DB
 from .master.farm import Environment, Farm
-from .master.grants.listening import PATIENCE
+from .master.grants.listening import CONNECT_TIMEOUT
 from .master.grants.location import Location
 from .master.maintenance import Maintenance
 from .master.slaves.registry import OWN, SlaveDesk
@@ -103,7 +104,7 @@ class MasterService(MultiService):
             private=self._private,
             config=generation.config,
             wall=time.time,
-            why_not_reached=partial(why_not_reached, reactor, self._tub.tub_id, within=PATIENCE),
+            why_not_reached=partial(why_not_reached, reactor, self._tub.tub_id, within=CONNECT_TIMEOUT),
         )
         self._location.bind(generation.config).commit()
         # Only to find errors: the threads of a Writer would not survive the fork by which twistd becomes a daemon.
@@ -259,7 +260,7 @@ def _service(basedir: str) -> MasterService:
     from twisted.internet import reactor  # noqa: TID251 - this is a tap
 
     # A monotonic clock: leases and time-outs must not jump when the wall clock is set.  Nothing is scheduled yet.
-    reactor.seconds = time.monotonic  # type: ignore[method-assign]  # the clock is to be another
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]  # another clock
     try:
         return MasterService(basedir, reactor)
     except (BuildbotLiteError, OSError) as error:

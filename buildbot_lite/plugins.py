@@ -1,5 +1,5 @@
 """
-What a master.cfg imports: ``from buildbot_lite.plugins import steps, schedulers, util, slave, secrets``.
+The names for a master.cfg: ``from buildbot_lite.plugins import steps, schedulers, util, slave, secrets``.
 
 Names and spelling are Buildbot's.  A word is one line below: a class or function that is called by its own name, or
 ``name=value``.  ``reporters`` and ``status`` are empty so far.

@@ -9,7 +9,7 @@ A slave as a service of ``twistd``: the composition root, which gives the reacto
 
 Without such a file: ``twistd buildbot-lite-slave --furlfile FILE --basedir DIRECTORY``.
 
-SIGTERM stops the slave and leaves its commands running in the keeper; their builds go on when the slave is started
+SIGTERM stops the slave and leaves its commands running in the keeper; their builds continue when the slave is started
 again.  SIGUSR1 kills the commands, then stops the slave.  SIGUSR2 drains it: it takes no new builds, and stops after
 its last one.  SIGHUP is logged without any other effect.
 """
@@ -50,7 +50,7 @@ from .wire.certificate import load_or_create
 from .wire.furl import parse, read_furl
 from .wire.reconnecting import (
     DeskConnection,
-    dial,
+    connect,
     retry_delay,
 )
 from .wire.roles import Desk, Link
@@ -79,16 +79,16 @@ class SlaveService(MultiService):
         )
         self._tub = make_tub(reactor, load_or_create(self._assembly.directory.certificate))
         self._tub.setServiceParent(self)
-        self._dialling: DeskConnection | None = None
+        self._desk_connection: DeskConnection | None = None
         self._connection = ConnectionState(State.CONNECTING)
         self._kill = False
 
     def startService(self) -> None:
         """
-        Start the keeper and dial the master.
+        Start the keeper and connect to the master.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
-        # Before there are commands: a signal without handler would end the process and leave them.
+        # Before any command starts: a signal without a handler would end the process and leave its commands running.
         if hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, self._signalled)
             signal.signal(signal.SIGUSR2, self._told_to_drain)
@@ -97,11 +97,11 @@ class SlaveService(MultiService):
         self._log_files = watch_log_files(self._reactor)
         self._assembly.session.start()
         self._now(ConnectionState(State.CONNECTING))
-        self._dialling = dial(
+        self._desk_connection = connect(
             self._tub,
             self._furl,
             self._assembly.directory.hints(),
-            self._dialled,
+            self._connected,
             self._not_connected,
             lambda reason: self._now(ConnectionState(State.UNREACHABLE, reason)),
         )
@@ -114,8 +114,8 @@ class SlaveService(MultiService):
 
     async def _stop(self) -> None:
         self._log_files.stop()
-        if self._dialling is not None:
-            self._dialling.stop()
+        if self._desk_connection is not None:
+            self._desk_connection.stop()
         await self._assembly.session.stop(kill=self._kill)
         await cast("Deferred[None]", super().stopService())  # type: ignore[no-untyped-call]  # Twisted's
         self._assembly.directory.unlock()
@@ -125,7 +125,7 @@ class SlaveService(MultiService):
         self._reactor.callFromThread(self._kill_and_stop)
 
     def _kill_and_stop(self) -> None:
-        self.log.info("told to kill all commands and to stop")
+        self.log.info("SIGUSR1: killing all commands, then stopping")
         if self.running:
             self._reactor.stop()
 
@@ -142,11 +142,11 @@ class SlaveService(MultiService):
         self._reactor.callFromThread(self._drain)
 
     def _drain(self) -> None:
-        self.log.info("told to take no new builds, and to stop when the last one ended")
+        self.log.info("draining: taking no new builds, stopping when the last one has ended")
         self._assembly.session.drain(self._drained)
 
     def _drained(self) -> None:
-        self.log.info("no build is left here")
+        self.log.info("drained: no build is left on this slave")
         if self.running:
             self._reactor.stop()
 
@@ -158,9 +158,9 @@ class SlaveService(MultiService):
             # Only for other programs; the slave does not need it.
             self.log.warn("{sentence}", sentence=str(error))
 
-    def _dialled(self, desk: Desk, link: Link) -> None:
+    def _connected(self, desk: Desk, link: Link) -> None:
         link.when_lost(self._link_lost)
-        self._assembly.session.dialled(desk, link)
+        self._assembly.session.connected(desk, link)
 
     def _link_lost(self) -> None:
         # After a refusal the link is lost, too; the state stays REFUSED.
@@ -170,27 +170,27 @@ class SlaveService(MultiService):
     def _welcomed(self, welcome: Welcome) -> None:
         self.log.info("attached to the master as {name}", name=welcome.name)
         self._now(ConnectionState(State.CONNECTED))
-        if self._dialling is not None:
-            self._dialling.add_hints(welcome.hints)
+        if self._desk_connection is not None:
+            self._desk_connection.add_hints(welcome.hints)
         try:
             self._assembly.directory.keep_hints(welcome.hints)
         except StorageError as error:
-            # The next process dials with the hints in its FURL only.
+            # The next process tries only the hints in its FURL.
             self.log.warn("{sentence}", sentence=str(error))
         # Once: draining attaches again, and that welcome says `drain`, too.
         if welcome.drain and not self._assembly.session.draining:
-            self.log.info("the master's admin says that this slave is to leave")
+            self.log.info("the master's admin drains this slave")
             self._drain()
 
     def _refused(self, error: BuildbotLiteError) -> None:
-        if self._dialling is not None:
-            self._dialling.refused(error)
+        if self._desk_connection is not None:
+            self._desk_connection.refused(error)
 
     def _not_connected(self, error: BuildbotLiteError) -> None:
         self.log.error("{sentence}", sentence=str(error))
         self._now(ConnectionState(State.REFUSED, str(error), retry_delay(error)))
         if isinstance(error, RevokedError):
-            background(self._assembly.agent.forget_everything(), self.log, "ending what the former master asked for")
+            background(self._assembly.agent.forget_everything(), self.log, "ending the commands of the former FURL")
 
 
 def application_for(
@@ -237,7 +237,13 @@ class Options(usage.Options):
         ("furlfile", None, None, "The file that holds the FURL; its first line that begins with pb:// counts."),
         ("basedir", None, ".", "The slave's directory."),
         ("user", None, None, "Run commands as this user; the slave itself must be root's."),
-        ("build-umask", None, None, "What files of builds do not get, an octal number; 022 if not given.", _octal),
+        (
+            "build-umask",
+            None,
+            None,
+            "Permission bits that files of builds do not get, an octal number; default 022.",
+            _octal,
+        ),
         ("wrapper", None, "", "Words that go before those of every command, as a shell would split them."),
     )
 
@@ -259,7 +265,7 @@ class Options(usage.Options):
         ``--furlfile`` is required.
         """
         if self["furlfile"] is None:
-            raise usage.UsageError("Say where the FURL is: --furlfile FILE.")
+            raise usage.UsageError("Give the file with the FURL: --furlfile FILE.")
 
 
 def makeService(options: Options) -> SlaveService:
@@ -293,7 +299,7 @@ def _service(furl: str, basedir: str, *, found_in: str, policy: Policy) -> Slave
 
     # Leases and time-outs must not jump when the clock is set, and must count while the machine is suspended, as the
     # master's time-outs do.  Nothing is scheduled yet.
-    reactor.seconds = awake  # type: ignore[method-assign]  # the clock is to be another
+    reactor.seconds = awake  # type: ignore[method-assign]  # another clock
     try:
         service = SlaveService(furl, basedir, reactor, policy)
     except (BuildbotLiteError, OSError) as error:

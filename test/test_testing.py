@@ -268,4 +268,4 @@ class ReplayTests(SynchronousTestCase):
 
         sent: list[int] = []
         error = self.assertRaises(AssertionError, replay, Mail())
-        self.assertIn("nobody knows whether it was", str(error))
+        self.assertIn("whether it happened is unknown", str(error))

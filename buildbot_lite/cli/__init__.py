@@ -15,7 +15,7 @@ The command ``buildbot-lite``.
     grants      grant, grants, revoke, rotate
 
     arguments   parameter types: numbers of builds, properties, times
-    connection  asking a running master, over its admin FURL
+    connection  questions to a running master, over its admin FURL
     connecting  waiting until a slave that was started is connected
     resuming    following over restarts of the master
     processes   finding, stopping and starting the process of a directory
@@ -23,8 +23,8 @@ The command ``buildbot-lite``.
     output      standard output and standard error
     tables      the master's documents as tables
 
-The master decides what is answered (`control.admin`); these modules ask and show.  Modules that only a master's machine
-has are imported by the commands that need them: ``pip install buildbot-lite`` installs neither SQLAlchemy nor rich.
+The master answers questions (`control.admin`); these modules send and print.  Only the commands that need the master's
+packages import them: ``pip install buildbot-lite`` installs neither SQLAlchemy nor rich.
 """
 
 from .main import main, program

@@ -35,7 +35,7 @@ commands = Commands()
 @click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
 def force(farm: FarmClient, builder: str, pairs: tuple[tuple[str, str], ...], reason: str, wait: bool) -> int:
     """
-    Ask for a build of BUILDER.
+    Request a build of BUILDER.
 
     A ForceScheduler in master.cfg must allow it.
 
@@ -138,7 +138,7 @@ def log(
     async def work(link: MasterLink) -> None:
         which = number
         if which is None:
-            # The newest may be another one when the master has been restarted meanwhile.
+            # After a restart of the master, another build may be the newest.
             found = (await link.ask({"ask": "builds", "builder": builder, "most": 1}))["builds"]
             which = found[0]["number"] if found else None
         question = {

@@ -4,7 +4,7 @@ Ask a running master.
 Commands that ask a master are `FarmCommand`s.  They find its FURL in ``private/admin.furl`` of its directory, or in the
 file that ``--furlfile`` names.
 
-A reactor runs once in a process; so a command does all of its asking in one coroutine, which gets a `MasterLink`.
+A reactor runs once in a process; so a command sends all of its questions in one coroutine, which gets a `MasterLink`.
 """
 
 import os

@@ -26,7 +26,7 @@ commands = Commands()
 
 MASTER_TAC = """\
 # A master of a buildbot_lite farm.  Start it in this file's directory with:  twistd -y master.tac
-# What it does is said in master.cfg.
+# Its configuration is master.cfg.
 
 from buildbot_lite.master_tap import application_for
 
@@ -85,7 +85,7 @@ def create_slave(directory: str, furl: str) -> None:
     """
     Make DIR the directory of a slave, which needs one string: its FURL, from the master's buildslave.furls.
 
-    With - the string is read from standard input, where nobody else on this machine can see it.
+    With - the string is read from standard input, where no other user of this machine can see it.
     """
     from ..wire.furl import parse
 

@@ -51,17 +51,17 @@ def grant() -> None:
     """
 
 
-@grant.command("submit", cls=FarmCommand, short_help="A string to ask for builds.")
+@grant.command("submit", cls=FarmCommand, short_help="A string to request builds.")
 @click.argument("builder")
-@click.option("--uses", type=_count, metavar="N", help="How often it may be used.")
+@click.option("--uses", type=_count, metavar="N", help="The number of times that it may be used.")
 @_expires
-@click.option("--per-hour", type=_count, metavar="N", help="How often in any hour.")
-@click.option("--largest", type=SIZE, metavar="SIZE", help="How much may be submitted with it at a time: 500k, 20M.")
-@click.option("--waiting", "most_waiting", type=_count, metavar="N", help="How many of its requests may wait.")
+@click.option("--per-hour", type=_count, metavar="N", help="The number of times in any hour.")
+@click.option("--largest", type=SIZE, metavar="SIZE", help="The largest input of a submission: 500k, 20M.")
+@click.option("--waiting", "most_waiting", type=_count, metavar="N", help="The number of its requests that may wait.")
 @_label
 def grant_submit(farm: FarmClient, builder: str, largest: float | None, expires: float | None, **more: Any) -> None:
     """
-    A string to ask for builds: of the Submit scheduler BUILDER, or of the one that asks for that builder alone.
+    A string to request builds: of the Submit scheduler BUILDER, or of the one that submits to that builder alone.
 
     Use it with: flappclient --furlfile FILE run-command
 
@@ -149,7 +149,7 @@ def grant_admin(farm: FarmClient, expires: float | None, label: str) -> None:
 
 
 @commands.command(cls=FarmCommand, short_help="List the strings that were handed out, and their limits.")
-@click.option("--all", "everything", is_flag=True, help="Also those of single requests, and those that are void.")
+@click.option("--all", "everything", is_flag=True, help="Also those of single requests, and revoked or expired ones.")
 @json_option
 def grants(farm: FarmClient, everything: bool, as_json: bool) -> None:
     """

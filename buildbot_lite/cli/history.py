@@ -106,8 +106,8 @@ def last_good(farm: FarmClient, builder: str, branch: str | None, as_json: bool)
 
 async def _page(link: MasterLink, question: Document, most: int, before: int | None) -> tuple[list[Any], int | None]:
     """
-    At most *most* builds, and where older ones begin.  A master looks at some builds at a time: so it is asked until
-    there are enough, or no more.
+    At most *most* builds, and where older ones begin.  A master examines a bounded number of builds for each question,
+    so repeat the question until there are enough builds, or no more.
     """
     given = {name: value for name, value in question.items() if value is not None}
     found: list[Any] = []

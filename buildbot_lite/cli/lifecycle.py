@@ -120,7 +120,7 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
     if kill and kind is Kind.MASTER:
         raise click.UsageError("--kill is for slaves: a master runs nothing that could be killed.  See: cancel")
     if kill and when_idle:
-        raise click.UsageError("Say --when-idle or --kill, not both.")
+        raise click.UsageError("Give --when-idle or --kill, not both.")
     try:
         _stop(directory, kind, when_idle=when_idle, kill=kill, patience=patience)
     except NotRunningError:

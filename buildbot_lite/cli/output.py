@@ -1,8 +1,8 @@
 """
 Standard output and standard error.
 
-Lists are tables for people, or JSON for programs.  A thread writes followed output: a pager that nobody scrolls blocks
-that thread and not the link to the master, which would count as dead after half a minute.
+Lists are tables for people, or JSON for programs.  A thread writes followed output: a pager that is not scrolled blocks
+only that thread; without it the link to the master would be idle, and count as dead after half a minute.
 """
 
 import json
@@ -150,7 +150,7 @@ class OutputWriter:
                 reactor.callFromThread(written.callback, None)
             else:
                 # A BuildbotLiteError becomes a sentence for the master; others would be logged here, with a traceback.
-                failure = Failure(BuildbotLiteError("Nobody takes these bytes any more."))
+                failure = Failure(BuildbotLiteError("The client does not accept output any more."))
                 reactor.callFromThread(written.errback, failure)
 
     def _write(self, descriptor: int, rest: memoryview) -> None:

@@ -1,7 +1,7 @@
 """
 The documents of `status.documents` as tables.
 
-Control characters in texts of slaves and submitters are replaced, so that they are no commands to the terminal.
+Control characters in texts of slaves and submitters are replaced, so that a terminal does not interpret them.
 """
 
 import re
@@ -18,7 +18,7 @@ from ..model.display import printable
 
 Document = Mapping[str, Any]
 
-_SENTENCES = {"why", "system", "description", "limits", "asked for", "summary", ""}
+_SENTENCES = {"why", "system", "description", "limits", "requested", "summary", ""}
 """Columns that may take several lines, between words, where the terminal is narrow."""
 _STYLES = {
     "SUCCESS": "green",
@@ -134,7 +134,7 @@ def builds(document: Sequence[Document]) -> RenderableType:
         )
         for each in document
     ]
-    heads = ("build", "result", "slave", "started", "took", "request", "sources", "asked for", "")
+    heads = ("build", "result", "slave", "started", "took", "request", "sources", "requested", "")
     return _table(heads, rows)
 
 
@@ -147,7 +147,7 @@ def build(document: Document) -> RenderableType:
     facts = [
         ("result", _result(document["result"])),
         ("why", document["reason"] or _current(document)),
-        ("asked for", f"{_when(asked['at'])}, {_asked(asked)} (request {document['request']})"),
+        ("requested", f"{_when(asked['at'])}, {_asked(asked)} (request {document['request']})"),
         ("sources", _text(" ".join(filter(None, [document["branch"], document["revision"]])))),
         ("slave", document["slave"] + (f" on {document['host']}" if document.get("host") else "")),
         ("started", f"{_when(document['started'])}, after {_span(asked['at'], document['started'])}"),
@@ -309,7 +309,7 @@ def _trouble(slave: Document) -> Text:
     """
     refused = slave.get("refused")
     if refused:
-        again = f"It asks again by {_when(refused['asks_again_by'])}."
+        again = f"The next attempt is by {_when(refused['asks_again_by'])}."
         return _text(f"refused: {refused['reason']}  {again}", "red")
     breach = slave.get("breach")
     return _text(f"cut off {_when(breach['at'])}: {breach['reason']}" if breach else "", "red")

@@ -1,5 +1,5 @@
 """
-The questions that the ``buildbot-lite`` command asks a running master: the role `wire.control.Control`.
+Answers to the questions of the ``buildbot-lite`` command: the role `wire.control.Control`.
 
 A question is a JSON object.  Its field ``ask`` (or ``follow``) names the question; the other fields are its arguments.
 Followed output arrives in chunks.  The first byte of a chunk is `OUT` for the requested bytes, `ERR` for remarks.
@@ -28,7 +28,7 @@ from ..model.display import remark_lines
 from ..model.json_reader import JsonReader
 from ..status import documents
 from ..status.build_filter import filter_of
-from ..status.following import Following
+from ..status.following import LogFollower
 from ..status.log_output import (
     LogQuery,
     LogSender,
@@ -71,7 +71,7 @@ class OneAtATime:
 
     def chunk(self, data: bytes) -> Deferred[None]:
         """
-        See `Follower.chunk`.
+        Send the next bytes; fires when the client has processed them.
         """
         return self._turn.run(self._follower.chunk, data)
 
@@ -99,12 +99,12 @@ class AdminDesk:
     """
     The object that FURLs of admins lead to, and FURLs to watch or control the farm.
 
-    *may*: the permitted questions; None: all.  *account*: of the resources that the holders of one FURL share.
-    *by_grant*: the number of the grant.
+    *may*: the permitted questions; None: all.  *account*: the limits that the holders of one FURL share.  *by_grant*:
+    the number of the grant.
     """
 
     farm: Farm
-    following: Following
+    follower: LogFollower
     may: Collection[str] | None = None
     account: Account = field(factory=Account)
     by_grant: int | None = None
@@ -145,7 +145,7 @@ class AdminDesk:
             raise _unknown()
         self._check(asked)
         if asked in RECORDED and (obstacle := self.farm.records.obstacle) is not None:
-            raise RefusedError(f"{obstacle}  Nothing was changed: ask again when it works.")
+            raise RefusedError(f"{obstacle}  Nothing was changed.  Repeat the command when the database works.")
         return await answer(question)
 
     async def _counted(self, question: JsonReader, client: FramedClient) -> Answer:
@@ -250,10 +250,10 @@ class AdminDesk:
         """
         return await self.farm.records.read(self.account.charged(query))
 
-    # What is followed.
+    # Answers that are followed.
 
     async def _request(self, question: JsonReader, client: FramedClient) -> Answer:
-        return {"exit_code": await self.following.follow(question.integer("buildset"), client, self.account)}
+        return {"exit_code": await self.follower.follow(question.integer("buildset"), client, self.account)}
 
     async def _log(self, question: JsonReader, client: FramedClient) -> Answer:
         wanted = LogQuery(
@@ -265,7 +265,7 @@ class AdminDesk:
         )
         sender = LogSender(
             records=self.farm.records,
-            following=self.following,
+            follower=self.follower,
             directory=self.farm.stream_storage.streams,
             wanted=wanted,
             client=client,
@@ -278,7 +278,7 @@ class AdminDesk:
         build, name = await self._build(question), question.text("name", limit=1024)
         stream = await self._read(lambda c: documents.the_artifact(c, build, name))
         path = os.path.join(self.farm.stream_storage.artifacts, stream.path)
-        await send_file(path, self.following.output_to(client, self.account))
+        await send_file(path, self.follower.output_to(client, self.account))
         return {"length": stream.length, "sha256": stream.sha256}
 
     async def _idle(self, question: JsonReader, client: FramedClient) -> Answer:

@@ -164,7 +164,7 @@ def _limits(question: JsonReader, now: float) -> GrantLimits:
 
     lasts = question.optional("lasts", question.number)
     if lasts is not None and lasts <= 0:
-        raise RefusedError("A string that has expired before it was made is of no use.")
+        raise RefusedError("--expires is in the past: the string would never be valid.")
     return GrantLimits(
         uses=number("uses"),
         expires=None if lasts is None else now + lasts,

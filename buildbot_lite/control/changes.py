@@ -34,7 +34,7 @@ from ..storage.writer import Records
 from ..wire.flapp import TAKES_NO_FILE, Read, StdinFeed, Watcher
 from ..wire.limits.account import Account
 from .change_lines import Allowed, Said, change_of_push, read_lines
-from .intake import BytesSink, Intake
+from .input_receiver import BytesSink, InputReceiver
 from .submissions import raising, told
 
 LARGEST = 1 << 20
@@ -138,10 +138,10 @@ class ChangeTarget:
         except BuildbotLiteError as error:
             self._tell(watcher, raising(error))
             return succeed(None)
-        intake = Intake(BytesSink(min(self.grant.largest or LARGEST, LARGEST)), self.clock)
-        watcher.when_lost(intake.lost)
-        self._tell(watcher, self._record(watcher, admission, intake))
-        return succeed(intake)
+        receiver = InputReceiver(BytesSink(min(self.grant.largest or LARGEST, LARGEST)), self.clock)
+        watcher.when_lost(receiver.lost)
+        self._tell(watcher, self._record(watcher, admission, receiver))
+        return succeed(receiver)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         return fail(WrongVerbError(TAKES_NO_FILE))
@@ -149,9 +149,9 @@ class ChangeTarget:
     def _tell(self, watcher: Watcher, work: Any) -> None:
         background(told(self.account, watcher, work), self.account.log, "taking changes")
 
-    async def _record(self, watcher: Watcher, admission: Admission, intake: Intake[bytes]) -> int:
+    async def _record(self, watcher: Watcher, admission: Admission, receiver: InputReceiver[bytes]) -> int:
         with admission:
-            text = await intake.given
+            text = await receiver.given
             binding = await self.records.read(lambda connection: Binding.read(connection, self.grant.object))
             if binding is None:
                 raise RevokedError

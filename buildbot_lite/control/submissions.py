@@ -11,7 +11,7 @@ Submit builds and watch requests: the objects that FURLs of submissions and watc
         │
         ▼ followed to the end: log, remarks, exit code
 
-The first line on stderr names the request and its watch FURL, with which a client that lost its connection goes on.
+The first line on stderr names the request and its watch FURL; a client that lost its connection continues with that.
 """
 
 from collections.abc import Awaitable
@@ -34,7 +34,7 @@ from ..master.config.objects import Submit
 from ..master.scheduling.submission import NO_INPUT, SubmissionInput, Submissions
 from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable
-from ..status.following import Following
+from ..status.following import LogFollower
 from ..storage.inputs import InputStore
 from ..storage.records.requests import SubmittedBuildset
 from ..wire.flapp import (
@@ -45,18 +45,16 @@ from ..wire.flapp import (
     Watcher,
 )
 from ..wire.limits.account import Account
-from .intake import (
+from .input_receiver import (
     LARGEST_PROPERTIES,
-    Intake,
+    InputReceiver,
     PropertiesSink,
     StoredSink,
     pump,
 )
 
-UNPATCHED = (
-    "standard input is ignored by this string: the builds are of what is in the repository, without your changes"
-)
-"""The remark where a user could expect that standard input is applied as a patch, and it is not."""
+UNPATCHED = "this string ignores standard input: the builds use the sources in the repository, without your changes"
+"""The remark for a submitter who could expect that standard input is applied as a patch, when it is not."""
 REFUSED = 2
 """The exit code for an unusable input."""
 
@@ -67,7 +65,7 @@ class WatchTarget:
     The object that a watch FURL leads to: the roles `wire.flapp.Submission` and `Watchable`.
     """
 
-    following: Following
+    follower: LogFollower
     buildset: int
     account: Account = field(factory=Account)
 
@@ -82,7 +80,7 @@ class WatchTarget:
 
     def watch(self, watcher: Watcher) -> None:
         self.account.check_following()
-        watching = _followed(watcher, self.following, self.buildset, self.account)
+        watching = _followed(watcher, self.follower, self.buildset, self.account)
         background(told(self.account, watcher, watching), self.account.log, "watching a request")
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
@@ -104,13 +102,13 @@ class SubmitTarget:
         grant: int,
         submissions: Submissions,
         store: InputStore,
-        following: Following,
+        follower: LogFollower,
         account: Account | None = None,
     ) -> None:
         self._grant = grant
         self._submissions = submissions
         self._store = store
-        self._following = following
+        self._follower = follower
         self._account = account or Account()
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
@@ -126,47 +124,47 @@ class SubmitTarget:
         except BuildbotLiteError as error:
             self._tell(watcher, raising(error))
             return succeed(None)
-        intake = self._intake(admission, scheduler.stdin, f"stdin.{scheduler.stdin}")
-        if intake is not None:
-            watcher.when_lost(intake.lost)
-        self._tell(watcher, self._watch(watcher, scheduler, self._submit(admission, intake)))
-        return succeed(intake)
+        receiver = self._receiver(admission, scheduler.stdin, f"stdin.{scheduler.stdin}")
+        if receiver is not None:
+            watcher.when_lost(receiver.lost)
+        self._tell(watcher, self._watch(watcher, scheduler, self._submit(admission, receiver)))
+        return succeed(receiver)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         return Deferred.fromCoroutine(self._put(file_name(name.decode("utf-8", "replace")), read))
 
-    def _intake(self, admission: Admission, kind: str, name: str) -> Intake[SubmissionInput] | None:
-        largest, clock = admission.grant.largest, self._following.clock
+    def _receiver(self, admission: Admission, kind: str, name: str) -> InputReceiver[SubmissionInput] | None:
+        largest, clock = admission.grant.largest, self._follower.clock
         if kind == "none":
             return None
         if kind == "properties":
-            return Intake(PropertiesSink(min(largest or LARGEST_PROPERTIES, LARGEST_PROPERTIES)), clock)
-        return Intake(StoredSink(self._store.receive(largest), kind, name), clock)
+            return InputReceiver(PropertiesSink(min(largest or LARGEST_PROPERTIES, LARGEST_PROPERTIES)), clock)
+        return InputReceiver(StoredSink(self._store.receive(largest), kind, name), clock)
 
     async def _put(self, name: str, read: Read) -> None:
         kind = self._submissions.scheduler(self._grant).file
         if kind is None:
             raise WrongVerbError(TAKES_NO_FILE)
         admission = self._submissions.admit(self._grant)
-        intake = self._intake(admission, kind, name)
-        assert intake is not None
-        background(pump(read, intake), self._account.log, "taking in a file")
-        await self._submit(admission, intake)
+        receiver = self._receiver(admission, kind, name)
+        assert receiver is not None
+        background(pump(read, receiver), self._account.log, "receiving a file")
+        await self._submit(admission, receiver)
 
-    async def _submit(self, admission: Admission, intake: Intake[SubmissionInput] | None) -> SubmittedBuildset:
+    async def _submit(self, admission: Admission, receiver: InputReceiver[SubmissionInput] | None) -> SubmittedBuildset:
         """
-        Submit.  The only owner of *admission*: only this method knows whether to spend it or to give it back.
+        Submit.  Owns *admission*: spends it, or gives it back if nothing was submitted.
         """
         with admission:
-            given = NO_INPUT if intake is None else await intake.given
+            given = NO_INPUT if receiver is None else await receiver.given
             try:
                 return await self._submissions.submit(admission, given)
             except DiskFullError:
                 raise
             except StorageError as error:
-                # Where the records are, and why they fail, concerns only the admin.
+                # Only the admin needs the path of the records and the reason.
                 self._account.log.error("a submission could not be recorded: {why}", why=str(error))  # noqa: TRY400 - a sentence
-                raise BuildbotLiteError("The farm cannot take this now.  Try again later.") from None
+                raise BuildbotLiteError("The farm cannot record a submission now.  Try again later.") from None
 
     def _tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
         background(told(self._account, watcher, watching), self._account.log, "a submission")
@@ -183,17 +181,17 @@ class SubmitTarget:
         furl = await self._submissions.watch_furl(submitted)
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())
         if scheduler.stdin == "none" and self._submissions.applies_patches(scheduler):
-            # The master cannot see whether something was piped in: to ask for input has a price (flappclient then
-            # takes the log in pieces of 1 KiB), so it does not ask where it has no use for it.
+            # The master cannot see whether the client has input.  Requesting it makes flappclient take the log in
+            # pieces of 1 KiB, so the master requests input only where a scheduler uses it.
             await watcher.stderr(f"# {UNPATCHED}\n".encode())
-        return await _followed(watcher, self._following, submitted.buildset.id, self._account)
+        return await _followed(watcher, self._follower, submitted.buildset.id, self._account)
 
 
-async def _followed(watcher: Watcher, following: Following, buildset: int, account: Account) -> int:
+async def _followed(watcher: Watcher, follower: LogFollower, buildset: int, account: Account) -> int:
     """
     Follow to the end, and return the exit code; `LinkLostError` as soon as the client is gone, to free everything.
     """
-    telling = Deferred.fromCoroutine(following.follow(buildset, watcher, account))
+    telling = Deferred.fromCoroutine(follower.follow(buildset, watcher, account))
     watcher.when_lost(telling.cancel)
     try:
         return await telling
@@ -223,7 +221,7 @@ async def told(account: Account, watcher: Watcher, watching: Awaitable[int]) -> 
 
 
 async def _complain(watcher: Watcher, sentence: str) -> None:
-    # The error may be that the client's terminal is closed.  The client must get the exit code all the same.
+    # The client's terminal may be closed, which is no reason to withhold the exit code.
     with suppress(BuildbotLiteError):
         await watcher.stderr(f"{printable(sentence)}\n".encode())
 

@@ -16,7 +16,7 @@ from ..master.grants.verbs import (
     Expose,
     Verb,
 )
-from ..status.following import Following
+from ..status.following import LogFollower
 from ..storage.records import requests
 from ..storage.records.grants import Grant
 from ..wire.control import ExposedControl
@@ -55,12 +55,12 @@ def granted_verbs(farm: Farm) -> Sequence[Verb]:
 
 class _Exposing:
     """
-    What FURLs lead to.
+    The objects that FURLs lead to, made on demand.
     """
 
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
-        self._following = Following(
+        self._follower = LogFollower(
             records=farm.records,
             notifications=farm.notifications,
             streams_directory=farm.stream_storage.streams,
@@ -74,7 +74,7 @@ class _Exposing:
             grant=grant.id,
             submissions=self._farm.submissions,
             store=self._farm.inputs,
-            following=self._following,
+            follower=self._follower,
             account=revocable.account,
         )
         return FlappService(submitting, revocable)
@@ -98,7 +98,7 @@ class _Exposing:
         """
         if grant.object == FARM:
             return self.desk(MAY_LOOK)(grant, revocable)
-        return FlappService(WatchTarget(self._following, int(grant.object), revocable.account), revocable)
+        return FlappService(WatchTarget(self._follower, int(grant.object), revocable.account), revocable)
 
     def desk(self, may: Collection[str] | None) -> Expose:
         """
@@ -106,7 +106,7 @@ class _Exposing:
         """
 
         def expose(grant: Grant, revocable: Revocable) -> Exposed:
-            desk = AdminDesk(self._farm, self._following, may, revocable.account, grant.id)
+            desk = AdminDesk(self._farm, self._follower, may, revocable.account, grant.id)
             return ExposedControl(desk, revocable)
 
         return expose
@@ -114,7 +114,7 @@ class _Exposing:
 
 class _Designating:
     """
-    Objects of grants, found by an admin's word.
+    Objects of grants, found by the name that an admin gives.
     """
 
     def __init__(self, farm: Farm) -> None:
@@ -122,7 +122,8 @@ class _Designating:
 
     async def submission(self, wanted: str) -> tuple[str, str]:
         """
-        A Submit scheduler: by its own name, or by the name of a builder that it alone asks for, and no other builder.
+        A Submit scheduler: by its own name, or by that of a builder, if it is the only one that submits to this builder
+        alone.
         """
         name = self._scheduler(wanted)
         return name, name
@@ -169,10 +170,10 @@ class _Designating:
         if len(matching) == 1:
             return matching[0]
         if matching:
-            raise NotFoundError(f"Several Submit schedulers ask for {wanted}: name one of {', '.join(matching)}.")
+            raise NotFoundError(f"Several Submit schedulers build {wanted}: name one of {', '.join(matching)}.")
         if wanted in self._farm.config.builders:
             raise NotFoundError(
-                f"No Submit scheduler in master.cfg asks for {wanted} alone.  Add: "
+                f"No Submit scheduler in master.cfg builds {wanted} alone.  Add: "
                 f"schedulers.Submit({wanted!r}, [{wanted!r}])"
             )
         known = ", ".join(submits) or "none"

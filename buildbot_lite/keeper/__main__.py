@@ -1,7 +1,7 @@
 """
 ``python -m buildbot_lite.keeper DIRECTORY``: start a keeper in the background, unless there is one.
 
-Returns when the socket can be connected to (exit code 0), or because another keeper holds the directory (exit code 3).
+Exit code 0: the keeper's socket accepts connections.  Exit code 3: another keeper holds the directory.
 """
 
 import argparse

@@ -3,11 +3,11 @@ One command's life in the keeper, from its claim to its outcome.
 
 ::
 
-    Waiting --spawned--> Running --kill, or main process ended--> Ending --nobody left--> Over --> outcome
-       |                    `--main process ended, what it left may live-------------------^
+    Waiting --spawned--> Running --kill, or main process ended--> Ending --none left----> Over --> outcome
+       |                    `--main process ended, leaveRunning----------------------------^
        `--killed, or it could not be spawned-----------------------------------------------'
 
-Waiting: for room for its private files; mostly there is, and it is spawned at once.
+Waiting: for room on the disk for its private files; usually there is room, and it is spawned at once.
 Running: `Timeouts` watches for silence (`timeout`) and for the total time (`max_time`).
 Ending: `Termination` signals the processes, waits, and kills them; at last those that outlive the main process.
 Over: `CommandIO` reads pipes and logs to their ends and seals the streams; then the outcome is written.
@@ -40,7 +40,7 @@ from .wrapper import settings
 # Reasons to end that cannot wait for the command's own sigtermTime, which may be hours: the master tries elsewhere
 # soon after the grace (`model.lease`), and the machine shuts down.
 _URGENT = ("lease", "")
-# Reasons that count also when it ended by itself: its log is not complete.
+# Reasons that count also when the command ended by itself, because its log is incomplete.
 _TRUNCATING = ("cap", "disk-full")
 _MOST_NAMED = 5
 
@@ -127,7 +127,7 @@ class LiveCommand:
 
     def begin(self) -> None:
         """
-        Spawn it.  When that fails, the command ends at once, FAILED; while the disk is full, it waits.
+        Spawn the command.  If that fails, the command ends at once, FAILED; while the disk is full, it waits.
         """
         for secret in self._request.seen_in_ps:
             self._recorder.remark(
@@ -159,13 +159,14 @@ class LiveCommand:
 
     def give_up(self, sentence: str) -> None:
         """
-        End it because the keeper itself ends: the outcome is LOST.
+        End the command because the keeper itself ends: the outcome is LOST.
         """
         self.kill("", sentence)
 
     def check_lease(self, seconds: float) -> None:
         """
-        There was no word from the master for so long; *seconds* since this command was asked for count at most.
+        Kill the command if its lease is over: *seconds* have passed since the master's last message, of which those
+        before this command's ``start`` do not count.
         """
         sentence = expired(self._request, min(seconds, self._context.loop.awake() - self._requested_at))
         if sentence is not None:
@@ -177,7 +178,7 @@ class LiveCommand:
         """
         stage = self._stage
         if self._recorder.is_reaped or not isinstance(stage, RunningStage | EndingStage):
-            # That was another with its number.
+            # The status of an earlier process with the same pid.
             return
         self._recorder.reaped(status, usage)
         if isinstance(stage, RunningStage):
@@ -193,7 +194,7 @@ class LiveCommand:
 
     def lengths(self) -> dict[str, int]:
         """
-        The bytes of every stream that has some.
+        The length in bytes of every stream that is not empty.
         """
         return self._io.lengths()
 
@@ -242,8 +243,8 @@ class LiveCommand:
             named = [f"{name} ({pid})" for pid, name in self._survivors.items()]
             more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
             self._io.remark(
-                f"Ended, because the command had ended and left them behind: {', '.join(named[:_MOST_NAMED])}{more}.  "
-                "With leaveRunning=True such processes go on."
+                f"Killed processes that the command left running: {', '.join(named[:_MOST_NAMED])}{more}.  "
+                "leaveRunning=True would let them go on."
             )
         if sentence:
             self._io.remark(sentence)
@@ -261,7 +262,7 @@ class LiveCommand:
 
 def _spawned(id: str, request: StartRequest, context: KeeperContext) -> Spawned:
     """
-    Spawn *request*, with its private files, its marks and its fence.  OSError is about the files.
+    Spawn *request* with its private files, its marks and its wrapper.  Raises OSError if the files cannot be written.
     """
     wrapper = request.wrapper
     marks = context.tracker.marks(id)

@@ -123,7 +123,7 @@ class CommandIO:
 
     def never_spawned(self) -> None:
         """
-        There will be no output: close the log files without a remark that they were never written.
+        The command was not spawned: close the log files without a remark that they were never written.
         """
         for log_tail in self._log_tails:
             log_tail.close()
@@ -259,7 +259,10 @@ class CommandIO:
         if self._output.stalled():
             self._timers.set("drain", self._wait_limits.drain, self._never_drained)
             return
-        self.remark("A process that is not this command's any more still holds its output open; nothing more is read.")
+        self.remark(
+            "A process that outlived this command still holds its output open.  The log does not have what that "
+            "process writes from now on."
+        )
         self._settle()
 
     def _settle(self) -> None:

@@ -38,7 +38,7 @@ from .timeouts import expired
 _GREW_PERIOD = 0.01
 _LEASE_PERIOD = 1.0
 _LONGEST_ID = 100
-_SHUTDOWN = "The keeper was told to end (by SIGTERM, as when the machine is shut down)."
+_SHUTDOWN = "The keeper got SIGTERM, as when the machine shuts down, and ended its commands."
 _STOPPED = "The slave was stopped together with its commands."
 
 
@@ -154,7 +154,7 @@ class Keeper:
             elif op == "forget":
                 self._forget(id)
         else:
-            warn("the client sent something that is not understood")
+            warn("the client sent an unknown or malformed message")
 
     def client_changed(self, present: bool) -> None:
         """
@@ -191,7 +191,7 @@ class Keeper:
 
     def ended(self, finished: FinishedCommand) -> None:
         """
-        Record the outcome and report it; or forget the command, if that was asked for while it ran.
+        Record the outcome and report it; or forget the command, if the client requested that while it ran.
         """
         self._running.pop(finished.id, None)
         if finished.id in self._to_forget:
@@ -271,7 +271,9 @@ class Keeper:
                 retry = self._settings.wait_limits.retry
                 self._waiting[id] = self._loop.later(retry, lambda: self._claim(id, fingerprint, message, requested_at))
             else:
-                self._refuse(id, "disk full" if error.errno in FULL else f"It cannot be noted: {error.strerror}.")
+                self._refuse(
+                    id, "disk full" if error.errno in FULL else f"The keeper cannot write its claim: {error.strerror}."
+                )
             return
         self._notify("claimed", id)
         if request is None:
@@ -324,9 +326,9 @@ class Keeper:
         for id, fingerprint, spawned in dead:
             self._store.remove_private(id)
             sentence = (
-                "The keeper that ran it is gone, and with it the command."
+                "The keeper that ran it ended, and the command with it."
                 if spawned
-                else "The keeper that claimed it is gone; nobody knows whether it ran."
+                else "The keeper that claimed it ended; whether the command ran is unknown."
             )
             outcome = {"ending": "lost", "sentence": f"{sentence}{left}", "streams": self._store.seals(id)}
             finished = FinishedCommand(id, fingerprint, "lost" if spawned else "unknown", outcome)
@@ -341,7 +343,7 @@ class Keeper:
         try:
             left = self._context.tracker.kill_leftovers({id: self._store.main_of(id, boot()) for id in ids})
         except NoProcessTableError as error:
-            words = f"  What it left behind may still run.  {error}"
+            words = f"  Its processes may still run.  {error}"
         else:
             words = f"  Not even SIGKILL ended these processes: {', '.join(map(str, left))}." if left else ""
         if words:

@@ -229,7 +229,7 @@ def awake() -> float:
 
 def warn(sentence: str) -> None:
     """
-    Write a line to the keeper's log; when the disk is full, the line is lost.
+    Write a line to the keeper's log; a full disk loses the line.
     """
     # Not through sys.stderr: on a full disk it would raise, keep the text in its buffer, and raise again.
     with contextlib.suppress(OSError):

@@ -33,7 +33,8 @@ class AnySpool(Protocol):
 
     def seal(self) -> dict[str, object]:
         """
-        Sync and close; return length and checksum.  OSError if that failed; a second call returns them all the same.
+        Sync and close; return length and checksum.  OSError if that failed; a second call then returns both without an
+        error.
         """
 
 

@@ -45,7 +45,7 @@ class NoProcessTableError(Exception):
 
     def __init__(self, why: str) -> None:
         super().__init__(
-            f"The slave's keeper cannot list processes ({why}), so it could not end what it starts: mount /proc, or "
+            f"The slave's keeper cannot list processes ({why}), so it could not kill commands: mount /proc, or "
             "install ps (Debian: apt install procps)."
         )
 
@@ -63,7 +63,7 @@ class ProcessEntry(NamedTuple):
 
 class Facilities(NamedTuple):
     """
-    What this system offers; each can be switched off in tests.
+    The facilities of this system; tests can switch each off.
     """
 
     pidfd: bool
@@ -73,7 +73,7 @@ class Facilities(NamedTuple):
     @classmethod
     def here(cls, without: Iterable[str] = ()) -> "Facilities":
         """
-        What is available here, except the facilities named in *without*.
+        The available facilities, except those named in *without*.
         """
         off = set(without)
         return cls(
@@ -133,7 +133,7 @@ class ProcessTracker:
 
     def leave_running(self, process_set: ProcessSet) -> None:
         """
-        Do not end what *process_set* leaves behind.
+        Do not end the processes of *process_set* that outlive the main process.
         """
         self._left_running.add(process_set.id)
         if self._left_running_since is None:

@@ -45,7 +45,7 @@ class Spool:
         """
         Sync and close the file; return its length and checksum.
 
-        OSError if the disk fails; a second call returns them all the same.
+        OSError if the disk fails; a second call then returns both without an error.
         """
         if self._fd >= 0:
             fd, self._fd = self._fd, -1

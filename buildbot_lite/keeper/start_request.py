@@ -110,7 +110,7 @@ def _environment(
     spec: Mapping[str, Any], message: Mapping[str, Any], workdir: str, secrets: Mapping[str, bytes]
 ) -> dict[bytes, bytes]:
     inherited = _strings(message, "env")
-    # With a wrapper this is for what it runs; it itself has what is inherited, see `wrapper`.
+    # With a wrapper this is the command's environment; the wrapper itself has the inherited one (`wrapper`).
     found: dict[str, bytes] = {_variable(name): _encoded(value, name) for name, value in inherited.items()}
     wanted = spec.get("env") or {}
     if not isinstance(wanted, dict):
@@ -176,7 +176,7 @@ def _encoded(text: str, what: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        raise StartRequestError(f"{what} contains a character that is none.") from None
+        raise StartRequestError(f"{what} contains an invalid character (a lone surrogate).") from None
 
 
 def _signal(name: object) -> int:

@@ -161,7 +161,7 @@ class Termination:
         try:
             pids = ", ".join(str(process.pid) for process in self._members())
         except NoProcessTableError as error:
-            self._finish(f"What the command left behind was not ended.  {error}")
+            self._finish(f"The processes that the command left running were not killed.  {error}")
         else:
             self._finish(f"Not even SIGKILL ended these processes: {pids}." if pids else "")
 

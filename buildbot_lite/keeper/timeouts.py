@@ -56,4 +56,4 @@ def expired(request: StartRequest, silence: float) -> str | None:
     if request.grace is None:
         return None
     lease = keeper_deadline(request.grace)
-    return f"lease expired: no word from the master for {lease:.0f} s." if silence >= lease else None
+    return f"lease expired: no message from the master for {lease:.0f} s." if silence >= lease else None

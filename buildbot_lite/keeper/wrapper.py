@@ -1,5 +1,5 @@
 """
-What slave.tac prescribes for every command, independent of the master: a wrapper, the owner of files, the umask.
+The settings of slave.tac for every command, independent of the master: a wrapper, the owner of files, the umask.
 
 ::
 

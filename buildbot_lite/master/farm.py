@@ -69,12 +69,12 @@ LONGEST_CATCH_UP = 60.0
 @frozen(kw_only=True)
 class Environment:
     """
-    What a farm is given from outside.
+    The parts of a farm that its composition root supplies.
 
-    *generation*: the configuration with which it starts.  *swissnums*: makes the secret parts of FURLs.  *preauth*:
-    where slaves and admins are expected.  *verbs*: those of FURLs other than slaves', for the given farm.  *wall*: the
-    time in seconds since 1970.  *try_out*: loads master.cfg in another process, in so many seconds, and fails with
-    `ConfigError` when it is wrong.
+    *generation*: the configuration with which it starts.  *swissnums*: makes the secret parts of FURLs.  *preauth*: the
+    tokens with which slaves and admins skip the handshake queue.  *verbs*: returns the verbs of FURLs other than
+    slaves', for the given farm.  *wall*: the time in seconds since 1970.  *try_out*: loads master.cfg in another
+    process, in so many seconds, and fails with `ConfigError` when it is wrong.
     """
 
     basedir: str
@@ -231,7 +231,7 @@ class Farm:
 
     def _compose_changes(self) -> None:
         """
-        What an admin changes while the master runs.
+        The collaborators by which an admin changes the running master.
         """
         self.revocation = Revocation(
             grants=self.grants,
@@ -277,7 +277,7 @@ class Farm:
 
     async def stop(self) -> None:
         """
-        Close the records.  What runs on slaves goes on; the next master continues it.
+        Close the records.  Commands on slaves continue, and the next master resumes them.
         """
         self.dispatcher.stop()
         await self.change_sources.stop()
@@ -294,11 +294,12 @@ class Farm:
     async def _continue_builds(self) -> None:
         recorded = await self.records.read(read_requests)
         generations = self.generations.with_hashes(each.row.generation for each in recorded.running)
-        # Before builds go on: one that was stopped cancels the requests that it waits for.
+        # Before builds continue: a stopped build cancels the requests that it waits for.
         for request, buildset in recorded.waiting:
             self.queue.add(request, buildset)
         catching_up = self.runner.resume(recorded.running, generations)
-        # A step that waits for something it should have asked its bench for must not keep everybody out for ever.
+        # A step that waits for something outside its context is not replayed, and may never return: open the queue
+        # anyway.
         await catching_up.addTimeout(LONGEST_CATCH_UP, self.clock, self._not_caught_up)
 
     def _not_caught_up(self, result: object, timeout: float) -> None:

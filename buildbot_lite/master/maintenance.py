@@ -100,7 +100,7 @@ class Maintenance:
         found = await self._farm.records.read(read)
         # The path of an artifact begins with the directory of its builder.
         uploading = {each.path.partition("/")[0] for each in found if each.kind == "artifact"}
-        background(self._remove_uploads(sorted(uploading)), self._log, "removing uploads that broke off")
+        background(self._remove_uploads(sorted(uploading)), self._log, "removing incomplete uploads")
         for each in found:
             if each.kind == "log" and (each.length or 0) >= WORTH_COMPRESSING:
                 await self._compression.add(os.path.join(self._farm.stream_storage.streams, each.path))
@@ -126,9 +126,9 @@ class Maintenance:
 
     def _clean_up(self) -> None:
         # In the background: a LoopingCall ends when its function fails, and this must be tried again the next day.
-        background(self._prune(), self._log, "forgetting what nobody can ask for any more")
-        background(self._remove_old_uploads(), self._log, "removing uploads that broke off")
-        background(self._retain(), self._log, "removing what c['retention'] says")
+        background(self._prune(), self._log, "pruning the records")
+        background(self._remove_old_uploads(), self._log, "removing incomplete uploads")
+        background(self._retain(), self._log, "removing old data by c['retention']")
 
     async def _retain(self) -> None:
         run = RetentionRun(

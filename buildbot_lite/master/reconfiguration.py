@@ -78,7 +78,8 @@ class Reconfiguration:
 
     async def apply(self) -> Applied:
         """
-        Apply master.cfg as it is now: all of it, or `ConfigError` and nothing.  Running builds go on as they began.
+        Apply master.cfg as it is now: all of it, or `ConfigError` and nothing.  Running builds keep their
+        configuration.
         """
         applied = await self._lock.run(lambda: Deferred.fromCoroutine(self._apply()))
         for remark in applied.remarks:
@@ -87,7 +88,8 @@ class Reconfiguration:
 
     async def settle(self) -> None:
         """
-        After a start: remove the texts of old generations, publish the FURLs, and log which lead nowhere now.
+        After a start: remove the texts of old generations, publish the FURLs, and log those that no longer lead to the
+        master.
         """
         await self._lock.run(lambda: Deferred.fromCoroutine(self._generations.prune()))
         await self._furls.publish()
@@ -119,8 +121,8 @@ class Reconfiguration:
         stranded = self._stranded()
         new = set(self._location.hints()) - hints
         if new:
-            # A slave learns where the master is found when it attaches.
-            self._grants.redial(SLAVE, "the master is found at another place, too")
+            # A slave learns the master's hosts when it attaches.
+            self._grants.reconnect(SLAVE, "the master has a new address")
         return Applied(generation, [*stranded, *await self._unreachable(new)])
 
     def _check_database(self, config: MasterConfig) -> None:
@@ -143,9 +145,9 @@ class Reconfiguration:
 
     def _stranded(self) -> list[str]:
         """
-        For each port that was closed, the FURLs that may lead nowhere now.
+        For each closed port, a sentence about the FURLs that may no longer lead to the master.
 
-        A slave that attached since the master listens where it does now knows that place.
+        A slave that attached after the master opened its present ports knows them.
         """
         moved = self._location.moved()
         found = []

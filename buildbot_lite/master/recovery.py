@@ -1,5 +1,5 @@
 """
-Recovery: what a master that starts reads of what the earlier ones recorded.
+Recovery: a starting master reads the records of the earlier ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -93,7 +93,7 @@ async def check_key(records: Records, fingerprint: str, now: float) -> None:
 
     if void := await records.write(change):
         _log.warn(
-            "private/tub.pem is another key than before: the {count} strings that were handed out are void.  New "
-            "ones are in the farm's files",
+            "private/tub.pem has changed: the {count} strings that were handed out no longer work.  New ones are "
+            "in the farm's files",
             count=void,
         )

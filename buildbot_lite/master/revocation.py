@@ -68,7 +68,7 @@ class Revocation:
 
     async def revoke(self, grant: Grant, *, kill: bool = False, cancel: bool = False) -> list[str]:
         """
-        Revoke *grant*.  Returns the labels of what that ended: builds on a slave, or the requests of a submitter.
+        Revoke *grant*.  Returns the labels of the builds on a slave, or of a submitter's requests, that this ended.
 
         *kill*: first interrupt the commands of the slave's builds, for at most 10 s.  *cancel*: end the slave's builds
         as CANCELLED instead of RETRY; of a submitter, cancel the requests.
@@ -79,8 +79,7 @@ class Revocation:
             raise RefusedError("--kill is for slaves: nothing runs with this string.  To end its builds: --cancel")
         elif grant.verb == ADMIN and grant.label is None:
             raise RefusedError(
-                "Without the admin's own string nobody could ask this master for anything.  For another one: "
-                "buildbot-lite rotate admin"
+                "The admin's own string cannot be revoked, only replaced by a new one: buildbot-lite rotate admin"
             )
         else:
             await self._grants.revoke(grant)
@@ -91,7 +90,7 @@ class Revocation:
 
     async def rotate(self, verb: str, name: str) -> list[str]:
         """
-        Give *name* a new FURL, publish it, and revoke the old one.  Returns the labels of the builds that that ended.
+        Give *name* a new FURL, publish it, and revoke the old one.  Returns the labels of the builds that this ended.
         """
         old = self._grants.of(verb, "farm" if verb == ADMIN else name)
         ended: list[str] = []
@@ -144,7 +143,7 @@ class Revocation:
         ended = []
         for request in self._submissions.unfinished_with(grant.id):
             try:
-                await self._submissions.cancel_request(request, "the string with which it was asked for was revoked")
+                await self._submissions.cancel_request(request, "the string of its submitter was revoked")
             except NotFoundError:
                 continue  # the request ended meanwhile
             ended.append(f"request {request}")

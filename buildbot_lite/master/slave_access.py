@@ -1,5 +1,5 @@
 """
-Slave access: what the FURL of a slave leads to, and which machine may use it.
+Slave access: the object of a slave's FURL, and the machine that may use it.
 
 With a *pin* in master.cfg, the first machine that attaches with a FURL owns it.  A peer that shows the FURL of another
 machine's slave is refused before it is treated as that slave in any way.
@@ -54,7 +54,7 @@ class SlaveAccess:
 
     def breach(self, grant: Grant, sentence: str) -> bool:
         """
-        Note how a holder of *grant* broke the contract.  True: it is a slave, and its link is to be cut.
+        Note how a holder of *grant* broke the contract.  True: the holder is a slave, so cut its link.
         """
         if grant.verb != SLAVE:
             return False
@@ -63,7 +63,7 @@ class SlaveAccess:
 
     def slowed(self, grant: Grant, sentence: str) -> None:
         """
-        Remark beside the builds of a slave that it takes too much of the master's time, and waits.
+        Add a remark beside the builds of a slave: it uses too much of the master's time, and waits.
         """
         if grant.verb == SLAVE:
             self.running.remark(grant.object, f"{grant.object}: {sentence}")

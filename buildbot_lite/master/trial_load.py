@@ -123,7 +123,7 @@ def main() -> None:
     """
     question = json.loads(sys.stdin.buffer.read())
     answer = os.fdopen(os.dup(1), "wb")
-    # What master.cfg and its children print goes to standard error; their standard input is empty.
+    # The output of master.cfg and its children goes to standard error; their standard input is empty.
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _bound(resource.RLIMIT_DATA, MEMORY)

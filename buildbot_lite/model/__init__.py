@@ -13,7 +13,7 @@ Values and pure functions, without Twisted and without input or output.
 ``rendering``      arguments of master.cfg that depend on the build
 ``results``        results of steps, builds and requests
 ``round_robin``    turns for groups of different sizes
-``spec``           what a step asks of a slave
+``spec``           a step's requests to a slave
 ``token_bucket``   rate limits
 ``urls``           removal of credentials from URLs
 ``wait_reasons``   why a request waits

@@ -1,8 +1,8 @@
 """
 Typed and bounded reading of untrusted JSON.
 
-A `JsonReader` reads fields of one JSON object by name and type.  Fields that nobody reads are ignored, so a newer peer
-may send more.  A field of the wrong type or size raises a `MessageError` with its name.
+A `JsonReader` reads fields of one JSON object by name and type.  Unread fields are ignored, so a newer peer may send
+more.  A field of the wrong type or size raises a `MessageError` with its name.
 """
 
 import json

@@ -1,11 +1,11 @@
 """
-Extension points: what later packages add from above, by name.
+Extension points: entries that higher packages add, by name.
 
 A lower package defines the class of the entries (a key of ``c``, a verb of a grant, a command) and looks them up; it
 imports none of the packages that add to them.  A composition root creates the registry, fills it and hands it down::
 
-    keys = Registry("key of c", OWN_KEYS.values())     # what the lower package has itself
-    keys.add(web.WWW)                                  # what a higher package adds
+    keys = Registry("key of c", OWN_KEYS.values())     # the lower package's own entries
+    keys.add(web.WWW)                                  # added by a higher package
     generation = load(basedir, keys=keys)
 
 There is no registry at module level: two farms in one process, or two tests, share no entries.

@@ -169,7 +169,7 @@ def render_now(value: Any, view: View) -> Any:
     except StopIteration as done:
         return done.value
     coroutine.close()
-    raise PropertyError("A renderer waits for something here, where nothing can be waited for.")
+    raise PropertyError("A renderer is asynchronous here, where only synchronous ones work.")
 
 
 @frozen

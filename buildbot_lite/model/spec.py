@@ -1,5 +1,5 @@
 r"""
-Specifications of commands: what a step asks of a slave.
+Specifications of commands: a step's requests to a slave.
 
 A spec is a value.  The build's journal records it before the command starts, and the slave receives it as JSON.  It
 contains secrets by name only: the keeper replaces ``"\0NAME\0"`` in arguments, environment values and private files

@@ -1,5 +1,5 @@
 """
-Token bucket: the one way in which rates are bounded here.
+Token bucket: the one implementation of rate limits.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class TokenBucket:
 
     def take(self, amount: float = 1.0) -> bool:
         """
-        Take *amount* if there is as much; whether there was.
+        Take *amount* if the bucket has it; return whether it did.
         """
         if self.left < amount:
             return False
@@ -50,7 +50,8 @@ class TokenBucket:
 
     def spend(self, amount: float) -> None:
         """
-        Take *amount* even if less is there; a negative *amount* is a refund, which `most` bounds.
+        Take *amount* even if the bucket has less.  A negative *amount* is a refund, which fills the bucket up to
+        `most`.
         """
         self._left = self.left - amount
 

@@ -13,7 +13,7 @@ from attrs import frozen
 
 class WaitKind(Enum):
     """
-    Kinds of obstacles, from the farthest from running to the nearest.
+    Kinds of obstacles: first those that will last longest, last the nearest to a start of the build.
     """
 
     NO_BUILDER = "no-builder"
@@ -50,7 +50,7 @@ class WaitReason:
 
 def nearest(reasons: Sequence[WaitReason]) -> WaitReason:
     """
-    The reason that is likely to go away first, of one reason for each slave of a builder.
+    The most hopeful of *reasons*, one for each slave of a builder: the obstacle that is likely to go away first.
 
     One sentence names up to five slaves with an obstacle of this kind.
     """
@@ -73,7 +73,9 @@ def stopping() -> WaitReason:
     """
     The master will stop and starts no builds.
     """
-    return WaitReason(WaitKind.STOPPING, "the master is waiting to stop and starts no builds")
+    return WaitReason(
+        WaitKind.STOPPING, "the master will stop when the running builds have ended, and starts no others"
+    )
 
 
 def disk_full() -> WaitReason:
@@ -88,7 +90,7 @@ def locked() -> WaitReason:
     Another program has the farm's database locked.
     """
     return WaitReason(
-        WaitKind.LOCKED, "another program has the farm's database locked; builds start again when it lets go"
+        WaitKind.LOCKED, "another program has the farm's database locked; builds start again when it releases the lock"
     )
 
 
@@ -96,17 +98,17 @@ def storage_failing(why: str) -> WaitReason:
     """
     The master's database or its directory cannot be used; *why* is a sentence.
     """
-    return WaitReason(WaitKind.STORAGE, f"{why.rstrip('.')}; builds start again when that is mended")
+    return WaitReason(WaitKind.STORAGE, f"{why.rstrip('.')}; builds start again when this is repaired")
 
 
 def back_off(seconds: float, attempt: int) -> WaitReason:
     """
-    The last attempt was lost; the next begins after a pause.  *attempt* 0: the start of the build could not be
-    recorded.
+    The last attempt was lost; the next begins after a pause of *seconds*.  *attempt*: the number of the retry; 0: the
+    start of the build could not be recorded.
     """
     if not attempt:
         return WaitReason(
-            WaitKind.BACK_OFF, f"its beginning could not be recorded; it is tried again in {seconds:.0f} s"
+            WaitKind.BACK_OFF, f"the start of its build could not be recorded; next attempt in {seconds:.0f} s"
         )
     return WaitReason(WaitKind.BACK_OFF, f"retry {attempt} begins in {seconds:.0f} s")
 
@@ -175,14 +177,16 @@ def can_start_pending(slave: str, builder: str) -> WaitReason:
     """
     The builder's ``canStartBuild`` has not returned yet.
     """
-    return WaitReason(WaitKind.CAN_START_PENDING, f"canStartBuild of {builder} is being asked about {slave}")
+    return WaitReason(
+        WaitKind.CAN_START_PENDING, f"canStartBuild of {builder} has not answered yet whether {slave} may build it"
+    )
 
 
 def cancelling() -> WaitReason:
     """
     The request was cancelled, and the cancellation is not recorded yet.
     """
-    return WaitReason(WaitKind.CANCELLING, "it is cancelled as soon as that can be recorded")
+    return WaitReason(WaitKind.CANCELLING, "it will be cancelled when the master can record that")
 
 
 def starting() -> WaitReason:

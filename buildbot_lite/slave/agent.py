@@ -299,7 +299,7 @@ class Agent:
                 self._missing(id, command)
         self._sweep_inputs()
         if self._disowned:
-            background(self.forget_everything(), self.log, "ending commands that nobody wants")
+            background(self.forget_everything(), self.log, "ending the commands of a revoked slave")
 
     def claimed(self, id: str) -> None:
         self._starts.pop(id, None)

@@ -84,7 +84,7 @@ def unpack(archived: IO[bytes], into: int, bounds: Bounds, *, owner: Owner = Non
     """
     Unpack the open archive *archived*, compressed or not, into the open, empty directory *into*.
 
-    The files belong to *owner* (None: this user), and nobody else may write to them.  After an `InputError`,
+    The files belong to *owner* (None: this user), and no other user may write to them.  After an `InputError`,
     `UnsafePathError` or `FileError` a part may be unpacked.
     """
     with (
@@ -265,7 +265,8 @@ class _Unpacker:
                 rest = memoryview(block)
                 while rest:
                     rest = rest[file.write(rest) :]
-            # As tarfile's data filter: only the owner may write, and a file that its owner cannot execute nobody can.
+            # As tarfile's data filter: only the owner may write, and no other user may execute a file that its owner
+            # cannot.
             allowed = 0o755 if member.mode & stat.S_IXUSR else 0o644
             os.fchmod(file.fileno(), (member.mode | stat.S_IRUSR | stat.S_IWUSR) & allowed)
             with suppress(OSError, OverflowError, ValueError):  # an impossible time

@@ -88,7 +88,7 @@ class ForwardReader(io.RawIOBase):
         Skip forwards to *position*.
         """
         if whence != io.SEEK_SET or position < self._position:
-            raise tarfile.ReadError("it wants to be read backwards")
+            raise tarfile.ReadError("reading it would need to seek backwards")
         while self._position < position and self.read(min(position - self._position, _BLOCK)):
             pass
         return self._position
@@ -149,7 +149,7 @@ class _Member(tarfile.TarInfo):
     @staticmethod
     def _checked(read: Callable[..., Any], buf: bytes | bytearray, *words: str, **more: bool) -> Any:
         if len(buf) < tarfile.BLOCKSIZE:
-            raise no_archive("it breaks off without its end")
+            raise no_archive("it ends without the end-of-archive block")
         try:
             return read(buf, *words, **more)
         except tarfile.HeaderError as error:
@@ -229,4 +229,4 @@ def unpacks_to_more(bounds: Bounds) -> InputError:
     """
     The error for an archive that is too large.
     """
-    return InputError(f"The archive unpacks to more than {bounds.size} bytes, which is as much as it may (maxsize).")
+    return InputError(f"The archive unpacks to more than {bounds.size} bytes, the limit (maxsize).")

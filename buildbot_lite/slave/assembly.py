@@ -121,7 +121,7 @@ class LocalSlave:
     def _attach(self) -> None:
         if self._desk is not None:
             link = self._link = LoopbackLink()
-            self._assembly.session.dialled(LoopbackDesk(self._desk, link), link)
+            self._assembly.session.connected(LoopbackDesk(self._desk, link), link)
             link.when_lost(self._again)
 
     def _welcomed(self, _: Welcome) -> None:

@@ -2,7 +2,8 @@
 The state of a slave's connection to its master, in the file ``private/connection`` of its directory.
 
 The slave writes it at each change.  Programs on the same machine read it: ``buildbot-lite start`` reports whether the
-slave was accepted, and if not, why.  Call `forget` before starting a process whose state is to be read.
+slave was accepted, and if not, why.  Before starting a process, call `forget`, so that `read` returns the state of that
+process.
 """
 
 import json

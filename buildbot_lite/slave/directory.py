@@ -9,8 +9,8 @@ A slave's directory, and facts about its machine.
     transfers/       claims and temporary files of transfers
     work/            one directory for each builder
 
-*home* is a random name, made once.  By it the master recognises the directory, which alone knows the commands that were
-claimed in it.
+*home* is a random name, made once.  It tells the master whether a slave that attaches still has the directory in which
+earlier commands were claimed.
 """
 
 import os

@@ -71,7 +71,7 @@ class FileDownload(Transfer):
         self._finishing = True  # the link is not needed any more
         if self._digest.hexdigest() != self._spec.sha256:
             raise InputError(
-                f"What arrived for {self._spec.path!r:.200} has the checksum {self._digest.hexdigest()}, "
+                f"The received {self._spec.path!r:.200} has the checksum {self._digest.hexdigest()}, "
                 f"not {self._spec.sha256}."
             )
         await self._finished(partial)
@@ -174,4 +174,4 @@ def discard(context: TransferContext, path: str) -> None:
     Remove the directory *path* in the background, if it exists: a worker that was killed left it.
     """
     if os.path.lexists(path):
-        background(context.workers.start(discard_job(path)).answer, _log, "removing what was unpacked")
+        background(context.workers.start(discard_job(path)).answer, _log, "removing an unpacked archive")

@@ -9,9 +9,9 @@ The client of the keeper: it stays attached to a running keeper, through restart
        │◄─ensure fails────┘  │  └──────lost────┘  │
        └──detach, stop───────┴────────────────────┴──detach, stop, replaced
 
-While not attached, the client drops what it is asked, except interrupts: ``attached`` tells the listener which commands
-the keeper holds, and the listener asks again for what is missing.  That starts nothing twice, because a claim is on
-disk before anything is spawned.
+While not attached, the client drops requests, except interrupts: ``attached`` tells the listener which commands the
+keeper holds, and the listener repeats the missing requests.  No command starts twice, because a claim is on disk before
+anything is spawned.
 """
 
 import os
@@ -71,7 +71,7 @@ class KeeperClient:
     """
     Keeps a keeper running in *directory*, and attached.
 
-    *python* runs a keeper that has to be started; it ends after *linger* seconds without client and commands.
+    *python*: the interpreter for a new keeper, which ends after *linger* seconds without client and commands.
     *options*: further arguments for it.
     """
 
@@ -221,7 +221,7 @@ class KeeperClient:
         self.keeper, self.boot, self.held = hello.keeper, hello.boot, hello.held
         self._state = _Attached(connection)
         lost = connection.when_lost()
-        lost.addCallback(lambda _: self._lost(connection, listener))  # type: ignore[unused-awaitable]  # nobody waits
+        lost.addCallback(lambda _: self._lost(connection, listener))  # type: ignore[unused-awaitable]  # runs in the background
         for id, reason in self._interrupts.items():
             self._say({"op": "interrupt", "id": id, "reason": reason})
         self._interrupts.clear()
@@ -230,7 +230,7 @@ class KeeperClient:
 
     def _lost(self, connection: KeeperConnection, listener: KeeperListener) -> None:
         if self._state == _Attached(connection):
-            self.log.warn("The keeper in {directory} is gone; another one is started.", directory=self.directory)
+            self.log.warn("the keeper in {directory} has ended; starting another one", directory=self.directory)
             background(self._begin(self._attach_again(listener)), self.log, "attaching to the keeper")
 
     async def _attach_again(self, listener: KeeperListener) -> None:
@@ -245,13 +245,13 @@ class KeeperClient:
     def _received(self, message: JsonReader, listener: KeeperListener) -> None:
         try:
             if message.text("event", limit=40) == "replaced":
-                self.log.warn("Another process attends to the keeper in {directory} now.", directory=self.directory)
+                self.log.warn("Another process is attached to the keeper in {directory} now.", directory=self.directory)
                 self.detach()
             else:
                 deliver(message, listener)
         except MessageError as error:
             # From a keeper of another version.  A new connection would only get the same message again.
-            self.log.warn("The keeper said something that is passed over: {why}", why=str(error))
+            self.log.warn("ignoring a message of the keeper: {why}", why=str(error))
 
     def _say(self, message: Mapping[str, Any]) -> None:
         if isinstance(self._state, _Attached):

@@ -3,8 +3,8 @@ Connections to the keeper's socket, and the process that starts a keeper.
 
 ::
 
-    connect ──► somebody listens ──────────────────────► KeeperConnection ──hello──► greeted
-       ▲            nobody does
+    connect ──► a keeper listens ──────────────────────► KeeperConnection ──hello──► greeted
+       ▲            none does
        │                │
        └── 0, or busy ──┴── start a keeper ── any other exit code ──► KeeperLostError
 
@@ -74,7 +74,7 @@ class KeeperConnection(LineOnlyReceiver):
 
     async def greet(self) -> JsonReader:
         """
-        Say hello, and return the keeper's hello.  If none comes, the connection is closed.
+        Send a hello, and return the keeper's.  If none comes, close the connection.
         """
         self.say({"op": "hello"})
         try:

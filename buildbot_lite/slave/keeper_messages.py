@@ -103,7 +103,7 @@ def _ended(message: JsonReader) -> tuple[Outcome, Life]:
         outcome = Outcome.from_document(message.mapping("outcome"))
     except MessageError as error:
         return Outcome.lost(
-            f"The keeper is of another version, and how the command ended is not known: {error}"
+            f"The keeper has another version, so the outcome of the command is unknown: {error}"
         ), Life.LOST
     return outcome, _life(message.text("life", Life.ENDED.value, limit=20), otherwise=Life.UNKNOWN)
 

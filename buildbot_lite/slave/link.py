@@ -55,7 +55,7 @@ class AgentLink:
 
     def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
         """
-        See `Slave.resume`.
+        The role `wire.roles.Slave`.
         """
 
         async def resumed() -> None:
@@ -69,7 +69,7 @@ class AgentLink:
 
     def interrupt(self, id: str, reason: str) -> Deferred[None]:
         """
-        See `Slave.interrupt`.
+        The role `wire.roles.Slave`.
         """
 
         async def interrupted() -> None:
@@ -83,7 +83,7 @@ class AgentLink:
 
     def disown(self, id: str) -> Deferred[None]:
         """
-        See `Slave.disown`.
+        The role `wire.roles.Slave`.
         """
 
         async def disowned() -> None:
@@ -190,7 +190,7 @@ class AgentLink:
         )
         self._senders[held.id] = sender
         held.linked(command)
-        background(self._sent(held.id, sender.start()), self._agent.log, f"bringing {held.id} to the master")
+        background(self._sent(held.id, sender.start()), self._agent.log, f"sending {held.id} to the master")
 
     async def _sent(self, id: str, going: Deferred[None]) -> None:
         try:

@@ -1,9 +1,9 @@
 """
-What slave.tac prescribes for all commands and transfers: user, wrapper, environment, umask, and the directories beyond
+The policy of slave.tac for all commands and transfers: user, wrapper, environment, umask, and the directories beyond
 ``work`` to which links may lead.
 
-The master cannot change any of it.  The slave enforces the directories (`safe_paths`); user, wrapper and umask go to
-the keeper with each command, beside the master's spec and not in it (`keeper.wrapper`).
+The master cannot change it.  The slave enforces the directories (`safe_paths`); user, wrapper and umask go to the
+keeper with each command, beside the master's spec and not in it (`keeper.wrapper`).
 """
 
 import os
@@ -188,8 +188,8 @@ def _umask(bits: Any) -> int:
     # True is an int, but a mistake; so is 22 in place of 0o22.
     if isinstance(bits, bool) or not isinstance(bits, int) or not 0 <= bits <= 0o077:
         raise ConfigError(
-            f"umask in slave.tac is {bits!r}: give an octal number from 0 to 0o077, like 0o022 or 0o002.  (What the "
-            "owner may do cannot be taken away.)"
+            f"umask in slave.tac is {bits!r}: give an octal number from 0 to 0o077, like 0o022 or 0o002.  (It "
+            "cannot remove permissions of the owner.)"
         )
     return bits
 

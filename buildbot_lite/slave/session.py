@@ -4,9 +4,9 @@ A slave's side of its conversation with the master.
 ::
 
     start ──► keeper attached ────┐
-    dialled(desk, link) ──────────┴──► hello ──attach──► welcome ──► renew the lease, every 10 s
+    connected(desk, link) ────────┴──► hello ──attach──► welcome ──► renew the lease, every 10 s
                  ▲                                │                              │
-                 └──── dialled again ◄─── refused ┴──────────── link lost ◄──────┘
+                 └─── connected again ◄── refused ┴──────────── link lost ◄──────┘
 
 One link is one coroutine, which ends with the link.  State that outlives a link is in the agent and in the keeper.
 
@@ -86,8 +86,8 @@ class Session:
     """
     One process of a slave, across its links.
 
-    *welcomed*: called with the master's welcome.  *refused*: called with the error of a refusal; decides when to dial
-    again.
+    *welcomed*: called with the master's welcome.  *refused*: called with the error of a refusal; decides when to
+    connect again.
     """
 
     _log = Logger()
@@ -123,7 +123,7 @@ class Session:
         self._starting = Deferred.fromCoroutine(self._start())
         background(_unless_cancelled(self._starting), self._log, "starting the keeper")
 
-    def dialled(self, desk: Desk, link: Link) -> None:
+    def connected(self, desk: Desk, link: Link) -> None:
         """
         There is a link to the master; a former link counts as lost.
         """

@@ -211,7 +211,7 @@ class StreamSender:
             chunk = self._flow_control.sent(len(data))
             answer = shielded(self._command.append(stream, offset, data))
             landing = self._answered(answer, mirror, offset + len(data), chunk)
-            background(landing, self._log, f"bringing {self._id} to the master")
+            background(landing, self._log, f"sending {self._id} to the master")
             if self._stopped or self._pause is not None:
                 return False  # answered at once, with LATER or an error
         return True

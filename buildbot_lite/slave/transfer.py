@@ -10,7 +10,7 @@ Transfers: commands on files and directories, which the slave executes itself, w
 A transfer is idempotent, so unlike a process it may be begun again after a crash.  Its claim need not survive a power
 failure, and is not synced: after that, no command of the same build is running either.
 
-The common base class; `transfers` lists the kinds.
+This module has the common base class; `transfers` lists the kinds.
 """
 
 import os

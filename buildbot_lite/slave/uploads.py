@@ -128,7 +128,7 @@ class FileUpload(Transfer):
 
     async def _prepare(self) -> None:
         """
-        Make the file to send, if it has to be made.
+        Make the file to send, unless it exists.
         """
 
     async def _summed(self, source: BinaryIO, size: int) -> str:

@@ -151,9 +151,9 @@ class _Worker(ProcessProtocol):
         )
         number = getattr(reason.value, "signal", None)
         if number == signal.SIGKILL:
-            return "The process that did it was killed by another, perhaps because this machine has too little memory."
+            return "The slave's worker process was killed, perhaps because this machine has too little memory."
         how = f"was ended by {signal.Signals(number).name}" if number else "crashed"
-        return f"The process that did it {how}; the slave's log (twistd.log) says more."
+        return f"The slave's worker process {how}; the slave's log (twistd.log) says more."
 
     def _process(self) -> Any:
         # Twisted's annotation of `transport` lacks the methods of a process.

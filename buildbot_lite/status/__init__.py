@@ -1,5 +1,5 @@
 """
-What people see of builds.  Nothing in this package changes anything.
+The read-only view of builds for people and programs.
 
 ``documents``        the farm, its builds and queue as JSON
 ``build_filter``     the filter of a question about builds

@@ -1,9 +1,9 @@
 """
 Send followers the reason for which their request waits.
 
-One timer serves all followers.  Every `EXPLAIN_EVERY` seconds it looks up the reasons, if the queue has decided
-something since: a follower costs nothing while nothing happens.  A follower gets a reason when its *kind* differs from
-the last one sent; the sentence alone changes too often (it names running builds and remaining times).
+One timer serves all followers.  Every `EXPLAIN_EVERY` seconds it looks up the reasons, unless the queue has decided
+nothing since: an idle farm has no costs for followers.  A follower gets a reason when its *kind* differs from the last
+one sent; the sentence alone changes too often (it names running builds and remaining times).
 """
 
 from collections.abc import Awaitable, Callable
@@ -62,7 +62,9 @@ class WaitExplainer:
         self._followers.setdefault(request, []).append(told)
         self._looked_at = -1  # nothing was sent to this follower yet
         if not self._looking.running:
-            background(self._looking.start(EXPLAIN_EVERY, now=False), self._log, "saying why requests wait")
+            background(
+                self._looking.start(EXPLAIN_EVERY, now=False), self._log, "sending the reasons why requests wait"
+            )
 
         def stop() -> None:
             others = self._followers[request]

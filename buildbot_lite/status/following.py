@@ -1,8 +1,8 @@
 """
 Follow requests: the logs on stdout, remarks on stderr, the result as exit code.
 
-Everything comes from the records and the stream files, so each follower gets all of it from the beginning, also after
-the build.  A slow client delays only the coroutine that serves it.
+A follower reads the records and the stream files, so it gets the whole output from the beginning, also after the build.
+A slow client delays only its own coroutine.
 
 ::
 
@@ -68,10 +68,10 @@ def notify_followers(records: Records, notifications: Notifications) -> Callable
     return records.on_commit(committed)
 
 
-class Following:
+class LogFollower:
     """
-    What it takes to follow requests: the *records*, the *growth* of streams, the *streams* directory, and the queue,
-    which says *why* a request waits, and how often it has *decided*.
+    Follows requests for clients.  *notifications*: of committed events and growing streams.  *why*: the reason for
+    which a request waits, or None.  *decided*: the number of the queue's decisions so far.
     """
 
     def __init__(
@@ -94,26 +94,27 @@ class Following:
 
     async def follow(self, buildset: int, client: Client, holder: Hashable) -> int:
         """
-        Tell *client* of every build of *buildset*, from the beginning to the end; answers the exit code.  *holder*:
-        see `output_to`.
+        Send *client* the output of every request of *buildset*, from the beginning to the end; return the exit code.
+        *holder*: as for `output_to`.
         """
         wanted = await self._records.read(lambda connection: requests.of_buildset(connection, buildset))
         if not wanted:
             raise NotFoundError("There is no such request (any more).")
         output = self.output_to(client, holder)
-        codes = [await _Follower(following=self, request=request.id, client=output).run() for request in wanted]
+        codes = [await _RequestFollower(follower=self, request=request.id, client=output).run() for request in wanted]
         await output.drained()
         return max(codes, key=_WORSE.index)
 
     def output_to(self, client: Client, holder: Hashable) -> SendWindow:
         """
-        What is told to *client* goes through this.  *holder*: of its FURL; the clients of one holder share its turns.
+        A new window to *client*, through which all of its output must go.  *holder*: that of its FURL; the clients of
+        one holder share turns.
         """
         return SendWindow(client, self.clock, partial(self._ingestion.turn, holder))
 
     async def events(self, request: int, after: int) -> Sequence[Event]:
         """
-        The events of *request* after number *after*, as soon as there are any.
+        The events of *request* after the event number *after*; waits until there is at least one.
         """
         while True:
             news = self._notifications.next_change(request_key(request))
@@ -129,7 +130,7 @@ class Following:
 
     async def since(self, request: int, after: int) -> Sequence[Event]:
         """
-        The events of *request* after number *after*; perhaps none, and not more than a thousand.
+        The events of *request* after the event number *after*, at most a thousand; may be empty.
         """
         return await self._records.read(lambda connection: feed.since(connection, after, request=request))
 
@@ -137,7 +138,8 @@ class Following:
         self, request: int, build: int, stream: Mapping[str, Any], output: LogOutput, meanwhile: Meanwhile = _nothing
     ) -> None:
         """
-        Every byte of a log, until it is complete.  *meanwhile* is called whenever there is news of the request.
+        Send every byte of the log *stream* to *output*, until the log is complete.  *meanwhile* is called after each
+        new event of the request.
         """
         path, offset, complete, is_news = stream["path"], 0, False, True
         reader = self.streams.open(os.path.join(self._directory, path))
@@ -151,7 +153,7 @@ class Following:
                     if is_news:
                         there, complete = await self._records.read(lambda connection: _state(connection, build, stream))
                         if there != path:
-                            # It was sent anew, into another file, because it arrived damaged.
+                            # The bytes arrived damaged, so the slave sends the stream again, into another file.
                             reader.close()
                             path, reader = there, self.streams.open(os.path.join(self._directory, there))
                             continue
@@ -173,32 +175,32 @@ _WORSE = [0, 1, 2, 4]
 
 
 @define
-class _Follower:
+class _RequestFollower:
     _log: ClassVar[Logger] = Logger()
 
-    following: Following
+    follower: LogFollower
     request: int
     client: SendWindow
     label: str = ""
     last_result: Result = Result.SUCCESS
-    # While a log is copied: up to which event its remarks were looked for, and which of those to come were told.
+    # While a log is copied: the last event that was searched for remarks, and the later events whose remarks were sent.
     looked_at: int = 0
-    told_early: set[int] = field(factory=set)
+    sent_early: set[int] = field(factory=set)
 
     async def run(self) -> int:
-        stop = self.following.explaining.add(self.request, lambda why: self._say(f"waiting: {why}"))
+        stop = self.follower.explaining.add(self.request, lambda why: self._say(f"waiting: {why}"))
         seen = 0
         try:
             while True:
-                for event in await self.following.events(self.request, seen):
+                for event in await self.follower.events(self.request, seen):
                     seen = event.seq
-                    await self._tell(event)
+                    await self._send_event(event)
                     if event.kind == "request.finished":
                         return self._exit_code(Result(event.body["result"]))
         finally:
             stop()
 
-    async def _tell(self, event: Event) -> None:
+    async def _send_event(self, event: Event) -> None:
         body = event.body
         if event.kind == "build.started":
             self.label = f"{body['builder']}/{body['number']}"
@@ -208,10 +210,10 @@ class _Follower:
                 await self._say(f"log {body['name']}:")
             overtaking = partial(self._overtake, (event.build, body["step"]))
             self.looked_at = max(self.looked_at, event.seq)
-            await self.following.copy(self.request, event.build, body, self.client, overtaking)
+            await self.follower.copy(self.request, event.build, body, self.client, overtaking)
         elif event.kind == "remark":
-            if event.seq in self.told_early:
-                self.told_early.remove(event.seq)
+            if event.seq in self.sent_early:
+                self.sent_early.remove(event.seq)
             else:
                 await self._say(body["text"])
         elif event.kind == "step.finished":
@@ -228,26 +230,26 @@ class _Follower:
 
     async def _overtake(self, step: tuple[int, int]) -> None:
         """
-        The remarks of a *step* do not wait for the end of its log: they may be about why it does not go on.
+        Send the new remarks of *step* before the end of its log: they may explain why the log does not grow.
         """
-        for event in await self.following.since(self.request, self.looked_at):
+        for event in await self.follower.since(self.request, self.looked_at):
             self.looked_at = event.seq
             if event.kind == "remark" and (event.build, event.body["step"]) == step:
-                self.told_early.add(event.seq)
+                self.sent_early.add(event.seq)
                 await self._say(event.body["text"])
 
     async def _say(self, text: str) -> None:
         await self.client.stderr(remark_lines(text).encode())
 
     def _exit_code(self, result: Result) -> int:
-        # Retries used up end as EXCEPTION, whose own code is 2; the client is told which it was.
+        # A request without retries left has the result EXCEPTION, code 2; its client gets the code of RETRY.
         given_up = result is Result.EXCEPTION and self.last_result is Result.RETRY
         return Result.RETRY.exit_code if given_up else worst([result]).exit_code
 
 
 def _state(connection: Connection, build: int, begun: Mapping[str, Any]) -> tuple[str, bool]:
     """
-    Where a log that has *begun* stands now, and whether it is complete.
+    The present path of the log of the event *begun*, and whether the log is complete.
     """
     path, step = begun["path"], begun["step"]
     for stream in streams.of_step(connection, build, step):

@@ -2,8 +2,8 @@
 Followers of logs yield to the ingestion of running builds.
 
 A build that writes its log as fast as the disk permits keeps the master busy.  One follower would halve the speed of
-that build, and fifty followers would stop it, although nobody reads hundreds of MiB as they come.  So followers take
-turns: one chunk in each iteration of the reactor.  And while much comes in, all followers together get
+that build, and fifty followers would stop it, although no person reads hundreds of MiB as they arrive.  So followers
+take turns: one chunk in each iteration of the reactor.  And while much comes in, all followers together get
 `LEFT_FOR_FOLLOWERS` bytes a second; they get the rest when it is quieter::
 
     bytes that come in    ▁▁▁██████████████▁▁▁▁▁▁▁▁▁▁
@@ -60,8 +60,8 @@ class IngestionFirst:
         """
         Fires when a follower of *holder* that has just got *size* bytes may have more.  Cancel it to stop waiting.
         """
-        # While little comes in, what is sent counts only as far as it lasts: as a debt it would stop all followers when
-        # much comes in, for as long as it took to repay.
+        # While little comes in, sent bytes create no debt: a debt would stop all followers when much comes in, until it
+        # is repaid.
         self._left.spend(size if self._much_comes_in() else min(size, max(self._left.left, 0)))
         waiting: Deferred[None] = Deferred(partial(self._waiting.remove, holder))
         self._waiting.add(holder, waiting)

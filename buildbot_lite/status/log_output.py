@@ -27,7 +27,7 @@ from ..storage.records.remarks import Remark
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
 from ..storage.writer import Records
-from .following import Following
+from .following import LogFollower
 from .send_window import Client, SendWindow, send_range
 
 STDIO = "stdio"
@@ -91,17 +91,17 @@ class LogSender:
         self,
         *,
         records: Records,
-        following: Following,
+        follower: LogFollower,
         directory: str,
         wanted: LogQuery,
         client: Client,
         holder: Hashable,
     ) -> None:
         self._records = records
-        self._following = following
+        self._follower = follower
         self._directory = directory
         self._wanted = wanted
-        self._output = following.output_to(client, holder)
+        self._output = follower.output_to(client, holder)
         self._page = _HeadedOutput(self._output)
 
     async def run(self) -> None:
@@ -155,7 +155,7 @@ class LogSender:
             await self._finish(step.result, step.summary)
 
     async def _copy(self, path: str, beside: Iterable[Remark]) -> None:
-        reader = self._following.streams.open(os.path.join(self._directory, path))
+        reader = self._follower.streams.open(os.path.join(self._directory, path))
         offset = 0
         try:
             for remark in sorted(beside, key=lambda each: each.offset):
@@ -171,7 +171,7 @@ class LogSender:
         build, seen = self._wanted.build, 0
         chosen: dict[int, str] = {}
         while True:
-            for event in await self._following.events(build.request, seen):
+            for event in await self._follower.events(build.request, seen):
                 seen = event.seq
                 if event.build == build.id and await self._heard(event, chosen):
                     return
@@ -192,7 +192,7 @@ class LogSender:
             return False
         if event.kind == "stream.begun" and body["kind"] == "log" and wanted.log_matches(body["name"]):
             await self._begin_log(chosen[body["step"]], body["name"])
-            await self._following.copy(wanted.build.request, wanted.build.id, body, self._page)
+            await self._follower.copy(wanted.build.request, wanted.build.id, body, self._page)
         elif event.kind == "remark" and wanted.remarks:
             await self._page.remark(body["text"])
         elif event.kind == "step.finished":

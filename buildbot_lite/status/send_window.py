@@ -4,7 +4,7 @@ Flow control towards one following client: enough bytes in flight to keep its li
 ::
 
     read a chunk ──► send ──► a whole chunk?  there is room for another ──► read the next …
-                              less than that? everything was taken ───────► read what came meanwhile …
+                              less than that? everything acknowledged ────► read the bytes that came meanwhile …
 
 The client acknowledges each piece.  While there is more than a chunk to send, several pieces are in flight, as many as
 the link carries (`FlowControl`).  At the end of the available bytes only one is in flight, so that lines that a growing
@@ -33,12 +33,12 @@ ALL = 1 << 62
 
 class Client(Protocol):
     """
-    Whoever watches.  `stdout` and `stderr` fire when the client has taken the bytes.
+    A client that follows output.  `stdout` and `stderr` fire when the client has acknowledged the bytes.
     """
 
     def stdout(self, data: bytes) -> Deferred[None]:
         """
-        A piece of the log.
+        Send a piece of the log.
         """
 
     def stderr(self, data: bytes) -> Deferred[None]:
@@ -48,33 +48,33 @@ class Client(Protocol):
 
     def when_writable(self) -> Deferred[None]:
         """
-        Fires when the connection has taken what it was given; it is in the hands of the system then.
+        Fires when the transport has passed all of its bytes to the kernel.
         """
 
 
 class LogOutput(Protocol):
     """
-    Where a log goes that is copied.
+    The destination of a copied log.
     """
 
     @property
     def chunk(self) -> int:
         """
-        How many bytes to read for the next `stdout`.
+        The number of bytes to read for the next `stdout`.
         """
 
     async def stdout(self, data: bytes) -> None:
         """
-        The next piece of the log; returns when another one is welcome.
+        Send the next piece of the log; return when there is room for another one.
         """
 
 
 class SendWindow:
     """
-    *client*, with several pieces in flight.  *turn*: fires when the client, which has just got so many bytes, may have
-    more (`ingestion_first`).
+    Sends to *client*, with several pieces in flight.  *turn*: fires when the client, after so many bytes, may have more
+    (`ingestion_first`).
 
-    The failure of a piece is raised by the call after it.
+    If sending a piece fails, the next call raises its error.
     """
 
     def __init__(self, client: Client, clock: IReactorTime, turn: Callable[[int], Deferred[None]]) -> None:
@@ -94,19 +94,19 @@ class SendWindow:
         self._send(self._client.stdout, data)
         await (self._room() if whole else self.drained())
         if whole or len(data) > SMALLEST_CHUNK:
-            # What is less is lines that somebody waits for, at the end of what there is.
+            # Smaller pieces are lines at the end of a growing log, which people wait for: they need no turn.
             await self._turn(len(data))
 
     async def stderr(self, data: bytes) -> None:
         """
-        A remark; returns when everything up to it was taken.
+        Send a remark; return when the client has acknowledged everything up to it.
         """
         self._send(self._client.stderr, data)
         await self.drained()
 
     async def drained(self) -> None:
         """
-        Until everything was taken.
+        Wait until the client has acknowledged everything.
         """
         while self._flying and self._failure is None:
             await self._next_landing()
@@ -144,9 +144,10 @@ class SendWindow:
 
 async def send_range(reader: StreamReader, offset: int, output: LogOutput, end: int = ALL) -> int:
     """
-    What there is of *reader* between *offset* and *end*; answers how far that was.
+    Send the available bytes of *reader* between *offset* and *end*; return the offset of the first unsent byte.
 
-    In pieces that end where blocks do: followers then have the same blocks in flight, and not copies of parts of them.
+    Pieces end at the ends of blocks, so that all followers have the same block objects in flight, not copies of parts
+    of them.
     """
     while size := min(output.chunk, BLOCK - offset % BLOCK, end - offset):
         data = reader.read(offset, size)

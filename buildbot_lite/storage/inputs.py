@@ -74,7 +74,7 @@ class IncomingInput:
         self._check()
         if self._length + len(data) > self._largest:
             self.abandon()
-            raise InputError(f"What was submitted is larger than the {self._largest} bytes that are accepted here.")
+            raise InputError(f"The submission is larger than the {self._largest} bytes that are accepted here.")
         try:
             write_all(self._open(), data)
         except OSError as error:
@@ -188,5 +188,5 @@ class InputStore:
 
 def _explained(error: OSError) -> FileError:
     if is_disk_full(error):
-        return DiskFullError("The master's disk is full: what was submitted could not be stored.  Try again later.")
-    return FileError(f"What was submitted could not be stored: {error.strerror}.")
+        return DiskFullError("The master's disk is full: the submission could not be stored.  Try again later.")
+    return FileError(f"The submission could not be stored: {error.strerror}.")

@@ -39,6 +39,6 @@ def refuse_loose(paths: Iterable[str]) -> None:
     if loose:
         others = f" and {len(loose) - 1} more" if len(loose) > 1 else ""
         raise LoosePermissionsError(
-            f"{loose[0]}{others} may be read by others than the owner, who then could do what this farm's strings and "
-            f"keys are for.  Run: chmod go= {shlex.join(loose)}"
+            f"Other users of this machine may read {loose[0]}{others}, and so use this farm's strings and keys.  "
+            f"Run: chmod go= {shlex.join(loose)}"
         )

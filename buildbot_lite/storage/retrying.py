@@ -137,7 +137,7 @@ class RetryingRecords:
                 self._record_failure(failure.value)
                 self._retrying = Deferred.fromCoroutine(self._retry_all())
                 ended = self._retrying.addErrback(lambda failure: failure.trap(CancelledError))
-                background(ended, self._log, "writing what waits for the database")
+                background(ended, self._log, "writing the changes that waited for the database")
 
         pending.how(pending.change).addCallbacks(pending.done.callback, failed)  # type: ignore[unused-awaitable]  # both ends are given
 

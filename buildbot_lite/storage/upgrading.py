@@ -86,7 +86,7 @@ def _write_anew(connection: Connection) -> None:
     (busy, *_) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise StorageError(
-            "Another program reads the farm's database, which is to be written anew for this version.  End that "
+            "Another program reads the farm's database, which this version must rewrite as a whole.  End that "
             "program, and start the master again."
         )
     _mark_clean(connection)
@@ -120,6 +120,6 @@ def _migrate(connection: Connection, revision: str | None, private: str | None) 
     command.upgrade(config, "head")
     if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").all():
         raise StorageError(
-            "The farm's database could not be brought to this version: rows that belong together came apart.  It is "
-            "as it was; go on with the older version, and report this."
+            "The farm's database could not be upgraded: some rows would refer to rows that do not exist.  It is "
+            "unchanged; continue with the older version, and report this."
         )

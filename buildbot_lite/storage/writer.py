@@ -93,7 +93,7 @@ class Records(Protocol):
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
-        As `write`, for a change whose result nobody needs soon: it joins the transaction of the next `write`, or is
+        As `write`, for a change whose result is not needed soon: it joins the transaction of the next `write`, or is
         written within `NOTED_WITHIN` seconds.
 
         It keeps its place in the order of all calls of `write` and `note`.

@@ -57,8 +57,8 @@ def run(
 
     Without *answers*, every command succeeds and writes nothing.  `AssertionError` for a command that is not expected,
     and when an expected one does not come.
-    *properties* and *sources* (codebase → branch, revision…) are the build's.  *secrets*: name → value.  *inputs*: what
-    was submitted: "patch", "tar" or "file".  *triggers*: Triggerable scheduler → how its builds end.
+    *properties* and *sources* (codebase → branch, revision…) are the build's.  *secrets*: name → value.  *inputs*:
+    "patch", "tar" or "file" → the submitted bytes.  *triggers*: Triggerable scheduler → how its builds end.
     """
     world = World(
         answers,
@@ -75,7 +75,8 @@ def run(
 
 def replay(step: BuildStep, *answers: Answer, **build: Any) -> Finished:
     """
-    As `run`; then once more for each moment at which the master can crash, with the same results.
+    Run *step* as `run` does, and again with a crash of the master at each possible moment; all results must be the
+    same.
     """
     whole = World(answers, **build)
     expected = whole.finish(step)

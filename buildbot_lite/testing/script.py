@@ -42,7 +42,8 @@ class Answer:
 
     def exits(self, code: int = 0, stdout: str | bytes = b"", stderr: str | bytes = b"") -> "Answer":
         """
-        The program writes that and exits with *code*.  *stderr* is for commands that keep it apart.
+        The program writes *stdout* and *stderr*, and exits with *code*.  *stderr* is for commands with a log of that
+        name.
         """
         answer = evolve(self, outcome=Outcome(Ending.EXITED, exit_code=code))
         for log, text in (("stdio", stdout), ("stderr", stderr)):
@@ -51,7 +52,7 @@ class Answer:
 
     def writes(self, text: str | bytes, log: str = "stdio") -> "Answer":
         """
-        It writes *text* to *log*: "stdio", "stderr", or the name of a followed file.
+        The program writes *text* to *log*:  "stdio", "stderr", or the name of a followed file.
         """
         data = text.encode() if isinstance(text, str) else text
         return evolve(self, streams={**self.streams, log: data})
@@ -64,7 +65,7 @@ class Answer:
 
     def dies(self, signal: str = "SEGV") -> "Answer":
         """
-        The program is killed by a signal that is not ours.
+        The program ends by a *signal* that buildbot_lite did not send.
         """
         return evolve(self, outcome=Outcome(Ending.SIGNALLED, signal=signal))
 
@@ -76,23 +77,23 @@ class Answer:
 
     def fails(self, sentence: str) -> "Answer":
         """
-        It cannot be started or done; *sentence* says why.
+        The command cannot be started or fails before its end; *sentence* says why.
         """
         return evolve(self, outcome=Outcome(Ending.FAILED, sentence=sentence))
 
     def lost(self, sentence: str = "the machine was lost") -> "Answer":
         """
-        Its outcome is not known: the machine was lost.
+        The outcome is unknown, because the machine was lost.
         """
         return evolve(self, outcome=Outcome.lost(sentence))
 
 
 def command(pattern: str = "*") -> Answer:
     """
-    Expect this command; by default it exits with 0 and writes nothing.
+    Expect a command whose text matches *pattern*; by default it exits with 0 and writes nothing.
 
-    The text of a program is its words, quoted as for a shell (``git checkout 'a b'``); that of a shell command is
-    itself.  The others are ``mkdir DIR``, ``rmdir DIR``, ``upload FILE``, ``upload-directory DIR`` and
+    The text of a program is its words, quoted as for a shell (``git checkout 'a b'``); that of a shell command is the
+    command itself.  The others are ``mkdir DIR``, ``rmdir DIR``, ``upload FILE``, ``upload-directory DIR`` and
     ``download FILE``, all relative to the builder's directory.
     """
     return Answer(pattern)
@@ -128,7 +129,7 @@ class ScriptedSlave:
 
     def start(self, id: str, spec: specs.Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
         """
-        See `Slave.start`.
+        Run the next command of the script.
         """
         try:
             self._script.ask(id, spec, secrets, command, on_master=self._on_master)
@@ -139,7 +140,7 @@ class ScriptedSlave:
 
     def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
         """
-        See `Slave.resume`.
+        Report the outcome of a command again.
         """
         answer = self._script.answered[id]
         for stream, data in answer.streams.items():
@@ -151,13 +152,13 @@ class ScriptedSlave:
 
     def interrupt(self, id: str, reason: str) -> Deferred[None]:
         """
-        Nothing runs long enough to be interrupted.
+        Do nothing: every command ends when it starts.
         """
         return succeed(None)
 
     def disown(self, id: str) -> Deferred[None]:
         """
-        See `Slave.disown`.
+        Forget the command.
         """
         return succeed(None)
 
@@ -174,7 +175,7 @@ class ScriptedSlave:
 
 class Script:
     """
-    The expected commands that are left, and those that came.
+    The remaining expected commands, and the commands that arrived.
     """
 
     def __init__(self, answers: Iterable[Answer], directory: str) -> None:
@@ -187,7 +188,7 @@ class Script:
 
     def ask(self, id: str, spec: specs.Spec, secrets: Mapping[str, str], command: Command, *, on_master: bool) -> None:
         """
-        Take the command *spec* of the step; `AssertionError` when it is not the expected one.
+        Accept the command *spec* of the step; `AssertionError` if it is not the expected one.
         """
         known = [asked for asked in self.asked if asked.id == id]
         if known:
@@ -204,7 +205,7 @@ class Script:
 
     def left(self) -> list[str]:
         """
-        The patterns of the expected commands that did not come.
+        The patterns of the expected commands that the step has not started.
         """
         return [answer.pattern for answer in self._answers]
 
@@ -241,7 +242,7 @@ def _read(spec: specs.Spec, command: Command) -> bytes:
 
 def sealed(data: bytes) -> Seal:
     """
-    Length and checksum.
+    The length and checksum of *data*.
     """
     return Seal(len(data), hashlib.sha256(data).hexdigest())
 

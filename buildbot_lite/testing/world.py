@@ -1,5 +1,5 @@
 """
-Everything around a build that outlives the master's process, in memory.
+The surroundings of a build that outlive the master's process, in memory: journal, streams, slave, other builds.
 """
 
 import hashlib
@@ -44,10 +44,10 @@ _DIRECTORY = builder_directory("test")
 @frozen
 class Finished:
     """
-    What became of a step.
+    The result of a step in a test.
 
-    *ended*: what that means for the build.  *asked*: everything that the slave was asked, in order.  *logs*: by name,
-    without artifacts.  *triggered*: scheduler and properties of each build that was asked for.
+    *ended*: the end of the build.  *asked*: the commands that reached the slave, in order.  *logs*: by name, without
+    artifacts.  *triggered*: scheduler and properties of each triggered build.
     """
 
     result: Result
@@ -64,13 +64,13 @@ class Finished:
     @property
     def commands(self) -> list[str]:
         """
-        The texts of what was asked.
+        The texts of the commands that reached the slave.
         """
         return [asked.text for asked in self.asked]
 
     def log(self, name: str = "stdio") -> str:
         """
-        A log as text; empty when there is none.
+        The log *name* as text; empty if there is no such log.
         """
         return self.logs.get(name, b"").decode("utf-8", "replace")
 
@@ -131,7 +131,7 @@ class _EntryStreams:
 
 class _Store:
     """
-    A journal that outlives crashes.  After *last* moments nothing is answered any more: that is the crash.
+    A journal that outlives crashes.  After the moment number *last* no call is answered any more, as in a crash.
     """
 
     def __init__(self) -> None:
@@ -166,7 +166,7 @@ class _Store:
 
 class _MemoryRecorder(BuildRecorder):
     """
-    What is written for people to see, in memory.
+    The records that people see, in memory.
     """
 
     def __init__(self) -> None:  # no records here
@@ -198,7 +198,7 @@ class _MemoryRecorder(BuildRecorder):
 
 class _Triggers:
     """
-    Other builds, which end as the test says.
+    Triggered builds, whose results the test sets.
     """
 
     def __init__(self, results: Mapping[str, Result]) -> None:
@@ -230,9 +230,9 @@ class _Triggers:
         return self._results[self.triggered[buildset][0]]
 
 
-class _Nobody:
+class _IgnoringListener:
     """
-    Does not want to know when slaves come and go.
+    Ignores the events of sessions.
     """
 
     def slave_attached(self, name: str, hello: Hello, news: str) -> None:
@@ -245,7 +245,7 @@ class _Nobody:
 @define
 class World:
     """
-    Everything around a build that outlives the master's process.
+    The surroundings of one build, across crashes of the master.
     """
 
     answers: Sequence[Answer]
@@ -259,7 +259,7 @@ class World:
     store: _Store = field(factory=_Store)
     streams: dict[tuple[int, int], _EntryStreams] = field(factory=dict)
     artifacts: dict[tuple[int, int], str] = field(factory=dict)
-    # Builds that crashed wait for ever; kept, so that nothing in them is unwound.
+    # References to crashed builds, which wait for ever: collecting a coroutine would run its ``finally`` clauses.
     crashed: list[Deferred[Ended]] = field(factory=list)
     script: Script = field(init=False)
     other_builds: _Triggers = field(init=False)
@@ -270,7 +270,7 @@ class World:
 
     def crash(self, step: BuildStep, moment: int) -> None:
         """
-        Run *step* until the *moment* (from 0), at which the master crashes.
+        Run *step* until the master crashes at *moment*, counted from 0.
         """
         self.store.last = moment
         _, _, running = self._start(step)
@@ -279,7 +279,7 @@ class World:
 
     def finish(self, step: BuildStep) -> Finished:
         """
-        Run *step* to its end, from wherever the journal is.
+        Run *step* to its end; the journal answers the effects that it has.
         """
         recorder, view, running = self._start(step)
         found: list[Any] = []
@@ -287,7 +287,7 @@ class World:
         if self.script.complaints:
             raise AssertionError(self.script.complaints[0])
         if not found:
-            raise AssertionError("the step still waits for something that nobody here will do.")
+            raise AssertionError("the step still waits for something that will not happen in this test.")
         if isinstance(found[0], Failure):
             found[0].raiseException()
         if self.script.left() and recorder.finished is not None and recorder.finished[0] is not Result.SKIPPED:
@@ -364,13 +364,13 @@ class World:
         return recorder, view, Deferred.fromCoroutine(build.run())
 
     def _session(self, clock: Clock, *, on_master: bool) -> Session:
-        session = Session("master" if on_master else self.slave, clock=clock, listener=_Nobody())
+        session = Session("master" if on_master else self.slave, clock=clock, listener=_IgnoringListener())
         hello = Hello(home="home", incarnation="1", keeper="1", boot="1", version="0")
         session.attached(ScriptedSlave(self.script, on_master=on_master), hello)
         return session
 
     def _random(self, size: int) -> bytes:
-        # Like the time, it depends on how far the journal is, and on nothing else: worlds can be compared.
+        # Like the time, it depends on the number of journal entries only, so that runs can be compared.
         return random.Random(len(self.store.entries)).randbytes(size)  # noqa: S311 - not for secrets
 
     async def _secret(self, name: str) -> str:

@@ -9,7 +9,7 @@ The protocol between master, slaves and clients.  The only importer of Foolscap.
 ``endpoint``      TCP endpoints, and sockets bound to them
 ``ports``         the ports at which a Tub listens, changed while it runs
 ``probe``         whether an address leads to a certain Tub
-``reconnecting``  keeping a slave connected: the only code that dials again
+``reconnecting``  keeping a slave connected: the only code that reconnects
 ``exposed``       the objects that the other side may call: check the right, decode, forward
 ``proxies``       the other side's objects, with the types of the roles
 ``codec``         the small JSON documents that no module of ``model/`` owns

@@ -101,7 +101,7 @@ class Broker(stock.Broker):
     """
     One end of a connection, bounded.  A negotiation makes it, for a Tub of `tub.make_tub`.
 
-    *unauthenticated*: the tracked peer, where this end listens; None where it dialled.
+    *unauthenticated*: the tracked peer, where this end listens; None where it connected.
     """
 
     log = Logger()
@@ -208,7 +208,7 @@ class Broker(stock.Broker):
             self.tub.forget_peer(self.remote_tubref)
         super().connectionLost(why)
         if self.tub.brokers.get(self.remote_tubref) is self:
-            # It ended together with its negotiation, and the Tub got the broker only after that.
+            # The link ended together with its negotiation; the Tub got the broker only afterwards.
             self.tub.brokerDetached(self, why)
         # The readers of an incomplete message form a cycle, which holds its bytes.
         self.receiveStack = [self.rootUnslicer]
@@ -234,7 +234,7 @@ class Broker(stock.Broker):
             self.sendPING()
 
     def _peer_silent(self) -> None:
-        self.drop(f"nothing was heard for {SILENCE:.0f} seconds")
+        self.drop(f"no data arrived for {SILENCE:.0f} seconds")
 
     def _paused_until(self) -> float:
         return self._cpu_share.paused_until if self._cpu_share is not None else 0.0
@@ -242,7 +242,7 @@ class Broker(stock.Broker):
     # Sending
 
     def sendToken(self, obj):
-        # Foolscap looks everything up in its vocabulary, which would compute a hash of each chunk of a log.
+        # Foolscap looks up each string in its vocabulary, and would compute a hash of each chunk of a log.
         if isinstance(obj, bytes) and len(obj) > _LONGEST_WORD:
             int2b128(len(obj), self.transport.write)
             self.transport.write(STRING)
@@ -279,7 +279,7 @@ class Broker(stock.Broker):
         """
         self._calls += 1
         if self._unauthenticated is not None and self._calls > UNAUTHENTICATED_CALLS:
-            raise BananaError("that was enough")
+            raise BananaError("the unauthenticated peer has made all of its calls")
         if len(self.activeLocalCalls) >= MOST_CALLS or len(self.inboundDeliveryQueue) >= MOST_CALLS:
             raise BananaError("too many calls at once")
         if number in self.activeLocalCalls:
@@ -319,7 +319,7 @@ class Broker(stock.Broker):
 
     def callFailed(self, f: Failure, reqID: int, delivery: InboundDelivery | None = None) -> None:
         if not is_foreseen(f):
-            self.log.failure("a call by {peer} failed; all it was told is that it did", failure=f, peer=self._peer())
+            self.log.failure("a call by {peer} failed; the peer gets no details", failure=f, peer=self._peer())
         if reqID in self.activeLocalCalls and reqID != 0:
             self._answered(delivery, _MESSAGE_OVERHEAD)
             background(self.send(SentenceErrorSlicer(reqID, f)), self.log, "refusing a call")
@@ -347,25 +347,25 @@ class Broker(stock.Broker):
             self._bytes_in_calls -= delivery.size
             delivery.size = 0
         if self.backlog.add(size):
-            self.drop("it does not read what it asked for")
+            self.drop("the peer does not read its answers")
 
     def handleError(self, msg: bytes) -> None:
         """
         The peer says that we broke the contract.  Its text is not logged, and nothing more is read from it.
         """
         if self._unauthenticated is None:
-            self.drop("it says that we broke the contract")
+            self.drop("the peer reported a breach of the contract")
         else:
             self._cut()
 
     def sendPONG(self, number: int) -> None:
         if self.backlog.full:
-            return  # the answers that it has not read yet show that we are alive
+            return  # the unread answers in its buffer show that we are alive
         super().sendPONG(number)
 
     def reportReceiveError(self, f: Failure) -> None:
         """
-        The peer violated the protocol, and got an error message; close the connection.
+        The peer violated the protocol and was sent an error message; close the connection.
         """
         if self._unauthenticated is None:
             if self.tub.log_lines.take():
@@ -412,7 +412,7 @@ class Broker(stock.Broker):
 
     def remote_decref(self, clid: int, count: int) -> None:
         if clid <= 0 or count <= 0:
-            raise MessageError("That is no reference.")
+            raise MessageError("The peer returned a reference to an unknown object.")
         tracker = self.myReferenceByCLID.get(clid)
         if tracker is not None:
             super().remote_decref(clid, min(count, tracker.refcount))
@@ -423,7 +423,7 @@ class Broker(stock.Broker):
 
         def refused(failure: Failure) -> None:
             if failure.check(DeadReferenceError, error.ConnectionLost, error.ConnectionDone) is None:
-                self.drop("it would not take a reference back")
+                self.drop("the peer did not release a reference")
 
         freeing = self.remote_broker.callRemote("decref", clid=tracker.clid, count=count).addErrback(refused)
         background(freeing.addCallback(self.freeYourReferenceTracker, tracker), self.log, "giving a reference back")

@@ -71,7 +71,7 @@ def key_derived_from(pem: bytes, purpose: str) -> bytes:
     """
     found = _PRIVATE_KEY.search(pem)
     if found is None:
-        raise CertificateError("There is no private key in what is to be this side's.  Restore it from a backup.")
+        raise CertificateError("The PEM file of this side contains no private key.  Restore it from a backup.")
     private = serialization.load_pem_private_key(pem[found.start() :], None)
     secret = private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

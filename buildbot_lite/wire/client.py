@@ -1,5 +1,5 @@
 """
-The command's side of a control or watch FURL: connect, ask, disconnect.
+The command's side of a control or watch FURL: connect, send a question, disconnect.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -67,7 +67,7 @@ async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferr
     async with _reference(reactor, parts) as reference:
         if reference.tracker.interfaceName != RISubmission.__remote_name__:
             raise WrongVerbError(
-                "This string is not to watch a request.  For the farm's, see: buildbot-lite log --help"
+                "This string does not permit watching a request.  To watch the farm, see: buildbot-lite log --help"
             )
         watcher = _ExposedWatcher(take)
         reference.tracker.broker.link.when_lost(watcher.lost)
@@ -145,11 +145,11 @@ async def _resolved(tub: Tub, parts: Furl) -> Any:
         error, places = our_error(raised), ", ".join(parts.hints)
         if isinstance(error, PinnedError):
             # The error's remedy is for slaves, and would give the FURL to the next machine that uses it.
-            raise WrongVerbError("This string is a slave's, and of use only in that slave's slave.tac.") from None
+            raise WrongVerbError("This string belongs to a slave, and works only in that slave's slave.tac.") from None
         if isinstance(error, RefusedError):
             raise error from None
         if wrong_master(raised):
-            raise FurlError(f"What answers at {places} is not the master of this string.") from None
+            raise FurlError(f"Another master than that of this string answers at {places}.") from None
         raise NoAnswerError(
             f"No master answers at {places}: {why_unreachable(raised)}.  Start it with: buildbot-lite start DIR"
         ) from None

@@ -30,7 +30,7 @@ Document = Mapping[str, Any]
 
 CHUNKS_IN_ORDER = "chunks_in_order"
 """
-The field of what is followed with which a command says that it keeps the order of chunks of which it has several.
+A field of a question to follow: its client accepts several chunks at a time, and keeps their order.
 """
 
 

@@ -29,10 +29,10 @@ from ..errors import (
 from ..model.display import printable
 from .contract import LONGEST_SENTENCE
 
-OUR_FAULT = "Something went wrong on the other side.  Its log says what."
-NOT_IN_THE_CONTRACT = "The other side does not take such a call."
+OUR_FAULT = "The other side failed with an error of its own.  See its log."
+NOT_IN_THE_CONTRACT = "The other side's protocol does not have this call."
 
-# The classes that a received name may select.  Not the two about our own side: no answer, link lost.
+# The classes that a received name may select, without the two that describe our own side: no answer, link lost.
 _KNOWN: dict[str, type[BuildbotLiteError]] = {
     name: kind
     for name, kind in vars(errors).items()
@@ -113,7 +113,7 @@ def our_error(error: BaseException | None) -> BaseException:
     if isinstance(error, DeadReferenceError | ConnectionClosed):
         return LinkLostError()
     if isinstance(error, Violation | BananaError):
-        return MessageError("What the other side answered is not in the contract.")
+        return MessageError("The other side's answer is not valid in this protocol.")
     return error or LinkLostError()
 
 
@@ -129,15 +129,15 @@ def why_unreachable(error: BaseException | None) -> str:
     The reason for "cannot connect: …", for an attempt that failed before there was a link.
     """
     if isinstance(error, DNSLookupError):
-        return "its host name is not known"
+        return "its host name cannot be resolved"
     if isinstance(error, ConnectError):
         return _cut(type(error).__doc__ or str(error)).strip().rstrip(".").lower()
     if isinstance(error, BananaError | RemoteNegotiationError) and wrong_master(error):
-        return "what answers there is another farm, or its key was replaced"
+        return "another farm answers there, or the master has a new key"
     if isinstance(error, NegotiationError):
         return "nothing answered in time"
     if isinstance(error, BananaError | RemoteNegotiationError):
-        return "what answers there does not speak our language"
+        return "the program that answers there does not speak this protocol"
     return _cut(str(our_error(error)) or type(error).__name__)
 
 

@@ -47,9 +47,7 @@ _LONGEST_PAUSE = 0.5
 TAKES_NO_FILE = "This string takes no file.  Use it with: flappclient --furlfile FILE run-command"
 TAKES_A_FILE = "This string takes a file.  Use it with: flappclient --furlfile FILE upload-file NAME"
 
-NOT_TO_WATCH = (
-    "This string submits, and nothing is submitted by following.  Take the watch string that a submission prints."
-)
+NOT_TO_WATCH = "This string is for submitting.  To follow a submission, use the watch string that it prints."
 
 Read = Callable[[int], Deferred[bytes]]
 """

@@ -55,17 +55,19 @@ def parse(text: str) -> Furl:
     if not text.startswith("pb://"):
         raise FurlError(f"A FURL begins with pb://, and this text does not.  {_COPY}")
     if len(text.split()) > 1:
-        raise FurlError("A FURL has no spaces in it.  Give only what begins with pb://, without the name before it.")
+        raise FurlError("A FURL contains no spaces.  Give only the part from pb:// on, without the name before it.")
     tub_id, at, rest = text.removeprefix("pb://").partition("@")
     if not at:
         raise FurlError(f"This FURL has no @: a part of it is missing.  {_COPY}")
     places, slash, swissnum = rest.partition("/")
     if not slash or not swissnum:
-        raise FurlError(f"This FURL ends too early: what follows the last / is missing.  {_COPY}")
+        raise FurlError(f"This FURL ends too early: the part after the last / is missing.  {_COPY}")
     if len(tub_id) != _TUB_ID_LENGTH or not _BASE32.match(tub_id):
-        raise FurlError(f"Between pb:// and @, a FURL has 32 letters a-z and digits 2-7; this one has not.  {_COPY}")
+        raise FurlError(f"Between pb:// and @, a FURL has 32 letters a-z and digits 2-7; this one does not.  {_COPY}")
     if not _SHORTEST_SWISSNUM <= len(swissnum) <= LONGEST_SWISSNUM or not _SWISSNUM.match(swissnum):
-        raise FurlError(f"What follows the last / of this FURL is too short, too long, or no FURL's.  {_COPY}")
+        raise FurlError(
+            f"The part after the last / of this FURL is too short, too long, or has wrong characters.  {_COPY}"
+        )
     hints = tuple(places.split(","))
     if len(hints) > MOST_HINTS:
         raise FurlError(f"This FURL names more than {MOST_HINTS} places.")

@@ -82,7 +82,7 @@ class LoopbackLink:
                 return  # the link was lost: the call has failed already
             self._waiting.discard(answer)
             if isinstance(result, Failure) and not is_foreseen(result):
-                self.log.failure("a call failed; all its caller was told is that it did", failure=result)
+                self.log.failure("a call failed; its caller gets no details", failure=result)
                 result = Failure(RefusedError(OUR_FAULT))
             answer.callback(result)
 
@@ -139,7 +139,7 @@ class LoopbackSlave:
 
 class LoopbackDesk:
     """
-    A `Desk` on the other side of *link*, like the one that `reconnecting.dial` passes to *on_desk*.
+    A `Desk` on the other side of *link*, like the one that `reconnecting.connect` passes to *on_desk*.
     """
 
     def __init__(self, desk: Desk, link: LoopbackLink) -> None:

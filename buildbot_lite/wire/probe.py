@@ -66,4 +66,4 @@ async def why_not_reached(reactor: Any, tub_id: str, hint: str, *, within: float
     finally:
         if probe.transport is not None:
             probe.transport.abortConnection()  # type: ignore[attr-defined]  # it is one of TCP
-    return "" if answer.startswith(_EXPECTED) else "what answers there is not this master"
+    return "" if answer.startswith(_EXPECTED) else "another program answers there"

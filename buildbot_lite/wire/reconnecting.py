@@ -1,15 +1,15 @@
 """
-Keeping a slave connected: the only code that dials again.
+Keep a slave connected: the only code that reconnects.
 
 Foolscap's Reconnector with our delays: 0.5 s after a link is lost, then longer, at most 30 s, with random variation so
-that a thousand slaves do not return at the same moment.  A refusal does not go away by itself: it is reported, once per
+that a thousand slaves do not return at the same moment.  A refusal lasts until an admin acts: it is reported once per
 sentence, and the next attempt is after a minute, or after an hour if the FURL was revoked.
 
 ::
 
-    dialling --connected--> linked --lost--> waiting (0.5 s) --> dialling
-       |  `--failed--> waiting (longer, at most 30 s) ------------^
-       `--refused--> reported, waiting (a minute; revoked: an hour) --> dialling
+    connecting --connected--> linked --lost--> waiting (0.5 s) --> connecting
+       |  `--failed--> waiting (longer, at most 30 s) --------------^
+       `--refused--> reported, waiting (a minute; revoked: an hour) --> connecting
 """
 
 import random
@@ -68,14 +68,14 @@ def _ignore(reason: str) -> None:
 
 def retry_delay(error: BuildbotLiteError) -> float:
     """
-    Seconds, varied by `JITTER`, until a slave that was refused with *error* dials again.
+    Seconds, varied by `JITTER`, until a slave that was refused with *error* connects again.
     """
     return REVOKED_DELAY if isinstance(error, RevokedError) else REFUSED_DELAY
 
 
 class DeskConnection:
     """
-    A connection to the desk of one FURL, renewed whenever it is lost.  Made by `dial`.
+    A connection to the desk of one FURL, renewed whenever it is lost.  Made by `connect`.
     """
 
     def __init__(
@@ -101,36 +101,36 @@ class DeskConnection:
 
     def stop(self) -> None:
         """
-        Do not dial again.  An existing link stays.
+        Do not connect again.  An existing link stays.
         """
         self._reconnector.stop()
 
     def add_hints(self, hints: Iterable[str]) -> None:
         """
-        From the next attempt on, dial *hints* too (those of the master's welcome).
+        From the next attempt on, try *hints* too (those of the master's welcome).
         """
         self._furl = with_hints(self._furl, hints)
         self._reconnector.redirect(self._furl)
 
     def refused(self, error: BuildbotLiteError) -> None:
         """
-        The desk refused us with *error*: report it, cut the link, and dial again after `retry_delay`.
+        The desk refused us with *error*: report it, cut the link, and connect again after `retry_delay`.
         """
         self._reconnector.refused(error)
         if self._link is not None:
-            self._link.drop("it refused us")
+            self._link.drop("the master refused us")
 
     def _connected(self, reference: Any) -> None:
         self._link = link = reference.tracker.broker.link
         if reference.tracker.interfaceName != RIDesk.__remote_name__:
-            # So that the master's log says it, too.
-            telling = defer.maybeDeferred(reference.callRemote, "not_a_desk")
-            telling.addBoth(lambda _: self.refused(WrongVerbError()))  # type: ignore[unused-awaitable]  # cannot fail
+            # For the master's log.
+            notice = defer.maybeDeferred(reference.callRemote, "not_a_desk")
+            notice.addBoth(lambda _: self.refused(WrongVerbError()))  # type: ignore[unused-awaitable]  # cannot fail
             return
         self._on_desk(RemoteDesk(reference, _expose), link)
 
 
-def dial(
+def connect(
     tub: Tub,
     furl: str,
     hints: Iterable[str],
@@ -214,7 +214,7 @@ class _Reconnector(Reconnector):
             places = ", ".join(parse(self._url).hints)
             self.refused(
                 FurlError(
-                    f"What answers at {places} is not the master of this string: the string was mistyped, or that "
+                    f"Another master than that of this string answers at {places}: the string was mistyped, or the "
                     "master has a new key.  Copy the string again from its buildslave.furls."
                 )
             )

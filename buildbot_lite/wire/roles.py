@@ -8,7 +8,7 @@ connected without a network (`loopback`).
 ::
 
         master                                  slave
-        Desk      <-- attach(slave, hello) --   (dials)
+        Desk      <-- attach(slave, hello) --   (connects)
                   --- welcome -->
         (session) --- start, resume -->         Slave
                   --- interrupt, disown -->

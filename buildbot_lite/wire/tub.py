@@ -3,8 +3,8 @@ A Tub: Foolscap's end point, with every option set explicitly.
 
 Foolscap's defaults date from 2005 and assume a friendly network.  The differences:
 
-* Failures are sent as sentences (`failures`), never as tracebacks.  Gifts, by which a peer makes us dial a third party,
-  are refused.  Objects passed by reference get no FURL of their own (`getOrCreateURLForReference`).
+* Failures are sent as sentences (`failures`), never as tracebacks.  Gifts, by which a peer makes us connect to a third
+  party, are refused.  Objects passed by reference get no FURL of their own (`getOrCreateURLForReference`).
 * Our own function looks up a swissnum and may refuse it with a sentence, which does not contain it.
 * A listener has a backlog of 4096 (with 50, a third of 500 slaves never connects) and bounds unauthenticated peers.
 * Connecting may take 15 seconds and negotiating 20, not 120; a silent link is pinged after 10 and cut after 25
@@ -125,7 +125,7 @@ class BoundedNegotiation(Negotiation):
     def acceptDecision(self, decision):
         params = super().acceptDecision(decision)
         if not self.isClient:
-            # The connection's name is for dialling that peer again, which we never do.
+            # Foolscap would use the connection's name to connect to that peer again; we never do.
             self.tub.slave_table.pop(self.theirTubRef.getTubID(), None)
         return params
 
@@ -222,7 +222,7 @@ class Tub(pb.Tub):
         self.preauth = Preauth(self.tub_id, clock.seconds)
         """The tokens that are accepted where we listen."""
         self.preauth_token = ""
-        """The token that is sent where we dial."""
+        """The token that a client sends when it connects."""
 
     @property
     def tub_id(self) -> str:

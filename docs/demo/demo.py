@@ -29,8 +29,8 @@ BIN = Path(sys.executable).parent
 SLAVES = ("bot1", "bot2")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Seconds until a process counts as stuck.
-PATIENCE = 60.0
-PATIENCE_AT_THE_END = 15.0
+TIMEOUT = 60.0
+STOP_TIMEOUT = 15.0
 INTERRUPTED = 130
 
 ENVIRONMENT = {
@@ -77,8 +77,8 @@ class Farm:
                 raise DemoError(f"{directory.name} ended: {said or f'see {log}'}")
             return log.exists() and until in log.read_text(errors="replace")
 
-        if not wait(ready, PATIENCE):
-            raise DemoError(f"{directory.name} did not start within {PATIENCE:.0f} s; see {log}")
+        if not wait(ready, TIMEOUT):
+            raise DemoError(f"{directory.name} did not start within {TIMEOUT:.0f} s; see {log}")
 
     def revive(self) -> None:
         """
@@ -96,7 +96,7 @@ class Farm:
         for process in self._running.values():
             # SIGUSR1: kill what runs, the keeper too, and stop.
             process.send_signal(signal.SIGUSR1)
-        end = time.monotonic() + PATIENCE_AT_THE_END
+        end = time.monotonic() + STOP_TIMEOUT
         for directory, process in self._running.items():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, end - time.monotonic()))
@@ -159,7 +159,7 @@ def end_keeper(directory: Path) -> None:
             line.sendall(b'{"op":"stop"}\n')
         return False
 
-    if (directory / "lock").exists() and not wait(gone, PATIENCE_AT_THE_END):
+    if (directory / "lock").exists() and not wait(gone, STOP_TIMEOUT):
         raise DemoError(f"a keeper does not end; its log is {directory / 'keeper.log'}")
 
 

@@ -264,7 +264,7 @@ class CommandTests(FarmCase):
             refused.err, r"^The slave in \S+ runs, but the master refuses it: bot1's string belongs .*every minute.*\n$"
         )
         shown = self.command.well("slaves", self.master)
-        self.assertRegex(shown, r"bot1 +refused .*buildbot-lite unpin bot1  It asks again by ")
+        self.assertRegex(shown, r"bot1 +refused .*buildbot-lite unpin bot1  The next attempt is by ")
 
         self.command.well("stop", self.master)
         away = self.command("restart", self.bot)

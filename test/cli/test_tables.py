@@ -57,7 +57,7 @@ class TablesTests(SynchronousTestCase):
         heads, line = lines("builds", [BUILD])
 
         self.assertEqual(
-            heads.split(), ["build", "result", "slave", "started", "took", "request", "sources", "asked", "for"]
+            heads.split(), ["build", "result", "slave", "started", "took", "request", "sources", "requested"]
         )
         self.assertRegex(
             line,
@@ -84,7 +84,7 @@ class TablesTests(SynchronousTestCase):
 
         self.assertRegex(
             line,
-            r"^bot1   refused  2001-09-0.* refused: Run: buildbot-lite unpin bot1  It asks again by .*:47:58\.$",
+            r"^bot1   refused  2001-09-0.* refused: Run: buildbot-lite unpin bot1  The next attempt is by .*:47:58\.$",
         )
 
     def test_queue(self) -> None:

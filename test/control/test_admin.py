@@ -23,7 +23,7 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.master.slaves.registry import SlaveDesk
 from buildbot_lite.model.properties import OF_THE_BUILD
-from buildbot_lite.status.following import Following, notify_followers
+from buildbot_lite.status.following import LogFollower, notify_followers
 from buildbot_lite.storage.records import (
     builds,
     inputs,
@@ -108,7 +108,7 @@ class AdminDeskCase(SynchronousTestCase):
         self.addCleanup(notify_followers(farm.records, farm.notifications))
         self.desk = AdminDesk(
             farm,
-            Following(
+            LogFollower(
                 records=farm.records,
                 notifications=farm.notifications,
                 streams_directory=farm.stream_storage.streams,

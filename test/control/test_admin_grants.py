@@ -11,7 +11,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
 
 from buildbot_lite.control.admin import AdminDesk
-from buildbot_lite.control.intake import PATIENCE
+from buildbot_lite.control.input_receiver import STALL_TIMEOUT
 from buildbot_lite.control.submissions import SubmitTarget
 from buildbot_lite.control.verbs import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.errors import (
@@ -25,7 +25,7 @@ from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.scheduling.submit_limits import MOST_AT_ONCE
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import WaitKind
-from buildbot_lite.status.following import Following
+from buildbot_lite.status.following import LogFollower
 from buildbot_lite.storage.retrying import LONGEST_PAUSE
 from buildbot_lite.wire.exposed import Exposed
 from buildbot_lite.wire.loopback import LoopbackLink
@@ -58,11 +58,11 @@ class AdminGrantCase(AdminDeskCase):
         self.harness.configure(self.config)
         self.harness.done(self.harness.farm.reconfiguration.apply())
 
-    def following(self) -> Following:
+    def follower(self) -> LogFollower:
         """
-        The `Following` of the desk.
+        The `LogFollower` of the desk.
         """
-        return self.desk.following
+        return self.desk.follower
 
     def grant(self, object: str = "go", **limits: Any) -> int:
         """
@@ -75,7 +75,7 @@ class AdminGrantCase(AdminDeskCase):
         The object that the grant's FURL leads to.
         """
         farm = self.harness.farm
-        return SubmitTarget(grant=grant, submissions=farm.submissions, store=farm.inputs, following=self.following())
+        return SubmitTarget(grant=grant, submissions=farm.submissions, store=farm.inputs, follower=self.follower())
 
     def submit(self, grant: int) -> FakeWatcher:
         """
@@ -114,7 +114,7 @@ class GrantLimitTests(AdminGrantCase):
         self.assertIn("# request 1:", self.submit(grant).err)
         self.harness.restart()
         self.assertEqual(self.harness.farm.grants.in_force(grant).uses, 1)
-        self.desk = AdminDesk(self.harness.farm, self.following())
+        self.desk = AdminDesk(self.harness.farm, self.follower())
         self.assertIn("# request 2:", self.submit(grant).err)
         refused = self.submit(grant)
 
@@ -281,7 +281,7 @@ class GrantLimitTests(AdminGrantCase):
             assert feed is not None, watcher.err
             feed.feed(b"nonsense" if spoil == "nonsense" else b"a=b")
             if spoil == "stands still":
-                self.harness.settle(PATIENCE)
+                self.harness.settle(STALL_TIMEOUT)
             elif spoil == "hangs up":
                 watcher.disconnect()
             with mock.patch.object(self.harness.records, "write", side_effect=StorageError):
@@ -335,7 +335,7 @@ class NewGrantTests(AdminGrantCase):
         """
         A Submit scheduler may be named by its builder if it is the builder's only one; otherwise the error lists them.
         """
-        self.assertIn("Several Submit schedulers ask for b", self.refused("grant", to="submit", object="b"))
+        self.assertIn("Several Submit schedulers build b", self.refused("grant", to="submit", object="b"))
         self.assertIn("There are: go, file, words", self.refused("grant", to="submit", object="x"))
         self.harness.configure(ONE)
         self.harness.done(self.harness.farm.reconfiguration.apply())
@@ -347,7 +347,7 @@ class NewGrantTests(AdminGrantCase):
         """
         self.assertIn("no limit but --expires", self.refused("grant", to="admin", uses=1))
         self.assertIn("uses is not a whole number from 1", self.refused("grant", to="submit", object="go", uses=0))
-        self.assertIn("expired before", self.refused("grant", to="submit", object="go", lasts=-1.0))
+        self.assertIn("in the past", self.refused("grant", to="submit", object="go", lasts=-1.0))
         self.assertIn("There is no string to 'slave'", self.refused("grant", to="slave"))
 
     def test_watch(self) -> None:
@@ -369,7 +369,7 @@ class NewGrantTests(AdminGrantCase):
         A watch grant permits no changes, and a control grant no changes of grants.
         """
         everything = self.desk
-        self.desk = AdminDesk(everything.farm, everything.following, MAY_LOOK)
+        self.desk = AdminDesk(everything.farm, everything.follower, MAY_LOOK)
         self.ask("status")
         for question in (
             "force",
@@ -385,7 +385,7 @@ class NewGrantTests(AdminGrantCase):
         ):
             self.assertIn(f"does not permit '{question}'", self.refused(question))
         self.assertIn("does not permit 'idle'", self.refused("idle", "follow"))
-        self.desk = AdminDesk(everything.farm, everything.following, MAY_CONTROL)
+        self.desk = AdminDesk(everything.farm, everything.follower, MAY_CONTROL)
         self.ask("force", builder="b", reason="test")
         self.ask("pause", slave="bot1", paused=True)
         for question in ("reconfig", "grant", "grants", "revoke", "rotate", "unpin", "lost"):

@@ -14,7 +14,7 @@ from buildbot_lite.control.changes import LARGEST, Binding
 from buildbot_lite.control.verbs import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.errors import BuildbotLiteError, InputError, RevokedError, WrongVerbError
 from buildbot_lite.model.change import Change
-from buildbot_lite.status.following import Following, notify_followers
+from buildbot_lite.status.following import LogFollower, notify_followers
 from buildbot_lite.storage.records import changes
 from buildbot_lite.wire.flapp import FlappService
 from test.master.configurations import ONE
@@ -37,7 +37,7 @@ class ChangeCase(SynchronousTestCase):
         The desk of an admin, or of one who *may* less.
         """
         farm = self.harness.farm
-        following = Following(
+        follower = LogFollower(
             records=farm.records,
             notifications=farm.notifications,
             streams_directory=farm.stream_storage.streams,
@@ -45,7 +45,7 @@ class ChangeCase(SynchronousTestCase):
             decided=lambda: 0,
             clock=self.harness.clock,
         )
-        return AdminDesk(farm, following, may)
+        return AdminDesk(farm, follower, may)
 
     def ask(self, ask: str, may: Any = None, **question: Any) -> Any:
         """
@@ -239,7 +239,7 @@ class BoundsTests(StringCase):
         """
         An input of more than a megabyte, or than the string's own limit, is refused.
         """
-        self.assertIn("which is what this string may give", self.say("x" * (LARGEST + 1)).err)
+        self.assertIn("that this string permits", self.say("x" * (LARGEST + 1)).err)
         self.assertEqual(self.say("x" * 200, self.hand_out(largest=100)).codes, [2])
 
     def test_number(self) -> None:

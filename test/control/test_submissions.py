@@ -16,10 +16,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.control.intake import (
-    PATIENCE,
+from buildbot_lite.control.input_receiver import (
     SLOWEST,
-    Intake,
+    STALL_TIMEOUT,
+    InputReceiver,
     StoredSink,
     check_input,
     properties_from,
@@ -35,7 +35,7 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.master.grants import verbs
 from buildbot_lite.model.results import Result
-from buildbot_lite.status.following import Following, notify_followers
+from buildbot_lite.status.following import LogFollower, notify_followers
 from buildbot_lite.storage.inputs import InputStore
 from buildbot_lite.storage.records import inputs, requests
 from buildbot_lite.storage.records.grants import Grant
@@ -148,7 +148,7 @@ class SubmissionCase(SynchronousTestCase):
         self.farm = self.harness.farm
         self.addCleanup(shutil.rmtree, self.harness.basedir)
         self.addCleanup(notify_followers(self.farm.records, self.farm.notifications))
-        self.following = Following(
+        self.follower = LogFollower(
             records=self.farm.records,
             notifications=self.farm.notifications,
             streams_directory=self.farm.stream_storage.streams,
@@ -170,7 +170,7 @@ class SubmissionCase(SynchronousTestCase):
         The target of the grant's FURL.
         """
         return SubmitTarget(
-            grant=grant, submissions=self.farm.submissions, store=self.farm.inputs, following=self.following
+            grant=grant, submissions=self.farm.submissions, store=self.farm.inputs, follower=self.follower
         )
 
     def expose(self, grant: Grant, revocable: Revocable) -> Exposed:
@@ -237,7 +237,7 @@ class RunCommandTests(SubmissionCase):
         self.harness.attach("bot1", FakeSlave(behaviour=succeeding))
         first = self.run_command("plain")
         again = FakeWatcher()
-        self.successResultOf(WatchTarget(self.following, 1).execute(again))
+        self.successResultOf(WatchTarget(self.follower, 1).execute(again))
 
         self.assertEqual(again.codes, [0])
         self.assertEqual(again.err, "".join(first.err.splitlines(keepends=True)[1:]))
@@ -252,13 +252,13 @@ class RunCommandTests(SubmissionCase):
             grant=grant.id,
             submissions=self.farm.submissions,
             store=self.farm.inputs,
-            following=self.following,
+            follower=self.follower,
             account=account,
         )
-        with mock.patch.object(self.following, "output_to", wraps=self.following.output_to) as output_to:
+        with mock.patch.object(self.follower, "output_to", wraps=self.follower.output_to) as output_to:
             self.successResultOf(submitting.execute(FakeWatcher()))
             self.harness.settle()
-            self.successResultOf(WatchTarget(self.following, 1, account).execute(FakeWatcher()))
+            self.successResultOf(WatchTarget(self.follower, 1, account).execute(FakeWatcher()))
 
         self.assertEqual([call.args[1] for call in output_to.call_args_list], [account, account])
 
@@ -268,7 +268,7 @@ class RunCommandTests(SubmissionCase):
         follow.
         """
         self.run_command("plain")
-        watching = WatchTarget(self.following, 1)
+        watching = WatchTarget(self.follower, 1)
         watchers = [FakeWatcher() for _ in range(MOST_FOLLOWERS)]
         for watcher in watchers:
             self.successResultOf(watching.execute(watcher))
@@ -348,16 +348,14 @@ class RunCommandTests(SubmissionCase):
         self.harness.configure(config(steps=['steps.Git("/r")', STEP]))
         self.harness.done(self.farm.reconfiguration.apply())
         watcher = self.run_command("plain")
-        self.assertRegex(
-            watcher.err, r"\A# request 2: watch with .*\n# standard input is ignored by this string: .*\n\Z"
-        )
+        self.assertRegex(watcher.err, r"\A# request 2: watch with .*\n# this string ignores standard input: .*\n\Z")
         self.assertNotIn("without your changes", self.run_command("try", PATCH).err)
 
     def test_no_patch(self) -> None:
         """
         An input that is no patch is refused with a sentence, and nothing is submitted.
         """
-        for stdin, sentence in ((b"", "The patch is empty"), (b"hello\n", "is no patch")):
+        for stdin, sentence in ((b"", "The patch is empty"), (b"hello\n", "is not a patch")):
             watcher = self.run_command("try", stdin)
 
             self.assertEqual(watcher.codes, [2])
@@ -524,7 +522,7 @@ class ReconfigurationTests(SubmissionCase):
         self.harness.settle()
 
         self.assertEqual((watcher.codes, self.requests()), ([2], []))
-        self.assertIn("What try takes was changed while this came in.  Submit it again.", watcher.err)
+        self.assertIn("The settings of try changed during this submission.  Submit again.", watcher.err)
 
 
 class UploadTests(SubmissionCase):
@@ -582,7 +580,7 @@ class UploadTests(SubmissionCase):
         """
         failure = self.failureResultOf(self.upload(b"hello" * 1000), InputError)
 
-        self.assertIn("is no tar archive", str(failure.value))
+        self.assertIn("is not a tar archive", str(failure.value))
         self.assertEqual(self.requests(), [])
 
     def test_aborted(self) -> None:
@@ -599,7 +597,7 @@ class UploadTests(SubmissionCase):
         self.assertEqual(os.listdir(os.path.join(self.harness.basedir, "inputs")), [])
 
 
-class IntakeTests(SynchronousTestCase):
+class InputReceiverTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
         An input that is being received.
@@ -608,27 +606,27 @@ class IntakeTests(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, self.directory)
         self.clock = Clock()
         self.incoming = InputStore(self.directory, largest=10 << 20).receive(10)
-        self.intake = Intake(StoredSink(self.incoming, "file", "f"), self.clock)
+        self.receiver = InputReceiver(StoredSink(self.incoming, "file", "f"), self.clock)
 
     def check_aborted(self, error: type[Exception]) -> str:
         """
         The input has failed, and nothing is kept.  Return the sentence.
         """
-        self.intake.feed(b"more")
-        self.intake.close()
-        self.intake.lost()
+        self.receiver.feed(b"more")
+        self.receiver.close()
+        self.receiver.lost()
         self.assertEqual((os.listdir(self.directory), self.clock.getDelayedCalls()), ([], []))
-        return str(self.failureResultOf(self.intake.given, error).value)
+        return str(self.failureResultOf(self.receiver.given, error).value)
 
     def test_given(self) -> None:
         """
         A complete input is passed on once; a disconnection after that has no effect.
         """
-        self.intake.feed(b"12345")
-        self.intake.close()
-        self.intake.close()
-        self.intake.lost()
-        given = self.successResultOf(self.intake.given)
+        self.receiver.feed(b"12345")
+        self.receiver.close()
+        self.receiver.close()
+        self.receiver.lost()
+        given = self.successResultOf(self.receiver.given)
 
         assert given.kept is not None
         self.assertEqual((given.kind, given.name, given.kept.length), ("file", "f", 5))
@@ -639,7 +637,7 @@ class IntakeTests(SynchronousTestCase):
         An input that is too large is refused once, and the rest is ignored.
         """
         for _ in range(3):
-            self.intake.feed(b"12345678")
+            self.receiver.feed(b"12345678")
 
         self.assertIn("larger than the 10 bytes", self.check_aborted(InputError))
 
@@ -647,9 +645,9 @@ class IntakeTests(SynchronousTestCase):
         """
         An input that could not be written completely is refused, even if there is room again.
         """
-        self.intake.feed(b"123")
+        self.receiver.feed(b"123")
         with mock.patch.object(self.incoming, "_open", side_effect=OSError(28, "No space left on device")):
-            self.intake.feed(b"456")
+            self.receiver.feed(b"456")
 
         self.check_aborted(DiskFullError)
 
@@ -657,20 +655,20 @@ class IntakeTests(SynchronousTestCase):
         """
         Promise 6.15: an input that stands still is aborted, and its submitter gets the reason.
         """
-        self.intake.feed(b"123")
-        self.clock.advance(PATIENCE - 1)
-        self.assertNoResult(self.intake.given)
+        self.receiver.feed(b"123")
+        self.clock.advance(STALL_TIMEOUT - 1)
+        self.assertNoResult(self.receiver.given)
         self.clock.advance(2)
 
-        self.assertIn("stood still and was given up after 5 min", self.check_aborted(InputError))
+        self.assertIn("stalled for 5 min and was dropped", self.check_aborted(InputError))
 
     def test_too_slow(self) -> None:
         """
         Promise 6.15: an input slower than the minimum rate is aborted.
         """
         for _ in range(9):
-            self.intake.feed(b"x")
-            self.clock.advance(PATIENCE / 8)
+            self.receiver.feed(b"x")
+            self.clock.advance(STALL_TIMEOUT / 8)
 
         self.check_aborted(InputError)
 
@@ -678,14 +676,14 @@ class IntakeTests(SynchronousTestCase):
         """
         Promise 6.15: an input at the minimum rate may take any time.
         """
-        intake = Intake(StoredSink(InputStore(self.directory).receive(), "file", "f"), self.clock)
+        receiver = InputReceiver(StoredSink(InputStore(self.directory).receive(), "file", "f"), self.clock)
         for _ in range(20):
-            self.clock.advance(PATIENCE - 1)
-            intake.feed(b"x" * int(PATIENCE * SLOWEST))
-        intake.close()
+            self.clock.advance(STALL_TIMEOUT - 1)
+            receiver.feed(b"x" * int(STALL_TIMEOUT * SLOWEST))
+        receiver.close()
 
-        self.assertEqual(self.successResultOf(intake.given).name, "f")
-        self.failureResultOf(self.intake.given, InputError)
+        self.assertEqual(self.successResultOf(receiver.given).name, "f")
+        self.failureResultOf(self.receiver.given, InputError)
 
 
 class InputCheckTests(SynchronousTestCase):

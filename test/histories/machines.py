@@ -145,7 +145,7 @@ class FakeMachine:
         self.line = None
         for command in self.running:
             command.life = Life.UNKNOWN if unknown else Life.LOST
-            command.outcome = Outcome.lost("The keeper that ran it is gone.").but(streams=command.seals())
+            command.outcome = Outcome.lost("The keeper that ran it ended.").but(streams=command.seals())
         if self.process is not None:
             self.process.client.attach_again()
         return lost

@@ -109,7 +109,7 @@ class SimulatedFarm:
         self.master.start()
         for machine in self.machines.values():
             machine.start()
-            self.dial(machine)
+            self.connect(machine)
         self.settle()
 
     def _machine(self, name: str) -> FakeMachine:
@@ -131,7 +131,7 @@ class SimulatedFarm:
 
     # Events.
 
-    def dial(self, machine: FakeMachine) -> None:
+    def connect(self, machine: FakeMachine) -> None:
         """
         Connect a slave that has no link.
         """
@@ -145,7 +145,7 @@ class SimulatedFarm:
         process.end = link.slave
         farm = self.master.farm
         desk = SlaveDesk(machine.name, farm.slaves, lambda key: None, lambda: ())
-        process.session.dialled(DeskOverLink(desk, link.slave, self.disowned.add), link.slave)
+        process.session.connected(DeskOverLink(desk, link.slave, self.disowned.add), link.slave)
 
     def link_of(self, machine: FakeMachine) -> FakeLink | None:
         """
@@ -235,7 +235,7 @@ class SimulatedFarm:
                         each.lose()
                     self.wires.remove(link)
             for machine in self.machines.values():
-                self.dial(machine)
+                self.connect(machine)
                 self._excuse_the_absent(machine)
             self.settle()
 

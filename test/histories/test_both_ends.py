@@ -82,8 +82,8 @@ class Histories(RuleBasedStateMachine):
             self.world.settle()
 
     @rule(name=NAMES)
-    def dial(self, name: str) -> None:
-        self.world.dial(self.machine(name))
+    def connect(self, name: str) -> None:
+        self.world.connect(self.machine(name))
         self.world.settle()
 
     @rule(name=NAMES, reachable=st.booleans())
@@ -121,7 +121,7 @@ class Histories(RuleBasedStateMachine):
         machine = self.machine(name)
         if machine.process is None:
             machine.start()
-            self.world.dial(machine)
+            self.world.connect(machine)
         self.world.settle()
 
     @rule(name=NAMES, unknown=st.booleans())

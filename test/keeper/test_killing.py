@@ -170,8 +170,8 @@ class KillTests(SynchronousTestCase):
         [remark] = outcome.remarks
         self.assertRegex(
             remark.text,
-            r"Ended, because the command had ended and left them behind: sleep \(\d+\), sleep \(\d+\)\.  "
-            r"With leaveRunning=True such processes go on\.",
+            r"Killed processes that the command left running: sleep \(\d+\), sleep \(\d+\)\.  "
+            r"leaveRunning=True would let them go on\.",
         )
         self.assertEqual(remark.offset, outcome.streams["stdio"].length)
 
@@ -503,6 +503,6 @@ class WithoutProcessTableTests(SynchronousTestCase):
         outcome = self.harness.client().ended("a-1")
 
         self.assertEqual(outcome.ending, Ending.LOST)
-        self.assertIn("What it left behind may still run.", outcome.sentence)
-        self.assertIn("What it left behind may still run.", self.complained())
+        self.assertIn("Its processes may still run.", outcome.sentence)
+        self.assertIn("Its processes may still run.", self.complained())
         self.assertTrue(alive(left))

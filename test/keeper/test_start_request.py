@@ -100,7 +100,7 @@ class StartRequestTests(SynchronousTestCase):
             ("leads out", Run(argv=("x",), logfiles={"log": "/etc/passwd"}), {}),
             ("own output", Run(argv=("x",), logfiles={"stdio": "x"}), {}),
             ("number of seconds", Run(argv=("x",), timeout=-1.0), {}),
-            ("character that is none", Run(argv=("\ud800",)), {}),
+            ("invalid character", Run(argv=("\ud800",)), {}),
         ):
             error = self.assertRaises(StartRequestError, ordered, run, secrets)
             self.assertIn(words, str(error))

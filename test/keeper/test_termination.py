@@ -249,7 +249,7 @@ class TerminationTests(SynchronousTestCase):
         self.assertEqual(self.sentences, [])
         self.loop.pass_by(2.0)
         [sentence] = self.sentences
-        self.assertIn("What the command left behind was not ended.", sentence)
+        self.assertIn("The processes that the command left running were not killed.", sentence)
         self.assertIn("a test says so", sentence)
         self.assertEqual(self.process_sets, {})
 

@@ -21,7 +21,7 @@ from buildbot_lite.errors import (
     RefusedError,
     StorageError,
 )
-from buildbot_lite.master.builds.step_code import PATIENCE
+from buildbot_lite.master.builds.step_code import STAGE_TIMEOUT
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.scheduling.can_start import LONGEST_CALL
@@ -425,8 +425,8 @@ class CancelTests(SynchronousTestCase):
                 request = harness.submit()
                 (build,) = harness.builds(request)
                 self.successResultOf(self.cancel(harness, request))
-                harness.settle(PATIENCE)
-                harness.settle(PATIENCE)
+                harness.settle(STAGE_TIMEOUT)
+                harness.settle(STAGE_TIMEOUT)
                 late = type(harness.farm.config.builders["b"].steps[0].recipe.make())
                 before, started = records_of(harness, build), len(slave.commands)
                 late.asks = staticmethod(lambda step, ask=ask: remarking(step, ask))
@@ -447,8 +447,8 @@ class CancelTests(SynchronousTestCase):
             object.__setattr__(harness.farm.stream_storage, "in_thread", lambda work: looked_up)
             slave, request = harness.attach(), harness.submit()
             self.successResultOf(self.cancel(harness, request))
-            harness.settle(PATIENCE)
-            harness.settle(PATIENCE)
+            harness.settle(STAGE_TIMEOUT)
+            harness.settle(STAGE_TIMEOUT)
             self.check_ended(harness, request, "left alone")
             looked_up.callback("hunter2hunter2")
             self.assertEqual(slave.commands, [])

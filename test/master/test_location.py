@@ -133,9 +133,11 @@ class LocationTests(SynchronousTestCase):
         """
         Promise 6.11: each connection hint that does not lead to this master is reported with the reason.
         """
-        self.lost = {"farm": "its host name is not known"}
+        self.lost = {"farm": "its host name cannot be resolved"}
         asking = self.location.unreachable(["tcp:farm:1", "tcp:127.0.0.1:1"])
-        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(asking)), ["farm:1 (its host name is not known)"])
+        self.assertEqual(
+            self.successResultOf(Deferred.fromCoroutine(asking)), ["farm:1 (its host name cannot be resolved)"]
+        )
 
     def test_ipv6(self) -> None:
         """
@@ -157,7 +159,7 @@ class LocationTests(SynchronousTestCase):
         self.assertEqual(self.location.hints(), ("tcp:[::1]:9", "tcp:farm:1"))
         for wrong in ("", "::1\n", "http://farm\n"):
             self.write("location", wrong)
-            self.assertIn("remove it", str(self.assertRaises(BuildbotLiteError, self.location.hints)))
+            self.assertIn("Remove it", str(self.assertRaises(BuildbotLiteError, self.location.hints)))
 
 
 class CheckPortsTests(SynchronousTestCase):

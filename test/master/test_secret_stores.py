@@ -138,7 +138,7 @@ class FakePassTests(SynchronousTestCase):
         """
         self.program(f"sleep 1000 & echo $! > {self.directory}/pid; wait")
         # The program must be able to start on a busy machine.
-        self.patch(secret_stores, "PATIENCE", 5.0)
+        self.patch(secret_stores, "PASS_TIMEOUT", 5.0)
         provider = secrets.SecretInPass(dirname=self.store)
         error = self.assertRaises(ConfigError, provider.value, ".", "token")
         self.assertIn("did not answer", str(error))
@@ -152,7 +152,7 @@ class FakePassTests(SynchronousTestCase):
         """
         self.program("echo hunter2hunter2; echo gpg: no secret key >&2; exit 2")
         error = self.assertRaises(ConfigError, secrets.SecretInPass(dirname=self.store).value, ".", "token")
-        self.assertEqual(str(error), "The secret 'token' cannot be had: pass says: gpg: no secret key")
+        self.assertEqual(str(error), "The secret 'token' cannot be read: pass says: gpg: no secret key")
 
     def test_passphrase(self) -> None:
         """

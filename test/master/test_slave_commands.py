@@ -321,7 +321,7 @@ class SessionTests(SynchronousTestCase):
         When a slave connects twice, its second link is used and the first is dropped.
         """
         first, second = self.attach(), self.attach()
-        self.assertEqual(first.dropped, ["dialled again"])
+        self.assertEqual(first.dropped, ["connected again"])
         _ = self.run_command(command())
         self.assertEqual(len(second.commands), 1)
         self.assertEqual(first.commands, [])

@@ -576,8 +576,8 @@ class GitTests(SynchronousTestCase):
         """
         for data, words in {
             b"": "is empty",
-            b"hello\n": "is no patch",
-            bytes(range(256)): "is no patch",
+            b"hello\n": "is not a patch",
+            bytes(range(256)): "is not a patch",
         }.items():
             self.machine = self.another_machine(inputs={"patch": data})
             self.assertIn(words, self.failure())

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.builds.live_commands import LiveCommands
-from buildbot_lite.master.builds.step_code import PATIENCE
+from buildbot_lite.master.builds.step_code import STAGE_TIMEOUT
 from buildbot_lite.master.builds.triggered import (
     MOST_CHILDREN,
     TAIL_LINES,
@@ -295,8 +295,8 @@ class TriggeredTests(SynchronousTestCase):
         self.start(behaviour=None)
         with SlowRecords(self.harness.records, "read"):
             self.harness.done(self.harness.farm.submissions.cancel_request(self.request, "enough"))
-            self.harness.settle(PATIENCE)  # the step's code is cancelled
-            self.harness.settle(PATIENCE)  # the code is abandoned
+            self.harness.settle(STAGE_TIMEOUT)  # the step's code is cancelled
+            self.harness.settle(STAGE_TIMEOUT)  # the code is abandoned
         self.harness.settle()
         self.assertEqual(
             sorted(id for id, _ in self.slave.interrupted), sorted(started.id for started in self.slave.commands)

@@ -235,6 +235,6 @@ class LoosePermissionsTests(SynchronousTestCase):
             farm.master.spawn()
 
             self.assertEqual(farm.master.wait(), 1)
-            self.assertRegex(farm.master.said, r"\A[^\n]*admin.furl and 2 more may be read by others[^\n]*\n\Z")
+            self.assertRegex(farm.master.said, r"\A[^\n]*may read [^\n]*admin.furl and 2 more, [^\n]*\n\Z")
             farm.run(farm.master.said.partition("Run: ")[2])
             farm.start_master()

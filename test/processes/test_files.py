@@ -180,7 +180,7 @@ class FilesTests(FarmCase):
         """
         done = self.farm.submit("behind")
         self.assertEqual(done.code, 0)
-        self.assertRegex(done.err, r"# Ended, because the command had ended and left them behind: sleep \(\d+\)\.")
+        self.assertRegex(done.err, r"# Killed processes that the command left running: sleep \(\d+\)\.")
 
     def test_names(self) -> None:
         """

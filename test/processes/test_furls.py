@@ -268,9 +268,7 @@ class WrongFurlsTests(FarmCase):
         """
         furl = self.farm.furl("bot2")
         letter = "a" if furl[6] != "a" else "b"
-        self.refused(
-            furl[:6] + letter + furl[7:], r"is not the master of this string: the string was mistyped, or that"
-        )
+        self.refused(furl[:6] + letter + furl[7:], r"Another master than that of this string answers at")
 
     def test_mistyped(self) -> None:
         """

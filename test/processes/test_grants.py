@@ -122,13 +122,13 @@ class RevocationTests(FarmCase):
         """
         client, _ = self.underway()
         self.assertIn("stops when these have ended: b/1", self.command("drain", "bot1"))
-        until(lambda: "that this slave is to leave" in self.farm.slave("bot1").log, "the slave knows")
+        until(lambda: "admin drains this slave" in self.farm.slave("bot1").log, "the slave knows")
         (self.farm.witness / "go").touch()
         done = client.wait()  # type: ignore[attr-defined]  # a Client
 
         self.assertEqual(done.code, 0, done.err)
         self.assertEqual(self.farm.slave("bot1").wait(), 0)
-        self.assertEqual(self.farm.slave("bot1").log.count("that this slave is to leave"), 1)
+        self.assertEqual(self.farm.slave("bot1").log.count("admin drains this slave"), 1)
 
     def test_grant(self) -> None:
         """

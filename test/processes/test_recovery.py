@@ -129,7 +129,7 @@ class RecoveryTests(FarmCase):
         self.farm.proxy.silence()
         until(lambda: "bot1: connection lost" in client.err, "the master noticed the silence")
         self.farm.proxy.speak()
-        until(lambda: "bot1: reconnected" in client.err, "the slave dialled again")
+        until(lambda: "bot1: reconnected" in client.err, "the slave connected again")
         self.check("silent", client.watch_furl())
 
     def test_slave_killed(self) -> None:
@@ -252,6 +252,6 @@ class RecoveryTests(FarmCase):
 
         self.assertEqual(done.code, 0, done.err)
         self.assertEqual(done.out, f"{keeper}\nsecond\n".encode())
-        self.assertRegex(done.err, r"# retry 1 of 3 in 2 s: The keeper that ran it is gone")
+        self.assertRegex(done.err, r"# retry 1 of 3 in 2 s: The keeper that ran it ended")
         results = self.farm.rows("select result from builds where builder = 'keeper-killed' order by number")
         self.assertEqual(results, [(5,), (0,)])

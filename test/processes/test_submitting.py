@@ -100,7 +100,7 @@ class SubmissionTests(FarmCase):
 
         self.assertEqual(done.code, 4, done.err)
         # The keeper may be dead before it has recorded the spawn of the command.
-        self.assertRegex(done.err, r"gave up after 0 retries: The keeper that (ran|claimed) it is gone")
+        self.assertRegex(done.err, r"gave up after 0 retries: The keeper that (ran|claimed) it ended")
 
     def test_cancelled(self) -> None:
         """
@@ -177,7 +177,7 @@ class SubmissionTests(FarmCase):
         for text in (b"", b"  \n\n", b"hello\n", b"\x00\xff" * 5000):
             done = self.farm.submit("patched", text)
             self.assertEqual((done.code, done.out), (2, b""))
-            self.assertRegex(done.err, r"\A(The patch is empty|What was submitted is no patch).*\n\Z")
+            self.assertRegex(done.err, r"\A(The patch is empty|The submission is not a patch).*\n\Z")
         self.assertEqual(self.farm.rows("select count(*) from requests"), before)
 
     def test_properties(self) -> None:
@@ -225,14 +225,16 @@ class SubmissionTests(FarmCase):
         done = self.farm.client("/bin/sh", "-c", half, self.farm.private_furl(self.farm.furl("told"))).wait()
 
         self.assertEqual((done.code, done.out), (2, b""))
-        self.assertIn("The input stood still and was given up", done.err)
+        self.assertIn("The input stalled", done.err)
         self.assertEqual(self.farm.rows("select count(*) from requests"), before)
 
     def give_inputs(self, seconds: float) -> None:
         """
         Set the time that an input may pause.
         """
-        self.farm.write_config(more=f"from buildbot_lite.control import intake\nintake.PATIENCE = {seconds}\n")
+        self.farm.write_config(
+            more=f"from buildbot_lite.control import input_receiver\ninput_receiver.STALL_TIMEOUT = {seconds}\n"
+        )
         done = self.farm.command("reconfig", str(self.farm.master_directory))
         self.assertEqual(done.code, 0, done.err)
 
@@ -321,7 +323,7 @@ class SubmissionTests(FarmCase):
 
         refused = self.farm.upload("unpacked", payload)
         self.assertEqual(refused.code, 255)
-        self.assertIn("What was submitted is no tar archive", refused.err)
+        self.assertIn("The submission is not a tar archive", refused.err)
         # The stock client itself prints "Traceback from remote host --" before any error.
         self.assertNotIn('File "', refused.err)
 
@@ -357,7 +359,9 @@ class SubmissionTests(FarmCase):
             done = self.farm.command("follow", str(path))
             self.assertEqual((done.code, done.out), (70, b""))
             self.assertRegex(done.err, r"\AThis string[^\n]*\n\Z")
-            self.assertRegex(done.err, "submits, and nothing is|is not to watch|is a slave's, and of use only in that")
+            self.assertRegex(
+                done.err, "is for submitting|does not permit watching|belongs to a slave, and works only in that"
+            )
         self.assertEqual(self.farm.rows("select count(*) from requests"), [before])
 
     def test_wrong_way(self) -> None:

@@ -285,7 +285,7 @@ class WaitReasonTests(FarmCase):
         stopping = self.farm.client("buildbot-lite", "stop", str(self.farm.master_directory), "--when-idle")
         until(lambda: "# first/" in stopping.err, "the master says what it waits for")
         self.submit("hello")
-        self.check("hello", "stopping", r"\Athe master is waiting to stop")
+        self.check("hello", "stopping", r"\Athe master will stop when")
         stopping.process.send_signal(signal.SIGINT)
         self.assertEqual(stopping.wait().code, 130)
         self.assertEqual(self.clients.pop().wait().code, 0)
@@ -301,10 +301,10 @@ class WaitReasonTests(FarmCase):
         for each in stopping:
             until(lambda: "# first/" in each.err, "the master says what it waits for")  # noqa: B023 - at once
         self.submit("hello")
-        self.check("hello", "stopping", r"\Athe master is waiting to stop")
+        self.check("hello", "stopping", r"\Athe master will stop when")
         stopping[0].process.send_signal(signal.SIGINT)
         self.assertEqual(stopping[0].wait().code, 130)
-        self.check("hello", "stopping", r"\Athe master is waiting to stop")
+        self.check("hello", "stopping", r"\Athe master will stop when")
         stopping[1].process.send_signal(signal.SIGINT)
         self.assertEqual(stopping[1].wait().code, 130)
         self.assertEqual(self.clients.pop().wait().code, 0)

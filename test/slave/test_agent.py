@@ -408,9 +408,9 @@ class AgentTests(SynchronousTestCase):
         """
         `drop` cuts the link, once.
         """
-        self.link.drop("dialled again")
-        self.link.drop("dialled again")
-        self.assertEqual(self.machine.drops, ["dialled again"])
+        self.link.drop("connected again")
+        self.link.drop("connected again")
+        self.assertEqual(self.machine.drops, ["connected again"])
 
     def test_workdir_outside(self) -> None:
         """

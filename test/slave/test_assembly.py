@@ -196,6 +196,6 @@ class LocalSlaveTests(TestCase):
         """
         slave = await self.begin()
         attached = self.desk.when_attached()
-        slave.drop("dialled again")
+        slave.drop("connected again")
         await attached
         self.assertEqual(len(self.desk.hellos), 2)

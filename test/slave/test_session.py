@@ -134,7 +134,7 @@ class SessionTests(SynchronousTestCase):
         A slave that reaches its master sends `hello`, and passes on the welcome.
         """
         self.session.start()
-        self.session.dialled(self.desk, FakeLink())
+        self.session.connected(self.desk, FakeLink())
         [(_, hello)] = self.desk.greeted
         self.assertEqual((hello.home, hello.keeper, hello.boot), (self.home.name, "keeper-1", "boot-1"))
         self.assertGreater(hello.space, 0)
@@ -149,11 +149,11 @@ class SessionTests(SynchronousTestCase):
         A process sends the same incarnation in every hello; another process sends another one.
         """
         self.session.start()
-        self.session.dialled(self.desk, FakeLink())
-        self.session.dialled(self.desk, FakeLink())
+        self.session.connected(self.desk, FakeLink())
+        self.session.connected(self.desk, FakeLink())
         other = self.new_session()
         other.start()
-        other.dialled(self.desk, FakeLink())
+        other.connected(self.desk, FakeLink())
         first, resend, third = (hello.incarnation for _, hello in self.desk.greeted)
         self.assertEqual(first, resend)
         self.assertNotEqual(first, third)
@@ -165,7 +165,7 @@ class SessionTests(SynchronousTestCase):
         """
         link = FakeLink()
         self.session.start()
-        self.session.dialled(self.desk, link)
+        self.session.connected(self.desk, link)
         self.assertEqual(self.client.asked, ["ensure"])
         self.desk.welcome()
         self.clock.advance(WORD_INTERVAL)
@@ -183,7 +183,7 @@ class SessionTests(SynchronousTestCase):
         """
         self.client.ailing = 2
         self.session.start()
-        self.session.dialled(self.desk, FakeLink())
+        self.session.connected(self.desk, FakeLink())
         self.clock.advance(PAUSE_WITHOUT_KEEPER)
         self.assertEqual(self.desk.greeted, [])
         self.clock.advance(PAUSE_WITHOUT_KEEPER)
@@ -193,11 +193,11 @@ class SessionTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        Promise 3: a refusal is passed on unchanged to the code that schedules the next dial.
+        Promise 3: a refusal is passed on unchanged to the code that schedules the next attempt to connect.
         """
         self.desk.refusal = PinnedError()
         self.session.start()
-        self.session.dialled(self.desk, FakeLink())
+        self.session.connected(self.desk, FakeLink())
         self.assertEqual(self.refusals, [self.desk.refusal])
         self.assertEqual(self.client.asked, ["ensure"])
 
@@ -206,7 +206,7 @@ class SessionTests(SynchronousTestCase):
         A link that breaks before the welcome is not a refusal.
         """
         self.session.start()
-        self.session.dialled(self.desk, FakeLink())
+        self.session.connected(self.desk, FakeLink())
         self.desk.answers[0].errback(LinkLostError())
         self.assertEqual((self.refusals, self.welcomes), ([], []))
 
@@ -215,13 +215,13 @@ class SessionTests(SynchronousTestCase):
         The master may send commands before its welcome has arrived.
         """
         self.session.start()
-        self.session.dialled(self.desk, FakeLink())
+        self.session.connected(self.desk, FakeLink())
         [(slave, _)] = self.desk.greeted
         spec = Run(argv=("true",))
         self.successResultOf(slave.start(ID, spec, {}, FakeCommand()))
         self.desk.welcome()
 
-        self.session.dialled(self.desk, FakeLink())
+        self.session.connected(self.desk, FakeLink())
         self.assertEqual([item.fingerprint for item in self.desk.greeted[1][1].held], [fingerprint(spec)])
 
     def test_link_lost(self) -> None:
@@ -230,7 +230,7 @@ class SessionTests(SynchronousTestCase):
         """
         link = FakeLink()
         self.session.start()
-        self.session.dialled(self.desk, link)
+        self.session.connected(self.desk, link)
         link.drop("cut")
         [(slave, _)] = self.desk.greeted
         self.failureResultOf(slave.start(ID, Run(argv=("true",)), {}, FakeCommand()), LinkLostError)
@@ -241,8 +241,8 @@ class SessionTests(SynchronousTestCase):
         """
         link = FakeLink()
         self.session.start()
-        self.session.dialled(self.desk, link)
-        self.desk.greeted[0][0].drop("dialled again")
+        self.session.connected(self.desk, link)
+        self.desk.greeted[0][0].drop("connected again")
         self.assertTrue(link.lost)
 
     def test_stop(self) -> None:
@@ -250,7 +250,7 @@ class SessionTests(SynchronousTestCase):
         Stopping the slave leaves the keeper alone, and no timer runs.
         """
         self.session.start()
-        self.session.dialled(self.desk, FakeLink())
+        self.session.connected(self.desk, FakeLink())
         self.desk.welcome()
         self.successResultOf(Deferred.fromCoroutine(self.session.stop()))
         self.assertEqual(self.client.asked, ["ensure", "word 0", "detach"])
@@ -270,6 +270,6 @@ class SessionTests(SynchronousTestCase):
         """
         self.client.holds = True
         self.session.start()
-        self.session.dialled(self.desk, FakeLink())
+        self.session.connected(self.desk, FakeLink())
         self.successResultOf(Deferred.fromCoroutine(self.session.stop()))
         self.assertEqual(self.desk.greeted, [])

@@ -16,7 +16,7 @@ from twisted.internet.task import Clock
 from buildbot_lite.model.outcome import Remark
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import WaitReason
-from buildbot_lite.status.following import Following, notify_followers
+from buildbot_lite.status.following import LogFollower, notify_followers
 from buildbot_lite.storage.notifications import Notifications
 from buildbot_lite.storage.records import (
     builds,
@@ -80,7 +80,7 @@ class FakeClient:
 
 class FollowingCase(FarmCase):
     """
-    A `Following` on builds whose steps, streams and remarks are written by the test.
+    A `LogFollower` on builds whose steps, streams and remarks are written by the test.
     """
 
     def setUp(self) -> None:
@@ -94,7 +94,7 @@ class FollowingCase(FarmCase):
         self.addCleanup(notify_followers(self.records, self.notifications))
         self.clock = Clock()
         self.reasons: dict[int, WaitReason] = {}
-        self.following = Following(
+        self.log_follower = LogFollower(
             records=self.records,
             notifications=self.notifications,
             streams_directory=self.directory,

@@ -32,7 +32,7 @@ class FollowingTests(FollowingCase):
         """
         Follow with another client.
         """
-        return self.running(self.following.follow((build or self.row).request, client, "holder"))
+        return self.running(self.log_follower.follow((build or self.row).request, client, "holder"))
 
     def test_live(self) -> None:
         """
@@ -258,7 +258,7 @@ class FollowingTests(FollowingCase):
         """
         An unknown request is refused with a sentence.
         """
-        unknown = self.running(self.following.follow(99, FakeClient(), "holder"))
+        unknown = self.running(self.log_follower.follow(99, FakeClient(), "holder"))
 
         failure = self.failureResultOf(unknown.deferred, NotFoundError)
         self.assertEqual(str(failure.value), "There is no such request (any more).")
@@ -275,7 +275,7 @@ class WaitingTests(FollowingCase):
         """
         row = self.build()
         client = FakeClient()
-        following = self.running(self.following.follow(row.request, client, "holder"))
+        following = self.running(self.log_follower.follow(row.request, client, "holder"))
         self.clock.advance(EXPLAIN_EVERY)
         self.assertEqual(client.err, "")
         self.reasons[row.request] = absent("bot1", "never seen")

@@ -29,7 +29,7 @@ class LogSenderTests(FollowingCase):
         assert row is not None
         telling = LogSender(
             records=self.records,
-            following=self.following,
+            follower=self.log_follower,
             directory=self.directory,
             wanted=LogQuery(build=row, **wanted),
             client=client,

@@ -46,7 +46,7 @@ class PermissionsTests(SynchronousTestCase):
             for bits in (0o040, 0o004, 0o020):
                 os.chmod(path, before | bits)
                 error = self.assertRaises(LoosePermissionsError, check_farm, self.basedir, self.database)
-                self.assertTrue(str(error).startswith(f"{path} may be read by others"), error)
+                self.assertTrue(str(error).startswith(f"Other users of this machine may read {path}, "), error)
                 self.assertTrue(str(error).endswith(f"Run: chmod go= '{path}'"), error)
             os.chmod(path, before)
 
@@ -58,7 +58,7 @@ class PermissionsTests(SynchronousTestCase):
             os.chmod(os.path.join(self.basedir, name), 0o644)
         error = self.assertRaises(LoosePermissionsError, check_farm, self.basedir, self.database)
 
-        self.assertIn("admin.furl and 1 more may", str(error))
+        self.assertIn("admin.furl and 1 more, ", str(error))
         self.assertEqual(str(error).count("bot1.furl"), 1)
 
     def test_database_elsewhere(self) -> None:

@@ -87,7 +87,7 @@ class AccountTests(SynchronousTestCase):
         """
         for _ in range(MOST_QUESTIONS):
             self.assertNoResult(self.ask())
-        self.assertIn("Ask fewer at a time", str(self.failureResultOf(self.ask(), LimitError).value))
+        self.assertIn("Send fewer at a time", str(self.failureResultOf(self.ask(), LimitError).value))
         self.waiting[0].callback("")
         self.assertNoResult(self.ask())
 

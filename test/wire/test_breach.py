@@ -12,7 +12,7 @@ from buildbot_lite.errors import (
     PinnedError,
 )
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
-from buildbot_lite.wire.reconnecting import dial
+from buildbot_lite.wire.reconnecting import connect
 from buildbot_lite.wire.roles import Desk, Link
 
 from .recording_roles import (
@@ -50,8 +50,8 @@ class BreachTests(TubTestCase):
             if not met.called:
                 met.callback((far, link))
 
-        dialling = dial(self.tub(SLAVE_KEY), self.furl(tub, listener), (), on_desk, lambda error: None)
-        self.addCleanup(dialling.stop)
+        connection = connect(self.tub(SLAVE_KEY), self.furl(tub, listener), (), on_desk, lambda error: None)
+        self.addCleanup(connection.stop)
         far, link = await met
         told: Any = None
         try:

@@ -37,7 +37,7 @@ from buildbot_lite.wire.exposed import (
     Revocable,
 )
 from buildbot_lite.wire.proxies import RemoteDesk
-from buildbot_lite.wire.reconnecting import dial
+from buildbot_lite.wire.reconnecting import connect
 from buildbot_lite.wire.roles import (
     Command,
     Desk,
@@ -111,9 +111,11 @@ class BrokerTestCase(TubTestCase):
         Connect a slave; return its view of the desk, and its link.
         """
         connected: Deferred[tuple[Desk, Link]] = Deferred()
-        dialling = dial(self.tub(SLAVE_KEY), self.url, [], lambda *both: connected.callback(both), connected.errback)
+        connection = connect(
+            self.tub(SLAVE_KEY), self.url, [], lambda *both: connected.callback(both), connected.errback
+        )
         both = await connected
-        dialling.stop()
+        connection.stop()
         return both
 
     async def command(self) -> tuple[RecordingCommand, Command]:
@@ -287,7 +289,7 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
         """
         broker = await self.unauthenticated_broker()
         for clid, count in ((0, 1), (-1, 1), (1, 0), (1, -5)):
-            self.assertIn("no reference", await refusal(broker, "decref", clid=clid, count=count))
+            self.assertIn("unknown object", await refusal(broker, "decref", clid=clid, count=count))
         await broker.remote_broker.callRemote("decref", clid=77, count=1)
         await broker.remote_broker.callRemote("getReferenceByName", name=SWISSNUM.encode())
         await broker.remote_broker.callRemote("decref", clid=1, count=1 << 40)
@@ -382,9 +384,9 @@ class AuthenticatedLinkTests(BrokerTestCase):
         far.drop("the line is dead")
 
         connected: Deferred[Link] = Deferred()
-        dialling = dial(slave, self.url, [], lambda _, link: connected.callback(link), connected.errback)
+        connection = connect(slave, self.url, [], lambda _, link: connected.callback(link), connected.errback)
         await connected
-        dialling.stop()
+        connection.stop()
 
         self.assertTrue(old.disconnected)
         self.assertEqual(len(self.farm.brokers), 1)

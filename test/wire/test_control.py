@@ -141,7 +141,7 @@ class ControlTest(TubTestCase):
         error = await failing(ask(reactor, furl, {}))
 
         self.assertIsInstance(error, FurlError)
-        self.assertIn("not the master", str(error))
+        self.assertIn("Another master", str(error))
 
     @with_reactor
     async def test_unknown(self) -> None:
@@ -181,4 +181,4 @@ class ControlTest(TubTestCase):
         for asking in (ask(reactor, furl, {}), watch(reactor, furl, lambda data: None)):
             error = await failing(asking)
             self.assertIsInstance(error, WrongVerbError)
-            self.assertIn("is a slave's", str(error))
+            self.assertIn("belongs to a slave", str(error))

@@ -26,7 +26,7 @@ class ProbeTests(TubTestCase):
         port = tub.listen("tcp:0:interface=127.0.0.1").port
         here = f"tcp:127.0.0.1:{port}"
         self.assertEqual(await self.asked(here, tub.tub_id), "")
-        self.assertIn("not this master", await self.asked(here, "a" * 32))
+        self.assertIn("another program", await self.asked(here, "a" * 32))
         await tub.stopService()
         self.tubs.remove(tub)
         self.assertIn("refused", await self.asked(here, tub.tub_id))

@@ -23,7 +23,7 @@ from buildbot_lite.wire.contract import HOLDER_BURST
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.flapp import FlappService
 from buildbot_lite.wire.furl import build
-from buildbot_lite.wire.reconnecting import DeskConnection, dial
+from buildbot_lite.wire.reconnecting import DeskConnection, connect
 from buildbot_lite.wire.roles import Desk, Link
 from buildbot_lite.wire.tub import (
     Tub,
@@ -79,16 +79,16 @@ class ReconnectionTests(TubTestCase):
         tub = self.tub(FARM_KEY, self.lookup)
         return tub, tub.listen(f"tcp:{port}:interface=127.0.0.1")
 
-    def dial(self, furl: str, hints: list[str] | None = None) -> DeskConnection:
+    def connect(self, furl: str, hints: list[str] | None = None) -> DeskConnection:
         def on_desk(desk: Desk, link: Link) -> None:
             self.desks.append(desk)
             self.links.append(link)
 
-        return dial(self.slave, furl, hints or [], on_desk, self.refused.append, self.unreachable.append)
+        return connect(self.slave, furl, hints or [], on_desk, self.refused.append, self.unreachable.append)
 
     def waiting(self) -> list[float]:
         """
-        Return the delays until the next dial.
+        Return the delays until the next attempt to connect.
         """
         calls: list[Any] = list(self.clock.getDelayedCalls())
         return [
@@ -113,7 +113,7 @@ class ReconnectionTests(TubTestCase):
         Half a second after the loss of its link, the slave has a new one.
         """
         farm, listener = self.farm()
-        self.dial(self.furl(farm, listener))
+        self.connect(self.furl(farm, listener))
         await until(lambda: len(self.links) == 1)
 
         for broker in list(farm.brokers.values()):
@@ -133,7 +133,7 @@ class ReconnectionTests(TubTestCase):
         farm, listener = self.farm()
         furl, port = self.furl(farm, listener), listener.port
         await farm.stopService()
-        self.dial(furl)
+        self.connect(furl)
 
         pauses = await self.pauses(13)
         self.assertEqual(
@@ -160,7 +160,7 @@ class ReconnectionTests(TubTestCase):
         farm.preauth.expect(SWISSNUM)
         waiting: list[Callable[[], None]] = []
         self.patch(farm.unauthenticated.handshakes, "enqueue", lambda address, begin: waiting.append(begin))
-        self.dial(self.furl(farm, listener))
+        self.connect(self.furl(farm, listener))
         await until(lambda: len(self.links) == 1)
         self.assertEqual(waiting, [])
 
@@ -180,7 +180,7 @@ class ReconnectionTests(TubTestCase):
         """
         del self.exposed[SWISSNUM]
         farm, listener = self.farm()
-        self.dial(self.furl(farm, listener))
+        self.connect(self.furl(farm, listener))
 
         self.assertEqual(await self.pauses(2), [60.0, 60.0])
         await until(lambda: bool(self.waiting()))
@@ -200,7 +200,7 @@ class ReconnectionTests(TubTestCase):
         self.exposed[SWISSNUM] = FlappService(RefusingSubmission(), Revocable())
         farm, listener = self.farm()
         with capturedLogs() as events:
-            self.dial(self.furl(farm, listener))
+            self.connect(self.furl(farm, listener))
 
             self.assertEqual(await self.pauses(1), [60.0])
         self.assertIn(f"a slave was refused: {WrongVerbError()}", [formatEvent(event) for event in events])
@@ -215,7 +215,7 @@ class ReconnectionTests(TubTestCase):
         A mistyped TubID, or a master with a new key, gives another error than an unreachable master (Promise 3).
         """
         _, listener = self.farm()
-        self.dial(build("a" * 32, [f"tcp:127.0.0.1:{listener.port}"], SWISSNUM))
+        self.connect(build("a" * 32, [f"tcp:127.0.0.1:{listener.port}"], SWISSNUM))
 
         self.assertEqual(await self.pauses(1), [60.0])
         (error,) = self.refused
@@ -227,7 +227,7 @@ class ReconnectionTests(TubTestCase):
         """
         An invalid FURL is refused before any connection is made (Promise 3).
         """
-        self.assertRaises(FurlError, self.dial, "bot1")
+        self.assertRaises(FurlError, self.connect, "bot1")
 
     @with_reactor
     async def test_another_key(self) -> None:
@@ -242,7 +242,7 @@ class ReconnectionTests(TubTestCase):
         desk, right = RecordingDesk(), Revocable(check_key=check)
         self.exposed[SWISSNUM] = ExposedDesk(desk, right)
         farm, listener = self.farm()
-        self.dial(self.furl(farm, listener))
+        self.connect(self.furl(farm, listener))
 
         self.assertEqual(await self.pauses(1), [60.0])
         self.assertEqual([str(error) for error in self.refused], [str(PinnedError())])
@@ -258,7 +258,7 @@ class ReconnectionTests(TubTestCase):
         desk.answer = PinnedError()
         self.exposed[SWISSNUM] = ExposedDesk(desk, Revocable())
         farm, listener = self.farm()
-        connection = self.dial(self.furl(farm, listener))
+        connection = self.connect(self.furl(farm, listener))
         await until(lambda: len(self.desks) == 1)
         try:
             await self.desks[0].attach(RecordingSlave(), HELLO, "")
@@ -276,7 +276,7 @@ class ReconnectionTests(TubTestCase):
         """
         farm, listener = self.farm()
         furl, port = self.furl(farm, listener), listener.port
-        connection = self.dial(furl)
+        connection = self.connect(furl)
         await until(lambda: len(self.links) == 1)
         moved, elsewhere = self.farm()
         connection.add_hints([f"tcp:127.0.0.1:{elsewhere.port}"])
@@ -287,7 +287,7 @@ class ReconnectionTests(TubTestCase):
         await until(lambda: len(self.links) == 2)
         connection.stop()
         self.links[1].drop("the test says so")
-        again = self.dial(furl, [f"tcp:127.0.0.1:{elsewhere.port}"])
+        again = self.connect(furl, [f"tcp:127.0.0.1:{elsewhere.port}"])
         await until(lambda: len(self.links) == 3)
         again.stop()
 
@@ -296,10 +296,10 @@ class ReconnectionTests(TubTestCase):
     @with_reactor
     async def test_stop(self) -> None:
         """
-        A stopped connection does not dial.
+        A stopped connection makes no further attempt to connect.
         """
         farm, listener = self.farm()
-        connection = self.dial(self.furl(farm, listener))
+        connection = self.connect(self.furl(farm, listener))
         await until(lambda: len(self.links) == 1)
         self.links[0].drop("the test says so")
         await until(lambda: bool(self.waiting()))
@@ -322,10 +322,10 @@ class ReconnectionTests(TubTestCase):
         farm, listener = self.farm()
         furl, port = self.furl(farm, listener), listener.port
         del self.exposed[SWISSNUM]
-        self.dial(furl)
+        self.connect(furl)
         await self.pauses(1)
         await farm.stopService()
-        self.dial(build("a" * 32, [f"tcp:127.0.0.1:{port}"], SWISSNUM))
+        self.connect(build("a" * 32, [f"tcp:127.0.0.1:{port}"], SWISSNUM))
         await self.pauses(2)
 
         self.assertNotIn(SWISSNUM, repr(self.events))

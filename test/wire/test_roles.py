@@ -21,7 +21,7 @@ from buildbot_lite.model.outcome import (
 from buildbot_lite.model.spec import Run
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.loopback import LoopbackDesk, LoopbackLink
-from buildbot_lite.wire.reconnecting import DeskConnection, dial
+from buildbot_lite.wire.reconnecting import DeskConnection, connect
 from buildbot_lite.wire.roles import (
     LATER,
     Command,
@@ -271,11 +271,11 @@ class TlsTests(RoleTests, TubTestCase):
         farm, listener = self.listening({SWISSNUM: exposed}.get, FARM_KEY)
         slave = self.tub(SLAVE_KEY)
         connected: Deferred[tuple[Desk, Link]] = Deferred()
-        dialling: DeskConnection = dial(
+        connection: DeskConnection = connect(
             slave, self.furl(farm, listener), [], lambda *both: connected.callback(both), connected.errback
         )
         both = await connected
-        dialling.stop()
+        connection.stop()
         return both
 
 

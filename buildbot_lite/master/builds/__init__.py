@@ -1,3 +1,3 @@
 """
-One running build: its coroutine, its journal, and what its steps cause and leave behind.
+One running build: its coroutine, its journal, the effects of its steps, and their files.
 """

@@ -5,7 +5,7 @@ A build that cannot be continued is tried again from its beginning.  A command o
 slave that is away, and two attempts never run at the same time (invariant I8).  So the second attempt waits until the
 slave has been told to forget the command, or has been away until the command's lease ran out.
 
-The builds for which the first attempt waited are cancelled: the second attempt asks for its own.
+The builds for which the first attempt waited are cancelled: the second attempt triggers its own.
 """
 
 from twisted.internet.defer import Deferred, succeed

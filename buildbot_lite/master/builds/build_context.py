@@ -1,5 +1,5 @@
 """
-What all steps of one build share: where it runs, its journal, streams, secrets and inputs.
+The context of a build, shared by its steps: slave, journal, streams, secrets and inputs.
 """
 
 import os
@@ -56,7 +56,7 @@ class BuildStreams(Protocol):
 
 class TriggeredBuilds(Protocol):
     """
-    The builds that one build asks for.
+    The builds that one build triggers.
     """
 
     def trigger(
@@ -86,7 +86,8 @@ class TriggeredBuilds(Protocol):
 @frozen
 class BuildContext:
     """
-    What all steps of one build share.
+    The context of a build, shared by its steps.
+
 
     *nonce*: the random part of command ids.  *home*: the identity of the slave's directory when the build began.
     *grace*: seconds for which a lost slave is waited for.  *env*: the builder's environment variables.  *secret*: looks
@@ -94,7 +95,7 @@ class BuildContext:
     since 1970.  *revealed*: the names of the secrets that commands of the build have had so far.  *redaction*: hides
     their values in the master's own text.  *master_directory*: the directory of master.cfg.  *random*: gives so many
     bytes.  *on_lost*: "retry" or "fail", for steps without an ``onLost``.  *room*: whether the slave may send so many
-    bytes now.  *begun*: the commands so far, in words.  *used*: the kinds of input that steps asked for or passed on.
+    bytes now.  *begun*: the commands so far, in words.  *used*: the kinds of input that steps used or passed on.
     *inherited*: whether the inputs were submitted for a parent build.
     """
 

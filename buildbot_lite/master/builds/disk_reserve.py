@@ -5,7 +5,7 @@ A log or an artifact may have any length; no limit would be right for all.  But 
 slave that sent most recently waits (its bytes are answered with "later", as on a full disk), and the rest of the disk
 is for the other slaves::
 
-    plenty ──less than the reserve is free──► scarce: who sent most waits, others go on
+    plenty ──less than the reserve is free──► scarce: the largest sender waits
        ^──────────── there is room again ────────'
 
 The count of sent bytes halves every hour, so that a slave that has been busy for long does not count as the one that
@@ -108,8 +108,8 @@ class DiskReserve:
 
     def _report(self, slave: str) -> None:
         why = (
-            f"the master's disk has less than {self._reserve} bytes free (c['minspace']), and {slave} has sent most of "
-            "late: it waits until there is more room, others go on"
+            f"the master's disk has less than {self._reserve} bytes free (c['minspace']), and {slave} recently sent "
+            "most: it waits until there is more room; other slaves go on"
         )
         self._log.warn("{slave}: {why}", slave=slave, why=why)
         self.report(slave, why)

@@ -96,7 +96,7 @@ def fingerprint(intent: object) -> str:
 
 class Journal:
     """
-    The effects of one build, in the order in which its coroutine asks for them.
+    The effects of one build, in the order in which its coroutine requests them.
 
     *recorded*: the entries of an earlier run of the same build.  *went_live*: called when the replay ends, which is at
     the first effect whose outcome is not recorded; it may be called again.  `live` is the same function.

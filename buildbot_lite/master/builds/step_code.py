@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 T = TypeVar("T")
 
-PATIENCE = 10.0
+STAGE_TIMEOUT = 10.0
 """Seconds between two of these stages."""
 
 
@@ -54,13 +54,13 @@ class StepCode(Generic[T]):
         The step's commands were interrupted: make the coroutine end.
         """
         if self._timer is None and not self._outcome.called:
-            self._timer = self._clock.callLater(PATIENCE, self._cancel)
+            self._timer = self._clock.callLater(STAGE_TIMEOUT, self._cancel)
 
     def _cancel(self) -> None:
         if self._busy():
-            self._timer = self._clock.callLater(PATIENCE, self._cancel)
+            self._timer = self._clock.callLater(STAGE_TIMEOUT, self._cancel)
         else:
-            self._timer = self._clock.callLater(PATIENCE, self._leave_alone)
+            self._timer = self._clock.callLater(STAGE_TIMEOUT, self._leave_alone)
             self._running.cancel()
 
     def _leave_alone(self) -> None:

@@ -56,7 +56,7 @@ class SlaveLostError(BuildbotLiteError):
 
 class OutcomeUnknownError(BuildbotLiteError):
     """
-    The master stopped while this was being done, and nobody knows whether it was.  It is not done twice.
+    The master stopped during an effect.  Whether the effect happened is unknown, and it is not repeated.
     """
 
 
@@ -106,7 +106,7 @@ class JournaledContext:
         document = to_document(spec)
         intent: dict[str, Any] = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
         session = build.session_at(intent["where"])
-        # A file may hold the secrets of an earlier command: the keeper masks them in the output of this one, too.
+        # A file may hold the secrets of an earlier command, so the keeper masks them in this command's output, too.
         build.revealed.update(_secrets_in(document))
         self._announce(spec)
 
@@ -166,8 +166,7 @@ class JournaledContext:
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             if resumed and not repeatable:
                 raise OutcomeUnknownError(
-                    f"The master stopped while {what} was being done, and nobody knows whether it was.  "
-                    "It is not done twice."
+                    f"The master stopped during {what!r}; whether it happened is unknown, and it is not repeated."
                 )
             return Done({"answer": await ask()})
 
@@ -187,7 +186,7 @@ class JournaledContext:
 
     def _check_lost(self, outcome: Outcome, *, repeats: bool) -> None:
         """
-        `FileError` if the master could not store the output; `SlaveLostError` if the build cannot go on.
+        `FileError` if the master could not store the output; `SlaveLostError` if the build must be tried again.
         """
         if outcome.why is Why.STORAGE:
             raise FileError(outcome.sentence)

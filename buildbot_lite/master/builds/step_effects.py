@@ -1,5 +1,5 @@
 """
-The journal of one step, until the build goes on without the step's code.
+The journal of one step, until the build abandons the step's code.
 """
 
 from collections.abc import Awaitable, Callable

@@ -2,7 +2,7 @@
 The mistakes of a configuration, each with its line.
 
 Loading a master.cfg reports all mistakes at once, each with the line that made it.  During a load constructors do not
-raise: they `note` a sentence and go on with a harmless value, and the loader refuses the configuration at the end.
+raise: they `note` a sentence and continue with a harmless value, and the loader refuses the configuration at the end.
 Outside a load (in a test, at a prompt) nothing collects mistakes, and `note` raises `ConfigError` at once.
 
 ::

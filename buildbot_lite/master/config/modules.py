@@ -8,12 +8,12 @@ before continue with the earlier ones.  So each loaded configuration has its own
 - they are in ``sys.modules`` only while code of the configuration executes an import;
 - meanwhile ``sys.path`` is the configuration's; no other configuration sees what master.cfg adds to it.
 
-**Which are its own**: those that lie beside master.cfg, and those in directories that master.cfg or PYTHONPATH put on
-``sys.path``.  What is installed (the standard library, site-packages, and what was on the path of Python otherwise when
-the master started) is the same for all configurations, and changes with a restart of the master only.
+**Its own modules** are those beside master.cfg, and those in directories that master.cfg or PYTHONPATH put on
+``sys.path``.  Installed modules (the standard library, site-packages, and other directories on Python's path when the
+master started) are the same for all configurations, and change only with a restart of the master.
 
-To know all texts from the start, `Sources` reads what the import statements of each text name, also those inside of
-functions, and of a package all modules.  A module imported by a computed name is read when it is imported, if that
+To have all texts from the start, `Sources` reads the modules in the import statements of each text, also those inside
+functions, and all modules of a package.  A module imported by a computed name is read when it is imported, if that
 happens while the configuration is loaded.
 """
 
@@ -84,7 +84,7 @@ class Sources:
 
     def directories_of(self, name: str, directories: Sequence[str] | None = None) -> list[str]:
         """
-        The directories of the package *name*, which has no ``__init__.py``; none if it is not one of ours.
+        The directories of the package *name*, which has no ``__init__.py``; none if it is not the configuration's own.
         """
         if name.partition(".")[0] in sys.stdlib_module_names:
             return []
@@ -97,9 +97,10 @@ class Sources:
 
     def refuse_later(self, name: str) -> None:
         """
-        Raise `ModuleNotFoundError` if *name* lies in a directory of ours, but was not read when it counted.
+        Raise `ModuleNotFoundError` if *name* is in a directory of the configuration, but was not read while it was
+        loaded.
 
-        (Python would find it by itself, because that directory is on the path.)
+        (Python itself would find the module, because that directory is on its path.)
         """
         if not self.reading and any(
             os.path.exists(os.path.join(self.basedir, file))
@@ -126,7 +127,7 @@ class Sources:
             for file in sorted(left):
                 done.add(file)
                 for name in map(self.own_name, imported_modules(self.texts[file])):
-                    # A module that is loaded already and not the configuration's stays the one that is used.
+                    # The configuration uses a module that is loaded already and is not its own.
                     if name not in sys.modules:
                         self.module_file(name)
 
@@ -141,7 +142,8 @@ class Sources:
 
     def _roots(self, name: str) -> list[str]:
         """
-        Where the module *name* may lie if it is ours: beside master.cfg, or further on before it is installed anywhere.
+        The directories in which the module *name* would be the configuration's own: that of master.cfg, and others on
+        ``sys.path`` before the first directory that has it installed.
         """
         roots, installed = [self.basedir], list[str]()
         for directory in dict.fromkeys(_directories_of(sys.path)):
@@ -189,7 +191,7 @@ def _is_installed(directory: str) -> bool:
 
 class Modules(MetaPathFinder, Loader):
     """
-    The modules made of some *sources*.
+    The modules executed from the texts of *sources*.
 
     *files*: file name in code objects → file name in sentences; it grows with each import.
     """
@@ -205,7 +207,7 @@ class Modules(MetaPathFinder, Loader):
 
     def execute_main(self, namespace: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Execute master.cfg; answer the names that it defined.
+        Execute master.cfg in *namespace*; return its global names.
         """
         main = ModuleType(MAIN_MODULE)
         main.__file__ = os.path.join(self._sources.basedir, MAIN_FILE)
@@ -221,11 +223,11 @@ class Modules(MetaPathFinder, Loader):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """
-        For the import system: where a module of ours is.
+        The spec of a module of the configuration; None for any other (`MetaPathFinder`).
         """
         package = fullname.rpartition(".")[0]
         if package and package not in self._modules:
-            return None  # of a package that is not ours
+            return None  # in an installed package
         file = self._sources.module_file(fullname, path if package else None)
         if file is None:
             if is_alias(fullname):
@@ -240,7 +242,8 @@ class Modules(MetaPathFinder, Loader):
 
     def _namespace(self, fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
         """
-        A package without ``__init__.py``, in which modules of ours lie, if there is nothing else of that name.
+        The spec of a package without ``__init__.py`` (PEP 420) that contains modules of the configuration; None if an
+        ordinary module has that name.
         """
         self._sources.refuse_later(fullname)
         directories = self._sources.directories_of(fullname, path)
@@ -255,13 +258,13 @@ class Modules(MetaPathFinder, Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """
-        For the import system: an alias for a path of Buildbot's; otherwise an ordinary module will do.
+        The module for the import system to execute: an alias for a path of Buildbot, or None for an ordinary module.
         """
         return AliasModule(spec.name) if spec.loader_state is None and is_alias(spec.name) else None
 
     def exec_module(self, module: ModuleType) -> None:
         """
-        For the import system: execute a module of ours.
+        Execute a module of the configuration (`Loader`).
         """
         self._modules[module.__name__] = module
         spec = module.__spec__
@@ -290,7 +293,7 @@ class Modules(MetaPathFinder, Loader):
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        # What our code calls for ``import``, now or when one of its functions runs, years later.
+        # The ``__import__`` of the configuration's code, also when one of its functions runs long after the load.
         with self._installed():
             meant = name if level else self._sources.own_name(alias_of(name))
             try:
@@ -315,7 +318,7 @@ class Modules(MetaPathFinder, Loader):
         try:
             yield
         finally:
-            # It may be another list by now.
+            # The code may have bound ``sys.path`` to another list.
             self._path = list(sys.path)
             sys.path = path
             path[:] = outside

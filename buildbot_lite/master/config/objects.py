@@ -81,12 +81,12 @@ class StepLike(Protocol):
     @property
     def recipe(self) -> Any:
         """
-        From this each build makes a step of its own.
+        The recipe from which each build makes a step of its own.
         """
 
     def run(self) -> Any:
         """
-        Do it.
+        Run the step.
         """
 
 
@@ -231,9 +231,9 @@ class Submit(Scheduler):
     """
     Build requests by ``flappclient`` and the string of *name* in ``submit.furls``.
 
-    *stdin*: what ``run-command`` reads from its standard input: "none", a "patch", a "tar" archive, or "properties"
-    (lines ``name=value``).  *file*: what ``upload-file`` sends: None (it is refused), a "tar" archive, a "patch", any
-    "file". *cancelOnDisconnect*: cancel the builds when the client goes away; otherwise they go on.
+    *stdin*: the standard input of ``run-command``: "none", a "patch", a "tar" archive, or "properties" (lines
+    ``name=value``).  *file*: the file of ``upload-file``: None (it is refused), a "tar" archive, a "patch", any "file".
+    *cancelOnDisconnect*: cancel the builds when the client disconnects; otherwise they continue.
     """
 
     def __init__(
@@ -255,7 +255,7 @@ class Submit(Scheduler):
     @property
     def input_kind(self) -> str:
         """
-        What comes with a submission: one of `STDIN_KINDS` or `FILE_KINDS`.
+        The kind of input of a submission: one of `STDIN_KINDS` or `FILE_KINDS`.
         """
         return str(self.file or self.stdin)
 

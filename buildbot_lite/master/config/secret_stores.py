@@ -4,7 +4,7 @@ Secrets from the master's environment, and from ``pass``, the standard Unix pass
 Every child inherits an environment variable, and ``ps e`` and /proc/PID/environ (proc(5)) show it to every process of
 the same user, which may be a command of a build.  So a secret is removed from the environment when the configuration
 names its provider, and overwritten in the memory that the kernel shows.  ``pass`` runs gpg, which may wait for a
-passphrase that nobody types; it gets 30 seconds, in a thread of its own.
+passphrase without end; so it gets 30 seconds, in a thread of its own.
 """
 
 import ctypes
@@ -27,10 +27,10 @@ from .secret_files import (
 )
 
 DEFAULT_PREFIX = "BUILDBOT_SECRET_"
-PATIENCE = 30.0
-_LONGEST_PASSPHRASE = 1000  # a pipe has room for it
+PASS_TIMEOUT = 30.0
+_LONGEST_PASSPHRASE = 1000  # fits in a pipe's buffer, so that writing it does not block
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}\Z")
-# What was taken out of the environment, for as long as this process lives: a reconfig asks for it again.
+# Variables removed from the environment, kept while this process lives: a reconfig needs their values again.
 _taken: dict[str, str] = {}
 
 
@@ -43,26 +43,26 @@ def taken() -> dict[str, str]:
 
 class SecretInEnvironment(metaclass=NotingType):
     """
-    Secrets in environment variables of the master: *prefix* and the name of the secret.
+    Secrets in environment variables of the master, named *prefix* and the name of the secret.
 
-    A variable cannot have every name that a secret can: for ``deploy-key`` these are looked for, the first one counts:
-    BUILDBOT_SECRET_deploy-key, BUILDBOT_SECRET_deploy_key, BUILDBOT_SECRET_DEPLOY_KEY.
+    A shell cannot set a variable for every name of a secret.  So for ``deploy-key`` the first of these that exists
+    counts: BUILDBOT_SECRET_deploy-key, BUILDBOT_SECRET_deploy_key, BUILDBOT_SECRET_DEPLOY_KEY.
 
-    Variables with that prefix are taken out of the environment, so that no child of the master has them.
+    Variables with that prefix are removed from the environment, so that no child of the master inherits them.
     """
 
     def __init__(self, prefix: Any = DEFAULT_PREFIX) -> None:
         arguments = ArgumentChecker("SecretInEnvironment", self)
         self.prefix = prefix if isinstance(prefix, str) else ""
         if not _PREFIX.match(self.prefix):
-            # An empty one would make the whole environment a secret, PATH and all.
+            # An empty prefix would make the whole environment a secret, including PATH.
             arguments.wrong("prefix", prefix, 'the beginning of variables\' names, like "BUILDBOT_SECRET_"')
             self.prefix = DEFAULT_PREFIX
         _take(self.prefix)
 
     def names(self, basedir: str) -> list[str]:
         """
-        The names of the secrets, as in the names of the variables.
+        The names of the variables without the prefix.
         """
         _take(self.prefix)
         return sorted(name.removeprefix(self.prefix) for name in _taken if name.startswith(self.prefix))
@@ -84,10 +84,11 @@ class SecretInPass(metaclass=NotingType):
     """
     Secrets in ``pass``: the name of an entry is the name of the secret.
 
-    The value is the entry's first line, as everywhere with ``pass``; a key (its first line begins with ``-----BEGIN``)
-    is the whole entry.  *gpgPassphrase*: that of the key that the store is encrypted with, unless gpg-agent has it; it
-    is given to gpg through a pipe.  (master.cfg is recorded: read the passphrase from a file there.)  *dirname*: the
-    store's directory, by default PASSWORD_STORE_DIR or ``~/.password-store``.
+    By the convention of ``pass``, the value is the first line of the entry.  Of a key, whose first line begins with
+    ``-----BEGIN``, it is the whole entry.  *gpgPassphrase*: the passphrase of the key that encrypts the store, needed
+    unless gpg-agent has it; gpg gets it through a pipe.  (The records contain the text of master.cfg: read the
+    passphrase from a file there.)  *dirname*: the store's directory, by default PASSWORD_STORE_DIR or
+    ``~/.password-store``.
     """
 
     slow = True
@@ -99,13 +100,13 @@ class SecretInPass(metaclass=NotingType):
         )
         self._passphrase: str | None = gpgPassphrase if usable_one else None
         if not usable_one:
-            arguments.note("gpgPassphrase must be text of at most 1000 characters.")  # what it is, is not shown
+            arguments.note("gpgPassphrase must be text of at most 1000 characters.")  # without the value
         self.dirname = None if dirname is None else arguments.text("dirname", dirname)
         once_loaded(lambda config: self._why_unusable(config.basedir), of=self)
 
     def names(self, basedir: str) -> list[str]:
         """
-        The entries at the top of the store; at most 1000.  Nothing is decrypted for this.
+        The entries at the top of the store, at most 1000.  Decrypts nothing.
         """
         try:
             entries = sorted(os.listdir(self._store(basedir)))[:MOST_FILES]
@@ -115,7 +116,7 @@ class SecretInPass(metaclass=NotingType):
 
     def value(self, basedir: str, name: str) -> str | None:
         """
-        What ``pass show`` says; None if there is no such entry.  It may take as long as `PATIENCE`.
+        The output of ``pass show``; None if there is no such entry.  Blocks for at most `PASS_TIMEOUT` seconds.
         """
         if "/" in name or name.startswith((".", "-")):
             return None
@@ -139,22 +140,22 @@ class SecretInPass(metaclass=NotingType):
                     start_new_session=True,
                 )
             except OSError as error:
-                raise ConfigError(f"The secret {name!r} cannot be had: pass does not run: {error.strerror}.") from None
+                raise ConfigError(f"The secret {name!r} cannot be read: pass does not run: {error.strerror}.") from None
         try:
-            out, said = process.communicate(timeout=PATIENCE)
+            out, said = process.communicate(timeout=PASS_TIMEOUT)
         except subprocess.TimeoutExpired:
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.kill()
             process.communicate()
             raise ConfigError(
-                f"The secret {name!r} cannot be had: pass did not answer within {PATIENCE:.0f} s.  Does gpg wait for a "
-                "passphrase?  Give SecretInPass a gpgPassphrase, or unlock gpg-agent."
+                f"The secret {name!r} cannot be read: pass did not answer within {PASS_TIMEOUT:.0f} s.  Does gpg wait "
+                "for a passphrase?  Give SecretInPass a gpgPassphrase, or unlock gpg-agent."
             ) from None
         if process.returncode:
-            # What pass printed on its standard output is nobody's business.
+            # Only standard error: standard output may contain a part of the secret.
             why = said.decode(errors="replace").strip().rpartition("\n")[2]
-            raise ConfigError(f"The secret {name!r} cannot be had: pass says: {why:.300}")
+            raise ConfigError(f"The secret {name!r} cannot be read: pass says: {why:.300}")
         return out[: LARGEST_SECRET + 1]
 
     @contextmanager
@@ -163,7 +164,7 @@ class SecretInPass(metaclass=NotingType):
         if self._passphrase is None:
             yield env, ()
             return
-        # An argument would be seen in ps, and a variable too.
+        # Arguments and environment variables of a process are visible in ps (proc(5)); a pipe is not.
         read, write = os.pipe()
         try:
             os.write(write, self._passphrase.encode() + b"\n")
@@ -197,7 +198,8 @@ def _take(prefix: str) -> None:
 
 def _blot_out(name: str) -> None:
     """
-    Overwrite the variable where it is: /proc shows that memory to all of the same user, also when it was unset.
+    Overwrite the variable's value in memory: /proc/PID/environ shows that memory to every process of the same user,
+    also after unsetenv(3).
     """
     with suppress(AttributeError, OSError):
         getenv = ctypes.CDLL(None).getenv

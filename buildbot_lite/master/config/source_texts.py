@@ -14,8 +14,8 @@ def parsed(text: str) -> ast.Module:
     try:
         return ast.parse(text)
     except SystemError:
-        # CPython counts the depth of all trees that are made (its issue 106905).  A traceback that is logged while the
-        # garbage collector interrupts us makes one, too.
+        # CPython has one counter of depth for all trees under construction (its issue 106905), and logging a traceback
+        # while the garbage collector interrupts this call makes another tree.  So try once more.
         return ast.parse(text)
 
 

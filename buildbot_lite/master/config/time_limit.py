@@ -1,5 +1,5 @@
 """
-A bound on the time that somebody else's Python code may take in this process.
+A time limit for a user's Python code in this process.
 """
 
 import signal
@@ -11,17 +11,18 @@ from types import FrameType
 
 class OverdueError(BaseException):
     """
-    It took too long.  No `Exception`, so that the code that is interrupted does not take it for one of its own.
+    The code exceeded its time limit.  Not a subclass of `Exception`, so that an ``except Exception`` in the interrupted
+    code does not catch it.
     """
 
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
     """
-    Raise `OverdueError` in what is executed here when it takes longer than *seconds* (None: it may take any time).
+    Raise `OverdueError` in the body of the ``with`` statement after *seconds*.  None: no limit.
 
-    It works by SIGALRM: only in the main thread (elsewhere there is no bound), and not while the code stays inside of
-    one call of a library in C.
+    Uses SIGALRM, which Python handles in the main thread only, between byte code instructions.  So there is no limit in
+    other threads, and a single call into a C library is not interrupted.
     """
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield

@@ -34,7 +34,7 @@ PORT = "port"
 LOCATION = "location"
 LISTENING = "listening"
 LOOPBACK = "127.0.0.1"
-PATIENCE = 3.0
+CONNECT_TIMEOUT = 3.0
 LOWEST = 10_000
 """The lowest port to choose: services have the lower ones."""
 TRIES = 100
@@ -44,7 +44,7 @@ _EPHEMERAL_PORTS = "/proc/sys/net/ipv4/ip_local_port_range"
 @frozen
 class HostTest:
     """
-    The result of connecting to *host*: *problem* is empty if that reached this machine.
+    The result of connecting to *host*: *problem* is empty if the connection reached this machine.
     """
 
     host: str
@@ -68,13 +68,13 @@ def check_ports(config: MasterConfig, private: str, *, running: bool) -> None:
     """
     `PortError` when a master that starts now could not listen where *config* says.
 
-    *running*: a master does, whose ports its successor gets; of those only the interface is tried.
+    *running*: a master runs and will hand its ports to its successor; of these ports, only the interface is checked.
     """
     make_directory(private)
     wanted = endpoints(config, private)
     ours: frozenset[int] = frozenset()
     if running:
-        # A master of 0.1.0 does not say where it listens.  As a rule where its successor is to.
+        # Version 0.1.0 does not record its endpoints: assume the ports of the new configuration.
         ours = port_numbers(listening(private)) or frozenset(endpoint.port for endpoint in wanted)
     for endpoint in wanted:
         open_port(endpoint, port=0 if endpoint.port in ours else None).close()
@@ -82,9 +82,10 @@ def check_ports(config: MasterConfig, private: str, *, running: bool) -> None:
 
 def endpoints(config: MasterConfig, private: str) -> tuple[Endpoint, ...]:
     """
-    Where to listen: what master.cfg says, or a free port that is chosen once.
+    The endpoints to listen at: those of master.cfg, or a free port that is chosen once.
 
-    Where one of the master's places is an address of IPv6, a port that is open on all interfaces is so for IPv6 too.
+    If one of the master's places is an IPv6 address, a port that is open on all interfaces is open on all IPv6
+    interfaces, too.
     """
     wanted = [Endpoint.parse(text) for text in config.ports or (f"tcp:{kept_port(private)}",)]
     found = [each for each in wanted if each is not None]
@@ -100,7 +101,7 @@ def endpoints(config: MasterConfig, private: str) -> tuple[Endpoint, ...]:
 
 def kept_port(private: str) -> int:
     """
-    The port in ``private/port``; a free one is chosen and kept if there is none yet.
+    The port in ``private/port``; if there is no such file, choose a free port and store it.
     """
     text = read_or_make(os.path.join(private, PORT), _chosen_port)
     try:
@@ -111,7 +112,8 @@ def kept_port(private: str) -> int:
 
 def place_hints(places: Iterable[str], endpoints: Iterable[Endpoint]) -> tuple[str, ...]:
     """
-    *places* as Foolscap's hints, at most as many as a string may have; one without a port has all of *endpoints*'.
+    The connection hints of Foolscap for *places*, at most `MOST_HINTS`.  A place without a port gets one hint for each
+    port of *endpoints*.
     """
     ports = tuple(dict.fromkeys(str(each.port) for each in endpoints))
     found = []
@@ -124,9 +126,9 @@ def place_hints(places: Iterable[str], endpoints: Iterable[Endpoint]) -> tuple[s
 
 def place(text: str) -> str:
     """
-    A host or an address, with or without a port, as `HINT` has it: IPv6 in brackets.
+    *text*, a host or an address with or without a port, in the form of `HINT`: IPv6 addresses in brackets.
 
-    `BuildbotLiteError` if *text* is none.
+    `BuildbotLiteError` if *text* is neither.
     """
     with suppress(ValueError):
         found = IPv6Address(text)
@@ -143,13 +145,15 @@ def place(text: str) -> str:
 
 def places(config: MasterConfig, private: str) -> tuple[str, ...]:
     """
-    The hosts at which the master is found, each with a port if that is another than the one it listens at.
+    The hosts at which slaves reach the master, each with a port if it differs from the one at which the master listens.
     """
     if config.location:
         return config.location
     kept = read_or_make(os.path.join(private, LOCATION), _chosen_host).decode("ascii", "replace").split()
     if not kept or not all(map(HINT.match, kept)):
-        raise BuildbotLiteError(f"{os.path.join(private, LOCATION)} names no host; remove it, and one is found out.")
+        raise BuildbotLiteError(
+            f"{os.path.join(private, LOCATION)} names no host.  Remove it: the master then finds out its host."
+        )
     return tuple(kept)
 
 
@@ -182,9 +186,9 @@ def keep_host(private: str, host: str) -> None:
 
 def free_port() -> int:
     """
-    A TCP port that is free now, and not ephemeral.
+    A TCP port that is free now and, if possible, outside the ephemeral range.
 
-    The system could give an ephemeral port to any connection until the master starts, and during each restart.
+    The kernel could give an ephemeral port to any connection until the master starts, and during each restart.
     """
     first, last = ephemeral_ports()
     others = [port for port in range(LOWEST, 1 << 16) if not first <= port <= last]
@@ -209,7 +213,7 @@ def ephemeral_ports() -> tuple[int, int]:
 
 def choose_host() -> HostTest:
     """
-    The best name of this machine that leads back to it; 127.0.0.1, with what is wrong, when none does.
+    The best name of this machine that leads back to it; if no name does, 127.0.0.1 and the problem.
     """
     problems = []
     for host in dict.fromkeys((socket.getfqdn(), socket.gethostname())):
@@ -225,13 +229,13 @@ def choose_host() -> HostTest:
 
 def test_host(host: str) -> HostTest:
     """
-    Whether a connection to *host* (a name, or an address; IPv6 in brackets) comes back to this machine.
+    Whether a connection to *host* (a name, or an address; IPv6 in brackets) reaches this machine.
     """
     bare = host.strip("[]")
     try:
         with (
             open_port(Endpoint(0, socket.AF_INET6 if ":" in bare else socket.AF_INET)) as opened,
-            socket.create_connection((bare, opened.getsockname()[1]), timeout=PATIENCE),
+            socket.create_connection((bare, opened.getsockname()[1]), timeout=CONNECT_TIMEOUT),
         ):
             return HostTest(host)
     except (OSError, PortError) as error:
@@ -240,7 +244,7 @@ def test_host(host: str) -> HostTest:
 
 def test_place(place: str) -> HostTest:
     """
-    Whether *place*, a host with or without a port, leads to this machine; the port is not tried.
+    Whether *place*, a host with or without a port, leads to this machine.  The port is not checked.
     """
     match = HINT.match(place)
     assert match is not None, "place() made it"

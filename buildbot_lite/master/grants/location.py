@@ -37,7 +37,7 @@ class Location:
         why_not_reached: Callable[[str], Coroutine[Any, Any, str]],
     ) -> None:
         """
-        *why_not_reached* answers why a hint does not lead here, or "".
+        *why_not_reached*: returns why a hint does not lead here, or "".
         """
         self._why_not_reached = why_not_reached
         self._tub_id = tub_id
@@ -60,7 +60,8 @@ class Location:
 
     def moved(self) -> "ClosedPorts":
         """
-        Which ports were closed since this was last asked, by this process or an earlier one; then it is recorded.
+        Return the ports that were closed since the last call, by this process or an earlier one, and record the present
+        ones.
         """
         before, now = listening(self._private), self._wall()
         bound = {str(each): before.get(str(each), now) for each in self._ports.endpoints}
@@ -85,8 +86,8 @@ class Location:
 
     def hints(self) -> tuple[str, ...]:
         """
-        The places that go into strings, such as ``tcp:farm.example:9989``.  No port is named that is not bound, but
-        for those that c['location'] names itself.
+        The connection hints for FURLs, such as ``tcp:farm.example:9989``.  Every port in them is bound, or part of
+        c['location'].
         """
         return place_hints(places(self._config, self._private), self._ports.endpoints)
 
@@ -100,7 +101,7 @@ class Location:
 @frozen(eq=False)
 class PreparedMove:
     """
-    What `Location.bind` has prepared.
+    A prepared change of ports and hosts: the result of `Location.bind`.
     """
 
     _location: Location
@@ -109,14 +110,14 @@ class PreparedMove:
 
     def commit(self) -> None:
         """
-        The master is found where the new configuration says.
+        Adopt the ports and hosts of the new configuration.
         """
         self._change.commit()
         self._location.follow(self._config)
 
     def cancel(self) -> None:
         """
-        It is found where it was.
+        Keep the present ports and hosts.
         """
         self._change.cancel()
 
@@ -124,7 +125,7 @@ class PreparedMove:
 @frozen
 class ClosedPorts:
     """
-    The *ports* that were closed; and since when (seconds since 1970) the master has listened where it does now.
+    The closed *ports*, and since when (seconds since 1970) the master has listened at its present ones.
     """
 
     ports: tuple[int, ...] = ()

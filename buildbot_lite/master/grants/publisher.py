@@ -78,7 +78,7 @@ class FurlPublisher:
         try:
             return await self._furl_of(ADMIN, "farm")
         except LostStringError:
-            # Without it nobody could ask for another one.
+            # No client can request a new admin's FURL without a valid one.
             self._log.warn("the admin's string is replaced, because private/{kept} is lost", kept=UNDERIVED_FILE)
             for grant in self._grants.all_of(ADMIN, "farm"):
                 if grant.label is None:

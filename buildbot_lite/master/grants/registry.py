@@ -75,8 +75,8 @@ class GrantRegistry:
     *swissnums* makes the secret parts of FURLs.  *verbs*: by name; a grant whose verb is not among them designates
     nothing.  *configured* is called on each use of a FURL, and raises if master.cfg does not have its object (any
     more).  *admits* is called on each lookup, and raises if the FURL is not for the Tub with that key.  *breach* is
-    told that a holder broke the contract, and returns whether to cut the holder off.  *slowed* is told that a holder
-    uses too much of the master's time.  *preauth*: where the holders of verbs with `Verb.preauth` are expected.
+    called when a holder breaks the contract, and returns whether to cut the holder's link.  *slowed* is called when a
+    holder uses too much of the master's time.  *preauth*: the table that gets the tokens of verbs with `Verb.preauth`.
     """
 
     _log = Logger()
@@ -110,7 +110,7 @@ class GrantRegistry:
         self._accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
         self._by_object: dict[tuple[str, str], list[LiveGrant]] = {}
         self._revoked: set[str] = set()
-        # Of what the own string was revoked: by itself it gets no other.
+        # The objects whose FURL in the farm's files was revoked: only `rotate` gives them a new one.
         self._without: set[tuple[str, str]] = set()
 
     def remember(self, grants: Sequence[Grant], made_with: Mapping[int, int] = NOTHING_MADE) -> None:
@@ -206,7 +206,7 @@ class GrantRegistry:
         live = self._by_id.get(grant.id)
         return len(live.revocable.links) if live and live.revocable else 0
 
-    def redial(self, verb: str, reason: str) -> None:
+    def reconnect(self, verb: str, reason: str) -> None:
         """
         Cut every link on which a FURL for *verb* was looked up.  Clients that keep connected reconnect at once.
         """
@@ -394,7 +394,7 @@ class GrantRegistry:
             if live.revocable is not None and (live.grant.expires or 0.0) <= self._wall():
                 live.revocable.cut("its string has expired")
             else:
-                self._cut_when_expired(live)  # somebody set the clock
+                self._cut_when_expired(live)  # the clock was set back
 
         # A little later, so that rounding does not leave it in force.
         live.end = self._clock.callLater(max(0.0, live.grant.expires - self._wall()) + AFTER_THE_END, cut)

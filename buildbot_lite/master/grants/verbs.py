@@ -21,8 +21,8 @@ CHANGE = "change"
 
 Expose = Callable[[Grant, Revocable], Exposed]
 """
-Makes the object that a grant designates.  The object is made once and kept, so it keeps nothing of the configuration:
-it asks for the configuration on each call.
+Makes the object that a grant designates.  The object is made once and kept, so it must look up the configuration on
+each call, and keep no part of it.
 """
 
 Designate = Callable[[str], Awaitable[tuple[str, str]]]

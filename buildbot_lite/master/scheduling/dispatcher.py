@@ -7,8 +7,8 @@ Dispatcher: the one loop that decides.
        ▲                                                                                                         │
        '──── a request came, a build ended, a slave attached, a back-off is over, or it is time to look again ◄──┘
 
-It sleeps until something changes.  What changes without a signal (free space on the disk, the answer of a
-``canStartBuild``) is looked at again after a while.
+It sleeps until a change.  Conditions that change without a signal (free space on the disk, the answer of a
+``canStartBuild``) are checked again after a time.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Dispatcher:
 
     def stop(self) -> None:
         """
-        Start no more builds; those that run go on.
+        Start no more builds; running builds continue.
         """
         if self._loop is not None:
             self._loop.cancel()

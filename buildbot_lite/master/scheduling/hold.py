@@ -1,5 +1,5 @@
 """
-Hold: why no build starts on any slave, while the builds that run go on.
+Hold: the reason why no build starts on any slave, while running builds continue.
 """
 
 import shutil
@@ -27,7 +27,7 @@ class Hold:
 
     def begin(self) -> None:
         """
-        Start no more builds, because the master is to stop.  Whoever calls this calls `end` if it does not stop.
+        Start no more builds, because the master is about to stop.  If it does not stop, the caller calls `end`.
         """
         self._stopping += 1
         self._wakeup.set()

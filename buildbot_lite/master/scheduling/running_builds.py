@@ -1,5 +1,5 @@
 """
-Running builds: the table of them, and what others do to them (stop them, remark on them, wait for their end).
+Running builds: the table of them, and operations on them (stop, remark, wait for the end).
 
 ::
 
@@ -67,7 +67,7 @@ class RunningBuilds:
         self._idle: OneShot[None] = OneShot()
         self._left: dict[str, OneShot[None]] = {}
 
-    # What others ask.
+    # Questions about running builds.
 
     def live(self) -> Mapping[int, LiveBuild]:
         """
@@ -144,7 +144,7 @@ class RunningBuilds:
         self._fire_idle()
         return waiting
 
-    # What the runner reports.
+    # Reports of the runner.
 
     def begin(self, request: int, beginning: BeginningBuild) -> None:
         """

@@ -122,7 +122,7 @@ class Submissions:
         grant = self._grants.in_force(admission.grant.id)
         scheduler = scheduler_of(self._generations.config, grant)
         if given.kind != scheduler.input_kind:
-            raise InputError(f"What {scheduler.name} takes was changed while this came in.  Submit it again.")
+            raise InputError(f"The settings of {scheduler.name} changed during this submission.  Submit again.")
         kept, name, properties = given.kept, given.name, given.properties.copy()
         self._check_properties(scheduler, properties)
         if name:
@@ -215,7 +215,7 @@ class Submissions:
 
     async def rebuild(self, build: Build, *, by_grant: int | None = None) -> SubmittedBuildset:
         """
-        Request *build* once more: the same sources at the revision that it built, the same properties, patch or file.
+        Request *build* again: the same sources at the revision that it built, the same properties, patch or file.
         """
         if build.builder not in self._generations.config.builders:
             raise NotFoundError(f"The builder {build.builder} is not in master.cfg any more.")
@@ -227,7 +227,7 @@ class Submissions:
 
         found = await self._records.read(read)
         if found is None:
-            raise NotFoundError(f"What {build.builder}/{build.number} was asked for is not known any more.")
+            raise NotFoundError(f"The records no longer have the request of {build.builder}/{build.number}.")
         request, buildset = found
         source = dict(buildset.source)
         revision = build.properties.get("got_revision", [None])[0]

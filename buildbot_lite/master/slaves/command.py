@@ -78,9 +78,9 @@ class DispatchedCommand:
 
     *secrets*: by name, the values that the keeper inserts and masks.  *grace*: seconds for which the slave may be away
     before the command counts as lost; None: for ever.  *streams*: where its output goes.  *sources*: what it may read,
-    by name.  *home*: the directory of the slave to which the command was first sent; None if unknown.  *unwanted*: the
-    command only has to be stopped: it is over when the slave is told to disown it, or when its lease has run out.
-    *resumed*: an earlier master may have sent it.  *room*: whether the master may store so many more bytes now.
+    by name.  *home*: the directory of the slave to which the command was first sent; None if unknown.  *unwanted*: only
+    stop the command: it is over when the slave has disowned it, or when its lease has run out.  *resumed*: an earlier
+    master may have sent it.  *room*: whether the master may store so many more bytes now.
     """
 
     _log = Logger()
@@ -123,7 +123,7 @@ class DispatchedCommand:
     @property
     def is_given_up(self) -> bool:
         """
-        Whether the master ended the command, whatever the slave may still report: the slave is to disown it.
+        Whether the master ended the command, so that the slave must disown it, whatever it may still report.
         """
         return self._state in {_State.GIVEN_UP, _State.DISOWNED}
 
@@ -157,7 +157,7 @@ class DispatchedCommand:
 
     def when_released(self) -> Deferred[None]:
         """
-        Fires when the slave need not hold the command any longer: its outcome is committed, or nobody waits for one.
+        Fires when the slave need not hold the command any longer: its outcome is committed, or no build waits for one.
         """
         return self._released.wait()
 
@@ -245,14 +245,14 @@ class DispatchedCommand:
 
     def _fail(self, error: FileError | NotFoundError) -> RefusedError:
         """
-        Give the command up because the master cannot store what it sends, or read what it asks for.
+        Give the command up because the master cannot store its output, or read its input.
 
         Answers the error for the slave, which says nothing about the master's files.
         """
         if self._state is _State.OPEN:
             self._log.error("{id} is ended: {why}", id=self.id, why=str(error))
             if isinstance(error, NameRefusedError):
-                # Another name would have done: this is a mistake of the step's.
+                # The step chose a bad name: the mistake is the step's, not the disk's.
                 outcome = Outcome(Ending.FAILED, sentence=str(error))
             else:
                 outcome = Outcome(Ending.KILLED, why=Why.STORAGE, sentence=str(error))
@@ -263,7 +263,7 @@ class DispatchedCommand:
         """
         Store nothing more: the build that waited for the outcome may have ended.
         """
-        self._end(_Event.END, Outcome.lost("Nobody waits for it any more."))
+        self._end(_Event.END, Outcome.lost("No build waits for it any more."))
 
     def _end(self, event: _Event, outcome: Outcome) -> bool:
         """

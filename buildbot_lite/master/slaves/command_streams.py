@@ -1,5 +1,5 @@
 """
-What a command may write to the master and read from it, and how much.
+The streams that a command may write to the master and read from it, and their bounds.
 
 The protocols are implemented by `builds.streams` and by the inputs of a build.
 """

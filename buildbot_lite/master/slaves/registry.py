@@ -47,8 +47,8 @@ class Member:
 
     All times are in seconds since 1970.  *paused*: when an admin paused it, or None.  *lost_at*, *attached_at*: when
     its link was last lost and made.  *revoked*: it has no FURL.  *leaving*: the incarnation of the slave process that
-    was told to stop.  *breach*: when and how the slave last broke the wire contract.  *refused*: when an attachment
-    with its FURL was last refused, and the error that the slave got.
+    drains.  *breach*: when and how the slave last broke the wire contract.  *refused*: when an attachment with its FURL
+    was last refused, and the error that the slave got.
     """
 
     config: BuildSlave
@@ -122,7 +122,7 @@ class SlaveRegistry:
 
     def remember(self, rows: Sequence[records_of_slaves.Slave]) -> None:
         """
-        Take over from the records what an earlier master knew of the slaves.
+        Restore the state of the slaves from the records of an earlier master.
         """
         for row in rows:
             if member := self._members.get(row.name):
@@ -192,7 +192,7 @@ class SlaveRegistry:
             if removed := self._leaving.pop(name, None):
                 removed.session.dismiss(NO_MORE)
         elif member.draining:
-            # The slave dials again, and its welcome says that it is idle.
+            # The slave connects again, and its welcome says that it is idle.
             member.session.dismiss("drained")
 
     async def pause(self, name: str, *, paused: bool) -> None:
@@ -244,13 +244,13 @@ class SlaveRegistry:
         if member.session.hello is None:
             raise RefusedError(f"{name} is not connected, so it cannot be drained.  To give it no builds: pause")
         member.draining, member.leaving = True, member.session.hello.incarnation
-        # The slave dials again, and its welcome tells it.
-        member.session.dismiss("it is to leave")
+        # The slave connects again, and its welcome tells it to drain.
+        member.session.dismiss("it will stop")
         self._changed()
 
     def is_to_leave(self, name: str) -> bool:
         """
-        Whether the slave *name* is told to stop when it attaches.
+        Whether the slave *name* must drain when it attaches.
         """
         member = self._members.get(name)
         return member is not None and member.leaving is not None
@@ -278,7 +278,7 @@ class SlaveRegistry:
 
     def string_changed(self, name: str) -> None:
         """
-        The FURL of the slave *name*, or who may use it, changed: an earlier refusal and its remedy are out of date.
+        The FURL of the slave *name*, or its pin, changed: an earlier refusal and its remedy are out of date.
         """
         if member := self._members.get(name):
             member.refused = None
@@ -316,7 +316,7 @@ class SlaveRegistry:
 @define
 class SlaveDesk:
     """
-    What the FURL of one slave designates: the role `wire.roles.Desk`.
+    The object of one slave's FURL: the role `wire.roles.Desk`.
 
     *admit*: called with the Tub id of the caller; raises the refusal that the caller gets.  *hints*: the connection
     hints for the welcome.  *idle*: whether no build runs on the slave.
@@ -339,7 +339,7 @@ class SlaveDesk:
             return fail(RefusedError(sentence))
         try:
             self.admit(key)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
+        except Exception as error:  # noqa: BLE001 - the caller gets any error
             if isinstance(error, BuildbotLiteError):
                 self.slaves.refused(self.name, str(error))
             return fail()

@@ -38,7 +38,7 @@ from ...wire.roles import Slave
 from .command import DispatchedCommand
 
 ENDING = 60.0
-"""Seconds without output after which a command that was told to end counts as lost."""
+"""Seconds without output after which an interrupted command counts as lost."""
 LONGEST_ENDING = 600.0
 """Seconds after which it counts as lost even if output arrives."""
 
@@ -81,7 +81,7 @@ class Inputs(Protocol):
 
     def interrupted(self, id: str, reason: str) -> None:
         """
-        The command *id* is to be killed.
+        Kill the command *id*, because of *reason*.
         """
 
     def settled(self, command: DispatchedCommand) -> None:
@@ -91,7 +91,7 @@ class Inputs(Protocol):
 
     def dismissed(self, reason: str) -> None:
         """
-        The present link is to be cut.
+        Cut the present link, because of *reason*.
         """
 
     def given_up(self, reason: str) -> None:
@@ -110,9 +110,9 @@ class Core:
     """
     The data of a session in every state.
 
-    By command id: *commands*, those that are not settled; *interrupts*, why each is to be killed; *deadlines*, when
-    each counts as lost while the slave is away; *endings*, when each counts as lost although it was told to end.
-    *greeted*: the last hello.  *away_since*: monotonic seconds.
+    By command id: *commands*, those that are not settled; *interrupts*, the reason for killing each; *deadlines*, when
+    each counts as lost while the slave is away; *endings*, when each interrupted command counts as lost.  *greeted*:
+    the last hello.  *away_since*: monotonic seconds.
     """
 
     name: str
@@ -145,7 +145,7 @@ class Core:
 
     def expect_end(self, command: DispatchedCommand) -> None:
         """
-        Count *command*, which was told to end, as lost when no output arrives for `ENDING` seconds.
+        Count the interrupted *command* as lost when no output arrives for `ENDING` seconds.
         """
         if command.id not in self.endings:
             self._check_progress(command, -1, LONGEST_ENDING)
@@ -257,10 +257,10 @@ def _greet(core: Core, link: Slave, hello: Hello) -> None:
 
 
 @_here.upon(Inputs.attached).loop()
-def _redial(inputs: Inputs, core: Core, old: Attachment, link: Slave, hello: Hello) -> None:
-    # The slave dialled again before the master noticed that the old link was dead.  Both inputs are queued, because
+def _reconnected(inputs: Inputs, core: Core, old: Attachment, link: Slave, hello: Hello) -> None:
+    # The slave connected again before the master noticed that the old link was dead.  Both inputs are queued, because
     # a self-transition keeps its state data, the old link.
-    old.link.drop("dialled again")
+    old.link.drop("connected again")
     inputs.lost(old.link)
     inputs.attached(link, hello)
 
@@ -373,10 +373,10 @@ def _reconcile(core: Core, link: Slave, hello: Hello, command: DispatchedCommand
     Compare *command* with *held*, the slave's report of it; then start, resume, lose or disown it.
     """
     if command.is_given_up:
-        return  # the slave is told to disown it when its outcome is committed
+        return  # the slave disowns it when its outcome is committed
     if command.unwanted:
         core.disown(link, command.id)
-        command.lose(f"{core.name} was told to forget it")
+        command.lose(f"{core.name} disowned it")
     elif command.home is not None and hello.home != command.home:
         command.lose(f"{core.name} came back with another directory; the commands of the old one are lost")
     elif held is None:

@@ -33,7 +33,7 @@ LARGEST_TEXT = 1 << 20
 
 def flag(checker: ArgumentChecker, name: str, value: Any) -> bool:
     """
-    True or False; as in Buildbot, 1 and 0 will do.
+    True or False; as in Buildbot, also 1 or 0.
     """
     return checker.flag(name, bool(value) if value in (0, 1) else value)
 

@@ -14,7 +14,7 @@ __all__ = ["MakeDirectory", "RemoveDirectory"]
 
 class MakeDirectory(BuildStep):
     """
-    Make a directory, and those above it; one that is there already will do.
+    Make a directory and its missing parents; an existing directory is no error.
 
     *dir*: relative to the builder's directory, so ``dir="build/out"`` is "out" where commands run.
     """
@@ -34,10 +34,10 @@ class MakeDirectory(BuildStep):
 
 class RemoveDirectory(BuildStep):
     """
-    Remove a directory with everything in it; one that is not there is removed already.
+    Remove a directory with its contents; a missing directory is no error.
 
-    *dir*: relative to the builder's directory, so ``dir="build/out"`` is "out" where commands run.  *maxTime*: seconds
-    that it may take, default 3600; None: any.
+    *dir*: relative to the builder's directory, so ``dir="build/out"`` is "out" where commands run.  *maxTime*: the
+    longest duration in seconds, default 3600; None: no limit.
     """
 
     name = "RemoveDirectory"

@@ -104,8 +104,8 @@ class Git(BuildStep):
     *auth_credentials*: ``(user, password)`` for a repository at https://, usually ``("x", util.Secret("token"))``.
     They are for the repository's host alone, and are nowhere after the command.
 
-    A patch that was submitted with the request is applied (``git apply --index -p1``).  Git never asks anybody
-    anything: what it may not read, it fails to read.
+    A patch that was submitted with the request is applied (``git apply --index -p1``).  Git never prompts: without
+    permission to read a repository, the step fails.
 
     Without effect: *logEnviron*.
     """
@@ -242,7 +242,7 @@ class Git(BuildStep):
             return self.fail(said, result)
         said = complaint(ran)
         if _NO_PATCH.search(said):
-            return self.fail("What was submitted is no patch.  Send the output of: git diff --binary")
+            return self.fail("The submitted file is not a patch.  Send the output of: git diff --binary")
         # Without --binary, git writes that a file differs, and not how.
         hint = "  Send the output of: git diff --binary" if "binary patch" in said else ""
         return self.fail(f"The submitted patch does not apply to revision {revision[:12]}: {said}.{hint}")

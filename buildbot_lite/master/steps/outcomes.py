@@ -35,7 +35,7 @@ def result_of(outcome: Outcome, slave: str, decode: Mapping[int, Result] = SUCCE
         return Result.FAILURE, f"{slave}: {said}" if outcome.why is Why.DISK_FULL else said
     if outcome.ending is Ending.LOST:
         return Result.EXCEPTION, outcome.sentence or f"{slave} was lost"
-    return Result.FAILURE, outcome.sentence or "it could not be done"
+    return Result.FAILURE, outcome.sentence or "the slave could not do it"
 
 
 _KILLED = {

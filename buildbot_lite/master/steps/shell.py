@@ -38,7 +38,7 @@ class ShellCommand(BuildStep):
     *maxTime*: seconds in all after which it is killed; default None: never.
     *interruptSignal*: the first signal that it gets then, default "TERM"; *sigtermTime*: seconds after which SIGKILL
     follows, default 10.
-    *logfiles*: log → path of a file, relative to *workdir*, whose contents become that log while it is written.
+    *logfiles*: log → path of a file, relative to *workdir*, whose contents become that log while the file grows.
     *logMaxSize*: bytes of output, of all logs together, after which it is killed; default None: no limit.
     *usePTY*: run it in a pseudo-terminal; default False.
     *separateStderr*: standard error becomes a log of its own, "stderr"; default False: both are "stdio", in order.

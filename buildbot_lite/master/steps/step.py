@@ -165,13 +165,13 @@ class BuildStep(metaclass=NotingType):
     """
     One step of a build; subclasses have ``async def run(self)``, which answers a `Result`.
 
-    *name*: how it is called on pages and the command line.  *description*, *descriptionDone*: what to say while it runs
-    and when it is done; *descriptionSuffix*: to be added to either.  *haltOnFailure*: its failure ends the build (steps
-    with *alwaysRun* run all the same).  *flunkOnFailure*, *flunkOnWarnings*: its failure, its warnings make the build a
-    failure.  *warnOnFailure*, *warnOnWarnings*: they give the build warnings.  *doStepIf*: False, or a function of the
-    step that says so, skips it.  *hideStepIf*: True, or a function of result and step, keeps it out of the lists.
-    *onLost*: "retry" has the whole build done again when the slave is lost in mid-command, "fail" never repeats
-    anything; None: as its builder has it.
+    *name*: its name on pages and the command line.  *description*, *descriptionDone*: its text while it runs and when
+    it has ended; *descriptionSuffix*: appended to either.  *haltOnFailure*: its failure ends the build (steps with
+    *alwaysRun* still run).  *flunkOnFailure*, *flunkOnWarnings*: its failure, its warnings make the build a failure.
+    *warnOnFailure*, *warnOnWarnings*: they give the build warnings.  *doStepIf*: False, or a function of the step that
+    says so, skips it.  *hideStepIf*: True, or a function of result and step, keeps it out of the lists.  *onLost*:
+    "retry" repeats the whole build when the slave is lost during a command, "fail" never repeats anything; None: the
+    builder's value.
 
     A subclass declares its own arguments in its body (see `argument`), and sets other defaults for those that it
     inherits.  As in Buildbot, it may instead have a constructor that passes ``**kwargs`` on, and list attributes that

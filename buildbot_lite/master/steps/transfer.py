@@ -63,9 +63,9 @@ class FileUpload(_Transfer):
     """
     Send a file of the slave's to the master, as an artifact of the build.
 
-    *slavesrc* (or *workersrc*): the file, relative to *workdir*.  *masterdest*: what the artifact is called, a relative
-    path below the build's artifacts.  *workdir*: relative to the builder's directory, default "build".
-    *maxsize*: bytes that are allowed; default None: any number.
+    *slavesrc* (or *workersrc*): the file, relative to *workdir*.  *masterdest*: the artifact's name, a relative path
+    below the build's artifacts.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes
+    that are allowed; default None: any number.
 
     Without effect: *blocksize*, *mode* and *keepstamp*, which Buildbot needs for a file of the master's.
     """
@@ -89,12 +89,11 @@ class DirectoryUpload(_Transfer):
     """
     Send a directory of the slave's to the master, as an artifact: an uncompressed tar archive.
 
-    *slavesrc* (or *workersrc*): the directory, relative to *workdir*.  *masterdest*: what the artifact is called;
-    ".tar" is added unless it is there.  *workdir*: relative to the builder's directory, default "build".
-    *maxsize*: bytes that are allowed; default None: any number.  *maxTime*: seconds that packing may take, default
-    3600; None: any.
+    *slavesrc* (or *workersrc*): the directory, relative to *workdir*.  *masterdest*: the artifact's name; ".tar" is
+    added if it is missing.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that are
+    allowed; default None: any number.  *maxTime*: seconds that packing may take, default 3600; None: any.
 
-    What cannot be read fails the step.  Pipes, sockets and devices are left out, with a remark.
+    An unreadable file or directory fails the step.  Pipes, sockets and devices are left out, with a remark.
 
     Without effect: *blocksize* and *compress* (logs and artifacts travel as they are).
     """
@@ -150,7 +149,7 @@ class FileDownload(_Transfer):
         Measure the file, and send it.
         """
         path = os.path.join(self.bench.master_directory, self.mastersrc)
-        # Recorded, so that a build that is run on asks for the same bytes.
+        # Recorded, so that a resumed build requests the same bytes.
         facts = await self.bench.record("looking at a file", self.mastersrc, lambda: _facts(path), repeatable=True)
         if "problem" in facts:
             return self.fail(f"The master cannot send {self.mastersrc!r:.200}: {facts['problem']}.")
@@ -211,7 +210,7 @@ class StringDownload(_Transfer):
         return result
 
 
-# Whatever has one of these names may be a link that came with the sources.  "set -C" has the shell make a new file or
+# A file with one of these names may be a link that came with the sources.  "set -C" has the shell make a new file or
 # none; "mv" would follow a link to a directory.
 _COPY = """\
 umask 077
@@ -245,7 +244,7 @@ class _Submitted(_Transfer):
 
 class SubmittedFile(_Submitted):
     """
-    Put what was submitted with the request on the slave, as a file.
+    Put the submitted input on the slave, as a file.
 
     *slavedest*: where to put it, relative to *workdir*.  *input*: "tar", "file" or "patch"; default: the tar archive or
     file that there is.  *mode*: its permission bits, default 0o644.  *workdir*: relative to the builder's directory,
@@ -282,8 +281,8 @@ class Unpack(_Submitted):
     own does it, with 256 MiB of memory.
 
     An archive that breaks off, that is beyond these bounds, or that would write outside that directory (also through
-    links, its own or others), is refused, and nothing of it is left.  What is there already stays there: put
-    `RemoveDirectory` before it for a clean start.
+    links, its own or others), is refused, and nothing of it remains.  Existing files in the directory stay: put
+    `RemoveDirectory` before this step to remove them.
     """
 
     name = "unpack"

@@ -24,14 +24,14 @@ class Trigger(BuildStep):
     """
     Start the builds of Triggerable schedulers, once.
 
-    *schedulerNames*: which.  *waitForFinish*: wait for them, and be as good as the worst of them; default False: go on
-    at once, with SUCCESS.  *set_properties*: a dictionary of properties for those builds.  *copy_properties*: names of
-    properties of this build that they get, too; those that it does not have are left out.
+    *schedulerNames*: the schedulers.  *waitForFinish*: wait for the builds; the result is the worst of theirs.  Default
+    False: continue at once, with SUCCESS.  *set_properties*: a dictionary of properties for those builds.
+    *copy_properties*: names of properties of this build that they get, too; those that it does not have are left out.
     *unimportantSchedulerNames*: those of *schedulerNames* whose results do not count.
 
     The builds are of the same branch, repository and project as this one, get the patch or file that was submitted for
     it, and hand them on in turn.  *updateSourceStamp*: of the same commit, too, by "got_revision"; default True; False:
-    of the revision that was asked for, if one was.  *alwaysUseLatest*: of the newest commit instead; default False.
+    of the requested revision, if there is one.  *alwaysUseLatest*: of the newest commit instead; default False.
     *set_properties* of "branch", "revision", "repository" and "project" count more.
     """
 

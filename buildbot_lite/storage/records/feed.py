@@ -2,9 +2,9 @@
 The feed: the ordered table of committed events.
 
 `publish` adds an event in the transaction of the change that it reports, and collects it in ``connection.info``; after
-the commit the writer passes the collected events to the subscribers.  Events that are rolled back reach nobody.  A
-follower that reads all events `since` its last one and then subscribes misses none: ``seq`` only grows, and one thread
-writes the table.
+the commit the writer passes the collected events to the subscribers.  Events that are rolled back reach no subscriber.
+A follower that reads all events `since` its last one and then subscribes misses none: ``seq`` only grows, and one
+thread writes the table.
 """
 
 import json

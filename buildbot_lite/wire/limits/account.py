@@ -1,8 +1,8 @@
 """
-What all FURLs of one holder share.
+The account: limits that all FURLs of one holder share.
 
-A submission mints a FURL to watch it with.  If each had limits of its own, a holder who may submit could have any
-number of them.  So a watch FURL is on the account of the FURL that it was made with.
+A submission mints a FURL to watch it with.  If each had limits of its own, the holder of a FURL to submit could
+multiply these limits.  So a watch FURL is charged to the account of the FURL with which it was made.
 
 The account bounds the CPU time spent for the holder (see `cpu_share`), the questions that are answered at a time, and
 the clients that follow something.  A question is charged wherever work is done for it: in the reactor, in the threads
@@ -62,7 +62,9 @@ class Account:
         Raise `LimitError` when `MOST_FOLLOWERS` clients follow something already.
         """
         if self._followers >= MOST_FOLLOWERS:
-            raise LimitError(f"{self._followers} clients are being told something with this string already.")
+            raise LimitError(
+                f"{self._followers} clients already follow builds with this string.  Stop one of them first."
+            )
 
     @contextmanager
     def following(self) -> Iterator[None]:
@@ -84,7 +86,7 @@ class Account:
         """
         if self._questions >= MOST_QUESTIONS:
             raise LimitError(
-                f"{self._questions} questions with this string are not answered yet.  Ask fewer at a time."
+                f"{self._questions} questions with this string are not answered yet.  Send fewer at a time."
             )
         self._questions += 1
         try:

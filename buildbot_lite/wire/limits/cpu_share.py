@@ -1,5 +1,5 @@
 """
-CPU time for the holder of one FURL: at most half of ours.
+CPU time for the holder of one FURL: at most half of the master's.
 
 A holder may make any call of the contract as often as it likes: read nothing, append nothing, send documents that take
 long to parse.  Each call is answered, but others must not wait for it.  So the CPU time that a link causes is charged
@@ -8,8 +8,8 @@ read::
 
     reading ──a call overdraws the bucket──► paused ──the bucket has recovered──► reading
 
-A pause is all that happens: TCP's flow control holds the peer back.  An honest slave under load sends more bytes per
-call and makes fewer calls.  Bytes of streams are what links are for; up to three times their usual cost is refunded.
+Nothing else happens: TCP's flow control holds the peer back.  An honest slave under load sends more bytes per call and
+makes fewer calls.  The bytes of streams are the purpose of links; up to three times their usual cost is refunded.
 
 Rejected: counting calls, because one can cost a thousand times as much as another; cutting the link, because a slow
 machine may owe its debt to others.
@@ -23,7 +23,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from ...model.token_bucket import TokenBucket, once_every
 from ..contract import FREE_SECONDS_PER_BYTE, FREE_SECONDS_PER_SENT_BYTE
 
-SLOWED = "it makes more calls than it has a share of the master's time for; its link is read more slowly"
+SLOWED = "it uses more than its share of the master's CPU time, so the master reads its link more slowly"
 _LOG_INTERVAL = 60.0
 _SHORTEST_PAUSE = 0.01
 
@@ -86,7 +86,7 @@ class CpuShare:
 
     def refund(self, size: int) -> None:
         """
-        Refund the usual cost of *size* bytes of a stream that the peer sent or asked for.
+        Refund the usual cost of *size* bytes of a stream that the peer sent or requested.
         """
         self._bucket.spend(-size * FREE_SECONDS_PER_BYTE)
 

@@ -3,8 +3,8 @@ CPU time for TLS handshakes: unauthenticated peers get at most a third of it.
 
 A TLS handshake takes one or two milliseconds; five hundred a second would leave nothing for builds.  So all work for
 unauthenticated peers is timed, and a handshake that would begin waits until their share has recovered.  Addresses take
-turns.  Within an address the newest connection comes first: in a flood, the oldest are about to time out, and serving
-them would serve nobody.
+turns.  Within an address the newest connection comes first: in a flood, the oldest are about to time out, and their
+handshakes would be wasted.
 
 ::
 

@@ -1,7 +1,7 @@
 """
 The backlog of unread answers of one connection.
 
-A peer that asks for much and reads nothing would fill our memory with answers.  Twisted tells a producer when the
+A peer that sends many requests and reads nothing would fill our memory with answers.  Twisted tells a producer when the
 transport's buffer is full.  The producer here produces nothing: it counts the bytes that are added from then on.
 """
 

@@ -1,7 +1,7 @@
 """
 Connections that have not shown a valid FURL yet.
 
-Anybody can connect to the master's port.  Until a connection has named an object that exists, it may cost us little: a
+Any host can connect to the master's port.  Until a connection has named an object that exists, its cost is bounded: a
 bounded number of calls (`broker`) and bytes, a bounded time, and a bounded number of such connections.  When there are
 too many, the oldest of the address that has most is cut (`per_address`).  All of them together get a third of our CPU
 time (`handshakes`), except pre-authenticated ones (`preauth`).
@@ -274,7 +274,7 @@ class UnauthenticatedPeers:
             self._timer.cancel()
             self._timer = None
         elif len(self._ages) > 2 * self._most:
-            # Only the front is cleaned up as it goes; one that lasts there must not make the others accumulate.
+            # Released peers are removed only from the front, so a peer that stays there makes later ones accumulate.
             self._ages = deque(one for one in self._ages if one.tracked)
 
     def handshake_began(self, peer: UnauthenticatedPeer) -> None:

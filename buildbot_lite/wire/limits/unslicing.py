@@ -8,8 +8,8 @@ reject the rest at its first byte:
 
 * at the top: ``call``, ``answer``, ``error``;
 * inside: arguments, references to the peer's objects, None, lists of class names of an exception, and exceptions.  No
-  gifts (which would make us dial a third party), no bound methods, dictionaries, text or back references; so nothing
-  nests deeper than the contract says.
+  gifts (which would make us connect to a third party), no bound methods, dictionaries, text or back references; so
+  nothing nests deeper than the contract says.
 * Every call has a schema; a call of a method that the object does not have fails with our sentence.
 
 A violation of the protocol (`BananaError`) ends the connection; a violation of a schema (`Violation`) fails the call.

@@ -1,8 +1,8 @@
 """
 Move secrets from the database to ``private/``: swissnums, and texts of configurations.
 
-The files are written before the transaction commits.  Afterwards the whole file is written anew (`upgrading`), because
-what was deleted stays in an SQLite file until then.
+The files are written before the transaction commits.  Afterwards the whole file is rewritten (`upgrading`), because
+deleted data stays in an SQLite file until then.
 """
 
 import json
@@ -48,7 +48,7 @@ def upgrade() -> None:
 
 def _store(private: str | None, kept: list[str], texts: dict[str, dict[str, str]]) -> None:
     if private is None:
-        raise StorageError("This database is of 0.1.0, and it was not said where the strings in it are to go.")
+        raise StorageError("This database is of 0.1.0, and no directory was given for the strings in it.")
     swissnums.keep(private, kept)
     for hash_, files in texts.items():
         GenerationTexts(private).keep(hash_, files)

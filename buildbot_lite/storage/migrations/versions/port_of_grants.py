@@ -1,5 +1,5 @@
 """
-By which port of the master a string was last shown: those are named when the port is closed.
+Record the master's port by which a string was last used, to name the strings that a closed port affects.
 """
 
 import sqlalchemy as sa

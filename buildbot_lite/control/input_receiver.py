@@ -5,14 +5,14 @@ The input of a submission, from its client to the store.
 
     feed … feed, close ────────────► given: the input, on the disk
       │
-      '── no room, too large, not what it should be, too slow, client lost ──► given fails, nothing is kept
+      '── no room, too large, of another kind, too slow, client lost ──► given fails, nothing is kept
 
 Standard input (``run-command``) is fed by the client; a file (``upload-file``) is read from the client by `pump`, so
 that both end in the same way.
 
 A stalled input occupies one of the few places that its FURL has for inputs, so it is abandoned.  With a plain idle
 time-out, a client could keep the place by a byte now and then; a limit on the total time would forbid large inputs over
-slow links.  So each byte extends the deadline, which is at most `PATIENCE` seconds away.
+slow links.  So each byte extends the deadline, which is at most `STALL_TIMEOUT` seconds away.
 """
 
 import codecs
@@ -34,7 +34,7 @@ from ..wire.flapp import Read
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-PATIENCE = 300.0
+STALL_TIMEOUT = 300.0
 """Seconds for which an input may stall."""
 SLOWEST = 1024
 """Bytes per second that an input must have in the long run."""
@@ -120,7 +120,7 @@ class BytesSink:
     def write(self, data: bytes) -> None:
         self._data += data
         if len(self._data) > self._largest:
-            raise InputError(f"More than {self._largest} bytes came in, which is what this string may give.")
+            raise InputError(f"The input has more than the {self._largest} bytes that this string permits.")
 
     def finish(self) -> bytes:
         return bytes(self._data)
@@ -129,17 +129,17 @@ class BytesSink:
         self._data.clear()
 
 
-class Intake(Generic[T]):
+class InputReceiver(Generic[T]):
     """
-    One input on its way into *sink*: the role `StdinFeed`.  `given` fires once, with what the sink made of it; later
+    One input on its way into *sink*: the role `StdinFeed`.  `given` fires once, with the result of the sink; later
     bytes are ignored.
     """
 
     def __init__(self, sink: Sink[T], clock: IReactorTime) -> None:
         self._sink = sink
         self._clock = clock
-        self._deadline = clock.seconds() + PATIENCE
-        self._timer = clock.callLater(PATIENCE, self._timed_out)
+        self._deadline = clock.seconds() + STALL_TIMEOUT
+        self._timer = clock.callLater(STALL_TIMEOUT, self._timed_out)
         self.given: Deferred[T] = Deferred(lambda cancelled: self._stop())
 
     @property
@@ -158,7 +158,7 @@ class Intake(Generic[T]):
             self.fail(error)
             return
         now = self._clock.seconds()
-        self._deadline = min(now + PATIENCE, self._deadline + len(data) / SLOWEST)
+        self._deadline = min(now + STALL_TIMEOUT, self._deadline + len(data) / SLOWEST)
         self._timer.reset(max(0.0, self._deadline - now))
 
     def close(self) -> None:
@@ -182,15 +182,15 @@ class Intake(Generic[T]):
 
     def lost(self) -> None:
         """
-        The client is gone.  A complete input stays.
+        The client is lost.  A complete input stays.
         """
         self.fail(LinkLostError())
 
     def _timed_out(self) -> None:
         self.fail(
             InputError(
-                f"The input stood still and was given up after {PATIENCE / 60:.0f} min: nothing is built.  Have all of "
-                f"it ready before you submit it, and send at least {SLOWEST} bytes a second."
+                f"The input stalled for {STALL_TIMEOUT / 60:.0f} min and was dropped: nothing is built.  Have all of "
+                f"it ready before you submit, and send at least {SLOWEST} bytes a second."
             )
         )
 
@@ -200,17 +200,17 @@ class Intake(Generic[T]):
         self._sink.abandon()
 
 
-async def pump(read: Read, intake: Intake[SubmissionInput]) -> None:
+async def pump(read: Read, receiver: InputReceiver[SubmissionInput]) -> None:
     """
-    Feed *intake* from a file that the client holds open.
+    Feed *receiver* from a file that the client holds open.
     """
     try:
-        while not intake.over and (data := await read(PIECE)):
-            intake.feed(data)
+        while not receiver.over and (data := await read(PIECE)):
+            receiver.feed(data)
     except BuildbotLiteError as error:
-        intake.fail(error)
+        receiver.fail(error)
     else:
-        intake.close()
+        receiver.close()
 
 
 def check_input(kind: str, head: bytes) -> None:
@@ -223,9 +223,9 @@ def check_input(kind: str, head: bytes) -> None:
                 "The patch is empty: there is nothing to try.  (For example: git diff --binary | flappclient …)"
             )
         if not any(line.startswith(_PATCH_MARKS) for line in head.splitlines()):
-            raise InputError("What was submitted is no patch: it has no line that begins with 'diff ' or '--- '.")
+            raise InputError("The submission is not a patch: it has no line that begins with 'diff ' or '--- '.")
     elif kind == "tar" and not (head.startswith(_COMPRESSIONS) or head[257:262] == b"ustar"):
-        raise InputError("What was submitted is no tar archive, plain or compressed with gzip, bzip2 or xz.")
+        raise InputError("The submission is not a tar archive, plain or compressed with gzip, bzip2 or xz.")
 
 
 def properties_from(text: bytes) -> Properties:
