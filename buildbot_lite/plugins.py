@@ -16,6 +16,7 @@ from .master.config.retention import Retention as _Retention
 from .master.config.secret_files import SecretInAFile as _SecretInAFile
 from .master.config.secret_stores import SecretInEnvironment as _SecretInEnvironment
 from .master.config.secret_stores import SecretInPass as _SecretInPass
+from .master.scheduling.changes.git_poller import GitPoller as _GitPoller
 from .master.steps import argument_checks as _checks
 from .master.steps.argument import argument as _argument
 from .model.rendering import renderer as _renderer
@@ -46,6 +47,7 @@ class Namespace:
 changes = Namespace(
     "changes",
     _change_sources.ChangeSource,
+    _GitPoller,
     _change_sources.PollingChangeSource,
 )
 reporters = Namespace(

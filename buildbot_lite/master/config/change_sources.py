@@ -67,6 +67,11 @@ class SourceContext(Protocol):
         The result of *work*, which is called in a thread, when one of the threads for change sources is free.
         """
 
+    def poll_soon(self) -> None:
+        """
+        Poll again at once after this poll.
+        """
+
     def remark(self, sentence: str) -> None:
         """
         Log *sentence*, and show it in ``buildbot-lite status`` until the next poll.
@@ -257,7 +262,7 @@ def named(name: Any, address: Any) -> Any:
     """
     *name*, or if it is None, one that follows from *address*, without the passwords in it.
     """
-    if name is not None or not isinstance(address, str):
+    if name is not None or not isinstance(address, str) or not address:
         return name
     shown = "".join(each if each.isprintable() else "?" for each in without_passwords(address))
     if len(shown) <= LONGEST_NAME:
