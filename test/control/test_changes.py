@@ -1,5 +1,5 @@
 """
-What the holder of a string to say changes can do, and what an admin can ask about changes.
+What the holder of a change FURL can submit, and what an admin can ask about changes.
 """
 
 import json
@@ -34,7 +34,7 @@ class ChangeCase(SynchronousTestCase):
 
     def desk(self, may: Any = None) -> AdminDesk:
         """
-        The desk of an admin, or of one who *may* less.
+        The desk of an admin, or of a holder with the rights *may*.
         """
         farm = self.harness.farm
         follower = LogFollower(
@@ -49,7 +49,7 @@ class ChangeCase(SynchronousTestCase):
 
     def ask(self, ask: str, may: Any = None, **question: Any) -> Any:
         """
-        An answer of the desk.
+        The desk's answer.
         """
         return self.successResultOf(self.desk(may).ask({"ask": ask, **question}))
 
@@ -63,12 +63,12 @@ class ChangeCase(SynchronousTestCase):
 
     def changes(self) -> list[Change]:
         """
-        All changes that are recorded.
+        All recorded changes.
         """
         return [each.change for each in self.harness.read(lambda connection: changes.after(connection, 0))]
 
 
-class StringCase(ChangeCase):
+class ChangeGrantCase(ChangeCase):
     BINDING: ClassVar[dict[str, Any]] = {
         "repository": "https://example.org/r.git",
         "project": "p",
@@ -81,15 +81,15 @@ class StringCase(ChangeCase):
 
     def hand_out(self, **limits: Any) -> dict[str, Any]:
         """
-        A string for changes.
+        A grant to submit changes.
         """
         binding = json.dumps({**self.BINDING, **limits.pop("binding", {})})
         answer = self.ask("grant", to="change", object=binding, label="hook", **limits)
         return dict(answer)
 
-    def say(self, text: str, grant: dict[str, Any] | None = None) -> FakeWatcher:
+    def send(self, text: str, grant: dict[str, Any] | None = None) -> FakeWatcher:
         """
-        What comes of *text* on the standard input of a stock client.
+        Send *text* to the standard input of a ``flappclient`` with the grant's FURL.
         """
         furl = (grant or self.grant)["furl"]
         exposed = self.harness.farm.grants.lookup(furl.rpartition("/")[2])
@@ -103,16 +103,16 @@ class StringCase(ChangeCase):
         return watcher
 
 
-class PushTests(StringCase):
+class PushTests(ChangeGrantCase):
     """
     The lines that git gives to a post-receive hook.
     """
 
     def test_push(self) -> None:
         """
-        Promise 8.1: each pushed branch is a change of the string's repository and project, by the string's label.
+        Promise 8.1: each pushed branch becomes a change with the grant's repository, project and label.
         """
-        watcher = self.say(f"{OLD} {NEW} refs/heads/main\n{ZERO} {OLD} refs/heads/rel/1\n")
+        watcher = self.send(f"{OLD} {NEW} refs/heads/main\n{ZERO} {OLD} refs/heads/rel/1\n")
 
         self.assertEqual(watcher.codes, [0], watcher.err)
         self.assertEqual(
@@ -128,18 +128,19 @@ class PushTests(StringCase):
         """
         Promise 8.1: the same push twice is one change, and the client is told so.
         """
-        self.say(f"{OLD} {NEW} refs/heads/main\n")
-        again = self.say(f"{OLD} {NEW} refs/heads/main\n")
+        self.send(f"{OLD} {NEW} refs/heads/main\n")
+        again = self.send(f"{OLD} {NEW} refs/heads/main\n")
 
         self.assertEqual(again.codes, [0])
         self.assertIn("# there is nothing new in this", again.err)
         self.assertEqual(len(self.changes()), 1)
 
-    def test_left_out(self) -> None:
+    def test_ignored(self) -> None:
         """
-        Promise 8.1: other branches, deletions and what is no branch are left out with a remark: a hook says all.
+        Promise 8.1: other branches, deletions and refs that are no branches are ignored with a remark, because a hook
+        sends all refs.
         """
-        watcher = self.say(
+        watcher = self.send(
             f"{OLD} {NEW} refs/heads/secret\n{OLD} {ZERO} refs/heads/main\n{ZERO} {NEW} refs/pull/1/head\n"
             f"{ZERO} {NEW} refs/tags/v1\n"
         )
@@ -156,7 +157,7 @@ class PushTests(StringCase):
 
     def test_all_or_nothing(self) -> None:
         """
-        Promise 8.1: an input with a line that cannot be used records nothing, and the sentence names the line.
+        Promise 8.1: an input with one wrong line records nothing, and the refusal names the line.
         """
         good = f"{OLD} {NEW} refs/heads/main\n"
         for bad, sentence in (
@@ -178,21 +179,21 @@ class PushTests(StringCase):
             ("{", "Line 2: line is not JSON."),
         ):
             with self.subTest(bad=bad):
-                watcher = self.say(good + bad + "\n")
+                watcher = self.send(good + bad + "\n")
                 self.assertEqual(watcher.codes, [2])
                 self.assertIn(sentence, watcher.err)
                 self.assertNotIn("\x1b", watcher.err)
         self.assertEqual(self.changes(), [])
 
 
-class JsonTests(StringCase):
+class JsonTests(ChangeGrantCase):
     """
-    Changes as JSON, one a line.
+    Changes as JSON, one in each line.
     """
 
     def test_all_fields(self) -> None:
         """
-        Promise 8.1: a JSON object says what sendchange says.
+        Promise 8.1: a JSON object has the same fields as sendchange.
         """
         said = {
             "who": "A <a@example.org>",
@@ -207,7 +208,9 @@ class JsonTests(StringCase):
             "category": "push",
             "codebase": "",
         }
-        watcher = self.say(json.dumps(said) + "\n\n" + json.dumps({"author": "B", "branch": "rel/2", "revision": None}))
+        watcher = self.send(
+            json.dumps(said) + "\n\n" + json.dumps({"author": "B", "branch": "rel/2", "revision": None})
+        )
         self.assertEqual(watcher.codes, [0], watcher.err)
         first, second = self.changes()
 
@@ -220,27 +223,27 @@ class JsonTests(StringCase):
 
     def test_fixed_category(self) -> None:
         """
-        A string with a category gives it to all of its changes.
+        The category of a grant is the category of all its changes.
         """
         grant = self.hand_out(binding={"category": "nightly"})
-        self.say('{"who": "a", "branch": "main", "revision": "1"}', grant)
-        refused = self.say('{"who": "a", "branch": "main", "revision": "2", "category": "x"}', grant)
+        self.send('{"who": "a", "branch": "main", "revision": "1"}', grant)
+        refused = self.send('{"who": "a", "branch": "main", "revision": "2", "category": "x"}', grant)
 
         self.assertEqual([each.category for each in self.changes()], ["nightly"])
         self.assertEqual(refused.codes, [2])
 
 
-class BoundsTests(StringCase):
+class BoundsTests(ChangeGrantCase):
     """
-    What a string limits.
+    The limits of a grant.
     """
 
     def test_size(self) -> None:
         """
         An input of more than a megabyte, or than the string's own limit, is refused.
         """
-        self.assertIn("that this string permits", self.say("x" * (LARGEST + 1)).err)
-        self.assertEqual(self.say("x" * 200, self.hand_out(largest=100)).codes, [2])
+        self.assertIn("that this string permits", self.send("x" * (LARGEST + 1)).err)
+        self.assertEqual(self.send("x" * 200, self.hand_out(largest=100)).codes, [2])
 
     def test_number(self) -> None:
         """
@@ -257,32 +260,32 @@ class BoundsTests(StringCase):
         Promise 8.1: uses and rate are limited as for submissions; what is refused does not count.
         """
         grant = self.hand_out(uses=2, per_hour=1)
-        self.assertEqual(self.say("nonsense", grant).codes, [2])
-        self.assertEqual(self.say(f"{OLD} {NEW} refs/heads/main", grant).codes, [0])
-        self.assertIn("good for 1 submission an hour", self.say(f"{OLD} {NEW} refs/heads/main", grant).err)
+        self.assertEqual(self.send("nonsense", grant).codes, [2])
+        self.assertEqual(self.send(f"{OLD} {NEW} refs/heads/main", grant).codes, [0])
+        self.assertIn("good for 1 submission an hour", self.send(f"{OLD} {NEW} refs/heads/main", grant).err)
         self.harness.settle(3601)
-        self.assertEqual(self.say(f"{OLD} {OLD} refs/heads/main", grant).codes, [0])
-        self.assertIn("is used up", self.say("x", grant).err)
+        self.assertEqual(self.send(f"{OLD} {OLD} refs/heads/main", grant).codes, [0])
+        self.assertIn("is used up", self.send("x", grant).err)
         self.assertEqual(len(self.changes()), 2)
 
     def test_revoked(self) -> None:
         """
-        A revoked string says nothing any more.
+        A revoked FURL is refused.
         """
         self.ask("revoke", which="hook")
-        self.assertRaises(RevokedError, self.say, "x")
+        self.assertRaises(RevokedError, self.send, "x")
 
     def test_restart(self) -> None:
         """
-        A string and its binding outlive the master.
+        A grant and its binding are kept over a restart of the master.
         """
         self.harness.restart()
-        self.assertEqual(self.say(f"{OLD} {NEW} refs/heads/main").codes, [0])
-        self.assertIn("not for other", self.say(f"{OLD} {NEW} refs/heads/other").err)
+        self.assertEqual(self.send(f"{OLD} {NEW} refs/heads/main").codes, [0])
+        self.assertIn("not for other", self.send(f"{OLD} {NEW} refs/heads/other").err)
 
-    def test_client_goes_away(self) -> None:
+    def test_client_disconnects(self) -> None:
         """
-        Promise 8.1: a client that is lost in mid-input has said nothing.
+        Promise 8.1: a client that disconnects in the middle of its input submits nothing.
         """
         exposed = self.harness.farm.grants.lookup(self.grant["furl"].rpartition("/")[2])
         assert isinstance(exposed, FlappService)
@@ -297,7 +300,7 @@ class BoundsTests(StringCase):
 
     def test_file(self) -> None:
         """
-        upload-file is refused with the verb that is right.
+        `upload-file` is refused, and the error names the right command.
         """
         exposed = self.harness.farm.grants.lookup(self.grant["furl"].rpartition("/")[2])
         assert isinstance(exposed, FlappService)
@@ -305,14 +308,14 @@ class BoundsTests(StringCase):
 
     def test_listed(self) -> None:
         """
-        The list of strings shows repository and branches.
+        The list of grants shows the repository and the branches.
         """
         (listed,) = [each for each in self.ask("grants")["grants"] if each["verb"] == "change"]
         self.assertEqual(listed["name"], "https://example.org/r.git main,rel/*")
 
     def test_bindings(self) -> None:
         """
-        A string without a repository, with too many or too long patterns, or for what is no JSON, is refused.
+        A binding without a repository, with too many or too long patterns, or that is not JSON, is refused.
         """
         for text in ("", "{}", '{"repository": ""}', '{"repository": "r", "branches": [""]}', "[]"):
             with self.subTest(text=text):

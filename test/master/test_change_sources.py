@@ -24,7 +24,7 @@ from .harness import MasterHarness
 
 class Script:
     """
-    What the sources of a test do.
+    The script of a test's sources.
     """
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class Script:
 SCRIPT = Script()
 
 
-class Played(PollingChangeSource):
+class FakeSource(PollingChangeSource):
     """
-    Does what the test says.
+    A source that does what the script says.
     """
 
     def __init__(self, name: str, extra: object = None, **more: Any) -> None:
@@ -58,7 +58,7 @@ class Played(PollingChangeSource):
         return result
 
 
-class SourcesCase(SynchronousTestCase):
+class ChangeSourceCase(SynchronousTestCase):
     """
     A farm whose sources are scripted.
     """
@@ -66,9 +66,9 @@ class SourcesCase(SynchronousTestCase):
     def setUp(self) -> None:
         SCRIPT.events.clear()
         SCRIPT.polls.clear()
-        # No luck in tests: pauses are as they are written.
+        # Without jitter, pauses have exactly their configured lengths.
         self.patch(sources, "JITTER", 0.0)
-        self.patch(plugins, "changes", plugins.Namespace("changes", Played, ChangeSource, PollingChangeSource))
+        self.patch(plugins, "changes", plugins.Namespace("changes", FakeSource, ChangeSource, PollingChangeSource))
 
     def farm(self, text: str) -> MasterHarness:
         """
@@ -101,9 +101,9 @@ class SourcesCase(SynchronousTestCase):
         return found
 
 
-class PollingTests(SourcesCase):
+class PollingTests(ChangeSourceCase):
     """
-    When sources poll, and what happens to errors.
+    The times of polls, and errors in polls.
     """
 
     def test_interval(self) -> None:
@@ -112,7 +112,9 @@ class PollingTests(SourcesCase):
         """
         for at_launch, polled in ((False, [0, 1, 2]), (True, [1, 2, 3])):
             SCRIPT.events.clear()
-            harness = self.farm(f'c["change_source"] = changes.Played("p", pollInterval=100, pollAtLaunch={at_launch})')
+            harness = self.farm(
+                f'c["change_source"] = changes.FakeSource("p", pollInterval=100, pollAtLaunch={at_launch})'
+            )
             counts = [SCRIPT.events.count("p polls")]
             for _ in range(2):
                 harness.settle(99)
@@ -126,7 +128,8 @@ class PollingTests(SourcesCase):
         A number of seconds between pollRandomDelayMin and pollRandomDelayMax is added to the interval.
         """
         harness = self.farm(
-            'c["change_source"] = [changes.Played("p", pollInterval=100, pollRandomDelayMin=10, pollRandomDelayMax=20)]'
+            'c["change_source"] = '
+            '[changes.FakeSource("p", pollInterval=100, pollRandomDelayMin=10, pollRandomDelayMax=20)]'
         )
         (running,) = harness.farm.change_sources.everyone()
         assert running.status.next is not None
@@ -138,7 +141,7 @@ class PollingTests(SourcesCase):
         """
         With pollInterval=0 a source polls at launch or not at all.
         """
-        harness = self.farm('c["change_source"] = changes.Played("p", pollInterval=0, pollAtLaunch=True)')
+        harness = self.farm('c["change_source"] = changes.FakeSource("p", pollInterval=0, pollAtLaunch=True)')
         harness.settle(100_000)
 
         self.assertEqual(SCRIPT.events, ["p begins", "p polls"])
@@ -146,11 +149,11 @@ class PollingTests(SourcesCase):
 
     def test_polls_do_not_overlap(self) -> None:
         """
-        The next poll begins an interval after the end of the one before it, which is given up after two hours.
+        A poll begins one interval after the end of the previous one; a poll is cancelled after two hours.
         """
         slow: Deferred[None] = Deferred()
         SCRIPT.polls[:] = [slow, Deferred()]
-        harness = self.farm('c["change_source"] = changes.Played("p", pollInterval=100)')
+        harness = self.farm('c["change_source"] = changes.FakeSource("p", pollInterval=100)')
         harness.settle(100)
         harness.settle(5000)
         self.assertEqual(SCRIPT.events.count("p polls"), 1)
@@ -165,12 +168,12 @@ class PollingTests(SourcesCase):
 
     def test_errors(self) -> None:
         """
-        Promise 8.1: an error ends nothing: it is logged once, status has it with the time of the next attempt, and the
-        pauses double up to ten minutes.
+        Promise 8.1: after an error, polls continue: the error is logged once, the status has it with the time of the
+        next attempt, and the pauses double up to ten minutes.
         """
         away = BuildbotLiteError("https://user:sesame@example.org/ does not \x1b[31manswer.")
         SCRIPT.polls[:] = [away] * 6
-        harness = self.farm('c["change_source"] = changes.Played("p", pollInterval=300)')
+        harness = self.farm('c["change_source"] = changes.FakeSource("p", pollInterval=300)')
         with capturedLogs() as logged:
             harness.settle(300)
             pauses = []
@@ -193,7 +196,7 @@ class PollingTests(SourcesCase):
         An exception of a source's own code is in the log with its traceback, and status names it.
         """
         SCRIPT.polls[:] = [KeyError("no such thing")]
-        harness = self.farm('c["change_source"] = changes.Played("p", pollInterval=30)')
+        harness = self.farm('c["change_source"] = changes.FakeSource("p", pollInterval=30)')
         harness.settle(30)
 
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
@@ -203,11 +206,11 @@ class PollingTests(SourcesCase):
 
     def test_cancelled_inside(self) -> None:
         """
-        A source whose own code cancels what it waits for goes on polling.
+        A source that cancels its own Deferred continues to poll.
         """
         cancelled: Deferred[None] = Deferred()
         SCRIPT.polls[:] = [cancelled]
-        harness = self.farm('c["change_source"] = changes.Played("p", pollInterval=30)')
+        harness = self.farm('c["change_source"] = changes.FakeSource("p", pollInterval=30)')
         harness.settle(30)
         cancelled.cancel()
         self.flushLoggedErrors()
@@ -216,20 +219,20 @@ class PollingTests(SourcesCase):
         self.assertEqual(SCRIPT.events.count("p polls"), 2)
 
 
-class ReconfiguringTests(SourcesCase):
+class ReconfiguringTests(ChangeSourceCase):
     """
-    What becomes of sources when master.cfg changes.
+    Sources when master.cfg changes.
     """
 
     def source(self, interval: int = 100) -> str:
         """
         A configuration with one source that polls every *interval* seconds.
         """
-        return f'c["change_source"] = [changes.Played("p", pollInterval={interval})]'
+        return f'c["change_source"] = [changes.FakeSource("p", pollInterval={interval})]'
 
     def test_unchanged(self) -> None:
         """
-        Promise 8.1: a source that is as it was goes on; also in the middle of a poll.
+        Promise 8.1: an unchanged source continues, also in the middle of a poll.
         """
         harness = self.farm(self.source())
         slow: Deferred[None] = Deferred()
@@ -244,7 +247,7 @@ class ReconfiguringTests(SourcesCase):
 
     def test_changed(self) -> None:
         """
-        A changed source ends before its successor begins, and one that is gone ends.
+        A changed source is deactivated before its successor is activated; a removed source is deactivated.
         """
         harness = self.farm(self.source())
         slow: Deferred[None] = Deferred()
@@ -260,12 +263,12 @@ class ReconfiguringTests(SourcesCase):
         self.assertEqual(SCRIPT.events[5:], ["p ends"])
         self.assertEqual(documents.of_farm(harness.farm)["change_sources"], [])
 
-    def test_polls_are_not_put_off(self) -> None:
+    def test_polls_are_not_postponed(self) -> None:
         """
-        Promise 8.1: reconfigurations more often than the interval, with a source that each of them changes, put no poll
-        off.
+        Promise 8.1: reconfigurations that come more often than the interval, and each change the source, do not
+        postpone a poll.
         """
-        text = 'c["change_source"] = changes.Played("p", lambda: 0, pollInterval=100)'
+        text = 'c["change_source"] = changes.FakeSource("p", lambda: 0, pollInterval=100)'
         harness = self.farm(text)
         for _ in range(4):
             harness.settle(30)
@@ -273,9 +276,9 @@ class ReconfiguringTests(SourcesCase):
 
         self.assertEqual(SCRIPT.events.count("p polls"), 1)
 
-    def test_mended(self) -> None:
+    def test_changed_after_an_error(self) -> None:
         """
-        A source that could not poll, and is changed, is tried at once.
+        A source whose poll failed polls at once after its configuration was changed.
         """
         SCRIPT.polls[:] = [BuildbotLiteError("no")]
         harness = self.farm(self.source())
@@ -296,9 +299,9 @@ class ReconfiguringTests(SourcesCase):
         self.assertEqual(SCRIPT.events, ["p begins", "p ends"])
 
 
-class AddingTests(SourcesCase):
+class AddingTests(ChangeSourceCase):
     """
-    Changes and states of sources of one's own.
+    Changes and state of a user's own source.
     """
 
     TEXT = """
@@ -345,33 +348,33 @@ c["change_source"] = Own("own", pollInterval=10)
 
     def test_times(self) -> None:
         """
-        A time beyond all calendars becomes the nearest one that has a date.
+        A time outside the calendar is replaced by the nearest possible time.
         """
         self.assertEqual(change_of({"author": "a", "when": -5}, "s").happened, 0.0)
         self.assertLess(change_of({"author": "a", "when": 1e30}, "s").happened or 0, 1e12)
 
 
-class MistakesTests(SourcesCase):
+class MistakesTests(ChangeSourceCase):
     """
-    What checkconfig says.
+    The mistakes that checkconfig reports.
     """
 
     def test_mistakes(self) -> None:
         """
-        What is no source, two of one name, wrong intervals, and methods that are never called, are mistakes.
+        Objects that are no sources, repeated names, wrong intervals, and methods that are never called are mistakes.
         """
         cases = {
             'c["change_source"] = [1]': "c['change_source'] holds 1, which is no change source.",
             'c["change_source"] = "x"': "c['change_source'] must be a list, not 'x'.",
-            'c["change_source"] = [changes.Played("p"), changes.Played("p")]': (
+            'c["change_source"] = [changes.FakeSource("p"), changes.FakeSource("p")]': (
                 "There are two change_source called 'p'; the first is at master.cfg:3.  Give one of them another "
                 "name=…."
             ),
-            'changes.Played("p", pollInterval=-1)': "pollInterval must be a time in seconds, 0 or more, not -1.",
-            'changes.Played("p", pollAtLaunch=3)': "pollAtLaunch must be True or False, not 3.",
-            'changes.Played("p", pollRandomDelayMin=3)': "pollRandomDelayMin must not be above pollRandomDelayMax.",
-            'changes.Played("")': "name must be 1 to 150 printable characters, not ''.",
-            'changes.Played("p", pollInterval=1, pollinterval=2)': "pollinterval is the old name of pollInterval.",
+            'changes.FakeSource("p", pollInterval=-1)': "pollInterval must be a time in seconds, 0 or more, not -1.",
+            'changes.FakeSource("p", pollAtLaunch=3)': "pollAtLaunch must be True or False, not 3.",
+            'changes.FakeSource("p", pollRandomDelayMin=3)': "pollRandomDelayMin must not be above pollRandomDelayMax.",
+            'changes.FakeSource("")': "name must be 1 to 150 printable characters, not ''.",
+            'changes.FakeSource("p", pollInterval=1, pollinterval=2)': "pollinterval is the old name of pollInterval.",
             "class S(changes.ChangeSource):\n    def startService(self): pass": (
                 "S.startService is never called here: write it as activate."
             ),
@@ -383,7 +386,7 @@ class MistakesTests(SourcesCase):
 
     def test_names(self) -> None:
         """
-        The name of a source without one follows from its address, without a password, and stays below the limit.
+        A source without a name is named after its URL, without the password, up to the longest length.
         """
         self.assertEqual(named(None, "https://u:secret@h/x"), "https://u:*****@h/x")
         self.assertEqual(named("n", "https://h/x"), "n")
@@ -393,6 +396,6 @@ class MistakesTests(SourcesCase):
 
     def test_poll_is_missing(self) -> None:
         """
-        A polling source without a method poll says so.
+        A polling source without a method poll raises an error that says so.
         """
         self.assertRaises(ConfigError, PollingChangeSource("p").poll)
